@@ -1,0 +1,125 @@
+"""Every error a caller can meet. The docstring is the message; the class holds the HTTP status and SQLSTATE."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class SimError(Exception):
+    """Something went wrong."""
+
+    status = 500
+    sqlstate: str | None = None
+    code: str | None = None
+
+    def __init__(self, message: str | None = None, *, code: str | None = None, details: Any = None) -> None:
+        super().__init__(message or type(self).__doc__ or "")
+        self.code = code or type(self).code
+        self.details = details
+
+    @property
+    def message(self) -> str:
+        """The sentence shown to the caller."""
+        return str(self.args[0])
+
+
+class BadInput(SimError):
+    """The input is not valid."""
+
+    status = 400
+
+
+class SeqAhead(BadInput):
+    """The seq asked for is ahead of the log."""
+
+    code = "seq_ahead"
+
+
+class Unauthorized(SimError):
+    """This call needs a valid token."""
+
+    status = 401
+
+
+class ForeignOrigin(SimError):
+    """Calls that change something are not accepted from another origin."""
+
+    status = 403
+
+
+class NotFound(SimError):
+    """There is nothing here."""
+
+    status = 404
+    sqlstate = "ZN001"
+
+
+class MethodNotAllowed(SimError):
+    """This method is not allowed here."""
+
+    status = 405
+
+
+class WrongStatus(SimError):
+    """The session's status does not allow this."""
+
+    status = 409
+    sqlstate = "ZN002"
+
+
+class TooLarge(SimError):
+    """The request is too large."""
+
+    status = 413
+
+
+class WrongContentType(SimError):
+    """The body must be sent as application/json."""
+
+    status = 415
+
+
+class Gaps(SimError):
+    """Candles are missing in the range."""
+
+    status = 422
+    code = "gaps"
+
+
+class KeyReused(SimError):
+    """This idempotency key was used with another body."""
+
+    status = 422
+    code = "idempotency_key_reused"
+
+
+class TooMany(SimError):
+    """Too many requests; slow down."""
+
+    status = 429
+
+
+class Unavailable(SimError):
+    """The database is away; try again."""
+
+    status = 503
+
+
+class NoRunner(Unavailable):
+    """No server process is alive to run the session; start one with `zeon serve`."""
+
+    sqlstate = "ZN004"
+
+
+class RunnerNameTaken(SimError):
+    """Another living process runs under this name."""
+
+
+class NewerDatabase(SimError):
+    """The database was migrated by a newer version of ZEON sim; use that version."""
+
+
+class RefusedEvent(BadInput):
+    """The log does not take this event."""
+
+    sqlstate = "ZN003"
