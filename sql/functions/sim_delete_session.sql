@@ -1,0 +1,30 @@
+-- One chunk of a deletion; call again until it answers true. The newest events go first and last_seq with them, so
+-- what is left is a whole log at any moment. Runs as its owner: nobody else may delete events.
+CREATE OR REPLACE FUNCTION sim_delete_session(session uuid, user_id text)
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+  _row sim_sessions;
+  _keep bigint;
+BEGIN
+  SELECT s.* INTO _row FROM sim_sessions s
+  WHERE s.id = sim_delete_session.session AND s.user_id = sim_delete_session.user_id FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'There is no session %.', sim_delete_session.session USING ERRCODE = 'ZN001';
+  END IF;
+  IF _row.status = 'running' THEN
+    RAISE EXCEPTION 'The session is running; pause or stop it first.' USING ERRCODE = 'ZN002';
+  END IF;
+
+  _keep := greatest(_row.last_seq - 50000, 0);
+  DELETE FROM sim_events e WHERE e.session_id = _row.id AND e.seq > _keep;
+  IF _keep = 0 THEN
+    DELETE FROM sim_sessions s WHERE s.id = _row.id;
+    PERFORM sim_notify('sim_events', _row.id || ':0');
+    RETURN true;
+  END IF;
+  UPDATE sim_sessions s SET last_seq = _keep, deleted_at = coalesce(s.deleted_at, now()) WHERE s.id = _row.id;
+  RETURN false;
+END;
+$$;
+
+COMMENT ON FUNCTION sim_delete_session(uuid, text) IS 'Delete a session that is not running and its log, 50,000 events a call; answers true when nothing is left.';

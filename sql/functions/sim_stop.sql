@@ -1,0 +1,7 @@
+-- Once it has answered and committed, no tick of the session can follow.
+CREATE OR REPLACE FUNCTION sim_stop(session uuid)
+RETURNS text LANGUAGE sql AS $$
+  SELECT sim_move(sim_stop.session, '{created,running,paused,failed}', 'stopped', 'stopped in SQL');
+$$;
+
+COMMENT ON FUNCTION sim_stop(uuid) IS 'Stop a session for good; answers the status.';

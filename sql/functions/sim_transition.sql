@@ -1,0 +1,37 @@
+-- Every move of a status: one UPDATE, its status event in the same transaction, and a new epoch, so that a runner
+-- of before cannot write after. No row comes back when the status was not one of `from_status`.
+CREATE OR REPLACE FUNCTION sim_transition(
+  session uuid, from_status text[], to_status text, reason text, by text,
+  runner text DEFAULT NULL, incarnation bigint DEFAULT NULL, expected_epoch bigint DEFAULT NULL,
+  error text DEFAULT NULL, error_details jsonb DEFAULT NULL)
+RETURNS SETOF sim_sessions LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  _row sim_sessions;
+BEGIN
+  UPDATE sim_sessions s
+  SET status = sim_transition.to_status, epoch = s.epoch + 1, last_seq = s.last_seq + 1,
+      last_ts = coalesce(s.last_ts, s.start_ms), updated_at = now(),
+      runner = sim_transition.runner, incarnation = sim_transition.incarnation,
+      error = sim_transition.error, error_details = sim_transition.error_details
+  WHERE s.id = sim_transition.session AND s.status = ANY (sim_transition.from_status) AND s.deleted_at IS NULL
+    AND s.epoch = coalesce(sim_transition.expected_epoch, s.epoch)
+  RETURNING s.* INTO _row;
+
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+
+  INSERT INTO sim_events (session_id, seq, ts, type, payload)
+  VALUES (_row.id, _row.last_seq, _row.last_ts, 'status',
+          jsonb_build_object('status', _row.status, 'reason', sim_transition.reason,
+                             'cursorMs', _row.cursor_ms, 'by', sim_transition.by)
+          || CASE WHEN _row.error IS NULL THEN '{}' ELSE jsonb_build_object('error', _row.error) END);
+
+  PERFORM sim_notify('sim_events', _row.id || ':' || _row.last_seq);
+  PERFORM sim_notify('sim_control', _row.id::text);
+  RETURN NEXT _row;
+END;
+$$;
+
+COMMENT ON FUNCTION sim_transition(uuid, text[], text, text, text, text, bigint, bigint, text, jsonb) IS 'Move a session from one of some statuses to another; answers the row after the move, or nothing.';
