@@ -1,0 +1,123 @@
+"""Every setting of the project, read from the environment."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.errors import BadInput
+
+PREFIX = "ZEON_"
+UNPREFIXED = ("DATABASE_URL", "HOST", "PORT")
+
+
+def _plain(name: str) -> AliasChoices:
+    """Let a field be read from a variable without the prefix, and be given by its name in Python."""
+    return AliasChoices(name, name.lower())
+
+
+def _default_runner(values: dict[str, Any]) -> str:
+    """Name a runner after its machine and port."""
+    return f"{socket.gethostname()}:{values.get('port')}"
+
+
+class Settings(BaseSettings):
+    """What an operator can change; each description is the text of the README's table."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    database_url: str | None = Field(
+        None,
+        repr=False,
+        validation_alias=_plain("DATABASE_URL"),
+        description="Postgres 15 or newer, serving role; unset: embedded Postgres under `ZEON_DATA_DIR`",
+    )
+    migrate_url: str | None = Field(
+        None, repr=False, description="the role that owns the tables, for migrations; unset: `DATABASE_URL`"
+    )
+    listen_url: str | None = Field(
+        None,
+        description="direct connection for LISTEN behind PgBouncer; unset: `DATABASE_URL`",
+    )
+    data_dir: Path = Field(Path(".zeon"), description="folder of the embedded Postgres")
+    host: str = Field(
+        "127.0.0.1",
+        validation_alias=_plain("HOST"),
+        description="address to listen on; beyond loopback only with `ZEON_AUTH=token`",
+    )
+    port: int = Field(8000, ge=0, le=65535, validation_alias=_plain("PORT"), description="port to listen on")
+    auth: Literal["none", "token"] = Field("none", description="`none` (loopback only) or `token`")
+    user: str = Field("local", min_length=1, description="owner of what the command line creates")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="host names besides loopback that requests may name, separated by commas"
+    )
+    venue: str = Field("binance", min_length=1, description="venue of sessions that name none")
+    runner: str = Field(
+        default_factory=_default_runner,
+        min_length=1,
+        description="name of this process among those that share the database; unset: `hostname:PORT`",
+    )
+    on_orphan: Literal["pause", "resume"] = Field(
+        "pause", description="what happens to sessions whose process died: `pause` or `resume`"
+    )
+    max_slots: int = Field(5_000_000, ge=1, description="most slots in a session's range")
+    max_running: int = Field(1000, ge=1, description="most running sessions per user")
+    max_streams: int = Field(1000, ge=1, description="most open streams")
+    rate: int = Field(200, ge=1, description="requests per second and client")
+    burst: int = Field(1000, ge=1, description="requests a client may make at once before `ZEON_RATE` holds")
+    max_body: int = Field(262_144, ge=1, description="most bytes in a request body")
+    max_config: int = Field(16_384, ge=1, description="most bytes in a session's config")
+    max_depth: int = Field(32, ge=1, description="most levels of nesting in a request body")
+    heartbeat_ms: int = Field(15_000, ge=10, description="pause between heartbeats on a stream")
+    write_timeout_ms: int = Field(30_000, ge=10, description="longest a stream waits for a client to read")
+    poll_ms: int = Field(5000, ge=10, description="slow poll under every wake-up")
+    renew_ms: int = Field(3000, ge=10, description="pause between signs of life of this process")
+    runner_ttl_ms: int = Field(15_000, ge=30, description="silence after which a process counts as dead")
+    pool_size: int = Field(8, ge=2, description="connections to Postgres in the pool")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """Read a comma-separated list."""
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        """Accept a level in any case."""
+        return value.lower() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> Settings:
+        """Refuse a sign of life so rare that a living process would count as dead."""
+        if self.runner_ttl_ms < 2 * self.renew_ms:
+            raise ValueError("ZEON_RUNNER_TTL_MS must be at least twice ZEON_RENEW_MS")
+        return self
+
+
+def variable(field: str) -> str:
+    """Return the environment variable a field of Settings is read from."""
+    name = field.upper()
+    return name if name in UNPREFIXED else PREFIX + name
+
+
+def load(**values: Any) -> Settings:
+    """Read the settings, `values` winning over the environment; a bad one is BadInput naming its variable."""
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    place = str(first["loc"][0]) if first["loc"] else ""
+    raise BadInput(f"{variable(place)}: {message}." if place else f"{message}.")
