@@ -12,7 +12,7 @@ from app.db.pool import Connection
 from app.domain.event import Event
 
 MAX_PAGE_ROWS = 1000
-MAX_PAGE_BYTES = 1 << 20
+MAX_PAGE_BYTES = 1 << 18
 
 
 class Tick(NamedTuple):
@@ -26,11 +26,17 @@ class Tick(NamedTuple):
 
 
 class Frames(NamedTuple):
-    """A page of the log as text/event-stream bytes; `last_seq` is how far it looked, null when nothing was there."""
+    """A page of the log as text/event-stream bytes.
+
+    `last_seq` is how far it looked, null when nothing lay there; `status` and `head` (the session's last seq)
+    are of the same moment, null when the session is gone.
+    """
 
     last_seq: int | None
     events: int
     body: bytes
+    status: str | None
+    head: int | None
 
 
 async def append_ticks(connection: Connection, ticks: Sequence[Tick]) -> list[str]:
@@ -77,7 +83,7 @@ async def frames(
     )
     row = await cursor.fetchone()
     assert row is not None
-    return Frames(row["last_seq"], row["events"], (row["body"] or "").encode())
+    return Frames(row["last_seq"], row["events"], (row["body"] or "").encode(), row["status"], row["head"])
 
 
 async def page(

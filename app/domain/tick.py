@@ -70,11 +70,11 @@ def step(state: State, slot: Slot) -> list[Event]:
 
 def _gaps(state: State, slot: Slot, ts: int) -> list[Event]:
     spec, grid = state.spec, state.spec.grid
-    ends = {candle.symbol: candle.open_time_ms for candle in slot.candles}
+    ends = {candle.symbol: grid.floor(candle.open_time_ms) for candle in slot.candles}
     events = []
     for track in state.tracks.values():
         end = ends.get(track.symbol, slot.open_time_ms + grid.ms if slot.trailing else track.next_open_ms)
-        missing = -((track.next_open_ms - end) // grid.ms)
+        missing = (end - track.next_open_ms) // grid.ms
         if missing > 0:
             events.append(event.gap(ts, track.symbol, spec.timeframe, track.next_open_ms, end, missing))
         track.next_open_ms = end + grid.ms if track.symbol in ends else end
