@@ -79,6 +79,7 @@ class Embedded:
     def __init__(self, folder: Path, bin_path: Path | None, settings: Mapping[str, str]) -> None:
         self.folder = folder
         self.pgdata = folder / "postgres"
+        self.log = self.pgdata / "server.log"
         self.bin_path = bin_path or binaries(_data_version(self.pgdata) or 18)
         self._settings = settings
         self._users: IO[str] | None = None
@@ -127,11 +128,12 @@ class Embedded:
             return
         with self._alone(), users:
             if _last(users) and self._alive():
-                self.pg_ctl("stop", "-m", "fast", "-t", str(START_SECONDS))
+                self.pg_ctl("stop", "-m", "fast")
 
     def pg_ctl(self, action: str, *arguments: str) -> None:
         """Run pg_ctl on this server and wait for it to finish."""
-        self._run("pg_ctl", action, "-w", "-s", "-D", str(self.pgdata), *arguments)
+        common = ("-w", "-s", "-D", str(self.pgdata), "-l", str(self.log))
+        self._run("pg_ctl", action, *common, "-t", str(START_SECONDS), *arguments)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -174,10 +176,9 @@ class Embedded:
         config = {**CONFIG, "unix_socket_directories": f'"{self.socket_dir}"', **self._settings}
         text = "".join(f"{name} = {_quoted(value)}\n" for name, value in config.items())
         (self.pgdata / "zeon.conf").write_text(text)
-        log = self.pgdata / "server.log"
-        if log.exists() and log.stat().st_size > LOG_BYTES:
-            log.unlink()
-        self.pg_ctl("start", "-t", str(START_SECONDS), "-l", str(log))
+        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
+            self.log.unlink()
+        self.pg_ctl("start")
 
     def _make_socket_dir(self) -> None:
         """Make the temporary folder of the socket, or refuse one that somebody else made."""
@@ -240,9 +241,7 @@ class Embedded:
             subprocess.run(command, check=True, capture_output=True, cwd="/", env=env, **account)
         except subprocess.CalledProcessError as error:
             said = error.stderr.decode(errors="replace").strip()
-            raise SimError(
-                f"Embedded Postgres: {program} failed: {said} (log: {self.pgdata / 'server.log'})"
-            ) from error
+            raise SimError(f"Embedded Postgres: {program} failed: {said} (log: {self.log})") from error
         except PermissionError as error:
             raise SimError(f"Embedded Postgres: {command[0]} cannot be run by {user and user.pw_name}.") from error
 
