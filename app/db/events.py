@@ -131,19 +131,20 @@ async def digest(connection: Connection, session_id: UUID) -> str:
     return str(row["digest"])
 
 
-async def last_candles(connection: Connection, session_id: UUID) -> dict[str, tuple[int, str, int | None]]:
-    """Return per symbol the last candle's openTime, its close, and the last candle's openTime that was real."""
+async def last_candles(
+    connection: Connection, session_id: UUID, symbols: Sequence[str], *, real: bool = False
+) -> dict[str, tuple[int, str]]:
+    """Return per symbol openTime (ms) and close of the last candle in the log, with `real` of the last not synthetic."""
     cursor = await connection.execute(
         """
-        SELECT e.payload ->> 'symbol' AS symbol,
-               max((e.payload #>> '{candle,openTimeMs}')::bigint) AS open_time_ms,
-               (array_agg(e.payload #>> '{candle,close}' ORDER BY e.seq DESC))[1] AS close,
-               max((e.payload #>> '{candle,openTimeMs}')::bigint) FILTER (WHERE NOT e.payload ? 'synthetic') AS real_ms
-        FROM sim_events e
-        WHERE e.session_id = %s AND e.type = 'candle'
-        GROUP BY 1
+        SELECT s.symbol, (c.candle ->> 'openTimeMs')::bigint AS open_time_ms, c.candle ->> 'close' AS close
+        FROM unnest(%s::text[]) AS s (symbol)
+        CROSS JOIN LATERAL (
+          SELECT e.payload -> 'candle' AS candle FROM sim_events e
+          WHERE e.session_id = %s AND e.type = 'candle' AND e.payload ->> 'symbol' = s.symbol
+            AND NOT (%s AND e.payload ? 'synthetic')
+          ORDER BY e.seq DESC LIMIT 1) c
         """,
-        (session_id,),
+        (list(symbols), session_id, real),
     )
-    rows = await cursor.fetchall()
-    return {row["symbol"]: (row["open_time_ms"], row["close"], row["real_ms"]) for row in rows}
+    return {row["symbol"]: (row["open_time_ms"], row["close"]) for row in await cursor.fetchall()}

@@ -42,9 +42,9 @@ async def renew(connection: Connection, name: str, incarnation: int) -> bool:
 
 
 async def retire(connection: Connection, name: str, incarnation: int) -> None:
-    """Count as dead from now on."""
+    """Leave: sessions that still name this incarnation are orphans from now on."""
     await connection.execute(
-        "UPDATE sim_runners SET seen_at = '-infinity' WHERE name = %s AND incarnation = %s", (name, incarnation)
+        "DELETE FROM sim_runners WHERE name = %s AND incarnation = %s", (name, incarnation)
     )
 
 

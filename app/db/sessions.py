@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.db.pool import Connection, execute
 from app.db.tables import SESSIONS
-from app.domain.session import MOVES, RUNNING, Pace, Session, SessionSpec
+from app.domain.session import ENDED, MOVES, RUNNING, Pace, Session, SessionSpec
 from app.errors import BadInput, KeyReused, NotFound
 
 _s = SESSIONS.c
@@ -80,13 +80,9 @@ async def page(
     return rows[:limit], _encoded(rows[limit - 1]) if len(rows) > limit else None
 
 
-async def patch(connection: Connection, session_id: UUID, user_id: str, changes: dict[str, Any]) -> Session:
-    """Set `name`, `tags` or `pace` of a session; raises `NotFound`."""
-    values: dict[str, Any] = {name: changes[name] for name in ("name", "tags") if name in changes}
-    if "tags" in values:
-        values["tags"] = list(values["tags"])
-    if "pace" in changes:
-        values |= {"replay_ms_per_candle": changes["pace"].ms, "speed": changes["pace"].speed}
+async def describe(connection: Connection, session_id: UUID, user_id: str, changes: dict[str, Any]) -> Session:
+    """Set `name` or `tags` of a session; raises `NotFound`."""
+    values = {name: list(value) if name == "tags" else value for name, value in changes.items()}
     statement = (
         update(SESSIONS)
         .where(_s.id == session_id, _s.user_id == user_id, _s.deleted_at.is_(None))
@@ -94,6 +90,12 @@ async def patch(connection: Connection, session_id: UUID, user_id: str, changes:
         .returning(SESSIONS)
     )
     return _session(_present(await (await execute(connection, statement)).fetchone()))
+
+
+async def pace(connection: Connection, session_id: UUID, pace: Pace, by: str) -> Session:
+    """Change the pace with its control event; raises `NotFound`, or `WrongStatus` when finished or stopped."""
+    cursor = await connection.execute("SELECT * FROM sim_pace(%s, %s, %s, %s)", (session_id, pace.ms, pace.speed, by))
+    return _session(_present(await cursor.fetchone()))
 
 
 async def transition(
@@ -132,6 +134,21 @@ async def transition(
     )
     row = await cursor.fetchone()
     return None if row is None else _session(row)
+
+
+async def heads(connection: Connection, session_ids: list[UUID]) -> dict[UUID, tuple[int, bool]]:
+    """Return per session its last seq and whether it has ended; those that are gone are missing."""
+    rows = await execute(connection, select(_s.id, _s.last_seq, _s.status).where(_s.id.in_(session_ids)))
+    return {row["id"]: (row["last_seq"], row["status"] in ENDED) for row in await rows.fetchall()}
+
+
+async def run_by(connection: Connection, name: str, incarnation: int) -> dict[UUID, tuple[int, Pace]]:
+    """Return epoch and pace of every session that an incarnation of a process runs."""
+    statement = select(_s.id, _s.epoch, _s.replay_ms_per_candle, _s.speed).where(
+        _s.status == RUNNING, _s.runner == name, _s.incarnation == incarnation
+    )
+    rows = await (await execute(connection, statement)).fetchall()
+    return {row["id"]: (row["epoch"], Pace(row["replay_ms_per_candle"], row["speed"])) for row in rows}
 
 
 async def count_running(connection: Connection, user_id: str) -> int:

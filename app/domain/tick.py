@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.domain import event
 from app.domain.candle import Candle
@@ -22,6 +22,26 @@ class Slot(NamedTuple):
     open_time_ms: int
     candles: Sequence[Candle]
     trailing: bool = False
+
+
+class Gap(NamedTuple):
+    """Grid slots `[from_ms, to_ms)` without a candle, `missing` of them."""
+
+    symbol: str
+    timeframe: str
+    from_ms: int
+    to_ms: int
+    missing: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the gap as the API spells it."""
+        return {
+            "symbol": self.symbol,
+            "timeframe": self.timeframe,
+            "fromMs": self.from_ms,
+            "toMs": self.to_ms,
+            "missing": self.missing,
+        }
 
 
 @dataclass(slots=True)
@@ -68,12 +88,25 @@ def step(state: State, slot: Slot) -> list[Event]:
     return events
 
 
+def absent(state: State, slot: Slot) -> list[Gap]:
+    """Return what is missing up to and in a slot, for a session that may not have gaps."""
+    grid = state.spec.grid
+    ends = {candle.symbol: grid.floor(candle.open_time_ms) for candle in slot.candles}
+    beyond = grid.floor(slot.open_time_ms) + grid.ms
+    found = ((track, ends.get(track.symbol, beyond)) for track in state.tracks.values())
+    return [
+        Gap(track.symbol, grid.name, track.next_open_ms, end, (end - track.next_open_ms) // grid.ms)
+        for track, end in found
+        if end > track.next_open_ms
+    ]
+
+
 def _gaps(state: State, slot: Slot, ts: int) -> list[Event]:
     spec, grid = state.spec, state.spec.grid
     ends = {candle.symbol: grid.floor(candle.open_time_ms) for candle in slot.candles}
     events = []
     for track in state.tracks.values():
-        end = ends.get(track.symbol, slot.open_time_ms + grid.ms if slot.trailing else track.next_open_ms)
+        end = ends.get(track.symbol, grid.floor(slot.open_time_ms) + grid.ms if slot.trailing else track.next_open_ms)
         missing = (end - track.next_open_ms) // grid.ms
         if missing > 0:
             events.append(event.gap(ts, track.symbol, spec.timeframe, track.next_open_ms, end, missing))

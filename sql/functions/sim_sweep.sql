@@ -1,5 +1,6 @@
 -- One living process looks after sessions nobody runs: it claims those up for a claim, and what a dead process left
--- it takes over (resume) or pauses. Three takeovers without a new tick make a session failed. Never its own ones.
+-- it takes over (resume) or pauses. Three takeovers without a new tick make a session failed. Never its own ones; and
+-- for one ttl after Postgres started nobody is judged by silence, since nobody could be heard.
 CREATE OR REPLACE FUNCTION sim_sweep(runner text, incarnation bigint, resume boolean, max_rows integer)
 RETURNS TABLE (session uuid, status text, reason text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -13,7 +14,7 @@ BEGIN
     WHERE s.status = 'running' AND NOT EXISTS (
       SELECT FROM sim_runners r
       WHERE r.name = s.runner AND r.incarnation = s.incarnation
-        AND (r.seen_at + r.ttl > clock_timestamp() OR r.name = sim_sweep.runner))
+        AND (greatest(r.seen_at, pg_postmaster_start_time()) + r.ttl > clock_timestamp() OR r.name = sim_sweep.runner))
     ORDER BY s.id LIMIT sim_sweep.max_rows FOR NO KEY UPDATE SKIP LOCKED
   LOOP
     _to := 'running';
