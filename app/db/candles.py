@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import aclosing
+from decimal import Context
+from functools import partial
 from itertools import islice
+from operator import lt
 from typing import Any, LiteralString, NamedTuple
 
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
 from app.domain.candle import Candle
-from app.domain.number import plain
 from app.domain.timeframe import timeframe as named_timeframe
 
 BATCH = 10_000
 """Candles sent to Postgres in one COPY, the only ones held in memory at a time."""
 
 _END_OF_TIME = 2**62
+_bare = Context(prec=100).normalize
 _COLUMNS: LiteralString = "venue, symbol, timeframe, open_time_ms, open, high, low, close, volume"
 _VALUES: LiteralString = "open, high, low, close, volume"
 
@@ -24,10 +29,10 @@ _LOCK: LiteralString = (
     "SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(':', 'candles', %s::text, %s::text, %s::text), 0))"
 )
 _TAKEN: LiteralString = """
-SELECT EXISTS (
-    SELECT FROM market_candles
-    WHERE venue = %s AND symbol = %s AND timeframe = %s AND open_time_ms BETWEEN %s AND %s
-)"""
+SELECT FROM market_candles
+WHERE venue = %(venue)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s
+    AND open_time_ms BETWEEN %(first)s AND %(last)s
+LIMIT 1"""
 _STAGE: LiteralString = """
 CREATE TEMP TABLE candle_staging (
     position bigint GENERATED ALWAYS AS IDENTITY, LIKE market_candles
@@ -35,21 +40,23 @@ CREATE TEMP TABLE candle_staging (
 _KEEP_LATEST: LiteralString = """
 DELETE FROM candle_staging earlier USING candle_staging later
 WHERE later.open_time_ms = earlier.open_time_ms AND later.position > earlier.position"""
-_CHANGE: LiteralString = """
+_MATCH: LiteralString = """
+c.venue = %(venue)s AND c.symbol = %(symbol)s AND c.timeframe = %(timeframe)s
+    AND c.open_time_ms BETWEEN %(first)s AND %(last)s AND c.open_time_ms = s.open_time_ms"""
+_DIFFERS: LiteralString = """
+(c.open, c.high, c.low, c.close, c.volume) IS DISTINCT FROM (s.open, s.high, s.low, s.close, s.volume)"""
+_COMPARE: LiteralString = f"""
+SELECT count(*), count(c.venue), count(*) FILTER (WHERE c.venue IS NOT NULL AND {_DIFFERS})
+FROM candle_staging s LEFT JOIN market_candles c ON {_MATCH}"""
+_CHANGE: LiteralString = f"""
 UPDATE market_candles c
 SET open = s.open, high = s.high, low = s.low, close = s.close, volume = s.volume
 FROM candle_staging s
-WHERE c.venue = %(venue)s AND c.symbol = %(symbol)s AND c.timeframe = %(timeframe)s
-    AND c.open_time_ms = s.open_time_ms
-    AND (c.open, c.high, c.low, c.close, c.volume) IS DISTINCT FROM (s.open, s.high, s.low, s.close, s.volume)"""
+WHERE {_MATCH} AND {_DIFFERS}"""
 _ADD: LiteralString = f"""
 INSERT INTO market_candles ({_COLUMNS})
 SELECT {_COLUMNS} FROM candle_staging s
-WHERE NOT EXISTS (
-    SELECT FROM market_candles c
-    WHERE c.venue = %(venue)s AND c.symbol = %(symbol)s AND c.timeframe = %(timeframe)s
-        AND c.open_time_ms = s.open_time_ms
-)
+WHERE NOT EXISTS (SELECT FROM market_candles c WHERE {_MATCH})
 ORDER BY open_time_ms"""
 _WINDOW: LiteralString = f"""
 SELECT a.symbol, c.timeframe, c.open_time_ms, c.open_time_ms + %(step)s, {_VALUES}
@@ -119,14 +126,14 @@ async def store(
 ) -> Stored:
     """Put candles of one symbol and timeframe into the cache, in any order; of equal times the last one stays.
 
-    Ascending candles go straight into an empty range; from the first one that does not, all go through a
-    staging table. One transaction, with one notification at its end when anything is new or changed.
+    Ascending candles go straight into an empty range; from the first batch that does not, all go through a staging
+    table. `candles` is read in a thread, a batch ahead. One transaction, with one notification at its end when
+    anything is new or changed.
     """
     loading = _Loading(conn, venue, symbol, timeframe)
-    async with conn.transaction():
+    async with conn.transaction(), aclosing(_batches("\t".join((venue, symbol, timeframe)), candles)) as batches:
         await conn.execute(_LOCK, (venue, symbol, timeframe))
-        rest = iter(candles)
-        while batch := list(islice(rest, BATCH)):
+        async for batch in batches:
             await loading.take(batch)
         stored = await loading.finish()
         if stored.new or stored.changed:
@@ -134,60 +141,110 @@ async def store(
     return stored
 
 
+class _Batch(NamedTuple):
+    """Candles as lines for COPY, with what decides where they go."""
+
+    lines: str
+    rows: int
+    first_ms: int
+    last_ms: int
+    ascending: bool
+
+
+async def _batches(prefix: str, candles: Iterable[Candle]) -> AsyncGenerator[_Batch]:
+    """Yield batches, each made in a thread while the one before it is on its way to Postgres."""
+    rest = iter(candles)
+    coming = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
+    try:
+        while batch := await coming:
+            coming = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
+            yield batch
+    finally:
+        await asyncio.wait([coming])
+
+
+def _next_batch(prefix: str, candles: Iterator[Candle]) -> _Batch | None:
+    taken = list(islice(candles, BATCH))
+    if not taken:
+        return None
+    times = [candle.open_time_ms for candle in taken]
+    ascending = all(map(lt, times, times[1:]))
+    return _Batch("".join(map(partial(_line, prefix), taken)), len(taken), min(times), max(times), ascending)
+
+
+def _line(prefix: str, candle: Candle) -> str:
+    """Render a line for COPY; the numbers lose their trailing zeros and may have an exponent."""
+    _, _, open_ms, _, opened, high, low, close, volume, _ = candle
+    return (
+        f"{prefix}\t{open_ms}\t{_bare(opened)!s}\t{_bare(high)!s}\t{_bare(low)!s}\t{_bare(close)!s}\t"
+        f"{_bare(volume)!s}\n"
+    )
+
+
 class _Loading:
     """One store under way: decides per batch between the table and the staging table."""
 
     def __init__(self, conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
         self.conn = conn
-        self.key = (venue, symbol, timeframe)
+        self.key = {"venue": venue, "symbol": symbol, "timeframe": timeframe}
         self.direct = 0
-        self.staged = 0
         self.last_ms = -_END_OF_TIME
+        self.staged: list[_Batch] = []
 
-    async def take(self, batch: list[Candle]) -> None:
+    async def take(self, batch: _Batch) -> None:
+        """Send a batch on; the first that does not fit behind the others sends it and all later ones to staging."""
         if self.staged or not await self._fits(batch):
             await self._stage(batch)
             return
         await self._copy("market_candles", batch)
-        self.direct += len(batch)
-        self.last_ms = batch[-1].open_time_ms
+        self.direct += batch.rows
+        self.last_ms = batch.last_ms
 
     async def finish(self) -> Stored:
         """Merge what was staged into the table and count what happened."""
         if not self.staged:
             return Stored(self.direct, 0, 0)
-        key = dict(zip(("venue", "symbol", "timeframe"), self.key, strict=True))
         await self.conn.execute("ANALYZE candle_staging")
-        repeated = (await self.conn.execute(_KEEP_LATEST)).rowcount
-        changed = (await self.conn.execute(_CHANGE, key)).rowcount
-        new = (await self.conn.execute(_ADD, key)).rowcount
+        if not self._staged_ascending():
+            await self.conn.execute(_KEEP_LATEST)
+        first_ms, last_ms = min(b.first_ms for b in self.staged), max(b.last_ms for b in self.staged)
+        stored = await self._merge({**self.key, "first": first_ms, "last": last_ms})
         await self.conn.execute("DROP TABLE candle_staging")
-        return Stored(self.direct + new, changed, self.staged - repeated - new - changed)
+        return stored
 
-    async def _fits(self, batch: list[Candle]) -> bool:
-        last_ms = self.last_ms
-        for candle in batch:
-            if candle.open_time_ms <= last_ms:
+    async def _merge(self, match: dict[str, Any]) -> Stored:
+        async with self.conn.cursor(row_factory=tuple_row) as cursor:
+            await cursor.execute(_COMPARE, match)
+            rows, known, changed = await cursor.fetchone() or (0, 0, 0)
+            if changed:
+                await cursor.execute(_CHANGE, match)
+            if rows > known:
+                await cursor.execute(_ADD, match)
+        return Stored(self.direct + rows - known, changed, known - changed)
+
+    def _staged_ascending(self) -> bool:
+        last_ms = -_END_OF_TIME
+        for batch in self.staged:
+            if not batch.ascending or batch.first_ms <= last_ms:
                 return False
-            last_ms = candle.open_time_ms
-        taken = await self.conn.execute(_TAKEN, (*self.key, batch[0].open_time_ms, last_ms))
-        return await taken.fetchone() == (False,)
+            last_ms = batch.last_ms
+        return True
 
-    async def _stage(self, batch: list[Candle]) -> None:
+    async def _fits(self, batch: _Batch) -> bool:
+        if not batch.ascending or batch.first_ms <= self.last_ms:
+            return False
+        taken = await self.conn.execute(_TAKEN, {**self.key, "first": batch.first_ms, "last": batch.last_ms})
+        return taken.rowcount == 0
+
+    async def _stage(self, batch: _Batch) -> None:
         if not self.staged:
             await self.conn.execute(_STAGE)
         await self._copy("candle_staging", batch)
-        self.staged += len(batch)
+        self.staged.append(batch._replace(lines=""))
 
-    async def _copy(self, table: LiteralString, batch: list[Candle]) -> None:
-        prefix = "\t".join(self.key)
-        lines = [
-            f"{prefix}\t{c.open_time_ms}\t{plain(c.open)}\t{plain(c.high)}\t{plain(c.low)}\t{plain(c.close)}\t"
-            f"{plain(c.volume)}\n"
-            for c in batch
-        ]
+    async def _copy(self, table: LiteralString, batch: _Batch) -> None:
         async with self.conn.cursor().copy(f"COPY {table} ({_COLUMNS}) FROM STDIN") as copy:
-            await copy.write("".join(lines))
+            await copy.write(batch.lines)
 
 
 async def window(
