@@ -18,7 +18,7 @@ MAX_PAGE_BYTES = 1 << 18
 class Tick(NamedTuple):
     """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from."""
 
-    session_id: UUID
+    session_id: str
     epoch: int
     prev_cursor_ms: int | None
     cursor_ms: int
@@ -134,7 +134,7 @@ async def digest(connection: Connection, session_id: UUID) -> str:
 async def last_candles(
     connection: Connection, session_id: UUID, symbols: Sequence[str], *, real: bool = False
 ) -> dict[str, tuple[int, str]]:
-    """Return per symbol openTime (ms) and close of the last candle in the log, with `real` of the last not synthetic."""
+    """Return per symbol openTime (ms) and close of its last candle in the log, with `real` of the last real one."""
     cursor = await connection.execute(
         """
         SELECT s.symbol, (c.candle ->> 'openTimeMs')::bigint AS open_time_ms, c.candle ->> 'close' AS close

@@ -123,7 +123,7 @@ async def test_a_payload_postgres_refuses_fails_its_own_parcel_only(database: Da
         body = ['{"n":1}'] * 9
         body[4] = '{"n":"\\u0000"}'
         parcels = [
-            writer.append([Tick(session, 1, None, START_MS, [Event(START_MS, "candle", text)])])
+            writer.append([Tick(str(session), 1, None, START_MS, [Event(START_MS, "candle", text)])])
             for session, text in zip(ids, body, strict=True)
         ]
         running = asyncio.ensure_future(writer.run())
@@ -141,7 +141,7 @@ async def test_a_runner_that_was_replaced_is_refused(database: Database) -> None
         writer = Writer(e.pool)
         running = asyncio.ensure_future(writer.run())
         await e.act(session.id, "pause")
-        late = Tick(session.id, session.epoch, START_MS, START_MS + 60_000, [Event(START_MS, "candle", "{}")])
+        late = Tick(str(session.id), session.epoch, START_MS, START_MS + 60_000, [Event(START_MS, "candle", "{}")])
         with pytest.raises(Lost):
             await writer.append([late])
         running.cancel()
