@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from app.db.pool import Connection
+from app.domain.candle import Candle
 from app.domain.event import Event
 
 MAX_PAGE_ROWS = 1000
@@ -16,13 +19,17 @@ MAX_PAGE_BYTES = 1 << 18
 
 
 class Tick(NamedTuple):
-    """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from."""
+    """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from.
+
+    `pause` is why the session is to be paused with it, in the same transaction.
+    """
 
     session_id: str
     epoch: int
     prev_cursor_ms: int | None
     cursor_ms: int
     events: Sequence[Event]
+    pause: str | None = None
 
 
 class Frames(NamedTuple):
@@ -54,10 +61,11 @@ def encode_ticks(ticks: Sequence[Tick]) -> str:
 
 def _tick(tick: Tick) -> str:
     prev = "null" if tick.prev_cursor_ms is None else tick.prev_cursor_ms
+    pause = "" if tick.pause is None else f',"pause":"{tick.pause}"'
     events = ",".join([f'[{event.ts},"{event.type}",{event.body}]' for event in tick.events])
     return (
         f'{{"session":"{tick.session_id}","epoch":{tick.epoch},"prev":{prev},'
-        f'"cursor":{tick.cursor_ms},"events":[{events}]}}'
+        f'"cursor":{tick.cursor_ms},"events":[{events}]{pause}}}'
     )
 
 
@@ -132,7 +140,7 @@ async def digest(connection: Connection, session_id: UUID) -> str:
 
 
 async def last_candles(
-    connection: Connection, session_id: UUID, symbols: Sequence[str], *, real: bool = False
+    connection: Connection, session_id: UUID, symbols: Sequence[str], timeframe: str, *, real: bool = False
 ) -> dict[str, tuple[int, str]]:
     """Return per symbol openTime (ms) and close of its last candle in the log, with `real` of the last real one."""
     cursor = await connection.execute(
@@ -142,9 +150,48 @@ async def last_candles(
         CROSS JOIN LATERAL (
           SELECT e.payload -> 'candle' AS candle FROM sim_events e
           WHERE e.session_id = %s AND e.type = 'candle' AND e.payload ->> 'symbol' = s.symbol
-            AND NOT (%s AND e.payload ? 'synthetic')
+            AND e.payload ->> 'timeframe' = %s AND NOT (%s AND e.payload ? 'synthetic')
           ORDER BY e.seq DESC LIMIT 1) c
         """,
-        (list(symbols), session_id, real),
+        (list(symbols), session_id, timeframe, real),
     )
     return {row["symbol"]: (row["open_time_ms"], row["close"]) for row in await cursor.fetchall()}
+
+
+async def last_long_opens(
+    connection: Connection, session_id: UUID, symbols: Sequence[str], timeframes: Sequence[str]
+) -> dict[tuple[str, str], int]:
+    """Return per symbol and extra timeframe the openTime (ms) of its last candle in the log."""
+    found: dict[tuple[str, str], int] = {}
+    for timeframe in timeframes:
+        last = await last_candles(connection, session_id, symbols, timeframe)
+        found |= {(symbol, timeframe): open_ms for symbol, (open_ms, _) in last.items()}
+    return found
+
+
+async def candles_since(connection: Connection, session_id: UUID, ts: int) -> list[Candle]:
+    """Return the candles of the log with `openTime >= ts` (ms), in seq order."""
+    cursor = await connection.execute(
+        "SELECT payload::text AS body FROM sim_events"
+        " WHERE session_id = %s AND ts >= %s AND type = 'candle' ORDER BY seq",
+        (session_id, ts),
+    )
+    return [candle_of(json.loads(row["body"], parse_float=Decimal)) for row in await cursor.fetchall()]
+
+
+def candle_of(payload: dict[str, Any]) -> Candle:
+    """Return the candle of a candle event's payload, its numbers parsed as exact decimals."""
+    fields = payload["candle"]
+    open_, high, low, close, volume = (Decimal(fields[name]) for name in ("open", "high", "low", "close", "volume"))
+    return Candle(
+        payload["symbol"],
+        payload["timeframe"],
+        fields["openTimeMs"],
+        fields["closeTimeMs"],
+        open_,
+        high,
+        low,
+        close,
+        volume,
+        synthetic=payload.get("synthetic", False),
+    )

@@ -136,6 +136,35 @@ async def transition(
     return None if row is None else _session(row)
 
 
+async def run_until(
+    connection: Connection,
+    session_id: UUID,
+    *,
+    steps: int | None,
+    until_ms: int | None,
+    until_type: str | None,
+    by: str,
+    runner: tuple[str, int] | None,
+) -> Session | None:
+    """Let a session run for `steps` ticks, up to `until_ms`, or to an event of a type, and pause by itself.
+
+    Returns the session after the move, or null when its status does not allow it.
+    """
+    name, incarnation = runner or (None, None)
+    cursor = await connection.execute(
+        "SELECT * FROM sim_run_until(%s, %s, %s, %s, %s, %s, %s)",
+        (session_id, steps, until_ms, until_type, by, name, incarnation),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _session(row)
+
+
+async def jump(connection: Connection, session_id: UUID, time_ms: int, by: str) -> Session:
+    """Let a running session run without a pause up to a time (ms UTC); raises `WrongStatus`."""
+    cursor = await connection.execute("SELECT * FROM sim_jump(%s, %s, %s)", (session_id, time_ms, by))
+    return _session(_present(await cursor.fetchone()))
+
+
 async def heads(connection: Connection, session_ids: list[UUID]) -> dict[UUID, tuple[int, bool]]:
     """Return per session its last seq and whether it has ended; those that are gone are missing."""
     rows = await execute(connection, select(_s.id, _s.last_seq, _s.status).where(_s.id.in_(session_ids)))
@@ -201,6 +230,7 @@ def _columns(spec: SessionSpec) -> dict[str, Any]:
         "speed": spec.pace.speed,
         "gap_policy": spec.gap_policy,
         "gap_grace_ms": spec.gap_grace_ms,
+        "extra_timeframes": list(spec.extra_timeframes),
     }
 
 
@@ -216,6 +246,7 @@ def _session(row: DictRow) -> Session:
         pace=Pace(row["replay_ms_per_candle"], row["speed"]),
         gap_policy=row["gap_policy"],
         gap_grace_ms=row["gap_grace_ms"],
+        extra_timeframes=tuple(row["extra_timeframes"]),
         kind=row["kind"],
         name=row["name"],
         tags=tuple(row["tags"]),

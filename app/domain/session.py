@@ -28,6 +28,8 @@ MOVES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "stop": ((CREATED, RUNNING, PAUSED, FAILED), STOPPED),
     "fail": ((CREATED, RUNNING, PAUSED, FAILED), FAILED),
     "finish": ((RUNNING,), FINISHED),
+    "step": ((CREATED, PAUSED), RUNNING),
+    "runUntil": ((CREATED, PAUSED), RUNNING),
 }
 """Per call: the statuses it moves from and the one it moves to."""
 
@@ -65,6 +67,7 @@ class SessionSpec:
     pace: Pace
     gap_policy: str
     gap_grace_ms: int
+    extra_timeframes: tuple[str, ...] = ()
     kind: str = "sim"
     name: str | None = None
     tags: tuple[str, ...] = ()
@@ -109,6 +112,10 @@ class Session:
     incarnation: int | None
     epoch: int
     takeovers: int
+    steps_left: int | None
+    until_ms: int | None
+    until_type: str | None
+    jump_ms: int | None
     created_at: datetime
     updated_at: datetime
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from app.domain import event
+from app.domain.bucket import Buckets
 from app.domain.candle import Candle, Gap
 from app.domain.event import Event
 from app.domain.session import SessionSpec
@@ -41,12 +42,27 @@ class State:
     tracks: dict[str, Track]
     cursor_ms: int | None
     last_ts: int
+    buckets: Buckets | None
 
     @classmethod
     def initial(cls, spec: SessionSpec) -> State:
         """Return the state before the first tick."""
-        first = spec.first_slot_ms
-        return cls(spec, {symbol: Track(symbol, first) for symbol in spec.symbols}, None, spec.start_ms)
+        tracks = {symbol: Track(symbol, spec.first_slot_ms) for symbol in spec.symbols}
+        return cls(spec, tracks, None, spec.start_ms, Buckets(spec) if spec.extra_timeframes else None)
+
+    @property
+    def reach_ms(self) -> int | None:
+        """From which openTime on logged candles matter to the longer ones under way; null when none are wanted."""
+        if self.cursor_ms is None or self.buckets is None:
+            return None
+        return min(bucket.grid.floor(self.cursor_ms) for bucket in self.buckets)
+
+    def recall(self, candles: Sequence[Candle]) -> None:
+        """Take in candles of the log, in order, without writing anything: what a restart needs to go on."""
+        assert self.buckets is not None
+        for candle in candles:
+            if candle.timeframe == self.spec.timeframe:
+                self.buckets.add([candle])
 
     @property
     def started(self) -> bool:
@@ -60,17 +76,27 @@ def step(state: State, slot: Slot) -> list[Event]:
     candles = slot.candles if whole else _with_synthetic(state, slot)
     ts = slot.open_time_ms if candles else state.last_ts
     events = [] if whole else _gaps(state, slot, ts)
-    following = state.spec.grid.floor(slot.open_time_ms) + state.spec.grid.ms
-    for candle in candles:
-        events.append(event.candle(ts, candle))
-        track = state.tracks[candle.symbol]
-        track.close = candle.close
-        if not candle.synthetic:
-            track.next_open_ms = following
-    state.cursor_ms = slot.open_time_ms
+    if state.buckets is not None:
+        gaps, longer = state.buckets.events(candles, ts, trailing=slot.trailing)
+        events += gaps
+        candles = [*candles, *longer]
+    events += [event.candle(ts, candle) for candle in candles]
+    _remember(state, slot, candles)
     if events:
         state.last_ts = events[-1].ts
     return events
+
+
+def _remember(state: State, slot: Slot, candles: Sequence[Candle]) -> None:
+    grid = state.spec.grid
+    following = grid.floor(slot.open_time_ms) + grid.ms
+    for candle in candles:
+        if candle.timeframe == grid.name:
+            track = state.tracks[candle.symbol]
+            track.close = candle.close
+            if not candle.synthetic:
+                track.next_open_ms = following
+    state.cursor_ms = slot.open_time_ms
 
 
 def complete(state: State, slot: Slot) -> bool:

@@ -13,7 +13,7 @@ from app.db import runners, sessions
 from app.db.listen import Listener
 from app.db.pool import Database
 from app.domain.session import RUNNING, Session
-from app.engine.clock import Clock
+from app.engine.clock import Clock, wait
 from app.engine.hub import Hub
 from app.engine.runner import Runner
 from app.engine.writer import Writer
@@ -179,7 +179,7 @@ class Supervisor:
         """Look after sessions nobody runs: at once when told to, and every third of a TTL."""
         while True:
             await self._quietly(self._sweep_once)
-            await self._clock.wait(self._sweep_now, self._settings.runner_ttl_ms / 3000)
+            await wait(self._sweep_now, self._settings.runner_ttl_ms / 3000)
             self._sweep_now.clear()
 
     async def _sweep_once(self) -> None:

@@ -65,8 +65,8 @@ class Engine:
         session = await self.create(**changes)
         return await self.sim.start(USER, session.id)
 
-    async def act(self, session_id: UUID, call: str, pace: Pace | None = None) -> Session:
-        return await self.sim.act(USER, session_id, Action(call, pace))
+    async def act(self, session_id: UUID, call: str, pace: Pace | None = None, **arguments: Any) -> Session:
+        return await self.sim.act(USER, session_id, Action(call, pace, **arguments))
 
     async def get(self, session_id: UUID) -> Session:
         return await self.pool.run(sessions.get, session_id)
