@@ -46,6 +46,14 @@ class Frames(NamedTuple):
     head: int | None
 
 
+class Page(NamedTuple):
+    """Events as the text of a JSON array, how many they are, and the seq of the last one, null without any."""
+
+    body: str
+    events: int
+    last_seq: int | None
+
+
 async def append_ticks(connection: Connection, ticks: Sequence[Tick]) -> list[str]:
     """Write ticks in one transaction; answers each with `written`, `done`, `refused` or `busy`, in order."""
     cursor = await connection.execute(
@@ -100,11 +108,12 @@ async def page(
     from_seq: int,
     limit: int,
     types: Sequence[str] | None = None,
-) -> str:
-    """Read events from a seq (inclusive) as the text of a JSON array, in seq order."""
+) -> Page:
+    """Read events from a seq (inclusive), in seq order."""
     cursor = await connection.execute(
         """
-        SELECT coalesce(string_agg(e.frame, ',' ORDER BY e.seq), '') AS body FROM (
+        SELECT coalesce(string_agg(e.frame, ',' ORDER BY e.seq), '') AS body, count(*) AS events, max(e.seq) AS last_seq
+        FROM (
           SELECT seq, '{"seq":' || seq || ',"ts":' || ts || ',"type":"' || type || '","payload":'
                  || payload::text || '}' AS frame
           FROM sim_events
@@ -115,7 +124,7 @@ async def page(
     )
     row = await cursor.fetchone()
     assert row is not None
-    return f"[{row['body']}]"
+    return Page(f"[{row['body']}]", row["events"], row["last_seq"])
 
 
 async def seq_of_tail(connection: Connection, session_id: UUID, count: int, types: Sequence[str] | None) -> int:

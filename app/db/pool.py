@@ -24,6 +24,9 @@ Connection = psycopg.AsyncConnection[DictRow]
 DataError = psycopg.DataError | psycopg.IntegrityError | psycopg.ProgrammingError | psycopg.NotSupportedError
 """What Postgres raises when it refuses data, as opposed to being away."""
 
+ValueRefused = psycopg.DataError
+"""The part of it that a value of a caller can cause: out of range, not text, no date."""
+
 _RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 

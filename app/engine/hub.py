@@ -169,8 +169,8 @@ class Tail:
         self.flag.clear()
         try:
             frames, fresh = await self._feed.read(self.after_seq, self._types)
-        except Unavailable:
-            self.flag.set()
+        except (Unavailable, asyncio.CancelledError):
+            self.flag.set()  # What the hint spoke of has not been read yet.
             raise
         if frames.last_seq is not None:
             self.after_seq = frames.last_seq

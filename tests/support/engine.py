@@ -83,7 +83,7 @@ class Engine:
         return await self.until(session_id, lambda session: session.ended)
 
     async def log(self, session_id: UUID) -> list[dict[str, Any]]:
-        return json.loads(await self.pool.run(events.page, session_id, 1, 1_000_000))
+        return json.loads((await self.pool.run(events.page, session_id, 1, 1_000_000)).body)
 
     async def digest(self, session_id: UUID) -> str:
         return await self.pool.run(events.digest, session_id)
