@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -15,6 +15,7 @@ from app.domain.session import STATUSES, Pace, SessionSpec
 from app.domain.symbol import symbol as spelled_symbol
 from app.domain.symbol import venue as spelled_venue
 from app.domain.timeframe import TIMEFRAMES, timeframe
+from app.engine.sim import Action
 from app.errors import BadInput
 from app.settings import Settings
 from app.web.profiles import profile
@@ -105,6 +106,7 @@ class NewSession(Paced):
     symbol: Symbol | None = None
     symbols: Annotated[list[Symbol], Field(min_length=1, max_length=50)] | None = None
     timeframe: TimeframeName
+    extra_timeframes: Annotated[list[TimeframeName], Field(max_length=10)] = []
     start_ms: TimeMs
     end_ms: TimeMs | None = None
     lag_ms: TimeMs = DEFAULT_LAG_MS
@@ -124,6 +126,7 @@ class NewSession(Paced):
         for name in self.symbols or ():
             if self.symbols and self.symbols.count(name) > 1:
                 raise ValueError(f"symbols: {name} is given twice")
+        longer_than(self.timeframe, self.extra_timeframes)
         if self.end_ms is not None and self.end_ms <= self.start_ms:
             raise ValueError("endMs: must be greater than startMs")
         return self
@@ -145,10 +148,21 @@ class NewSession(Paced):
             pace=self.pace() or Pace(DEFAULT_PAUSE_MS),
             gap_policy=self.gap_policy or ("skip" if self.end_ms is None else "fail"),
             gap_grace_ms=grace_ms,
+            extra_timeframes=tuple(sorted(self.extra_timeframes, key=lambda name: TIMEFRAMES[name].ms)),
             name=self.name,
             tags=tuple(self.tags),
             config=self.config,
         )
+
+
+def longer_than(base: str, extra: Sequence[str]) -> None:
+    """Raise ValueError unless every extra timeframe is made of whole candles of the base, each named once."""
+    for name in extra:
+        longer, own = TIMEFRAMES[name], TIMEFRAMES[base]
+        if longer.ms <= own.ms or longer.ms % own.ms or (longer.offset_ms - own.offset_ms) % own.ms:
+            raise ValueError(f"extraTimeframes: {name} is not made of whole candles of {base}")
+        if extra.count(name) > 1:
+            raise ValueError(f"extraTimeframes: {name} is given twice")
 
 
 class Changes(Paced):
@@ -169,15 +183,47 @@ class Nothing(Body):
 class Control(Paced):
     """An action on a session's time, its arguments beside it."""
 
-    action: Literal["pause", "resume", "stop", "pace"]
+    action: Literal["pause", "resume", "stop", "pace", "step", "runUntil", "jump"]
+    candles: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    time_ms: TimeMs | None = None
+    event_type: Annotated[str, Field(json_schema_extra={"enum": list(TYPES)})] | None = None
+    if_cursor_ms: TimeMs | None = None
 
     @model_validator(mode="after")
     def _has_its_arguments(self) -> Self:
-        if self.action == "pace" and self.pace() is None:
-            raise ValueError("replayMsPerCandle: pace needs replayMsPerCandle or speed")
-        if self.action != "pace" and self.model_fields_set != {"action"}:
-            raise ValueError(f"action: {self.action} takes no arguments")
+        given = {to_camel(name) for name in self.model_fields_set} - {"action"}
+        needed, also = _ARGUMENTS.get(self.action, (set(), set()))
+        if unknown := sorted(given - needed - also):
+            raise ValueError(f"{unknown[0]}: {self.action} does not take it")
+        chosen = [name for name in needed & given if getattr(self, _FIELDS[name]) is not None]
+        if needed and len(chosen) != 1:
+            raise ValueError(f"{sorted(needed)[0]}: {self.action} needs {' or '.join(sorted(needed))}")
+        if self.event_type not in (None, *TYPES):
+            raise ValueError(f"eventType: is not one of {', '.join(TYPES)}")
         return self
+
+    def asked(self) -> Action:
+        """Return the action asked for."""
+        conditional = "if_cursor_ms" in self.model_fields_set
+        return Action(
+            self.action,
+            self.pace(),
+            steps=self.candles,
+            time_ms=self.time_ms,
+            event_type=self.event_type,
+            if_cursor=(self.if_cursor_ms,) if conditional else None,
+        )
+
+
+_ARGUMENTS: dict[str, tuple[set[str], set[str]]] = {
+    "pace": ({"replayMsPerCandle", "speed"}, set()),
+    "step": ({"candles"}, {"ifCursorMs"}),
+    "runUntil": ({"timeMs", "eventType"}, {"ifCursorMs"}),
+    "jump": ({"timeMs"}, set()),
+}
+"""Per action: the arguments of which exactly one is needed, and those it may have besides."""
+
+_FIELDS = {to_camel(name): name for name in Control.model_fields}
 
 
 class Login(Body):

@@ -40,6 +40,7 @@ class SessionAnswer(Answer):
     symbol: str | None
     symbols: list[str]
     timeframe: str
+    extra_timeframes: list[str]
     start_ms: int
     end_ms: int | None
     lag_ms: int
@@ -131,6 +132,7 @@ def _of_spec(session: Session) -> dict[str, Any]:
         "symbol": spec.symbols[0] if len(spec.symbols) == 1 else None,
         "symbols": list(spec.symbols),
         "timeframe": spec.timeframe,
+        "extra_timeframes": list(spec.extra_timeframes),
         "start_ms": spec.start_ms,
         "end_ms": spec.end_ms,
         "lag_ms": spec.lag_ms,

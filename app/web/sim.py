@@ -87,11 +87,11 @@ class SessionCalls:
         return await self._move(request, "stop")
 
     async def control(self, request: Request) -> Response:
-        """Pause, resume, stop, or change the pace; a repeated Idempotency-Key does nothing twice."""
+        """Steer a session's time; a call repeated under its Idempotency-Key does nothing twice."""
         caller, session_id = await self._addressed(request)
         raw = await self._reader.json(request)
         body = checked(Control, raw)
-        action = Action(body.action, body.pace())
+        action = body.asked()
         key = idempotency_key(request, {})
         if key is None:
             return _answer(await self._sim.act(caller.user_id, session_id, action))
