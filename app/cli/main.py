@@ -9,6 +9,9 @@ from types import FrameType
 import typer
 
 from app.cli import candles, database, profiles, sessions, show, token
+from app.cli.demo import demo
+from app.cli.serve import serve
+from app.cli.tail import tail
 from app.errors import SimError
 
 app = typer.Typer(
@@ -18,8 +21,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(serve)
+app.command()(demo)
 app.command()(database.migrate)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(database.psql)
+app.command()(tail)
 app.command()(profiles.profiles)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(candles.app, name="candles")
