@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -70,8 +71,13 @@ def serve(settings: Settings, on_ready: Callable[[str], None] = lambda _: None) 
     Sessions of the process are paused at the end, or released. Raises `SimError` when it cannot begin, or what ended
     it: a process that stops by itself has failed.
     """
+    until_interrupted(_serve(settings, on_ready))
+
+
+def until_interrupted(work: Coroutine[Any, Any, None]) -> None:
+    """Run what uses `serving` until it ends, or until SIGINT or SIGTERM ends it, which is no failure."""
     with _signals(), suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_interrupted(settings, on_ready))
+        runner.run(work)
 
 
 @asynccontextmanager
@@ -95,7 +101,7 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
         yield Served(_url(settings), sim, streams, ended, supervisor.failed)
 
 
-async def _until_interrupted(settings: Settings, on_ready: Callable[[str], None]) -> None:
+async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
     async with serving(settings) as served:
         on_ready(served.url)
         await served.wait()
