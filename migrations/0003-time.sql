@@ -13,3 +13,6 @@ COMMENT ON COLUMN sim_sessions.steps_left IS 'Ticks until the session pauses by 
 COMMENT ON COLUMN sim_sessions.until_ms IS 'The session pauses by itself before the first slot that opens here or later, ms UTC.';
 COMMENT ON COLUMN sim_sessions.until_type IS 'The session pauses by itself after the first tick with an event of this type.';
 COMMENT ON COLUMN sim_sessions.jump_ms IS 'Up to here, ms UTC, ticks follow each other without a pause.';
+
+-- It also renders the market dialect from here on; sql/ brings its new text.
+DROP FUNCTION IF EXISTS sim_frames(uuid, bigint, integer, bigint, text[]);

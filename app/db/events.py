@@ -90,12 +90,16 @@ async def append_event(
 
 
 async def frames(
-    connection: Connection, session_id: UUID, after_seq: int, types: Sequence[str] | None = None
+    connection: Connection,
+    session_id: UUID,
+    after_seq: int,
+    types: Sequence[str] | None = None,
+    market: bool = False,
 ) -> Frames:
-    """Read the page of frames behind a seq."""
+    """Read the page of frames behind a seq, of some types only or in the market dialect."""
     cursor = await connection.execute(
-        "SELECT * FROM sim_frames(%s, %s, %s, %s, %s)",
-        (session_id, after_seq, MAX_PAGE_ROWS, MAX_PAGE_BYTES, None if types is None else list(types)),
+        "SELECT * FROM sim_frames(%s, %s, %s, %s, %s, %s)",
+        (session_id, after_seq, MAX_PAGE_ROWS, MAX_PAGE_BYTES, None if types is None else list(types), market),
     )
     row = await cursor.fetchone()
     assert row is not None

@@ -18,7 +18,7 @@ from app.errors import Unavailable
 _SHARED_PAGES = 4
 _SHARED_BYTES = 1 << 16
 
-Key = tuple[int, tuple[str, ...] | None]
+Key = tuple[int, tuple[str, ...] | None, bool]
 
 
 class Hub:
@@ -65,9 +65,11 @@ class Hub:
             if feed is not None and (head is None or head[0] > seen_seq or head[1]):
                 feed.wake()
 
-    def tail(self, session_id: UUID, after_seq: int, types: Sequence[str] | None = None) -> Tail:
-        """Follow a session behind a seq; use it as a context manager."""
-        return Tail(self, session_id, after_seq, None if types is None else tuple(types))
+    def tail(
+        self, session_id: UUID, after_seq: int, types: Sequence[str] | None = None, *, market: bool = False
+    ) -> Tail:
+        """Follow a session behind a seq, some types only or in the market dialect; use it as a context manager."""
+        return Tail(self, session_id, after_seq, None if types is None else tuple(types), market=market)
 
     def _join(self, tail: Tail) -> Feed:
         feed = self._feeds.get(tail.session_id)
@@ -101,17 +103,16 @@ class Feed:
         for flag in self.flags:
             flag.set()
 
-    async def read(self, after_seq: int, types: tuple[str, ...] | None) -> tuple[Frames, bool]:
+    async def read(self, key: Key) -> tuple[Frames, bool]:
         """Read the page behind a seq, once for everybody who asks for the same one; tells also if it is fresh.
 
         A page under way is joined only if it was asked for after the last hint: an older one may have looked
         before the commit the hint spoke of. A page that found events stays true, but is not fresh after a hint.
         """
-        key = (after_seq, types)
         version, task = self._pages.get(key, (-1, None))
         if task is None or (version != self._version and not _found_events(task)):
             version = self._version
-            task = asyncio.ensure_future(self._database.run(events.frames, self._session_id, after_seq, types))
+            task = asyncio.ensure_future(self._database.run(events.frames, self._session_id, *key))
             self._pages[key] = (version, task)
             task.add_done_callback(lambda done: self._keep(key, done))
         frames = await asyncio.shield(task)
@@ -139,12 +140,15 @@ class Tail:
     set the flag again.
     """
 
-    def __init__(self, hub: Hub, session_id: UUID, after_seq: int, types: tuple[str, ...] | None) -> None:
+    def __init__(
+        self, hub: Hub, session_id: UUID, after_seq: int, types: tuple[str, ...] | None, *, market: bool
+    ) -> None:
         self.session_id = session_id
         self.after_seq = after_seq
         self.flag = asyncio.Event()
         self._hub = hub
         self._types = types
+        self._market = market
         self._feed: Feed | None = None
 
     def __enter__(self) -> Self:
@@ -168,7 +172,7 @@ class Tail:
             return None
         self.flag.clear()
         try:
-            frames, fresh = await self._feed.read(self.after_seq, self._types)
+            frames, fresh = await self._feed.read((self.after_seq, self._types, self._market))
         except (Unavailable, asyncio.CancelledError):
             self.flag.set()  # What the hint spoke of has not been read yet.
             raise

@@ -35,6 +35,11 @@ def success_text(data: str, status: int = 200, headers: Mapping[str, str] | None
     return _json(f'{{"success":true,"data":{data}}}', status, headers)
 
 
+def plain(data: BaseModel, status: int = 200) -> Response:
+    """Answer with data without an envelope, as the market dialect does."""
+    return _json(data.model_dump_json(by_alias=True), status, None)
+
+
 def failure(error: SimError, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with the sentence of an error."""
     optional = {"code": error.code, "details": error.details}

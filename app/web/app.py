@@ -17,6 +17,7 @@ from app.web.edge import Edge
 from app.web.health import HealthCalls
 from app.web.log import LogCalls
 from app.web.login import LoginCalls
+from app.web.market import MarketCalls
 from app.web.page import PageCalls
 from app.web.routes import calls, routes
 from app.web.sim import SessionCalls
@@ -28,9 +29,11 @@ def create_app(settings: Settings, sim: Sim, supervisor: Supervisor, streams: St
     require_safe_bind(settings)
     answered: Counter[int] = Counter()
     identity = Identity(settings, sim.database, clock)
+    log = LogCalls(sim, identity, supervisor.hub, streams, clock, settings)
     table = calls(
         SessionCalls(sim, identity, settings),
-        LogCalls(sim, identity, supervisor.hub, streams, clock, settings),
+        MarketCalls(sim, identity, log, settings),
+        log,
         LoginCalls(identity, settings),
         HealthCalls(sim.database, supervisor, streams, answered),
         PageCalls(),

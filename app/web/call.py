@@ -15,7 +15,7 @@ Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 class Call(NamedTuple):
     """One method of one path and the models of what goes in and comes out.
 
-    `media` is set where the answer is no JSON in an envelope; `open` calls need no user.
+    `media` is set where the answer is no JSON; `bare` answers have no envelope; `open` calls need no user.
     """
 
     method: str
@@ -27,3 +27,4 @@ class Call(NamedTuple):
     status: int = 200
     media: str | None = None
     open: bool = False
+    bare: bool = False

@@ -16,7 +16,7 @@ from app.engine.sim import Sim
 from app.errors import BadInput
 from app.settings import Settings
 from app.web.answers import success_text
-from app.web.auth import Identity
+from app.web.auth import Caller, Identity
 from app.web.inputs import checked, query
 from app.web.models import MAX_SEQ, EventsQuery, StreamQuery
 from app.web.stream import EventStream, Follow, Streams
@@ -54,12 +54,16 @@ class LogCalls:
         caller = await self._identity.caller(request)
         wanted = checked(StreamQuery, query(request))
         session = await self._sim.get(caller.user_id, request.path_params["id"])
-        after_seq = await self._beginning(request, session, wanted)
+        after_seq = await self.beginning(request, session, wanted.from_seq, wanted.tail, wanted.types)
         if session.ended and await self._nothing_behind(session, after_seq, wanted.types):
-            return Response(status_code=204, headers={"Cache-Control": "no-store"})
+            return nothing_more()
+        return self.follow(caller, Follow(session.id, after_seq, wanted.types, session.last_seq))
+
+    def follow(self, caller: Caller, follow: Follow) -> ASGIApp:
+        """Return the response that follows a session; raises `TooMany`."""
         self._streams.require_room()
         return EventStream(
-            Follow(session.id, after_seq, wanted.types, session.last_seq),
+            follow,
             partial(self._identity.still, caller),
             hub=self._hub,
             streams=self._streams,
@@ -67,14 +71,21 @@ class LogCalls:
             settings=self._settings,
         )
 
-    async def _beginning(self, request: Request, session: Session, wanted: StreamQuery) -> int:
+    async def beginning(
+        self,
+        request: Request,
+        session: Session,
+        from_seq: int,
+        tail: int | None = None,
+        types: list[str] | None = None,
+    ) -> int:
         """Return the seq behind which to begin: the last one seen, where a client comes back."""
         seen = request.headers.get("last-event-id")
         if not seen:
-            return await self._sim.tail_from(session, wanted.from_seq, wanted.tail, wanted.types)
+            return await self._sim.tail_from(session, from_seq, tail, types)
         if not (seen.isascii() and seen.isdecimal() and len(seen) <= 19 and int(seen) <= MAX_SEQ):
             raise BadInput("Last-Event-ID: must be the seq of an event")
-        return await self._sim.tail_from(session, int(seen) + 1, None, wanted.types)
+        return await self._sim.tail_from(session, int(seen) + 1, None, types)
 
     async def _nothing_behind(self, session: Session, after_seq: int, types: list[str] | None) -> bool:
         """Whether an ended session has no event to show behind a seq, so that a browser may stop asking."""
@@ -84,3 +95,8 @@ class LogCalls:
             return False
         page = await self._sim.database.run(events.page, session.id, after_seq + 1, 1, types)
         return page.events == 0
+
+
+def nothing_more() -> Response:
+    """Tell an EventSource that asks behind the end of a log to stop asking."""
+    return Response(status_code=204, headers={"Cache-Control": "no-store"})

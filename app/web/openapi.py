@@ -30,7 +30,13 @@ _LAST_EVENT_ID = {
     "description": "The last seq seen; wins over fromSeq and tail.",
     "schema": {"type": "integer", "minimum": 0},
 }
-_HEADERS = {"create": [_KEY], "control": [_KEY], "stream": [_LAST_EVENT_ID]}
+_HEADERS = {
+    "create": [_KEY],
+    "create_market": [_KEY],
+    "control": [_KEY],
+    "stream": [_LAST_EVENT_ID],
+    "market_stream": [_LAST_EVENT_ID],
+}
 
 
 def openapi(table: Sequence[Call]) -> dict[str, Any]:
@@ -69,6 +75,8 @@ def _operation(call: Call) -> dict[str, Any]:
 def _answer(call: Call) -> dict[str, Any]:
     if call.answer is None:
         return {"description": "As it says.", "content": {call.media or "text/plain": {}}}
+    if call.bare:
+        return _content((call.answer.__doc__ or "").partition("\n")[0], _ref(call.answer.__name__))
     properties = {"success": {"const": True}, "data": _ref(call.answer.__name__)}
     envelope = {"type": "object", "required": ["success", "data"], "properties": properties}
     return _content((call.answer.__doc__ or "").partition("\n")[0], envelope)

@@ -155,10 +155,11 @@ def _of_row(session: Session) -> dict[str, Any]:
         "error_details": session.error_details,
         "idempotency_key": session.idempotency_key,
         "progress": session.progress(),
-        "created_at": _instant(session.created_at),
-        "updated_at": _instant(session.updated_at),
+        "created_at": instant(session.created_at),
+        "updated_at": instant(session.updated_at),
     }
 
 
-def _instant(time: datetime) -> str:
+def instant(time: datetime) -> str:
+    """Spell a time in ISO 8601, UTC, to the millisecond."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -67,12 +67,17 @@ class Streams:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """What a client follows: a session behind a seq, of some types, and the session's last seq at the beginning."""
+    """What a client follows: a session behind a seq, of some types, and the session's last seq at the beginning.
+
+    In the market dialect the stream begins with `opening` and does not tell when it has caught up.
+    """
 
     session_id: UUID
     after_seq: int
     types: Sequence[str] | None
     last_seq: int
+    market: bool = False
+    opening: bytes = b""
 
 
 class EventStream:
@@ -122,9 +127,9 @@ class EventStream:
 
     async def _pump(self, send: Send, start: Message) -> None:
         follow = self._follow
-        with self._hub.tail(follow.session_id, follow.after_seq, follow.types) as tail:
+        with self._hub.tail(follow.session_id, follow.after_seq, follow.types, market=follow.market) as tail:
             await send(start)
-            await self._write(send, PREAMBLE + self._news(tail))
+            await self._write(send, PREAMBLE + follow.opening + self._news(tail))
             while True:
                 page = await self._page(tail)
                 beat = self._beat()
@@ -158,7 +163,7 @@ class EventStream:
 
     def _news(self, tail: Tail) -> bytes:
         """Return the line that says, once, that everything there was at the beginning has been sent."""
-        if self._caught_up or tail.after_seq < self._follow.last_seq:
+        if self._follow.market or self._caught_up or tail.after_seq < self._follow.last_seq:
             return b""
         self._caught_up = True
         return self._line("caught_up", "lastSeq", self._follow.last_seq)
