@@ -147,7 +147,8 @@ class Supervisor:
         elif channel == "market_candles":
             self._heard_candles(set(payload.splitlines()))
         else:
-            self._heard_control(payload)
+            with suppress(ValueError):  # Anybody may notify: what names no session is not meant for us.
+                self._heard_control(payload)
 
     def _heard_candles(self, stored: set[str]) -> None:
         for runner in self._runners.values():
