@@ -9,6 +9,7 @@ import typer
 
 from app.cli import candles, database, profiles, sessions, show, token
 from app.cli.demo import demo
+from app.cli.doctor import doctor
 from app.cli.selftest import selftest
 from app.cli.serve import serve
 from app.cli.tail import tail
@@ -25,6 +26,7 @@ app.command()(serve)
 app.command()(demo)
 app.command()(database.migrate)
 app.command()(selftest)
+app.command()(doctor)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(database.psql)
 app.command()(tail)
 app.command()(profiles.profiles)
