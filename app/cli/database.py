@@ -27,12 +27,11 @@ def psql(context: typer.Context) -> None:
     """Open psql on the database; everything after `psql` goes to it: zeon psql -c 'SELECT 1'."""
     with held(load()) as place:
         environment = {**os.environ, **libpq_environment(place.url)}
-        ours = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for psql.
-        try:
-            code = subprocess.call([_program(place), *context.args], env=environment)
-        finally:
-            signal.signal(signal.SIGINT, ours)
-    raise typer.Exit(code)
+        with subprocess.Popen([_program(place), *context.args], env=environment) as process:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for psql alone.
+            signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+            code = process.wait()
+    raise typer.Exit(code if code >= 0 else 128 - code)
 
 
 def _program(place: Place) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import sys
-from types import FrameType
 
 import typer
 
 from app.cli import candles, database, profiles, sessions, show, token
 from app.cli.demo import demo
+from app.cli.doctor import doctor
+from app.cli.selftest import selftest
 from app.cli.serve import serve
 from app.cli.tail import tail
 from app.errors import SimError
@@ -24,6 +25,8 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(demo)
 app.command()(database.migrate)
+app.command()(selftest)
+app.command()(doctor)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(database.psql)
 app.command()(tail)
 app.command()(profiles.profiles)
@@ -34,17 +37,12 @@ app.add_typer(token.app, name="token")
 
 def main() -> None:
     """Run a command; exits with 0, 1 when it failed, 2 when it was called wrongly."""
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # Ends as Ctrl-C does, cleanly.
     try:
         app(prog_name="zeon")
     except SimError as error:
         show.aside(error.message)
         sys.exit(1)
-
-
-def _terminated(number: int, _: FrameType | None) -> None:
-    """Turn SIGTERM into a normal exit, so that an embedded Postgres is let go of."""
-    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,7 @@ def _connected(url: str) -> Iterator[psycopg.Connection]:
     try:
         conn = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="zeon install")
     except psycopg.Error as error:
-        raise Unavailable(f"The database cannot be reached: {error}") from error
+        reason = str(error).strip().partition("\n")[0]
+        raise Unavailable(f"The database cannot be reached: {reason}") from error
     with conn:
         yield conn

@@ -31,15 +31,16 @@ class Hub:
         self._feeds: dict[UUID, Feed] = {}
 
     def heard(self, payload: str) -> None:
-        """Take in a notification of `sim_events`: lines `session:last_seq`, or `*` for everybody."""
-        if payload == "*":
+        """Take in a notification of `sim_events`: lines `session:last_seq`; `*` and whatever else mean everybody."""
+        try:
+            hints = [_hint(line) for line in payload.splitlines()]
+        except ValueError:
             self.wake_all()
             return
-        for line in payload.splitlines():
-            session_id, _, last_seq = line.partition(":")
-            feed = self._feeds.get(UUID(session_id))
+        for session_id, last_seq in hints:
+            feed = self._feeds.get(session_id)
             if feed is not None:
-                feed.wake(int(last_seq))
+                feed.wake(last_seq)
 
     def wake_all(self) -> None:
         """Let everybody look again; hints may have been lost."""
@@ -127,6 +128,11 @@ class Feed:
             del self._pages[key]
         while len(self._pages) > _SHARED_PAGES:
             self._pages.popitem(last=False)
+
+
+def _hint(line: str) -> tuple[UUID, int]:
+    session_id, _, last_seq = line.partition(":")
+    return UUID(session_id), int(last_seq)
 
 
 def _found_events(task: asyncio.Task[Frames]) -> bool:

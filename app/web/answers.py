@@ -61,9 +61,11 @@ def _json(text: str, status: int, headers: Mapping[str, str] | None) -> Response
     return Response(text, status, {**_HEADERS, **(headers or {})}, media_type="application/json")
 
 
-def _known(_: Request, error: Exception) -> Response:
+def _known(request: Request, error: Exception) -> Response:
+    """Answer with the error's sentence; a client that would go on sending without end is left."""
     assert isinstance(error, SimError)
-    return failure(error)
+    endless = error.status == 413 and "content-length" not in request.headers
+    return failure(error, {"Connection": "close"} if endless else None)
 
 
 def _of_router(_: Request, error: Exception) -> Response:

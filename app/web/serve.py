@@ -6,7 +6,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -120,16 +120,18 @@ def _signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _bound(settings: Settings) -> socket.socket:
-    """Take the port before anything else is begun; raises `BadInput` when it cannot be had."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except OSError as error:
-        raise BadInput(f"PORT: cannot listen on {settings.host}:{settings.port}: {error.strerror}.") from error
-    return bound
+@contextmanager
+def _bound(settings: Settings) -> Iterator[socket.socket]:
+    """Hold the port, taken before anything else is begun; raises `BadInput` when it cannot be had."""
+    with ExitStack() as stack:
+        try:
+            family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+            bound = stack.enter_context(socket.socket(family))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError as error:
+            raise BadInput(f"PORT: cannot listen on {settings.host}:{settings.port}: {error.strerror}.") from error
+        yield bound
 
 
 def _named(settings: Settings, port: int) -> Settings:

@@ -244,3 +244,16 @@ async def test_reading_a_backlog_uses_the_index_of_the_log(database: Database) -
         ).fetchall()
     assert "Index" in str(plan)
     assert "Sort" not in str(plan)
+
+
+async def test_hints_by_hand_that_say_nothing_break_nothing(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.start(pace=Pace(3))
+        live = asyncio.ensure_future(follow(e, session.id))
+        for channel in ("sim_events", "sim_control", "market_candles"):
+            for hint in ("hello", f"{session.id}", f"{session.id}:x", ":", "", "nobody:running"):
+                database.query("SELECT pg_notify(%s, %s)", channel, hint)
+        await e.finished(session.id)
+        assert await live == list(range(1, 103))
+        assert not e.supervisor.failed.done()
