@@ -211,7 +211,7 @@ async def test_the_api_describes_every_call(database: Database) -> None:
         described = (await w.call("GET", "/openapi.json")).json()
     assert described["openapi"] == "3.1.0"
     assert set(described["paths"][f"{SESSIONS}/{{id}}"]) == {"get", "patch", "delete"}
-    assert len(described["paths"]) == 17
+    assert {SESSIONS, "/api/market/sessions", "/login", "/healthz", "/"} <= set(described["paths"])
     operations = [operation for path in described["paths"].values() for operation in path.values()]
     assert len({operation["operationId"] for operation in operations}) == len(operations)
     assert all(operation["summary"] for operation in operations)
