@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
+from app.domain.account import Fill, Trade
 from app.domain.candle import Candle
-from app.domain.number import plain
+from app.domain.number import exact, plain, significant
+from app.domain.order import Order
 from app.errors import BadInput
 
 PAYLOAD_BYTES = 65_536
@@ -60,13 +63,71 @@ def control(ts: int, action: str, args: Mapping[str, Any], by: str) -> Event:
     return checked(ts, "control", {"action": action, "args": dict(args), "by": by})
 
 
+def signal(
+    ts: int, symbol: str, direction: str, reason: str, indicators: Mapping[str, Decimal | float]
+) -> Event:
+    """Make the event of what a strategy sees; indicators are rounded to 10 significant digits."""
+    rounded = {name: significant(exact(value)) for name, value in indicators.items()}
+    payload = {"symbol": symbol, "direction": direction, "reason": reason, "indicators": rounded}
+    return checked(ts, "signal", payload)
+
+
+def order(ts: int, value: Order, status: str, reason: str) -> Event:
+    """Make the event of one change of an order; a size not fixed yet is `qty: null` with its `sizing`."""
+    payload: dict[str, Any] = {"orderId": value.id, "symbol": value.symbol, "side": value.side}
+    payload |= {"type": value.type, "qty": value.qty}
+    if value.qty is None and value.sizing is not None:
+        payload["sizing"] = {value.sizing.kind: value.sizing.amount}
+    if value.limit is not None:
+        payload["limitPrice"] = value.limit
+    if value.stop is not None:
+        payload["stopPrice"] = value.stop
+    return checked(ts, "order", payload | {"status": status, "reason": reason, "tag": value.tag})
+
+
+def fill(ts: int, value: Fill) -> Event:
+    """Make the event of one execution."""
+    side = "BUY" if value.sign > 0 else "SELL"
+    return Event(
+        ts,
+        "fill",
+        f'{{"orderId":{value.order_id},"symbol":"{value.symbol}","side":"{side}",'
+        f'"qty":{plain(value.qty)},"price":{plain(value.price)},"fee":{plain(value.fee)},'
+        f'"slippage":{plain(value.slippage)},"policy":"{value.policy}"}}',
+    )
+
+
+def trade(ts: int, value: Trade) -> Event:
+    """Make the event of one lot closed."""
+    return Event(
+        ts,
+        "trade",
+        f'{{"symbol":"{value.symbol}","side":"{value.side}","qty":{plain(value.qty)},'
+        f'"entryPrice":{plain(value.entry_price)},"exitPrice":{plain(value.exit_price)},'
+        f'"entryTs":{value.entry_ts},"exitTs":{value.exit_ts},"grossPnl":{plain(value.gross_pnl)},'
+        f'"fees":{plain(value.fees)},"netPnl":{plain(value.net_pnl)},"holdBars":{value.hold_bars},'
+        f'"reason":{render(value.reason)}}}',
+    )
+
+
+def log(ts: int, message: str) -> Event:
+    """Make the event of a line a strategy writes."""
+    return checked(ts, "log", {"message": message})
+
+
+def plot(ts: int, name: str, value: Decimal | float) -> Event:
+    """Make the event of one point of a line a strategy draws, rounded to 10 significant digits."""
+    body = f'{{"name":{render(name)},"value":{plain(significant(exact(value)))}}}'
+    return Event(ts, "plot", body)
+
+
 def checked(ts: int, type_: str, payload: Mapping[str, Any]) -> Event:
     """Make an event from any payload; raises `BadInput` when it may not stand in the log."""
     return Event(ts, type_, render(payload))
 
 
-def render(payload: Mapping[str, Any]) -> str:
-    """Render a payload as JSON text with canonical numbers.
+def render(payload: Any) -> str:
+    """Render a payload, or a part of one, as JSON text with canonical numbers.
 
     Raises `BadInput` for what the log refuses: numbers that are not finite, NUL characters, lone surrogates,
     more than `PAYLOAD_BYTES` bytes, or a value that is not JSON.
@@ -87,7 +148,7 @@ def _render(value: Any) -> str:
     if isinstance(value, str):
         if "\0" in value:
             raise BadInput("payload: NUL characters cannot be stored")
-        return json.dumps(value, ensure_ascii=False)
+        return encode_basestring(value)
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float | Decimal):
