@@ -21,7 +21,7 @@ BEGIN
            (t ->> 'cursor')::bigint AS new_cursor, t -> 'events' AS events, jsonb_array_length(t -> 'events') AS n
     FROM jsonb_array_elements(sim_append_ticks.ticks) WITH ORDINALITY AS x (t, ord)
   ), compared AS (
-    SELECT sent.*, s.cursor_ms, s.last_seq AS base, s.id = ANY (_locked) AS free,
+    SELECT sent.*, s.cursor_ms, s.last_seq AS base, s.last_ts, s.id = ANY (_locked) AS free,
            s.status = 'running' AND s.epoch = sent.epoch AS fenced,
            coalesce(sent.new_cursor <= s.cursor_ms, false) AS passed,
            greatest(s.cursor_ms, lag(sent.new_cursor) OVER (PARTITION BY sent.id ORDER BY ord)) AS expected
@@ -38,11 +38,11 @@ BEGIN
     FROM judged j WHERE j.outcome = 'written'
   ), events AS (
     INSERT INTO sim_events (session_id, seq, ts, type, payload)
-    SELECT w.id, w.top - w.n + e.ord, (e.v ->> 0)::bigint, e.v ->> 1, e.v -> 2
+    SELECT w.id, w.top - w.n + e.ord, greatest((e.v ->> 0)::bigint, w.last_ts), e.v ->> 1, e.v -> 2
     FROM written w CROSS JOIN LATERAL jsonb_array_elements(w.events) WITH ORDINALITY AS e (v, ord)
   ), moved AS (
     UPDATE sim_sessions s
-    SET last_seq = m.top, cursor_ms = m.new_cursor, last_ts = coalesce(m.ts, s.last_ts), updated_at = now()
+    SET last_seq = m.top, cursor_ms = m.new_cursor, last_ts = greatest(m.ts, s.last_ts), updated_at = now()
     FROM (SELECT w.id, max(w.top) AS top, max(w.new_cursor) AS new_cursor,
                  max((w.events -> -1 ->> 0)::bigint) AS ts FROM written w GROUP BY w.id) m
     WHERE s.id = m.id RETURNING s.id, s.last_seq

@@ -29,7 +29,7 @@ BEGIN
           || CASE WHEN _row.error IS NULL THEN '{}' ELSE jsonb_build_object('error', _row.error) END);
 
   PERFORM sim_notify('sim_events', _row.id || ':' || _row.last_seq);
-  PERFORM sim_notify('sim_control', _row.id::text);
+  PERFORM sim_notify('sim_control', concat_ws(':', _row.id, _row.status, _row.runner));
   RETURN NEXT _row;
 END;
 $$;

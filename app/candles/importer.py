@@ -1,0 +1,126 @@
+"""Import of a candle file into the cache, with a report of what was taken, refused and missing."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from psycopg import AsyncConnection
+
+from app.candles import csv_file
+from app.candles.quality import Check, Finding
+from app.candles.rows import Row
+from app.db import candles as cache
+from app.domain.symbol import symbol as spelled_symbol
+from app.domain.symbol import venue as spelled_venue
+from app.domain.timeframe import timeframe as named_timeframe
+from app.errors import BadInput
+
+Progress = Callable[[int, int], None]
+"""Called now and then with the bytes of the file read so far and its size."""
+
+_SOURCE = "csv"
+_REPORT_EVERY = 5_000
+
+
+class Report(NamedTuple):
+    """What an import did; `rows` is new + changed + same + duplicates + refused, times are open times in ms.
+
+    `refusals` and `repairs` list at most 100 each, `gaps` at most 100 between first and last; `broke` says where a
+    file could not be read on, None when it was read to its end.
+    """
+
+    venue: str
+    symbol: str
+    timeframe: str
+    rows: int
+    new: int
+    changed: int
+    same: int
+    refused: int
+    refusals: list[Finding]
+    duplicates: int
+    unordered: int
+    repairs: list[Finding]
+    broke: str | None
+    first_ms: int
+    last_ms: int
+    gaps: list[cache.Gap]
+    missing: int
+
+
+async def import_file(
+    conn: AsyncConnection[Any],
+    path: Path,
+    venue: str,
+    symbol: str,
+    timeframe: str,
+    progress: Progress | None = None,
+) -> Report:
+    """Import a file of candles of one symbol and timeframe; what is good in it is stored, all or nothing.
+
+    Raises `BadInput` when the file cannot be opened or holds no good candle.
+    """
+    venue, symbol = spelled_venue(venue), spelled_symbol(symbol)
+    check = Check(symbol, named_timeframe(timeframe), now_ms=time.time_ns() // 1_000_000)
+    with _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        rows = csv_file.rows(file)
+        candles = check.candles(_watched(rows, file, size, progress) if progress else rows)
+        async with conn.transaction():
+            stored = await cache.store(conn, venue, symbol, timeframe, candles)
+            first_ms, last_ms = _range(path, check)
+            await cache.cover(conn, venue, symbol, timeframe, _SOURCE, first_ms, last_ms + check.timeframe.ms)
+            gaps, missing = await cache.gaps(conn, venue, symbol, timeframe, first_ms, last_ms)
+    if progress:
+        progress(size, size)
+    return _report(venue, check, stored, first_ms, last_ms, gaps, missing)
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise BadInput(f"file: {path} cannot be opened: {error.strerror}") from None
+
+
+def _watched(rows: Iterable[Row], file: BinaryIO, size: int, progress: Progress) -> Iterator[Row]:
+    for count, row in enumerate(rows):
+        if count % _REPORT_EVERY == 0:
+            progress(file.tell(), size)
+        yield row
+
+
+def _range(path: Path, check: Check) -> tuple[int, int]:
+    if check.first_ms is None or check.last_ms is None:
+        first = check.refusals[0] if check.refusals else None
+        why = f"line {first.place}: {first.reason}" if first else check.broke or "it is empty"
+        raise BadInput(f"file: {path.name} holds no good candle; {why}")
+    return check.first_ms, check.last_ms
+
+
+def _report(
+    venue: str, check: Check, stored: cache.Stored, first_ms: int, last_ms: int, gaps: list[cache.Gap], missing: int
+) -> Report:
+    return Report(
+        venue=venue,
+        symbol=check.symbol,
+        timeframe=check.timeframe.name,
+        rows=check.rows,
+        new=stored.new,
+        changed=stored.changed,
+        same=stored.same,
+        refused=check.refused,
+        refusals=check.refusals,
+        duplicates=check.duplicates,
+        unordered=check.unordered,
+        repairs=check.repairs,
+        broke=check.broke,
+        first_ms=first_ms,
+        last_ms=last_ms,
+        gaps=gaps,
+        missing=missing,
+    )

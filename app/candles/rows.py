@@ -1,0 +1,95 @@
+"""Rows as a source has them, and how their times and numbers are read."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
+
+from app.errors import BadInput
+
+Value = str | int | Decimal
+"""A time or number as its source spells it; never a binary float, which would not be exact."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_DOTTED_DAY = re.compile(r"(\d{4})[./](\d\d)[./](\d\d)")
+
+
+class Row(NamedTuple):
+    """One candle as its source spells it; `place` is its line or row number there, counted from 1."""
+
+    place: int
+    time: Value
+    open: Value
+    high: Value
+    low: Value
+    close: Value
+    volume: Value
+
+
+class Refused(Exception):
+    """Why a row is not taken, in words for a report."""
+
+
+class Broken(BadInput):
+    """The file cannot be read on from here; what came before is good."""
+
+
+def time_ms(value: Value) -> int:
+    """Read an open time: seconds, ms, us or ns since the epoch (told apart by size) or ISO 8601; returns ms UTC.
+
+    Eight digits are a day (`20240115`). A time without a zone is UTC. Raises `Refused`.
+    """
+    try:
+        number = int(value)
+    except (ValueError, OverflowError):
+        return _spelled_ms(str(value).strip())
+    if 100_000_000_000 <= number < 100_000_000_000_000:
+        return number
+    return _day_ms(number) if 19_000_101 <= number <= 22_001_231 else _scaled_ms(number)
+
+
+def _scaled_ms(number: int) -> int:
+    size = abs(number)
+    if size < 100_000_000_000:
+        return number * 1_000
+    if size < 100_000_000_000_000:
+        return number
+    if size < 100_000_000_000_000_000:
+        return number // 1_000
+    return number // 1_000_000
+
+
+def _day_ms(number: int) -> int:
+    try:
+        return _datetime_ms(datetime.strptime(str(number), "%Y%m%d").replace(tzinfo=UTC))
+    except ValueError:
+        return _scaled_ms(number)
+
+
+def _fraction_ms(text: str) -> int | None:
+    """Read a number with a point or exponent, such as `1364774820.0`; None when the text is no number."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    if not number.is_finite() or number.adjusted() > 20:
+        raise Refused(f"time: {text[:40]!r} is not a time")
+    return int(number * 1_000) if abs(number) < 100_000_000_000 else _scaled_ms(int(number))
+
+
+def _spelled_ms(text: str) -> int:
+    number = _fraction_ms(text)
+    if number is not None:
+        return number
+    try:
+        moment = datetime.fromisoformat(_DOTTED_DAY.sub(r"\1-\2-\3", text.removesuffix("UTC").strip(), count=1))
+    except ValueError:
+        raise Refused(f"time: {text[:40]!r} is neither a number nor an ISO 8601 time") from None
+    return _datetime_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _datetime_ms(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MILLISECOND

@@ -1,0 +1,150 @@
+"""The log in Postgres: append ticks and single events, read events and ready-made frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from app.db.pool import Connection
+from app.domain.event import Event
+
+MAX_PAGE_ROWS = 1000
+MAX_PAGE_BYTES = 1 << 18
+
+
+class Tick(NamedTuple):
+    """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from."""
+
+    session_id: UUID
+    epoch: int
+    prev_cursor_ms: int | None
+    cursor_ms: int
+    events: Sequence[Event]
+
+
+class Frames(NamedTuple):
+    """A page of the log as text/event-stream bytes.
+
+    `last_seq` is how far it looked, null when nothing lay there; `status` and `head` (the session's last seq)
+    are of the same moment, null when the session is gone.
+    """
+
+    last_seq: int | None
+    events: int
+    body: bytes
+    status: str | None
+    head: int | None
+
+
+async def append_ticks(connection: Connection, ticks: Sequence[Tick]) -> list[str]:
+    """Write ticks in one transaction; answers each with `written`, `done`, `refused` or `busy`, in order."""
+    cursor = await connection.execute(
+        "SELECT outcome FROM sim_append_ticks(%s::jsonb) ORDER BY tick", (encode_ticks(ticks),)
+    )
+    return [row["outcome"] for row in await cursor.fetchall()]
+
+
+def encode_ticks(ticks: Sequence[Tick]) -> str:
+    """Render ticks as the JSON argument of `sim_append_ticks`; payloads are JSON text already."""
+    return "[" + ",".join(map(_tick, ticks)) + "]"
+
+
+def _tick(tick: Tick) -> str:
+    prev = "null" if tick.prev_cursor_ms is None else tick.prev_cursor_ms
+    events = ",".join([f'[{event.ts},"{event.type}",{event.body}]' for event in tick.events])
+    return (
+        f'{{"session":"{tick.session_id}","epoch":{tick.epoch},"prev":{prev},'
+        f'"cursor":{tick.cursor_ms},"events":[{events}]}}'
+    )
+
+
+async def append_event(
+    connection: Connection, session_id: UUID, type_: str, payload: dict[str, Any], ts: int | None = None
+) -> int:
+    """Append one `note` or `control` event and return its seq; raises `NotFound` or `RefusedEvent`."""
+    cursor = await connection.execute(
+        "SELECT sim_append_event(%s, %s, %s, %s) AS seq", (session_id, ts, type_, Jsonb(payload))
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["seq"])
+
+
+async def frames(
+    connection: Connection, session_id: UUID, after_seq: int, types: Sequence[str] | None = None
+) -> Frames:
+    """Read the page of frames behind a seq."""
+    cursor = await connection.execute(
+        "SELECT * FROM sim_frames(%s, %s, %s, %s, %s)",
+        (session_id, after_seq, MAX_PAGE_ROWS, MAX_PAGE_BYTES, None if types is None else list(types)),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return Frames(row["last_seq"], row["events"], (row["body"] or "").encode(), row["status"], row["head"])
+
+
+async def page(
+    connection: Connection,
+    session_id: UUID,
+    from_seq: int,
+    limit: int,
+    types: Sequence[str] | None = None,
+) -> str:
+    """Read events from a seq (inclusive) as the text of a JSON array, in seq order."""
+    cursor = await connection.execute(
+        """
+        SELECT coalesce(string_agg(e.frame, ',' ORDER BY e.seq), '') AS body FROM (
+          SELECT seq, '{"seq":' || seq || ',"ts":' || ts || ',"type":"' || type || '","payload":'
+                 || payload::text || '}' AS frame
+          FROM sim_events
+          WHERE session_id = %s AND seq >= %s AND (%s::text[] IS NULL OR type = ANY (%s))
+          ORDER BY seq LIMIT %s) e
+        """,
+        (session_id, from_seq, *(2 * [None if types is None else list(types)]), limit),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return f"[{row['body']}]"
+
+
+async def seq_of_tail(connection: Connection, session_id: UUID, count: int, types: Sequence[str] | None) -> int:
+    """Return the seq at which the last `count` events (of some types) begin, 1 when there are fewer."""
+    cursor = await connection.execute(
+        """
+        SELECT seq FROM sim_events
+        WHERE session_id = %s AND (%s::text[] IS NULL OR type = ANY (%s))
+        ORDER BY seq DESC OFFSET %s LIMIT 1
+        """,
+        (session_id, *(2 * [None if types is None else list(types)]), count - 1),
+    )
+    row = await cursor.fetchone()
+    return 1 if row is None else int(row["seq"])
+
+
+async def digest(connection: Connection, session_id: UUID) -> str:
+    """Return the hex SHA-256 of a session's simulated events."""
+    row = await (await connection.execute("SELECT sim_log_digest(%s) AS digest", (session_id,))).fetchone()
+    assert row is not None
+    return str(row["digest"])
+
+
+async def last_candles(
+    connection: Connection, session_id: UUID, symbols: Sequence[str], *, real: bool = False
+) -> dict[str, tuple[int, str]]:
+    """Return per symbol openTime (ms) and close of the last candle in the log, with `real` of the last not synthetic."""
+    cursor = await connection.execute(
+        """
+        SELECT s.symbol, (c.candle ->> 'openTimeMs')::bigint AS open_time_ms, c.candle ->> 'close' AS close
+        FROM unnest(%s::text[]) AS s (symbol)
+        CROSS JOIN LATERAL (
+          SELECT e.payload -> 'candle' AS candle FROM sim_events e
+          WHERE e.session_id = %s AND e.type = 'candle' AND e.payload ->> 'symbol' = s.symbol
+            AND NOT (%s AND e.payload ? 'synthetic')
+          ORDER BY e.seq DESC LIMIT 1) c
+        """,
+        (list(symbols), session_id, real),
+    )
+    return {row["symbol"]: (row["open_time_ms"], row["close"]) for row in await cursor.fetchall()}

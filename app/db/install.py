@@ -1,0 +1,241 @@
+"""Bring a database up to date: pending migrations, then all of `sql/`, then grants, one installer at a time."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import errors, sql
+from yoyo import internalmigrations, read_migrations
+from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
+from yoyo.connections import DatabaseURI
+
+from app.errors import NewerDatabase, SimError, Unavailable
+
+APPEND_ONLY = ("sim_events",)
+READ_WRITE = (
+    "sim_sessions",
+    "sim_runners",
+    "sim_tokens",
+    "sim_requests",
+    "market_candles",
+    "market_coverage",
+)
+APPLIED = "_yoyo_migration"
+NOT_YET_THERE = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedObject)
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The folders a database is installed from."""
+
+    migrations: Path
+    sql: Path
+
+    def migration_names(self) -> set[str]:
+        """Return the names of all migrations."""
+        files = self.migrations.glob("*.sql")
+        return {file.stem for file in files if not file.name.endswith(".rollback.sql")}
+
+    def objects(self, kind: str) -> list[Path]:
+        """Return the files of one kind of object, `functions` or `views`, sorted by name."""
+        return sorted((self.sql / kind).glob("*.sql"))
+
+    def digest(self) -> str:
+        """Return a fingerprint of everything in `sql/`."""
+        texts = [file.read_bytes() for file in self.objects("functions") + self.objects("views")]
+        return hashlib.sha256(b"\0".join(texts)).hexdigest()
+
+
+def default_sources() -> Sources:
+    """Return the folders inside the installed package, or those of the checkout."""
+    package = Path(__file__).parents[1]
+    if (package / "_sql").is_dir():
+        return Sources(package / "_migrations", package / "_sql")
+    return Sources(package.parent / "migrations", package.parent / "sql")
+
+
+def install(migrate_url: str, serving_role: str | None = None, *, sources: Sources | None = None) -> None:
+    """Install or update the database; raises `NewerDatabase`. Doing it twice, or at once, is harmless."""
+    sources = sources or default_sources()
+    with _described(), _installer(migrate_url) as backend:
+        _refuse_newer(backend.connection, sources)
+        _migrate(backend, sources)
+        _install_sql(backend.connection, sources, serving_role)
+
+
+def needs_install(conn: Connection, *, sources: Sources | None = None) -> bool:
+    """Say whether migrations are pending or `sql/` has changed; raises `NewerDatabase`."""
+    sources = sources or default_sources()
+    _refuse_newer(conn, sources)
+    if _applied(conn) != sources.migration_names():
+        return True
+    return bool(_value(conn, "SELECT obj_description(to_regclass(%s))", _table(conn)) != _mark(sources))
+
+
+def rollback(migrate_url: str, *, steps: int | None = None, sources: Sources | None = None) -> None:
+    """Remove what `sql/` installed and undo the newest `steps` migrations, all of them by default."""
+    sources = sources or default_sources()
+    with _installer(migrate_url) as backend:
+        _drop_sql(backend.connection, sources)
+        for migration in list(backend.to_rollback(_migrations(sources)))[:steps]:
+            with backend.transaction():
+                migration.process_steps(backend, "rollback")
+                backend.unmark_one(migration, log=False)
+
+
+@contextmanager
+def _described() -> Iterator[None]:
+    """Turn what the driver raises into a sentence for whoever runs the installer."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"The database cannot be reached: {error}") from error
+    except psycopg.Error as error:
+        raise SimError(f"The database cannot be installed: {error}") from error
+
+
+@contextmanager
+def _installer(url: str) -> Iterator[Any]:
+    """Open yoyo's backend on one connection that no other installer works beside.
+
+    The lock is advisory: it dies with its connection, where yoyo's own lock, a row, would outlive a kill.
+    """
+    uri = DatabaseURI("postgresql+psycopg", None, None, None, None, None, {"conninfo": url})
+    with PostgresqlPsycopgBackend(uri, APPLIED) as backend:
+        conn: Connection = backend.connection
+        conn.execute("SET application_name = 'zeon install'")
+        conn.execute("SET statement_timeout = 0")
+        conn.execute("SET client_min_messages = warning")
+        conn.execute("SELECT pg_advisory_lock(hashtextextended('zeon install', 0))")
+        if _value(conn, "SELECT current_schema()") is None:
+            raise SimError("The search_path names no schema that exists; create one first.")
+        yield backend
+
+
+def _migrate(backend: Any, sources: Sources) -> None:
+    """Apply pending migrations, each in one transaction with the note that it was applied."""
+    if internalmigrations.needs_upgrading(backend):
+        internalmigrations.upgrade(backend)
+    for migration in backend.to_apply(_migrations(sources)):
+        with backend.transaction():
+            migration.process_steps(backend, "apply")
+            backend.mark_one(migration, log=False)
+
+
+def _migrations(sources: Sources) -> Any:
+    """Read the migrations as yoyo sees them."""
+    return read_migrations(glob.escape(str(sources.migrations)))
+
+
+def _applied(conn: Connection) -> set[str]:
+    """Return the names of the migrations this schema has."""
+    if _value(conn, "SELECT to_regclass(%s)", _table(conn)) is None:
+        return set()
+    rows = conn.execute(sql.SQL("SELECT migration_id FROM {}").format(sql.SQL(_table(conn))))
+    return {name for (name,) in rows}
+
+
+def _refuse_newer(conn: Connection, sources: Sources) -> None:
+    """Raise when the database has migrations this code does not know."""
+    unknown = sorted(_applied(conn) - sources.migration_names())
+    if unknown:
+        raise NewerDatabase(details={"migrations": unknown})
+
+
+def _install_sql(conn: Connection, sources: Sources, serving_role: str | None) -> None:
+    """Replace all functions and views, then grant, in one transaction."""
+    with conn.transaction():
+        conn.execute("SET LOCAL lock_timeout = '10s'")
+        conn.execute("SET LOCAL check_function_bodies = off")
+        conn.execute("SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true)")
+        _create(conn, sources.objects("functions") + sources.objects("views"))
+        _secure(conn)
+        if serving_role not in (None, _value(conn, "SELECT current_user")):
+            _grant(conn, sources, serving_role)
+        note = sql.SQL("COMMENT ON TABLE {} IS {}")
+        conn.execute(note.format(sql.Identifier(APPLIED), sql.Literal(_mark(sources))))
+
+
+def _create(conn: Connection, files: list[Path]) -> None:
+    """Run the files; one that needs an object of a later file is run again after it."""
+    waiting: dict[Path, psycopg.Error] = {}
+    for file in files:
+        try:
+            with conn.transaction():
+                conn.execute(file.read_bytes())
+        except NOT_YET_THERE as error:
+            waiting[file] = error
+        except psycopg.Error as error:
+            raise SimError(f"{file.name}: {error}") from error
+    if len(waiting) == len(files) > 0:
+        file, cause = next(iter(waiting.items()))
+        raise SimError(f"{file.name}: {cause}") from cause
+    if waiting:
+        _create(conn, list(waiting))
+
+
+def _drop_sql(conn: Connection, sources: Sources) -> None:
+    """Drop all functions and views; each kind in one statement, so their order does not matter."""
+    for kind in ("view", "function"):
+        names = _names(tuple(file.stem for file in sources.objects(f"{kind}s")))
+        if sources.objects(f"{kind}s"):
+            conn.execute(sql.SQL("DROP {} IF EXISTS {}").format(sql.SQL(kind), names))
+
+
+def _secure(conn: Connection) -> None:
+    """Keep everybody from calling the functions that run with their owner's rights."""
+    for function in _own_rights(conn):
+        conn.execute(sql.SQL("REVOKE ALL ON FUNCTION {} FROM PUBLIC").format(function))
+
+
+def _grant(conn: Connection, sources: Sources, role: str) -> None:
+    """Give the serving role what it needs; events it can only add and read."""
+    views = [file.stem for file in sources.objects("views")]
+    granted = [
+        (sql.SQL("USAGE ON SCHEMA"), sql.Identifier(_value(conn, "SELECT current_schema()"))),
+        (sql.SQL("SELECT, INSERT, UPDATE, DELETE ON"), _names(READ_WRITE)),
+        (sql.SQL("SELECT, INSERT ON"), _names(APPEND_ONLY)),
+        (sql.SQL("SELECT ON"), _names((*views, APPLIED))),
+        *((sql.SQL("EXECUTE ON FUNCTION"), function) for function in _own_rights(conn)),
+    ]
+    for rights, objects in granted:
+        conn.execute(sql.SQL("GRANT {} {} TO {}").format(rights, objects, sql.Identifier(role)))
+
+
+def _own_rights(conn: Connection) -> list[sql.Composable]:
+    """Return the functions of this schema that run with their owner's rights, with their arguments."""
+    rows = conn.execute(
+        "SELECT oid::regprocedure::text FROM pg_proc WHERE prosecdef"
+        " AND pronamespace = current_schema()::regnamespace AND proowner = current_user::regrole"
+    )
+    return [sql.SQL(function) for (function,) in rows]
+
+
+def _names(names: tuple[str, ...]) -> sql.Composable:
+    """Quote a list of names."""
+    return sql.SQL(", ").join(map(sql.Identifier, names))
+
+
+def _table(conn: Connection) -> str:
+    """Return yoyo's table in the current schema, quoted; the rest of search_path does not count."""
+    return str(_value(conn, "SELECT format('%%I.%%I', current_schema(), %s::text)", APPLIED))
+
+
+def _mark(sources: Sources) -> str:
+    """Return the comment that says which `sql/` a database has."""
+    return f"Migrations applied; sql {sources.digest()}"
+
+
+def _value(conn: Connection, query: LiteralString, *arguments: object) -> Any:
+    """Return the first column of a query's only row."""
+    row = conn.execute(query, arguments).fetchone()
+    return row and row[0]

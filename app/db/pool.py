@@ -1,0 +1,139 @@
+"""The one pool of connections, and the translation of what the driver raises."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.sql import ClauseElement
+
+from app.errors import SimError, Unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Connection = psycopg.AsyncConnection[DictRow]
+
+DataError = psycopg.DataError | psycopg.IntegrityError | psycopg.ProgrammingError | psycopg.NotSupportedError
+"""What Postgres raises when it refuses data, as opposed to being away."""
+
+_RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+_DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+
+
+def connect_options(application_name: str) -> dict[str, Any]:
+    """Return what every server connection sets: its name, and limits on waiting for locks and statements."""
+    return {
+        "application_name": application_name,
+        "options": "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s",
+        "connect_timeout": 5,
+        "autocommit": True,
+        "row_factory": dict_row,
+    }
+
+
+class Database:
+    """The pool behind one method, `run`, which no cancelled caller can disturb.
+
+    A task that is cancelled while it waits for a pooled connection, or gives one back, can wedge the pool on
+    CPython 3.11. So the pool is only touched by tasks that this object owns; a caller that is cancelled stops
+    waiting for its task, and the task ends by itself.
+    """
+
+    def __init__(self, url: str, *, size: int, application_name: str = "zeon") -> None:
+        self.url = url
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            min_size=min(2, size),
+            max_size=size,
+            timeout=10,
+            max_lifetime=3600,
+            reconnect_timeout=60,
+            kwargs=connect_options(application_name),
+            connection_class=psycopg.AsyncConnection[DictRow],
+            check=None,
+            open=False,
+            name=application_name,
+        )
+
+    async def open(self) -> None:
+        """Open the pool; raises `Unavailable` when no connection comes up."""
+        with translated():
+            await self._pool.open(wait=True, timeout=15)
+
+    async def close(self) -> None:
+        """Wait for the work under way, then close every connection."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
+        await self._pool.close(timeout=5)
+
+    async def run(
+        self, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `work(connection, …)` on a pooled connection in autocommit; deadlocks are retried.
+
+        Raises the `SimError` that stands for what the driver raised, or `Unavailable`.
+        """
+        task = asyncio.ensure_future(self._run(work, *args, **kwargs))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # Seen here too: the caller may have been cancelled and never look.
+
+    async def _run(
+        self, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        with translated():
+            for _ in range(4):
+                try:
+                    async with self._pool.connection() as connection:
+                        return await work(connection, *args, **kwargs)
+                except _RETRIED:
+                    await asyncio.sleep(0.01)
+            async with self._pool.connection() as connection:
+                return await work(connection, *args, **kwargs)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the driver raises into the error tree: own SQLSTATEs by code, a lost server into `Unavailable`."""
+    try:
+        yield
+    except (PoolTimeout, PoolClosed) as error:
+        raise Unavailable() from error
+    except psycopg.Error as error:
+        domain = _by_sqlstate(error.sqlstate)
+        if domain is not None:
+            raise domain(error.diag.message_primary) from error
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            raise Unavailable() from error
+        raise
+
+
+def _by_sqlstate(sqlstate: str | None) -> type[SimError] | None:
+    if sqlstate is None or not sqlstate.startswith("ZN"):
+        return None
+    queue = SimError.__subclasses__()
+    while queue:
+        kind = queue.pop()
+        if kind.sqlstate == sqlstate:
+            return kind
+        queue.extend(kind.__subclasses__())
+    return None
+
+
+async def execute(connection: Connection, statement: ClauseElement) -> psycopg.AsyncCursor[DictRow]:
+    """Run a SQLAlchemy Core statement on a psycopg connection."""
+    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    return await connection.execute(str(compiled).encode(), compiled.params)

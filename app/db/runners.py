@@ -1,0 +1,78 @@
+"""Server processes in Postgres: who is alive, and what becomes of the sessions of those who are not."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+from app.db.pool import Connection
+
+
+class Swept(NamedTuple):
+    """A session nobody ran, and what became of it."""
+
+    session_id: UUID
+    status: str
+    reason: str
+
+
+async def register(connection: Connection, name: str, ttl_ms: int) -> int:
+    """Take a name as a new incarnation and return its number; whoever had it before counts as dead."""
+    cursor = await connection.execute(
+        """
+        INSERT INTO sim_runners AS r (name, ttl) VALUES (%s, %s * interval '1 ms')
+        ON CONFLICT (name) DO UPDATE
+        SET incarnation = r.incarnation + 1, ttl = excluded.ttl, started_at = now(), seen_at = now()
+        RETURNING incarnation
+        """,
+        (name, ttl_ms),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["incarnation"])
+
+
+async def renew(connection: Connection, name: str, incarnation: int) -> bool:
+    """Give a sign of life; false when another incarnation has the name by now."""
+    cursor = await connection.execute(
+        "UPDATE sim_runners SET seen_at = clock_timestamp() WHERE name = %s AND incarnation = %s",
+        (name, incarnation),
+    )
+    return cursor.rowcount == 1
+
+
+async def retire(connection: Connection, name: str, incarnation: int) -> None:
+    """Leave: sessions that still name this incarnation are orphans from now on."""
+    await connection.execute(
+        "DELETE FROM sim_runners WHERE name = %s AND incarnation = %s", (name, incarnation)
+    )
+
+
+async def sweep(connection: Connection, name: str, incarnation: int, *, resume: bool) -> list[Swept]:
+    """Claim sessions up for a claim; take over (`resume`) or pause those of dead processes."""
+    cursor = await connection.execute("SELECT * FROM sim_sweep(%s, %s, %s, 500)", (name, incarnation, resume))
+    return [Swept(row["session"], row["status"], row["reason"]) for row in await cursor.fetchall()]
+
+
+async def any_alive(connection: Connection) -> bool:
+    """Whether some process is alive to run sessions."""
+    cursor = await connection.execute(
+        "SELECT EXISTS (SELECT FROM sim_runners r WHERE r.seen_at + r.ttl > clock_timestamp()) AS alive"
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return bool(row["alive"])
+
+
+async def release(connection: Connection, name: str, incarnation: int, *, resume: bool) -> int:
+    """Give up every session of this incarnation in one transaction: paused, or up for a claim; returns how many."""
+    async with connection.transaction():
+        cursor = await connection.execute(
+            """
+            SELECT sim_transition(s.id, '{running}', %s, 'server stopped', %s)
+            FROM (SELECT id FROM sim_sessions WHERE status = 'running' AND runner = %s AND incarnation = %s
+                  ORDER BY id FOR NO KEY UPDATE) s
+            """,
+            ("running" if resume else "paused", name, name, incarnation),
+        )
+        return cursor.rowcount

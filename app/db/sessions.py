@@ -1,0 +1,237 @@
+"""Sessions in Postgres: create, read, change, move and delete. The only way to their table."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+from sqlalchemy import Select, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.db.pool import Connection, execute
+from app.db.tables import SESSIONS
+from app.domain.session import ENDED, MOVES, RUNNING, Pace, Session, SessionSpec
+from app.errors import BadInput, KeyReused, NotFound
+
+_s = SESSIONS.c
+
+
+async def create(
+    connection: Connection,
+    user_id: str,
+    spec: SessionSpec,
+    *,
+    key: str | None = None,
+    request_hash: str | None = None,
+) -> tuple[Session, bool]:
+    """Insert a session and return it with whether it is new; the same key returns the session of its first use.
+
+    Raises `KeyReused` when the key was used with another body.
+    """
+    statement = (
+        upsert(SESSIONS)
+        .values(id=uuid4(), user_id=user_id, idempotency_key=key, request_hash=request_hash, **_columns(spec))
+        .on_conflict_do_nothing(index_elements=["user_id", "idempotency_key"])
+        .returning(SESSIONS)
+    )
+    row = await (await execute(connection, statement)).fetchone()
+    if row is not None:
+        return _session(row), True
+    found = await execute(connection, select(SESSIONS).where(_s.user_id == user_id, _s.idempotency_key == key))
+    session = _session(_present(await found.fetchone()))
+    if session.request_hash != request_hash:
+        raise KeyReused()
+    return session, False
+
+
+async def get(connection: Connection, session_id: UUID, user_id: str | None = None) -> Session:
+    """Return one session; with `user_id` only if it is theirs. Raises `NotFound`."""
+    statement = _visible().where(_s.id == session_id)
+    if user_id is not None:
+        statement = statement.where(_s.user_id == user_id)
+    return _session(_present(await (await execute(connection, statement)).fetchone()))
+
+
+async def page(
+    connection: Connection,
+    user_id: str | None,
+    *,
+    kind: str | None = None,
+    status: str | None = None,
+    tag: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> tuple[list[Session], str | None]:
+    """Return sessions, newest first, and the cursor of the next page (null on the last)."""
+    statement = _visible().order_by(_s.created_at.desc(), _s.id.desc()).limit(limit + 1)
+    for column, value in ((_s.user_id, user_id), (_s.kind, kind), (_s.status, status)):
+        if value is not None:
+            statement = statement.where(column == value)
+    if tag is not None:
+        statement = statement.where(_s.tags.any(tag))
+    if cursor is not None:
+        statement = statement.where(tuple_(_s.created_at, _s.id) < tuple_(*_decoded(cursor)))
+    rows = [_session(row) for row in await (await execute(connection, statement)).fetchall()]
+    return rows[:limit], _encoded(rows[limit - 1]) if len(rows) > limit else None
+
+
+async def describe(connection: Connection, session_id: UUID, user_id: str, changes: dict[str, Any]) -> Session:
+    """Set `name` or `tags` of a session; raises `NotFound`."""
+    values = {name: list(value) if name == "tags" else value for name, value in changes.items()}
+    statement = (
+        update(SESSIONS)
+        .where(_s.id == session_id, _s.user_id == user_id, _s.deleted_at.is_(None))
+        .values(**values, updated_at=func.now())
+        .returning(SESSIONS)
+    )
+    return _session(_present(await (await execute(connection, statement)).fetchone()))
+
+
+async def pace(connection: Connection, session_id: UUID, pace: Pace, by: str) -> Session:
+    """Change the pace with its control event; raises `NotFound`, or `WrongStatus` when finished or stopped."""
+    cursor = await connection.execute("SELECT * FROM sim_pace(%s, %s, %s, %s)", (session_id, pace.ms, pace.speed, by))
+    return _session(_present(await cursor.fetchone()))
+
+
+async def transition(
+    connection: Connection,
+    session_id: UUID,
+    call: str,
+    *,
+    reason: str,
+    by: str,
+    runner: tuple[str, int] | None = None,
+    epoch: int | None = None,
+    error: str | None = None,
+    error_details: Any = None,
+) -> Session | None:
+    """Make the move named `call` (see `MOVES`) in one UPDATE with its status event.
+
+    Returns the session after the move, or null when its status (or its epoch, where given) does not allow it.
+    `runner` is (name, incarnation) of the process that claims the session with the move.
+    """
+    from_status, to_status = MOVES[call]
+    name, incarnation = runner or (None, None)
+    cursor = await connection.execute(
+        "SELECT * FROM sim_transition(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            session_id,
+            list(from_status),
+            to_status,
+            reason,
+            by,
+            name,
+            incarnation,
+            epoch,
+            error,
+            None if error_details is None else Jsonb(error_details),
+        ),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _session(row)
+
+
+async def heads(connection: Connection, session_ids: list[UUID]) -> dict[UUID, tuple[int, bool]]:
+    """Return per session its last seq and whether it has ended; those that are gone are missing."""
+    rows = await execute(connection, select(_s.id, _s.last_seq, _s.status).where(_s.id.in_(session_ids)))
+    return {row["id"]: (row["last_seq"], row["status"] in ENDED) for row in await rows.fetchall()}
+
+
+async def run_by(connection: Connection, name: str, incarnation: int) -> dict[UUID, tuple[int, Pace]]:
+    """Return epoch and pace of every session that an incarnation of a process runs."""
+    statement = select(_s.id, _s.epoch, _s.replay_ms_per_candle, _s.speed).where(
+        _s.status == RUNNING, _s.runner == name, _s.incarnation == incarnation
+    )
+    rows = await (await execute(connection, statement)).fetchall()
+    return {row["id"]: (row["epoch"], Pace(row["replay_ms_per_candle"], row["speed"])) for row in rows}
+
+
+async def count_running(connection: Connection, user_id: str) -> int:
+    """Count the running sessions of a user."""
+    statement = select(func.count()).where(_s.user_id == user_id, _s.status == RUNNING)
+    return int(_present(await (await execute(connection, statement)).fetchone())["count_1"])
+
+
+async def delete_chunk(connection: Connection, session_id: UUID, user_id: str) -> bool:
+    """Delete a chunk of a session's log, then the session; returns whether nothing is left.
+
+    Raises `NotFound`, or `WrongStatus` while it runs.
+    """
+    row = await (
+        await connection.execute("SELECT sim_delete_session(%s, %s) AS done", (session_id, user_id))
+    ).fetchone()
+    return bool(_present(row)["done"])
+
+
+async def half_deleted(connection: Connection) -> list[tuple[UUID, str]]:
+    """Return (id, user) of sessions whose deletion began and did not end."""
+    rows = await execute(connection, select(_s.id, _s.user_id).where(_s.deleted_at.is_not(None)).order_by(_s.id))
+    return [(row["id"], row["user_id"]) for row in await rows.fetchall()]
+
+
+def _visible() -> Select[Any]:
+    return select(SESSIONS).where(_s.deleted_at.is_(None))
+
+
+def _present(row: DictRow | None) -> DictRow:
+    if row is None:
+        raise NotFound("There is no such session.")
+    return row
+
+
+def _columns(spec: SessionSpec) -> dict[str, Any]:
+    return {
+        "kind": spec.kind,
+        "name": spec.name,
+        "tags": list(spec.tags),
+        "profile_slug": spec.profile_slug,
+        "config": Jsonb(spec.config),
+        "venue": spec.venue,
+        "symbols": list(spec.symbols),
+        "timeframe": spec.timeframe,
+        "start_ms": spec.start_ms,
+        "end_ms": spec.end_ms,
+        "lag_ms": spec.lag_ms,
+        "replay_ms_per_candle": spec.pace.ms,
+        "speed": spec.pace.speed,
+        "gap_policy": spec.gap_policy,
+        "gap_grace_ms": spec.gap_grace_ms,
+    }
+
+
+def _session(row: DictRow) -> Session:
+    spec = SessionSpec(
+        profile_slug=row["profile_slug"],
+        venue=row["venue"],
+        symbols=tuple(row["symbols"]),
+        timeframe=row["timeframe"],
+        start_ms=row["start_ms"],
+        end_ms=row["end_ms"],
+        lag_ms=row["lag_ms"],
+        pace=Pace(row["replay_ms_per_candle"], row["speed"]),
+        gap_policy=row["gap_policy"],
+        gap_grace_ms=row["gap_grace_ms"],
+        kind=row["kind"],
+        name=row["name"],
+        tags=tuple(row["tags"]),
+        config=row["config"],
+    )
+    same = (name for name in Session.__dataclass_fields__ if name != "spec")
+    return Session(spec=spec, **{name: row[name] for name in same})
+
+
+def _encoded(session: Session) -> str:
+    return base64.urlsafe_b64encode(f"{session.created_at.isoformat()}|{session.id}".encode()).decode()
+
+
+def _decoded(cursor: str) -> tuple[datetime, UUID]:
+    try:
+        created_at, _, session_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
+        return datetime.fromisoformat(created_at), UUID(session_id)
+    except (ValueError, binascii.Error):
+        raise BadInput("cursor: not one that a list answered with") from None

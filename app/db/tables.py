@@ -1,0 +1,89 @@
+"""The tables as SQLAlchemy Core sees them, for reads and CRUD; the log's hot path calls SQL functions instead."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+
+METADATA = MetaData()
+
+SESSIONS = Table(
+    "sim_sessions",
+    METADATA,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("user_id", Text),
+    Column("kind", Text),
+    Column("name", Text),
+    Column("tags", ARRAY(Text)),
+    Column("profile_slug", Text),
+    Column("config", JSONB),
+    Column("venue", Text),
+    Column("symbols", ARRAY(Text)),
+    Column("timeframe", Text),
+    Column("start_ms", BigInteger),
+    Column("end_ms", BigInteger),
+    Column("lag_ms", BigInteger),
+    Column("replay_ms_per_candle", BigInteger),
+    Column("speed", Integer),
+    Column("gap_policy", Text),
+    Column("gap_grace_ms", BigInteger),
+    Column("mode", Text),
+    Column("status", Text),
+    Column("cursor_ms", BigInteger),
+    Column("last_seq", BigInteger),
+    Column("last_ts", BigInteger),
+    Column("error", Text),
+    Column("error_details", JSONB),
+    Column("idempotency_key", Text),
+    Column("request_hash", Text),
+    Column("runner", Text),
+    Column("incarnation", BigInteger),
+    Column("epoch", BigInteger),
+    Column("takeovers", Integer),
+    Column("takeover_cursor_ms", BigInteger),
+    Column("deleted_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True)),
+)
+
+EVENTS = Table(
+    "sim_events",
+    METADATA,
+    Column("session_id", UUID(as_uuid=True), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("ts", BigInteger),
+    Column("type", Text),
+    Column("payload", JSONB),
+    Column("created_at", DateTime(timezone=True)),
+)
+
+RUNNERS = Table(
+    "sim_runners",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("incarnation", BigInteger),
+    Column("ttl", Text),
+    Column("started_at", DateTime(timezone=True)),
+    Column("seen_at", DateTime(timezone=True)),
+)
+
+TOKENS = Table(
+    "sim_tokens",
+    METADATA,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("user_id", Text),
+    Column("name", Text),
+    Column("token_hash", Text),
+    Column("created_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+)
+
+REQUESTS = Table(
+    "sim_requests",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("body_hash", Text),
+    Column("answer", JSONB),
+    Column("created_at", DateTime(timezone=True)),
+)

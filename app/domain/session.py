@@ -1,0 +1,126 @@
+"""A session: what is replayed, how fast, and which moves its status allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from app.domain.timeframe import TIMEFRAMES, Timeframe
+
+CREATED: Final = "created"
+RUNNING: Final = "running"
+PAUSED: Final = "paused"
+STOPPED: Final = "stopped"
+FINISHED: Final = "finished"
+FAILED: Final = "failed"
+
+STATUSES: Final = (CREATED, RUNNING, PAUSED, STOPPED, FINISHED, FAILED)
+ENDED: Final = (STOPPED, FINISHED, FAILED)
+"""Statuses after which a stream that has caught up ends."""
+
+MOVES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
+    "start": ((CREATED, PAUSED, FAILED), RUNNING),
+    "pause": ((RUNNING,), PAUSED),
+    "resume": ((PAUSED,), RUNNING),
+    "stop": ((CREATED, RUNNING, PAUSED, FAILED), STOPPED),
+    "fail": ((CREATED, RUNNING, PAUSED, FAILED), FAILED),
+    "finish": ((RUNNING,), FINISHED),
+}
+"""Per call: the statuses it moves from and the one it moves to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The pause between two ticks: either `ms` per tick (0 = unpaced) or the timeframe divided by `speed`."""
+
+    ms: int | None = None
+    speed: int | None = None
+
+    @property
+    def unpaced(self) -> bool:
+        """Whether ticks follow each other without a pause."""
+        return self.ms == 0
+
+    def offset_ns(self, ticks: int, timeframe: Timeframe) -> int:
+        """Return how long after the anchor tick number `ticks` is due, in ns, rounded down, without drift."""
+        if self.speed is not None:
+            return ticks * timeframe.ms * 1_000_000 // self.speed
+        return ticks * (self.ms or 0) * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSpec:
+    """What a caller chooses when creating a session; times in ms UTC, the range is `[start_ms, end_ms)`."""
+
+    profile_slug: str
+    venue: str
+    symbols: tuple[str, ...]
+    timeframe: str
+    start_ms: int
+    end_ms: int | None
+    lag_ms: int
+    pace: Pace
+    gap_policy: str
+    gap_grace_ms: int
+    kind: str = "sim"
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def grid(self) -> Timeframe:
+        """The timeframe with its length and grid."""
+        return TIMEFRAMES[self.timeframe]
+
+    @property
+    def first_slot_ms(self) -> int:
+        """The first grid time of the range."""
+        return self.grid.ceil(self.start_ms)
+
+    @property
+    def last_slot_ms(self) -> int | None:
+        """The last grid time of the range, null when it has no end; before `first_slot_ms` when there is none."""
+        return None if self.end_ms is None else self.grid.floor(self.end_ms - 1)
+
+    def due_ms(self, open_time_ms: int) -> int:
+        """Return when the candle of a slot may appear at the earliest: closed, and lagging by `lag_ms`."""
+        return open_time_ms + max(self.grid.ms, self.lag_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session as it stands in its row."""
+
+    id: UUID
+    user_id: str
+    spec: SessionSpec
+    status: str
+    cursor_ms: int | None
+    last_seq: int
+    last_ts: int | None
+    error: str | None
+    error_details: Any
+    idempotency_key: str | None
+    request_hash: str | None
+    runner: str | None
+    incarnation: int | None
+    epoch: int
+    takeovers: int
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more events come unless somebody starts it again."""
+        return self.status in ENDED
+
+    def progress(self) -> dict[str, Any] | None:
+        """Return slots done, slots in all and percent; null for an endless session."""
+        spec = self.spec
+        if spec.end_ms is None:
+            return None
+        total = spec.grid.slots(spec.start_ms, spec.end_ms)
+        done = 0 if self.cursor_ms is None else spec.grid.slots(spec.start_ms, self.cursor_ms + 1)
+        return {"done": done, "total": total, "pct": round(100 * done / total, 2) if total else 100}

@@ -1,0 +1,142 @@
+"""One tick: what a slot of the range puts into the log. Pure, so the same input gives the same events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from app.domain import event
+from app.domain.candle import Candle
+from app.domain.event import Event
+from app.domain.session import SessionSpec
+
+
+class Slot(NamedTuple):
+    """One openTime of the range with the candles that exist for it, in symbol order.
+
+    `trailing` marks the slot that ends a range whose last candles are missing.
+    """
+
+    open_time_ms: int
+    candles: Sequence[Candle]
+    trailing: bool = False
+
+
+class Gap(NamedTuple):
+    """Grid slots `[from_ms, to_ms)` without a candle, `missing` of them."""
+
+    symbol: str
+    timeframe: str
+    from_ms: int
+    to_ms: int
+    missing: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the gap as the API spells it."""
+        return {
+            "symbol": self.symbol,
+            "timeframe": self.timeframe,
+            "fromMs": self.from_ms,
+            "toMs": self.to_ms,
+            "missing": self.missing,
+        }
+
+
+@dataclass(slots=True)
+class Track:
+    """What a tick must remember of one symbol: where its next gap would begin, and its last close."""
+
+    symbol: str
+    next_open_ms: int
+    close: Decimal | None = None
+
+
+@dataclass(slots=True)
+class State:
+    """What a session carries from tick to tick."""
+
+    spec: SessionSpec
+    tracks: dict[str, Track]
+    cursor_ms: int | None
+    last_ts: int
+
+    @classmethod
+    def initial(cls, spec: SessionSpec) -> State:
+        """Return the state before the first tick."""
+        first = spec.first_slot_ms
+        return cls(spec, {symbol: Track(symbol, first) for symbol in spec.symbols}, None, spec.start_ms)
+
+    @property
+    def started(self) -> bool:
+        """Whether some symbol has had a candle, so that a gap could be filled."""
+        return any(track.close is not None for track in self.tracks.values())
+
+
+def step(state: State, slot: Slot) -> list[Event]:
+    """Advance `state` over one slot and return the slot's events in their order."""
+    filled = _with_synthetic(state, slot)
+    ts = state.last_ts if slot.trailing and not filled else slot.open_time_ms
+    events = _gaps(state, slot, ts)
+    for candle in filled:
+        events.append(event.candle(ts, candle))
+        state.tracks[candle.symbol].close = candle.close
+    state.cursor_ms = slot.open_time_ms
+    if events:
+        state.last_ts = events[-1].ts
+    return events
+
+
+def absent(state: State, slot: Slot) -> list[Gap]:
+    """Return what is missing up to and in a slot, for a session that may not have gaps."""
+    grid = state.spec.grid
+    ends = {candle.symbol: grid.floor(candle.open_time_ms) for candle in slot.candles}
+    beyond = grid.floor(slot.open_time_ms) + grid.ms
+    found = ((track, ends.get(track.symbol, beyond)) for track in state.tracks.values())
+    return [
+        Gap(track.symbol, grid.name, track.next_open_ms, end, (end - track.next_open_ms) // grid.ms)
+        for track, end in found
+        if end > track.next_open_ms
+    ]
+
+
+def _gaps(state: State, slot: Slot, ts: int) -> list[Event]:
+    spec, grid = state.spec, state.spec.grid
+    ends = {candle.symbol: grid.floor(candle.open_time_ms) for candle in slot.candles}
+    events = []
+    for track in state.tracks.values():
+        end = ends.get(track.symbol, grid.floor(slot.open_time_ms) + grid.ms if slot.trailing else track.next_open_ms)
+        missing = (end - track.next_open_ms) // grid.ms
+        if missing > 0:
+            events.append(event.gap(ts, track.symbol, spec.timeframe, track.next_open_ms, end, missing))
+        track.next_open_ms = end + grid.ms if track.symbol in ends else end
+    return events
+
+
+def _with_synthetic(state: State, slot: Slot) -> Sequence[Candle]:
+    if state.spec.gap_policy != "fill" or len(slot.candles) == len(state.tracks):
+        return slot.candles
+    real = {candle.symbol: candle for candle in slot.candles}
+    made = (real.get(track.symbol) or _flat(state.spec, track, slot.open_time_ms) for track in state.tracks.values())
+    return [candle for candle in made if candle is not None]
+
+
+def _flat(spec: SessionSpec, track: Track, open_time_ms: int) -> Candle | None:
+    close = track.close
+    if close is None:
+        return None
+    zero = Decimal(0)
+    close_time_ms = open_time_ms + spec.grid.ms
+    return Candle(
+        track.symbol,
+        spec.timeframe,
+        open_time_ms,
+        close_time_ms,
+        close,
+        close,
+        close,
+        close,
+        zero,
+        synthetic=True,
+    )

@@ -1,0 +1,268 @@
+"""One session, one loop: takes the next slot when it is due, computes its tick and hands it to the writer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from app.db import events, sessions
+from app.db.events import Tick
+from app.db.pool import Connection, Database
+from app.domain import event
+from app.domain.event import Event
+from app.domain.session import RUNNING, Pace, Session
+from app.domain.tick import Slot, State, absent, step
+from app.engine.clock import Clock
+from app.engine.window import Wait, Window
+from app.engine.writer import Lost, Writer
+from app.errors import Gaps, SimError, Unavailable
+
+STALL_NS = 60_000_000_000
+"""A runner later than this moves its anchor; one less late catches up at once."""
+
+_CHUNK_TICKS = 100
+_CHUNK_EVENTS = 400
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Pacer:
+    """When tick k is due: `anchor + k * pause`, so that a late tick never shifts the ones after it."""
+
+    def __init__(self, clock: Clock, session: Session) -> None:
+        self._clock = clock
+        self._grid = session.spec.grid
+        self.pace: Pace = session.spec.pace
+        self._ticks = 0
+        self._anchor_ns = clock.monotonic_ns()
+
+    def set(self, pace: Pace) -> None:
+        """Change the pace: the next tick comes one new pause from now."""
+        self.pace = pace
+        self._ticks = 1
+        self._anchor_ns = self._clock.monotonic_ns()
+
+    @property
+    def due_ns(self) -> int:
+        """When the next tick is due, on the monotonic clock."""
+        return self._anchor_ns + self.pace.offset_ns(self._ticks, self._grid)
+
+    @property
+    def ahead_s(self) -> float:
+        """How long the next tick is still ahead, in seconds; 0 or less when it is due."""
+        return (self.due_ns - self._clock.monotonic_ns()) / 1e9
+
+    def advance(self) -> None:
+        """Count one tick as given out."""
+        self._ticks += 1
+
+    def excuse(self) -> int:
+        """Move the anchor so that the next tick is due now if it is late; returns by how many ns."""
+        late_ns = max(0, self._clock.monotonic_ns() - self.due_ns)
+        self._anchor_ns += late_ns
+        return late_ns
+
+
+class Runner:
+    """Runs one session in this process from its cursor on, until the log says it is somebody else's."""
+
+    def __init__(
+        self, session: Session, *, name: str, database: Database, writer: Writer, clock: Clock, poll_s: float
+    ) -> None:
+        self.session = session
+        self._name = name
+        self._database = database
+        self._writer = writer
+        self._clock = clock
+        self._poll_s = poll_s
+        self._pacer = Pacer(clock, session)
+        self._window = Window(database, clock, session.spec, unpaced=session.spec.pace.unpaced)
+        self._wake = asyncio.Event()
+        self._control = False
+        self._pending: asyncio.Future[None] | None = None
+
+    @property
+    def pace(self) -> Pace:
+        """The pace it runs at."""
+        return self._pacer.pace
+
+    def control(self) -> None:
+        """Look at the row again: somebody moved the session or changed its pace."""
+        self._control = True
+        self._wake.set()
+
+    def stored(self) -> None:
+        """Look at the candles again: somebody stored some."""
+        self._window.forget()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Run to the end of the range, or until paused, stopped, failed or replaced; never raises."""
+        try:
+            await self._replay()
+        except Lost:
+            _log.debug("session %s left this runner", self.session.id)
+        except SimError as error:
+            await self._fail(error.message, error.details)
+        except Exception as error:
+            _log.exception("session %s failed", self.session.id)
+            await self._fail(f"{type(error).__name__}: {error}", None)
+
+    async def _replay(self) -> None:
+        state = await self._insist(_rebuild, self.session)
+        while (chunk := await self._next_chunk(state)) is not None:
+            await self._settle()
+            self._pending = self._writer.append(chunk, unpaced=self._pacer.pace.unpaced)
+            if not self._pacer.pace.unpaced:
+                await self._settle()
+        await self._settle()
+        await self._insist(
+            sessions.transition,
+            self.session.id,
+            "finish",
+            reason="end of range",
+            by=self._name,
+            epoch=self.session.epoch,
+        )
+
+    async def _next_chunk(self, state: State) -> list[Tick] | None:
+        """Return the ticks that are due, at least one; null at the end of the range."""
+        first = await self._wait_for_slot(state)
+        if first is None:
+            return None
+        ticks = [self._tick(state, first, self._stall(state))]
+        count = len(ticks[0].events)
+        while len(ticks) < _CHUNK_TICKS and count < _CHUNK_EVENTS and self._pacer.ahead_s <= 0:
+            slot = await self._peek(state)
+            if slot is None:
+                break
+            ticks.append(self._tick(state, slot))
+            count += len(ticks[-1].events)
+        return ticks
+
+    async def _peek(self, state: State) -> Slot | None:
+        """Return the next slot if it is there without waiting."""
+        try:
+            return await self._slot(state)
+        except Wait:
+            return None
+
+    async def _wait_for_slot(self, state: State) -> Slot | None:
+        """Wait for the pace, then for the market: a slot that is due, or null at the end of the range."""
+        while (ahead_s := self._pacer.ahead_s) > 0:
+            await self._settle()
+            await self._sleep(ahead_s)
+        waited = False
+        while True:
+            if self._control:
+                await self._obey()
+            try:
+                slot = await self._slot(state)
+            except Wait as wait:
+                waited = True
+                await self._settle()
+                await self._sleep(self._until(wait.until_ms))
+                continue
+            if waited:
+                self._pacer.excuse()
+            return slot
+
+    async def _slot(self, state: State) -> Slot | None:
+        while True:
+            try:
+                return await self._window.next(state)
+            except Unavailable:
+                self._window.forget()
+                await self._sleep(0.5)
+
+    def _until(self, until_ms: int | None) -> float:
+        if until_ms is None:
+            return self._poll_s
+        return min(self._poll_s, max(0, until_ms - self._clock.now_ms()) / 1000)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep at most `seconds`, or until woken; a control is obeyed at once."""
+        await self._clock.wait(self._wake, seconds)
+        self._wake.clear()
+        if self._control:
+            await self._obey()
+
+    async def _obey(self) -> None:
+        """Take in what the row says now; raises `Lost` when the session is not this runner's any more."""
+        self._control = False
+        row = await self._insist(sessions.get, self.session.id)
+        if row.epoch != self.session.epoch or row.status != RUNNING:
+            raise Lost
+        if row.spec.pace != self._pacer.pace:
+            self._pacer.set(row.spec.pace)
+
+    def _stall(self, state: State) -> list[Event]:
+        """Return the control event of a stall, if the next tick is later than may be caught up."""
+        late_ns = -int(self._pacer.ahead_s * 1e9)
+        if self._pacer.pace.unpaced or late_ns < STALL_NS:
+            return []
+        moved_ms = self._pacer.excuse() // 1_000_000
+        return [event.control(state.last_ts, "stall", {"movedMs": moved_ms}, self._name)]
+
+    def _tick(self, state: State, slot: Slot, before: Sequence[Event] = ()) -> Tick:
+        if self.session.spec.gap_policy == "fail" and (missing := absent(state, slot)):
+            details = {"gaps": [gap.as_json() for gap in missing], "missing": sum(gap.missing for gap in missing)}
+            raise Gaps(details=details)
+        prev_cursor_ms = state.cursor_ms
+        made = [*before, *step(state, slot)]
+        self._window.take(slot)
+        self._pacer.advance()
+        return Tick(self.session.id, self.session.epoch, prev_cursor_ms, slot.open_time_ms, made)
+
+    async def _settle(self) -> None:
+        """Wait until what was handed to the writer is in the log."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            await pending
+
+    async def _fail(self, message: str, details: Any) -> None:
+        try:
+            await self._settle()
+        except (Lost, SimError):
+            _log.debug("session %s had failed already", self.session.id)
+        await self._insist(
+            sessions.transition,
+            self.session.id,
+            "fail",
+            reason="failed",
+            by=self._name,
+            epoch=self.session.epoch,
+            error=message,
+            error_details=details,
+        )
+
+    async def _insist(
+        self, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do something in the database, however long it is away."""
+        while True:
+            try:
+                return await self._database.run(work, *args, **kwargs)
+            except Unavailable:
+                await asyncio.sleep(0.5)
+
+
+async def _rebuild(connection: Connection, session: Session) -> State:
+    """Return the state after the last tick in the log."""
+    state = State.initial(session.spec)
+    if session.cursor_ms is None:
+        return state
+    state.cursor_ms = session.cursor_ms
+    state.last_ts = session.last_ts or session.spec.start_ms
+    symbols = session.spec.symbols
+    for symbol, (_, close) in (await events.last_candles(connection, session.id, symbols)).items():
+        state.tracks[symbol].close = Decimal(close)
+    grid = session.spec.grid
+    for symbol, (open_ms, _) in (await events.last_candles(connection, session.id, symbols, real=True)).items():
+        state.tracks[symbol].next_open_ms = grid.floor(open_ms) + grid.ms
+    return state

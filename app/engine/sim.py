@@ -1,0 +1,206 @@
+"""What can be done with sessions, whoever asks: HTTP, the command line or a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from app.candles.load import load_candles
+from app.db import candles, events, requests, runners, sessions
+from app.db.pool import Connection, Database
+from app.domain.session import MOVES, RUNNING, Pace, Session, SessionSpec
+from app.engine.clock import Clock
+from app.engine.supervisor import Supervisor
+from app.errors import BadInput, Gaps, NoRunner, SeqAhead, TooMany, WrongStatus
+from app.settings import Settings
+
+_REASONS = {"start": "started", "resume": "resumed", "pause": "paused", "stop": "stopped"}
+
+
+class Action(NamedTuple):
+    """A control: `start`, `pause`, `resume`, `stop`, or `pace` with the new pace."""
+
+    call: str
+    pace: Pace | None = None
+
+
+class Once(NamedTuple):
+    """An idempotency key, and the SHA-256 of what was asked under it."""
+
+    key: str
+    body_hash: str
+
+
+class Sim:
+    """Sessions of all users over one database.
+
+    With a supervisor, sessions it starts run in this process; without one they are put up for a claim by any
+    living server process.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock, supervisor: Supervisor | None = None
+    ) -> None:
+        self.database = database
+        self._settings = settings
+        self._clock = clock
+        self._supervisor = supervisor
+
+    async def create(
+        self, user_id: str, spec: SessionSpec, *, key: str | None = None, request_hash: str | None = None
+    ) -> tuple[Session, bool]:
+        """Create a session; returns it and whether it is new. Raises `BadInput`, or `KeyReused`."""
+        end_ms = self._clock.now_ms() if spec.end_ms is None else spec.end_ms
+        slots = spec.grid.slots(spec.start_ms, end_ms)
+        if slots > self._settings.max_slots:
+            raise BadInput(f"endMs: the range has {slots} slots, at most {self._settings.max_slots} are allowed")
+        return await self.database.run(sessions.create, user_id, spec, key=key, request_hash=request_hash)
+
+    async def get(self, user_id: str, session_id: UUID) -> Session:
+        """Return a session of the user; raises `NotFound`."""
+        return await self.database.run(sessions.get, session_id, user_id)
+
+    async def start(self, user_id: str, session_id: UUID) -> Session:
+        """Run a session from its cursor on; one that runs already is left alone.
+
+        Raises `Gaps` (and the session fails) when its policy allows no gaps and candles are missing, `TooMany`,
+        `WrongStatus`, `NoRunner` or `NotFound`.
+        """
+        session = await self.get(user_id, session_id)
+        if session.status != RUNNING:
+            _require_move("start", session)
+            await self._require_candles(session, user_id)
+        return self._launched(await self.database.run(self._act, user_id, session_id, Action("start")))
+
+    async def act(self, user_id: str, session_id: UUID, action: Action) -> Session:
+        """Pause, resume, stop or change the pace; being there already is fine.
+
+        When a pause or stop has answered, no tick follows. Raises `WrongStatus`, `TooMany`, `NoRunner`, `NotFound`.
+        """
+        return self._launched(await self.database.run(self._act, user_id, session_id, action))
+
+    async def act_once(
+        self, user_id: str, session_id: UUID, action: Action, once: Once, render: Callable[[Session], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Act under an idempotency key: the action and its kept answer are one transaction.
+
+        A repeated call gets the answer and does nothing; two at once wait for each other; one that fails leaves
+        the key free. Raises `KeyReused` when the key came with another body, and what `act` raises.
+        """
+        acted: list[Session] = []
+
+        async def work(connection: Connection) -> dict[str, Any]:
+            async with connection.transaction():
+                known: dict[str, Any] | None = await requests.claim(connection, user_id, once.key, once.body_hash)
+                if known is not None:
+                    return known
+                acted.append(await self._act(connection, user_id, session_id, action))
+                answer = render(acted[0])
+                await requests.answer(connection, user_id, once.key, answer)
+                return answer
+
+        answer = await self.database.run(work)
+        for session in acted:
+            self._launched(session)
+        return answer
+
+    async def describe(self, user_id: str, session_id: UUID, changes: dict[str, Any]) -> Session:
+        """Set `name` or `tags`; raises `NotFound`."""
+        return await self.database.run(sessions.describe, session_id, user_id, changes)
+
+    async def delete(self, user_id: str, session_id: UUID) -> None:
+        """Delete a session that is not running, with its log. Raises `WrongStatus` or `NotFound`."""
+        while not await self.database.run(sessions.delete_chunk, session_id, user_id):
+            pass
+
+    async def note(self, user_id: str, session_id: UUID, payload: dict[str, Any], ts: int | None = None) -> int:
+        """Append a note to the log and return its seq; raises `RefusedEvent` or `NotFound`."""
+        await self.get(user_id, session_id)
+        return await self.database.run(events.append_event, session_id, "note", payload, ts)
+
+    async def tail_from(self, session: Session, from_seq: int, tail: int | None, types: list[str] | None) -> int:
+        """Return the seq after which a reader begins: `from_seq` is inclusive, `tail` counts from the end.
+
+        Raises `SeqAhead` when `from_seq` lies beyond the next seq to come.
+        """
+        if tail is not None:
+            return (
+                await self.database.run(events.seq_of_tail, session.id, tail, types) - 1 if tail else session.last_seq
+            )
+        if from_seq > session.last_seq + 1:
+            raise SeqAhead(f"fromSeq: {from_seq} is ahead of the log, which ends at {session.last_seq}")
+        return max(0, from_seq - 1)
+
+    async def _require_candles(self, session: Session, user_id: str) -> None:
+        """Fail a session that may not have gaps but would meet some among the slots closed by now."""
+        if session.spec.gap_policy != "fail":
+            return
+        try:
+            await self.database.run(self._look_for_gaps, session)
+        except Gaps as gaps:
+            await self.database.run(
+                sessions.transition,
+                session.id,
+                "fail",
+                reason="gaps",
+                by=user_id,
+                epoch=session.epoch,
+                error=gaps.message,
+                error_details=gaps.details,
+            )
+            raise
+
+    async def _look_for_gaps(self, connection: Connection, session: Session) -> None:
+        """Raise `Gaps` for what is missing of the rest of the range, as far as it closed `gap_grace_ms` ago.
+
+        An endless session waits for what comes after the last candle of a symbol, so it is looked at up to there.
+        """
+        spec = session.spec
+        after = spec.start_ms if session.cursor_ms is None else session.cursor_ms + 1
+        until = spec.grid.floor(self._clock.now_ms() - spec.gap_grace_ms)
+        if spec.end_ms is not None:
+            await load_candles(
+                connection, spec.venue, spec.symbols, spec.timeframe, after, max(after, min(until, spec.end_ms))
+            )
+            return
+        for symbol in spec.symbols:
+            last = await candles.last_before(connection, spec.venue, symbol, spec.timeframe, until)
+            if last:
+                end_ms = max(after, last[0].open_time_ms)
+                await load_candles(connection, spec.venue, [symbol], spec.timeframe, after, end_ms)
+
+    async def _act(self, connection: Connection, user_id: str, session_id: UUID, action: Action) -> Session:
+        session = await sessions.get(connection, session_id, user_id)
+        if action.call == "pace":
+            return await sessions.pace(connection, session_id, action.pace or Pace(0), user_id)
+        if session.status == MOVES[action.call][1]:
+            return session
+        _require_move(action.call, session)
+        owner = await self._claimant(connection, user_id) if MOVES[action.call][1] == RUNNING else None
+        moved = await sessions.transition(
+            connection, session_id, action.call, reason=_REASONS[action.call], by=user_id, runner=owner
+        )
+        return moved or await self._act(connection, user_id, session_id, action)
+
+    async def _claimant(self, connection: Connection, user_id: str) -> tuple[str, int] | None:
+        """Return who is to run one more session of a user: this process, or null for any that is alive."""
+        most = self._settings.max_running
+        if await sessions.count_running(connection, user_id) >= most:
+            raise TooMany(f"At most {most} sessions may run at once for one user.")
+        if self._supervisor is not None:
+            return self._supervisor.owner
+        if not await runners.any_alive(connection):
+            raise NoRunner()
+        return None
+
+    def _launched(self, session: Session) -> Session:
+        """Run a session that this process has just claimed."""
+        if self._supervisor is not None:
+            self._supervisor.adopt(session)
+        return session
+
+
+def _require_move(call: str, session: Session) -> None:
+    if session.status not in MOVES[call][0]:
+        raise WrongStatus(f"The session is {session.status}; {call} is not possible.")

@@ -1,0 +1,159 @@
+"""The small stretch of candles a runner looks at: what comes next, and whether what is missing may still come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from app.db import candles
+from app.db.pool import Database
+from app.domain.candle import Candle
+from app.domain.session import SessionSpec
+from app.domain.tick import Slot, State
+from app.engine.clock import Clock
+
+_PACED_ROWS = 64
+_UNPACED_ROWS = 1000
+
+
+class Wait(Exception):
+    """Nothing can be said before `until_ms` (wall clock), or before more candles are stored."""
+
+    def __init__(self, until_ms: int | None) -> None:
+        super().__init__()
+        self.until_ms = until_ms
+
+
+class _Stretch(NamedTuple):
+    """Candles read from the cache in one look, and when (wall clock, ms) it began."""
+
+    read_at_ms: int
+    candles: list[Candle]
+
+
+class Window:
+    """Slots of a session's range behind its cursor, read in stretches of bounded size, the next one ahead of need."""
+
+    def __init__(self, database: Database, clock: Clock, spec: SessionSpec, *, unpaced: bool) -> None:
+        self._database = database
+        self._clock = clock
+        self._spec = spec
+        self._rows = max(20, (_UNPACED_ROWS if unpaced else _PACED_ROWS) // len(spec.symbols))
+        self._candles: deque[Candle] = deque()
+        self._read_at_ms: int | None = None
+        self._ahead: asyncio.Task[_Stretch] | None = None
+
+    def forget(self) -> None:
+        """Drop what was read: the cache has changed."""
+        self._read_at_ms = None
+
+    async def next(self, state: State) -> Slot | None:
+        """Return the next slot, or null when the range is done; raises `Wait` when only time or candles can tell.
+
+        A slot that lacks a symbol is given out once that candle cannot come any more: a later one of the symbol
+        is there, or this look at the cache was `gap_grace_ms` after the slot's close.
+        """
+        if self._done(state):
+            return None
+        if self._read_at_ms is None or not self._candles:
+            await self._read(state.cursor_ms)
+        found = self._candles[0].open_time_ms if self._candles else None
+        slot = self._to_fill(state, found) or (self._at_edge(state) if found is None else self._at(found))
+        self._require_decided(slot)
+        due_ms = self._spec.due_ms(slot.open_time_ms)
+        if due_ms > self._clock.now_ms():
+            raise Wait(due_ms)
+        return slot
+
+    def take(self, slot: Slot) -> None:
+        """Move on behind a slot that was given out."""
+        for _ in slot.candles:
+            self._candles.popleft()
+
+    def _done(self, state: State) -> bool:
+        last = self._spec.last_slot_ms
+        behind = self._spec.first_slot_ms - 1 if state.cursor_ms is None else state.cursor_ms
+        return last is not None and behind >= last
+
+    async def _read(self, cursor_ms: int | None) -> None:
+        """Read the next stretch, or take the one read ahead, and begin to read the one after it."""
+        ahead, self._ahead = self._ahead, None
+        stretch = None if self._read_at_ms is None or ahead is None else await ahead
+        if stretch is None or not stretch.candles:
+            stretch = await self._stretch(cursor_ms)
+        self._candles = deque(stretch.candles)
+        self._read_at_ms = stretch.read_at_ms
+        if len(stretch.candles) >= self._rows:
+            self._ahead = asyncio.ensure_future(self._stretch(stretch.candles[-1].open_time_ms))
+            self._ahead.add_done_callback(_seen)
+
+    async def _stretch(self, after_ms: int | None) -> _Stretch:
+        spec = self._spec
+        behind = spec.start_ms - 1 if after_ms is None else after_ms
+        read_at_ms = self._clock.now_ms()
+        found = await self._database.run(
+            candles.window, spec.venue, spec.symbols, spec.timeframe, behind, spec.end_ms, self._rows
+        )
+        return _Stretch(read_at_ms, found)
+
+    def _at(self, open_time_ms: int) -> Slot:
+        last = self._spec.grid.floor(open_time_ms) == self._spec.last_slot_ms
+        return Slot(open_time_ms, _leading(self._candles, open_time_ms), trailing=last)
+
+    def _to_fill(self, state: State, found: int | None) -> Slot | None:
+        """Return the next slot of the grid when the gap policy makes candles for it."""
+        if self._spec.gap_policy != "fill" or not state.started or state.cursor_ms is None:
+            return None
+        following = self._spec.grid.floor(state.cursor_ms) + self._spec.grid.ms
+        if found is not None and found <= following:
+            return None
+        return Slot(following, (), trailing=following == self._spec.last_slot_ms)
+
+    def _at_edge(self, state: State) -> Slot:
+        """Return the slot that says the rest of the range is missing; without an end there is none to wait for."""
+        spec = self._spec
+        behind = spec.first_slot_ms - spec.grid.ms if state.cursor_ms is None else state.cursor_ms
+        following = spec.grid.floor(behind) + spec.grid.ms
+        if spec.last_slot_ms is None:
+            due_ms = spec.due_ms(following)
+            raise Wait(due_ms if due_ms > self._clock.now_ms() else None)
+        return Slot(following if spec.gap_policy == "fail" else spec.last_slot_ms, (), trailing=True)
+
+    def _require_decided(self, slot: Slot) -> None:
+        """Raise `Wait` while a candle missing from the slot may still come."""
+        spec = self._spec
+        decided_ms = slot.open_time_ms + spec.grid.ms + spec.gap_grace_ms
+        patient = spec.end_ms is None and spec.gap_policy == "fail"
+        if len(slot.candles) == len(spec.symbols) or (self._looked_ms >= decided_ms and not patient):
+            return
+        missing = set(spec.symbols).difference(candle.symbol for candle in slot.candles)
+        missing.difference_update(candle.symbol for candle in self._candles if candle.open_time_ms > slot.open_time_ms)
+        if not missing:
+            return
+        if patient:
+            raise Wait(None)
+        if self._clock.now_ms() >= decided_ms:
+            self.forget()
+        raise Wait(decided_ms)
+
+    @property
+    def _looked_ms(self) -> int:
+        """When the cache was looked at last, wall clock."""
+        return 0 if self._read_at_ms is None else self._read_at_ms
+
+
+def _leading(found: deque[Candle], open_time_ms: int) -> Sequence[Candle]:
+    leading = []
+    for candle in found:
+        if candle.open_time_ms != open_time_ms:
+            break
+        leading.append(candle)
+    return leading
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Look at what a read-ahead raised: the one who needs the candles reads again and meets the error itself."""
+    if not task.cancelled():
+        task.exception()

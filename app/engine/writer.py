@@ -1,0 +1,144 @@
+"""Group commit: whatever ticks of all sessions are due go to Postgres in one call and one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import get_args
+
+from app.db import events
+from app.db.events import Tick
+from app.db.pool import Database, DataError
+from app.errors import SimError, Unavailable
+
+MAX_TICKS = 250
+MAX_EVENTS = 1000
+
+_REFUSED = get_args(DataError)
+_BUSY_PAUSE_S = 0.02
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Parcel:
+    """Ticks of one session on their way, and who waits for what becomes of them."""
+
+    ticks: list[Tick]
+    unpaced: bool
+    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def events(self) -> int:
+        return sum(len(tick.events) for tick in self.ticks)
+
+
+class Lost(Exception):
+    """The session is no longer this runner's: paused, stopped, taken over or gone."""
+
+
+class Writer:
+    """The one way of this process into the log; each session has at most one parcel under way."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._paced: deque[_Parcel] = deque()
+        self._unpaced: deque[_Parcel] = deque()
+        self._wake = asyncio.Event()
+
+    def append(self, ticks: Iterable[Tick], *, unpaced: bool = False) -> asyncio.Future[None]:
+        """Hand over the next ticks of a session; the future ends when all are in the log.
+
+        It raises `Lost` when the log refused one because the session is not this runner's any more, or a
+        `SimError` when Postgres refused the data. A lost connection or a held row is waited out.
+        """
+        parcel = _Parcel(list(ticks), unpaced)
+        (self._unpaced if unpaced else self._paced).append(parcel)
+        self._wake.set()
+        return parcel.done
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while batch := self._collect():
+                await self._write(batch)
+
+    def _collect(self) -> list[_Parcel]:
+        """Take the next batch: at most `MAX_TICKS` and `MAX_EVENTS`, of which unpaced ones get half at most."""
+        batch: list[_Parcel] = []
+        ticks, events_ = _fill(batch, self._paced, MAX_TICKS, MAX_EVENTS)
+        share = 2 if batch else 1
+        _fill(
+            batch,
+            self._unpaced,
+            min(MAX_TICKS // share, MAX_TICKS - ticks),
+            min(MAX_EVENTS // share, MAX_EVENTS - events_),
+        )
+        return batch
+
+    async def _write(self, batch: Sequence[_Parcel]) -> None:
+        """Write a batch; one that fails for its data is halved until the offender stands alone."""
+        try:
+            outcomes = await self._insist([tick for parcel in batch for tick in parcel.ticks])
+        except _REFUSED as error:
+            if len(batch) == 1:
+                _settle(batch[0], SimError(f"Postgres refused the tick: {str(error).partition(chr(10))[0]}"))
+                return
+            middle = len(batch) // 2
+            await self._write(batch[:middle])
+            await self._write(batch[middle:])
+            return
+        answers = iter(outcomes)
+        for parcel in batch:
+            self._judge(parcel, [next(answers) for _ in parcel.ticks])
+
+    async def _insist(self, ticks: Sequence[Tick]) -> list[str]:
+        """Send ticks until an answer comes; what an unknown commit had written already answers `done`."""
+        pause_s = 0.05
+        while True:
+            try:
+                return await self._database.run(events.append_ticks, ticks)
+            except Unavailable:
+                _log.warning("the database is away, %d ticks wait", len(ticks))
+                await asyncio.sleep(pause_s)
+                pause_s = min(1, 2 * pause_s)
+
+    def _judge(self, parcel: _Parcel, outcomes: list[str]) -> None:
+        if "refused" in outcomes:
+            _settle(parcel, Lost())
+        elif "busy" in outcomes:
+            parcel.ticks = [tick for tick, outcome in zip(parcel.ticks, outcomes, strict=True) if outcome == "busy"]
+            asyncio.get_running_loop().call_later(_BUSY_PAUSE_S, self._again, parcel)
+        else:
+            _settle(parcel, None)
+
+    def _again(self, parcel: _Parcel) -> None:
+        (self._unpaced if parcel.unpaced else self._paced).append(parcel)
+        self._wake.set()
+
+
+def _fill(batch: list[_Parcel], queue: deque[_Parcel], ticks: int, events_: int) -> tuple[int, int]:
+    """Move parcels from a queue to a batch up to both limits, at least one into an empty batch; returns the sums."""
+    taken_ticks = taken_events = 0
+    while queue:
+        parcel_ticks, parcel_events = len(queue[0].ticks), queue[0].events
+        over = taken_ticks + parcel_ticks > ticks or taken_events + parcel_events > events_
+        if over and batch:
+            break
+        batch.append(queue.popleft())
+        taken_ticks += parcel_ticks
+        taken_events += parcel_events
+    return taken_ticks, taken_events
+
+
+def _settle(parcel: _Parcel, error: Exception | None) -> None:
+    if parcel.done.done():
+        return
+    if error is None:
+        parcel.done.set_result(None)
+    else:
+        parcel.done.set_exception(error)

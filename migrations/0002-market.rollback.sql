@@ -1,0 +1,2 @@
+DROP TABLE market_coverage;
+DROP TABLE market_candles;

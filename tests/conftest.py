@@ -1,0 +1,138 @@
+"""Fixtures for all tests: real Postgres, real server processes, and nothing left behind.
+
+Async tests and fixtures run on anyio's pytest plugin in its automatic mode (`anyio_mode` in pyproject.toml), on
+asyncio, each test on a loop of its own. A task, connection or process that a test leaves behind fails it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import servers
+from tests.support.process import Zeon
+from tests.support.servers import Database, PrivateServer, Server
+
+KIND = pytest.StashKey[str]()
+MAIN = "main"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[KIND] = servers.kind()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    older = ", ".join(servers.older_servers())
+    return f"{servers.describe(config.stash[KIND])}; SQL tests also on {older}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> None:
+    if collector.istestfunction(obj, name) and inspect.iscoroutinefunction(obj):
+        pytest.mark.usefixtures("no_leaked_tasks")(obj)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def no_leaked_tasks() -> AsyncIterator[None]:
+    """Fail the test when a task it or its fixtures started is still there a second after their end."""
+    before = asyncio.all_tasks()
+    yield
+    left = {task for task in asyncio.all_tasks() - before if not _of_anyio(task)}
+    if left:
+        _, left = await asyncio.wait(left, timeout=1)
+    for task in left:
+        task.cancel()
+    assert not left, f"leaked tasks: {left}"
+
+
+@pytest.fixture(scope="session")
+def running_servers(pytestconfig: pytest.Config) -> Iterator[Callable[[str], Server]]:
+    """Give the server of a label, started when first asked for, stopped at the end of the run."""
+    started: dict[str, Server] = {}
+
+    def server(label: str) -> Server:
+        if label not in started:
+            if label == MAIN:
+                started[label] = servers.main_server(pytestconfig.stash[KIND])
+            else:
+                started[label] = PrivateServer(label, bin_path=servers.older_servers()[label])
+        return started[label]
+
+    yield server
+    for each in started.values():
+        each.clean_up()
+
+
+@pytest.fixture(scope="session")
+def server(running_servers: Callable[[str], Server]) -> Server:
+    """The server all tests share; do not stop it."""
+    return running_servers(MAIN)
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[Database]:
+    """A database of the test's own with everything installed, dropped afterwards."""
+    yield from _lend(server, empty=False)
+
+
+@pytest.fixture
+def empty_database(server: Server) -> Iterator[Database]:
+    """A database of the test's own without any table."""
+    yield from _lend(server, empty=True)
+
+
+@pytest.fixture(params=[MAIN, *servers.older_servers()])
+def any_server(request: pytest.FixtureRequest, running_servers: Callable[[str], Server]) -> Server:
+    """Each of the servers that SQL must work on in turn: the main one, the bundled 16, Debian's 15."""
+    return running_servers(request.param)
+
+
+@pytest.fixture
+def any_database(any_server: Server) -> Iterator[Database]:
+    """Like `database`, on each server that SQL must work on."""
+    yield from _lend(any_server, empty=False)
+
+
+@pytest.fixture
+def private_server() -> Iterator[PrivateServer]:
+    """A server of the test's own to stop, kill and start again; `new_database()` gives its databases."""
+    server = PrivateServer("private")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def zeon(tmp_path: Path) -> Iterator[Callable[..., Zeon]]:
+    """Start `zeon serve` on a database: `zeon(database, ZEON_POLL_MS=50)`; what still runs is killed."""
+    processes: list[Zeon] = []
+
+    def start(database: Database, *, wait: bool = True, port: int | None = None, **env: object) -> Zeon:
+        process = Zeon(database, tmp_path / f"zeon-{len(processes)}.log", port=port, **env)
+        processes.append(process)
+        return process.start(wait=wait)
+
+    yield start
+    for process in processes:
+        process.kill()
+
+
+def _of_anyio(task: asyncio.Task[Any]) -> bool:
+    return getattr(task.get_coro(), "__qualname__", "").startswith("TestRunner.")
+
+
+def _lend(server: Server, *, empty: bool) -> Iterator[Database]:
+    """Lend a new database and take it back; connections left open fail the test."""
+    database = server.new_database(empty=empty)
+    yield database
+    left = server.drop(database)
+    assert not left, f"connections left open: {left}"

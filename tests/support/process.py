@@ -1,0 +1,99 @@
+"""A real server process under test: started, watched, stopped, killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tests.support.servers import Database
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Zeon:
+    """`zeon serve` as a child process on a port of its own."""
+
+    def __init__(self, database: Database, log: Path, *, port: int | None = None, **env: object) -> None:
+        self.database = database
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = log
+        self._env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("ZEON_")},
+            "DATABASE_URL": database.url,
+            "ZEON_MIGRATE_URL": database.owner_url,
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "PYTHONPATH": str(ROOT),
+            **{name: str(value) for name, value in env.items()},
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    @property
+    def output(self) -> str:
+        """Everything printed so far, over all starts."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def start(self, *, wait: bool = True) -> Zeon:
+        """Start the process and wait until it is ready."""
+        with self._log.open("ab") as log:
+            command = [sys.executable, "-m", "app.cli.main", "serve"]
+            self._process = subprocess.Popen(
+                command, env=self._env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self, seconds: float = 20) -> None:
+        """Poll /readyz until it answers 200; fails with the output when the process ends or stays silent."""
+        deadline = time.monotonic() + seconds
+        while not self._ready():
+            assert self.alive(), f"the server ended:\n{self.output}"
+            assert time.monotonic() < deadline, f"the server is not ready:\n{self.output}"
+            time.sleep(0.02)
+
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def signal(self, number: int) -> None:
+        """Send a signal, SIGSTOP and SIGCONT among them."""
+        os.kill(self.pid, number)
+
+    def stop(self, seconds: float = 10) -> int:
+        """End the process with SIGTERM; answers its exit code."""
+        assert self._process is not None, "not started"
+        self.signal(signal.SIGTERM)
+        return self._process.wait(seconds)
+
+    def kill(self) -> None:
+        """Kill the process and its children with SIGKILL; harmless when it is dead."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(10)
+
+    def _ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False

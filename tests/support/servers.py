@@ -1,0 +1,220 @@
+"""Postgres servers for tests: the one all tests share, older ones for SQL tests, private ones to break."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import psutil
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from app.db import embedded
+from app.db.install import install
+
+DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+
+
+@dataclass(frozen=True)
+class Database:
+    """One test's own database: addresses for the serving role, the owner and the server's administrator."""
+
+    name: str
+    url: str
+    owner_url: str
+    admin_url: str
+
+    def query(self, statement: str, *arguments: object) -> list[tuple]:
+        """Run one statement as the serving role and return its rows."""
+        with psycopg.connect(self.url, autocommit=True) as conn:
+            cursor = conn.execute(statement, arguments or None)
+            return cursor.fetchall() if cursor.description else []
+
+
+class Server:
+    """A server that hands out databases cloned from one installed template."""
+
+    def __init__(self, label: str, admin_url: str, stop: Callable[[], None] = lambda: None) -> None:
+        self.label = label
+        self.admin_url = admin_url
+        self.stop = stop
+        suffix = secrets.token_hex(4)
+        self.owner, self.serving = f"zeon_test_owner_{suffix}", f"zeon_test_{suffix}"
+        self.prefix = f"zeon_test_{suffix}"
+        self._count = 0
+
+    def admin(self) -> psycopg.Connection:
+        return psycopg.connect(self.admin_url, autocommit=True)
+
+    def new_database(self, *, empty: bool = False) -> Database:
+        """Make a database; `empty` has no tables and is owned by the owner role."""
+        source = "template1" if empty else self.template.name
+        self._count += 1
+        database = self._database(f"{self.prefix}_{os.getpid()}_{self._count}")
+        with self.admin() as conn:
+            self._roles  # noqa: B018 - made when first needed
+            query = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
+            conn.execute(query.format(*map(sql.Identifier, (database.name, source, self.owner))))
+        return database
+
+    def drop(self, database: Database) -> list[str]:
+        """Drop a database; answers which connections were still open after two seconds."""
+        with self.admin() as conn:
+            left = _connections(conn, database.name)
+            conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database.name)))
+        return left
+
+    def clean_up(self) -> None:
+        """Remove the template and the roles, then stop the server where it is ours."""
+        if "_roles" in self.__dict__:
+            with self.admin() as conn:
+                if "template" in self.__dict__:
+                    name = sql.Identifier(self.template.name)
+                    conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+                for role in (self.serving, self.owner):
+                    conn.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+        self.stop()
+
+    @cached_property
+    def template(self) -> Database:
+        """The database all others are cloned from, installed once."""
+        template = self.new_database(empty=True)
+        install(template.owner_url, self.serving)
+        return template
+
+    @cached_property
+    def _roles(self) -> None:
+        """Make an owner and a serving role, neither of them superuser."""
+        with self.admin() as conn:
+            for role in (self.owner, self.serving):
+                query = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
+                conn.execute(query.format(sql.Identifier(role), sql.Literal(role)))
+
+    def _database(self, name: str) -> Database:
+        def address(**changed: str) -> str:
+            return make_conninfo(self.admin_url, dbname=name, **changed)
+
+        return Database(
+            name,
+            url=as_url(address(user=self.serving, password=self.serving)),
+            owner_url=as_url(address(user=self.owner, password=self.owner)),
+            admin_url=as_url(address()),
+        )
+
+
+class PrivateServer(Server):
+    """An embedded server of one test, to be stopped, killed and started again."""
+
+    def __init__(self, label: str, **options: object) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="zeon-test-"))
+        settings = {**SETTINGS, **options.pop("settings", {})}  # type: ignore[dict-item]
+        self.embedded = embedded.start(self.folder, settings=settings, **options)  # type: ignore[arg-type]
+        super().__init__(label, self.embedded.url_for("postgres", "postgres"), self._remove)
+
+    def restart(self, mode: str = "immediate") -> None:
+        """Restart the server; `immediate` is a crash followed by recovery."""
+        self.embedded.pg_ctl("restart", "-m", mode)
+
+    def halt(self, mode: str = "immediate") -> None:
+        """Stop the server and leave it down."""
+        self.embedded.pg_ctl("stop", "-m", mode)
+
+    def go(self) -> None:
+        """Start the server after `halt` or `kill`."""
+        self.embedded.pg_ctl("start")
+
+    def kill(self) -> None:
+        """Kill every process of the server with SIGKILL."""
+        pid = int((self.embedded.pgdata / "postmaster.pid").read_text().split("\n")[0])
+        postmaster = psutil.Process(pid)
+        family = [postmaster, *postmaster.children(recursive=True)]
+        for process in family:
+            process.kill()
+        psutil.wait_procs(family, timeout=10)
+
+    def _remove(self) -> None:
+        self.embedded.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def as_url(conninfo: str) -> str:
+    """Write a libpq address as a URL."""
+    from urllib.parse import quote, urlencode
+
+    values = {name: str(value) for name, value in conninfo_to_dict(conninfo).items()}
+    user, password, name = (quote(values.pop(key, ""), safe="") for key in ("user", "password", "dbname"))
+    return f"postgresql://{user}{password and ':' + password}@/{name}?{urlencode(values)}"
+
+
+def kind() -> str:
+    """Say where tests find their Postgres: `DATABASE_URL`, `docker` or `embedded`."""
+    if os.environ.get("DATABASE_URL"):
+        return "DATABASE_URL"
+    return "docker" if _docker_answers() else "embedded"
+
+
+def describe(kind: str) -> str:
+    """Return the line of pytest's header that says which Postgres is used."""
+    if kind == "DATABASE_URL":
+        target = conninfo_to_dict(os.environ["DATABASE_URL"])
+        return f"postgres: DATABASE_URL ({target.get('host', 'local')}:{target.get('port', 5432)})"
+    return "postgres: postgres:18 in Docker" if kind == "docker" else "postgres: embedded 18, fsync off"
+
+
+def main_server(kind: str) -> Server:
+    """Open or start the server that all tests share."""
+    if kind == "DATABASE_URL":
+        return Server(kind, os.environ["DATABASE_URL"])
+    return _docker_server() if kind == "docker" else PrivateServer(kind)
+
+
+def older_servers() -> dict[str, Path]:
+    """Return the programs of the older Postgres versions found here, by label."""
+    found = {"16": embedded.binaries(16)}
+    if DEBIAN_15.is_dir():
+        found["15"] = DEBIAN_15
+    return found
+
+
+def _docker_answers() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    try:
+        return subprocess.run(["docker", "info"], capture_output=True, timeout=5).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def _docker_server() -> Server:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from testcontainers.postgres import PostgresContainer
+
+        container = PostgresContainer("postgres:18", driver=None)
+        container.start()
+    return Server("docker", container.get_connection_url(), container.stop)
+
+
+def _connections(conn: psycopg.Connection, database: str) -> list[str]:
+    """Return what is still connected to a database, after a moment for connections that are closing."""
+    query = (
+        "SELECT format('%%s [%%s] %%s', application_name, state, left(query, 80)) FROM pg_stat_activity"
+        " WHERE datname = %s AND backend_type = 'client backend'"
+    )
+    deadline = time.monotonic() + 2
+    while left := [row[0] for row in conn.execute(query, [database])]:
+        if time.monotonic() > deadline:
+            return left
+        time.sleep(0.02)
+    return []
