@@ -115,9 +115,7 @@ class Account:
     def notional_at(self, symbol: str, qty: Decimal, price: Decimal) -> Decimal:
         """Return the sum of |qty| * price when `symbol` held `qty`, the others at their marks."""
         others = (
-            abs(position.qty) * self.marks[other]
-            for other, position in self.positions.items()
-            if other != symbol
+            abs(position.qty) * self.marks[other] for other, position in self.positions.items() if other != symbol
         )
         return sum(others, abs(qty) * price)
 

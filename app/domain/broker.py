@@ -72,9 +72,7 @@ class Broker:
             if order.last_bar is not None and order.last_bar < moment.bar:
                 self.end(moment.ts, order, "expired", "its number of candles has passed")
 
-    def _trail(
-        self, trailing: list[tuple[Order, Decimal | None]], candles: Mapping[str, Candle], ts: int
-    ) -> None:
+    def _trail(self, trailing: list[tuple[Order, Decimal | None]], candles: Mapping[str, Candle], ts: int) -> None:
         for order, announced in trailing:
             if order in self.live:
                 candle = candles[order.symbol]
@@ -204,9 +202,7 @@ class Broker:
             f" is more than the equity {plain(equity)} carries"
         )
 
-    def _protect(
-        self, entry: Order, qty: Decimal, met: Decimal, moment: Moment, since: int, *, inside: bool
-    ) -> None:
+    def _protect(self, entry: Order, qty: Decimal, met: Decimal, moment: Moment, since: int, *, inside: bool) -> None:
         """Bring an entry's exits to life.
 
         When the entry was met inside its candle, what the candle did before is unknown: its low and high

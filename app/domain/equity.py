@@ -22,6 +22,7 @@ class EquityCurve:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._symbols = tuple(account.positions)
+        self._single = len(self._symbols) == 1
         self._version = -1
         self._flat = False
         self._body = ""
@@ -37,10 +38,13 @@ class EquityCurve:
             self._settle()
         elif self._flat:
             return self._body
-        value = self._qty * account.marks[self._symbols[0]] if len(self._symbols) == 1 else account.value()
+        if self._single:
+            value, held = self._qty * account.marks[self._symbols[0]], ""
+        else:
+            value, held = account.value(), ",".join(map(self._position, self._symbols)) + "}"
         equity = account.cash + value
         self._body = (
-            f'{self._head}{self._positions()},"positionValue":{plain(value)},"equity":{plain(equity)}{self._middle}'
+            f'{self._head}{held},"positionValue":{plain(value)},"equity":{plain(equity)}{self._middle}'
             f"{plain(value - self._cost)}{self._tail}{self._drawdown(equity)}}}"
         )
         return self._body
@@ -64,24 +68,15 @@ class EquityCurve:
         self._qty = account.positions[self._symbols[0]].qty
         self._cost = sum((position.cost for position in positions), ZERO)
         self._head = f'{{"cash":{plain(account.cash)},'
-        if len(self._symbols) == 1:
-            self._head += f'"positionQty":{plain(self._qty)}'
+        self._head += f'"positionQty":{plain(self._qty)}' if self._single else '"positions":{'
         self._middle = f',"realizedPnl":{plain(account.realized)},"unrealizedPnl":'
         self._tail = f',"feesPaid":{plain(account.fees_paid)},"peakEquity":'
-
-    def _positions(self) -> str:
-        """Render the positions by symbol, where there are several symbols."""
-        if len(self._symbols) == 1:
-            return ""
-        return '"positions":{' + ",".join(map(self._position, self._symbols)) + "}"
 
     def _position(self, symbol: str) -> str:
         position = self._account.positions[symbol]
         average = ratio(position.cost, position.qty) if position.qty else ZERO
         value = position.qty * self._account.marks[symbol]
-        return (
-            f'"{symbol}":{{"qty":{plain(position.qty)},"avgPrice":{plain(average)},"value":{plain(value)}}}'
-        )
+        return f'"{symbol}":{{"qty":{plain(position.qty)},"avgPrice":{plain(average)},"value":{plain(value)}}}'
 
     def _drawdown(self, equity: Decimal) -> str:
         """Render peak and drawdown, moving the peak up to `equity`."""

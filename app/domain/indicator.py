@@ -22,16 +22,18 @@ class Sma:
         self.n = n
         self.total = ZERO
         self.ready = False
-        self._values: deque[Decimal] = deque()
+        self._values: deque[Decimal] = deque(maxlen=n)
 
     def add(self, value: Decimal) -> None:
         """Take the next value."""
-        self._values.append(value)
+        values = self._values
         if self.ready:
-            self.total += value - self._values.popleft()
+            self.total += value - values[0]
+            values.append(value)
         else:
             self.total += value
-            self.ready = len(self._values) == self.n
+            values.append(value)
+            self.ready = len(values) == self.n
 
     @property
     def value(self) -> Decimal:

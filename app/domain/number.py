@@ -15,6 +15,8 @@ _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 def plain(value: Decimal) -> str:
     """Spell a finite decimal plainly: no exponent, no trailing zeros, no minus zero."""
     text = str(value)
+    if text[-1] != "0" and "E" not in text:
+        return text
     if "E" in text:
         text = format(value, "f")
     if "." in text:
@@ -35,7 +37,7 @@ def exact(value: Decimal | float | str) -> Decimal:
 
 def quotient(value: Decimal) -> Decimal:
     """Round the result of a division to 10 decimals, half to even."""
-    return value.quantize(_QUOTIENT, context=_WIDE)
+    return value.quantize(_QUOTIENT, None, _WIDE)
 
 
 def ratio(dividend: Decimal, divisor: Decimal) -> Decimal:

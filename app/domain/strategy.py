@@ -114,9 +114,7 @@ class Strategy:
         """Give a sell order, see `buy`; beyond what is held it opens a short position."""
         return self._desk.give(-1, symbol, ticket)
 
-    def close(
-        self, symbol: str | None = None, *, tag: str | None = None, reason: str = "close"
-    ) -> int | None:
+    def close(self, symbol: str | None = None, *, tag: str | None = None, reason: str = "close") -> int | None:
         """Close the position at the market; None when there is none."""
         return self._desk.close(symbol, tag, reason)
 

@@ -35,9 +35,7 @@ _WORDS = ("good_for", "tag", "reason")
 _SIZES = {"qty": "qty", "cash": "cash", "equity_pct": "equityPct"}
 
 
-def write(
-    ticket: Mapping[str, Any], order_id: int, symbol: str, sign: int, bar: int, default: Sizing
-) -> Order:
+def write(ticket: Mapping[str, Any], order_id: int, symbol: str, sign: int, bar: int, default: Sizing) -> Order:
     """Make an order, given in slot `bar`, of a ticket.
 
     Raises `TypeError` for unknown or contradicting arguments and `ValueError` for numbers not above zero.

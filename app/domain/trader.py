@@ -56,7 +56,10 @@ class Trader:
         self._broker = Broker(terms, self._account, self._events)
         self._curve = EquityCurve(self._account)
         self._context = Context()
-        self._now = Moment(0, -1)
+        self._ts = 0
+        self._bar = -1
+        self._full = terms.record == "full"
+        self._same_close = terms.fill == "same_close"
         self._started = False
         self._trading = False
         self._day = -1
@@ -67,7 +70,8 @@ class Trader:
 
     def warm(self, candles: Sequence[Candle]) -> None:
         """Show the strategy the candles of a slot before the range; nothing is traded or written."""
-        self._start()
+        if not self._started:
+            self._start()
         self.warming = True
         try:
             with localcontext(self._context):
@@ -82,34 +86,37 @@ class Trader:
         `candles` are all of the slot in log order, those of the base timeframe first and at least one of
         them; `last` marks the last slot of the range.
         """
-        base = (
-            candles
-            if len(candles) == 1
-            else [one for one in candles if one.timeframe == self.terms.timeframe]
-        )
-        self._start()
+        if not self._started:
+            self._start()
+        base = self._base(candles) if len(candles) > 1 else candles
+        self._bar += 1
         outer = getcontext()
         try:
-            setcontext(EXACT)
-            self._open(base)
+            if self._broker.live:
+                setcontext(EXACT)
+                self._broker.at_open(_real(base), Moment(base[0].open_time_ms, self._bar))
             setcontext(self._context)
+            self._move(base)
             self._show(candles)
             setcontext(EXACT)
-            self._close(base, last)
+            if self._same_close and self._broker.live:
+                self._broker.at_close(_real(base), Moment(self._ts, self._bar))
+            self._write_equity(last=last)
         finally:
             setcontext(outer)
         return self._taken()
 
     def finish(self) -> list[Event]:
         """Return the end of a finished range: the strategy winds up, live orders expire."""
-        self._start()
+        if not self._started:
+            self._start()
         with localcontext(self._context):
             self.strategy.on_stop()
         for order in tuple(self._broker.live):
-            self._broker.end(self._now.ts, order, "expired", "the range is finished")
+            self._broker.end(self._ts, order, "expired", "the range is finished")
         if self._unwritten:
             with localcontext(EXACT):
-                self._write_equity()
+                self._write_equity(last=True)
         return self._taken()
 
     def successor(self, strategy: Strategy, terms: Terms) -> Trader:
@@ -118,19 +125,19 @@ class Trader:
         heir._account, heir._curve, heir.positions = self._account, self._curve, self.positions
         heir._broker.account, heir._broker.live = self._account, self._broker.live
         heir._broker.last_id = self._broker.last_id
-        heir._now, heir._day, heir._unwritten = self._now, self._day, self._unwritten
+        heir._ts, heir._bar, heir._day, heir._unwritten = self._ts, self._bar, self._day, self._unwritten
         return heir
 
-    def _open(self, base: Sequence[Candle]) -> None:
-        self._now = Moment(base[0].open_time_ms, self._now.bar + 1)
-        if self._broker.live:
-            self._broker.at_open(_real(base), self._now)
-        marks = self._account.marks
+    def _base(self, candles: Sequence[Candle]) -> Sequence[Candle]:
+        return [candle for candle in candles if candle.timeframe == self.terms.timeframe]
+
+    def _move(self, base: Sequence[Candle]) -> None:
+        """Go on to the slot's close."""
         for candle in base:
-            marks[candle.symbol] = candle.close
-        self._now = Moment(base[0].close_time_ms, self._now.bar)
+            self._account.marks[candle.symbol] = candle.close
+        self._ts = base[0].close_time_ms
         if self._early:
-            self._events += [one._replace(ts=self._now.ts) for one in self._early]
+            self._events += [one._replace(ts=self._ts) for one in self._early]
             self._early = []
 
     def _show(self, candles: Sequence[Candle]) -> None:
@@ -143,31 +150,25 @@ class Trader:
             self._trading = False
 
     def _start(self) -> None:
-        """Start the strategy once; what it writes is kept for the close of the first slot."""
-        if not self._started:
-            self._started = True
-            with localcontext(self._context):
-                self.strategy.on_start()
-            self._early = self._taken()
+        """Start the strategy; what it writes is kept for the close of the first slot."""
+        self._started = True
+        with localcontext(self._context):
+            self.strategy.on_start()
+        self._early = self._taken()
 
-    def _close(self, base: Sequence[Candle], last: bool) -> None:
-        if self.terms.fill == "same_close" and self._broker.live:
-            self._broker.at_close(_real(base), self._now)
-        day = self._now.ts // _DAY
-        if last or day != self._day or self.terms.record == "full":
-            self._write_equity()
-        else:
-            self._curve.track()
-            self._unwritten = True
+    def _write_equity(self, *, last: bool) -> None:
+        """Write the equity event unless it is one that `record: trades` leaves out."""
+        day, before = self._ts // _DAY, self._day
         self._day = day
-
-    def _write_equity(self) -> None:
-        self._unwritten = False
-        self._events.append(Event(self._now.ts, "equity", self._curve.body()))
+        self._unwritten = not (self._full or last or day != before)
+        if self._unwritten:
+            self._curve.track()
+        else:
+            self._events.append(event.equity(self._ts, self._curve.body()))
 
     def _taken(self) -> list[Event]:
-        taken = self._events.copy()
-        self._events.clear()
+        taken = self._events
+        self._events = self._broker.events = []
         return taken
 
     # What the strategy asks and does through it
@@ -191,15 +192,13 @@ class Trader:
     def give(self, sign: int, symbol: str | None, ticket: Mapping[str, Any]) -> int | None:
         """Let the broker accept an order; it can be filled from the next slot on (or at this close)."""
         self._must_trade()
-        order = write(
-            ticket, self._broker.last_id + 1, self._named(symbol), sign, self._now.bar, self.terms.sizing
-        )
+        order = write(ticket, self._broker.last_id + 1, self._named(symbol), sign, self._bar, self.terms.sizing)
         if self.warming:
             return None
         self._broker.last_id = order.id
         with localcontext(EXACT):
             self._set_trail(order)
-        self._broker.accept(self._now.ts, order, order.reason)
+        self._broker.accept(self._ts, order, order.reason)
         return order.id
 
     def close(self, symbol: str | None, tag: str | None, reason: str) -> int | None:
@@ -217,9 +216,9 @@ class Trader:
             reduce_only=True,
             tag=tag,
             reason=reason,
-            since=self._now.bar + 1,
+            since=self._bar + 1,
         )
-        self._broker.accept(self._now.ts, order, reason)
+        self._broker.accept(self._ts, order, reason)
         return order.id
 
     def cancel(self, order_id: int | None, tag: str | None, reason: str) -> int:
@@ -233,7 +232,7 @@ class Trader:
         if self.warming:
             return 0
         for order in chosen:
-            self._broker.end(self._now.ts, order, "cancelled", reason)
+            self._broker.end(self._ts, order, "cancelled", reason)
         return len(chosen)
 
     def signal(
@@ -242,16 +241,16 @@ class Trader:
         """Write a signal."""
         if direction not in ("LONG", "SHORT", "EXIT"):
             raise ValueError(f"a signal is LONG, SHORT or EXIT, not {direction}")
-        self._write(event.signal(self._now.ts, self._named(symbol), direction, reason, indicators))
+        self._write(event.signal(self._ts, self._named(symbol), direction, reason, indicators))
 
     def log(self, message: str) -> None:
         """Write a line."""
-        self._write(event.log(self._now.ts, message))
+        self._write(event.log(self._ts, message))
 
     def plot(self, name: str, value: Decimal | float | None) -> None:
         """Write a point of a line."""
         if value is not None:
-            self._write(event.plot(self._now.ts, name, value))
+            self._write(event.plot(self._ts, name, value))
 
     def _write(self, made: Event) -> None:
         if not self.warming:

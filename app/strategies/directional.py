@@ -32,6 +32,7 @@ class Directional(Strategy):
     def on_start(self) -> None:
         """Make a rule for each symbol."""
         self._rules = {symbol: self.rule() for symbol in self.symbols}
+        self._frame = self.timeframe
 
     def rule(self) -> Rule:
         """Return a fresh rule."""
@@ -39,7 +40,7 @@ class Directional(Strategy):
 
     def on_candle(self, candle: Candle) -> None:
         """Ask the symbol's rule and act on a change."""
-        if candle.timeframe != self.timeframe:
+        if candle.timeframe != self._frame:
             return
         rule = self._rules[candle.symbol]
         answer = rule.next(candle)
