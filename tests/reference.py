@@ -76,7 +76,7 @@ def run(strategy: Strategy, values: Iterable[Candle], on: Terms) -> list[Event]:
     events: list[Event] = []
     for candle in values:
         events += trader.on_slot((candle,))
-    return events + trader.finish()
+    return events + trader.finish(events[-1].ts if events else 0)
 
 
 def payloads(events: Iterable[Event], type_: str) -> list[dict[str, Any]]:

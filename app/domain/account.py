@@ -8,6 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
+from app.domain.number import ratio
+
 ZERO = Decimal(0)
 
 
@@ -76,6 +78,11 @@ class Position(NamedTuple):
     qty: Decimal = ZERO
     cost: Decimal = ZERO
     lots: tuple[Lot, ...] = ()
+
+    @property
+    def avg_price(self) -> Decimal:
+        """Return the mean entry price to 10 decimals, 0 when flat."""
+        return ratio(self.cost, self.qty) if self.qty else ZERO
 
     @property
     def sign(self) -> int:

@@ -74,9 +74,10 @@ class EquityCurve:
 
     def _position(self, symbol: str) -> str:
         position = self._account.positions[symbol]
-        average = ratio(position.cost, position.qty) if position.qty else ZERO
         value = position.qty * self._account.marks[symbol]
-        return f'"{symbol}":{{"qty":{plain(position.qty)},"avgPrice":{plain(average)},"value":{plain(value)}}}'
+        return (
+            f'"{symbol}":{{"qty":{plain(position.qty)},"avgPrice":{plain(position.avg_price)},"value":{plain(value)}}}'
+        )
 
     def _drawdown(self, equity: Decimal) -> str:
         """Render peak and drawdown, moving the peak up to `equity`."""

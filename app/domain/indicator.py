@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from decimal import Decimal
 
-ZERO = Decimal(0)
+_ZERO = Decimal(0)
 _HUNDRED = Decimal(100)
 
 
@@ -20,7 +20,7 @@ class Sma:
 
     def __init__(self, n: int) -> None:
         self.n = n
-        self.total = ZERO
+        self.total = _ZERO
         self.ready = False
         self._values: deque[Decimal] = deque(maxlen=n)
 
@@ -48,7 +48,7 @@ class Ema:
 
     def __init__(self, n: int) -> None:
         self.n = n
-        self.value = ZERO
+        self.value = _ZERO
         self.ready = False
         self._count = 0
         self._factor = Decimal(2) / (n + 1)
@@ -71,15 +71,15 @@ class Rsi:
 
     def __init__(self, n: int) -> None:
         self.n = n
-        self.gain = self.loss = ZERO
+        self.gain = self.loss = _ZERO
         self.ready = False
-        self._before = ZERO
+        self._before = _ZERO
         self._count = 0
 
     def add(self, value: Decimal) -> None:
         """Take the next value."""
         change, self._before = value - self._before, value
-        gain, loss = (change, ZERO) if change > 0 else (ZERO, -change)
+        gain, loss = (change, _ZERO) if change > 0 else (_ZERO, -change)
         if self.ready:
             self.gain = (self.gain * (self.n - 1) + gain) / self.n
             self.loss = (self.loss * (self.n - 1) + loss) / self.n

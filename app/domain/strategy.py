@@ -70,7 +70,7 @@ class Strategy:
 
     @property
     def position(self) -> Position:
-        """The position in the first symbol: signed `qty`, `cost`, `lots`, `sign`."""
+        """The position in the first symbol: signed `qty`, `avg_price`, `sign`, `cost`, `lots`."""
         return self._desk.positions[self.symbols[0]]
 
     @property

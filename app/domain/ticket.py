@@ -32,6 +32,8 @@ class Ticket(TypedDict, total=False):
 
 
 _WORDS = ("good_for", "tag", "reason")
+_LONGEST = 1_000
+_DIGITS = 40
 _SIZES = {"qty": "qty", "cash": "cash", "equity_pct": "equityPct"}
 
 
@@ -45,6 +47,8 @@ def write(ticket: Mapping[str, Any], order_id: int, symbol: str, sign: int, bar:
     trail = _trail(numbers)
     stop_loss, take_profit = numbers.get("stop_loss"), numbers.get("take_profit")
     good_for = ticket.get("good_for")
+    if good_for is not None and (not isinstance(good_for, int) or good_for < 1):
+        raise ValueError(f"good_for must be a whole number of candles above zero, not {good_for!r}")
     return Order(
         id=order_id,
         symbol=symbol,
@@ -56,8 +60,8 @@ def write(ticket: Mapping[str, Any], order_id: int, symbol: str, sign: int, bar:
         stop=numbers.get("stop"),
         trail=trail,
         bracket=Bracket(stop_loss, take_profit) if stop_loss or take_profit else None,
-        tag=ticket.get("tag"),
-        reason=ticket.get("reason", "strategy"),
+        tag=None if ticket.get("tag") is None else word(ticket["tag"]),
+        reason=word(ticket.get("reason", "strategy")),
         since=bar + 1,
         inside=bar + 1,
         last_bar=None if good_for is None else bar + good_for,
@@ -71,10 +75,25 @@ def _numbers(ticket: Mapping[str, Any]) -> dict[str, Decimal]:
         if name not in Ticket.__annotations__:
             raise TypeError(f"an order has no {name}{meant(name, Ticket.__annotations__)}")
         if name not in _WORDS and value is not None:
-            numbers[name] = exact(value)
-            if numbers[name] <= 0:
-                raise ValueError(f"{name} must be above zero, not {value}")
+            numbers[name] = _number(name, value)
     return numbers
+
+
+def _number(name: str, value: Number) -> Decimal:
+    number = exact(value)
+    if number <= 0:
+        raise ValueError(f"{name} must be above zero, not {value}")
+    exponent = number.as_tuple().exponent
+    if number.adjusted() > _DIGITS or (isinstance(exponent, int) and exponent < -_DIGITS):
+        raise ValueError(f"{name} has more than {_DIGITS} digits before or after the point")
+    return number
+
+
+def word(value: str) -> str:
+    """Return a tag or reason; raises `ValueError` for what is no text, or too long a one."""
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        raise ValueError(f"a tag or reason is text of at most {_LONGEST} characters, not {value!r:.60}")
+    return value
 
 
 def _size(numbers: Mapping[str, Decimal], default: Sizing) -> Sizing:

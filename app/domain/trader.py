@@ -18,7 +18,7 @@ from app.domain.number import EXACT
 from app.domain.order import Order
 from app.domain.strategy import Strategy
 from app.domain.terms import Terms
-from app.domain.ticket import write
+from app.domain.ticket import word, write
 
 _DAY = 86_400_000
 
@@ -106,10 +106,11 @@ class Trader:
             setcontext(outer)
         return self._taken()
 
-    def finish(self) -> list[Event]:
-        """Return the end of a finished range: the strategy winds up, live orders expire."""
+    def finish(self, ts: int) -> list[Event]:
+        """Return the end of a finished range, whose last event has `ts`: the strategy winds up, live orders expire."""
         if not self._started:
             self._start()
+        self._ts = max(ts, self._ts)
         with localcontext(self._context):
             self.strategy.on_stop()
         for order in tuple(self._broker.live):
@@ -214,8 +215,8 @@ class Trader:
             type="market",
             qty=abs(position.qty),
             reduce_only=True,
-            tag=tag,
-            reason=reason,
+            tag=None if tag is None else word(tag),
+            reason=word(reason),
             since=self._bar + 1,
         )
         self._broker.accept(self._ts, order, reason)
@@ -232,7 +233,7 @@ class Trader:
         if self.warming:
             return 0
         for order in chosen:
-            self._broker.end(self._ts, order, "cancelled", reason)
+            self._broker.end(self._ts, order, "cancelled", word(reason))
         return len(chosen)
 
     def signal(
@@ -245,7 +246,7 @@ class Trader:
 
     def log(self, message: str) -> None:
         """Write a line."""
-        self._write(event.log(self._ts, message))
+        self._write(event.log(self._ts, str(message)))
 
     def plot(self, name: str, value: Decimal | float | None) -> None:
         """Write a point of a line."""
