@@ -229,7 +229,7 @@ class Broker:
                 reason=name,
                 since=since,
                 inside=moment.bar + 1 if inside and limit is not None else since,
-                opened=met,
+                opened=met if since == moment.bar else None,
             )
             exits.append(exit_)
             self.accept(moment.ts, exit_, f"{name} of order {entry.id}")

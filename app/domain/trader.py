@@ -52,7 +52,6 @@ class Trader:
         self._events: list[Event] = []
         self._early: list[Event] = []
         self._account = Account(terms.initial_cash, terms.symbols)
-        self.positions: Mapping[str, Position] = MappingProxyType(self._account.positions)
         self._broker = Broker(terms, self._account, self._events)
         self._curve = EquityCurve(self._account)
         self._context = Context()
@@ -123,7 +122,7 @@ class Trader:
     def successor(self, strategy: Strategy, terms: Terms) -> Trader:
         """Return a trader that goes on with this one's account and orders, for a fork."""
         heir = Trader(strategy, terms)
-        heir._account, heir._curve, heir.positions = self._account, self._curve, self.positions
+        heir._account, heir._curve = self._account, self._curve
         heir._broker.account, heir._broker.live = self._account, self._broker.live
         heir._broker.last_id = self._broker.last_id
         heir._ts, heir._bar, heir._day, heir._unwritten = self._ts, self._bar, self._day, self._unwritten
@@ -173,6 +172,11 @@ class Trader:
         return taken
 
     # What the strategy asks and does through it
+
+    @property
+    def positions(self) -> Mapping[str, Position]:
+        """The position in each symbol, read-only."""
+        return MappingProxyType(self._account.positions)
 
     @property
     def cash(self) -> Decimal:

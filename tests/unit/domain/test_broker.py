@@ -140,6 +140,12 @@ def test_exits_end_with_the_position_they_belong_to() -> None:
     assert changes(events, 3)[-1] == "cancelled: the position is closed"
 
 
+def test_exits_of_an_entry_at_the_close_wait_for_the_next_candle() -> None:
+    deeds = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=99)}
+    events = play(bars("100 101 90 98", "98.5 100 96 97"), deeds, terms(fill="same_close"))
+    assert fills(events) == [("BUY", "1", "98"), ("SELL", "1", "99")]
+
+
 def test_a_short_is_protected_the_other_way_round() -> None:
     deeds = {0: lambda s: s.sell(qty=1, stop_loss=105, take_profit=90)}
     assert fills(play(bars(FLAT, "100 106 99 100"), deeds))[1] == ("BUY", "1", "105")
