@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from hypothesis import given, settings
@@ -230,7 +231,7 @@ def no_position_grows_beyond_its_margin(run: Run) -> None:
         return
     cash, last = run.terms.initial_cash, dict.fromkeys(run.terms.symbols, Decimal(0))
     held = dict.fromkeys(run.terms.symbols, Decimal(0))
-    by_slot: dict[int, list[tuple[Event, ...]]] = {}
+    by_slot: dict[int, list[list[Event]]] = {}
     for group in executions(run.events):
         by_slot.setdefault(slot_of(run, group[0])[0].open_time_ms, []).append(group)
     for slot in run.slots:
@@ -252,17 +253,15 @@ def no_position_grows_beyond_its_margin(run: Run) -> None:
         last |= closes
 
 
-def executions(events: Sequence[Event]) -> list[tuple[Event, ...]]:
+def executions(events: Sequence[Event]) -> list[list[Event]]:
     """Return the fills, both of a reversal together."""
-    groups: list[tuple[Event, ...]] = []
-    for event in events:
-        if event.type == "fill":
-            same = groups and (groups[-1][0].ts, groups[-1][0].payload["orderId"]) == (
-                event.ts,
-                event.payload["orderId"],
-            )
-            groups = [*groups[:-1], (*groups[-1], event)] if same else [*groups, (event,)]
-    return groups
+    found = [event for event in events if event.type == "fill"]
+    return [list(group) for _, group in groupby(found, key=execution)]
+
+
+def execution(event: Event) -> tuple[Any, ...]:
+    """Return what both fills of a reversal have in common."""
+    return event.ts, event.payload["orderId"], event.payload["policy"]
 
 
 def the_log_is_canonical_and_in_order(run: Run) -> None:
