@@ -14,7 +14,7 @@ from typing import Any, LiteralString, NamedTuple
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
-from app.domain.candle import Candle
+from app.domain.candle import Candle, Gap
 from app.domain.timeframe import timeframe as named_timeframe
 
 BATCH = 10_000
@@ -95,16 +95,6 @@ class Stored(NamedTuple):
     new: int
     changed: int
     same: int
-
-
-class Gap(NamedTuple):
-    """Grid slots `[from_ms, to_ms)` without a candle, `missing` of them."""
-
-    symbol: str
-    timeframe: str
-    from_ms: int
-    to_ms: int
-    missing: int
 
 
 class Coverage(NamedTuple):

@@ -18,7 +18,7 @@ MAX_PAGE_BYTES = 1 << 18
 class Tick(NamedTuple):
     """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from."""
 
-    session_id: UUID
+    session_id: str
     epoch: int
     prev_cursor_ms: int | None
     cursor_ms: int
@@ -37,6 +37,14 @@ class Frames(NamedTuple):
     body: bytes
     status: str | None
     head: int | None
+
+
+class Page(NamedTuple):
+    """Events as the text of a JSON array, how many they are, and the seq of the last one, null without any."""
+
+    body: str
+    events: int
+    last_seq: int | None
 
 
 async def append_ticks(connection: Connection, ticks: Sequence[Tick]) -> list[str]:
@@ -92,11 +100,12 @@ async def page(
     from_seq: int,
     limit: int,
     types: Sequence[str] | None = None,
-) -> str:
-    """Read events from a seq (inclusive) as the text of a JSON array, in seq order."""
+) -> Page:
+    """Read events from a seq (inclusive), in seq order."""
     cursor = await connection.execute(
         """
-        SELECT coalesce(string_agg(e.frame, ',' ORDER BY e.seq), '') AS body FROM (
+        SELECT coalesce(string_agg(e.frame, ',' ORDER BY e.seq), '') AS body, count(*) AS events, max(e.seq) AS last_seq
+        FROM (
           SELECT seq, '{"seq":' || seq || ',"ts":' || ts || ',"type":"' || type || '","payload":'
                  || payload::text || '}' AS frame
           FROM sim_events
@@ -107,7 +116,7 @@ async def page(
     )
     row = await cursor.fetchone()
     assert row is not None
-    return f"[{row['body']}]"
+    return Page(f"[{row['body']}]", row["events"], row["last_seq"])
 
 
 async def seq_of_tail(connection: Connection, session_id: UUID, count: int, types: Sequence[str] | None) -> int:
@@ -134,7 +143,7 @@ async def digest(connection: Connection, session_id: UUID) -> str:
 async def last_candles(
     connection: Connection, session_id: UUID, symbols: Sequence[str], *, real: bool = False
 ) -> dict[str, tuple[int, str]]:
-    """Return per symbol openTime (ms) and close of the last candle in the log, with `real` of the last not synthetic."""
+    """Return per symbol openTime (ms) and close of its last candle in the log, with `real` of the last real one."""
     cursor = await connection.execute(
         """
         SELECT s.symbol, (c.candle ->> 'openTimeMs')::bigint AS open_time_ms, c.candle ->> 'close' AS close

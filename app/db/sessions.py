@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
-from sqlalchemy import Select, func, select, tuple_, update
+from sqlalchemy import Select, any_, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.db.pool import Connection, execute
@@ -73,7 +73,7 @@ async def page(
         if value is not None:
             statement = statement.where(column == value)
     if tag is not None:
-        statement = statement.where(_s.tags.any(tag))
+        statement = statement.where(literal(tag) == any_(_s.tags))
     if cursor is not None:
         statement = statement.where(tuple_(_s.created_at, _s.id) < tuple_(*_decoded(cursor)))
     rows = [_session(row) for row in await (await execute(connection, statement)).fetchall()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
@@ -50,7 +51,7 @@ class Pace:
         return ticks * (self.ms or 0) * 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SessionSpec:
     """What a caller chooses when creating a session; times in ms UTC, the range is `[start_ms, end_ms)`."""
 
@@ -69,17 +70,17 @@ class SessionSpec:
     tags: tuple[str, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def grid(self) -> Timeframe:
         """The timeframe with its length and grid."""
         return TIMEFRAMES[self.timeframe]
 
-    @property
+    @cached_property
     def first_slot_ms(self) -> int:
         """The first grid time of the range."""
         return self.grid.ceil(self.start_ms)
 
-    @property
+    @cached_property
     def last_slot_ms(self) -> int | None:
         """The last grid time of the range, null when it has no end; before `first_slot_ms` when there is none."""
         return None if self.end_ms is None else self.grid.floor(self.end_ms - 1)

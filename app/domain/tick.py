@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from app.domain import event
-from app.domain.candle import Candle
+from app.domain.candle import Candle, Gap
 from app.domain.event import Event
 from app.domain.session import SessionSpec
 
@@ -22,26 +22,6 @@ class Slot(NamedTuple):
     open_time_ms: int
     candles: Sequence[Candle]
     trailing: bool = False
-
-
-class Gap(NamedTuple):
-    """Grid slots `[from_ms, to_ms)` without a candle, `missing` of them."""
-
-    symbol: str
-    timeframe: str
-    from_ms: int
-    to_ms: int
-    missing: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the gap as the API spells it."""
-        return {
-            "symbol": self.symbol,
-            "timeframe": self.timeframe,
-            "fromMs": self.from_ms,
-            "toMs": self.to_ms,
-            "missing": self.missing,
-        }
 
 
 @dataclass(slots=True)
@@ -76,16 +56,29 @@ class State:
 
 def step(state: State, slot: Slot) -> list[Event]:
     """Advance `state` over one slot and return the slot's events in their order."""
-    filled = _with_synthetic(state, slot)
-    ts = state.last_ts if slot.trailing and not filled else slot.open_time_ms
-    events = _gaps(state, slot, ts)
-    for candle in filled:
+    whole = complete(state, slot)
+    candles = slot.candles if whole else _with_synthetic(state, slot)
+    ts = slot.open_time_ms if candles else state.last_ts
+    events = [] if whole else _gaps(state, slot, ts)
+    following = state.spec.grid.floor(slot.open_time_ms) + state.spec.grid.ms
+    for candle in candles:
         events.append(event.candle(ts, candle))
-        state.tracks[candle.symbol].close = candle.close
+        track = state.tracks[candle.symbol]
+        track.close = candle.close
+        if not candle.synthetic:
+            track.next_open_ms = following
     state.cursor_ms = slot.open_time_ms
     if events:
         state.last_ts = events[-1].ts
     return events
+
+
+def complete(state: State, slot: Slot) -> bool:
+    """Whether every symbol has its candle in a slot and none was missing before it."""
+    tracks, length_ms = state.tracks, state.spec.grid.ms
+    return len(slot.candles) == len(tracks) and all(
+        candle.open_time_ms - tracks[candle.symbol].next_open_ms < length_ms for candle in slot.candles
+    )
 
 
 def absent(state: State, slot: Slot) -> list[Gap]:
@@ -110,7 +103,7 @@ def _gaps(state: State, slot: Slot, ts: int) -> list[Event]:
         missing = (end - track.next_open_ms) // grid.ms
         if missing > 0:
             events.append(event.gap(ts, track.symbol, spec.timeframe, track.next_open_ms, end, missing))
-        track.next_open_ms = end + grid.ms if track.symbol in ends else end
+        track.next_open_ms = end
     return events
 
 

@@ -31,15 +31,16 @@ class Hub:
         self._feeds: dict[UUID, Feed] = {}
 
     def heard(self, payload: str) -> None:
-        """Take in a notification of `sim_events`: lines `session:last_seq`, or `*` for everybody."""
-        if payload == "*":
+        """Take in a notification of `sim_events`: lines `session:last_seq`; `*` and whatever else mean everybody."""
+        try:
+            hints = [_hint(line) for line in payload.splitlines()]
+        except ValueError:
             self.wake_all()
             return
-        for line in payload.splitlines():
-            session_id, _, last_seq = line.partition(":")
-            feed = self._feeds.get(UUID(session_id))
+        for session_id, last_seq in hints:
+            feed = self._feeds.get(session_id)
             if feed is not None:
-                feed.wake(int(last_seq))
+                feed.wake(last_seq)
 
     def wake_all(self) -> None:
         """Let everybody look again; hints may have been lost."""
@@ -128,6 +129,11 @@ class Feed:
             self._pages.popitem(last=False)
 
 
+def _hint(line: str) -> tuple[UUID, int]:
+    session_id, _, last_seq = line.partition(":")
+    return UUID(session_id), int(last_seq)
+
+
 def _found_events(task: asyncio.Task[Frames]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is None and task.result().last_seq is not None
 
@@ -169,8 +175,8 @@ class Tail:
         self.flag.clear()
         try:
             frames, fresh = await self._feed.read(self.after_seq, self._types)
-        except Unavailable:
-            self.flag.set()
+        except (Unavailable, asyncio.CancelledError):
+            self.flag.set()  # What the hint spoke of has not been read yet.
             raise
         if frames.last_seq is not None:
             self.after_seq = frames.last_seq

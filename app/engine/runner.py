@@ -14,7 +14,7 @@ from app.db.pool import Connection, Database
 from app.domain import event
 from app.domain.event import Event
 from app.domain.session import RUNNING, Pace, Session
-from app.domain.tick import Slot, State, absent, step
+from app.domain.tick import Slot, State, absent, complete, step
 from app.engine.clock import Clock
 from app.engine.window import Wait, Window
 from app.engine.writer import Lost, Writer
@@ -75,6 +75,7 @@ class Runner:
         self, session: Session, *, name: str, database: Database, writer: Writer, clock: Clock, poll_s: float
     ) -> None:
         self.session = session
+        self._id = str(session.id)
         self._name = name
         self._database = database
         self._writer = writer
@@ -138,17 +139,17 @@ class Runner:
         ticks = [self._tick(state, first, self._stall(state))]
         count = len(ticks[0].events)
         while len(ticks) < _CHUNK_TICKS and count < _CHUNK_EVENTS and self._pacer.ahead_s <= 0:
-            slot = await self._peek(state)
+            slot = self._peek(state)
             if slot is None:
                 break
             ticks.append(self._tick(state, slot))
             count += len(ticks[-1].events)
         return ticks
 
-    async def _peek(self, state: State) -> Slot | None:
-        """Return the next slot if it is there without waiting."""
+    def _peek(self, state: State) -> Slot | None:
+        """Return the next slot if it is there without waiting or reading."""
         try:
-            return await self._slot(state)
+            return self._window.peek(state) if self._window.ready else None
         except Wait:
             return None
 
@@ -210,14 +211,15 @@ class Runner:
         return [event.control(state.last_ts, "stall", {"movedMs": moved_ms}, self._name)]
 
     def _tick(self, state: State, slot: Slot, before: Sequence[Event] = ()) -> Tick:
-        if self.session.spec.gap_policy == "fail" and (missing := absent(state, slot)):
+        if self.session.spec.gap_policy == "fail" and not complete(state, slot):
+            missing = absent(state, slot)
             details = {"gaps": [gap.as_json() for gap in missing], "missing": sum(gap.missing for gap in missing)}
             raise Gaps(details=details)
         prev_cursor_ms = state.cursor_ms
         made = [*before, *step(state, slot)]
         self._window.take(slot)
         self._pacer.advance()
-        return Tick(self.session.id, self.session.epoch, prev_cursor_ms, slot.open_time_ms, made)
+        return Tick(self._id, self.session.epoch, prev_cursor_ms, slot.open_time_ms, made)
 
     async def _settle(self) -> None:
         """Wait until what was handed to the writer is in the log."""

@@ -5,12 +5,9 @@ CREATE OR REPLACE FUNCTION sim_append_ticks(ticks jsonb)
 RETURNS TABLE (tick bigint, session uuid, outcome text, last_seq bigint) LANGUAGE plpgsql AS $$
 DECLARE
   _locked uuid[];
-  _ids uuid[];
-  _outcomes text[];
-  _seqs bigint[];
-  _hints text;
+  _ids uuid[]; _outcomes text[]; _seqs bigint[]; _hints text;
 BEGIN
-  -- Lock every session that is free, in id order; one that is held answers busy and delays nobody else.
+  -- Lock the sessions that are free, in id order; one that is held answers busy and delays nobody else.
   SELECT coalesce(array_agg(free.id), '{}') INTO _locked FROM (
     SELECT s.id FROM sim_sessions s
     WHERE s.id IN (SELECT (t ->> 'session')::uuid FROM jsonb_array_elements(sim_append_ticks.ticks) t)
