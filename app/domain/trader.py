@@ -94,13 +94,18 @@ class Trader:
             if self._broker.live:
                 setcontext(EXACT)
                 self._broker.at_open(_real(base), Moment(base[0].open_time_ms, self._bar))
+            self._ts = base[0].close_time_ms
+            for candle in base:
+                self._account.marks[candle.symbol] = candle.close
             setcontext(self._context)
-            self._move(base)
             self._show(candles)
             setcontext(EXACT)
             if self._same_close and self._broker.live:
                 self._broker.at_close(_real(base), Moment(self._ts, self._bar))
-            self._write_equity(last=last)
+            if self._full:
+                self._events.append(event.equity(self._ts, self._curve.body()))
+            else:
+                self._sample_equity(last)
         finally:
             setcontext(outer)
         return self._taken()
@@ -116,7 +121,7 @@ class Trader:
             self._broker.end(self._ts, order, "expired", "the range is finished")
         if self._unwritten:
             with localcontext(EXACT):
-                self._write_equity(last=True)
+                self._sample_equity(last=True)
         return self._taken()
 
     def successor(self, strategy: Strategy, terms: Terms) -> Trader:
@@ -131,23 +136,15 @@ class Trader:
     def _base(self, candles: Sequence[Candle]) -> Sequence[Candle]:
         return [candle for candle in candles if candle.timeframe == self.terms.timeframe]
 
-    def _move(self, base: Sequence[Candle]) -> None:
-        """Go on to the slot's close."""
-        for candle in base:
-            self._account.marks[candle.symbol] = candle.close
-        self._ts = base[0].close_time_ms
-        if self._early:
-            self._events += [one._replace(ts=self._ts) for one in self._early]
-            self._early = []
-
     def _show(self, candles: Sequence[Candle]) -> None:
         """Call the strategy once per candle."""
+        if self._early and not self.warming:
+            self._events += [one._replace(ts=self._ts) for one in self._early]
+            self._early = []
         self._trading = True
-        try:
-            for candle in candles:
-                self.strategy.on_candle(candle)
-        finally:
-            self._trading = False
+        for candle in candles:
+            self.strategy.on_candle(candle)
+        self._trading = False
 
     def _start(self) -> None:
         """Start the strategy; what it writes is kept for the close of the first slot."""
@@ -156,11 +153,11 @@ class Trader:
             self.strategy.on_start()
         self._early = self._taken()
 
-    def _write_equity(self, *, last: bool) -> None:
-        """Write the equity event unless it is one that `record: trades` leaves out."""
+    def _sample_equity(self, last: bool) -> None:
+        """Write the equity of the first tick of a UTC day and of the last of the range (`record: trades`)."""
         day, before = self._ts // _DAY, self._day
         self._day = day
-        self._unwritten = not (self._full or last or day != before)
+        self._unwritten = day == before and not last
         if self._unwritten:
             self._curve.track()
         else:
