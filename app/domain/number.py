@@ -42,7 +42,7 @@ def quotient(value: Decimal) -> Decimal:
 
 def ratio(dividend: Decimal, divisor: Decimal) -> Decimal:
     """Divide and round to 10 decimals, half to even, whatever context is current."""
-    return quotient(_WIDE.divide(dividend, divisor))
+    return _WIDE.divide(dividend, divisor).quantize(_QUOTIENT, None, _WIDE)
 
 
 def significant(value: Decimal) -> Decimal:

@@ -36,6 +36,7 @@ class SmaCrossRule:
     def __init__(self, fast: int, slow: int) -> None:
         self._fast = Sma(fast)
         self._slow = Sma(slow)
+        self._weights = Decimal(slow), Decimal(fast)
         self._above: Decimal | None = None
 
     def next(self, candle: Candle) -> Direction | None:
@@ -45,7 +46,7 @@ class SmaCrossRule:
         slow.add(candle.close)
         if not (fast.ready and slow.ready):
             return None
-        self._above = above = fast.total * slow.n - slow.total * fast.n
+        self._above = above = fast.total * self._weights[0] - slow.total * self._weights[1]
         if before is None:
             return None
         if above > 0:
