@@ -15,7 +15,7 @@ from app.domain.candle import Candle
 from app.domain.equity import EquityCurve
 from app.domain.event import Event
 from app.domain.number import EXACT
-from app.domain.order import Order
+from app.domain.order import Order, Trail
 from app.domain.strategy import Strategy
 from app.domain.terms import Terms
 from app.domain.ticket import word, write
@@ -198,8 +198,8 @@ class Trader:
         if self.warming:
             return None
         self._broker.last_id = order.id
-        with localcontext(EXACT):
-            self._set_trail(order)
+        if order.trail is not None:
+            self._set_trail(order, order.trail)
         self._broker.accept(self._ts, order, order.reason)
         return order.id
 
@@ -269,13 +269,13 @@ class Trader:
             raise ValueError(f"{symbol} is not a symbol of this session: {', '.join(self.terms.symbols)}")
         return symbol
 
-    def _set_trail(self, order: Order) -> None:
+    def _set_trail(self, order: Order, trail: Trail) -> None:
         """Start a trailing stop behind the last close."""
-        if order.trail is not None:
-            order.best = self._account.marks[order.symbol]
-            if not order.best:
-                raise ValueError(f"{order.symbol} has no candle yet for a stop to trail")
-            order.stop = order.trail.level(order.best, order.sign)
+        order.best = self._account.marks[order.symbol]
+        if not order.best:
+            raise ValueError(f"{order.symbol} has no candle yet for a stop to trail")
+        with localcontext(EXACT):
+            order.stop = trail.level(order.best, order.sign)
 
 
 def _real(base: Sequence[Candle]) -> dict[str, Candle]:
