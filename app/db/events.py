@@ -208,3 +208,47 @@ def candle_of(payload: dict[str, Any]) -> Candle:
         volume,
         synthetic=payload.get("synthetic", False),
     )
+
+
+class Logged(NamedTuple):
+    """An event of the log as a rebuild looks at it; only candles come with their payload."""
+
+    seq: int
+    type: str
+    candle: Candle | None
+
+
+async def simulated(connection: Connection, session_id: UUID, after_seq: int, limit: int) -> list[Logged]:
+    """Return the next events behind a seq that the simulation itself wrote."""
+    cursor = await connection.execute(
+        """
+        SELECT seq, type, CASE WHEN type = 'candle' THEN payload::text END AS body
+        FROM sim_events
+        WHERE session_id = %s AND seq > %s AND type NOT IN ('status', 'control', 'note')
+        ORDER BY seq LIMIT %s
+        """,
+        (session_id, after_seq, limit),
+    )
+    return [
+        Logged(row["seq"], row["type"], row["body"] and candle_of(json.loads(row["body"], parse_float=Decimal)))
+        for row in await cursor.fetchall()
+    ]
+
+
+async def first_difference(
+    connection: Connection, session_id: UUID, computed: Sequence[tuple[int, Event]]
+) -> dict[str, Any] | None:
+    """Compare computed events with the log's at their seqs; returns the first that differs, both sides of it."""
+    body = ",".join(f'[{seq},{event.ts},"{event.type}",{event.body}]' for seq, event in computed)
+    cursor = await connection.execute(
+        """
+        SELECT e.seq, jsonb_build_object('ts', e.ts, 'type', e.type, 'payload', e.payload) AS logged,
+               jsonb_build_object('ts', c.v -> 1, 'type', c.v -> 2, 'payload', c.v -> 3) AS computed
+        FROM jsonb_array_elements(%s::jsonb) AS c (v)
+        JOIN sim_events e ON e.session_id = %s AND e.seq = (c.v ->> 0)::bigint
+        WHERE (e.ts, e.type, e.payload) IS DISTINCT FROM ((c.v ->> 1)::bigint, c.v ->> 2, c.v -> 3)
+        ORDER BY e.seq LIMIT 1
+        """,
+        (f"[{body}]", session_id),
+    )
+    return await cursor.fetchone()

@@ -15,7 +15,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.db.pool import Connection, execute
 from app.db.tables import SESSIONS
+from app.domain.event import render
 from app.domain.session import ENDED, MOVES, RUNNING, Pace, Session, SessionSpec
+from app.domain.terms import Terms, sizing, spelled
 from app.errors import BadInput, KeyReused, NotFound
 
 _s = SESSIONS.c
@@ -231,7 +233,21 @@ def _columns(spec: SessionSpec) -> dict[str, Any]:
         "gap_policy": spec.gap_policy,
         "gap_grace_ms": spec.gap_grace_ms,
         "extra_timeframes": list(spec.extra_timeframes),
+        "warmup_candles": spec.warmup_candles,
+        **_of_terms(spec.terms),
     }
+
+
+_SAME = ("initial_cash", "maker_fee_bps", "taker_fee_bps", "slippage_bps", "leverage", "fill", "limit_fill", "record")
+
+
+def _of_terms(terms: Terms) -> dict[str, Any]:
+    sized = Jsonb(spelled(terms.sizing), dumps=render)
+    return {name: getattr(terms, name) for name in (*_SAME, "volume_share")} | {"sizing": sized}
+
+
+def _terms(row: DictRow) -> Terms:
+    return Terms(**{name: row[name] for name in (*_SAME, "volume_share")}, sizing=sizing(row["sizing"]))
 
 
 def _session(row: DictRow) -> Session:
@@ -247,6 +263,8 @@ def _session(row: DictRow) -> Session:
         gap_policy=row["gap_policy"],
         gap_grace_ms=row["gap_grace_ms"],
         extra_timeframes=tuple(row["extra_timeframes"]),
+        warmup_candles=row["warmup_candles"],
+        terms=_terms(row),
         kind=row["kind"],
         name=row["name"],
         tags=tuple(row["tags"]),

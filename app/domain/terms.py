@@ -32,6 +32,12 @@ class Sizing(NamedTuple):
         return f"{self.kind} {plain(self.amount)}"
 
 
+def spelled(value: Sizing) -> dict[str, Decimal]:
+    """Spell a sizing the way a client writes it."""
+    step = {} if value.step == _TENTH_DECIMAL else {"qtyStep": value.step}
+    return {value.kind: value.amount, **step}
+
+
 def sizing(value: Mapping[str, Any]) -> Sizing:
     """Read `{qty}`, `{cash}` or `{equityPct}`, each with an optional `qtyStep`; raises `BadInput`."""
     kinds = [key for key in value if key in _KINDS]
@@ -60,8 +66,8 @@ class Terms:
     inputs, never from its id, or equal input would not give an equal log.
     """
 
-    symbols: tuple[str, ...]
-    timeframe: str
+    symbols: tuple[str, ...] = ()
+    timeframe: str = ""
     initial_cash: Decimal = Decimal(10_000)
     maker_fee_bps: Decimal = Decimal(10)
     taker_fee_bps: Decimal = Decimal(10)
