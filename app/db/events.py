@@ -21,7 +21,8 @@ MAX_PAGE_BYTES = 1 << 18
 class Tick(NamedTuple):
     """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from.
 
-    `pause` is why the session is to be paused with it, in the same transaction.
+    `pause` is why the session is to be paused with it, in the same transaction; `hash` is the fingerprint of the
+    candles used up to it, given with the last tick of a batch.
     """
 
     session_id: str
@@ -30,6 +31,7 @@ class Tick(NamedTuple):
     cursor_ms: int
     events: Sequence[Event]
     pause: str | None = None
+    hash: str | None = None
 
 
 class Frames(NamedTuple):
@@ -70,10 +72,11 @@ def encode_ticks(ticks: Sequence[Tick]) -> str:
 def _tick(tick: Tick) -> str:
     prev = "null" if tick.prev_cursor_ms is None else tick.prev_cursor_ms
     pause = "" if tick.pause is None else f',"pause":"{tick.pause}"'
+    hashed = "" if tick.hash is None else f',"hash":"{tick.hash}"'
     events = ",".join([f'[{event.ts},"{event.type}",{event.body}]' for event in tick.events])
     return (
         f'{{"session":"{tick.session_id}","epoch":{tick.epoch},"prev":{prev},'
-        f'"cursor":{tick.cursor_ms},"events":[{events}]{pause}}}'
+        f'"cursor":{tick.cursor_ms},"events":[{events}]{pause}{hashed}}}'
     )
 
 

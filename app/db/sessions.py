@@ -138,6 +138,11 @@ async def transition(
     return None if row is None else _session(row)
 
 
+async def fix(connection: Connection, session_id: UUID, **hashes: str) -> None:
+    """Remember what a session was started with, or goes on with: `strategy_hash`, `warmup_hash`, `candles_hash`."""
+    await execute(connection, update(SESSIONS).where(_s.id == session_id).values(**hashes))
+
+
 async def run_until(
     connection: Connection,
     session_id: UUID,

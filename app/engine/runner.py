@@ -12,6 +12,7 @@ from app.db.events import Tick
 from app.db.pool import Connection, Database
 from app.domain import event
 from app.domain.event import Event
+from app.domain.fingerprint import Fingerprint
 from app.domain.session import RUNNING, Pace, Session
 from app.domain.tick import Slot, State, step
 from app.engine.clock import Clock
@@ -84,6 +85,7 @@ class Runner:
         self._poll_s = poll_s
         self._pacer = Pacer(clock, session)
         self._course = Course(session)
+        self._used = Fingerprint(session.candles_hash)
         self._window = Window(database, clock, session.spec, unpaced=session.spec.pace.unpaced)
         self._wake = asyncio.Event()
         self._control = False
@@ -152,7 +154,7 @@ class Runner:
         while self._goes_on(ticks, count) and (slot := self._peek(state)) is not None:
             ticks.append(self._tick(state, slot))
             count += len(ticks[-1].events)
-        return ticks
+        return [*ticks[:-1], ticks[-1]._replace(hash=str(self._used))]
 
     @property
     def _hurried(self) -> bool:
@@ -264,6 +266,7 @@ class Runner:
         prev_cursor_ms = state.cursor_ms
         made = [*before, *step(state, slot)]
         self._window.take(slot)
+        self._used.add(slot.candles)
         self._pacer.advance()
         pause = self._course.over_after(slot, made)
         return Tick(self._id, self.session.epoch, prev_cursor_ms, slot.open_time_ms, made, pause)

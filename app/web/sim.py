@@ -14,7 +14,7 @@ from app.settings import Settings
 from app.web.answers import success
 from app.web.auth import Caller, Identity
 from app.web.inputs import Reader, checked, fingerprint, idempotency_key, query
-from app.web.models import Changes, Control, NewSession, Nothing, SessionsQuery
+from app.web.models import Changes, Control, Go, NewSession, Nothing, SessionsQuery
 from app.web.profiles import profiles
 from app.web.replies import EmptyAnswer, ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
 
@@ -71,8 +71,8 @@ class SessionCalls:
     async def start(self, request: Request) -> Response:
         """Run a session from its cursor on."""
         caller, session_id = await self._addressed(request)
-        checked(Nothing, await self._reader.json(request))
-        return _answer(await self._sim.start(caller.user_id, session_id))
+        asked = checked(Go, await self._reader.json(request))
+        return _answer(await self._sim.start(caller.user_id, session_id, accept_revised=asked.accept_revised))
 
     async def pause(self, request: Request) -> Response:
         """Pause a running session; no tick follows the answer."""
@@ -80,7 +80,10 @@ class SessionCalls:
 
     async def resume(self, request: Request) -> Response:
         """Go on with a paused session."""
-        return await self._move(request, "resume")
+        caller, session_id = await self._addressed(request)
+        asked = checked(Go, await self._reader.json(request))
+        action = Action("resume", accept_revised=asked.accept_revised)
+        return _answer(await self._sim.act(caller.user_id, session_id, action))
 
     async def stop(self, request: Request) -> Response:
         """Stop a session for good; no tick follows the answer."""
