@@ -13,6 +13,8 @@ from psycopg.types.json import Jsonb
 from app.db.pool import Connection
 from app.domain.candle import Candle
 from app.domain.event import Event
+from app.domain.fingerprint import spelled
+from app.domain.session import Session
 
 MAX_PAGE_ROWS = 1000
 MAX_PAGE_BYTES = 1 << 18
@@ -255,3 +257,67 @@ async def first_difference(
         (f"[{body}]", session_id),
     )
     return await cursor.fetchone()
+
+
+async def cursor_at(connection: Connection, session: Session, seq: int) -> int | None:
+    """Return the cursor a full log had at the end of a tick: its last base candle, or the range's end behind a gap."""
+    cursor = await connection.execute(
+        """
+        SELECT e.type, (e.payload #>> '{candle,openTimeMs}')::bigint AS open_time_ms FROM sim_events e
+        WHERE e.session_id = %s AND e.seq <= %s
+          AND (e.type = 'gap' OR (e.type = 'candle' AND e.payload ->> 'timeframe' = %s))
+        ORDER BY e.seq DESC LIMIT 1
+        """,
+        (session.id, seq, session.spec.timeframe),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    return session.spec.last_slot_ms if row["type"] == "gap" else int(row["open_time_ms"])
+
+
+async def fingerprint(connection: Connection, session_id: UUID, to_seq: int) -> str:
+    """Return the fingerprint of the real base candles in a log up to a seq."""
+    row = await (await connection.execute("SELECT sim_fingerprint(%s, %s) AS total", (session_id, to_seq))).fetchone()
+    assert row is not None
+    return spelled(int(row["total"]))
+
+
+async def count_simulated(connection: Connection, session_id: UUID, to_seq: int) -> int:
+    """Count the events up to a seq that the simulation itself wrote."""
+    cursor = await connection.execute(
+        "SELECT count(*) AS count FROM sim_events"
+        " WHERE session_id = %s AND seq <= %s AND type NOT IN ('status', 'control', 'note')",
+        (session_id, to_seq),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["count"])
+
+
+async def seq_of_simulated(connection: Connection, session_id: UUID, number: int) -> int:
+    """Return the seq of the event number `number` (from 1) that the simulation itself wrote."""
+    cursor = await connection.execute(
+        "SELECT seq FROM sim_events WHERE session_id = %s AND type NOT IN ('status', 'control', 'note')"
+        " ORDER BY seq OFFSET %s LIMIT 1",
+        (session_id, number - 1),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["seq"])
+
+
+class Difference(NamedTuple):
+    """Where two logs part: the place among simulated events, and on each side seq and event, null behind its end."""
+
+    place: int
+    seq_a: int | None
+    seq_b: int | None
+    event_a: dict[str, Any] | None
+    event_b: dict[str, Any] | None
+
+
+async def difference(connection: Connection, a: UUID, b: UUID) -> Difference | None:
+    """Return where what two sessions simulated differs first; null when it does not."""
+    row = await (await connection.execute("SELECT * FROM sim_diff(%s, %s)", (a, b))).fetchone()
+    return None if row is None else Difference(**row)

@@ -13,6 +13,7 @@ from app.db.pool import Connection, Database
 from app.domain.session import MOVES, RUNNING, Pace, Session, SessionSpec
 from app.engine.clock import Clock
 from app.engine.desk import check_inputs, full_config
+from app.engine.fork import fork_point, inherited_hashes
 from app.engine.supervisor import Supervisor
 from app.errors import BadInput, CursorMoved, Gaps, NoRunner, SeqAhead, TooMany, WrongStatus
 from app.settings import Settings
@@ -122,6 +123,35 @@ class Sim:
         for session in acted:
             self._launched(session)
         return answer
+
+    async def fork(
+        self, user_id: str, session_id: UUID, at_seq: int, change: Callable[[SessionSpec], SessionSpec]
+    ) -> Session:
+        """Make a session that shares another one's log up to the end of the tick at `at_seq` and then its own way.
+
+        `change` returns what it does differently. Raises `BadInput`, `SeqAhead`, `Changed` when candles the log
+        does not hold were revised, or `NotFound`.
+        """
+        parent = await self.get(user_id, session_id)
+        if at_seq > parent.last_seq:
+            raise SeqAhead(f"atSeq: {at_seq} is ahead of the log, which ends at {parent.last_seq}")
+        spec = change(parent.spec)
+        point = await fork_point(self.database, self._clock, parent, at_seq)
+
+        async def make(connection: Connection) -> Session:
+            async with connection.transaction():
+                whole = replace(spec, config=await full_config(connection, spec))
+                child, _ = await sessions.create(connection, user_id, whole)
+                forked = await sessions.fork(connection, child, parent, point.seq, point.cursor_ms)
+                await sessions.fix(connection, child.id, **inherited_hashes(parent, whole, point))
+                return await sessions.get(connection, forked.id)
+
+        return await self.database.run(make)
+
+    async def diff(self, user_id: str, a: UUID, b: UUID) -> tuple[Session, Session, events.Difference | None]:
+        """Return two sessions of the user and where what they simulated differs first; raises `NotFound`."""
+        one, other = await self.get(user_id, a), await self.get(user_id, b)
+        return one, other, await self.database.run(events.difference, a, b)
 
     async def describe(self, user_id: str, session_id: UUID, changes: dict[str, Any]) -> Session:
         """Set `name` or `tags`; raises `NotFound`."""

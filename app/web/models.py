@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
@@ -16,7 +17,7 @@ from app.domain.number import exact
 from app.domain.session import STATUSES, Pace, SessionSpec
 from app.domain.symbol import symbol as spelled_symbol
 from app.domain.symbol import venue as spelled_venue
-from app.domain.terms import Terms, sizing
+from app.domain.terms import Sizing, Terms, sizing
 from app.domain.timeframe import TIMEFRAMES, timeframe
 from app.engine.sim import Action
 from app.errors import BadInput
@@ -112,6 +113,10 @@ class Paced(Body):
         return Pace(self.replay_ms_per_candle, self.speed)
 
 
+def _sized(value: Mapping[Any, Decimal]) -> Sizing:
+    return sizing({str(kind): amount for kind, amount in value.items()})
+
+
 class Traded(Body):
     """The terms a session trades on; money in the quote currency, rates in basis points."""
 
@@ -140,7 +145,7 @@ class Traded(Body):
         return Terms(
             maker_fee_bps=both if self.maker_fee_bps is None else self.maker_fee_bps,
             taker_fee_bps=both if self.taker_fee_bps is None else self.taker_fee_bps,
-            sizing=sizing({str(kind): amount for kind, amount in self.sizing.items()}),
+            sizing=_sized(self.sizing),
             **{name: getattr(self, name) for name in same},
         )
 
@@ -223,6 +228,47 @@ class Changes(Paced):
     def described(self) -> dict[str, Any]:
         """Return name and tags, where given."""
         return {field: getattr(self, field) for field in ("name", "tags") if field in self.model_fields_set}
+
+
+class Fork(Paced):
+    """Where to leave a session's log, and what to do differently from there; what is not given stays as it is."""
+
+    at_seq: Annotated[int, Field(ge=0, le=MAX_SEQ)]
+    profile_slug: Slug | None = None
+    config: dict[str, Any] | None = None
+    fee_bps: Rate | None = None
+    maker_fee_bps: Rate | None = None
+    taker_fee_bps: Rate | None = None
+    slippage_bps: Rate | None = None
+    leverage: Amount | None = None
+    fill: Literal["next_open", "same_close"] | None = None
+    limit_fill: Literal["through", "touch"] | None = None
+    sizing: dict[Literal["qty", "cash", "equityPct", "qtyStep"], Amount] | None = None
+    volume_share: Share | None = None
+    name: Name | None = None
+    tags: Tags | None = None
+
+    def change(self, parent: SessionSpec) -> SessionSpec:
+        """Return the parent's terms of reference with the changes; another profile begins with no parameters."""
+        given = self.model_fields_set
+        config = self.config if "config" in given else {} if "profile_slug" in given else parent.config
+        return replace(
+            parent,
+            profile_slug=self.profile_slug or parent.profile_slug,
+            config=config or {},
+            terms=replace(parent.terms, **self._terms()),
+            pace=self.pace() or parent.pace,
+            name=self.name if "name" in given else parent.name,
+            tags=tuple(self.tags or ()) if "tags" in given else parent.tags,
+        )
+
+    def _terms(self) -> dict[str, Any]:
+        nullable = ("leverage", "volume_share")
+        plain = ("maker_fee_bps", "taker_fee_bps", "slippage_bps", "fill", "limit_fill", *nullable)
+        both = {} if self.fee_bps is None else {"maker_fee_bps": self.fee_bps, "taker_fee_bps": self.fee_bps}
+        sized = {} if self.sizing is None else {"sizing": _sized(self.sizing)}
+        values = {name: getattr(self, name) for name in plain if name in self.model_fields_set}
+        return both | sized | {name: value for name, value in values.items() if value is not None or name in nullable}
 
 
 class Go(Body):

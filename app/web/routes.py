@@ -42,6 +42,8 @@ def calls(
         Call("POST", f"{SESSION}/resume", sim.resume, body=models.Go, answer=one),
         Call("POST", f"{SESSION}/stop", sim.stop, body=Nothing, answer=one),
         Call("POST", f"{SESSION}/control", sim.control, body=models.Control, answer=one),
+        Call("POST", f"{SESSION}/fork", sim.fork, body=models.Fork, answer=one, status=201),
+        Call("GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=replies.DiffAnswer),
         Call("GET", f"{SESSION}/events", log.events, query=models.EventsQuery, answer=replies.EventsAnswer),
         Call("GET", f"{SESSION}/stream", log.stream, query=models.StreamQuery, media="text/event-stream"),
         Call("GET", "/api/sim/profiles", sim.profiles, answer=replies.ProfilesAnswer),

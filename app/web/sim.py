@@ -14,9 +14,9 @@ from app.settings import Settings
 from app.web.answers import success
 from app.web.auth import Caller, Identity
 from app.web.inputs import Reader, checked, fingerprint, idempotency_key, query
-from app.web.models import Changes, Control, Go, NewSession, Nothing, SessionsQuery
+from app.web.models import Changes, Control, Fork, Go, NewSession, Nothing, SessionsQuery
 from app.web.profiles import profiles
-from app.web.replies import EmptyAnswer, ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
+from app.web.replies import DiffAnswer, EmptyAnswer, ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
 
 
 class SessionCalls:
@@ -100,6 +100,19 @@ class SessionCalls:
             return _answer(await self._sim.act(caller.user_id, session_id, action))
         once = Once(key, fingerprint(str(session_id), raw))
         return success(await self._sim.act_once(caller.user_id, session_id, action, once, _rendered))
+
+    async def fork(self, request: Request) -> Response:
+        """Make a session that shares this one's log up to a seq and then goes its own way."""
+        caller, session_id = await self._addressed(request)
+        asked = checked(Fork, await self._reader.json(request))
+        session = await self._sim.fork(caller.user_id, session_id, asked.at_seq, asked.change)
+        where = {"Location": f"/api/sim/sessions/{session.id}"}
+        return success(SessionAnswer.of(session), 201, where)
+
+    async def diff(self, request: Request) -> Response:
+        """Tell where what two sessions simulated differs first."""
+        caller, session_id = await self._addressed(request)
+        return success(DiffAnswer.of(*await self._sim.diff(caller.user_id, session_id, request.path_params["other"])))
 
     async def profiles(self, request: Request) -> Response:
         """List the strategies a session can name."""

@@ -18,9 +18,9 @@ RETURNS bigint LANGUAGE sql STABLE AS $$
              OR (r.type = 'gap' AND lag(r.type) OVER w = 'candle')) AS begins
     FROM rest r WINDOW w AS (ORDER BY r.seq)
   )
-  SELECT greatest(sim_tick_end.seq, coalesce(
+  SELECT CASE WHEN NOT EXISTS (SELECT FROM here) THEN sim_tick_end.seq ELSE greatest(sim_tick_end.seq, coalesce(
     (SELECT j.before FROM judged j WHERE j.begins AND j.before IS NOT NULL ORDER BY j.seq LIMIT 1),
-    (SELECT max(j.seq) FROM judged j), 0))
+    (SELECT max(j.seq) FROM judged j))) END
   FROM sim_sessions s WHERE s.id = sim_tick_end.session AND s.last_seq >= sim_tick_end.seq;
 $$;
 
