@@ -15,7 +15,7 @@ from app.engine.writer import Lost, Writer
 from app.errors import RunnerNameTaken, SimError
 from tests.integration.test_engine import times
 from tests.support.engine import START_MS, Engine, engine, store
-from tests.support.servers import Database
+from tests.support.servers import Database, PrivateServer
 
 
 async def follow(e: Engine, session_id: object, after_seq: int = 0) -> list[int]:
