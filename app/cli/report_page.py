@@ -17,7 +17,16 @@ POINTS = 5000
 TRADES = 5000
 """Trades in its chart, the newest."""
 _ROWS = 1000
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; form-action 'none'"
+)
+_CONFIG = {
+    "displaylogo": False,
+    "plotlyServerURL": "",
+    "showSendToCloud": False,
+    "modeBarButtonsToRemove": ["sendChartToCloud", "sendDataToCloud"],
+}
+"""Nothing of the chart is offered to be sent anywhere."""
 _STYLE = (
     "body{font:14px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#222}"
     "table{border-collapse:collapse;margin:1rem 0}"
@@ -48,7 +57,7 @@ def page(title: str, figures: Sequence[tuple[str, str]], points: Sequence[Point]
 
 def _charts(points: Sequence[Point], trades: Sequence[Trade]) -> str:
     """Draw equity, drawdown and the trades' net profits under each other."""
-    from plotly.graph_objects import Bar, Scatter
+    from plotly.graph_objects import Scatter
     from plotly.subplots import make_subplots
 
     times = [_time(point.ts) for point in points]
@@ -67,9 +76,12 @@ def _charts(points: Sequence[Point], trades: Sequence[Trade]) -> str:
     colors = ["#2a9d5c" if profit > 0 else "#c8443c" for profit in profits]
     closed = [_time(trade.exit_ts) for trade in trades]
     names = [escape(f"{trade.side} {trade.symbol}: {trade.reason}") for trade in trades]
-    chart.add_trace(Bar(x=closed, y=profits, name="trades", marker_color=colors, hovertext=names), 3, 1)
+    dots = Scatter(
+        x=closed, y=profits, mode="markers", name="trades", marker={"color": colors, "size": 5}, hovertext=names
+    )
+    chart.add_trace(dots, 3, 1)
     chart.update_layout(height=900, showlegend=False, margin={"l": 60, "r": 20, "t": 40, "b": 40})
-    return str(chart.to_html(full_html=False, include_plotlyjs=True, config={"displaylogo": False}))
+    return str(chart.to_html(full_html=False, include_plotlyjs=True, config=_CONFIG))
 
 
 def _row(trade: Trade) -> tuple[str, ...]:

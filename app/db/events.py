@@ -8,11 +8,14 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from app.db.pool import Connection
 from app.domain.candle import Candle
 from app.domain.event import Event
+from app.domain.fingerprint import spelled
+from app.domain.session import Session
 
 MAX_PAGE_ROWS = 1000
 MAX_PAGE_BYTES = 1 << 18
@@ -21,7 +24,8 @@ MAX_PAGE_BYTES = 1 << 18
 class Tick(NamedTuple):
     """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from.
 
-    `pause` is why the session is to be paused with it, in the same transaction.
+    `pause` is why the session is to be paused with it, in the same transaction; `hash` is the fingerprint of the
+    candles used up to it, given with the last tick of a batch.
     """
 
     session_id: str
@@ -30,6 +34,7 @@ class Tick(NamedTuple):
     cursor_ms: int
     events: Sequence[Event]
     pause: str | None = None
+    hash: str | None = None
 
 
 class Frames(NamedTuple):
@@ -44,6 +49,15 @@ class Frames(NamedTuple):
     body: bytes
     status: str | None
     head: int | None
+
+
+class Place(NamedTuple):
+    """Where a page of frames begins: behind a seq of a session, of some types only or in the market dialect."""
+
+    session_id: UUID
+    after_seq: int
+    types: tuple[str, ...] | None = None
+    market: bool = False
 
 
 class Page(NamedTuple):
@@ -79,10 +93,11 @@ def encode_ticks(ticks: Sequence[Tick]) -> str:
 def _tick(tick: Tick) -> str:
     prev = "null" if tick.prev_cursor_ms is None else tick.prev_cursor_ms
     pause = "" if tick.pause is None else f',"pause":"{tick.pause}"'
+    hashed = "" if tick.hash is None else f',"hash":"{tick.hash}"'
     events = ",".join([f'[{event.ts},"{event.type}",{event.body}]' for event in tick.events])
     return (
         f'{{"session":"{tick.session_id}","epoch":{tick.epoch},"prev":{prev},'
-        f'"cursor":{tick.cursor_ms},"events":[{events}]{pause}}}'
+        f'"cursor":{tick.cursor_ms},"events":[{events}]{pause}{hashed}}}'
     )
 
 
@@ -112,6 +127,33 @@ async def frames(
     )
     row = await cursor.fetchone()
     assert row is not None
+    return _frames(row)
+
+
+async def pages(connection: Connection, places: Sequence[Place]) -> list[Frames]:
+    """Read a page of frames at each place; many at once are shorter ones, none below a tenth of the usual rows."""
+    session_ids, after_seqs, types, markets = zip(*places, strict=True)
+    rows = max(MAX_PAGE_ROWS // len(places), MAX_PAGE_ROWS // 10)
+    cursor = await connection.execute(
+        """
+        SELECT f.* FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::boolean[])
+                        WITH ORDINALITY AS p (session, after_seq, types, market, place)
+        CROSS JOIN LATERAL sim_frames(p.session, p.after_seq, %s, %s, string_to_array(p.types, ','), p.market) AS f
+        ORDER BY p.place
+        """,
+        (
+            list(session_ids),
+            list(after_seqs),
+            [None if each is None else ",".join(each) for each in types],
+            list(markets),
+            rows,
+            MAX_PAGE_BYTES * rows // MAX_PAGE_ROWS,
+        ),
+    )
+    return [_frames(row) for row in await cursor.fetchall()]
+
+
+def _frames(row: DictRow) -> Frames:
     return Frames(row["last_seq"], row["events"], (row["body"] or "").encode(), row["status"], row["head"])
 
 
@@ -289,3 +331,67 @@ async def first_difference(
         (f"[{body}]", session_id),
     )
     return await cursor.fetchone()
+
+
+async def cursor_at(connection: Connection, session: Session, seq: int) -> int | None:
+    """Return the cursor a full log had at the end of a tick: its last base candle, or the range's end behind a gap."""
+    cursor = await connection.execute(
+        """
+        SELECT e.type, (e.payload #>> '{candle,openTimeMs}')::bigint AS open_time_ms FROM sim_events e
+        WHERE e.session_id = %s AND e.seq <= %s
+          AND (e.type = 'gap' OR (e.type = 'candle' AND e.payload ->> 'timeframe' = %s))
+        ORDER BY e.seq DESC LIMIT 1
+        """,
+        (session.id, seq, session.spec.timeframe),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    return session.spec.last_slot_ms if row["type"] == "gap" else int(row["open_time_ms"])
+
+
+async def fingerprint(connection: Connection, session_id: UUID, to_seq: int) -> str:
+    """Return the fingerprint of the real base candles in a log up to a seq."""
+    row = await (await connection.execute("SELECT sim_fingerprint(%s, %s) AS total", (session_id, to_seq))).fetchone()
+    assert row is not None
+    return spelled(int(row["total"]))
+
+
+async def count_simulated(connection: Connection, session_id: UUID, to_seq: int) -> int:
+    """Count the events up to a seq that the simulation itself wrote."""
+    cursor = await connection.execute(
+        "SELECT count(*) AS count FROM sim_events"
+        " WHERE session_id = %s AND seq <= %s AND type NOT IN ('status', 'control', 'note')",
+        (session_id, to_seq),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["count"])
+
+
+async def seq_of_simulated(connection: Connection, session_id: UUID, number: int) -> int:
+    """Return the seq of the event number `number` (from 1) that the simulation itself wrote."""
+    cursor = await connection.execute(
+        "SELECT seq FROM sim_events WHERE session_id = %s AND type NOT IN ('status', 'control', 'note')"
+        " ORDER BY seq OFFSET %s LIMIT 1",
+        (session_id, number - 1),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["seq"])
+
+
+class Difference(NamedTuple):
+    """Where two logs part: the place among simulated events, and on each side seq and event, null behind its end."""
+
+    place: int
+    seq_a: int | None
+    seq_b: int | None
+    event_a: dict[str, Any] | None
+    event_b: dict[str, Any] | None
+
+
+async def difference(connection: Connection, a: UUID, b: UUID) -> Difference | None:
+    """Return where what two sessions simulated differs first; null when it does not."""
+    row = await (await connection.execute("SELECT * FROM sim_diff(%s, %s)", (a, b))).fetchone()
+    return None if row is None else Difference(**row)

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.db.pool import Connection, execute
 from app.db.tables import SESSIONS
 from app.domain.event import render
+from app.domain.lineage import Stretch, stretch
 from app.domain.session import ENDED, MOVES, RUNNING, Pace, Session, SessionSpec
 from app.domain.terms import Terms, sizing, spelled
 from app.errors import BadInput, KeyReused, NotFound
@@ -136,6 +137,33 @@ async def transition(
     )
     row = await cursor.fetchone()
     return None if row is None else _session(row)
+
+
+async def tick_end(connection: Connection, session_id: UUID, seq: int) -> int | None:
+    """Return the last seq of the tick that holds a seq, in a log recorded in full; null behind its end."""
+    row = await (await connection.execute("SELECT sim_tick_end(%s, %s) AS seq", (session_id, seq))).fetchone()
+    return None if row is None else row["seq"]
+
+
+async def fork(
+    connection: Connection, child: Session, parent: Session, fork_seq: int, cursor_ms: int | None
+) -> Session:
+    """Let a created, empty session begin as its parent's log up to `fork_seq`, and remember its lineage."""
+    spec = parent.spec
+    own = Stretch(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.terms)
+    earlier = [stretch for stretch in parent.lineage if stretch.to_seq < fork_seq]
+    lineage = Jsonb([stretch.as_json() for stretch in (*earlier, own)])
+    await execute(connection, update(SESSIONS).where(_s.id == child.id).values(lineage=lineage))
+    cursor = await connection.execute(
+        "SELECT * FROM sim_fork(%s, %s, %s, %s, %s)", (child.id, parent.id, fork_seq, cursor_ms, child.user_id)
+    )
+    return _session(_present(await cursor.fetchone()))
+
+
+async def fix(connection: Connection, session_id: UUID, **hashes: str) -> None:
+    """Remember what a session was started with, or goes on with: `strategy_hash`, `warmup_hash`, `candles_hash`."""
+    if hashes:
+        await execute(connection, update(SESSIONS).where(_s.id == session_id).values(**hashes))
 
 
 async def run_until(
@@ -270,8 +298,9 @@ def _session(row: DictRow) -> Session:
         tags=tuple(row["tags"]),
         config=row["config"],
     )
-    same = (name for name in Session.__dataclass_fields__ if name != "spec")
-    return Session(spec=spec, **{name: row[name] for name in same})
+    same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage"))
+    lineage = tuple(stretch(each) for each in row["lineage"])
+    return Session(spec=spec, lineage=lineage, **{name: row[name] for name in same})
 
 
 def _encoded(session: Session) -> str:

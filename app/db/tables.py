@@ -61,6 +61,9 @@ SESSIONS = Table(
     Column("strategy_hash", Text),
     Column("warmup_hash", Text),
     Column("candles_hash", Text),
+    Column("parent_id", UUID(as_uuid=True)),
+    Column("fork_seq", BigInteger),
+    Column("lineage", JSONB),
     Column("created_at", DateTime(timezone=True)),
     Column("updated_at", DateTime(timezone=True)),
 )

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
+from app.domain.lineage import Stretch
 from app.domain.terms import Terms
 from app.domain.timeframe import TIMEFRAMES, Timeframe
 
@@ -130,6 +131,9 @@ class Session:
     strategy_hash: str | None
     warmup_hash: str | None
     candles_hash: str | None
+    parent_id: UUID | None
+    fork_seq: int | None
+    lineage: tuple[Stretch, ...]
     created_at: datetime
     updated_at: datetime
 

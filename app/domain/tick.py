@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -73,10 +73,11 @@ class State:
         return any(track.close is not None for track in self.tracks.values())
 
 
-def step(state: State, slot: Slot) -> list[Event]:
+def step(state: State, slot: Slot, show: Callable[[Sequence[Candle]], None] | None = None) -> list[Event]:
     """Advance `state` over one slot and return the slot's events in their order.
 
-    Raises `Gaps`, and leaves `state` as it was, when something is missing that may not be.
+    `show` is handed the slot's candles as a strategy sees them. Raises `Gaps`, and leaves `state` as it was, when
+    something is missing that may not be.
     """
     whole = complete(state, slot)
     if not whole and state.spec.gap_policy == "fail":
@@ -92,6 +93,8 @@ def step(state: State, slot: Slot) -> list[Event]:
     if state.spec.terms.record == "full":
         events += [event.candle(ts, candle) for candle in shown]
     _remember(state, slot, candles)
+    if show is not None and shown:
+        show(shown)
     if state.trader is not None:
         _trade(state.trader, state, slot, shown, events)
     if events:
@@ -126,9 +129,12 @@ def _remember(state: State, slot: Slot, candles: Sequence[Candle]) -> None:
 def complete(state: State, slot: Slot) -> bool:
     """Whether every symbol has its candle in a slot and none was missing before it."""
     tracks, length_ms = state.tracks, state.spec.grid.ms
-    return len(slot.candles) == len(tracks) and all(
-        candle.open_time_ms - tracks[candle.symbol].next_open_ms < length_ms for candle in slot.candles
-    )
+    if len(slot.candles) != len(tracks):
+        return False
+    for candle in slot.candles:  # noqa: SIM110 - runs for every tick, and a generator would cost more than it does
+        if candle.open_time_ms - tracks[candle.symbol].next_open_ms >= length_ms:
+            return False
+    return True
 
 
 def absent(state: State, slot: Slot) -> list[Gap]:

@@ -124,14 +124,17 @@ class Trader:
                 self._sample_equity(last=True)
         return self._taken()
 
-    def successor(self, strategy: Strategy, terms: Terms) -> Trader:
-        """Return a trader that goes on with this one's account and orders, for a fork."""
-        heir = Trader(strategy, terms)
-        heir._account, heir._curve = self._account, self._curve
-        heir._broker.account, heir._broker.live = self._account, self._broker.live
-        heir._broker.last_id = self._broker.last_id
-        heir._ts, heir._bar, heir._day, heir._unwritten = self._ts, self._bar, self._day, self._unwritten
-        return heir
+    def take_over(self, other: Trader) -> None:
+        """Go on with another trader's account, orders and place in the log, as a fork does with its parent's.
+
+        With the other's strategy too, its chance goes on as well; a strategy of one's own is warmed up before.
+        """
+        if self.strategy is other.strategy:
+            self._started, self.rng, self._early = other._started, other.rng, other._early
+        self._account, self._curve = other._account, other._curve
+        self._broker.account, self._broker.live = other._account, other._broker.live
+        self._broker.last_id = other._broker.last_id
+        self._ts, self._bar, self._day, self._unwritten = other._ts, other._bar, other._day, other._unwritten
 
     def _base(self, candles: Sequence[Candle]) -> Sequence[Candle]:
         return [candle for candle in candles if candle.timeframe == self.terms.timeframe]

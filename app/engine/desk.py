@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from hashlib import sha256
 from itertools import groupby
 
-from app.db import candles, profiles
+from app.db import candles, events, profiles, sessions
 from app.db.pool import Connection, Database
 from app.domain.candle import Candle
 from app.domain.parameters import meant
-from app.domain.session import SessionSpec
+from app.domain.session import Session, SessionSpec
 from app.domain.strategy import Strategy
 from app.domain.trader import Trader
-from app.errors import BadInput, TooFewWarmupCandles
+from app.errors import BadInput, Changed, TooFewWarmupCandles
 from app.strategies.registry import BUILT_IN
 
 CANDLES_ONLY = "none"
@@ -66,6 +66,42 @@ async def warmup(connection: Connection, spec: SessionSpec) -> list[Candle]:
         found += before
     places = {symbol: place for place, symbol in enumerate(spec.symbols)}
     return sorted(found, key=lambda candle: (candle.open_time_ms, places[candle.symbol]))
+
+
+async def check_inputs(connection: Connection, session: Session, *, accept_revised: bool) -> None:
+    """Make sure that a session goes on with what it was started with, and remember it at the first start.
+
+    Raises `Changed` with code `strategy_changed`, `warmup_changed` or, unless they are accepted,
+    `candles_changed`; `TooFewWarmupCandles`.
+    """
+    spec = session.spec
+    if spec.profile_slug != CANDLES_ONLY:
+        code = source_hash(await strategy_class(connection, spec.profile_slug))
+        shown = fingerprint(await warmup(connection, spec))
+        _require_same(session.strategy_hash, code, "strategy_changed", "The strategy's code")
+        _require_same(session.warmup_hash, shown, "warmup_changed", "The warm-up candles before startMs")
+        if session.strategy_hash is None:
+            await sessions.fix(connection, session.id, strategy_hash=code, warmup_hash=shown)
+    if session.candles_hash is not None and session.cursor_ms is not None:
+        await _check_candles(connection, session, session.cursor_ms, accept_revised=accept_revised)
+
+
+async def _check_candles(connection: Connection, session: Session, last_ms: int, *, accept_revised: bool) -> None:
+    spec = session.spec
+    cached = await candles.fingerprint(connection, spec.venue, spec.symbols, spec.timeframe, spec.start_ms, last_ms)
+    if not accept_revised:
+        _require_same(session.candles_hash, cached, "candles_changed", "Candles the session has used")
+    elif cached != session.candles_hash:
+        args = {"was": session.candles_hash, "now": cached}
+        body = {"action": "acceptRevised", "args": args, "by": session.user_id}
+        await events.append_event(connection, session.id, "control", body)
+        await sessions.fix(connection, session.id, candles_hash=cached)
+
+
+def _require_same(was: str | None, now: str, code: str, what: str) -> None:
+    if was is not None and was != now:
+        verb = "has" if code == "strategy_changed" else "have"
+        raise Changed(f"{what} {verb} changed since the session was started.", code=code)
 
 
 def fingerprint(found: Sequence[Candle]) -> str:

@@ -14,7 +14,7 @@ from app.domain.event import Event
 from app.domain.session import Session
 from app.domain.tick import Slot, State, step
 from app.engine.clock import Clock
-from app.engine.desk import new_trader
+from app.engine.succession import Succession, succession
 from app.engine.window import Window
 from app.errors import Diverged
 
@@ -27,20 +27,26 @@ async def rebuild(database: Database, clock: Clock, session: Session) -> State:
     With a strategy everything it wrote is computed again; raises `Diverged` with the first event that differs.
     Candles alone need no more than a look at the end of the log.
     """
-    trader = await new_trader(database, session.spec)
-    state = State.initial(session.spec, trader)
+    traders = await succession(database, session)
+    state = State.initial(session.spec, traders.trader)
     if session.cursor_ms is None:
         return state
-    if trader is None:
+    if not session.lineage and traders.trader is None:
         return await database.run(_remembered, session, state)
+    return await replay(database, clock, session, state, traders)
+
+
+async def replay(database: Database, clock: Clock, session: Session, state: State, traders: Succession) -> State:
+    """Compute a log again up to its cursor, from its own candles or else the cache; raises `Diverged`."""
     check = Check(database, session)
-    slots = (
-        logged_slots(check) if session.spec.terms.record == "full" else cached_slots(database, clock, session, state)
-    )
-    async for slot in slots:
-        await check.add(step(state, slot))
+    full = session.spec.terms.record == "full"
+    async for slot in logged_slots(check) if full else cached_slots(database, clock, session, state):
+        await check.add(step(state, slot, traders.show))
+        state.trader = traders.move(state.cursor_ms)
     if state.cursor_ms != session.cursor_ms:
+        assert session.cursor_ms is not None
         await check.add(step(state, Slot(session.cursor_ms, (), trailing=True)))
+        state.trader = traders.move(state.cursor_ms)
     await check.finish()
     return state
 

@@ -210,7 +210,8 @@ def test_a_trader_can_be_kept_and_taken_up_again_at_any_candle() -> None:
 def test_a_successor_takes_over_cash_position_and_resting_orders() -> None:
     parent = Trader(Script().follow({0: lambda s: (s.buy(qty=1), s.sell(qty=1, limit=110))}), terms())
     before = drive(parent, bars("100", "100"))
-    heir = parent.successor(Script().follow({}), terms(maker_fee_bps=Decimal(100)))
+    heir = Trader(Script().follow({}), terms(maker_fee_bps=Decimal(100)))
+    heir.take_over(parent)
     heir.warm((bar(0, "100"),))
     after = heir.on_slot((bar(2, "105 111 100 105"),))
     assert fills(before) == [("BUY", "1", "100")]
