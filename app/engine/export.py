@@ -82,8 +82,8 @@ class Encoder(Protocol):
 async def export(database: Database, session: Session, what: str, encoder: Encoder) -> AsyncIterator[bytes]:
     """Yield a file of what the session's log held when it was read from the database."""
     after_seq = 0
-    while page := await database.run(events.slice_of, session.id, after_seq, session.last_seq, TYPES[what]):
-        after_seq = page[-1].seq
+    while after_seq < session.last_seq:
+        page, after_seq = await database.run(events.slice_of, session.id, after_seq, session.last_seq, TYPES[what])
         if chunk := await asyncio.to_thread(encoder.rows, page):
             yield chunk
     if chunk := await asyncio.to_thread(encoder.end):
