@@ -185,7 +185,7 @@ async def page(
 async def slice_of(
     connection: Connection, session_id: UUID, after_seq: int, until_seq: int, types: Sequence[str] | None
 ) -> tuple[list[Row], int]:
-    """Read events in `(after_seq, until_seq]`, `MAX_PAGE_ROWS` seqs and `MAX_PAGE_BYTES` at most, and how far it looked.
+    """Read events in `(after_seq, until_seq]`, at most `MAX_PAGE_ROWS` and `MAX_PAGE_BYTES`, and how far it looked.
 
     The seqs bound it, so that no estimate makes Postgres sort a whole log.
     """
