@@ -43,9 +43,10 @@ class StatsCalls:
         """Compute the statistics of a session, while it runs too; figures without a meaning are null."""
         session = await self._session(request)
         checked(NoQuery, query(request))
-        state = self._states.pop(session.id, FROM_THE_START)
+        state = self._states.get(session.id, FROM_THE_START)
         found = await self._sim.database.run(stats.stats, session.id, state)
         self._states[session.id] = found.state
+        self._states.move_to_end(session.id)
         if len(self._states) > _KEPT:
             self._states.popitem(last=False)
         return success_text(spelled(found))

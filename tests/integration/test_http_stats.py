@@ -19,6 +19,7 @@ import pytest
 
 from app.candles import synthetic
 from app.db import stats
+from app.db.events import Row
 from app.domain import event
 from app.domain.event import Event
 from app.domain.terms import Terms
@@ -66,25 +67,25 @@ async def test_statistics_and_curve_are_answered_exactly(database: Database) -> 
         assert len((await w.data("GET", f"{path}/equity?points=40"))["points"]) <= 40
 
 
-@pytest.mark.parametrize(
-    ("call", "field"),
-    [
-        ("stats?x=1", "x"),
-        ("equity?points=1", "points"),
-        ("equity?points=5001", "points"),
-        ("equity?points=ten", "points"),
-        ("export", "what"),
-        ("export?what=events", "format"),
-        ("export?what=prices&format=csv", "what"),
-        ("export?what=events&format=xlsx", "format"),
-        ("export?what=events&format=csv&limit=1", "limit"),
-    ],
-)
-async def test_a_bad_query_is_told_its_field(database: Database, call: str, field: str) -> None:
+WRONG = [
+    ("stats?x=1", "x"),
+    ("equity?points=1", "points"),
+    ("equity?points=5001", "points"),
+    ("equity?points=ten", "points"),
+    ("export", "what"),
+    ("export?what=events", "format"),
+    ("export?what=prices&format=csv", "what"),
+    ("export?what=events&format=xlsx", "format"),
+    ("export?what=events&format=csv&limit=1", "limit"),
+]
+
+
+async def test_a_bad_query_is_told_its_field(database: Database) -> None:
     session_id = write(database, [], ON)
     async with web(database, candles=0) as w:
-        answer = await w.refused(400, "GET", f"{SESSIONS}/{session_id}/{call}")
-        assert answer["error"].startswith(f"{field}: ")
+        for call, field in WRONG:
+            answer = await w.refused(400, "GET", f"{SESSIONS}/{session_id}/{call}")
+            assert answer["error"].startswith(f"{field}: "), call
 
 
 async def test_what_came_of_another_s_session_is_not_there(database: Database) -> None:
@@ -124,15 +125,12 @@ def read(row: dict[str, str], like: dict[str, object]) -> dict[str, object]:
     return {name: row[name] if isinstance(value, str) else Decimal(row[name]) for name, value in like.items()}
 
 
-@pytest.mark.parametrize("format_", ["ndjson", "csv", "parquet"])
-async def test_an_export_of_nothing_is_a_file_all_the_same(database: Database, format_: str) -> None:
-    session_id = write(database, [], ON)
+async def test_an_export_of_nothing_is_a_file_all_the_same(database: Database) -> None:
+    path = f"{SESSIONS}/{write(database, [], ON)}/export?what=trades&format="
     async with web(database, candles=0) as w:
-        sent = await w.call("GET", f"{SESSIONS}/{session_id}/export?what=trades&format={format_}")
-    if format_ == "parquet":
-        assert pq.read_table(io.BytesIO(sent.content)).num_rows == 0
-    else:
-        assert sent.text.split(",")[0] == ("" if format_ == "ndjson" else "seq")
+        assert (await w.call("GET", f"{path}ndjson")).text == ""
+        assert (await w.call("GET", f"{path}csv")).text.startswith("seq,ts,symbol,")
+        assert pq.read_table(io.BytesIO((await w.call("GET", f"{path}parquet")).content)).num_rows == 0
 
 
 async def test_no_cell_is_a_formula(database: Database) -> None:
@@ -147,8 +145,6 @@ async def test_no_cell_is_a_formula(database: Database) -> None:
 
 def test_positions_in_several_symbols_are_one_exact_cell() -> None:
     body = '{"cash": 1.10, "positions": {"BTC": {"qty": 0.0000001, "avgPrice": 2, "value": -3}}}'
-    from app.db.events import Row
-
     page = encoder("equity", "csv").rows([Row(1, 2, "equity", body)]).decode()
     [row] = csv.DictReader(io.StringIO(page, newline=""))
     assert row["positions"] == '{"BTC":{"qty":0.0000001,"avgPrice":2,"value":-3}}'
@@ -223,11 +219,9 @@ def test_the_command_line_reports_and_exports(database: Database, tmp_path: Path
     assert "<img src=x" not in text
     assert "=HYPERLINK(&quot;http://evil&quot;)&lt;/script&gt;" in text
     assert "<script src" not in text
-    assert "default-src &#x27;none&#x27;" in text or "default-src 'none'" in text
+    assert "default-src 'none'" in text
     lines = cli("export", session_id).splitlines()
     assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
     out = tmp_path / "trades.parquet"
     cli("export", session_id, "--what", "trades", "--format", "parquet", "--out", out)
     assert pq.read_table(out).num_rows == 1
-    assert cli.error("report", uuid4()) == "There is no such session."
-    assert cli.error("export", session_id, "--what", "x", code=2)

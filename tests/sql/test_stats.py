@@ -163,14 +163,13 @@ def test_every_figure_is_what_plain_arithmetic_gives(any_database: Database) -> 
     assert found["periods_per_year"] == Decimal("8766")
 
 
-@pytest.mark.parametrize("count", [1, 2, 9])
-def test_few_candles_have_few_figures(database: Database, count: int) -> None:
-    events, on = log_of(count)
-    found = stats(database, write(database, events, on))
-    compare(found, expected(events, on, 3_600_000))
-    assert found["cagr_pct"] is None
-    assert found["sharpe"] is None
-    assert found["max_drawdown_ms"] == 0 or found["trades"]
+def test_few_candles_have_few_figures(database: Database) -> None:
+    for count in (1, 2, 9, 12, 24):
+        events, on = log_of(count)
+        found = stats(database, write(database, events, on))
+        compare(found, expected(events, on, 3_600_000))
+        assert (found["cagr_pct"] is None) == (count < 24)
+        assert found["sharpe"] is None or count > 2
 
 
 def test_an_empty_log_has_counts_of_zero_and_no_figures(database: Database) -> None:
@@ -190,7 +189,7 @@ def test_a_log_of_candles_alone_knows_what_holding_would_have_brought(database: 
 def test_figures_during_a_run_are_those_of_its_log_so_far(database: Database) -> None:
     events, on = log_of(300)
     session_id = write(database, events, on)
-    cuts = sorted(random.Random(4).sample(range(1, len(events)), 25))
+    cuts = sorted(random.Random(4).sample(range(1, len(events)), 12))
     state = "{}"
     for cut in cuts:
         went_on, anew = stats(database, session_id, cut, state), stats(database, session_id, cut)
@@ -262,22 +261,20 @@ def test_quotients_are_rounded_half_to_even(any_database: Database) -> None:
         assert any_database.query("SELECT sim_rounded(%s::numeric)::text", value) == [(rounded,)]
 
 
-@pytest.mark.parametrize("points", [2, 3, 4, 5, 40, 399, 400, 5000])
-def test_the_curve_in_few_points_keeps_ends_highs_and_lows(database: Database, points: int) -> None:
+def test_the_curve_in_few_points_keeps_ends_highs_and_lows(database: Database) -> None:
     events, on = log_of(400)
     session_id = write(database, events, on)
-    query = "SELECT seq, ts, equity FROM sim_equity_points(%s, %s)"
-    found = database.query(query, session_id, points)
     curve = [(n, one.ts, one.payload["equity"]) for n, one in enumerate(events, 1) if one.type == "equity"]
-    assert len(found) <= points
-    assert set(found) <= set(curve)
-    assert found == sorted(found)
-    assert (found[0], found[-1]) == (curve[0], curve[-1])
-    if points >= 4:
-        values, kept = [value for *_, value in curve], [value for *_, value in found]
-        assert (min(kept), max(kept)) == (min(values), max(values))
-    if points >= len(curve):
-        assert found == curve
+    values = [value for *_, value in curve]
+    for points in (2, 3, 4, 5, 40, 399, 400, 5000):
+        found = database.query("SELECT seq, ts, equity FROM sim_equity_points(%s, %s)", session_id, points)
+        assert len(found) <= points
+        assert set(found) <= set(curve)
+        assert found == sorted(found)
+        assert (found[0], found[-1]) == (curve[0], curve[-1])
+        kept = [value for *_, value in found]
+        assert points < 4 or (min(kept), max(kept)) == (min(values), max(values))
+        assert points < len(curve) or found == curve
 
 
 def test_views_show_sessions_trades_and_equity_by_eye(any_database: Database) -> None:
@@ -297,11 +294,11 @@ def test_views_show_sessions_trades_and_equity_by_eye(any_database: Database) ->
 
 
 @needs_data
-@pytest.mark.parametrize("set_", ["day1", "goog-1d", "bybit-btcusdt-15m"])
+@pytest.mark.parametrize("set_", ["day1", "goog-1d", "adabtc-5m"])
 def test_the_known_results_have_the_same_figures(database: Database, set_: str) -> None:
     from tests.acceptance.test_reference_results import RUNS, near, strategy_of
 
-    runs = [row for row in RUNS if row["set"] == set_][:6]
+    runs = [row for row in RUNS if row["set"] == set_][1::4]
     assert runs
     for row in runs:
         name, side, *rest = row["run"].split("_")
@@ -323,8 +320,8 @@ def test_the_known_results_have_the_same_figures(database: Database, set_: str) 
         assert near(found["fees"], row["total_fees"])
         assert near(found["max_drawdown"], row["max_drawdown"])
         assert near(found["max_drawdown_pct"], row["max_drawdown_pct"], 1)
-        realized = Decimal(found["trades"]) * (found["expectancy"] or 0)
-        assert near(realized, row["realized_pnl"], row["total_fees"])
+        realized = found["trades"] * (found["expectancy"] or 0)  # a mean of 10 decimals, times its count
+        assert abs(realized - Decimal(row["realized_pnl"])) <= Decimal("1e-9") * (found["trades"] + found["fees"])
         assert float(found["return_pct"]) == pytest.approx(
             100 * (float(row["final_equity"]) / float(row["start_cash"]) - 1), abs=1e-9
         )
