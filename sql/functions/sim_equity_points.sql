@@ -3,7 +3,7 @@
 -- every spike; below 4 the two ends alone.
 CREATE OR REPLACE FUNCTION sim_equity_points(session uuid, max_points integer)
 RETURNS TABLE (seq bigint, ts bigint, equity numeric, drawdown_pct numeric)
-LANGUAGE plpgsql STABLE SET max_parallel_workers_per_gather = 0 AS $$
+LANGUAGE plpgsql STABLE SET max_parallel_workers_per_gather = 0 SET enable_sort = off SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE
   _parts bigint := greatest(sim_equity_points.max_points / 4, 1);
