@@ -13,6 +13,7 @@ from app.cli.doctor import doctor
 from app.cli.selftest import selftest
 from app.cli.serve import serve
 from app.cli.tail import tail
+from app.cli.verify import verify
 from app.errors import SimError
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app.command()(selftest)
 app.command()(doctor)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(database.psql)
 app.command()(tail)
+app.command()(verify)
 app.command()(profiles.profiles)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(candles.app, name="candles")

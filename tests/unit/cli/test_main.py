@@ -7,7 +7,20 @@ from typer.testing import CliRunner
 from app.cli.main import app
 
 COMMANDS = {
-    "": {"serve", "demo", "migrate", "selftest", "psql", "doctor", "tail", "profiles", "sessions", "candles", "token"},
+    "": {
+        "serve",
+        "demo",
+        "migrate",
+        "selftest",
+        "psql",
+        "doctor",
+        "tail",
+        "verify",
+        "profiles",
+        "sessions",
+        "candles",
+        "token",
+    },
     "sessions": {"create", "start", "pause", "resume", "stop", "pace", "list", "show", "delete", "prune"},
     "candles": {"import", "list", "gaps", "export"},
     "token": {"create", "list", "revoke"},
