@@ -11,6 +11,7 @@ from app.cli import candles, database, profiles, sessions, show, token
 from app.cli.demo import demo
 from app.cli.doctor import doctor
 from app.cli.fork import diff
+from app.cli.lookahead import lookahead
 from app.cli.selftest import selftest
 from app.cli.serve import serve
 from app.cli.tail import tail
@@ -33,6 +34,7 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 app.command()(tail)
 app.command()(verify)
 app.command()(diff)
+app.command()(lookahead)
 app.command()(profiles.profiles)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(candles.app, name="candles")

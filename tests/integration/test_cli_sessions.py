@@ -259,3 +259,9 @@ def test_a_tail_ends_when_its_session_is_deleted(cli: Cli, database: Database) -
         assert "note" in tail.stdout.readline()
         cli("sessions", "delete", session_id)
         assert tail.wait(10) == 0
+
+
+def test_a_built_in_strategy_does_not_look_ahead(cli: Cli) -> None:
+    asked = ("lookahead", "sma_cross", "--symbol", "BTCUSDT", "--timeframe", "1m", "--venue", "demo")
+    assert cli.json(*asked) == {"slots": 1440, "cuts": 10, "lookahead": False, "difference": None}
+    assert cli.error(*asked, "--end", START).startswith("There are no candles of BTCUSDT 1m")

@@ -17,6 +17,7 @@ COMMANDS = {
         "tail",
         "verify",
         "diff",
+        "lookahead",
         "profiles",
         "sessions",
         "candles",
