@@ -14,6 +14,7 @@ from app.cli.fork import diff
 from app.cli.lookahead import lookahead
 from app.cli.selftest import selftest
 from app.cli.serve import serve
+from app.cli.sweep import sweep
 from app.cli.tail import tail
 from app.cli.verify import verify
 from app.errors import SimError
@@ -35,6 +36,7 @@ app.command()(tail)
 app.command()(verify)
 app.command()(diff)
 app.command()(lookahead)
+app.command()(sweep)
 app.command()(profiles.profiles)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(candles.app, name="candles")

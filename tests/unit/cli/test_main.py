@@ -18,6 +18,7 @@ COMMANDS = {
         "verify",
         "diff",
         "lookahead",
+        "sweep",
         "profiles",
         "sessions",
         "candles",
