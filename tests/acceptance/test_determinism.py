@@ -31,7 +31,7 @@ async def test_20_symbols_of_real_candles_have_one_digest_whatever_the_hash_seed
 
 
 def test_no_walk_of_control_calls_changes_what_is_simulated(database: Database, zeon) -> None:
-    walked(database, zeon, steps=60)
+    walked(database, zeon, steps=30)
 
 
 class StalledClock(Clock):
