@@ -10,8 +10,10 @@ import typer
 from app.cli import candles, database, profiles, sessions, show, token
 from app.cli.demo import demo
 from app.cli.doctor import doctor
+from app.cli.export import export
 from app.cli.fork import diff
 from app.cli.lookahead import lookahead
+from app.cli.report import report
 from app.cli.selftest import selftest
 from app.cli.serve import serve
 from app.cli.sweep import sweep
@@ -37,6 +39,8 @@ app.command()(verify)
 app.command()(diff)
 app.command()(lookahead)
 app.command()(sweep)
+app.command()(report)
+app.command()(export)
 app.command()(profiles.profiles)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(candles.app, name="candles")

@@ -19,6 +19,8 @@ COMMANDS = {
         "diff",
         "lookahead",
         "sweep",
+        "report",
+        "export",
         "profiles",
         "sessions",
         "candles",
@@ -71,7 +73,15 @@ def test_every_option_says_what_it_is_for():
 
 @pytest.mark.parametrize(
     "arguments",
-    ["nonsense", "candles gaps", "candles gaps BTCUSDT --timeframe 7m", "sessions show 1", "tail", "serve --what"],
+    [
+        "nonsense",
+        "candles gaps",
+        "candles gaps BTCUSDT --timeframe 7m",
+        "sessions show 1",
+        "tail",
+        "serve --what",
+        "report 1",
+    ],
 )
 def test_a_wrong_call_exits_with_2(arguments):
     assert runner.invoke(app, arguments.split()).exit_code == 2
