@@ -11,10 +11,14 @@ from app.cli import candles, database, profiles, sessions, show, token
 from app.cli.demo import demo
 from app.cli.doctor import doctor
 from app.cli.export import export
+from app.cli.fork import diff
+from app.cli.lookahead import lookahead
 from app.cli.report import report
 from app.cli.selftest import selftest
 from app.cli.serve import serve
+from app.cli.sweep import sweep
 from app.cli.tail import tail
+from app.cli.verify import verify
 from app.errors import SimError
 
 app = typer.Typer(
@@ -31,6 +35,10 @@ app.command()(selftest)
 app.command()(doctor)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(database.psql)
 app.command()(tail)
+app.command()(verify)
+app.command()(diff)
+app.command()(lookahead)
+app.command()(sweep)
 app.command()(report)
 app.command()(export)
 app.add_typer(sessions.app, name="sessions")

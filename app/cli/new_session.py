@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json as json_text
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from app.cli import session_view
+from app.cli import term_options as trade
 from app.cli.context import Context, run
 from app.cli.options import EndOption, Json, MsPerCandle, Speed, TimeframeOption, VenueOption, as_usage, given, time_ms
 from app.domain.session import Session
 from app.web.inputs import checked, fingerprint
 from app.web.models import NewSession
 
-Symbols = Annotated[
-    list[str], typer.Option("--symbol", metavar="SYMBOL", help="Repeat for several; their order is that in a slot.")
-]
 Start = Annotated[
     int, typer.Option("--start", parser=time_ms, metavar="TIME", help="First open time: ms or ISO 8601, UTC.")
 ]
 Profile = Annotated[str, typer.Option(metavar="SLUG", help="Strategy, see `zeon profiles`; none: candles only.")]
-Config = Annotated[str | None, typer.Option(metavar="JSON", help="Parameters of the strategy, an object.")]
 LagMs = Annotated[
     int | None, typer.Option(metavar="MS", help="How long after its open time a candle is due at the earliest.")
 ]
@@ -38,13 +34,26 @@ Key = Annotated[str | None, typer.Option(metavar="KEY", help="The same key again
 
 
 def create(
-    symbol: Symbols,
+    symbol: trade.Symbols,
     timeframe: TimeframeOption,
     start: Start,
     end: EndOption = None,
     venue: VenueOption = None,
     profile: Profile = "none",
-    config: Config = None,
+    config: trade.Config = None,
+    extra_timeframe: trade.ExtraTimeframes = None,
+    warmup_candles: trade.Warmup = None,
+    initial_cash: trade.Cash = None,
+    fee_bps: trade.Fee = None,
+    maker_fee_bps: trade.MakerFee = None,
+    taker_fee_bps: trade.TakerFee = None,
+    slippage_bps: trade.Slippage = None,
+    leverage: trade.Leverage = None,
+    fill: trade.Fill = None,
+    limit_fill: trade.LimitFill = None,
+    sizing: trade.SizingText = None,
+    volume_share: trade.VolumeShare = None,
+    record: trade.Record = None,
     ms_per_candle: MsPerCandle = None,
     speed: Speed = None,
     lag_ms: LagMs = None,
@@ -56,14 +65,29 @@ def create(
     json: Json = False,
 ) -> None:
     """Make a session, ready to start; without --end it follows the market for good."""
-    asked = given(
+    terms = trade.terms(
+        fee_bps=fee_bps,
+        maker_fee_bps=maker_fee_bps,
+        taker_fee_bps=taker_fee_bps,
+        slippage_bps=slippage_bps,
+        leverage=leverage,
+        fill=fill,
+        limit_fill=limit_fill,
+        sizing=sizing,
+        volume_share=volume_share,
+    )
+    asked = terms | given(
         profileSlug=profile,
         symbols=symbol,
         timeframe=timeframe,
         startMs=start,
         endMs=end,
         venue=venue,
-        config=_parsed(config),
+        config=trade.parsed("config", config),
+        extraTimeframes=extra_timeframe,
+        warmupCandles=warmup_candles,
+        initialCash=initial_cash,
+        record=record,
         replayMsPerCandle=ms_per_candle,
         speed=speed,
         lagMs=lag_ms,
@@ -74,16 +98,12 @@ def create(
     )
     with as_usage():
         wanted = checked(NewSession, asked)
+        wanted.terms()
 
     async def work(context: Context) -> Session:
         spec = wanted.spec(context.settings)
         return (await context.sim.create(context.user, spec, key=key, request_hash=fingerprint(asked)))[0]
 
-    session_view.tell(run(work), json)
-
-
-def _parsed(text: str | None) -> Any:
-    try:
-        return None if text is None else json_text.loads(text)
-    except json_text.JSONDecodeError as error:
-        raise typer.BadParameter(f"config: is not JSON: {error}") from None
+    with as_usage():
+        session = run(work)
+    session_view.tell(session, json)

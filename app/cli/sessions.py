@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
 from app.cli import session_view, show
 from app.cli.context import Context, run
+from app.cli.fork import fork
 from app.cli.new_session import create
-from app.cli.options import Json, MsPerCandle, SessionId, Speed, as_usage, given
+from app.cli.options import Json, MsPerCandle, SessionId, Speed, as_usage, given, time_ms
 from app.db import sessions
 from app.domain.session import ENDED, STATUSES, Session
 from app.engine.sim import Action
@@ -21,23 +22,32 @@ from app.web.models import Control, SessionsQuery
 
 app = typer.Typer(no_args_is_help=True, help="Make sessions and steer them; any living server runs them.")
 app.command()(create)
+app.command()(fork)
 
 Ids = Annotated[list[UUID], typer.Argument(metavar="ID...", help="The sessions' ids.", show_default=False)]
 Status = Annotated[str | None, typer.Option(metavar="STATUS", help=f"One of {', '.join(STATUSES)}.")]
 Tag = Annotated[str | None, typer.Option(metavar="TEXT", help="Only those with this tag.")]
 Limit = Annotated[int, typer.Option(metavar="N", min=1, max=200, help="How many, newest first.")]
 Days = Annotated[int, typer.Option("--older-than", metavar="DAYS", min=0, help="Ended at least so many days ago.")]
+Candles = Annotated[int, typer.Option("--candles", metavar="N", help="How many slots to show before it pauses again.")]
+IfCursor = Annotated[int | None, typer.Option("--if-cursor", metavar="MS", help="Only if the cursor stands there.")]
+UntilTime = Annotated[
+    int | None, typer.Option("--time", parser=time_ms, metavar="TIME", help="Pause before this: ms or ISO 8601, UTC.")
+]
+UntilType = Annotated[str | None, typer.Option("--event-type", metavar="TYPE", help="Pause after the next of a type.")]
+ToTime = Annotated[int, typer.Option("--time", parser=time_ms, metavar="TIME", help="Where the pace holds again.")]
+Revised = Annotated[bool, typer.Option("--accept-revised", help="Go on though candles it has used were revised.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")]
 
 _PAGE = 200
 
 
 @app.command()
-def start(session_id: SessionId, json: Json = False) -> None:
+def start(session_id: SessionId, accept_revised: Revised = False, json: Json = False) -> None:
     """Run a session from where it stands; a living server takes it up."""
 
     async def work(context: Context) -> Session:
-        return await context.sim.start(context.user, session_id)
+        return await context.sim.start(context.user, session_id, accept_revised=accept_revised)
 
     session_view.tell(run(work), json)
 
@@ -49,9 +59,9 @@ def pause(session_id: SessionId, json: Json = False) -> None:
 
 
 @app.command()
-def resume(session_id: SessionId, json: Json = False) -> None:
+def resume(session_id: SessionId, accept_revised: Revised = False, json: Json = False) -> None:
     """Let a paused session go on with its next candle."""
-    _act(session_id, Action("resume"), json)
+    _act(session_id, Action("resume", accept_revised=accept_revised), json)
 
 
 @app.command()
@@ -63,9 +73,31 @@ def stop(session_id: SessionId, json: Json = False) -> None:
 @app.command()
 def pace(session_id: SessionId, ms_per_candle: MsPerCandle = None, speed: Speed = None, json: Json = False) -> None:
     """Change how fast a session goes, while it runs too."""
-    with as_usage():
-        wanted = checked(Control, given(action="pace", replayMsPerCandle=ms_per_candle, speed=speed))
-    _act(session_id, Action("pace", wanted.pace()), json)
+    _control(session_id, json, action="pace", replayMsPerCandle=ms_per_candle, speed=speed)
+
+
+@app.command()
+def step(session_id: SessionId, candles: Candles = 1, if_cursor: IfCursor = None, json: Json = False) -> None:
+    """Let a session that stands still show its next candles and pause again."""
+    _control(session_id, json, action="step", candles=candles, ifCursorMs=if_cursor)
+
+
+@app.command("run-until")
+def run_until(
+    session_id: SessionId,
+    time: UntilTime = None,
+    event_type: UntilType = None,
+    if_cursor: IfCursor = None,
+    json: Json = False,
+) -> None:
+    """Let a session that stands still run up to a time, or to the next event of a type, and pause again."""
+    _control(session_id, json, action="runUntil", timeMs=time, eventType=event_type, ifCursorMs=if_cursor)
+
+
+@app.command()
+def jump(session_id: SessionId, time: ToTime, json: Json = False) -> None:
+    """Let a running session hurry to a time; everything up to there is computed and logged."""
+    _control(session_id, json, action="jump", timeMs=time)
 
 
 @app.command("list")
@@ -130,6 +162,13 @@ async def _ended(context: Context) -> AsyncIterator[Session]:
             for session in found:
                 yield session
             more = cursor is not None
+
+
+def _control(session_id: UUID, json: bool, **asked: Any) -> None:
+    """Steer a session's time as over HTTP."""
+    with as_usage():
+        wanted = checked(Control, given(**asked))
+    _act(session_id, wanted.asked(), json)
 
 
 def _act(session_id: UUID, action: Action, json: bool) -> None:

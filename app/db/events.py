@@ -299,16 +299,19 @@ class Logged(NamedTuple):
     candle: Candle | None
 
 
-async def simulated(connection: Connection, session_id: UUID, after_seq: int, limit: int) -> list[Logged]:
-    """Return the next events behind a seq that the simulation itself wrote."""
+async def simulated(
+    connection: Connection, session_id: UUID, after_seq: int, limit: int, to_seq: int | None = None
+) -> list[Logged]:
+    """Return the next events behind a seq, and up to another one, that the simulation itself wrote."""
     cursor = await connection.execute(
         """
         SELECT seq, type, CASE WHEN type = 'candle' THEN payload::text END AS body
         FROM sim_events
         WHERE session_id = %s AND seq > %s AND type NOT IN ('status', 'control', 'note')
+          AND (%s::bigint IS NULL OR seq <= %s)
         ORDER BY seq LIMIT %s
         """,
-        (session_id, after_seq, limit),
+        (session_id, after_seq, to_seq, to_seq, limit),
     )
     return [
         Logged(row["seq"], row["type"], row["body"] and candle_of(json.loads(row["body"], parse_float=Decimal)))
@@ -381,6 +384,75 @@ async def seq_of_simulated(connection: Connection, session_id: UUID, number: int
     row = await cursor.fetchone()
     assert row is not None
     return int(row["seq"])
+
+
+class Revised(NamedTuple):
+    """A candle that the log and the cache do not agree on: their values as text, null where it is absent.
+
+    `total` counts all of the session's candles like it.
+    """
+
+    symbol: str
+    open_time_ms: int
+    logged: str | None
+    cached: str | None
+    total: int
+
+
+async def revised(connection: Connection, session: Session, limit: int) -> list[Revised]:
+    """Return the first real base candles up to the cursor that differ between a full log and the cache."""
+    spec = session.spec
+    cursor = await connection.execute(
+        """
+        WITH logged AS (
+          SELECT payload ->> 'symbol' AS symbol, (c ->> 'openTimeMs')::bigint AS open_time_ms,
+                 concat_ws(' ', c ->> 'open', c ->> 'high', c ->> 'low', c ->> 'close', c ->> 'volume') AS logged
+          FROM sim_events CROSS JOIN LATERAL (SELECT payload -> 'candle' AS c) one
+          WHERE session_id = %s AND seq <= %s AND type = 'candle' AND payload ->> 'timeframe' = %s
+            AND NOT payload ? 'synthetic'
+        ), cached AS (
+          SELECT symbol, open_time_ms, concat_ws(' ', trim_scale(open), trim_scale(high), trim_scale(low),
+                                                 trim_scale(close), trim_scale(volume)) AS cached
+          FROM market_candles
+          WHERE venue = %s AND symbol = ANY (%s) AND timeframe = %s AND open_time_ms BETWEEN %s AND %s
+        )
+        SELECT symbol, open_time_ms, logged, cached, count(*) OVER () AS total
+        FROM logged FULL JOIN cached USING (symbol, open_time_ms)
+        WHERE logged IS DISTINCT FROM cached
+        ORDER BY open_time_ms, symbol LIMIT %s
+        """,
+        (
+            session.id,
+            session.last_seq,
+            spec.timeframe,
+            spec.venue,
+            list(spec.symbols),
+            spec.timeframe,
+            spec.start_ms,
+            session.cursor_ms,
+            limit,
+        ),
+    )
+    return [Revised(**row) for row in await cursor.fetchall()]
+
+
+async def one(connection: Connection, session_id: UUID, seq: int) -> dict[str, Any] | None:
+    """Return ts, type and payload of one event."""
+    cursor = await connection.execute(
+        "SELECT ts, type, payload FROM sim_events WHERE session_id = %s AND seq = %s", (session_id, seq)
+    )
+    return await cursor.fetchone()
+
+
+async def seq_from(connection: Connection, session_id: UUID, ts: int) -> int | None:
+    """Return the seq of the first simulated event at or after a time (ms UTC)."""
+    cursor = await connection.execute(
+        "SELECT min(seq) AS seq FROM sim_events"
+        " WHERE session_id = %s AND ts >= %s AND type NOT IN ('status', 'control', 'note')",
+        (session_id, ts),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row["seq"]
 
 
 class Difference(NamedTuple):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
+from typing import Any
 
 from app.db import events
 from app.db.events import Logged
@@ -75,7 +77,7 @@ class Check:
 
     async def page(self) -> list[Logged]:
         """Read the next page of the log; empty at its end."""
-        found = await self._database.run(events.simulated, self.session.id, self._read_to, _PAGE)
+        found = await self._database.run(events.simulated, self.session.id, self._read_to, _PAGE, self.session.last_seq)
         if found:
             self._read_to = found[-1].seq
             self._seqs.extend(logged.seq for logged in found)
@@ -95,8 +97,9 @@ class Check:
         await self._compare()
         if self._seqs or self._computed:
             seq = self._seqs[0] if self._seqs else None
-            more = None if seq else self._computed[0]._asdict()
-            raise Diverged(_sentence(seq), details={"seq": seq, "computed": more})
+            logged = await self._database.run(events.one, self.session.id, seq) if seq else None
+            more = None if seq else _shown(self._computed[0])
+            raise Diverged(_sentence(seq), details={"seq": seq, "logged": logged, "computed": more})
 
     async def _compare(self) -> None:
         while len(self._seqs) < len(self._computed) and not self._exhausted:
@@ -130,7 +133,8 @@ async def cached_slots(database: Database, clock: Clock, session: Session, state
     window = Window(database, clock, session.spec, unpaced=True)
     while state.cursor_ms != session.cursor_ms:
         slot = await window.next(state)
-        assert slot is not None
+        if slot is None or session.cursor_ms is None or slot.open_time_ms > session.cursor_ms:
+            return
         yield slot
         window.take(slot)
 
@@ -139,6 +143,10 @@ def _slot(session: Session, group: list[Candle]) -> Slot:
     open_ms = group[0].open_time_ms
     last = session.spec.grid.floor(open_ms) == session.spec.last_slot_ms
     return Slot(open_ms, [candle for candle in group if not candle.synthetic], trailing=last)
+
+
+def _shown(made: Event) -> dict[str, Any]:
+    return {"ts": made.ts, "type": made.type, "payload": json.loads(made.body)}
 
 
 def _sentence(seq: int | None) -> str:

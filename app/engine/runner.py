@@ -253,7 +253,7 @@ class Runner:
 
     async def _wait_for_slot(self, state: State) -> Slot | None:
         """Wait for the pace, then for the market: a slot that is due, or null at the end of the range."""
-        while True:
+        while not self._window.done(state):
             await self._wait_for_pace()
             slot = await self._wait_for_market(state)
             if slot is None:
@@ -263,6 +263,7 @@ class Runner:
             if not self._course.landed_before(slot):
                 return slot
             self._pacer.set(self._pacer.pace)
+        return None
 
     async def _wait_for_pace(self) -> None:
         while not self._course.hurried and (ahead_s := self._pacer.ahead_s) > 0:

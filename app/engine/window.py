@@ -59,7 +59,7 @@ class Window:
         A slot that lacks a symbol is given out once that candle cannot come any more: a later one of the symbol
         is there, or this look at the cache was `gap_grace_ms` after the slot's close.
         """
-        if not self._done(state) and not self.ready:
+        if not self.done(state) and not self.ready:
             await self._read(state.cursor_ms)
         return self.peek(state)
 
@@ -70,7 +70,7 @@ class Window:
 
     def peek(self, state: State) -> Slot | None:
         """Do what `next` does with what has been read already."""
-        if self._done(state):
+        if self.done(state):
             return None
         found = self._candles[0].open_time_ms if self._candles else None
         slot = self._to_fill(state, found) or (self._at_edge(state) if found is None else self._at(found))
@@ -85,7 +85,8 @@ class Window:
         for _ in slot.candles:
             self._candles.popleft()
 
-    def _done(self, state: State) -> bool:
+    def done(self, state: State) -> bool:
+        """Whether no slot of the range is left."""
         last = self._spec.last_slot_ms
         behind = self._spec.first_slot_ms - 1 if state.cursor_ms is None else state.cursor_ms
         return last is not None and behind >= last

@@ -7,6 +7,7 @@ import json
 import signal
 import time
 
+import psycopg
 import pytest
 
 from app.candles import synthetic
@@ -111,10 +112,92 @@ def test_the_same_key_makes_one_session(cli: Cli) -> None:
         "--end 2023-01-01",
         "--gap-policy x",
         "--config [",
+        "--leverage x",
+        "--sizing {}",
+        "--fee-bps 1 --maker-fee-bps 1",
+        "--extra-timeframe 1m",
     ],
 )
 def test_what_does_not_fit_together_is_a_usage_error(arguments: str) -> None:
     assert Cli(DATABASE_URL="postgresql://nobody@localhost:1/nothing").error(*NEW, *arguments.split(), code=2)
+
+
+def test_a_profile_or_parameter_that_is_none_is_a_usage_error(cli: Cli) -> None:
+    assert "sma_cross?" in cli.error(*NEW, "--profile", "sma_cros", code=2)
+    assert "fast?" in cli.error(*NEW, "--profile", "sma_cross", "--config", '{"fats": 3}', code=2)
+
+
+def test_every_term_has_its_option(cli: Cli) -> None:
+    options = (
+        "--extra-timeframe 5m --extra-timeframe 1h --warmup-candles 7 --initial-cash 500.5 --maker-fee-bps 1"
+        " --taker-fee-bps 2.5 --slippage-bps 3 --leverage none --fill same_close --limit-fill touch"
+        " --volume-share 0.25 --record trades --profile sma_cross"
+    )
+    session = cli.json(*NEW, *DAY, *options.split(), "--sizing", '{"cash": 100, "qtyStep": 0.1}')
+    asked = {
+        "extraTimeframes": ["5m", "1h"],
+        "warmupCandles": 7,
+        "initialCash": 500.5,
+        "makerFeeBps": 1,
+        "takerFeeBps": 2.5,
+        "slippageBps": 3,
+        "leverage": None,
+        "fill": "same_close",
+        "limitFill": "touch",
+        "sizing": {"cash": 100, "qtyStep": 0.1},
+        "volumeShare": 0.25,
+        "record": "trades",
+    }
+    assert session | asked == session
+
+
+def stands(database: Database, wanted: str) -> tuple[int, int]:
+    """Wait until the only session has a status; returns its cursor and last seq."""
+    deadline = time.monotonic() + 20
+    while True:
+        status, *found = database.query("SELECT status, cursor_ms, last_seq FROM sim_sessions")[0]
+        if status == wanted:
+            return tuple(found)
+        assert time.monotonic() < deadline, (status, found)
+        time.sleep(0.02)
+
+
+def test_time_is_steered_a_session_forked_compared_and_verified(cli: Cli, database: Database, zeon) -> None:
+    zeon(database)
+    parameters = ("--profile", "sma_cross", "--config", '{"fast": 3, "slow": 8}', "--ms-per-candle", 5)
+    session_id = cli.json(*NEW, "--end", "2024-01-01T02:00", *parameters)["id"]
+    cli("sessions", "step", session_id, "--candles", 3)
+    at, _ = stands(database, "paused")
+    assert at == START + 2 * MINUTE
+    assert "cursor is at" in cli.error("sessions", "step", session_id, "--if-cursor", START)
+    cli("sessions", "run-until", session_id, "--time", "2024-01-01T00:30", "--if-cursor", at)
+    assert stands(database, "paused")[0] == START + 29 * MINUTE
+    assert "eventType" in cli.error("sessions", "run-until", session_id, code=2)
+    cli("sessions", "run-until", session_id, "--event-type", "fill")
+    _, at_fill = stands(database, "paused")
+    database.query("UPDATE market_candles SET volume = volume + 1 WHERE open_time_ms = %s", START)
+    assert "have changed" in cli.error("sessions", "resume", session_id)
+    cli("sessions", "pace", session_id, "--ms-per-candle", 60_000)
+    cli("sessions", "resume", session_id, "--accept-revised")
+    cli("sessions", "jump", session_id, "--time", "2024-01-02")
+    _, last_seq = stands(database, "finished")
+    fork = cli.json("sessions", "fork", session_id, "--at-seq", at_fill, "--config", '{"fast": 2, "slow": 5}')
+    assert (fork["parentId"], fork["config"], fork["replayMsPerCandle"]) == (
+        session_id, {"fast": 2, "slow": 5}, 60_000,
+    )  # fmt: skip
+    assert cli.json("diff", session_id, fork["id"])["b"]["event"] is None
+    assert "differ nowhere" in cli("diff", session_id, session_id)
+    verdict = cli.json("verify", session_id)
+    assert (verdict["same"], verdict["lastSeq"], len(verdict["warnings"])) == (True, last_seq, 1)
+    with psycopg.connect(database.owner_url, autocommit=True) as owner:
+        first = f"SELECT min(seq) FROM sim_events WHERE type = 'equity' AND session_id = '{session_id}'"
+        row = owner.execute(
+            "UPDATE sim_events SET payload = payload || '{\"cash\": 1}'"
+            f" WHERE session_id = '{session_id}' AND seq = ({first}) RETURNING seq"
+        ).fetchone()
+    said = cli.run("verify", session_id, code=1).stdout.splitlines()
+    assert said[0] == f"The log differs first at seq {row[0]}."
+    assert json.loads(said[1].removeprefix("logged"))["payload"]["cash"] == 1
 
 
 def test_sessions_are_listed_filtered_and_pruned(cli: Cli, database: Database) -> None:
@@ -176,3 +259,9 @@ def test_a_tail_ends_when_its_session_is_deleted(cli: Cli, database: Database) -
         assert "note" in tail.stdout.readline()
         cli("sessions", "delete", session_id)
         assert tail.wait(10) == 0
+
+
+def test_a_built_in_strategy_does_not_look_ahead(cli: Cli) -> None:
+    asked = ("lookahead", "sma_cross", "--symbol", "BTCUSDT", "--timeframe", "1m", "--venue", "demo")
+    assert cli.json(*asked) == {"slots": 1440, "cuts": 10, "lookahead": False, "difference": None}
+    assert cli.error(*asked, "--end", START).startswith("There are no candles of BTCUSDT 1m")

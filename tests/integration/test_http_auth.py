@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -24,11 +24,13 @@ CALLS = [
     ("POST", "/resume"),
     ("POST", "/stop"),
     ("POST", "/control"),
+    ("POST", "/fork"),
+    ("GET", f"/diff/{UUID(int=0)}"),
     ("GET", "/events"),
     ("GET", "/stream"),
     ("HEAD", "/stream"),
 ]
-BODIES = {"/control": {"action": "pause"}, "": {"name": "mine"}}
+BODIES = {"/control": {"action": "pause"}, "": {"name": "mine"}, "/fork": {"atSeq": 0}}
 
 
 async def bearer(w: Web, user_id: str) -> dict[str, str]:

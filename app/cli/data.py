@@ -1,0 +1,28 @@
+"""Cached candles for commands that compute without a session."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from app.db import candles
+from app.db.pool import Connection
+from app.domain.candle import Candle
+from app.domain.session import SessionSpec
+from app.domain.tick import Slot
+from app.errors import NotFound
+
+_PAGE = 5000
+
+
+async def cached(connection: Connection, spec: SessionSpec, most: int | None = None) -> list[Slot]:
+    """Return the slots of a range that hold a candle, `most` or some more; raises `NotFound` when none does."""
+    found: list[Candle] = []
+    after_ms = spec.start_ms - 1
+    while (most is None or len(found) < most * len(spec.symbols)) and (
+        page := await candles.window(connection, spec.venue, spec.symbols, spec.timeframe, after_ms, spec.end_ms, _PAGE)
+    ):
+        found += page
+        after_ms = page[-1].open_time_ms
+    if not found:
+        raise NotFound(f"There are no candles of {' '.join(spec.symbols)} {spec.timeframe} at venue {spec.venue}.")
+    return [Slot(open_ms, list(group)) for open_ms, group in groupby(found, key=lambda candle: candle.open_time_ms)]

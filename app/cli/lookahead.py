@@ -1,0 +1,94 @@
+"""`zeon lookahead`: find out whether a strategy knows the future."""
+
+from __future__ import annotations
+
+import json as json_text
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+
+from app.cli import show
+from app.cli import term_options as trade
+from app.cli.context import Context, run
+from app.cli.data import cached
+from app.cli.options import EndOption, Json, StartOption, TimeframeOption, VenueOption, as_usage, given
+from app.domain.event import Event
+from app.domain.session import SessionSpec
+from app.domain.trader import Trader
+from app.engine.desk import full_config, strategy_class
+from app.engine.lookahead import Finding, look
+from app.web.inputs import checked
+from app.web.models import NewSession
+
+Profile = Annotated[
+    str, typer.Argument(metavar="PROFILE", help="The strategy, see `zeon profiles`.", show_default=False)
+]
+Cuts = Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="At how many times the data is cut.")]
+
+
+def lookahead(
+    profile: Profile,
+    symbol: trade.Symbols,
+    timeframe: TimeframeOption,
+    start: StartOption = None,
+    end: EndOption = None,
+    venue: VenueOption = None,
+    config: trade.Config = None,
+    extra_timeframe: trade.ExtraTimeframes = None,
+    cuts: Cuts = 10,
+    json: Json = False,
+) -> None:
+    """Run a strategy over cached candles, whole and with another future; exits with 1 if that matters."""
+    asked = given(
+        profileSlug=profile,
+        symbols=symbol,
+        timeframe=timeframe,
+        startMs=0 if start is None else start,
+        endMs=end,
+        venue=venue,
+        config=trade.parsed("config", config),
+        extraTimeframes=extra_timeframe,
+        gapPolicy="skip",
+    )
+    with as_usage():
+        wanted = checked(NewSession, asked)
+
+    async def work(context: Context) -> tuple[int, Finding | None]:
+        return await _look(context, wanted.spec(context.settings), cuts)
+
+    with as_usage():
+        count, found = run(work)
+    if json:
+        show.as_json({"slots": count, "cuts": cuts, "lookahead": found is not None, "difference": _described(found)})
+    else:
+        _tell(count, cuts, found)
+    if found is not None:
+        raise typer.Exit(1)
+
+
+async def _look(context: Context, spec: SessionSpec, cuts: int) -> tuple[int, Finding | None]:
+    whole = replace(spec, config=await context.database.run(full_config, spec))
+    cls = await context.database.run(strategy_class, spec.profile_slug)
+    slots = await context.database.run(cached, whole)
+    return len(slots), look(whole, slots, lambda _: Trader(cls(**whole.config), whole.desk_terms), cuts)
+
+
+def _tell(count: int, cuts: int, found: Finding | None) -> None:
+    if found is None:
+        show.line(f"Nothing changed: {count:,} slots, cut at {cuts} times and given another future there.")
+        return
+    show.line(f"What happens before {show.utc(found.cut_ms)} depends on what comes after ({found.how}).")
+    for name, event in (("whole", found.whole), (found.how, found.changed)):
+        show.line(f"{name}: {json_text.dumps(_spelled(event), ensure_ascii=False)}")
+
+
+def _described(found: Finding | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    whole, changed = _spelled(found.whole), _spelled(found.changed)
+    return {"how": found.how, "cutMs": found.cut_ms, "whole": whole, "changed": changed}
+
+
+def _spelled(event: Event | None) -> dict[str, Any] | None:
+    return None if event is None else {"ts": event.ts, "type": event.type, "payload": json_text.loads(event.body)}

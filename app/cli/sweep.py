@@ -1,0 +1,244 @@
+"""`zeon sweep`: one strategy with many parameters, as many sessions, on all cores."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, NamedTuple
+from uuid import UUID, uuid4
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from app.cli import show
+from app.cli import term_options as trade
+from app.cli.context import Context, on_place
+from app.cli.data import cached
+from app.cli.grid import grid
+from app.cli.new_session import Start
+from app.cli.options import Json, TimeframeOption, VenueOption, as_usage, given, time_ms
+from app.db import results
+from app.db.place import Place, ready
+from app.db.pool import Connection
+from app.db.results import Result
+from app.domain.session import FINISHED, SessionSpec
+from app.domain.tick import Slot, State, step
+from app.domain.trader import Trader
+from app.engine.desk import full_config, strategy_class
+from app.engine.sweep import Work, engines
+from app.settings import Settings, load
+from app.web.inputs import checked
+from app.web.models import NewSession
+
+Profile = Annotated[
+    str, typer.Argument(metavar="PROFILE", help="The strategy, see `zeon profiles`.", show_default=False)
+]
+Params = Annotated[
+    list[str], typer.Option("--param", metavar="NAME=VALUES", help="fast=5..50:5, or side=long,both; repeat for more.")
+]
+End = Annotated[
+    int, typer.Option("--end", parser=time_ms, metavar="TIME", help="End of the range, not part of it: ms or ISO 8601.")
+]
+GapPolicy = Annotated[
+    str | None, typer.Option(metavar="POLICY", help="What a missing candle does: fail, skip or fill.")
+]
+Processes = Annotated[int | None, typer.Option(metavar="N", min=1, help="Engine processes; unset: one per core.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, however much is written.")]
+
+_ASKED_ABOVE = 5 * 10**9
+_SAMPLES = 3
+_SAMPLE_SLOTS = 5000
+_ROW_BYTES = 180
+"""What a row of the log and its index entries take besides its payload."""
+_OWN_ROWS = 3
+"""Rows of a session that are there without any candle: started, finished, and one more."""
+
+
+class Size(NamedTuple):
+    """About how much a sweep writes."""
+
+    rows: int
+    bytes: int
+
+
+def sweep(
+    profile: Profile,
+    param: Params,
+    symbol: trade.Symbols,
+    timeframe: TimeframeOption,
+    start: Start,
+    end: End,
+    venue: VenueOption = None,
+    config: trade.Config = None,
+    extra_timeframe: trade.ExtraTimeframes = None,
+    warmup_candles: trade.Warmup = None,
+    initial_cash: trade.Cash = None,
+    fee_bps: trade.Fee = None,
+    maker_fee_bps: trade.MakerFee = None,
+    taker_fee_bps: trade.TakerFee = None,
+    slippage_bps: trade.Slippage = None,
+    leverage: trade.Leverage = None,
+    fill: trade.Fill = None,
+    limit_fill: trade.LimitFill = None,
+    sizing: trade.SizingText = None,
+    volume_share: trade.VolumeShare = None,
+    gap_policy: GapPolicy = None,
+    processes: Processes = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Run a strategy with every combination of parameters, each a session of its own, and rank the results."""
+    terms = trade.terms(
+        fee_bps=fee_bps,
+        maker_fee_bps=maker_fee_bps,
+        taker_fee_bps=taker_fee_bps,
+        slippage_bps=slippage_bps,
+        leverage=leverage,
+        fill=fill,
+        limit_fill=limit_fill,
+        sizing=sizing,
+        volume_share=volume_share,
+    )
+    tag = f"sweep-{uuid4().hex[:8]}"
+    fixed = trade.parsed("config", config) or {}
+    asked = terms | given(
+        profileSlug=profile,
+        symbols=symbol,
+        timeframe=timeframe,
+        startMs=start,
+        endMs=end,
+        venue=venue,
+        extraTimeframes=extra_timeframe,
+        warmupCandles=warmup_candles,
+        initialCash=initial_cash,
+        gapPolicy=gap_policy,
+        record="trades",
+        replayMsPerCandle=0,
+        tags=[tag],
+    )
+    settings = load()
+    with as_usage():
+        combinations = grid(param)
+        specs = [
+            checked(NewSession, asked | {"config": {**fixed, **each}, "name": _named(each)}).spec(settings)
+            for each in combinations
+        ]
+    with ready(settings) as place:
+        _sweep(settings, place, specs, tag, processes or len(os.sched_getaffinity(0)), yes=yes, json=json)
+
+
+def _sweep(
+    settings: Settings, place: Place, specs: list[SessionSpec], tag: str, processes: int, *, yes: bool, json: bool
+) -> None:
+    with as_usage():
+        size = asyncio.run(on_place(settings, place, lambda context: _estimate(context, specs)))
+    show.aside(f"{len(specs):,} sessions, about {size.rows:,} rows and {size.bytes / 1e6:,.0f} MB.")
+    if size.bytes > _ASKED_ABOVE and not yes:
+        typer.confirm("Go on?", abort=True, err=True)
+    ids = asyncio.run(on_place(settings, place, lambda context: _create(context, specs)))
+    show.aside(f"They carry the tag {tag}: zeon sessions list --tag {tag}")
+    interrupted = _run(settings, place, ids, processes)
+    found = asyncio.run(on_place(settings, place, lambda context: context.database.run(results.results, ids)))
+    if json:
+        show.as_json(
+            {"tag": tag, "rows": size.rows, "bytes": size.bytes, "results": [_described(each) for each in found]}
+        )
+    else:
+        _tell(found)
+    if interrupted:
+        show.aside("Interrupted: what ran is paused; `zeon sessions resume` and `start` let it go on.")
+    if any(each.status != FINISHED for each in found):
+        raise typer.Exit(1)
+
+
+async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
+    """Compute a few of the sessions over their first candles, and every config's parameters; raises `BadInput`."""
+    specs[:] = await context.database.run(_completed, specs)
+    cls = await context.database.run(strategy_class, specs[0].profile_slug)
+    slots = await context.database.run(cached, specs[0], _SAMPLE_SLOTS)
+    samples = specs[:: max(1, len(specs) // _SAMPLES)][:_SAMPLES]
+    sizes = [_sampled(spec, slots, Trader(cls(**spec.config), spec.desk_terms)) for spec in samples]
+    end_ms = specs[0].end_ms or specs[0].start_ms
+    factor = len(specs) * specs[0].grid.slots(specs[0].start_ms, end_ms) / len(slots) / len(samples)
+    rows = int(sum(each.rows for each in sizes) * factor) + _OWN_ROWS * len(specs)
+    return Size(rows, int(sum(each.bytes for each in sizes) * factor) + rows * _ROW_BYTES)
+
+
+async def _completed(connection: Connection, specs: Sequence[SessionSpec]) -> list[SessionSpec]:
+    return [replace(spec, config=await full_config(connection, spec)) for spec in specs]
+
+
+def _sampled(spec: SessionSpec, slots: Sequence[Slot], trader: Trader) -> Size:
+    state = State.initial(replace(spec, gap_policy="skip"), trader)
+    made = [event for slot in slots for event in step(state, slot)]
+    return Size(len(made), sum(len(event.body) for event in made))
+
+
+async def _create(context: Context, specs: Sequence[SessionSpec]) -> list[UUID]:
+    return [(await context.sim.create(context.user, spec))[0].id for spec in specs]
+
+
+def _run(settings: Settings, place: Place, ids: Sequence[UUID], processes: int) -> bool:
+    """Run sessions in processes of their own to the end; returns whether Ctrl-C ended it before."""
+    work = Work(place.url, place.listen_url, settings, settings.user, ids)
+    with engines(work, min(processes, len(ids))) as started:
+        try:
+            asyncio.run(on_place(settings, place, lambda context: _watch(context, ids, started)))
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+async def _watch(context: Context, ids: Sequence[UUID], processes: Sequence[Any]) -> None:
+    """Show how many sessions have ended until every process has."""
+    with Progress(console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as progress:
+        task = progress.add_task("sessions", total=len(ids))
+        while any(process.is_alive() for process in processes):
+            await asyncio.sleep(0.2)
+            moving = await context.database.run(results.count_moving, ids)
+            progress.update(task, completed=len(ids) - moving)
+
+
+def _tell(found: Sequence[Result]) -> None:
+    names = [name for name in found[0].config if len({str(each.config[name]) for each in found}) > 1]
+    numbers = ("final equity", "return %", "trades", "max drawdown %")
+    rows = (
+        (
+            each.id,
+            *(each.config[name] for name in names),
+            *(_two(number) for number in (each.equity, each.return_pct)),
+            each.trades,
+            _two(each.drawdown_pct),
+            each.status if each.error is None else f"{each.status}: {each.error}",
+        )
+        for each in found
+    )
+    show.table(("id", *names, *numbers, "status"), rows, right=(*names, *numbers))
+
+
+def _described(each: Result) -> dict[str, Any]:
+    return {
+        "id": str(each.id),
+        "config": each.config,
+        "status": each.status,
+        "error": each.error,
+        "finalEquity": _float(each.equity),
+        "returnPct": _float(each.return_pct),
+        "trades": each.trades,
+        "maxDrawdownPct": _float(each.drawdown_pct),
+    }
+
+
+def _named(config: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in config.items())[:200]
+
+
+def _two(number: Any) -> str:
+    return "" if number is None else f"{number:,.2f}"
+
+
+def _float(number: Any) -> float | None:
+    return None if number is None else float(number)

@@ -1,0 +1,92 @@
+"""Runs a session again up to its cursor and says whether that leads to its log."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from app.db import candles, events, sessions
+from app.db.events import Revised
+from app.db.pool import Database
+from app.domain.session import RUNNING, Session
+from app.domain.tick import State
+from app.engine.clock import Clock
+from app.engine.desk import CANDLES_ONLY, fingerprint, source_hash, strategy_class, warmup
+from app.engine.rebuild import replay
+from app.engine.succession import succession
+from app.errors import Diverged, Gaps
+
+_NAMED = 10
+
+
+class Verdict(NamedTuple):
+    """What came out: `difference` holds seq, logged and computed of the first event that differs, null when none does.
+
+    `digest` is that of the log, null while the session runs on. `warnings` say what has changed since.
+    """
+
+    session: Session
+    digest: str | None
+    difference: dict[str, Any] | None
+    warnings: list[str]
+
+
+async def verify(database: Database, clock: Clock, user_id: str, session_id: UUID) -> Verdict:
+    """Compute a session again, unpaced, from the candles of its log (`record: trades`: of the cache)."""
+    session = await database.run(sessions.get, session_id, user_id)
+    warnings = await _strategy_warnings(database, session)
+    if session.cursor_ms is not None:
+        warnings += await _candle_warnings(database, session, session.cursor_ms)
+    difference = await _difference(database, clock, session)
+    digest = None if session.status == RUNNING else await database.run(events.digest, session_id)
+    return Verdict(session, digest, difference, warnings)
+
+
+async def _difference(database: Database, clock: Clock, session: Session) -> dict[str, Any] | None:
+    if session.cursor_ms is None:
+        return None
+    traders = await succession(database, session)
+    try:
+        await replay(database, clock, session, State.initial(session.spec, traders.trader), traders)
+    except Diverged as diverged:
+        return dict(diverged.details)
+    except Gaps as gaps:
+        return await _hole(database, session, gaps.details)
+    return None
+
+
+async def _hole(database: Database, session: Session, details: dict[str, Any]) -> dict[str, Any]:
+    """Name the first event behind a candle that is not there and may not be missing."""
+    seq = await database.run(events.seq_from, session.id, details["gaps"][0]["toMs"])
+    logged = None if seq is None else await database.run(events.one, session.id, seq)
+    return {"seq": seq, "logged": logged, "computed": details}
+
+
+async def _strategy_warnings(database: Database, session: Session) -> list[str]:
+    if session.spec.profile_slug == CANDLES_ONLY or session.strategy_hash is None:
+        return []
+    found = []
+    if source_hash(await database.run(strategy_class, session.spec.profile_slug)) != session.strategy_hash:
+        found.append(f"The code of strategy {session.spec.profile_slug} has changed since the session was started.")
+    if fingerprint(await database.run(warmup, session.spec)) != session.warmup_hash:
+        found.append("Warm-up candles before startMs have changed since the session was started.")
+    return found
+
+
+async def _candle_warnings(database: Database, session: Session, cursor_ms: int) -> list[str]:
+    spec = session.spec
+    if spec.terms.record == "full":
+        found = await database.run(events.revised, session, _NAMED)
+        more = [f"Altogether {found[0].total} candles differ."] if found and found[0].total > len(found) else []
+        return [_told(each) for each in found] + more
+    cached = await database.run(candles.fingerprint, spec.venue, spec.symbols, spec.timeframe, spec.start_ms, cursor_ms)
+    return [] if cached == session.candles_hash else ["Cached candles that the session has used have changed since."]
+
+
+def _told(each: Revised) -> str:
+    name = f"The candle of {each.symbol} at {each.open_time_ms}"
+    if each.cached is None:
+        return f"{name} is not in the cache any more."
+    if each.logged is None:
+        return f"{name} came into the cache after the session had passed it."
+    return f"{name} is {each.logged} in the log and {each.cached} in the cache."

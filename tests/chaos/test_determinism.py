@@ -1,0 +1,64 @@
+"""What `make test` samples, whole: every cut, all candles, long walks, processes that stand still."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import pytest
+
+from tests.acceptance.dropping import COUNT, dropped
+from tests.acceptance.many_symbols import same_digests
+from tests.acceptance.walk import walked
+from tests.reference import needs_data
+from tests.support.engine import MINUTE, START_MS, store
+from tests.support.outside import QUICK, call, client, digest, log, opens, pool, row, until
+from tests.support.servers import Database
+from tests.support.web import SESSIONS
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
+
+
+async def test_dropped_behind_every_tick_and_resumed_the_digest_is_equal(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await dropped(database, monkeypatch, set(range(COUNT - 1)) - {300, 301, 900})
+
+
+@needs_data
+async def test_20_symbols_of_10_000_real_candles_have_one_digest_whatever_the_hash_seed(
+    database: Database, zeon
+) -> None:
+    await same_digests(database, zeon, 10_000)
+
+
+def test_no_walk_of_500_control_calls_changes_what_is_simulated(database: Database, zeon) -> None:
+    walked(database, zeon, steps=500)
+
+
+@pytest.mark.parametrize("stall_s", [5, 90])
+async def test_a_process_that_stands_still_catches_up_or_moves_its_grid_and_says_so(
+    database: Database, zeon, stall_s: int
+) -> None:
+    async with pool(database) as side:
+        await store(side, count=300)
+    server = zeon(database, **QUICK)
+    async with client(server) as c:
+        undisturbed = (await c.finished(endMs=START_MS + 300 * MINUTE))["id"]
+        session_id = (await c.create(endMs=START_MS + 300 * MINUTE, replayMsPerCandle=100))["id"]
+        await call(c, session_id, "start")
+        await until(lambda: row(database, session_id, "last_seq") > 20)
+        server.signal(signal.SIGSTOP)
+        before = row(database, session_id, "last_seq")
+        await asyncio.sleep(stall_s)
+        server.signal(signal.SIGCONT)
+        await asyncio.sleep(1)
+        caught_up = row(database, session_id, "last_seq") - before
+        assert (caught_up > 10 * stall_s) == (stall_s == 5)
+        await c.until(f"{SESSIONS}/{session_id}", "finished", timeout_s=60)
+    events = log(database, session_id)
+    stalls = [event["payload"] for event in events if event["type"] == "control"]
+    assert [one["action"] for one in stalls] == ["stall"] * (stall_s == 90)
+    assert all(stall_s - 2 <= one["args"]["movedMs"] / 1000 <= stall_s + 2 for one in stalls)
+    assert opens(events) == [START_MS + number * MINUTE for number in range(300)]
+    assert digest(database, session_id) == digest(database, undisturbed)

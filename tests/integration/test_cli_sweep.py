@@ -1,0 +1,74 @@
+"""`zeon sweep` in processes of its own, beside nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.support.cli import Cli
+from tests.support.engine import START_MS, store
+from tests.support.outside import pool
+from tests.support.servers import Database
+
+MADE = ("sweep", "sma_cross", "--symbol", "BTCUSDT", "--timeframe", "1m", "--venue", "demo", "--start", START_MS)
+
+
+@pytest.fixture
+def cli(database: Database) -> Cli:
+    async def fill() -> None:
+        async with pool(database) as side:
+            await store(side, count=20_000)
+
+    asyncio.run(fill())
+    return Cli(database)
+
+
+def test_a_sweep_runs_every_combination_and_ranks_them(cli: Cli, database: Database) -> None:
+    params = ("--param", "fast=3..5", "--param", "slow=8,13", "--end", "2024-01-02", "--fee-bps", 0)
+    done = cli.run(*MADE, *params, "--json")
+    assert done.stderr.startswith("6 sessions, about ")
+    found = json.loads(done.stdout)
+    assert sorted((each["config"]["fast"], each["config"]["slow"]) for each in found["results"]) == [
+        (fast, slow) for fast in (3, 4, 5) for slow in (8, 13)
+    ]
+    equities = [each["finalEquity"] for each in found["results"]]
+    assert equities == sorted(equities, reverse=True)
+    for each in found["results"]:
+        assert each["returnPct"] == pytest.approx((each["finalEquity"] / 10_000 - 1) * 100)
+        counted = database.query("SELECT count(*) FROM sim_events WHERE type = 'trade' AND session_id = %s", each["id"])
+        assert counted == [(each["trades"],)]
+        assert each["trades"] > 0
+    rows = database.query("SELECT count(*) FROM sim_events")[0][0]
+    assert rows / 2 < found["rows"] < rows * 2
+    assert database.query("SELECT DISTINCT status, record, tags[1] FROM sim_sessions") == [
+        ("finished", "trades", found["tag"])
+    ]
+    assert cli.json("verify", found["results"][0]["id"])["same"]
+
+
+def test_ctrl_c_leaves_a_sweep_paused(cli: Cli, database: Database) -> None:
+    asked = (*MADE, "--param", "fast=2..30", "--param", "slow=40", "--end", "2024-01-14", "--processes", 2)
+    with cli.start(*asked, stderr=subprocess.PIPE) as sweep:
+        deadline = time.monotonic() + 30
+        while not database.query("SELECT count(*) FROM sim_sessions WHERE status = 'running' AND last_seq > 5")[0][0]:
+            assert time.monotonic() < deadline, sweep.poll()
+            time.sleep(0.02)
+        sweep.send_signal(signal.SIGINT)
+        said = sweep.communicate(timeout=20)[1]
+    assert sweep.returncode == 1, said
+    assert "Interrupted" in said
+    statuses = {status for (status,) in database.query("SELECT DISTINCT status FROM sim_sessions")}
+    assert statuses <= {"finished", "paused", "created"}
+    assert "paused" in statuses
+
+
+def test_much_is_asked_about_and_a_wrong_parameter_named(cli: Cli, database: Database) -> None:
+    assert "fast?" in cli.error(*MADE, "--param", "fats=1", "--end", "2024-01-02", code=2)
+    huge = (*MADE, "--param", "fast=2..30", "--param", "slow=40", "--end", "2033-01-01")
+    assert "Go on?" in cli.error(*huge)
+    assert database.query("SELECT count(*) FROM sim_sessions") == [(0,)]

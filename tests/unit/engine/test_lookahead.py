@@ -1,0 +1,79 @@
+"""Strategies that know the future are found; the built-ins do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import pytest
+
+from app.candles import synthetic
+from app.domain.candle import Candle
+from app.domain.strategy import Strategy
+from app.domain.tick import Slot
+from app.domain.trader import Trader
+from app.engine.lookahead import Finding, look
+from app.strategies.registry import BUILT_IN
+from tests.support.engine import MINUTE, START_MS, spec
+
+
+def slots(count: int = 600) -> list[Slot]:
+    made = synthetic.candles("BTCUSDT", "1m", START_MS, START_MS + count * MINUTE)
+    return [Slot(candle.open_time_ms, [candle]) for candle in made]
+
+
+def looked(strategy: type[Strategy], **changes: Any) -> Finding | None:
+    on = spec(end_ms=None, gap_policy="skip", **changes)
+
+    def build(data: Sequence[Slot]) -> Trader:
+        made = strategy()
+        made.data = [candle for slot in data for candle in slot.candles]  # type: ignore[attr-defined]
+        return Trader(made, on.desk_terms)
+
+    return look(on, slots(), build, cuts=5)
+
+
+class KnowsTheNext(Strategy):
+    """Buys when the next close, which it was given beforehand, is higher."""
+
+    def on_start(self) -> None:
+        self._seen = 0
+
+    def on_candle(self, candle: Candle) -> None:
+        self._seen += 1
+        if not self.position.qty and self._seen < len(self.data) and self.data[self._seen].close > candle.close:
+            self.buy(qty=1)
+        else:
+            self.close()
+
+
+class KnowsTheLast(Strategy):
+    """Writes how far the last close of all is."""
+
+    def on_candle(self, candle: Candle) -> None:
+        self.plot("left", self.data[-1].close - candle.close)
+
+
+class Remembers(Strategy):
+    """Keeps what it has seen for its next life."""
+
+    _closes: ClassVar[dict[int, Any]] = {}
+
+    def on_candle(self, candle: Candle) -> None:
+        self.plot("next", self._closes.get(candle.close_time_ms))
+        self._closes[candle.open_time_ms] = candle.close
+
+
+@pytest.mark.parametrize("strategy", [KnowsTheNext, KnowsTheLast, Remembers])
+def test_a_strategy_that_knows_the_future_is_found(strategy: type[Strategy]) -> None:
+    found = looked(strategy)
+    assert found is not None
+    event = found.changed or found.whole
+    assert event is not None
+    assert event.ts <= found.cut_ms
+    assert found.whole != found.changed
+
+
+@pytest.mark.parametrize("slug", BUILT_IN)
+def test_a_built_in_does_not_know_the_future(slug: str) -> None:
+    assert looked(BUILT_IN[slug], extra_timeframes=("5m", "1h")) is None
