@@ -16,7 +16,6 @@ from app.cli.options import EndOption, Json, StartOption, TimeframeOption, Venue
 from app.domain.event import Event
 from app.domain.session import SessionSpec
 from app.domain.trader import Trader
-from app.engine.desk import full_config, strategy_class
 from app.engine.lookahead import Finding, look
 from app.web.inputs import checked
 from app.web.models import NewSession
@@ -68,8 +67,9 @@ def lookahead(
 
 
 async def _look(context: Context, spec: SessionSpec, cuts: int) -> tuple[int, Finding | None]:
-    whole = replace(spec, config=await context.database.run(full_config, spec))
-    cls = await context.database.run(strategy_class, spec.profile_slug)
+    strategies = context.sim.strategies
+    whole = replace(spec, config=await strategies.full_config(context.database, spec))
+    cls = await context.database.run(strategies.built_in, spec.profile_slug)
     slots = await context.database.run(cached, whole)
     return len(slots), look(whole, slots, lambda _: Trader(cls(**whole.config), whole.desk_terms), cuts)
 

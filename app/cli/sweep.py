@@ -22,12 +22,10 @@ from app.cli.new_session import Start
 from app.cli.options import Json, TimeframeOption, VenueOption, as_usage, given, time_ms
 from app.db import results
 from app.db.place import Place, ready
-from app.db.pool import Connection
 from app.db.results import Result
 from app.domain.session import FINISHED, SessionSpec
-from app.domain.tick import Slot, State, step
+from app.domain.tick import Slot, State, conclude, draft
 from app.domain.trader import Trader
-from app.engine.desk import full_config, strategy_class
 from app.engine.sweep import Work, engines
 from app.settings import Settings, load
 from app.web.inputs import checked
@@ -156,8 +154,9 @@ def _sweep(
 
 async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
     """Compute a few of the sessions over their first candles, and every config's parameters; raises `BadInput`."""
-    specs[:] = await context.database.run(_completed, specs)
-    cls = await context.database.run(strategy_class, specs[0].profile_slug)
+    strategies = context.sim.strategies
+    specs[:] = [replace(spec, config=await strategies.full_config(context.database, spec)) for spec in specs]
+    cls = await context.database.run(strategies.built_in, specs[0].profile_slug)
     slots = await context.database.run(cached, specs[0], _SAMPLE_SLOTS)
     samples = specs[:: max(1, len(specs) // _SAMPLES)][:_SAMPLES]
     sizes = [_sampled(spec, slots, Trader(cls(**spec.config), spec.desk_terms)) for spec in samples]
@@ -167,13 +166,10 @@ async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
     return Size(rows, int(sum(each.bytes for each in sizes) * factor) + rows * _ROW_BYTES)
 
 
-async def _completed(connection: Connection, specs: Sequence[SessionSpec]) -> list[SessionSpec]:
-    return [replace(spec, config=await full_config(connection, spec)) for spec in specs]
-
-
 def _sampled(spec: SessionSpec, slots: Sequence[Slot], trader: Trader) -> Size:
-    state = State.initial(replace(spec, gap_policy="skip"), trader)
-    made = [event for slot in slots for event in step(state, slot)]
+    state = State.initial(replace(spec, gap_policy="skip"))
+    drafts = (draft(state, slot) for slot in slots)
+    made = [event for each in drafts for event in conclude(state, each, trader.answer(each.shown))]
     return Size(len(made), sum(len(event.body) for event in made))
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from app.domain.candle import Candle
 from app.domain.event import Event
 from app.domain.session import SessionSpec
-from app.domain.tick import Slot, State, step
+from app.domain.tick import Slot, State, conclude, draft
 from app.domain.trader import Trader
 
 Build = Callable[[Sequence[Slot]], Trader | None]
@@ -43,9 +43,10 @@ def _places(count: int, cuts: int) -> list[int]:
 
 def _run(spec: SessionSpec, data: Sequence[Slot], build: Build, end: int) -> Iterator[list[Event]]:
     """Yield the events of each of the first `end` slots."""
-    state = State.initial(spec, build(data))
+    state, trader = State.initial(spec), build(data)
     for slot in data[:end]:
-        yield step(state, slot)
+        made = draft(state, slot)
+        yield conclude(state, made, trader.answer(made.shown) if trader is not None else ())
 
 
 def _compare(whole: Sequence[list[Event]], changed: Iterator[list[Event]]) -> tuple[Event | None, Event | None] | None:

@@ -105,6 +105,13 @@ class Strategies:
             BUILT_IN[profile.strategy](**profile.config)
         await database.run(profiles.put, profile)
 
+    async def built_in(self, connection: Connection, slug: str) -> type[Strategy]:
+        """Return the class of a strategy that may run in this process; raises `BadInput` for one of one's own."""
+        found, _ = await self._resolved(connection, slug)
+        if isinstance(found, Own):
+            raise BadInput(f"profileSlug: {slug} is a strategy of your own; only built-in ones can be used here")
+        return found
+
     async def source_hash(self, connection: Connection, slug: str) -> str:
         """Return the hex SHA-256 of the source of a profile's strategy; code of one's own is not imported for it."""
         return source_hash((await self._resolved(connection, slug))[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -11,9 +12,9 @@ from app.db.pool import Database
 from app.domain.session import RUNNING, Session
 from app.domain.tick import State
 from app.engine.clock import Clock
-from app.engine.desk import CANDLES_ONLY, fingerprint, source_hash, strategy_class, warmup
+from app.engine.desk import CANDLES_ONLY, fingerprint, warmup
 from app.engine.rebuild import replay
-from app.engine.succession import succession
+from app.engine.strategies import Strategies
 from app.errors import Diverged, Gaps
 
 _NAMED = 10
@@ -31,23 +32,26 @@ class Verdict(NamedTuple):
     warnings: list[str]
 
 
-async def verify(database: Database, clock: Clock, user_id: str, session_id: UUID) -> Verdict:
+async def verify(database: Database, clock: Clock, strategies: Strategies, user_id: str, session_id: UUID) -> Verdict:
     """Compute a session again, unpaced, from the candles of its log (`record: trades`: of the cache)."""
     session = await database.run(sessions.get, session_id, user_id)
-    warnings = await _strategy_warnings(database, session)
+    warnings = await _strategy_warnings(database, strategies, session)
     if session.cursor_ms is not None:
         warnings += await _candle_warnings(database, session, session.cursor_ms)
-    difference = await _difference(database, clock, session)
+    difference = await _difference(database, clock, strategies, session)
     digest = None if session.status == RUNNING else await database.run(events.digest, session_id)
     return Verdict(session, digest, difference, warnings)
 
 
-async def _difference(database: Database, clock: Clock, session: Session) -> dict[str, Any] | None:
+async def _difference(
+    database: Database, clock: Clock, strategies: Strategies, session: Session
+) -> dict[str, Any] | None:
+    """Return the first difference; code that has changed since is run all the same, and warned of elsewhere."""
     if session.cursor_ms is None:
         return None
-    traders = await succession(database, session)
     try:
-        await replay(database, clock, session, State.initial(session.spec, traders.trader), traders)
+        async with strategies.desk(database, replace(session, strategy_hash=None)) as desk:
+            await replay(database, clock, session, State.initial(session.spec), desk)
     except Diverged as diverged:
         return dict(diverged.details)
     except Gaps as gaps:
@@ -62,11 +66,11 @@ async def _hole(database: Database, session: Session, details: dict[str, Any]) -
     return {"seq": seq, "logged": logged, "computed": details}
 
 
-async def _strategy_warnings(database: Database, session: Session) -> list[str]:
+async def _strategy_warnings(database: Database, strategies: Strategies, session: Session) -> list[str]:
     if session.spec.profile_slug == CANDLES_ONLY or session.strategy_hash is None:
         return []
     found = []
-    if source_hash(await database.run(strategy_class, session.spec.profile_slug)) != session.strategy_hash:
+    if await database.run(strategies.source_hash, session.spec.profile_slug) != session.strategy_hash:
         found.append(f"The code of strategy {session.spec.profile_slug} has changed since the session was started.")
     if fingerprint(await database.run(warmup, session.spec)) != session.warmup_hash:
         found.append("Warm-up candles before startMs have changed since the session was started.")
