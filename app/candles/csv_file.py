@@ -72,13 +72,16 @@ def _lines(text: io.TextIOBase) -> Iterator[str]:
 def _rows(lines: Iterator[str]) -> Iterator[Row]:
     columns, first, skipped, delimiter = _start(lines)
     reader = csv.reader(lines, delimiter=delimiter)
-    fields = _fields(columns)
+    pick = _picker(columns)
     try:
         if first is not None:
-            yield Row(skipped, *fields(first))
+            yield (skipped, *pick(first))
         for cells in reader:
-            if cells:
-                yield Row(skipped + reader.line_num, *fields(cells))
+            try:
+                yield (skipped + reader.line_num, *pick(cells))
+            except IndexError:
+                if cells:
+                    yield (skipped + reader.line_num, cells[0], "", "", "", "", "")
     except csv.Error as error:
         raise Broken(f"line {skipped + reader.line_num}: {error}") from error
 
@@ -126,19 +129,14 @@ def plain_columns(cells: Sequence[str]) -> Columns:
     return Columns(0, 1, 2, 3, 4, 5 if len(cells) > 5 else None)
 
 
-def _fields(columns: Columns) -> Callable[[list[str]], tuple[str, str, str, str, str, str]]:
-    """Make the function that picks the six fields out of a row; what a short row lacks is empty."""
-    pick = itemgetter(*columns[:5], -1 if columns.volume is None else columns.volume)
+def _picker(columns: Columns) -> Callable[[list[str]], tuple[str, str, str, str, str, str]]:
+    """Make the function that picks the six fields out of a row; it raises `IndexError` for a short one."""
+    if columns.volume is not None and columns.day is None:
+        return itemgetter(*columns[:6])
 
-    def fields(cells: list[str]) -> tuple[str, str, str, str, str, str]:
-        if columns.volume is None:
-            cells.append("0")
-        try:
-            time, opened, high, low, close, volume = pick(cells)
-        except IndexError:
-            return cells[0], "", "", "", "", ""
-        if columns.day is not None:
-            time = f"{cells[columns.day]} {time}"
-        return time, opened, high, low, close, volume
+    def pick(cells: list[str]) -> tuple[str, str, str, str, str, str]:
+        time = cells[columns.time] if columns.day is None else f"{cells[columns.day]} {cells[columns.time]}"
+        volume = "0" if columns.volume is None else cells[columns.volume]
+        return time, cells[columns.open], cells[columns.high], cells[columns.low], cells[columns.close], volume
 
-    return fields
+    return pick

@@ -15,20 +15,23 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from itertools import islice, repeat
+from operator import le, lt
 from typing import NamedTuple
 
-from app.candles.rows import Broken, Refused, Row, time_ms
+from app.candles.rows import FIELDS, MS_FROM, MS_TO, Broken, Refused, Row, time_ms
 from app.domain.candle import Candle
 from app.domain.timeframe import Timeframe
 
 LISTED = 100
 """How many refusals and repairs a report lists; all are counted."""
 
-_ZERO = Decimal(0)
 _SMALLEST = Decimal("1E-18")
 _LARGEST = Decimal("1E18")
 _HOUR = 3_600_000
 _QUARTER = 900_000
+_CHUNK = 1_000
+_UNREADABLE = (InvalidOperation, ValueError, TypeError, OverflowError)
 
 
 class Finding(NamedTuple):
@@ -60,25 +63,64 @@ class Check:
 
     def candles(self, rows: Iterable[Row]) -> Iterator[Candle]:
         """Yield the candles of all good rows; a source that breaks off ends the stream and is noted in `broke`."""
+        rest = self._until_broken(rows)
+        while chunk := list(islice(rest, _CHUNK)):
+            self.rows += len(chunk)
+            yield from self._flawless(chunk) or self._sorted_out(chunk)
+
+    def _until_broken(self, rows: Iterable[Row]) -> Iterator[Row]:
         try:
-            for row in rows:
-                self.rows += 1
-                try:
-                    yield self._candle(row)
-                except Refused as refused:
-                    self.refused += 1
-                    _note(self.refusals, row.place, str(refused))
+            yield from rows
         except Broken as broken:
             self.broke = broken.message
 
+    def _flawless(self, chunk: list[Row]) -> list[Candle] | None:
+        """Take a chunk about which there is nothing to say, column by column; None when a row needs a closer look.
+
+        Faster than row by row, and stricter: only times in ms, on the UTC grid, ascending from all before.
+        """
+        _, spelled_times, *columns = zip(*chunk, strict=True)
+        try:
+            times = list(map(int, spelled_times))
+            opened, high, low, close, volume = (list(map(Decimal, column)) for column in columns)
+            if not self._in_order(times) or not _sound(opened, high, low, close, volume):
+                return None
+        except _UNREADABLE:
+            return None
+        self._slots.take_run(times)
+        self.first_ms = times[0] if self.first_ms is None else self.first_ms
+        self.last_ms = times[-1]
+        closes = [open_ms + self.timeframe.ms for open_ms in times]
+        symbol, name = repeat(self.symbol), repeat(self.timeframe.name)
+        return list(
+            map(Candle._make, zip(symbol, name, times, closes, opened, high, low, close, volume, repeat(False)))
+        )
+
+    def _in_order(self, times: list[int]) -> bool:
+        step, offset_ms = self.timeframe.ms, self.timeframe.offset_ms
+        return (
+            all(map(lt, times, times[1:]))
+            and (self.last_ms is None or times[0] > self.last_ms)
+            and times[0] >= MS_FROM
+            and times[-1] < min(MS_TO, self.now_ms - step + 1)
+            and not any((open_ms - offset_ms) % step for open_ms in times)
+        )
+
+    def _sorted_out(self, chunk: list[Row]) -> Iterator[Candle]:
+        for row in chunk:
+            try:
+                yield self._candle(row)
+            except Refused as refused:
+                self.refused += 1
+                _note(self.refusals, row[0], str(refused))
+
     def _candle(self, row: Row) -> Candle:
-        place, time, open_, high_, low_, close_, volume_ = row
+        place, time, *spelled = row
         open_ms = time_ms(time)
         try:
-            opened, high, low, close = Decimal(open_), Decimal(high_), Decimal(low_), Decimal(close_)
-            volume = Decimal(volume_)
-            sound = _SMALLEST < low <= opened <= high < _LARGEST and low <= close <= high and _ZERO <= volume < _LARGEST
-        except (InvalidOperation, ValueError, TypeError):
+            opened, high, low, close, volume = map(Decimal, spelled)
+            sound = _sound([opened], [high], [low], [close], [volume])
+        except _UNREADABLE:
             sound = False
         if not sound:
             raise Refused(_flaw(row))
@@ -102,6 +144,15 @@ class Check:
             self.first_ms = min(self.first_ms, open_ms)
 
 
+def _sound(
+    opened: list[Decimal], high: list[Decimal], low: list[Decimal], close: list[Decimal], volume: list[Decimal]
+) -> bool:
+    """Whether all prices are above zero and inside low to high, and no volume is negative; NaN raises."""
+    inside = all(map(le, low, opened)) and all(map(le, opened, high)) and all(map(le, low, close))
+    inside = inside and all(map(le, close, high)) and min(low) > _SMALLEST and max(high) < _LARGEST
+    return inside and min(volume) >= 0 and max(volume) < _LARGEST
+
+
 def _note(findings: list[Finding], place: int, reason: str) -> None:
     if len(findings) < LISTED:
         findings.append(Finding(place, reason))
@@ -109,23 +160,23 @@ def _note(findings: list[Finding], place: int, reason: str) -> None:
 
 def _flaw(row: Row) -> str:
     """Say what is wrong with the numbers of a row, naming the field."""
+    spelled = dict(zip(FIELDS, (str(value)[:40] for value in row[2:]), strict=True))
     numbers = {}
-    for name in ("open", "high", "low", "close", "volume"):
-        value = getattr(row, name)
+    for name, value in zip(FIELDS, row[2:], strict=True):
         try:
             numbers[name] = Decimal(value)
-        except (InvalidOperation, ValueError, TypeError):
-            return f"{name}: {str(value)[:40]!r} is not a number"
+        except _UNREADABLE:
+            return f"{name}: {spelled[name]!r} is not a number"
         if not numbers[name].is_finite() or abs(numbers[name]) >= _LARGEST:
-            return f"{name}: {str(value)[:40]} is not a finite number below 1e18"
+            return f"{name}: {spelled[name]} is not a finite number below 1e18"
         if name != "volume" and numbers[name] <= _SMALLEST:
-            return f"{name}: {str(value)[:40]} is not above zero"
+            return f"{name}: {spelled[name]} is not above zero"
     if numbers["volume"] < 0:
-        return f"volume: {row.volume} is negative"
+        return f"volume: {spelled['volume']} is negative"
     if numbers["high"] < numbers["low"]:
-        return f"high {row.high} is below low {row.low}"
+        return f"high {spelled['high']} is below low {spelled['low']}"
     name = "close" if numbers["low"] <= numbers["open"] <= numbers["high"] else "open"
-    return f"{name} {getattr(row, name)} is outside low {row.low} to high {row.high}"
+    return f"{name} {spelled[name]} is outside low {spelled['low']} to high {spelled['high']}"
 
 
 class _Slots:
@@ -141,9 +192,7 @@ class _Slots:
         slot, inside = divmod(open_ms - self.timeframe.offset_ms, self.timeframe.ms)
         if inside or self.own is None:
             self._settle(open_ms, inside)
-        page = self.pages.get(slot >> 12)
-        if page is None:
-            page = self.pages[slot >> 12] = array("H", bytes(8192))
+        page = self._page(slot >> 12)
         mark, at = 1 + inside // _QUARTER, slot & 4095
         if page[at] == 0:
             page[at] = mark
@@ -151,6 +200,25 @@ class _Slots:
         if page[at] != mark:
             raise Refused(f"time {open_ms} lies in a slot that another row opens")
         return False
+
+    def take_run(self, times: list[int]) -> None:
+        """Take the slots of ascending times on the UTC grid, all later than those taken before."""
+        if self.own is None:
+            self.own = frozenset()
+        first, last = ((open_ms - self.timeframe.offset_ms) // self.timeframe.ms for open_ms in (times[0], times[-1]))
+        if last - first + 1 > len(times):
+            for open_ms in times:
+                self.take(open_ms)
+            return
+        for number in range(first >> 12, (last >> 12) + 1):
+            start, end = max(first - (number << 12), 0), min(last + 1 - (number << 12), 4096)
+            self._page(number)[start:end] = array("H", [1]) * (end - start)
+
+    def _page(self, number: int) -> array[int]:
+        page = self.pages.get(number)
+        if page is None:
+            page = self.pages[number] = array("H", bytes(8192))
+        return page
 
     def _settle(self, open_ms: int, inside: int) -> None:
         """Let the first row say which grid the file has, and hold every other row to it."""

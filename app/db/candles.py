@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from decimal import Context
-from functools import partial
+from decimal import Context, Decimal
 from itertools import islice
 from operator import lt
 from typing import Any, LiteralString, NamedTuple
@@ -167,18 +166,16 @@ def _next_batch(prefix: str, candles: Iterator[Candle]) -> _Batch | None:
     taken = list(islice(candles, BATCH))
     if not taken:
         return None
-    times = [candle.open_time_ms for candle in taken]
+    _, _, times, _, *numbers, _ = zip(*taken, strict=True)
     ascending = all(map(lt, times, times[1:]))
-    return _Batch("".join(map(partial(_line, prefix), taken)), len(taken), min(times), max(times), ascending)
+    return _Batch(_lines(prefix, times, numbers), len(taken), min(times), max(times), ascending)
 
 
-def _line(prefix: str, candle: Candle) -> str:
-    """Render a line for COPY; the numbers lose their trailing zeros and may have an exponent."""
-    _, _, open_ms, _, opened, high, low, close, volume, _ = candle
-    return (
-        f"{prefix}\t{open_ms}\t{_bare(opened)!s}\t{_bare(high)!s}\t{_bare(low)!s}\t{_bare(close)!s}\t"
-        f"{_bare(volume)!s}\n"
-    )
+def _lines(prefix: str, times: Iterable[int], numbers: Iterable[Iterable[Decimal]]) -> str:
+    """Render lines for COPY; the numbers lose their trailing zeros and may have an exponent."""
+    columns = [map(str, map(_bare, column)) for column in numbers]
+    rows = map("\t".join, zip(map(str, times), *columns, strict=True))
+    return f"{prefix}\t" + f"\n{prefix}\t".join(rows) + "\n"
 
 
 class _Loading:

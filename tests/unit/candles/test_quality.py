@@ -15,8 +15,8 @@ def check(name: str = "1h") -> Check:
 
 
 def row(time: Value, *prices: str, place: int = 1) -> Row:
-    values = prices or ("10", "12", "9", "11", "3")
-    return Row(place, time, *values)
+    opened, high, low, close, volume = prices or ("10", "12", "9", "11", "3")
+    return place, time, opened, high, low, close, volume
 
 
 @pytest.mark.parametrize(
