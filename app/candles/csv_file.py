@@ -1,17 +1,16 @@
-"""Rows of a CSV file: commas, semicolons, tabs or bars, plain or gzip, with any usual header or none."""
+"""Rows of CSV text: commas, semicolons, tabs or bars, with any usual header or none."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from app.candles.rows import Broken, Row
+from app.candles.unpack import text
 from app.errors import BadInput
 
 LINE_BYTES = 65_536
@@ -19,7 +18,7 @@ LINE_BYTES = 65_536
 
 _TIMES = (
     *("opentimems", "opentime", "timestampms", "timestamp", "timems", "mts", "ts"),
-    *("unixtimestamp", "unixtime", "unix", "epoch"),
+    *("unixtimestamp", "unixtime", "unix", "epoch", "start", "starttime", "startat", "tsevent"),
     *("datetimeutc", "datetime", "dateutc", "gmttime", "timeutc", "time", "date", "t"),
 )
 _PRICES = {
@@ -43,30 +42,23 @@ class Columns(NamedTuple):
     day: int | None = None
 
 
-def rows(file: BinaryIO) -> Iterator[Row]:
-    """Yield the rows of an open file; raises `Broken` where it stops making sense, `BadInput` when it has none."""
-    with _unpacked(file) as text:
-        yield from _rows(_lines(text))
+def rows(stream: io.BufferedReader | io.BytesIO) -> Iterator[Row]:
+    """Yield the rows of a stream; raises `Broken` where it stops making sense, `BadInput` when it has none."""
+    with text(stream) as decoded:
+        yield from _rows(lines(decoded))
 
 
-def _unpacked(file: BinaryIO) -> io.TextIOBase:
-    """Decode a plain or gzip file, told apart by its first bytes."""
-    packed = file.read(2) == b"\x1f\x8b"
-    file.seek(0)
-    binary = gzip.GzipFile(fileobj=file) if packed else file
-    return io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline="")
-
-
-def _lines(text: io.TextIOBase) -> Iterator[str]:
+def lines(decoded: io.TextIOBase) -> Iterator[str]:
+    """Yield lines of any usual length; raises `Broken` after the last one that can be read."""
     number = 0
     try:
-        while line := text.readline(LINE_BYTES):
+        while line := decoded.readline(LINE_BYTES):
             number += 1
             if len(line) == LINE_BYTES:
-                raise Broken(f"line {number}: longer than {LINE_BYTES} characters")
+                raise Broken(f"it is longer than {LINE_BYTES} characters")
             yield line
-    except (EOFError, OSError, zlib.error) as error:
-        raise Broken(f"after line {number}: {error}") from error
+    except Broken as broken:
+        raise Broken(f"after line {number}: {broken.message}") from broken
 
 
 def _rows(lines: Iterator[str]) -> Iterator[Row]:

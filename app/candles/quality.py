@@ -17,14 +17,16 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from itertools import islice, repeat
 from operator import le, lt
-from typing import NamedTuple
 
-from app.candles.rows import FIELDS, MS_FROM, MS_TO, Broken, Refused, Row, time_ms
+from app.candles.rows import FIELDS, MS_FROM, MS_TO, Broken, Finding, Refused, Row, time_ms
 from app.domain.candle import Candle
 from app.domain.timeframe import Timeframe
 
 LISTED = 100
 """How many refusals and repairs a report lists; all are counted."""
+
+BREAKS = 10
+"""How many broken files of a folder a report tells of."""
 
 _SMALLEST = Decimal("1E-18")
 _LARGEST = Decimal("1E18")
@@ -32,13 +34,6 @@ _HOUR = 3_600_000
 _QUARTER = 900_000
 _CHUNK = 1_000
 _UNREADABLE = (InvalidOperation, ValueError, TypeError, OverflowError)
-
-
-class Finding(NamedTuple):
-    """Something about one row: its line or row number, and what it is."""
-
-    place: int
-    reason: str
 
 
 @dataclass
@@ -57,30 +52,39 @@ class Check:
     broke: str | None = None
     first_ms: int | None = None
     last_ms: int | None = None
+    file: str = ""
+    breaks: int = 0
 
     def __post_init__(self) -> None:
         self._slots = _Slots(self.timeframe)
 
-    def candles(self, rows: Iterable[Row]) -> Iterator[Candle]:
+    def candles(self, rows: Iterable[Row | Finding]) -> Iterator[Candle]:
         """Yield the candles of all good rows; a source that breaks off ends the stream and is noted in `broke`."""
         rest = self._until_broken(rows)
         while chunk := list(islice(rest, _CHUNK)):
             self.rows += len(chunk)
             yield from self._flawless(chunk) or self._sorted_out(chunk)
 
-    def _until_broken(self, rows: Iterable[Row]) -> Iterator[Row]:
+    def _until_broken(self, rows: Iterable[Row | Finding]) -> Iterator[Row | Finding]:
         try:
             yield from rows
         except Broken as broken:
-            self.broke = broken.message
+            self.break_off(broken.message)
 
-    def _flawless(self, chunk: list[Row]) -> list[Candle] | None:
+    def break_off(self, reason: str) -> None:
+        """Note that a file could not be read on, and why; the first `BREAKS` times are told in words."""
+        self.breaks += 1
+        if self.breaks <= BREAKS:
+            told = f"{self.file}: {reason}" if self.file else reason
+            self.broke = f"{self.broke}; {told}" if self.broke else told
+
+    def _flawless(self, chunk: list[Row | Finding]) -> list[Candle] | None:
         """Take a chunk about which there is nothing to say, column by column; None when a row needs a closer look.
 
         Faster than row by row, and stricter: only times in ms, on the UTC grid, ascending from all before.
         """
-        _, spelled_times, *columns = zip(*chunk, strict=True)
         try:
+            _, spelled_times, *columns = zip(*chunk, strict=True)
             times = list(map(int, spelled_times))
             opened, high, low, close, volume = (list(map(Decimal, column)) for column in columns)
             if not self._in_order(times) or not _sound(opened, high, low, close, volume):
@@ -106,13 +110,15 @@ class Check:
             and not any((open_ms - offset_ms) % step for open_ms in times)
         )
 
-    def _sorted_out(self, chunk: list[Row]) -> Iterator[Candle]:
+    def _sorted_out(self, chunk: list[Row | Finding]) -> Iterator[Candle]:
         for row in chunk:
             try:
+                if isinstance(row, Finding):
+                    raise Refused(row.reason)
                 yield self._candle(row)
             except Refused as refused:
                 self.refused += 1
-                _note(self.refusals, row[0], str(refused))
+                self._note(self.refusals, row[0], str(refused))
 
     def _candle(self, row: Row) -> Candle:
         place, time, *spelled = row
@@ -133,15 +139,19 @@ class Check:
     def _order(self, place: int, open_ms: int) -> None:
         if not self._slots.take(open_ms):
             self.duplicates += 1
-            _note(self.repairs, place, f"time {open_ms} again; the later row stays")
+            self._note(self.repairs, place, f"time {open_ms} again; the later row stays")
         elif self.last_ms is None or self.first_ms is None:
             self.first_ms = self.last_ms = open_ms
         elif open_ms > self.last_ms:
             self.last_ms = open_ms
         else:
             self.unordered += 1
-            _note(self.repairs, place, f"time {open_ms} out of order; sorted")
+            self._note(self.repairs, place, f"time {open_ms} out of order; sorted")
             self.first_ms = min(self.first_ms, open_ms)
+
+    def _note(self, findings: list[Finding], place: int, reason: str) -> None:
+        if len(findings) < LISTED:
+            findings.append(Finding(place, reason, self.file))
 
 
 def _sound(
@@ -151,11 +161,6 @@ def _sound(
     inside = all(map(le, low, opened)) and all(map(le, opened, high)) and all(map(le, low, close))
     inside = inside and all(map(le, close, high)) and min(low) > _SMALLEST and max(high) < _LARGEST
     return inside and min(volume) >= 0 and max(volume) < _LARGEST
-
-
-def _note(findings: list[Finding], place: int, reason: str) -> None:
-    if len(findings) < LISTED:
-        findings.append(Finding(place, reason))
 
 
 def _flaw(row: Row) -> str:

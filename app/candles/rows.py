@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from typing import NamedTuple
 
 from app.errors import BadInput
+
+_FLOAT = Context(prec=15, rounding=ROUND_HALF_EVEN)
 
 Value = str | int | Decimal
 """A time or number as its source spells it; never a binary float, which would not be exact."""
@@ -23,6 +26,17 @@ Row = tuple[int, Value, Value, Value, Value, Value, Value]
 """One candle as its source spells it: line or row number, counted from 1, then time and the five `FIELDS`."""
 
 FIELDS = ("open", "high", "low", "close", "volume")
+
+
+class Finding(NamedTuple):
+    """Something about one row: its line or row number, what it is, and in which of several files.
+
+    A reader that finds a row it may not take yields this in the row's stead.
+    """
+
+    place: int
+    reason: str
+    file: str = ""
 
 
 class Refused(Exception):
@@ -89,3 +103,11 @@ def _spelled_ms(text: str) -> int:
 
 def _datetime_ms(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
+
+
+def float_exact(value: float | str) -> str | Decimal:
+    """Take a binary float, or its text, as the number it was before: rounded to 15 significant digits."""
+    try:
+        return _FLOAT.create_decimal(repr(value) if isinstance(value, float) else value)
+    except InvalidOperation:
+        return str(value)

@@ -1,4 +1,3 @@
-import gzip
 import io
 
 import pytest
@@ -59,21 +58,6 @@ def test_a_byte_order_mark_comments_and_blank_lines_are_passed_over() -> None:
 
 def test_a_short_row_has_empty_fields() -> None:
     assert read("time,open,high,low,close,volume\n1704067200000,1\n") == [(2, "1704067200000", "", "", "", "", "")]
-
-
-def test_gzip_is_known_by_its_content() -> None:
-    assert read(gzip.compress(b"time,open,high,low,close,volume\n1704067200000,1,4,0.5,3,7\n")) == [(2, *FIELDS)]
-
-
-def test_a_cut_gzip_file_gives_its_good_half_and_then_says_where_it_broke() -> None:
-    lines = "".join(f"{1704067200000 + n * 60000},1,4,0.5,{n}.25,7\n" for n in range(20_000))
-    packed = gzip.compress(lines.encode())
-    rows = csv_file.rows(io.BytesIO(packed[: len(packed) // 2]))
-    places: list[int] = []
-    with pytest.raises(Broken, match=r"^after line "):
-        places.extend(row[0] for row in rows)
-    assert places == list(range(1, len(places) + 1))
-    assert 5_000 < len(places) < 15_000
 
 
 def test_a_line_without_end_is_not_read_into_memory() -> None:
