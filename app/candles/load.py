@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from app.candles.aggregate import build_missing
 from app.db import candles as cache
 from app.errors import Gaps
 
@@ -17,14 +18,38 @@ LISTED = 100
 async def load_candles(
     conn: AsyncConnection[Any], venue: str, symbols: Sequence[str], timeframe: str, from_ms: int, to_ms: int
 ) -> None:
-    """Make sure that every slot of `[from_ms, to_ms)` has its candle for every symbol; raises `Gaps` with the list."""
+    """Make sure that every slot of `[from_ms, to_ms)` has its candle for every symbol.
+
+    Missing ones are built from finer candles where all of those are there. Raises `Gaps` with the list; where finer
+    candles were there but not all, with those that are missing too.
+    """
     found, missing = await find_gaps(conn, venue, symbols, timeframe, from_ms, to_ms)
+    finer: dict[str, str] = {}
+    for symbol in symbols if missing else ():
+        used = await build_missing(conn, venue, symbol, timeframe, from_ms, to_ms)
+        finer |= {symbol: used} if used else {}
+    if finer:
+        found, missing = await find_gaps(conn, venue, symbols, timeframe, from_ms, to_ms)
     if missing:
         noun = "candle is" if missing == 1 else "candles are"
-        raise Gaps(
-            f"{missing} {noun} missing between {from_ms} and {to_ms}.",
-            details={"gaps": [described(gap) for gap in found], "missing": missing},
-        )
+        details: dict[str, Any] = {"gaps": [described(gap) for gap in found], "missing": missing}
+        if finer:
+            details["finer"] = [described(gap) for gap in await _finer_gaps(conn, venue, found, finer)]
+        raise Gaps(f"{missing} {noun} missing between {from_ms} and {to_ms}.", details=details)
+
+
+async def _finer_gaps(
+    conn: AsyncConnection[Any], venue: str, gaps: Sequence[cache.Gap], finer: dict[str, str]
+) -> list[cache.Gap]:
+    """List which finer candles keep the slots of these gaps from being built."""
+    listed: list[cache.Gap] = []
+    for gap in gaps:
+        if gap.symbol in finer and len(listed) < LISTED:
+            found, _ = await cache.gaps(
+                conn, venue, gap.symbol, finer[gap.symbol], gap.from_ms, gap.to_ms, LISTED - len(listed)
+            )
+            listed += found
+    return listed
 
 
 async def find_gaps(

@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
 from app.domain.candle import Candle
+from app.domain.timeframe import TIMEFRAMES
 from app.domain.timeframe import timeframe as named_timeframe
 
 BATCH = 10_000
@@ -74,6 +75,11 @@ FROM market_candles
 WHERE venue = %(venue)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s AND open_time_ms < %(before)s
 ORDER BY open_time_ms DESC
 LIMIT %(limit)s"""
+_BUILD: LiteralString = f"""
+INSERT INTO market_candles ({_COLUMNS})
+SELECT %(venue)s, %(symbol)s, %(timeframe)s, b.open_time_ms, b.open, b.high, b.low, b.close, b.volume
+FROM candle_buckets(%(venue)s, %(symbol)s, %(finer)s, %(timeframe)s, %(start)s, %(end)s) b
+ON CONFLICT DO NOTHING"""
 _GAPS: LiteralString = """
 SELECT from_ms, to_ms, missing, (sum(missing) OVER ())::bigint
 FROM candle_gaps(%s, %s, %s, %s, %s)
@@ -136,8 +142,12 @@ async def store(
             await loading.take(batch)
         stored = await loading.finish()
         if stored.new or stored.changed:
-            await conn.execute("SELECT sim_notify('market_candles', %s)", (f"{venue}:{symbol}:{timeframe}",))
+            await _notify(conn, venue, symbol, timeframe)
     return stored
+
+
+async def _notify(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
+    await conn.execute("SELECT sim_notify('market_candles', %s)", (f"{venue}:{symbol}:{timeframe}",))
 
 
 class _Batch(NamedTuple):
@@ -335,6 +345,30 @@ async def gaps(
         rows = await cursor.fetchall()
     found = [Gap(symbol, timeframe, from_ms, to_ms, missing) for from_ms, to_ms, missing, _ in rows]
     return found, rows[0][3] if rows else 0
+
+
+async def build(
+    conn: AsyncConnection[Any], venue: str, symbol: str, finer: str, timeframe: str, start_ms: int, end_ms: int
+) -> int:
+    """Build candles of `timeframe` from complete buckets of `finer` where there is none yet; return how many."""
+    asked = {"venue": venue, "symbol": symbol, "finer": finer, "timeframe": timeframe, "start": start_ms, "end": end_ms}
+    async with conn.transaction():
+        await conn.execute(_LOCK, (venue, symbol, timeframe))
+        built = (await conn.execute(_BUILD, asked)).rowcount
+        if built:
+            await _notify(conn, venue, symbol, timeframe)
+    return built
+
+
+async def timeframes(conn: AsyncConnection[Any], venue: str, symbol: str, start_ms: int, end_ms: int) -> set[str]:
+    """Name the timeframes of which there is any candle with `start_ms <= openTime < end_ms`."""
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(
+            "SELECT t FROM unnest(%s::text[]) t WHERE EXISTS (SELECT FROM market_candles c WHERE c.venue = %s"
+            " AND c.symbol = %s AND c.timeframe = t AND c.open_time_ms >= %s AND c.open_time_ms < %s)",
+            (list(TIMEFRAMES), venue, symbol, start_ms, end_ms),
+        )
+        return {name for (name,) in await cursor.fetchall()}
 
 
 async def coverage(
