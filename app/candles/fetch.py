@@ -1,0 +1,189 @@
+"""Fetching what the cache lacks: every range is asked for once, and what was fetched stays whatever comes after."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from psycopg import AsyncConnection
+
+from app.candles.quality import Check
+from app.candles.rows import Finding
+from app.candles.sources import Part, Source, SourceUnavailable, TryAgain
+from app.db import candles as cache
+from app.domain.timeframe import Timeframe
+from app.domain.timeframe import timeframe as named_timeframe
+
+ATTEMPTS = 8
+"""How often a source is asked in vain, one time after the other, before it counts as unavailable."""
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 30.0
+GRACE_MS = 60_000
+"""A candle may be published this long after its close, or as long as its timeframe where that is longer."""
+
+JOINED_SLOTS = 500
+"""Holes closer together than this are asked for in one range."""
+
+Progress = Callable[[int, int], None]
+"""Called after each part with the ms of the range fetched so far and in all."""
+
+
+class Range(NamedTuple):
+    """The slots from `from_ms` to `to_ms`, exclusive."""
+
+    from_ms: int
+    to_ms: int
+
+
+@dataclass
+class Fetched:
+    """What a fetch did: the ranges it had to ask for, what became of the candles, rows it refused."""
+
+    asked: list[Range]
+    new: int = 0
+    changed: int = 0
+    same: int = 0
+    refused: int = 0
+    refusals: list[Finding] = field(default_factory=list)
+
+
+async def missing_ranges(
+    conn: AsyncConnection[Any], name: str, venue: str, symbol: str, timeframe: str, from_ms: int, to_ms: int
+) -> list[Range]:
+    """List the ranges a fetch would ask the source called `name` for: holes it was not asked for before."""
+    grid = named_timeframe(timeframe)
+    gaps, _ = await cache.gaps(conn, venue, symbol, timeframe, from_ms, to_ms, limit=2**31)
+    covered = await cache.covered(conn, venue, symbol, timeframe, name)
+    return _joined(_uncovered([Range(gap.from_ms, gap.to_ms) for gap in gaps], covered), grid.ms * JOINED_SLOTS)
+
+
+def _uncovered(ranges: list[Range], covered: list[tuple[int, int]]) -> list[Range]:
+    """Cut the covered ranges out of others; both are sorted and do not overlap among themselves."""
+    left: list[Range] = []
+    number = 0
+    for from_ms, to_ms in ranges:
+        at = from_ms
+        while number < len(covered) and covered[number][1] <= at:
+            number += 1
+        for start, end in covered[number:]:
+            if start >= to_ms:
+                break
+            if start > at:
+                left.append(Range(at, start))
+            at = max(at, end)
+        if at < to_ms:
+            left.append(Range(at, to_ms))
+    return left
+
+
+def _joined(ranges: list[Range], within_ms: int) -> list[Range]:
+    joined: list[Range] = []
+    for each in ranges:
+        if joined and each.from_ms - joined[-1].to_ms < within_ms:
+            joined[-1] = Range(joined[-1].from_ms, each.to_ms)
+        else:
+            joined.append(each)
+    return joined
+
+
+async def fetch_candles(
+    conn: AsyncConnection[Any],
+    source: Source,
+    name: str,
+    venue: str,
+    symbol: str,
+    timeframe: str,
+    from_ms: int,
+    to_ms: int,
+    progress: Progress | None = None,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Fetched:
+    """Fetch the closed candles of `[from_ms, to_ms)` that are missing and were not asked for before.
+
+    `name` is how the source is remembered. `conn` must be in autocommit and outside of a transaction: each part is
+    stored and remembered in one of its own, and a lock lets one process at a time fetch a series. Raises
+    `SourceUnavailable` after `ATTEMPTS` failures in a row, `BadInput` for what the source will never give.
+    """
+    grid = named_timeframe(timeframe)
+    end_ms = min(grid.ceil(to_ms), grid.floor(_now_ms()))
+    async with _alone(conn, f"{venue}:{symbol}:{timeframe}"):
+        asked = await missing_ranges(conn, name, venue, symbol, timeframe, from_ms, end_ms)
+        fetched = Fetched(asked)
+        total, done = sum(each.to_ms - each.from_ms for each in asked), 0
+        for each in asked:
+            at = each.from_ms
+            async with aclosing(_parts(source, symbol, grid, each, pause)) as parts:
+                async for part in parts:
+                    await _keep(conn, name, venue, symbol, grid, Range(at, part.to_ms), part, fetched)
+                    done, at = done + part.to_ms - at, part.to_ms
+                    if progress:
+                        progress(done, total)
+    return fetched
+
+
+async def _parts(
+    source: Source, symbol: str, grid: Timeframe, asked: Range, pause: Callable[[float], Awaitable[None]]
+) -> AsyncGenerator[Part]:
+    """Yield a source's parts; after a failure that may pass, go on where the last part ended."""
+    at, failures = asked.from_ms, 0
+    while at < asked.to_ms:
+        try:
+            async with aclosing(source.fetch(symbol, grid, at, asked.to_ms)) as parts:
+                async for part in parts:
+                    yield part
+                    at, failures = part.to_ms, 0
+            return
+        except TryAgain as error:
+            failures += 1
+            if failures == ATTEMPTS:
+                raise SourceUnavailable(f"The source of candles cannot be reached: {error}.") from error
+            await pause(max(error.after_s, min(FIRST_PAUSE_S * 2 ** (failures - 1), LONGEST_PAUSE_S)))
+
+
+async def _keep(
+    conn: AsyncConnection[Any],
+    name: str,
+    venue: str,
+    symbol: str,
+    grid: Timeframe,
+    asked: Range,
+    part: Part,
+    fetched: Fetched,
+) -> None:
+    """Store a part and remember that its range was asked for, or neither."""
+    check = Check(symbol, grid, now_ms=_now_ms())
+    async with conn.transaction():
+        stored = await cache.store(conn, venue, symbol, grid.name, check.candles(part.rows))
+        covered_ms = _settled(grid, asked.to_ms, check)
+        if asked.from_ms < covered_ms:
+            await cache.cover(conn, venue, symbol, grid.name, name, asked.from_ms, covered_ms)
+    fetched.new += stored.new
+    fetched.changed += stored.changed
+    fetched.same += stored.same
+    fetched.refused += check.refused
+    fetched.refusals += check.refusals[: 100 - len(fetched.refusals)]
+
+
+def _settled(grid: Timeframe, to_ms: int, check: Check) -> int:
+    """Say up to where a hole is one for good: newer slots without a candle may only not be published yet."""
+    certain_ms = grid.floor(check.now_ms - max(GRACE_MS, grid.ms))
+    received_ms = certain_ms if check.last_ms is None else check.last_ms + grid.ms
+    return min(to_ms, max(certain_ms, received_ms))
+
+
+@asynccontextmanager
+async def _alone(conn: AsyncConnection[Any], series: str) -> AsyncIterator[None]:
+    """Let one process at a time fetch a series; the others wait and then find it fetched."""
+    await conn.execute("SELECT pg_advisory_lock(hashtextextended('fetch:' || %s, 0))", (series,))
+    try:
+        yield
+    finally:
+        await conn.execute("SELECT pg_advisory_unlock(hashtextextended('fetch:' || %s, 0))", (series,))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
