@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from psycopg import AsyncConnection
 
-from app.candles.quality import Check
+from app.candles.quality import LISTED, Check
 from app.candles.rows import Finding
 from app.candles.sources import Part, Source, SourceUnavailable, TryAgain
 from app.db import candles as cache
@@ -22,11 +22,26 @@ ATTEMPTS = 8
 """How often a source is asked in vain, one time after the other, before it counts as unavailable."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 30.0
-GRACE_MS = 60_000
-"""A candle may be published this long after its close, or as long as its timeframe where that is longer."""
+"""How long to wait after the first failure, doubled after each further one up to the second; in seconds."""
+
+PUBLISHED_MS = 86_400_000
+"""A slot this old gets no candle any more; of a newer one that is certain only when a later candle came. In ms."""
 
 JOINED_SLOTS = 500
 """Holes closer together than this are asked for in one range."""
+
+
+class Clock:
+    """The time, and how to wait for it."""
+
+    def now_ms(self) -> int:
+        """Return the time in ms since the epoch."""
+        return time.time_ns() // 1_000_000
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
 
 Progress = Callable[[int, int], None]
 """Called after each part with the ms of the range fetched so far and in all."""
@@ -100,7 +115,8 @@ async def fetch_candles(
     from_ms: int,
     to_ms: int,
     progress: Progress | None = None,
-    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    clock: Clock | None = None,
+    longest_pause_s: float = LONGEST_PAUSE_S,
 ) -> Fetched:
     """Fetch the closed candles of `[from_ms, to_ms)` that are missing and were not asked for before.
 
@@ -108,17 +124,18 @@ async def fetch_candles(
     stored and remembered in one of its own, and a lock lets one process at a time fetch a series. Raises
     `SourceUnavailable` after `ATTEMPTS` failures in a row, `BadInput` for what the source will never give.
     """
-    grid = named_timeframe(timeframe)
-    end_ms = min(grid.ceil(to_ms), grid.floor(_now_ms()))
+    grid, clock = named_timeframe(timeframe), clock or Clock()
+    end_ms = min(grid.ceil(to_ms), grid.floor(clock.now_ms()))
     async with _alone(conn, f"{venue}:{symbol}:{timeframe}"):
         asked = await missing_ranges(conn, name, venue, symbol, timeframe, from_ms, end_ms)
         fetched = Fetched(asked)
         total, done = sum(each.to_ms - each.from_ms for each in asked), 0
         for each in asked:
             at = each.from_ms
-            async with aclosing(_parts(source, symbol, grid, each, pause)) as parts:
+            async with aclosing(_parts(source, symbol, grid, each, clock, longest_pause_s)) as parts:
                 async for part in parts:
-                    await _keep(conn, name, venue, symbol, grid, Range(at, part.to_ms), part, fetched)
+                    check = Check(symbol, grid, clock.now_ms())
+                    await _keep(conn, name, venue, check, Range(at, part.to_ms), part, fetched)
                     done, at = done + part.to_ms - at, part.to_ms
                     if progress:
                         progress(done, total)
@@ -126,7 +143,7 @@ async def fetch_candles(
 
 
 async def _parts(
-    source: Source, symbol: str, grid: Timeframe, asked: Range, pause: Callable[[float], Awaitable[None]]
+    source: Source, symbol: str, grid: Timeframe, asked: Range, clock: Clock, longest_pause_s: float
 ) -> AsyncGenerator[Part]:
     """Yield a source's parts; after a failure that may pass, go on where the last part ended."""
     at, failures = asked.from_ms, 0
@@ -141,38 +158,31 @@ async def _parts(
             failures += 1
             if failures == ATTEMPTS:
                 raise SourceUnavailable(f"The source of candles cannot be reached: {error}.") from error
-            await pause(max(error.after_s, min(FIRST_PAUSE_S * 2 ** (failures - 1), LONGEST_PAUSE_S)))
+            await clock.sleep(max(error.after_s, min(FIRST_PAUSE_S * 2 ** (failures - 1), longest_pause_s)))
 
 
 async def _keep(
-    conn: AsyncConnection[Any],
-    name: str,
-    venue: str,
-    symbol: str,
-    grid: Timeframe,
-    asked: Range,
-    part: Part,
-    fetched: Fetched,
+    conn: AsyncConnection[Any], name: str, venue: str, check: Check, asked: Range, part: Part, fetched: Fetched
 ) -> None:
     """Store a part and remember that its range was asked for, or neither."""
-    check = Check(symbol, grid, now_ms=_now_ms())
+    symbol, timeframe = check.symbol, check.timeframe.name
     async with conn.transaction():
-        stored = await cache.store(conn, venue, symbol, grid.name, check.candles(part.rows))
-        covered_ms = _settled(grid, asked.to_ms, check)
-        if asked.from_ms < covered_ms:
-            await cache.cover(conn, venue, symbol, grid.name, name, asked.from_ms, covered_ms)
+        stored = await cache.store(conn, venue, symbol, timeframe, check.candles(part.rows))
+        known_ms = _known_until(check, asked.to_ms)
+        if asked.from_ms < known_ms:
+            await cache.cover(conn, venue, symbol, timeframe, name, asked.from_ms, known_ms)
     fetched.new += stored.new
     fetched.changed += stored.changed
     fetched.same += stored.same
     fetched.refused += check.refused
-    fetched.refusals += check.refusals[: 100 - len(fetched.refusals)]
+    fetched.refusals += check.refusals[: LISTED - len(fetched.refusals)]
 
 
-def _settled(grid: Timeframe, to_ms: int, check: Check) -> int:
-    """Say up to where a hole is one for good: newer slots without a candle may only not be published yet."""
-    certain_ms = grid.floor(check.now_ms - max(GRACE_MS, grid.ms))
-    received_ms = certain_ms if check.last_ms is None else check.last_ms + grid.ms
-    return min(to_ms, max(certain_ms, received_ms))
+def _known_until(check: Check, to_ms: int) -> int:
+    """Say up to where a slot without a candle is a hole for good and not only not published yet."""
+    old_ms = check.timeframe.floor(check.now_ms - PUBLISHED_MS)
+    received_ms = old_ms if check.last_ms is None else check.last_ms + check.timeframe.ms
+    return min(to_ms, max(old_ms, received_ms))
 
 
 @asynccontextmanager
@@ -183,7 +193,3 @@ async def _alone(conn: AsyncConnection[Any], series: str) -> AsyncIterator[None]
         yield
     finally:
         await conn.execute("SELECT pg_advisory_unlock(hashtextextended('fetch:' || %s, 0))", (series,))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from starlette.responses import JSONResponse
 
-from app.candles.fetch import ATTEMPTS, Fetched, Range, fetch_candles, missing_ranges
+from app.candles.fetch import ATTEMPTS, Clock, Fetched, Range, fetch_candles, missing_ranges
 from app.candles.folder import Folder
 from app.candles.sources import Part, Source, SourceUnavailable, TryAgain, source, sources
 from app.candles.synthetic import Synthetic
@@ -38,12 +38,18 @@ async def klines() -> AsyncIterator[KlineServer]:
         yield server
 
 
-async def no_pause(_: float) -> None:
-    """Go on at once."""
+class NoPause(Clock):
+    """Goes on at once and remembers how long it should have waited, in seconds."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
 
 
 async def fetched(conn: Connection, by: Source, start: int = START, end: int = END, name: str = "it") -> Fetched:
-    return await fetch_candles(conn, by, name, *KEY, start, end, pause=no_pause)
+    return await fetch_candles(conn, by, name, *KEY, start, end, clock=NoPause())
 
 
 async def stored(conn: Connection) -> list[Candle]:
@@ -91,14 +97,10 @@ async def test_a_true_hole_is_asked_for_once(conn: Connection, klines: KlineServ
 async def test_failures_that_pass_are_retried(conn: Connection, klines: KlineServer, status: int) -> None:
     answer = JSONResponse({"code": -1, "msg": "not now"}, status, headers={"Retry-After": "3"})
     klines.faults = [None, answer, answer, None, answer]
-    pauses: list[float] = []
-
-    async def pause(seconds: float) -> None:
-        pauses.append(seconds)
-
-    await fetch_candles(conn, exchange(klines), "it", *KEY, START, END, pause=pause)
+    clock = NoPause()
+    await fetch_candles(conn, exchange(klines), "it", *KEY, START, END, clock=clock)
     assert await stored(conn) == expected()
-    assert pauses == [3, 3, 3]
+    assert clock.pauses == [3, 3, 3]
 
 
 async def test_a_cut_connection_is_asked_again(conn: Connection, klines: KlineServer) -> None:
@@ -144,16 +146,18 @@ async def test_two_processes_asking_at_once_fetch_once(
     assert len(klines.asked) == 4
 
 
-async def test_what_is_newer_than_the_grace_is_asked_for_again(conn: Connection) -> None:
+async def test_slots_that_may_not_be_published_yet_are_asked_for_again(conn: Connection) -> None:
     class Late:
         async def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
             yield Part([], to_ms)
 
     floor = int(time.time() * 1000) // MINUTE * MINUTE
-    await fetched(conn, Late(), floor - 10 * MINUTE, floor)
-    ranges = await missing_ranges(conn, "it", *KEY, floor - 10 * MINUTE, floor)
+    day = 1_440 * MINUTE
+    await fetched(conn, Late(), floor - 2 * day, floor)
+    ranges = await missing_ranges(conn, "it", *KEY, floor - 2 * day, floor)
     assert len(ranges) == 1
-    assert floor - 3 * MINUTE <= ranges[0].from_ms < floor == ranges[0].to_ms
+    assert floor - day - 2 * MINUTE <= ranges[0].from_ms <= floor - day + 2 * MINUTE
+    assert ranges[0].to_ms == floor
 
 
 async def test_another_source_is_asked_for_the_holes_of_the_first(conn: Connection) -> None:
