@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from app.candles.importer import Report, import_file
+from app.candles.load import find_gaps
 from app.db import candles as cache
 from app.domain.candle import Candle
 from app.errors import BadInput
@@ -230,3 +231,18 @@ async def test_bars_of_nautilus_are_read(conn: Connection) -> None:
     assert (report.new, report.refused, report.missing) == (10, 0, 0)
     found = await everything(conn, "nautilus", "ADABTC", "1m")
     assert all(before.close_time_ms == after.open_time_ms for before, after in pairwise(found))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("name", "timeframe"), [("AAPL-1d.csv", "1d"), ("GOOG-1d.csv", "1d"), ("SPY-1d.csv", "1d"), ("SPY-1m.csv", "1m")]
+)
+async def test_with_a_calendar_closed_hours_are_no_gaps(conn: Connection, name: str, timeframe: str) -> None:
+    pytest.importorskip("exchange_calendars")
+    symbol = name.split("-")[0]
+    report = await imported(conn, DATA / name, "xnys", symbol, timeframe)
+    assert report.missing > 200
+    found, missing = await find_gaps(
+        conn, "xnys", [symbol], timeframe, report.first_ms, report.last_ms, calendar="XNYS"
+    )
+    assert (found, missing) == ([], 0)
