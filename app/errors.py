@@ -67,6 +67,13 @@ class WrongStatus(SimError):
     sqlstate = "ZN002"
 
 
+class CursorMoved(SimError):
+    """The session's cursor is not where the call expects it."""
+
+    status = 409
+    code = "cursor_moved"
+
+
 class TooLarge(SimError):
     """The request is too large."""
 

@@ -20,7 +20,7 @@ def _plain(name: str) -> AliasChoices:
     return AliasChoices(name, name.lower())
 
 
-def _default_runner(values: dict[str, Any]) -> str:
+def default_runner(values: dict[str, Any]) -> str:
     """Name a runner after its machine and port."""
     return f"{socket.gethostname()}:{values.get('port')}"
 
@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     )
     venue: str = Field("binance", min_length=1, description="venue of sessions that name none")
     runner: str = Field(
-        default_factory=_default_runner,
+        default_factory=default_runner,
         min_length=1,
         description="name of this process among those that share the database; unset: `hostname:PORT`",
     )
@@ -86,11 +86,7 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Read a comma-separated list."""
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("log_level", mode="before")
     @classmethod

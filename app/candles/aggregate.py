@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from psycopg import AsyncConnection
-
 from app.db import candles as cache
+from app.db.pool import Connection
 from app.domain.timeframe import TIMEFRAMES, Timeframe
 from app.domain.timeframe import timeframe as named_timeframe
 
@@ -23,7 +20,7 @@ def finer_timeframes(timeframe: Timeframe) -> list[Timeframe]:
 
 
 async def build_missing(
-    conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, from_ms: int, to_ms: int
+    conn: Connection, venue: str, symbol: str, timeframe: str, from_ms: int, to_ms: int
 ) -> str | None:
     """Build what is missing of `[from_ms, to_ms)` from the finer candles in the cache, the longest ones first.
 

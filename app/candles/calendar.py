@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from app.db.candles import Gap
+from app.domain.candle import Gap
 from app.domain.timeframe import timeframe as named_timeframe
 from app.errors import BadInput
 

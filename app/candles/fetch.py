@@ -7,14 +7,13 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-
-from psycopg import AsyncConnection
+from typing import NamedTuple
 
 from app.candles.quality import LISTED, Check
 from app.candles.rows import Finding
 from app.candles.sources import Part, Source, SourceUnavailable, TryAgain
 from app.db import candles as cache
+from app.db.pool import Connection
 from app.domain.timeframe import Timeframe
 from app.domain.timeframe import timeframe as named_timeframe
 
@@ -29,6 +28,9 @@ PUBLISHED_MS = 86_400_000
 
 JOINED_SLOTS = 500
 """Holes closer together than this are asked for in one range."""
+
+
+_TURN_S = 0.1
 
 
 class Clock:
@@ -67,7 +69,7 @@ class Fetched:
 
 
 async def missing_ranges(
-    conn: AsyncConnection[Any], name: str, venue: str, symbol: str, timeframe: str, from_ms: int, to_ms: int
+    conn: Connection, name: str, venue: str, symbol: str, timeframe: str, from_ms: int, to_ms: int
 ) -> list[Range]:
     """List the ranges a fetch would ask the source called `name` for: holes it was not asked for before."""
     grid = named_timeframe(timeframe)
@@ -106,7 +108,7 @@ def _joined(ranges: list[Range], within_ms: int) -> list[Range]:
 
 
 async def fetch_candles(
-    conn: AsyncConnection[Any],
+    conn: Connection,
     source: Source,
     name: str,
     venue: str,
@@ -126,7 +128,7 @@ async def fetch_candles(
     """
     grid, clock = named_timeframe(timeframe), clock or Clock()
     end_ms = min(grid.ceil(to_ms), grid.floor(clock.now_ms()))
-    async with _alone(conn, f"{venue}:{symbol}:{timeframe}"):
+    async with _alone(conn, venue, symbol, timeframe, clock):
         asked = await missing_ranges(conn, name, venue, symbol, timeframe, from_ms, end_ms)
         fetched = Fetched(asked)
         total, done = sum(each.to_ms - each.from_ms for each in asked), 0
@@ -162,7 +164,7 @@ async def _parts(
 
 
 async def _keep(
-    conn: AsyncConnection[Any], name: str, venue: str, check: Check, asked: Range, part: Part, fetched: Fetched
+    conn: Connection, name: str, venue: str, check: Check, asked: Range, part: Part, fetched: Fetched
 ) -> None:
     """Store a part and remember that its range was asked for, or neither."""
     symbol, timeframe = check.symbol, check.timeframe.name
@@ -186,10 +188,11 @@ def _known_until(check: Check, to_ms: int) -> int:
 
 
 @asynccontextmanager
-async def _alone(conn: AsyncConnection[Any], series: str) -> AsyncIterator[None]:
+async def _alone(conn: Connection, venue: str, symbol: str, timeframe: str, clock: Clock) -> AsyncIterator[None]:
     """Let one process at a time fetch a series; the others wait and then find it fetched."""
-    await conn.execute("SELECT pg_advisory_lock(hashtextextended('fetch:' || %s, 0))", (series,))
+    while not await cache.claim(conn, venue, symbol, timeframe):
+        await clock.sleep(_TURN_S)
     try:
         yield
     finally:
-        await conn.execute("SELECT pg_advisory_unlock(hashtextextended('fetch:' || %s, 0))", (series,))
+        await cache.release(conn, venue, symbol, timeframe)

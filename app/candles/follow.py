@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any
-
-from psycopg import AsyncConnection
 
 from app.candles.fetch import Clock, fetch_candles
 from app.candles.sources import Source, SourceUnavailable
 from app.db import candles as cache
+from app.db.pool import Connection
 from app.domain.timeframe import Timeframe
 from app.domain.timeframe import timeframe as named_timeframe
 
@@ -20,7 +18,7 @@ EAGER_S, EAGER_FOR_S, IDLE_S = 0.2, 5.0, 5.0
 
 _LONGEST_PAUSE_S = 1.0
 
-Connect = Callable[[], AbstractAsyncContextManager[AsyncConnection[Any]]]
+Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 """Lends a connection in autocommit, for as long as it is followed."""
 
 Told = Callable[[str, str], None]
@@ -82,7 +80,7 @@ async def _follow(
             await clock.sleep(_pause_s(grid, next_ms, clock.now_ms()))
 
 
-async def _next_ms(conn: AsyncConnection[Any], venue: str, symbol: str, grid: Timeframe, now_ms: int) -> int:
+async def _next_ms(conn: Connection, venue: str, symbol: str, grid: Timeframe, now_ms: int) -> int:
     newest = await cache.last_before(conn, venue, symbol, grid.name, now_ms)
     return newest[0].open_time_ms + grid.ms if newest else grid.floor(now_ms) - grid.ms
 

@@ -6,14 +6,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
-
-from psycopg import AsyncConnection
+from typing import BinaryIO, NamedTuple
 
 from app.candles import dump, files
 from app.candles.quality import Check
 from app.candles.rows import Finding, Row
 from app.db import candles as cache
+from app.db.pool import Connection
+from app.domain.candle import Gap
 from app.domain.symbol import symbol as spelled_symbol
 from app.domain.symbol import venue as spelled_venue
 from app.domain.timeframe import timeframe as named_timeframe
@@ -48,12 +48,12 @@ class Report(NamedTuple):
     broke: str | None
     first_ms: int
     last_ms: int
-    gaps: list[cache.Gap]
+    gaps: list[Gap]
     missing: int
 
 
 async def import_file(
-    conn: AsyncConnection[Any],
+    conn: Connection,
     path: Path,
     venue: str,
     symbol: str,
@@ -113,7 +113,7 @@ def _range(path: Path, check: Check) -> tuple[int, int]:
 
 
 def _report(
-    venue: str, check: Check, stored: cache.Stored, first_ms: int, last_ms: int, gaps: list[cache.Gap], missing: int
+    venue: str, check: Check, stored: cache.Stored, first_ms: int, last_ms: int, gaps: list[Gap], missing: int
 ) -> Report:
     return Report(
         venue=venue,

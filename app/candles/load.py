@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from psycopg import AsyncConnection
-
 from app.candles.aggregate import build_missing
 from app.candles.calendar import trading_gaps
 from app.db import candles as cache
+from app.db.pool import Connection
+from app.domain.candle import Gap
 from app.errors import Gaps
 
 LISTED = 100
@@ -19,7 +19,7 @@ _ALL = 2**31
 
 
 async def load_candles(
-    conn: AsyncConnection[Any],
+    conn: Connection,
     venue: str,
     symbols: Sequence[str],
     timeframe: str,
@@ -42,17 +42,15 @@ async def load_candles(
         found, missing = await find_gaps(conn, venue, symbols, timeframe, from_ms, to_ms, calendar=calendar)
     if missing:
         noun = "candle is" if missing == 1 else "candles are"
-        details: dict[str, Any] = {"gaps": [described(gap) for gap in found], "missing": missing}
+        details: dict[str, Any] = {"gaps": [gap.as_json() for gap in found], "missing": missing}
         if finer:
-            details["finer"] = [described(gap) for gap in await _finer_gaps(conn, venue, found, finer)]
+            details["finer"] = [gap.as_json() for gap in await _finer_gaps(conn, venue, found, finer)]
         raise Gaps(f"{missing} {noun} missing between {from_ms} and {to_ms}.", details=details)
 
 
-async def _finer_gaps(
-    conn: AsyncConnection[Any], venue: str, gaps: Sequence[cache.Gap], finer: dict[str, str]
-) -> list[cache.Gap]:
+async def _finer_gaps(conn: Connection, venue: str, gaps: Sequence[Gap], finer: dict[str, str]) -> list[Gap]:
     """List which finer candles keep the slots of these gaps from being built."""
-    listed: list[cache.Gap] = []
+    listed: list[Gap] = []
     for gap in gaps:
         if gap.symbol in finer and len(listed) < LISTED:
             found, _ = await cache.gaps(
@@ -63,7 +61,7 @@ async def _finer_gaps(
 
 
 async def find_gaps(
-    conn: AsyncConnection[Any],
+    conn: Connection,
     venue: str,
     symbols: Sequence[str],
     timeframe: str,
@@ -71,12 +69,12 @@ async def find_gaps(
     to_ms: int,
     limit: int = LISTED,
     calendar: str | None = None,
-) -> tuple[list[cache.Gap], int]:
+) -> tuple[list[Gap], int]:
     """Return the first `limit` gaps of `[from_ms, to_ms)`, symbol by symbol, and the number of all missing candles.
 
     With a `calendar`, only slots in which that market was open count.
     """
-    listed: list[cache.Gap] = []
+    listed: list[Gap] = []
     total = 0
     for symbol in symbols:
         found, missing = await cache.gaps(conn, venue, symbol, timeframe, from_ms, to_ms, _ALL if calendar else limit)
@@ -86,14 +84,3 @@ async def find_gaps(
         listed += found[: limit - len(listed)]
         total += missing
     return listed, total
-
-
-def described(gap: cache.Gap) -> dict[str, str | int]:
-    """Spell a gap as an answer's details do."""
-    return {
-        "symbol": gap.symbol,
-        "timeframe": gap.timeframe,
-        "fromMs": gap.from_ms,
-        "toMs": gap.to_ms,
-        "missing": gap.missing,
-    }

@@ -22,6 +22,8 @@ from app.candles.rows import FIELDS, MS_FROM, MS_TO, Broken, Finding, Refused, R
 from app.domain.candle import Candle
 from app.domain.timeframe import Timeframe
 
+__all__ = ["LISTED", "Check", "Finding"]
+
 LISTED = 100
 """How many refusals and repairs a report lists; all are counted."""
 
@@ -151,7 +153,7 @@ class Check:
 
     def _note(self, findings: list[Finding], place: int, reason: str) -> None:
         if len(findings) < LISTED:
-            findings.append(Finding(place, reason, self.file))
+            findings.append(Finding(place, f"{self.file}: {reason}" if self.file else reason))
 
 
 def _sound(

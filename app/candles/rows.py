@@ -29,14 +29,13 @@ FIELDS = ("open", "high", "low", "close", "volume")
 
 
 class Finding(NamedTuple):
-    """Something about one row: its line or row number, what it is, and in which of several files.
+    """Something about one row: its line or row number, and what it is, with the file where there are several.
 
     A reader that finds a row it may not take yields this in the row's stead.
     """
 
     place: int
     reason: str
-    file: str = ""
 
 
 class Refused(Exception):

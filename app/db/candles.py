@@ -11,9 +11,9 @@ from operator import lt
 from typing import Any, LiteralString, NamedTuple
 
 from psycopg import AsyncConnection
-from psycopg.rows import tuple_row
+from psycopg.rows import scalar_row, tuple_row
 
-from app.domain.candle import Candle
+from app.domain.candle import Candle, Gap
 from app.domain.timeframe import TIMEFRAMES
 from app.domain.timeframe import timeframe as named_timeframe
 
@@ -27,6 +27,12 @@ _VALUES: LiteralString = "open, high, low, close, volume"
 
 _LOCK: LiteralString = (
     "SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(':', 'candles', %s::text, %s::text, %s::text), 0))"
+)
+_CLAIM: LiteralString = (
+    "SELECT pg_try_advisory_lock(hashtextextended(concat_ws(':', 'fetch', %s::text, %s::text, %s::text), 0))"
+)
+_RELEASE: LiteralString = (
+    "SELECT pg_advisory_unlock(hashtextextended(concat_ws(':', 'fetch', %s::text, %s::text, %s::text), 0))"
 )
 _TAKEN: LiteralString = """
 SELECT FROM market_candles
@@ -100,16 +106,6 @@ class Stored(NamedTuple):
     new: int
     changed: int
     same: int
-
-
-class Gap(NamedTuple):
-    """Grid slots `[from_ms, to_ms)` without a candle, `missing` of them."""
-
-    symbol: str
-    timeframe: str
-    from_ms: int
-    to_ms: int
-    missing: int
 
 
 class Coverage(NamedTuple):
@@ -404,6 +400,18 @@ async def covered(
             (venue, symbol, timeframe, source),
         )
         return list(await cursor.fetchall())
+
+
+async def claim(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> bool:
+    """Take the right to fetch a series, for as long as the connection lives or until `release`; False when taken."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(_CLAIM, (venue, symbol, timeframe))
+        return bool(await cursor.fetchone())
+
+
+async def release(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
+    """Give back the right to fetch a series."""
+    await conn.execute(_RELEASE, (venue, symbol, timeframe))
 
 
 async def delete(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from app.db.pool import Connection
+from app.domain.candle import Candle
 from app.domain.event import Event
 
 MAX_PAGE_ROWS = 1000
@@ -16,13 +19,17 @@ MAX_PAGE_BYTES = 1 << 18
 
 
 class Tick(NamedTuple):
-    """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from."""
+    """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from.
 
-    session_id: UUID
+    `pause` is why the session is to be paused with it, in the same transaction.
+    """
+
+    session_id: str
     epoch: int
     prev_cursor_ms: int | None
     cursor_ms: int
     events: Sequence[Event]
+    pause: str | None = None
 
 
 class Frames(NamedTuple):
@@ -37,6 +44,14 @@ class Frames(NamedTuple):
     body: bytes
     status: str | None
     head: int | None
+
+
+class Page(NamedTuple):
+    """Events as the text of a JSON array, how many they are, and the seq of the last one, null without any."""
+
+    body: str
+    events: int
+    last_seq: int | None
 
 
 async def append_ticks(connection: Connection, ticks: Sequence[Tick]) -> list[str]:
@@ -54,10 +69,11 @@ def encode_ticks(ticks: Sequence[Tick]) -> str:
 
 def _tick(tick: Tick) -> str:
     prev = "null" if tick.prev_cursor_ms is None else tick.prev_cursor_ms
+    pause = "" if tick.pause is None else f',"pause":"{tick.pause}"'
     events = ",".join([f'[{event.ts},"{event.type}",{event.body}]' for event in tick.events])
     return (
         f'{{"session":"{tick.session_id}","epoch":{tick.epoch},"prev":{prev},'
-        f'"cursor":{tick.cursor_ms},"events":[{events}]}}'
+        f'"cursor":{tick.cursor_ms},"events":[{events}]{pause}}}'
     )
 
 
@@ -74,12 +90,16 @@ async def append_event(
 
 
 async def frames(
-    connection: Connection, session_id: UUID, after_seq: int, types: Sequence[str] | None = None
+    connection: Connection,
+    session_id: UUID,
+    after_seq: int,
+    types: Sequence[str] | None = None,
+    market: bool = False,
 ) -> Frames:
-    """Read the page of frames behind a seq."""
+    """Read the page of frames behind a seq, of some types only or in the market dialect."""
     cursor = await connection.execute(
-        "SELECT * FROM sim_frames(%s, %s, %s, %s, %s)",
-        (session_id, after_seq, MAX_PAGE_ROWS, MAX_PAGE_BYTES, None if types is None else list(types)),
+        "SELECT * FROM sim_frames(%s, %s, %s, %s, %s, %s)",
+        (session_id, after_seq, MAX_PAGE_ROWS, MAX_PAGE_BYTES, None if types is None else list(types), market),
     )
     row = await cursor.fetchone()
     assert row is not None
@@ -92,11 +112,12 @@ async def page(
     from_seq: int,
     limit: int,
     types: Sequence[str] | None = None,
-) -> str:
-    """Read events from a seq (inclusive) as the text of a JSON array, in seq order."""
+) -> Page:
+    """Read events from a seq (inclusive), in seq order."""
     cursor = await connection.execute(
         """
-        SELECT coalesce(string_agg(e.frame, ',' ORDER BY e.seq), '') AS body FROM (
+        SELECT coalesce(string_agg(e.frame, ',' ORDER BY e.seq), '') AS body, count(*) AS events, max(e.seq) AS last_seq
+        FROM (
           SELECT seq, '{"seq":' || seq || ',"ts":' || ts || ',"type":"' || type || '","payload":'
                  || payload::text || '}' AS frame
           FROM sim_events
@@ -107,7 +128,7 @@ async def page(
     )
     row = await cursor.fetchone()
     assert row is not None
-    return f"[{row['body']}]"
+    return Page(f"[{row['body']}]", row["events"], row["last_seq"])
 
 
 async def seq_of_tail(connection: Connection, session_id: UUID, count: int, types: Sequence[str] | None) -> int:
@@ -132,9 +153,9 @@ async def digest(connection: Connection, session_id: UUID) -> str:
 
 
 async def last_candles(
-    connection: Connection, session_id: UUID, symbols: Sequence[str], *, real: bool = False
+    connection: Connection, session_id: UUID, symbols: Sequence[str], timeframe: str, *, real: bool = False
 ) -> dict[str, tuple[int, str]]:
-    """Return per symbol openTime (ms) and close of the last candle in the log, with `real` of the last not synthetic."""
+    """Return per symbol openTime (ms) and close of its last candle in the log, with `real` of the last real one."""
     cursor = await connection.execute(
         """
         SELECT s.symbol, (c.candle ->> 'openTimeMs')::bigint AS open_time_ms, c.candle ->> 'close' AS close
@@ -142,9 +163,48 @@ async def last_candles(
         CROSS JOIN LATERAL (
           SELECT e.payload -> 'candle' AS candle FROM sim_events e
           WHERE e.session_id = %s AND e.type = 'candle' AND e.payload ->> 'symbol' = s.symbol
-            AND NOT (%s AND e.payload ? 'synthetic')
+            AND e.payload ->> 'timeframe' = %s AND NOT (%s AND e.payload ? 'synthetic')
           ORDER BY e.seq DESC LIMIT 1) c
         """,
-        (list(symbols), session_id, real),
+        (list(symbols), session_id, timeframe, real),
     )
     return {row["symbol"]: (row["open_time_ms"], row["close"]) for row in await cursor.fetchall()}
+
+
+async def last_long_opens(
+    connection: Connection, session_id: UUID, symbols: Sequence[str], timeframes: Sequence[str]
+) -> dict[tuple[str, str], int]:
+    """Return per symbol and extra timeframe the openTime (ms) of its last candle in the log."""
+    found: dict[tuple[str, str], int] = {}
+    for timeframe in timeframes:
+        last = await last_candles(connection, session_id, symbols, timeframe)
+        found |= {(symbol, timeframe): open_ms for symbol, (open_ms, _) in last.items()}
+    return found
+
+
+async def candles_since(connection: Connection, session_id: UUID, ts: int) -> list[Candle]:
+    """Return the candles of the log with `openTime >= ts` (ms), in seq order."""
+    cursor = await connection.execute(
+        "SELECT payload::text AS body FROM sim_events"
+        " WHERE session_id = %s AND ts >= %s AND type = 'candle' ORDER BY seq",
+        (session_id, ts),
+    )
+    return [candle_of(json.loads(row["body"], parse_float=Decimal)) for row in await cursor.fetchall()]
+
+
+def candle_of(payload: dict[str, Any]) -> Candle:
+    """Return the candle of a candle event's payload, its numbers parsed as exact decimals."""
+    fields = payload["candle"]
+    open_, high, low, close, volume = (Decimal(fields[name]) for name in ("open", "high", "low", "close", "volume"))
+    return Candle(
+        payload["symbol"],
+        payload["timeframe"],
+        fields["openTimeMs"],
+        fields["closeTimeMs"],
+        open_,
+        high,
+        low,
+        close,
+        volume,
+        synthetic=payload.get("synthetic", False),
+    )

@@ -56,7 +56,7 @@ class Listener:
             await asyncio.sleep(0.2)
 
     async def _listen(self) -> None:
-        options: dict[str, Any] = connect_options("zeon listener")
+        options: dict[str, Any] = connect_options(self._url, "zeon listener")
         async with await asyncio.wait_for(psycopg.AsyncConnection.connect(self._url, **options), 10) as connection:
             if self._name is not None:
                 await self._hold_name(connection, self._name)

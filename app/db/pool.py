@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -23,15 +24,24 @@ Connection = psycopg.AsyncConnection[DictRow]
 DataError = psycopg.DataError | psycopg.IntegrityError | psycopg.ProgrammingError | psycopg.NotSupportedError
 """What Postgres raises when it refuses data, as opposed to being away."""
 
+ValueRefused = psycopg.DataError
+"""The part of it that a value of a caller can cause: out of range, not text, no date."""
+
 _RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
-def connect_options(application_name: str) -> dict[str, Any]:
-    """Return what every server connection sets: its name, and limits on waiting for locks and statements."""
+_LIMITS = "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
+
+
+def connect_options(url: str, application_name: str) -> dict[str, Any]:
+    """Return what every server connection sets: its name, and limits on waiting for locks and statements.
+
+    Options in the address itself, such as a search_path, are kept and win.
+    """
     return {
         "application_name": application_name,
-        "options": "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s",
+        "options": f"{_LIMITS} {conninfo_to_dict(url).get('options') or ''}".strip(),
         "connect_timeout": 5,
         "autocommit": True,
         "row_factory": dict_row,
@@ -56,7 +66,7 @@ class Database:
             timeout=10,
             max_lifetime=3600,
             reconnect_timeout=60,
-            kwargs=connect_options(application_name),
+            kwargs=connect_options(url, application_name),
             connection_class=psycopg.AsyncConnection[DictRow],
             check=None,
             open=False,

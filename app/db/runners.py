@@ -43,9 +43,7 @@ async def renew(connection: Connection, name: str, incarnation: int) -> bool:
 
 async def retire(connection: Connection, name: str, incarnation: int) -> None:
     """Leave: sessions that still name this incarnation are orphans from now on."""
-    await connection.execute(
-        "DELETE FROM sim_runners WHERE name = %s AND incarnation = %s", (name, incarnation)
-    )
+    await connection.execute("DELETE FROM sim_runners WHERE name = %s AND incarnation = %s", (name, incarnation))
 
 
 async def sweep(connection: Connection, name: str, incarnation: int, *, resume: bool) -> list[Swept]:

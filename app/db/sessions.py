@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
-from sqlalchemy import Select, func, select, tuple_, update
+from sqlalchemy import Select, any_, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.db.pool import Connection, execute
@@ -73,7 +73,7 @@ async def page(
         if value is not None:
             statement = statement.where(column == value)
     if tag is not None:
-        statement = statement.where(_s.tags.any(tag))
+        statement = statement.where(literal(tag) == any_(_s.tags))
     if cursor is not None:
         statement = statement.where(tuple_(_s.created_at, _s.id) < tuple_(*_decoded(cursor)))
     rows = [_session(row) for row in await (await execute(connection, statement)).fetchall()]
@@ -134,6 +134,35 @@ async def transition(
     )
     row = await cursor.fetchone()
     return None if row is None else _session(row)
+
+
+async def run_until(
+    connection: Connection,
+    session_id: UUID,
+    *,
+    steps: int | None,
+    until_ms: int | None,
+    until_type: str | None,
+    by: str,
+    runner: tuple[str, int] | None,
+) -> Session | None:
+    """Let a session run for `steps` ticks, up to `until_ms`, or to an event of a type, and pause by itself.
+
+    Returns the session after the move, or null when its status does not allow it.
+    """
+    name, incarnation = runner or (None, None)
+    cursor = await connection.execute(
+        "SELECT * FROM sim_run_until(%s, %s, %s, %s, %s, %s, %s)",
+        (session_id, steps, until_ms, until_type, by, name, incarnation),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else _session(row)
+
+
+async def jump(connection: Connection, session_id: UUID, time_ms: int, by: str) -> Session:
+    """Let a running session run without a pause up to a time (ms UTC); raises `WrongStatus`."""
+    cursor = await connection.execute("SELECT * FROM sim_jump(%s, %s, %s)", (session_id, time_ms, by))
+    return _session(_present(await cursor.fetchone()))
 
 
 async def heads(connection: Connection, session_ids: list[UUID]) -> dict[UUID, tuple[int, bool]]:
@@ -201,6 +230,7 @@ def _columns(spec: SessionSpec) -> dict[str, Any]:
         "speed": spec.pace.speed,
         "gap_policy": spec.gap_policy,
         "gap_grace_ms": spec.gap_grace_ms,
+        "extra_timeframes": list(spec.extra_timeframes),
     }
 
 
@@ -216,6 +246,7 @@ def _session(row: DictRow) -> Session:
         pace=Pace(row["replay_ms_per_candle"], row["speed"]),
         gap_policy=row["gap_policy"],
         gap_grace_ms=row["gap_grace_ms"],
+        extra_timeframes=tuple(row["extra_timeframes"]),
         kind=row["kind"],
         name=row["name"],
         tags=tuple(row["tags"]),

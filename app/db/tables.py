@@ -42,6 +42,11 @@ SESSIONS = Table(
     Column("takeovers", Integer),
     Column("takeover_cursor_ms", BigInteger),
     Column("deleted_at", DateTime(timezone=True)),
+    Column("extra_timeframes", ARRAY(Text)),
+    Column("steps_left", Integer),
+    Column("until_ms", BigInteger),
+    Column("until_type", Text),
+    Column("jump_ms", BigInteger),
     Column("created_at", DateTime(timezone=True)),
     Column("updated_at", DateTime(timezone=True)),
 )

@@ -1,9 +1,9 @@
-"""A closed market candle."""
+"""A closed market candle, and the place where some are missing."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Candle(NamedTuple):
@@ -23,3 +23,23 @@ class Candle(NamedTuple):
     close: Decimal
     volume: Decimal
     synthetic: bool = False
+
+
+class Gap(NamedTuple):
+    """Grid slots `[from_ms, to_ms)` without a candle, `missing` of them."""
+
+    symbol: str
+    timeframe: str
+    from_ms: int
+    to_ms: int
+    missing: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the gap as the API spells it."""
+        return {
+            "symbol": self.symbol,
+            "timeframe": self.timeframe,
+            "fromMs": self.from_ms,
+            "toMs": self.to_ms,
+            "missing": self.missing,
+        }

@@ -15,6 +15,22 @@ from app.domain.candle import Candle
 from app.domain.number import plain
 from app.errors import BadInput
 
+TYPES = (
+    "status",
+    "control",
+    "candle",
+    "gap",
+    "signal",
+    "order",
+    "fill",
+    "trade",
+    "equity",
+    "log",
+    "plot",
+    "note",
+)
+"""Every type an event may have."""
+
 PAYLOAD_BYTES = 65_536
 """The most bytes a payload may have as JSON text in UTF-8."""
 

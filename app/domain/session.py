@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
@@ -27,6 +28,8 @@ MOVES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "stop": ((CREATED, RUNNING, PAUSED, FAILED), STOPPED),
     "fail": ((CREATED, RUNNING, PAUSED, FAILED), FAILED),
     "finish": ((RUNNING,), FINISHED),
+    "step": ((CREATED, PAUSED), RUNNING),
+    "runUntil": ((CREATED, PAUSED), RUNNING),
 }
 """Per call: the statuses it moves from and the one it moves to."""
 
@@ -50,7 +53,7 @@ class Pace:
         return ticks * (self.ms or 0) * 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SessionSpec:
     """What a caller chooses when creating a session; times in ms UTC, the range is `[start_ms, end_ms)`."""
 
@@ -64,22 +67,23 @@ class SessionSpec:
     pace: Pace
     gap_policy: str
     gap_grace_ms: int
+    extra_timeframes: tuple[str, ...] = ()
     kind: str = "sim"
     name: str | None = None
     tags: tuple[str, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def grid(self) -> Timeframe:
         """The timeframe with its length and grid."""
         return TIMEFRAMES[self.timeframe]
 
-    @property
+    @cached_property
     def first_slot_ms(self) -> int:
         """The first grid time of the range."""
         return self.grid.ceil(self.start_ms)
 
-    @property
+    @cached_property
     def last_slot_ms(self) -> int | None:
         """The last grid time of the range, null when it has no end; before `first_slot_ms` when there is none."""
         return None if self.end_ms is None else self.grid.floor(self.end_ms - 1)
@@ -108,6 +112,10 @@ class Session:
     incarnation: int | None
     epoch: int
     takeovers: int
+    steps_left: int | None
+    until_ms: int | None
+    until_type: str | None
+    jump_ms: int | None
     created_at: datetime
     updated_at: datetime
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from app.domain import event
-from app.domain.candle import Candle
+from app.domain.bucket import Buckets
+from app.domain.candle import Candle, Gap
 from app.domain.event import Event
 from app.domain.session import SessionSpec
 
@@ -22,26 +23,6 @@ class Slot(NamedTuple):
     open_time_ms: int
     candles: Sequence[Candle]
     trailing: bool = False
-
-
-class Gap(NamedTuple):
-    """Grid slots `[from_ms, to_ms)` without a candle, `missing` of them."""
-
-    symbol: str
-    timeframe: str
-    from_ms: int
-    to_ms: int
-    missing: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the gap as the API spells it."""
-        return {
-            "symbol": self.symbol,
-            "timeframe": self.timeframe,
-            "fromMs": self.from_ms,
-            "toMs": self.to_ms,
-            "missing": self.missing,
-        }
 
 
 @dataclass(slots=True)
@@ -61,12 +42,27 @@ class State:
     tracks: dict[str, Track]
     cursor_ms: int | None
     last_ts: int
+    buckets: Buckets | None
 
     @classmethod
     def initial(cls, spec: SessionSpec) -> State:
         """Return the state before the first tick."""
-        first = spec.first_slot_ms
-        return cls(spec, {symbol: Track(symbol, first) for symbol in spec.symbols}, None, spec.start_ms)
+        tracks = {symbol: Track(symbol, spec.first_slot_ms) for symbol in spec.symbols}
+        return cls(spec, tracks, None, spec.start_ms, Buckets(spec) if spec.extra_timeframes else None)
+
+    @property
+    def reach_ms(self) -> int | None:
+        """From which openTime on logged candles matter to the longer ones under way; null when none are wanted."""
+        if self.cursor_ms is None or self.buckets is None:
+            return None
+        return min(bucket.grid.floor(self.cursor_ms) for bucket in self.buckets)
+
+    def recall(self, candles: Sequence[Candle]) -> None:
+        """Take in candles of the log, in order, without writing anything: what a restart needs to go on."""
+        assert self.buckets is not None
+        for candle in candles:
+            if candle.timeframe == self.spec.timeframe:
+                self.buckets.add([candle])
 
     @property
     def started(self) -> bool:
@@ -76,16 +72,39 @@ class State:
 
 def step(state: State, slot: Slot) -> list[Event]:
     """Advance `state` over one slot and return the slot's events in their order."""
-    filled = _with_synthetic(state, slot)
-    ts = state.last_ts if slot.trailing and not filled else slot.open_time_ms
-    events = _gaps(state, slot, ts)
-    for candle in filled:
-        events.append(event.candle(ts, candle))
-        state.tracks[candle.symbol].close = candle.close
-    state.cursor_ms = slot.open_time_ms
+    whole = complete(state, slot)
+    candles = slot.candles if whole else _with_synthetic(state, slot)
+    ts = slot.open_time_ms if candles else state.last_ts
+    events = [] if whole else _gaps(state, slot, ts)
+    if state.buckets is not None:
+        gaps, longer = state.buckets.events(candles, ts, trailing=slot.trailing)
+        events += gaps
+        candles = [*candles, *longer]
+    events += [event.candle(ts, candle) for candle in candles]
+    _remember(state, slot, candles)
     if events:
         state.last_ts = events[-1].ts
     return events
+
+
+def _remember(state: State, slot: Slot, candles: Sequence[Candle]) -> None:
+    grid = state.spec.grid
+    following = grid.floor(slot.open_time_ms) + grid.ms
+    for candle in candles:
+        if candle.timeframe == grid.name:
+            track = state.tracks[candle.symbol]
+            track.close = candle.close
+            if not candle.synthetic:
+                track.next_open_ms = following
+    state.cursor_ms = slot.open_time_ms
+
+
+def complete(state: State, slot: Slot) -> bool:
+    """Whether every symbol has its candle in a slot and none was missing before it."""
+    tracks, length_ms = state.tracks, state.spec.grid.ms
+    return len(slot.candles) == len(tracks) and all(
+        candle.open_time_ms - tracks[candle.symbol].next_open_ms < length_ms for candle in slot.candles
+    )
 
 
 def absent(state: State, slot: Slot) -> list[Gap]:
@@ -110,7 +129,7 @@ def _gaps(state: State, slot: Slot, ts: int) -> list[Event]:
         missing = (end - track.next_open_ms) // grid.ms
         if missing > 0:
             events.append(event.gap(ts, track.symbol, spec.timeframe, track.next_open_ms, end, missing))
-        track.next_open_ms = end + grid.ms if track.symbol in ends else end
+        track.next_open_ms = end
     return events
 
 

@@ -18,11 +18,16 @@ class Clock:
         return time.monotonic_ns()
 
     async def wait(self, event: asyncio.Event, timeout_s: float) -> bool:
-        """Wait until `event` is set, at most `timeout_s`; returns whether it is."""
-        if timeout_s <= 0 or event.is_set():
-            return event.is_set()
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await event.wait()
-        except TimeoutError:
-            return False
+        """Wait until `event` is set, at most `timeout_s` of this clock; returns whether it is."""
+        return await wait(event, timeout_s)
+
+
+async def wait(event: asyncio.Event, timeout_s: float) -> bool:
+    """Wait until `event` is set, at most `timeout_s` of real time; returns whether it is."""
+    if timeout_s <= 0 or event.is_set():
+        return event.is_set()
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await event.wait()
+    except TimeoutError:
+        return False

@@ -18,7 +18,7 @@ from app.errors import Unavailable
 _SHARED_PAGES = 4
 _SHARED_BYTES = 1 << 16
 
-Key = tuple[int, tuple[str, ...] | None]
+Key = tuple[int, tuple[str, ...] | None, bool]
 
 
 class Hub:
@@ -31,15 +31,16 @@ class Hub:
         self._feeds: dict[UUID, Feed] = {}
 
     def heard(self, payload: str) -> None:
-        """Take in a notification of `sim_events`: lines `session:last_seq`, or `*` for everybody."""
-        if payload == "*":
+        """Take in a notification of `sim_events`: lines `session:last_seq`; `*` and whatever else mean everybody."""
+        try:
+            hints = [_hint(line) for line in payload.splitlines()]
+        except ValueError:
             self.wake_all()
             return
-        for line in payload.splitlines():
-            session_id, _, last_seq = line.partition(":")
-            feed = self._feeds.get(UUID(session_id))
+        for session_id, last_seq in hints:
+            feed = self._feeds.get(session_id)
             if feed is not None:
-                feed.wake(int(last_seq))
+                feed.wake(last_seq)
 
     def wake_all(self) -> None:
         """Let everybody look again; hints may have been lost."""
@@ -65,9 +66,11 @@ class Hub:
             if feed is not None and (head is None or head[0] > seen_seq or head[1]):
                 feed.wake()
 
-    def tail(self, session_id: UUID, after_seq: int, types: Sequence[str] | None = None) -> Tail:
-        """Follow a session behind a seq; use it as a context manager."""
-        return Tail(self, session_id, after_seq, None if types is None else tuple(types))
+    def tail(
+        self, session_id: UUID, after_seq: int, types: Sequence[str] | None = None, *, market: bool = False
+    ) -> Tail:
+        """Follow a session behind a seq, some types only or in the market dialect; use it as a context manager."""
+        return Tail(self, session_id, after_seq, None if types is None else tuple(types), market=market)
 
     def _join(self, tail: Tail) -> Feed:
         feed = self._feeds.get(tail.session_id)
@@ -101,17 +104,16 @@ class Feed:
         for flag in self.flags:
             flag.set()
 
-    async def read(self, after_seq: int, types: tuple[str, ...] | None) -> tuple[Frames, bool]:
+    async def read(self, key: Key) -> tuple[Frames, bool]:
         """Read the page behind a seq, once for everybody who asks for the same one; tells also if it is fresh.
 
         A page under way is joined only if it was asked for after the last hint: an older one may have looked
         before the commit the hint spoke of. A page that found events stays true, but is not fresh after a hint.
         """
-        key = (after_seq, types)
         version, task = self._pages.get(key, (-1, None))
         if task is None or (version != self._version and not _found_events(task)):
             version = self._version
-            task = asyncio.ensure_future(self._database.run(events.frames, self._session_id, after_seq, types))
+            task = asyncio.ensure_future(self._database.run(events.frames, self._session_id, *key))
             self._pages[key] = (version, task)
             task.add_done_callback(lambda done: self._keep(key, done))
         frames = await asyncio.shield(task)
@@ -128,6 +130,11 @@ class Feed:
             self._pages.popitem(last=False)
 
 
+def _hint(line: str) -> tuple[UUID, int]:
+    session_id, _, last_seq = line.partition(":")
+    return UUID(session_id), int(last_seq)
+
+
 def _found_events(task: asyncio.Task[Frames]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is None and task.result().last_seq is not None
 
@@ -139,12 +146,15 @@ class Tail:
     set the flag again.
     """
 
-    def __init__(self, hub: Hub, session_id: UUID, after_seq: int, types: tuple[str, ...] | None) -> None:
+    def __init__(
+        self, hub: Hub, session_id: UUID, after_seq: int, types: tuple[str, ...] | None, *, market: bool
+    ) -> None:
         self.session_id = session_id
         self.after_seq = after_seq
         self.flag = asyncio.Event()
         self._hub = hub
         self._types = types
+        self._market = market
         self._feed: Feed | None = None
 
     def __enter__(self) -> Self:
@@ -168,9 +178,9 @@ class Tail:
             return None
         self.flag.clear()
         try:
-            frames, fresh = await self._feed.read(self.after_seq, self._types)
-        except Unavailable:
-            self.flag.set()
+            frames, fresh = await self._feed.read((self.after_seq, self._types, self._market))
+        except (Unavailable, asyncio.CancelledError):
+            self.flag.set()  # What the hint spoke of has not been read yet.
             raise
         if frames.last_seq is not None:
             self.after_seq = frames.last_seq

@@ -14,8 +14,9 @@ from app.db.pool import Connection, Database
 from app.domain import event
 from app.domain.event import Event
 from app.domain.session import RUNNING, Pace, Session
-from app.domain.tick import Slot, State, absent, step
+from app.domain.tick import Slot, State, absent, complete, step
 from app.engine.clock import Clock
+from app.engine.course import Course
 from app.engine.window import Wait, Window
 from app.engine.writer import Lost, Writer
 from app.errors import Gaps, SimError, Unavailable
@@ -75,12 +76,14 @@ class Runner:
         self, session: Session, *, name: str, database: Database, writer: Writer, clock: Clock, poll_s: float
     ) -> None:
         self.session = session
+        self._id = str(session.id)
         self._name = name
         self._database = database
         self._writer = writer
         self._clock = clock
         self._poll_s = poll_s
         self._pacer = Pacer(clock, session)
+        self._course = Course(session)
         self._window = Window(database, clock, session.spec, unpaced=session.spec.pace.unpaced)
         self._wake = asyncio.Event()
         self._control = False
@@ -117,9 +120,11 @@ class Runner:
         state = await self._insist(_rebuild, self.session)
         while (chunk := await self._next_chunk(state)) is not None:
             await self._settle()
-            self._pending = self._writer.append(chunk, unpaced=self._pacer.pace.unpaced)
-            if not self._pacer.pace.unpaced:
+            self._pending = self._writer.append(chunk, unpaced=self._hurried)
+            if chunk[-1].pause is not None or not self._hurried:
                 await self._settle()
+            if chunk[-1].pause is not None:
+                return
         await self._settle()
         await self._insist(
             sessions.transition,
@@ -132,31 +137,56 @@ class Runner:
 
     async def _next_chunk(self, state: State) -> list[Tick] | None:
         """Return the ticks that are due, at least one; null at the end of the range."""
-        first = await self._wait_for_slot(state)
-        if first is None:
+        slot = await self._wait_for_slot(state)
+        if slot is None:
             return None
-        ticks = [self._tick(state, first, self._stall(state))]
+        ticks = [self._tick(state, slot, self._stall(state))]
         count = len(ticks[0].events)
-        while len(ticks) < _CHUNK_TICKS and count < _CHUNK_EVENTS and self._pacer.ahead_s <= 0:
-            slot = await self._peek(state)
-            if slot is None:
-                break
+        while self._goes_on(ticks, count) and (slot := self._peek(state)) is not None:
             ticks.append(self._tick(state, slot))
             count += len(ticks[-1].events)
         return ticks
 
-    async def _peek(self, state: State) -> Slot | None:
-        """Return the next slot if it is there without waiting."""
+    @property
+    def _hurried(self) -> bool:
+        """Whether ticks follow each other without a pause."""
+        return self._course.hurried or self._pacer.pace.unpaced
+
+    def _goes_on(self, ticks: list[Tick], count: int) -> bool:
+        """Whether another tick may join a chunk."""
+        due = self._course.hurried or self._pacer.ahead_s <= 0
+        return due and len(ticks) < _CHUNK_TICKS and count < _CHUNK_EVENTS and ticks[-1].pause is None
+
+    def _peek(self, state: State) -> Slot | None:
+        """Return the next slot if it is there without waiting or reading, and nothing is to happen before it."""
         try:
-            return await self._slot(state)
+            slot = self._window.peek(state) if self._window.ready else None
         except Wait:
             return None
+        jump_ms = self._course.jump_ms
+        if slot is None or self._course.over_before(slot) or (jump_ms is not None and slot.open_time_ms >= jump_ms):
+            return None
+        return slot
 
     async def _wait_for_slot(self, state: State) -> Slot | None:
         """Wait for the pace, then for the market: a slot that is due, or null at the end of the range."""
-        while (ahead_s := self._pacer.ahead_s) > 0:
+        while True:
+            await self._wait_for_pace()
+            slot = await self._wait_for_market(state)
+            if slot is None:
+                return None
+            if self._course.over_before(slot):
+                await self._pause()
+            if not self._course.landed_before(slot):
+                return slot
+            self._pacer.set(self._pacer.pace)
+
+    async def _wait_for_pace(self) -> None:
+        while not self._course.hurried and (ahead_s := self._pacer.ahead_s) > 0:
             await self._settle()
             await self._sleep(ahead_s)
+
+    async def _wait_for_market(self, state: State) -> Slot | None:
         waited = False
         while True:
             if self._control:
@@ -168,9 +198,22 @@ class Runner:
                 await self._settle()
                 await self._sleep(self._until(wait.until_ms))
                 continue
-            if waited:
+            if waited or self._course.hurried:
                 self._pacer.excuse()
             return slot
+
+    async def _pause(self) -> None:
+        """Pause before a slot that lies behind the point the session was to run up to."""
+        await self._settle()
+        await self._insist(
+            sessions.transition,
+            self.session.id,
+            "pause",
+            reason="runUntil",
+            by=self._name,
+            epoch=self.session.epoch,
+        )
+        raise Lost
 
     async def _slot(self, state: State) -> Slot | None:
         while True:
@@ -200,24 +243,27 @@ class Runner:
             raise Lost
         if row.spec.pace != self._pacer.pace:
             self._pacer.set(row.spec.pace)
+        self._course.jump_ms = row.jump_ms
 
     def _stall(self, state: State) -> list[Event]:
         """Return the control event of a stall, if the next tick is later than may be caught up."""
         late_ns = -int(self._pacer.ahead_s * 1e9)
-        if self._pacer.pace.unpaced or late_ns < STALL_NS:
+        if self._hurried or late_ns < STALL_NS:
             return []
         moved_ms = self._pacer.excuse() // 1_000_000
         return [event.control(state.last_ts, "stall", {"movedMs": moved_ms}, self._name)]
 
     def _tick(self, state: State, slot: Slot, before: Sequence[Event] = ()) -> Tick:
-        if self.session.spec.gap_policy == "fail" and (missing := absent(state, slot)):
+        if self.session.spec.gap_policy == "fail" and not complete(state, slot):
+            missing = absent(state, slot)
             details = {"gaps": [gap.as_json() for gap in missing], "missing": sum(gap.missing for gap in missing)}
             raise Gaps(details=details)
         prev_cursor_ms = state.cursor_ms
         made = [*before, *step(state, slot)]
         self._window.take(slot)
         self._pacer.advance()
-        return Tick(self.session.id, self.session.epoch, prev_cursor_ms, slot.open_time_ms, made)
+        pause = self._course.over_after(slot, made)
+        return Tick(self._id, self.session.epoch, prev_cursor_ms, slot.open_time_ms, made, pause)
 
     async def _settle(self) -> None:
         """Wait until what was handed to the writer is in the log."""
@@ -259,10 +305,16 @@ async def _rebuild(connection: Connection, session: Session) -> State:
         return state
     state.cursor_ms = session.cursor_ms
     state.last_ts = session.last_ts or session.spec.start_ms
-    symbols = session.spec.symbols
-    for symbol, (_, close) in (await events.last_candles(connection, session.id, symbols)).items():
+    symbols, grid = session.spec.symbols, session.spec.grid
+    for symbol, (_, close) in (await events.last_candles(connection, session.id, symbols, grid.name)).items():
         state.tracks[symbol].close = Decimal(close)
-    grid = session.spec.grid
-    for symbol, (open_ms, _) in (await events.last_candles(connection, session.id, symbols, real=True)).items():
+    real = await events.last_candles(connection, session.id, symbols, grid.name, real=True)
+    for symbol, (open_ms, _) in real.items():
         state.tracks[symbol].next_open_ms = grid.floor(open_ms) + grid.ms
+    if state.buckets is not None and state.reach_ms is not None:
+        state.recall(await events.candles_since(connection, session.id, state.reach_ms))
+        opens = await events.last_long_opens(connection, session.id, symbols, session.spec.extra_timeframes)
+        for bucket in state.buckets:
+            if (bucket.symbol, bucket.grid.name) in opens:
+                bucket.emitted(opens[bucket.symbol, bucket.grid.name])
     return state

@@ -12,17 +12,25 @@ from app.db.pool import Connection, Database
 from app.domain.session import MOVES, RUNNING, Pace, Session, SessionSpec
 from app.engine.clock import Clock
 from app.engine.supervisor import Supervisor
-from app.errors import BadInput, Gaps, NoRunner, SeqAhead, TooMany, WrongStatus
+from app.errors import BadInput, CursorMoved, Gaps, NoRunner, SeqAhead, TooMany, WrongStatus
 from app.settings import Settings
 
 _REASONS = {"start": "started", "resume": "resumed", "pause": "paused", "stop": "stopped"}
 
 
 class Action(NamedTuple):
-    """A control: `start`, `pause`, `resume`, `stop`, or `pace` with the new pace."""
+    """A control: `start`, `pause`, `resume`, `stop`; `pace` with the new pace; `step` with a number of ticks;
+    `runUntil` with a time (ms UTC) or an event type; `jump` with a time.
+
+    `if_cursor` makes a step or run conditional: (cursorMs it must start from,).
+    """
 
     call: str
     pace: Pace | None = None
+    steps: int | None = None
+    time_ms: int | None = None
+    event_type: str | None = None
+    if_cursor: tuple[int | None] | None = None
 
 
 class Once(NamedTuple):
@@ -174,6 +182,10 @@ class Sim:
         session = await sessions.get(connection, session_id, user_id)
         if action.call == "pace":
             return await sessions.pace(connection, session_id, action.pace or Pace(0), user_id)
+        if action.call == "jump":
+            return await sessions.jump(connection, session_id, action.time_ms or 0, user_id)
+        if action.call in ("step", "runUntil"):
+            return await self._run_until(connection, session, action)
         if session.status == MOVES[action.call][1]:
             return session
         _require_move(action.call, session)
@@ -182,6 +194,23 @@ class Sim:
             connection, session_id, action.call, reason=_REASONS[action.call], by=user_id, runner=owner
         )
         return moved or await self._act(connection, user_id, session_id, action)
+
+    async def _run_until(self, connection: Connection, session: Session, action: Action) -> Session:
+        _require_move(action.call, session)
+        if action.if_cursor is not None and action.if_cursor[0] != session.cursor_ms:
+            raise CursorMoved(f"ifCursorMs: the cursor is at {session.cursor_ms}, not at {action.if_cursor[0]}")
+        moved = await sessions.run_until(
+            connection,
+            session.id,
+            steps=action.steps,
+            until_ms=action.time_ms,
+            until_type=action.event_type,
+            by=session.user_id,
+            runner=await self._claimant(connection, session.user_id),
+        )
+        if moved is None:
+            raise WrongStatus(f"{action.call} is not possible: the session was moved at the same moment.")
+        return moved
 
     async def _claimant(self, connection: Connection, user_id: str) -> tuple[str, int] | None:
         """Return who is to run one more session of a user: this process, or null for any that is alive."""

@@ -13,7 +13,7 @@ from app.db import runners, sessions
 from app.db.listen import Listener
 from app.db.pool import Database
 from app.domain.session import RUNNING, Session
-from app.engine.clock import Clock
+from app.engine.clock import Clock, wait
 from app.engine.hub import Hub
 from app.engine.runner import Runner
 from app.engine.writer import Writer
@@ -24,15 +24,21 @@ _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Runs sessions in this process under its runner name, and looks after those nobody runs."""
+    """Runs sessions in this process under its runner name, and looks after those nobody runs.
 
-    def __init__(self, database: Database, settings: Settings, *, listen_url: str, clock: Clock) -> None:
+    With `alone` it runs what is started here and leaves everybody else's sessions to others.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, *, listen_url: str, clock: Clock, alone: bool = False
+    ) -> None:
         self.name = settings.runner
         self.incarnation = 0
         self.hub = Hub(database, clock, poll_s=settings.poll_ms / 1000)
         self._database = database
         self._settings = settings
         self._clock = clock
+        self._alone = alone
         self._writer = Writer(database)
         self._runners: dict[UUID, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -72,7 +78,8 @@ class Supervisor:
             await ready
         if self.failed.done():
             self.failed.result()
-        for work in (self._writer.run, self.hub.poll, self._renew, self._sweep, self._compare, self._clean):
+        others = () if self._alone else (self._sweep, self._clean)
+        for work in (self._writer.run, self.hub.poll, self._renew, self._compare, *others):
             self._spawn(work())
 
     async def close(self) -> None:
@@ -147,7 +154,8 @@ class Supervisor:
         elif channel == "market_candles":
             self._heard_candles(set(payload.splitlines()))
         else:
-            self._heard_control(payload)
+            with suppress(ValueError):  # Anybody may notify: what names no session is not meant for us.
+                self._heard_control(payload)
 
     def _heard_candles(self, stored: set[str]) -> None:
         for runner in self._runners.values():
@@ -179,7 +187,7 @@ class Supervisor:
         """Look after sessions nobody runs: at once when told to, and every third of a TTL."""
         while True:
             await self._quietly(self._sweep_once)
-            await self._clock.wait(self._sweep_now, self._settings.runner_ttl_ms / 3000)
+            await wait(self._sweep_now, self._settings.runner_ttl_ms / 3000)
             self._sweep_now.clear()
 
     async def _sweep_once(self) -> None:

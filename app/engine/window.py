@@ -55,10 +55,19 @@ class Window:
         A slot that lacks a symbol is given out once that candle cannot come any more: a later one of the symbol
         is there, or this look at the cache was `gap_grace_ms` after the slot's close.
         """
+        if not self._done(state) and not self.ready:
+            await self._read(state.cursor_ms)
+        return self.peek(state)
+
+    @property
+    def ready(self) -> bool:
+        """Whether `peek` has candles to look at."""
+        return self._read_at_ms is not None and bool(self._candles)
+
+    def peek(self, state: State) -> Slot | None:
+        """Do what `next` does with what has been read already."""
         if self._done(state):
             return None
-        if self._read_at_ms is None or not self._candles:
-            await self._read(state.cursor_ms)
         found = self._candles[0].open_time_ms if self._candles else None
         slot = self._to_fill(state, found) or (self._at_edge(state) if found is None else self._at(found))
         self._require_decided(slot)

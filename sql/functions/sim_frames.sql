@@ -1,12 +1,13 @@
 -- A page of the log as server-sent events, rendered here so that nobody parses JSON on the way to a client. The page
 -- ends at max_rows or, after its first event, at max_bytes; last_seq is how far it looked, matching types or not.
 -- status and head are the session's own at the same moment, null when it is gone.
-CREATE OR REPLACE FUNCTION sim_frames(session uuid, after_seq bigint, max_rows integer, max_bytes bigint, types text[])
+CREATE OR REPLACE FUNCTION sim_frames(session uuid, after_seq bigint, max_rows integer, max_bytes bigint, types text[],
+                                      market boolean)
 RETURNS TABLE (last_seq bigint, events bigint, body text, status text, head bigint) LANGUAGE sql STABLE AS $$
   WITH rendered AS (
-    SELECT e.seq, CASE WHEN sim_frames.types IS NULL OR e.type = ANY (sim_frames.types) THEN
-             'id: ' || e.seq || E'\ndata: {"seq":' || e.seq || ',"ts":' || e.ts || ',"type":"' || e.type
-             || '","payload":' || e.payload::text || E'}\n\n' END AS frame
+    SELECT e.seq, CASE WHEN sim_frames.market THEN market_frame(e.session_id, e.seq, e.type, e.payload)
+                       WHEN sim_frames.types IS NULL OR e.type = ANY (sim_frames.types)
+                       THEN sim_frame(e.seq, e.ts, e.type, e.payload) END AS frame
     FROM sim_events e
     WHERE e.session_id = sim_frames.session AND e.seq > sim_frames.after_seq
     ORDER BY e.seq LIMIT sim_frames.max_rows
@@ -23,4 +24,4 @@ RETURNS TABLE (last_seq bigint, events bigint, body text, status text, head bigi
   FROM page p LEFT JOIN sim_sessions s ON s.id = sim_frames.session AND s.deleted_at IS NULL;
 $$;
 
-COMMENT ON FUNCTION sim_frames(uuid, bigint, integer, bigint, text[]) IS 'The log behind a seq as text/event-stream frames.';
+COMMENT ON FUNCTION sim_frames(uuid, bigint, integer, bigint, text[], boolean) IS 'The log behind a seq as text/event-stream frames, of some types or in the market dialect.';

@@ -13,7 +13,10 @@ BEGIN
   SET status = sim_transition.to_status, epoch = s.epoch + 1, last_seq = s.last_seq + 1,
       last_ts = coalesce(s.last_ts, s.start_ms), updated_at = now(),
       runner = sim_transition.runner, incarnation = sim_transition.incarnation,
-      error = sim_transition.error, error_details = sim_transition.error_details
+      error = sim_transition.error, error_details = sim_transition.error_details,
+      steps_left = CASE WHEN s.status = sim_transition.to_status THEN s.steps_left END,
+      until_ms = CASE WHEN s.status = sim_transition.to_status THEN s.until_ms END,
+      until_type = CASE WHEN s.status = sim_transition.to_status THEN s.until_type END
   WHERE s.id = sim_transition.session AND s.status = ANY (sim_transition.from_status) AND s.deleted_at IS NULL
     AND s.epoch = coalesce(sim_transition.expected_epoch, s.epoch)
   RETURNING s.* INTO _row;

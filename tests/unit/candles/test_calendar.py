@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.candles.calendar import trading_gaps
-from app.db.candles import Gap
+from app.domain.candle import Gap
 from app.errors import BadInput
 
 pytest.importorskip("exchange_calendars")

@@ -37,7 +37,7 @@ def test_a_bad_row_is_refused_with_its_field_and_place(prices: tuple[str, ...], 
     checked = check()
     rows = [row(START), row(START + HOUR, *prices, place=2), row(START + 2 * HOUR, place=3)]
     assert [candle.open_time_ms for candle in checked.candles(rows)] == [START, START + 2 * HOUR]
-    assert (checked.rows, checked.refused, checked.refusals) == (3, 1, [(2, reason, "")])
+    assert (checked.rows, checked.refused, checked.refusals) == (3, 1, [(2, reason)])
 
 
 def test_refusals_are_all_counted_and_the_first_hundred_listed() -> None:

@@ -1,0 +1,50 @@
+"""What a command works with: the settings, the database, and sessions without a server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from app.db.place import Place, ready
+from app.db.pool import Database
+from app.engine.clock import Clock
+from app.engine.sim import Sim
+from app.settings import Settings, load
+
+T = TypeVar("T")
+
+_CONNECTIONS = 2
+
+
+@dataclass(frozen=True)
+class Context:
+    """One command at work."""
+
+    settings: Settings
+    place: Place
+    database: Database
+    sim: Sim
+
+    @property
+    def user(self) -> str:
+        """The user the command acts for."""
+        return self.settings.user
+
+
+def run(work: Callable[[Context], Awaitable[T]]) -> T:
+    """Do the work of a command on the database the settings name, installed when it is empty or older."""
+    settings = load()
+    with ready(settings) as place:
+        return asyncio.run(on_place(settings, place, work))
+
+
+async def on_place(settings: Settings, place: Place, work: Callable[[Context], Awaitable[T]]) -> T:
+    """Do the work of a command on a database."""
+    database = Database(place.url, size=_CONNECTIONS, application_name="zeon cli")
+    await database.open()
+    try:
+        return await work(Context(settings, place, database, Sim(database, settings, Clock())))
+    finally:
+        await database.close()

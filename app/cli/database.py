@@ -1,0 +1,47 @@
+"""`zeon migrate` and `zeon psql`: the database itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+
+import typer
+
+from app.cli import show
+from app.db import embedded
+from app.db.place import Place, bring_up_to_date, held, libpq_environment
+from app.errors import SimError
+from app.settings import load
+
+
+def migrate() -> None:
+    """Install or update the database: pending migrations, functions, views and grants. Twice is harmless."""
+    with held(load()) as place:
+        bring_up_to_date(place)
+    show.line("The database is up to date.")
+
+
+def psql(context: typer.Context) -> None:
+    """Open psql on the database; everything after `psql` goes to it: zeon psql -c 'SELECT 1'."""
+    with held(load()) as place:
+        environment = {**os.environ, **libpq_environment(place.url)}
+        with subprocess.Popen([_program(place), *context.args], env=environment) as process:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for psql alone.
+            signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+            code = process.wait()
+    raise typer.Exit(code if code >= 0 else 128 - code)
+
+
+def _program(place: Place) -> str:
+    """Return the psql of the embedded server, else the system's, else the bundled one."""
+    if place.programs is not None:
+        return str(place.programs / "psql")
+    found = shutil.which("psql")
+    if found is not None:
+        return found
+    try:
+        return str(embedded.binaries() / "psql")
+    except SimError:
+        raise SimError("There is no psql on this machine; install Postgres's client.") from None

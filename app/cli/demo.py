@@ -1,0 +1,100 @@
+"""`zeon demo`: a server with a session on made-up candles already running, and how to look at it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from app.candles import synthetic
+from app.cli import show
+from app.cli.options import time_ms
+from app.cli.serve import log_to_stderr
+from app.db import candles, sessions
+from app.domain.session import FINISHED, PAUSED, RUNNING, STOPPED, Session
+from app.engine.sim import Action, Sim
+from app.settings import Settings, load
+from app.web.inputs import checked
+from app.web.models import NewSession
+from app.web.serve import serving, until_interrupted
+
+TAG = "demo"
+SYMBOL = "BTCUSDT"
+TIMEFRAME = "1m"
+START_MS = time_ms("2024-01-01")
+END_MS = time_ms("2024-02-01")
+MS_PER_CANDLE = 1000
+
+_TEXT = """\
+ZEON sim is running. Its demo session replays made-up candles, one a second; they are no market's.
+
+  page    {url}/
+  stream  curl -N {token}{url}/api/sim/sessions/{id}/stream
+  psql    {zeon} psql -c "SELECT seq, at, what, close FROM sim_view_tail
+            WHERE session_id = '{id}' ORDER BY seq DESC LIMIT 5"
+
+Ctrl-C pauses the session and ends the server; the next run goes on with it."""
+_BEARER = '-H "Authorization: Bearer $TOKEN" '
+
+
+def demo() -> None:
+    """Set up, serve, and run a session on made-up candles; a second run goes on with the same session."""
+    settings = load()
+    log_to_stderr(settings)
+    if settings.database_url is None:
+        show.line(f"Postgres under {settings.data_dir} ...")
+    until_interrupted(_demo(settings))
+
+
+async def _demo(settings: Settings) -> None:
+    async with serving(settings) as served:
+        session = await running(served.sim, settings)
+        show.line(_told(served.url, session, settings))
+        await served.wait()
+
+
+async def running(sim: Sim, settings: Settings) -> Session:
+    """Let the latest demo session go on here, or a new one when it is over.
+
+    One that says running is handed over by whoever runs it, or was left behind by a process that died.
+    """
+    session = await _latest(sim, settings.user) or await _new(sim, settings)
+    if session.status == RUNNING:
+        session = await sim.act(settings.user, session.id, Action("pause"))
+    if session.status == PAUSED:
+        return await sim.act(settings.user, session.id, Action("resume"))
+    return await sim.start(settings.user, session.id)
+
+
+async def _latest(sim: Sim, user_id: str) -> Session | None:
+    """Return the newest demo session that can still go on."""
+    found, _ = await sim.database.run(sessions.page, user_id, tag=TAG, limit=1)
+    return next((each for each in found if each.status not in (FINISHED, STOPPED)), None)
+
+
+async def _new(sim: Sim, settings: Settings) -> Session:
+    made_up = synthetic.candles(SYMBOL, TIMEFRAME, START_MS, END_MS)
+    await sim.database.run(candles.store, synthetic.VENUE, SYMBOL, TIMEFRAME, made_up)
+    asked = {
+        "name": "Demo on made-up candles",
+        "tags": [TAG, "made-up"],
+        "profileSlug": "none",
+        "venue": synthetic.VENUE,
+        "symbol": SYMBOL,
+        "timeframe": TIMEFRAME,
+        "startMs": START_MS,
+        "endMs": END_MS,
+        "replayMsPerCandle": MS_PER_CANDLE,
+    }
+    return (await sim.create(settings.user, checked(NewSession, asked).spec(settings)))[0]
+
+
+def _told(url: str, session: Session, settings: Settings) -> str:
+    token = "" if settings.auth == "none" else _BEARER
+    return _TEXT.format(url=url, id=session.id, token=token, zeon=_program())
+
+
+def _program() -> str:
+    """Return how to call this program from the same folder."""
+    called = sys.argv[0]
+    return called if Path(called).name == "zeon" and shutil.which("zeon") != called else "zeon"

@@ -1,0 +1,85 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import typer
+
+from app.domain.symbol import symbol, venue
+from app.domain.timeframe import timeframe
+from app.errors import BadInput
+
+T = TypeVar("T")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def time_ms(text: str) -> int:
+    """Read ms since the epoch or an ISO 8601 time, which is UTC unless it names a zone."""
+    if re.fullmatch(r"\d{1,18}", text):
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text[:60]!r} is neither ms since the epoch nor an ISO 8601 time") from None
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
+
+
+@contextmanager
+def as_usage() -> Iterator[None]:
+    """Make input that is not valid a usage error, which exits with 2."""
+    try:
+        yield
+    except BadInput as error:
+        raise typer.BadParameter(error.message) from None
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Return the values that were given, null ones left out."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _read(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Read an option with a function of the domain."""
+
+    def parser(value: str) -> T:
+        with as_usage():
+            return read(value)
+
+    return parser
+
+
+read_symbol = _read(symbol)
+read_venue = _read(venue)
+read_timeframe = _read(lambda text: timeframe(text).name)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+SessionId = Annotated[UUID, typer.Argument(metavar="ID", help="The session's id.", show_default=False)]
+VenueOption = Annotated[
+    str | None,
+    typer.Option("--venue", parser=read_venue, metavar="VENUE", help="Where the candles come from; unset: ZEON_VENUE."),
+]
+TimeframeOption = Annotated[
+    str,
+    typer.Option("--timeframe", parser=read_timeframe, metavar="TIMEFRAME", help="1m 3m 5m 15m 30m 1h … 1d 3d 1w."),
+]
+StartOption = Annotated[
+    int | None,
+    typer.Option("--start", parser=time_ms, metavar="TIME", help="First open time: ms or ISO 8601, UTC."),
+]
+EndOption = Annotated[
+    int | None,
+    typer.Option("--end", parser=time_ms, metavar="TIME", help="End of the range, not part of it: ms or ISO 8601."),
+]
+MsPerCandle = Annotated[
+    int | None, typer.Option("--ms-per-candle", metavar="MS", help="Pause between candles, 0 for none.")
+]
+Speed = Annotated[
+    int | None, typer.Option(metavar="1..200", help="Instead: so many times as fast as the market, 1 is real time.")
+]

@@ -1,0 +1,30 @@
+"""`zeon serve`: the server, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+from app.settings import Settings, load
+from app.web import serve as web
+
+_log = logging.getLogger(__name__)
+
+
+def serve() -> None:
+    """Serve sessions over HTTP; settings come from the environment. Sessions are paused when it ends."""
+    settings = load()
+    log_to_stderr(settings)
+    web.serve(settings, lambda url: _log.info("serving on %s", url))
+
+
+def log_to_stderr(settings: Settings) -> None:
+    """Log from ZEON_LOG_LEVEL up, with UTC times."""
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=settings.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )

@@ -1,0 +1,139 @@
+"""`zeon sessions`: make sessions and steer them, straight on the database; any living server runs them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from app.cli import session_view, show
+from app.cli.context import Context, run
+from app.cli.new_session import create
+from app.cli.options import Json, MsPerCandle, SessionId, Speed, as_usage, given
+from app.db import sessions
+from app.domain.session import ENDED, STATUSES, Session
+from app.engine.sim import Action
+from app.web.inputs import checked
+from app.web.models import Control, SessionsQuery
+
+app = typer.Typer(no_args_is_help=True, help="Make sessions and steer them; any living server runs them.")
+app.command()(create)
+
+Ids = Annotated[list[UUID], typer.Argument(metavar="ID...", help="The sessions' ids.", show_default=False)]
+Status = Annotated[str | None, typer.Option(metavar="STATUS", help=f"One of {', '.join(STATUSES)}.")]
+Tag = Annotated[str | None, typer.Option(metavar="TEXT", help="Only those with this tag.")]
+Limit = Annotated[int, typer.Option(metavar="N", min=1, max=200, help="How many, newest first.")]
+Days = Annotated[int, typer.Option("--older-than", metavar="DAYS", min=0, help="Ended at least so many days ago.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")]
+
+_PAGE = 200
+
+
+@app.command()
+def start(session_id: SessionId, json: Json = False) -> None:
+    """Run a session from where it stands; a living server takes it up."""
+
+    async def work(context: Context) -> Session:
+        return await context.sim.start(context.user, session_id)
+
+    session_view.tell(run(work), json)
+
+
+@app.command()
+def pause(session_id: SessionId, json: Json = False) -> None:
+    """Hold a running session; no candle follows once this has answered."""
+    _act(session_id, Action("pause"), json)
+
+
+@app.command()
+def resume(session_id: SessionId, json: Json = False) -> None:
+    """Let a paused session go on with its next candle."""
+    _act(session_id, Action("resume"), json)
+
+
+@app.command()
+def stop(session_id: SessionId, json: Json = False) -> None:
+    """End a session for good; its log stays."""
+    _act(session_id, Action("stop"), json)
+
+
+@app.command()
+def pace(session_id: SessionId, ms_per_candle: MsPerCandle = None, speed: Speed = None, json: Json = False) -> None:
+    """Change how fast a session goes, while it runs too."""
+    with as_usage():
+        wanted = checked(Control, given(action="pace", replayMsPerCandle=ms_per_candle, speed=speed))
+    _act(session_id, Action("pace", wanted.pace()), json)
+
+
+@app.command("list")
+def list_(status: Status = None, tag: Tag = None, limit: Limit = 50, json: Json = False) -> None:
+    """Show your sessions, newest first."""
+    with as_usage():
+        wanted = checked(SessionsQuery, given(status=status, tag=tag, limit=limit))
+
+    async def work(context: Context) -> list[Session]:
+        return (await context.database.run(sessions.page, context.user, **wanted.model_dump()))[0]
+
+    session_view.tell_all(run(work), json)
+
+
+@app.command("show")
+def show_(session_id: SessionId, json: Json = False) -> None:
+    """Show what a session replays and where it stands."""
+
+    async def work(context: Context) -> Session:
+        return await context.sim.get(context.user, session_id)
+
+    session_view.tell(run(work), json)
+
+
+@app.command()
+def delete(session_ids: Ids) -> None:
+    """Delete sessions that are not running, with their logs."""
+
+    async def work(context: Context) -> None:
+        for session_id in session_ids:
+            await context.sim.delete(context.user, session_id)
+            show.line(f"{session_id} is deleted.")
+
+    run(work)
+
+
+@app.command()
+def prune(older_than: Days = 30, dry_run: DryRun = False, json: Json = False) -> None:
+    """Delete your sessions that ended long ago (stopped, finished or failed), with their logs."""
+
+    async def work(context: Context) -> list[Session]:
+        before = datetime.now(UTC) - timedelta(days=older_than)
+        found = [each async for each in _ended(context) if each.updated_at < before]
+        for session in found if not dry_run else ():
+            await context.sim.delete(context.user, session.id)
+        return found
+
+    found = run(work)
+    session_view.tell_all(found, json)
+    show.aside(f"{len(found)} sessions {'would be' if dry_run else 'are'} deleted.")
+
+
+async def _ended(context: Context) -> AsyncIterator[Session]:
+    """Yield every session of the user that has ended."""
+    for status in ENDED:
+        cursor: str | None = None
+        more = True
+        while more:
+            found, cursor = await context.database.run(
+                sessions.page, context.user, status=status, limit=_PAGE, cursor=cursor
+            )
+            for session in found:
+                yield session
+            more = cursor is not None
+
+
+def _act(session_id: UUID, action: Action, json: bool) -> None:
+    async def work(context: Context) -> Session:
+        return await context.sim.act(context.user, session_id, action)
+
+    session_view.tell(run(work), json)

@@ -1,0 +1,114 @@
+"""What can be asked of a database about its own state."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import NamedTuple
+from uuid import uuid4
+
+from app.db.listen import Listener
+from app.db.pool import Connection, Database
+
+_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
+
+
+class Runner(NamedTuple):
+    """A server process: its name, ms since its last sign of life, whether that makes it alive, its running sessions."""
+
+    name: str
+    silent_ms: int
+    alive: bool
+    running: int
+
+
+async def version(connection: Connection) -> int:
+    """Return the server's version as a number, 180004 for 18.4."""
+    return connection.info.server_version
+
+
+async def skew_ms(connection: Connection) -> float:
+    """Return by how many ms the database's clock is ahead of this process's, best of three asks."""
+    asked = [await _skew_ms(connection) for _ in range(3)]
+    return min(asked)[1]
+
+
+async def event_rights(connection: Connection) -> set[str]:
+    """Return what the serving role may do with events."""
+    cursor = await connection.execute(
+        "SELECT p FROM unnest(%s::text[]) p WHERE has_table_privilege('sim_events', p)", (list(_RIGHTS),)
+    )
+    return {row["p"] for row in await cursor.fetchall()}
+
+
+async def every_runner(connection: Connection) -> list[Runner]:
+    """List the server processes the database knows of, by name."""
+    cursor = await connection.execute(
+        """
+        SELECT r.name, (extract(epoch FROM clock_timestamp() - r.seen_at) * 1000)::bigint AS silent_ms,
+               r.seen_at + r.ttl > clock_timestamp() AS alive,
+               (SELECT count(*) FROM sim_sessions s
+                WHERE s.status = 'running' AND s.runner = r.name AND s.incarnation = r.incarnation) AS running
+        FROM sim_runners r ORDER BY r.name
+        """
+    )
+    return [Runner(row["name"], row["silent_ms"], row["alive"], row["running"]) for row in await cursor.fetchall()]
+
+
+async def orphans(connection: Connection) -> int:
+    """Count the sessions that say running but that no living process runs."""
+    cursor = await connection.execute(
+        """
+        SELECT count(*) AS orphans FROM sim_sessions s
+        WHERE s.status = 'running' AND NOT EXISTS (
+          SELECT FROM sim_runners r
+          WHERE r.name = s.runner AND r.incarnation = s.incarnation AND r.seen_at + r.ttl > clock_timestamp())
+        """
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["orphans"])
+
+
+async def round_trip_ms(database: Database, listen_url: str, *, patience_s: float = 5) -> float | None:
+    """Return how long a notification takes from the pool to a listener, best of three; null when none comes in time."""
+    heard, hint = asyncio.Event(), f"doctor:{uuid4().hex}:1m"
+
+    async def nothing() -> None:
+        """Do without what was sent before."""
+
+    listener = Listener(
+        listen_url, on_notify=lambda _, payload: heard.set() if payload == hint else None, on_connect=nothing
+    )
+    listening = asyncio.create_task(listener.run())
+    try:
+        async with asyncio.timeout(patience_s):
+            await listener.connected.wait()
+            return min([await _round_trip_ms(database, hint, heard) for _ in range(3)])
+    except TimeoutError:
+        return None
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def _round_trip_ms(database: Database, hint: str, heard: asyncio.Event) -> float:
+    heard.clear()
+    began = time.perf_counter()
+    await database.run(_notify, hint)
+    await heard.wait()
+    return (time.perf_counter() - began) * 1000
+
+
+async def _notify(connection: Connection, payload: str) -> None:
+    await connection.execute("SELECT sim_notify('market_candles', %s)", (payload,))
+
+
+async def _skew_ms(connection: Connection) -> tuple[float, float]:
+    """Return how long the ask took, and the difference to the middle of it; both in ms."""
+    before = time.time()
+    cursor = await connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8 AS now")
+    row = await cursor.fetchone()
+    after = time.time()
+    assert row is not None
+    return (after - before) * 1000, (row["now"] - (before + after) / 2) * 1000

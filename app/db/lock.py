@@ -1,0 +1,35 @@
+"""Something only one process at a time may do in a database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.db.pool import Connection, Database
+
+
+@asynccontextmanager
+async def alone(database: Database, name: str, *, patience_s: int = 60) -> AsyncIterator[None]:
+    """Keep other processes out of what has the same name; the lock dies with its connection, whatever happens.
+
+    Raises `Unavailable` when another one is at it for longer than `patience_s`.
+    """
+    held, over = asyncio.Event(), asyncio.Event()
+
+    async def hold(connection: Connection) -> None:
+        async with connection.transaction():
+            await connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{patience_s}s",))
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"zeon {name}",))
+            held.set()
+            await over.wait()
+
+    holding = asyncio.create_task(database.run(hold))
+    holding.add_done_callback(lambda _: held.set())
+    try:
+        await held.wait()
+        if not holding.done():
+            yield
+    finally:
+        over.set()
+        await holding

@@ -1,0 +1,68 @@
+"""How the process is doing, for those who watch over it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.db.pool import Connection, Database
+from app.engine.supervisor import Supervisor
+from app.errors import Unavailable
+from app.web.answers import success
+from app.web.replies import StateAnswer
+from app.web.stream import Streams
+
+_PATIENCE_S = 2
+
+
+class HealthCalls:
+    """Open to everybody: none of it belongs to a user."""
+
+    def __init__(self, database: Database, supervisor: Supervisor, streams: Streams, answered: Counter[int]) -> None:
+        self._database = database
+        self._supervisor = supervisor
+        self._streams = streams
+        self._answered = answered
+
+    async def healthz(self, _: Request) -> Response:
+        """Say that the process answers."""
+        return success(StateAnswer(status="ok"))
+
+    async def readyz(self, _: Request) -> Response:
+        """Say whether the database answers and is listened to."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._database.run(_ping)
+        except TimeoutError:
+            raise Unavailable() from None
+        if not self._supervisor.listening:
+            raise Unavailable("Nobody listens to the database at the moment; try again.")
+        return success(StateAnswer(status="ready"))
+
+    async def metrics(self, _: Request) -> Response:
+        """Count in Prometheus' text format."""
+        lines = [
+            *_metric("zeon_sessions_running", "gauge", "Sessions that run in this process.", self._supervisor.running),
+            *_metric("zeon_streams_open", "gauge", "Streams open in this process.", len(self._streams)),
+            *_metric("zeon_streams_total", "counter", "Streams opened so far.", self._streams.opened),
+            *_metric("zeon_stream_bytes_total", "counter", "Bytes sent on streams.", self._streams.sent_bytes),
+            *_metric("zeon_listening", "gauge", "1 while notifications arrive.", int(self._supervisor.listening)),
+            *_head("zeon_requests_total", "counter", "Requests answered, by status."),
+            *(f'zeon_requests_total{{status="{status}"}} {n}' for status, n in sorted(self._answered.items())),
+        ]
+        return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
+
+
+async def _ping(connection: Connection) -> None:
+    await connection.execute("SELECT 1")
+
+
+def _metric(name: str, kind: str, text: str, value: int) -> list[str]:
+    return [*_head(name, kind, text), f"{name} {value}"]
+
+
+def _head(name: str, kind: str, text: str) -> list[str]:
+    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]

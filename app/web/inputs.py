@@ -1,0 +1,168 @@
+"""What callers send: JSON bodies and query strings, checked before anything else sees them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from starlette.requests import Request
+
+from app.errors import BadInput, TooLarge, WrongContentType
+from app.settings import Settings
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_MAX_INT = 2**63 - 1
+_NESTING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+_KEY = re.compile(r"[!-~]{1,200}")
+_SENTENCES = {"missing": "is required", "extra_forbidden": "is not a known field"}
+
+
+class Reader:
+    """Reads request bodies within the limits of the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._max_body = settings.max_body
+        self._max_depth = settings.max_depth
+
+    async def json(self, request: Request) -> dict[str, Any]:
+        """Return the object in the body, `{}` without one; raises `TooLarge`, `WrongContentType`, `BadInput`."""
+        content = await self._content(request)
+        if not content:
+            return {}
+        _require_json(request)
+        value = self._parsed(_text(content))
+        if not isinstance(value, dict):
+            raise BadInput("body: must be a JSON object")
+        _require_plain_text(value, "body")
+        return value
+
+    async def _content(self, request: Request) -> bytes:
+        """Collect the body, refusing it as soon as it is known to be too large."""
+        announced = request.headers.get("content-length", "0")
+        content = bytearray()
+        if announced.isdecimal() and int(announced[:20]) > self._max_body:
+            raise self._too_large()
+        while True:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise BadInput("body: ended early")
+            content += message.get("body", b"")
+            if len(content) > self._max_body:
+                raise self._too_large()
+            if not message.get("more_body"):
+                return bytes(content)
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The body is larger than {self._max_body} bytes.")
+
+    def _parsed(self, text: str) -> Any:
+        self._require_shallow(text)
+        try:
+            return json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_bounded)
+        except json.JSONDecodeError as error:
+            raise BadInput(f"body: is not JSON: {error}") from None
+
+    def _require_shallow(self, text: str) -> None:
+        depth = 0
+        for match in _NESTING.finditer(text):
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
+            if depth > self._max_depth:
+                raise BadInput(f"body: is nested deeper than {self._max_depth} levels")
+
+
+def query(request: Request) -> dict[str, str]:
+    """Return the query string's parameters; raises `BadInput` for one given twice."""
+    pairs = request.query_params.multi_items()
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        twice = next(name for name, _ in pairs if sum(name == other for other, _ in pairs) > 1)
+        raise BadInput(f"{_shown(twice)}: is given twice")
+    _require_plain_text(values, "query")
+    return values
+
+
+def checked(model: type[Model], values: Mapping[str, Any]) -> Model:
+    """Build a model of what was sent; raises `BadInput` that names the first wrong field as it was spelled."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    raise BadInput(_sentence(first))
+
+
+def idempotency_key(request: Request, body: Mapping[str, Any]) -> str | None:
+    """Return the key of the `Idempotency-Key` header or the field `idempotencyKey`."""
+    header, field = request.headers.get("idempotency-key"), body.get("idempotencyKey")
+    if header is not None and not _KEY.fullmatch(header):
+        raise BadInput("Idempotency-Key: must be 1 to 200 visible ASCII characters")
+    if header is not None and field is not None and header != field:
+        raise BadInput("idempotencyKey: differs from the header Idempotency-Key")
+    return header if header is not None else field
+
+
+def fingerprint(*parts: Any) -> str:
+    """Return the hex SHA-256 of JSON values, whatever the order of their fields."""
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _require_json(request: Request) -> None:
+    kind, *parameters = (part.strip() for part in request.headers.get("content-type", "").lower().split(";"))
+    if kind != "application/json" or any(part.replace('"', "") != "charset=utf-8" for part in parameters if part):
+        raise WrongContentType()
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise BadInput("body: is not UTF-8") from None
+
+
+def _no_number(word: str) -> NoReturn:
+    raise BadInput(f"body: {word} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise BadInput(f"body: the number {text[:40]} is out of range")
+    return value
+
+
+def _bounded(text: str) -> int:
+    if len(text) > 20 or abs(value := int(text)) > _MAX_INT:
+        raise BadInput(f"body: the number {text[:40]} is out of range")
+    return value
+
+
+def _require_plain_text(value: Any, place: str) -> None:
+    """Raise `BadInput` for text that cannot be stored, naming where it stands."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise BadInput(f"{place}: NUL characters cannot be stored")
+        if any("\ud800" <= char <= "\udfff" for char in value):
+            raise BadInput(f"{place}: lone surrogates cannot be stored")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _require_plain_text(key, place)
+            _require_plain_text(item, _shown(key))
+    elif isinstance(value, list):
+        for item in value:
+            _require_plain_text(item, place)
+
+
+def _sentence(error: ErrorDetails) -> str:
+    message = _SENTENCES.get(error["type"], error["msg"].removeprefix("Value error, "))
+    place = ".".join(_shown(str(part)) for part in error["loc"])
+    return f"{place}: {message}" if place else message
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= 60 else f"{name[:60]}…"

@@ -1,0 +1,23 @@
+"""uvicorn's HTTP protocol with two differences: its own refusals are JSON too, and a response can cut a client off."""
+
+from __future__ import annotations
+
+import json
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    def on_message_begin(self) -> None:
+        """Begin a request; `scope["state"]["abort"]` ends the connection with whatever waits to be written."""
+        super().on_message_begin()
+        self.scope["state"]["abort"] = self.transport.abort
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP."""
+        body = json.dumps({"error": msg}).encode()
+        head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[400] + head + body)
+        self.transport.close()

@@ -1,0 +1,165 @@
+"""A session as answers spell it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from app.domain.session import Session
+
+
+class Answer(BaseModel):
+    """Data of an answer, in camelCase."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class Progress(Answer):
+    """Slots done and slots in all of a bounded range."""
+
+    done: int
+    total: int
+    pct: float
+
+
+class SessionAnswer(Answer):
+    """A session: what was asked for, and where it stands."""
+
+    id: UUID
+    user_id: str
+    kind: Literal["sim", "market"]
+    name: str | None
+    tags: list[str]
+    profile_slug: str
+    config: dict[str, Any]
+    venue: str
+    symbol: str | None
+    symbols: list[str]
+    timeframe: str
+    extra_timeframes: list[str]
+    start_ms: int
+    end_ms: int | None
+    lag_ms: int
+    replay_ms_per_candle: int | None
+    speed: int | None
+    gap_policy: Literal["fail", "skip", "fill"]
+    gap_grace_ms: int
+    mode: Literal["replay"]
+    status: Literal["created", "running", "paused", "stopped", "finished", "failed"]
+    cursor_ms: int | None
+    last_seq: int
+    error: str | None
+    error_details: Any
+    idempotency_key: str | None
+    progress: Progress | None
+    stream_url: str
+    created_at: str
+    updated_at: str
+
+    @classmethod
+    def of(cls, session: Session) -> Self:
+        """Spell a session."""
+        return cls(**_of_spec(session), **_of_row(session), stream_url=f"/api/sim/sessions/{session.id}/stream")
+
+
+class SessionsAnswer(Answer):
+    """A page of sessions, newest first; the cursor asks for the next one and is null on the last."""
+
+    sessions: list[SessionAnswer]
+    next_cursor: str | None
+
+
+class EventAnswer(Answer):
+    """One event of the log."""
+
+    seq: int
+    ts: int
+    type: str
+    payload: dict[str, Any]
+
+
+class EventsAnswer(Answer):
+    """Events in seq order, the last seq of the log, and where to go on reading."""
+
+    events: list[EventAnswer]
+    last_seq: int
+    next_from_seq: int
+
+
+class ProfileAnswer(Answer):
+    """A strategy that sessions can name."""
+
+    slug: str
+    parameters: dict[str, Any]
+    source: str
+
+
+class ProfilesAnswer(Answer):
+    """Every strategy there is."""
+
+    profiles: list[ProfileAnswer]
+
+
+class UserAnswer(Answer):
+    """Who a token speaks for."""
+
+    user_id: str
+
+
+class StateAnswer(Answer):
+    """How the process is doing."""
+
+    status: str
+
+
+class EmptyAnswer(Answer):
+    """Nothing to tell beyond success."""
+
+
+def _of_spec(session: Session) -> dict[str, Any]:
+    spec = session.spec
+    return {
+        "kind": spec.kind,
+        "name": spec.name,
+        "tags": list(spec.tags),
+        "profile_slug": spec.profile_slug,
+        "config": spec.config,
+        "venue": spec.venue,
+        "symbol": spec.symbols[0] if len(spec.symbols) == 1 else None,
+        "symbols": list(spec.symbols),
+        "timeframe": spec.timeframe,
+        "extra_timeframes": list(spec.extra_timeframes),
+        "start_ms": spec.start_ms,
+        "end_ms": spec.end_ms,
+        "lag_ms": spec.lag_ms,
+        "replay_ms_per_candle": spec.pace.ms,
+        "speed": spec.pace.speed,
+        "gap_policy": spec.gap_policy,
+        "gap_grace_ms": spec.gap_grace_ms,
+        "mode": "replay",
+    }
+
+
+def _of_row(session: Session) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "user_id": session.user_id,
+        "status": session.status,
+        "cursor_ms": session.cursor_ms,
+        "last_seq": session.last_seq,
+        "error": session.error,
+        "error_details": session.error_details,
+        "idempotency_key": session.idempotency_key,
+        "progress": session.progress(),
+        "created_at": instant(session.created_at),
+        "updated_at": instant(session.updated_at),
+    }
+
+
+def instant(time: datetime) -> str:
+    """Spell a time in ISO 8601, UTC, to the millisecond."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

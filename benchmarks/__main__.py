@@ -1,0 +1,60 @@
+"""Measure everything, or what is named, and print one table."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from app.db.embedded import Embedded
+from benchmarks import append, engine
+from benchmarks.place import Place, place, postgres
+from benchmarks.row import Row
+
+MODULES: dict[str, Callable[[Place], Awaitable[list[Row]]]] = {
+    "append": append.append,
+    "commit": append.group_commit,
+    "pace": engine.pace,
+    "unpaced": engine.unpaced,
+}
+HEADINGS = ("what", "figure", "reference", "ratio", "goal", "met", "note")
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(MODULES)}; all when none is given")
+    parser.add_argument("--json", action="store_true", help="print rows as JSON")
+    asked = parser.parse_args()
+    unknown = sorted(set(asked.names).difference(MODULES))
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(MODULES)}")
+    with postgres() as server:
+        rows = [row for name in asked.names or MODULES for row in _measure(server, name)]
+    if asked.json:
+        print(json.dumps([row.as_json() for row in rows], indent=2))
+    else:
+        _show(rows)
+
+
+def _measure(server: Embedded, name: str) -> list[Row]:
+    print(f"{name} ...", file=sys.stderr)
+    with place(server) as fresh, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(MODULES[name](fresh))
+
+
+def _show(rows: list[Row]) -> None:
+    table = Table(*HEADINGS, title="Speed and memory")
+    for row in rows:
+        table.add_row(*row.cells())
+    Console(width=160).print(table)
+
+
+if __name__ == "__main__":
+    main()

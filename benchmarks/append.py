@@ -1,0 +1,128 @@
+"""Appending against COPY of the same rows, and group commit against a commit per tick."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import count
+
+from app.db.events import Tick, append_ticks
+from app.db.pool import Connection, Database
+from app.domain.event import Event
+from app.domain.session import Session
+from app.engine.writer import Writer
+from benchmarks.place import Place, pool, running
+from benchmarks.row import Goal, Row, alternate
+from benchmarks.ticks import chain, events
+
+BATCH = 1_000
+BATCHES = 10
+ROUNDS = 9
+DUE = 1_000
+COPIED = "sim_events_copied"
+
+
+async def append(place: Place) -> list[Row]:
+    """Measure batches of 1,000 events, as one tick and as many."""
+    place.owner(f"CREATE TABLE {COPIED} (LIKE sim_events INCLUDING ALL)")
+    place.owner(f"GRANT INSERT ON {COPIED} TO PUBLIC")
+    made = events(BATCH)
+    rows = []
+    async with pool(place) as database:
+        for what, per_tick in (("1,000 events in one tick", BATCH), ("1,000 ticks of one event", 1)):
+            bench = _Shape((await database.run(running, 1))[0], made, per_tick)
+            ours, reference = await alternate(
+                partial(database.run, bench.append), partial(database.run, bench.copy), ROUNDS
+            )
+            rows.append(Row(f"append, {what}", ours, "events/s", reference, Goal(0.65), "against COPY"))
+    return rows
+
+
+class _Shape:
+    """One way to cut a batch into ticks, and the same rows as COPY takes them."""
+
+    def __init__(self, session: Session, made: list[Event], per_tick: int) -> None:
+        self._session = session
+        self._made = made
+        self._per_tick = per_tick
+        self._ticks = 0
+        self._seqs = count(1)
+
+    async def append(self, connection: Connection) -> float:
+        """Append batches, each its own commit; returns events per second."""
+        batches = [self._batch() for _ in range(BATCHES)]
+        begun = time.perf_counter()
+        for batch in batches:
+            outcomes = await append_ticks(connection, batch)
+            assert set(outcomes) == {"written"}, outcomes
+        return BATCH * BATCHES / (time.perf_counter() - begun)
+
+    async def copy(self, connection: Connection) -> float:
+        """COPY batches of the same rows, rendered beforehand, each its own commit; returns events per second."""
+        batches = [self._lines() for _ in range(BATCHES)]
+        begun = time.perf_counter()
+        for lines in batches:
+            async with connection.cursor().copy(
+                f"COPY {COPIED} (session_id, seq, ts, type, payload) FROM STDIN"
+            ) as copy:
+                await copy.write(lines)
+        return BATCH * BATCHES / (time.perf_counter() - begun)
+
+    def _batch(self) -> list[Tick]:
+        ticks = list(chain(self._session, self._made, self._per_tick, self._ticks))
+        self._ticks += len(ticks)
+        return ticks
+
+    def _lines(self) -> str:
+        return "".join(
+            f"{self._session.id}\t{seq}\t{each.ts}\t{each.type}\t{each.body}\n"
+            for each, seq in zip(self._made, self._seqs, strict=False)
+        )
+
+
+async def group_commit(place: Place) -> list[Row]:
+    """Measure 1,000 sessions whose next tick, of three events, is due at once."""
+    async with pool(place) as database:
+        due = _Due(database, await database.run(running, DUE), events(3))
+        ours, reference = await alternate(due.grouped, due.single, 5)
+    return [Row("1,000 sessions due at once, 3 events each", ours, "ticks/s", reference, Goal(10), "commit per tick")]
+
+
+class _Due:
+    """Many sessions and the number of the tick that comes next."""
+
+    def __init__(self, database: Database, sessions: Sequence[Session], made: list[Event]) -> None:
+        self._database = database
+        self._sessions = sessions
+        self._made = made
+        self._numbers = count()
+
+    async def grouped(self) -> float:
+        """Hand every tick to the writer at once; returns ticks per second."""
+        ticks = self._next()
+        writer = Writer(self._database)
+        task = asyncio.ensure_future(writer.run())
+        begun = time.perf_counter()
+        await asyncio.gather(*[writer.append([tick]) for tick in ticks])
+        took = time.perf_counter() - begun
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        return len(ticks) / took
+
+    async def single(self) -> float:
+        """Append each tick by a call and a commit of its own; returns ticks per second."""
+        return await self._database.run(self._one_by_one, self._next())
+
+    async def _one_by_one(self, connection: Connection, ticks: Sequence[Tick]) -> float:
+        begun = time.perf_counter()
+        for tick in ticks:
+            assert await append_ticks(connection, [tick]) == ["written"]
+        return len(ticks) / (time.perf_counter() - begun)
+
+    def _next(self) -> list[Tick]:
+        number = next(self._numbers)
+        return [tick for session in self._sessions for tick in chain(session, self._made, 3, number)]

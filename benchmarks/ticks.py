@@ -1,0 +1,30 @@
+"""Ticks made by hand from made-up candles, for the modules that measure the log without an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from app.candles import synthetic
+from app.db.events import Tick
+from app.domain import event
+from app.domain.event import Event
+from app.domain.session import Session
+from benchmarks.place import MINUTE, START_MS
+
+
+def events(count: int) -> list[Event]:
+    """Return candle events as a session logs them."""
+    made = synthetic.candles("BTCUSDT", "1m", START_MS, START_MS + count * MINUTE)
+    return [event.candle(candle.open_time_ms, candle) for candle in made]
+
+
+def chain(session: Session, made: list[Event], per_tick: int, first: int = 0) -> Iterator[Tick]:
+    """Yield ticks of one session that follow each other, from tick number `first` on."""
+    rest = iter(made)
+    prev = None if first == 0 else START_MS + (first - 1) * MINUTE
+    number = first
+    while chunk := list(islice(rest, per_tick)):
+        cursor = START_MS + number * MINUTE
+        yield Tick(str(session.id), session.epoch, prev, cursor, chunk)
+        prev, number = cursor, number + 1

@@ -1,0 +1,259 @@
+"""Faults of the database and of other processes, met by an engine in the test's own process."""
+
+from __future__ import annotations
+
+import asyncio
+
+import psycopg
+import pytest
+
+from app.db import events, runners
+from app.db.events import Tick
+from app.domain.event import Event
+from app.domain.session import Pace
+from app.engine.writer import Lost, Writer
+from app.errors import RunnerNameTaken, SimError
+from tests.integration.test_engine import assert_sound, times
+from tests.support.engine import START_MS, USER, Engine, engine, store
+from tests.support.servers import Database, PrivateServer
+
+
+async def follow(e: Engine, session_id: object, after_seq: int = 0) -> list[int]:
+    """Follow a session to its end and return the seqs seen."""
+    seen: list[int] = []
+    with e.supervisor.hub.tail(session_id, after_seq) as tail:  # type: ignore[arg-type]
+        while True:
+            try:
+                frames = await tail.next(5)
+            except SimError:
+                await asyncio.sleep(0.05)
+                continue
+            assert frames is not None, seen[-1:]
+            seen += [int(line[4:]) for line in frames.body.decode().splitlines() if line.startswith("id: ")]
+            if frames.status in ("finished", "failed", None) and tail.after_seq >= (frames.head or 0):
+                return seen
+
+
+async def test_a_tail_from_any_seq_gives_the_same_suffix(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.start(pace=Pace(3))
+        live = asyncio.gather(*(follow(e, session.id) for _ in range(20)))
+        await e.finished(session.id)
+        assert await live == [list(range(1, 103))] * 20
+        for after in (0, 1, 50, 101):
+            assert await follow(e, session.id, after) == list(range(after + 1, 103))
+
+
+async def test_with_notifications_off_everything_comes_only_slower(database: Database) -> None:
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {database.name} SET zeon.notify = 'off'")
+    async with engine(database, poll_ms=50) as e, engine(database, runner="two", poll_ms=50) as other:
+        await store(e.pool)
+        session = await e.start(pace=Pace(10), end_ms=None, gap_policy="skip")
+        live = asyncio.ensure_future(follow(other, session.id))
+        await e.until(session.id, lambda s: s.last_seq > 5)
+        await other.act(session.id, "pace", Pace(0))
+        await e.until(session.id, lambda s: s.cursor_ms == START_MS + 99 * 60_000)
+        await store(e.pool, count=110)
+        await e.until(session.id, lambda s: s.cursor_ms == START_MS + 109 * 60_000)
+        paused = await other.act(session.id, "pause")
+        await asyncio.sleep(0.2)
+        assert e.supervisor.running == 0
+        assert (await e.get(session.id)).last_seq == paused.last_seq
+        await e.pool.run(runners.register, "psql", 1)
+        assert database.query("SELECT sim_resume(%s)", session.id) == [("running",)]
+        await e.until(session.id, lambda s: s.runner is not None)
+        await e.act(session.id, "stop")
+        live.cancel()
+
+
+async def test_postgres_restarted_under_load_loses_and_doubles_nothing(private_server: PrivateServer) -> None:
+    database = private_server.new_database()
+    async with engine(database, runner_ttl_ms=20_000) as e:
+        await store(e.pool, count=3000)
+        sessions = [await e.start(pace=Pace(2), end_ms=START_MS + 3000 * 60_000) for _ in range(5)]
+        live = [asyncio.ensure_future(follow(e, session.id)) for session in sessions]
+        for mode in ("immediate", "fast", "immediate"):
+            await asyncio.sleep(0.7)
+            await asyncio.to_thread(private_server.restart, mode)
+        for session, seen in zip(sessions, live, strict=True):
+            done = await e.until(session.id, lambda s: s.ended, timeout_s=60)
+            assert done.status == "finished"
+            log = await e.log(session.id)
+            assert times(log) == list(range(3000))
+            assert_sound(log)
+            assert await seen == list(range(1, done.last_seq + 1))
+
+
+async def test_a_listener_cut_twenty_times_loses_nothing(database: Database) -> None:
+    async with engine(database, poll_ms=60_000, renew_ms=100, runner_ttl_ms=30_000) as e:
+        await store(e.pool, count=1500)
+        session = await e.start(pace=Pace(2), end_ms=START_MS + 1500 * 60_000)
+        live = asyncio.ensure_future(follow(e, session.id))
+        for _ in range(20):
+            await asyncio.wait_for(e.supervisor._listener.connected.wait(), 10)
+            with psycopg.connect(database.admin_url, autocommit=True) as admin:
+                admin.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE application_name = 'zeon listener' AND datname = current_database()"
+                )
+            await asyncio.sleep(0.1)
+        done = await e.finished(session.id)
+        assert await live == list(range(1, done.last_seq + 1))
+
+
+async def test_a_row_held_by_somebody_delays_its_session_only(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        held, free = await e.start(pace=Pace(2)), await e.start(pace=Pace(2))
+        with psycopg.connect(database.url) as other:
+            other.execute("SELECT 1 FROM sim_sessions WHERE id = %s FOR UPDATE", (held.id,))
+            await e.finished(free.id)
+            assert (await e.get(held.id)).status == "running"
+        await e.finished(held.id)
+        assert times(await e.log(held.id)) == list(range(100))
+
+
+async def test_a_payload_postgres_refuses_fails_its_own_parcel_only(database: Database) -> None:
+    async with engine(database) as e:
+        ids = [(await e.create()).id for _ in range(9)]
+        database.query("UPDATE sim_sessions SET status = 'running', epoch = 1, runner = 'one', incarnation = 1")
+        writer = Writer(e.pool)
+        body = ['{"n":1}'] * 9
+        body[4] = '{"n":"\\u0000"}'
+        parcels = [
+            writer.append([Tick(str(session), 1, None, START_MS, [Event(START_MS, "candle", text)])])
+            for session, text in zip(ids, body, strict=True)
+        ]
+        running = asyncio.ensure_future(writer.run())
+        results = await asyncio.gather(*parcels, return_exceptions=True)
+        running.cancel()
+        assert [result is None for result in results] == [n != 4 for n in range(9)]
+        assert "unicode" in str(results[4]).lower()
+
+
+async def test_a_runner_that_was_replaced_is_refused(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.start(pace=Pace(60_000))
+        await e.until(session.id, lambda s: s.last_seq == 2)
+        writer = Writer(e.pool)
+        running = asyncio.ensure_future(writer.run())
+        await e.act(session.id, "pause")
+        late = Tick(str(session.id), session.epoch, START_MS, START_MS + 60_000, [Event(START_MS, "candle", "{}")])
+        with pytest.raises(Lost):
+            await writer.append([late])
+        running.cancel()
+        assert (await e.get(session.id)).last_seq == 3
+
+
+async def test_a_process_that_comes_back_under_its_name_finds_what_it_left(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.create()
+        database.query("SELECT sim_transition(%s, '{created}', 'running', 'started', 'x', 'two', 7)", session.id)
+        paused = await e.until(session.id, lambda s: s.status == "paused")
+        assert [event["payload"]["reason"] for event in await e.log(paused.id)] == ["started", "runner lost"]
+        await e.act(session.id, "resume")
+        await e.finished(session.id)
+
+
+async def test_orphans_are_taken_over_where_that_is_wanted(database: Database) -> None:
+    async with engine(database, on_orphan="resume") as e:
+        await store(e.pool)
+        session = await e.create()
+        database.query("SELECT sim_transition(%s, '{created}', 'running', 'started', 'x', 'two', 7)", session.id)
+        done = await e.finished(session.id)
+        assert done.status == "finished"
+        assert times(await e.log(session.id)) == list(range(100))
+
+
+async def test_a_process_that_closes_pauses_its_sessions(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.start(pace=Pace(60_000))
+    status = "SELECT status FROM sim_sessions WHERE id = %s"
+    assert database.query(status, session.id) == [("paused",)]
+    assert database.query("SELECT count(*) FROM sim_runners") == [(0,)]
+
+
+async def test_a_process_that_closes_hands_its_sessions_on_where_orphans_are_resumed(database: Database) -> None:
+    async with engine(database, runner="two", on_orphan="resume") as other:
+        async with engine(database, on_orphan="resume") as e:
+            await store(e.pool)
+            session = await e.start(pace=Pace(20))
+            await e.until(session.id, lambda s: s.last_seq > 3)
+        done = await other.finished(session.id)
+        assert done.status == "finished"
+        assert times(await other.log(session.id)) == list(range(100))
+
+
+async def test_a_name_is_held_by_one_living_process(database: Database) -> None:
+    async with engine(database) as e:
+        with pytest.raises(RunnerNameTaken):
+            async with engine(database):
+                pass
+        await store(e.pool)
+        assert (await e.finished((await e.start()).id)).status == "finished"
+
+
+async def test_a_pause_in_sql_stops_a_session_of_any_process(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.start(pace=Pace(5))
+        await e.until(session.id, lambda s: s.last_seq > 3)
+        assert database.query("SELECT sim_pause(%s)", session.id) == [("paused",)]
+        last_seq = (await e.get(session.id)).last_seq
+        await asyncio.sleep(0.1)
+        assert (await e.get(session.id)).last_seq == last_seq
+        assert e.supervisor.running == 0
+        database.query("SELECT sim_resume(%s)", session.id)
+        await e.finished(session.id)
+        assert times(await e.log(session.id)) == list(range(100))
+
+
+async def test_a_whole_run_writes_no_other_table(database: Database) -> None:
+    tables = ("operations", "balances", "vaults")
+    with psycopg.connect(database.owner_url, autocommit=True) as owner:
+        for table in tables:
+            owner.execute(f"CREATE TABLE {table} (id int)")
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.finished((await e.start()).id)
+        await e.sim.delete(USER, session.id)
+        await asyncio.sleep(0)
+    with psycopg.connect(database.owner_url, autocommit=True) as owner:
+        owner.execute("SELECT pg_stat_force_next_flush()")
+        touched = owner.execute(
+            "SELECT relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE relname = ANY (%s)",
+            (list(tables),),
+        ).fetchall()
+    assert sorted(touched) == [("balances", 0), ("operations", 0), ("vaults", 0)]
+
+
+async def test_reading_a_backlog_uses_the_index_of_the_log(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.finished((await e.start()).id)
+        frames = await e.pool.run(events.frames, session.id, 50)
+        assert (frames.last_seq, frames.events) == (102, 52)
+    with psycopg.connect(database.url) as connection:
+        plan = connection.execute(
+            "EXPLAIN SELECT seq FROM sim_events WHERE session_id = %s AND seq > 50 ORDER BY seq LIMIT 10", (session.id,)
+        ).fetchall()
+    assert "Index" in str(plan)
+    assert "Sort" not in str(plan)
+
+
+async def test_hints_by_hand_that_say_nothing_break_nothing(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.start(pace=Pace(3))
+        live = asyncio.ensure_future(follow(e, session.id))
+        for channel in ("sim_events", "sim_control", "market_candles"):
+            for hint in ("hello", f"{session.id}", f"{session.id}:x", ":", "", "nobody:running"):
+                database.query("SELECT pg_notify(%s, %s)", channel, hint)
+        await e.finished(session.id)
+        assert await live == list(range(1, 103))
+        assert not e.supervisor.failed.done()

@@ -1,0 +1,328 @@
+"""The sim dialect: sessions created, listed, changed, moved and deleted over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from app.errors import SimError
+from tests.support.engine import MINUTE, START_MS, store
+from tests.support.servers import Database
+from tests.support.web import BODY, SESSIONS, web
+
+WRONG = [
+    ({"profileSlug": "nope"}, "profileSlug"),
+    ({"symbol": "BTC USDT!"}, "symbol"),
+    ({"symbols": ["ETHUSDT"]}, "symbol"),
+    ({"symbol": None}, "symbol"),
+    ({"symbol": None, "symbols": []}, "symbols"),
+    ({"symbol": None, "symbols": ["BTCUSDT", "btc/usdt"]}, "symbols"),
+    ({"symbol": None, "symbols": [f"S{n}" for n in range(51)]}, "symbols"),
+    ({"symbol": None, "symbols": ["OK", 5]}, "symbols.1"),
+    ({"timeframe": "7m"}, "timeframe"),
+    ({"startMs": None}, "startMs"),
+    ({"startMs": 1.5}, "startMs"),
+    ({"startMs": "1"}, "startMs"),
+    ({"startMs": True}, "startMs"),
+    ({"startMs": -1}, "startMs"),
+    ({"startMs": 2**62}, "startMs"),
+    ({"endMs": START_MS}, "endMs"),
+    ({"endMs": 8_640_000_000_000_000}, "endMs"),
+    ({"replayMsPerCandle": -1}, "replayMsPerCandle"),
+    ({"replayMsPerCandle": 2**62}, "replayMsPerCandle"),
+    ({"speed": 1}, "speed"),
+    ({"replayMsPerCandle": None, "speed": 0}, "speed"),
+    ({"replayMsPerCandle": None, "speed": 201}, "speed"),
+    ({"gapPolicy": "ignore"}, "gapPolicy"),
+    ({"gapGraceMs": -1}, "gapGraceMs"),
+    ({"lagMs": -1}, "lagMs"),
+    ({"mode": "live"}, "mode"),
+    ({"venue": "no such venue"}, "venue"),
+    ({"tags": "a"}, "tags"),
+    ({"tags": [""]}, "tags.0"),
+    ({"name": "x" * 201}, "name"),
+    ({"name": "a\0b"}, "name"),
+    ({"config": []}, "config"),
+    ({"config": {"a": "x" * 17_000}}, "config"),
+    ({"config": {"a": {"b": "\0"}}}, "b"),
+    ({"idempotencyKey": ""}, "idempotencyKey"),
+    ({"start_ms": 1}, "start_ms"),
+    ({"warmupCandles": 5}, "warmupCandles"),
+    ({"initialCash": 1}, "initialCash"),
+]
+
+
+async def test_a_created_session_is_answered_with_its_defaults(database: Database) -> None:
+    async with web(database, venue="demo") as w:
+        body = {"profileSlug": "none", "symbol": "btc/usdt", "timeframe": "15m", "startMs": START_MS}
+        response = await w.call("POST", SESSIONS, body)
+        session = response.json()["data"]
+        assert response.status_code == 201
+        assert response.headers["location"] == f"{SESSIONS}/{session['id']}"
+        assert session == await w.data("GET", f"{SESSIONS}/{session['id']}")
+    generated = {name: session.pop(name) for name in ("id", "streamUrl", "createdAt", "updatedAt")}
+    assert generated["streamUrl"] == f"{SESSIONS}/{generated['id']}/stream"
+    assert generated["createdAt"].endswith("Z")
+    assert session == {
+        "userId": "local",
+        "kind": "sim",
+        "name": None,
+        "tags": [],
+        "profileSlug": "none",
+        "config": {},
+        "venue": "demo",
+        "symbol": "BTCUSDT",
+        "symbols": ["BTCUSDT"],
+        "timeframe": "15m",
+        "startMs": START_MS,
+        "endMs": None,
+        "lagMs": 900_000,
+        "replayMsPerCandle": 15_000,
+        "speed": None,
+        "gapPolicy": "skip",
+        "gapGraceMs": 900_000,
+        "mode": "replay",
+        "status": "created",
+        "cursorMs": None,
+        "lastSeq": 0,
+        "error": None,
+        "errorDetails": None,
+        "idempotencyKey": None,
+        "progress": None,
+    }
+
+
+async def test_what_was_asked_for_is_kept(database: Database) -> None:
+    asked = {
+        "symbol": None,
+        "symbols": ["eth-usdt", "BTC_USDT"],
+        "replayMsPerCandle": None,
+        "speed": 200,
+        "gapPolicy": "fill",
+        "gapGraceMs": 0,
+        "lagMs": 0,
+        "name": "täglich \U0001f40b",
+        "tags": ["a", "b"],
+        "config": {"deep": [1, 2.5, {"x": None}], "text": "ü"},
+    }
+    async with web(database) as w:
+        session = await w.create(**asked)
+    assert {name: session[name] for name in asked} == {**asked, "symbols": ["ETHUSDT", "BTCUSDT"]}
+    assert session["progress"] == {"done": 0, "total": 100, "pct": 0.0}
+    assert session["gapPolicy"] == "fill"
+
+
+async def test_a_wrong_field_is_refused_by_the_name_the_client_used(database: Database) -> None:
+    async with web(database, candles=0) as w:
+        for changes, field in WRONG:
+            answer = await w.refused(400, "POST", SESSIONS, {**BODY, **changes})
+            assert answer["error"].startswith(f"{field}: "), changes
+
+
+async def test_a_missing_field_is_named(database: Database) -> None:
+    async with web(database, candles=0) as w:
+        for field in ("profileSlug", "timeframe", "startMs"):
+            body = {name: value for name, value in BODY.items() if name != field}
+            assert (await w.refused(400, "POST", SESSIONS, body))["error"] == f"{field}: is required"
+
+
+async def test_the_same_key_and_body_make_one_session(database: Database) -> None:
+    async with web(database, candles=0) as w:
+        key = {"Idempotency-Key": "k-1"}
+        first, *others = await asyncio.gather(*(w.call("POST", SESSIONS, BODY, headers=key) for _ in range(20)))
+        statuses = sorted(response.status_code for response in (first, *others))
+        assert statuses == [200] * 19 + [201]
+        assert {response.json()["data"]["id"] for response in (first, *others)} == {first.json()["data"]["id"]}
+        again = await w.data("POST", SESSIONS, {**BODY, "idempotencyKey": "k-1"})
+        assert again["id"] == first.json()["data"]["id"]
+        assert again["idempotencyKey"] == "k-1"
+        refused = await w.refused(422, "POST", SESSIONS, {**BODY, "timeframe": "3m"}, headers=key)
+        assert refused["code"] == "idempotency_key_reused"
+        await w.refused(400, "POST", SESSIONS, {**BODY, "idempotencyKey": "k-2"}, headers=key)
+        await w.refused(400, "POST", SESSIONS, BODY, headers={"Idempotency-Key": "x" * 201})
+
+
+async def test_sessions_are_listed_newest_first_in_pages(database: Database) -> None:
+    async with web(database, candles=0) as w:
+        made = [(await w.create(name=str(n), tags=["even"] if n % 2 == 0 else []))["id"] for n in range(7)]
+        await w.data("POST", f"{SESSIONS}/{made[3]}/stop")
+        seen, cursor = [], ""
+        while cursor is not None:
+            page = await w.data("GET", f"{SESSIONS}?limit=3" + (f"&cursor={cursor}" if cursor else ""))
+            seen += [session["id"] for session in page["sessions"]]
+            cursor = page["nextCursor"]
+        assert seen == made[::-1]
+        tagged = await w.data("GET", f"{SESSIONS}?tag=even")
+        assert [session["id"] for session in tagged["sessions"]] == [made[n] for n in (6, 4, 2, 0)]
+        stopped = await w.data("GET", f"{SESSIONS}?status=stopped")
+        assert [session["id"] for session in stopped["sessions"]] == [made[3]]
+
+
+async def test_a_list_refuses_wrong_questions(database: Database) -> None:
+    questions = [
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "status=done",
+        "cursor=!!",
+        "cursor=%C3%BC",
+        "cursor=AAAA",
+        "tag=%00",
+        "what=1",
+        "limit=1&limit=2",
+    ]
+    async with web(database, candles=0) as w:
+        for query in questions:
+            await w.refused(400, "GET", f"{SESSIONS}?{query}")
+
+
+async def test_pace_name_and_tags_can_be_changed(database: Database) -> None:
+    async with web(database) as w:
+        session = await w.create(replayMsPerCandle=60_000)
+        path = f"{SESSIONS}/{session['id']}"
+        changed = await w.data("PATCH", path, {"speed": 10, "name": "n", "tags": ["t"]})
+        assert (changed["speed"], changed["replayMsPerCandle"]) == (10, None)
+        assert (changed["name"], changed["tags"]) == ("n", ["t"])
+        assert (await w.data("PATCH", path, {"name": None}))["name"] is None
+        await w.data("POST", f"{path}/start")
+        assert (await w.data("PATCH", path, {"replayMsPerCandle": 0}))["replayMsPerCandle"] == 0
+        await w.until(path, "finished")
+        await w.refused(409, "PATCH", path, {"speed": 1})
+        await w.data("PATCH", path, {"name": "still"})
+        await w.refused(400, "PATCH", path, {"speed": 1, "replayMsPerCandle": 1})
+        await w.refused(400, "PATCH", path, {"status": "paused"})
+        await w.refused(400, "PATCH", path, {"tags": None})
+
+
+async def test_moves_answer_with_the_session_and_change_nothing_twice(database: Database) -> None:
+    async with web(database) as w:
+        path = f"{SESSIONS}/{(await w.create(replayMsPerCandle=60_000))['id']}"
+        for call, status in [("start", "running"), ("pause", "paused"), ("resume", "running"), ("stop", "stopped")]:
+            first = await w.data("POST", f"{path}/{call}")
+            assert first["status"] == status
+            again = await w.data("POST", f"{path}/{call}", {})
+            assert again["status"] == status
+            assert again["lastSeq"] - first["lastSeq"] in ((0, 1) if status == "running" else (0,))
+        for call in ("start", "pause", "resume"):
+            assert "stopped" in (await w.refused(409, "POST", f"{path}/{call}"))["error"]
+
+
+async def test_controls_do_what_the_moves_do(database: Database) -> None:
+    async with web(database) as w:
+        path = f"{SESSIONS}/{(await w.create(replayMsPerCandle=60_000))['id']}"
+        await w.refused(409, "POST", f"{path}/control", {"action": "pause"})
+        await w.data("POST", f"{path}/start")
+        paused = await w.data("POST", f"{path}/control", {"action": "pause"})
+        assert paused["status"] == "paused"
+        paced = await w.data("POST", f"{path}/control", {"action": "pace", "speed": 7})
+        assert (paced["speed"], paced["replayMsPerCandle"]) == (7, None)
+        assert (await w.data("POST", f"{path}/control", {"action": "resume"}))["status"] == "running"
+        assert (await w.data("POST", f"{path}/control", {"action": "stop"}))["status"] == "stopped"
+        for body in (
+            {},
+            {"action": "fly"},
+            {"action": "step", "candles": 1},
+            {"action": "pause", "speed": 1},
+            {"action": "pace"},
+            {"action": "pace", "speed": 1, "replayMsPerCandle": 1},
+            {"action": "pace", "args": {"speed": 1}},
+        ):
+            await w.refused(400, "POST", f"{path}/control", body)
+
+
+async def test_a_control_under_a_key_is_done_once(database: Database) -> None:
+    async with web(database) as w:
+        path = f"{SESSIONS}/{(await w.create(replayMsPerCandle=60_000))['id']}"
+        key = {"Idempotency-Key": "faster"}
+        body = {"action": "pace", "speed": 3}
+        answers = await asyncio.gather(*(w.data("POST", f"{path}/control", body, headers=key) for _ in range(5)))
+        assert all(answer == answers[0] for answer in answers)
+        assert (await w.data("GET", path))["lastSeq"] == 1
+        await w.refused(422, "POST", f"{path}/control", {"action": "pace", "speed": 4}, headers=key)
+
+
+async def test_missing_candles_are_listed(database: Database) -> None:
+    async with web(database, candles=0) as w:
+        await store(w.served.sim.database, count=100, without=lambda n: n in (3, 4, 50))
+        path = f"{SESSIONS}/{(await w.create())['id']}"
+        answer = await w.refused(422, "POST", f"{path}/start")
+        assert answer["code"] == "gaps"
+        assert answer["details"]["missing"] == 3
+        assert answer["details"]["gaps"][0] == {
+            "symbol": "BTCUSDT",
+            "timeframe": "1m",
+            "fromMs": START_MS + 3 * MINUTE,
+            "toMs": START_MS + 5 * MINUTE,
+            "missing": 2,
+        }
+        failed = await w.data("GET", path)
+        assert (failed["status"], failed["errorDetails"]) == ("failed", answer["details"])
+        assert failed["error"] == answer["error"]
+
+
+async def test_a_session_is_deleted_with_its_log_unless_it_runs(database: Database) -> None:
+    async with web(database) as w:
+        path = f"{SESSIONS}/{(await w.create(replayMsPerCandle=60_000))['id']}"
+        await w.data("POST", f"{path}/start")
+        await w.refused(409, "DELETE", path)
+        await w.data("POST", f"{path}/pause")
+        assert await w.data("DELETE", path) == {}
+        for method, rest in (("GET", ""), ("DELETE", ""), ("GET", "/events"), ("GET", "/stream"), ("POST", "/start")):
+            await w.refused(404, method, path + rest)
+    assert database.query("SELECT count(*) FROM sim_events") == [(0,)]
+
+
+async def test_events_are_read_in_pages(database: Database) -> None:
+    async with web(database) as w:
+        session = await w.finished()
+        path = f"{SESSIONS}/{session['id']}/events"
+        seen, following = [], 1
+        while following <= session["lastSeq"]:
+            page = await w.data("GET", f"{path}?fromSeq={following}&limit=40")
+            assert page["lastSeq"] == 102
+            assert page["events"][0]["seq"] == following
+            seen += [event["seq"] for event in page["events"]]
+            following = page["nextFromSeq"]
+        assert seen == list(range(1, 103))
+        assert await w.data("GET", f"{path}?fromSeq=103") == {"events": [], "lastSeq": 102, "nextFromSeq": 103}
+        assert (await w.refused(400, "GET", f"{path}?fromSeq=104"))["code"] == "seq_ahead"
+        statuses = await w.data("GET", f"{path}?types=status")
+        assert [event["seq"] for event in statuses["events"]] == [1, 102]
+        assert statuses["nextFromSeq"] == 103
+        assert (await w.data("GET", f"{path}?types=status&limit=1"))["nextFromSeq"] == 2
+        tail = await w.data("GET", f"{path}?tail=2&types=candle")
+        assert [event["seq"] for event in tail["events"]] == [100, 101]
+        assert (await w.data("GET", f"{path}?tail=0"))["events"] == []
+        for query in ("limit=0", "limit=10001", "fromSeq=-1", "types=x", "tail=1&fromSeq=1", "limit=1.5"):
+            await w.refused(400, "GET", f"{path}?{query}")
+
+
+async def test_profiles_are_listed(database: Database) -> None:
+    async with web(database, candles=0) as w:
+        [profile] = (await w.data("GET", "/api/sim/profiles"))["profiles"]
+    assert profile["slug"] == "none"
+    assert profile["parameters"]["type"] == "object"
+    assert profile["source"] == "built-in"
+
+
+async def test_what_later_versions_bring_is_not_there(database: Database) -> None:
+    async with web(database, candles=0) as w:
+        path = f"{SESSIONS}/{(await w.create())['id']}"
+        for method, rest in (
+            ("POST", "fork"),
+            ("GET", f"diff/{uuid4()}"),
+            ("GET", "stats"),
+            ("GET", "equity"),
+            ("GET", "export"),
+        ):
+            await w.refused(404, method, f"{path}/{rest}")
+        await w.refused(404, "POST", "/api/market/sessions", {})
+
+
+async def test_a_running_process_that_loses_its_name_fails(database: Database) -> None:
+    async with web(database, candles=0) as w:
+        database.query("UPDATE sim_runners SET incarnation = incarnation + 1")
+        with pytest.raises(SimError):
+            await asyncio.wait_for(w.served.wait(), 5)

@@ -1,0 +1,276 @@
+"""Streams when something goes: the client, its patience, the server, the database, the right to look."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+
+import psutil
+
+from app.db import events, tokens
+from tests.support.process import ROOT
+from tests.support.servers import Database, PrivateServer
+from tests.support.web import BODY, SESSIONS, Web, web
+
+
+def control(kind: str) -> Callable[[dict], bool]:
+    return lambda message: message["type"] == kind
+
+
+async def no_streams(w: Web, timeout_s: float = 5) -> float:
+    """Wait until no stream is open; returns how long that took."""
+    began = time.monotonic()
+    while len(w.served.streams):
+        assert time.monotonic() - began < timeout_s, "a stream is still open"
+        await asyncio.sleep(0.01)
+    return time.monotonic() - began
+
+
+async def open_raw(w: Web, session_id: str, *, buffer: int | None = None) -> socket.socket:
+    """Ask for a stream on a bare socket that nobody reads."""
+    host, port = w.served.url.removeprefix("http://").split(":")
+    raw = socket.socket()
+    if buffer is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    raw.connect((host, int(port)))
+    raw.sendall(f"GET {SESSIONS}/{session_id}/stream HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+    deadline = time.monotonic() + 5
+    while not len(w.served.streams):
+        assert time.monotonic() < deadline, "the stream was not opened"
+        await asyncio.sleep(0.01)
+    return raw
+
+
+async def fill(w: Web, session_id: str, count: int, size: int = 20_000) -> None:
+    """Append notes of some size to a log."""
+
+    async def append(connection: object) -> None:
+        for _ in range(count):
+            await events.append_event(connection, session_id, "note", {"text": "x" * size})  # type: ignore[arg-type]
+
+    await w.served.sim.database.run(append)
+
+
+async def test_a_client_that_vanishes_frees_everything(database: Database) -> None:
+    async with web(database) as w:
+        session = await w.create()
+        raw = await open_raw(w, session["id"])
+        raw.close()
+        assert await no_streams(w) < 1
+
+
+async def test_a_client_that_vanishes_in_a_backlog_frees_everything(database: Database) -> None:
+    async with web(database) as w:
+        session = await w.create()
+        await fill(w, session["id"], 300)
+        raw = await open_raw(w, session["id"], buffer=4096)
+        await asyncio.sleep(0.2)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        raw.close()
+        assert await no_streams(w) < 1
+
+
+async def test_a_client_that_does_not_read_is_cut_off_and_disturbs_nobody(database: Database) -> None:
+    async with web(database, write_timeout_ms=500) as w:
+        session = await w.create()
+        await fill(w, session["id"], 600)
+        raw = await open_raw(w, session["id"], buffer=4096)
+        async with w.stream(session["id"]) as other:
+            caught_up = await other.until(control("caught_up"))
+            assert caught_up["lastSeq"] == other.ids[-1] == 600
+        await no_streams(w)
+        raw.settimeout(5)
+        got = b""
+        try:
+            while data := raw.recv(65536):
+                got += data
+        except ConnectionResetError:
+            pass
+        raw.close()
+        assert b'"seq":600' not in got
+
+
+async def test_a_slow_client_gets_everything_at_its_own_pace(database: Database) -> None:
+    async with web(database) as w:
+        session = await w.create()
+        await fill(w, session["id"], 150)
+        raw = await open_raw(w, session["id"], buffer=4096)
+        raw.setblocking(False)
+        got = b""
+        async with asyncio.timeout(30):
+            while b"caught_up" not in got[-300:]:
+                got += await asyncio.get_running_loop().sock_recv(raw, 65536)
+                await asyncio.sleep(0.002)
+        raw.close()
+        await no_streams(w)
+    assert [n for n in range(1, 151) if f"id: {n}\n".encode() not in got] == []
+
+
+async def test_a_stopping_server_ends_open_streams_at_once(database: Database) -> None:
+    async with web(database) as w:
+        session = await w.create()
+        async with w.stream(session["id"]) as stream:
+            await stream.until(control("caught_up"))
+            w.served.streams.close()
+            began = time.monotonic()
+            await stream.rest()
+        assert time.monotonic() - began < 0.5
+        await w.refused(503, "GET", f"{SESSIONS}/{session['id']}/stream")
+
+
+async def test_a_revoked_token_ends_its_streams_within_a_heartbeat(database: Database) -> None:
+    async with web(database, auth="token", heartbeat_ms=200) as w:
+        token_id, secret = await w.token("anna")
+        w.client.headers["Authorization"] = f"Bearer {secret}"
+        session = await w.create()
+        async with w.stream(session["id"]) as stream:
+            await stream.until(control("heartbeat"))
+            await w.served.sim.database.run(tokens.revoke, token_id)
+            began = time.monotonic()
+            await stream.rest()
+        assert time.monotonic() - began < 1
+        await w.refused(401, "GET", f"{SESSIONS}/{session['id']}/stream")
+
+
+async def test_streams_outlive_a_restart_of_the_database(private_server: PrivateServer) -> None:
+    database = private_server.new_database()
+    async with web(database, heartbeat_ms=200) as w:
+        session = await w.create(replayMsPerCandle=20)
+        path = f"{SESSIONS}/{session['id']}"
+        async with w.stream(session["id"]) as stream:
+            await w.data("POST", f"{path}/start")
+            await stream.until(control("candle"))
+            await asyncio.to_thread(private_server.halt)
+            for _ in range(3):
+                await stream.until(control("heartbeat"), 3)
+            await asyncio.to_thread(private_server.go)
+            await stream.rest(30)
+        assert stream.ids == list(range(1, 103))
+    private_server.drop(database)
+
+
+async def test_an_idle_stream_costs_less_than_50_kb(database: Database) -> None:
+    count = 300
+    with ServeProcess(database) as server:
+        session_id = server.create()
+        memory = psutil.Process(server.pid).memory_info
+        for raw in [await server.follow(session_id) for _ in range(50)]:  # Warm up what is made once.
+            raw.close()
+        await asyncio.sleep(0.5)
+        before = memory().rss
+        open_ = [await server.follow(session_id) for _ in range(count)]
+        await asyncio.sleep(0.5)
+        each = (memory().rss - before) / count
+        for raw in open_:
+            raw.close()
+    print(f"{each:.0f} bytes per stream")
+    assert each < 50_000
+
+
+async def test_sigterm_with_open_streams_ends_the_process_in_under_two_seconds(database: Database) -> None:
+    with ServeProcess(database) as server:
+        session_id = server.create(endMs=None, gapPolicy="skip")
+        server.start(session_id)
+        readers = [await server.follow(session_id) for _ in range(50)]
+        long_id = server.create()
+        database.query(
+            "SELECT sim_append_event(%s, NULL, 'note', jsonb_build_object('text', repeat('x', 60000)))"
+            " FROM generate_series(1, 300)",
+            long_id,
+        )
+        stalled = [await server.follow(long_id) for _ in range(5)]
+        began = time.monotonic()
+        server.signal(signal.SIGTERM)
+        for raw in readers:
+            await asyncio.to_thread(read_to_end, raw)
+        code = await asyncio.to_thread(server.wait)
+        took = time.monotonic() - began
+        for raw in stalled:
+            raw.close()
+    assert code == 0, server.output
+    assert took < 2
+    [(status, reason)] = database.query(
+        "SELECT s.status, e.payload ->> 'reason' FROM sim_sessions s"
+        " JOIN sim_events e ON e.session_id = s.id AND e.seq = s.last_seq WHERE s.id = %s",
+        session_id,
+    )
+    assert (status, reason) == ("paused", "server stopped")
+
+
+def read_to_end(raw: socket.socket) -> None:
+    raw.settimeout(5)
+    with raw:
+        while raw.recv(65536):
+            pass
+
+
+class ServeProcess:
+    """`serve` in a process of its own."""
+
+    SCRIPT = (
+        "import sys; from app.settings import load; from app.web.serve import serve;"
+        "serve(load(port=0), on_ready=lambda url: print(url, flush=True))"
+    )
+
+    def __init__(self, database: Database) -> None:
+        env = {name: value for name, value in os.environ.items() if not name.startswith("ZEON_")}
+        env |= {"DATABASE_URL": database.url, "ZEON_MIGRATE_URL": database.owner_url, "PYTHONPATH": str(ROOT)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", self.SCRIPT], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().strip()
+        assert self.url, self._process.communicate()
+        self.pid = self._process.pid
+        self.output = ""
+
+    def __enter__(self) -> ServeProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def request(self, path: str, body: dict) -> dict:
+        request = urllib.request.Request(
+            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    def create(self, **changes: object) -> str:
+        return self.request(SESSIONS, {**BODY, **changes})["id"]
+
+    def start(self, session_id: str) -> None:
+        self.request(f"{SESSIONS}/{session_id}/start", {})
+
+    async def follow(self, session_id: str) -> socket.socket:
+        """Open a stream and wait for its first bytes."""
+        host, port = self.url.removeprefix("http://").split(":")
+        raw = socket.socket()
+        raw.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(raw, (host, int(port)))
+        await loop.sock_sendall(raw, f"GET {SESSIONS}/{session_id}/stream HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        got = b""
+        async with asyncio.timeout(10):
+            while b"retry: 1000" not in got:
+                got += await loop.sock_recv(raw, 4096)
+        return raw
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        code = self._process.wait(10)
+        assert self._process.stderr is not None
+        self.output = self._process.stderr.read()
+        return code

@@ -1,0 +1,139 @@
+"""A real server in the test's own process, and a client for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+
+from app.db import tokens
+from app.settings import load
+from app.web.serve import Served, serving
+from tests.support.engine import MINUTE, START_MS, store
+from tests.support.servers import Database
+
+SESSIONS = "/api/sim/sessions"
+BODY = {
+    "profileSlug": "none",
+    "venue": "demo",
+    "symbol": "BTCUSDT",
+    "timeframe": "1m",
+    "startMs": START_MS,
+    "endMs": START_MS + 100 * MINUTE,
+    "replayMsPerCandle": 0,
+}
+
+
+@dataclass
+class Stream:
+    """What came on a stream so far."""
+
+    response: httpx2.Response
+    lines: AsyncIterator[str]
+    frames: list[dict[str, Any]] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
+
+    async def next(self, timeout_s: float = 10) -> dict[str, Any]:
+        """Return the next message; raises `StopAsyncIteration` at the end of the response."""
+        async with asyncio.timeout(timeout_s):
+            async for line in self.lines:
+                if line.startswith("id: "):
+                    self.ids.append(int(line[4:]))
+                elif line.startswith("data: "):
+                    self.frames.append(json.loads(line[6:]))
+                    return self.frames[-1]
+        raise StopAsyncIteration
+
+    async def until(self, fits: Callable[[dict[str, Any]], bool], timeout_s: float = 10) -> dict[str, Any]:
+        """Read up to the first message that fits."""
+        while not fits(message := await self.next(timeout_s)):
+            pass
+        return message
+
+    async def rest(self, timeout_s: float = 20) -> list[dict[str, Any]]:
+        """Read to the end of the response and return every message of it."""
+        while True:
+            try:
+                await self.next(timeout_s)
+            except StopAsyncIteration:
+                return self.frames
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The stored events among the messages."""
+        return [frame for frame in self.frames if "seq" in frame]
+
+
+@dataclass
+class Web:
+    """A server and a client for it."""
+
+    served: Served
+    client: httpx2.AsyncClient
+
+    async def call(self, method: str, path: str, body: Any = None, **more: Any) -> httpx2.Response:
+        return await self.client.request(method, path, json=body, **more)
+
+    async def data(self, method: str, path: str, body: Any = None, *, status: int = 200, **more: Any) -> Any:
+        """Make a call that succeeds and return what is in the envelope."""
+        response = await self.call(method, path, body, **more)
+        assert response.status_code == status, response.text
+        answer = response.json()
+        assert answer["success"] is True
+        return answer["data"]
+
+    async def refused(self, status: int, method: str, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
+        """Make a call that fails and return its answer."""
+        response = await self.call(method, path, body, **more)
+        assert response.status_code == status, response.text
+        answer = response.json()
+        assert isinstance(answer["error"], str)
+        assert answer["error"]
+        assert set(answer) <= {"error", "code", "details"}
+        return answer
+
+    async def create(self, **changes: Any) -> dict[str, Any]:
+        return await self.data("POST", SESSIONS, {**BODY, **changes}, status=201)
+
+    async def finished(self, **changes: Any) -> dict[str, Any]:
+        """Create a session, run it to its end and return it."""
+        path = f"{SESSIONS}/{(await self.create(**changes))['id']}"
+        await self.data("POST", f"{path}/start")
+        return await self.until(path, "finished")
+
+    async def until(self, path: str, status: str, timeout_s: float = 20) -> dict[str, Any]:
+        """Poll a session until it has a status."""
+        deadline = time.monotonic() + timeout_s
+        while (session := await self.data("GET", path))["status"] != status:
+            assert time.monotonic() < deadline, session
+            await asyncio.sleep(0.01)
+        return session
+
+    @asynccontextmanager
+    async def stream(self, session_id: str, query: str = "", **headers: str) -> AsyncIterator[Stream]:
+        path = f"{SESSIONS}/{session_id}/stream{query}"
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.client.stream("GET", path, headers=named, timeout=30) as response:
+            yield Stream(response, response.aiter_lines())
+
+    async def token(self, user_id: str) -> tuple[Any, str]:
+        """Make a token; returns its id and the token itself."""
+        stored, secret = await self.served.sim.database.run(tokens.create, user_id)
+        return stored.id, secret
+
+
+@asynccontextmanager
+async def web(database: Database, *, candles: int = 100, **changes: Any) -> AsyncIterator[Web]:
+    """Serve a database on a free port, with some candles, until the block ends."""
+    quick = {"port": 0, "renew_ms": 200, "runner_ttl_ms": 2000, "poll_ms": 200, "burst": 100_000}
+    settings = load(database_url=database.url, migrate_url=database.owner_url, **(quick | changes))
+    async with serving(settings) as served, httpx2.AsyncClient(base_url=served.url, timeout=30) as client:
+        if candles:
+            await store(served.sim.database, count=candles)
+        yield Web(served, client)

@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+
+from app.errors import BadInput
+from app.settings import Settings, load, variable
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(variable(name), raising=False)
+
+
+def test_without_environment_everything_has_its_default():
+    settings = load()
+    assert settings.database_url is None
+    assert settings.data_dir == Path(".zeon")
+    assert (settings.host, settings.port, settings.auth) == ("127.0.0.1", 8000, "none")
+    assert settings.runner.endswith(":8000")
+
+
+def test_variables_are_read(monkeypatch):
+    monkeypatch.setenv("PORT", "9000")
+    monkeypatch.setenv("ZEON_ALLOWED_HOSTS", "one.example, two.example")
+    monkeypatch.setenv("ZEON_LOG_LEVEL", "WARNING")
+    settings = load()
+    assert settings.port == 9000
+    assert settings.runner.endswith(":9000")
+    assert settings.allowed_hosts == ("one.example", "two.example")
+    assert settings.log_level == "warning"
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "")
+    assert load().database_url is None
+
+
+def test_a_value_given_in_python_wins(monkeypatch):
+    monkeypatch.setenv("PORT", "9000")
+    assert load(port=9001).port == 9001
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "many"),
+        ("PORT", "99999"),
+        ("ZEON_AUTH", "maybe"),
+        ("ZEON_MAX_SLOTS", "0"),
+        ("ZEON_RATE", "-1"),
+        ("ZEON_ON_ORPHAN", "delete"),
+        ("ZEON_RENEW_MS", "15000"),
+    ],
+)
+def test_a_bad_value_is_one_sentence_that_names_the_variable(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BadInput) as caught:
+        load()
+    assert name in caught.value.message
+    assert caught.value.message.endswith(".")
+    assert "\n" not in caught.value.message
+
+
+def test_addresses_with_passwords_are_not_shown():
+    settings = load(database_url="postgresql://zeon:secret@host/zeon", migrate_url="postgresql://a:secret@host/b")
+    assert "secret" not in repr(settings)
+
+
+def test_the_readme_lists_every_setting_with_its_default_and_description():
+    lines = README.read_text().splitlines()
+    assert [line for line in lines if line.startswith(("| `ZEON_", "| `DATABASE_URL", "| `HOST", "| `PORT"))] == [
+        f"| `{variable(name)}` | {shown(field.default)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def shown(default: object) -> str:
+    return str(default) if isinstance(default, (int, str, Path)) else ""
