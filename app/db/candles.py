@@ -161,11 +161,13 @@ async def _batches(prefix: str, candles: Iterable[Candle]) -> AsyncGenerator[_Ba
     rest = iter(candles)
     coming = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
     try:
-        while batch := await coming:
+        while batch := await asyncio.shield(coming):
             coming = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
             yield batch
     finally:
+        # A thread cannot be stopped: whoever gives up waits until it has let go of `candles`.
         await asyncio.wait([coming])
+        coming.exception()
 
 
 def _next_batch(prefix: str, candles: Iterator[Candle]) -> _Batch | None:
