@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.db.embedded import Embedded
-from benchmarks import append, engine
+from benchmarks import append, engine, memory, streams
 from benchmarks.place import Place, place, postgres
 from benchmarks.row import Row
 
@@ -22,6 +22,11 @@ MODULES: dict[str, Callable[[Place], Awaitable[list[Row]]]] = {
     "commit": append.group_commit,
     "pace": engine.pace,
     "unpaced": engine.unpaced,
+    "fanout": streams.fan_out,
+    "catchup": streams.catch_up,
+    "latency": streams.latency,
+    "length": memory.length,
+    "streams": memory.streams,
 }
 HEADINGS = ("what", "figure", "reference", "ratio", "goal", "met", "note")
 

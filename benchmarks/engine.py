@@ -19,7 +19,7 @@ from benchmarks.place import MINUTE, USER, Engine, Place, engine, spec, store
 from benchmarks.row import Goal, Row, quantile
 
 SESSIONS = 2_000
-SECONDS = 20
+SECONDS = 22  # Long enough to need a second look at the candles.
 CANDLES = 200
 PAUSE_NS = 1_000_000_000
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")

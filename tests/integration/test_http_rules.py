@@ -8,6 +8,7 @@ import re
 import socket
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -153,6 +154,16 @@ async def test_a_client_that_asks_too_often_is_slowed_down(database: Database) -
         assert (response.status_code, response.headers["retry-after"]) == (429, "1")
         for path in ("/healthz", "/readyz", "/metrics"):
             assert (await w.call("GET", path)).status_code == 200
+
+
+async def test_small_answers_are_not_held_back_by_nagles_algorithm(database: Database) -> None:
+    took = []
+    async with web(database, candles=0) as w:
+        for _ in range(60):
+            began = time.monotonic()
+            await w.data("GET", "/healthz")
+            took.append(time.monotonic() - began)
+    assert median(took) < 0.03
 
 
 async def test_metrics_count(database: Database) -> None:

@@ -76,6 +76,7 @@ async def test_a_created_session_is_answered_with_its_defaults(database: Databas
         "symbol": "BTCUSDT",
         "symbols": ["BTCUSDT"],
         "timeframe": "15m",
+        "extraTimeframes": [],
         "startMs": START_MS,
         "endMs": None,
         "lagMs": 900_000,
@@ -223,7 +224,6 @@ async def test_controls_do_what_the_moves_do(database: Database) -> None:
         for body in (
             {},
             {"action": "fly"},
-            {"action": "step", "candles": 1},
             {"action": "pause", "speed": 1},
             {"action": "pace"},
             {"action": "pace", "speed": 1, "replayMsPerCandle": 1},
@@ -318,7 +318,6 @@ async def test_what_later_versions_bring_is_not_there(database: Database) -> Non
             ("GET", "export"),
         ):
             await w.refused(404, method, f"{path}/{rest}")
-        await w.refused(404, "POST", "/api/market/sessions", {})
 
 
 async def test_a_running_process_that_loses_its_name_fails(database: Database) -> None:

@@ -205,6 +205,14 @@ async def test_sigterm_with_open_streams_ends_the_process_in_under_two_seconds(d
     assert (status, reason) == ("paused", "server stopped")
 
 
+async def test_a_process_that_loses_its_runner_name_ends_with_a_failure(database: Database) -> None:
+    with ServeProcess(database) as server:
+        database.query("UPDATE sim_runners SET incarnation = incarnation + 1")
+        code = await asyncio.to_thread(server.wait)
+    assert code not in (0, None)
+    assert "RunnerNameTaken" in server.output
+
+
 def read_to_end(raw: socket.socket) -> None:
     raw.settimeout(5)
     with raw:

@@ -148,7 +148,7 @@ def test_the_digest_is_the_published_formula_without_who_steered(connection: psy
 
 
 def frames(connection: psycopg.Connection, *arguments: object) -> tuple:
-    found = connection.execute("SELECT * FROM sim_frames(%s, %s, %s, %s, %s)", arguments).fetchone()
+    found = connection.execute("SELECT * FROM sim_frames(%s, %s, %s, %s, %s, false)", arguments).fetchone()
     assert found is not None
     return found
 

@@ -1,0 +1,208 @@
+"""The other commands as processes, on a given database or an embedded one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from tests.support.cli import Cli
+from tests.support.process import free_port
+from tests.support.servers import Database
+
+DAY = ("--symbol", "BTCUSDT", "--timeframe", "1m", "--start", "2024-01-01", "--end", "2024-01-02")
+
+
+@contextmanager
+def demo(cli: Cli) -> Iterator[tuple[subprocess.Popen, str, str]]:
+    """Run `zeon demo` until it has said everything; give the process, the address and the session's id."""
+    with cli.start("demo") as process:
+        try:
+            assert process.stdout is not None
+            said = ""
+            while "Ctrl-C" not in said:
+                line = process.stdout.readline()
+                assert line, said
+                said += line
+            found = re.search(r"curl -N (http://\S+)/api/sim/sessions/(\S+)/stream", said)
+            assert found is not None, said
+            yield process, found[1], found[2]
+        finally:
+            process.kill()
+
+
+def status(database: Database, session_id: str) -> str:
+    return database.query("SELECT status FROM sim_sessions WHERE id = %s", session_id)[0][0]
+
+
+def until_candles(database: Database, session_id: str, count: int) -> None:
+    deadline = time.monotonic() + 20
+    query = "SELECT count(*), max(seq), count(*) FILTER (WHERE type = 'candle') FROM sim_events WHERE session_id = %s"
+    while True:
+        rows, last_seq, candles = database.query(query, session_id)[0]
+        assert rows == (last_seq or 0)
+        if candles >= count:
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_serve_installs_an_empty_database_and_ends_cleanly_on_sigterm(empty_database: Database, zeon) -> None:
+    server = zeon(empty_database)
+    began = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - began < 2
+    assert f"serving on {server.url}" in server.output
+
+
+def test_serve_refuses_to_be_reached_by_strangers_without_tokens(database: Database) -> None:
+    assert "ZEON_AUTH=token" in Cli(database, HOST="0.0.0.0", PORT=free_port()).error("serve")
+
+
+def test_serve_says_that_its_port_is_taken(database: Database, zeon) -> None:
+    server = zeon(database)
+    assert f"cannot listen on 127.0.0.1:{server.port}" in Cli(database, PORT=server.port).error("serve")
+
+
+def test_a_bad_setting_or_no_database_is_one_sentence() -> None:
+    assert Cli(PORT="x").error("sessions", "list").startswith("PORT: ")
+    nowhere = Cli(DATABASE_URL="postgresql://nobody@localhost:1/nothing")
+    said = nowhere.error("sessions", "list")
+    assert said.startswith("The database cannot be reached: ")
+    assert len(said.splitlines()) == 1
+
+
+def test_a_second_demo_goes_on_with_the_same_session(database: Database) -> None:
+    cli = Cli(database, PORT=free_port())
+    with demo(cli) as (process, url, session_id):
+        until_candles(database, session_id, 2)
+        with urllib.request.urlopen(f"{url}/", timeout=5) as page:
+            assert page.status == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 0
+    assert status(database, session_id) == "paused"
+    with demo(cli) as (process, _, again):
+        assert again == session_id
+        until_candles(database, session_id, 4)
+        process.send_signal(signal.SIGKILL)
+        process.wait(5)
+    with demo(cli) as (process, _, again):
+        assert again == session_id
+        until_candles(database, session_id, 6)
+        assert status(database, session_id) == "running"
+        database.query("SELECT sim_stop(%s)", session_id)
+    with demo(cli) as (_, _, other):
+        assert other != session_id
+        until_candles(database, other, 1)
+    assert database.query("SELECT DISTINCT venue FROM market_candles") == [("demo",)]
+
+
+def test_migrate_twice_is_harmless(empty_database: Database) -> None:
+    cli = Cli(empty_database)
+    for _ in range(2):
+        assert cli("migrate") == "The database is up to date.\n"
+
+
+def test_psql_gets_its_arguments_and_the_serving_role(database: Database) -> None:
+    cli = Cli(database)
+    assert cli("psql", "-At", "-c", "SELECT current_database()", "-c", "SELECT current_user") == (
+        f"{database.name}\n{psycopg.conninfo.conninfo_to_dict(database.url)['user']}\n"
+    )
+    assert "syntax error" in cli.error("psql", "-c", "SELEKT")
+
+
+def test_a_token_is_shown_once_listed_and_revoked(database: Database) -> None:
+    cli = Cli(database)
+    made = cli.json("token", "create", "--user", "ann", "--name", "laptop")
+    assert made["token"].startswith("zeon_")
+    assert cli("token", "create").startswith("zeon_")
+    listed = cli.json("token", "list")
+    assert [(each["userId"], each["name"], each["revokedAt"]) for each in listed] == [
+        ("ann", "laptop", None),
+        ("local", None, None),
+    ]
+    assert made["token"] not in cli("token", "list")
+    cli("token", "revoke", made["id"])
+    assert cli.json("token", "list")[0]["revokedAt"] is not None
+    assert cli.error("token", "revoke", made["id"]) == "There is no valid token with this id."
+
+
+def test_profiles_are_listed() -> None:
+    assert Cli().json("profiles")[0]["slug"] == "none"
+
+
+def states(cli: Cli, code: int = 0) -> dict[str, str]:
+    return {each["check"]: each["state"] for each in json.loads(cli("doctor", "--json", code=code))}
+
+
+def test_the_doctor_finds_nothing_wrong_beside_a_server(database: Database, zeon) -> None:
+    zeon(database)
+    assert set(states(Cli(database)).values()) == {"ok"}
+    assert "1 alive" in Cli(database)("doctor")
+
+
+def test_the_doctor_names_what_is_wrong(database: Database, zeon) -> None:
+    cli = Cli(database)
+    server = zeon(database)
+    cli_session = cli.json("sessions", "create", *DAY, "--venue", "demo", "--gap-policy", "skip")
+    cli("sessions", "start", cli_session["id"])
+    server.kill()
+    with psycopg.connect(database.owner_url, autocommit=True) as owner:
+        owner.execute("UPDATE sim_sessions SET status = 'running', runner = 'gone', incarnation = 1")
+        owner.execute("UPDATE sim_runners SET seen_at = now() - interval '1 hour'")
+        owner.execute("GRANT UPDATE ON sim_events TO PUBLIC")
+    found = states(cli, code=1)
+    assert (found["orphans"], found["rights"], found["servers"]) == ("wrong", "wrong", "warning")
+
+
+def test_the_doctor_says_when_there_is_nothing_to_look_at(empty_database: Database) -> None:
+    assert states(Cli(empty_database), code=1) == {"database": "ok", "migrations": "wrong"}
+    assert states(Cli(DATABASE_URL="postgresql://nobody@localhost:1/nothing"), code=1) == {"database": "wrong"}
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="zeon-test-"))
+    yield path
+    process = postmaster(path)
+    if process is not None:
+        process.send_signal(signal.SIGQUIT)
+        process.wait(10)
+    shutil.rmtree(path)
+
+
+def postmaster(folder: Path) -> psutil.Process | None:
+    """Return the folder's Postgres when it runs."""
+    file = folder / ".zeon" / "postgres" / "postmaster.pid"
+    return psutil.Process(int(file.read_text().split("\n")[0])) if file.exists() else None
+
+
+def test_a_command_uses_the_server_s_postgres_and_alone_starts_and_stops_it(folder: Path) -> None:
+    cli = Cli(folder=folder, PORT=free_port())
+    assert cli.json("sessions", "list") == []
+    assert postmaster(folder) is None
+    with demo(cli) as (process, _, session_id):
+        running = postmaster(folder)
+        assert running is not None
+        assert [each["id"] for each in cli.json("sessions", "list")] == [session_id]
+        assert cli.json("sessions", "pause", session_id)["status"] == "paused"
+        assert cli("psql", "-Atc", "SELECT current_user") == "zeon\n"
+        assert postmaster(folder) == running
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert postmaster(folder) is None
+    assert cli.json("sessions", "show", session_id)["status"] == "paused"
+    assert os.listdir(folder) == [".zeon"]
