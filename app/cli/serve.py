@@ -20,11 +20,9 @@ def serve() -> None:
 
 
 def log_to_stderr(settings: Settings) -> None:
-    """Log from ZEON_LOG_LEVEL up, with UTC times."""
+    """Log from ZEON_LOG_LEVEL up, with UTC times; of libraries warnings at most."""
     logging.Formatter.converter = time.gmtime
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        force=True,
-    )
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    logging.getLogger().setLevel(max(level, logging.WARNING))
+    logging.getLogger("app").setLevel(level)

@@ -15,7 +15,6 @@ from app.cli.options import Json, SessionId, as_usage, given
 from app.db.events import Frames
 from app.db.listen import Listener
 from app.domain.session import ENDED
-from app.engine.clock import Clock
 from app.engine.hub import Hub, Tail
 from app.errors import Unavailable
 from app.web.inputs import checked
@@ -79,7 +78,7 @@ def _over(frames: Frames, reading: Tail, *, follow: bool) -> bool:
 async def _hub(context: Context) -> AsyncIterator[Hub]:
     """Listen for hints as a server does."""
     poll_s = context.settings.poll_ms / 1000
-    hub = Hub(context.database, Clock(), poll_s=poll_s)
+    hub = Hub(context.database, poll_s=poll_s)
 
     async def look_again() -> None:
         hub.wake_all()

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from app.db.pool import Connection
@@ -44,6 +45,15 @@ class Frames(NamedTuple):
     body: bytes
     status: str | None
     head: int | None
+
+
+class Place(NamedTuple):
+    """Where a page of frames begins: behind a seq of a session, of some types only or in the market dialect."""
+
+    session_id: UUID
+    after_seq: int
+    types: tuple[str, ...] | None = None
+    market: bool = False
 
 
 class Page(NamedTuple):
@@ -103,6 +113,33 @@ async def frames(
     )
     row = await cursor.fetchone()
     assert row is not None
+    return _frames(row)
+
+
+async def pages(connection: Connection, places: Sequence[Place]) -> list[Frames]:
+    """Read a page of frames at each place; many at once are shorter ones, none below a tenth of the usual rows."""
+    session_ids, after_seqs, types, markets = zip(*places, strict=True)
+    rows = max(MAX_PAGE_ROWS // len(places), MAX_PAGE_ROWS // 10)
+    cursor = await connection.execute(
+        """
+        SELECT f.* FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::boolean[])
+                        WITH ORDINALITY AS p (session, after_seq, types, market, place)
+        CROSS JOIN LATERAL sim_frames(p.session, p.after_seq, %s, %s, string_to_array(p.types, ','), p.market) AS f
+        ORDER BY p.place
+        """,
+        (
+            list(session_ids),
+            list(after_seqs),
+            [None if each is None else ",".join(each) for each in types],
+            list(markets),
+            rows,
+            MAX_PAGE_BYTES * rows // MAX_PAGE_ROWS,
+        ),
+    )
+    return [_frames(row) for row in await cursor.fetchall()]
+
+
+def _frames(row: DictRow) -> Frames:
     return Frames(row["last_seq"], row["events"], (row["body"] or "").encode(), row["status"], row["head"])
 
 

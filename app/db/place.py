@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from app.db import embedded
 from app.db.install import install, needs_install
 from app.errors import Unavailable
 from app.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 
 class Place(NamedTuple):
@@ -44,6 +47,7 @@ def ready(settings: Settings) -> Iterator[Place]:
     """Like `held`, with everything installed; raises `Unavailable`, `NewerDatabase` or `SimError`."""
     with held(settings) as place:
         if outdated(place):
+            _log.info("installing or updating the database")
             bring_up_to_date(place)
         yield place
 

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from app.db import events, sessions
-from app.db.events import Frames
+from app.db import sessions
+from app.db.events import Frames, Place
 from app.db.pool import Database
-from app.engine.clock import Clock
+from app.engine.clock import wait
+from app.engine.reader import Found, Reader
 from app.errors import Unavailable
 
 _SHARED_PAGES = 4
 _SHARED_BYTES = 1 << 16
 
-Key = tuple[int, tuple[str, ...] | None, bool]
-
 
 class Hub:
     """Every session that somebody in this process follows."""
 
-    def __init__(self, database: Database, clock: Clock, *, poll_s: float = 5) -> None:
+    def __init__(self, database: Database, *, poll_s: float = 5) -> None:
         self._database = database
-        self._clock = clock
+        self._reader = Reader(database)
         self._poll_s = poll_s
         self._feeds: dict[UUID, Feed] = {}
 
@@ -70,64 +72,72 @@ class Hub:
         self, session_id: UUID, after_seq: int, types: Sequence[str] | None = None, *, market: bool = False
     ) -> Tail:
         """Follow a session behind a seq, some types only or in the market dialect; use it as a context manager."""
-        return Tail(self, session_id, after_seq, None if types is None else tuple(types), market=market)
+        return Tail(self, Place(session_id, after_seq, None if types is None else tuple(types), market))
 
     def _join(self, tail: Tail) -> Feed:
         feed = self._feeds.get(tail.session_id)
         if feed is None:
-            feed = self._feeds[tail.session_id] = Feed(self._database, tail.session_id)
-        feed.flags.add(tail.flag)
+            feed = self._feeds[tail.session_id] = Feed(self._reader)
+        feed.tails.add(tail)
         return feed
 
     def _leave(self, tail: Tail, feed: Feed) -> None:
-        feed.flags.discard(tail.flag)
-        if not feed.flags and self._feeds.get(tail.session_id) is feed:
+        feed.tails.discard(tail)
+        if not feed.tails and self._feeds.get(tail.session_id) is feed:
             del self._feeds[tail.session_id]
 
 
-class Feed:
-    """One session in this process: who waits for it, and the pages read lately."""
+@dataclass(slots=True)
+class _Coming:
+    """A page on its way: who waits for it, and how far the log goes by the hints since."""
 
-    def __init__(self, database: Database, session_id: UUID) -> None:
-        self._database = database
-        self._session_id = session_id
-        self._version = 0
-        self._pages: OrderedDict[Key, tuple[int, asyncio.Task[Frames]]] = OrderedDict()
-        self.flags: set[asyncio.Event] = set()
+    tails: list[Tail] = field(default_factory=list)
+    hinted: float = 0
+
+
+class Feed:
+    """One session in this process: who follows it, and the pages read lately."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._kept: OrderedDict[Place, Frames] = OrderedDict()
+        self._coming: dict[Place, _Coming] = {}
+        self.tails: set[Tail] = set()
         self.seen_seq = 0
 
-    def wake(self, last_seq: int | None = None) -> None:
-        """Let every tail look again; `last_seq` is a hint of how far the log goes."""
-        self._version += 1
-        if last_seq is not None:
-            self.seen_seq = max(self.seen_seq, last_seq)
-        for flag in self.flags:
-            flag.set()
+    def wake(self, last_seq: float = math.inf) -> None:
+        """Let the tails look again that are not yet as far as the hint says the log goes."""
+        for coming in self._coming.values():
+            coming.hinted = max(coming.hinted, last_seq)
+        for tail in self.tails:
+            tail.hint(last_seq)
 
-    async def read(self, key: Key) -> tuple[Frames, bool]:
-        """Read the page behind a seq, once for everybody who asks for the same one; tells also if it is fresh.
+    def kept(self, place: Place) -> Frames | None:
+        """Return a page read lately: what it found stays true."""
+        return self._kept.get(place)
 
-        A page under way is joined only if it was asked for after the last hint: an older one may have looked
-        before the commit the hint spoke of. A page that found events stays true, but is not fresh after a hint.
-        """
-        version, task = self._pages.get(key, (-1, None))
-        if task is None or (version != self._version and not _found_events(task)):
-            version = self._version
-            task = asyncio.ensure_future(self._database.run(events.frames, self._session_id, *key))
-            self._pages[key] = (version, task)
-            task.add_done_callback(lambda done: self._keep(key, done))
-        frames = await asyncio.shield(task)
-        self.seen_seq = max(self.seen_seq, frames.last_seq or 0)
-        return frames, version == self._version
+    def ask(self, place: Place, tail: Tail) -> None:
+        """Have a page given to `tail`, read once for everybody who waits for it."""
+        coming = self._coming.get(place)
+        if coming is None:
+            coming = self._coming[place] = _Coming()
+            self._reader.read(place, partial(self._give, place))
+        coming.tails.append(tail)
 
-    def _keep(self, key: Key, task: asyncio.Task[Frames]) -> None:
-        """Keep a page that found events, when it is small and among the latest."""
-        if self._pages.get(key, (0, None))[1] is task and not (
-            _found_events(task) and len(task.result().body) <= _SHARED_BYTES
-        ):
-            del self._pages[key]
-        while len(self._pages) > _SHARED_PAGES:
-            self._pages.popitem(last=False)
+    def _give(self, place: Place, found: Found) -> None:
+        """Hand a page to those who wait for it, and keep it when it found events and is small."""
+        if isinstance(found, Frames) and found.last_seq is not None:
+            self.seen_seq = max(self.seen_seq, found.last_seq)
+            if len(found.body) <= _SHARED_BYTES:
+                self._keep(place, found)
+        coming = self._coming.pop(place)
+        for tail in coming.tails:
+            tail.give(found, coming.hinted)
+
+    def _keep(self, place: Place, page: Frames) -> None:
+        self._kept[place] = page
+        if len(self._kept) > _SHARED_PAGES:
+            self._kept.popitem(last=False)
 
 
 def _hint(line: str) -> tuple[UUID, int]:
@@ -135,27 +145,27 @@ def _hint(line: str) -> tuple[UUID, int]:
     return UUID(session_id), int(last_seq)
 
 
-def _found_events(task: asyncio.Task[Frames]) -> bool:
-    return task.done() and not task.cancelled() and task.exception() is None and task.result().last_seq is not None
-
-
 class Tail:
     """One follower of one session: backlog and live are the same loop, so there is no seam between them.
 
-    The flag is cleared before each read and the read begins after that, so a commit is either in the page or has
-    set the flag again.
+    `flag` is set when there is something to take or to look for. A hint is forgotten only for a read that begins
+    after it: one that comes while a page is on its way makes for another look, so no commit is overlooked.
     """
 
-    def __init__(
-        self, hub: Hub, session_id: UUID, after_seq: int, types: tuple[str, ...] | None, *, market: bool
-    ) -> None:
-        self.session_id = session_id
-        self.after_seq = after_seq
+    def __init__(self, hub: Hub, place: Place) -> None:
+        self.session_id = place.session_id
         self.flag = asyncio.Event()
+        self._place = place
         self._hub = hub
-        self._types = types
-        self._market = market
         self._feed: Feed | None = None
+        self._asked = False
+        self._given: Found | None = None
+        self._hinted = math.inf
+
+    @property
+    def after_seq(self) -> int:
+        """How far it has read."""
+        return self._place.after_seq
 
     def __enter__(self) -> Self:
         self._feed = self._hub._join(self)
@@ -173,17 +183,53 @@ class Tail:
 
         Raises `Unavailable` while the database is away; asking again goes on where this left off.
         """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout_s
+        while (page := self.take()) is None:
+            if not await wait(self.flag, until - loop.time()):
+                return None
+        return page
+
+    def take(self) -> Frames | None:
+        """Do what `next` does without waiting: null when the flag is to be waited for."""
         assert self._feed is not None
-        if not await self._hub._clock.wait(self.flag, timeout_s):
-            return None
         self.flag.clear()
-        try:
-            frames, fresh = await self._feed.read((self.after_seq, self._types, self._market))
-        except (Unavailable, asyncio.CancelledError):
-            self.flag.set()  # What the hint spoke of has not been read yet.
-            raise
-        if frames.last_seq is not None:
-            self.after_seq = frames.last_seq
-            if not fresh or frames.last_seq != frames.head:
-                self.flag.set()  # There is, or may be, more behind the page.
-        return frames
+        found, self._given = self._given or self._feed.kept(self._place), None
+        if found is not None:
+            return self._taken(found)
+        if not self._asked and self._hinted > self.after_seq:
+            self._asked = True
+            self._hinted = 0
+            self._feed.ask(self._place, self)
+        return None
+
+    def hint(self, last_seq: float) -> None:
+        """Hear how far the log goes, as somebody says."""
+        if last_seq > self.after_seq:
+            self._hinted = max(self._hinted, last_seq)
+            if not self._asked:
+                self.flag.set()
+
+    def give(self, found: Found, hinted: float) -> None:
+        """Take in the page that was asked for, and how far the log goes by the hints since it began to be read."""
+        self._asked = False
+        self._hinted = max(self._hinted, hinted)
+        self._given = found
+        self.flag.set()
+
+    def _taken(self, found: Found) -> Frames:
+        if isinstance(found, Exception):
+            self._look()
+            raise found
+        if found.last_seq is not None:
+            self._place = self._place._replace(after_seq=found.last_seq)
+            if found.last_seq != found.head:
+                self._look()
+        if self._hinted > self.after_seq:
+            self.flag.set()
+        return found
+
+    def _look(self) -> None:
+        """Look again, hint or not."""
+        self._hinted = math.inf
+        self.flag.set()

@@ -34,7 +34,7 @@ class Supervisor:
     ) -> None:
         self.name = settings.runner
         self.incarnation = 0
-        self.hub = Hub(database, clock, poll_s=settings.poll_ms / 1000)
+        self.hub = Hub(database, poll_s=settings.poll_ms / 1000)
         self._database = database
         self._settings = settings
         self._clock = clock

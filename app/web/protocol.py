@@ -11,8 +11,12 @@ class Protocol(HttpToolsProtocol):
     """One connection."""
 
     def on_message_begin(self) -> None:
-        """Begin a request; `scope["state"]["abort"]` ends the connection with whatever waits to be written."""
+        """Begin a request; its state's `abort` ends the connection with whatever waits to be written.
+
+        `paused` says whether sending would have to wait for the client.
+        """
         super().on_message_begin()
+        self.scope["state"]["paused"] = self._write_paused
         self.scope["state"]["abort"] = self.transport.abort
 
     def send_400_response(self, msg: str) -> None:
@@ -21,3 +25,6 @@ class Protocol(HttpToolsProtocol):
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(STATUS_LINE[400] + head + body)
         self.transport.close()
+
+    def _write_paused(self) -> bool:
+        return self.flow.write_paused

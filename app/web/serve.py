@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -25,6 +26,8 @@ from app.web.protocol import Protocol
 from app.web.stream import Streams
 
 _GRACE_S = 1
+_OTHER_FILES = 1000
+"""Open files a process may need besides its streams."""
 
 
 class Served:
@@ -87,6 +90,7 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
     async with AsyncExitStack() as stack:
         bound = stack.enter_context(_bound(settings))
         settings = _named(settings, bound.getsockname()[1])
+        _let_open(settings.max_streams + _OTHER_FILES)
         clock = Clock()
         place = stack.enter_context(ready(settings))
         database = Database(place.url, size=settings.pool_size)
@@ -134,6 +138,14 @@ def _bound(settings: Settings) -> Iterator[socket.socket]:
         except OSError as error:
             raise BadInput(f"PORT: cannot listen on {settings.host}:{settings.port}: {error.strerror}.") from error
         yield bound
+
+
+def _let_open(files: int) -> None:
+    """Raise the limit on open files as far as the system allows, so that every stream finds its socket."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = files if hard == resource.RLIM_INFINITY else min(files, hard)
+    if resource.RLIM_INFINITY != soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _named(settings: Settings, port: int) -> Settings:

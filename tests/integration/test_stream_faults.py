@@ -221,7 +221,7 @@ def read_to_end(raw: socket.socket) -> None:
 
 
 class ServeProcess:
-    """`serve` in a process of its own."""
+    """`serve` in a process of its own, begun with the few open files that many systems allow by default."""
 
     SCRIPT = (
         "import sys; from app.settings import load; from app.web.serve import serve;"
@@ -232,7 +232,11 @@ class ServeProcess:
         env = {name: value for name, value in os.environ.items() if not name.startswith("ZEON_")}
         env |= {"DATABASE_URL": database.url, "ZEON_MIGRATE_URL": database.owner_url, "PYTHONPATH": str(ROOT)}
         self._process = subprocess.Popen(
-            [sys.executable, "-c", self.SCRIPT], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            ["sh", "-c", 'ulimit -S -n 256; exec "$0" -c "$1"', sys.executable, self.SCRIPT],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
