@@ -112,6 +112,12 @@ class Unavailable(SimError):
     status = 503
 
 
+class Busy(SimError):
+    """Others are at it; try again."""
+
+    status = 503
+
+
 class NoRunner(Unavailable):
     """No server process is alive to run the session; start one with `zeon serve`."""
 

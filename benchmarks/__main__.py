@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.db.embedded import Embedded
-from benchmarks import append, engine, memory, streams
+from benchmarks import append, candles, engine, memory, streams
 from benchmarks.place import Place, place, postgres
 from benchmarks.row import Row
 
@@ -25,6 +25,8 @@ MODULES: dict[str, Callable[[Place], Awaitable[list[Row]]]] = {
     "fanout": streams.fan_out,
     "catchup": streams.catch_up,
     "latency": streams.latency,
+    "import": candles.importing,
+    "candles": candles.reading,
     "length": memory.length,
     "streams": memory.streams,
 }

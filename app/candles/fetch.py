@@ -169,7 +169,7 @@ async def _keep(
     """Store a part and remember that its range was asked for, or neither."""
     symbol, timeframe = check.symbol, check.timeframe.name
     async with conn.transaction():
-        stored = await cache.store(conn, venue, symbol, timeframe, check.candles(part.rows))
+        stored = await cache.store_columns(conn, venue, symbol, timeframe, check.columns(part.rows))
         known_ms = _known_until(check, asked.to_ms)
         if asked.from_ms < known_ms:
             await cache.cover(conn, venue, symbol, timeframe, name, asked.from_ms, known_ms)

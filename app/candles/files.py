@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.candles import arrow_file, csv_file, dump, json_file, lean
-from app.candles.rows import Broken, Finding, Row
+from app.candles.rows import Broken, Item
 from app.candles.unpack import streams
 
 
-def rows(path: Path, file: BinaryIO) -> Iterator[Row | Finding]:
+def rows(path: Path, file: BinaryIO) -> Iterator[Item]:
     """Yield the rows of an open file; raises `Broken` where it cannot be read on, `BadInput` when it holds none."""
     dump.verify(path, file)
     start = file.read(8)
@@ -28,7 +28,7 @@ def rows(path: Path, file: BinaryIO) -> Iterator[Row | Finding]:
             raise Broken(f"{name}: {broken.message}" if name else broken.message) from broken
 
 
-def _rows(name: str, stream: io.BufferedReader, folders: tuple[str, ...]) -> Iterator[Row | Finding]:
+def _rows(name: str, stream: io.BufferedReader, folders: tuple[str, ...]) -> Iterator[Item]:
     start = stream.peek(512).removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith((b"[", b"{")):
         return json_file.rows(stream)

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from app.candles import dump, files
-from app.candles.rows import Broken, Finding, Refused, Row, time_ms
+from app.candles.rows import Broken, Finding, Refused, Row, singly, time_ms
 from app.candles.sources import Part
 from app.domain.timeframe import Timeframe
 from app.errors import BadInput
@@ -38,7 +38,7 @@ def _rows(paths: list[Path], from_ms: int, to_ms: int) -> Iterator[Row | Finding
     for path in paths:
         with path.open("rb") as file:
             try:
-                yield from (row for row in files.rows(path, file) if _inside(row, from_ms, to_ms))
+                yield from (row for row in singly(files.rows(path, file)) if _inside(row, from_ms, to_ms))
             except Broken as broken:
                 yield Finding(0, f"{path.name} {broken.message}")
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 from app.candles import dump, files
 from app.candles.quality import Check
-from app.candles.rows import Finding, Row
+from app.candles.rows import Block, Finding, Item
 from app.db import candles as cache
 from app.db.pool import Connection
 from app.domain.candle import Gap
@@ -69,14 +69,14 @@ async def import_file(
     check = Check(symbol, named_timeframe(timeframe), now_ms=time.time_ns() // 1_000_000)
     paths = dump.files(path, symbol, timeframe)
     async with conn.transaction():
-        stored = await cache.store(conn, venue, symbol, timeframe, check.candles(_rows(paths, check, progress)))
+        stored = await cache.store_columns(conn, venue, symbol, timeframe, check.columns(_rows(paths, check, progress)))
         first_ms, last_ms = _range(path, check)
         await cache.cover(conn, venue, symbol, timeframe, _SOURCE, first_ms, last_ms + check.timeframe.ms)
         gaps, missing = await cache.gaps(conn, venue, symbol, timeframe, first_ms, last_ms)
     return _report(venue, check, stored, first_ms, last_ms, gaps, missing)
 
 
-def _rows(paths: list[Path], check: Check, progress: Progress | None) -> Iterator[Row | Finding]:
+def _rows(paths: list[Path], check: Check, progress: Progress | None) -> Iterator[Item]:
     """Yield the rows of all files; of several, a bad one is noted and the others are read all the same."""
     total = sum(path.stat().st_size for path in paths if path.is_file())
     done = 0
@@ -84,10 +84,10 @@ def _rows(paths: list[Path], check: Check, progress: Progress | None) -> Iterato
         check.file = path.name if len(paths) > 1 else ""
         with _opened(path) as file:
             try:
-                for count, row in enumerate(files.rows(path, file)):
-                    if progress and count % _REPORT_EVERY == 0:
+                for count, item in enumerate(files.rows(path, file)):
+                    if progress and (isinstance(item, Block) or count % _REPORT_EVERY == 0):
                         progress(done + file.tell(), total)
-                    yield row
+                    yield item
             except BadInput as error:
                 if len(paths) == 1:
                     raise

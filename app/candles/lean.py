@@ -14,9 +14,8 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
-from app.candles.csv_file import lines
+from app.candles.csv_file import Lines
 from app.candles.rows import Finding, Row
-from app.candles.unpack import text
 
 _MINUTE_NAME = re.compile(r"(\d{8})_.*(?:second|minute)_(?:trade|quote)\.csv")
 _LONG_ROW = re.compile(rb"\d{8} \d\d:\d\d,")
@@ -39,16 +38,15 @@ def rows(stream: io.BufferedReader, member: str, folders: Sequence[str]) -> Iter
     dated = _MINUTE_NAME.fullmatch(member)
     day = datetime.strptime(dated[1], "%Y%m%d").replace(tzinfo=zone) if dated else None
     zone = UTC if "daily" in folders else zone
-    with text(stream) as decoded:
-        for place, line in enumerate(lines(decoded), 1):
-            cells = line.rstrip().split(",")
-            try:
-                time = day + timedelta(milliseconds=int(cells[0])) if day else _long(cells[0], zone)
-                opened, high, low, close = (Decimal(cell).scaleb(-decimals) for cell in cells[1:5])
-            except (ValueError, InvalidOperation):
-                yield Finding(place, f"not a row of a Lean file: {line[:40]!r}")
-                continue
-            yield place, time.isoformat(), opened, high, low, close, cells[5] if len(cells) > 5 else 0
+    for place, line in enumerate(Lines(stream), 1):
+        cells = line.rstrip().split(",")
+        try:
+            time = day + timedelta(milliseconds=int(cells[0])) if day else _long(cells[0], zone)
+            opened, high, low, close = (Decimal(cell).scaleb(-decimals) for cell in cells[1:5])
+        except (ValueError, InvalidOperation):
+            yield Finding(place, f"not a row of a Lean file: {line[:40]!r}")
+            continue
+        yield place, time.isoformat(), opened, high, low, close, cells[5] if len(cells) > 5 else 0
 
 
 def _long(spelled: str, zone: tzinfo) -> datetime:

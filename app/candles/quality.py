@@ -15,10 +15,10 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from itertools import islice, repeat
 from operator import le, lt
 
-from app.candles.rows import FIELDS, MS_FROM, MS_TO, Broken, Finding, Refused, Row, time_ms
+from app.candles.rows import FIELDS, MS_FROM, MS_TO, Block, Broken, Finding, Item, Refused, Row, time_ms
+from app.db.candles import Columns, columns_of
 from app.domain.candle import Candle
 from app.domain.timeframe import Timeframe
 
@@ -35,6 +35,8 @@ _LARGEST = Decimal("1E18")
 _HOUR = 3_600_000
 _QUARTER = 900_000
 _CHUNK = 1_000
+_EXACT_DIGITS = 15
+"""Decimals of so many digits are told apart by binary floats."""
 _UNREADABLE = (InvalidOperation, ValueError, TypeError, OverflowError)
 
 
@@ -60,16 +62,20 @@ class Check:
     def __post_init__(self) -> None:
         self._slots = _Slots(self.timeframe)
 
-    def candles(self, rows: Iterable[Row | Finding]) -> Iterator[Candle]:
+    def columns(self, items: Iterable[Item]) -> Iterator[Columns]:
         """Yield the candles of all good rows; a source that breaks off ends the stream and is noted in `broke`."""
-        rest = self._until_broken(rows)
-        while chunk := list(islice(rest, _CHUNK)):
-            self.rows += len(chunk)
-            yield from self._flawless(chunk) or self._sorted_out(chunk)
+        for piece in _gathered(self._until_broken(items)):
+            self.rows += len(piece.times) if isinstance(piece, Block) else len(piece)
+            block = piece if isinstance(piece, Block) else _as_block(piece)
+            made = None if block is None else self._flawless(block)
+            if made is not None:
+                yield made
+            else:
+                yield from columns_of(self._sorted_out(piece.rows() if isinstance(piece, Block) else piece))
 
-    def _until_broken(self, rows: Iterable[Row | Finding]) -> Iterator[Row | Finding]:
+    def _until_broken(self, items: Iterable[Item]) -> Iterator[Item]:
         try:
-            yield from rows
+            yield from items
         except Broken as broken:
             self.break_off(broken.message)
 
@@ -80,27 +86,22 @@ class Check:
             told = f"{self.file}: {reason}" if self.file else reason
             self.broke = f"{self.broke}; {told}" if self.broke else told
 
-    def _flawless(self, chunk: list[Row | Finding]) -> list[Candle] | None:
-        """Take a chunk about which there is nothing to say, column by column; None when a row needs a closer look.
+    def _flawless(self, block: Block) -> Columns | None:
+        """Take a block about which there is nothing to say, column by column; None when a row needs a closer look.
 
-        Faster than row by row, and stricter: only times in ms, on the UTC grid, ascending from all before.
+        Faster than row by row, and stricter: only times in ms or us, on the UTC grid, ascending from all before, and
+        only plain numbers, with prices short enough to be compared as binary floats.
         """
         try:
-            _, spelled_times, *columns = zip(*chunk, strict=True)
-            times = list(map(int, spelled_times))
-            opened, high, low, close, volume = (list(map(Decimal, column)) for column in columns)
-            if not self._in_order(times) or not _sound(opened, high, low, close, volume):
+            times = _whole_ms(list(map(int, block.times)))
+            if not self._in_order(times) or not _plainly_sound(block.numbers):
                 return None
         except _UNREADABLE:
             return None
         self._slots.take_run(times)
         self.first_ms = times[0] if self.first_ms is None else self.first_ms
         self.last_ms = times[-1]
-        closes = [open_ms + self.timeframe.ms for open_ms in times]
-        symbol, name = repeat(self.symbol), repeat(self.timeframe.name)
-        return list(
-            map(Candle._make, zip(symbol, name, times, closes, opened, high, low, close, volume, repeat(False)))
-        )
+        return Columns(times, [list(map(_canonical, column)) for column in block.numbers])
 
     def _in_order(self, times: list[int]) -> bool:
         step, offset_ms = self.timeframe.ms, self.timeframe.offset_ms
@@ -112,7 +113,7 @@ class Check:
             and not any((open_ms - offset_ms) % step for open_ms in times)
         )
 
-    def _sorted_out(self, chunk: list[Row | Finding]) -> Iterator[Candle]:
+    def _sorted_out(self, chunk: Iterable[Row | Finding]) -> Iterator[Candle]:
         for row in chunk:
             try:
                 if isinstance(row, Finding):
@@ -154,6 +155,54 @@ class Check:
     def _note(self, findings: list[Finding], place: int, reason: str) -> None:
         if len(findings) < LISTED:
             findings.append(Finding(place, f"{self.file}: {reason}" if self.file else reason))
+
+
+def _gathered(items: Iterator[Item]) -> Iterator[Block | list[Row | Finding]]:
+    """Yield blocks as they are and other rows in lists of at most `_CHUNK`, in order."""
+    rows: list[Row | Finding] = []
+    for item in items:
+        if isinstance(item, Block):
+            if rows:
+                yield rows
+            yield item
+            rows = []
+        else:
+            rows.append(item)
+            if len(rows) == _CHUNK:
+                yield rows
+                rows = []
+    if rows:
+        yield rows
+
+
+def _as_block(rows: list[Row | Finding]) -> Block | None:
+    """Turn rows into a block; None when a reader found something to say about one."""
+    if any(isinstance(row, Finding) for row in rows):
+        return None
+    places, times, *numbers = zip(*rows, strict=True)
+    return Block(places[0], list(times), [list(map(str, column)) for column in numbers])
+
+
+def _whole_ms(times: list[int]) -> list[int]:
+    """Take times in us as times in ms."""
+    return [time // 1_000 for time in times] if MS_TO <= times[0] <= times[-1] < MS_TO * 1_000 else times
+
+
+def _plainly_sound(numbers: list[list[str]]) -> bool:
+    """Whether all numbers are digits with at most a point, and sound; binary floats tell apart what is short enough."""
+    if "".join(map("".join, numbers)).encode().translate(None, b"0123456789."):
+        return False
+    if max(max(map(len, column)) for column in numbers[:4]) > _EXACT_DIGITS:
+        return False
+    opened, high, low, close, volume = (list(map(float, column)) for column in numbers)
+    inside = all(map(le, low, opened)) and all(map(le, opened, high)) and all(map(le, low, close))
+    inside = inside and all(map(le, close, high)) and min(low) > _SMALLEST and max(high) < _LARGEST
+    return inside and max(volume) < _LARGEST
+
+
+def _canonical(number: str) -> str:
+    """Drop the trailing zeros of a plain number."""
+    return number.rstrip("0").rstrip(".") if number[-1] == "0" and "." in number else number
 
 
 def _sound(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from decimal import Context, Decimal
+from decimal import Context
 from itertools import islice
 from operator import lt
 from typing import Any, LiteralString, NamedTuple
 
 from psycopg import AsyncConnection
+from psycopg.errors import LockNotAvailable
 from psycopg.rows import scalar_row, tuple_row
 
 from app.domain.candle import Candle, Gap
 from app.domain.timeframe import TIMEFRAMES
 from app.domain.timeframe import timeframe as named_timeframe
+from app.errors import Busy
 
 BATCH = 10_000
 """Candles sent to Postgres in one COPY, the only ones held in memory at a time."""
@@ -122,24 +124,57 @@ class Coverage(NamedTuple):
     source: str | None
 
 
+class Columns(NamedTuple):
+    """Candles column by column: open times in ms, then open, high, low, close and volume as canonical numbers."""
+
+    times: Sequence[int]
+    numbers: Sequence[Sequence[str]]
+
+
+def columns_of(candles: Iterable[Candle]) -> Iterator[Columns]:
+    """Turn candles into columns, `BATCH` rows at a time."""
+    rest = iter(candles)
+    while taken := list(islice(rest, BATCH)):
+        _, _, times, _, *numbers, _ = zip(*taken, strict=True)
+        yield Columns(times, [list(map(str, map(_bare, column))) for column in numbers])
+
+
 async def store(
     conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, candles: Iterable[Candle]
+) -> Stored:
+    """Put candles of one symbol and timeframe into the cache, as `store_columns` does."""
+    return await store_columns(conn, venue, symbol, timeframe, columns_of(candles))
+
+
+async def store_columns(
+    conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, pieces: Iterable[Columns]
 ) -> Stored:
     """Put candles of one symbol and timeframe into the cache, in any order; of equal times the last one stays.
 
     Ascending candles go straight into an empty range; from the first batch that does not, all go through a staging
-    table. `candles` is read in a thread, a batch ahead. One transaction, with one notification at its end when
-    anything is new or changed.
+    table. `pieces` is read in a thread, a batch ahead. One transaction, with one notification at its end when
+    anything is new or changed. Raises `Busy` when others store the same series for longer than a minute.
     """
     loading = _Loading(conn, venue, symbol, timeframe)
-    async with conn.transaction(), aclosing(_batches("\t".join((venue, symbol, timeframe)), candles)) as batches:
-        await conn.execute(_LOCK, (venue, symbol, timeframe))
+    async with conn.transaction(), aclosing(_batches("\t".join((venue, symbol, timeframe)), pieces)) as batches:
+        await _alone(conn, venue, symbol, timeframe)
         async for batch in batches:
             await loading.take(batch)
         stored = await loading.finish()
         if stored.new or stored.changed:
             await _notify(conn, venue, symbol, timeframe)
     return stored
+
+
+async def _alone(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
+    """Be the only one to write a series until the transaction ends; a large one may take longer than a statement."""
+    await conn.execute("SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', '0', true)")
+    try:
+        await conn.execute(_LOCK, (venue, symbol, timeframe))
+    except LockNotAvailable as error:
+        raise Busy(
+            f"Candles of {symbol} {timeframe} at venue {venue} are being stored by others; try again."
+        ) from error
 
 
 async def _notify(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
@@ -156,33 +191,35 @@ class _Batch(NamedTuple):
     ascending: bool
 
 
-async def _batches(prefix: str, candles: Iterable[Candle]) -> AsyncGenerator[_Batch]:
+async def _batches(prefix: str, pieces: Iterable[Columns]) -> AsyncGenerator[_Batch]:
     """Yield batches, each made in a thread while the one before it is on its way to Postgres."""
-    rest = iter(candles)
+    rest = iter(pieces)
     coming = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
     try:
         while batch := await asyncio.shield(coming):
             coming = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
             yield batch
     finally:
-        # A thread cannot be stopped: whoever gives up waits until it has let go of `candles`.
+        # A thread cannot be stopped: whoever gives up waits until it has let go of `pieces`.
         await asyncio.wait([coming])
         coming.exception()
 
 
-def _next_batch(prefix: str, candles: Iterator[Candle]) -> _Batch | None:
-    taken = list(islice(candles, BATCH))
-    if not taken:
+def _next_batch(prefix: str, pieces: Iterator[Columns]) -> _Batch | None:
+    times: list[int] = []
+    lines = []
+    while len(times) < BATCH and (piece := next(pieces, None)) is not None:
+        times += piece.times
+        lines.append(_lines(prefix, piece))
+    if not times:
         return None
-    _, _, times, _, *numbers, _ = zip(*taken, strict=True)
     ascending = all(map(lt, times, times[1:]))
-    return _Batch(_lines(prefix, times, numbers), len(taken), min(times), max(times), ascending)
+    return _Batch("".join(lines), len(times), min(times), max(times), ascending)
 
 
-def _lines(prefix: str, times: Iterable[int], numbers: Iterable[Iterable[Decimal]]) -> str:
-    """Render lines for COPY; the numbers lose their trailing zeros and may have an exponent."""
-    columns = [map(str, map(_bare, column)) for column in numbers]
-    rows = map("\t".join, zip(map(str, times), *columns, strict=True))
+def _lines(prefix: str, piece: Columns) -> str:
+    """Render lines for COPY."""
+    rows = map("\t".join, zip(map(str, piece.times), *piece.numbers, strict=True))
     return f"{prefix}\t" + f"\n{prefix}\t".join(rows) + "\n"
 
 

@@ -48,7 +48,7 @@ def test_a_file_is_imported_listed_and_exported_as_it_was(cli: Cli, tmp_path: Pa
         "firstMs": START,
         "lastMs": START + 199 * MINUTE,
         "gaps": 0,
-        "source": "csv",
+        "source": "file",
     }
     assert cli.json("candles", "list") == [listed]
     assert "2024-01-01 03:19:00Z" in cli("candles", "list")

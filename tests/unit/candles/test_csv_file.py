@@ -3,12 +3,12 @@ import io
 import pytest
 
 from app.candles import csv_file
-from app.candles.rows import Broken, Row
+from app.candles.rows import Broken, Row, singly
 from app.errors import BadInput
 
 
 def read(text: str | bytes) -> list[Row]:
-    return list(csv_file.rows(io.BytesIO(text.encode() if isinstance(text, str) else text)))
+    return list(singly(csv_file.rows(io.BytesIO(text.encode() if isinstance(text, str) else text))))
 
 
 FIELDS = ("1704067200000", "1", "4", "0.5", "3", "7")

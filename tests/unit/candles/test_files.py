@@ -9,7 +9,7 @@ import pytest
 
 from app.candles import dump, files, unpack
 from app.candles.quality import Check
-from app.candles.rows import Broken, Finding, Row
+from app.candles.rows import Broken, Finding, Row, singly
 from app.domain.candle import Candle
 from app.domain.timeframe import timeframe
 from app.errors import BadInput
@@ -21,14 +21,19 @@ ROW = (1, "1704067200000", "1", "4", "0.5", "3", "7")
 
 def read(path: Path) -> list[Row | Finding]:
     with path.open("rb") as file:
-        return list(files.rows(path, file))
+        return list(singly(files.rows(path, file)))
 
 
 def candles(path: Path, name: str = "1m") -> list[Candle]:
-    check = Check("BTCUSDT", timeframe(name), now_ms=10**14)
-    found = list(check.candles(read(path)))
+    grid = timeframe(name)
+    check = Check("BTCUSDT", grid, now_ms=10**14)
+    found = list(check.columns(read(path)))
     assert check.refused == 0, check.refusals
-    return found
+    return [
+        Candle("BTCUSDT", name, open_ms, open_ms + grid.ms, *map(Decimal, numbers))
+        for piece in found
+        for open_ms, *numbers in zip(piece.times, *piece.numbers, strict=True)
+    ]
 
 
 def zipped(path: Path, **members: str) -> Path:
@@ -59,7 +64,7 @@ def test_a_cut_gzip_file_gives_its_good_half_and_then_says_where_it_broke(tmp_pa
     path.write_bytes(packed[: len(packed) // 2])
     places: list[int] = []
     with path.open("rb") as file, pytest.raises(Broken, match=r"^after line "):
-        places.extend(row[0] for row in files.rows(path, file))
+        places.extend(row[0] for row in singly(files.rows(path, file)))
     assert places == list(range(1, len(places) + 1))
     assert 10_000 < len(places) < 30_000
 
@@ -174,7 +179,7 @@ def test_cut_json_gives_its_good_half_and_then_says_where_it_broke(tmp_path: Pat
     path.write_text(text[: len(text) // 2])
     places: list[int] = []
     with path.open("rb") as file, pytest.raises(Broken, match=r"^after row \d+: the file ends inside of a row"):
-        places.extend(row[0] for row in files.rows(path, file))
+        places.extend(row[0] for row in singly(files.rows(path, file)))
     assert 4_900 < len(places) < 5_100
 
 
@@ -184,7 +189,7 @@ def test_lean_folders_say_what_times_and_prices_mean(tmp_path: Path) -> None:
         **{"20240102_spy_minute_trade.csv": "34200000,4700000,4710000,4690000,4705000,100\n"},
     )
     (found,) = candles(stock)
-    assert (found.open_time_ms, str(found.close), found.volume) == (1_704_205_800_000, "470.5000", 100)
+    assert (found.open_time_ms, str(found.close), found.volume) == (1_704_205_800_000, "470.5", 100)
     coin = zipped(tmp_path / "crypto/x/hour/btcusdt_trade.zip", **{"btcusdt.csv": "20240101 00:00,1,4,0.5,3,7\n"})
     assert candles(coin, "1h")[0].open_time_ms == START
     day = zipped(tmp_path / "equity/usa/daily/spy.zip", **{"spy.csv": "20240101 00:00,10000,40000,5000,30000,7\n"})
@@ -193,7 +198,7 @@ def test_lean_folders_say_what_times_and_prices_mean(tmp_path: Path) -> None:
 
 def test_a_lean_row_that_is_none_is_refused_by_its_line(tmp_path: Path) -> None:
     path = zipped(tmp_path / "a.zip", **{"btc.csv": "20240101 00:00,1,4,0.5,3,7\nhalf a row\n"})
-    assert read(path)[1] == Finding(2, "not a row of a Lean file: 'half a row\\n'")
+    assert read(path)[1] == Finding(2, "not a row of a Lean file: 'half a row'")
 
 
 @pytest.mark.parametrize("kind", ["parquet", "feather"])
