@@ -19,6 +19,13 @@ def finer_timeframes(timeframe: Timeframe) -> list[Timeframe]:
     ]
 
 
+async def finest(conn: Connection, venue: str, symbol: str, timeframe: str, from_ms: int, to_ms: int) -> str | None:
+    """Name the finest timeframe in the cache from which this one can be built; None when there is none."""
+    grid = named_timeframe(timeframe)
+    cached = await cache.timeframes(conn, venue, symbol, grid.ceil(from_ms), grid.ceil(to_ms))
+    return next((finer.name for finer in reversed(finer_timeframes(grid)) if finer.name in cached), None)
+
+
 async def build_missing(
     conn: Connection, venue: str, symbol: str, timeframe: str, from_ms: int, to_ms: int
 ) -> str | None:
@@ -30,6 +37,12 @@ async def build_missing(
     grid = named_timeframe(timeframe)
     cached = await cache.timeframes(conn, venue, symbol, grid.ceil(from_ms), grid.ceil(to_ms))
     used = None
+    if cached.isdisjoint(finer.name for finer in finer_timeframes(grid)):
+        return None
+    found, _ = await cache.gaps(conn, venue, symbol, timeframe, from_ms, to_ms, 1)
+    if not found:
+        return None
+    from_ms = found[0].from_ms
     for finer in finer_timeframes(grid):
         if finer.name in cached:
             await cache.build(conn, venue, symbol, finer.name, timeframe, from_ms, to_ms)

@@ -34,7 +34,7 @@ def _pyarrow(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise BadInput("file: Parquet and Feather files need pyarrow, which is not installed") from None
+        raise BadInput("file: Parquet and Feather files need pyarrow: pip install 'zeon-sim[data]'") from None
 
 
 def _batches(file: BinaryIO) -> Iterator[Any]:

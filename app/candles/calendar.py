@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from app.domain.candle import Gap
+from app.domain.symbol import venue as spelled_venue
 from app.domain.timeframe import timeframe as named_timeframe
 from app.errors import BadInput
 
@@ -18,6 +19,20 @@ class Trading(NamedTuple):
 
     open_ms: int
     close_ms: int
+
+
+def calendars(text: str) -> dict[str, str]:
+    """Read an operator's setting such as `nasdaq=XNYS` into the name of a calendar per venue.
+
+    Raises `BadInput` for another form, an unknown calendar, or when the library is not there.
+    """
+    chosen: dict[str, str] = {}
+    for item in text.split():
+        venue, equals, name = item.partition("=")
+        if not equals or name not in _library().get_calendar_names():
+            raise BadInput(f"calendars: {item!r} is not venue=calendar with a name such as XNYS")
+        chosen[spelled_venue(venue)] = name
+    return chosen
 
 
 def trading_gaps(gaps: Sequence[Gap], name: str) -> list[Gap]:
@@ -44,11 +59,15 @@ def trading_times(name: str, from_ms: int, to_ms: int) -> list[Trading]:
     return [each for each in times if each.close_ms > from_ms and each.open_ms < to_ms]
 
 
-def _schedule(name: str, from_ms: int, to_ms: int) -> Any:
+def _library() -> Any:
     try:
-        library = importlib.import_module("exchange_calendars")
+        return importlib.import_module("exchange_calendars")
     except ImportError:
-        raise BadInput("calendar: trading hours need exchange_calendars, which is not installed") from None
+        raise BadInput("calendars: trading hours need exchange_calendars: pip install 'zeon-sim[data]'") from None
+
+
+def _schedule(name: str, from_ms: int, to_ms: int) -> Any:
+    library = _library()
     start, end = (datetime.fromtimestamp(ms / 1000, UTC).date() for ms in (from_ms, to_ms))
     try:
         week = timedelta(days=7)

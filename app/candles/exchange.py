@@ -88,7 +88,7 @@ def _ccxt() -> Any:
     try:
         return importlib.import_module("ccxt.async_support")
     except ImportError:
-        raise BadInput("sources: exchanges need ccxt, which is not installed") from None
+        raise BadInput("sources: exchanges need ccxt: pip install 'zeon-sim[data]'") from None
 
 
 def _moved(urls: Any, address: str) -> Any:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from app.candles.quality import LISTED, Check
 from app.candles.rows import Finding
-from app.candles.sources import Part, Source, SourceUnavailable, TryAgain
+from app.candles.sources import Chosen, Part, Source, SourceUnavailable, TryAgain
 from app.db import candles as cache
 from app.db.pool import Connection
 from app.domain.timeframe import Timeframe
@@ -31,6 +31,7 @@ JOINED_SLOTS = 500
 
 
 _TURN_S = 0.1
+_STEP_S = 0.2
 
 
 class Clock:
@@ -43,6 +44,11 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await asyncio.sleep(seconds)
+
+    async def until(self, time_ms: int) -> None:
+        """Wait for a time, in short steps: the wall clock may be set."""
+        while (left_ms := time_ms - self.now_ms()) > 0:
+            await asyncio.sleep(min(left_ms / 1_000, _STEP_S))
 
 
 Progress = Callable[[int, int], None]
@@ -109,8 +115,7 @@ def _joined(ranges: list[Range], within_ms: int) -> list[Range]:
 
 async def fetch_candles(
     conn: Connection,
-    source: Source,
-    name: str,
+    chosen: Chosen,
     venue: str,
     symbol: str,
     timeframe: str,
@@ -119,26 +124,29 @@ async def fetch_candles(
     progress: Progress | None = None,
     clock: Clock | None = None,
     longest_pause_s: float = LONGEST_PAUSE_S,
+    reached: Callable[[int], None] = lambda up_to_ms: None,
 ) -> Fetched:
     """Fetch the closed candles of `[from_ms, to_ms)` that are missing and were not asked for before.
 
-    `name` is how the source is remembered. `conn` must be in autocommit and outside of a transaction: each part is
-    stored and remembered in one of its own, and a lock lets one process at a time fetch a series. Raises
+    `reached` hears up to where nothing is left to ask for. `conn` must be in autocommit and outside of a transaction:
+    each part is stored and remembered in one of its own, and a lock lets one process at a time fetch a series. Raises
     `SourceUnavailable` after `ATTEMPTS` failures in a row, `BadInput` for what the source will never give.
     """
-    grid, clock = named_timeframe(timeframe), clock or Clock()
+    grid, clock, name = named_timeframe(timeframe), clock or Clock(), chosen.name
     end_ms = min(grid.ceil(to_ms), grid.floor(clock.now_ms()))
     async with _alone(conn, venue, symbol, timeframe, clock):
         asked = await missing_ranges(conn, name, venue, symbol, timeframe, from_ms, end_ms)
         fetched = Fetched(asked)
+        reached(asked[0].from_ms if asked else end_ms)
         total, done = sum(each.to_ms - each.from_ms for each in asked), 0
         for each in asked:
             at = each.from_ms
-            async with aclosing(_parts(source, symbol, grid, each, clock, longest_pause_s)) as parts:
+            async with aclosing(_parts(chosen.source, symbol, grid, each, clock, longest_pause_s)) as parts:
                 async for part in parts:
                     check = Check(symbol, grid, clock.now_ms())
                     await _keep(conn, name, venue, check, Range(at, part.to_ms), part, fetched)
                     done, at = done + part.to_ms - at, part.to_ms
+                    reached(at)
                     if progress:
                         progress(done, total)
     return fetched
@@ -159,7 +167,9 @@ async def _parts(
         except TryAgain as error:
             failures += 1
             if failures == ATTEMPTS:
-                raise SourceUnavailable(f"The source of candles cannot be reached: {error}.") from error
+                raise SourceUnavailable(
+                    f"The source of candles cannot be reached: {error}.", details={"code": SourceUnavailable.code}
+                ) from error
             await clock.sleep(max(error.after_s, min(FIRST_PAUSE_S * 2 ** (failures - 1), longest_pause_s)))
 
 

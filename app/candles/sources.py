@@ -21,6 +21,9 @@ _BUILT_IN = {
     **dict.fromkeys(("csv", "dump", "json", "lean", "parquet", "feather"), "app.candles.folder:Folder"),
 }
 
+_TOLD = ("exchange", "synthetic")
+"""Kinds whose argument belongs to the name; others have a folder there."""
+
 
 class SourceUnavailable(SimError):
     """The source of candles cannot be reached."""
@@ -55,12 +58,19 @@ class Source(Protocol):
         """Yield the parts of `[from_ms, to_ms)`; both are on the grid and in the past."""
 
 
-def sources(text: str) -> dict[str, Source]:
+class Chosen(NamedTuple):
+    """A source and the name it is remembered by: never the address or folder it has."""
+
+    name: str
+    source: Source
+
+
+def sources(text: str) -> dict[str, Chosen]:
     """Read an operator's setting such as `binance=exchange:binance demo=synthetic` into a source per venue.
 
     Raises `BadInput` for another form, an unknown kind, or a venue named twice.
     """
-    chosen: dict[str, Source] = {}
+    chosen: dict[str, Chosen] = {}
     for item in text.split():
         name, equals, spec = item.partition("=")
         if not equals or not spec:
@@ -71,10 +81,11 @@ def sources(text: str) -> dict[str, Source]:
     return chosen
 
 
-def source(spec: str) -> Source:
+def source(spec: str) -> Chosen:
     """Make the source called `kind` or `kind:argument`; raises `BadInput` for an unknown kind."""
     kind, _, argument = spec.partition(":")
-    return _maker(kind)(argument)
+    told = argument.partition("@")[0] if kind in _TOLD else ""
+    return Chosen(f"{kind}:{told}" if told else kind, _maker(kind)(argument))
 
 
 def _maker(kind: str) -> Callable[[str], Source]:

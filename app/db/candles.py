@@ -441,6 +441,17 @@ async def covered(
         return list(await cursor.fetchall())
 
 
+async def asked(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> list[tuple[int, int]]:
+    """List the ranges `[from_ms, to_ms)` that any source was asked for and answered in full, in order and joined."""
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(
+            "SELECT lower(r), upper(r) FROM unnest((SELECT range_agg(int8range(from_ms, to_ms)) FROM market_coverage"
+            " WHERE venue = %s AND symbol = %s AND timeframe = %s)) r ORDER BY 1",
+            (venue, symbol, timeframe),
+        )
+        return list(await cursor.fetchall())
+
+
 async def claim(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> bool:
     """Take the right to fetch a series, for as long as the connection lives or until `release`; False when taken."""
     async with conn.cursor(row_factory=scalar_row) as cursor:

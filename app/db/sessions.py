@@ -252,7 +252,7 @@ def _session(row: DictRow) -> Session:
         tags=tuple(row["tags"]),
         config=row["config"],
     )
-    same = (name for name in Session.__dataclass_fields__ if name != "spec")
+    same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "fetching"))
     return Session(spec=spec, **{name: row[name] for name in same})
 
 

@@ -17,6 +17,7 @@ from app.domain.session import RUNNING, Pace, Session
 from app.domain.tick import Slot, State, absent, complete, step
 from app.engine.clock import Clock
 from app.engine.course import Course
+from app.engine.supply import Order
 from app.engine.window import Wait, Window
 from app.engine.writer import Lost, Writer
 from app.errors import Gaps, SimError, Unavailable
@@ -73,7 +74,15 @@ class Runner:
     """Runs one session in this process from its cursor on, until the log says it is somebody else's."""
 
     def __init__(
-        self, session: Session, *, name: str, database: Database, writer: Writer, clock: Clock, poll_s: float
+        self,
+        session: Session,
+        *,
+        name: str,
+        database: Database,
+        writer: Writer,
+        clock: Clock,
+        poll_s: float,
+        order: Order | None = None,
     ) -> None:
         self.session = session
         self._id = str(session.id)
@@ -84,7 +93,9 @@ class Runner:
         self._poll_s = poll_s
         self._pacer = Pacer(clock, session)
         self._course = Course(session)
-        self._window = Window(database, clock, session.spec, unpaced=session.spec.pace.unpaced)
+        self._window = Window(database, clock, session.spec, unpaced=session.spec.pace.unpaced, order=order)
+        if order is not None:
+            order.woken = self.stored
         self._wake = asyncio.Event()
         self._control = False
         self._pending: asyncio.Future[None] | None = None

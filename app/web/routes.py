@@ -8,9 +8,10 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from app.web import market_models, models, replies
+from app.web import candle_models, market_models, models, replies
 from app.web.answers import document
 from app.web.call import Call, Endpoint
+from app.web.candles import CandleCalls
 from app.web.health import HealthCalls
 from app.web.log import LogCalls
 from app.web.login import LoginCalls
@@ -27,7 +28,13 @@ MARKET_SESSION = f"{MARKET}/{{id:uuid}}"
 
 
 def calls(
-    sim: SessionCalls, market: MarketCalls, log: LogCalls, login: LoginCalls, health: HealthCalls, page: PageCalls
+    sim: SessionCalls,
+    market: MarketCalls,
+    candles: CandleCalls,
+    log: LogCalls,
+    login: LoginCalls,
+    health: HealthCalls,
+    page: PageCalls,
 ) -> list[Call]:
     """Return every call of the server."""
     one = replies.SessionAnswer
@@ -46,6 +53,7 @@ def calls(
         Call("GET", f"{SESSION}/stream", log.stream, query=models.StreamQuery, media="text/event-stream"),
         Call("GET", "/api/sim/profiles", sim.profiles, answer=replies.ProfilesAnswer),
         *_market_calls(market),
+        *_candle_calls(candles),
         Call("POST", "/login", login.login, body=models.Login, answer=replies.UserAnswer, open=True),
         Call("POST", "/logout", login.logout, body=Nothing, answer=replies.EmptyAnswer, open=True),
         Call("GET", "/healthz", health.healthz, answer=replies.StateAnswer, open=True),
@@ -74,6 +82,15 @@ def _market_calls(market: MarketCalls) -> list[Call]:
         Call("POST", f"{MARKET_SESSION}/start", market.market_start, body=Nothing, answer=stands, bare=True),
         Call("POST", f"{MARKET_SESSION}/stop", market.market_stop, body=Nothing, answer=stands, bare=True),
         Call("GET", f"{MARKET_SESSION}/stream", market.market_stream, query=follow, media="text/event-stream"),
+    ]
+
+
+def _candle_calls(candles: CandleCalls) -> list[Call]:
+    models = candle_models
+    cached, covered = models.CandlesAnswer, models.CoverageAnswer
+    return [
+        Call("GET", "/api/market/candles", candles.candles, query=models.CandlesQuery, answer=cached, bare=True),
+        Call("GET", "/api/market/coverage", candles.coverage, query=models.CoverageQuery, answer=covered, bare=True),
     ]
 
 

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 
 from app.candles.fetch import ATTEMPTS, Clock, Fetched, Range, fetch_candles, missing_ranges
 from app.candles.folder import Folder
-from app.candles.sources import Part, Source, SourceUnavailable, TryAgain, source, sources
+from app.candles.sources import Chosen, Part, Source, SourceUnavailable, TryAgain, source, sources
 from app.candles.synthetic import Synthetic
 from app.candles.synthetic import candles as made_up
 from app.db import candles as cache
@@ -49,7 +49,7 @@ class NoPause(Clock):
 
 
 async def fetched(conn: Connection, by: Source, start: int = START, end: int = END, name: str = "it") -> Fetched:
-    return await fetch_candles(conn, by, name, *KEY, start, end, clock=NoPause())
+    return await fetch_candles(conn, Chosen(name, by), *KEY, start, end, clock=NoPause())
 
 
 async def stored(conn: Connection) -> list[Candle]:
@@ -62,7 +62,7 @@ def expected(end: int = END) -> list[Candle]:
 
 def exchange(klines: KlineServer) -> Source:
     pytest.importorskip("ccxt")
-    return source(f"exchange:binance@{klines.address}")
+    return source(f"exchange:binance@{klines.address}").source
 
 
 async def test_an_exchange_is_asked_page_by_page_and_a_second_time_not_at_all(
@@ -98,7 +98,7 @@ async def test_failures_that_pass_are_retried(conn: Connection, klines: KlineSer
     answer = JSONResponse({"code": -1, "msg": "not now"}, status, headers={"Retry-After": "3"})
     klines.faults = [None, answer, answer, None, answer]
     clock = NoPause()
-    await fetch_candles(conn, exchange(klines), "it", *KEY, START, END, clock=clock)
+    await fetch_candles(conn, Chosen("it", exchange(klines)), *KEY, START, END, clock=clock)
     assert await stored(conn) == expected()
     assert clock.pauses == [3, 3, 3]
 
@@ -124,7 +124,7 @@ async def test_an_outage_ends_in_a_clear_error_and_what_was_fetched_stays(
 
 async def test_a_symbol_the_exchange_does_not_have_is_said_so(conn: Connection, klines: KlineServer) -> None:
     with pytest.raises(BadInput, match="symbol: binance has no DOGEUSDT"):
-        await fetch_candles(conn, exchange(klines), "it", "binance", "DOGEUSDT", "1m", START, END)
+        await fetch_candles(conn, Chosen("it", exchange(klines)), "binance", "DOGEUSDT", "1m", START, END)
 
 
 async def test_the_open_candle_is_never_stored(conn: Connection, klines: KlineServer) -> None:
@@ -205,13 +205,18 @@ async def test_a_folder_that_grows_is_asked_again_behind_its_end(conn: Connectio
 
 async def test_progress_ends_with_the_whole_range(conn: Connection) -> None:
     seen: list[tuple[int, int]] = []
-    await fetch_candles(conn, Synthetic(), "it", *KEY, START, END, lambda done, total: seen.append((done, total)))
+    await fetch_candles(
+        conn, Chosen("it", Synthetic()), *KEY, START, END, lambda done, total: seen.append((done, total))
+    )
     assert seen[-1] == (END - START, END - START)
 
 
 def test_a_setting_names_a_source_per_venue() -> None:
     chosen = sources("demo=synthetic Other=synthetic:7")
-    assert {venue: type(each) for venue, each in chosen.items()} == {"demo": Synthetic, "other": Synthetic}
+    assert {venue: type(each.source) for venue, each in chosen.items()} == {"demo": Synthetic, "other": Synthetic}
+    assert chosen["other"].name == "synthetic:7"
+    assert source("exchange:bybit/linear@http://127.0.0.1:1").name == "exchange:bybit/linear"
+    assert source("dump:.").name == "dump"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from app.candles.fetch import Clock
-from app.candles.follow import follow
+from app.candles.follow import Follower
 from app.candles.sources import source
 from app.candles.synthetic import candles as made_up
 from app.db import candles as cache
@@ -29,9 +29,6 @@ class Fast(Clock):
     def now_ms(self) -> int:
         return START + 30 * MINUTE + int((time.monotonic() - self.began) * MINUTE)
 
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / 60)
-
 
 async def test_every_closed_candle_is_stored_soon_after_its_close_through_an_outage_too(database: Database) -> None:
     pytest.importorskip("ccxt")
@@ -46,9 +43,8 @@ async def test_every_closed_candle_is_stored_soon_after_its_close_through_an_out
         klines.now_ms = clock.now_ms
         await cache.store(conn, *KEY, made_up("BTCUSDT", "1m", START, START + 10 * MINUTE))
         by = source(f"exchange:binance@{klines.address}")
-        following = asyncio.create_task(
-            follow(connect, by, "exchange", "binance", ["BTCUSDT", "ETHUSDT"], "1m", clock=clock)
-        )
+        follower = Follower(connect, by, "binance", "1m", clock=clock)
+        following = asyncio.create_task(follower.follow(["BTCUSDT", "ETHUSDT"]))
         late = await _latenesses(conn, clock, 4)
         klines.down = True
         await asyncio.sleep(2)
