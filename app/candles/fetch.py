@@ -47,8 +47,10 @@ class Clock:
 
     async def until(self, time_ms: int) -> None:
         """Wait for a time, in short steps: the wall clock may be set."""
-        while (left_ms := time_ms - self.now_ms()) > 0:
+        left_ms = time_ms - self.now_ms()
+        while left_ms > 0:
             await asyncio.sleep(min(left_ms / 1_000, _STEP_S))
+            left_ms = time_ms - self.now_ms()
 
 
 Progress = Callable[[int, int], None]

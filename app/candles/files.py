@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from app.candles import arrow_file, csv_file, dump, json_file, lean
 from app.candles.rows import Broken, Item
 from app.candles.unpack import streams
 
 
-def rows(path: Path, file: BinaryIO) -> Iterator[Item]:
+def rows(path: Path, file: io.BufferedReader) -> Iterator[Item]:
     """Yield the rows of an open file; raises `Broken` where it cannot be read on, `BadInput` when it holds none."""
     dump.verify(path, file)
     start = file.read(8)

@@ -59,15 +59,15 @@ class Follower:
     async def _follow(self, symbol: str) -> None:
         while True:
             try:
-                next_ms = await self._look(symbol)
+                asked_ms, next_ms = await self._look(symbol)
             except (SourceUnavailable, Unavailable, Busy) as error:
                 self.told(symbol, error.message)
                 await self.clock.sleep(_AFTER_OUTAGE_S)
             else:
-                await self._wait(next_ms)
+                await self._wait(asked_ms, next_ms)
 
-    async def _look(self, symbol: str) -> int:
-        """Fetch what has closed and return the open time of the candle to come next, in ms."""
+    async def _look(self, symbol: str) -> tuple[int, int]:
+        """Fetch what has closed; returns up to when, and the open time of the candle to come next, in ms."""
         grid, clock = named_timeframe(self.timeframe), self.clock
         async with self.connect() as conn:
             until_ms = clock.now_ms()
@@ -79,13 +79,13 @@ class Follower:
                 )
                 next_ms = await _next_ms(conn, self.venue, symbol, grid, clock.now_ms())
         self.asked(symbol, grid.floor(until_ms))
-        return next_ms
+        return until_ms, next_ms
 
-    async def _wait(self, next_ms: int) -> None:
-        """Wait for the candle that opens at `next_ms` to close, or to be published."""
+    async def _wait(self, asked_ms: int, next_ms: int) -> None:
+        """Wait for the candle that opens at `next_ms` to close; when it had, and was asked for, to be published."""
         grid, now_ms = named_timeframe(self.timeframe), self.clock.now_ms()
         since_close_s = (now_ms - grid.floor(now_ms)) / 1_000
-        if now_ms < next_ms + grid.ms:
+        if asked_ms < next_ms + grid.ms:
             await self.clock.until(next_ms + grid.ms)
         elif since_close_s < EAGER_FOR_S:
             await self.clock.sleep(EAGER_S)

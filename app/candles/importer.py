@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from app.candles import dump, files
 from app.candles.quality import Check
@@ -97,7 +98,7 @@ def _rows(paths: list[Path], check: Check, progress: Progress | None) -> Iterato
             progress(done, total)
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> io.BufferedReader:
     try:
         return path.open("rb")
     except OSError as error:

@@ -7,7 +7,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol, cast
 
 from app.candles.rows import Broken
 
@@ -22,13 +22,13 @@ _ERRORS = (EOFError, OSError, zlib.error, zipfile.BadZipFile, RuntimeError, NotI
 
 
 class Readable(Protocol):
-    """Anything bytes can be read from."""
+    """Anything bytes can be read from, so that what comes before a break is not lost with it."""
 
-    def read(self, size: int, /) -> bytes:
-        """Read at most `size` bytes."""
+    def read1(self, size: int, /) -> bytes:
+        """Read at most `size` bytes at one go."""
 
 
-def streams(file: BinaryIO) -> Iterator[tuple[str, io.BufferedReader]]:
+def streams(file: io.BufferedReader) -> Iterator[tuple[str, io.BufferedReader]]:
     """Yield the name and bytes of each text in a file; a file that is no archive is one text without a name.
 
     Raises `Broken` when an archive cannot be opened; reading a stream raises it where its bytes stop making sense.
@@ -45,13 +45,13 @@ def streams(file: BinaryIO) -> Iterator[tuple[str, io.BufferedReader]]:
         yield "", _capped(file, LARGEST_BYTES)
 
 
-def _members(file: BinaryIO) -> Iterator[tuple[str, io.BufferedReader]]:
+def _members(file: io.BufferedReader) -> Iterator[tuple[str, io.BufferedReader]]:
     try:
         with zipfile.ZipFile(file) as archive:
             members = [info for info in archive.infolist() if info.filename.lower().endswith(_SUFFIXES)]
             for info in sorted(members[:MOST_MEMBERS], key=lambda info: info.filename):
                 with archive.open(info) as member:
-                    yield info.filename.rpartition("/")[2], _capped(member, info.compress_size)
+                    yield info.filename.rpartition("/")[2], _capped(cast(zipfile.ZipExtFile, member), info.compress_size)
     except _ERRORS as error:
         raise Broken(f"the archive cannot be read: {error}") from error
 
@@ -76,7 +76,7 @@ class _Capped(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Read the next bytes; raises `Broken`."""
         try:
-            data = self.stream.read(len(buffer))
+            data = self.stream.read1(len(buffer))
         except _ERRORS as error:
             raise Broken(str(error)) from error
         self.left -= len(data)

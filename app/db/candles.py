@@ -54,13 +54,13 @@ c.venue = %(venue)s AND c.symbol = %(symbol)s AND c.timeframe = %(timeframe)s
 _DIFFERS: LiteralString = """
 (c.open, c.high, c.low, c.close, c.volume) IS DISTINCT FROM (s.open, s.high, s.low, s.close, s.volume)"""
 _COMPARE: LiteralString = f"""
-SELECT count(*), count(c.venue), count(*) FILTER (WHERE c.venue IS NOT NULL AND {_DIFFERS})
+SELECT count(*), count(c.venue), count(*) FILTER (WHERE c.venue IS NOT NULL AND {_DIFFERS}), count(c.built_from)
 FROM candle_staging s LEFT JOIN market_candles c ON {_MATCH}"""
 _CHANGE: LiteralString = f"""
 UPDATE market_candles c
-SET open = s.open, high = s.high, low = s.low, close = s.close, volume = s.volume
+SET open = s.open, high = s.high, low = s.low, close = s.close, volume = s.volume, built_from = NULL
 FROM candle_staging s
-WHERE {_MATCH} AND {_DIFFERS}"""
+WHERE {_MATCH} AND (c.built_from IS NOT NULL OR {_DIFFERS})"""
 _ADD: LiteralString = f"""
 INSERT INTO market_candles ({_COLUMNS})
 SELECT {_COLUMNS} FROM candle_staging s
@@ -84,8 +84,8 @@ WHERE venue = %(venue)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s AN
 ORDER BY open_time_ms DESC
 LIMIT %(limit)s"""
 _BUILD: LiteralString = f"""
-INSERT INTO market_candles ({_COLUMNS})
-SELECT %(venue)s, %(symbol)s, %(timeframe)s, b.open_time_ms, b.open, b.high, b.low, b.close, b.volume
+INSERT INTO market_candles ({_COLUMNS}, built_from)
+SELECT %(venue)s, %(symbol)s, %(timeframe)s, b.*, %(finer)s
 FROM candle_buckets(%(venue)s, %(symbol)s, %(finer)s, %(timeframe)s, %(start)s, %(end)s) b
 ON CONFLICT DO NOTHING"""
 _GAPS: LiteralString = """
@@ -163,7 +163,18 @@ async def store_columns(
         stored = await loading.finish()
         if stored.new or stored.changed:
             await _notify(conn, venue, symbol, timeframe)
+            await _rebuild(conn, venue, symbol, timeframe, *loading.range_ms)
     return stored
+
+
+async def _rebuild(
+    conn: AsyncConnection[Any], venue: str, symbol: str, finer: str, first_ms: int, last_ms: int
+) -> None:
+    """Let candles that were built from these follow them."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute("SELECT candle_rebuild(%s, %s, %s, %s, %s)", (venue, symbol, finer, first_ms, last_ms))
+        for timeframe in dict.fromkeys(await cursor.fetchall()):
+            await _notify(conn, venue, symbol, timeframe)
 
 
 async def _alone(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
@@ -232,9 +243,11 @@ class _Loading:
         self.direct = 0
         self.last_ms = -_END_OF_TIME
         self.staged: list[_Batch] = []
+        self.range_ms = (_END_OF_TIME, -_END_OF_TIME)
 
     async def take(self, batch: _Batch) -> None:
         """Send a batch on; the first that does not fit behind the others sends it and all later ones to staging."""
+        self.range_ms = min(batch.first_ms, self.range_ms[0]), max(batch.last_ms, self.range_ms[1])
         if self.staged or not await self._fits(batch):
             await self._stage(batch)
             return
@@ -257,8 +270,8 @@ class _Loading:
     async def _merge(self, match: dict[str, Any]) -> Stored:
         async with self.conn.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(_COMPARE, match)
-            rows, known, changed = await cursor.fetchone() or (0, 0, 0)
-            if changed:
+            rows, known, changed, built = await cursor.fetchone() or (0, 0, 0, 0)
+            if changed or built:
                 await cursor.execute(_CHANGE, match)
             if rows > known:
                 await cursor.execute(_ADD, match)

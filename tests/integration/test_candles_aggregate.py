@@ -77,6 +77,37 @@ async def test_candles_that_are_there_stay_as_they_are(conn: Connection) -> None
     assert (len(built), built[0]) == (4, own)
 
 
+async def test_built_candles_follow_the_finer_ones(conn: Connection, database: Database) -> None:
+    minutes = list(made_up("BTCUSDT", "1m", START, START + 240 * MINUTE))
+    await cache.store(conn, "demo", "BTCUSDT", "1m", minutes[:120])
+    await build_missing(conn, "demo", "BTCUSDT", "15m", START, START + 120 * MINUTE)
+    await build_missing(conn, "demo", "BTCUSDT", "1h", START, START + 120 * MINUTE)
+    async with await Connection.connect(database.url, autocommit=True) as listener:
+        await listener.execute("LISTEN market_candles")
+        revised = minutes[20]._replace(volume=minutes[20].volume + 5)
+        await cache.store(conn, "demo", "BTCUSDT", "1m", [revised])
+        heard = {notice.payload async for notice in listener.notifies(timeout=5, stop_after=3)}
+    assert heard == {"demo:BTCUSDT:1m", "demo:BTCUSDT:15m", "demo:BTCUSDT:1h"}
+    quarters, hours = await everything(conn, "15m"), await everything(conn, "1h")
+    plain = list(made_up("BTCUSDT", "15m", START, START + 120 * MINUTE))
+    assert quarters == [plain[0], plain[1]._replace(volume=plain[1].volume + 5), *plain[2:]]
+    assert hours[0].volume == sum((quarter.volume for quarter in quarters[:4]), Decimal(0))
+    for at in range(120, 240, 7):
+        await cache.store(conn, "demo", "BTCUSDT", "1m", minutes[at : at + 7])
+    assert len(await everything(conn, "15m")) == 16
+    assert (await everything(conn, "1h"))[2:] == list(made_up("BTCUSDT", "1h", START, START + 240 * MINUTE))[2:]
+
+
+async def test_candles_of_a_source_take_the_place_of_built_ones_and_stay(conn: Connection) -> None:
+    minutes = list(made_up("BTCUSDT", "1m", START, START + 60 * MINUTE))
+    await cache.store(conn, "demo", "BTCUSDT", "1m", minutes)
+    await build_missing(conn, "demo", "BTCUSDT", "15m", START, START + 60 * MINUTE)
+    own = list(made_up("BTCUSDT", "15m", START, START + 60 * MINUTE))
+    assert await cache.store(conn, "demo", "BTCUSDT", "15m", own) == (0, 0, 4)
+    await cache.store(conn, "demo", "BTCUSDT", "1m", [minutes[20]._replace(volume=Decimal(7))])
+    assert await everything(conn, "15m") == own
+
+
 async def test_any_holes_leave_exactly_the_complete_buckets(conn: Connection) -> None:
     minutes = list(made_up("BTCUSDT", "1m", START, START + 600 * MINUTE))
     for seed in range(8):

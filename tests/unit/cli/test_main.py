@@ -9,7 +9,7 @@ from app.cli.main import app
 COMMANDS = {
     "": {"serve", "demo", "migrate", "selftest", "psql", "doctor", "tail", "profiles", "sessions", "candles", "token"},
     "sessions": {"create", "start", "pause", "resume", "stop", "pace", "list", "show", "delete", "prune"},
-    "candles": {"import", "list", "gaps", "export"},
+    "candles": {"import", "fetch", "follow", "list", "gaps", "export"},
     "token": {"create", "list", "revoke"},
 }
 runner = CliRunner()
