@@ -45,7 +45,7 @@ class Exchange:
         try:
             name = await self._market(client, symbol)
             while from_ms < to_ms:
-                part = await _page(client, name, timeframe, from_ms, to_ms)
+                part = await _page(client, name, timeframe, from_ms, to_ms, _most_rows(client, self.kind))
                 if part.to_ms <= from_ms:
                     return
                 yield part
@@ -103,7 +103,18 @@ def _spellings(market: Any) -> set[str]:
     return {name.upper().translate(SEPARATORS) for name in names}
 
 
-async def _page(client: Any, name: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> Part:
+def _most_rows(client: Any, kind: str) -> int:
+    """Return how many candles the exchange gives at once."""
+    told = (client.features.get(kind) or {}) if isinstance(client.features, dict) else {}
+    return min(PAGE, int((told.get("fetchOHLCV") or {}).get("limit") or PAGE))
+
+
+async def _page(client: Any, name: str, timeframe: Timeframe, from_ms: int, to_ms: int, most: int) -> Part:
+    """Ask for one page.
+
+    An answer as long as `most` that begins late and reaches up to now is what an exchange with recent candles only
+    (Kraken) says to any question: it tells nothing of the time before.
+    """
     answer = await client.fetch_ohlcv(name, timeframe.name, from_ms, PAGE)
     answer = [row for row in answer if int(row[0]) >= from_ms]
     if not answer:
@@ -112,7 +123,9 @@ async def _page(client: Any, name: str, timeframe: Timeframe, from_ms: int, to_m
     if last_ms + timeframe.ms > int(time.time() * 1000) - SETTLED_MS:
         to_ms = min(to_ms, last_ms)
     rows: list[Row | Finding] = [(place, *row[:6]) for place, row in enumerate(answer, 1) if int(row[0]) < to_ms]
-    return Part(rows, min(last_ms + timeframe.ms, to_ms))
+    first_ms = int(answer[0][0])
+    recent = first_ms > from_ms and len(answer) >= most and last_ms + 2 * timeframe.ms > time.time() * 1000
+    return Part(rows, min(last_ms + timeframe.ms, to_ms), first_ms if recent and first_ms < to_ms else None)
 
 
 def _told(error: Exception) -> str:

@@ -146,7 +146,8 @@ async def fetch_candles(
             async with aclosing(_parts(chosen.source, symbol, grid, each, clock, longest_pause_s)) as parts:
                 async for part in parts:
                     check = Check(symbol, grid, clock.now_ms())
-                    await _keep(conn, name, venue, check, Range(at, part.to_ms), part, fetched)
+                    known = Range(at if part.from_ms is None else part.from_ms, part.to_ms)
+                    await _keep(conn, name, venue, check, known, part, fetched)
                     done, at = done + part.to_ms - at, part.to_ms
                     reached(at)
                     if progress:

@@ -41,10 +41,14 @@ class TryAgain(Exception):
 
 
 class Part(NamedTuple):
-    """All rows a source has between where the part before it ended and `to_ms`, exclusive."""
+    """All rows a source has between where the part before it ended and `to_ms`, exclusive.
+
+    A source that cannot reach back that far says with `from_ms` where its knowledge begins.
+    """
 
     rows: list[Row | Finding]
     to_ms: int
+    from_ms: int | None = None
 
 
 class Source(Protocol):

@@ -51,7 +51,10 @@ def _members(file: io.BufferedReader) -> Iterator[tuple[str, io.BufferedReader]]
             members = [info for info in archive.infolist() if info.filename.lower().endswith(_SUFFIXES)]
             for info in sorted(members[:MOST_MEMBERS], key=lambda info: info.filename):
                 with archive.open(info) as member:
-                    yield info.filename.rpartition("/")[2], _capped(cast(zipfile.ZipExtFile, member), info.compress_size)
+                    yield (
+                        info.filename.rpartition("/")[2],
+                        _capped(cast("zipfile.ZipExtFile", member), info.compress_size),
+                    )
     except _ERRORS as error:
         raise Broken(f"the archive cannot be read: {error}") from error
 

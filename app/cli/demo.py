@@ -11,8 +11,9 @@ from app.cli import show
 from app.cli.options import time_ms
 from app.cli.serve import log_to_stderr
 from app.db import candles, sessions
-from app.domain.session import FINISHED, PAUSED, RUNNING, STOPPED, Session
+from app.domain.session import FINISHED, RUNNING, STOPPED, Session
 from app.engine.sim import Action, Sim
+from app.errors import Changed
 from app.settings import Settings, load
 from app.web.inputs import checked
 from app.web.models import NewSession
@@ -54,16 +55,18 @@ async def _demo(settings: Settings) -> None:
 
 
 async def running(sim: Sim, settings: Settings) -> Session:
-    """Let the latest demo session go on here, or a new one when it is over.
+    """Let the latest demo session go on here, or a new one when it is over or was begun by other code.
 
     One that says running is handed over by whoever runs it, or was left behind by a process that died.
     """
     session = await _latest(sim, settings.user) or await _new(sim, settings)
     if session.status == RUNNING:
         session = await sim.act(settings.user, session.id, Action("pause"))
-    if session.status == PAUSED:
-        return await sim.act(settings.user, session.id, Action("resume"))
-    return await sim.start(settings.user, session.id)
+    try:
+        return await sim.start(settings.user, session.id)
+    except Changed:
+        await sim.act(settings.user, session.id, Action("stop"))
+        return await sim.start(settings.user, (await _new(sim, settings)).id)
 
 
 async def _latest(sim: Sim, user_id: str) -> Session | None:
@@ -78,7 +81,8 @@ async def _new(sim: Sim, settings: Settings) -> Session:
     asked = {
         "name": "Demo on made-up candles",
         "tags": [TAG, "made-up"],
-        "profileSlug": "none",
+        "profileSlug": "sma_cross",
+        "config": {"fast": 5, "slow": 20},
         "venue": synthetic.VENUE,
         "symbol": SYMBOL,
         "timeframe": TIMEFRAME,

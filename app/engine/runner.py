@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from decimal import Decimal
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from app.db import events, sessions
+from app.db import sessions
 from app.db.events import Tick
 from app.db.pool import Connection, Database
 from app.domain import event
 from app.domain.event import Event
+from app.domain.fingerprint import Fingerprint
 from app.domain.session import RUNNING, Pace, Session
-from app.domain.tick import Slot, State, absent, complete, step
+from app.domain.tick import Slot, State, step
 from app.engine.clock import Clock
 from app.engine.course import Course
+from app.engine.rebuild import rebuild
 from app.engine.supply import Order
 from app.engine.window import Wait, Window
 from app.engine.writer import Lost, Writer
-from app.errors import Gaps, SimError, Unavailable
+from app.errors import SimError, Unavailable
 
-STALL_NS = 60_000_000_000
+STALL_S = 60
 """A runner later than this moves its anchor; one less late catches up at once."""
 
 _CHUNK_TICKS = 100
@@ -41,18 +42,14 @@ class Pacer:
         self._grid = session.spec.grid
         self.pace: Pace = session.spec.pace
         self._ticks = 0
-        self._anchor_ns = clock.monotonic_ns()
+        self._anchor_ns = self.due_ns = clock.monotonic_ns()
 
     def set(self, pace: Pace) -> None:
         """Change the pace: the next tick comes one new pause from now."""
         self.pace = pace
-        self._ticks = 1
+        self._ticks = 0
         self._anchor_ns = self._clock.monotonic_ns()
-
-    @property
-    def due_ns(self) -> int:
-        """When the next tick is due, on the monotonic clock."""
-        return self._anchor_ns + self.pace.offset_ns(self._ticks, self._grid)
+        self.advance()
 
     @property
     def ahead_s(self) -> float:
@@ -60,13 +57,15 @@ class Pacer:
         return (self.due_ns - self._clock.monotonic_ns()) / 1e9
 
     def advance(self) -> None:
-        """Count one tick as given out."""
+        """Count one tick as given out: `due_ns` is when the next one is due, on the monotonic clock."""
         self._ticks += 1
+        self.due_ns = self._anchor_ns + self.pace.offset_ns(self._ticks, self._grid)
 
     def excuse(self) -> int:
         """Move the anchor so that the next tick is due now if it is late; returns by how many ns."""
         late_ns = max(0, self._clock.monotonic_ns() - self.due_ns)
         self._anchor_ns += late_ns
+        self.due_ns += late_ns
         return late_ns
 
 
@@ -93,7 +92,10 @@ class Runner:
         self._poll_s = poll_s
         self._pacer = Pacer(clock, session)
         self._course = Course(session)
-        self._window = Window(database, clock, session.spec, unpaced=session.spec.pace.unpaced, order=order)
+        self._used = Fingerprint(session.candles_hash)
+        self._window = Window(
+            database, clock, session.spec, unpaced=session.spec.pace.unpaced, stagger=session.id.int, order=order
+        )
         if order is not None:
             order.woken = self.stored
         self._wake = asyncio.Event()
@@ -128,10 +130,11 @@ class Runner:
             await self._fail(f"{type(error).__name__}: {error}", None)
 
     async def _replay(self) -> None:
-        state = await self._insist(_rebuild, self.session)
+        state = await self._rebuilt()
         while (chunk := await self._next_chunk(state)) is not None:
             await self._settle()
-            self._pending = self._writer.append(chunk, unpaced=self._hurried)
+            ticks = chunk if self._course.counted else [_joined(chunk)]
+            self._pending = self._writer.append(ticks, unpaced=self._hurried)
             if chunk[-1].pause is not None or not self._hurried:
                 await self._settle()
             if chunk[-1].pause is not None:
@@ -146,6 +149,13 @@ class Runner:
             epoch=self.session.epoch,
         )
 
+    async def _rebuilt(self) -> State:
+        while True:
+            try:
+                return await rebuild(self._database, self._clock, self.session)
+            except Unavailable:
+                await asyncio.sleep(0.5)
+
     async def _next_chunk(self, state: State) -> list[Tick] | None:
         """Return the ticks that are due, at least one; null at the end of the range."""
         slot = await self._wait_for_slot(state)
@@ -156,7 +166,7 @@ class Runner:
         while self._goes_on(ticks, count) and (slot := self._peek(state)) is not None:
             ticks.append(self._tick(state, slot))
             count += len(ticks[-1].events)
-        return ticks
+        return [*ticks[:-1], ticks[-1]._replace(hash=str(self._used))]
 
     @property
     def _hurried(self) -> bool:
@@ -196,6 +206,8 @@ class Runner:
         while not self._course.hurried and (ahead_s := self._pacer.ahead_s) > 0:
             await self._settle()
             await self._sleep(ahead_s)
+        if not self._hurried:
+            await self._writer.turn()
 
     async def _wait_for_market(self, state: State) -> Slot | None:
         waited = False
@@ -258,20 +270,16 @@ class Runner:
 
     def _stall(self, state: State) -> list[Event]:
         """Return the control event of a stall, if the next tick is later than may be caught up."""
-        late_ns = -int(self._pacer.ahead_s * 1e9)
-        if self._hurried or late_ns < STALL_NS:
+        if self._hurried or -self._pacer.ahead_s < STALL_S:
             return []
         moved_ms = self._pacer.excuse() // 1_000_000
         return [event.control(state.last_ts, "stall", {"movedMs": moved_ms}, self._name)]
 
     def _tick(self, state: State, slot: Slot, before: Sequence[Event] = ()) -> Tick:
-        if self.session.spec.gap_policy == "fail" and not complete(state, slot):
-            missing = absent(state, slot)
-            details = {"gaps": [gap.as_json() for gap in missing], "missing": sum(gap.missing for gap in missing)}
-            raise Gaps(details=details)
         prev_cursor_ms = state.cursor_ms
         made = [*before, *step(state, slot)]
         self._window.take(slot)
+        self._used.add(slot.candles)
         self._pacer.advance()
         pause = self._course.over_after(slot, made)
         return Tick(self._id, self.session.epoch, prev_cursor_ms, slot.open_time_ms, made, pause)
@@ -309,23 +317,9 @@ class Runner:
                 await asyncio.sleep(0.5)
 
 
-async def _rebuild(connection: Connection, session: Session) -> State:
-    """Return the state after the last tick in the log."""
-    state = State.initial(session.spec)
-    if session.cursor_ms is None:
-        return state
-    state.cursor_ms = session.cursor_ms
-    state.last_ts = session.last_ts or session.spec.start_ms
-    symbols, grid = session.spec.symbols, session.spec.grid
-    for symbol, (_, close) in (await events.last_candles(connection, session.id, symbols, grid.name)).items():
-        state.tracks[symbol].close = Decimal(close)
-    real = await events.last_candles(connection, session.id, symbols, grid.name, real=True)
-    for symbol, (open_ms, _) in real.items():
-        state.tracks[symbol].next_open_ms = grid.floor(open_ms) + grid.ms
-    if state.buckets is not None and state.reach_ms is not None:
-        state.recall(await events.candles_since(connection, session.id, state.reach_ms))
-        opens = await events.last_long_opens(connection, session.id, symbols, session.spec.extra_timeframes)
-        for bucket in state.buckets:
-            if (bucket.symbol, bucket.grid.name) in opens:
-                bucket.emitted(opens[bucket.symbol, bucket.grid.name])
-    return state
+def _joined(ticks: Sequence[Tick]) -> Tick:
+    """Join ticks that go into the log in one transaction anyway: what lies between them need not be sent."""
+    first, last = ticks[0], ticks[-1]
+    if first is last:
+        return first
+    return last._replace(prev_cursor_ms=first.prev_cursor_ms, events=[event for tick in ticks for event in tick.events])

@@ -1,4 +1,5 @@
 import asyncio
+import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
@@ -233,3 +234,30 @@ def test_a_setting_names_a_source_per_venue() -> None:
 def test_a_wrong_setting_is_refused_in_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         sources(text)
+
+
+async def test_an_exchange_that_only_has_recent_candles_says_nothing_of_the_time_before(
+    conn: Connection, klines: KlineServer
+) -> None:
+    klines.recent_only = True
+    now = int(time.time() * 1000) // MINUTE * MINUTE
+    await fetched(conn, exchange(klines), now - 5_000 * MINUTE, now)
+    (first, *_) = await stored(conn)
+    assert now - 1_002 * MINUTE <= first.open_time_ms <= now - 998 * MINUTE
+    assert (await cache.covered(conn, *KEY, "it"))[0][0] == first.open_time_ms
+
+
+async def test_ranges_fetched_in_any_order_end_in_the_same_cache(conn: Connection) -> None:
+    for seed in range(6):
+        draw = random.Random(seed)
+        key = ("demo", f"S{seed}", "1m")
+        points = [sorted(draw.sample(range(300), 2)) for _ in range(8)]
+        asked: set[int] = set()
+        for first, end in points:
+            here = START + first * MINUTE, START + end * MINUTE
+            done = await fetch_candles(conn, Chosen("it", Synthetic()), *key, *here, clock=NoPause())
+            assert done.new == len(set(range(first, end)) - asked)
+            asked |= set(range(first, end))
+        found = [candle async for candle in cache.read(conn, *key, 0, 2**60)]
+        whole = list(made_up(key[1], "1m", START, START + 300 * MINUTE))
+        assert found == [whole[number] for number in sorted(asked)]

@@ -34,6 +34,7 @@ class KlineServer:
         self.faults: list[Response | None] = []
         self.asked: list[tuple[str, str, int]] = []
         self.down = False
+        self.recent_only = False
         self.now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
     async def info(self, _: Request) -> Response:
@@ -54,6 +55,8 @@ class KlineServer:
         if self.faults and (fault := self.faults.pop(0)) is not None:
             return fault
         limit = min(int(query.get("limit", 500)), MOST_ROWS)
+        if self.recent_only:
+            start = max(start, timeframe(name).floor(self.now_ms()) - (MOST_ROWS - 1) * timeframe(name).ms)
         return JSONResponse(self._rows(symbol, name, start, limit))
 
     def _rows(self, symbol: str, name: str, start: int, limit: int) -> list[list[object]]:
