@@ -11,8 +11,9 @@ from app.candles.follow import Follower
 from app.candles.sources import source
 from app.candles.synthetic import candles as made_up
 from app.db import candles as cache
+from app.db.pool import Lines
 from tests.support.klines import kline_server
-from tests.support.servers import Database
+from tests.support.servers import Database, PrivateServer
 
 Connection = psycopg.AsyncConnection
 MINUTE = 60_000
@@ -73,3 +74,25 @@ async def _latenesses(conn: Connection, clock: Fast, count: int) -> list[float]:
             await asyncio.sleep(0.01)
         late.append((clock.now_ms() - close_ms) / MINUTE)
     return late
+
+
+async def test_an_outage_of_the_database_is_told_and_sat_out(private_server: PrivateServer) -> None:
+    clock, heard = Fast(), []
+    database = private_server.new_database()
+    lines = Lines(database.url, size=2)
+    follower = Follower(
+        lines.lend, source("synthetic"), "binance", "1m", told=lambda _, why: heard.append(why), clock=clock
+    )
+    following = asyncio.create_task(follower.follow(["BTCUSDT"]))
+    await asyncio.sleep(1.5)
+    await asyncio.to_thread(private_server.halt)
+    await asyncio.sleep(1.5)
+    await asyncio.to_thread(private_server.go)
+    async with await Connection.connect(database.url, autocommit=True) as conn:
+        assert max(await _latenesses(conn, clock, 4)) < 5
+        found = [candle async for candle in cache.read(conn, *KEY, 0, 2**60)]
+    following.cancel()
+    await asyncio.wait([following])
+    await lines.close()
+    assert found == list(made_up("BTCUSDT", "1m", found[0].open_time_ms, found[-1].close_time_ms))
+    assert "The database is away; try again." in heard

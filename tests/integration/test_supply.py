@@ -112,7 +112,10 @@ async def test_a_resumed_session_fetches_the_rest(database: Database, klines: Kl
         session = await running.create()
         stepped = await running.act(session.id, "step", steps=3)
         await running.until(stepped.id, lambda each: each.status == "paused")
+        behind = START_MS + 10 * MINUTE
+        kept = await running.pool.run(cache.window, "demo", ["BTCUSDT"], "1m", None, behind, 100)
         await running.pool.run(cache.delete, "demo", "BTCUSDT", "1m")
+        await running.pool.run(cache.store, "demo", "BTCUSDT", "1m", kept)
         await running.act(session.id, "resume")
         assert (await running.finished(session.id)).status == "finished"
         assert len(await opens(running, session.id)) == 100
