@@ -73,15 +73,14 @@ class Exchange:
 
     async def _market(self, client: Any, symbol: str) -> str:
         """Return the exchange's own name of a symbol, of the kind asked for where there are several."""
-        if self.markets:
-            client.set_markets(self.markets)
-        else:
-            self.markets = await client.load_markets()
-        found = [market for market in client.markets.values() if symbol in _spellings(market)]
-        if not found:
-            raise BadInput(f"symbol: {self.name} has no {symbol}")
-        best: str = min(found, key=lambda market: not market.get(self.kind))["symbol"]
-        return best
+        if symbol not in self.markets:
+            found = [market for market in (await client.load_markets()).values() if symbol in _spellings(market)]
+            if not found:
+                raise BadInput(f"symbol: {self.name} has no {symbol}")
+            self.markets[symbol] = min(found, key=lambda market: not market.get(self.kind))
+        client.set_markets([self.markets[symbol]])
+        name: str = self.markets[symbol]["symbol"]
+        return name
 
 
 def _ccxt() -> Any:

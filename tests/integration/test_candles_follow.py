@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import psycopg
 import pytest
 
+from app.candles import fetch
 from app.candles.fetch import Clock
 from app.candles.follow import Follower
 from app.candles.sources import source
@@ -31,8 +32,11 @@ class Fast(Clock):
         return START + 30 * MINUTE + int((time.monotonic() - self.began) * MINUTE)
 
 
-async def test_every_closed_candle_is_stored_soon_after_its_close_through_an_outage_too(database: Database) -> None:
+async def test_every_closed_candle_is_stored_soon_after_its_close_through_an_outage_too(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("ccxt")
+    monkeypatch.setattr(fetch, "_STEP_S", 0.02)
     clock = Fast()
 
     @asynccontextmanager
