@@ -22,6 +22,7 @@ from app.web.market import MarketCalls
 from app.web.page import PageCalls
 from app.web.routes import calls, routes
 from app.web.sim import SessionCalls
+from app.web.stats import StatsCalls
 from app.web.stream import Streams
 
 
@@ -36,6 +37,7 @@ def create_app(settings: Settings, sim: Sim, supervisor: Supervisor, streams: St
         MarketCalls(sim, identity, log, settings),
         CandleCalls(sim, identity, settings),
         log,
+        StatsCalls(sim, identity, settings),
         LoginCalls(identity, settings),
         HealthCalls(sim.database, supervisor, streams, answered),
         PageCalls(),

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from app.engine.export import MEDIA
 from app.web import candle_models, market_models, models, replies
 from app.web.answers import document
 from app.web.call import Call, Endpoint
@@ -20,6 +21,7 @@ from app.web.models import Nothing
 from app.web.openapi import openapi
 from app.web.page import PageCalls
 from app.web.sim import SessionCalls
+from app.web.stats import StatsCalls
 
 SESSIONS = "/api/sim/sessions"
 SESSION = f"{SESSIONS}/{{id:uuid}}"
@@ -32,6 +34,7 @@ def calls(
     market: MarketCalls,
     candles: CandleCalls,
     log: LogCalls,
+    stats: StatsCalls,
     login: LoginCalls,
     health: HealthCalls,
     page: PageCalls,
@@ -53,6 +56,9 @@ def calls(
         Call("GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=replies.DiffAnswer),
         Call("GET", f"{SESSION}/events", log.events, query=models.EventsQuery, answer=replies.EventsAnswer),
         Call("GET", f"{SESSION}/stream", log.stream, query=models.StreamQuery, media="text/event-stream"),
+        Call("GET", f"{SESSION}/stats", stats.stats, answer=replies.StatsAnswer),
+        Call("GET", f"{SESSION}/equity", stats.equity, query=models.EquityQuery, answer=replies.EquityAnswer),
+        Call("GET", f"{SESSION}/export", stats.export, query=models.ExportQuery, media=", ".join(MEDIA.values())),
         Call("GET", "/api/sim/profiles", sim.profiles, answer=replies.ProfilesAnswer),
         *_market_calls(market),
         *_candle_calls(candles),
