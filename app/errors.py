@@ -150,6 +150,12 @@ class ChildGone(Unavailable):
         self.suspect = suspect
 
 
+class Busy(SimError):
+    """Others are at it; try again."""
+
+    status = 503
+
+
 class NoRunner(Unavailable):
     """No server process is alive to run the session; start one with `zeon serve`."""
 

@@ -59,6 +59,14 @@ class Settings(BaseSettings):
         (), description="host names besides loopback that requests may name, separated by commas"
     )
     venue: str = Field("binance", min_length=1, description="venue of sessions that name none")
+    sources: str = Field(
+        "",
+        description="where candles are fetched from: `venue=kind:argument`, separated by spaces; "
+        "a venue without one is cache only",
+    )
+    calendars: str = Field(
+        "", description="trading hours of venues: `venue=XNYS`, separated by spaces; closed hours are then no gaps"
+    )
     runner: str = Field(
         default_factory=default_runner,
         min_length=1,

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from app.db.embedded import Embedded
 from app.engine import collector
-from benchmarks import append, engine, memory, streams
+from benchmarks import append, candles, engine, memory, streams
 from benchmarks.place import Place, place, postgres
 from benchmarks.row import Row
 
@@ -27,6 +27,8 @@ MODULES: dict[str, Callable[[Place], Awaitable[list[Row]]]] = {
     "fanout": streams.fan_out,
     "catchup": streams.catch_up,
     "latency": streams.latency,
+    "import": candles.importing,
+    "candles": candles.reading,
     "length": memory.length,
     "streams": memory.streams,
 }

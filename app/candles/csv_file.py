@@ -1,25 +1,27 @@
-"""Rows of a CSV file: commas, semicolons, tabs or bars, plain or gzip, with any usual header or none."""
+"""Rows of CSV text: commas, semicolons, tabs or bars, with any usual header or none."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
-import zlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from operator import itemgetter
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from app.candles.rows import Broken, Row
+from app.candles.rows import Block, Broken, Row
 from app.errors import BadInput
+
+BLOCK_BYTES = 2**18
+"""Text read and checked at once."""
 
 LINE_BYTES = 65_536
 """A line this long is no line of candles; reading stops there."""
 
 _TIMES = (
     *("opentimems", "opentime", "timestampms", "timestamp", "timems", "mts", "ts"),
-    *("unixtimestamp", "unixtime", "unix", "epoch"),
+    *("unixtimestamp", "unixtime", "unix", "epoch", "start", "starttime", "startat", "tsevent"),
     *("datetimeutc", "datetime", "dateutc", "gmttime", "timeutc", "time", "date", "t"),
 )
 _PRICES = {
@@ -43,55 +45,114 @@ class Columns(NamedTuple):
     day: int | None = None
 
 
-def rows(file: BinaryIO) -> Iterator[Row]:
-    """Yield the rows of an open file; raises `Broken` where it stops making sense, `BadInput` when it has none."""
-    with _unpacked(file) as text:
-        yield from _rows(_lines(text))
+def rows(stream: io.BufferedReader) -> Iterator[Row | Block]:
+    """Yield the rows of a stream; raises `Broken` where it stops making sense, `BadInput` when it has none."""
+    reading = Lines(stream)
+    columns, first, delimiter = _start(reading)
+    if first is not None:
+        yield (reading.number, *_picker(columns)(first))
+    while lines := reading.block():
+        place = reading.number - len(lines) + 1
+        block = _block(place, lines, columns, delimiter)
+        if block is not None:
+            yield block
+        else:
+            yield from _rows(place, lines, columns, delimiter)
 
 
-def _unpacked(file: BinaryIO) -> io.TextIOBase:
-    """Decode a plain or gzip file, told apart by its first bytes."""
-    packed = file.read(2) == b"\x1f\x8b"
-    file.seek(0)
-    binary = gzip.GzipFile(fileobj=file) if packed else file
-    return io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline="")
+class Lines:
+    """Lines of a stream, one by one or a block at once; `number` counts those given out."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self.number = 0
+        self._blocks = _blocks(stream)
+        self._given: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        """Return the next line; raises `Broken` after the last one that can be read."""
+        if not self._given:
+            self._given = self._next_block()[::-1]
+        if not self._given:
+            raise StopIteration
+        self.number += 1
+        return self._given.pop()
+
+    def block(self) -> list[str]:
+        """Return the lines that are there already, or the next ones; none at the end."""
+        lines = self._given[::-1] or self._next_block()
+        self._given = []
+        self.number += len(lines)
+        return lines
+
+    def _next_block(self) -> list[str]:
+        try:
+            return next(self._blocks, [])
+        except Broken as broken:
+            raise Broken(f"after line {self.number}: {broken.message}") from broken
 
 
-def _lines(text: io.TextIOBase) -> Iterator[str]:
-    number = 0
-    try:
-        while line := text.readline(LINE_BYTES):
-            number += 1
-            if len(line) == LINE_BYTES:
-                raise Broken(f"line {number}: longer than {LINE_BYTES} characters")
-            yield line
-    except (EOFError, OSError, zlib.error) as error:
-        raise Broken(f"after line {number}: {error}") from error
+def _blocks(stream: io.BufferedReader) -> Iterator[list[str]]:
+    """Yield lines in blocks; what came before a break is yielded before `Broken` is raised."""
+    rest, begun = b"", False
+    while more := stream.read1(BLOCK_BYTES):
+        whole, newline, after = more.rpartition(b"\n")
+        if newline:
+            yield _decoded(rest + whole, start=not begun)
+            rest, begun = after, True
+        else:
+            rest += more
+        if len(rest) > LINE_BYTES:
+            raise Broken(f"it is longer than {LINE_BYTES} characters")
+    if rest:
+        yield _decoded(rest, start=not begun)
 
 
-def _rows(lines: Iterator[str]) -> Iterator[Row]:
-    columns, first, skipped, delimiter = _start(lines)
+def _decoded(lines: bytes, *, start: bool) -> list[str]:
+    """Decode lines as UTF-8; bytes that are none become marks that no number contains."""
+    return lines.decode("utf-8-sig" if start else "utf-8", errors="replace").split("\n")
+
+
+def _block(place: int, lines: list[str], columns: Columns, delimiter: str) -> Block | None:
+    """Cut lines into columns; None unless all have as many cells as the first and none has quotes."""
+    cells = lines[0].count(delimiter) + 1
+    if columns.day is not None or any(at is not None and at >= cells for at in columns):
+        return None
+    text = delimiter.join(lines)
+    if '"' in text or set(map(str.count, lines, repeat(delimiter))) != {cells - 1}:
+        return None
+    flat = text.replace("\r", "").split(delimiter)
+    time, *prices = (flat[at::cells] for at in columns[:5])
+    volume = ["0"] * len(lines) if columns.volume is None else flat[columns.volume :: cells]
+    return Block(place, time, [*prices, volume])
+
+
+def _rows(place: int, lines: list[str], columns: Columns, delimiter: str) -> Iterator[Row]:
+    """Cut lines into rows; a line without enough cells becomes a row without numbers."""
     reader = csv.reader(lines, delimiter=delimiter)
-    fields = _fields(columns)
+    pick = _picker(columns)
     try:
-        if first is not None:
-            yield Row(skipped, *fields(first))
         for cells in reader:
-            if cells:
-                yield Row(skipped + reader.line_num, *fields(cells))
+            try:
+                yield (place + reader.line_num - 1, *pick(cells))
+            except IndexError:
+                if cells:
+                    yield (place + reader.line_num - 1, cells[0], "", "", "", "", "")
     except csv.Error as error:
-        raise Broken(f"line {skipped + reader.line_num}: {error}") from error
+        raise Broken(f"line {place + reader.line_num - 1}: {error}") from error
 
 
-def _start(lines: Iterator[str]) -> tuple[Columns, list[str] | None, int, str]:
-    """Read on to the header or first row: the columns, that row unless it was a header, its line, the delimiter."""
-    for number, line in enumerate(lines, 1):
+def _start(lines: Lines) -> tuple[Columns, list[str] | None, str]:
+    """Read on to the header or first row: the columns, that row unless it was a header, the delimiter."""
+    for line in lines:
         delimiter = max(",\t;|", key=line.count)
         cells = next(csv.reader([line], delimiter=delimiter), [])
         if len(cells) >= 5 and not line.startswith("#"):
             header = header_columns(cells)
-            return header or plain_columns(cells), None if header else cells, number, delimiter
-        if number == 20:
+            return header or plain_columns(cells), None if header else cells, delimiter
+        if lines.number == 20:
             break
     raise BadInput("file: no line with a time and four prices among the first 20")
 
@@ -126,19 +187,14 @@ def plain_columns(cells: Sequence[str]) -> Columns:
     return Columns(0, 1, 2, 3, 4, 5 if len(cells) > 5 else None)
 
 
-def _fields(columns: Columns) -> Callable[[list[str]], tuple[str, str, str, str, str, str]]:
-    """Make the function that picks the six fields out of a row; what a short row lacks is empty."""
-    pick = itemgetter(*columns[:5], -1 if columns.volume is None else columns.volume)
+def _picker(columns: Columns) -> Callable[[list[str]], tuple[str, str, str, str, str, str]]:
+    """Make the function that picks the six fields out of a row; it raises `IndexError` for a short one."""
+    if columns.volume is not None and columns.day is None:
+        return itemgetter(*columns[:6])
 
-    def fields(cells: list[str]) -> tuple[str, str, str, str, str, str]:
-        if columns.volume is None:
-            cells.append("0")
-        try:
-            time, opened, high, low, close, volume = pick(cells)
-        except IndexError:
-            return cells[0], "", "", "", "", ""
-        if columns.day is not None:
-            time = f"{cells[columns.day]} {time}"
-        return time, opened, high, low, close, volume
+    def pick(cells: list[str]) -> tuple[str, str, str, str, str, str]:
+        time = cells[columns.time] if columns.day is None else f"{cells[columns.day]} {cells[columns.time]}"
+        volume = "0" if columns.volume is None else cells[columns.volume]
+        return time, cells[columns.open], cells[columns.high], cells[columns.low], cells[columns.close], volume
 
-    return fields
+    return pick

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from app.candles import csv_file
-from app.candles.quality import Check, Finding
-from app.candles.rows import Row
+from app.candles import dump, files
+from app.candles.quality import Check
+from app.candles.rows import Block, Finding, Item
 from app.db import candles as cache
 from app.db.pool import Connection
 from app.domain.candle import Gap
@@ -22,7 +23,7 @@ from app.errors import BadInput
 Progress = Callable[[int, int], None]
 """Called now and then with the bytes of the file read so far and its size."""
 
-_SOURCE = "csv"
+_SOURCE = "file"
 _REPORT_EVERY = 5_000
 
 
@@ -60,38 +61,48 @@ async def import_file(
     timeframe: str,
     progress: Progress | None = None,
 ) -> Report:
-    """Import a file of candles of one symbol and timeframe; what is good in it is stored, all or nothing.
+    """Import a file, or the files of a folder, with candles of one symbol and timeframe; all of its good rows or none.
 
-    Raises `BadInput` when the file cannot be opened or holds no good candle.
+    CSV, JSON, Parquet, Feather and Lean files are told apart by their content; gzip and zip are unpacked. Raises
+    `BadInput` when nothing can be opened or no row is good.
     """
     venue, symbol = spelled_venue(venue), spelled_symbol(symbol)
     check = Check(symbol, named_timeframe(timeframe), now_ms=time.time_ns() // 1_000_000)
-    with _opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        rows = csv_file.rows(file)
-        candles = check.candles(_watched(rows, file, size, progress) if progress else rows)
-        async with conn.transaction():
-            stored = await cache.store(conn, venue, symbol, timeframe, candles)
-            first_ms, last_ms = _range(path, check)
-            await cache.cover(conn, venue, symbol, timeframe, _SOURCE, first_ms, last_ms + check.timeframe.ms)
-            gaps, missing = await cache.gaps(conn, venue, symbol, timeframe, first_ms, last_ms)
-    if progress:
-        progress(size, size)
+    paths = dump.files(path, symbol, timeframe)
+    async with conn.transaction():
+        stored = await cache.store_columns(conn, venue, symbol, timeframe, check.columns(_rows(paths, check, progress)))
+        first_ms, last_ms = _range(path, check)
+        await cache.cover(conn, venue, symbol, timeframe, _SOURCE, first_ms, last_ms + check.timeframe.ms)
+        gaps, missing = await cache.gaps(conn, venue, symbol, timeframe, first_ms, last_ms)
     return _report(venue, check, stored, first_ms, last_ms, gaps, missing)
 
 
-def _opened(path: Path) -> BinaryIO:
+def _rows(paths: list[Path], check: Check, progress: Progress | None) -> Iterator[Item]:
+    """Yield the rows of all files; of several, a bad one is noted and the others are read all the same."""
+    total = sum(path.stat().st_size for path in paths if path.is_file())
+    done = 0
+    for path in paths:
+        check.file = path.name if len(paths) > 1 else ""
+        with _opened(path) as file:
+            try:
+                for count, item in enumerate(files.rows(path, file)):
+                    if progress and (isinstance(item, Block) or count % _REPORT_EVERY == 0):
+                        progress(done + file.tell(), total)
+                    yield item
+            except BadInput as error:
+                if len(paths) == 1:
+                    raise
+                check.break_off(error.message)
+            done += os.fstat(file.fileno()).st_size
+        if progress:
+            progress(done, total)
+
+
+def _opened(path: Path) -> io.BufferedReader:
     try:
         return path.open("rb")
     except OSError as error:
         raise BadInput(f"file: {path} cannot be opened: {error.strerror}") from None
-
-
-def _watched(rows: Iterable[Row], file: BinaryIO, size: int, progress: Progress) -> Iterator[Row]:
-    for count, row in enumerate(rows):
-        if count % _REPORT_EVERY == 0:
-            progress(file.tell(), size)
-        yield row
 
 
 def _range(path: Path, check: Check) -> tuple[int, int]:

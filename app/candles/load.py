@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from app.candles.aggregate import build_missing, finest
+from app.candles.calendar import trading_gaps
+from app.candles.reasons import explained
 from app.db import candles as cache
 from app.db.pool import Connection
 from app.domain.candle import Gap
@@ -12,18 +17,74 @@ from app.errors import Gaps
 LISTED = 100
 """How many gaps an answer lists; all missing candles are counted."""
 
+_ALL = 2**31
+
 
 async def load_candles(
-    conn: Connection, venue: str, symbols: Sequence[str], timeframe: str, from_ms: int, to_ms: int
+    conn: Connection,
+    venue: str,
+    symbols: Sequence[str],
+    timeframe: str,
+    from_ms: int,
+    to_ms: int,
+    calendar: str | None = None,
 ) -> None:
-    """Make sure that every slot of `[from_ms, to_ms)` has its candle for every symbol; raises `Gaps` with the list."""
-    found, missing = await find_gaps(conn, venue, symbols, timeframe, from_ms, to_ms)
-    if missing:
-        noun = "candle is" if missing == 1 else "candles are"
-        raise Gaps(
-            f"{missing} {noun} missing between {from_ms} and {to_ms}.",
-            details={"gaps": [gap.as_json() for gap in found], "missing": missing},
-        )
+    """Make sure that every slot of `[from_ms, to_ms)` has its candle for every symbol.
+
+    Missing ones are built from finer candles where all of those are there, and stored. Raises as `require_candles`.
+    """
+    for symbol in symbols:
+        await build_missing(conn, venue, symbol, timeframe, from_ms, to_ms)
+    await require_candles(conn, venue, symbols, timeframe, from_ms, to_ms, calendar)
+
+
+async def require_candles(
+    conn: Connection,
+    venue: str,
+    symbols: Sequence[str],
+    timeframe: str,
+    from_ms: int,
+    to_ms: int,
+    calendar: str | None = None,
+) -> None:
+    """Raise `Gaps` with the list unless every slot of `[from_ms, to_ms)` has its candle for every symbol.
+
+    With a `calendar` such as XNYS, slots in which that market was closed need none. Where finer candles are there but
+    not all, those that are missing are listed too.
+    """
+    found, missing = await find_gaps(conn, venue, symbols, timeframe, from_ms, to_ms, calendar=calendar)
+    if not missing:
+        return
+    noun = "candle is" if missing == 1 else "candles are"
+    details: dict[str, Any] = {"gaps": [gap.as_json() for gap in found], "missing": missing}
+    finer = {symbol: await finest(conn, venue, symbol, timeframe, from_ms, to_ms) for symbol in symbols}
+    if any(finer.values()):
+        details["finer"] = [gap.as_json() for gap in await _finer_gaps(conn, venue, found, finer)]
+    if reasons := await reasons_of(conn, venue, found):
+        details["reasons"] = reasons
+    raise Gaps(f"{missing} {noun} missing between {from_ms} and {to_ms}.", details=details)
+
+
+async def reasons_of(conn: Connection, venue: str, gaps: Sequence[Gap]) -> dict[str, int]:
+    """Count the missing candles of gaps by reason; nothing where no source was ever asked for the series."""
+    counts: Counter[str] = Counter()
+    for symbol, timeframe in dict.fromkeys((gap.symbol, gap.timeframe) for gap in gaps):
+        asked = await cache.asked(conn, venue, symbol, timeframe)
+        mine = [gap for gap in gaps if (gap.symbol, gap.timeframe) == (symbol, timeframe)]
+        for reason, part in explained(mine, asked) if asked else ():
+            counts[reason] += part.missing
+    return dict(counts)
+
+
+async def _finer_gaps(conn: Connection, venue: str, gaps: Sequence[Gap], finer: Mapping[str, str | None]) -> list[Gap]:
+    """List which finer candles keep the slots of these gaps from being built."""
+    listed: list[Gap] = []
+    for gap in gaps:
+        name = finer.get(gap.symbol)
+        if name is not None and len(listed) < LISTED:
+            found, _ = await cache.gaps(conn, venue, gap.symbol, name, gap.from_ms, gap.to_ms, LISTED - len(listed))
+            listed += found
+    return listed
 
 
 async def find_gaps(
@@ -34,12 +95,19 @@ async def find_gaps(
     from_ms: int,
     to_ms: int,
     limit: int = LISTED,
+    calendar: str | None = None,
 ) -> tuple[list[Gap], int]:
-    """Return the first `limit` gaps of `[from_ms, to_ms)`, symbol by symbol, and the number of all missing candles."""
+    """Return the first `limit` gaps of `[from_ms, to_ms)`, symbol by symbol, and the number of all missing candles.
+
+    With a `calendar`, only slots in which that market was open count.
+    """
     listed: list[Gap] = []
     total = 0
     for symbol in symbols:
-        found, missing = await cache.gaps(conn, venue, symbol, timeframe, from_ms, to_ms, limit)
+        found, missing = await cache.gaps(conn, venue, symbol, timeframe, from_ms, to_ms, _ALL if calendar else limit)
+        if calendar:
+            found = trading_gaps(found, calendar)
+            missing = sum(gap.missing for gap in found)
         listed += found[: limit - len(listed)]
         total += missing
     return listed, total

@@ -15,27 +15,29 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import NamedTuple
+from operator import le, lt
 
-from app.candles.rows import Broken, Refused, Row, time_ms
+from app.candles.rows import FIELDS, MS_FROM, MS_TO, Block, Broken, Finding, Item, Refused, Row, time_ms
+from app.db.candles import Columns, columns_of
 from app.domain.candle import Candle
 from app.domain.timeframe import Timeframe
+
+__all__ = ["LISTED", "Check", "Finding"]
 
 LISTED = 100
 """How many refusals and repairs a report lists; all are counted."""
 
-_ZERO = Decimal(0)
+BREAKS = 10
+"""How many broken files of a folder a report tells of."""
+
 _SMALLEST = Decimal("1E-18")
 _LARGEST = Decimal("1E18")
 _HOUR = 3_600_000
 _QUARTER = 900_000
-
-
-class Finding(NamedTuple):
-    """Something about one row: its line or row number, and what it is."""
-
-    place: int
-    reason: str
+_CHUNK = 1_000
+_EXACT_DIGITS = 15
+"""Decimals of so many digits are told apart by binary floats."""
+_UNREADABLE = (InvalidOperation, ValueError, TypeError, OverflowError)
 
 
 @dataclass
@@ -54,31 +56,80 @@ class Check:
     broke: str | None = None
     first_ms: int | None = None
     last_ms: int | None = None
+    file: str = ""
+    breaks: int = 0
 
     def __post_init__(self) -> None:
         self._slots = _Slots(self.timeframe)
 
-    def candles(self, rows: Iterable[Row]) -> Iterator[Candle]:
+    def columns(self, items: Iterable[Item]) -> Iterator[Columns]:
         """Yield the candles of all good rows; a source that breaks off ends the stream and is noted in `broke`."""
+        for piece in _gathered(self._until_broken(items)):
+            self.rows += len(piece.times) if isinstance(piece, Block) else len(piece)
+            block = piece if isinstance(piece, Block) else _as_block(piece)
+            made = None if block is None else self._flawless(block)
+            if made is not None:
+                yield made
+            else:
+                yield from columns_of(self._sorted_out(piece.rows() if isinstance(piece, Block) else piece))
+
+    def _until_broken(self, items: Iterable[Item]) -> Iterator[Item]:
         try:
-            for row in rows:
-                self.rows += 1
-                try:
-                    yield self._candle(row)
-                except Refused as refused:
-                    self.refused += 1
-                    _note(self.refusals, row.place, str(refused))
+            yield from items
         except Broken as broken:
-            self.broke = broken.message
+            self.break_off(broken.message)
+
+    def break_off(self, reason: str) -> None:
+        """Note that a file could not be read on, and why; the first `BREAKS` times are told in words."""
+        self.breaks += 1
+        if self.breaks <= BREAKS:
+            told = f"{self.file}: {reason}" if self.file else reason
+            self.broke = f"{self.broke}; {told}" if self.broke else told
+
+    def _flawless(self, block: Block) -> Columns | None:
+        """Take a block about which there is nothing to say, column by column; None when a row needs a closer look.
+
+        Faster than row by row, and stricter: only times in ms or us, on the UTC grid, ascending from all before, and
+        only plain numbers, with prices short enough to be compared as binary floats.
+        """
+        try:
+            times = _whole_ms(list(map(int, block.times)))
+            if not self._in_order(times) or not _plainly_sound(block.numbers):
+                return None
+        except _UNREADABLE:
+            return None
+        self._slots.take_run(times)
+        self.first_ms = times[0] if self.first_ms is None else self.first_ms
+        self.last_ms = times[-1]
+        return Columns(times, [list(map(_canonical, column)) for column in block.numbers])
+
+    def _in_order(self, times: list[int]) -> bool:
+        step, offset_ms = self.timeframe.ms, self.timeframe.offset_ms
+        return (
+            all(map(lt, times, times[1:]))
+            and (self.last_ms is None or times[0] > self.last_ms)
+            and times[0] >= MS_FROM
+            and times[-1] < min(MS_TO, self.now_ms - step + 1)
+            and not any((open_ms - offset_ms) % step for open_ms in times)
+        )
+
+    def _sorted_out(self, chunk: Iterable[Row | Finding]) -> Iterator[Candle]:
+        for row in chunk:
+            try:
+                if isinstance(row, Finding):
+                    raise Refused(row.reason)
+                yield self._candle(row)
+            except Refused as refused:
+                self.refused += 1
+                self._note(self.refusals, row[0], str(refused))
 
     def _candle(self, row: Row) -> Candle:
-        place, time, open_, high_, low_, close_, volume_ = row
+        place, time, *spelled = row
         open_ms = time_ms(time)
         try:
-            opened, high, low, close = Decimal(open_), Decimal(high_), Decimal(low_), Decimal(close_)
-            volume = Decimal(volume_)
-            sound = _SMALLEST < low <= opened <= high < _LARGEST and low <= close <= high and _ZERO <= volume < _LARGEST
-        except (InvalidOperation, ValueError, TypeError):
+            opened, high, low, close, volume = map(Decimal, spelled)
+            sound = _sound([opened], [high], [low], [close], [volume])
+        except _UNREADABLE:
             sound = False
         if not sound:
             raise Refused(_flaw(row))
@@ -91,41 +142,97 @@ class Check:
     def _order(self, place: int, open_ms: int) -> None:
         if not self._slots.take(open_ms):
             self.duplicates += 1
-            _note(self.repairs, place, f"time {open_ms} again; the later row stays")
+            self._note(self.repairs, place, f"time {open_ms} again; the later row stays")
         elif self.last_ms is None or self.first_ms is None:
             self.first_ms = self.last_ms = open_ms
         elif open_ms > self.last_ms:
             self.last_ms = open_ms
         else:
             self.unordered += 1
-            _note(self.repairs, place, f"time {open_ms} out of order; sorted")
+            self._note(self.repairs, place, f"time {open_ms} out of order; sorted")
             self.first_ms = min(self.first_ms, open_ms)
 
+    def _note(self, findings: list[Finding], place: int, reason: str) -> None:
+        if len(findings) < LISTED:
+            findings.append(Finding(place, f"{self.file}: {reason}" if self.file else reason))
 
-def _note(findings: list[Finding], place: int, reason: str) -> None:
-    if len(findings) < LISTED:
-        findings.append(Finding(place, reason))
+
+def _gathered(items: Iterator[Item]) -> Iterator[Block | list[Row | Finding]]:
+    """Yield blocks as they are and other rows in lists of at most `_CHUNK`, in order."""
+    rows: list[Row | Finding] = []
+    for item in items:
+        if isinstance(item, Block):
+            if rows:
+                yield rows
+            yield item
+            rows = []
+        else:
+            rows.append(item)
+            if len(rows) == _CHUNK:
+                yield rows
+                rows = []
+    if rows:
+        yield rows
+
+
+def _as_block(rows: list[Row | Finding]) -> Block | None:
+    """Turn rows into a block; None when a reader found something to say about one."""
+    if any(isinstance(row, Finding) for row in rows):
+        return None
+    places, times, *numbers = zip(*rows, strict=True)
+    return Block(places[0], list(times), [list(map(str, column)) for column in numbers])
+
+
+def _whole_ms(times: list[int]) -> list[int]:
+    """Take times in us as times in ms."""
+    return [time // 1_000 for time in times] if MS_TO <= times[0] <= times[-1] < MS_TO * 1_000 else times
+
+
+def _plainly_sound(numbers: list[list[str]]) -> bool:
+    """Whether all numbers are digits with at most a point, and sound; binary floats tell apart what is short enough."""
+    if "".join(map("".join, numbers)).encode().translate(None, b"0123456789."):
+        return False
+    if max(max(map(len, column)) for column in numbers[:4]) > _EXACT_DIGITS:
+        return False
+    opened, high, low, close, volume = (list(map(float, column)) for column in numbers)
+    inside = all(map(le, low, opened)) and all(map(le, opened, high)) and all(map(le, low, close))
+    inside = inside and all(map(le, close, high)) and min(low) > _SMALLEST and max(high) < _LARGEST
+    return inside and max(volume) < _LARGEST
+
+
+def _canonical(number: str) -> str:
+    """Drop the trailing zeros of a plain number."""
+    return number.rstrip("0").rstrip(".") if number[-1] == "0" and "." in number else number
+
+
+def _sound(
+    opened: list[Decimal], high: list[Decimal], low: list[Decimal], close: list[Decimal], volume: list[Decimal]
+) -> bool:
+    """Whether all prices are above zero and inside low to high, and no volume is negative; NaN raises."""
+    inside = all(map(le, low, opened)) and all(map(le, opened, high)) and all(map(le, low, close))
+    inside = inside and all(map(le, close, high)) and min(low) > _SMALLEST and max(high) < _LARGEST
+    return inside and min(volume) >= 0 and max(volume) < _LARGEST
 
 
 def _flaw(row: Row) -> str:
     """Say what is wrong with the numbers of a row, naming the field."""
+    spelled = dict(zip(FIELDS, (str(value)[:40] for value in row[2:]), strict=True))
     numbers = {}
-    for name in ("open", "high", "low", "close", "volume"):
-        value = getattr(row, name)
+    for name, value in zip(FIELDS, row[2:], strict=True):
         try:
             numbers[name] = Decimal(value)
-        except (InvalidOperation, ValueError, TypeError):
-            return f"{name}: {str(value)[:40]!r} is not a number"
+        except _UNREADABLE:
+            return f"{name}: {spelled[name]!r} is not a number"
         if not numbers[name].is_finite() or abs(numbers[name]) >= _LARGEST:
-            return f"{name}: {str(value)[:40]} is not a finite number below 1e18"
+            return f"{name}: {spelled[name]} is not a finite number below 1e18"
         if name != "volume" and numbers[name] <= _SMALLEST:
-            return f"{name}: {str(value)[:40]} is not above zero"
+            return f"{name}: {spelled[name]} is not above zero"
     if numbers["volume"] < 0:
-        return f"volume: {row.volume} is negative"
+        return f"volume: {spelled['volume']} is negative"
     if numbers["high"] < numbers["low"]:
-        return f"high {row.high} is below low {row.low}"
+        return f"high {spelled['high']} is below low {spelled['low']}"
     name = "close" if numbers["low"] <= numbers["open"] <= numbers["high"] else "open"
-    return f"{name} {getattr(row, name)} is outside low {row.low} to high {row.high}"
+    return f"{name} {spelled[name]} is outside low {spelled['low']} to high {spelled['high']}"
 
 
 class _Slots:
@@ -141,9 +248,7 @@ class _Slots:
         slot, inside = divmod(open_ms - self.timeframe.offset_ms, self.timeframe.ms)
         if inside or self.own is None:
             self._settle(open_ms, inside)
-        page = self.pages.get(slot >> 12)
-        if page is None:
-            page = self.pages[slot >> 12] = array("H", bytes(8192))
+        page = self._page(slot >> 12)
         mark, at = 1 + inside // _QUARTER, slot & 4095
         if page[at] == 0:
             page[at] = mark
@@ -151,6 +256,25 @@ class _Slots:
         if page[at] != mark:
             raise Refused(f"time {open_ms} lies in a slot that another row opens")
         return False
+
+    def take_run(self, times: list[int]) -> None:
+        """Take the slots of ascending times on the UTC grid, all later than those taken before."""
+        if self.own is None:
+            self.own = frozenset()
+        first, last = ((open_ms - self.timeframe.offset_ms) // self.timeframe.ms for open_ms in (times[0], times[-1]))
+        if last - first + 1 > len(times):
+            for open_ms in times:
+                self.take(open_ms)
+            return
+        for number in range(first >> 12, (last >> 12) + 1):
+            start, end = max(first - (number << 12), 0), min(last + 1 - (number << 12), 4096)
+            self._page(number)[start:end] = array("H", [1]) * (end - start)
+
+    def _page(self, number: int) -> array[int]:
+        page = self.pages.get(number)
+        if page is None:
+            page = self.pages[number] = array("H", bytes(8192))
+        return page
 
     def _settle(self, open_ms: int, inside: int) -> None:
         """Let the first row say which grid the file has, and hold every other row to it."""

@@ -8,13 +8,16 @@ timeframe and every range of one symbol fit together.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from decimal import Decimal
 from hashlib import shake_256
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
+from app.candles.rows import Row
+from app.candles.sources import Part
 from app.domain.candle import Candle
+from app.domain.timeframe import Timeframe
 from app.domain.timeframe import timeframe as named_timeframe
 from app.errors import BadInput
 
@@ -23,6 +26,7 @@ VENUE = "demo"
 _MINUTE = 60_000
 _DAY = 86_400_000
 _MINUTES = 1_440
+_PART = 10_000
 _UNIT = 1_000_000
 """Prices are walked in millionths of a tick (0.01) and rounded to ticks at the end."""
 _KNOWN = {"BTC": 6_000_000, "ETH": 300_000, "SOL": 15_000}
@@ -133,3 +137,22 @@ def _noise(name: str, count: int) -> Iterator[int]:
 def _words(name: str, count: int) -> tuple[int, ...]:
     """Draw `count` numbers below 65,536 from a name."""
     return struct.unpack(f"<{count}H", shake_256(name.encode()).digest(count * 2))
+
+
+class Synthetic:
+    """The made-up candles as a source; the argument is the seed, 0 when absent."""
+
+    def __init__(self, argument: str = "") -> None:
+        if not argument.isdigit() and argument:
+            raise BadInput(f"sources: the seed {argument!r} is not a whole number")
+        self.seed = int(argument or 0)
+
+    async def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
+        """Yield the made-up candles of `[from_ms, to_ms)`, every slot of them."""
+        made = candles(symbol, timeframe.name, from_ms, to_ms, self.seed)
+        while part := list(islice(made, _PART)):
+            yield Part([_row(candle) for candle in part], part[-1].close_time_ms)
+
+
+def _row(candle: Candle) -> Row:
+    return 0, candle.open_time_ms, candle.open, candle.high, candle.low, candle.close, candle.volume

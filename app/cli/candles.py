@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, TextIO
 
 import typer
 
+from app.candles.calendar import calendars
+from app.candles.fetch import Fetched, fetch_candles, missing_ranges
+from app.candles.follow import Follower
 from app.candles.importer import Report, import_file
+from app.candles.load import find_gaps
+from app.candles.reasons import Reason, explained
+from app.candles.sources import Chosen, sources
+from app.candles.sources import source as source_called
 from app.cli import import_report, show
 from app.cli.context import Context, run
-from app.cli.options import EndOption, Json, StartOption, TimeframeOption, VenueOption, read_symbol
+from app.cli.options import EndOption, Json, StartOption, TimeframeOption, VenueOption, read_symbol, time_ms
 from app.db import candles as cache
 from app.db.candles import Coverage
-from app.db.pool import Connection
+from app.db.pool import Connection, Lines
 from app.domain.candle import Candle, Gap
 from app.domain.number import plain
-from app.errors import NotFound
+from app.errors import BadInput, NotFound
+from app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Bring candles in, see what is there and what is missing, take them out.")
 
@@ -34,7 +43,18 @@ SymbolOption = Annotated[
     typer.Option("--symbol", metavar="SYMBOL", parser=read_symbol, help="In any usual spelling: BTCUSDT, btc-usdt."),
 ]
 File = Annotated[
-    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="CSV, plain or gzip.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="FILE", exists=True, help="CSV, JSON, Parquet, Feather, Lean; packed or a folder.", show_default=False
+    ),
+]
+SourceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="KIND[:ARGUMENT]",
+        help="Where to fetch from, as in exchange:binance or dump:FOLDER; unset: the venue's of ZEON_SOURCES.",
+    ),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write; unset: stdout.")]
 
@@ -42,6 +62,7 @@ Key = tuple[str, str, str]
 """Venue, symbol and timeframe."""
 
 _EVERY = 2**31 - 1
+_FOLLOWED_AT_ONCE = 8
 
 
 @app.command("import")
@@ -62,6 +83,82 @@ def import_(
         import_report.tell(report)
     if report.broke:
         raise typer.Exit(1)
+
+
+@app.command()
+def fetch(
+    symbol: SymbolArgument,
+    timeframe: TimeframeOption,
+    start: Annotated[int, typer.Option("--start", parser=time_ms, metavar="TIME", help="First open time, UTC.")],
+    end: EndOption = None,
+    venue: VenueOption = None,
+    source: SourceOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, and fetch nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Fetch what is missing of a range from the venue's source; what was asked for before is not asked for again."""
+
+    async def work(context: Context) -> Fetched:
+        chosen = venue or context.settings.venue
+        by = _source(context.settings, chosen, source)
+        until = end if end is not None else time.time_ns() // 1_000_000
+        async with _lines(context, 1) as lines, lines.lend() as conn:
+            if dry_run:
+                return Fetched(await missing_ranges(conn, by.name, chosen, symbol, timeframe, start, until))
+            with import_report.fetch_bar(symbol) as progress:
+                return await fetch_candles(conn, by, chosen, symbol, timeframe, start, until, progress)
+
+    done = run(work)
+    if json:
+        show.as_json(import_report.fetch_described(done))
+    else:
+        import_report.tell_fetched(done, dry_run=dry_run)
+
+
+@app.command()
+def follow(
+    symbols: Annotated[
+        list[str],
+        typer.Argument(metavar="SYMBOL...", parser=read_symbol, help="One or more symbols.", show_default=False),
+    ],
+    timeframe: TimeframeOption,
+    venue: VenueOption = None,
+    source: SourceOption = None,
+) -> None:
+    """Keep the cache current with every closed candle until interrupted; sessions that wait for them go on."""
+
+    async def work(context: Context) -> None:
+        chosen = venue or context.settings.venue
+        by = _source(context.settings, chosen, source)
+        async with _lines(context, min(len(symbols), _FOLLOWED_AT_ONCE)) as lines:
+            await Follower(lines.lend, by, chosen, timeframe, told=_tell).follow(list(dict.fromkeys(symbols)))
+
+    with suppress(KeyboardInterrupt):
+        show.aside(f"Following {' '.join(symbols)} {timeframe}; Ctrl-C ends it.")
+        run(work)
+
+
+def _tell(symbol: str, sentence: str) -> None:
+    show.aside(f"{symbol}: {sentence}")
+
+
+def _source(settings: Settings, venue: str, spec: str | None) -> Chosen:
+    """Return the source named on the command line, or the venue's own; raises `BadInput` when there is none."""
+    if spec is not None:
+        return source_called(spec)
+    chosen = sources(settings.sources)
+    if venue not in chosen:
+        raise BadInput(f"source: venue {venue} has none; set ZEON_SOURCES or give --source, as in exchange:{venue}")
+    return chosen[venue]
+
+
+@asynccontextmanager
+async def _lines(context: Context, size: int) -> AsyncIterator[Lines]:
+    lines = Lines(context.place.url, size=size, application_name="zeon candles")
+    try:
+        yield lines
+    finally:
+        await lines.close()
 
 
 @app.command("list")
@@ -89,19 +186,23 @@ def gaps(
     venue: VenueOption = None,
     start: StartOption = None,
     end: EndOption = None,
+    why: Annotated[bool, typer.Option("--why", help="Cut gaps by reason, as far as the sources can tell.")] = False,
     json: Json = False,
 ) -> None:
-    """List the candles missing between the first and the last one, or in a range."""
+    """List the candles missing between the first and the last one, or in a range; closed hours are none."""
 
-    async def work(context: Context) -> list[Gap]:
-        key = (venue or context.settings.venue, symbol, timeframe)
-        return await context.database.run(_gaps, key, start, end)
+    async def work(context: Context) -> list[tuple[Gap, Reason | None]]:
+        chosen = venue or context.settings.venue
+        calendar = calendars(context.settings.calendars).get(chosen)
+        return await context.database.run(_gaps, (chosen, symbol, timeframe), start, end, calendar, why=why)
 
     found = run(work)
     if json:
-        show.as_json([{"fromMs": gap.from_ms, "toMs": gap.to_ms, "missing": gap.missing} for gap in found])
+        rows = [(("fromMs", gap.from_ms), ("toMs", gap.to_ms), ("missing", gap.missing)) for gap, _ in found]
+        reasons = [(("reason", reason),) if why else () for _, reason in found]
+        show.as_json([dict((*row, *reason)) for row, reason in zip(rows, reasons, strict=True)])
     elif found:
-        import_report.tell_gaps(found)
+        import_report.tell_gaps([gap for gap, _ in found], [reason for _, reason in found])
     else:
         show.line("No candle is missing.")
 
@@ -139,10 +240,15 @@ def _described(each: Coverage) -> dict[str, str | int | None]:
     }
 
 
-async def _gaps(connection: Connection, key: Key, start: int | None, end: int | None) -> list[Gap]:
+async def _gaps(
+    connection: Connection, key: Key, start: int | None, end: int | None, calendar: str | None, *, why: bool
+) -> list[tuple[Gap, Reason | None]]:
     range_ms = await _range(connection, key, start, end)
-    found, _ = await cache.gaps(connection, *key, *range_ms, limit=_EVERY)
-    return found
+    venue, symbol, timeframe = key
+    found, _ = await find_gaps(connection, venue, [symbol], timeframe, *range_ms, limit=_EVERY, calendar=calendar)
+    if not why:
+        return [(gap, None) for gap in found]
+    return [(gap, reason) for reason, gap in explained(found, await cache.asked(connection, *key))]
 
 
 async def _export(connection: Connection, key: Key, start: int | None, end: int | None, output: Path | None) -> int:

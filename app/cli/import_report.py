@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from app.candles.fetch import Fetched
 from app.candles.importer import Progress as Watch
 from app.candles.importer import Report
 from app.candles.quality import Finding
@@ -79,10 +80,49 @@ def tell(report: Report) -> None:
             show.line(f"more: zeon candles gaps {report.symbol} --timeframe {report.timeframe} --venue {report.venue}")
 
 
-def tell_gaps(gaps: Sequence[Gap]) -> None:
-    """Print gaps as a table."""
-    rows = ((show.utc(gap.from_ms), show.utc(gap.to_ms), gap.missing) for gap in gaps)
-    show.table(("from", "to", "missing"), rows, right=["missing"])
+def tell_gaps(gaps: Sequence[Gap], reasons: Sequence[str | None] = ()) -> None:
+    """Print gaps as a table, with the reasons where they are known."""
+    rows = [(show.utc(gap.from_ms), show.utc(gap.to_ms), gap.missing) for gap in gaps]
+    if not any(reasons):
+        show.table(("from", "to", "missing"), rows, right=["missing"])
+        return
+    told = ((*row, reason) for row, reason in zip(rows, reasons, strict=True))
+    show.table(("from", "to", "missing", "reason"), told, right=["missing"])
+
+
+@contextmanager
+def fetch_bar(name: str) -> Iterator[Watch | None]:
+    """Show on stderr how much of a range is fetched; nothing where nobody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(name, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def fetch_described(done: Fetched) -> dict[str, Any]:
+    """Spell what a fetch did, or would do, for scripts."""
+    return {
+        "asked": [{"fromMs": each.from_ms, "toMs": each.to_ms} for each in done.asked],
+        "new": done.new,
+        "changed": done.changed,
+        "same": done.same,
+        "refused": done.refused,
+        "refusals": _found(done.refusals),
+    }
+
+
+def tell_fetched(done: Fetched, *, dry_run: bool) -> None:
+    """Print what a fetch did, or would do, for people."""
+    if not done.asked:
+        show.line("Nothing is missing that was not asked for before.")
+        return
+    show.table(("from", "to"), ((show.utc(each.from_ms), show.utc(each.to_ms)) for each in done.asked))
+    if not dry_run:
+        show.line(f"{done.new:,} new, {done.changed:,} changed, {done.same:,} as before, {done.refused:,} refused")
+        _list("refused", done.refusals, done.refused)
 
 
 def _list(title: str, findings: Sequence[Finding], count: int) -> None:

@@ -6,17 +6,19 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from decimal import Context
-from functools import partial
 from itertools import islice
 from operator import lt
 from typing import Any, LiteralString, NamedTuple
 
 from psycopg import AsyncConnection
-from psycopg.rows import tuple_row
+from psycopg.errors import LockNotAvailable
+from psycopg.rows import scalar_row, tuple_row
 
 from app.domain.candle import Candle, Gap
 from app.domain.fingerprint import spelled
+from app.domain.timeframe import TIMEFRAMES
 from app.domain.timeframe import timeframe as named_timeframe
+from app.errors import Busy
 
 BATCH = 10_000
 """Candles sent to Postgres in one COPY, the only ones held in memory at a time."""
@@ -28,6 +30,12 @@ _VALUES: LiteralString = "open, high, low, close, volume"
 
 _LOCK: LiteralString = (
     "SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(':', 'candles', %s::text, %s::text, %s::text), 0))"
+)
+_CLAIM: LiteralString = (
+    "SELECT pg_try_advisory_lock(hashtextextended(concat_ws(':', 'fetch', %s::text, %s::text, %s::text), 0))"
+)
+_RELEASE: LiteralString = (
+    "SELECT pg_advisory_unlock(hashtextextended(concat_ws(':', 'fetch', %s::text, %s::text, %s::text), 0))"
 )
 _TAKEN: LiteralString = """
 SELECT FROM market_candles
@@ -47,13 +55,13 @@ c.venue = %(venue)s AND c.symbol = %(symbol)s AND c.timeframe = %(timeframe)s
 _DIFFERS: LiteralString = """
 (c.open, c.high, c.low, c.close, c.volume) IS DISTINCT FROM (s.open, s.high, s.low, s.close, s.volume)"""
 _COMPARE: LiteralString = f"""
-SELECT count(*), count(c.venue), count(*) FILTER (WHERE c.venue IS NOT NULL AND {_DIFFERS})
+SELECT count(*), count(c.venue), count(*) FILTER (WHERE c.venue IS NOT NULL AND {_DIFFERS}), count(c.built_from)
 FROM candle_staging s LEFT JOIN market_candles c ON {_MATCH}"""
 _CHANGE: LiteralString = f"""
 UPDATE market_candles c
-SET open = s.open, high = s.high, low = s.low, close = s.close, volume = s.volume
+SET open = s.open, high = s.high, low = s.low, close = s.close, volume = s.volume, built_from = NULL
 FROM candle_staging s
-WHERE {_MATCH} AND {_DIFFERS}"""
+WHERE {_MATCH} AND (c.built_from IS NOT NULL OR {_DIFFERS})"""
 _ADD: LiteralString = f"""
 INSERT INTO market_candles ({_COLUMNS})
 SELECT {_COLUMNS} FROM candle_staging s
@@ -76,6 +84,11 @@ FROM market_candles
 WHERE venue = %(venue)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s AND open_time_ms < %(before)s
 ORDER BY open_time_ms DESC
 LIMIT %(limit)s"""
+_BUILD: LiteralString = f"""
+INSERT INTO market_candles ({_COLUMNS}, built_from)
+SELECT %(venue)s, %(symbol)s, %(timeframe)s, b.*, %(finer)s
+FROM candle_buckets(%(venue)s, %(symbol)s, %(finer)s, %(timeframe)s, %(start)s, %(end)s) b
+ON CONFLICT DO NOTHING"""
 _GAPS: LiteralString = """
 SELECT from_ms, to_ms, missing, (sum(missing) OVER ())::bigint
 FROM candle_gaps(%s, %s, %s, %s, %s)
@@ -112,24 +125,72 @@ class Coverage(NamedTuple):
     source: str | None
 
 
+class Columns(NamedTuple):
+    """Candles column by column: open times in ms, then open, high, low, close and volume as canonical numbers."""
+
+    times: Sequence[int]
+    numbers: Sequence[Sequence[str]]
+
+
+def columns_of(candles: Iterable[Candle]) -> Iterator[Columns]:
+    """Turn candles into columns, `BATCH` rows at a time."""
+    rest = iter(candles)
+    while taken := list(islice(rest, BATCH)):
+        _, _, times, _, *numbers, _ = zip(*taken, strict=True)
+        yield Columns(times, [list(map(str, map(_bare, column))) for column in numbers])
+
+
 async def store(
     conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, candles: Iterable[Candle]
+) -> Stored:
+    """Put candles of one symbol and timeframe into the cache, as `store_columns` does."""
+    return await store_columns(conn, venue, symbol, timeframe, columns_of(candles))
+
+
+async def store_columns(
+    conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, pieces: Iterable[Columns]
 ) -> Stored:
     """Put candles of one symbol and timeframe into the cache, in any order; of equal times the last one stays.
 
     Ascending candles go straight into an empty range; from the first batch that does not, all go through a staging
-    table. `candles` is read in a thread, a batch ahead. One transaction, with one notification at its end when
-    anything is new or changed.
+    table. `pieces` is read in a thread, a batch ahead. One transaction, with one notification at its end when
+    anything is new or changed. Raises `Busy` when others store the same series for longer than a minute.
     """
     loading = _Loading(conn, venue, symbol, timeframe)
-    async with conn.transaction(), aclosing(_batches("\t".join((venue, symbol, timeframe)), candles)) as batches:
-        await conn.execute(_LOCK, (venue, symbol, timeframe))
+    async with conn.transaction(), aclosing(_batches("\t".join((venue, symbol, timeframe)), pieces)) as batches:
+        await _alone(conn, venue, symbol, timeframe)
         async for batch in batches:
             await loading.take(batch)
         stored = await loading.finish()
         if stored.new or stored.changed:
-            await conn.execute("SELECT sim_notify('market_candles', %s)", (f"{venue}:{symbol}:{timeframe}",))
+            await _notify(conn, venue, symbol, timeframe)
+            await _rebuild(conn, venue, symbol, timeframe, *loading.range_ms)
     return stored
+
+
+async def _rebuild(
+    conn: AsyncConnection[Any], venue: str, symbol: str, finer: str, first_ms: int, last_ms: int
+) -> None:
+    """Let candles that were built from these follow them."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute("SELECT candle_rebuild(%s, %s, %s, %s, %s)", (venue, symbol, finer, first_ms, last_ms))
+        for timeframe in dict.fromkeys(await cursor.fetchall()):
+            await _notify(conn, venue, symbol, timeframe)
+
+
+async def _alone(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
+    """Be the only one to write a series until the transaction ends; a large one may take longer than a statement."""
+    await conn.execute("SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', '0', true)")
+    try:
+        await conn.execute(_LOCK, (venue, symbol, timeframe))
+    except LockNotAvailable as error:
+        raise Busy(
+            f"Candles of {symbol} {timeframe} at venue {venue} are being stored by others; try again."
+        ) from error
+
+
+async def _notify(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
+    await conn.execute("SELECT sim_notify('market_candles', %s)", (f"{venue}:{symbol}:{timeframe}",))
 
 
 class _Batch(NamedTuple):
@@ -142,34 +203,36 @@ class _Batch(NamedTuple):
     ascending: bool
 
 
-async def _batches(prefix: str, candles: Iterable[Candle]) -> AsyncGenerator[_Batch]:
+async def _batches(prefix: str, pieces: Iterable[Columns]) -> AsyncGenerator[_Batch]:
     """Yield batches, each made in a thread while the one before it is on its way to Postgres."""
-    rest = iter(candles)
+    rest = iter(pieces)
     coming = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
     try:
-        while batch := await coming:
+        while batch := await asyncio.shield(coming):
             coming = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
             yield batch
     finally:
+        # A thread cannot be stopped: whoever gives up waits until it has let go of `pieces`.
         await asyncio.wait([coming])
+        coming.exception()
 
 
-def _next_batch(prefix: str, candles: Iterator[Candle]) -> _Batch | None:
-    taken = list(islice(candles, BATCH))
-    if not taken:
+def _next_batch(prefix: str, pieces: Iterator[Columns]) -> _Batch | None:
+    times: list[int] = []
+    lines = []
+    while len(times) < BATCH and (piece := next(pieces, None)) is not None:
+        times += piece.times
+        lines.append(_lines(prefix, piece))
+    if not times:
         return None
-    times = [candle.open_time_ms for candle in taken]
     ascending = all(map(lt, times, times[1:]))
-    return _Batch("".join(map(partial(_line, prefix), taken)), len(taken), min(times), max(times), ascending)
+    return _Batch("".join(lines), len(times), min(times), max(times), ascending)
 
 
-def _line(prefix: str, candle: Candle) -> str:
-    """Render a line for COPY; the numbers lose their trailing zeros and may have an exponent."""
-    _, _, open_ms, _, opened, high, low, close, volume, _ = candle
-    return (
-        f"{prefix}\t{open_ms}\t{_bare(opened)!s}\t{_bare(high)!s}\t{_bare(low)!s}\t{_bare(close)!s}\t"
-        f"{_bare(volume)!s}\n"
-    )
+def _lines(prefix: str, piece: Columns) -> str:
+    """Render lines for COPY."""
+    rows = map("\t".join, zip(map(str, piece.times), *piece.numbers, strict=True))
+    return f"{prefix}\t" + f"\n{prefix}\t".join(rows) + "\n"
 
 
 class _Loading:
@@ -181,9 +244,11 @@ class _Loading:
         self.direct = 0
         self.last_ms = -_END_OF_TIME
         self.staged: list[_Batch] = []
+        self.range_ms = (_END_OF_TIME, -_END_OF_TIME)
 
     async def take(self, batch: _Batch) -> None:
         """Send a batch on; the first that does not fit behind the others sends it and all later ones to staging."""
+        self.range_ms = min(batch.first_ms, self.range_ms[0]), max(batch.last_ms, self.range_ms[1])
         if self.staged or not await self._fits(batch):
             await self._stage(batch)
             return
@@ -206,8 +271,8 @@ class _Loading:
     async def _merge(self, match: dict[str, Any]) -> Stored:
         async with self.conn.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(_COMPARE, match)
-            rows, known, changed = await cursor.fetchone() or (0, 0, 0)
-            if changed:
+            rows, known, changed, built = await cursor.fetchone() or (0, 0, 0, 0)
+            if changed or built:
                 await cursor.execute(_CHANGE, match)
             if rows > known:
                 await cursor.execute(_ADD, match)
@@ -331,6 +396,30 @@ async def gaps(
     return found, rows[0][3] if rows else 0
 
 
+async def build(
+    conn: AsyncConnection[Any], venue: str, symbol: str, finer: str, timeframe: str, start_ms: int, end_ms: int
+) -> int:
+    """Build candles of `timeframe` from complete buckets of `finer` where there is none yet; return how many."""
+    asked = {"venue": venue, "symbol": symbol, "finer": finer, "timeframe": timeframe, "start": start_ms, "end": end_ms}
+    async with conn.transaction():
+        await conn.execute(_LOCK, (venue, symbol, timeframe))
+        built = (await conn.execute(_BUILD, asked)).rowcount
+        if built:
+            await _notify(conn, venue, symbol, timeframe)
+    return built
+
+
+async def timeframes(conn: AsyncConnection[Any], venue: str, symbol: str, start_ms: int, end_ms: int) -> set[str]:
+    """Name the timeframes of which there is any candle with `start_ms <= openTime < end_ms`."""
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(
+            "SELECT t FROM unnest(%s::text[]) t WHERE EXISTS (SELECT FROM market_candles c WHERE c.venue = %s"
+            " AND c.symbol = %s AND c.timeframe = t AND c.open_time_ms >= %s AND c.open_time_ms < %s)",
+            (list(TIMEFRAMES), venue, symbol, start_ms, end_ms),
+        )
+        return {name for (name,) in await cursor.fetchall()}
+
+
 async def coverage(
     conn: AsyncConnection[Any],
     venue: str | None = None,
@@ -364,6 +453,29 @@ async def covered(
             (venue, symbol, timeframe, source),
         )
         return list(await cursor.fetchall())
+
+
+async def asked(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> list[tuple[int, int]]:
+    """List the ranges `[from_ms, to_ms)` that any source was asked for and answered in full, in order and joined."""
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(
+            "SELECT lower(r), upper(r) FROM unnest((SELECT range_agg(int8range(from_ms, to_ms)) FROM market_coverage"
+            " WHERE venue = %s AND symbol = %s AND timeframe = %s)) r ORDER BY 1",
+            (venue, symbol, timeframe),
+        )
+        return list(await cursor.fetchall())
+
+
+async def claim(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> bool:
+    """Take the right to fetch a series, for as long as the connection lives or until `release`; False when taken."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(_CLAIM, (venue, symbol, timeframe))
+        return bool(await cursor.fetchone())
+
+
+async def release(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
+    """Give back the right to fetch a series."""
+    await conn.execute(_RELEASE, (venue, symbol, timeframe))
 
 
 async def delete(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
@@ -113,6 +113,37 @@ class Database:
                     await asyncio.sleep(0.01)
             async with self._pool.connection() as connection:
                 return await work(connection, *args, **kwargs)
+
+
+class Lines:
+    """Connections beside the pool, `size` at most, for work that waits for others as it goes, such as fetching."""
+
+    def __init__(self, url: str, *, size: int, application_name: str = "zeon fetch") -> None:
+        self._url = url
+        self._name = application_name
+        self._free = asyncio.Semaphore(size)
+        self._idle: list[Connection] = []
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Connection]:
+        """Lend a connection in autocommit; one that met an error is not lent again. Raises as `Database.run` does."""
+        async with self._free:
+            with translated():
+                connection = self._idle.pop() if self._idle else await self._connect()
+                try:
+                    yield connection
+                except BaseException:
+                    await connection.close()
+                    raise
+            self._idle.append(connection)
+
+    async def close(self) -> None:
+        """Close the connections that are not lent."""
+        while self._idle:
+            await self._idle.pop().close()
+
+    async def _connect(self) -> Connection:
+        return await psycopg.AsyncConnection.connect(self._url, **connect_options(self._url, self._name))
 
 
 @contextmanager

@@ -298,7 +298,7 @@ def _session(row: DictRow) -> Session:
         tags=tuple(row["tags"]),
         config=row["config"],
     )
-    same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage"))
+    same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage", "fetching"))
     lineage = tuple(stretch(each) for each in row["lineage"])
     return Session(spec=spec, lineage=lineage, **{name: row[name] for name in same})
 

@@ -136,6 +136,7 @@ class Session:
     lineage: tuple[Stretch, ...]
     created_at: datetime
     updated_at: datetime
+    fetching: tuple[int, int] | None = None
 
     @property
     def ended(self) -> bool:
@@ -143,10 +144,15 @@ class Session:
         return self.status in ENDED
 
     def progress(self) -> dict[str, Any] | None:
-        """Return slots done, slots in all and percent; null for an endless session."""
+        """Return slots done, slots in all and percent, and how far missing candles are fetched while they are.
+
+        Null for an endless session, unless its candles up to now are being fetched.
+        """
         spec = self.spec
+        fetching = self.fetching and dict(zip(("done", "total"), self.fetching, strict=True))
         if spec.end_ms is None:
-            return None
+            return fetching and {"done": None, "total": None, "pct": None, "fetching": fetching}
         total = spec.grid.slots(spec.start_ms, spec.end_ms)
         done = 0 if self.cursor_ms is None else spec.grid.slots(spec.start_ms, self.cursor_ms + 1)
-        return {"done": done, "total": total, "pct": round(100 * done / total, 2) if total else 100}
+        progress = {"done": done, "total": total, "pct": round(100 * done / total, 2) if total else 100}
+        return {**progress, "fetching": fetching} if fetching else progress

@@ -6,14 +6,16 @@ import re
 
 from app.errors import BadInput
 
-_SEPARATORS = str.maketrans("", "", "/-_")
+SEPARATORS = str.maketrans("", "", "/-_")
+"""What the spellings of a symbol may hold and its stored form does not."""
+
 _SYMBOL = re.compile(r"[A-Z0-9.]{1,40}")
 _VENUE = re.compile(r"[a-z0-9_-]{1,40}")
 
 
 def symbol(text: str) -> str:
     """Return `text` in upper case without `/`, `-` and `_`; raises `BadInput` when that is no symbol."""
-    spelled = text.strip().upper().translate(_SEPARATORS)
+    spelled = text.strip().upper().translate(SEPARATORS)
     if not _SYMBOL.fullmatch(spelled):
         raise BadInput(f"symbol: {text[:60]!r} is not 1 to 40 letters, digits and dots")
     return spelled

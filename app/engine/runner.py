@@ -19,6 +19,7 @@ from app.engine.clock import Clock
 from app.engine.course import Course
 from app.engine.rebuild import rebuild
 from app.engine.strategies import Strategies
+from app.engine.supply import Order
 from app.engine.trading import Desk, traded
 from app.engine.window import Wait, Window
 from app.engine.writer import Lost, Writer
@@ -100,6 +101,7 @@ class Runner:
         strategies: Strategies,
         clock: Clock,
         poll_s: float,
+        order: Order | None = None,
     ) -> None:
         self._id = str(session.id)
         self._name = name
@@ -109,6 +111,9 @@ class Runner:
         self._clock = clock
         self._poll_s = poll_s
         self._pacer = Pacer(clock, session)
+        self._order = order
+        if order is not None:
+            order.woken = self.stored
         self._alone = False
         self._deaths: list[int | None] = []
         self._begin(session)
@@ -148,8 +153,14 @@ class Runner:
         self.session = session
         self._course = Course(session)
         self._used = Fingerprint(session.candles_hash)
-        spec, stagger = session.spec, session.id.int
-        self._window = Window(self._database, self._clock, spec, unpaced=spec.pace.unpaced, stagger=stagger)
+        self._window = Window(
+            self._database,
+            self._clock,
+            session.spec,
+            unpaced=session.spec.pace.unpaced,
+            stagger=session.id.int,
+            order=self._order,
+        )
 
     async def _replay(self) -> None:
         """Replay from the log on, again whenever what holds the state in memory is lost."""

@@ -7,17 +7,23 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from app.candles.load import load_candles
+from app.candles.aggregate import build_missing
+from app.candles.calendar import calendars
+from app.candles.load import require_candles
+from app.candles.sources import SourceUnavailable, sources
 from app.db import candles, events, requests, runners, sessions
 from app.db.pool import Connection, Database
 from app.domain.session import MOVES, RUNNING, Pace, Session, SessionSpec
-from app.engine.clock import Clock
+from app.engine.clock import Clock, wait
 from app.engine.desk import check_inputs
 from app.engine.fork import fork_point, inherited_hashes
 from app.engine.strategies import Strategies
 from app.engine.supervisor import Supervisor
-from app.errors import BadInput, CursorMoved, Gaps, NoRunner, SeqAhead, TooMany, WrongStatus
+from app.errors import BadInput, CursorMoved, Gaps, NoRunner, SeqAhead, SimError, TooMany, WrongStatus
 from app.settings import Settings
+
+FETCH_S = 10.0
+"""How long a start waits for missing candles to be fetched, in seconds."""
 
 _REASONS = {"start": "started", "resume": "resumed", "pause": "paused", "stop": "stopped"}
 
@@ -60,6 +66,8 @@ class Sim:
         self._clock = clock
         self._supervisor = supervisor
         self.strategies = Strategies(settings) if supervisor is None else supervisor.strategies
+        self._sources = sources(settings.sources)
+        self._calendars = calendars(settings.calendars)
 
     async def create(
         self, user_id: str, spec: SessionSpec, *, key: str | None = None, request_hash: str | None = None
@@ -74,7 +82,7 @@ class Sim:
 
     async def get(self, user_id: str, session_id: UUID) -> Session:
         """Return a session of the user; raises `NotFound`."""
-        return await self.database.run(sessions.get, session_id, user_id)
+        return self._with_fetching(await self.database.run(sessions.get, session_id, user_id))
 
     async def start(self, user_id: str, session_id: UUID, *, accept_revised: bool = False) -> Session:
         """Run a session from its cursor on; one that runs already is left alone.
@@ -85,7 +93,11 @@ class Sim:
         session = await self.get(user_id, session_id)
         if session.status != RUNNING:
             _require_move("start", session)
-            await self._require_candles(session, user_id)
+            try:
+                await self._require_candles(session)
+            except (Gaps, SourceUnavailable, BadInput) as error:
+                await self._fail(session, user_id, error)
+                raise
         return self._launched(
             await self.database.run(self._acted, user_id, session_id, Action("start", accept_revised=accept_revised))
         )
@@ -178,24 +190,44 @@ class Sim:
             raise SeqAhead(f"fromSeq: {from_seq} is ahead of the log, which ends at {session.last_seq}")
         return max(0, from_seq - 1)
 
-    async def _require_candles(self, session: Session, user_id: str) -> None:
-        """Fail a session that may not have gaps but would meet some among the slots closed by now."""
-        if session.spec.gap_policy != "fail":
+    async def _require_candles(self, session: Session) -> None:
+        """Bring in what is missing; raises `Gaps` when that leaves some where there may be none.
+
+        A source that takes longer than `FETCH_S` goes on after the start, and the session meets its gaps as it runs.
+        """
+        if self._supervisor is None and session.spec.venue in self._sources:
             return
-        try:
+        order = self._supervisor.supply.order(session) if self._supervisor else None
+        if order is not None and not await wait(order.ended, FETCH_S):
+            return
+        if order is not None and order.error is not None:
+            raise order.error
+        await self.database.run(self._build, session)
+        if session.spec.gap_policy == "fail":
             await self.database.run(self._look_for_gaps, session)
-        except Gaps as gaps:
-            await self.database.run(
-                sessions.transition,
-                session.id,
-                "fail",
-                reason="gaps",
-                by=user_id,
-                epoch=session.epoch,
-                error=gaps.message,
-                error_details=gaps.details,
-            )
-            raise
+
+    async def _fail(self, session: Session, user_id: str, error: SimError) -> None:
+        if self._supervisor is not None:
+            self._supervisor.supply.release(session.id)
+        await self.database.run(
+            sessions.transition,
+            session.id,
+            "fail",
+            reason=error.code or "failed",
+            by=user_id,
+            epoch=session.epoch,
+            error=error.message,
+            error_details=error.details,
+        )
+
+    async def _build(self, connection: Connection, session: Session) -> None:
+        """Build candles of the rest of the range that are not there from finer ones that are."""
+        spec = session.spec
+        after = spec.start_ms if session.cursor_ms is None else session.cursor_ms + 1
+        until = spec.grid.floor(self._clock.now_ms())
+        until = until if spec.end_ms is None else min(until, spec.end_ms)
+        for symbol in spec.symbols if after < until else ():
+            await build_missing(connection, spec.venue, symbol, spec.timeframe, after, until)
 
     async def _look_for_gaps(self, connection: Connection, session: Session) -> None:
         """Raise `Gaps` for what is missing of the rest of the range, as far as it closed `gap_grace_ms` ago.
@@ -205,16 +237,16 @@ class Sim:
         spec = session.spec
         after = spec.start_ms if session.cursor_ms is None else session.cursor_ms + 1
         until = spec.grid.floor(self._clock.now_ms() - spec.gap_grace_ms)
+        calendar = self._calendars.get(spec.venue)
         if spec.end_ms is not None:
-            await load_candles(
-                connection, spec.venue, spec.symbols, spec.timeframe, after, max(after, min(until, spec.end_ms))
-            )
+            end_ms = max(after, min(until, spec.end_ms))
+            await require_candles(connection, spec.venue, spec.symbols, spec.timeframe, after, end_ms, calendar)
             return
         for symbol in spec.symbols:
             last = await candles.last_before(connection, spec.venue, symbol, spec.timeframe, until)
             if last:
                 end_ms = max(after, last[0].open_time_ms)
-                await load_candles(connection, spec.venue, [symbol], spec.timeframe, after, end_ms)
+                await require_candles(connection, spec.venue, [symbol], spec.timeframe, after, end_ms, calendar)
 
     async def _acted(self, connection: Connection, user_id: str, session_id: UUID, action: Action) -> Session:
         async with connection.transaction():
@@ -278,7 +310,13 @@ class Sim:
         """Run a session that this process has just claimed."""
         if self._supervisor is not None:
             self._supervisor.adopt(session)
-        return session
+        return self._with_fetching(session)
+
+    def _with_fetching(self, session: Session) -> Session:
+        """Add what this process is fetching for a session that it runs."""
+        if self._supervisor is None or session.status != RUNNING or session.runner != self._supervisor.name:
+            return session
+        return replace(session, fetching=self._supervisor.supply.fetching(session.id))
 
 
 def _require_move(call: str, session: Session) -> None:

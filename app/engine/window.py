@@ -13,6 +13,7 @@ from app.domain.candle import Candle
 from app.domain.session import SessionSpec
 from app.domain.tick import Slot, State
 from app.engine.clock import Clock
+from app.engine.supply import Order
 
 _PACED_ROWS = 64
 _UNPACED_ROWS = 1000
@@ -27,9 +28,10 @@ class Wait(Exception):
 
 
 class _Stretch(NamedTuple):
-    """Candles read from the cache in one look, and when (wall clock, ms) it began."""
+    """Candles read from the cache in one look, when (wall clock, ms) it began, and how far the source was asked."""
 
     read_at_ms: int
+    reach_ms: int | None
     candles: list[Candle]
 
 
@@ -39,8 +41,19 @@ class Window:
     Paced stretches differ in size by `stagger`, or sessions started together would go on reading together.
     """
 
-    def __init__(self, database: Database, clock: Clock, spec: SessionSpec, *, unpaced: bool, stagger: int = 0) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        spec: SessionSpec,
+        *,
+        unpaced: bool,
+        stagger: int = 0,
+        order: Order | None = None,
+    ) -> None:
         self._database = database
+        self._order = order
+        self._reach_ms: int | None = None
         self._clock = clock
         self._spec = spec
         least = max(20, (_UNPACED_ROWS if unpaced else _PACED_ROWS) // len(spec.symbols))
@@ -74,6 +87,7 @@ class Window:
             return None
         found = self._candles[0].open_time_ms if self._candles else None
         slot = self._to_fill(state, found) or (self._at_edge(state) if found is None else self._at(found))
+        self._require_asked(state, slot)
         self._require_decided(slot)
         due_ms = self._spec.due_ms(slot.open_time_ms)
         if due_ms > self._clock.now_ms():
@@ -98,7 +112,7 @@ class Window:
         if stretch is None or not stretch.candles:
             stretch = await self._stretch(cursor_ms)
         self._candles = deque(stretch.candles)
-        self._read_at_ms = stretch.read_at_ms
+        self._read_at_ms, self._reach_ms = stretch.read_at_ms, stretch.reach_ms
         if len(stretch.candles) >= self._rows:
             self._ahead = asyncio.ensure_future(self._stretch(stretch.candles[-1].open_time_ms))
             self._ahead.add_done_callback(_seen)
@@ -106,11 +120,11 @@ class Window:
     async def _stretch(self, after_ms: int | None) -> _Stretch:
         spec = self._spec
         behind = spec.start_ms - 1 if after_ms is None else after_ms
-        read_at_ms = self._clock.now_ms()
+        read_at_ms, reach_ms = self._clock.now_ms(), self._order.reach_ms if self._order else None
         found = await self._database.run(
             candles.window, spec.venue, spec.symbols, spec.timeframe, behind, spec.end_ms, self._rows
         )
-        return _Stretch(read_at_ms, found)
+        return _Stretch(read_at_ms, reach_ms, found)
 
     def _at(self, open_time_ms: int) -> Slot:
         last = self._spec.grid.floor(open_time_ms) == self._spec.last_slot_ms
@@ -131,9 +145,28 @@ class Window:
         behind = spec.first_slot_ms - spec.grid.ms if state.cursor_ms is None else state.cursor_ms
         following = spec.grid.floor(behind) + spec.grid.ms
         if spec.last_slot_ms is None:
+            self._require_source()
             due_ms = spec.due_ms(following)
             raise Wait(due_ms if due_ms > self._clock.now_ms() else None)
         return Slot(following if spec.gap_policy == "fail" else spec.last_slot_ms, (), trailing=True)
+
+    def _require_asked(self, state: State, slot: Slot) -> None:
+        """Raise `Wait` while the source was not asked for what is missing up to a slot, or why it cannot be asked."""
+        spec = self._spec
+        if self._order is None or (self._reach_ms or 0) > spec.grid.floor(slot.open_time_ms):
+            return
+        next_ms = spec.first_slot_ms if state.cursor_ms is None else spec.grid.floor(state.cursor_ms) + spec.grid.ms
+        if len(slot.candles) == len(spec.symbols) and spec.grid.floor(slot.open_time_ms) <= next_ms:
+            return
+        self._require_source()
+        if self._order.reach_ms > spec.grid.floor(slot.open_time_ms):
+            self.forget()
+            raise Wait(0)
+        raise Wait(None)
+
+    def _require_source(self) -> None:
+        if self._order is not None and self._order.error is not None:
+            raise self._order.error
 
     def _require_decided(self, slot: Slot) -> None:
         """Raise `Wait` while a candle missing from the slot may still come."""

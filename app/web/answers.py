@@ -40,6 +40,11 @@ def plain(data: BaseModel, status: int = 200) -> Response:
     return _json(data.model_dump_json(by_alias=True), status, None)
 
 
+def plain_text(data: str) -> Response:
+    """Answer with data without an envelope that is JSON text already."""
+    return _json(data, 200, None)
+
+
 def failure(error: SimError, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with the sentence of an error."""
     optional = {"code": error.code, "details": error.details}

@@ -13,6 +13,7 @@ from app.engine.supervisor import Supervisor
 from app.settings import Settings
 from app.web.answers import exception_handlers
 from app.web.auth import Identity, require_safe_bind
+from app.web.candles import CandleCalls
 from app.web.edge import Edge
 from app.web.health import HealthCalls
 from app.web.log import LogCalls
@@ -34,6 +35,7 @@ def create_app(settings: Settings, sim: Sim, supervisor: Supervisor, streams: St
     table = calls(
         SessionCalls(sim, identity, settings),
         MarketCalls(sim, identity, log, settings),
+        CandleCalls(sim, identity, settings),
         log,
         StatsCalls(sim, identity, settings),
         LoginCalls(identity, settings),

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
 from app.db.events import Difference
@@ -29,12 +29,20 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
 
-class Progress(Answer):
-    """Slots done and slots in all of a bounded range."""
+class Fetching(Answer):
+    """Slots fetched from the venue's source and slots to fetch, as far as known."""
 
     done: int
     total: int
-    pct: float
+
+
+class Progress(Answer):
+    """Slots done and slots in all of a bounded range; `fetching` while missing candles are being fetched."""
+
+    done: int | None
+    total: int | None
+    pct: float | None
+    fetching: Fetching | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class SessionAnswer(Answer):

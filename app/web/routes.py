@@ -9,9 +9,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.engine.export import MEDIA
-from app.web import market_models, models, replies
+from app.web import candle_models, market_models, models, replies
 from app.web.answers import document
 from app.web.call import Call, Endpoint
+from app.web.candles import CandleCalls
 from app.web.health import HealthCalls
 from app.web.log import LogCalls
 from app.web.login import LoginCalls
@@ -31,6 +32,7 @@ MARKET_SESSION = f"{MARKET}/{{id:uuid}}"
 def calls(
     sim: SessionCalls,
     market: MarketCalls,
+    candles: CandleCalls,
     log: LogCalls,
     stats: StatsCalls,
     login: LoginCalls,
@@ -59,6 +61,7 @@ def calls(
         Call("GET", f"{SESSION}/export", stats.export, query=models.ExportQuery, media=", ".join(MEDIA.values())),
         Call("GET", "/api/sim/profiles", sim.profiles, answer=replies.ProfilesAnswer),
         *_market_calls(market),
+        *_candle_calls(candles),
         Call("POST", "/login", login.login, body=models.Login, answer=replies.UserAnswer, open=True),
         Call("POST", "/logout", login.logout, body=Nothing, answer=replies.EmptyAnswer, open=True),
         Call("GET", "/healthz", health.healthz, answer=replies.StateAnswer, open=True),
@@ -87,6 +90,15 @@ def _market_calls(market: MarketCalls) -> list[Call]:
         Call("POST", f"{MARKET_SESSION}/start", market.market_start, body=Nothing, answer=stands, bare=True),
         Call("POST", f"{MARKET_SESSION}/stop", market.market_stop, body=Nothing, answer=stands, bare=True),
         Call("GET", f"{MARKET_SESSION}/stream", market.market_stream, query=follow, media="text/event-stream"),
+    ]
+
+
+def _candle_calls(candles: CandleCalls) -> list[Call]:
+    models = candle_models
+    cached, covered = models.CandlesAnswer, models.CoverageAnswer
+    return [
+        Call("GET", "/api/market/candles", candles.candles, query=models.CandlesQuery, answer=cached, bare=True),
+        Call("GET", "/api/market/coverage", candles.coverage, query=models.CoverageQuery, answer=covered, bare=True),
     ]
 
 

@@ -1,7 +1,9 @@
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Iterable
+import threading
+import time
+from collections.abc import AsyncIterator, Generator, Iterable
 from decimal import Decimal
 
 import psycopg
@@ -102,6 +104,25 @@ async def test_a_failed_store_leaves_nothing(conn: Connection) -> None:
 
     with pytest.raises(OSError, match="the disk is gone"):
         await cache.store(conn, *KEY, failing())
+    assert await stored(conn) == []
+
+
+async def test_a_cancelled_store_leaves_nothing_and_lets_go_of_its_candles(conn: Connection) -> None:
+    reading = threading.Event()
+
+    def slow() -> Generator[Candle]:
+        for candle in minutes(range(100)):
+            reading.set()
+            time.sleep(0.002)
+            yield candle
+
+    rows = slow()
+    storing = asyncio.create_task(cache.store(conn, *KEY, rows))
+    await asyncio.to_thread(reading.wait)
+    storing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await storing
+    rows.close()
     assert await stored(conn) == []
 
 

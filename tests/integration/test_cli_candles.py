@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -48,7 +50,7 @@ def test_a_file_is_imported_listed_and_exported_as_it_was(cli: Cli, tmp_path: Pa
         "firstMs": START,
         "lastMs": START + 199 * MINUTE,
         "gaps": 0,
-        "source": "csv",
+        "source": "file",
     }
     assert cli.json("candles", "list") == [listed]
     assert "2024-01-01 03:19:00Z" in cli("candles", "list")
@@ -89,3 +91,36 @@ def test_what_cannot_be_done_is_said_in_a_sentence(cli: Cli, tmp_path: Path) -> 
     assert cli.error("candles", "gaps", *BTC) == "There are no candles of BTCUSDT 1m at venue binance."
     assert "does not exist" in cli.error("candles", "import", tmp_path / "absent.csv", *AS_BTC, code=2)
     assert cli.json("candles", "list") == []
+
+
+DAY = ("--start", "2024-01-01", "--end", "2024-01-02", "--venue", "demo", "--source", "synthetic")
+
+
+def test_a_range_is_fetched_once_and_a_dry_run_only_says_what_would_be(cli: Cli) -> None:
+    whole = [{"fromMs": START, "toMs": START + 1_440 * MINUTE}]
+    assert cli.json("candles", "fetch", *BTC, *DAY, "--dry-run")["asked"] == whole
+    assert cli.json("candles", "list") == []
+    done = cli.json("candles", "fetch", *BTC, *DAY)
+    assert (done["asked"], done["new"], done["refused"]) == (whole, 1_440, 0)
+    assert "Nothing is missing" in cli("candles", "fetch", *BTC, *DAY)
+    assert cli.json("candles", "list")[0]["source"] == "synthetic"
+    assert "venue binance has none" in cli.error("candles", "fetch", *BTC, "--start", "2024-01-01")
+
+
+def test_gaps_can_be_told_by_reason(cli: Cli) -> None:
+    cli("candles", "fetch", *BTC, *DAY)
+    asked = ("candles", "gaps", *BTC, "--venue", "demo", "--start", "2023-12-31T23:00", "--end", "2024-01-02T01:00")
+    assert [gap["reason"] for gap in cli.json(*asked, "--why")] == ["notFetched", "notPublished"]
+    assert "notPublished" in cli(*asked, "--why")
+
+
+def test_follow_stores_what_has_closed_and_ends_with_ctrl_c(cli: Cli) -> None:
+    following = cli.start("candles", "follow", *BTC, "--venue", "demo", "--source", "synthetic")
+    try:
+        deadline = time.monotonic() + 30
+        while not cli.json("candles", "list"):
+            assert time.monotonic() < deadline
+    finally:
+        following.send_signal(signal.SIGINT)
+        following.communicate(timeout=20)
+    assert following.returncode == 0

@@ -96,7 +96,7 @@ async def test_a_revised_row_replaces_the_one_saved_while_forming(conn: Connecti
 
 async def test_the_import_is_remembered_as_coverage(conn: Connection, tmp_path: Path) -> None:
     await import_file(conn, written(tmp_path, lines(10)), "binance", "BTCUSDT", "1m")
-    assert await cache.covered(conn, "binance", "BTCUSDT", "1m", "csv") == [(START, START + 10 * MINUTE)]
+    assert await cache.covered(conn, "binance", "BTCUSDT", "1m", "file") == [(START, START + 10 * MINUTE)]
 
 
 async def test_progress_ends_with_the_whole_file(conn: Connection, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ COMMANDS = {
         "delete",
         "prune",
     },
-    "candles": {"import", "list", "gaps", "export"},
+    "candles": {"import", "fetch", "follow", "list", "gaps", "export"},
     "token": {"create", "list", "revoke"},
 }
 runner = CliRunner()

@@ -1,0 +1,138 @@
+"""Candles from an exchange's REST interface, any that ccxt knows; ccxt is loaded when first used."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import time
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import Any
+
+from app.candles.rows import Finding, Row
+from app.candles.sources import Part, TryAgain
+from app.domain.symbol import SEPARATORS
+from app.domain.timeframe import Timeframe
+from app.errors import BadInput
+
+PAGE = 1_000
+"""Candles asked for at once; an exchange may give fewer."""
+
+SETTLED_MS = 2_000
+"""A candle that closed less than this ago counts as closed only when the answer has a later one: clocks differ."""
+
+_TIMEOUT_MS = 10_000
+
+
+class Exchange:
+    """One exchange; the argument is its ccxt name, as in `bybit`, `bybit/linear` or `binance@http://host:port`.
+
+    What follows the slash is the kind of market, spot where there is one; the address is asked in the exchange's stead.
+    """
+
+    def __init__(self, argument: str) -> None:
+        name, _, self.address = argument.partition("@")
+        self.name, _, kind = name.partition("/")
+        self.kind = kind or "spot"
+        self.markets: dict[str, Any] = {}
+        if not re.fullmatch(r"[a-z0-9]+", self.name):
+            raise BadInput(f"sources: {self.name!r} is no name of an exchange")
+
+    async def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
+        """Yield page after page; where an answer is empty, the page's slots have no candles."""
+        ccxt = _ccxt()
+        client = self._client(ccxt)
+        try:
+            name = await self._market(client, symbol)
+            while from_ms < to_ms:
+                part = await _page(client, name, timeframe, from_ms, to_ms, _most_rows(client, self.kind))
+                if part.to_ms <= from_ms:
+                    return
+                yield part
+                from_ms = part.to_ms
+        except ccxt.BaseError as error:
+            # An answer that ccxt has no name for is a plain ExchangeError: it may be an outage told in words.
+            if isinstance(error, ccxt.OperationFailed) or type(error) is ccxt.ExchangeError:
+                raise TryAgain(f"{self.name}: {_told(error)}", _retry_after(client)) from error
+            raise BadInput(f"{self.name}: {_told(error)}") from error
+        finally:
+            await client.close()
+
+    def _client(self, ccxt: Any) -> Any:
+        if not hasattr(ccxt, self.name):
+            raise BadInput(f"sources: ccxt knows no exchange called {self.name!r}")
+        client = getattr(ccxt, self.name)({"timeout": _TIMEOUT_MS, "enableRateLimit": True})
+        client.number = str
+        client.has["fetchCurrencies"] = False
+        asked = client.options.get("fetchMarkets")
+        if isinstance(asked, dict) and self.kind in asked.get("types", ()):
+            asked["types"] = [self.kind]
+        if self.address:
+            client.urls["api"] = _moved(client.urls["api"], self.address)
+        return client
+
+    async def _market(self, client: Any, symbol: str) -> str:
+        """Return the exchange's own name of a symbol, of the kind asked for where there are several."""
+        if symbol not in self.markets:
+            found = [market for market in (await client.load_markets()).values() if symbol in _spellings(market)]
+            if not found:
+                raise BadInput(f"symbol: {self.name} has no {symbol}")
+            self.markets[symbol] = min(found, key=lambda market: not market.get(self.kind))
+        client.set_markets([self.markets[symbol]])
+        name: str = self.markets[symbol]["symbol"]
+        return name
+
+
+def _ccxt() -> Any:
+    try:
+        return importlib.import_module("ccxt.async_support")
+    except ImportError:
+        raise BadInput("sources: exchanges need ccxt: pip install 'zeon-sim[data]'") from None
+
+
+def _moved(urls: Any, address: str) -> Any:
+    """Replace scheme and host of all addresses of a client."""
+    if isinstance(urls, dict):
+        return {key: _moved(value, address) for key, value in urls.items()}
+    return re.sub(r"^https?://[^/]+", address, urls) if isinstance(urls, str) else urls
+
+
+def _spellings(market: Any) -> set[str]:
+    names = (str(market["id"]), f"{market['base']}{market['quote']}", str(market["symbol"]).partition(":")[0])
+    return {name.upper().translate(SEPARATORS) for name in names}
+
+
+def _most_rows(client: Any, kind: str) -> int:
+    """Return how many candles the exchange gives at once."""
+    told = (client.features.get(kind) or {}) if isinstance(client.features, dict) else {}
+    return min(PAGE, int((told.get("fetchOHLCV") or {}).get("limit") or PAGE))
+
+
+async def _page(client: Any, name: str, timeframe: Timeframe, from_ms: int, to_ms: int, most: int) -> Part:
+    """Ask for one page.
+
+    An answer as long as `most` that begins late and reaches up to now is what an exchange with recent candles only
+    (Kraken) says to any question: it tells nothing of the time before.
+    """
+    answer = await client.fetch_ohlcv(name, timeframe.name, from_ms, PAGE)
+    answer = [row for row in answer if int(row[0]) >= from_ms]
+    if not answer:
+        return Part([], min(from_ms + PAGE * timeframe.ms, to_ms))
+    last_ms = int(answer[-1][0])
+    if last_ms + timeframe.ms > int(time.time() * 1000) - SETTLED_MS:
+        to_ms = min(to_ms, last_ms)
+    rows: list[Row | Finding] = [(place, *row[:6]) for place, row in enumerate(answer, 1) if int(row[0]) < to_ms]
+    first_ms = int(answer[0][0])
+    recent = first_ms > from_ms and len(answer) >= most and last_ms + 2 * timeframe.ms > time.time() * 1000
+    return Part(rows, min(last_ms + timeframe.ms, to_ms), first_ms if recent and first_ms < to_ms else None)
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__} {str(error)[:200]}"
+
+
+def _retry_after(client: Any) -> float:
+    headers = {key.lower(): value for key, value in (client.last_response_headers or {}).items()}
+    with suppress(ValueError):
+        return float(headers.get("retry-after", 0))
+    return 0

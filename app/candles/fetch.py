@@ -1,0 +1,211 @@
+"""Fetching what the cache lacks: every range is asked for once, and what was fetched stays whatever comes after."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from app.candles.quality import LISTED, Check
+from app.candles.rows import Finding
+from app.candles.sources import Chosen, Part, Source, SourceUnavailable, TryAgain
+from app.db import candles as cache
+from app.db.pool import Connection
+from app.domain.timeframe import Timeframe
+from app.domain.timeframe import timeframe as named_timeframe
+
+ATTEMPTS = 8
+"""How often a source is asked in vain, one time after the other, before it counts as unavailable."""
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 30.0
+"""How long to wait after the first failure, doubled after each further one up to the second; in seconds."""
+
+PUBLISHED_MS = 86_400_000
+"""A slot this old gets no candle any more; of a newer one that is certain only when a later candle came. In ms."""
+
+JOINED_SLOTS = 500
+"""Holes closer together than this are asked for in one range."""
+
+
+_TURN_S = 0.1
+_STEP_S = 0.2
+
+
+class Clock:
+    """The time, and how to wait for it."""
+
+    def now_ms(self) -> int:
+        """Return the time in ms since the epoch."""
+        return time.time_ns() // 1_000_000
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+    async def until(self, time_ms: int) -> None:
+        """Wait for a time, in short steps: the wall clock may be set."""
+        left_ms = time_ms - self.now_ms()
+        while left_ms > 0:
+            await asyncio.sleep(min(left_ms / 1_000, _STEP_S))
+            left_ms = time_ms - self.now_ms()
+
+
+Progress = Callable[[int, int], None]
+"""Called after each part with the ms of the range fetched so far and in all."""
+
+
+class Range(NamedTuple):
+    """The slots from `from_ms` to `to_ms`, exclusive."""
+
+    from_ms: int
+    to_ms: int
+
+
+@dataclass
+class Fetched:
+    """What a fetch did: the ranges it had to ask for, what became of the candles, rows it refused."""
+
+    asked: list[Range]
+    new: int = 0
+    changed: int = 0
+    same: int = 0
+    refused: int = 0
+    refusals: list[Finding] = field(default_factory=list)
+
+
+async def missing_ranges(
+    conn: Connection, name: str, venue: str, symbol: str, timeframe: str, from_ms: int, to_ms: int
+) -> list[Range]:
+    """List the ranges a fetch would ask the source called `name` for: holes it was not asked for before."""
+    grid = named_timeframe(timeframe)
+    gaps, _ = await cache.gaps(conn, venue, symbol, timeframe, from_ms, to_ms, limit=2**31)
+    covered = await cache.covered(conn, venue, symbol, timeframe, name)
+    return _joined(_uncovered([Range(gap.from_ms, gap.to_ms) for gap in gaps], covered), grid.ms * JOINED_SLOTS)
+
+
+def _uncovered(ranges: list[Range], covered: list[tuple[int, int]]) -> list[Range]:
+    """Cut the covered ranges out of others; both are sorted and do not overlap among themselves."""
+    left: list[Range] = []
+    number = 0
+    for from_ms, to_ms in ranges:
+        at = from_ms
+        while number < len(covered) and covered[number][1] <= at:
+            number += 1
+        for start, end in covered[number:]:
+            if start >= to_ms:
+                break
+            if start > at:
+                left.append(Range(at, start))
+            at = max(at, end)
+        if at < to_ms:
+            left.append(Range(at, to_ms))
+    return left
+
+
+def _joined(ranges: list[Range], within_ms: int) -> list[Range]:
+    joined: list[Range] = []
+    for each in ranges:
+        if joined and each.from_ms - joined[-1].to_ms < within_ms:
+            joined[-1] = Range(joined[-1].from_ms, each.to_ms)
+        else:
+            joined.append(each)
+    return joined
+
+
+async def fetch_candles(
+    conn: Connection,
+    chosen: Chosen,
+    venue: str,
+    symbol: str,
+    timeframe: str,
+    from_ms: int,
+    to_ms: int,
+    progress: Progress | None = None,
+    clock: Clock | None = None,
+    longest_pause_s: float = LONGEST_PAUSE_S,
+    reached: Callable[[int], None] = lambda up_to_ms: None,
+) -> Fetched:
+    """Fetch the closed candles of `[from_ms, to_ms)` that are missing and were not asked for before.
+
+    `reached` hears up to where nothing is left to ask for. `conn` must be in autocommit and outside of a transaction:
+    each part is stored and remembered in one of its own, and a lock lets one process at a time fetch a series. Raises
+    `SourceUnavailable` after `ATTEMPTS` failures in a row, `BadInput` for what the source will never give.
+    """
+    grid, clock, name = named_timeframe(timeframe), clock or Clock(), chosen.name
+    end_ms = min(grid.ceil(to_ms), grid.floor(clock.now_ms()))
+    async with _alone(conn, venue, symbol, timeframe, clock):
+        asked = await missing_ranges(conn, name, venue, symbol, timeframe, from_ms, end_ms)
+        fetched = Fetched(asked)
+        reached(asked[0].from_ms if asked else end_ms)
+        total, done = sum(each.to_ms - each.from_ms for each in asked), 0
+        for each in asked:
+            at = each.from_ms
+            async with aclosing(_parts(chosen.source, symbol, grid, each, clock, longest_pause_s)) as parts:
+                async for part in parts:
+                    check = Check(symbol, grid, clock.now_ms())
+                    known = Range(at if part.from_ms is None else part.from_ms, part.to_ms)
+                    await _keep(conn, name, venue, check, known, part, fetched)
+                    done, at = done + part.to_ms - at, part.to_ms
+                    reached(at)
+                    if progress:
+                        progress(done, total)
+    return fetched
+
+
+async def _parts(
+    source: Source, symbol: str, grid: Timeframe, asked: Range, clock: Clock, longest_pause_s: float
+) -> AsyncGenerator[Part]:
+    """Yield a source's parts; after a failure that may pass, go on where the last part ended."""
+    at, failures = asked.from_ms, 0
+    while at < asked.to_ms:
+        try:
+            async with aclosing(source.fetch(symbol, grid, at, asked.to_ms)) as parts:
+                async for part in parts:
+                    yield part
+                    at, failures = part.to_ms, 0
+            return
+        except TryAgain as error:
+            failures += 1
+            if failures == ATTEMPTS:
+                raise SourceUnavailable(
+                    f"The source of candles cannot be reached: {error}.", details={"code": SourceUnavailable.code}
+                ) from error
+            await clock.sleep(max(error.after_s, min(FIRST_PAUSE_S * 2 ** (failures - 1), longest_pause_s)))
+
+
+async def _keep(
+    conn: Connection, name: str, venue: str, check: Check, asked: Range, part: Part, fetched: Fetched
+) -> None:
+    """Store a part and remember that its range was asked for, or neither."""
+    symbol, timeframe = check.symbol, check.timeframe.name
+    async with conn.transaction():
+        stored = await cache.store_columns(conn, venue, symbol, timeframe, check.columns(part.rows))
+        known_ms = _known_until(check, asked.to_ms)
+        if asked.from_ms < known_ms:
+            await cache.cover(conn, venue, symbol, timeframe, name, asked.from_ms, known_ms)
+    fetched.new += stored.new
+    fetched.changed += stored.changed
+    fetched.same += stored.same
+    fetched.refused += check.refused
+    fetched.refusals += check.refusals[: LISTED - len(fetched.refusals)]
+
+
+def _known_until(check: Check, to_ms: int) -> int:
+    """Say up to where a slot without a candle is a hole for good and not only not published yet."""
+    old_ms = check.timeframe.floor(check.now_ms - PUBLISHED_MS)
+    received_ms = old_ms if check.last_ms is None else check.last_ms + check.timeframe.ms
+    return min(to_ms, max(old_ms, received_ms))
+
+
+@asynccontextmanager
+async def _alone(conn: Connection, venue: str, symbol: str, timeframe: str, clock: Clock) -> AsyncIterator[None]:
+    """Let one process at a time fetch a series; the others wait and then find it fetched."""
+    while not await cache.claim(conn, venue, symbol, timeframe):
+        await clock.sleep(_TURN_S)
+    try:
+        yield
+    finally:
+        await cache.release(conn, venue, symbol, timeframe)

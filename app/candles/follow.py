@@ -1,0 +1,98 @@
+"""Keeping the cache at the market's heels: every closed candle soon after its close, what was missed first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+from app.candles.fetch import Clock, fetch_candles
+from app.candles.sources import Chosen, SourceUnavailable
+from app.db import candles as cache
+from app.db.pool import Connection
+from app.domain.timeframe import Timeframe
+from app.domain.timeframe import timeframe as named_timeframe
+from app.errors import Busy, Unavailable
+
+EAGER_S, EAGER_FOR_S, IDLE_S = 0.2, 5.0, 5.0
+"""After a close the source is asked every `EAGER_S` for `EAGER_FOR_S`, then every `IDLE_S`; in seconds."""
+
+_LONGEST_PAUSE_S = 1.0
+_AFTER_OUTAGE_S = 0.2
+
+Connect = Callable[[], AbstractAsyncContextManager[Connection]]
+"""Lends a connection in autocommit, for one look."""
+
+Told = Callable[[str, str], None]
+"""Called with a symbol and a sentence when something is worth telling."""
+
+
+Asked = Callable[[str, int], None]
+"""Called with a symbol and the time, in ms, up to which its source has answered by now."""
+
+
+@dataclass(frozen=True)
+class Follower:
+    """Follows series of one venue and timeframe; a series without any candle begins with the last one closed."""
+
+    connect: Connect
+    chosen: Chosen
+    venue: str
+    timeframe: str
+    told: Told = lambda symbol, sentence: None
+    asked: Asked = lambda symbol, up_to_ms: None
+    clock: Clock = field(default_factory=Clock)
+
+    async def follow(self, symbols: Sequence[str]) -> None:
+        """Store the closed candles of all symbols as they come, until cancelled; begin where the cache ends.
+
+        An outage of the source or the database is told and sat out. Raises what the source will never get over.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for symbol in symbols:
+                    group.create_task(self._follow(symbol))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    async def _follow(self, symbol: str) -> None:
+        while True:
+            try:
+                asked_ms, next_ms = await self._look(symbol)
+            except (SourceUnavailable, Unavailable, Busy) as error:
+                self.told(symbol, error.message)
+                await self.clock.sleep(_AFTER_OUTAGE_S)
+            else:
+                await self._wait(asked_ms, next_ms)
+
+    async def _look(self, symbol: str) -> tuple[int, int]:
+        """Fetch what has closed; returns up to when, and the open time of the candle to come next, in ms."""
+        grid, clock = named_timeframe(self.timeframe), self.clock
+        async with self.connect() as conn:
+            until_ms = clock.now_ms()
+            next_ms = await _next_ms(conn, self.venue, symbol, grid, until_ms)
+            if next_ms + grid.ms <= until_ms:
+                key = (self.venue, symbol, grid.name)
+                await fetch_candles(
+                    conn, self.chosen, *key, next_ms, until_ms, clock=clock, longest_pause_s=_LONGEST_PAUSE_S
+                )
+                next_ms = await _next_ms(conn, self.venue, symbol, grid, clock.now_ms())
+        self.asked(symbol, grid.floor(until_ms))
+        return until_ms, next_ms
+
+    async def _wait(self, asked_ms: int, next_ms: int) -> None:
+        """Wait for the candle that opens at `next_ms` to close; when it had, and was asked for, to be published."""
+        grid, now_ms = named_timeframe(self.timeframe), self.clock.now_ms()
+        since_close_s = (now_ms - grid.floor(now_ms)) / 1_000
+        if asked_ms < next_ms + grid.ms:
+            await self.clock.until(next_ms + grid.ms)
+        elif since_close_s < EAGER_FOR_S:
+            await self.clock.sleep(EAGER_S)
+        else:
+            await self.clock.sleep(min(IDLE_S, grid.ms / 1_000 - since_close_s))
+
+
+async def _next_ms(conn: Connection, venue: str, symbol: str, grid: Timeframe, now_ms: int) -> int:
+    newest = await cache.last_before(conn, venue, symbol, grid.name, now_ms)
+    return newest[0].open_time_ms + grid.ms if newest else grid.floor(now_ms) - grid.ms

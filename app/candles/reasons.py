@@ -1,0 +1,42 @@
+"""Why a candle is not there, as far as anybody can tell: not traded, not fetched, or not published yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal
+
+from app.domain.candle import Gap
+from app.domain.timeframe import timeframe as named_timeframe
+
+Reason = Literal["notTraded", "notFetched", "notPublished"]
+
+NOT_TRADED: Final = "notTraded"
+"""A source that was asked for the slot answered without it: there was no trade, or the market was shut."""
+
+NOT_FETCHED: Final = "notFetched"
+"""Nobody was asked for the slot."""
+
+NOT_PUBLISHED: Final = "notPublished"
+"""The slot lies behind the last candle of every source that was asked, and may still come."""
+
+
+def explained(gaps: Sequence[Gap], asked: Sequence[tuple[int, int]]) -> Iterator[tuple[Reason, Gap]]:
+    """Cut gaps of one series where the reason changes; `asked` are ranges in order that some source answered in full.
+
+    What follows on the last of them without a break is not published yet.
+    """
+    last_ms = asked[-1][1] if asked else None
+    for gap in gaps:
+        at = gap.from_ms
+        for from_ms, to_ms in (*asked, (gap.to_ms, gap.to_ms)):
+            start, end = min(max(at, from_ms), gap.to_ms), min(max(at, to_ms), gap.to_ms)
+            if at < start:
+                yield NOT_PUBLISHED if at == last_ms else NOT_FETCHED, _part(gap, at, start)
+            if start < end:
+                yield NOT_TRADED, _part(gap, start, end)
+            at = end
+
+
+def _part(gap: Gap, from_ms: int, to_ms: int) -> Gap:
+    grid = named_timeframe(gap.timeframe)
+    return gap._replace(from_ms=from_ms, to_ms=to_ms, missing=(grid.ceil(to_ms) - grid.ceil(from_ms)) // grid.ms)

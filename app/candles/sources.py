@@ -1,0 +1,104 @@
+"""Where candles come from: one small interface, and the sources an operator may choose per venue by name."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncGenerator, Callable
+from importlib.metadata import entry_points
+from typing import NamedTuple, Protocol
+
+from app.candles.rows import Finding, Row
+from app.domain.symbol import venue as spelled_venue
+from app.domain.timeframe import Timeframe
+from app.errors import BadInput, SimError
+
+GROUP = "zeon.sources"
+"""Entry points of this group are sources too: name = kind, object = a function from an argument to a `Source`."""
+
+_BUILT_IN = {
+    "exchange": "app.candles.exchange:Exchange",
+    "synthetic": "app.candles.synthetic:Synthetic",
+    **dict.fromkeys(("csv", "dump", "json", "lean", "parquet", "feather"), "app.candles.folder:Folder"),
+}
+
+_TOLD = ("exchange", "synthetic")
+"""Kinds whose argument belongs to the name; others have a folder there."""
+
+
+class SourceUnavailable(SimError):
+    """The source of candles cannot be reached."""
+
+    status = 503
+    code = "source_unavailable"
+
+
+class TryAgain(Exception):
+    """A source failed in a way that may pass; `after_s` is how long it asked to be left alone, in seconds."""
+
+    def __init__(self, reason: str, after_s: float = 0) -> None:
+        super().__init__(reason)
+        self.after_s = after_s
+
+
+class Part(NamedTuple):
+    """All rows a source has between where the part before it ended and `to_ms`, exclusive.
+
+    A source that cannot reach back that far says with `from_ms` where its knowledge begins.
+    """
+
+    rows: list[Row | Finding]
+    to_ms: int
+    from_ms: int | None = None
+
+
+class Source(Protocol):
+    """Gives the rows of one symbol and timeframe.
+
+    `fetch` yields parts that follow on each other from `from_ms` on until one reaches `to_ms`; where a source ends
+    earlier, it has not published the rest yet. Raises `TryAgain` for what may pass, `BadInput` for what will not.
+    """
+
+    def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
+        """Yield the parts of `[from_ms, to_ms)`; both are on the grid and in the past."""
+
+
+class Chosen(NamedTuple):
+    """A source and the name it is remembered by: never the address or folder it has."""
+
+    name: str
+    source: Source
+
+
+def sources(text: str) -> dict[str, Chosen]:
+    """Read an operator's setting such as `binance=exchange:binance demo=synthetic` into a source per venue.
+
+    Raises `BadInput` for another form, an unknown kind, or a venue named twice.
+    """
+    chosen: dict[str, Chosen] = {}
+    for item in text.split():
+        name, equals, spec = item.partition("=")
+        if not equals or not spec:
+            raise BadInput(f"sources: {item!r} is not venue=kind or venue=kind:argument")
+        if spelled_venue(name) in chosen:
+            raise BadInput(f"sources: {name} has two sources")
+        chosen[spelled_venue(name)] = source(spec)
+    return chosen
+
+
+def source(spec: str) -> Chosen:
+    """Make the source called `kind` or `kind:argument`; raises `BadInput` for an unknown kind."""
+    kind, _, argument = spec.partition(":")
+    told = argument.partition("@")[0] if kind in _TOLD else ""
+    return Chosen(f"{kind}:{told}" if told else kind, _maker(kind)(argument))
+
+
+def _maker(kind: str) -> Callable[[str], Source]:
+    if kind in _BUILT_IN:
+        module, _, name = _BUILT_IN[kind].partition(":")
+        made: Callable[[str], Source] = getattr(importlib.import_module(module), name)
+        return made
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    if kind not in found:
+        raise BadInput(f"sources: {kind!r} is not one of {', '.join(sorted({*_BUILT_IN, *found}))}")
+    loaded: Callable[[str], Source] = found[kind].load()
+    return loaded

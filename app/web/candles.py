@@ -1,0 +1,77 @@
+"""Cached candles over HTTP: what there is, what is missing and why, read only."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.candles.reasons import explained
+from app.db import candles as cache
+from app.db.pool import Connection
+from app.domain.candle import Candle
+from app.domain.number import plain as spelled
+from app.engine.sim import Sim
+from app.settings import Settings
+from app.web.answers import plain, plain_text
+from app.web.auth import Identity
+from app.web.candle_models import CandlesQuery, CoverageAnswer, CoverageQuery, GapAnswer, SeriesAnswer
+from app.web.inputs import checked, query
+
+_LISTED = 100
+_END_OF_TIME = 2**62
+
+
+class CandleCalls:
+    """The calls `/api/market/candles` and `/api/market/coverage`."""
+
+    def __init__(self, sim: Sim, identity: Identity, settings: Settings) -> None:
+        self._sim = sim
+        self._identity = identity
+        self._settings = settings
+
+    async def candles(self, request: Request) -> Response:
+        """List cached candles, oldest first, with the gaps between them."""
+        await self._identity.caller(request)
+        wanted = checked(CandlesQuery, query(request))
+        return await self._sim.database.run(self._page, wanted)
+
+    async def coverage(self, request: Request) -> Response:
+        """List what is cached."""
+        await self._identity.caller(request)
+        wanted = checked(CoverageQuery, query(request))
+        found = await self._sim.database.run(cache.coverage, wanted.venue, wanted.symbol, wanted.timeframe)
+        return plain(CoverageAnswer(coverage=[SeriesAnswer(**each._asdict()) for each in found]))
+
+    async def _page(self, connection: Connection, wanted: CandlesQuery) -> Response:
+        venue, symbol, timeframe = wanted.venue or self._settings.venue, wanted.symbol, wanted.timeframe
+        end_ms = _END_OF_TIME if wanted.end_ms is None else wanted.end_ms
+        found = await cache.window(
+            connection, venue, [symbol], timeframe, wanted.start_ms - 1, end_ms, wanted.limit + 1
+        )
+        page, more = found[: wanted.limit], found[wanted.limit :]
+        next_ms = more[0].open_time_ms if more else None
+        from_ms = wanted.start_ms or (page[0].open_time_ms if page else wanted.start_ms)
+        to_ms = next_ms or wanted.end_ms or (page[-1].close_time_ms if page else from_ms)
+        gaps = await _gaps(connection, venue, symbol, timeframe, from_ms, to_ms)
+        listed = ",".join(map(_candle, page))
+        told = ",".join(gap.model_dump_json(by_alias=True) for gap in gaps)
+        following = "null" if next_ms is None else next_ms
+        return plain_text(f'{{"candles":[{listed}],"nextStartMs":{following},"gaps":[{told}]}}')
+
+
+async def _gaps(
+    connection: Connection, venue: str, symbol: str, timeframe: str, from_ms: int, to_ms: int
+) -> list[GapAnswer]:
+    found, _ = await cache.gaps(connection, venue, symbol, timeframe, from_ms, to_ms, _LISTED)
+    asked = await cache.asked(connection, venue, symbol, timeframe) if found else []
+    parts = explained(found, asked)
+    return [
+        GapAnswer(from_ms=part.from_ms, to_ms=part.to_ms, missing=part.missing, reason=reason) for reason, part in parts
+    ]
+
+
+def _candle(candle: Candle) -> str:
+    """Spell a candle as JSON; its numbers stay exact."""
+    names = ("open", "high", "low", "close", "volume")
+    numbers = ",".join(f'"{name}":{spelled(value)}' for name, value in zip(names, candle[4:9], strict=True))
+    return f'{{"openTimeMs":{candle.open_time_ms},"closeTimeMs":{candle.close_time_ms},{numbers}}}'

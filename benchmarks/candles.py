@@ -1,0 +1,144 @@
+"""Candles: importing a large file against COPY of the same rows, finding gaps, and reading windows."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from app.candles import synthetic
+from app.candles.importer import import_file
+from app.db import candles
+from app.db.pool import Connection, Database
+from benchmarks.place import MINUTE, START_MS, Place, pool
+from benchmarks.row import Goal, Row, alternate
+
+FILE = Path(__file__).parents[2] / "shared" / "data" / "BTCUSDT-1m.csv.gz"
+"""A million minutes; where it is missing, 200,000 made-up ones stand in."""
+
+KEY = ("bench", "BTCUSDT", "1m")
+COPIED = "market_candles_copied"
+ROUNDS = 3
+WINDOW = 1_000
+MB = 1e6
+
+
+async def importing(place: Place) -> list[Row]:
+    """Measure an import into an empty range and over itself, against COPY of the rows, rendered beforehand."""
+    place.owner(f"CREATE TABLE {COPIED} (LIKE market_candles INCLUDING ALL)")
+    place.owner(f"GRANT INSERT, SELECT, TRUNCATE ON {COPIED} TO PUBLIC")
+    path = _file(place)
+    idle = psutil.Process().memory_info().rss
+    async with pool(place) as database:
+        bench = _Import(database, path)
+        empty, copied = await alternate(bench.empty, bench.copy, ROUNDS)
+        over, again = await alternate(bench.again, bench.copy, ROUNDS)
+    return [
+        Row(f"import of {bench.rows:,} candles, empty range", empty, "rows/s", copied, Goal(0.5), "against COPY"),
+        Row(f"import of {bench.rows:,} candles, all there", over, "rows/s", again, Goal(0.35), "against COPY"),
+        Row("memory of an import over the idle process", (bench.peak - idle) / MB, "MB", None, Goal(150, at_most=True)),
+    ]
+
+
+class _Import:
+    """One file, imported again and again."""
+
+    def __init__(self, database: Database, path: Path) -> None:
+        self.rows = 0
+        self.peak = 0
+        self._database = database
+        self._path = path
+
+    async def empty(self) -> float:
+        await self._database.run(candles.delete, *KEY)
+        return await self.again()
+
+    async def again(self) -> float:
+        begun = time.perf_counter()
+        report = await self._database.run(import_file, self._path, *KEY, self._watch)
+        took = time.perf_counter() - begun
+        self.rows = report.rows
+        return report.rows / took
+
+    async def copy(self) -> float:
+        return await self._database.run(self._copy)
+
+    def _watch(self, _: int, __: int) -> None:
+        self.peak = max(self.peak, psutil.Process().memory_info().rss)
+
+    async def _copy(self, connection: Connection) -> float:
+        """COPY the rows out, then measure COPY in, in pieces that are rendered already; one transaction."""
+        await connection.execute(f"TRUNCATE {COPIED}")
+        async with connection.cursor().copy("COPY market_candles TO STDOUT") as out:
+            pieces = [bytes(piece) async for piece in out]
+        blocks = [b"".join(pieces[at : at + 10_000]) for at in range(0, len(pieces), 10_000)]
+        begun = time.perf_counter()
+        async with connection.transaction():
+            for block in blocks:
+                async with connection.cursor().copy(f"COPY {COPIED} FROM STDIN") as copy:
+                    await copy.write(block)
+        return len(pieces) / (time.perf_counter() - begun)
+
+
+def _file(place: Place) -> Path:
+    if FILE.is_file():
+        return FILE
+    path = Path("/tmp") / f"zeon-bench-{id(place)}.csv"
+    made = synthetic.candles("BTCUSDT", "1m", START_MS, START_MS + 200_000 * MINUTE)
+    with path.open("w") as file:
+        file.writelines(f"{c.open_time_ms},{','.join(map(str, c[4:9]))}\n" for c in made)
+    return path
+
+
+async def reading(place: Place) -> list[Row]:
+    """Measure the gap check next to a plain count, and windows at both ends of a million rows."""
+    async with pool(place) as database:
+        count = (await database.run(import_file, _file(place), *KEY)).rows
+        await database.run(_analyze)
+        first, last = (await database.run(candles.coverage, *KEY))[0][4:6]
+        checked, counted = await alternate(
+            partial(database.run, _gap_check, first, last), partial(database.run, _count), 5
+        )
+        late = last - 20 * WINDOW * MINUTE
+        at_end, at_start = await alternate(
+            partial(database.run, _windows, late), partial(database.run, _windows, first), 9
+        )
+    return [
+        Row(f"gap check over {count:,} candles", checked * 1000, "ms", counted * 1000, None, "against count(*)"),
+        Row(
+            "window of 1,000 candles at the end",
+            at_end * 1000,
+            "ms",
+            at_start * 1000,
+            Goal(1.25, at_most=True),
+            "start",
+        ),
+    ]
+
+
+async def _analyze(connection: Connection) -> None:
+    await connection.execute("VACUUM (ANALYZE) market_candles")
+
+
+async def _gap_check(connection: Connection, first: int, last: int) -> float:
+    begun = time.perf_counter()
+    found, _ = await candles.gaps(connection, *KEY, first, last + MINUTE)
+    assert isinstance(found, list)
+    return time.perf_counter() - begun
+
+
+async def _count(connection: Connection) -> float:
+    begun = time.perf_counter()
+    await connection.execute("SELECT count(*) FROM market_candles")
+    return time.perf_counter() - begun
+
+
+async def _windows(connection: Connection, after: int) -> float:
+    """Read 20 windows, each behind the one before; returns seconds per window."""
+    begun = time.perf_counter()
+    for _ in range(20):
+        found = await candles.window(connection, KEY[0], [KEY[1]], KEY[2], after, None, WINDOW)
+        after = found[-1].open_time_ms if found else after
+    return (time.perf_counter() - begun) / 20

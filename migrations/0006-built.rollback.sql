@@ -1,0 +1,1 @@
+ALTER TABLE market_candles DROP COLUMN built_from;
