@@ -104,9 +104,12 @@ def draft(state: State, slot: Slot) -> Draft:
 
 
 def conclude(state: State, made: Draft, answer: Sequence[Event]) -> list[Event]:
-    """Return all events of a slot: the market's, then what its trader answered."""
+    """Return all events of a slot: the market's, then what its trader answered.
+
+    Slots behind it may have been drafted by now, so the last ts only ever moves on.
+    """
     if answer:
-        state.last_ts = answer[-1].ts
+        state.last_ts = max(state.last_ts, answer[-1].ts)
     return [*made.events, *answer]
 
 
