@@ -399,8 +399,11 @@ class Revised(NamedTuple):
     total: int
 
 
-async def revised(connection: Connection, session: Session, limit: int) -> list[Revised]:
-    """Return the first real base candles up to the cursor that differ between a full log and the cache."""
+async def revised(connection: Connection, session: Session, limit: int, *, late: bool = True) -> list[Revised]:
+    """Return the first real base candles up to the cursor that differ between a full log and the cache.
+
+    With `late` also those that came into the cache after the session had passed their place.
+    """
     spec = session.spec
     cursor = await connection.execute(
         """
@@ -418,7 +421,7 @@ async def revised(connection: Connection, session: Session, limit: int) -> list[
         )
         SELECT symbol, open_time_ms, logged, cached, count(*) OVER () AS total
         FROM logged FULL JOIN cached USING (symbol, open_time_ms)
-        WHERE logged IS DISTINCT FROM cached
+        WHERE logged IS DISTINCT FROM cached AND (%s OR logged IS NOT NULL)
         ORDER BY open_time_ms, symbol LIMIT %s
         """,
         (
@@ -430,6 +433,7 @@ async def revised(connection: Connection, session: Session, limit: int) -> list[
             spec.timeframe,
             spec.start_ms,
             session.cursor_ms,
+            late,
             limit,
         ),
     )

@@ -117,6 +117,19 @@ async def test_revised_candles_that_were_not_used_yet_change_nothing(database: D
         assert (await e.act(session.id, "resume")).status == "running"
 
 
+async def test_a_candle_that_comes_late_is_no_revision(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool, without={3, 4}.__contains__)
+        session = await e.start(**CROSS, gap_policy="skip", pace=Pace(2))
+        await e.until(session.id, lambda s: s.last_seq > 80)
+        await e.act(session.id, "pause")
+        await store(e.pool)
+        await e.act(session.id, "resume")
+        done = await e.finished(session.id)
+        assert done.status == "finished", done.error
+        assert sum(event["type"] == "gap" for event in await e.log(session.id)) == 1
+
+
 async def test_other_code_or_warmup_candles_keep_a_session_from_going_on(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
