@@ -1,0 +1,77 @@
+// A bar of what the cache holds, its gaps and the chosen range, before anything is started.
+
+import { get, offers } from "../common/api.js";
+import { make } from "../common/dom.js";
+import { fromField, timeframeMs, utc, whole } from "../common/format.js";
+
+const NAMED = 3;
+
+export class CoverageBar {
+  #asked = 0;
+
+  constructor(element, text) {
+    this.element = element;
+    this.text = text;
+  }
+
+  /** Show a series of the cache and the range between two fields; without a series there is nothing to tell. */
+  async show(series, from, to) {
+    const asked = ++this.#asked;
+    this.element.replaceChildren();
+    this.text.textContent = series ? "" : "This server does not say what its cache holds; gaps show when the session starts.";
+    const [startMs, endMs] = [fromField(from), fromField(to) ?? series?.endMs];
+    if (!series || startMs === null || !(endMs > startMs)) return;
+    const gaps = await missing(series, startMs, endMs);
+    if (asked !== this.#asked) return;
+    this.#draw(series, startMs, endMs, gaps ?? []);
+    this.text.textContent = told(series, startMs, endMs, gaps);
+  }
+
+  #draw(series, startMs, endMs, gaps) {
+    const first = Math.min(series.firstMs, startMs);
+    const span = Math.max(series.endMs, endMs) - first;
+    const part = (from, to, kind) => {
+      const piece = make("span", { class: kind });
+      piece.style.left = `${(100 * (from - first)) / span}%`;
+      piece.style.width = `${(100 * (to - from)) / span}%`;
+      return piece;
+    };
+    this.element.append(
+      part(series.firstMs, series.endMs, "held"),
+      ...gaps.slice(0, 500).map((gap) => part(gap.fromMs, gap.toMs, "missing")),
+      part(startMs, endMs, "chosen"),
+    );
+  }
+}
+
+/** The gaps within a range; null where the server cannot tell. */
+async function missing(series, startMs, endMs) {
+  const { venue, symbol, timeframe } = series;
+  const outside = [
+    { fromMs: startMs, toMs: Math.min(endMs, series.firstMs) },
+    { fromMs: Math.max(startMs, series.endMs), toMs: endMs },
+  ];
+  const beyond = outside.filter((gap) => gap.toMs > gap.fromMs).map((gap) => ({ ...gap, missing: slots(gap, timeframe) }));
+  if (series.gaps) return [...within(series.gaps, startMs, endMs, timeframe), ...beyond];
+  if (!(await offers("GET", "/api/market/candles"))) return series.gapCount ? null : beyond;
+  const query = new URLSearchParams({ venue, symbol, timeframe, startMs, endMs, limit: 1 });
+  const { gaps } = await get(`/api/market/candles?${query}`).catch(() => ({ gaps: null }));
+  return gaps;
+}
+
+const slots = (gap, timeframe) => Math.ceil((gap.toMs - gap.fromMs) / timeframeMs(timeframe));
+
+function within(gaps, startMs, endMs, timeframe) {
+  const cut = gaps.map((gap) => ({ fromMs: Math.max(gap.fromMs, startMs), toMs: Math.min(gap.toMs, endMs) }));
+  return cut.filter((gap) => gap.toMs > gap.fromMs).map((gap) => ({ ...gap, missing: slots(gap, timeframe) }));
+}
+
+function told(series, startMs, endMs, gaps) {
+  const total = Math.ceil((endMs - startMs) / timeframeMs(series.timeframe));
+  if (gaps === null) return `${whole(total)} slots; the cache has ${whole(series.gapCount)} gaps somewhere.`;
+  if (!gaps.length) return `${whole(total)} candles, none missing.`;
+  const lost = gaps.reduce((sum, gap) => sum + gap.missing, 0);
+  const named = gaps.slice(0, NAMED).map((gap) => `${utc(gap.fromMs)} to ${utc(gap.toMs)}`);
+  const more = gaps.length > NAMED ? ` and ${gaps.length - NAMED} more` : "";
+  return `${whole(total)} slots, ${whole(lost)} missing in ${gaps.length} gap${gaps.length === 1 ? "" : "s"}: ${named.join(", ")}${more}.`;
+}

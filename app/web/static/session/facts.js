@@ -1,0 +1,61 @@
+// Position and statistics beside the charts.
+
+import { get, offers, SESSIONS } from "../common/api.js";
+import { byId, fillPairs } from "../common/dom.js";
+import { decimal, gain, money, percent, time, whole, words } from "../common/format.js";
+
+const EVERY_MS = 3000;
+
+/** Show what the last equity event says. */
+export function showPosition(session, event) {
+  const list = byId("position");
+  if (!event) return fillPairs(list, [["Strategy", session.profileSlug === "none" ? "none: candles only" : session.profileSlug]]);
+  const p = event.payload;
+  const held = p.positions ? Object.entries(p.positions).map(([symbol, { qty }]) => [symbol, decimal(qty)]) : [[session.symbols[0], decimal(p.positionQty)]];
+  const rest = [
+    ["Equity", money(p.equity)],
+    ["Cash", money(p.cash)],
+    ["Position value", money(p.positionValue)],
+    ["Realized", gain(p.realizedPnl)],
+    ["Unrealized", gain(p.unrealizedPnl)],
+    ["Fees paid", money(p.feesPaid)],
+    ["Drawdown", `${p.drawdownPct.toFixed(2)} %`],
+  ];
+  return fillPairs(list, [...held, ...rest]);
+}
+
+export class Statistics {
+  #next = 0;
+  #seq = -1;
+
+  constructor(session) {
+    this.path = `${SESSIONS}/${session.id}`;
+  }
+
+  /** Ask again when the log has grown, at most every few seconds unless `now`. */
+  async refresh(session, now = false) {
+    if (session.lastSeq === this.#seq || (!now && performance.now() < this.#next)) return;
+    this.#next = performance.now() + EVERY_MS;
+    this.#seq = session.lastSeq;
+    const own = (await offers("GET", `${SESSIONS}/{id}/stats`)) ? await get(`${this.path}/stats`).catch(() => null) : null;
+    fillPairs(byId("statistics"), own ? fromApi(own) : counted(session));
+  }
+}
+
+function counted(session) {
+  const range = [["Events", whole(session.lastSeq)], ["Range from", time(session.startMs)]];
+  return session.endMs === null ? range : [...range, ["Range to", time(session.endMs)]];
+}
+
+/** Every number the API knows, whatever it knows; names tell their units. */
+function fromApi(stats) {
+  const flat = Object.entries(stats).flatMap(([name, value]) => (value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value).map(([inner, each]) => [`${name} ${inner}`, each]) : [[name, value]]));
+  return flat.filter(([, value]) => typeof value === "number").map(([name, value]) => [words(name.replace(/(Pct|Ms)$/, "")), written(name, value)]);
+}
+
+function written(name, value) {
+  if (name.endsWith("Pct")) return name.toLowerCase().includes("drawdown") ? `${value.toFixed(2)} %` : gain(value, percent);
+  if (name.endsWith("Ms")) return value > 1e11 ? time(value) : `${whole(value / 60_000)} min`;
+  if (name.endsWith("Pnl")) return gain(value);
+  return Number.isInteger(value) ? whole(value) : decimal(Number(value.toPrecision(6)));
+}
