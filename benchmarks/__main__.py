@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.db.embedded import Embedded
+from app.engine import collector
 from benchmarks import append, engine, memory, streams
 from benchmarks.place import Place, place, postgres
 from benchmarks.row import Row
@@ -40,6 +41,7 @@ def main() -> None:
     unknown = sorted(set(asked.names).difference(MODULES))
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(MODULES)}")
+    collector.calm()
     with postgres() as server:
         rows = [row for name in asked.names or MODULES for row in _measure(server, name)]
     if asked.json:

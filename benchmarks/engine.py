@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Sequence
 from statistics import median
 from uuid import UUID
 
@@ -51,22 +50,21 @@ class _Held(Clock):
 
 
 class _Stamped(Writer):
-    """A writer that notes when each tick was in the log."""
+    """A writer that notes when ticks were in the log."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self.written: dict[tuple[str, int], int] = {}
+        self._noted: list[tuple[int, Sequence[Tick]]] = []
 
     def append(self, ticks: Iterable[Tick], *, unpaced: bool = False) -> asyncio.Future[None]:
         ticks = list(ticks)
         done = super().append(ticks, unpaced=unpaced)
-        done.add_done_callback(partial(self._note, ticks))
+        done.add_done_callback(lambda _: self._noted.append((time.monotonic_ns(), ticks)))
         return done
 
-    def _note(self, ticks: Iterable[Tick], done: asyncio.Future[None]) -> None:
-        now = time.monotonic_ns()
-        if not done.cancelled() and done.exception() is None:
-            self.written.update({(tick.session_id, tick.cursor_ms): now for tick in ticks})
+    def written(self) -> dict[tuple[str, int], int]:
+        """Return when (ns, monotonic) the tick of a session and cursor was in the log."""
+        return {(tick.session_id, tick.cursor_ms): at for at, ticks in self._noted for tick in ticks}
 
 
 async def _lateness(running: Engine, clock: _Held, *, equal: bool) -> list[float]:
@@ -79,11 +77,12 @@ async def _lateness(running: Engine, clock: _Held, *, equal: bool) -> list[float
     await store(running.database, CANDLES, SYMBOLS)
     anchors = await _start(running, clock, equal=equal)
     await asyncio.sleep((max(anchors.values()) - time.monotonic_ns()) / 1e9 + SECONDS + 2)
+    written = writer.written()
     return [
-        (writer.written[key] - anchor - number * PAUSE_NS) / 1e6
+        (written[key] - anchor - number * PAUSE_NS) / 1e6
         for session_id, anchor in anchors.items()
         for number in range(1, SECONDS + 1)
-        if (key := (str(session_id), spec(1).start_ms + number * MINUTE)) in writer.written
+        if (key := (str(session_id), spec(1).start_ms + number * MINUTE)) in written
     ]
 
 

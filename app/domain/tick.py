@@ -102,9 +102,12 @@ def _remember(state: State, slot: Slot, candles: Sequence[Candle]) -> None:
 def complete(state: State, slot: Slot) -> bool:
     """Whether every symbol has its candle in a slot and none was missing before it."""
     tracks, length_ms = state.tracks, state.spec.grid.ms
-    return len(slot.candles) == len(tracks) and all(
-        candle.open_time_ms - tracks[candle.symbol].next_open_ms < length_ms for candle in slot.candles
-    )
+    if len(slot.candles) != len(tracks):
+        return False
+    for candle in slot.candles:  # noqa: SIM110 - runs for every tick, and a generator would cost more than it does
+        if candle.open_time_ms - tracks[candle.symbol].next_open_ms >= length_ms:
+            return False
+    return True
 
 
 def absent(state: State, slot: Slot) -> list[Gap]:

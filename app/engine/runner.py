@@ -21,7 +21,7 @@ from app.engine.window import Wait, Window
 from app.engine.writer import Lost, Writer
 from app.errors import Gaps, SimError, Unavailable
 
-STALL_NS = 60_000_000_000
+STALL_S = 60
 """A runner later than this moves its anchor; one less late catches up at once."""
 
 _CHUNK_TICKS = 100
@@ -40,18 +40,14 @@ class Pacer:
         self._grid = session.spec.grid
         self.pace: Pace = session.spec.pace
         self._ticks = 0
-        self._anchor_ns = clock.monotonic_ns()
+        self._anchor_ns = self.due_ns = clock.monotonic_ns()
 
     def set(self, pace: Pace) -> None:
         """Change the pace: the next tick comes one new pause from now."""
         self.pace = pace
-        self._ticks = 1
+        self._ticks = 0
         self._anchor_ns = self._clock.monotonic_ns()
-
-    @property
-    def due_ns(self) -> int:
-        """When the next tick is due, on the monotonic clock."""
-        return self._anchor_ns + self.pace.offset_ns(self._ticks, self._grid)
+        self.advance()
 
     @property
     def ahead_s(self) -> float:
@@ -59,13 +55,15 @@ class Pacer:
         return (self.due_ns - self._clock.monotonic_ns()) / 1e9
 
     def advance(self) -> None:
-        """Count one tick as given out."""
+        """Count one tick as given out: `due_ns` is when the next one is due, on the monotonic clock."""
         self._ticks += 1
+        self.due_ns = self._anchor_ns + self.pace.offset_ns(self._ticks, self._grid)
 
     def excuse(self) -> int:
         """Move the anchor so that the next tick is due now if it is late; returns by how many ns."""
         late_ns = max(0, self._clock.monotonic_ns() - self.due_ns)
         self._anchor_ns += late_ns
+        self.due_ns += late_ns
         return late_ns
 
 
@@ -84,7 +82,7 @@ class Runner:
         self._poll_s = poll_s
         self._pacer = Pacer(clock, session)
         self._course = Course(session)
-        self._window = Window(database, clock, session.spec, unpaced=session.spec.pace.unpaced)
+        self._window = Window(database, clock, session.spec, unpaced=session.spec.pace.unpaced, stagger=session.id.int)
         self._wake = asyncio.Event()
         self._control = False
         self._pending: asyncio.Future[None] | None = None
@@ -120,7 +118,8 @@ class Runner:
         state = await self._insist(_rebuild, self.session)
         while (chunk := await self._next_chunk(state)) is not None:
             await self._settle()
-            self._pending = self._writer.append(chunk, unpaced=self._hurried)
+            ticks = chunk if self._course.counted else [_joined(chunk)]
+            self._pending = self._writer.append(ticks, unpaced=self._hurried)
             if chunk[-1].pause is not None or not self._hurried:
                 await self._settle()
             if chunk[-1].pause is not None:
@@ -185,6 +184,8 @@ class Runner:
         while not self._course.hurried and (ahead_s := self._pacer.ahead_s) > 0:
             await self._settle()
             await self._sleep(ahead_s)
+        if not self._hurried:
+            await self._writer.turn()
 
     async def _wait_for_market(self, state: State) -> Slot | None:
         waited = False
@@ -247,8 +248,7 @@ class Runner:
 
     def _stall(self, state: State) -> list[Event]:
         """Return the control event of a stall, if the next tick is later than may be caught up."""
-        late_ns = -int(self._pacer.ahead_s * 1e9)
-        if self._hurried or late_ns < STALL_NS:
+        if self._hurried or -self._pacer.ahead_s < STALL_S:
             return []
         moved_ms = self._pacer.excuse() // 1_000_000
         return [event.control(state.last_ts, "stall", {"movedMs": moved_ms}, self._name)]
@@ -296,6 +296,14 @@ class Runner:
                 return await self._database.run(work, *args, **kwargs)
             except Unavailable:
                 await asyncio.sleep(0.5)
+
+
+def _joined(ticks: Sequence[Tick]) -> Tick:
+    """Join ticks that go into the log in one transaction anyway: what lies between them need not be sent."""
+    first, last = ticks[0], ticks[-1]
+    if first is last:
+        return first
+    return last._replace(prev_cursor_ms=first.prev_cursor_ms, events=[event for tick in ticks for event in tick.events])
 
 
 async def _rebuild(connection: Connection, session: Session) -> State:

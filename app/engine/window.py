@@ -34,13 +34,17 @@ class _Stretch(NamedTuple):
 
 
 class Window:
-    """Slots of a session's range behind its cursor, read in stretches of bounded size, the next one ahead of need."""
+    """Slots of a session's range behind its cursor, read in stretches of bounded size, the next one ahead of need.
 
-    def __init__(self, database: Database, clock: Clock, spec: SessionSpec, *, unpaced: bool) -> None:
+    Paced stretches differ in size by `stagger`, or sessions started together would go on reading together.
+    """
+
+    def __init__(self, database: Database, clock: Clock, spec: SessionSpec, *, unpaced: bool, stagger: int = 0) -> None:
         self._database = database
         self._clock = clock
         self._spec = spec
-        self._rows = max(20, (_UNPACED_ROWS if unpaced else _PACED_ROWS) // len(spec.symbols))
+        least = max(20, (_UNPACED_ROWS if unpaced else _PACED_ROWS) // len(spec.symbols))
+        self._rows = least if unpaced else least + stagger % least
         self._candles: deque[Candle] = deque()
         self._read_at_ms: int | None = None
         self._ahead: asyncio.Task[_Stretch] | None = None

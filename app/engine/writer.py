@@ -19,6 +19,9 @@ MAX_EVENTS = 1000
 
 _REFUSED = get_args(DataError)
 _BUSY_PAUSE_S = 0.02
+_PORTION = 20
+"""Ticks computed in one round of the event loop; more would keep everything else waiting."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -35,6 +38,10 @@ class _Parcel:
         return sum(len(tick.events) for tick in self.ticks)
 
 
+_Verdict = tuple[_Parcel, list[str] | SimError]
+"""A parcel and what became of each of its ticks, or why Postgres refused it."""
+
+
 class Lost(Exception):
     """The session is no longer this runner's: paused, stopped, taken over or gone."""
 
@@ -46,6 +53,8 @@ class Writer:
         self._database = database
         self._paced: deque[_Parcel] = deque()
         self._unpaced: deque[_Parcel] = deque()
+        self._turns: deque[asyncio.Future[None]] = deque()
+        self._admitting = False
         self._wake = asyncio.Event()
 
     def append(self, ticks: Iterable[Tick], *, unpaced: bool = False) -> asyncio.Future[None]:
@@ -59,13 +68,45 @@ class Writer:
         self._wake.set()
         return parcel.done
 
+    async def turn(self) -> None:
+        """Wait until a paced tick may be computed: of many due at once a few at a time, one batch ahead of Postgres."""
+        if self._turns or len(self._paced) >= _PORTION:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._turns.append(turn)
+            self._go_on_admitting()
+            await turn
+
     async def run(self) -> None:
-        """Write until cancelled."""
+        """Write until cancelled: each batch is on its way before the last one's runners go on."""
+        written: list[_Verdict] = []
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while batch := self._collect():
-                await self._write(batch)
+            batch = self._collect()
+            work = asyncio.ensure_future(self._write(batch) if batch else self._idle())
+            for parcel, outcome in written:
+                self._judge(parcel, outcome)
+            self._go_on_admitting()
+            written = await work
+
+    async def _idle(self) -> list[_Verdict]:
+        await self._wake.wait()
+        self._wake.clear()
+        return []
+
+    def _go_on_admitting(self) -> None:
+        if self._turns and not self._admitting:
+            self._admitting = True
+            asyncio.get_running_loop().call_soon(self._admit)
+
+    def _admit(self) -> None:
+        """Let a few compute, and in the loop's next round a few more, while the next batch has room."""
+        room = MAX_TICKS - len(self._paced)
+        for _ in range(min(_PORTION, room, len(self._turns))):
+            turn = self._turns.popleft()
+            if not turn.done():
+                turn.set_result(None)
+        self._admitting = False
+        if room > 0:
+            self._go_on_admitting()
 
     def _collect(self) -> list[_Parcel]:
         """Take the next batch: at most `MAX_TICKS` and `MAX_EVENTS`, of which unpaced ones get half at most."""
@@ -80,21 +121,17 @@ class Writer:
         )
         return batch
 
-    async def _write(self, batch: Sequence[_Parcel]) -> None:
+    async def _write(self, batch: Sequence[_Parcel]) -> list[_Verdict]:
         """Write a batch; one that fails for its data is halved until the offender stands alone."""
         try:
-            outcomes = await self._insist([tick for parcel in batch for tick in parcel.ticks])
+            outcomes = iter(await self._insist([tick for parcel in batch for tick in parcel.ticks]))
         except _REFUSED as error:
             if len(batch) == 1:
-                _settle(batch[0], SimError(f"Postgres refused the tick: {str(error).partition(chr(10))[0]}"))
-                return
+                reason = str(error).partition("\n")[0]
+                return [(batch[0], SimError(f"Postgres refused the tick: {reason}"))]
             middle = len(batch) // 2
-            await self._write(batch[:middle])
-            await self._write(batch[middle:])
-            return
-        answers = iter(outcomes)
-        for parcel in batch:
-            self._judge(parcel, [next(answers) for _ in parcel.ticks])
+            return await self._write(batch[:middle]) + await self._write(batch[middle:])
+        return [(parcel, [next(outcomes) for _ in parcel.ticks]) for parcel in batch]
 
     async def _insist(self, ticks: Sequence[Tick]) -> list[str]:
         """Send ticks until an answer comes; what an unknown commit had written already answers `done`."""
@@ -107,11 +144,13 @@ class Writer:
                 await asyncio.sleep(pause_s)
                 pause_s = min(1, 2 * pause_s)
 
-    def _judge(self, parcel: _Parcel, outcomes: list[str]) -> None:
-        if "refused" in outcomes:
+    def _judge(self, parcel: _Parcel, outcome: list[str] | SimError) -> None:
+        if isinstance(outcome, SimError):
+            _settle(parcel, outcome)
+        elif "refused" in outcome:
             _settle(parcel, Lost())
-        elif "busy" in outcomes:
-            parcel.ticks = [tick for tick, outcome in zip(parcel.ticks, outcomes, strict=True) if outcome == "busy"]
+        elif "busy" in outcome:
+            parcel.ticks = [tick for tick, each in zip(parcel.ticks, outcome, strict=True) if each == "busy"]
             asyncio.get_running_loop().call_later(_BUSY_PAUSE_S, self._again, parcel)
         else:
             _settle(parcel, None)

@@ -15,6 +15,7 @@ import uvloop
 
 from app.db.place import ready
 from app.db.pool import Database
+from app.engine import collector
 from app.engine.clock import Clock
 from app.engine.sim import Sim
 from app.engine.supervisor import Supervisor
@@ -79,6 +80,7 @@ def serve(settings: Settings, on_ready: Callable[[str], None] = lambda _: None) 
 
 def until_interrupted(work: Coroutine[Any, Any, None]) -> None:
     """Run what uses `serving` until it ends, or until SIGINT or SIGTERM ends it, which is no failure."""
+    collector.calm()
     with _signals(), suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work)
 

@@ -1,5 +1,6 @@
 -- A page of the log as server-sent events, rendered here so that nobody parses JSON on the way to a client. The page
 -- ends at max_rows or, after its first event, at max_bytes; last_seq is how far it looked, matching types or not.
+-- A seq has no holes, so max_rows bounds it, and no estimate of how much lies behind can mislead the planner.
 -- status and head are the session's own at the same moment, null when it is gone.
 CREATE OR REPLACE FUNCTION sim_frames(session uuid, after_seq bigint, max_rows integer, max_bytes bigint, types text[],
                                       market boolean)
@@ -9,8 +10,8 @@ RETURNS TABLE (last_seq bigint, events bigint, body text, status text, head bigi
                        WHEN sim_frames.types IS NULL OR e.type = ANY (sim_frames.types)
                        THEN sim_frame(e.seq, e.ts, e.type, e.payload) END AS frame
     FROM sim_events e
-    WHERE e.session_id = sim_frames.session AND e.seq > sim_frames.after_seq
-    ORDER BY e.seq LIMIT sim_frames.max_rows
+    WHERE e.session_id = sim_frames.session
+      AND e.seq > sim_frames.after_seq AND e.seq <= sim_frames.after_seq + sim_frames.max_rows
   ), measured AS (
     SELECT r.seq, r.frame, min(r.seq) OVER () AS first_seq,
            coalesce(sum(octet_length(r.frame)) OVER (ORDER BY r.seq ROWS UNBOUNDED PRECEDING), 0) AS bytes

@@ -13,9 +13,9 @@ from app.domain.event import Event
 from app.domain.session import Pace
 from app.engine.writer import Lost, Writer
 from app.errors import RunnerNameTaken, SimError
-from tests.integration.test_engine import assert_sound, times
-from tests.support.engine import START_MS, USER, Engine, engine, store
-from tests.support.servers import Database, PrivateServer
+from tests.integration.test_engine import times
+from tests.support.engine import START_MS, Engine, engine, store
+from tests.support.servers import Database
 
 
 async def follow(e: Engine, session_id: object, after_seq: int = 0) -> list[int]:
@@ -66,41 +66,6 @@ async def test_with_notifications_off_everything_comes_only_slower(database: Dat
         await e.until(session.id, lambda s: s.runner is not None)
         await e.act(session.id, "stop")
         live.cancel()
-
-
-async def test_postgres_restarted_under_load_loses_and_doubles_nothing(private_server: PrivateServer) -> None:
-    database = private_server.new_database()
-    async with engine(database, runner_ttl_ms=20_000) as e:
-        await store(e.pool, count=3000)
-        sessions = [await e.start(pace=Pace(2), end_ms=START_MS + 3000 * 60_000) for _ in range(5)]
-        live = [asyncio.ensure_future(follow(e, session.id)) for session in sessions]
-        for mode in ("immediate", "fast", "immediate"):
-            await asyncio.sleep(0.7)
-            await asyncio.to_thread(private_server.restart, mode)
-        for session, seen in zip(sessions, live, strict=True):
-            done = await e.until(session.id, lambda s: s.ended, timeout_s=60)
-            assert done.status == "finished"
-            log = await e.log(session.id)
-            assert times(log) == list(range(3000))
-            assert_sound(log)
-            assert await seen == list(range(1, done.last_seq + 1))
-
-
-async def test_a_listener_cut_twenty_times_loses_nothing(database: Database) -> None:
-    async with engine(database, poll_ms=60_000, renew_ms=100, runner_ttl_ms=30_000) as e:
-        await store(e.pool, count=1500)
-        session = await e.start(pace=Pace(2), end_ms=START_MS + 1500 * 60_000)
-        live = asyncio.ensure_future(follow(e, session.id))
-        for _ in range(20):
-            await asyncio.wait_for(e.supervisor._listener.connected.wait(), 10)
-            with psycopg.connect(database.admin_url, autocommit=True) as admin:
-                admin.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE application_name = 'zeon listener' AND datname = current_database()"
-                )
-            await asyncio.sleep(0.1)
-        done = await e.finished(session.id)
-        assert await live == list(range(1, done.last_seq + 1))
 
 
 async def test_a_row_held_by_somebody_delays_its_session_only(database: Database) -> None:
@@ -211,25 +176,6 @@ async def test_a_pause_in_sql_stops_a_session_of_any_process(database: Database)
         database.query("SELECT sim_resume(%s)", session.id)
         await e.finished(session.id)
         assert times(await e.log(session.id)) == list(range(100))
-
-
-async def test_a_whole_run_writes_no_other_table(database: Database) -> None:
-    tables = ("operations", "balances", "vaults")
-    with psycopg.connect(database.owner_url, autocommit=True) as owner:
-        for table in tables:
-            owner.execute(f"CREATE TABLE {table} (id int)")
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.finished((await e.start()).id)
-        await e.sim.delete(USER, session.id)
-        await asyncio.sleep(0)
-    with psycopg.connect(database.owner_url, autocommit=True) as owner:
-        owner.execute("SELECT pg_stat_force_next_flush()")
-        touched = owner.execute(
-            "SELECT relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE relname = ANY (%s)",
-            (list(tables),),
-        ).fetchall()
-    assert sorted(touched) == [("balances", 0), ("operations", 0), ("vaults", 0)]
 
 
 async def test_reading_a_backlog_uses_the_index_of_the_log(database: Database) -> None:

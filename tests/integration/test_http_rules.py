@@ -7,7 +7,6 @@ import json
 import re
 import socket
 import time
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -231,15 +230,6 @@ async def test_the_api_describes_every_call(database: Database) -> None:
     created = described["components"]["schemas"]["NewSession"]
     assert created["additionalProperties"] is False
     assert set(created["required"]) == {"profileSlug", "timeframe", "startMs"}
-
-
-async def test_two_words_appear_nowhere(database: Database) -> None:
-    async with web(database, candles=0) as w:
-        described = (await w.call("GET", "/openapi.json")).text
-        page = (await w.call("GET", "/")).text
-    sources = [file.read_text() for file in (Path(__file__).parents[2] / "app").rglob("*.py")]
-    for text in (described, page, *sources):
-        assert not re.search("history|backtest", text, re.IGNORECASE)
 
 
 def test_a_port_that_is_taken_is_said_in_a_sentence(database: Database) -> None:

@@ -206,27 +206,3 @@ async def test_no_more_streams_than_allowed(database: Database) -> None:
             await asyncio.sleep(0.01)
         async with w.stream(session["id"]) as three:
             await three.next()
-
-
-async def test_a_hundred_clients_that_drop_and_come_back_each_see_every_event_once(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.create(replayMsPerCandle=10)
-
-        async def client(number: int) -> list[int]:
-            seen: list[int] = []
-            while len(seen) < 102:
-                back = {"Last_Event_ID": str(seen[-1])} if seen and number % 2 else {}
-                query = "" if back else f"?fromSeq={len(seen) + 1}"
-                async with w.stream(session["id"], query, **back) as stream:
-                    for _ in range(1 + (number * 7 + len(seen)) % 23):
-                        try:
-                            await stream.next(30)
-                        except StopAsyncIteration:
-                            break
-                    seen += stream.ids[: len(stream.events)]
-            return seen
-
-        clients = [asyncio.create_task(client(number)) for number in range(100)]
-        await w.data("POST", f"{SESSIONS}/{session['id']}/start")
-        for seen in await asyncio.gather(*clients):
-            assert seen == list(range(1, 103))

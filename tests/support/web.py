@@ -1,4 +1,4 @@
-"""A real server in the test's own process, and a client for it."""
+"""A client of a real server, and a server in the test's own process."""
 
 from __future__ import annotations
 
@@ -71,10 +71,9 @@ class Stream:
 
 
 @dataclass
-class Web:
-    """A server and a client for it."""
+class Client:
+    """A client of a server, whichever process that is."""
 
-    served: Served
     client: httpx2.AsyncClient
 
     async def call(self, method: str, path: str, body: Any = None, **more: Any) -> httpx2.Response:
@@ -122,6 +121,13 @@ class Web:
         async with self.client.stream("GET", path, headers=named, timeout=30) as response:
             yield Stream(response, response.aiter_lines())
 
+
+@dataclass
+class Web(Client):
+    """A server and a client for it."""
+
+    served: Served
+
     async def token(self, user_id: str) -> tuple[Any, str]:
         """Make a token; returns its id and the token itself."""
         stored, secret = await self.served.sim.database.run(tokens.create, user_id)
@@ -136,4 +142,4 @@ async def web(database: Database, *, candles: int = 100, **changes: Any) -> Asyn
     async with serving(settings) as served, httpx2.AsyncClient(base_url=served.url, timeout=30) as client:
         if candles:
             await store(served.sim.database, count=candles)
-        yield Web(served, client)
+        yield Web(client, served)

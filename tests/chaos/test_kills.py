@@ -1,0 +1,20 @@
+"""What `make test` does a few times, many times over."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.acceptance.killing import killed_at_random
+from tests.support.servers import Database
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
+
+
+async def test_killed_by_sigkill_at_random_50_times_and_resumed_the_digest_equals_an_undisturbed_run_s(
+    database: Database, zeon
+) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    await killed_at_random(database, zeon, times=50, seed=seed)
