@@ -74,6 +74,19 @@ class CursorMoved(SimError):
     code = "cursor_moved"
 
 
+class Changed(SimError):
+    """Something the session was started with has changed since."""
+
+    status = 409
+
+
+class Diverged(SimError):
+    """What the session computes is not what its log holds."""
+
+    status = 409
+    code = "diverged"
+
+
 class TooLarge(SimError):
     """The request is too large."""
 
@@ -91,6 +104,13 @@ class Gaps(SimError):
 
     status = 422
     code = "gaps"
+
+
+class TooFewWarmupCandles(SimError):
+    """There are not enough candles before the range to warm up on."""
+
+    status = 422
+    code = "warmup_missing"
 
 
 class KeyReused(SimError):

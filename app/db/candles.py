@@ -15,6 +15,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
 from app.domain.candle import Candle, Gap
+from app.domain.fingerprint import spelled
 from app.domain.timeframe import timeframe as named_timeframe
 
 BATCH = 10_000
@@ -372,3 +373,16 @@ async def delete(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe:
         await conn.execute("DELETE FROM market_coverage WHERE venue = %s AND symbol = %s AND timeframe = %s", key)
         gone = await conn.execute("DELETE FROM market_candles WHERE venue = %s AND symbol = %s AND timeframe = %s", key)
     return gone.rowcount
+
+
+async def fingerprint(
+    conn: AsyncConnection[Any], venue: str, symbols: Sequence[str], timeframe: str, start_ms: int, last_ms: int
+) -> str:
+    """Return the fingerprint of the cached candles with `start_ms <= openTime <= last_ms`."""
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(
+            "SELECT candle_fingerprint(%s, %s, %s, %s, %s)", (venue, list(symbols), timeframe, start_ms, last_ms)
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    return spelled(int(row[0]))

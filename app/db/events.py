@@ -14,6 +14,8 @@ from psycopg.types.json import Jsonb
 from app.db.pool import Connection
 from app.domain.candle import Candle
 from app.domain.event import Event
+from app.domain.fingerprint import spelled
+from app.domain.session import Session
 
 MAX_PAGE_ROWS = 1000
 MAX_PAGE_BYTES = 1 << 18
@@ -22,7 +24,8 @@ MAX_PAGE_BYTES = 1 << 18
 class Tick(NamedTuple):
     """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from.
 
-    `pause` is why the session is to be paused with it, in the same transaction.
+    `pause` is why the session is to be paused with it, in the same transaction; `hash` is the fingerprint of the
+    candles used up to it, given with the last tick of a batch.
     """
 
     session_id: str
@@ -31,6 +34,7 @@ class Tick(NamedTuple):
     cursor_ms: int
     events: Sequence[Event]
     pause: str | None = None
+    hash: str | None = None
 
 
 class Frames(NamedTuple):
@@ -80,10 +84,11 @@ def encode_ticks(ticks: Sequence[Tick]) -> str:
 def _tick(tick: Tick) -> str:
     prev = "null" if tick.prev_cursor_ms is None else tick.prev_cursor_ms
     pause = "" if tick.pause is None else f',"pause":"{tick.pause}"'
+    hashed = "" if tick.hash is None else f',"hash":"{tick.hash}"'
     events = ",".join([f'[{event.ts},"{event.type}",{event.body}]' for event in tick.events])
     return (
         f'{{"session":"{tick.session_id}","epoch":{tick.epoch},"prev":{prev},'
-        f'"cursor":{tick.cursor_ms},"events":[{events}]{pause}}}'
+        f'"cursor":{tick.cursor_ms},"events":[{events}]{pause}{hashed}}}'
     )
 
 
@@ -245,3 +250,111 @@ def candle_of(payload: dict[str, Any]) -> Candle:
         volume,
         synthetic=payload.get("synthetic", False),
     )
+
+
+class Logged(NamedTuple):
+    """An event of the log as a rebuild looks at it; only candles come with their payload."""
+
+    seq: int
+    type: str
+    candle: Candle | None
+
+
+async def simulated(connection: Connection, session_id: UUID, after_seq: int, limit: int) -> list[Logged]:
+    """Return the next events behind a seq that the simulation itself wrote."""
+    cursor = await connection.execute(
+        """
+        SELECT seq, type, CASE WHEN type = 'candle' THEN payload::text END AS body
+        FROM sim_events
+        WHERE session_id = %s AND seq > %s AND type NOT IN ('status', 'control', 'note')
+        ORDER BY seq LIMIT %s
+        """,
+        (session_id, after_seq, limit),
+    )
+    return [
+        Logged(row["seq"], row["type"], row["body"] and candle_of(json.loads(row["body"], parse_float=Decimal)))
+        for row in await cursor.fetchall()
+    ]
+
+
+async def first_difference(
+    connection: Connection, session_id: UUID, computed: Sequence[tuple[int, Event]]
+) -> dict[str, Any] | None:
+    """Compare computed events with the log's at their seqs; returns the first that differs, both sides of it."""
+    body = ",".join(f'[{seq},{event.ts},"{event.type}",{event.body}]' for seq, event in computed)
+    cursor = await connection.execute(
+        """
+        SELECT e.seq, jsonb_build_object('ts', e.ts, 'type', e.type, 'payload', e.payload) AS logged,
+               jsonb_build_object('ts', c.v -> 1, 'type', c.v -> 2, 'payload', c.v -> 3) AS computed
+        FROM jsonb_array_elements(%s::jsonb) AS c (v)
+        JOIN sim_events e ON e.session_id = %s AND e.seq = (c.v ->> 0)::bigint
+        WHERE (e.ts, e.type, e.payload) IS DISTINCT FROM ((c.v ->> 1)::bigint, c.v ->> 2, c.v -> 3)
+        ORDER BY e.seq LIMIT 1
+        """,
+        (f"[{body}]", session_id),
+    )
+    return await cursor.fetchone()
+
+
+async def cursor_at(connection: Connection, session: Session, seq: int) -> int | None:
+    """Return the cursor a full log had at the end of a tick: its last base candle, or the range's end behind a gap."""
+    cursor = await connection.execute(
+        """
+        SELECT e.type, (e.payload #>> '{candle,openTimeMs}')::bigint AS open_time_ms FROM sim_events e
+        WHERE e.session_id = %s AND e.seq <= %s
+          AND (e.type = 'gap' OR (e.type = 'candle' AND e.payload ->> 'timeframe' = %s))
+        ORDER BY e.seq DESC LIMIT 1
+        """,
+        (session.id, seq, session.spec.timeframe),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    return session.spec.last_slot_ms if row["type"] == "gap" else int(row["open_time_ms"])
+
+
+async def fingerprint(connection: Connection, session_id: UUID, to_seq: int) -> str:
+    """Return the fingerprint of the real base candles in a log up to a seq."""
+    row = await (await connection.execute("SELECT sim_fingerprint(%s, %s) AS total", (session_id, to_seq))).fetchone()
+    assert row is not None
+    return spelled(int(row["total"]))
+
+
+async def count_simulated(connection: Connection, session_id: UUID, to_seq: int) -> int:
+    """Count the events up to a seq that the simulation itself wrote."""
+    cursor = await connection.execute(
+        "SELECT count(*) AS count FROM sim_events"
+        " WHERE session_id = %s AND seq <= %s AND type NOT IN ('status', 'control', 'note')",
+        (session_id, to_seq),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["count"])
+
+
+async def seq_of_simulated(connection: Connection, session_id: UUID, number: int) -> int:
+    """Return the seq of the event number `number` (from 1) that the simulation itself wrote."""
+    cursor = await connection.execute(
+        "SELECT seq FROM sim_events WHERE session_id = %s AND type NOT IN ('status', 'control', 'note')"
+        " ORDER BY seq OFFSET %s LIMIT 1",
+        (session_id, number - 1),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row["seq"])
+
+
+class Difference(NamedTuple):
+    """Where two logs part: the place among simulated events, and on each side seq and event, null behind its end."""
+
+    place: int
+    seq_a: int | None
+    seq_b: int | None
+    event_a: dict[str, Any] | None
+    event_b: dict[str, Any] | None
+
+
+async def difference(connection: Connection, a: UUID, b: UUID) -> Difference | None:
+    """Return where what two sessions simulated differs first; null when it does not."""
+    row = await (await connection.execute("SELECT * FROM sim_diff(%s, %s)", (a, b))).fetchone()
+    return None if row is None else Difference(**row)

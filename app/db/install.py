@@ -24,6 +24,7 @@ READ_WRITE = (
     "sim_runners",
     "sim_tokens",
     "sim_requests",
+    "sim_profiles",
     "market_candles",
     "market_coverage",
 )

@@ -79,10 +79,10 @@ class Database:
             await self._pool.open(wait=True, timeout=15)
 
     async def close(self) -> None:
-        """Wait for the work under way, then close every connection."""
+        """Wait for the work under way, not for ever where the database is away, then close every connection."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5)
-        await self._pool.close(timeout=5)
+            await asyncio.wait(self._tasks, timeout=1)
+        await self._pool.close(timeout=1)
 
     async def run(
         self, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs

@@ -15,7 +15,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.db.pool import Connection, execute
 from app.db.tables import SESSIONS
+from app.domain.event import render
+from app.domain.lineage import Stretch, stretch
 from app.domain.session import ENDED, MOVES, RUNNING, Pace, Session, SessionSpec
+from app.domain.terms import Terms, sizing, spelled
 from app.errors import BadInput, KeyReused, NotFound
 
 _s = SESSIONS.c
@@ -136,6 +139,33 @@ async def transition(
     return None if row is None else _session(row)
 
 
+async def tick_end(connection: Connection, session_id: UUID, seq: int) -> int | None:
+    """Return the last seq of the tick that holds a seq, in a log recorded in full; null behind its end."""
+    row = await (await connection.execute("SELECT sim_tick_end(%s, %s) AS seq", (session_id, seq))).fetchone()
+    return None if row is None else row["seq"]
+
+
+async def fork(
+    connection: Connection, child: Session, parent: Session, fork_seq: int, cursor_ms: int | None
+) -> Session:
+    """Let a created, empty session begin as its parent's log up to `fork_seq`, and remember its lineage."""
+    spec = parent.spec
+    own = Stretch(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.terms)
+    earlier = [stretch for stretch in parent.lineage if stretch.to_seq < fork_seq]
+    lineage = Jsonb([stretch.as_json() for stretch in (*earlier, own)])
+    await execute(connection, update(SESSIONS).where(_s.id == child.id).values(lineage=lineage))
+    cursor = await connection.execute(
+        "SELECT * FROM sim_fork(%s, %s, %s, %s, %s)", (child.id, parent.id, fork_seq, cursor_ms, child.user_id)
+    )
+    return _session(_present(await cursor.fetchone()))
+
+
+async def fix(connection: Connection, session_id: UUID, **hashes: str) -> None:
+    """Remember what a session was started with, or goes on with: `strategy_hash`, `warmup_hash`, `candles_hash`."""
+    if hashes:
+        await execute(connection, update(SESSIONS).where(_s.id == session_id).values(**hashes))
+
+
 async def run_until(
     connection: Connection,
     session_id: UUID,
@@ -231,7 +261,21 @@ def _columns(spec: SessionSpec) -> dict[str, Any]:
         "gap_policy": spec.gap_policy,
         "gap_grace_ms": spec.gap_grace_ms,
         "extra_timeframes": list(spec.extra_timeframes),
+        "warmup_candles": spec.warmup_candles,
+        **_of_terms(spec.terms),
     }
+
+
+_SAME = ("initial_cash", "maker_fee_bps", "taker_fee_bps", "slippage_bps", "leverage", "fill", "limit_fill", "record")
+
+
+def _of_terms(terms: Terms) -> dict[str, Any]:
+    sized = Jsonb(spelled(terms.sizing), dumps=render)
+    return {name: getattr(terms, name) for name in (*_SAME, "volume_share")} | {"sizing": sized}
+
+
+def _terms(row: DictRow) -> Terms:
+    return Terms(**{name: row[name] for name in (*_SAME, "volume_share")}, sizing=sizing(row["sizing"]))
 
 
 def _session(row: DictRow) -> Session:
@@ -247,13 +291,16 @@ def _session(row: DictRow) -> Session:
         gap_policy=row["gap_policy"],
         gap_grace_ms=row["gap_grace_ms"],
         extra_timeframes=tuple(row["extra_timeframes"]),
+        warmup_candles=row["warmup_candles"],
+        terms=_terms(row),
         kind=row["kind"],
         name=row["name"],
         tags=tuple(row["tags"]),
         config=row["config"],
     )
-    same = (name for name in Session.__dataclass_fields__ if name != "spec")
-    return Session(spec=spec, **{name: row[name] for name in same})
+    same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage"))
+    lineage = tuple(stretch(each) for each in row["lineage"])
+    return Session(spec=spec, lineage=lineage, **{name: row[name] for name in same})
 
 
 def _encoded(session: Session) -> str:

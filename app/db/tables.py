@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Numeric, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 METADATA = MetaData()
@@ -47,6 +47,23 @@ SESSIONS = Table(
     Column("until_ms", BigInteger),
     Column("until_type", Text),
     Column("jump_ms", BigInteger),
+    Column("warmup_candles", Integer),
+    Column("initial_cash", Numeric),
+    Column("maker_fee_bps", Numeric),
+    Column("taker_fee_bps", Numeric),
+    Column("slippage_bps", Numeric),
+    Column("leverage", Numeric),
+    Column("fill", Text),
+    Column("limit_fill", Text),
+    Column("sizing", JSONB),
+    Column("volume_share", Numeric),
+    Column("record", Text),
+    Column("strategy_hash", Text),
+    Column("warmup_hash", Text),
+    Column("candles_hash", Text),
+    Column("parent_id", UUID(as_uuid=True)),
+    Column("fork_seq", BigInteger),
+    Column("lineage", JSONB),
     Column("created_at", DateTime(timezone=True)),
     Column("updated_at", DateTime(timezone=True)),
 )
@@ -90,5 +107,14 @@ REQUESTS = Table(
     Column("key", Text, primary_key=True),
     Column("body_hash", Text),
     Column("answer", JSONB),
+    Column("created_at", DateTime(timezone=True)),
+)
+
+PROFILES = Table(
+    "sim_profiles",
+    METADATA,
+    Column("slug", Text, primary_key=True),
+    Column("strategy", Text),
+    Column("config", JSONB),
     Column("created_at", DateTime(timezone=True)),
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+
+EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+"""Arithmetic with money: a result that would lose a digit raises `decimal.Inexact` instead."""
 
 _QUOTIENT = Decimal("1E-10")
 _INDICATOR = Context(prec=10, rounding=ROUND_HALF_EVEN)
@@ -12,16 +15,34 @@ _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 def plain(value: Decimal) -> str:
     """Spell a finite decimal plainly: no exponent, no trailing zeros, no minus zero."""
     text = str(value)
+    if text[-1] != "0" and "E" not in text:
+        return text
     if "E" in text:
         text = format(value, "f")
-    if text[-1] == "0" and "." in text:
+    if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
 
+def exact(value: Decimal | float | str) -> Decimal:
+    """Read a number without loss, a float by its shortest spelling; raises `ValueError` unless finite."""
+    try:
+        number = Decimal(repr(value) if isinstance(value, float) else value)
+    except (InvalidOperation, TypeError):
+        raise ValueError(f"{value!r} is not a number") from None
+    if not number.is_finite():
+        raise ValueError(f"{value!r} is not a finite number")
+    return number
+
+
 def quotient(value: Decimal) -> Decimal:
     """Round the result of a division to 10 decimals, half to even."""
-    return value.quantize(_QUOTIENT, context=_WIDE)
+    return value.quantize(_QUOTIENT, None, _WIDE)
+
+
+def ratio(dividend: Decimal, divisor: Decimal) -> Decimal:
+    """Divide and round to 10 decimals, half to even, whatever context is current."""
+    return _WIDE.divide(dividend, divisor).quantize(_QUOTIENT, None, _WIDE)
 
 
 def significant(value: Decimal) -> Decimal:

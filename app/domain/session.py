@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
+from app.domain.lineage import Stretch
+from app.domain.terms import Terms
 from app.domain.timeframe import TIMEFRAMES, Timeframe
 
 CREATED: Final = "created"
@@ -68,6 +71,8 @@ class SessionSpec:
     gap_policy: str
     gap_grace_ms: int
     extra_timeframes: tuple[str, ...] = ()
+    warmup_candles: int = 0
+    terms: Terms = field(default_factory=Terms)
     kind: str = "sim"
     name: str | None = None
     tags: tuple[str, ...] = ()
@@ -77,6 +82,13 @@ class SessionSpec:
     def grid(self) -> Timeframe:
         """The timeframe with its length and grid."""
         return TIMEFRAMES[self.timeframe]
+
+    @cached_property
+    def desk_terms(self) -> Terms:
+        """The terms with all a trader needs; its chance comes from what the session was asked for alone."""
+        inputs = (self.profile_slug, self.config, self.venue, self.symbols, self.timeframe, self.start_ms)
+        seed = json.dumps(inputs, sort_keys=True)
+        return replace(self.terms, symbols=self.symbols, timeframe=self.timeframe, seed=seed)
 
     @cached_property
     def first_slot_ms(self) -> int:
@@ -116,6 +128,12 @@ class Session:
     until_ms: int | None
     until_type: str | None
     jump_ms: int | None
+    strategy_hash: str | None
+    warmup_hash: str | None
+    candles_hash: str | None
+    parent_id: UUID | None
+    fork_seq: int | None
+    lineage: tuple[Stretch, ...]
     created_at: datetime
     updated_at: datetime
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -12,6 +12,8 @@ from app.domain.bucket import Buckets
 from app.domain.candle import Candle, Gap
 from app.domain.event import Event
 from app.domain.session import SessionSpec
+from app.domain.trader import Trader
+from app.errors import Gaps
 
 
 class Slot(NamedTuple):
@@ -43,12 +45,13 @@ class State:
     cursor_ms: int | None
     last_ts: int
     buckets: Buckets | None
+    trader: Trader | None = None
 
     @classmethod
-    def initial(cls, spec: SessionSpec) -> State:
-        """Return the state before the first tick."""
+    def initial(cls, spec: SessionSpec, trader: Trader | None = None) -> State:
+        """Return the state before the first tick; without a trader there are candles only."""
         tracks = {symbol: Track(symbol, spec.first_slot_ms) for symbol in spec.symbols}
-        return cls(spec, tracks, None, spec.start_ms, Buckets(spec) if spec.extra_timeframes else None)
+        return cls(spec, tracks, None, spec.start_ms, Buckets(spec) if spec.extra_timeframes else None, trader)
 
     @property
     def reach_ms(self) -> int | None:
@@ -70,32 +73,56 @@ class State:
         return any(track.close is not None for track in self.tracks.values())
 
 
-def step(state: State, slot: Slot) -> list[Event]:
-    """Advance `state` over one slot and return the slot's events in their order."""
+def step(state: State, slot: Slot, show: Callable[[Sequence[Candle]], None] | None = None) -> list[Event]:
+    """Advance `state` over one slot and return the slot's events in their order.
+
+    `show` is handed the slot's candles as a strategy sees them. Raises `Gaps`, and leaves `state` as it was, when
+    something is missing that may not be.
+    """
     whole = complete(state, slot)
+    if not whole and state.spec.gap_policy == "fail":
+        _refuse(absent(state, slot))
     candles = slot.candles if whole else _with_synthetic(state, slot)
     ts = slot.open_time_ms if candles else state.last_ts
     events = [] if whole else _gaps(state, slot, ts)
+    shown = candles
     if state.buckets is not None:
         gaps, longer = state.buckets.events(candles, ts, trailing=slot.trailing)
         events += gaps
-        candles = [*candles, *longer]
-    events += [event.candle(ts, candle) for candle in candles]
+        shown = [*candles, *longer]
+    if state.spec.terms.record == "full":
+        events += [event.candle(ts, candle) for candle in shown]
     _remember(state, slot, candles)
+    if show is not None and shown:
+        show(shown)
+    if state.trader is not None:
+        _trade(state.trader, state, slot, shown, events)
     if events:
         state.last_ts = events[-1].ts
     return events
+
+
+def _trade(trader: Trader, state: State, slot: Slot, candles: Sequence[Candle], events: list[Event]) -> None:
+    if candles:
+        events += trader.on_slot(candles, last=slot.trailing)
+    if slot.trailing:
+        events += trader.finish(events[-1].ts if events else state.last_ts)
+
+
+def _refuse(missing: Sequence[Gap]) -> None:
+    if missing:
+        details = {"gaps": [gap.as_json() for gap in missing], "missing": sum(gap.missing for gap in missing)}
+        raise Gaps(details=details)
 
 
 def _remember(state: State, slot: Slot, candles: Sequence[Candle]) -> None:
     grid = state.spec.grid
     following = grid.floor(slot.open_time_ms) + grid.ms
     for candle in candles:
-        if candle.timeframe == grid.name:
-            track = state.tracks[candle.symbol]
-            track.close = candle.close
-            if not candle.synthetic:
-                track.next_open_ms = following
+        track = state.tracks[candle.symbol]
+        track.close = candle.close
+        if not candle.synthetic:
+            track.next_open_ms = following
     state.cursor_ms = slot.open_time_ms
 
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from decimal import Decimal
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from app.db import events, sessions
+from app.db import sessions
 from app.db.events import Tick
 from app.db.pool import Connection, Database
 from app.domain import event
 from app.domain.event import Event
+from app.domain.fingerprint import Fingerprint
 from app.domain.session import RUNNING, Pace, Session
-from app.domain.tick import Slot, State, absent, complete, step
+from app.domain.tick import Slot, State, step
 from app.engine.clock import Clock
 from app.engine.course import Course
+from app.engine.rebuild import rebuild
 from app.engine.window import Wait, Window
 from app.engine.writer import Lost, Writer
-from app.errors import Gaps, SimError, Unavailable
+from app.errors import SimError, Unavailable
 
 STALL_S = 60
 """A runner later than this moves its anchor; one less late catches up at once."""
@@ -82,6 +83,7 @@ class Runner:
         self._poll_s = poll_s
         self._pacer = Pacer(clock, session)
         self._course = Course(session)
+        self._used = Fingerprint(session.candles_hash)
         self._window = Window(database, clock, session.spec, unpaced=session.spec.pace.unpaced, stagger=session.id.int)
         self._wake = asyncio.Event()
         self._control = False
@@ -115,7 +117,7 @@ class Runner:
             await self._fail(f"{type(error).__name__}: {error}", None)
 
     async def _replay(self) -> None:
-        state = await self._insist(_rebuild, self.session)
+        state = await self._rebuilt()
         while (chunk := await self._next_chunk(state)) is not None:
             await self._settle()
             ticks = chunk if self._course.counted else [_joined(chunk)]
@@ -134,6 +136,13 @@ class Runner:
             epoch=self.session.epoch,
         )
 
+    async def _rebuilt(self) -> State:
+        while True:
+            try:
+                return await rebuild(self._database, self._clock, self.session)
+            except Unavailable:
+                await asyncio.sleep(0.5)
+
     async def _next_chunk(self, state: State) -> list[Tick] | None:
         """Return the ticks that are due, at least one; null at the end of the range."""
         slot = await self._wait_for_slot(state)
@@ -144,7 +153,7 @@ class Runner:
         while self._goes_on(ticks, count) and (slot := self._peek(state)) is not None:
             ticks.append(self._tick(state, slot))
             count += len(ticks[-1].events)
-        return ticks
+        return [*ticks[:-1], ticks[-1]._replace(hash=str(self._used))]
 
     @property
     def _hurried(self) -> bool:
@@ -254,13 +263,10 @@ class Runner:
         return [event.control(state.last_ts, "stall", {"movedMs": moved_ms}, self._name)]
 
     def _tick(self, state: State, slot: Slot, before: Sequence[Event] = ()) -> Tick:
-        if self.session.spec.gap_policy == "fail" and not complete(state, slot):
-            missing = absent(state, slot)
-            details = {"gaps": [gap.as_json() for gap in missing], "missing": sum(gap.missing for gap in missing)}
-            raise Gaps(details=details)
         prev_cursor_ms = state.cursor_ms
         made = [*before, *step(state, slot)]
         self._window.take(slot)
+        self._used.add(slot.candles)
         self._pacer.advance()
         pause = self._course.over_after(slot, made)
         return Tick(self._id, self.session.epoch, prev_cursor_ms, slot.open_time_ms, made, pause)
@@ -304,25 +310,3 @@ def _joined(ticks: Sequence[Tick]) -> Tick:
     if first is last:
         return first
     return last._replace(prev_cursor_ms=first.prev_cursor_ms, events=[event for tick in ticks for event in tick.events])
-
-
-async def _rebuild(connection: Connection, session: Session) -> State:
-    """Return the state after the last tick in the log."""
-    state = State.initial(session.spec)
-    if session.cursor_ms is None:
-        return state
-    state.cursor_ms = session.cursor_ms
-    state.last_ts = session.last_ts or session.spec.start_ms
-    symbols, grid = session.spec.symbols, session.spec.grid
-    for symbol, (_, close) in (await events.last_candles(connection, session.id, symbols, grid.name)).items():
-        state.tracks[symbol].close = Decimal(close)
-    real = await events.last_candles(connection, session.id, symbols, grid.name, real=True)
-    for symbol, (open_ms, _) in real.items():
-        state.tracks[symbol].next_open_ms = grid.floor(open_ms) + grid.ms
-    if state.buckets is not None and state.reach_ms is not None:
-        state.recall(await events.candles_since(connection, session.id, state.reach_ms))
-        opens = await events.last_long_opens(connection, session.id, symbols, session.spec.extra_timeframes)
-        for bucket in state.buckets:
-            if (bucket.symbol, bucket.grid.name) in opens:
-                bucket.emitted(opens[bucket.symbol, bucket.grid.name])
-    return state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from app.db import candles, events, requests, runners, sessions
 from app.db.pool import Connection, Database
 from app.domain.session import MOVES, RUNNING, Pace, Session, SessionSpec
 from app.engine.clock import Clock
+from app.engine.desk import check_inputs, full_config
+from app.engine.fork import fork_point, inherited_hashes
 from app.engine.supervisor import Supervisor
 from app.errors import BadInput, CursorMoved, Gaps, NoRunner, SeqAhead, TooMany, WrongStatus
 from app.settings import Settings
@@ -31,6 +34,7 @@ class Action(NamedTuple):
     time_ms: int | None = None
     event_type: str | None = None
     if_cursor: tuple[int | None] | None = None
+    accept_revised: bool = False
 
 
 class Once(NamedTuple):
@@ -63,30 +67,37 @@ class Sim:
         slots = spec.grid.slots(spec.start_ms, end_ms)
         if slots > self._settings.max_slots:
             raise BadInput(f"endMs: the range has {slots} slots, at most {self._settings.max_slots} are allowed")
-        return await self.database.run(sessions.create, user_id, spec, key=key, request_hash=request_hash)
+
+        async def make(connection: Connection) -> tuple[Session, bool]:
+            whole = replace(spec, config=await full_config(connection, spec))
+            return await sessions.create(connection, user_id, whole, key=key, request_hash=request_hash)
+
+        return await self.database.run(make)
 
     async def get(self, user_id: str, session_id: UUID) -> Session:
         """Return a session of the user; raises `NotFound`."""
         return await self.database.run(sessions.get, session_id, user_id)
 
-    async def start(self, user_id: str, session_id: UUID) -> Session:
+    async def start(self, user_id: str, session_id: UUID, *, accept_revised: bool = False) -> Session:
         """Run a session from its cursor on; one that runs already is left alone.
 
         Raises `Gaps` (and the session fails) when its policy allows no gaps and candles are missing, `TooMany`,
-        `WrongStatus`, `NoRunner` or `NotFound`.
+        `WrongStatus`, `NoRunner`, `NotFound`, or `Changed` when it would not go on with what it began with.
         """
         session = await self.get(user_id, session_id)
         if session.status != RUNNING:
             _require_move("start", session)
             await self._require_candles(session, user_id)
-        return self._launched(await self.database.run(self._act, user_id, session_id, Action("start")))
+        return self._launched(
+            await self.database.run(self._acted, user_id, session_id, Action("start", accept_revised=accept_revised))
+        )
 
     async def act(self, user_id: str, session_id: UUID, action: Action) -> Session:
         """Pause, resume, stop or change the pace; being there already is fine.
 
         When a pause or stop has answered, no tick follows. Raises `WrongStatus`, `TooMany`, `NoRunner`, `NotFound`.
         """
-        return self._launched(await self.database.run(self._act, user_id, session_id, action))
+        return self._launched(await self.database.run(self._acted, user_id, session_id, action))
 
     async def act_once(
         self, user_id: str, session_id: UUID, action: Action, once: Once, render: Callable[[Session], dict[str, Any]]
@@ -112,6 +123,35 @@ class Sim:
         for session in acted:
             self._launched(session)
         return answer
+
+    async def fork(
+        self, user_id: str, session_id: UUID, at_seq: int, change: Callable[[SessionSpec], SessionSpec]
+    ) -> Session:
+        """Make a session that shares another one's log up to the end of the tick at `at_seq` and then its own way.
+
+        `change` returns what it does differently. Raises `BadInput`, `SeqAhead`, `Changed` when candles the log
+        does not hold were revised, or `NotFound`.
+        """
+        parent = await self.get(user_id, session_id)
+        if at_seq > parent.last_seq:
+            raise SeqAhead(f"atSeq: {at_seq} is ahead of the log, which ends at {parent.last_seq}")
+        spec = change(parent.spec)
+        point = await fork_point(self.database, self._clock, parent, at_seq)
+
+        async def make(connection: Connection) -> Session:
+            async with connection.transaction():
+                whole = replace(spec, config=await full_config(connection, spec))
+                child, _ = await sessions.create(connection, user_id, whole)
+                forked = await sessions.fork(connection, child, parent, point.seq, point.cursor_ms)
+                await sessions.fix(connection, child.id, **inherited_hashes(parent, whole, point))
+                return await sessions.get(connection, forked.id)
+
+        return await self.database.run(make)
+
+    async def diff(self, user_id: str, a: UUID, b: UUID) -> tuple[Session, Session, events.Difference | None]:
+        """Return two sessions of the user and where what they simulated differs first; raises `NotFound`."""
+        one, other = await self.get(user_id, a), await self.get(user_id, b)
+        return one, other, await self.database.run(events.difference, a, b)
 
     async def describe(self, user_id: str, session_id: UUID, changes: dict[str, Any]) -> Session:
         """Set `name` or `tags`; raises `NotFound`."""
@@ -178,6 +218,10 @@ class Sim:
                 end_ms = max(after, last[0].open_time_ms)
                 await load_candles(connection, spec.venue, [symbol], spec.timeframe, after, end_ms)
 
+    async def _acted(self, connection: Connection, user_id: str, session_id: UUID, action: Action) -> Session:
+        async with connection.transaction():
+            return await self._act(connection, user_id, session_id, action)
+
     async def _act(self, connection: Connection, user_id: str, session_id: UUID, action: Action) -> Session:
         session = await sessions.get(connection, session_id, user_id)
         if action.call == "pace":
@@ -189,7 +233,10 @@ class Sim:
         if session.status == MOVES[action.call][1]:
             return session
         _require_move(action.call, session)
-        owner = await self._claimant(connection, user_id) if MOVES[action.call][1] == RUNNING else None
+        owner = None
+        if MOVES[action.call][1] == RUNNING:
+            await check_inputs(connection, session, accept_revised=action.accept_revised)
+            owner = await self._claimant(connection, user_id)
         moved = await sessions.transition(
             connection, session_id, action.call, reason=_REASONS[action.call], by=user_id, runner=owner
         )
@@ -199,6 +246,7 @@ class Sim:
         _require_move(action.call, session)
         if action.if_cursor is not None and action.if_cursor[0] != session.cursor_ms:
             raise CursorMoved(f"ifCursorMs: the cursor is at {session.cursor_ms}, not at {action.if_cursor[0]}")
+        await check_inputs(connection, session, accept_revised=False)
         moved = await sessions.run_until(
             connection,
             session.id,

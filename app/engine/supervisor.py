@@ -20,6 +20,9 @@ from app.engine.writer import Writer
 from app.errors import RunnerNameTaken, SimError, Unavailable
 from app.settings import Settings
 
+_FAREWELL_S = 1
+"""How long a process that ends tries to tell the database; what it could not say, others find out by its silence."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -84,16 +87,20 @@ class Supervisor:
 
     async def close(self) -> None:
         """Give up every session (paused, or up for a claim where orphans are resumed), then end every task."""
-        resume = self._settings.on_orphan == "resume"
-        with suppress(SimError):
-            released = await self._database.run(runners.release, *self.owner, resume=resume)
-            if released:
-                _log.info("%d sessions %s: server stopped", released, "released" if resume else "paused")
-            await self._database.run(runners.retire, *self.owner)
+        with suppress(SimError, TimeoutError):
+            async with asyncio.timeout(_FAREWELL_S):
+                await self._give_up()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.hub.wake_all()
+
+    async def _give_up(self) -> None:
+        resume = self._settings.on_orphan == "resume"
+        released = await self._database.run(runners.release, *self.owner, resume=resume)
+        if released:
+            _log.info("%d sessions %s: server stopped", released, "released" if resume else "paused")
+        await self._database.run(runners.retire, *self.owner)
 
     def adopt(self, session: Session) -> None:
         """Run a session if this process has claimed it and does not run it yet."""

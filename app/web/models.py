@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from app.domain.event import TYPES
+from app.domain.number import exact
 from app.domain.session import STATUSES, Pace, SessionSpec
 from app.domain.symbol import symbol as spelled_symbol
 from app.domain.symbol import venue as spelled_venue
+from app.domain.terms import Sizing, Terms, sizing
 from app.domain.timeframe import TIMEFRAMES, timeframe
 from app.engine.sim import Action
 from app.errors import BadInput
 from app.settings import Settings
-from app.web.profiles import profile
 
 MAX_SEQ = 2**63 - 2
 MAX_TIME_MS = 8_640_000_000_000_000
 """The last instant a browser's Date can hold."""
 MAX_PAUSE_MS = 365 * 86_400_000
+MOST = Decimal("1e18")
 DEFAULT_PAUSE_MS = 15_000
 DEFAULT_LAG_MS = 900_000
 LEAST_GRACE_MS = 60_000
@@ -57,12 +61,22 @@ def _types(text: Any) -> Any:
     return names
 
 
+def _decimal(value: Any) -> Any:
+    """Read a JSON number without loss."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number")
+    return exact(value)
+
+
+Amount = Annotated[Decimal, BeforeValidator(_decimal, json_schema_input_type=float), Field(gt=0, le=MOST)]
+Rate = Annotated[Decimal, BeforeValidator(_decimal, json_schema_input_type=float), Field(ge=0, le=10_000)]
+Share = Annotated[Decimal, BeforeValidator(_decimal, json_schema_input_type=float), Field(gt=0, le=1)]
 TimeMs = Annotated[int, Field(ge=0, le=MAX_TIME_MS)]
 PauseMs = Annotated[int, Field(ge=0, le=MAX_PAUSE_MS)]
 Speed = Annotated[int, Field(ge=1, le=200)]
 Symbol = Annotated[str, _spelled(spelled_symbol)]
 Venue = Annotated[str, _spelled(spelled_venue)]
-Slug = Annotated[str, _spelled(lambda slug: profile(slug).slug)]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
 Name = Annotated[str, Field(max_length=200)]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 Tags = Annotated[list[Tag], Field(max_length=50)]
@@ -99,7 +113,44 @@ class Paced(Body):
         return Pace(self.replay_ms_per_candle, self.speed)
 
 
-class NewSession(Paced):
+def _sized(value: Mapping[Any, Decimal]) -> Sizing:
+    return sizing({str(kind): amount for kind, amount in value.items()})
+
+
+class Traded(Body):
+    """The terms a session trades on; money in the quote currency, rates in basis points."""
+
+    initial_cash: Amount = Decimal(10_000)
+    fee_bps: Rate | None = None
+    maker_fee_bps: Rate | None = None
+    taker_fee_bps: Rate | None = None
+    slippage_bps: Rate = Decimal(0)
+    leverage: Amount | None = Decimal(1)
+    fill: Literal["next_open", "same_close"] = "next_open"
+    limit_fill: Literal["through", "touch"] = "through"
+    sizing: dict[Literal["qty", "cash", "equityPct", "qtyStep"], Amount] = {"equityPct": Decimal(100)}
+    volume_share: Share | None = None
+    record: Literal["full", "trades"] = "full"
+
+    @model_validator(mode="after")
+    def _one_fee(self) -> Self:
+        if self.fee_bps is not None and (self.maker_fee_bps is not None or self.taker_fee_bps is not None):
+            raise ValueError("feeBps: give feeBps, or makerFeeBps and takerFeeBps")
+        return self
+
+    def terms(self) -> Terms:
+        """Return the terms, defaults filled in; raises `BadInput` for a sizing that is none."""
+        both = Decimal(10) if self.fee_bps is None else self.fee_bps
+        same = ("initial_cash", "slippage_bps", "leverage", "fill", "limit_fill", "volume_share", "record")
+        return Terms(
+            maker_fee_bps=both if self.maker_fee_bps is None else self.maker_fee_bps,
+            taker_fee_bps=both if self.taker_fee_bps is None else self.taker_fee_bps,
+            sizing=_sized(self.sizing),
+            **{name: getattr(self, name) for name in same},
+        )
+
+
+class NewSession(Paced, Traded):
     """What a session is created from."""
 
     profile_slug: Slug
@@ -110,6 +161,7 @@ class NewSession(Paced):
     start_ms: TimeMs
     end_ms: TimeMs | None = None
     lag_ms: TimeMs = DEFAULT_LAG_MS
+    warmup_candles: Annotated[int, Field(ge=0, le=100_000)] = 0
     gap_policy: Literal["fail", "skip", "fill"] | None = None
     gap_grace_ms: TimeMs | None = None
     mode: Literal["replay"] = "replay"
@@ -149,6 +201,8 @@ class NewSession(Paced):
             gap_policy=self.gap_policy or ("skip" if self.end_ms is None else "fail"),
             gap_grace_ms=grace_ms,
             extra_timeframes=tuple(sorted(self.extra_timeframes, key=lambda name: TIMEFRAMES[name].ms)),
+            warmup_candles=self.warmup_candles,
+            terms=self.terms(),
             name=self.name,
             tags=tuple(self.tags),
             config=self.config,
@@ -174,6 +228,53 @@ class Changes(Paced):
     def described(self) -> dict[str, Any]:
         """Return name and tags, where given."""
         return {field: getattr(self, field) for field in ("name", "tags") if field in self.model_fields_set}
+
+
+class Fork(Paced):
+    """Where to leave a session's log, and what to do differently from there; what is not given stays as it is."""
+
+    at_seq: Annotated[int, Field(ge=0, le=MAX_SEQ)]
+    profile_slug: Slug | None = None
+    config: dict[str, Any] | None = None
+    fee_bps: Rate | None = None
+    maker_fee_bps: Rate | None = None
+    taker_fee_bps: Rate | None = None
+    slippage_bps: Rate | None = None
+    leverage: Amount | None = None
+    fill: Literal["next_open", "same_close"] | None = None
+    limit_fill: Literal["through", "touch"] | None = None
+    sizing: dict[Literal["qty", "cash", "equityPct", "qtyStep"], Amount] | None = None
+    volume_share: Share | None = None
+    name: Name | None = None
+    tags: Tags | None = None
+
+    def change(self, parent: SessionSpec) -> SessionSpec:
+        """Return the parent's terms of reference with the changes; another profile begins with no parameters."""
+        given = self.model_fields_set
+        config = self.config if "config" in given else {} if "profile_slug" in given else parent.config
+        return replace(
+            parent,
+            profile_slug=self.profile_slug or parent.profile_slug,
+            config=config or {},
+            terms=replace(parent.terms, **self._terms()),
+            pace=self.pace() or parent.pace,
+            name=self.name if "name" in given else parent.name,
+            tags=tuple(self.tags or ()) if "tags" in given else parent.tags,
+        )
+
+    def _terms(self) -> dict[str, Any]:
+        nullable = ("leverage", "volume_share")
+        plain = ("maker_fee_bps", "taker_fee_bps", "slippage_bps", "fill", "limit_fill", *nullable)
+        both = {} if self.fee_bps is None else {"maker_fee_bps": self.fee_bps, "taker_fee_bps": self.fee_bps}
+        sized = {} if self.sizing is None else {"sizing": _sized(self.sizing)}
+        values = {name: getattr(self, name) for name in plain if name in self.model_fields_set}
+        return both | sized | {name: value for name, value in values.items() if value is not None or name in nullable}
+
+
+class Go(Body):
+    """A call that lets a session run: over candles that were revised since only where that is accepted."""
+
+    accept_revised: bool = False
 
 
 class Nothing(Body):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from app.errors import BadInput
+from app.strategies.registry import BUILT_IN
 
 
 class Profile(NamedTuple):
@@ -17,12 +17,4 @@ class Profile(NamedTuple):
 
 def profiles() -> list[Profile]:
     """Return every profile there is."""
-    return [Profile("none", {"type": "object", "properties": {}}, "built-in")]
-
-
-def profile(slug: str) -> Profile:
-    """Return the profile with a slug; raises `BadInput`."""
-    found = {each.slug: each for each in profiles()}
-    if slug not in found:
-        raise BadInput(f"profileSlug: there is no profile {slug[:64]!r}; there is {', '.join(found)}")
-    return found[slug]
+    return [Profile(slug, strategy.parameter_schema(), "built-in") for slug, strategy in BUILT_IN.items()]

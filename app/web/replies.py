@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PlainSerializer
 from pydantic.alias_generators import to_camel
 
+from app.db.events import Difference
 from app.domain.session import Session
+from app.domain.terms import Terms, spelled
+
+
+def _number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+Number = Annotated[Decimal, PlainSerializer(_number, return_type=int | float, when_used="json")]
+"""An exact decimal, answered as a JSON number."""
 
 
 class Answer(BaseModel):
@@ -44,6 +55,18 @@ class SessionAnswer(Answer):
     start_ms: int
     end_ms: int | None
     lag_ms: int
+    warmup_candles: int
+    initial_cash: Number
+    fee_bps: Number | None
+    maker_fee_bps: Number
+    taker_fee_bps: Number
+    slippage_bps: Number
+    leverage: Number | None
+    fill: Literal["next_open", "same_close"]
+    limit_fill: Literal["through", "touch"]
+    sizing: dict[str, Number]
+    volume_share: Number | None
+    record: Literal["full", "trades"]
     replay_ms_per_candle: int | None
     speed: int | None
     gap_policy: Literal["fail", "skip", "fill"]
@@ -55,6 +78,10 @@ class SessionAnswer(Answer):
     error: str | None
     error_details: Any
     idempotency_key: str | None
+    strategy_hash: str | None
+    candles_hash: str | None
+    parent_id: UUID | None
+    fork_seq: int | None
     progress: Progress | None
     stream_url: str
     created_at: str
@@ -71,6 +98,37 @@ class SessionsAnswer(Answer):
 
     sessions: list[SessionAnswer]
     next_cursor: str | None
+
+
+class Side(Answer):
+    """One of two sessions at the place where they part: what stands there, null behind the end of its log."""
+
+    session_id: UUID
+    status: str
+    last_seq: int
+    seq: int | None
+    event: dict[str, Any] | None
+
+
+class DiffAnswer(Answer):
+    """Where what two sessions simulated differs first, counted over simulated events; place null: nowhere."""
+
+    same: bool
+    place: int | None
+    a: Side
+    b: Side
+
+    @classmethod
+    def of(cls, a: Session, b: Session, found: Difference | None) -> Self:
+        """Spell a comparison."""
+        seq_a, event_a = (found.seq_a, found.event_a) if found else (None, None)
+        seq_b, event_b = (found.seq_b, found.event_b) if found else (None, None)
+        return cls(
+            same=found is None,
+            place=found.place if found else None,
+            a=Side(session_id=a.id, status=a.status, last_seq=a.last_seq, seq=seq_a, event=event_a),
+            b=Side(session_id=b.id, status=b.status, last_seq=b.last_seq, seq=seq_b, event=event_b),
+        )
 
 
 class EventAnswer(Answer):
@@ -136,11 +194,23 @@ def _of_spec(session: Session) -> dict[str, Any]:
         "start_ms": spec.start_ms,
         "end_ms": spec.end_ms,
         "lag_ms": spec.lag_ms,
+        "warmup_candles": spec.warmup_candles,
+        **_of_terms(spec.terms),
         "replay_ms_per_candle": spec.pace.ms,
         "speed": spec.pace.speed,
         "gap_policy": spec.gap_policy,
         "gap_grace_ms": spec.gap_grace_ms,
         "mode": "replay",
+    }
+
+
+def _of_terms(terms: Terms) -> dict[str, Any]:
+    same = ("initial_cash", "maker_fee_bps", "taker_fee_bps", "slippage_bps", "leverage", "fill", "limit_fill")
+    one_fee = terms.maker_fee_bps == terms.taker_fee_bps
+    return {
+        **{name: getattr(terms, name) for name in (*same, "volume_share", "record")},
+        "fee_bps": terms.taker_fee_bps if one_fee else None,
+        "sizing": spelled(terms.sizing),
     }
 
 
@@ -154,6 +224,10 @@ def _of_row(session: Session) -> dict[str, Any]:
         "error": session.error,
         "error_details": session.error_details,
         "idempotency_key": session.idempotency_key,
+        "strategy_hash": session.strategy_hash,
+        "candles_hash": session.candles_hash,
+        "parent_id": session.parent_id,
+        "fork_seq": session.fork_seq,
         "progress": session.progress(),
         "created_at": instant(session.created_at),
         "updated_at": instant(session.updated_at),

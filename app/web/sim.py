@@ -14,9 +14,9 @@ from app.settings import Settings
 from app.web.answers import success
 from app.web.auth import Caller, Identity
 from app.web.inputs import Reader, checked, fingerprint, idempotency_key, query
-from app.web.models import Changes, Control, NewSession, Nothing, SessionsQuery
+from app.web.models import Changes, Control, Fork, Go, NewSession, Nothing, SessionsQuery
 from app.web.profiles import profiles
-from app.web.replies import EmptyAnswer, ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
+from app.web.replies import DiffAnswer, EmptyAnswer, ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
 
 
 class SessionCalls:
@@ -71,8 +71,8 @@ class SessionCalls:
     async def start(self, request: Request) -> Response:
         """Run a session from its cursor on."""
         caller, session_id = await self._addressed(request)
-        checked(Nothing, await self._reader.json(request))
-        return _answer(await self._sim.start(caller.user_id, session_id))
+        asked = checked(Go, await self._reader.json(request))
+        return _answer(await self._sim.start(caller.user_id, session_id, accept_revised=asked.accept_revised))
 
     async def pause(self, request: Request) -> Response:
         """Pause a running session; no tick follows the answer."""
@@ -80,7 +80,10 @@ class SessionCalls:
 
     async def resume(self, request: Request) -> Response:
         """Go on with a paused session."""
-        return await self._move(request, "resume")
+        caller, session_id = await self._addressed(request)
+        asked = checked(Go, await self._reader.json(request))
+        action = Action("resume", accept_revised=asked.accept_revised)
+        return _answer(await self._sim.act(caller.user_id, session_id, action))
 
     async def stop(self, request: Request) -> Response:
         """Stop a session for good; no tick follows the answer."""
@@ -97,6 +100,19 @@ class SessionCalls:
             return _answer(await self._sim.act(caller.user_id, session_id, action))
         once = Once(key, fingerprint(str(session_id), raw))
         return success(await self._sim.act_once(caller.user_id, session_id, action, once, _rendered))
+
+    async def fork(self, request: Request) -> Response:
+        """Make a session that shares this one's log up to a seq and then goes its own way."""
+        caller, session_id = await self._addressed(request)
+        asked = checked(Fork, await self._reader.json(request))
+        session = await self._sim.fork(caller.user_id, session_id, asked.at_seq, asked.change)
+        where = {"Location": f"/api/sim/sessions/{session.id}"}
+        return success(SessionAnswer.of(session), 201, where)
+
+    async def diff(self, request: Request) -> Response:
+        """Tell where what two sessions simulated differs first."""
+        caller, session_id = await self._addressed(request)
+        return success(DiffAnswer.of(*await self._sim.diff(caller.user_id, session_id, request.path_params["other"])))
 
     async def profiles(self, request: Request) -> Response:
         """List the strategies a session can name."""

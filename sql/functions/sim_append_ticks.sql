@@ -16,7 +16,7 @@ BEGIN
 
   WITH sent AS (
     SELECT ord, (t ->> 'session')::uuid AS id, (t ->> 'epoch')::bigint AS epoch, (t ->> 'prev')::bigint AS prev,
-           (t ->> 'cursor')::bigint AS new_cursor, t ->> 'pause' AS pause, t -> 'events' AS events,
+           (t ->> 'cursor')::bigint AS new_cursor, t ->> 'pause' AS pause, t ->> 'hash' AS hash, t -> 'events' AS events,
            jsonb_array_length(t -> 'events') AS n
     FROM jsonb_array_elements(sim_append_ticks.ticks) WITH ORDINALITY AS x (t, ord)), compared AS (
     SELECT sent.*, s.cursor_ms, s.last_seq AS base, s.last_ts, s.id = ANY (_locked) AS free,
@@ -39,8 +39,8 @@ BEGIN
   ), moved AS (
     UPDATE sim_sessions s
     SET last_seq = m.top, cursor_ms = m.new_cursor, last_ts = greatest(m.ts, s.last_ts),
-        steps_left = s.steps_left - m.ticks, updated_at = now()
-    FROM (SELECT w.id, max(w.top) AS top, max(w.new_cursor) AS new_cursor, count(*) AS ticks,
+        steps_left = s.steps_left - m.ticks, candles_hash = coalesce(m.hash, s.candles_hash), updated_at = now()
+    FROM (SELECT w.id, max(w.top) AS top, max(w.new_cursor) AS new_cursor, count(*) AS ticks, max(w.hash) AS hash,
                  max((w.events -> -1 ->> 0)::bigint) AS ts FROM written w GROUP BY w.id) m
     WHERE s.id = m.id RETURNING s.id, s.last_seq
   )

@@ -111,7 +111,6 @@ def test_the_same_key_makes_one_session(cli: Cli) -> None:
         "--end 2023-01-01",
         "--gap-policy x",
         "--config [",
-        "--profile nobody",
     ],
 )
 def test_what_does_not_fit_together_is_a_usage_error(arguments: str) -> None:

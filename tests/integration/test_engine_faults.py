@@ -15,7 +15,7 @@ from app.engine.writer import Lost, Writer
 from app.errors import RunnerNameTaken, SimError
 from tests.integration.test_engine import times
 from tests.support.engine import START_MS, Engine, engine, store
-from tests.support.servers import Database
+from tests.support.servers import Database, PrivateServer
 
 
 async def follow(e: Engine, session_id: object, after_seq: int = 0) -> list[int]:
@@ -152,6 +152,16 @@ async def test_a_process_that_closes_hands_its_sessions_on_where_orphans_are_res
         done = await other.finished(session.id)
         assert done.status == "finished"
         assert times(await other.log(session.id)) == list(range(100))
+
+
+async def test_a_process_ends_soon_though_the_database_is_away(private_server: PrivateServer) -> None:
+    database = private_server.new_database()
+    async with engine(database, runner_ttl_ms=20_000) as e:
+        await store(e.pool)
+        await e.start(pace=Pace(60_000))
+        await asyncio.to_thread(private_server.halt)
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 5
 
 
 async def test_a_name_is_held_by_one_living_process(database: Database) -> None:

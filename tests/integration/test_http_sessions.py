@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
 
 import pytest
 
@@ -49,8 +48,21 @@ WRONG = [
     ({"config": {"a": {"b": "\0"}}}, "b"),
     ({"idempotencyKey": ""}, "idempotencyKey"),
     ({"start_ms": 1}, "start_ms"),
-    ({"warmupCandles": 5}, "warmupCandles"),
-    ({"initialCash": 1}, "initialCash"),
+    ({"warmupCandles": -5}, "warmupCandles"),
+    ({"initialCash": 0}, "initialCash"),
+    ({"initialCash": "1"}, "initialCash"),
+    ({"feeBps": 1, "makerFeeBps": 1}, "feeBps"),
+    ({"takerFeeBps": -1}, "takerFeeBps"),
+    ({"leverage": 0}, "leverage"),
+    ({"fill": "now"}, "fill"),
+    ({"sizing": {}}, "sizing"),
+    ({"sizing": {"qty": 1, "cash": 1}}, "sizing"),
+    ({"sizing": {"qty": 0}}, "sizing.qty"),
+    ({"volumeShare": 2}, "volumeShare"),
+    ({"record": "some"}, "record"),
+    ({"profileSlug": "sma_cros"}, "profileSlug"),
+    ({"profileSlug": "sma_cross", "config": {"fats": 3}}, "config.fats"),
+    ({"profileSlug": "sma_cross", "config": {"fast": 0}}, "config.fast"),
 ]
 
 
@@ -80,6 +92,22 @@ async def test_a_created_session_is_answered_with_its_defaults(database: Databas
         "startMs": START_MS,
         "endMs": None,
         "lagMs": 900_000,
+        "warmupCandles": 0,
+        "initialCash": 10_000,
+        "feeBps": 10,
+        "makerFeeBps": 10,
+        "takerFeeBps": 10,
+        "slippageBps": 0,
+        "leverage": 1,
+        "fill": "next_open",
+        "limitFill": "through",
+        "sizing": {"equityPct": 100},
+        "volumeShare": None,
+        "record": "full",
+        "strategyHash": None,
+        "candlesHash": None,
+        "parentId": None,
+        "forkSeq": None,
         "replayMsPerCandle": 15_000,
         "speed": None,
         "gapPolicy": "skip",
@@ -106,7 +134,19 @@ async def test_what_was_asked_for_is_kept(database: Database) -> None:
         "lagMs": 0,
         "name": "täglich \U0001f40b",
         "tags": ["a", "b"],
-        "config": {"deep": [1, 2.5, {"x": None}], "text": "ü"},
+        "profileSlug": "sma_cross",
+        "config": {"fast": 3, "slow": 8},
+        "warmupCandles": 7,
+        "initialCash": 12_345.678,
+        "makerFeeBps": 1.5,
+        "takerFeeBps": 7,
+        "slippageBps": 0.25,
+        "leverage": None,
+        "fill": "same_close",
+        "limitFill": "touch",
+        "sizing": {"qty": 0.1},
+        "volumeShare": 0.5,
+        "record": "trades",
     }
     async with web(database) as w:
         session = await w.create(**asked)
@@ -301,18 +341,16 @@ async def test_events_are_read_in_pages(database: Database) -> None:
 
 async def test_profiles_are_listed(database: Database) -> None:
     async with web(database, candles=0) as w:
-        [profile] = (await w.data("GET", "/api/sim/profiles"))["profiles"]
-    assert profile["slug"] == "none"
-    assert profile["parameters"]["type"] == "object"
-    assert profile["source"] == "built-in"
+        found = {each["slug"]: each for each in (await w.data("GET", "/api/sim/profiles"))["profiles"]}
+    assert {"none", "buy_and_hold", "sma_cross", "rsi_revert"} <= set(found)
+    assert found["sma_cross"]["parameters"]["properties"]["fast"]["default"] == 20
+    assert {each["source"] for each in found.values()} == {"built-in"}
 
 
 async def test_what_later_versions_bring_is_not_there(database: Database) -> None:
     async with web(database, candles=0) as w:
         path = f"{SESSIONS}/{(await w.create())['id']}"
         for method, rest in (
-            ("POST", "fork"),
-            ("GET", f"diff/{uuid4()}"),
             ("GET", "stats"),
             ("GET", "equity"),
             ("GET", "export"),

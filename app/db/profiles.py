@@ -1,0 +1,51 @@
+"""Profiles in Postgres: a strategy with parameters under a name of one's own."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.db.pool import Connection, execute
+from app.db.tables import PROFILES
+
+_p = PROFILES.c
+
+
+class Profile(NamedTuple):
+    """A named strategy and the parameters it gets unless a session says otherwise."""
+
+    slug: str
+    strategy: str
+    config: dict[str, Any]
+
+
+async def put(connection: Connection, profile: Profile) -> None:
+    """Add a profile, or replace the one of its slug."""
+    values = {"strategy": profile.strategy, "config": Jsonb(profile.config)}
+    statement = upsert(PROFILES).values(slug=profile.slug, **values)
+    await execute(connection, statement.on_conflict_do_update(index_elements=["slug"], set_=values))
+
+
+async def get(connection: Connection, slug: str) -> Profile | None:
+    """Return the profile of a slug."""
+    row = await (await execute(connection, select(PROFILES).where(_p.slug == slug))).fetchone()
+    return None if row is None else _profile(row)
+
+
+async def every(connection: Connection) -> list[Profile]:
+    """List the profiles by slug."""
+    rows = await (await execute(connection, select(PROFILES).order_by(_p.slug))).fetchall()
+    return [_profile(row) for row in rows]
+
+
+async def remove(connection: Connection, slug: str) -> bool:
+    """Delete a profile; false when there was none."""
+    return (await execute(connection, delete(PROFILES).where(_p.slug == slug))).rowcount == 1
+
+
+def _profile(row: DictRow) -> Profile:
+    return Profile(row["slug"], row["strategy"], row["config"])

@@ -1,0 +1,89 @@
+"""The equity event of each tick, its text reused as far as nothing has changed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from app.domain.account import ZERO, Account
+from app.domain.number import plain, ratio
+
+_HUNDRED = Decimal(100)
+
+
+class EquityCurve:
+    """Renders an account at its marks and remembers the peak of all equities rendered.
+
+    equity = cash + positionValue; realizedPnl = sum of the trades' netPnl; unrealizedPnl = positionValue -
+    entry prices of what is open, without fees; drawdownPct = (peak - equity) / peak * 100, 0 while the peak
+    is not above zero; feesPaid = fees of all fills. Money is exact, avgPrice and drawdownPct have 10
+    decimals.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._symbols = tuple(account.positions)
+        self._single = len(self._symbols) == 1
+        self._version = -1
+        self._flat = False
+        self._body = ""
+        self._qty = self._cost = ZERO
+        self._head = self._middle = self._tail = ""
+        self._peak: Decimal | None = None
+        self._peak_text = ""
+
+    def body(self) -> str:
+        """Return the payload of the equity event for the account as it stands."""
+        account = self._account
+        if account.version != self._version:
+            self._settle()
+        elif self._flat:
+            return self._body
+        if self._single:
+            value, held = self._qty * account.marks[self._symbols[0]], ""
+        else:
+            value, held = account.value(), ",".join(map(self._position, self._symbols)) + "}"
+        equity = account.cash + value
+        self._body = (
+            f'{self._head}{held},"positionValue":{plain(value)},"equity":{plain(equity)}{self._middle}'
+            f"{plain(value - self._cost)}{self._tail}{self._drawdown(equity)}}}"
+        )
+        return self._body
+
+    def track(self) -> None:
+        """Let the peak follow the equity without rendering anything."""
+        equity = self._account.equity()
+        if self._peak is None or equity > self._peak:
+            self._raise(equity)
+
+    def _raise(self, equity: Decimal) -> None:
+        self._peak = equity
+        self._peak_text = f'{plain(equity)},"drawdownPct":'
+
+    def _settle(self) -> None:
+        """Render what only a fill can change."""
+        account = self._account
+        self._version = account.version
+        positions = account.positions.values()
+        self._flat = not any(position.qty for position in positions)
+        self._qty = account.positions[self._symbols[0]].qty
+        self._cost = sum((position.cost for position in positions), ZERO)
+        self._head = f'{{"cash":{plain(account.cash)},'
+        self._head += f'"positionQty":{plain(self._qty)}' if self._single else '"positions":{'
+        self._middle = f',"realizedPnl":{plain(account.realized)},"unrealizedPnl":'
+        self._tail = f',"feesPaid":{plain(account.fees_paid)},"peakEquity":'
+
+    def _position(self, symbol: str) -> str:
+        position = self._account.positions[symbol]
+        value = position.qty * self._account.marks[symbol]
+        return (
+            f'"{symbol}":{{"qty":{plain(position.qty)},"avgPrice":{plain(position.avg_price)},"value":{plain(value)}}}'
+        )
+
+    def _drawdown(self, equity: Decimal) -> str:
+        """Render peak and drawdown, moving the peak up to `equity`."""
+        if self._peak is None or equity > self._peak:
+            self._raise(equity)
+        peak = self._peak
+        if peak is None or equity == peak or peak <= 0:
+            return f"{self._peak_text}0"
+        return f"{self._peak_text}{plain(ratio((peak - equity) * _HUNDRED, peak))}"

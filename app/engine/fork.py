@@ -1,0 +1,72 @@
+"""Where a fork leaves its parent: the end of a tick, the cursor there, and the candles used up to it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from app.db import candles, events, sessions
+from app.db.pool import Connection, Database
+from app.domain.session import Session, SessionSpec
+from app.domain.tick import State, step
+from app.engine.clock import Clock
+from app.engine.rebuild import cached_slots
+from app.engine.succession import succession
+from app.errors import Changed, SeqAhead
+
+
+class ForkPoint(NamedTuple):
+    """The last seq shared, the cursor there (ms UTC, null before the first tick), and the fingerprint up to it."""
+
+    seq: int
+    cursor_ms: int | None
+    candles_hash: str | None
+
+
+async def fork_point(database: Database, clock: Clock, parent: Session, at_seq: int) -> ForkPoint:
+    """Return the end of the tick that holds `at_seq`; raises `SeqAhead`, `Changed` or `Diverged`."""
+    if parent.spec.terms.record == "full":
+        return await database.run(_in_full_log, parent, at_seq)
+    return await _computed(database, clock, parent, at_seq)
+
+
+def inherited_hashes(parent: Session, spec: SessionSpec, point: ForkPoint) -> dict[str, str]:
+    """Return the hashes a fork takes over: of its candles, and of code and warm-up where the strategy is the same."""
+    same = (spec.profile_slug, spec.config) == (parent.spec.profile_slug, parent.spec.config)
+    found = {
+        "candles_hash": point.candles_hash,
+        "strategy_hash": parent.strategy_hash if same else None,
+        "warmup_hash": parent.warmup_hash if same else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+async def _in_full_log(connection: Connection, parent: Session, at_seq: int) -> ForkPoint:
+    seq = await sessions.tick_end(connection, parent.id, at_seq)
+    if seq is None:
+        raise SeqAhead(f"atSeq: {at_seq} is ahead of the log")
+    cursor_ms = await events.cursor_at(connection, parent, seq)
+    used = None if cursor_ms is None else await events.fingerprint(connection, parent.id, seq)
+    return ForkPoint(seq, cursor_ms, used)
+
+
+async def _computed(database: Database, clock: Clock, parent: Session, at_seq: int) -> ForkPoint:
+    """Find the tick by computing the log again, since a log of trades does not show where ticks end."""
+    if parent.cursor_ms is not None and await _cached(database, parent, parent.cursor_ms) != parent.candles_hash:
+        raise Changed("Candles the session has used have changed; it cannot be forked.", code="candles_changed")
+    traders = await succession(database, parent)
+    state = State.initial(parent.spec, traders.trader)
+    wanted, written = await database.run(events.count_simulated, parent.id, at_seq), 0
+    if wanted:
+        async for slot in cached_slots(database, clock, parent, state):
+            written += len(step(state, slot, traders.show))
+            state.trader = traders.move(state.cursor_ms)
+            if written >= wanted:
+                break
+    seq = await database.run(events.seq_of_simulated, parent.id, written) if written else 0
+    used = None if state.cursor_ms is None else await _cached(database, parent, state.cursor_ms)
+    return ForkPoint(max(at_seq, seq), state.cursor_ms, used)
+
+
+async def _cached(database: Database, session: Session, last_ms: int) -> str:
+    spec = session.spec
+    return await database.run(candles.fingerprint, spec.venue, spec.symbols, spec.timeframe, spec.start_ms, last_ms)

@@ -1,0 +1,154 @@
+"""State comes back from the log: the candles of the log are computed once more, and must lead to the log itself."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+from app.db import events
+from app.db.events import Logged
+from app.db.pool import Connection, Database
+from app.domain.candle import Candle
+from app.domain.event import Event
+from app.domain.session import Session
+from app.domain.tick import Slot, State, step
+from app.engine.clock import Clock
+from app.engine.succession import Succession, succession
+from app.engine.window import Window
+from app.errors import Diverged
+
+_PAGE = 2000
+
+
+async def rebuild(database: Database, clock: Clock, session: Session) -> State:
+    """Return the state after the last tick in the log.
+
+    With a strategy everything it wrote is computed again; raises `Diverged` with the first event that differs.
+    Candles alone need no more than a look at the end of the log.
+    """
+    traders = await succession(database, session)
+    state = State.initial(session.spec, traders.trader)
+    if session.cursor_ms is None:
+        return state
+    if not session.lineage and traders.trader is None:
+        return await database.run(_remembered, session, state)
+    return await replay(database, clock, session, state, traders)
+
+
+async def replay(database: Database, clock: Clock, session: Session, state: State, traders: Succession) -> State:
+    """Compute a log again up to its cursor, from its own candles or else the cache; raises `Diverged`."""
+    check = Check(database, session)
+    full = session.spec.terms.record == "full"
+    async for slot in logged_slots(check) if full else cached_slots(database, clock, session, state):
+        await check.add(step(state, slot, traders.show))
+        state.trader = traders.move(state.cursor_ms)
+    if state.cursor_ms != session.cursor_ms:
+        assert session.cursor_ms is not None
+        await check.add(step(state, Slot(session.cursor_ms, (), trailing=True)))
+        state.trader = traders.move(state.cursor_ms)
+    await check.finish()
+    return state
+
+
+class Check:
+    """Holds what is computed against what is logged, event by event, a page at a time."""
+
+    def __init__(self, database: Database, session: Session) -> None:
+        self._database = database
+        self.session = session
+        self._seqs: deque[int] = deque()
+        self._computed: deque[Event] = deque()
+        self._read_to = 0
+        self._exhausted = False
+
+    async def page(self) -> list[Logged]:
+        """Read the next page of the log; empty at its end."""
+        found = await self._database.run(events.simulated, self.session.id, self._read_to, _PAGE)
+        if found:
+            self._read_to = found[-1].seq
+            self._seqs.extend(logged.seq for logged in found)
+        self._exhausted = not found
+        return found
+
+    async def add(self, computed: list[Event]) -> None:
+        """Take in what was computed next."""
+        self._computed.extend(computed)
+        if len(self._computed) >= _PAGE:
+            await self._compare()
+
+    async def finish(self) -> None:
+        """Compare the rest; raises `Diverged` when one side has more than the other."""
+        while not self._exhausted:
+            await self.page()
+        await self._compare()
+        if self._seqs or self._computed:
+            seq = self._seqs[0] if self._seqs else None
+            more = None if seq else self._computed[0]._asdict()
+            raise Diverged(_sentence(seq), details={"seq": seq, "computed": more})
+
+    async def _compare(self) -> None:
+        while len(self._seqs) < len(self._computed) and not self._exhausted:
+            await self.page()
+        count = min(len(self._seqs), len(self._computed))
+        pairs = [(self._seqs.popleft(), self._computed.popleft()) for _ in range(count)]
+        difference = await self._database.run(events.first_difference, self.session.id, pairs)
+        if difference is not None:
+            raise Diverged(_sentence(difference["seq"]), details=difference)
+
+
+async def logged_slots(check: Check) -> AsyncIterator[Slot]:
+    """Yield the slots whose candles stand in the log, up to the session's cursor."""
+    spec = check.session.spec
+    group: list[Candle] = []
+    while found := await check.page():
+        for logged in found:
+            candle = logged.candle
+            if candle is None or candle.timeframe != spec.timeframe:
+                continue
+            if group and group[0].open_time_ms != candle.open_time_ms:
+                yield _slot(check.session, group)
+                group = []
+            group.append(candle)
+    if group:
+        yield _slot(check.session, group)
+
+
+async def cached_slots(database: Database, clock: Clock, session: Session, state: State) -> AsyncIterator[Slot]:
+    """Yield the slots of the cache up to the session's cursor, as its runner met them."""
+    window = Window(database, clock, session.spec, unpaced=True)
+    while state.cursor_ms != session.cursor_ms:
+        slot = await window.next(state)
+        assert slot is not None
+        yield slot
+        window.take(slot)
+
+
+def _slot(session: Session, group: list[Candle]) -> Slot:
+    open_ms = group[0].open_time_ms
+    last = session.spec.grid.floor(open_ms) == session.spec.last_slot_ms
+    return Slot(open_ms, [candle for candle in group if not candle.synthetic], trailing=last)
+
+
+def _sentence(seq: int | None) -> str:
+    place = "behind the end of its log" if seq is None else f"at seq {seq}"
+    return f"The session computes something else than its log holds {place}."
+
+
+async def _remembered(connection: Connection, session: Session, state: State) -> State:
+    """Return the state of a session without a strategy: where gaps would begin, last closes, longer candles."""
+    state.cursor_ms = session.cursor_ms
+    state.last_ts = session.last_ts or session.spec.start_ms
+    symbols, grid = session.spec.symbols, session.spec.grid
+    for symbol, (_, close) in (await events.last_candles(connection, session.id, symbols, grid.name)).items():
+        state.tracks[symbol].close = Decimal(close)
+    real = await events.last_candles(connection, session.id, symbols, grid.name, real=True)
+    for symbol, (open_ms, _) in real.items():
+        state.tracks[symbol].next_open_ms = grid.floor(open_ms) + grid.ms
+    if state.buckets is not None and state.reach_ms is not None:
+        state.recall(await events.candles_since(connection, session.id, state.reach_ms))
+        opens = await events.last_long_opens(connection, session.id, symbols, session.spec.extra_timeframes)
+        for bucket in state.buckets:
+            if (bucket.symbol, bucket.grid.name) in opens:
+                bucket.emitted(opens[bucket.symbol, bucket.grid.name])
+    return state

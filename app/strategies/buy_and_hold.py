@@ -1,0 +1,21 @@
+"""Profile `buy_and_hold`."""
+
+from __future__ import annotations
+
+from app.domain.candle import Candle
+from app.domain.strategy import Strategy
+
+
+class BuyAndHold(Strategy):
+    """Buys each symbol at its first candle in the range and keeps it: the yardstick for everything else."""
+
+    def on_start(self) -> None:
+        """Remember what is bought."""
+        self._bought: set[str] = set()
+
+    def on_candle(self, candle: Candle) -> None:
+        """Buy once."""
+        if not self.warming and candle.symbol not in self._bought:
+            self._bought.add(candle.symbol)
+            self.signal("LONG", "first candle", candle.symbol)
+            self.buy(candle.symbol, reason="first candle")

@@ -1,0 +1,55 @@
+"""Profile `donchian_breakout`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from app.domain.candle import Candle
+from app.domain.indicator import Extreme
+from app.domain.strategy import Direction
+from app.strategies.directional import Directional, Rule
+
+
+class DonchianBreakout(Directional):
+    """Follows a close beyond the channel of the candles before it.
+
+    Rule: up when the close is above the highest high of the `entry` candles before this one, down when it is
+    below the lowest low of the `exit` candles before; once both channels exist. Source: the reference
+    results, runs `donN-M`; Richard Donchian's four-week rule, later the Turtles' 20/10 system.
+    """
+
+    entry: Annotated[int, Field(ge=1, le=100_000)] = 20
+    exit: Annotated[int, Field(ge=1, le=100_000)] = 10
+
+    def rule(self) -> Rule:
+        """Return a fresh rule."""
+        return DonchianRule(self.entry, self.exit)
+
+
+class DonchianRule:
+    """The channel of one symbol."""
+
+    def __init__(self, entry: int, exit_: int) -> None:
+        self._highest = Extreme(entry, 1)
+        self._lowest = Extreme(exit_, -1)
+        self._channel = (Decimal(0), Decimal(0))
+
+    def next(self, candle: Candle) -> Direction | None:
+        """Return LONG above the channel, SHORT below; the candle itself counts from the next one on."""
+        direction: Direction | None = None
+        if self._highest.ready and self._lowest.ready:
+            self._channel = self._highest.value, self._lowest.value
+            if candle.close > self._channel[0]:
+                direction = "LONG"
+            elif candle.close < self._channel[1]:
+                direction = "SHORT"
+        self._highest.add(candle.high)
+        self._lowest.add(candle.low)
+        return direction
+
+    def indicators(self) -> dict[str, Decimal | float]:
+        """Return the channel the close was held against."""
+        return {"highest": self._channel[0], "lowest": self._channel[1]}

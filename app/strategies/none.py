@@ -1,0 +1,9 @@
+"""Profile `none`: candles only."""
+
+from __future__ import annotations
+
+from app.domain.strategy import Strategy
+
+
+class CandlesOnly(Strategy):
+    """No strategy: the session shows candles and nothing else."""

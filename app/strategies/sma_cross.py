@@ -1,0 +1,58 @@
+"""Profile `sma_cross`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from app.domain.candle import Candle
+from app.domain.indicator import Sma
+from app.domain.strategy import Direction
+from app.strategies.directional import Directional, Rule
+
+
+class SmaCross(Directional):
+    """Two simple moving averages of the close crossing.
+
+    Rule: up when SMA(fast) > SMA(slow) now and <= one candle before, down when < now and >= one candle
+    before; both averages must exist on both candles. Compared exactly, as fast sum * slow against slow sum *
+    fast. Source: the reference results, runs `smaF-S`; Richard Donchian's 5/20 rule (1960s) made the crossing
+    known.
+    """
+
+    fast: Annotated[int, Field(ge=1, le=100_000)] = 20
+    slow: Annotated[int, Field(ge=1, le=100_000)] = 50
+
+    def rule(self) -> Rule:
+        """Return a fresh rule."""
+        return SmaCrossRule(self.fast, self.slow)
+
+
+class SmaCrossRule:
+    """The crossing of one symbol's averages."""
+
+    def __init__(self, fast: int, slow: int) -> None:
+        self._fast = Sma(fast)
+        self._slow = Sma(slow)
+        self._weights = Decimal(slow), Decimal(fast)
+        self._above: Decimal | None = None
+
+    def next(self, candle: Candle) -> Direction | None:
+        """Return the direction of a crossing."""
+        fast, slow, before = self._fast, self._slow, self._above
+        fast.add(candle.close)
+        slow.add(candle.close)
+        if not (fast.ready and slow.ready):
+            return None
+        self._above = above = fast.total * self._weights[0] - slow.total * self._weights[1]
+        if before is None:
+            return None
+        if above > 0:
+            return "LONG" if before <= 0 else None
+        return "SHORT" if above < 0 <= before else None
+
+    def indicators(self) -> dict[str, Decimal | float]:
+        """Return both averages."""
+        return {"fast": self._fast.value, "slow": self._slow.value}

@@ -1,0 +1,125 @@
+"""Forks: the past is shared, the future is the fork's own, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from app.domain.session import Pace, SessionSpec
+from app.domain.terms import Terms
+from app.errors import SeqAhead
+from tests.integration.test_engine import assert_sound
+from tests.integration.test_strategies import CROSS, interrupted
+from tests.support.engine import USER, Engine, engine, store
+from tests.support.servers import Database
+
+
+def unchanged(spec: SessionSpec) -> SessionSpec:
+    return spec
+
+
+async def parent(e: Engine, **changes: Any) -> Any:
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        await store(e.pool, symbol=symbol, without={30, 31, 55, 98, 99}.__contains__)
+    session = await e.finished((await e.start(**{**CROSS, "gap_policy": "skip", **changes})).id)
+    assert session.status == "finished", session.error
+    return session
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"profile_slug": "none", "config": {}},
+        {"terms": Terms(record="trades")},
+        {"symbols": ("BTCUSDT", "ETHUSDT"), "extra_timeframes": ("5m",), "gap_policy": "fill"},
+    ],
+)
+async def test_a_fork_at_every_tenth_seq_shares_the_past_and_ends_alike(
+    database: Database, changes: dict[str, Any]
+) -> None:
+    async with engine(database) as e:
+        whole = await parent(e, **changes)
+        log, digest = await e.log(whole.id), await e.digest(whole.id)
+        for at_seq in range(0, whole.last_seq + 1, 10 if len(log) < 200 else 40):
+            fork = await e.sim.fork(USER, whole.id, at_seq, unchanged)
+            assert fork.fork_seq >= at_seq
+            shared = await e.log(fork.id)
+            assert shared[: fork.fork_seq] == log[: fork.fork_seq]
+            assert [x["payload"]["reason"] for x in shared[fork.fork_seq :]] == ["forked"]
+            await e.sim.start(USER, fork.id)
+            done = await e.finished(fork.id)
+            assert done.status == "finished", (at_seq, done.error, done.error_details)
+            assert await e.digest(fork.id) == digest, at_seq
+            assert done.candles_hash == whole.candles_hash
+            assert_sound(await e.log(fork.id))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"profile_slug": "ema_state", "config": {"fast": 3, "slow": 8}},
+        {"config": {"fast": 2, "slow": 5}},
+        {"terms": Terms(taker_fee_bps=Decimal(50))},
+        {"terms": Terms(fill="same_close")},
+        {"profile_slug": "none", "config": {}},
+    ],
+)
+async def test_a_fork_that_goes_its_own_way_resumes_and_survives_its_parent(
+    database: Database, changes: dict[str, Any]
+) -> None:
+    async with engine(database) as e:
+        whole = await parent(e)
+        fork = await e.sim.fork(USER, whole.id, whole.last_seq // 2, lambda spec: replace(spec, **changes))
+        twin = await e.sim.fork(USER, whole.id, whole.last_seq // 2, lambda spec: replace(spec, **changes))
+        await e.sim.delete(USER, whole.id)
+        await e.sim.start(USER, fork.id)
+        done = await e.finished(fork.id)
+        assert done.status == "finished", (done.error, done.error_details)
+        assert fork.fork_seq is not None
+        assert {x["type"] for x in (await e.log(fork.id))[fork.fork_seq :]} >= {"status", "candle"}
+        await e.act(twin.id, "pace", Pace(1))
+        await e.sim.start(USER, twin.id)
+        cut = await interrupted(e, twin)
+        assert cut.status == "finished", (cut.error, cut.error_details)
+        assert await e.digest(twin.id) == await e.digest(fork.id)
+
+
+async def test_a_fork_of_a_fork_keeps_the_whole_lineage(database: Database) -> None:
+    async with engine(database) as e:
+        whole = await parent(e)
+        first = await e.sim.fork(USER, whole.id, 60, lambda spec: replace(spec, config={"fast": 2, "slow": 5}))
+        await e.sim.start(USER, first.id)
+        await e.finished(first.id)
+        second = await e.sim.fork(USER, first.id, 150, lambda spec: replace(spec, profile_slug="ema_revert", config={}))
+        assert [stretch.profile_slug for stretch in second.lineage] == ["sma_cross", "sma_cross"]
+        await e.sim.start(USER, second.id)
+        done = await e.finished(second.id)
+        assert done.status == "finished", (done.error, done.error_details)
+        back = await e.sim.fork(USER, first.id, 20, unchanged)
+        assert len(back.lineage) == 1
+
+
+async def test_a_difference_is_told_by_place_and_events(database: Database) -> None:
+    async with engine(database) as e:
+        whole = await parent(e)
+        fork = await e.sim.fork(USER, whole.id, 60, lambda spec: replace(spec, config={"fast": 2, "slow": 5}))
+        await e.sim.start(USER, fork.id)
+        await e.finished(fork.id)
+        *_, found = await e.sim.diff(USER, whole.id, fork.id)
+        assert found is not None
+        assert found.seq_b is not None
+        assert found.seq_b > fork.fork_seq
+        assert found.event_a != found.event_b
+        *_, nothing = await e.sim.diff(USER, whole.id, whole.id)
+        assert nothing is None
+
+
+async def test_a_seq_ahead_of_the_log_cannot_be_forked_at(database: Database) -> None:
+    async with engine(database) as e:
+        whole = await parent(e)
+        with pytest.raises(SeqAhead):
+            await e.sim.fork(USER, whole.id, whole.last_seq + 1, unchanged)

@@ -1,0 +1,84 @@
+"""Reads the shared market data and known results, and runs a strategy over candles without a server."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.domain.candle import Candle
+from app.domain.event import Event
+from app.domain.strategy import Strategy
+from app.domain.terms import Terms
+from app.domain.timeframe import timeframe
+from app.domain.trader import Trader
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+REFERENCE = DATA / "reference"
+needs_data = pytest.mark.skipif(not REFERENCE.is_dir(), reason=f"the shared data is not at {DATA}")
+
+
+def rows(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of a CSV, gzipped or not, whichever of the two is there."""
+    if not path.exists():
+        path = path.with_name(path.name + ".gz")
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+        yield from csv.DictReader(lines)
+
+
+@cache
+def candles(file: str) -> list[Candle]:
+    """Return all candles of a data file."""
+    symbol, frame = Path(file).name.split(".")[0].split("-")
+    length = timeframe(frame).ms
+    return [
+        Candle(
+            symbol,
+            frame,
+            int(row["open_time_ms"]),
+            int(row["open_time_ms"]) + length,
+            *(Decimal(row[name]) for name in ("open", "high", "low", "close", "volume")),
+        )
+        for row in rows(DATA / file)
+    ]
+
+
+def between(values: Sequence[Candle], start: str, end: str) -> list[Candle]:
+    """Return the candles from day `start` to day `end` (excluded); an empty text is no bound."""
+    low, high = (day_ms(day) if day else None for day in (start, end))
+    return [
+        one for one in values if (low is None or one.open_time_ms >= low) and (high is None or one.open_time_ms < high)
+    ]
+
+
+def day_ms(day: str) -> int:
+    """Return the start of a UTC day, or another ISO time, in ms."""
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def terms(values: Sequence[Candle], **changes: Any) -> Terms:
+    """Return terms for one symbol's candles; `fee_bps` sets both fees."""
+    fee = changes.pop("fee_bps", Decimal(0))
+    given = {"maker_fee_bps": fee, "taker_fee_bps": fee} | changes
+    return Terms(symbols=(values[0].symbol,), timeframe=values[0].timeframe, **given)
+
+
+def run(strategy: Strategy, values: Iterable[Candle], on: Terms) -> list[Event]:
+    """Run a strategy over one symbol's candles and return all its events."""
+    trader = Trader(strategy, on)
+    events: list[Event] = []
+    for candle in values:
+        events += trader.on_slot((candle,))
+    return events + trader.finish(events[-1].ts if events else 0)
+
+
+def payloads(events: Iterable[Event], type_: str) -> list[dict[str, Any]]:
+    """Return the payloads of one type."""
+    return [event.payload for event in events if event.type == type_]

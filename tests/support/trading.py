@@ -1,0 +1,81 @@
+"""Small made-up candles and a strategy that does what a test says, bar by bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from app.domain.candle import Candle
+from app.domain.event import Event
+from app.domain.strategy import Strategy
+from app.domain.terms import Terms
+from app.domain.trader import Trader
+
+MINUTE = 60_000
+Deeds = Mapping[int, Callable[["Script"], Any]]
+
+
+class Script(Strategy):
+    """Does what is written for each bar, counted from 0."""
+
+    def follow(self, deeds: Deeds) -> Script:
+        self._deeds, self._bar = deeds, -1
+        self.given: dict[int, Any] = {}
+        return self
+
+    def on_candle(self, candle: Candle) -> None:
+        if candle.symbol == self.symbols[0] and candle.timeframe == self.timeframe:
+            self._bar += 1
+        if self._bar in self._deeds and candle.symbol == self.symbols[-1]:
+            self.given[self._bar] = self._deeds[self._bar](self)
+
+
+def bar(number: int, ohlc: str, *, symbol: str = "BTC", volume: str = "100", synthetic: bool = False) -> Candle:
+    """Return the candle of minute `number`; `ohlc` is one price for all four, or four."""
+    prices = [Decimal(text) for text in ohlc.split()]
+    start = number * MINUTE
+    return Candle(
+        symbol,
+        "1m",
+        start,
+        start + MINUTE,
+        *(prices if len(prices) == 4 else prices * 4),
+        Decimal(volume),
+        synthetic,
+    )
+
+
+def bars(*ohlc: str) -> list[Candle]:
+    """Return candles of consecutive minutes."""
+    return [bar(number, text) for number, text in enumerate(ohlc)]
+
+
+def terms(**changes: Any) -> Terms:
+    """Return terms without fees for symbol BTC at 1m."""
+    free: dict[str, Any] = {"maker_fee_bps": Decimal(0), "taker_fee_bps": Decimal(0), "symbols": ("BTC",)}
+    return Terms(timeframe="1m", **(free | changes))
+
+
+def play(slots: Sequence[Candle | Sequence[Candle]], deeds: Deeds, on: Terms | None = None) -> list[Event]:
+    """Run a script over slots of one or several candles and return all events."""
+    trader = Trader(Script().follow(deeds), on or terms())
+    events: list[Event] = []
+    for slot in slots:
+        events += trader.on_slot((slot,) if isinstance(slot, Candle) else slot)
+    return events
+
+
+def of(events: Sequence[Event], type_: str) -> list[dict[str, Any]]:
+    """Return the payloads of one type."""
+    return [event.payload for event in events if event.type == type_]
+
+
+def fills(events: Sequence[Event]) -> list[tuple[str, str, str]]:
+    """Return side, quantity and price of every fill, as text."""
+    return [(one["side"], str(one["qty"]), str(one["price"])) for one in of(events, "fill")]
+
+
+def changes(events: Sequence[Event], order_id: int) -> list[str]:
+    """Return what an order went through: status and reason."""
+    return [f"{one['status']}: {one['reason']}" for one in of(events, "order") if one["orderId"] == order_id]

@@ -1,0 +1,271 @@
+"""Whatever the candles and the orders: what must always hold, checked from the events alone."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.domain.candle import Candle
+from app.domain.event import Event, render
+from app.domain.number import EXACT
+from app.domain.terms import Sizing, Terms
+from tests.support.trading import MINUTE, Script, of, play
+
+SYMBOLS = ("AAA", "BBB")
+ENDS = {"filled", "cancelled", "rejected", "expired"}
+
+
+class Run(NamedTuple):
+    """A run's candles by slot, terms and events."""
+
+    slots: list[list[Candle]]
+    terms: Terms
+    events: list[Event]
+
+
+prices = st.decimals("1", "200", places=2)
+numbers = st.decimals("0.001", "300", places=3)
+
+
+@st.composite
+def candle(draw: st.DrawFn, symbol: str, slot: int) -> Candle:
+    values = sorted(draw(st.lists(prices, min_size=4, max_size=4)))
+    low, one, other, high = values
+    flipped = draw(st.booleans())
+    synthetic = draw(st.integers(0, 9)) == 0
+    body = (low, low, low, low) if synthetic else (other, high, low, one) if flipped else (one, high, low, other)
+    volume = Decimal(0) if synthetic else draw(st.decimals("0", "500", places=1))
+    return Candle(symbol, "1m", slot * MINUTE, (slot + 1) * MINUTE, *body, volume, synthetic)
+
+
+@st.composite
+def slots(draw: st.DrawFn, symbols: Sequence[str]) -> list[list[Candle]]:
+    made = []
+    for slot in range(draw(st.integers(2, 12))):
+        present = [symbol for symbol in symbols if slot == 0 or draw(st.integers(0, 5))]
+        if present:
+            made.append([draw(candle(symbol, slot)) for symbol in present])
+    return made
+
+
+@st.composite
+def ticket(draw: st.DrawFn) -> dict[str, Any]:
+    kind = draw(st.sampled_from(["market", "limit", "stop", "stop_limit", "trail", "trail_pct"]))
+    wish: dict[str, Any] = {}
+    size = draw(st.sampled_from(["qty", "cash", "equity_pct", None]))
+    if size:
+        wish[size] = draw(numbers)
+    if kind in ("limit", "stop_limit"):
+        wish["limit"] = draw(prices)
+    if kind in ("stop", "stop_limit"):
+        wish["stop"] = draw(prices)
+    if kind in ("trail", "trail_pct"):
+        wish[kind] = draw(st.decimals("0.1", "50", places=1))
+    for name in ("stop_loss", "take_profit"):
+        if draw(st.integers(0, 2)) == 0:
+            wish[name] = draw(prices)
+    if draw(st.booleans()):
+        wish["good_for"] = draw(st.integers(1, 4))
+    return wish
+
+
+@st.composite
+def deed(draw: st.DrawFn, symbols: Sequence[str]) -> Callable[[Script], Any]:
+    symbol = draw(st.sampled_from(symbols))
+    what = draw(st.integers(0, 9))
+    if what == 0:
+        return lambda s: s.close(symbol)
+    if what == 1:
+        return lambda s: s.cancel(s.orders[0].id if s.orders else None)
+    wish = draw(ticket())
+    return lambda s: (s.buy if what % 2 else s.sell)(symbol, **wish)
+
+
+def all_of(todo: list[Callable[[Script], Any]]) -> Callable[[Script], Any]:
+    return lambda s: [do(s) for do in todo]
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> Run:
+    symbols = SYMBOLS[: draw(st.integers(1, 2))]
+    candles = draw(slots(symbols))
+    several = st.lists(deed(symbols), max_size=3)
+    deeds = {number: all_of(draw(several)) for number in range(len(candles))}
+    on = Terms(
+        symbols=symbols,
+        timeframe="1m",
+        initial_cash=Decimal(10_000),
+        maker_fee_bps=draw(st.decimals("0", "30", places=1)),
+        taker_fee_bps=draw(st.decimals("0", "30", places=1)),
+        slippage_bps=draw(st.sampled_from([Decimal(0), Decimal("2.5"), Decimal(100)])),
+        leverage=draw(st.sampled_from([None, Decimal(1), Decimal("2.5")])),
+        fill=draw(st.sampled_from(["next_open", "same_close"])),
+        limit_fill=draw(st.sampled_from(["through", "touch"])),
+        sizing=draw(st.sampled_from([Sizing("equityPct", Decimal(100)), Sizing("cash", Decimal(500), Decimal("0.5"))])),
+        volume_share=draw(st.sampled_from([None, Decimal("0.1"), Decimal(1)])),
+    )
+    return Run(candles, on, play(candles, deeds, on))
+
+
+def slot_of(run: Run, event: Event) -> list[Candle]:
+    """Return the candles of the slot an execution belongs to: its open, or with `same_close` its close."""
+    close = event.payload["policy"] == "same_close"
+    return next(slot for slot in run.slots if (slot[0].close_time_ms if close else slot[0].open_time_ms) == event.ts)
+
+
+@settings(max_examples=200, deadline=None)
+@given(runs())
+def test_what_must_always_hold(run: Run) -> None:
+    no_fill_is_outside_high_and_low_or_on_a_synthetic_candle(run)
+    no_fill_is_before_its_order(run)
+    an_order_changes_until_it_ends(run)
+    money_and_positions_rebuilt_from_fills_equal_the_equity_events(run)
+    trades_are_the_fills_first_in_first_out(run)
+    no_position_grows_beyond_its_margin(run)
+    the_log_is_canonical_and_in_order(run)
+
+
+def no_fill_is_outside_high_and_low_or_on_a_synthetic_candle(run: Run) -> None:
+    for event in run.events:
+        if event.type == "fill":
+            fill = event.payload
+            one = next(candle for candle in slot_of(run, event) if candle.symbol == fill["symbol"])
+            before = fill["price"] - fill["slippage"] * (1 if fill["side"] == "BUY" else -1)
+            assert one.low <= before <= one.high
+            assert not one.synthetic
+            assert fill["qty"] > 0
+            assert fill["fee"] >= 0
+
+
+def no_fill_is_before_its_order(run: Run) -> None:
+    given_at: dict[int, int] = {}
+    for event in run.events:
+        if event.type == "order":
+            given_at.setdefault(event.payload["orderId"], event.ts)
+        if event.type == "fill":
+            assert given_at[event.payload["orderId"]] <= event.ts
+    assert list(given_at) == list(range(1, len(given_at) + 1))
+
+
+def an_order_changes_until_it_ends(run: Run) -> None:
+    ended: set[int] = set()
+    filled: dict[int, Decimal] = {}
+    for order, events in ((event.payload["orderId"], event) for event in run.events if event.type in ("order", "fill")):
+        if events.type == "fill":
+            filled[order] = filled.get(order, Decimal(0)) + events.payload["qty"]
+        else:
+            assert order not in ended
+            assert events.payload["reason"]
+            if events.payload["status"] in ENDS:
+                ended.add(order)
+    for change in of(run.events, "order"):
+        if change["status"] == "filled":
+            assert filled[change["orderId"]] == change["qty"]
+
+
+def money_and_positions_rebuilt_from_fills_equal_the_equity_events(run: Run) -> None:
+    cash, fees, realized = run.terms.initial_cash, Decimal(0), Decimal(0)
+    held = dict.fromkeys(run.terms.symbols, Decimal(0))
+    marks = dict.fromkeys(run.terms.symbols, Decimal(0))
+    peak = None
+    closes = {slot[0].close_time_ms: {one.symbol: one.close for one in slot} for slot in run.slots}
+    for event in run.events:
+        data = event.payload
+        if event.type == "fill":
+            signed = data["qty"] * (1 if data["side"] == "BUY" else -1)
+            cash = EXACT.subtract(cash, EXACT.add(EXACT.multiply(signed, data["price"]), data["fee"]))
+            fees = EXACT.add(fees, data["fee"])
+            held[data["symbol"]] += signed
+        if event.type == "trade":
+            realized = EXACT.add(realized, data["netPnl"])
+        if event.type == "equity":
+            marks |= closes[event.ts]
+            value = Decimal(0)
+            for symbol, qty in held.items():
+                value = EXACT.add(value, EXACT.multiply(qty, marks[symbol]))
+            equity = EXACT.add(cash, value)
+            peak = equity if peak is None else max(peak, equity)
+            assert (data["cash"], data["feesPaid"], data["realizedPnl"]) == (cash, fees, realized)
+            assert (data["positionValue"], data["equity"], data["peakEquity"]) == (value, equity, peak)
+            assert positions(run, data) == held
+            assert data["drawdownPct"] >= 0
+
+
+def positions(run: Run, equity: dict[str, Any]) -> dict[str, Decimal]:
+    """Return the quantities an equity event names."""
+    if len(run.terms.symbols) == 1:
+        return {run.terms.symbols[0]: equity["positionQty"]}
+    return {symbol: one["qty"] for symbol, one in equity["positions"].items()}
+
+
+def trades_are_the_fills_first_in_first_out(run: Run) -> None:
+    lots: dict[str, deque[list[Any]]] = {symbol: deque() for symbol in run.terms.symbols}
+    expected = []
+    for event in run.events:
+        if event.type == "fill":
+            data = event.payload
+            sign, left, queue = (1 if data["side"] == "BUY" else -1), data["qty"], lots[data["symbol"]]
+            if not queue or queue[0][0] == sign:
+                queue.append([sign, left, data["price"], event.ts])
+                continue
+            while left:
+                part = min(left, queue[0][1])
+                gross = EXACT.multiply(EXACT.subtract(data["price"], queue[0][2]), part) * -sign
+                expected.append((part, queue[0][2], data["price"], queue[0][3], event.ts, gross))
+                left -= part
+                queue[0][1] -= part
+                if not queue[0][1]:
+                    queue.popleft()
+    names = ("qty", "entryPrice", "exitPrice", "entryTs", "exitTs", "grossPnl")
+    assert [tuple(trade[name] for name in names) for trade in of(run.events, "trade")] == expected
+
+
+def no_position_grows_beyond_its_margin(run: Run) -> None:
+    if run.terms.leverage is None:
+        return
+    cash, last = run.terms.initial_cash, dict.fromkeys(run.terms.symbols, Decimal(0))
+    held = dict.fromkeys(run.terms.symbols, Decimal(0))
+    by_slot: dict[int, list[list[Event]]] = {}
+    for group in executions(run.events):
+        by_slot.setdefault(slot_of(run, group[0])[0].open_time_ms, []).append(group)
+    for slot in run.slots:
+        opens = {one.symbol: one.open for one in slot if not one.synthetic}
+        closes = {one.symbol: one.close for one in slot}
+        for group in by_slot.get(slot[0].open_time_ms, []):
+            fills = [event.payload for event in group]
+            now = last | (closes if fills[0]["policy"] == "same_close" else opens)
+            symbol, price = fills[0]["symbol"], fills[0]["price"]
+            now[symbol] = price
+            sign = 1 if fills[0]["side"] == "BUY" else -1
+            qty, fees = (sum(one[name] for one in fills) for name in ("qty", "fee"))
+            equity = cash + sum(held[one] * now[one] for one in held)
+            before, held[symbol] = held[symbol], held[symbol] + qty * sign
+            if abs(held[symbol]) > abs(before):
+                notional = sum(abs(held[one]) * now[one] for one in held)
+                assert notional / run.terms.leverage + fees <= equity * (1 + Decimal("1E-20"))
+            cash -= qty * sign * price + fees
+        last |= closes
+
+
+def executions(events: Sequence[Event]) -> list[list[Event]]:
+    """Return the fills, both of a reversal together."""
+    found = [event for event in events if event.type == "fill"]
+    return [list(group) for _, group in groupby(found, key=execution)]
+
+
+def execution(event: Event) -> tuple[Any, ...]:
+    """Return what both fills of a reversal have in common."""
+    return event.ts, event.payload["orderId"], event.payload["policy"]
+
+
+def the_log_is_canonical_and_in_order(run: Run) -> None:
+    assert [event.ts for event in run.events] == sorted(event.ts for event in run.events)
+    for event in run.events:
+        assert render(event.payload) == event.body
+    assert len(of(run.events, "equity")) == len(run.slots)

@@ -1,0 +1,54 @@
+"""The one spelling of numbers."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.number import exact, plain, quotient, ratio, significant
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("1", "1"),
+        ("1.500", "1.5"),
+        ("100", "100"),
+        ("1E+3", "1000"),
+        ("1E-7", "0.0000001"),
+        ("-0", "0"),
+        ("-0.00", "0"),
+        ("0E-12", "0"),
+        ("0E+5", "0"),
+        ("-1.10", "-1.1"),
+        ("10.0", "10"),
+    ],
+)
+def test_numbers_are_spelled_plainly(value: str, text: str) -> None:
+    assert plain(Decimal(value)) == text
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30, places=20))
+def test_the_spelling_is_lossless_json_and_canonical(value: Decimal) -> None:
+    text = plain(value)
+    assert Decimal(text) == value
+    assert Decimal(json.loads(text, parse_float=Decimal)) == value
+    assert plain(Decimal(text)) == text
+
+
+def test_quotients_have_ten_decimals_half_to_even_and_indicators_ten_digits() -> None:
+    assert quotient(Decimal("0.00000000005")) == 0
+    assert quotient(Decimal("0.00000000015")) == Decimal("2E-10")
+    assert ratio(Decimal(2), Decimal(3)) == Decimal("0.6666666667")
+    assert significant(Decimal("123456.7890123")) == Decimal("123456.7890")
+
+
+def test_floats_are_read_by_their_shortest_spelling() -> None:
+    assert exact(0.1) == Decimal("0.1")
+    for wrong in ("x", float("inf"), None):
+        with pytest.raises(ValueError, match="number"):
+            exact(wrong)

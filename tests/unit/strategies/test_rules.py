@@ -1,0 +1,151 @@
+"""Fixed candles in, expected directions out."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from app.domain.candle import Candle
+from app.domain.strategy import Strategy
+from app.domain.terms import Sizing
+from app.domain.trader import Trader
+from app.strategies.directional import Directional, Excursion
+from app.strategies.registry import BUILT_IN
+from tests.support.trading import bar, bars, fills, of, terms
+
+
+def answers(slug: str, candles: list[Candle], **config: object) -> list[str | None]:
+    """Return what a built-in's rule says at each candle."""
+    strategy = BUILT_IN[slug](**config)
+    assert isinstance(strategy, Directional)
+    rule = strategy.rule()
+    return [rule.next(candle) for candle in candles]
+
+
+def events_of(strategy: Strategy, candles: list[Candle], **changes: object) -> list:
+    trader = Trader(strategy, terms(**changes))
+    return [event for candle in candles for event in trader.on_slot((candle,))]
+
+
+def test_averages_cross_only_once_both_exist_on_two_candles() -> None:
+    candles = bars("1", "2", "3", "2", "1", "1", "4")
+    # SMA(1) - SMA(2) exists from the second candle: .5 .5 -.5 -.5 0 1.5
+    assert answers("sma_cross", candles, fast=1, slow=2) == [None, None, None, "SHORT", None, None, "LONG"]
+
+
+def test_the_state_of_two_averages_is_given_at_every_candle_from_the_slow_th_on() -> None:
+    assert answers("ema_state", bars("2", "2", "4", "4", "1"), fast=1, slow=3) == [None, None, "LONG", "LONG", "SHORT"]
+
+
+def test_the_strength_index_speaks_when_it_leaves_its_bounds() -> None:
+    candles = bars("10", "11", "10", "9", "8", "9", "10", "11", "12")
+    assert answers("rsi_revert", candles, n=2, low=30, high=70) == [
+        None,
+        None,
+        None,
+        "LONG",
+        None,
+        None,
+        "SHORT",
+        None,
+        None,
+    ]
+
+
+def test_a_channel_is_broken_by_a_close_beyond_the_candles_before() -> None:
+    candles = bars("5 6 4 5", "5 7 5 6", "6 7 6 7", "7 8 7 8", "8 8 3 4")
+    assert answers("donchian_breakout", candles, entry=2, exit=1) == [None, None, None, "LONG", "SHORT"]
+
+
+def test_an_envelope_is_left_downwards_and_the_average_reached_again() -> None:
+    candles = bars("100", "100", "90", "94", "99", "110")
+    assert answers("ema_revert", candles, n=2, percent=2) == [None, None, "LONG", "EXIT", None, "SHORT"]
+
+
+def test_a_dip_in_a_rise_is_bought_and_sold_above_the_short_average() -> None:
+    candles = bars("100", "110", "120", "130", "126", "124", "131")
+    assert answers("trend_pullback", candles, trend=5, n=2, exit=2, low=60)[-3:] == [None, "LONG", "EXIT"]
+
+
+def test_a_close_below_the_keltner_channel_is_bought_and_the_middle_sold() -> None:
+    candles = bars("100 101 99 100", "100 101 99 100", "100 101 99 100", "100 100 90 90", "90 100 90 99")
+    assert answers("keltner_revert", candles, n=3, atr=3, width=1) == [None, None, None, "LONG", "EXIT"]
+
+
+def test_a_squeeze_ends_in_the_direction_of_momentum() -> None:
+    quiet = [bar(number, "100 101 99 100") for number in range(12)]
+    rise = [bar(12 + number, f"{100 + 4 * number} {106 + 4 * number} 99 {105 + 4 * number}") for number in range(4)]
+    up = answers("squeeze_breakout", quiet + rise, n=5)
+    assert [one for one in up if one != "EXIT" and one] == ["LONG"]
+    fall = [bar(12 + number, f"{100 - 4 * number} 101 {94 - 4 * number} {95 - 4 * number}") for number in range(4)]
+    down = answers("squeeze_breakout", quiet + fall, n=5)
+    assert [one for one in down if one != "EXIT" and one] == ["SHORT"]
+
+
+def test_an_excursion_ends_only_from_the_side_it_began_on() -> None:
+    one = Excursion()
+    calm = {"too_low": False, "too_high": False}
+    assert one.answer(**calm, risen=True, fallen=True) is None
+    assert one.answer(too_low=True, too_high=False, risen=False, fallen=True) == "LONG"
+    assert one.answer(**calm, risen=False, fallen=True) is None
+    assert one.answer(**calm, risen=True, fallen=False) == "EXIT"
+    assert one.answer(too_low=False, too_high=True, risen=True, fallen=False) == "SHORT"
+    assert one.answer(**calm, risen=False, fallen=True) == "EXIT"
+
+
+def test_side_long_closes_and_side_both_reverses() -> None:
+    candles = bars("1", "2", "3", "2", "1", "1", "4", "4", "1", "1", "1")
+    config = {"fast": 1, "slow": 2}
+    long = events_of(BUILT_IN["sma_cross"](**config), candles)
+    assert [one["direction"] for one in of(long, "signal")] == ["LONG", "EXIT"]
+    assert [side for side, _, _ in fills(long)] == ["BUY", "SELL"]
+    both = events_of(BUILT_IN["sma_cross"](side="both", **config), candles, sizing=Sizing("qty", Decimal(1)))
+    assert [one["direction"] for one in of(both, "signal")] == ["SHORT", "LONG", "SHORT"]
+    assert [side for side, _, _ in fills(both)] == ["SELL", "BUY", "BUY", "SELL", "SELL"]
+
+
+def test_a_signal_comes_with_its_indicators_to_ten_digits_and_its_orders_share_the_reason() -> None:
+    events = events_of(BUILT_IN["sma_cross"](fast=2, slow=3), bars("3", "2", "1", "5", "5"))
+    signal = of(events, "signal")[0]
+    assert signal["indicators"] == {"fast": 3, "slow": Decimal("2.666666667")}
+    assert signal["reason"] == of(events, "order")[0]["reason"] == "SmaCross long"
+
+
+def test_no_second_order_is_given_while_one_waits() -> None:
+    slots = [*bars("2", "2", "4"), *(bar(number, "4", synthetic=True) for number in (3, 4)), bar(5, "4")]
+    events = events_of(BUILT_IN["ema_state"](fast=1, slow=3), slots)
+    assert len(of(events, "signal")) == 1
+    assert len(fills(events)) == 1
+
+
+def test_several_symbols_are_followed_separately() -> None:
+    trader = Trader(BUILT_IN["buy_and_hold"](), terms(symbols=("AAA", "BBB"), leverage=None))
+    events = []
+    for number in range(3):
+        events += trader.on_slot([bar(number, "10", symbol=symbol) for symbol in ("AAA", "BBB")[: number + 1]])
+    assert [one["symbol"] for one in of(events, "fill")] == ["AAA", "BBB"]
+
+
+def test_buying_waits_for_the_range_to_begin() -> None:
+    trader = Trader(BUILT_IN["buy_and_hold"](), terms())
+    trader.warm((bar(0, "1"),))
+    assert len(of(trader.on_slot((bar(1, "1"),)), "order")) == 1
+
+
+@pytest.mark.parametrize("slug", BUILT_IN)
+def test_every_built_in_is_documented_with_its_rule_and_source_and_parameters_have_defaults(slug: str) -> None:
+    schema = BUILT_IN[slug].parameter_schema()
+    assert re.fullmatch(r"[a-z0-9_-]{1,64}", slug)
+    assert schema["required"] == []
+    if slug not in ("none", "buy_and_hold"):
+        assert {"Rule:", "Source:"} <= set(schema["description"].split())
+
+
+def test_one_file_per_strategy() -> None:
+    folder = Path(__file__).parents[3] / "app" / "strategies"
+    assert {strategy.__module__.rsplit(".", 1)[1] for strategy in BUILT_IN.values()} == {
+        path.stem for path in folder.glob("*.py")
+    } - {"__init__", "registry", "directional", "bounded"}
