@@ -5,6 +5,9 @@ import { make } from "./dom.js";
 const MINUTE = 60_000;
 const UNITS = { m: MINUTE, h: 60 * MINUTE, d: 1440 * MINUTE, w: 10080 * MINUTE };
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const CENTS = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const FOUR = new Intl.NumberFormat("en", { maximumFractionDigits: 4 });
+const EIGHT = new Intl.NumberFormat("en", { maximumFractionDigits: 8 });
 const LOCAL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
 /** Milliseconds of a timeframe such as `15m`. */
@@ -28,11 +31,12 @@ export const whole = (number) => WHOLE.format(number);
 /** A number with as many decimals as its size deserves. */
 export function decimal(number) {
   const size = Math.abs(number);
-  const digits = size >= 1000 || size === 0 ? 2 : size >= 1 ? 4 : 8;
-  return number.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: size >= 1000 ? 2 : 0 });
+  return minus((size >= 1000 ? CENTS : size >= 1 ? FOUR : EIGHT).format(number));
 }
 
-export const money = (number) => number.toLocaleString("en", { maximumFractionDigits: 2, minimumFractionDigits: 2 });
+export const money = (number) => minus(CENTS.format(number));
+
+const minus = (text) => text.replace("-", "−");
 
 /** The same with its sign, for gains and losses. */
 export const signed = (number, write = money) => (number > 0 ? "+" : number < 0 ? "−" : "") + write(Math.abs(number));

@@ -6,6 +6,7 @@ const KEY = "zeon-theme";
 const CHOICES = ["system", "light", "dark"];
 const system = matchMedia("(prefers-color-scheme: dark)");
 const listeners = new Set();
+const colors = new Map();
 
 /** Show the choice of the last visit, and let the button move on to the next. */
 export function startTheme() {
@@ -20,6 +21,11 @@ export const onTheme = (listener) => listeners.add(listener);
 
 /** The color a custom property stands for at the moment. */
 export function color(name) {
+  if (!colors.has(name)) colors.set(name, computed(name));
+  return colors.get(name);
+}
+
+function computed(name) {
   const probe = byId("theme");
   probe.style.setProperty("outline-color", `var(${name})`);
   const found = getComputedStyle(probe).outlineColor;
@@ -38,5 +44,6 @@ function apply(choice) {
 }
 
 function tell() {
+  colors.clear();
   for (const listener of listeners) listener();
 }

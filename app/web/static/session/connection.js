@@ -1,14 +1,14 @@
-// How the stream is doing: state, seq, how far behind, and doubles, of which there are none.
+// How the stream is doing: state, seq, how far behind; and doubles and holes, of which there are none.
 
 import { byId, make } from "../common/dom.js";
 import { whole } from "../common/format.js";
 
 const DOTS = { live: "good", "catching up": "busy", connecting: "busy", reconnecting: "bad", "looking back": "busy", ended: "idle", closed: "idle" };
-const ROWS = { state: "Connection", seq: "Seq", lag: "Lag", duplicates: "Duplicates", candles: "Candles kept" };
+const ROWS = { state: "Connection", seq: "Seq", lag: "Lag", duplicates: "Duplicates", missed: "Missed", candles: "Candles kept" };
 let cells = null;
 
 /** Show the connection; `lag` is how many events of the log are not here yet. */
-export function showConnection({ state, seq, lag, duplicates, candles }) {
+export function showConnection({ state, seq, lag, duplicates, missed, candles }) {
   cells ??= build();
   if (cells.state.textContent !== state) {
     cells.state.textContent = state;
@@ -17,6 +17,7 @@ export function showConnection({ state, seq, lag, duplicates, candles }) {
   cells.seq.textContent = whole(seq);
   cells.lag.textContent = lag === 1 ? "1 event" : `${whole(lag)} events`;
   cells.duplicates.textContent = whole(duplicates);
+  cells.missed.textContent = whole(missed);
   cells.candles.textContent = whole(candles);
 }
 

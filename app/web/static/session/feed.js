@@ -1,43 +1,70 @@
 // Follows the public stream with the browser's own EventSource and hands events on in batches, one per frame.
 
-const BATCH = 4000;
-const HIDDEN_MS = 250;
+import { get } from "../common/api.js";
+
+const PAGE = 10_000;
+const NEAR = 200;
+const BATCH = 10_000;
+const REST_MS = 150;
 
 export class Feed {
   last = 0;
   duplicates = 0;
-  received = 0;
+  missed = 0;
   state = "closed";
   caughtUp = false;
   #queue = [];
   #source = null;
   #due = false;
+  #opening = 0;
 
   /**
    * `onBatch(events)` gets events in seq order, each once; `onState()` is called when something about the connection
    * changes; `onClosed()` when the browser has given up, because the log ended or the server refused.
    */
-  constructor(url, { onBatch, onState, onClosed }) {
-    this.url = url;
+  constructor(path, { onBatch, onState, onClosed }) {
+    this.path = path;
     this.handlers = { onBatch, onState, onClosed };
     document.addEventListener("visibilitychange", () => this.#schedule());
   }
 
-  /** Begin behind `seen`, or with the last `tail` events. */
-  open({ seen, tail }) {
+  /** Begin behind `seen` in a log that ends at `head`: what is there is read in pages, what comes is streamed. */
+  async open({ seen, head }) {
     this.close();
+    const opening = this.#opening;
     this.caughtUp = false;
-    this.last = seen ?? 0;
+    this.last = seen;
     this.#set("connecting");
-    const source = new EventSource(`${this.url}?${tail === undefined ? `fromSeq=${seen + 1}` : `tail=${tail}`}`);
+    try {
+      await this.#read(head, opening);
+    } catch {
+      if (opening === this.#opening) this.#gaveUp();
+      return;
+    }
+    if (opening === this.#opening) this.#stream();
+  }
+
+  /** Read pages as long as more is missing than a stream brings in no time. */
+  async #read(head, opening) {
+    for (let end = head; end - this.last > NEAR; ) {
+      const page = await get(`${this.path}/events?fromSeq=${this.last + 1}&limit=${PAGE}`);
+      if (opening !== this.#opening) return;
+      page.events.forEach((event) => this.#take(event));
+      end = page.lastSeq;
+    }
+  }
+
+  #stream() {
+    const source = new EventSource(`${this.path}/stream?fromSeq=${this.last + 1}`);
     this.#source = source;
     source.onopen = () => this.#set(this.caughtUp ? "live" : "catching up");
     source.onmessage = (message) => this.#take(JSON.parse(message.data));
-    source.onerror = () => this.#lost(source);
+    source.onerror = () => source === this.#source && this.#lost(source);
   }
 
   /** End the connection; what has come already is still handed on. */
   close() {
+    this.#opening += 1;
     this.#source?.close();
     this.#source = null;
     this.#set("closed");
@@ -56,14 +83,14 @@ export class Feed {
 
   #take(message) {
     if (message.seq === undefined) return this.#told(message);
-    this.received += 1;
-    if (message.seq <= this.last) this.duplicates += 1;
-    else {
-      this.last = message.seq;
-      this.#queue.push(message);
+    if (message.seq <= this.last) {
+      this.duplicates += 1;
+      return undefined;
     }
-    this.#schedule();
-    return undefined;
+    this.missed += message.seq - this.last - 1;
+    this.last = message.seq;
+    this.#queue.push(message);
+    return this.#schedule();
   }
 
   #told(message) {
@@ -73,11 +100,13 @@ export class Feed {
   }
 
   #lost(source) {
-    if (source !== this.#source) return;
-    if (source.readyState !== EventSource.CLOSED) return this.#set("reconnecting");
-    this.#set("closed");
+    if (source.readyState === EventSource.CLOSED) this.#gaveUp();
+    else this.#set("reconnecting");
+  }
+
+  #gaveUp() {
+    this.#set("reconnecting");
     this.handlers.onClosed();
-    return undefined;
   }
 
   #set(state) {
@@ -85,11 +114,14 @@ export class Feed {
     this.handlers.onState();
   }
 
-  /** Draw with the next frame; a page nobody sees has no frames, so there a timer keeps the queue short. */
+  /**
+   * Draw with the next frame. A page nobody sees has no frames, and a backlog is read faster than it is drawn: there
+   * a timer lets a larger batch come together.
+   */
   #schedule() {
     if (this.#due || !this.#queue.length) return;
     this.#due = true;
-    if (document.hidden) setTimeout(() => this.#flush(), HIDDEN_MS);
+    if (document.hidden || !this.caughtUp) setTimeout(() => this.#flush(), REST_MS);
     else requestAnimationFrame(() => this.#flush());
   }
 

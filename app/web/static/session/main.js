@@ -25,8 +25,9 @@ const id = location.pathname.split("/").pop();
 
 startTheme();
 let shownError = null;
+let hovering = false;
 let session = await get(`${SESSIONS}/${id}`).catch(missing);
-const feed = new Feed(session.streamUrl, { onBatch: draw, onState: tell, onClosed: recover });
+const feed = new Feed(`${SESSIONS}/${id}`, { onBatch: draw, onState: tell, onClosed: recover });
 const prices = new Prices(session, { onEdge: () => view.older().catch(problem), onCrosshair: point });
 const curve = new Curve(session);
 const log = new Log(session, (event) => view.point(event));
@@ -68,12 +69,17 @@ function draw(events) {
   log.add(events);
   if (!view.still) curve.add(events);
   byId("prices-empty").hidden = prices.bounds() !== null;
+  if (!hovering) showLast();
   showPosition(session, log.latest("equity"));
   for (const { type, payload } of events.slice(-20)) {
     if (type === "trade") announce(`${payload.side} closed, ${signed(payload.netPnl)}`);
   }
   if (events.some(({ type }) => type === "status" || type === "control")) refresh();
   tell();
+}
+
+function showLast() {
+  showLegend(prices.candles.of(prices.key).at(-1), prices.plots.values());
 }
 
 function clear() {
@@ -89,7 +95,7 @@ function adopt(next) {
   session = next;
   view.session = next;
   steering.show(next);
-  if (feed.state === "ended" && !ENDED.includes(next.status)) feed.open({ seen: feed.last });
+  if (feed.state === "ended" && !view.still && !ENDED.includes(next.status)) feed.open({ seen: feed.last, head: session.lastSeq });
   showPosition(next, log.latest("equity"));
   statistics.refresh(next, ENDED.includes(next.status)).catch(() => null);
   describePrices();
@@ -110,17 +116,20 @@ async function recover() {
   await refresh();
   if (view.still) return;
   if (ENDED.includes(session.status) && feed.last >= session.lastSeq) feed.end();
-  else setTimeout(() => feed.state === "closed" && !view.still && feed.open({ seen: feed.last }), RETRY_MS);
+  else setTimeout(() => feed.state === "reconnecting" && !view.still && feed.open({ seen: feed.last, head: session.lastSeq }), RETRY_MS);
 }
 
 function tell() {
   const lag = Math.max(0, session.lastSeq - feed.last);
-  showConnection({ state: view?.still ? "looking back" : feed.state, seq: feed.last, lag: view?.still ? 0 : lag, duplicates: feed.duplicates, candles: prices.candles.count });
+  const { last, duplicates, missed } = feed;
+  showConnection({ state: view.still ? "looking back" : feed.state, seq: last, lag: view.still ? 0 : lag, duplicates, missed, candles: prices.candles.count });
 }
 
+/** Tell what is under the pointer; without one, what came last. */
 function point(bar, moved) {
-  const last = prices.candles.of(prices.key).at(-1);
-  showLegend(bar ? { ...bar, time: moved.time } : last, prices.plots.at(moved));
+  hovering = bar !== undefined;
+  if (hovering) showLegend(bar, prices.plots.values(moved));
+  else showLast();
   showHover(moved.hoveredObjectId ? prices.markers.find(moved.hoveredObjectId) : null, moved.point);
 }
 

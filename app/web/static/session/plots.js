@@ -15,14 +15,22 @@ export class Plots {
   constructor(chart, session) {
     this.chart = chart;
     this.tickMs = timeframeMs(session.timeframe);
+    this.symbols = session.symbols;
+    this.symbol = session.symbols[0];
   }
 
-  /** Draw plot events; `price` decides where a new line goes, points before `firstTime` are left out. */
-  add(events, price, firstTime) {
+  /** Hide lines whose name begins with another symbol than the one shown. */
+  choose(symbol) {
+    this.symbol = symbol;
+    for (const [name, { series }] of this.#lines) series.applyOptions({ visible: this.#fits(name) });
+  }
+
+  /** Draw plot events; `priceOf(symbol)` decides where a new line goes, points before `firstTime` are left out. */
+  add(events, priceOf, firstTime) {
     const changed = new Map();
     for (const { type, ts, payload } of events) {
       if (type !== "plot") continue;
-      const line = this.#line(payload, price);
+      const line = this.#line(payload, priceOf);
       const point = { time: (ts - this.tickMs) / 1000, value: payload.value };
       if (!line || point.time < firstTime || point.time < (line.points.at(-1)?.time ?? 0)) continue;
       if (point.time === line.points.at(-1)?.time) line.points.pop();
@@ -62,9 +70,11 @@ export class Plots {
     }
   }
 
-  /** The value of every line at a time in seconds, by name. */
-  at(moved) {
-    return [...this.#lines].map(([name, { series, number }]) => ({ name, number, value: moved.seriesData.get(series)?.value })).filter(({ value }) => value !== undefined);
+  /** The value of every line shown, under the pointer or, without one, the last. */
+  values(moved) {
+    const own = [...this.#lines].filter(([name]) => this.#fits(name));
+    const found = own.map(([name, { series, number, points }]) => ({ name, number, value: (moved ? moved.seriesData.get(series) : points.at(-1))?.value }));
+    return found.filter(({ value }) => value !== undefined);
   }
 
   paint() {
@@ -76,11 +86,21 @@ export class Plots {
     this.#lines.clear();
   }
 
-  #line({ name, value }, price) {
+  #fits(name) {
+    return this.#symbolOf(name) === this.symbol;
+  }
+
+  /** The symbol a name begins with; a line that names none belongs to whatever is shown. */
+  #symbolOf(name) {
+    return this.symbols.find((symbol) => name.startsWith(`${symbol} `)) ?? this.symbol;
+  }
+
+  #line({ name, value }, priceOf) {
     if (!this.#lines.has(name) && this.#lines.size < MOST) {
       const number = (this.#lines.size % COLORS) + 1;
+      const price = priceOf(this.#symbolOf(name));
       const similar = price === undefined || (value < price * SIMILAR && value > price / SIMILAR);
-      const options = { color: color(`--plot-${number}`), lineWidth: 2, title: name, priceLineVisible: false, lastValueVisible: !similar };
+      const options = { color: color(`--plot-${number}`), lineWidth: 2, title: similar ? "" : name, priceLineVisible: false, lastValueVisible: !similar, visible: this.#fits(name) };
       this.#lines.set(name, { points: [], number, series: this.chart.addSeries(LineSeries, options, similar ? 0 : 1) });
     }
     return this.#lines.get(name);

@@ -17,6 +17,7 @@ export class Prices {
 
   /** `onEdge()` is called when the oldest candle comes into view; `onCrosshair(bar, hovered)` as the pointer moves. */
   constructor(session, { onEdge, onCrosshair }) {
+    this.timeframe = session.timeframe;
     this.key = keyOf(session.symbols[0], session.timeframe);
     this.chart = createChart(byId("prices"), { autoSize: true, ...look() });
     this.bars = this.chart.addSeries(CandlestickSeries, { borderVisible: false });
@@ -38,7 +39,7 @@ export class Prices {
     if (count > FEW || cut.has(this.key)) this.redraw();
     else if (count) this.#append(count);
     const first = this.bounds()?.[0];
-    this.plots.add(events, this.candles.of(this.key).at(-1)?.close, first);
+    this.plots.add(events, (symbol) => this.candles.of(keyOf(symbol, this.timeframe)).at(-1)?.close, first);
     this.markers.add(events, this.key, first);
   }
 
@@ -56,6 +57,7 @@ export class Prices {
   /** Show another symbol or timeframe. */
   choose(key) {
     this.key = key;
+    this.plots.choose(key.split(" ")[0]);
     this.redraw();
     this.markers.draw(key, this.bounds()?.[0]);
     this.chart.timeScale().scrollToRealTime();

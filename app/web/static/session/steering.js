@@ -51,7 +51,17 @@ export class Steering {
 
   play() {
     const action = PLAY[this.session.status];
-    return action && this.#do(() => post(`${this.path}/${action}`));
+    return action && this.#do(() => this.#go(action));
+  }
+
+  /** Go on; over candles that were revised meanwhile only if the user says so. */
+  async #go(action) {
+    try {
+      return await post(`${this.path}/${action}`);
+    } catch (error) {
+      if (error.code !== "candles_changed" || !(await confirmed(`${error.message} Go on over the revised candles?`, "Go on"))) throw error;
+      return post(`${this.path}/${action}`, { acceptRevised: true });
+    }
   }
 
   step() {

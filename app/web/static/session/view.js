@@ -7,7 +7,7 @@ import { attempt } from "../common/notice.js";
 
 const TAIL = 5000;
 const AROUND = 1500;
-const RELOADED = 20_000;
+const RELOADED = 50_000;
 const OLDER = 4000;
 
 export class View {
@@ -28,8 +28,8 @@ export class View {
     const asked = Number(new URLSearchParams(location.search).get("seq"));
     if (asked > 0) return this.#openAt(Math.min(asked, Math.max(1, this.session.lastSeq)));
     const first = Number(sessionStorage.getItem(this.memory));
-    if (first > 0 && first <= this.session.lastSeq && this.session.lastSeq - first <= RELOADED) return this.feed.open({ seen: first - 1 });
-    return this.feed.open({ tail: TAIL });
+    const last = this.session.lastSeq;
+    return this.#follow(first > 0 && first <= last && last - first < RELOADED ? first - 1 : last - TAIL);
   }
 
   /** Remember where what is shown begins. */
@@ -47,7 +47,7 @@ export class View {
   toLive() {
     if (!this.still) return this.prices.toEnd();
     this.#leave(false);
-    this.feed.open({ tail: TAIL });
+    this.#follow(this.session.lastSeq - TAIL);
     return this.prices.toEnd();
   }
 
@@ -71,9 +71,13 @@ export class View {
     }
   }
 
+  #follow(seen) {
+    return this.feed.open({ seen: Math.max(0, seen), head: this.session.lastSeq });
+  }
+
   async #openAt(seq) {
     if (this.session.lastSeq - seq > TAIL) await this.#lookAt(seq);
-    else this.feed.open({ seen: Math.max(0, seq - AROUND) });
+    else await this.#follow(seq - AROUND);
     const { events } = await get(`${this.path}/events?fromSeq=${seq}&limit=1`);
     if (!events.length) return;
     this.log.select(events[0]);
