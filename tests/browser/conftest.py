@@ -11,6 +11,10 @@ from playwright.sync_api import Browser, sync_playwright
 
 from app.web.page import FOLDER
 from tests.browser.pages import SessionPage
+from tests.browser.site import Site, stored
+from tests.conftest import MAIN
+from tests.support.process import Zeon
+from tests.support.servers import Server
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
@@ -55,3 +59,15 @@ def open_page(browser: Browser) -> Iterator[Callable[..., SessionPage]]:
     for each in opened:
         each.page.context.close()
     assert [line for each in opened for line in each.complaints] == []
+
+
+@pytest.fixture(scope="package")
+def site(running_servers: Callable[[str], Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One server for all tests of the pages, with candles of two symbols in its cache, one of which has a gap."""
+    postgres = running_servers(MAIN)
+    database = postgres.new_database()
+    stored(database)
+    zeon = Zeon(database, tmp_path_factory.mktemp("site") / "zeon.log", ZEON_POLL_MS=200, ZEON_RUNNER_TTL_MS=6000)
+    yield Site(zeon.start(), database)
+    zeon.kill()
+    postgres.drop(database)

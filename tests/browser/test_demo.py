@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.pages import SessionPage, demo
@@ -93,13 +92,3 @@ def _logged(database: Database) -> tuple[int, int, int]:
     )
     last_seq, candles, trades = database.query(query)[0]
     return last_seq, candles, trades
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_chart_keeps_its_attribution(database: Database, open_page: Open, scheme: str) -> None:
-    with demo(database) as url:
-        shown = open_page(url, color_scheme=scheme)
-        shown.until_candles(1)
-        logo = shown.page.locator("#tv-attr-logo")
-        expect(logo).to_be_visible()
-        assert logo.get_attribute("href") == "https://www.tradingview.com/"

@@ -50,7 +50,7 @@ function introduce() {
   byId("what").replaceChildren(`${session.symbols.join(" ")} · ${session.timeframe} · ${session.profileSlug} · ${session.venue} · `, ...range);
   const timeframes = [session.timeframe, ...session.extraTimeframes];
   byId("series").replaceChildren(...session.symbols.flatMap((symbol) => timeframes.map((each) => option(keyOf(symbol, each)))));
-  byId("series").addEventListener("change", () => prices.choose(byId("series").value));
+  byId("series").addEventListener("change", choose);
   byId("copy").addEventListener("click", () => showSnippets(session, log.selected ?? Math.max(1, feed.last - 20)).catch(problem));
 }
 
@@ -76,6 +76,12 @@ function draw(events) {
   }
   if (events.some(({ type }) => type === "status" || type === "control")) refresh();
   tell();
+}
+
+function choose() {
+  prices.choose(byId("series").value);
+  showLast();
+  describePrices();
 }
 
 function showLast() {
@@ -133,7 +139,7 @@ function point(bar, moved) {
   showHover(moved.hoveredObjectId ? prices.markers.find(moved.hoveredObjectId) : null, moved.point);
 }
 
-/** A chart is a picture: say what it shows. */
+/** A chart is a picture: say what it shows to those who do not see it. */
 function describePrices() {
   const bars = prices.candles.of(prices.key);
   const last = bars.at(-1);
