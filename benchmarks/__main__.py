@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -57,10 +58,16 @@ def _measure(server: Embedded, name: str) -> list[Row]:
 
 
 def _show(rows: list[Row]) -> None:
-    table = Table(*HEADINGS, title="Speed and memory")
+    table = Table(*HEADINGS, title="Speed and memory", caption=_circumstances())
     for row in rows:
         table.add_row(*row.cells())
     Console(width=160).print(table)
+
+
+def _circumstances() -> str:
+    """Say how busy the machine was: figures without a reference suffer from neighbours."""
+    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+    return f"{os.cpu_count()} cores; load of the machine over 1, 5 and 15 minutes, this run included: {load}"
 
 
 if __name__ == "__main__":

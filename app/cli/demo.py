@@ -17,8 +17,9 @@ from app.cli import show
 from app.cli.options import time_ms
 from app.cli.serve import log_to_stderr
 from app.db import candles, sessions
-from app.domain.session import FINISHED, PAUSED, RUNNING, STOPPED, Session
+from app.domain.session import FINISHED, RUNNING, STOPPED, Session
 from app.engine.sim import Action, Sim
+from app.errors import Changed
 from app.settings import Settings, load
 from app.web.inputs import checked
 from app.web.models import NewSession
@@ -46,7 +47,9 @@ _BEARER = '-H "Authorization: Bearer $TOKEN" '
 
 
 def demo(
-    open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser, if there is one.")] = True,
+    open_page: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in a browser, if there is one.")
+    ] = True,
 ) -> None:
     """Set up, serve, and run a session on made-up candles; a second run goes on with the same session."""
     settings = load()
@@ -66,19 +69,25 @@ async def _demo(settings: Settings, *, open_page: bool) -> None:
 
 
 async def running(sim: Sim, settings: Settings) -> Session:
-    """Let the latest demo session go on here, or a new one when it is over.
+    """Let the latest demo session go on here, or a new one when it is over or was begun by other code.
 
     One that says running is handed over by whoever runs it, or was left behind by a process that died.
     """
     session = await _latest(sim, settings.user) or await _new(sim, settings)
     if session.status == RUNNING:
         session = await sim.act(settings.user, session.id, Action("pause"))
-    if session.status == PAUSED:
-        return await sim.act(settings.user, session.id, Action("resume"))
-    session = await sim.start(settings.user, session.id)
-    if session.cursor_ms is None:
-        await sim.act(settings.user, session.id, Action("jump", time_ms=AHEAD_MS))
-    return session
+    try:
+        return await _started(sim, session)
+    except Changed:
+        await sim.act(settings.user, session.id, Action("stop"))
+        return await _started(sim, await _new(sim, settings))
+
+
+async def _started(sim: Sim, session: Session) -> Session:
+    """Let a session go on; a new one runs ahead at first."""
+    begun = session.cursor_ms is not None
+    session = await sim.start(session.user_id, session.id)
+    return session if begun else await sim.act(session.user_id, session.id, Action("jump", time_ms=AHEAD_MS))
 
 
 async def _latest(sim: Sim, user_id: str) -> Session | None:

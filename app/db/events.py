@@ -71,9 +71,12 @@ class Page(NamedTuple):
 async def append_ticks(connection: Connection, ticks: Sequence[Tick]) -> list[str]:
     """Write ticks in one transaction; answers each with `written`, `done`, `refused` or `busy`, in order."""
     cursor = await connection.execute(
-        "SELECT outcome FROM sim_append_ticks(%s::jsonb) ORDER BY tick", (encode_ticks(ticks),)
+        "SELECT string_agg(outcome, ' ' ORDER BY tick) AS outcomes FROM sim_append_ticks(%s::jsonb)",
+        (encode_ticks(ticks),),
     )
-    return [row["outcome"] for row in await cursor.fetchall()]
+    row = await cursor.fetchone()
+    assert row is not None
+    return str(row["outcomes"]).split()
 
 
 def encode_ticks(ticks: Sequence[Tick]) -> str:

@@ -190,17 +190,18 @@ class Tail:
                 return None
         return page
 
-    def take(self) -> Frames | None:
-        """Do what `next` does without waiting: null when the flag is to be waited for."""
+    def take(self, *, ahead: bool = False) -> Frames | None:
+        """Do what `next` does without waiting: null when the flag is to be waited for.
+
+        With `ahead` the next page of a backlog is read while the caller deals with this one.
+        """
         assert self._feed is not None
         self.flag.clear()
         found, self._given = self._given or self._feed.kept(self._place), None
         if found is not None:
-            return self._taken(found)
+            return self._taken(found, ahead=ahead)
         if not self._asked and self._hinted > self.after_seq:
-            self._asked = True
-            self._hinted = 0
-            self._feed.ask(self._place, self)
+            self._ask(self._feed)
         return None
 
     def hint(self, last_seq: float) -> None:
@@ -217,19 +218,23 @@ class Tail:
         self._given = found
         self.flag.set()
 
-    def _taken(self, found: Found) -> Frames:
+    def _taken(self, found: Found, *, ahead: bool) -> Frames:
+        assert self._feed is not None
         if isinstance(found, Exception):
-            self._look()
+            self._hinted = math.inf
+            self.flag.set()
             raise found
         if found.last_seq is not None:
             self._place = self._place._replace(after_seq=found.last_seq)
             if found.last_seq != found.head:
-                self._look()
+                self._hinted = math.inf
+                if ahead and self._feed.kept(self._place) is None:
+                    self._ask(self._feed)
         if self._hinted > self.after_seq:
             self.flag.set()
         return found
 
-    def _look(self) -> None:
-        """Look again, hint or not."""
-        self._hinted = math.inf
-        self.flag.set()
+    def _ask(self, feed: Feed) -> None:
+        self._asked = True
+        self._hinted = 0
+        feed.ask(self._place, self)

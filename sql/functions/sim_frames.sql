@@ -13,13 +13,12 @@ RETURNS TABLE (last_seq bigint, events bigint, body text, status text, head bigi
     WHERE e.session_id = sim_frames.session
       AND e.seq > sim_frames.after_seq AND e.seq <= sim_frames.after_seq + sim_frames.max_rows
   ), measured AS (
-    SELECT r.seq, r.frame, min(r.seq) OVER () AS first_seq,
-           coalesce(sum(octet_length(r.frame)) OVER (ORDER BY r.seq ROWS UNBOUNDED PRECEDING), 0) AS bytes
+    SELECT r.seq, r.frame, sum(octet_length(r.frame)) OVER (ORDER BY r.seq ROWS UNBOUNDED PRECEDING) AS bytes
     FROM rendered r
   ), page AS (
     SELECT max(m.seq) AS last_seq, count(m.frame) AS events, string_agg(m.frame, '' ORDER BY m.seq) AS body
     FROM measured m
-    WHERE m.bytes <= sim_frames.max_bytes OR m.seq = m.first_seq
+    WHERE coalesce(m.bytes, 0) <= sim_frames.max_bytes OR m.seq = sim_frames.after_seq + 1
   )
   SELECT p.last_seq, p.events, p.body, s.status, s.last_seq
   FROM page p LEFT JOIN sim_sessions s ON s.id = sim_frames.session AND s.deleted_at IS NULL;

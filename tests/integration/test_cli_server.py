@@ -107,6 +107,10 @@ def test_a_second_demo_goes_on_with_the_same_session(database: Database) -> None
     with demo(cli) as (_, _, other):
         assert other != session_id
         until_candles(database, other, 1)
+    changed = "UPDATE sim_sessions SET strategy_hash = 'of other code' WHERE id = %s RETURNING 1"
+    assert database.query(changed, other) == [(1,)]
+    with demo(cli) as (_, _, fresh):
+        assert fresh not in (session_id, other)
     assert database.query("SELECT DISTINCT venue FROM market_candles") == [("demo",)]
 
 
