@@ -10,6 +10,8 @@ import typer
 from app.cli import candles, database, profiles, sessions, show, token
 from app.cli.demo import demo
 from app.cli.doctor import doctor
+from app.cli.export import export
+from app.cli.report import report
 from app.cli.selftest import selftest
 from app.cli.serve import serve
 from app.cli.tail import tail
@@ -29,6 +31,8 @@ app.command()(selftest)
 app.command()(doctor)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(database.psql)
 app.command()(tail)
+app.command()(report)
+app.command()(export)
 app.command()(profiles.profiles)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(candles.app, name="candles")

@@ -28,7 +28,7 @@ def tell(session: Session, json: bool) -> None:
             ("tags", ", ".join(spec.tags)),
             ("status", session.status),
             ("error", session.error),
-            ("candles", f"{_market(session)}, profile {spec.profile_slug}"),
+            ("candles", f"{market(session)}, profile {spec.profile_slug}"),
             ("range", f"{show.utc(spec.start_ms)} to {show.utc(spec.end_ms) or 'no end'}"),
             ("pace", _pace(session)),
             ("gaps", spec.gap_policy),
@@ -46,12 +46,13 @@ def tell_all(sessions: Sequence[Session], json: bool) -> None:
         show.as_json([described(each) for each in sessions])
         return
     rows = (
-        (s.id, s.status, _market(s), show.utc(s.cursor_ms), _done(s), s.last_seq, s.spec.name or "") for s in sessions
+        (s.id, s.status, market(s), show.utc(s.cursor_ms), _done(s), s.last_seq, s.spec.name or "") for s in sessions
     )
     show.table(("id", "status", "candles", "cursor", "done", "last seq", "name"), rows, right=("done", "last seq"))
 
 
-def _market(session: Session) -> str:
+def market(session: Session) -> str:
+    """Name what a session is about: symbols, timeframe and venue."""
     spec = session.spec
     return f"{' '.join(spec.symbols)} {spec.timeframe} of {spec.venue}"
 

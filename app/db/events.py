@@ -68,6 +68,15 @@ class Page(NamedTuple):
     last_seq: int | None
 
 
+class Row(NamedTuple):
+    """An event with its payload as JSON text, as Postgres renders it."""
+
+    seq: int
+    ts: int
+    type: str
+    body: str
+
+
 async def append_ticks(connection: Connection, ticks: Sequence[Tick]) -> list[str]:
     """Write ticks in one transaction; answers each with `written`, `done`, `refused` or `busy`, in order."""
     cursor = await connection.execute(
@@ -174,6 +183,33 @@ async def page(
     row = await cursor.fetchone()
     assert row is not None
     return Page(f"[{row['body']}]", row["events"], row["last_seq"])
+
+
+async def slice_of(
+    connection: Connection, session_id: UUID, after_seq: int, until_seq: int, types: Sequence[str] | None
+) -> tuple[list[Row], int]:
+    """Read events in `(after_seq, until_seq]`, at most `MAX_PAGE_ROWS` and `MAX_PAGE_BYTES`, and how far it looked.
+
+    The seqs bound it, so that no estimate makes Postgres sort a whole log.
+    """
+    last_seq = min(until_seq, after_seq + MAX_PAGE_ROWS)
+    cursor = await connection.execute(
+        """
+        SELECT seq, ts, type, body, found FROM (
+          SELECT seq, ts, type, body, row_number() OVER w AS number, sum(octet_length(body)) OVER w AS bytes,
+                 count(*) OVER () AS found
+          FROM (
+            SELECT seq, ts, type, payload::text AS body FROM sim_events
+            WHERE session_id = %s AND seq > %s AND seq <= %s AND (%s::text[] IS NULL OR type = ANY (%s))) page
+          WINDOW w AS (ORDER BY seq)) measured
+        WHERE bytes <= %s OR number = 1
+        ORDER BY seq
+        """,
+        (session_id, after_seq, last_seq, *(2 * [None if types is None else list(types)]), MAX_PAGE_BYTES),
+    )
+    rows = await cursor.fetchall()
+    cut = bool(rows) and len(rows) < rows[0]["found"]
+    return [Row(*list(row.values())[:4]) for row in rows], rows[-1]["seq"] if cut else last_seq
 
 
 async def seq_of_tail(connection: Connection, session_id: UUID, count: int, types: Sequence[str] | None) -> int:

@@ -21,6 +21,7 @@ from app.web.market import MarketCalls
 from app.web.page import PageCalls
 from app.web.routes import calls, routes
 from app.web.sim import SessionCalls
+from app.web.stats import StatsCalls
 from app.web.stream import Streams
 
 
@@ -34,6 +35,7 @@ def create_app(settings: Settings, sim: Sim, supervisor: Supervisor, streams: St
         SessionCalls(sim, identity, settings),
         MarketCalls(sim, identity, log, settings),
         log,
+        StatsCalls(sim, identity, settings),
         LoginCalls(identity, settings),
         HealthCalls(sim.database, supervisor, streams, answered),
         PageCalls(),

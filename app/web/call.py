@@ -15,7 +15,8 @@ Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 class Call(NamedTuple):
     """One method of one path and the models of what goes in and comes out.
 
-    `media` is set where the answer is no JSON; `bare` answers have no envelope; `open` calls need no user.
+    `media` is set where the answer is no JSON, several with commas between; `bare` answers have no envelope;
+    `open` calls need no user.
     """
 
     method: str

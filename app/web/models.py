@@ -376,3 +376,20 @@ class EventsQuery(FromQuery):
 
 class StreamQuery(FromQuery):
     """Which events to follow."""
+
+
+class NoQuery(Query):
+    """A call that takes no parameters."""
+
+
+class EquityQuery(Query):
+    """In how many points to draw the equity curve."""
+
+    points: Annotated[Count, Field(ge=2, le=5000)] = 500
+
+
+class ExportQuery(Query):
+    """What to export, and as what."""
+
+    what: Literal["events", "trades", "equity"]
+    format: Literal["ndjson", "csv", "parquet"]

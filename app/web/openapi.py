@@ -74,7 +74,10 @@ def _operation(call: Call) -> dict[str, Any]:
 
 def _answer(call: Call) -> dict[str, Any]:
     if call.answer is None:
-        return {"description": "As it says.", "content": {call.media or "text/plain": {}}}
+        return {
+            "description": "As it says.",
+            "content": {media: {} for media in (call.media or "text/plain").split(", ")},
+        }
     if call.bare:
         return _content((call.answer.__doc__ or "").partition("\n")[0], _ref(call.answer.__name__))
     properties = {"success": {"const": True}, "data": _ref(call.answer.__name__)}

@@ -148,6 +148,59 @@ class EventsAnswer(Answer):
     next_from_seq: int
 
 
+class StatsAnswer(Answer):
+    """Statistics of a session's log up to `seq`; a figure that has no meaning is null. See docs/statistics.md."""
+
+    seq: int
+    from_ms: int | None
+    to_ms: int | None
+    periods_per_year: float | None
+    initial_cash: float
+    equity: float | None
+    net_profit: float | None
+    return_pct: float | None
+    buy_and_hold_pct: float | None
+    cagr_pct: float | None
+    volatility_pct: float | None
+    sharpe: float | None
+    sortino: float | None
+    calmar: float | None
+    max_drawdown: float | None
+    max_drawdown_pct: float | None
+    max_drawdown_ms: int | None
+    exposure_pct: float | None
+    fees: float | None
+    trades: int
+    wins: int
+    losses: int
+    win_rate_pct: float | None
+    profit_factor: float | None
+    expectancy: float | None
+    sqn: float | None
+    avg_win: float | None
+    avg_loss: float | None
+    best_trade: float | None
+    worst_trade: float | None
+    win_streak: int | None
+    loss_streak: int | None
+    avg_hold_bars: float | None
+
+
+class PointAnswer(Answer):
+    """The equity at a simulated time, ms UTC, and its drawdown in percent of the peak."""
+
+    seq: int
+    ts: int
+    equity: float
+    drawdown_pct: float
+
+
+class EquityAnswer(Answer):
+    """The equity curve in seq order."""
+
+    points: list[PointAnswer]
+
+
 class ProfileAnswer(Answer):
     """A strategy that sessions can name."""
 

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from app.engine.export import MEDIA
 from app.web import market_models, models, replies
 from app.web.answers import document
 from app.web.call import Call, Endpoint
@@ -19,6 +20,7 @@ from app.web.models import Nothing
 from app.web.openapi import openapi
 from app.web.page import PageCalls
 from app.web.sim import SessionCalls
+from app.web.stats import StatsCalls
 
 SESSIONS = "/api/sim/sessions"
 SESSION = f"{SESSIONS}/{{id:uuid}}"
@@ -27,7 +29,13 @@ MARKET_SESSION = f"{MARKET}/{{id:uuid}}"
 
 
 def calls(
-    sim: SessionCalls, market: MarketCalls, log: LogCalls, login: LoginCalls, health: HealthCalls, page: PageCalls
+    sim: SessionCalls,
+    market: MarketCalls,
+    log: LogCalls,
+    stats: StatsCalls,
+    login: LoginCalls,
+    health: HealthCalls,
+    page: PageCalls,
 ) -> list[Call]:
     """Return every call of the server."""
     one = replies.SessionAnswer
@@ -46,6 +54,9 @@ def calls(
         Call("GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=replies.DiffAnswer),
         Call("GET", f"{SESSION}/events", log.events, query=models.EventsQuery, answer=replies.EventsAnswer),
         Call("GET", f"{SESSION}/stream", log.stream, query=models.StreamQuery, media="text/event-stream"),
+        Call("GET", f"{SESSION}/stats", stats.stats, answer=replies.StatsAnswer),
+        Call("GET", f"{SESSION}/equity", stats.equity, query=models.EquityQuery, answer=replies.EquityAnswer),
+        Call("GET", f"{SESSION}/export", stats.export, query=models.ExportQuery, media=", ".join(MEDIA.values())),
         Call("GET", "/api/sim/profiles", sim.profiles, answer=replies.ProfilesAnswer),
         *_market_calls(market),
         Call("POST", "/login", login.login, body=models.Login, answer=replies.UserAnswer, open=True),

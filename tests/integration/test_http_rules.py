@@ -9,6 +9,7 @@ import socket
 import time
 from statistics import median
 from typing import Any
+from uuid import UUID
 
 import pytest
 

@@ -347,17 +347,6 @@ async def test_profiles_are_listed(database: Database) -> None:
     assert {each["source"] for each in found.values()} == {"built-in"}
 
 
-async def test_what_later_versions_bring_is_not_there(database: Database) -> None:
-    async with web(database, candles=0) as w:
-        path = f"{SESSIONS}/{(await w.create())['id']}"
-        for method, rest in (
-            ("GET", "stats"),
-            ("GET", "equity"),
-            ("GET", "export"),
-        ):
-            await w.refused(404, method, f"{path}/{rest}")
-
-
 async def test_a_running_process_that_loses_its_name_fails(database: Database) -> None:
     async with web(database, candles=0) as w:
         database.query("UPDATE sim_runners SET incarnation = incarnation + 1")

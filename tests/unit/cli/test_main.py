@@ -7,7 +7,21 @@ from typer.testing import CliRunner
 from app.cli.main import app
 
 COMMANDS = {
-    "": {"serve", "demo", "migrate", "selftest", "psql", "doctor", "tail", "profiles", "sessions", "candles", "token"},
+    "": {
+        "serve",
+        "demo",
+        "migrate",
+        "selftest",
+        "psql",
+        "doctor",
+        "tail",
+        "report",
+        "export",
+        "profiles",
+        "sessions",
+        "candles",
+        "token",
+    },
     "sessions": {"create", "start", "pause", "resume", "stop", "pace", "list", "show", "delete", "prune"},
     "candles": {"import", "list", "gaps", "export"},
     "token": {"create", "list", "revoke"},
@@ -40,7 +54,15 @@ def test_every_option_says_what_it_is_for():
 
 @pytest.mark.parametrize(
     "arguments",
-    ["nonsense", "candles gaps", "candles gaps BTCUSDT --timeframe 7m", "sessions show 1", "tail", "serve --what"],
+    [
+        "nonsense",
+        "candles gaps",
+        "candles gaps BTCUSDT --timeframe 7m",
+        "sessions show 1",
+        "tail",
+        "serve --what",
+        "report 1",
+    ],
 )
 def test_a_wrong_call_exits_with_2(arguments):
     assert runner.invoke(app, arguments.split()).exit_code == 2

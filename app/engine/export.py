@@ -1,0 +1,238 @@
+"""A session's log as a file, a page at a time: NDJSON, CSV or Parquet, in memory that does not grow with the log."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from decimal import Decimal
+from typing import Any, Final, Protocol
+
+from app.db import events
+from app.db.events import Row
+from app.db.pool import Database
+from app.domain.event import render
+from app.domain.number import plain
+from app.domain.session import Session
+from app.errors import BadInput
+
+TEXT: Final = "text"
+NUMBER: Final = "number"
+INTEGER: Final = "integer"
+TIME: Final = "time"
+
+_HEAD = {"seq": INTEGER, "ts": TIME}
+COLUMNS: Final[dict[str, dict[str, str]]] = {
+    "events": {**_HEAD, "type": TEXT, "payload": TEXT},
+    "trades": {
+        **_HEAD,
+        "symbol": TEXT,
+        "side": TEXT,
+        "qty": NUMBER,
+        "entryPrice": NUMBER,
+        "exitPrice": NUMBER,
+        "entryTs": TIME,
+        "exitTs": TIME,
+        "grossPnl": NUMBER,
+        "fees": NUMBER,
+        "netPnl": NUMBER,
+        "holdBars": INTEGER,
+        "reason": TEXT,
+    },
+    "equity": {
+        **_HEAD,
+        "cash": NUMBER,
+        "positionQty": NUMBER,
+        "positionValue": NUMBER,
+        "equity": NUMBER,
+        "realizedPnl": NUMBER,
+        "unrealizedPnl": NUMBER,
+        "feesPaid": NUMBER,
+        "peakEquity": NUMBER,
+        "drawdownPct": NUMBER,
+        "positions": TEXT,
+    },
+}
+"""What can be exported, with the columns of its table and their kinds."""
+
+TYPES: Final = {"events": None, "trades": ["trade"], "equity": ["equity"]}
+MEDIA: Final = {
+    "ndjson": "application/x-ndjson",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_GROUP_ROWS = 20_000
+_GROUP_BYTES = 1 << 23
+
+
+class Encoder(Protocol):
+    """Turns pages of events into the bytes of a file."""
+
+    def rows(self, page: Sequence[Row]) -> bytes:
+        """Return what a page adds to the file."""
+
+    def end(self) -> bytes:
+        """Return what closes the file."""
+
+
+async def export(database: Database, session: Session, what: str, encoder: Encoder) -> AsyncIterator[bytes]:
+    """Yield a file of what the session's log held when it was read from the database."""
+    after_seq = 0
+    while after_seq < session.last_seq:
+        page, after_seq = await database.run(events.slice_of, session.id, after_seq, session.last_seq, TYPES[what])
+        if chunk := await asyncio.to_thread(encoder.rows, page):
+            yield chunk
+    if chunk := await asyncio.to_thread(encoder.end):
+        yield chunk
+
+
+def encoder(what: str, format_: str) -> Encoder:
+    """Return the encoder of a format; raises `BadInput` when the package for it is not installed."""
+    if format_ == "ndjson":
+        return Ndjson()
+    return Csv(COLUMNS[what]) if format_ == "csv" else Parquet(COLUMNS[what])
+
+
+class Ndjson:
+    """One event a line, spelled as the API does."""
+
+    def rows(self, page: Sequence[Row]) -> bytes:
+        """Return the events' lines."""
+        return "".join(
+            f'{{"seq":{row.seq},"ts":{row.ts},"type":"{row.type}","payload":{row.body}}}\n' for row in page
+        ).encode()
+
+    def end(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+
+class Csv:
+    """A header and a row per event (RFC 4180), numbers as the log spells them.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, CSV injection).
+    """
+
+    def __init__(self, columns: dict[str, str]) -> None:
+        self._columns = columns
+        self._headed = False
+
+    def rows(self, page: Sequence[Row]) -> bytes:
+        """Return the rows, the header before the first ones."""
+        texts = [name for name, kind in self._columns.items() if kind == TEXT]
+        lines = list(_cells(page, self._columns))
+        for line in lines:
+            line.update({name: harmless(line[name]) for name in texts if line[name] is not None})
+        return self._header() + self._written(line.values() for line in lines)
+
+    def end(self) -> bytes:
+        """Return the header where no row came."""
+        return self._header()
+
+    def _header(self) -> bytes:
+        first, self._headed = not self._headed, True
+        return self._written([self._columns]) if first else b""
+
+    def _written(self, lines: Iterable[Iterable[Any]]) -> bytes:
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(lines)
+        return text.getvalue().encode()
+
+
+class Parquet:
+    """A row per event in groups of some thousand; numbers are float64, times timestamps in ms, UTC."""
+
+    def __init__(self, columns: dict[str, str]) -> None:
+        try:
+            import pyarrow
+            from pyarrow import parquet
+        except ImportError:
+            raise BadInput("format: parquet needs the package pyarrow; pip install 'zeon-sim[parquet]'") from None
+        kinds = {
+            TEXT: pyarrow.string(),
+            NUMBER: pyarrow.float64(),
+            INTEGER: pyarrow.int64(),
+            TIME: pyarrow.timestamp("ms", tz="UTC"),
+        }
+        self._columns = columns
+        self._schema = pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
+        self._table = pyarrow.Table
+        self._sink = _Sink()
+        self._writer = parquet.ParquetWriter(self._sink, self._schema)
+        self._waiting: list[Row] = []
+        self._bytes = 0
+
+    def rows(self, page: Sequence[Row]) -> bytes:
+        """Collect the rows; returns the bytes of a group once it is full."""
+        self._waiting += page
+        self._bytes += sum(len(row.body) for row in page)
+        if len(self._waiting) >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
+            self._write()
+        return self._sink.taken()
+
+    def end(self) -> bytes:
+        """Return the last group and the footer."""
+        if self._waiting:
+            self._write()
+        self._writer.close()
+        return self._sink.taken()
+
+    def _write(self) -> None:
+        read = {NUMBER: float, INTEGER: int, TIME: int, TEXT: str}
+        lines = list(_cells(self._waiting, self._columns))
+        table = {
+            name: [None if line[name] is None else read[kind](line[name]) for line in lines]
+            for name, kind in self._columns.items()
+        }
+        self._writer.write_table(self._table.from_pydict(table, schema=self._schema))
+        self._waiting, self._bytes = [], 0
+
+
+class _Sink(io.RawIOBase):
+    """A file that is only written to and whose bytes are taken away as they come."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._position = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, data: Any) -> int:
+        chunk = bytes(data)
+        self._chunks.append(chunk)
+        self._position += len(chunk)
+        return len(chunk)
+
+    def taken(self) -> bytes:
+        """Return what was written since the last time."""
+        taken, self._chunks = b"".join(self._chunks), []
+        return taken
+
+
+def harmless(cell: str) -> str:
+    """Spell a text so that no spreadsheet takes it for a formula."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def _cells(page: Iterable[Row], columns: Iterable[str]) -> Iterable[dict[str, Any]]:
+    """Yield the cells of each event by column, numbers as their exact text, absent ones null."""
+    for row in page:
+        found = {"seq": row.seq, "ts": row.ts, "type": row.type, "payload": row.body}
+        if "payload" not in columns:
+            found |= {name: _cell(value) for name, value in json.loads(row.body, parse_float=Decimal).items()}
+        yield {name: found.get(name) for name in columns}
+
+
+def _cell(value: Any) -> Any:
+    """Spell a value within a payload by itself; objects are JSON text."""
+    if isinstance(value, Decimal):
+        return plain(value)
+    return render(value) if isinstance(value, dict) else value

@@ -1,0 +1,116 @@
+"""What came of a session over HTTP: its statistics, its equity curve and its log as a file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from pydantic.alias_generators import to_camel
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from app.db import stats
+from app.db.stats import FROM_THE_START, Point, Stats
+from app.domain.event import render
+from app.domain.number import plain
+from app.domain.session import Session
+from app.engine.export import MEDIA, encoder, export
+from app.engine.sim import Sim
+from app.settings import Settings
+from app.web.answers import success_text
+from app.web.auth import Identity
+from app.web.inputs import checked, query
+from app.web.models import EquityQuery, ExportQuery, NoQuery
+
+_KEPT = 1000
+"""Of how many sessions the state of the last statistics is kept, so that the next ask reads only what is new."""
+
+
+class StatsCalls:
+    """The calls that read what came of a session."""
+
+    def __init__(self, sim: Sim, identity: Identity, settings: Settings) -> None:
+        self._sim = sim
+        self._identity = identity
+        self._write_timeout_s = settings.write_timeout_ms / 1000
+        self._states: OrderedDict[UUID, str] = OrderedDict()
+
+    async def stats(self, request: Request) -> Response:
+        """Compute the statistics of a session, while it runs too; figures without a meaning are null."""
+        session = await self._session(request)
+        checked(NoQuery, query(request))
+        state = self._states.get(session.id, FROM_THE_START)
+        found = await self._sim.database.run(stats.stats, session.id, state)
+        self._states[session.id] = found.state
+        self._states.move_to_end(session.id)
+        if len(self._states) > _KEPT:
+            self._states.popitem(last=False)
+        return success_text(spelled(found))
+
+    async def equity(self, request: Request) -> Response:
+        """Draw the equity curve in few points: its ends, its highs and its lows are kept."""
+        session = await self._session(request)
+        wanted = checked(EquityQuery, query(request))
+        found = await self._sim.database.run(stats.equity, session.id, wanted.points)
+        return success_text(f'{{"points":{_points(found)}}}')
+
+    async def export(self, request: Request) -> Response:
+        """Send the events, trades or equity of a session as a file."""
+        session = await self._session(request)
+        wanted = checked(ExportQuery, query(request))
+        written = encoder(wanted.what, wanted.format)
+        name = f"{session.id}-{wanted.what}.{wanted.format}"
+        return Download(
+            export(self._sim.database, session, wanted.what, written),
+            media_type=MEDIA[wanted.format],
+            headers={
+                "Content-Disposition": f'attachment; filename="{name}"',
+                "Cache-Control": "no-store",
+                "X-Content-Type-Options": "nosniff",
+            },
+            write_timeout_s=self._write_timeout_s,
+        )
+
+    async def _session(self, request: Request) -> Session:
+        caller = await self._identity.caller(request)
+        return await self._sim.get(caller.user_id, request.path_params["id"])
+
+
+class Download(StreamingResponse):
+    """A file sent as it is made; a client that does not read for too long is left, and HEAD gets the headers only."""
+
+    def __init__(self, content: Any, *, write_timeout_s: float, **options: Any) -> None:
+        super().__init__(content, **options)
+        self._write_timeout_s = write_timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request."""
+        if scope["method"] == "HEAD":
+            await Response(headers=dict(self.headers))(scope, receive, send)
+            return
+
+        async def in_time(message: Message) -> None:
+            try:
+                async with asyncio.timeout(self._write_timeout_s):
+                    await send(message)
+            except TimeoutError:
+                scope["state"]["abort"]()
+
+        await super().__call__(scope, receive, in_time)
+
+
+def spelled(found: Stats) -> str:
+    """Spell statistics as the API does: JSON with exact, canonical numbers."""
+    return render({to_camel(name): value for name, value in found.figures.items()})
+
+
+def _points(points: Sequence[Point]) -> str:
+    rows = (
+        f'{{"seq":{each.seq},"ts":{each.ts},"equity":{plain(each.equity)},"drawdownPct":{plain(each.drawdown_pct)}}}'
+        for each in points
+    )
+    return f"[{','.join(rows)}]"

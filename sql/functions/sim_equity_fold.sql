@@ -1,0 +1,49 @@
+-- What statistics need of the equity events in (after_seq, until_seq], added to the figures of those before. All sums are
+-- exact, so the result is the same however the log is cut. Returns are taken from an equity above zero only; under water
+-- lasts from the last event at the peak to the first there again, or as far as the log goes.
+CREATE OR REPLACE FUNCTION sim_equity_fold(session uuid, figures jsonb, after_seq bigint, until_seq bigint)
+RETURNS jsonb LANGUAGE plpgsql STABLE SET max_parallel_workers_per_gather = 0 AS $$
+DECLARE
+  _equity numeric := figures ->> 'equity';
+  _peak numeric := figures ->> 'peak';
+  _peak_ts bigint := figures ->> 'peakTs';
+  _under boolean := coalesce(_equity < _peak, false);
+  _new jsonb;
+BEGIN
+  IF _equity IS NULL THEN
+    SELECT s.initial_cash INTO _equity FROM sim_sessions s WHERE s.id = sim_equity_fold.session;
+  END IF;
+
+  WITH read AS (
+    SELECT e.seq, e.ts, (e.payload -> 'equity')::numeric AS equity, (e.payload -> 'peakEquity')::numeric AS peak,
+           (e.payload -> 'drawdownPct')::numeric AS pct, sim_holds(e.payload) AS held
+    FROM sim_events e
+    WHERE e.session_id = sim_equity_fold.session AND e.type = 'equity'
+      AND e.seq > sim_equity_fold.after_seq AND e.seq <= sim_equity_fold.until_seq
+  ), stepped AS (
+    SELECT r.*, lag(r.equity, 1, _equity) OVER w AS before, lag(r.equity < r.peak, 1, _under) OVER w AS was_under,
+           CASE WHEN r.equity = r.peak OR lag(r.peak, 1, _peak) OVER w < r.peak THEN r.ts END AS peak_ts
+    FROM read r WINDOW w AS (ORDER BY r.seq)
+  ), walked AS (
+    SELECT s.*, CASE WHEN s.before > 0 THEN (s.equity - s.before) / s.before END AS return,
+           coalesce(max(s.peak_ts) OVER (ORDER BY s.seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), _peak_ts) AS since
+    FROM stepped s
+  )
+  SELECT jsonb_build_object(
+    'events', count(*), 'held', count(*) FILTER (WHERE w.held), 'returns', count(w.return), 'sum', sum(w.return),
+    'squares', sum(w.return * w.return), 'losses', sum(w.return * w.return) FILTER (WHERE w.return < 0),
+    'maxFall', max(w.peak - w.equity), 'maxPct', max(w.pct),
+    'maxUnder', max(w.ts - w.since) FILTER (WHERE w.equity < w.peak OR w.was_under),
+    'firstTs', min(w.ts), 'peakTs', max(w.peak_ts), 'seq', max(w.seq)) INTO _new
+  FROM walked w;
+
+  RETURN figures || sim_add(figures, _new, '{events,held,returns,sum,squares,losses}', '{maxFall,maxPct,maxUnder,peakTs}')
+    || jsonb_build_object('firstTs', coalesce(figures ->> 'firstTs', _new ->> 'firstTs')::bigint)
+    || coalesce((SELECT jsonb_build_object('lastTs', e.ts, 'equity', e.payload -> 'equity', 'peak', e.payload -> 'peakEquity',
+                                           'fees', e.payload -> 'feesPaid')
+                 FROM sim_events e
+                 WHERE e.session_id = sim_equity_fold.session AND e.seq = (_new ->> 'seq')::bigint), '{}');
+END;
+$$;
+
+COMMENT ON FUNCTION sim_equity_fold(uuid, jsonb, bigint, bigint) IS 'Figures of the equity events up to a seq, from those of an earlier one.';

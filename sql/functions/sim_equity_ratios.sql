@@ -1,0 +1,35 @@
+-- Figures of the equity curve, from what sim_equity_fold gathered. Years count from the first candle's open to the last
+-- equity event; periods per year are the returns seen in them, so closed markets and gaps count as what they are.
+CREATE OR REPLACE FUNCTION sim_equity_ratios(initial_cash numeric, period_ms bigint, figures jsonb)
+RETURNS TABLE (
+  from_ms bigint, to_ms bigint, periods_per_year numeric, equity numeric, net_profit numeric, return_pct numeric,
+  cagr_pct numeric, volatility_pct numeric, sharpe numeric, sortino numeric, calmar numeric, max_drawdown numeric,
+  max_drawdown_pct numeric, max_drawdown_ms bigint, exposure_pct numeric, fees numeric
+) LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  WITH seen AS (
+    SELECT (figures ->> 'events')::bigint AS events, (figures ->> 'held')::numeric AS held,
+           nullif((figures ->> 'returns')::numeric, 0) AS n, (figures ->> 'sum')::numeric AS sum,
+           (figures ->> 'squares')::numeric AS squares, (figures ->> 'losses')::numeric AS losses,
+           (figures ->> 'equity')::numeric AS equity, (figures ->> 'maxPct')::numeric AS max_pct,
+           (figures ->> 'firstTs')::bigint - period_ms AS from_ms, (figures ->> 'lastTs')::bigint AS to_ms
+  ), years AS (
+    SELECT s.*, (s.to_ms - s.from_ms) / (365.25 * 86400000) AS years, s.sum / s.n AS mean,
+           sqrt(greatest(s.squares - s.sum * s.sum / s.n, 0) / nullif(s.n - 1, 0)) AS deviation,
+           nullif(sqrt(s.losses / s.n), 0) AS downside
+    FROM seen s
+  ), scaled AS (
+    SELECT y.*, y.n / y.years AS per_year, sqrt(y.n / y.years) AS root,
+           CASE WHEN y.equity > 0 AND y.to_ms - y.from_ms >= 86400000 AND ln(y.equity / initial_cash) / y.years < 200
+                THEN exp(ln(y.equity / initial_cash) / y.years) - 1
+                WHEN y.equity = 0 AND y.to_ms - y.from_ms >= 86400000 THEN -1 END AS cagr
+    FROM years y
+  )
+  SELECT s.from_ms, s.to_ms, s.per_year, s.equity, s.equity - initial_cash, 100 * (s.equity - initial_cash) / initial_cash,
+         100 * s.cagr, 100 * s.deviation * s.root, s.mean / nullif(s.deviation, 0) * s.root, s.mean / s.downside * s.root,
+         100 * s.cagr / nullif(s.max_pct, 0), (figures ->> 'maxFall')::numeric, s.max_pct,
+         CASE WHEN s.events > 0 THEN coalesce((figures ->> 'maxUnder')::bigint, 0) END,
+         100 * s.held / nullif(s.events, 0), (figures ->> 'fees')::numeric
+  FROM scaled s;
+$$;
+
+COMMENT ON FUNCTION sim_equity_ratios(numeric, bigint, jsonb) IS 'Return, risk and drawdown of the equity events gathered; quotients unrounded.';

@@ -1,0 +1,327 @@
+"""Statistics in SQL: against plain arithmetic in Python, however the log is cut, and against the known results."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import groupby, pairwise
+from statistics import mean, stdev
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from app.candles import synthetic
+from app.domain.candle import Candle
+from app.domain.event import Event
+from app.domain.terms import Terms, sizing
+from app.strategies.sma_cross import SmaCross
+from tests.reference import between, candles, needs_data
+from tests.support.log import traded, write
+from tests.support.servers import Database
+from tests.support.trading import MINUTE, bar, bars, play
+from tests.support.trading import terms as free_terms
+
+DAY_MS = 86_400_000
+YEAR_MS = 365.25 * DAY_MS
+START = 1_704_067_200_000
+NULL_WITHOUT_TRADES = {
+    "win_rate_pct",
+    "profit_factor",
+    "expectancy",
+    "sqn",
+    "avg_win",
+    "avg_loss",
+    "best_trade",
+    "worst_trade",
+    "win_streak",
+    "loss_streak",
+    "avg_hold_bars",
+}
+
+
+def made_up(count: int, timeframe: str = "1h") -> list[Candle]:
+    step = {"1h": 3_600_000, "1m": MINUTE}[timeframe]
+    return list(synthetic.candles("BTCUSDT", timeframe, START, START + count * step))
+
+
+def log_of(count: int, timeframe: str = "1h", **changes: Any) -> tuple[list[Event], Terms]:
+    on = Terms(symbols=("BTCUSDT",), timeframe=timeframe, **changes)
+    return traded(SmaCross(fast=3, slow=8, side="both"), made_up(count, timeframe), on), on
+
+
+def stats(database: Database, session_id: UUID, until: int | None = None, state: str = "{}") -> dict[str, Any]:
+    with psycopg.connect(database.url, row_factory=dict_row) as conn:
+        query = "SELECT s.*, next_state::text AS state FROM sim_stats(%s, %s, %s::jsonb) s"
+        row = conn.execute(query, (session_id, until, state)).fetchone()
+    assert row is not None
+    del row["next_state"]
+    return row
+
+
+def expected(events: Sequence[Event], on: Terms, period_ms: int) -> dict[str, Any]:
+    """Compute every figure naively, in floats."""
+    curve = [(one.ts, {k: float(v) for k, v in one.payload.items()}) for one in events if one.type == "equity"]
+    trades = [one.payload for one in events if one.type == "trade"]
+    closes = [one.payload["candle"] for one in events if one.type == "candle"]
+    found = dict.fromkeys(NULL_WITHOUT_TRADES) | of_trades([float(one["netPnl"]) for one in trades])
+    if trades:
+        found["avg_hold_bars"] = mean(one["holdBars"] for one in trades)
+    if closes:
+        found["buy_and_hold_pct"] = 100 * float(closes[-1]["close"] / closes[0]["open"] - 1)
+    return found | (of_curve(curve, float(on.initial_cash), period_ms) if curve else {})
+
+
+def of_trades(pnl: list[float]) -> dict[str, Any]:
+    wins, losses = [one for one in pnl if one > 0], [one for one in pnl if one < 0]
+    found: dict[str, Any] = {"trades": len(pnl), "wins": len(wins), "losses": len(losses)}
+    if pnl:
+        runs = [(sign, len(list(run))) for sign, run in groupby(pnl, key=lambda one: (one > 0) - (one < 0))]
+        found |= {"win_rate_pct": 100 * len(wins) / len(pnl), "expectancy": mean(pnl)}
+        found |= {"best_trade": max(pnl), "worst_trade": min(pnl)}
+        found["win_streak"] = max((length for sign, length in runs if sign > 0), default=0)
+        found["loss_streak"] = max((length for sign, length in runs if sign < 0), default=0)
+    if losses:
+        found |= {"profit_factor": sum(wins) / -sum(losses), "avg_loss": mean(losses)}
+    if wins:
+        found["avg_win"] = mean(wins)
+    if len(pnl) > 1 and stdev(pnl):
+        found["sqn"] = math.sqrt(len(pnl)) * mean(pnl) / stdev(pnl)
+    return found
+
+
+def of_curve(curve: list[tuple[int, dict[str, float]]], cash: float, period_ms: int) -> dict[str, Any]:
+    values = [cash, *(one["equity"] for _, one in curve)]
+    returns = [after / before - 1 for before, after in pairwise(values)]
+    first, last = curve[0][0] - period_ms, curve[-1][0]
+    years = (last - first) / YEAR_MS
+    scale = math.sqrt(len(returns) / years)
+    total = values[-1] / cash - 1
+    fall, fall_pct, longest = drawdown(curve)
+    found: dict[str, Any] = {
+        "from_ms": first,
+        "to_ms": last,
+        "equity": values[-1],
+        "net_profit": values[-1] - cash,
+        "return_pct": 100 * total,
+        "max_drawdown": fall,
+        "max_drawdown_pct": fall_pct,
+        "max_drawdown_ms": longest,
+        "periods_per_year": len(returns) / years,
+        "exposure_pct": 100 * mean(one["positionQty"] != 0 for _, one in curve),
+        "fees": curve[-1][1]["feesPaid"],
+        "cagr_pct": 100 * ((1 + total) ** (1 / years) - 1) if last - first >= DAY_MS else None,
+    }
+    found["calmar"] = found["cagr_pct"] / fall_pct if fall_pct and found["cagr_pct"] is not None else None
+    spread = stdev(returns) if len(returns) > 1 else None
+    downside = math.sqrt(mean(min(one, 0) ** 2 for one in returns))
+    found["volatility_pct"] = None if spread is None else 100 * spread * scale
+    found["sharpe"] = mean(returns) / spread * scale if spread else None
+    found["sortino"] = mean(returns) / downside * scale if downside else None
+    return found
+
+
+def drawdown(curve: list[tuple[int, dict[str, float]]]) -> tuple[float, float, int]:
+    """Return depth in money and percent, and ms from a peak to the next equity as high, or to the end."""
+    peak, peak_ts, depth, pct, longest, under = -math.inf, 0, 0.0, 0.0, 0, False
+    for ts, one in curve:
+        value = one["equity"]
+        if value >= peak:
+            longest = max(longest, ts - peak_ts) if under else longest
+            peak, peak_ts, under = value, ts, False
+        else:
+            under = True
+            depth, pct, longest = (
+                max(depth, peak - value),
+                max(pct, 100 * (peak - value) / peak),
+                max(longest, ts - peak_ts),
+            )
+    return depth, pct, longest
+
+
+def compare(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for name, value in wanted.items():
+        if value is None:
+            assert found[name] is None, name
+        else:
+            assert float(found[name]) == pytest.approx(value, rel=1e-9, abs=2e-10), name
+
+
+def test_every_figure_is_what_plain_arithmetic_gives(any_database: Database) -> None:
+    events, on = log_of(400)
+    session_id = write(any_database, events, on)
+    found = stats(any_database, session_id)
+    wanted = expected(events, on, 3_600_000)
+    assert wanted["trades"] > 20
+    assert set(wanted) | {"seq", "initial_cash", "state"} == set(found)
+    compare(found, wanted)
+    assert found["seq"] == len(events)
+    assert found["periods_per_year"] == Decimal("8766")
+
+
+def test_few_candles_have_few_figures(database: Database) -> None:
+    for count in (1, 2, 9, 12, 24):
+        events, on = log_of(count)
+        found = stats(database, write(database, events, on))
+        compare(found, expected(events, on, 3_600_000))
+        assert (found["cagr_pct"] is None) == (count < 24)
+        assert found["sharpe"] is None or count > 2
+
+
+def test_an_empty_log_has_counts_of_zero_and_no_figures(database: Database) -> None:
+    on = Terms(symbols=("BTCUSDT",), timeframe="1h")
+    found = stats(database, write(database, [], on))
+    known = {name: value for name, value in found.items() if value is not None and name != "state"}
+    assert known == {"seq": 0, "initial_cash": 10_000, "trades": 0, "wins": 0, "losses": 0}
+
+
+def test_a_log_of_candles_alone_knows_what_holding_would_have_brought(database: Database) -> None:
+    events, on = log_of(50)
+    found = stats(database, write(database, [one for one in events if one.type == "candle"], on))
+    assert found["buy_and_hold_pct"] is not None
+    assert found["sharpe"] is None
+
+
+def test_figures_during_a_run_are_those_of_its_log_so_far(database: Database) -> None:
+    events, on = log_of(300)
+    session_id = write(database, events, on)
+    cuts = sorted(random.Random(4).sample(range(1, len(events)), 12))
+    state = "{}"
+    for cut in cuts:
+        went_on, anew = stats(database, session_id, cut, state), stats(database, session_id, cut)
+        assert went_on == anew
+        compare(anew, expected(events[:cut], on, 3_600_000))
+        state = went_on["state"]
+    assert stats(database, session_id, None, state) == stats(database, session_id)
+
+
+def test_samples_of_a_day_tell_the_same_money_and_trades(database: Database) -> None:
+    full, sampled = (log_of(24 * 40, record=record) for record in ("full", "trades"))
+    known = stats(database, write(database, *full, start_ms=START))
+    with psycopg.connect(database.url) as conn, conn.cursor().copy("COPY market_candles FROM STDIN") as copy:
+        for one in made_up(24 * 40):
+            copy.write_row(("demo", one.symbol, one.timeframe, one.open_time_ms, *one[4:9]))
+    found = stats(database, write(database, *sampled, start_ms=START))
+    same = {
+        "equity",
+        "return_pct",
+        "fees",
+        "cagr_pct",
+        "buy_and_hold_pct",
+        "trades",
+        "profit_factor",
+        "sqn",
+        "win_streak",
+    }
+    assert {name: found[name] for name in same} == {name: known[name] for name in same}
+    assert 365 < found["periods_per_year"] < 376
+    assert found["max_drawdown_pct"] <= known["max_drawdown_pct"]
+    assert abs(found["max_drawdown_ms"] - known["max_drawdown_ms"]) <= 2 * DAY_MS
+
+
+def test_a_position_in_any_of_several_symbols_is_exposure(database: Database) -> None:
+    slots = [(bar(n, "10"), bar(n, str(20 + n), symbol="ETH")) for n in range(4)]
+    deeds = {1: lambda self: self.buy(qty=1, symbol="ETH")}
+    on = free_terms(symbols=("BTC", "ETH"))
+    found = stats(database, write(database, play(slots, deeds, on), on))
+    assert found["exposure_pct"] == 50
+    assert found["equity"] == 10_001
+
+
+def test_a_streak_ends_with_a_trade_that_wins_nothing(database: Database) -> None:
+    prices = bars("10", "10", "11", "11", "12", "12", "12", "12", "13", "13", "13", "12", "12")
+    deeds = {n: (lambda self: self.buy(qty=1)) if n % 2 == 0 else (lambda self: self.close()) for n in range(12)}
+    events = play(prices, deeds)
+    found = stats(database, write(database, events, free_terms()))
+    compare(found, of_trades([float(one.payload["netPnl"]) for one in events if one.type == "trade"]))
+
+
+def test_losing_everything_and_more_leaves_no_yearly_growth(database: Database) -> None:
+    on = free_terms(initial_cash=Decimal(10), leverage=None)
+    deeds = {0: lambda self: self.sell(qty=2)}
+    days = [one._replace(ts=one.ts * 1440) for one in play(bars("10", "10", "40", "50"), deeds, on)]
+    found = stats(database, write(database, days, on))
+    assert found["equity"] == -70
+    assert found["cagr_pct"] is None
+    assert found["return_pct"] == -800
+
+
+def test_quotients_are_rounded_half_to_even(any_database: Database) -> None:
+    pairs = [
+        ("0.00000000005", "0"),
+        ("0.00000000015", "0.0000000002"),
+        ("-0.00000000025", "-0.0000000002"),
+        ("1.50", "1.5"),
+    ]
+    for value, rounded in [*pairs, ("0.000000000050001", "0.0000000001")]:
+        assert any_database.query("SELECT sim_rounded(%s::numeric)::text", value) == [(rounded,)]
+
+
+def test_the_curve_in_few_points_keeps_ends_highs_and_lows(database: Database) -> None:
+    events, on = log_of(400)
+    session_id = write(database, events, on)
+    curve = [(n, one.ts, one.payload["equity"]) for n, one in enumerate(events, 1) if one.type == "equity"]
+    values = [value for *_, value in curve]
+    for points in (2, 3, 4, 5, 40, 399, 400, 5000):
+        found = database.query("SELECT seq, ts, equity FROM sim_equity_points(%s, %s)", session_id, points)
+        assert len(found) <= points
+        assert set(found) <= set(curve)
+        assert found == sorted(found)
+        assert (found[0], found[-1]) == (curve[0], curve[-1])
+        kept = [value for *_, value in found]
+        assert points < 4 or (min(kept), max(kept)) == (min(values), max(values))
+        assert points < len(curve) or found == curve
+
+
+def test_views_show_sessions_trades_and_equity_by_eye(any_database: Database) -> None:
+    events, on = log_of(100)
+    session_id = write(any_database, events, on)
+    found = stats(any_database, session_id)
+    shown = any_database.query("SELECT sharpe, trades FROM sim_view_stats WHERE session_id = %s", session_id)
+    assert shown == [(found["sharpe"], found["trades"])]
+    sums = any_database.query(
+        "SELECT count(*), sum(net_pnl) / count(*) FROM sim_view_trades WHERE session_id = %s", session_id
+    )
+    assert (sums[0][0], float(sums[0][1])) == (found["trades"], pytest.approx(float(found["expectancy"])))
+    last = any_database.query(
+        "SELECT equity FROM sim_view_equity WHERE session_id = %s ORDER BY seq DESC LIMIT 1", session_id
+    )
+    assert last == [(found["equity"],)]
+
+
+@needs_data
+@pytest.mark.parametrize("set_", ["day1", "goog-1d", "adabtc-5m"])
+def test_the_known_results_have_the_same_figures(database: Database, set_: str) -> None:
+    from tests.acceptance.test_reference_results import RUNS, near, strategy_of
+
+    runs = [row for row in RUNS if row["set"] == set_][1::4]
+    assert runs
+    for row in runs:
+        name, side, *rest = row["run"].split("_")
+        values = between(candles(row["file"]), row["from"], row["to"])
+        size = {"equityPct": 100} if row["qty"] == "all cash" else {"qty": row["qty"]}
+        fee = Decimal(row["fee_rate"]) * 10_000
+        on = Terms(
+            symbols=(values[0].symbol,),
+            timeframe=values[0].timeframe,
+            initial_cash=Decimal(row["start_cash"]),
+            maker_fee_bps=fee,
+            taker_fee_bps=fee,
+            fill="same_close" if rest[0] == "same" else "next_open",
+            sizing=sizing(size),
+        )
+        found = stats(database, write(database, traded(strategy_of(name, side), values, on), on))
+        assert (found["trades"], found["wins"]) == (int(row["closed_trades"]), int(row["winning_trades"]))
+        assert near(found["equity"], row["final_equity"])
+        assert near(found["fees"], row["total_fees"])
+        assert near(found["max_drawdown"], row["max_drawdown"])
+        assert near(found["max_drawdown_pct"], row["max_drawdown_pct"], 1)
+        realized = found["trades"] * (found["expectancy"] or 0)  # a mean of 10 decimals, times its count
+        assert abs(realized - Decimal(row["realized_pnl"])) <= Decimal("1e-9") * (found["trades"] + found["fees"])
+        assert float(found["return_pct"]) == pytest.approx(
+            100 * (float(row["final_equity"]) / float(row["start_cash"]) - 1), abs=1e-9
+        )

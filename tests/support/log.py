@@ -1,0 +1,58 @@
+"""A session's log written straight into the tables, for tests that read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from app.domain import event
+from app.domain.candle import Candle
+from app.domain.event import Event
+from app.domain.strategy import Strategy
+from app.domain.terms import Terms
+from app.domain.trader import Trader
+from tests.support.servers import Database
+
+
+def traded(strategy: Strategy, values: Iterable[Candle], on: Terms) -> list[Event]:
+    """Return the log of a strategy over one symbol's candles, these included where all is recorded."""
+    trader = Trader(strategy, on)
+    events: list[Event] = []
+    for candle in values:
+        if on.record == "full":
+            events.append(event.candle(candle.open_time_ms, candle))
+        events += trader.on_slot((candle,))
+    return events + trader.finish(events[-1].ts if events else 0)
+
+
+def write(database: Database, events: Sequence[Event], on: Terms, *, start_ms: int = 0, **columns: Any) -> UUID:
+    """Store a finished session with its log and return its id."""
+    values = {
+        "user_id": "local",
+        "profile_slug": "none",
+        "venue": "demo",
+        "symbols": list(on.symbols),
+        "timeframe": on.timeframe,
+        "start_ms": start_ms,
+        "lag_ms": 0,
+        "replay_ms_per_candle": 0,
+        "gap_policy": "skip",
+        "gap_grace_ms": 0,
+        "status": "finished",
+        "initial_cash": on.initial_cash,
+        "record": on.record,
+        "last_seq": len(events),
+    } | columns
+    names, places = ", ".join(values), ", ".join(["%s"] * len(values))
+    with psycopg.connect(database.url) as conn:
+        made = conn.execute(
+            f"INSERT INTO sim_sessions ({names}) VALUES ({places}) RETURNING id", list(values.values())
+        ).fetchone()
+        assert made is not None
+        with conn.cursor().copy("COPY sim_events (session_id, seq, ts, type, payload) FROM STDIN") as copy:
+            for seq, one in enumerate(events, 1):
+                copy.write_row((made[0], seq, *one))
+    return UUID(str(made[0]))
