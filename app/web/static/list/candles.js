@@ -2,7 +2,7 @@
 
 import { description, get, offers } from "../common/api.js";
 import { byId, make, option } from "../common/dom.js";
-import { toField, utc, whole } from "../common/format.js";
+import { timeframeMs, toField, utc, whole } from "../common/format.js";
 import { CoverageBar } from "./coverage.js";
 
 const DAY = 86_400_000;
@@ -71,20 +71,14 @@ export class Candles {
   }
 }
 
+/** What the cache holds; `endMs` is where its last candle closes. */
 async function coverage() {
-  const answer = await get("/api/market/coverage");
-  const rows = Array.isArray(answer) ? answer : answer.coverage;
-  return rows.filter((row) => row.rows > 0).map(normal);
-}
-
-/** Tolerate a list of gaps and a mere count of them; `lastMs` is the open time of the last candle. */
-function normal(row) {
-  const gaps = Array.isArray(row.gaps) ? row.gaps : null;
-  return { ...row, gaps, gapCount: gaps?.length ?? row.gaps ?? 0, endMs: row.endMs ?? row.lastMs };
+  const { coverage: rows } = await get("/api/market/coverage");
+  return rows.filter((row) => row.rows > 0).map((row) => ({ ...row, endMs: row.lastMs + timeframeMs(row.timeframe) }));
 }
 
 function title(row) {
-  const gaps = row.gapCount ? `${whole(row.gapCount)} gap${row.gapCount === 1 ? "" : "s"}` : "no gaps";
+  const gaps = row.gaps ? `${whole(row.gaps)} gap${row.gaps === 1 ? "" : "s"}` : "no gaps";
   return `${row.symbol} · ${row.timeframe} · ${row.venue} · ${utc(row.firstMs).slice(0, 10)} to ${utc(row.endMs).slice(0, 10)} · ${gaps}`;
 }
 

@@ -44,31 +44,18 @@ export class CoverageBar {
   }
 }
 
-/** The gaps within a range; null where the server cannot tell. */
+/** The gaps within a range, what lies before and behind all the cache holds among them; null where nobody can tell. */
 async function missing(series, startMs, endMs) {
   const { venue, symbol, timeframe } = series;
-  const outside = [
-    { fromMs: startMs, toMs: Math.min(endMs, series.firstMs) },
-    { fromMs: Math.max(startMs, series.endMs), toMs: endMs },
-  ];
-  const beyond = outside.filter((gap) => gap.toMs > gap.fromMs).map((gap) => ({ ...gap, missing: slots(gap, timeframe) }));
-  if (series.gaps) return [...within(series.gaps, startMs, endMs, timeframe), ...beyond];
-  if (!(await offers("GET", "/api/market/candles"))) return series.gapCount ? null : beyond;
+  if (!(await offers("GET", "/api/market/candles"))) return null;
   const query = new URLSearchParams({ venue, symbol, timeframe, startMs, endMs, limit: 1 });
   const { gaps } = await get(`/api/market/candles?${query}`).catch(() => ({ gaps: null }));
   return gaps;
 }
 
-const slots = (gap, timeframe) => Math.ceil((gap.toMs - gap.fromMs) / timeframeMs(timeframe));
-
-function within(gaps, startMs, endMs, timeframe) {
-  const cut = gaps.map((gap) => ({ fromMs: Math.max(gap.fromMs, startMs), toMs: Math.min(gap.toMs, endMs) }));
-  return cut.filter((gap) => gap.toMs > gap.fromMs).map((gap) => ({ ...gap, missing: slots(gap, timeframe) }));
-}
-
 function told(series, startMs, endMs, gaps) {
   const total = Math.ceil((endMs - startMs) / timeframeMs(series.timeframe));
-  if (gaps === null) return `${whole(total)} slots; the cache has ${whole(series.gapCount)} gaps somewhere.`;
+  if (gaps === null) return `${whole(total)} slots; the cache has ${whole(series.gaps)} gaps somewhere.`;
   if (!gaps.length) return `${whole(total)} candles, none missing.`;
   const lost = gaps.reduce((sum, gap) => sum + gap.missing, 0);
   const named = gaps.slice(0, NAMED).map((gap) => `${utc(gap.fromMs)} to ${utc(gap.toMs)}`);

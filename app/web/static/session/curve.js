@@ -24,7 +24,7 @@ export class Curve {
     const path = `${SESSIONS}/${this.session.id}`;
     const thinned = await offers("GET", `${SESSIONS}/{id}/equity`);
     const answer = await get(thinned ? `${path}/equity?points=${POINTS}` : `${path}/events?types=equity&tail=${POINTS}`);
-    this.#add((answer.points ?? answer.equity ?? answer.events ?? answer).map(point));
+    this.#add((answer.points ?? answer.events).map(point));
   }
 
   /** Add the equity events of a batch. */
@@ -83,5 +83,5 @@ export class Curve {
 /** A point from an equity event or from the thinned curve. */
 function point(each) {
   const { equity, drawdownPct } = each.payload ?? each;
-  return { time: Math.floor((each.ts ?? each.tsMs) / 1000), equity, drawdown: drawdownPct ?? 0 };
+  return { time: Math.floor(each.ts / 1000), equity, drawdown: drawdownPct ?? 0 };
 }

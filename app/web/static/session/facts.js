@@ -2,9 +2,29 @@
 
 import { get, offers, SESSIONS } from "../common/api.js";
 import { byId, fillPairs } from "../common/dom.js";
-import { decimal, gain, money, percent, time, whole, words } from "../common/format.js";
+import { decimal, gain, money, percent, time, whole } from "../common/format.js";
 
 const EVERY_MS = 3000;
+const share = (value) => `${value.toFixed(2)} %`;
+const ratio = (value) => decimal(Number(value.toFixed(2)));
+const gainPct = (value) => gain(value, percent);
+const FIGURES = {
+  Return: ["returnPct", gainPct],
+  "Buy and hold": ["buyAndHoldPct", gainPct],
+  "Largest drawdown": ["maxDrawdownPct", share],
+  Trades: ["trades", whole],
+  Won: ["winRatePct", share],
+  "Profit factor": ["profitFactor", ratio],
+  "Mean result": ["expectancy", gain],
+  "Best trade": ["bestTrade", gain],
+  "Worst trade": ["worstTrade", gain],
+  "Candles held": ["avgHoldBars", ratio],
+  "In the market": ["exposurePct", share],
+  Sharpe: ["sharpe", ratio],
+  Sortino: ["sortino", ratio],
+  Calmar: ["calmar", ratio],
+  SQN: ["sqn", ratio],
+};
 
 /** Show what the last equity event says. */
 export function showPosition(session, event) {
@@ -47,15 +67,6 @@ function counted(session) {
   return session.endMs === null ? range : [...range, ["Range to", time(session.endMs)]];
 }
 
-/** Every number the API knows, whatever it knows; names tell their units. */
 function fromApi(stats) {
-  const flat = Object.entries(stats).flatMap(([name, value]) => (value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value).map(([inner, each]) => [`${name} ${inner}`, each]) : [[name, value]]));
-  return flat.filter(([, value]) => typeof value === "number").map(([name, value]) => [words(name.replace(/(Pct|Ms)$/, "")), written(name, value)]);
-}
-
-function written(name, value) {
-  if (name.endsWith("Pct")) return name.toLowerCase().includes("drawdown") ? `${value.toFixed(2)} %` : gain(value, percent);
-  if (name.endsWith("Ms")) return value > 1e11 ? time(value) : `${whole(value / 60_000)} min`;
-  if (name.endsWith("Pnl")) return gain(value);
-  return Number.isInteger(value) ? whole(value) : decimal(Number(value.toPrecision(6)));
+  return Object.entries(FIGURES).map(([word, [name, write]]) => [word, stats[name] == null ? "–" : write(stats[name])]);
 }
