@@ -5,6 +5,7 @@ import { make } from "../common/dom.js";
 import { fromField, timeframeMs, utc, whole } from "../common/format.js";
 
 const NAMED = 3;
+const PAGES = 20;
 
 export class CoverageBar {
   #asked = 0;
@@ -44,14 +45,26 @@ export class CoverageBar {
   }
 }
 
-/** The gaps within a range, what lies before and behind all the cache holds among them; null where nobody can tell. */
+/** The gaps within a range, read page by page; null where nobody can tell. Very long ranges are read in part. */
 async function missing(series, startMs, endMs) {
-  const { venue, symbol, timeframe } = series;
   if (!(await offers("GET", "/api/market/candles"))) return null;
-  const query = new URLSearchParams({ venue, symbol, timeframe, startMs, endMs, limit: 1 });
-  const { gaps } = await get(`/api/market/candles?${query}`).catch(() => ({ gaps: null }));
-  return gaps;
+  const inside = series.gaps ? await listed(series, Math.max(startMs, series.firstMs), Math.min(endMs, series.endMs)) : [];
+  return [gap(series, startMs, Math.min(endMs, series.firstMs)), ...inside, gap(series, Math.max(startMs, series.endMs), endMs)].filter((each) => each.missing > 0);
 }
+
+async function listed({ venue, symbol, timeframe }, startMs, endMs) {
+  const found = [];
+  let from = startMs;
+  for (let page = 0; page < PAGES && from !== null && from < endMs; page += 1) {
+    const query = new URLSearchParams({ venue, symbol, timeframe, startMs: from, endMs, limit: 5000 });
+    const { gaps, nextStartMs } = await get(`/api/market/candles?${query}`);
+    found.push(...gaps);
+    from = nextStartMs;
+  }
+  return found;
+}
+
+const gap = ({ timeframe }, fromMs, toMs) => ({ fromMs, toMs, missing: Math.ceil((toMs - fromMs) / timeframeMs(timeframe)) });
 
 function told(series, startMs, endMs, gaps) {
   const total = Math.ceil((endMs - startMs) / timeframeMs(series.timeframe));

@@ -13,6 +13,7 @@ const POINTS = 2000;
 export class Curve {
   #points = null;
   #chart = null;
+  #waiting = [];
 
   constructor(session) {
     this.session = session;
@@ -24,12 +25,16 @@ export class Curve {
     const path = `${SESSIONS}/${this.session.id}`;
     const thinned = await offers("GET", `${SESSIONS}/{id}/equity`);
     const answer = await get(thinned ? `${path}/equity?points=${POINTS}` : `${path}/events?types=equity&tail=${POINTS}`);
-    this.#add((answer.points ?? answer.events).map(point));
+    const waited = this.#waiting;
+    this.#waiting = null;
+    this.#add([...(answer.points ?? answer.events).map(point), ...waited]);
   }
 
-  /** Add the equity events of a batch. */
+  /** Add the equity events of a batch; what comes before the beginning is there waits for it. */
   add(events) {
-    this.#add(events.filter(({ type }) => type === "equity").map(point));
+    const points = events.filter(({ type }) => type === "equity").map(point);
+    if (this.#waiting) this.#waiting.push(...points);
+    else this.#add(points);
   }
 
   #add(points) {
