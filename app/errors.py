@@ -87,6 +87,13 @@ class Diverged(SimError):
     code = "diverged"
 
 
+class StrategyFailed(SimError):
+    """The strategy failed."""
+
+    status = 422
+    code = "strategy_failed"
+
+
 class TooLarge(SimError):
     """The request is too large."""
 
@@ -130,6 +137,17 @@ class Unavailable(SimError):
     """The database is away; try again."""
 
     status = 503
+
+
+class ChildGone(Unavailable):
+    """The process the strategy ran in is gone; try again.
+
+    `suspect` says how it ended when it was at work for this very session, from a cause unknown.
+    """
+
+    def __init__(self, suspect: str | None = None) -> None:
+        super().__init__("The process the strategy ran in is gone; try again.")
+        self.suspect = suspect
 
 
 class NoRunner(Unavailable):

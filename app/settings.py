@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -66,6 +67,16 @@ class Settings(BaseSettings):
     on_orphan: Literal["pause", "resume"] = Field(
         "pause", description="what happens to sessions whose process died: `pause` or `resume`"
     )
+    strategies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="strategies of your own: folders of .py files and `module:Class`, separated by commas"
+    )
+    children: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="processes that strategies of your own run in; unset: one per core",
+    )
+    candle_timeout_ms: int = Field(1000, ge=1, description="longest such a strategy may take for a candle")
+    strategy_memory_mb: int = Field(512, ge=1, description="most megabytes such a strategy may take")
     max_slots: int = Field(5_000_000, ge=1, description="most slots in a session's range")
     max_running: int = Field(1000, ge=1, description="most running sessions per user")
     max_streams: int = Field(1000, ge=1, description="most open streams")
@@ -82,7 +93,7 @@ class Settings(BaseSettings):
     pool_size: int = Field(8, ge=2, description="connections to Postgres in the pool")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "strategies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Read a comma-separated list."""

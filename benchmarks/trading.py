@@ -17,7 +17,7 @@ from app.candles import synthetic
 from app.domain.candle import Candle
 from app.domain.session import Pace, SessionSpec
 from app.domain.terms import Terms
-from app.domain.tick import Slot, State, step
+from app.domain.tick import Slot, State, conclude, draft
 from app.domain.trader import Trader
 from app.strategies.sma_cross import SmaCross
 from benchmarks.row import Goal, Row
@@ -72,9 +72,8 @@ def ours(candles: Sequence[Candle]) -> int:
     trader = Trader(SmaCross(), Terms(symbols=spec.symbols, timeframe=spec.timeframe))
     count = 0
     for candle in candles:
-        events = step(state, Slot(candle.open_time_ms, (candle,)))
-        events += trader.on_slot((candle,))
-        count += len(events)
+        made = draft(state, Slot(candle.open_time_ms, (candle,)))
+        count += len(conclude(state, made, trader.answer(made.shown)))
     return count
 
 

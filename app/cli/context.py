@@ -44,7 +44,9 @@ async def on_place(settings: Settings, place: Place, work: Callable[[Context], A
     """Do the work of a command on a database."""
     database = Database(place.url, size=_CONNECTIONS, application_name="zeon cli")
     await database.open()
+    sim = Sim(database, settings, Clock())
     try:
-        return await work(Context(settings, place, database, Sim(database, settings, Clock())))
+        return await work(Context(settings, place, database, sim))
     finally:
+        await sim.strategies.close()
         await database.close()

@@ -12,6 +12,7 @@ from app.cli.options import Json
 from app.db import health, sessions
 from app.db.place import Place, held, outdated
 from app.db.pool import Database
+from app.engine.strategies import Strategies
 from app.errors import NewerDatabase, SimError
 from app.settings import load
 
@@ -61,6 +62,7 @@ async def _on_database(place: Place, migrations: Check) -> list[Check]:
             checks += [await _notifications(database, place), await _rights(database, place)]
             looks = (_clock, _servers, _orphans, _half_deleted)
             checks += [await look(database) for look in looks]
+            checks.append(await _strategies())
         return checks
     finally:
         await database.close()
@@ -128,6 +130,22 @@ async def _orphans(database: Database) -> Check:
         text = f"{count} sessions say running, but no living server runs them; a server that is started sees to them."
         return Check("orphans", WRONG, text, count)
     return Check("orphans", OK, "Every session that says running is run.", count)
+
+
+async def _strategies() -> Check:
+    """Look at strategies of one's own with the settings of this command."""
+    strategies = Strategies(load())
+    try:
+        count = await strategies.look()
+    finally:
+        await strategies.close()
+    if strategies.faults:
+        value = [each._asdict() for each in strategies.faults]
+        text = "; ".join(f"{each.label}: {each.sentence}" for each in strategies.faults)
+        return Check("strategies", WARNING, text, value)
+    return Check(
+        "strategies", OK, f"{count} of your own can be used." if count else "None of your own is named.", count
+    )
 
 
 async def _half_deleted(database: Database) -> Check:

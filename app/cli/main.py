@@ -33,9 +33,9 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 app.command()(tail)
 app.command()(report)
 app.command()(export)
-app.command()(profiles.profiles)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(candles.app, name="candles")
+app.add_typer(profiles.app, name="profiles")
 app.add_typer(token.app, name="token")
 
 

@@ -1,17 +1,79 @@
-"""`zeon profiles`: what a session can name as its profile."""
+"""`zeon profiles`: what a session can name as its profile, and profiles of one's own."""
 
 from __future__ import annotations
 
+import json as json_text
+from typing import Annotated, Any
+
+import typer
+
 from app.cli import show
-from app.cli.options import Json
-from app.web.profiles import profiles as every
+from app.cli.context import Context, run
+from app.cli.options import Json, as_usage
+from app.db import profiles
+from app.db.profiles import Profile
+from app.engine.strategies import Listed
+from app.errors import NotFound
+
+app = typer.Typer(help="Strategies a session can name, and profiles of your own: a strategy with parameters.")
+
+Slug = Annotated[str, typer.Argument(metavar="SLUG", help="a-z, 0-9, _ and -, at most 64.", show_default=False)]
+Named = Annotated[str, typer.Option("--strategy", metavar="SLUG", help="The strategy it runs, see `zeon profiles`.")]
+Config = Annotated[
+    str, typer.Option("--config", metavar="JSON", help="Parameters, an object; sessions may add theirs.")
+]
 
 
-def profiles(json: Json = False) -> None:
-    """List the strategies a session can name; `none` emits candles only."""
-    found = every()
+@app.callback(invoke_without_command=True)
+def profiles_(context: typer.Context, json: Json = False) -> None:
+    """List the strategies and profiles a session can name; `none` emits candles only."""
+    if context.invoked_subcommand is None:
+        list_(json)
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """List the strategies and profiles a session can name; what is named but cannot be used is logged to stderr."""
+
+    async def work(context: Context) -> list[Listed]:
+        return await context.sim.strategies.every(context.database)
+
+    found = run(work)
     if json:
         show.as_json([each._asdict() for each in found])
-        return
-    rows = ((each.slug, ", ".join(each.parameters.get("properties", {})), each.source) for each in found)
-    show.table(("profile", "parameters", "source"), rows)
+    else:
+        rows = ((each.slug, ", ".join(each.parameters.get("properties", {})), each.source) for each in found)
+        show.table(("profile", "parameters", "source"), rows)
+
+
+@app.command()
+def add(slug: Slug, strategy: Named, config: Config = "{}") -> None:
+    """Add a profile, or replace the one of its name."""
+    profile = Profile(slug, strategy, _parsed(config))
+
+    async def work(context: Context) -> None:
+        await context.sim.strategies.add(context.database, profile)
+
+    with as_usage():
+        run(work)
+
+
+@app.command()
+def remove(slug: Slug) -> None:
+    """Remove a profile; sessions that name it cannot be resumed then."""
+
+    async def work(context: Context) -> None:
+        if not await context.database.run(profiles.remove, slug):
+            raise NotFound(f"There is no profile {slug} in the table.")
+
+    run(work)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        value = json_text.loads(text)
+    except json_text.JSONDecodeError as error:
+        raise typer.BadParameter(f"config: is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise typer.BadParameter("config: must be an object")
+    return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from app.domain.bucket import Buckets
 from app.domain.candle import Candle, Gap
 from app.domain.event import Event
 from app.domain.session import SessionSpec
-from app.domain.trader import Trader
+from app.domain.trader import Shown
 from app.errors import Gaps
 
 
@@ -25,6 +25,13 @@ class Slot(NamedTuple):
     open_time_ms: int
     candles: Sequence[Candle]
     trailing: bool = False
+
+
+class Draft(NamedTuple):
+    """What the market puts into a slot's tick, and what the session's trader is shown of it."""
+
+    events: list[Event]
+    shown: Shown
 
 
 @dataclass(slots=True)
@@ -45,13 +52,12 @@ class State:
     cursor_ms: int | None
     last_ts: int
     buckets: Buckets | None
-    trader: Trader | None = None
 
     @classmethod
-    def initial(cls, spec: SessionSpec, trader: Trader | None = None) -> State:
-        """Return the state before the first tick; without a trader there are candles only."""
+    def initial(cls, spec: SessionSpec) -> State:
+        """Return the state before the first tick."""
         tracks = {symbol: Track(symbol, spec.first_slot_ms) for symbol in spec.symbols}
-        return cls(spec, tracks, None, spec.start_ms, Buckets(spec) if spec.extra_timeframes else None, trader)
+        return cls(spec, tracks, None, spec.start_ms, Buckets(spec) if spec.extra_timeframes else None)
 
     @property
     def reach_ms(self) -> int | None:
@@ -73,11 +79,10 @@ class State:
         return any(track.close is not None for track in self.tracks.values())
 
 
-def step(state: State, slot: Slot, show: Callable[[Sequence[Candle]], None] | None = None) -> list[Event]:
-    """Advance `state` over one slot and return the slot's events in their order.
+def draft(state: State, slot: Slot) -> Draft:
+    """Advance `state` over one slot and return what the market makes of it, in order; a trader's events come behind.
 
-    `show` is handed the slot's candles as a strategy sees them. Raises `Gaps`, and leaves `state` as it was, when
-    something is missing that may not be.
+    Raises `Gaps`, and leaves `state` as it was, when something is missing that may not be.
     """
     whole = complete(state, slot)
     if not whole and state.spec.gap_policy == "fail":
@@ -93,20 +98,16 @@ def step(state: State, slot: Slot, show: Callable[[Sequence[Candle]], None] | No
     if state.spec.terms.record == "full":
         events += [event.candle(ts, candle) for candle in shown]
     _remember(state, slot, candles)
-    if show is not None and shown:
-        show(shown)
-    if state.trader is not None:
-        _trade(state.trader, state, slot, shown, events)
     if events:
         state.last_ts = events[-1].ts
-    return events
+    return Draft(events, Shown(slot.open_time_ms, shown, slot.trailing, state.last_ts))
 
 
-def _trade(trader: Trader, state: State, slot: Slot, candles: Sequence[Candle], events: list[Event]) -> None:
-    if candles:
-        events += trader.on_slot(candles, last=slot.trailing)
-    if slot.trailing:
-        events += trader.finish(events[-1].ts if events else state.last_ts)
+def conclude(state: State, made: Draft, answer: Sequence[Event]) -> list[Event]:
+    """Return all events of a slot: the market's, then what its trader answered."""
+    if answer:
+        state.last_ts = answer[-1].ts
+    return [*made.events, *answer]
 
 
 def _refuse(missing: Sequence[Gap]) -> None:

@@ -37,6 +37,18 @@ class OpenOrder(NamedTuple):
     tag: str | None
 
 
+class Shown(NamedTuple):
+    """A slot as a trader sees it: openTime in ms, all its candles in log order, and the ts of the last event so far.
+
+    `last` marks the last slot of the range, behind which the trader winds up.
+    """
+
+    open_time_ms: int
+    candles: Sequence[Candle]
+    last: bool
+    ts: int
+
+
 class Trader:
     """Runs a strategy; everything it does depends on the candles and the terms alone.
 
@@ -77,6 +89,13 @@ class Trader:
                 self._show(candles)
         finally:
             self.warming = False
+
+    def answer(self, shown: Shown) -> list[Event]:
+        """Return what follows from a slot, the end of the range included."""
+        events = self.on_slot(shown.candles, last=shown.last) if shown.candles else []
+        if shown.last:
+            events += self.finish(shown.ts)
+        return events
 
     def on_slot(self, candles: Sequence[Candle], *, last: bool = False) -> list[Event]:
         """Return what follows from a slot's candles, in log order: broker at the open, strategy and equity at

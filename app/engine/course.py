@@ -40,11 +40,15 @@ class Course:
         self.jump_ms = None
         return True
 
-    def over_after(self, slot: Slot, events: Sequence[Event]) -> str | None:
-        """Count a tick; returns why the session is to pause with it, or null."""
+    def over_after(self, slot: Slot) -> str | None:
+        """Count a tick; returns why the session is to pause with it whatever is in it, or null."""
         if self._steps is not None:
             self._steps -= 1
             return "step" if self._steps <= 0 else None
         ends = self._until_ms is not None and slot.open_time_ms + self._length_ms >= self._until_ms
+        return "runUntil" if ends else None
+
+    def over_with(self, events: Sequence[Event]) -> str | None:
+        """Return why the session is to pause with a tick of these events, or null."""
         met = self._until_type is not None and any(event.type == self._until_type for event in events)
-        return "runUntil" if ends or met else None
+        return "runUntil" if met else None

@@ -1,55 +1,17 @@
-"""What a session trades with: its strategy, found by the slug of its profile, and the trader around it."""
+"""What a session was started with and must go on with: its strategy's code, warm-up candles, candles used."""
 
 from __future__ import annotations
 
-import inspect
-import sys
 from collections.abc import Sequence
 from hashlib import sha256
-from itertools import groupby
 
-from app.db import candles, events, profiles, sessions
-from app.db.pool import Connection, Database
+from app.db import candles, events, sessions
+from app.db.pool import Connection
 from app.domain.candle import Candle
-from app.domain.parameters import meant
 from app.domain.session import Session, SessionSpec
-from app.domain.strategy import Strategy
-from app.domain.trader import Trader
-from app.errors import BadInput, Changed, TooFewWarmupCandles
-from app.strategies.registry import BUILT_IN
+from app.errors import Changed, TooFewWarmupCandles
 
 CANDLES_ONLY = "none"
-
-
-async def strategy_class(connection: Connection, slug: str) -> type[Strategy]:
-    """Return the strategy of a profile; raises `BadInput` for a slug that is none."""
-    if slug in BUILT_IN:
-        return BUILT_IN[slug]
-    profile = await profiles.get(connection, slug)
-    if profile is None or profile.strategy not in BUILT_IN:
-        known = [*BUILT_IN, *(each.slug for each in await profiles.every(connection))]
-        raise BadInput(f"profileSlug: there is no profile {slug!r}{meant(slug, dict.fromkeys(known))}")
-    return BUILT_IN[profile.strategy]
-
-
-async def full_config(connection: Connection, spec: SessionSpec) -> dict[str, object]:
-    """Return the session's parameters on top of its profile's; raises `BadInput` naming a wrong one."""
-    cls = await strategy_class(connection, spec.profile_slug)
-    profile = None if spec.profile_slug in BUILT_IN else await profiles.get(connection, spec.profile_slug)
-    config = {**(profile.config if profile else {}), **spec.config}
-    cls(**config)
-    return config
-
-
-async def new_trader(database: Database, spec: SessionSpec) -> Trader | None:
-    """Return the trader of a session before its first slot, warmed up; null for candles only."""
-    if spec.profile_slug == CANDLES_ONLY:
-        return None
-    cls = await database.run(strategy_class, spec.profile_slug)
-    trader = Trader(cls(**spec.config), spec.desk_terms)
-    for _, slot in groupby(await database.run(warmup, spec), key=lambda candle: candle.open_time_ms):
-        trader.warm(list(slot))
-    return trader
 
 
 async def warmup(connection: Connection, spec: SessionSpec) -> list[Candle]:
@@ -68,17 +30,17 @@ async def warmup(connection: Connection, spec: SessionSpec) -> list[Candle]:
     return sorted(found, key=lambda candle: (candle.open_time_ms, places[candle.symbol]))
 
 
-async def check_inputs(connection: Connection, session: Session, *, accept_revised: bool) -> None:
+async def check_inputs(connection: Connection, session: Session, code: str, *, accept_revised: bool) -> None:
     """Make sure that a session goes on with what it was started with, and remember it at the first start.
 
+    `code` is the hash of its strategy's source now.
     Raises `Changed` with code `strategy_changed`, `warmup_changed` or, unless they are accepted,
     `candles_changed`; `TooFewWarmupCandles`.
     """
     spec = session.spec
     if spec.profile_slug != CANDLES_ONLY:
-        code = source_hash(await strategy_class(connection, spec.profile_slug))
         shown = fingerprint(await warmup(connection, spec))
-        _require_same(session.strategy_hash, code, "strategy_changed", "The strategy's code")
+        require_same_code(session, code)
         _require_same(session.warmup_hash, shown, "warmup_changed", "The warm-up candles before startMs")
         if session.strategy_hash is None:
             await sessions.fix(connection, session.id, strategy_hash=code, warmup_hash=shown)
@@ -98,6 +60,11 @@ async def _check_candles(connection: Connection, session: Session, last_ms: int,
         await sessions.fix(connection, session.id, candles_hash=cached)
 
 
+def require_same_code(session: Session, code: str) -> None:
+    """Raise `Changed` when the strategy's source is not what the session was started with."""
+    _require_same(session.strategy_hash, code, "strategy_changed", "The strategy's code")
+
+
 def _require_same(was: str | None, now: str, code: str, what: str) -> None:
     if was is not None and was != now:
         verb = "has" if code == "strategy_changed" else "have"
@@ -107,12 +74,3 @@ def _require_same(was: str | None, now: str, code: str, what: str) -> None:
 def fingerprint(found: Sequence[Candle]) -> str:
     """Return the hex SHA-256 of candles in their order."""
     return sha256("\n".join(map(repr, found)).encode()).hexdigest()
-
-
-def source_hash(cls: type[Strategy]) -> str:
-    """Return the hex SHA-256 of a strategy's source: the modules of the class and its parents below `Strategy`."""
-    modules = dict.fromkeys(
-        owner.__module__ for owner in cls.__mro__ if issubclass(owner, Strategy) and owner is not Strategy
-    )
-    text = "\0".join(inspect.getsource(sys.modules[name]) for name in modules)
-    return sha256(text.encode()).hexdigest()

@@ -7,10 +7,11 @@ from typing import NamedTuple
 from app.db import candles, events, sessions
 from app.db.pool import Connection, Database
 from app.domain.session import Session, SessionSpec
-from app.domain.tick import State, step
+from app.domain.tick import State, draft
 from app.engine.clock import Clock
 from app.engine.rebuild import cached_slots
-from app.engine.succession import succession
+from app.engine.strategies import Strategies
+from app.engine.trading import traded
 from app.errors import Changed, SeqAhead
 
 
@@ -22,11 +23,13 @@ class ForkPoint(NamedTuple):
     candles_hash: str | None
 
 
-async def fork_point(database: Database, clock: Clock, parent: Session, at_seq: int) -> ForkPoint:
+async def fork_point(
+    database: Database, clock: Clock, strategies: Strategies, parent: Session, at_seq: int
+) -> ForkPoint:
     """Return the end of the tick that holds `at_seq`; raises `SeqAhead`, `Changed` or `Diverged`."""
     if parent.spec.terms.record == "full":
         return await database.run(_in_full_log, parent, at_seq)
-    return await _computed(database, clock, parent, at_seq)
+    return await _computed(database, clock, strategies, parent, at_seq)
 
 
 def inherited_hashes(parent: Session, spec: SessionSpec, point: ForkPoint) -> dict[str, str]:
@@ -49,19 +52,18 @@ async def _in_full_log(connection: Connection, parent: Session, at_seq: int) -> 
     return ForkPoint(seq, cursor_ms, used)
 
 
-async def _computed(database: Database, clock: Clock, parent: Session, at_seq: int) -> ForkPoint:
+async def _computed(
+    database: Database, clock: Clock, strategies: Strategies, parent: Session, at_seq: int
+) -> ForkPoint:
     """Find the tick by computing the log again, since a log of trades does not show where ticks end."""
     if parent.cursor_ms is not None and await _cached(database, parent, parent.cursor_ms) != parent.candles_hash:
         raise Changed("Candles the session has used have changed; it cannot be forked.", code="candles_changed")
-    traders = await succession(database, parent)
-    state = State.initial(parent.spec, traders.trader)
+    state = State.initial(parent.spec)
     wanted, written = await database.run(events.count_simulated, parent.id, at_seq), 0
-    if wanted:
-        async for slot in cached_slots(database, clock, parent, state):
-            written += len(step(state, slot, traders.show))
-            state.trader = traders.move(state.cursor_ms)
-            if written >= wanted:
-                break
+    async with strategies.desk(database, parent) as desk:
+        slots = cached_slots(database, clock, parent, state)
+        while written < wanted:
+            written += sum(map(len, await traded(state, desk, [draft(state, await anext(slots))])))
     seq = await database.run(events.seq_of_simulated, parent.id, written) if written else 0
     used = None if state.cursor_ms is None else await _cached(database, parent, state.cursor_ms)
     return ForkPoint(max(at_seq, seq), state.cursor_ms, used)

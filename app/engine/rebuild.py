@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 
 from app.db import events
@@ -12,43 +12,54 @@ from app.db.pool import Connection, Database
 from app.domain.candle import Candle
 from app.domain.event import Event
 from app.domain.session import Session
-from app.domain.tick import Slot, State, step
+from app.domain.tick import Draft, Slot, State, draft
 from app.engine.clock import Clock
-from app.engine.succession import Succession, succession
+from app.engine.trading import Desk, traded
 from app.engine.window import Window
 from app.errors import Diverged
 
 _PAGE = 2000
+_BATCH = 100
+"""Slots a desk is asked about at once."""
 
 
-async def rebuild(database: Database, clock: Clock, session: Session) -> State:
-    """Return the state after the last tick in the log.
+async def rebuild(database: Database, clock: Clock, session: Session, desk: Desk | None) -> State:
+    """Return the state after the last tick in the log, and bring a desk that was just opened there.
 
     With a strategy everything it wrote is computed again; raises `Diverged` with the first event that differs.
     Candles alone need no more than a look at the end of the log.
     """
-    traders = await succession(database, session)
-    state = State.initial(session.spec, traders.trader)
+    state = State.initial(session.spec)
     if session.cursor_ms is None:
         return state
-    if not session.lineage and traders.trader is None:
+    if desk is None:
         return await database.run(_remembered, session, state)
-    return await replay(database, clock, session, state, traders)
+    return await replay(database, clock, session, state, desk)
 
 
-async def replay(database: Database, clock: Clock, session: Session, state: State, traders: Succession) -> State:
+async def replay(database: Database, clock: Clock, session: Session, state: State, desk: Desk | None) -> State:
     """Compute a log again up to its cursor, from its own candles or else the cache; raises `Diverged`."""
     check = Check(database, session)
     full = session.spec.terms.record == "full"
+    drafts: list[Draft] = []
     async for slot in logged_slots(check) if full else cached_slots(database, clock, session, state):
-        await check.add(step(state, slot, traders.show))
-        state.trader = traders.move(state.cursor_ms)
+        if len(drafts) >= _BATCH or slot.trailing:
+            await _compute(check, state, desk, drafts)
+            drafts = []
+        drafts.append(draft(state, slot))
+    await _compute(check, state, desk, drafts)
     if state.cursor_ms != session.cursor_ms:
         assert session.cursor_ms is not None
-        await check.add(step(state, Slot(session.cursor_ms, (), trailing=True)))
-        state.trader = traders.move(state.cursor_ms)
+        await _compute(check, state, desk, [draft(state, Slot(session.cursor_ms, (), trailing=True))])
     await check.finish()
     return state
+
+
+async def _compute(check: Check, state: State, desk: Desk | None, drafts: Sequence[Draft]) -> None:
+    for made in await traded(state, desk, drafts):
+        await check.add(made)
+    if desk is not None and desk.fault is not None:
+        raise desk.fault
 
 
 class Check:

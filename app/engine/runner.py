@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from app.db import sessions
 from app.db.events import Tick
@@ -14,23 +14,37 @@ from app.domain import event
 from app.domain.event import Event
 from app.domain.fingerprint import Fingerprint
 from app.domain.session import RUNNING, Pace, Session
-from app.domain.tick import Slot, State, step
+from app.domain.tick import Draft, Slot, State, draft
 from app.engine.clock import Clock
 from app.engine.course import Course
 from app.engine.rebuild import rebuild
+from app.engine.strategies import Strategies
+from app.engine.trading import Desk, traded
 from app.engine.window import Wait, Window
 from app.engine.writer import Lost, Writer
-from app.errors import SimError, Unavailable
+from app.errors import ChildGone, SimError, StrategyFailed, Unavailable
 
 STALL_S = 60
 """A runner later than this moves its anchor; one less late catches up at once."""
 
 _CHUNK_TICKS = 100
 _CHUNK_EVENTS = 400
+_DEATHS = 3
+"""So many times the process under a strategy may die at one candle, from a cause unknown."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+
+
+class _Due(NamedTuple):
+    """A slot whose turn has come: the cursor before it, what the market makes of it, and why to pause with it."""
+
+    slot: Slot
+    prev_cursor_ms: int | None
+    before: Sequence[Event]
+    made: Draft
+    pause: str | None
 
 
 class Pacer:
@@ -60,6 +74,11 @@ class Pacer:
         self._ticks += 1
         self.due_ns = self._anchor_ns + self.pace.offset_ns(self._ticks, self._grid)
 
+    def take_back(self, ticks: int) -> None:
+        """Count ticks as not given out after all."""
+        self._ticks -= ticks + 1
+        self.advance()
+
     def excuse(self) -> int:
         """Move the anchor so that the next tick is due now if it is late; returns by how many ns."""
         late_ns = max(0, self._clock.monotonic_ns() - self.due_ns)
@@ -72,19 +91,27 @@ class Runner:
     """Runs one session in this process from its cursor on, until the log says it is somebody else's."""
 
     def __init__(
-        self, session: Session, *, name: str, database: Database, writer: Writer, clock: Clock, poll_s: float
+        self,
+        session: Session,
+        *,
+        name: str,
+        database: Database,
+        writer: Writer,
+        strategies: Strategies,
+        clock: Clock,
+        poll_s: float,
     ) -> None:
-        self.session = session
         self._id = str(session.id)
         self._name = name
         self._database = database
         self._writer = writer
+        self._strategies = strategies
         self._clock = clock
         self._poll_s = poll_s
         self._pacer = Pacer(clock, session)
-        self._course = Course(session)
-        self._used = Fingerprint(session.candles_hash)
-        self._window = Window(database, clock, session.spec, unpaced=session.spec.pace.unpaced, stagger=session.id.int)
+        self._alone = False
+        self._deaths: list[int | None] = []
+        self._begin(session)
         self._wake = asyncio.Event()
         self._control = False
         self._pending: asyncio.Future[None] | None = None
@@ -116,9 +143,43 @@ class Runner:
             _log.exception("session %s failed", self.session.id)
             await self._fail(f"{type(error).__name__}: {error}", None)
 
+    def _begin(self, session: Session) -> None:
+        """Go on from where a session stands by its row."""
+        self.session = session
+        self._course = Course(session)
+        self._used = Fingerprint(session.candles_hash)
+        spec, stagger = session.spec, session.id.int
+        self._window = Window(self._database, self._clock, spec, unpaced=spec.pace.unpaced, stagger=stagger)
+
     async def _replay(self) -> None:
-        state = await self._rebuilt()
-        while (chunk := await self._next_chunk(state)) is not None:
+        """Replay from the log on, again whenever what holds the state in memory is lost."""
+        while True:
+            try:
+                async with self._strategies.desk(self._database, self.session, alone=self._alone) as desk:
+                    return await self._replay_at(desk)
+            except ChildGone as gone:
+                await self._start_over(gone.suspect)
+            except Unavailable:
+                await asyncio.sleep(0.5)
+                await self._start_over()
+
+    async def _start_over(self, suspect: str | None = None) -> None:
+        """Look where the session stands; raises `StrategyFailed` when its process died too often at one candle."""
+        await self._settle()
+        row = await self._insist(sessions.get, self.session.id)
+        if row.epoch != self.session.epoch or row.status != RUNNING:
+            raise Lost
+        if suspect is not None:
+            self._deaths = [*(each for each in self._deaths if each == row.cursor_ms), row.cursor_ms]
+            if len(self._deaths) >= _DEATHS:
+                raise StrategyFailed(f"The process of the strategy ended {_DEATHS} times at one candle ({suspect}).")
+            self._alone = True
+        _log.info("session %s is rebuilt from its log", self.session.id)
+        self._begin(row)
+
+    async def _replay_at(self, desk: Desk | None) -> None:
+        state = await rebuild(self._database, self._clock, self.session, desk)
+        while (chunk := await self._next_chunk(state, desk)) is not None:
             await self._settle()
             ticks = chunk if self._course.counted else [_joined(chunk)]
             self._pending = self._writer.append(ticks, unpaced=self._hurried)
@@ -136,23 +197,35 @@ class Runner:
             epoch=self.session.epoch,
         )
 
-    async def _rebuilt(self) -> State:
-        while True:
-            try:
-                return await rebuild(self._database, self._clock, self.session)
-            except Unavailable:
-                await asyncio.sleep(0.5)
-
-    async def _next_chunk(self, state: State) -> list[Tick] | None:
+    async def _next_chunk(self, state: State, desk: Desk | None) -> list[Tick] | None:
         """Return the ticks that are due, at least one; null at the end of the range."""
+        if desk is not None and desk.fault is not None:
+            raise desk.fault
         slot = await self._wait_for_slot(state)
         if slot is None:
             return None
-        ticks = [self._tick(state, slot, self._stall(state))]
-        count = len(ticks[0].events)
-        while self._goes_on(ticks, count) and (slot := self._peek(state)) is not None:
-            ticks.append(self._tick(state, slot))
-            count += len(ticks[-1].events)
+        due = [self._due(state, slot, self._stall(state))]
+        count = len(due[0].made.events)
+        while self._goes_on(due, count) and (slot := self._peek(state)) is not None:
+            due.append(self._due(state, slot))
+            count += len(due[-1].made.events)
+        try:
+            answered = await traded(state, desk, [each.made for each in due])
+        except ChildGone:
+            self._pacer.take_back(len(due))
+            raise
+        return self._ticks(due, answered)
+
+    def _ticks(self, due: Sequence[_Due], answered: Sequence[list[Event]]) -> list[Tick]:
+        """Return the ticks of slots, up to the first with which the session is to pause."""
+        ticks: list[Tick] = []
+        for each, events in zip(due, answered, strict=False):
+            slot, pause = each.slot, each.pause or self._course.over_with(events)
+            made = [*each.before, *events]
+            self._used.add(slot.candles)
+            ticks.append(Tick(self._id, self.session.epoch, each.prev_cursor_ms, slot.open_time_ms, made, pause))
+            if pause is not None:
+                break
         return [*ticks[:-1], ticks[-1]._replace(hash=str(self._used))]
 
     @property
@@ -160,10 +233,10 @@ class Runner:
         """Whether ticks follow each other without a pause."""
         return self._course.hurried or self._pacer.pace.unpaced
 
-    def _goes_on(self, ticks: list[Tick], count: int) -> bool:
-        """Whether another tick may join a chunk."""
-        due = self._course.hurried or self._pacer.ahead_s <= 0
-        return due and len(ticks) < _CHUNK_TICKS and count < _CHUNK_EVENTS and ticks[-1].pause is None
+    def _goes_on(self, due: list[_Due], count: int) -> bool:
+        """Whether another slot may join a chunk."""
+        now = self._course.hurried or self._pacer.ahead_s <= 0
+        return now and len(due) < _CHUNK_TICKS and count < _CHUNK_EVENTS and due[-1].pause is None
 
     def _peek(self, state: State) -> Slot | None:
         """Return the next slot if it is there without waiting or reading, and nothing is to happen before it."""
@@ -172,7 +245,9 @@ class Runner:
         except Wait:
             return None
         jump_ms = self._course.jump_ms
-        if slot is None or self._course.over_before(slot) or (jump_ms is not None and slot.open_time_ms >= jump_ms):
+        if slot is None or (slot.trailing and not slot.candles):  # What a gap is stamped with is not known yet.
+            return None
+        if self._course.over_before(slot) or (jump_ms is not None and slot.open_time_ms >= jump_ms):
             return None
         return slot
 
@@ -262,14 +337,12 @@ class Runner:
         moved_ms = self._pacer.excuse() // 1_000_000
         return [event.control(state.last_ts, "stall", {"movedMs": moved_ms}, self._name)]
 
-    def _tick(self, state: State, slot: Slot, before: Sequence[Event] = ()) -> Tick:
+    def _due(self, state: State, slot: Slot, before: Sequence[Event] = ()) -> _Due:
         prev_cursor_ms = state.cursor_ms
-        made = [*before, *step(state, slot)]
+        made = draft(state, slot)
         self._window.take(slot)
-        self._used.add(slot.candles)
         self._pacer.advance()
-        pause = self._course.over_after(slot, made)
-        return Tick(self._id, self.session.epoch, prev_cursor_ms, slot.open_time_ms, made, pause)
+        return _Due(slot, prev_cursor_ms, before, made, self._course.over_after(slot))
 
     async def _settle(self) -> None:
         """Wait until what was handed to the writer is in the log."""

@@ -12,8 +12,9 @@ from app.db import candles, events, requests, runners, sessions
 from app.db.pool import Connection, Database
 from app.domain.session import MOVES, RUNNING, Pace, Session, SessionSpec
 from app.engine.clock import Clock
-from app.engine.desk import check_inputs, full_config
+from app.engine.desk import check_inputs
 from app.engine.fork import fork_point, inherited_hashes
+from app.engine.strategies import Strategies
 from app.engine.supervisor import Supervisor
 from app.errors import BadInput, CursorMoved, Gaps, NoRunner, SeqAhead, TooMany, WrongStatus
 from app.settings import Settings
@@ -58,6 +59,7 @@ class Sim:
         self._settings = settings
         self._clock = clock
         self._supervisor = supervisor
+        self.strategies = Strategies(settings) if supervisor is None else supervisor.strategies
 
     async def create(
         self, user_id: str, spec: SessionSpec, *, key: str | None = None, request_hash: str | None = None
@@ -67,12 +69,8 @@ class Sim:
         slots = spec.grid.slots(spec.start_ms, end_ms)
         if slots > self._settings.max_slots:
             raise BadInput(f"endMs: the range has {slots} slots, at most {self._settings.max_slots} are allowed")
-
-        async def make(connection: Connection) -> tuple[Session, bool]:
-            whole = replace(spec, config=await full_config(connection, spec))
-            return await sessions.create(connection, user_id, whole, key=key, request_hash=request_hash)
-
-        return await self.database.run(make)
+        whole = replace(spec, config=await self.strategies.full_config(self.database, spec))
+        return await self.database.run(sessions.create, user_id, whole, key=key, request_hash=request_hash)
 
     async def get(self, user_id: str, session_id: UUID) -> Session:
         """Return a session of the user; raises `NotFound`."""
@@ -136,11 +134,11 @@ class Sim:
         if at_seq > parent.last_seq:
             raise SeqAhead(f"atSeq: {at_seq} is ahead of the log, which ends at {parent.last_seq}")
         spec = change(parent.spec)
-        point = await fork_point(self.database, self._clock, parent, at_seq)
+        point = await fork_point(self.database, self._clock, self.strategies, parent, at_seq)
+        whole = replace(spec, config=await self.strategies.full_config(self.database, spec))
 
         async def make(connection: Connection) -> Session:
             async with connection.transaction():
-                whole = replace(spec, config=await full_config(connection, spec))
                 child, _ = await sessions.create(connection, user_id, whole)
                 forked = await sessions.fork(connection, child, parent, point.seq, point.cursor_ms)
                 await sessions.fix(connection, child.id, **inherited_hashes(parent, whole, point))
@@ -235,7 +233,7 @@ class Sim:
         _require_move(action.call, session)
         owner = None
         if MOVES[action.call][1] == RUNNING:
-            await check_inputs(connection, session, accept_revised=action.accept_revised)
+            await self._check(connection, session, accept_revised=action.accept_revised)
             owner = await self._claimant(connection, user_id)
         moved = await sessions.transition(
             connection, session_id, action.call, reason=_REASONS[action.call], by=user_id, runner=owner
@@ -246,7 +244,7 @@ class Sim:
         _require_move(action.call, session)
         if action.if_cursor is not None and action.if_cursor[0] != session.cursor_ms:
             raise CursorMoved(f"ifCursorMs: the cursor is at {session.cursor_ms}, not at {action.if_cursor[0]}")
-        await check_inputs(connection, session, accept_revised=False)
+        await self._check(connection, session, accept_revised=False)
         moved = await sessions.run_until(
             connection,
             session.id,
@@ -259,6 +257,11 @@ class Sim:
         if moved is None:
             raise WrongStatus(f"{action.call} is not possible: the session was moved at the same moment.")
         return moved
+
+    async def _check(self, connection: Connection, session: Session, *, accept_revised: bool) -> None:
+        """Make sure that a session goes on with what it was started with; raises `Changed`."""
+        code = await self.strategies.source_hash(connection, session.spec.profile_slug)
+        await check_inputs(connection, session, code, accept_revised=accept_revised)
 
     async def _claimant(self, connection: Connection, user_id: str) -> tuple[str, int] | None:
         """Return who is to run one more session of a user: this process, or null for any that is alive."""

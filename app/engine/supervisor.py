@@ -16,6 +16,7 @@ from app.domain.session import RUNNING, Session
 from app.engine.clock import Clock, wait
 from app.engine.hub import Hub
 from app.engine.runner import Runner
+from app.engine.strategies import Strategies
 from app.engine.writer import Writer
 from app.errors import RunnerNameTaken, SimError, Unavailable
 from app.settings import Settings
@@ -43,6 +44,7 @@ class Supervisor:
         self._clock = clock
         self._alone = alone
         self._writer = Writer(database)
+        self.strategies = Strategies(settings)
         self._runners: dict[UUID, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweep_now = asyncio.Event()
@@ -81,6 +83,7 @@ class Supervisor:
             await ready
         if self.failed.done():
             self.failed.result()
+        self._spawn(self.strategies.look_ahead())
         others = () if self._alone else (self._sweep, self._clean)
         for work in (self._writer.run, self.hub.poll, self._renew, self._compare, *others):
             self._spawn(work())
@@ -93,6 +96,7 @@ class Supervisor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.strategies.close()
         self.hub.wake_all()
 
     async def _give_up(self) -> None:
@@ -116,6 +120,7 @@ class Supervisor:
             name=self.name,
             database=self._database,
             writer=self._writer,
+            strategies=self.strategies,
             clock=self._clock,
             poll_s=self._settings.poll_ms / 1000,
         )

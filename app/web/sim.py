@@ -15,7 +15,6 @@ from app.web.answers import success
 from app.web.auth import Caller, Identity
 from app.web.inputs import Reader, checked, fingerprint, idempotency_key, query
 from app.web.models import Changes, Control, Fork, Go, NewSession, Nothing, SessionsQuery
-from app.web.profiles import profiles
 from app.web.replies import DiffAnswer, EmptyAnswer, ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
 
 
@@ -117,7 +116,8 @@ class SessionCalls:
     async def profiles(self, request: Request) -> Response:
         """List the strategies a session can name."""
         await self._identity.caller(request)
-        return success(ProfilesAnswer(profiles=[ProfileAnswer(**each._asdict()) for each in profiles()]))
+        found = await self._sim.strategies.every(self._sim.database)
+        return success(ProfilesAnswer(profiles=[ProfileAnswer(**each._asdict()) for each in found]))
 
     async def _move(self, request: Request, call: str) -> Response:
         caller, session_id = await self._addressed(request)

@@ -144,8 +144,8 @@ def test_a_token_is_shown_once_listed_and_revoked(database: Database) -> None:
     assert cli.error("token", "revoke", made["id"]) == "There is no valid token with this id."
 
 
-def test_profiles_are_listed() -> None:
-    assert Cli().json("profiles")[0]["slug"] == "none"
+def test_profiles_are_listed(database: Database) -> None:
+    assert Cli(database).json("profiles")[0]["slug"] == "none"
 
 
 def states(cli: Cli, code: int = 0) -> dict[str, str]:

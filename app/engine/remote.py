@@ -1,0 +1,94 @@
+"""The traders of a session whose strategies run in a child process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import uuid4
+
+from app.domain.event import Event
+from app.domain.trader import Shown
+from app.engine.children import Answer, Child, Children, Tenant
+from app.engine.wire import FLUSH_S, START_CANDLES
+from app.errors import BadInput, StrategyFailed
+
+_BATCH = 100
+_GRACE_S = 0.5
+"""How much later than the child's own limit the server steps in."""
+
+
+class RemoteDesk(Tenant):
+    """One session's seat in a child; see `Desk`."""
+
+    def __init__(self, children: Children, child: Child, candle_s: float) -> None:
+        super().__init__()
+        self.fault: Exception | None = None
+        self._children = children
+        self._child = child
+        self._candle_s = candle_s
+        self._id = uuid4().hex
+        self._fresh = True
+        child.tenants.add(self)
+
+    async def open(self, turns: Sequence[Any]) -> None:
+        """Take the seat; raises `StrategyFailed` or `ChildGone`."""
+        _require_answer(await self._ask({"call": "open", "turns": turns}, START_CANDLES))
+
+    async def warm(self, slots: Sequence[Shown]) -> None:
+        """Show the strategies slots from before the range."""
+        for batch in self._batches(slots):
+            _require_answer(await self._show("warm", batch))
+
+    async def answer(self, slots: Sequence[Shown]) -> list[list[Event]]:
+        """Return what follows from each slot, up to the one at which a strategy failed."""
+        answers: list[list[Event]] = []
+        try:
+            for batch in self._batches(slots):
+                head, answered = await self._show("slots", batch)
+                answers += answered[: len(batch)]
+                _require_answer((head, answered))
+                if len(answered) != len(batch):
+                    raise StrategyFailed("The strategy broke the process it runs in: answers are missing.")
+        except StrategyFailed as fault:
+            self.fault = fault
+        return answers
+
+    def close(self) -> None:
+        """Give up the seat; harmless when done twice."""
+        if self in self._child.tenants:
+            self._child.ask({"call": "close", "session": self._id}, self._candle_s + _GRACE_S).cancel()
+            self._children.leave(self._child, self)
+
+    def _batches(self, slots: Sequence[Shown]) -> Iterator[Sequence[Shown]]:
+        """Cut slots into requests; the first slot of all goes alone, since it may take longer."""
+        start = 0
+        while start < len(slots):
+            count = 1 if self._fresh else _BATCH
+            yield slots[start : start + count]
+            start += count
+
+    async def _show(self, call: str, slots: Sequence[Shown]) -> Answer:
+        most = max((len(slot.candles) for slot in slots), default=1)
+        fresh, self._fresh = self._fresh, False
+        return await self._ask({"call": call, "slots": slots}, START_CANDLES if fresh else max(1, most))
+
+    def _ask(self, request: dict[str, Any], candles: int) -> asyncio.Future[Answer]:
+        allowed_s = candles * self._candle_s + FLUSH_S + _GRACE_S
+        return self._child.ask({**request, "session": self._id}, allowed_s, self)
+
+
+def _require_answer(answer: Answer) -> None:
+    """Raise `StrategyFailed` when a child answers that the strategy failed."""
+    head, _ = answer
+    if "failed" in head:
+        details = None if head.get("at") is None else {"at": str(head["at"])}
+        raise StrategyFailed(str(head["failed"]), details=details)
+
+
+def require_input(answer: Answer) -> None:
+    """Raise `BadInput` when a child answers that a strategy cannot be made with a config."""
+    try:
+        _require_answer(answer)
+    except StrategyFailed as fault:
+        raise BadInput(fault.message if answer[0].get("input") else f"config: {fault.message}") from None

@@ -1,0 +1,227 @@
+"""Every strategy a session can name: built in, of one's own, or a profile of the table with parameters of its own."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from hashlib import sha256
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from app.db import profiles
+from app.db.pool import Connection, Database
+from app.domain.candle import Candle
+from app.domain.parameters import meant
+from app.domain.session import Session, SessionSpec
+from app.domain.strategy import Strategy
+from app.domain.succession import Succession, Turn
+from app.domain.trader import Shown, Trader
+from app.engine.catalog import SLUG, Catalog, Own
+from app.engine.children import Children
+from app.engine.desk import CANDLES_ONLY, require_same_code, warmup
+from app.engine.remote import RemoteDesk
+from app.engine.source import Fault
+from app.engine.trading import Desk, LocalDesk
+from app.engine.wire import TERMS
+from app.errors import BadInput
+from app.settings import Settings
+from app.strategies.registry import BUILT_IN
+
+Found = type[Strategy] | Own
+
+
+class Listed(NamedTuple):
+    """A profile as it is listed: slug, JSON schema of its parameters, and where it comes from."""
+
+    slug: str
+    parameters: dict[str, Any]
+    source: str
+
+
+class Strategies:
+    """Resolves profiles, and opens the desks of sessions; no process is started before one is needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._children = Children(settings)
+        self._catalog = Catalog(settings, self._children)
+
+    @property
+    def pids(self) -> list[int]:
+        """The child processes alive."""
+        return self._children.pids
+
+    @property
+    def faults(self) -> list[Fault]:
+        """What was named but could not be used when it was last looked at."""
+        return self._catalog.faults
+
+    async def look(self) -> int:
+        """Find out how many strategies of one's own there are; those that cannot be used are reported."""
+        return len(await self._catalog.look())
+
+    async def look_ahead(self) -> None:
+        """Look before somebody asks."""
+        await self.look()
+
+    async def every(self, database: Database) -> list[Listed]:
+        """List every profile: the built-in ones, those of one's own, those of the table."""
+        own = await self._catalog.look()
+        found = [Listed(slug, strategy.parameter_schema(), "built-in") for slug, strategy in BUILT_IN.items()]
+        found += [Listed(each.slug, each.parameters, each.code.origin) for each in own.values()]
+        schemas = {each.slug: each.parameters for each in found}
+        for profile in await database.run(profiles.every):
+            if profile.strategy in schemas and profile.slug not in schemas:
+                parameters = _with_defaults(schemas[profile.strategy], profile.config)
+                found.append(Listed(profile.slug, parameters, f"profile of {profile.strategy}"))
+        return found
+
+    async def full_config(self, database: Database, spec: SessionSpec) -> dict[str, Any]:
+        """Return the session's parameters on top of its profile's; raises `BadInput` naming a wrong one."""
+        found, preset = await database.run(self._resolved, spec.profile_slug)
+        config = {**preset, **spec.config}
+        if isinstance(found, Own):
+            await self._catalog.check(found, config)
+        else:
+            found(**config)
+        return config
+
+    async def add(self, database: Database, profile: profiles.Profile) -> None:
+        """Add or replace a profile of the table; raises `BadInput` when it is none."""
+        own = await self._catalog.look()
+        if not SLUG.fullmatch(profile.slug):
+            raise BadInput(f"{profile.slug} cannot be a profile: only a-z, 0-9, _ and -, at most 64 of them.")
+        if profile.slug in BUILT_IN or profile.slug in own:
+            raise BadInput(f"{profile.slug} is the name of a strategy; call the profile something else.")
+        if profile.strategy not in BUILT_IN and profile.strategy not in own:
+            known = dict.fromkeys([*BUILT_IN, *own])
+            raise BadInput(f"strategy: there is no strategy {profile.strategy!r}{meant(profile.strategy, known)}")
+        if profile.strategy in own:
+            await self._catalog.check(own[profile.strategy], profile.config)
+        else:
+            BUILT_IN[profile.strategy](**profile.config)
+        await database.run(profiles.put, profile)
+
+    async def source_hash(self, connection: Connection, slug: str) -> str:
+        """Return the hex SHA-256 of the source of a profile's strategy; code of one's own is not imported for it."""
+        return source_hash((await self._resolved(connection, slug))[0])
+
+    @asynccontextmanager
+    async def desk(self, database: Database, session: Session, *, alone: bool = False) -> AsyncIterator[Desk | None]:
+        """Open the desk of a session and give it up behind the block."""
+        desk = await self._desk(database, session, alone=alone)
+        try:
+            yield desk
+        finally:
+            if desk is not None:
+                desk.close()
+
+    async def _desk(self, database: Database, session: Session, *, alone: bool) -> Desk | None:
+        """Return the desk of a session before its first slot, warmed up; null where there are candles only.
+
+        With a strategy of one's own it is in a child, with `alone` in one of its own. Raises `StrategyFailed`,
+        `ChildGone`, `BadInput` when a strategy is not there any more, `Changed` when it is not what it was.
+        """
+        turns = _turns(session)
+        slugs = {turn.slug for turn in turns}
+        if slugs == {CANDLES_ONLY}:
+            return None
+        resolved = {slug: (await database.run(self._resolved, slug))[0] for slug in slugs}
+        require_same_code(session, source_hash(resolved[session.spec.profile_slug]))
+        before = _slots(await database.run(warmup, session.spec))
+        if any(isinstance(found, Own) for found in resolved.values()):
+            return await self._remote(turns, resolved, before, alone=alone)
+        desk = LocalDesk(Succession(turns, [_trader(turn, resolved[turn.slug]) for turn in turns]))
+        await desk.warm(before)
+        return desk
+
+    async def close(self) -> None:
+        """End the child processes."""
+        await self._children.close()
+
+    async def _remote(
+        self, turns: Sequence[Turn], resolved: dict[str, Found], before: Sequence[Shown], *, alone: bool
+    ) -> Desk:
+        own = [found for found in resolved.values() if isinstance(found, Own)]
+        files = {path: digest for each in own for path, digest in each.files.digests.items()}
+        child = await self._children.child(files, alone=alone)
+        desk = RemoteDesk(self._children, child, self._settings.candle_timeout_ms / 1000)
+        try:
+            await desk.open([_spelled(turn, resolved[turn.slug]) for turn in turns])
+            await desk.warm(before)
+        except BaseException:
+            desk.close()
+            raise
+        return desk
+
+    async def _resolved(self, connection: Connection, slug: str) -> tuple[Found, dict[str, Any]]:
+        """Return the strategy of a slug and the parameters its profile sets; raises `BadInput` for none."""
+        if slug in BUILT_IN:
+            return BUILT_IN[slug], {}
+        own = await self._catalog.look()
+        if slug in own:
+            return own[slug], {}
+        profile = await profiles.get(connection, slug)
+        strategies: dict[str, Found] = {**BUILT_IN, **own}
+        if profile is None or profile.strategy not in strategies:
+            known = [*strategies, *(each.slug for each in await profiles.every(connection))]
+            raise BadInput(f"profileSlug: there is no profile {slug!r}{meant(slug, dict.fromkeys(known))}")
+        return strategies[profile.strategy], profile.config
+
+
+def source_hash(found: Found) -> str:
+    """Return the hex SHA-256 of a strategy's source; of a built-in: its module and its parents' below `Strategy`."""
+    if isinstance(found, Own):
+        return found.files.hash
+    modules = dict.fromkeys(
+        owner.__module__ for owner in found.__mro__ if issubclass(owner, Strategy) and owner is not Strategy
+    )
+    text = "\0".join(inspect.getsource(sys.modules[name]) for name in modules)
+    return sha256(text.encode()).hexdigest()
+
+
+def _turns(session: Session) -> list[Turn]:
+    """Return who trades when: one turn per ancestor that left ticks in the log, then the session's own."""
+    past = [stretch for stretch in session.lineage if stretch.to_cursor_ms is not None]
+    specs = [
+        replace(session.spec, profile_slug=each.profile_slug, config=each.config, terms=each.terms) for each in past
+    ]
+    ends = [each.to_cursor_ms for each in past]
+    return [
+        Turn(spec.profile_slug, spec.config, spec.desk_terms, end)
+        for spec, end in zip([*specs, session.spec], [*ends, None], strict=True)
+    ]
+
+
+def _trader(turn: Turn, found: Found) -> Trader | None:
+    if turn.slug == CANDLES_ONLY or isinstance(found, Own):
+        return None
+    return Trader(found(**turn.config), turn.terms)
+
+
+def _spelled(turn: Turn, found: Found) -> list[Any]:
+    """Spell a turn for a child."""
+    strategy: dict[str, Any] | None = None
+    if isinstance(found, Own):
+        strategy = found.reference
+    elif turn.slug != CANDLES_ONLY:
+        strategy = {"builtIn": next(slug for slug, each in BUILT_IN.items() if each is found)}
+    return [turn.slug, strategy, turn.config, TERMS.dump_python(turn.terms, mode="json"), turn.to_cursor_ms]
+
+
+def _slots(candles: Sequence[Candle]) -> list[Shown]:
+    grouped = groupby(candles, key=lambda candle: candle.open_time_ms)
+    return [Shown(open_ms, list(slot), last=False, ts=open_ms) for open_ms, slot in grouped]
+
+
+def _with_defaults(parameters: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema whose defaults are what a profile sets."""
+    properties = {name: dict(each) for name, each in parameters["properties"].items()}
+    for name, value in config.items():
+        if name in properties:
+            properties[name]["default"] = value
+    required = [name for name in parameters["required"] if name not in config]
+    return {**parameters, "properties": properties, "required": required}

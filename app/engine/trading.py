@@ -1,0 +1,66 @@
+"""Where a session trades: slots in, events out, whether its strategy runs in this process or in a child."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from app.domain.event import Event
+from app.domain.succession import Succession
+from app.domain.tick import Draft, State, conclude
+from app.domain.trader import Shown
+
+
+class Desk(Protocol):
+    """The traders of one session; `fault` is why a strategy failed, once it has."""
+
+    fault: Exception | None
+
+    async def warm(self, slots: Sequence[Shown]) -> None:
+        """Show the strategies slots from before the range."""
+
+    async def answer(self, slots: Sequence[Shown]) -> list[list[Event]]:
+        """Return what follows from each slot, and less than asked when `fault` came up."""
+
+    def close(self) -> None:
+        """Give up the session; harmless when done twice."""
+
+
+class LocalDesk:
+    """The traders of a session whose strategies run in this process."""
+
+    def __init__(self, traders: Succession) -> None:
+        self._traders = traders
+        self.fault: Exception | None = None
+
+    async def warm(self, slots: Sequence[Shown]) -> None:
+        """Show the strategies slots from before the range."""
+        for slot in slots:
+            self._traders.warm(slot.candles)
+
+    async def answer(self, slots: Sequence[Shown]) -> list[list[Event]]:
+        """Return what follows from each slot, up to the one at which a strategy failed."""
+        answers: list[list[Event]] = []
+        try:
+            answers.extend(map(self._traders.answer, slots))
+        except Exception as error:
+            self.fault = error
+        return answers
+
+    def close(self) -> None:
+        """Do nothing: there is nobody to tell."""
+
+
+async def traded(state: State, desk: Desk | None, drafts: Sequence[Draft]) -> list[list[Event]]:
+    """Return the events of slots after each other; raises the strategy's fault when there are none at all.
+
+    A fault behind the first slot stays in `desk.fault`, and what came before it is returned.
+    """
+    if desk is None:
+        return [made.events for made in drafts]
+    if desk.fault is not None:
+        raise desk.fault
+    answers = await desk.answer([made.shown for made in drafts])
+    if desk.fault is not None and not answers:
+        raise desk.fault
+    return [conclude(state, made, answer) for made, answer in zip(drafts, answers, strict=False)]
