@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def test_the_demo_is_watched_steered_and_runs_to_its_end(database: Database, ope
         shown.until_candles(400)
         shown.until_state("live")
         expect(page.locator("#curve-panel")).to_be_visible()
+        expect(page.locator("#prices")).to_have_attribute("aria-label", re.compile("with [1-9][0-9]* fills"))
         page.keyboard.press("Space")
         shown.until_status("paused")
         before = shown.number("candles")

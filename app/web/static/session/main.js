@@ -143,7 +143,7 @@ function point(bar, moved) {
 function describePrices() {
   const bars = prices.candles.of(prices.key);
   const last = bars.at(-1);
-  const text = last ? `${whole(bars.length)} candles of ${prices.key}; the last closed at ${decimal(last.close)}, ${utc(last.time * 1000)} UTC` : "No candle yet";
+  const text = last ? `${whole(bars.length)} candles of ${prices.key} with ${prices.markers.count} fills; the last closed at ${decimal(last.close)}, ${utc(last.time * 1000)} UTC` : "No candle yet";
   byId("prices").setAttribute("aria-label", text);
 }
 

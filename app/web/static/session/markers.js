@@ -8,6 +8,7 @@ import { placeAt } from "./series.js";
 const KEPT = 1000;
 
 export class Markers {
+  count = 0;
   #fills = [];
   #trades = [];
   #seen = new Set();
@@ -36,10 +37,10 @@ export class Markers {
   /** Draw the fills of a key that are not older than its first candle. */
   draw(key, firstTime = Infinity) {
     this.key = key;
-    this.firstTime = firstTime;
     const own = this.#fills.filter(({ payload }) => key.startsWith(`${payload.symbol} `));
     const shown = own.map((event) => this.#marker(event)).filter(({ time }) => time >= firstTime);
     this.layer.setMarkers(shown.sort((a, b) => a.time - b.time));
+    this.count = shown.length;
   }
 
   /** The fill whose arrow has an id, with the trades it closed. */
@@ -49,10 +50,6 @@ export class Markers {
     const side = fill.payload.side === "BUY" ? "SHORT" : "LONG";
     const closed = ({ ts, payload }) => ts === fill.ts && payload.symbol === fill.payload.symbol && payload.side === side;
     return { fill, trades: this.#trades.filter(closed) };
-  }
-
-  paint() {
-    if (this.key) this.draw(this.key, this.firstTime);
   }
 
   clear() {

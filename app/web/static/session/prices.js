@@ -36,11 +36,12 @@ export class Prices {
     const candles = events.filter((event) => event.type === "candle");
     const { added, cut } = this.candles.add(candles);
     const count = added.get(this.key) ?? 0;
-    if (count > FEW || cut.has(this.key)) this.redraw();
+    const first = count === this.candles.of(this.key).length;
+    if (count && (first || count > FEW || cut.has(this.key))) this.redraw();
     else if (count) this.#append(count);
-    const first = this.bounds()?.[0];
-    this.plots.add(events, (symbol) => this.candles.of(keyOf(symbol, this.timeframe)).at(-1)?.close, first);
-    this.markers.add(events, this.key, first);
+    const begin = this.bounds()?.[0];
+    this.plots.add(events, (symbol) => this.candles.of(keyOf(symbol, this.timeframe)).at(-1)?.close, begin);
+    this.markers.add(events, this.key, begin);
   }
 
   /** Put older events in front; returns whether there was room for any of them. */
@@ -50,7 +51,6 @@ export class Prices {
     this.redraw();
     this.plots.prepend(events, first);
     this.markers.add(events, this.key, first);
-    this.markers.draw(this.key, first);
     return true;
   }
 
@@ -59,7 +59,6 @@ export class Prices {
     this.key = key;
     this.plots.choose(key.split(" ")[0]);
     this.redraw();
-    this.markers.draw(key, this.bounds()?.[0]);
     this.chart.timeScale().scrollToRealTime();
   }
 
@@ -68,6 +67,7 @@ export class Prices {
     this.bars.setData(bars);
     this.volume.setData(bars.map((bar) => this.#volume(bar)));
     this.plots.trim(bars[0]?.time);
+    this.markers.draw(this.key, bars[0]?.time);
   }
 
   clear() {
@@ -113,7 +113,6 @@ export class Prices {
     this.downSoft = color("--down-soft");
     this.bars.applyOptions({ upColor, downColor, wickUpColor: upColor, wickDownColor: downColor });
     this.redraw();
-    this.markers.paint();
     this.plots.paint();
   }
 
