@@ -1,7 +1,7 @@
 // The page of one session: puts the parts together and keeps them in line with the log.
 
 import { get, SESSIONS } from "../common/api.js";
-import { byId, make, option, say } from "../common/dom.js";
+import { byId, option, say } from "../common/dom.js";
 import { decimal, signed, time, utc, whole } from "../common/format.js";
 import { announce, problem } from "../common/notice.js";
 import { startTheme } from "../common/theme.js";
@@ -12,6 +12,7 @@ import { Feed } from "./feed.js";
 import { showHover, showLegend } from "./hover.js";
 import { startKeys } from "./keys.js";
 import { Log } from "./log.js";
+import { missing } from "./missing.js";
 import { Prices } from "./prices.js";
 import { keyOf } from "./series.js";
 import { showSnippets } from "./snippets.js";
@@ -145,12 +146,4 @@ function describePrices() {
   const last = bars.at(-1);
   const text = last ? `${whole(bars.length)} candles of ${prices.key} with ${prices.markers.count} fills; the last closed at ${decimal(last.close)}, ${utc(last.time * 1000)} UTC` : "No candle yet";
   byId("prices").setAttribute("aria-label", text);
-}
-
-function missing(error) {
-  const link = make("a", { href: "/" }, "Go to your sessions");
-  byId("title").textContent = error.status === 404 ? "This session is not there" : "This session cannot be shown";
-  byId("what").replaceChildren(error.status === 404 ? "It was deleted, or it belongs to somebody else. " : `${error.message} `, link, ".");
-  document.body.classList.add("missing");
-  return new Promise(() => {});
 }
