@@ -44,7 +44,12 @@ async def check_inputs(connection: Connection, session: Session, code: str, *, a
         _require_same(session.warmup_hash, shown, "warmup_changed", "The warm-up candles before startMs")
         if session.strategy_hash is None:
             await sessions.fix(connection, session.id, strategy_hash=code, warmup_hash=shown)
-    if session.candles_hash is not None and session.cursor_ms is not None:
+    if session.cursor_ms is None:
+        return
+    if session.candles_hash is None:  # It began before fingerprints were kept.
+        used = await events.fingerprint(connection, session.id, session.last_seq)
+        await sessions.fix(connection, session.id, candles_hash=used)
+    else:
         await _check_candles(connection, session, session.cursor_ms, accept_revised=accept_revised)
 
 

@@ -151,7 +151,7 @@ class EventStream:
     async def _page(self, tail: Tail) -> Frames | None:
         """Return the next page, or null when a heartbeat is due; without the database there are only heartbeats."""
         try:
-            while (page := tail.take(ahead=not self._paused())) is None and not self._beat_due.is_set():
+            while (page := tail.take(ahead=True)) is None and not self._beat_due.is_set():
                 await tail.flag.wait()
         except Unavailable:
             await wait(self._beat_due, _RETRY_S)

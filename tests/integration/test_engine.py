@@ -217,3 +217,19 @@ async def test_a_note_by_hand_stands_in_the_log_and_not_in_the_digest(database: 
         assert [event["payload"] for event in log if event["type"] == "note"] == [{"message": "look here"}]
         assert_sound(log)
         assert await e.digest(session.id) == await e.digest(plain.id)
+
+
+async def test_a_session_begun_before_fingerprints_were_kept_goes_on_again_and_again(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.start(pace=Pace(5))
+        await e.until(session.id, lambda s: s.last_seq > 5)
+        await e.act(session.id, "pause")
+        database.query("UPDATE sim_sessions SET candles_hash = NULL WHERE id = %s", session.id)
+        for _ in range(2):
+            resumed = await e.act(session.id, "resume")
+            await e.until(session.id, lambda s, at=resumed.last_seq: s.last_seq > at)
+            await e.act(session.id, "pause")
+        await e.act(session.id, "resume")
+        await e.finished(session.id)
+        assert times(await e.log(session.id)) == list(range(100))

@@ -1,0 +1,92 @@
+"""What there is, is documented: events, SQL, fields, commands, metrics; and links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from app.cli.main import app
+from app.domain.event import TYPES
+from app.web.replies import SessionAnswer
+from tests.support.process import ROOT
+from tests.support.servers import Database
+from tests.support.web import web
+
+DOCS = ROOT / "docs"
+README = (ROOT / "README.md").read_text()
+FUNCTIONS = """
+    SELECT proname, format('%s(%s) → %s', proname, pg_get_function_arguments(oid), pg_get_function_result(oid))
+    FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"""
+ARGUMENTS = """
+    SELECT proname, unnest(proargnames[:pronargs])
+    FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"""
+VIEWS = """
+    SELECT v.viewname::text, string_agg(a.attname, ', ' ORDER BY a.attnum)
+    FROM pg_views v JOIN pg_attribute a ON a.attrelid = format('%I.%I', v.schemaname, v.viewname)::regclass
+    WHERE v.schemaname = current_schema() GROUP BY v.viewname"""
+
+
+def entries(name: str, level: str) -> dict[str, str]:
+    """Return the sections of a page by their headings."""
+    parts = re.split(rf"^{level} (.+)$", (DOCS / name).read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_every_type_of_event_has_its_entry_with_an_example() -> None:
+    found = entries("events.md", "##")
+    assert set(found) == set(TYPES)
+    assert [name for name, text in found.items() if "```json" not in text and "{" not in text] == []
+
+
+def test_every_function_has_its_entry_in_five_parts(database: Database) -> None:
+    found = entries("sql.md", "###")
+    for name, signature in database.query(FUNCTIONS):
+        assert f"    {signature}\n" in found.get(name, ""), f"docs/sql.md: {signature}"
+        for part in ("**Returns**", "**Arguments**", "**Usage**", "```sql", "```text"):
+            assert part in found[name], f"docs/sql.md: {name} has no {part}"
+    for name, argument in database.query(ARGUMENTS):
+        assert f"`{argument}`" in found[name], f"docs/sql.md: {name} does not explain {argument}"
+
+
+def test_every_view_has_its_entry_with_its_columns(database: Database) -> None:
+    found = entries("sql.md", "###")
+    for name, columns in database.query(VIEWS):
+        assert f"- **Columns** {columns}\n" in found.get(name, ""), f"docs/sql.md: {name}: {columns}"
+        assert "```text" in found[name]
+
+
+def test_nothing_is_documented_that_is_not_there(database: Database) -> None:
+    there = {name for query in (FUNCTIONS, VIEWS) for name, _ in database.query(query)}
+    assert set(entries("sql.md", "###")) == there
+
+
+def test_every_field_of_a_session_is_explained() -> None:
+    text = (DOCS / "sessions.md").read_text()
+    names = [field.alias for field in SessionAnswer.model_fields.values()]
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+async def test_every_metric_is_explained(database: Database) -> None:
+    async with web(database, candles=0) as w:
+        names = re.findall(r"^# HELP (\S+)", (await w.call("GET", "/metrics")).text, re.MULTILINE)
+    text = (DOCS / "operations.md").read_text()
+    assert names
+    assert [name for name in names if f"`{name}" not in text] == []
+
+
+def test_every_command_stands_in_the_readme() -> None:
+    group = typer.main.get_command(app)
+    overview = README[README.index("## The command line") : README.index("## Settings")]
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        assert f"`zeon {name}" in overview, name
+        for inner in getattr(command, "commands", {}):
+            assert re.search(rf"`(zeon {name} )?{inner}\b", overview), f"{name} {inner}"
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
