@@ -25,7 +25,7 @@ lint: .venv/dev
 bench: .venv/installed
 	.venv/bin/python -m benchmarks
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml constraints.txt hatch_build.py package-lock.json
 	$(or $(PYTHON),$(error Python 3.11 or newer is needed)) -m venv .venv
 	$(PIP) --editable .
 	touch $@

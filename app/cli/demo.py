@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import shutil
 import sys
+import webbrowser
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from app.candles import synthetic
 from app.cli import show
@@ -23,13 +29,15 @@ TAG = "demo"
 SYMBOL = "BTCUSDT"
 TIMEFRAME = "1m"
 START_MS = time_ms("2024-01-01")
-END_MS = time_ms("2024-02-01")
-MS_PER_CANDLE = 1000
+AHEAD_MS = time_ms("2024-01-01T08:00")
+"""Up to here a new demo runs at once, so that there is something to look at."""
+END_MS = time_ms("2024-01-10")
+MS_PER_CANDLE = 250
 
 _TEXT = """\
-ZEON sim is running. Its demo session replays made-up candles, one a second; they are no market's.
+ZEON sim is running. Its demo session trades on made-up candles, four a second; they are no market's.
 
-  page    {url}/
+  page    {url}/sessions/{id}
   stream  curl -N {token}{url}/api/sim/sessions/{id}/stream
   psql    {zeon} psql -c "SELECT seq, at, what, close FROM sim_view_tail
             WHERE session_id = '{id}' ORDER BY seq DESC LIMIT 5"
@@ -38,19 +46,25 @@ Ctrl-C pauses the session and ends the server; the next run goes on with it."""
 _BEARER = '-H "Authorization: Bearer $TOKEN" '
 
 
-def demo() -> None:
+def demo(
+    open_page: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in a browser, if there is one.")
+    ] = True,
+) -> None:
     """Set up, serve, and run a session on made-up candles; a second run goes on with the same session."""
     settings = load()
     log_to_stderr(settings)
     if settings.database_url is None:
         show.line(f"Postgres under {settings.data_dir} ...")
-    until_interrupted(_demo(settings))
+    until_interrupted(_demo(settings, open_page=open_page))
 
 
-async def _demo(settings: Settings) -> None:
+async def _demo(settings: Settings, *, open_page: bool) -> None:
     async with serving(settings) as served:
         session = await running(served.sim, settings)
         show.line(_told(served.url, session, settings))
+        if open_page and _has_screen():
+            await asyncio.to_thread(webbrowser.open, f"{served.url}/sessions/{session.id}")
         await served.wait()
 
 
@@ -63,10 +77,17 @@ async def running(sim: Sim, settings: Settings) -> Session:
     if session.status == RUNNING:
         session = await sim.act(settings.user, session.id, Action("pause"))
     try:
-        return await sim.start(settings.user, session.id)
+        return await _started(sim, session)
     except Changed:
         await sim.act(settings.user, session.id, Action("stop"))
-        return await sim.start(settings.user, (await _new(sim, settings)).id)
+        return await _started(sim, await _new(sim, settings))
+
+
+async def _started(sim: Sim, session: Session) -> Session:
+    """Let a session go on; a new one runs ahead at first."""
+    begun = session.cursor_ms is not None
+    session = await sim.start(session.user_id, session.id)
+    return session if begun else await sim.act(session.user_id, session.id, Action("jump", time_ms=AHEAD_MS))
 
 
 async def _latest(sim: Sim, user_id: str) -> Session | None:
@@ -82,15 +103,22 @@ async def _new(sim: Sim, settings: Settings) -> Session:
         "name": "Demo on made-up candles",
         "tags": [TAG, "made-up"],
         "profileSlug": "sma_cross",
-        "config": {"fast": 5, "slow": 20},
+        "config": {"fast": 10, "slow": 30, "side": "both", "lines": True},
         "venue": synthetic.VENUE,
         "symbol": SYMBOL,
         "timeframe": TIMEFRAME,
         "startMs": START_MS,
         "endMs": END_MS,
         "replayMsPerCandle": MS_PER_CANDLE,
+        "feeBps": 1,
     }
     return (await sim.create(settings.user, checked(NewSession, asked).spec(settings)))[0]
+
+
+def _has_screen() -> bool:
+    """Whether somebody sits in front of this: a terminal, and a desktop that a browser could open on."""
+    desktop = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return sys.stdout.isatty() and bool(desktop)
 
 
 def _told(url: str, session: Session, settings: Settings) -> str:

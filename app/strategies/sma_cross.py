@@ -24,10 +24,19 @@ class SmaCross(Directional):
 
     fast: Annotated[int, Field(ge=1, le=100_000)] = 20
     slow: Annotated[int, Field(ge=1, le=100_000)] = 50
+    lines: bool = False
 
     def rule(self) -> Rule:
         """Return a fresh rule."""
         return SmaCrossRule(self.fast, self.slow)
+
+    def on_candle(self, candle: Candle) -> None:
+        """Act on a change; with `lines` also plot both averages."""
+        super().on_candle(candle)
+        if self.lines and candle.timeframe == self._frame:
+            of_symbol = "" if len(self.symbols) == 1 else f"{candle.symbol} "
+            for name, value in self._rules[candle.symbol].indicators().items():
+                self.plot(f"{of_symbol}{name} average", value)
 
 
 class SmaCrossRule:
@@ -54,5 +63,6 @@ class SmaCrossRule:
         return "SHORT" if above < 0 <= before else None
 
     def indicators(self) -> dict[str, Decimal | float]:
-        """Return both averages."""
-        return {"fast": self._fast.value, "slow": self._slow.value}
+        """Return both averages, as far as they exist."""
+        averages = {"fast": self._fast, "slow": self._slow}
+        return {name: average.value for name, average in averages.items() if average.ready}

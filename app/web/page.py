@@ -1,8 +1,10 @@
-"""The page in the browser: three static files, read once."""
+"""The page in the browser: a list of sessions, one page per session, and the files both are made of."""
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,31 +12,60 @@ from starlette.responses import Response
 from app.errors import NotFound
 
 FOLDER = Path(__file__).with_name("static")
-MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+LOGO_STYLE = "'sha256-3pRED1tOXas1FXFoPb9TGCjmYe9XQsmO9OV23khV2nY='"
+"""The one inline style there is: it places the attribution that Lightweight Charts puts into its chart."""
+POLICY = (
+    f"default-src 'none'; script-src 'self'; style-src 'self' {LOGO_STYLE}; img-src 'self'; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 HEADERS = {
     "Cache-Control": "no-cache",
-    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
-    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
 }
 
 
+class File(NamedTuple):
+    """A file as it is answered."""
+
+    content: bytes
+    media: str
+    tag: str
+
+
 class PageCalls:
-    """Open to everybody: the page itself holds nothing of any user."""
+    """Open to everybody: the page itself holds nothing of any user. Its files are read once."""
 
     def __init__(self) -> None:
-        self._files = {file.name: file.read_bytes() for file in FOLDER.iterdir() if file.suffix in MEDIA}
+        found = (file for file in FOLDER.rglob("*") if file.suffix in MEDIA)
+        self._files = {file.relative_to(FOLDER).as_posix(): _read(file) for file in found}
 
-    async def index(self, _: Request) -> Response:
-        """Show the page."""
-        return self._file("index.html")
+    async def index(self, request: Request) -> Response:
+        """Show the list of sessions."""
+        return self._file("sessions.html", request)
+
+    async def session(self, request: Request) -> Response:
+        """Show the page of one session; `?seq=` points at one event."""
+        return self._file("session.html", request)
 
     async def file(self, request: Request) -> Response:
         """Give a file the page needs."""
-        return self._file(request.path_params["name"])
+        return self._file(request.path_params["name"], request)
 
-    def _file(self, name: str) -> Response:
+    def _file(self, name: str, request: Request) -> Response:
+        """Answer with a file, or with 304 where the browser has this very one."""
         if name not in self._files:
             raise NotFound()
-        return Response(self._files[name], media_type=MEDIA[Path(name).suffix], headers=HEADERS)
+        file = self._files[name]
+        headers = {**HEADERS, "ETag": file.tag}
+        if request.headers.get("if-none-match") == file.tag:
+            return Response(status_code=304, headers=headers)
+        return Response(file.content, media_type=file.media, headers=headers)
+
+
+def _read(file: Path) -> File:
+    content = file.read_bytes()
+    return File(content, MEDIA[file.suffix], f'"{sha256(content).hexdigest()[:32]}"')

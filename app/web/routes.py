@@ -68,7 +68,8 @@ def calls(
         Call("GET", "/readyz", health.readyz, answer=replies.StateAnswer, open=True),
         Call("GET", "/metrics", health.metrics, media="text/plain", open=True),
         Call("GET", "/", page.index, media="text/html", open=True),
-        Call("GET", "/static/{name}", page.file, media="text/plain", open=True),
+        Call("GET", "/sessions/{id:uuid}", page.session, media="text/html", open=True),
+        Call("GET", "/static/{name:path}", page.file, media="text/plain", open=True),
     ]
     described = openapi(table)
 

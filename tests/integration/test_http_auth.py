@@ -48,7 +48,7 @@ async def test_without_a_token_nothing_but_health_is_answered(database: Database
             assert (await w.call(method, f"{SESSIONS}/{uuid4()}{rest}", BODIES.get(rest))).status_code == 401
         for value in ("", "Bearer", "Bearer nope", "Basic eDp5", "Bearer \u00fc", "Bearer " + "x" * 5000):
             await w.refused(401, "GET", SESSIONS, headers={"Authorization": value.encode("latin1")})
-        for path in ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/static/page.js"):
+        for path in ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/static/session/main.js"):
             assert (await w.call("GET", path)).status_code == 200
 
 

@@ -9,6 +9,7 @@ import socket
 import time
 from statistics import median
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -200,20 +201,24 @@ async def test_without_the_database_calls_answer_503(private_server: PrivateServ
     private_server.drop(database)
 
 
-async def test_the_page_needs_no_inline_script(database: Database) -> None:
+@pytest.mark.parametrize("path", ["/", f"/sessions/{UUID(int=0)}"])
+async def test_the_page_needs_no_inline_script(database: Database, path: str) -> None:
     async with web(database, candles=0) as w:
-        page = await w.call("GET", "/")
+        page = await w.call("GET", path)
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert page.headers["content-type"] == "text/html; charset=utf-8"
-        assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", page.text)
-        for link, kind in re.findall(r'(?:src|href)="(/static/[\w.]+\.(\w+))"', page.text):
+        assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=|//", page.text)
+        links = re.findall(r'(?:src|href)="(/static/[\w./]+\.(\w+))"', page.text)
+        assert {kind for _, kind in links} == {"js", "css", "svg"}
+        for link, kind in links:
             file = await w.call("GET", link)
             assert file.status_code == 200
-            assert (
-                file.headers["content-type"] == {"js": "text/javascript", "css": "text/css"}[kind] + "; charset=utf-8"
-            )
+            media = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}[kind]
+            assert file.headers["content-type"].partition(";")[0] == media
+            again = await w.call("GET", link, headers={"If-None-Match": file.headers["etag"]})
+            assert (again.status_code, again.content) == (304, b"")
 
 
 async def test_the_api_describes_every_call(database: Database) -> None:

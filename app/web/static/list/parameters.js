@@ -1,0 +1,63 @@
+// Fields for a strategy's parameters, made from their JSON schema.
+
+import { make, option } from "../common/dom.js";
+import { words } from "../common/format.js";
+
+export class Parameters {
+  profiles = new Map();
+  #fields = new Map();
+
+  constructor(element) {
+    this.element = element;
+  }
+
+  /** Show the parameters of a profile and return their schema. */
+  show(slug) {
+    const schema = this.profiles.get(slug)?.parameters ?? {};
+    const required = new Set(schema.required);
+    this.#fields = new Map(Object.entries(schema.properties ?? {}).map(([name, each]) => [name, field(plain(each), required.has(name))]));
+    this.element.replaceChildren(...[...this.#fields].map(([name, { input }]) => make("label", { class: "field" }, words(name), input)));
+    return schema;
+  }
+
+  /** The values that differ from the defaults, as JSON has them. */
+  values() {
+    const given = [...this.#fields].map(([name, { input, read, initial }]) => [name, read(input), initial]);
+    return Object.fromEntries(given.filter(([, value, initial]) => value !== undefined && value !== initial).map(([name, value]) => [name, value]));
+  }
+}
+
+/** A value that may also be null is shown as what it is otherwise. */
+function plain(schema) {
+  const choices = schema.anyOf?.filter((each) => each.type !== "null");
+  return choices?.length === 1 ? { ...schema, ...choices[0] } : schema;
+}
+
+function field(schema, required) {
+  const initial = schema.default;
+  if (schema.type === "boolean") {
+    return { input: make("input", { type: "checkbox", checked: initial === true }), read: (input) => input.checked, initial };
+  }
+  if (schema.enum) {
+    const input = make("select", {}, ...schema.enum.map((value) => option(value, value, value === initial)));
+    return { input, read: (chosen) => schema.enum[chosen.selectedIndex], initial };
+  }
+  if (schema.type === "integer" || schema.type === "number") return { ...numeric(schema, required), initial };
+  if (schema.type === "string") {
+    return { input: make("input", { value: initial, required, pattern: schema.pattern }), read: (input) => input.value || undefined, initial };
+  }
+  const input = make("input", { value: initial === undefined ? "" : JSON.stringify(initial), required, placeholder: "JSON" });
+  return { input, read: (text) => (text.value ? JSON.parse(text.value) : undefined), initial: undefined };
+}
+
+function numeric(schema, required) {
+  const input = make("input", {
+    type: "number",
+    value: schema.default,
+    min: schema.minimum ?? schema.exclusiveMinimum,
+    max: schema.maximum ?? schema.exclusiveMaximum,
+    step: schema.type === "integer" ? 1 : "any",
+    required,
+  });
+  return { input, read: (typed) => (typed.value === "" ? undefined : Number(typed.value)) };
+}

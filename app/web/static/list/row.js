@@ -1,0 +1,80 @@
+// One session in the table, updated in place so that focus and selection stay where they are.
+
+import { get, SESSIONS } from "../common/api.js";
+import { make, say } from "../common/dom.js";
+import { gain, pace, percent, time } from "../common/format.js";
+
+const NEXT = { created: "start", paused: "resume", failed: "start", running: "pause" };
+const LABELS = { start: "Start", resume: "Resume", pause: "Pause" };
+
+export class Row {
+  #session = null;
+  #resultSeq = -1;
+
+  /** `act(action, session)` is called with start, pause, resume or delete. */
+  constructor(act) {
+    this.link = make("a", { class: "name" });
+    this.what = make("span", { class: "hint" });
+    this.status = make("span", { class: "status" });
+    this.bar = make("progress", { max: 100 });
+    this.done = make("span", { class: "hint" });
+    this.pace = make("td", { "data-label": "Pace" });
+    this.result = make("td", { "data-label": "Result", class: "number" }, "–");
+    this.move = make("button", { type: "button", onclick: () => act(NEXT[this.#session.status], this.#session) });
+    this.remove = make("button", { type: "button", class: "quiet", onclick: () => act("delete", this.#session) }, "Delete");
+    this.element = make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, this.link, this.what),
+      make("td", { "data-label": "Status" }, this.status),
+      make("td", { "data-label": "Progress", class: "progress" }, this.bar, this.done),
+      this.pace,
+      this.result,
+      make("td", { class: "actions" }, make("div", { class: "row end" }, this.move, this.remove)),
+    );
+  }
+
+  update(session) {
+    const changed = JSON.stringify(session) !== JSON.stringify(this.#session);
+    this.#session = session;
+    if (!changed) return;
+    const title = session.name ?? session.symbols.join(" ");
+    this.link.href = `/sessions/${session.id}`;
+    say(this.link, title);
+    this.what.replaceChildren(`${session.symbols.join(" ")} · ${session.timeframe} · ${session.profileSlug} · `, time(session.startMs));
+    say(this.status, session.status);
+    this.status.dataset.status = session.status;
+    this.status.title = session.error ?? "";
+    this.#progress(session.progress, title);
+    say(this.pace, pace(session));
+    this.#buttons(session, title);
+    this.#showResult(session);
+  }
+
+  #progress(progress, title) {
+    this.bar.hidden = progress === null;
+    this.bar.setAttribute("aria-label", `Progress of ${title}`);
+    this.bar.value = progress?.pct ?? 0;
+    say(this.done, progress === null ? "endless" : `${progress.pct.toFixed(progress.pct < 10 ? 1 : 0)} %`);
+  }
+
+  #buttons(session, title) {
+    const action = NEXT[session.status];
+    this.move.hidden = action === undefined;
+    say(this.move, LABELS[action] ?? "");
+    this.move.setAttribute("aria-label", `${LABELS[action]} ${title}`);
+    this.remove.disabled = session.status === "running";
+    this.remove.title = this.remove.disabled ? "Pause or stop it first" : "";
+    this.remove.setAttribute("aria-label", `Delete ${title}`);
+  }
+
+  /** Show what a strategy has made of its money so far; candles alone have no result. */
+  async #showResult(session) {
+    if (session.profileSlug === "none" || session.lastSeq === this.#resultSeq) return;
+    this.#resultSeq = session.lastSeq;
+    const { events } = await get(`${SESSIONS}/${session.id}/events?types=equity&tail=1`).catch(() => ({ events: [] }));
+    if (!events.length) return;
+    const { equity } = events[0].payload;
+    this.result.replaceChildren(gain((100 * (equity - session.initialCash)) / session.initialCash, percent));
+  }
+}

@@ -1,0 +1,27 @@
+// An event in a few words.
+
+import { decimal, money, signed, utc } from "../common/format.js";
+
+const BY_TYPE = {
+  status: (p) => [p.status, p.reason, p.error].filter(Boolean).join(" · "),
+  control: (p) => `${p.action} ${Object.entries(p.args ?? {}).map(([name, value]) => `${name} ${value}`).join(", ")}`,
+  candle: ({ symbol, timeframe, candle }) =>
+    `${symbol} ${timeframe} ${utc(candle.openTimeMs).slice(11)} close ${decimal(candle.close)}, volume ${decimal(candle.volume)}`,
+  gap: (p) => `${p.symbol}: ${p.missing} missing from ${utc(p.fromMs)} to ${utc(p.toMs)}`,
+  signal: (p) => `${p.symbol} ${p.direction} · ${p.reason}`,
+  order: (p) => `#${p.orderId} ${p.side} ${p.symbol} ${p.type} ${p.status}${p.reason ? ` · ${p.reason}` : ""}`,
+  fill: (p) => `${p.side} ${decimal(p.qty)} ${p.symbol} at ${decimal(p.price)}, fee ${decimal(p.fee)}`,
+  trade: (p) => `${p.side} ${p.symbol} ${signed(p.netPnl)} · ${decimal(p.entryPrice)} to ${decimal(p.exitPrice)}, ${p.holdBars} candles`,
+  equity: (p) => `${money(p.equity)}, drawdown ${p.drawdownPct.toFixed(2)} %`,
+  log: (p) => p.message,
+  plot: (p) => `${p.name} ${decimal(p.value)}`,
+};
+
+/** Say what happened; an event written by hand may have any shape and is shown as it is. */
+export function describe({ type, payload }) {
+  try {
+    return BY_TYPE[type]?.(payload) ?? JSON.stringify(payload);
+  } catch {
+    return JSON.stringify(payload);
+  }
+}

@@ -1,0 +1,72 @@
+// Position and statistics beside the charts.
+
+import { get, offers, SESSIONS } from "../common/api.js";
+import { byId, fillPairs } from "../common/dom.js";
+import { decimal, gain, money, percent, time, whole } from "../common/format.js";
+
+const EVERY_MS = 3000;
+const share = (value) => `${value.toFixed(2)} %`;
+const ratio = (value) => decimal(Number(value.toFixed(2)));
+const gainPct = (value) => gain(value, percent);
+const FIGURES = {
+  Return: ["returnPct", gainPct],
+  "Buy and hold": ["buyAndHoldPct", gainPct],
+  "Largest drawdown": ["maxDrawdownPct", share],
+  Trades: ["trades", whole],
+  Won: ["winRatePct", share],
+  "Profit factor": ["profitFactor", ratio],
+  "Mean result": ["expectancy", gain],
+  "Best trade": ["bestTrade", gain],
+  "Worst trade": ["worstTrade", gain],
+  "Candles held": ["avgHoldBars", ratio],
+  "In the market": ["exposurePct", share],
+  Sharpe: ["sharpe", ratio],
+  Sortino: ["sortino", ratio],
+  Calmar: ["calmar", ratio],
+  SQN: ["sqn", ratio],
+};
+
+/** Show what the last equity event says. */
+export function showPosition(session, event) {
+  const list = byId("position");
+  if (!event) return fillPairs(list, [["Strategy", session.profileSlug === "none" ? "none: candles only" : session.profileSlug]]);
+  const p = event.payload;
+  const held = p.positions ? Object.entries(p.positions).map(([symbol, { qty }]) => [symbol, decimal(qty)]) : [[session.symbols[0], decimal(p.positionQty)]];
+  const rest = [
+    ["Equity", money(p.equity)],
+    ["Cash", money(p.cash)],
+    ["Position value", money(p.positionValue)],
+    ["Realized", gain(p.realizedPnl)],
+    ["Unrealized", gain(p.unrealizedPnl)],
+    ["Fees paid", money(p.feesPaid)],
+    ["Drawdown", `${p.drawdownPct.toFixed(2)} %`],
+  ];
+  return fillPairs(list, [...held, ...rest]);
+}
+
+export class Statistics {
+  #next = 0;
+  #seq = -1;
+
+  constructor(session) {
+    this.path = `${SESSIONS}/${session.id}`;
+  }
+
+  /** Ask again when the log has grown, at most every few seconds unless `now`. */
+  async refresh(session, now = false) {
+    if (session.lastSeq === this.#seq || (!now && performance.now() < this.#next)) return;
+    this.#next = performance.now() + EVERY_MS;
+    this.#seq = session.lastSeq;
+    const own = (await offers("GET", `${SESSIONS}/{id}/stats`)) ? await get(`${this.path}/stats`).catch(() => null) : null;
+    fillPairs(byId("statistics"), own ? fromApi(own) : counted(session));
+  }
+}
+
+function counted(session) {
+  const range = [["Events", whole(session.lastSeq)], ["Range from", time(session.startMs)]];
+  return session.endMs === null ? range : [...range, ["Range to", time(session.endMs)]];
+}
+
+function fromApi(stats) {
+  return Object.entries(FIGURES).map(([word, [name, write]]) => [word, stats[name] == null ? "–" : write(stats[name])]);
+}

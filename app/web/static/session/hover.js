@@ -1,0 +1,32 @@
+// What stands under the pointer: the candle's numbers, the strategy's lines, and the trade behind an arrow.
+
+import { byId, make } from "../common/dom.js";
+import { decimal, gain, money, time } from "../common/format.js";
+
+/** Show the numbers of a candle, with the lines plotted at it. */
+export function showLegend(bar, plots) {
+  if (!bar) return;
+  const change = (100 * (bar.close - bar.open)) / bar.open;
+  const values = ["open", "high", "low", "close"].map((name) => make("span", {}, make("b", {}, name[0].toUpperCase()), ` ${decimal(bar[name])} `));
+  const lines = plots.map(({ name, number, value }) => make("span", { class: `plot-${number}` }, `${name} ${decimal(value)} `));
+  byId("legend").replaceChildren(time(bar.time * 1000), " ", ...values, gain(change, (each) => `${each >= 0 ? "+" : "−"}${Math.abs(each).toFixed(2)} %`), " ", ...lines);
+}
+
+/** Show the fill under the pointer and what it closed; without one nothing. */
+export function showHover(found, point) {
+  const box = byId("hover");
+  box.hidden = !found;
+  if (!found) return;
+  const { side, qty, symbol, price, fee } = found.fill.payload;
+  const head = make("p", {}, make("b", {}, side), ` ${decimal(qty)} ${symbol} at ${decimal(price)}, fee ${money(fee)}`);
+  box.replaceChildren(head, make("p", {}, time(found.fill.ts)), ...found.trades.map(trade));
+  const room = box.parentElement.clientWidth;
+  box.style.left = `${Math.max(8, Math.min(point.x + 16, room - box.offsetWidth - 8))}px`;
+  box.style.top = `${point.y + 56}px`;
+}
+
+function trade({ payload }) {
+  const { side, entryPrice, exitPrice, netPnl, holdBars, reason } = payload;
+  const text = `${side.toLowerCase()} closed: ${decimal(entryPrice)} to ${decimal(exitPrice)} in ${holdBars} candles${reason ? `, ${reason}` : ""}: `;
+  return make("p", {}, text, gain(netPnl));
+}

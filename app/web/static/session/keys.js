@@ -1,0 +1,24 @@
+// The keyboard, wherever no field and no dialog has it.
+
+import { byId, isTyping } from "../common/dom.js";
+
+/** Connect keys to steering and view. */
+export function startKeys(steering, view) {
+  const keys = {
+    " ": () => steering.play(),
+    ArrowRight: () => steering.step(),
+    Home: () => view.toStart(),
+    End: () => view.toLive(),
+    "/": () => byId("search").focus(),
+    "?": () => byId("help").showModal(),
+  };
+  for (const number of [1, 2, 3, 4, 5]) keys[number] = () => steering.pace(number);
+  document.addEventListener("keydown", (press) => {
+    if (!(press.key in keys) || press.ctrlKey || press.metaKey || press.altKey) return;
+    if (isTyping(press.target) || document.querySelector("dialog[open]")) return;
+    if (press.key === " " && press.target.matches("button, a, summary")) return;
+    press.preventDefault();
+    if (!press.repeat || press.key === "ArrowRight") keys[press.key]();
+  });
+  byId("keys").addEventListener("click", () => byId("help").showModal());
+}

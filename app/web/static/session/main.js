@@ -1,0 +1,149 @@
+// The page of one session: puts the parts together and keeps them in line with the log.
+
+import { get, SESSIONS } from "../common/api.js";
+import { byId, option, say } from "../common/dom.js";
+import { decimal, signed, time, utc, whole } from "../common/format.js";
+import { announce, problem } from "../common/notice.js";
+import { startTheme } from "../common/theme.js";
+import { showConnection } from "./connection.js";
+import { Curve } from "./curve.js";
+import { showPosition, Statistics } from "./facts.js";
+import { Feed } from "./feed.js";
+import { showHover, showLegend } from "./hover.js";
+import { startKeys } from "./keys.js";
+import { Log } from "./log.js";
+import { missing } from "./missing.js";
+import { Prices } from "./prices.js";
+import { keyOf } from "./series.js";
+import { showSnippets } from "./snippets.js";
+import { Steering } from "./steering.js";
+import { View } from "./view.js";
+
+const POLL_MS = 2000;
+const RETRY_MS = 1000;
+const ENDED = ["stopped", "finished", "failed"];
+const id = location.pathname.split("/").pop();
+
+startTheme();
+let shownError = null;
+let hovering = false;
+let session = await get(`${SESSIONS}/${id}`).catch(missing);
+const feed = new Feed(`${SESSIONS}/${id}`, { onBatch: draw, onState: tell, onClosed: recover });
+const prices = new Prices(session, { onEdge: () => view.older().catch(problem), onCrosshair: point });
+const curve = new Curve(session);
+const log = new Log(session, (event) => view.point(event));
+const view = new View(session, feed, { clear, draw, prices, log });
+const steering = new Steering(session, { onSession: adopt, forkSeq: () => log.selected ?? feed.last });
+const statistics = new Statistics(session);
+
+introduce();
+startKeys(steering, view);
+adopt(session);
+await Promise.all([view.open(), loadTrading()]).catch(problem);
+setInterval(poll, POLL_MS);
+
+/** Say who the page is about. */
+function introduce() {
+  const title = session.name ?? session.symbols.join(" ");
+  document.title = `${title} · ZEON sim`;
+  say(byId("title"), title);
+  const range = session.endMs === null ? ["endless from ", time(session.startMs)] : [time(session.startMs), " to ", time(session.endMs)];
+  byId("what").replaceChildren(`${session.symbols.join(" ")} · ${session.timeframe} · ${session.profileSlug} · ${session.venue} · `, ...range);
+  const timeframes = [session.timeframe, ...session.extraTimeframes];
+  byId("series").replaceChildren(...session.symbols.flatMap((symbol) => timeframes.map((each) => option(keyOf(symbol, each)))));
+  byId("series").addEventListener("change", choose);
+  byId("copy").addEventListener("click", () => showSnippets(session, log.selected ?? Math.max(1, feed.last - 20)).catch(problem));
+}
+
+/** Fills and trades lie further back than the tail, equity goes over the whole session. */
+async function loadTrading() {
+  if (session.profileSlug === "none") return;
+  const { events } = await get(`${SESSIONS}/${id}/events?types=fill,trade&tail=1000`);
+  prices.markers.add(events, prices.key, prices.bounds()?.[0]);
+  await curve.load();
+}
+
+/** Draw a batch of events. */
+function draw(events) {
+  view.note(events);
+  prices.add(events);
+  log.add(events);
+  if (!view.still) curve.add(events);
+  byId("prices-empty").hidden = prices.bounds() !== null;
+  if (!hovering) showLast();
+  showPosition(session, log.latest("equity"));
+  for (const { type, payload } of events.slice(-20)) {
+    if (type === "trade") announce(`${payload.side} closed, ${signed(payload.netPnl)}`);
+  }
+  if (events.some(({ type }) => type === "status" || type === "control")) refresh();
+  tell();
+}
+
+function choose() {
+  prices.choose(byId("series").value);
+  showLast();
+  describePrices();
+}
+
+function showLast() {
+  showLegend(prices.candles.of(prices.key).at(-1), prices.plots.values());
+}
+
+function clear() {
+  prices.clear();
+  log.clear();
+}
+
+/** Take over what a call answered. */
+function adopt(next) {
+  if (next.status !== session.status) announce(`The session is ${next.status}`);
+  if (next.error && next.error !== shownError) problem({ message: next.error, details: next.errorDetails });
+  shownError = next.error;
+  session = next;
+  view.session = next;
+  steering.show(next);
+  if (feed.state === "ended" && !view.still && !ENDED.includes(next.status)) feed.open({ seen: feed.last, head: session.lastSeq });
+  showPosition(next, log.latest("equity"));
+  statistics.refresh(next, ENDED.includes(next.status)).catch(() => null);
+  describePrices();
+  tell();
+}
+
+async function refresh() {
+  const next = await get(`${SESSIONS}/${id}`).catch(() => null);
+  if (next) adopt(next);
+}
+
+function poll() {
+  if (!document.hidden && (session.status === "running" || feed.state !== "ended")) refresh();
+}
+
+/** The browser gave up on the stream: the log is over, or somebody has to ask again. */
+async function recover() {
+  await refresh();
+  if (view.still) return;
+  if (ENDED.includes(session.status) && feed.last >= session.lastSeq) feed.end();
+  else setTimeout(() => feed.state === "reconnecting" && !view.still && feed.open({ seen: feed.last, head: session.lastSeq }), RETRY_MS);
+}
+
+function tell() {
+  const lag = Math.max(0, session.lastSeq - feed.last);
+  const { last, duplicates, missed } = feed;
+  showConnection({ state: view.still ? "looking back" : feed.state, seq: last, lag: view.still ? 0 : lag, duplicates, missed, candles: prices.candles.count });
+}
+
+/** Tell what is under the pointer; without one, what came last. */
+function point(bar, moved) {
+  hovering = bar !== undefined;
+  if (hovering) showLegend(bar, prices.plots.values(moved));
+  else showLast();
+  showHover(moved.hoveredObjectId ? prices.markers.find(moved.hoveredObjectId) : null, moved.point);
+}
+
+/** A chart is a picture: say what it shows to those who do not see it. */
+function describePrices() {
+  const bars = prices.candles.of(prices.key);
+  const last = bars.at(-1);
+  const text = last ? `${whole(bars.length)} candles of ${prices.key} with ${prices.markers.count} fills; the last closed at ${decimal(last.close)}, ${utc(last.time * 1000)} UTC` : "No candle yet";
+  byId("prices").setAttribute("aria-label", text);
+}

@@ -1,0 +1,76 @@
+// The candles the page keeps: per symbol and timeframe, sorted, without doubles, and never more than a limit.
+
+export const KEPT = 20_000;
+const SLACK = 1.1;
+
+export const keyOf = (symbol, timeframe) => `${symbol} ${timeframe}`;
+
+/** A candle as the chart wants it: times in whole seconds. */
+function bar({ openTimeMs, open, high, low, close, volume }) {
+  return { time: openTimeMs / 1000, open, high, low, close, volume };
+}
+
+/** The place of the last bar that is not after a time in seconds; -1 without one. */
+export function placeAt(bars, seconds) {
+  let [low, high] = [0, bars.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (bars[middle].time <= seconds) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+export class CandleSeries {
+  #bars = new Map();
+
+  /** Add candle events behind those there are; returns how many came per key, and the keys cut off at their beginning. */
+  add(events) {
+    const [added, cut] = [new Map(), new Set()];
+    for (const { payload } of events) {
+      const key = keyOf(payload.symbol, payload.timeframe);
+      const bars = this.of(key);
+      const next = bar(payload.candle);
+      if (bars.length && next.time <= bars.at(-1).time) continue;
+      bars.push(next);
+      added.set(key, (added.get(key) ?? 0) + 1);
+    }
+    const most = Math.floor(KEPT / Math.max(1, this.#bars.size));
+    for (const [key, bars] of this.#bars) {
+      if (bars.length <= most * SLACK) continue;
+      bars.splice(0, bars.length - most);
+      cut.add(key);
+    }
+    return { added, cut };
+  }
+
+  /** The bars of a key, oldest first. */
+  of(key) {
+    if (!this.#bars.has(key)) this.#bars.set(key, []);
+    return this.#bars.get(key);
+  }
+
+  /** Put older candle events in front, as far as there is room; returns whether anything came. */
+  prepend(events) {
+    let added = 0;
+    const older = new CandleSeries();
+    older.add(events);
+    for (const [key, bars] of older.#bars) {
+      const known = this.of(key);
+      const before = bars.filter((each) => !known.length || each.time < known[0].time);
+      const room = Math.max(0, Math.floor(KEPT / this.#bars.size) - known.length);
+      if (!room || !before.length) continue;
+      known.unshift(...before.slice(-room));
+      added += Math.min(room, before.length);
+    }
+    return added > 0;
+  }
+
+  clear() {
+    this.#bars.clear();
+  }
+
+  get count() {
+    return [...this.#bars.values()].reduce((sum, bars) => sum + bars.length, 0);
+  }
+}

@@ -1,0 +1,73 @@
+"""Fixtures for tests in a real browser. `apt-get install chromium` brings one; without it they are skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from app.web.page import FOLDER
+from tests.browser.pages import SessionPage
+from tests.browser.site import Site, stored
+from tests.conftest import MAIN
+from tests.support.process import Zeon
+from tests.support.servers import Server
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """The machine's own Chromium, without a window."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip("no browser: apt-get install chromium, or name one in CHROMIUM")
+    if not (FOLDER / "vendor").is_dir():
+        pytest.skip("no chart library: make install brings it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., SessionPage]]:
+    """Open a page in a context of its own; whatever it logs as an error fails the test."""
+    opened: list[SessionPage] = []
+
+    def open_(url: str, **options: object) -> SessionPage:
+        options = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"} | options
+        context = browser.new_context(**options)  # type: ignore[arg-type]
+        context.set_default_timeout(10_000)
+        opened.append(SessionPage(context.new_page()))
+        opened[-1].page.goto(url)
+        return opened[-1]
+
+    yield open_
+    for each in opened:
+        each.page.context.close()
+    assert [line for each in opened for line in each.complaints] == []
+
+
+@pytest.fixture(scope="package")
+def site(running_servers: Callable[[str], Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One server for all tests of the pages, with candles of two symbols in its cache, one of which has a gap."""
+    postgres = running_servers(MAIN)
+    database = postgres.new_database()
+    stored(database)
+    zeon = Zeon(database, tmp_path_factory.mktemp("site") / "zeon.log", ZEON_POLL_MS=200, ZEON_RUNNER_TTL_MS=6000)
+    yield Site(zeon.start(), database)
+    zeon.kill()
+    postgres.drop(database)

@@ -1,0 +1,72 @@
+"""A server whose pages are tested, and calls to it past the pages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from app.db.pool import Database as Pool
+from tests.support.engine import MINUTE, START_MS, store
+from tests.support.process import Zeon
+from tests.support.servers import Database
+
+CANDLES = 2000
+GAP = range(40, 53)
+"""Which candles of ETHUSDT are missing."""
+
+
+@dataclass
+class Site:
+    """A server and its database."""
+
+    zeon: Zeon
+    database: Database
+
+    @property
+    def url(self) -> str:
+        return self.zeon.url
+
+    def create(self, **changes: Any) -> str:
+        """Create a session; gives its id."""
+        body = {
+            "profileSlug": "sma_cross",
+            "config": {"fast": 5, "slow": 20, "lines": True},
+            "venue": "demo",
+            "symbols": ["BTCUSDT"],
+            "timeframe": "1m",
+            "startMs": START_MS,
+            "endMs": START_MS + CANDLES * MINUTE,
+            "replayMsPerCandle": 20,
+            **changes,
+        }
+        return str(self.post("", body)["id"])
+
+    def start(self, **changes: Any) -> str:
+        """Create a session and start it; gives the address of its page."""
+        session_id = self.create(**changes)
+        self.post(f"/{session_id}/start")
+        return f"{self.url}/sessions/{session_id}"
+
+    def post(self, path: str, body: Any = None) -> Any:
+        url = f"{self.url}/api/sim/sessions{path}"
+        asked = urllib.request.Request(url, json.dumps(body or {}).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            return json.load(answer)["data"]
+
+
+def stored(database: Database) -> None:
+    """Store candles, on a thread of its own because Playwright's loop runs on this one."""
+
+    async def work() -> None:
+        pool = Pool(database.url, size=2)
+        await pool.open()
+        await store(pool, count=CANDLES)
+        await store(pool, symbol="ETHUSDT", count=CANDLES, without=GAP.__contains__)
+        await pool.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(asyncio.run, work()).result()
