@@ -167,6 +167,11 @@ class Tail:
         """How far it has read."""
         return self._place.after_seq
 
+    @property
+    def behind(self) -> bool:
+        """Whether there is, or may be, more to read, whatever else the flag was set for."""
+        return self._asked or self._given is not None or self._hinted > self.after_seq
+
     def __enter__(self) -> Self:
         self._feed = self._hub._join(self)
         self.flag.set()

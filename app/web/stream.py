@@ -211,7 +211,7 @@ def _over(page: Frames, tail: Tail) -> bool:
     """Whether a session is gone, or has ended and everything of it was read."""
     if page.status is None or page.head is None:
         return True
-    return page.status in ENDED and tail.after_seq >= page.head and not tail.flag.is_set()
+    return page.status in ENDED and tail.after_seq >= page.head and not tail.behind
 
 
 async def _finished(send: Send) -> bool:

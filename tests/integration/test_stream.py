@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.engine import MINUTE, START_MS
 from tests.support.servers import Database
-from tests.support.web import SESSIONS, web
+from tests.support.web import SESSIONS, Web, web
 
 
 def control(kind: str):
@@ -206,3 +206,18 @@ async def test_no_more_streams_than_allowed(database: Database) -> None:
             await asyncio.sleep(0.01)
         async with w.stream(session["id"]) as three:
             await three.next()
+
+
+async def test_a_heartbeat_at_the_very_end_does_not_keep_a_stream_open(database: Database) -> None:
+    async def follow(w: Web, session_id: str) -> list[int]:
+        async with w.stream(session_id) as stream:
+            async with asyncio.timeout(10):
+                await stream.rest()
+            return stream.ids
+
+    async with web(database, heartbeat_ms=10) as w:
+        for _ in range(5):
+            session = await w.create(replayMsPerCandle=3)
+            following = [asyncio.create_task(follow(w, session["id"])) for _ in range(20)]
+            await w.data("POST", f"{SESSIONS}/{session['id']}/start")
+            assert await asyncio.gather(*following) == [list(range(1, 103))] * 20
