@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from tests.support.engine import MINUTE, START_MS
+from app.web import stream
+from tests.support.engine import MINUTE, START_MS, engine, store
 from tests.support.servers import Database
-from tests.support.web import SESSIONS, Web, web
+from tests.support.web import SESSIONS, web
 
 
 def control(kind: str):
@@ -208,16 +209,13 @@ async def test_no_more_streams_than_allowed(database: Database) -> None:
             await three.next()
 
 
-async def test_a_heartbeat_at_the_very_end_does_not_keep_a_stream_open(database: Database) -> None:
-    async def follow(w: Web, session_id: str) -> list[int]:
-        async with w.stream(session_id) as stream:
-            async with asyncio.timeout(10):
-                await stream.rest()
-            return stream.ids
-
-    async with web(database, heartbeat_ms=10) as w:
-        for _ in range(5):
-            session = await w.create(replayMsPerCandle=3)
-            following = [asyncio.create_task(follow(w, session["id"])) for _ in range(20)]
-            await w.data("POST", f"{SESSIONS}/{session['id']}/start")
-            assert await asyncio.gather(*following) == [list(range(1, 103))] * 20
+async def test_a_heartbeat_due_with_the_last_event_does_not_keep_a_stream_open(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.finished((await e.start()).id)
+        with e.supervisor.hub.tail(session.id, 0) as tail:
+            page = await tail.next(5)
+            assert page is not None
+            assert tail.after_seq == page.head == 102
+            tail.flag.set()  # As the timer of the heartbeat does.
+            assert stream._over(page, tail)
