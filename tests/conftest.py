@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ MAIN = "main"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[KIND] = servers.kind()
+    # Where a run began in the background Ctrl-C is ignored, and every process under test would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

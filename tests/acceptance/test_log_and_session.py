@@ -449,7 +449,8 @@ async def test_no_route_field_message_or_openapi_text_holds_the_words_history_or
     files = [file for folder in ("app", "sql", "migrations") for file in (ROOT / folder).rglob("*.*")]
     sources = [file.read_text() for file in files if file.suffix in (".py", ".sql", ".html", ".js", ".css")]
     for text in (described, page, *sources):
-        assert not re.search("history|backtest", text, re.IGNORECASE)
+        ours = text.replace("history.replaceState", "")  # The browser's own name.
+        assert not re.search("history|backtest", ours, re.IGNORECASE)
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason=f"{REAL.name} is not beside this checkout")

@@ -202,7 +202,9 @@ def test_figures_during_a_run_are_those_of_its_log_so_far(database: Database) ->
 def test_samples_of_a_day_tell_the_same_money_and_trades(database: Database) -> None:
     full, sampled = (log_of(24 * 40, record=record) for record in ("full", "trades"))
     known = stats(database, write(database, *full, start_ms=START))
-    with psycopg.connect(database.url) as conn, conn.cursor().copy("COPY market_candles FROM STDIN") as copy:
+    columns = "venue, symbol, timeframe, open_time_ms, open, high, low, close, volume"
+    into = f"COPY market_candles ({columns}) FROM STDIN"
+    with psycopg.connect(database.url) as conn, conn.cursor().copy(into) as copy:
         for one in made_up(24 * 40):
             copy.write_row(("demo", one.symbol, one.timeframe, one.open_time_ms, *one[4:9]))
     found = stats(database, write(database, *sampled, start_ms=START))
