@@ -147,6 +147,9 @@ class Runner:
         except Exception as error:
             _log.exception("session %s failed", self.session.id)
             await self._fail(f"{type(error).__name__}: {error}", None)
+        finally:
+            if self._pending is not None:  # What became of it is in the log; nobody waits to be told.
+                self._pending.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _begin(self, session: Session) -> None:
         """Go on from where a session stands by its row."""
