@@ -219,7 +219,8 @@ class Runner:
     async def _snapshot(self, chunk: Sequence[Tick], state: State, desk: Desk | None) -> Taken | None:
         """Take a snapshot when it is time and everything that was computed goes into the log."""
         self._since_snapshot += len(chunk)
-        if self._since_snapshot < snapshots.TICKS or chunk[-1].cursor_ms != state.cursor_ms:
+        whole = chunk[-1].pause is None and chunk[-1].cursor_ms == state.cursor_ms
+        if self._since_snapshot < snapshots.TICKS or not whole:
             return None
         self._since_snapshot = 0
         return await self._snapshots.take(state, desk, str(self._used))

@@ -84,7 +84,7 @@ class Snapshots:
         try:
             await self._database.run(snapshots.put, session.id, session.epoch, taken.cursor_ms, taken.body, marked)
         except SimError as error:
-            _log.warning("session %s: no snapshot was kept: %s", session.id, error.message)
+            _log.warning("session %s: no snapshot was kept: %s", session.id, error.message, exc_info=True)
 
     async def _kept_again(self, session: Session, desk: Desk | None, state: State) -> int:
         """Keep a snapshot of a long log that had to be computed as a whole; returns how many slots ago one was taken.

@@ -112,9 +112,12 @@ class Strategies:
             raise BadInput(f"profileSlug: {slug} is a strategy of your own; only built-in ones can be used here")
         return found
 
-    async def source_hash(self, connection: Connection, slug: str) -> str:
-        """Return the hex SHA-256 of the source of a profile's strategy; code of one's own is not imported for it."""
-        return source_hash((await self._resolved(connection, slug))[0])
+    async def source_hashes(self, connection: Connection, session: Session) -> dict[str, str]:
+        """Return the hex SHA-256 of the source of each of a session's strategies, by the profile's slug.
+
+        Code of one's own is not imported for it. Raises `BadInput` for one that is not there any more.
+        """
+        return {slug: source_hash((await self._resolved(connection, slug))[0]) for slug in session.slugs}
 
     @asynccontextmanager
     async def desk(
@@ -139,7 +142,7 @@ class Strategies:
         if slugs == {CANDLES_ONLY}:
             return None
         resolved = {slug: (await database.run(self._resolved, slug))[0] for slug in slugs}
-        require_same_code(session, source_hash(resolved[session.spec.profile_slug]))
+        require_same_code(session, {slug: source_hash(found) for slug, found in resolved.items()})
         if any(isinstance(found, Own) for found in resolved.values()):
             desk: Desk = await self._remote(turns, resolved, alone=alone)
         else:
@@ -198,7 +201,7 @@ def source_hash(found: Found) -> str:
 
 def _turns(session: Session) -> list[Turn]:
     """Return who trades when: one turn per ancestor that left ticks in the log, then the session's own."""
-    past = [stretch for stretch in session.lineage if stretch.to_cursor_ms is not None]
+    past = session.past
     specs = [
         replace(session.spec, profile_slug=each.profile_slug, config=each.config, terms=each.terms) for each in past
     ]

@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.session import Pace, SessionSpec
 from app.domain.terms import Terms
-from app.errors import SeqAhead
+from app.errors import Changed, SeqAhead
 from tests.integration.test_engine import assert_sound
 from tests.integration.test_strategies import CROSS, interrupted
 from tests.support.engine import USER, Engine, engine, store
@@ -123,3 +123,38 @@ async def test_a_seq_ahead_of_the_log_cannot_be_forked_at(database: Database) ->
         whole = await parent(e)
         with pytest.raises(SeqAhead):
             await e.sim.fork(USER, whole.id, whole.last_seq + 1, unchanged)
+
+
+@pytest.mark.parametrize("slug", ["none", "ema_state", "sma_cross"])
+async def test_changed_code_of_an_ancestor_keeps_a_fork_from_going_on(database: Database, slug: str) -> None:
+    async with engine(database) as e:
+        whole = await parent(e)
+        fork = await e.sim.fork(USER, whole.id, 150, lambda spec: replace(spec, profile_slug=slug, config={}))
+        assert [stretch.strategy_hash for stretch in fork.lineage] == [whole.strategy_hash]
+        early = await e.sim.fork(USER, whole.id, 1, lambda spec: replace(spec, profile_slug=slug, config={}))
+        for session in (fork, early):
+            database.query(
+                "UPDATE sim_sessions SET lineage = jsonb_set(lineage, '{0,strategyHash}', '\"other\"')"
+                " WHERE id = %s RETURNING id",
+                session.id,
+            )
+        with pytest.raises(Changed) as raised:
+            await e.sim.start(USER, fork.id)
+        assert raised.value.code == "strategy_changed"
+        assert "sma_cross, which wrote the log up to seq" in raised.value.message
+        await e.sim.start(USER, early.id)
+        assert (await e.finished(early.id)).status == "finished", "nothing of it was written by that code"
+
+
+async def test_a_fork_of_before_code_was_remembered_goes_on(database: Database) -> None:
+    async with engine(database) as e:
+        whole = await parent(e)
+        fork = await e.sim.fork(USER, whole.id, 150, unchanged)
+        database.query(
+            "UPDATE sim_sessions SET lineage = jsonb_build_array((lineage -> 0) - 'strategyHash')"
+            " WHERE id = %s RETURNING id",
+            fork.id,
+        )
+        await e.sim.start(USER, fork.id)
+        assert (await e.finished(fork.id)).status == "finished"
+        assert await e.digest(fork.id) == await e.digest(whole.id)
