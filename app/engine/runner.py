@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from app.db import sessions
@@ -30,8 +32,8 @@ STALL_S = 60
 
 _CHUNK_TICKS = 100
 _CHUNK_EVENTS = 400
-_DEATHS = 3
-"""So many times the process under a strategy may die at one candle, from a cause unknown."""
+_FAULTS = 3
+"""So many times the process under a strategy may die, or the log refuse a tick, at one candle, from a cause unknown."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -115,7 +117,7 @@ class Runner:
         if order is not None:
             order.woken = self.stored
         self._alone = False
-        self._deaths: list[int | None] = []
+        self._faults: defaultdict[type[Exception], list[int | None]] = defaultdict(list)
         self._begin(session)
         self._wake = asyncio.Event()
         self._control = False
@@ -171,25 +173,40 @@ class Runner:
             try:
                 async with self._strategies.desk(self._database, self.session, alone=self._alone) as desk:
                     return await self._replay_at(desk)
-            except ChildGone as gone:
-                await self._start_over(gone.suspect)
-            except Unavailable:
-                await asyncio.sleep(0.5)
-                await self._start_over()
+            except (ChildGone, Lost, Unavailable) as cause:
+                await self._start_over(cause)
 
-    async def _start_over(self, suspect: str | None = None) -> None:
-        """Look where the session stands; raises `StrategyFailed` when its process died too often at one candle."""
-        await self._settle()
+    async def _start_over(self, cause: Exception) -> None:
+        """Go on from where the log stands, if it is still this runner's to write; raises `Lost` where it is not.
+
+        Raises `SimError` when that has become necessary too often at one candle.
+        """
+        if isinstance(cause, Unavailable):
+            await asyncio.sleep(0.5)
+        with suppress(Lost):
+            await self._settle()
         row = await self._insist(sessions.get, self.session.id)
         if row.epoch != self.session.epoch or row.status != RUNNING:
             raise Lost
-        if suspect is not None:
-            self._deaths = [*(each for each in self._deaths if each == row.cursor_ms), row.cursor_ms]
-            if len(self._deaths) >= _DEATHS:
-                raise StrategyFailed(f"The process of the strategy ended {_DEATHS} times at one candle ({suspect}).")
-            self._alone = True
+        self._require_new(cause, row.cursor_ms)
         _log.info("session %s is rebuilt from its log", self.session.id)
+        if self._course.hurried:  # The pacer has counted ticks that nobody waited for.
+            self._pacer.set(self._pacer.pace)
         self._begin(row)
+
+    def _require_new(self, cause: Exception, cursor_ms: int | None) -> None:
+        """Raise `SimError` when the same happened too often at one candle."""
+        if isinstance(cause, Unavailable):
+            return
+        faults = self._faults[type(cause)]
+        faults[:] = [*(each for each in faults if each == cursor_ms), cursor_ms]
+        if isinstance(cause, ChildGone):
+            self._alone = True
+        if len(faults) < _FAULTS:
+            return
+        if isinstance(cause, ChildGone):
+            raise StrategyFailed(f"The process of the strategy ended {_FAULTS} times at one candle ({cause.suspect}).")
+        raise SimError(f"The log refused {_FAULTS} times what follows the candle at {cursor_ms}.")
 
     async def _replay_at(self, desk: Desk | None) -> None:
         state = await rebuild(self._database, self._clock, self.session, desk)
@@ -343,7 +360,7 @@ class Runner:
             raise Lost
         if row.spec.pace != self._pacer.pace:
             self._pacer.set(row.spec.pace)
-        self._course.jump_ms = row.jump_ms
+        self._course.jump(row.jump_ms, row.cursor_ms)
 
     def _stall(self, state: State) -> list[Event]:
         """Return the control event of a stall, if the next tick is later than may be caught up."""

@@ -55,6 +55,7 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweep_now = asyncio.Event()
         self._judge_at = 0.0
+        self._leaving = False
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listener = Listener(
             listen_url,
@@ -96,6 +97,7 @@ class Supervisor:
 
     async def close(self) -> None:
         """Give up every session (paused, or up for a claim where orphans are resumed), then end every task."""
+        self._leaving = True  # Its name is given back before its last sign of life may have been written.
         with suppress(SimError, TimeoutError):
             async with asyncio.timeout(_FAREWELL_S):
                 await self._give_up()
@@ -114,11 +116,11 @@ class Supervisor:
         await self._database.run(runners.retire, *self.owner)
 
     def adopt(self, session: Session) -> None:
-        """Run a session if this process has claimed it and does not run it yet."""
+        """Run a session if this process has claimed it and does not run it yet, or runs an older claim."""
         known = self._runners.get(session.id)
         if (session.runner, session.incarnation) != self.owner or session.status != RUNNING:
             return
-        if known is None or known.session.epoch != session.epoch:
+        if known is None or known.session.epoch < session.epoch:
             self._launch(session)
 
     def _launch(self, session: Session) -> None:
@@ -207,7 +209,7 @@ class Supervisor:
 
     async def _renew_once(self) -> None:
         with suppress(Unavailable):
-            if not await self._database.run(runners.renew, *self.owner):
+            if not await self._database.run(runners.renew, *self.owner) and not self._leaving:
                 raise RunnerNameTaken(f"Another process runs as {self.name!r} by now; this one ends.")
 
     async def _sweep(self) -> None:
@@ -229,7 +231,7 @@ class Supervisor:
                 self.adopt(await self._database.run(sessions.get, each.session_id))
 
     async def _compare(self) -> None:
-        """Find out about moves and paces whose hints were lost, until cancelled."""
+        """Find out about moves and paces whose hints were lost, and claims nobody acts on, until cancelled."""
         while True:
             await asyncio.sleep(self._settings.poll_ms / 1000)
             await self._quietly(self._compare_once)
@@ -239,6 +241,8 @@ class Supervisor:
         for session_id, runner in self._runners.items():
             if rows.get(session_id) != (runner.session.epoch, runner.pace):
                 runner.control()
+        for session_id in rows.keys() - self._runners.keys():
+            self.adopt(await self._database.run(sessions.get, session_id))
 
     async def _clean(self) -> None:
         """Go on with deletions that a process began and did not end."""
