@@ -96,6 +96,11 @@ class SessionSpec:
         return self.grid.ceil(self.start_ms)
 
     @cached_property
+    def warmup_ms(self) -> int:
+        """Where the candles to warm up on begin when none of them is missing."""
+        return self.first_slot_ms - self.warmup_candles * self.grid.ms
+
+    @cached_property
     def last_slot_ms(self) -> int | None:
         """The last grid time of the range, null when it has no end; before `first_slot_ms` when there is none."""
         return None if self.end_ms is None else self.grid.floor(self.end_ms - 1)

@@ -13,7 +13,7 @@ from app.candles.load import require_candles
 from app.candles.sources import SourceUnavailable, sources
 from app.db import candles, events, requests, runners, sessions
 from app.db.pool import Connection, Database
-from app.domain.session import MOVES, RUNNING, Pace, Session, SessionSpec
+from app.domain.session import CREATED, MOVES, RUNNING, Pace, Session, SessionSpec
 from app.engine.clock import Clock, wait
 from app.engine.desk import check_inputs
 from app.engine.fork import fork_point, inherited_hashes
@@ -24,6 +24,9 @@ from app.settings import Settings
 
 FETCH_S = 10.0
 """How long a start waits for missing candles to be fetched, in seconds."""
+
+_BEGINNINGS = {"start": MOVES["start"][0], "step": (CREATED,), "runUntil": (CREATED,)}
+"""Per call that may begin a session: the statuses from which its candles are fetched, built and looked at first."""
 
 _REASONS = {"start": "started", "resume": "resumed", "pause": "paused", "stop": "stopped"}
 
@@ -85,28 +88,17 @@ class Sim:
         return self._with_fetching(await self.database.run(sessions.get, session_id, user_id))
 
     async def start(self, user_id: str, session_id: UUID, *, accept_revised: bool = False) -> Session:
-        """Run a session from its cursor on; one that runs already is left alone.
-
-        Raises `Gaps` (and the session fails) when its policy allows no gaps and candles are missing, `TooMany`,
-        `WrongStatus`, `NoRunner`, `NotFound`, or `Changed` when it would not go on with what it began with.
-        """
-        session = await self.get(user_id, session_id)
-        if session.status != RUNNING:
-            _require_move("start", session)
-            try:
-                await self._require_candles(session)
-            except (Gaps, SourceUnavailable, BadInput) as error:
-                await self._fail(session, user_id, error)
-                raise
-        return self._launched(
-            await self.database.run(self._acted, user_id, session_id, Action("start", accept_revised=accept_revised))
-        )
+        """Run a session from its cursor on; one that runs already is left alone. Raises what `act` raises."""
+        return await self.act(user_id, session_id, Action("start", accept_revised=accept_revised))
 
     async def act(self, user_id: str, session_id: UUID, action: Action) -> Session:
-        """Pause, resume, stop or change the pace; being there already is fine.
+        """Start, step, pause, resume, stop … a session; being there already is fine.
 
-        When a pause or stop has answered, no tick follows. Raises `WrongStatus`, `TooMany`, `NoRunner`, `NotFound`.
+        When a pause or stop has answered, no tick follows. Raises `WrongStatus`, `CursorMoved`, `TooMany`, `NoRunner`,
+        `NotFound`, `Changed` when it would not go on with what it began with, and, where a session begins, `Gaps` (and
+        the session fails) when its policy allows none and candles are missing.
         """
+        await self._prepare(user_id, session_id, action)
         return self._launched(await self.database.run(self._acted, user_id, session_id, action))
 
     async def act_once(
@@ -129,6 +121,7 @@ class Sim:
                 await requests.answer(connection, user_id, once.key, answer)
                 return answer
 
+        await self._prepare(user_id, session_id, action)
         answer = await self.database.run(work)
         for session in acted:
             self._launched(session)
@@ -190,6 +183,24 @@ class Sim:
             raise SeqAhead(f"fromSeq: {from_seq} is ahead of the log, which ends at {session.last_seq}")
         return max(0, from_seq - 1)
 
+    async def _prepare(self, user_id: str, session_id: UUID, action: Action) -> None:
+        """Bring in and look at the candles of a session that an action begins; it fails when it could not run.
+
+        Raises `CursorMoved`, `Gaps`, `SourceUnavailable` or `BadInput`; a status that does not allow the action is
+        left to the move itself.
+        """
+        if action.call not in _BEGINNINGS:
+            return
+        session = await self.get(user_id, session_id)
+        if session.status not in _BEGINNINGS[action.call]:
+            return
+        _require_cursor(action, session)
+        try:
+            await self._require_candles(session)
+        except (Gaps, SourceUnavailable, BadInput) as error:
+            await self._fail(session, user_id, error)
+            raise
+
     async def _require_candles(self, session: Session) -> None:
         """Bring in what is missing; raises `Gaps` when that leaves some where there may be none.
 
@@ -221,9 +232,9 @@ class Sim:
         )
 
     async def _build(self, connection: Connection, session: Session) -> None:
-        """Build candles of the rest of the range that are not there from finer ones that are."""
+        """Build candles to warm up on and of the rest of the range that are not there from finer ones that are."""
         spec = session.spec
-        after = spec.start_ms if session.cursor_ms is None else session.cursor_ms + 1
+        after = spec.warmup_ms if session.cursor_ms is None else session.cursor_ms + 1
         until = spec.grid.floor(self._clock.now_ms())
         until = until if spec.end_ms is None else min(until, spec.end_ms)
         for symbol in spec.symbols if after < until else ():
@@ -274,8 +285,7 @@ class Sim:
 
     async def _run_until(self, connection: Connection, session: Session, action: Action) -> Session:
         _require_move(action.call, session)
-        if action.if_cursor is not None and action.if_cursor[0] != session.cursor_ms:
-            raise CursorMoved(f"ifCursorMs: the cursor is at {session.cursor_ms}, not at {action.if_cursor[0]}")
+        _require_cursor(action, session)
         await self._check(connection, session, accept_revised=False)
         moved = await sessions.run_until(
             connection,
@@ -317,6 +327,13 @@ class Sim:
         if self._supervisor is None or session.status != RUNNING or session.runner != self._supervisor.name:
             return session
         return replace(session, fetching=self._supervisor.supply.fetching(session.id))
+
+
+def _require_cursor(action: Action, session: Session) -> None:
+    """Raise `CursorMoved` unless the cursor is where a step or run was to start from."""
+    wanted = action.if_cursor
+    if wanted is not None and wanted[0] != session.cursor_ms:
+        raise CursorMoved(f"ifCursorMs: the cursor is at {session.cursor_ms}, not at {wanted[0]}")
 
 
 def _require_move(call: str, session: Session) -> None:

@@ -47,6 +47,17 @@ async def test_a_step_is_done_once_under_its_key_and_only_from_the_cursor_it_nam
         await w.refused(409, "POST", f"{path}/control", {"action": "step", "candles": 1})
 
 
+async def test_a_step_that_begins_over_gaps_is_422_and_its_key_stays_free(database: Database) -> None:
+    async with web(database) as w:
+        path, key = await new(w, endMs=START_MS + 101 * MINUTE), {"Idempotency-Key": "k"}
+        answer = await w.refused(422, "POST", f"{path}/control", {"action": "step", "candles": 1}, headers=key)
+        assert (answer["code"], answer["details"]["missing"]) == ("gaps", 1)
+        assert (await w.data("GET", path))["status"] == "failed"
+        other = await new(w)
+        again = await w.data("POST", f"{other}/control", {"action": "step", "candles": 2}, headers=key)
+        assert again["status"] == "running"
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
