@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
+from app.domain.hours import Hours
 from app.domain.lineage import Stretch
 from app.domain.terms import Terms
 from app.domain.timeframe import TIMEFRAMES, Timeframe
@@ -77,6 +78,8 @@ class SessionSpec:
     name: str | None = None
     tags: tuple[str, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
+    hours: Hours | None = field(default=None, compare=False, repr=False)
+    """The trading hours of the venue, given by the process that runs it: closed hours are no gap. Not stored."""
 
     @cached_property
     def grid(self) -> Timeframe:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
+from app.candles.calendar import Calendar, with_hours
 from app.db import sessions
 from app.db.events import Tick
 from app.db.pool import Connection, Database
@@ -25,7 +26,7 @@ from app.engine.supply import Order
 from app.engine.trading import Desk, traded
 from app.engine.window import Wait, Window
 from app.engine.writer import Lost, Writer
-from app.errors import ChildGone, SimError, StrategyFailed, Unavailable
+from app.errors import ChildGone, Gaps, SimError, StrategyFailed, Unavailable
 
 STALL_S = 60
 """A runner later than this moves its anchor; one less late catches up at once."""
@@ -103,6 +104,7 @@ class Runner:
         strategies: Strategies,
         clock: Clock,
         poll_s: float,
+        hours: Calendar | None = None,
         order: Order | None = None,
     ) -> None:
         self._id = str(session.id)
@@ -113,6 +115,7 @@ class Runner:
         self._clock = clock
         self._poll_s = poll_s
         self._pacer = Pacer(clock, session)
+        self._hours = hours
         self._order = order
         if order is not None:
             order.woken = self.stored
@@ -141,6 +144,7 @@ class Runner:
     async def run(self) -> None:
         """Run to the end of the range, or until paused, stopped, failed or replaced; never raises."""
         try:
+            await self._read_hours()
             await self._replay()
         except Lost:
             _log.debug("session %s left this runner", self.session.id)
@@ -153,9 +157,17 @@ class Runner:
             if self._pending is not None:  # What became of it is in the log; nobody waits to be told.
                 self._pending.add_done_callback(lambda done: done.cancelled() or done.exception())
 
+    async def _read_hours(self) -> None:
+        """Read the trading hours of the range ahead of need: that takes a while and must not hold up others."""
+        spec = self.session.spec
+        if self._hours is not None:
+            now_ms = self._clock.now_ms()
+            end_ms = now_ms if spec.end_ms is None else min(now_ms, spec.end_ms)
+            await asyncio.to_thread(self._hours.read, spec.start_ms, end_ms)
+
     def _begin(self, session: Session) -> None:
         """Go on from where a session stands by its row."""
-        self.session = session
+        self.session = session = with_hours(session, self._hours)
         self._course = Course(session)
         self._used = Fingerprint(session.candles_hash)
         self._window = Window(
@@ -238,7 +250,10 @@ class Runner:
         due = [self._due(state, slot, self._stall(state))]
         count = len(due[0].made.events)
         while self._goes_on(due, count) and (slot := self._peek(state)) is not None:
-            due.append(self._due(state, slot))
+            try:
+                due.append(self._due(state, slot))
+            except Gaps:  # What comes before it is written first, whatever the pace.
+                break
             count += len(due[-1].made.events)
         try:
             answered = await traded(state, desk, [each.made for each in due])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.candles.aggregate import build_missing
-from app.candles.calendar import calendars
+from app.candles.calendar import calendars, with_hours
 from app.candles.load import require_candles
 from app.candles.sources import SourceUnavailable, sources
 from app.db import candles, events, requests, runners, sessions
@@ -70,7 +70,7 @@ class Sim:
         self._supervisor = supervisor
         self.strategies = Strategies(settings) if supervisor is None else supervisor.strategies
         self._sources = sources(settings.sources)
-        self._calendars = calendars(settings.calendars)
+        self.calendars = calendars(settings.calendars) if supervisor is None else supervisor.calendars
 
     async def create(
         self, user_id: str, spec: SessionSpec, *, key: str | None = None, request_hash: str | None = None
@@ -85,7 +85,8 @@ class Sim:
 
     async def get(self, user_id: str, session_id: UUID) -> Session:
         """Return a session of the user; raises `NotFound`."""
-        return self._with_fetching(await self.database.run(sessions.get, session_id, user_id))
+        session = await self.database.run(sessions.get, session_id, user_id)
+        return self._with_fetching(with_hours(session, self.calendars.get(session.spec.venue)))
 
     async def start(self, user_id: str, session_id: UUID, *, accept_revised: bool = False) -> Session:
         """Run a session from its cursor on; one that runs already is left alone. Raises what `act` raises."""
@@ -248,7 +249,7 @@ class Sim:
         spec = session.spec
         after = spec.start_ms if session.cursor_ms is None else session.cursor_ms + 1
         until = spec.grid.floor(self._clock.now_ms() - spec.gap_grace_ms)
-        calendar = self._calendars.get(spec.venue)
+        calendar = self.calendars.get(spec.venue)
         if spec.end_ms is not None:
             end_ms = max(after, min(until, spec.end_ms))
             await require_candles(connection, spec.venue, spec.symbols, spec.timeframe, after, end_ms, calendar)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -49,7 +48,7 @@ class Supervisor:
         self._alone = alone
         self._writer = Writer(database)
         self.strategies = Strategies(settings)
-        self._calendars = calendars(settings.calendars)
+        self.calendars = calendars(settings.calendars)
         self.supply = Supply(database, sources(settings.sources), clock)
         self._runners: dict[UUID, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -125,23 +124,18 @@ class Supervisor:
 
     def _launch(self, session: Session) -> None:
         runner = Runner(
-            self._opening_hours(session),
+            session,
             name=self.name,
             database=self._database,
             writer=self._writer,
             strategies=self.strategies,
             clock=self._clock,
             poll_s=self._settings.poll_ms / 1000,
+            hours=self.calendars.get(session.spec.venue),
             order=self.supply.order(session),
         )
         self._runners[session.id] = runner
         self._spawn(self._run(runner))
-
-    def _opening_hours(self, session: Session) -> Session:
-        """Let a session that may have no gaps go on over closed hours of its venue; its start looked at the others."""
-        if session.spec.venue not in self._calendars or session.spec.gap_policy != "fail":
-            return session
-        return replace(session, spec=replace(session.spec, gap_policy="skip"))
 
     async def _run(self, runner: Runner) -> None:
         try:
