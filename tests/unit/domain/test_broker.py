@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from app.domain.candle import Candle
 from app.domain.terms import sizing
 from tests.support.trading import MINUTE, bar, bars, changes, fills, of, play, terms
 
@@ -92,6 +93,12 @@ def test_a_trailing_stop_follows_the_high_and_never_goes_back() -> None:
     assert changes(events, 2) == ["accepted: strategy", "accepted: trailed", "filled: met by stop"]
 
 
+def test_a_trailing_stop_follows_the_open_before_it_is_held_against_the_candle() -> None:
+    deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.sell(qty=1, trail=2)}
+    events = play(bars(FLAT, FLAT, "105 106 102.5 104"), deeds)
+    assert fills(events)[1] == ("SELL", "1", "103")
+
+
 def test_a_trailing_stop_in_percent_of_the_best_price_covers_a_short() -> None:
     deeds = {0: lambda s: s.sell(qty=1), 1: lambda s: s.buy(qty=1, trail_pct=10)}
     events = play(bars(FLAT, FLAT, "100 101 80 85", "85 89 84 88"), deeds)
@@ -138,6 +145,27 @@ def test_exits_end_with_the_position_they_belong_to() -> None:
     assert fills(events) == [("BUY", "1", "100"), ("SELL", "1", "100")]
     assert changes(events, 2)[-1] == "cancelled: the position is closed"
     assert changes(events, 3)[-1] == "cancelled: the position is closed"
+
+
+def test_exits_end_with_the_position_they_protect_when_it_is_reversed() -> None:
+    deeds = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=110), 1: lambda s: s.sell(qty=3)}
+    events = play(bars(FLAT, FLAT, FLAT, "100 120 80 100"), deeds)
+    assert fills(events) == [("BUY", "1", "100"), ("SELL", "1", "100"), ("SELL", "2", "100")]
+    assert changes(events, 2)[-1] == changes(events, 3)[-1] == "cancelled: the position is closed"
+
+
+def test_an_exit_that_is_met_already_at_its_entrys_price_fills_there() -> None:
+    beyond = {0: lambda s: s.buy(qty=1, stop=105, stop_loss=106)}
+    assert fills(play(bars(FLAT, "100 110 99 108"), beyond)) == [("BUY", "1", "105"), ("SELL", "1", "105")]
+    profit = {0: lambda s: s.buy(qty=1, stop=105, take_profit=103)}
+    assert fills(play(bars(FLAT, "100 110 99 108"), profit)) == [("BUY", "1", "105"), ("SELL", "1", "105")]
+
+
+def test_a_close_never_goes_beyond_what_is_still_held() -> None:
+    deeds = {0: lambda s: s.buy(qty=3), 1: lambda s: (s.sell(qty=2), s.close())}
+    events = play(bars(FLAT, FLAT, FLAT), deeds)
+    assert fills(events) == [("BUY", "3", "100"), ("SELL", "2", "100"), ("SELL", "1", "100")]
+    assert changes(events, 3)[-2:] == ["partial: met by next_open", "cancelled: the position is closed"]
 
 
 def test_exits_of_an_entry_at_the_close_wait_for_the_next_candle() -> None:
@@ -213,6 +241,23 @@ def test_lots_are_closed_first_in_first_out_with_fees_of_both_sides_pro_rata() -
     assert (second["qty"], second["entryPrice"], second["fees"]) == (Decimal("0.5"), 200, Decimal("0.25"))
 
 
+def test_the_rest_of_a_lot_stays_the_oldest_with_its_entry_and_each_side_its_own_fee() -> None:
+    on = terms(taker_fee_bps=Decimal(10), maker_fee_bps=Decimal(20))
+    deeds = {
+        0: lambda s: s.buy(qty=2),
+        1: lambda s: s.buy(qty=1),
+        2: lambda s: s.sell(qty=1, limit=300),
+        3: lambda s: s.sell(qty=2),
+    }
+    events = play(bars("100", "100", "200", "250 310 250 300", "400"), deeds, on)
+    first, second, third = of(events, "trade")
+    assert (first["qty"], first["entryPrice"], first["fees"]) == (1, 100, Decimal("0.7"))
+    assert (second["qty"], second["entryPrice"], second["entryTs"], second["holdBars"]) == (1, 100, MINUTE, 3)
+    assert (third["qty"], third["entryPrice"], third["entryTs"]) == (1, 200, 2 * MINUTE)
+    open_ = [one["unrealizedPnl"] for one in of(events, "equity")]
+    assert open_ == [0, 0, 200, 300, 0]  # after the first sale 1 of 100 and 1 of 200 are left at 300
+
+
 def test_money_fixes_the_quantity_at_the_fill_price_with_fees_reserved_rounded_down() -> None:
     on = terms(taker_fee_bps=Decimal(10), slippage_bps=Decimal(10))
     events = play(bars("100", "30"), {0: lambda s: s.buy(cash=1000)}, on)
@@ -231,11 +276,13 @@ def test_the_default_size_is_all_equity_and_spends_no_more_than_the_cash() -> No
 
 
 def test_a_sized_reversal_closes_first_and_sizes_what_it_opens_from_the_equity_left() -> None:
-    on = terms(taker_fee_bps=Decimal(100), initial_cash=Decimal(1000), sizing=sizing({"equityPct": 50, "qtyStep": 1}))
+    on = terms(
+        taker_fee_bps=Decimal(100), initial_cash=Decimal(1000), sizing=sizing({"equityPct": 50, "qtyStep": "0.1"})
+    )
     events = play(bars("10", "10", "20"), {0: lambda s: s.buy(), 1: lambda s: s.sell()}, on)
-    assert fills(events) == [("BUY", "49", "10"), ("SELL", "49", "20"), ("SELL", "36", "20")]
-    # 1000 - 4.9 + 490 - 9.8 = 1475.3 equity after the closing leg; half of it over 20 * 1.01 is 36.5.
-    assert of(events, "order")[-1]["qty"] == 85
+    assert fills(events) == [("BUY", "49.5", "10"), ("SELL", "49.5", "20"), ("SELL", "36.6", "20")]
+    # 1000 - 4.95 + 495 - 9.9 = 1480.15 equity after the closing leg; half of it over 20 * 1.01 is 36.637.
+    assert of(events, "order")[-1]["qty"] == Decimal("86.1")
 
 
 def test_a_size_that_rounds_to_zero_is_rejected() -> None:
@@ -257,6 +304,28 @@ def test_margin_counts_fees_and_leverage_and_is_off_without_leverage() -> None:
     triple = {0: lambda s: s.sell(qty=300)}
     assert len(fills(play(bars("100", "100"), triple, terms(leverage=Decimal(3))))) == 1
     assert len(fills(play(bars("100", "100"), {0: lambda s: s.buy(qty=9000)}, terms(leverage=None)))) == 1
+
+
+def test_a_reversal_to_the_same_size_is_not_larger_and_so_never_refused() -> None:
+    deeds = {0: lambda s: s.sell(qty=100), 1: lambda s: s.buy(qty=200)}
+    events = play(bars("100", "100", "150"), deeds)
+    assert fills(events)[1:] == [("BUY", "100", "150"), ("BUY", "100", "150")]
+
+
+def test_the_margin_counts_every_symbol_at_its_open_short_ones_too() -> None:
+    on = terms(symbols=("A", "B"), initial_cash=Decimal(100))
+
+    def slot(number: int, a: str, b: str) -> list[Candle]:
+        return [bar(number, a, symbol="A"), bar(number, b, symbol="B")]
+
+    short = {0: lambda s: s.sell("A", qty=1), 1: lambda s: s.buy("B", qty=1)}
+    events = play([slot(0, "60", "50"), slot(1, "60", "50"), slot(2, "60", "50")], short, on)
+    assert fills(events) == [("SELL", "1", "60")]  # 60 + 50 is more than 100
+    risen = {0: lambda s: s.buy("A", qty=1), 1: lambda s: s.buy("B", qty=1)}
+    carried = play([slot(0, "60", "50"), slot(1, "60", "50"), slot(2, "80 80 60 60", "40")], risen, on)
+    assert fills(carried)[1:] == [("BUY", "1", "40")]  # 80 + 40 is 40 + 80
+    sunk = play([slot(0, "60", "50"), slot(1, "60 70 60 70", "50"), slot(2, "50", "60")], risen, on)
+    assert fills(sunk)[1:] == []  # 50 + 60 is more than 40 + 50
 
 
 def test_leveraged_equity_percent_reserves_its_fees_too() -> None:
