@@ -71,6 +71,14 @@ async def equity(connection: Connection, session_id: UUID, points: int) -> list[
     return [Point(**row) for row in await cursor.fetchall()]
 
 
+async def equity_sample(connection: Connection, session_id: UUID, points: int) -> list[Point]:
+    """Return the equity at so many places spread evenly over the log; fast, but blind to spikes between them."""
+    cursor = await connection.execute(
+        "SELECT seq, ts, equity, drawdown_pct FROM sim_equity_sample(%s, %s)", (session_id, points)
+    )
+    return [Point(**row) for row in await cursor.fetchall()]
+
+
 async def last_trades(connection: Connection, session_id: UUID, limit: int) -> Sequence[Trade]:
     """Return the newest closed trades, oldest first."""
     cursor = await connection.execute(
