@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -24,6 +25,9 @@ from app.settings import Settings
 
 FETCH_S = 10.0
 """How long a start waits for missing candles to be fetched, in seconds."""
+
+DIGEST_S = 0.5
+"""How long whoever looks at a session waits for the digest of its log, in seconds."""
 
 _REASONS = {"start": "started", "resume": "resumed", "pause": "paused", "stop": "stopped"}
 
@@ -83,6 +87,20 @@ class Sim:
     async def get(self, user_id: str, session_id: UUID) -> Session:
         """Return a session of the user; raises `NotFound`."""
         return self._with_fetching(await self.database.run(sessions.get, session_id, user_id))
+
+    async def show(self, user_id: str, session_id: UUID) -> Session:
+        """Return a session of the user, with the digest of its log when that has ended; raises `NotFound`.
+
+        A digest that takes longer than `DIGEST_S` is answered to whoever asks later: it is computed all the same.
+        """
+        session = await self.get(user_id, session_id)
+        if session.digest is not None or not session.ended:
+            return session
+        try:
+            async with asyncio.timeout(DIGEST_S):
+                return replace(session, digest=await self.database.run(sessions.keep_digest, session_id))
+        except TimeoutError:
+            return session
 
     async def start(self, user_id: str, session_id: UUID, *, accept_revised: bool = False) -> Session:
         """Run a session from its cursor on; one that runs already is left alone.
