@@ -17,8 +17,7 @@ from app.candles.follow import Follower
 from app.candles.importer import Report, import_file
 from app.candles.load import coverage, find_gaps
 from app.candles.reasons import Reason, explained
-from app.candles.sources import Chosen, sources
-from app.candles.sources import source as source_called
+from app.candles.sources import Chosen, source_of, sources
 from app.cli import import_report, show
 from app.cli.context import Context, run
 from app.cli.options import EndOption, Json, StartOption, TimeframeOption, VenueOption, read_symbol, time_ms
@@ -146,7 +145,7 @@ def _tell(symbol: str, sentence: str) -> None:
 def _source(settings: Settings, venue: str, spec: str | None) -> Chosen:
     """Return the source named on the command line, or the venue's own; raises `BadInput` when there is none."""
     if spec is not None:
-        return source_called(spec)
+        return source_of(venue, spec)
     chosen = sources(settings.sources)
     if venue not in chosen:
         raise BadInput(f"source: venue {venue} has none; set ZEON_SOURCES or give --source, as in exchange:{venue}")

@@ -139,6 +139,7 @@ class Session:
     strategy_hash: str | None
     warmup_hash: str | None
     candles_hash: str | None
+    digest: str | None
     parent_id: UUID | None
     fork_seq: int | None
     lineage: tuple[Stretch, ...]

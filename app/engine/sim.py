@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -27,6 +28,9 @@ FETCH_S = 10.0
 
 _BEGINNINGS = {"start": MOVES["start"][0], "step": (CREATED,), "runUntil": (CREATED,)}
 """Per call that may begin a session: the statuses from which its candles are fetched, built and looked at first."""
+
+DIGEST_S = 0.5
+"""How long whoever looks at a session waits for the digest of its log, in seconds."""
 
 _REASONS = {"start": "started", "resume": "resumed", "pause": "paused", "stop": "stopped"}
 
@@ -87,6 +91,20 @@ class Sim:
         """Return a session of the user; raises `NotFound`."""
         session = await self.database.run(sessions.get, session_id, user_id)
         return self._with_fetching(with_hours(session, self.calendars.get(session.spec.venue)))
+
+    async def show(self, user_id: str, session_id: UUID) -> Session:
+        """Return a session of the user, with the digest of its log when that has ended; raises `NotFound`.
+
+        A digest that takes longer than `DIGEST_S` is answered to whoever asks later: it is computed all the same.
+        """
+        session = await self.get(user_id, session_id)
+        if session.digest is not None or not session.ended:
+            return session
+        try:
+            async with asyncio.timeout(DIGEST_S):
+                return replace(session, digest=await self.database.run(sessions.keep_digest, session_id))
+        except TimeoutError:
+            return session
 
     async def start(self, user_id: str, session_id: UUID, *, accept_revised: bool = False) -> Session:
         """Run a session from its cursor on; one that runs already is left alone. Raises what `act` raises."""

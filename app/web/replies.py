@@ -88,6 +88,7 @@ class SessionAnswer(Answer):
     idempotency_key: str | None
     strategy_hash: str | None
     candles_hash: str | None
+    digest: str | None
     parent_id: UUID | None
     fork_seq: int | None
     progress: Progress | None
@@ -287,6 +288,7 @@ def _of_row(session: Session) -> dict[str, Any]:
         "idempotency_key": session.idempotency_key,
         "strategy_hash": session.strategy_hash,
         "candles_hash": session.candles_hash,
+        "digest": session.digest,
         "parent_id": session.parent_id,
         "fork_seq": session.fork_seq,
         "progress": session.progress(),

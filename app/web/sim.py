@@ -48,7 +48,7 @@ class SessionCalls:
     async def get(self, request: Request) -> Response:
         """Show one session."""
         caller, session_id = await self._addressed(request)
-        return _answer(await self._sim.get(caller.user_id, session_id))
+        return _answer(await self._sim.show(caller.user_id, session_id))
 
     async def change(self, request: Request) -> Response:
         """Change pace, name or tags."""
