@@ -16,6 +16,7 @@ from app.db import candles, events, requests, runners, sessions
 from app.db.pool import Connection, Database
 from app.domain.session import CREATED, MOVES, RUNNING, Pace, Session, SessionSpec
 from app.engine.clock import Clock, wait
+from app.engine.compare import Comparison, compare
 from app.engine.desk import check_inputs
 from app.engine.fork import fork_point, inherited_hashes
 from app.engine.strategies import Strategies
@@ -170,10 +171,9 @@ class Sim:
 
         return await self.database.run(make)
 
-    async def diff(self, user_id: str, a: UUID, b: UUID) -> tuple[Session, Session, events.Difference | None]:
-        """Return two sessions of the user and where what they simulated differs first; raises `NotFound`."""
-        one, other = await self.get(user_id, a), await self.get(user_id, b)
-        return one, other, await self.database.run(events.difference, a, b)
+    async def diff(self, user_id: str, a: UUID, b: UUID) -> Comparison:
+        """Compare two sessions of the user: where their logs part, and their results; raises `NotFound`."""
+        return await self.database.run(compare, user_id, a, b)
 
     async def describe(self, user_id: str, session_id: UUID, changes: dict[str, Any]) -> Session:
         """Set `name` or `tags`; raises `NotFound`."""
