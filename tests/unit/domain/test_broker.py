@@ -353,6 +353,14 @@ def test_the_volume_share_is_shared_by_all_orders_of_a_candle() -> None:
     assert fills(play(slots, deeds, terms(volume_share=Decimal("0.1")))) == [("BUY", "2", "100"), ("BUY", "1", "100")]
 
 
+def test_a_size_is_not_fixed_by_a_candle_whose_volume_is_under_a_step() -> None:
+    slots = [bar(0, "100"), bar(1, "100", volume="5"), bar(2, "50", volume="1000")]
+    on = terms(volume_share=Decimal("0.1"), sizing=sizing({"cash": 1000, "qtyStep": 1}))
+    events = play(slots, {0: lambda s: s.buy()}, on)
+    assert fills(events) == [("BUY", "20", "50")]
+    assert [one["status"] for one in of(events, "order")] == ["accepted", "filled"]
+
+
 def test_partly_filled_exits_shrink_together() -> None:
     slots = [
         bar(0, "100", volume="1000"),
