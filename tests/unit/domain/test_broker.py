@@ -238,6 +238,7 @@ def test_lots_are_closed_first_in_first_out_with_fees_of_both_sides_pro_rata() -
         "reason": "half",
     }
     assert (second["qty"], second["entryPrice"], second["fees"]) == (Decimal("0.5"), 200, Decimal("0.25"))
+    assert of(events, "equity")[-1]["realizedPnl"] == Decimal("199.6") + Decimal("49.75")
 
 
 def test_the_rest_of_a_lot_stays_the_oldest_with_its_entry_and_each_side_its_own_fee() -> None:
@@ -324,6 +325,14 @@ def test_the_margin_counts_the_other_symbols_at_their_opens_short_ones_too(a: st
     ]
     # 120 of cash less A is what there is, A and B are what it must carry: B may cost 120 - 2 * A
     assert len(fills(play(slots, deeds, on))) == 1 + bought
+
+
+def test_the_equity_that_carries_an_order_is_that_at_its_price() -> None:
+    on = terms(initial_cash=Decimal(100), leverage=Decimal(2))
+    deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.buy(qty=1, stop=120)}
+    assert fills(play(bars("100", "100", "100 125 100 125"), deeds, on))[1:] == [("BUY", "1", "120")]
+    deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.buy(qty="1.01", stop=120)}
+    assert fills(play(bars("100", "100", "100 125 100 125"), deeds, on))[1:] == []
 
 
 def test_leveraged_equity_percent_reserves_its_fees_too() -> None:
