@@ -6,7 +6,6 @@ from decimal import Decimal
 
 import pytest
 
-from app.domain.candle import Candle
 from app.domain.terms import sizing
 from tests.support.trading import MINUTE, bar, bars, changes, fills, of, play, terms
 
@@ -239,6 +238,7 @@ def test_lots_are_closed_first_in_first_out_with_fees_of_both_sides_pro_rata() -
         "reason": "half",
     }
     assert (second["qty"], second["entryPrice"], second["fees"]) == (Decimal("0.5"), 200, Decimal("0.25"))
+    assert of(events, "equity")[-1]["realizedPnl"] == Decimal("199.6") + Decimal("49.75")
 
 
 def test_the_rest_of_a_lot_stays_the_oldest_with_its_entry_and_each_side_its_own_fee() -> None:
@@ -312,20 +312,27 @@ def test_a_reversal_to_the_same_size_is_not_larger_and_so_never_refused() -> Non
     assert fills(events)[1:] == [("BUY", "100", "150"), ("BUY", "100", "150")]
 
 
-def test_the_margin_counts_every_symbol_at_its_open_short_ones_too() -> None:
+@pytest.mark.parametrize(
+    ("a", "b", "bought"),
+    [("30 30 10 10", "61", False), ("30 30 10 10", "60", True), ("10 30 10 30", "100", True)],
+)
+def test_the_margin_counts_the_other_symbols_at_their_opens_short_ones_too(a: str, b: str, bought: bool) -> None:
     on = terms(symbols=("A", "B"), initial_cash=Decimal(100))
+    deeds = {0: lambda s: s.sell("A", qty=1), 1: lambda s: s.buy("B", qty=1)}
+    slots = [
+        [bar(number, one, symbol="A"), bar(number, other, symbol="B")]
+        for number, (one, other) in enumerate([("20", "50"), ("20", "50"), (a, b)])
+    ]
+    # 120 of cash less A is what there is, A and B are what it must carry: B may cost 120 - 2 * A
+    assert len(fills(play(slots, deeds, on))) == 1 + bought
 
-    def slot(number: int, a: str, b: str) -> list[Candle]:
-        return [bar(number, a, symbol="A"), bar(number, b, symbol="B")]
 
-    short = {0: lambda s: s.sell("A", qty=1), 1: lambda s: s.buy("B", qty=1)}
-    events = play([slot(0, "60", "50"), slot(1, "60", "50"), slot(2, "60", "50")], short, on)
-    assert fills(events) == [("SELL", "1", "60")]  # 60 + 50 is more than 100
-    risen = {0: lambda s: s.buy("A", qty=1), 1: lambda s: s.buy("B", qty=1)}
-    carried = play([slot(0, "60", "50"), slot(1, "60", "50"), slot(2, "80 80 60 60", "40")], risen, on)
-    assert fills(carried)[1:] == [("BUY", "1", "40")]  # 80 + 40 is 40 + 80
-    sunk = play([slot(0, "60", "50"), slot(1, "60 70 60 70", "50"), slot(2, "50", "60")], risen, on)
-    assert fills(sunk)[1:] == []  # 50 + 60 is more than 40 + 50
+def test_the_equity_that_carries_an_order_is_that_at_its_price() -> None:
+    on = terms(initial_cash=Decimal(100), leverage=Decimal(2))
+    deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.buy(qty=1, stop=120)}
+    assert fills(play(bars("100", "100", "100 125 100 125"), deeds, on))[1:] == [("BUY", "1", "120")]
+    deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.buy(qty="1.01", stop=120)}
+    assert fills(play(bars("100", "100", "100 125 100 125"), deeds, on))[1:] == []
 
 
 def test_leveraged_equity_percent_reserves_its_fees_too() -> None:
@@ -351,6 +358,14 @@ def test_the_volume_share_is_shared_by_all_orders_of_a_candle() -> None:
     slots = [bar(0, "100"), bar(1, "100", volume="30")]
     deeds = {0: lambda s: (s.buy(qty=2), s.buy(qty=2))}
     assert fills(play(slots, deeds, terms(volume_share=Decimal("0.1")))) == [("BUY", "2", "100"), ("BUY", "1", "100")]
+
+
+def test_a_size_is_not_fixed_by_a_candle_whose_volume_is_under_a_step() -> None:
+    slots = [bar(0, "100"), bar(1, "100", volume="5"), bar(2, "50", volume="1000")]
+    on = terms(volume_share=Decimal("0.1"), sizing=sizing({"cash": 1000, "qtyStep": 1}))
+    events = play(slots, {0: lambda s: s.buy()}, on)
+    assert fills(events) == [("BUY", "20", "50")]
+    assert [one["status"] for one in of(events, "order")] == ["accepted", "filled"]
 
 
 def test_partly_filled_exits_shrink_together() -> None:
