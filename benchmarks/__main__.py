@@ -15,7 +15,7 @@ from rich.table import Table
 
 from app.db.embedded import Embedded
 from app.engine import collector
-from benchmarks import append, candles, engine, memory, streams
+from benchmarks import append, candles, engine, memory, page, streams
 from benchmarks.place import Place, place, postgres
 from benchmarks.row import Row
 
@@ -31,6 +31,7 @@ MODULES: dict[str, Callable[[Place], Awaitable[list[Row]]]] = {
     "candles": candles.reading,
     "length": memory.length,
     "streams": memory.streams,
+    "page": page.page,
 }
 HEADINGS = ("what", "figure", "reference", "ratio", "goal", "met", "note")
 

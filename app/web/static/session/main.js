@@ -54,7 +54,7 @@ function introduce() {
   const timeframes = [session.timeframe, ...session.extraTimeframes];
   byId("series").replaceChildren(...session.symbols.flatMap((symbol) => timeframes.map((each) => option(keyOf(symbol, each)))));
   byId("series").addEventListener("change", choose);
-  byId("copy").addEventListener("click", () => showSnippets(session, log.selected ?? Math.max(1, feed.last - 20)).catch(problem));
+  byId("copy").addEventListener("click", () => showSnippets(session, log.selected ?? Math.max(1, feed.last - 19)).catch(problem));
 }
 
 /** Where a fork comes from. */

@@ -164,7 +164,13 @@ export class Prices {
       if (range && range.from < EDGE) onOldest();
       if (range && behind < EDGE) onNewest();
     });
-    this.chart.subscribeCrosshairMove((moved) => onCrosshair(moved.seriesData.get(this.bars), moved));
+    this.chart.subscribeCrosshairMove((moved) => onCrosshair(this.#kept(moved.seriesData.get(this.bars)), moved));
+  }
+
+  /** The candle behind what the chart draws, which knows no volume. */
+  #kept(drawn) {
+    const bars = this.candles.of(this.key);
+    return drawn && bars[placeAt(bars, drawn.time)];
   }
 
   /** Keep the attribution's link, but do not tell its target which session somebody looks at. */
