@@ -80,6 +80,18 @@ EVENTS = Table(
     Column("created_at", DateTime(timezone=True)),
 )
 
+SNAPSHOTS = Table(
+    "sim_snapshots",
+    METADATA,
+    Column("session_id", UUID(as_uuid=True), primary_key=True),
+    Column("cursor_ms", BigInteger, primary_key=True),
+    Column("seq", BigInteger),
+    Column("log_hash", Text),
+    Column("body_hash", Text),
+    Column("body", Text),
+    Column("created_at", DateTime(timezone=True)),
+)
+
 RUNNERS = Table(
     "sim_runners",
     METADATA,

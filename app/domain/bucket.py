@@ -48,6 +48,14 @@ class Bucket:
         found = open_gaps(self._hours, [gap]) if missing > 0 else []
         return [event.gap(ts, self.symbol, self.grid.name, each.from_ms, each.to_ms, each.missing) for each in found]
 
+    def snapshot(self) -> tuple[int, list[Candle]]:
+        """Return what `restore` needs."""
+        return self.next_open_ms, list(self._members)
+
+    def restore(self, kept: tuple[int, list[Candle]]) -> None:
+        """Go on with what `snapshot` returned."""
+        self.next_open_ms, self._members = kept[0], list(kept[1])
+
     def emitted(self, open_ms: int) -> None:
         """Count the bucket that opens at `open_ms` as written."""
         self.next_open_ms = open_ms + self.grid.ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.domain import event
 from app.domain.bucket import Buckets
@@ -73,6 +73,28 @@ class State:
         for candle in candles:
             if candle.timeframe == self.spec.timeframe:
                 self.buckets.add([candle])
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what `restored` needs."""
+        return {
+            "tracks": {symbol: (track.next_open_ms, track.close) for symbol, track in self.tracks.items()},
+            "cursorMs": self.cursor_ms,
+            "lastTs": self.last_ts,
+            "buckets": [bucket.snapshot() for bucket in self.buckets or ()],
+        }
+
+    @classmethod
+    def restored(cls, spec: SessionSpec, kept: dict[str, Any]) -> State:
+        """Return the state whose `snapshot` was taken with the same spec; raises `ValueError` for another."""
+        state = cls.initial(spec)
+        state.cursor_ms, state.last_ts = kept["cursorMs"], kept["lastTs"]
+        for track, (symbol, values) in zip(state.tracks.values(), kept["tracks"].items(), strict=True):
+            if track.symbol != symbol:
+                raise ValueError(symbol)
+            track.next_open_ms, track.close = values
+        for bucket, values in zip(state.buckets or (), kept["buckets"], strict=True):
+            bucket.restore(values)
+        return state
 
     @property
     def started(self) -> bool:

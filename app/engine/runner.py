@@ -18,9 +18,10 @@ from app.domain.event import Event
 from app.domain.fingerprint import Fingerprint
 from app.domain.session import RUNNING, Pace, Session
 from app.domain.tick import Draft, Slot, State, draft
+from app.engine import snapshots
 from app.engine.clock import Clock
 from app.engine.course import Course
-from app.engine.rebuild import rebuild
+from app.engine.snapshots import Snapshots, Taken
 from app.engine.strategies import Strategies
 from app.engine.supply import Order
 from app.engine.trading import Desk, traded
@@ -111,7 +112,7 @@ class Runner:
         self._name = name
         self._database = database
         self._writer = writer
-        self._strategies = strategies
+        self._snapshots = Snapshots(database, clock, strategies)
         self._clock = clock
         self._poll_s = poll_s
         self._pacer = Pacer(clock, session)
@@ -170,6 +171,7 @@ class Runner:
         self.session = session = with_hours(session, self._hours)
         self._course = Course(session)
         self._used = Fingerprint(session.candles_hash)
+        self._since_snapshot = 0
         self._window = Window(
             self._database,
             self._clock,
@@ -183,8 +185,9 @@ class Runner:
         """Replay from the log on, again whenever what holds the state in memory is lost."""
         while True:
             try:
-                async with self._strategies.desk(self._database, self.session, alone=self._alone) as desk:
-                    return await self._replay_at(desk)
+                async with self._snapshots.resumed(self.session, alone=self._alone) as found:
+                    self._since_snapshot = found.since
+                    return await self._replay_at(found.desk, found.state)
             except (ChildGone, Lost, Unavailable) as cause:
                 await self._start_over(cause)
 
@@ -220,14 +223,16 @@ class Runner:
             raise StrategyFailed(f"The process of the strategy ended {_FAULTS} times at one candle ({cause.suspect}).")
         raise SimError(f"The log refused {_FAULTS} times what follows the candle at {cursor_ms}.")
 
-    async def _replay_at(self, desk: Desk | None) -> None:
-        state = await rebuild(self._database, self._clock, self.session, desk)
+    async def _replay_at(self, desk: Desk | None, state: State) -> None:
         while (chunk := await self._next_chunk(state, desk)) is not None:
+            taken = await self._snapshot(chunk, state, desk)
             await self._settle()
             ticks = chunk if self._course.counted else [_joined(chunk)]
             self._pending = self._writer.append(ticks, unpaced=self._hurried)
-            if chunk[-1].pause is not None or not self._hurried:
+            if chunk[-1].pause is not None or not self._hurried or taken is not None:
                 await self._settle()
+            if taken is not None:
+                await self._snapshots.put(self.session, taken)
             if chunk[-1].pause is not None:
                 return
         await self._settle()
@@ -239,6 +244,14 @@ class Runner:
             by=self._name,
             epoch=self.session.epoch,
         )
+
+    async def _snapshot(self, chunk: Sequence[Tick], state: State, desk: Desk | None) -> Taken | None:
+        """Take a snapshot when it is time and everything that was computed goes into the log."""
+        self._since_snapshot += len(chunk)
+        if self._since_snapshot < snapshots.TICKS or chunk[-1].cursor_ms != state.cursor_ms:
+            return None
+        self._since_snapshot = 0
+        return await self._snapshots.take(state, desk, str(self._used))
 
     async def _next_chunk(self, state: State, desk: Desk | None) -> list[Tick] | None:
         """Return the ticks that are due, at least one; null at the end of the range."""

@@ -34,6 +34,7 @@ BEGIN
                              'cursorMs', _row.cursor_ms, 'by', sim_transition.by)
           || CASE WHEN sim_transition.error IS NULL THEN '{}' ELSE jsonb_build_object('error', sim_transition.error) END);
 
+  DELETE FROM sim_snapshots k WHERE k.session_id = _row.id AND _row.status IN ('finished', 'stopped');
   PERFORM sim_notify('sim_events', _row.id || ':' || _row.last_seq);
   PERFORM sim_notify('sim_control', concat_ws(':', _row.id, _row.status, _row.runner));
   RETURN NEXT _row;
