@@ -28,8 +28,8 @@ SELECT %(id)s, n, %(start)s + (n + 1) / 2 * 60000, CASE n %% 2 WHEN 1 THEN 'cand
        CASE n %% 2 WHEN 1 THEN jsonb_build_object('symbol', 'BTCUSDT', 'timeframe', '1m', 'candle', jsonb_build_object(
          'openTimeMs', %(start)s + n / 2 * 60000, 'closeTimeMs', %(start)s + (n / 2 + 1) * 60000, 'volume', 12.5,
          'open', 100 + n %% 7, 'high', 110 + n %% 7, 'low', 90, 'close', 101 + n %% 5))
-       ELSE jsonb_build_object('cash', 0, 'equity', 10000 + n %% 1000, 'feesPaid', 1, 'peakEquity', 11000, 'drawdownPct', 1,
-         'positionQty', 1, 'positionValue', 10000, 'realizedPnl', 1, 'unrealizedPnl', 1) END
+       ELSE jsonb_build_object('cash', 0, 'equity', 10000 + n %% 1000, 'feesPaid', 1, 'peakEquity', 11000,
+         'drawdownPct', 1, 'positionQty', 1, 'positionValue', 10000, 'realizedPnl', 1, 'unrealizedPnl', 1) END
 FROM generate_series(1, %(count)s::bigint) n"""
 DONE = "UPDATE sim_sessions SET last_seq = %s, status = 'finished', cursor_ms = start_ms WHERE id = %s"
 WATCH = """
