@@ -15,7 +15,7 @@ from rich.table import Table
 
 from app.db.embedded import Embedded
 from app.engine import collector
-from benchmarks import append, candles, durable, engine, memory, streams, trading
+from benchmarks import append, candles, durable, engine, memory, page, streams, trading
 from benchmarks.place import Place, place, postgres
 from benchmarks.row import Row
 
@@ -34,6 +34,7 @@ MODULES: dict[str, Callable[[Place], Awaitable[list[Row]]]] = {
     "candles": candles.reading,
     "length": memory.length,
     "streams": memory.streams,
+    "page": page.page,
 }
 HEADINGS = ("what", "figure", "reference", "ratio", "goal", "met", "note")
 

@@ -61,6 +61,7 @@ SESSIONS = Table(
     Column("strategy_hash", Text),
     Column("warmup_hash", Text),
     Column("candles_hash", Text),
+    Column("digest", Text),
     Column("parent_id", UUID(as_uuid=True)),
     Column("fork_seq", BigInteger),
     Column("lineage", JSONB),

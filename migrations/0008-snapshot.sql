@@ -1,5 +1,5 @@
 -- Snapshots: what a strategy remembered at some tick, so that a long session resumes at once. A cache of the log.
--- depends: 0006-built
+-- depends: 0007-digest
 
 CREATE TABLE sim_snapshots (
     session_id uuid NOT NULL,
