@@ -20,5 +20,3 @@ COMMENT ON COLUMN sim_snapshots.log_hash IS 'Hex SHA-256 of the last events up t
 COMMENT ON COLUMN sim_snapshots.body_hash IS 'Hex SHA-256 of the body, of all the session was asked for, and of the code that computes it.';
 COMMENT ON COLUMN sim_snapshots.body IS 'The state as JSON text, decimals to the last digit.';
 COMMENT ON COLUMN sim_snapshots.created_at IS 'When it was taken.';
-
-COMMENT ON COLUMN sim_sessions.lineage IS 'Per ancestor, oldest first: sessionId, up to which seq and cursor, profile, config, terms and the hash of the code.';

@@ -105,13 +105,6 @@ class Strategies:
             BUILT_IN[profile.strategy](**profile.config)
         await database.run(profiles.put, profile)
 
-    async def built_in(self, connection: Connection, slug: str) -> type[Strategy]:
-        """Return the class of a strategy that may run in this process; raises `BadInput` for one of one's own."""
-        found, _ = await self._resolved(connection, slug)
-        if isinstance(found, Own):
-            raise BadInput(f"profileSlug: {slug} is a strategy of your own; only built-in ones can be used here")
-        return found
-
     async def source_hashes(self, connection: Connection, session: Session) -> dict[str, str]:
         """Return the hex SHA-256 of the source of each of a session's strategies, by the profile's slug.
 
@@ -131,6 +124,18 @@ class Strategies:
             if desk is not None:
                 desk.close()
 
+    @asynccontextmanager
+    async def trial(self, database: Database, spec: SessionSpec) -> AsyncIterator[Desk | None]:
+        """Open the desk of a session that nobody has created, without warm-up, and give it up behind the block."""
+        found, _ = await database.run(self._resolved, spec.profile_slug)
+        turn = Turn(spec.profile_slug, spec.config, spec.desk_terms)
+        desk = None if turn.slug == CANDLES_ONLY else await self._opened([turn], {turn.slug: found}, alone=False)
+        try:
+            yield desk
+        finally:
+            if desk is not None:
+                desk.close()
+
     async def _desk(self, database: Database, session: Session, *, alone: bool, kept: str | None) -> Desk | None:
         """Return the desk of a session before its first slot, warmed up; null where there are candles only.
 
@@ -143,10 +148,7 @@ class Strategies:
             return None
         resolved = {slug: (await database.run(self._resolved, slug))[0] for slug in slugs}
         require_same_code(session, {slug: source_hash(found) for slug, found in resolved.items()})
-        if any(isinstance(found, Own) for found in resolved.values()):
-            desk: Desk = await self._remote(turns, resolved, alone=alone)
-        else:
-            desk = LocalDesk(Succession(turns, [_trader(turn, resolved[turn.slug]) for turn in turns]))
+        desk = await self._opened(turns, resolved, alone=alone)
         try:
             if kept is None:
                 await desk.warm(_slots(await database.run(warmup, session.spec)))
@@ -161,8 +163,11 @@ class Strategies:
         """End the child processes."""
         await self._children.close()
 
-    async def _remote(self, turns: Sequence[Turn], resolved: dict[str, Found], *, alone: bool) -> Desk:
+    async def _opened(self, turns: Sequence[Turn], resolved: dict[str, Found], *, alone: bool) -> Desk:
+        """Open a desk before its first slot: in this process, or in a child when a strategy is one's own."""
         own = [found for found in resolved.values() if isinstance(found, Own)]
+        if not own:
+            return LocalDesk(Succession(turns, [_trader(turn, resolved[turn.slug]) for turn in turns]))
         files = {path: digest for each in own for path, digest in each.files.digests.items()}
         child = await self._children.child(files, alone=alone)
         desk = RemoteDesk(self._children, child, self._settings.candle_timeout_ms / 1000)
