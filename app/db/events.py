@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import starmap
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from psycopg.rows import DictRow
+from psycopg.rows import DictRow, tuple_row
 from psycopg.types.json import Jsonb
 
 from app.db.pool import Connection
@@ -19,6 +21,15 @@ from app.domain.session import Session
 
 MAX_PAGE_ROWS = 1000
 MAX_PAGE_BYTES = 1 << 18
+
+_NUMBER = r"(-?[0-9.]+)"
+_CANDLE = re.compile(
+    rf'\{{"candle": \{{"low": {_NUMBER}, "high": {_NUMBER}, "open": {_NUMBER}, "close": {_NUMBER}, "volume": {_NUMBER}'
+    r', "openTimeMs": (-?\d+), "closeTimeMs": (-?\d+)\}, "symbol": "([A-Z0-9.]+)", "timeframe": "(\w+)"\}'
+)
+"""A real candle as Postgres spells it; reading it this way takes a quarter of the time of a JSON parser."""
+_UNSPACED = frozenset({"candle", "equity"})
+"""Types without any text in which a comma or colon could stand."""
 
 
 class Tick(NamedTuple):
@@ -292,31 +303,47 @@ def candle_of(payload: dict[str, Any]) -> Candle:
 
 
 class Logged(NamedTuple):
-    """An event of the log as a rebuild looks at it; only candles come with their payload."""
+    """An event of the log as a rebuild looks at it, its payload as Postgres spells it."""
 
     seq: int
+    ts: int
     type: str
-    candle: Candle | None
+    body: str
+
+    @property
+    def candle(self) -> Candle:
+        """The candle of a candle event."""
+        matched = _CANDLE.fullmatch(self.body)
+        if matched is None:
+            return candle_of(json.loads(self.body, parse_float=Decimal))
+        low, high, open_, close, volume, open_ms, close_ms, symbol, timeframe = matched.groups()
+        numbers = Decimal(open_), Decimal(high), Decimal(low), Decimal(close), Decimal(volume)
+        return Candle(symbol, timeframe, int(open_ms), int(close_ms), *numbers)
+
+    def is_surely(self, computed: Event) -> bool:
+        """Whether a computed event is the same by its text; events that are not may still be equal."""
+        if self.ts != computed.ts or self.type != computed.type:
+            return False
+        if self.type not in _UNSPACED:
+            return self.body == computed.body
+        return self.body.replace('": ', '":').replace(", ", ",") == computed.body
 
 
 async def simulated(
     connection: Connection, session_id: UUID, after_seq: int, limit: int, to_seq: int | None = None
 ) -> list[Logged]:
     """Return the next events behind a seq, and up to another one, that the simulation itself wrote."""
-    cursor = await connection.execute(
+    cursor = connection.cursor(row_factory=tuple_row)
+    await cursor.execute(
         """
-        SELECT seq, type, CASE WHEN type = 'candle' THEN payload::text END AS body
-        FROM sim_events
+        SELECT seq, ts, type, payload::text FROM sim_events
         WHERE session_id = %s AND seq > %s AND type NOT IN ('status', 'control', 'note')
           AND (%s::bigint IS NULL OR seq <= %s)
         ORDER BY seq LIMIT %s
         """,
         (session_id, after_seq, to_seq, to_seq, limit),
     )
-    return [
-        Logged(row["seq"], row["type"], row["body"] and candle_of(json.loads(row["body"], parse_float=Decimal)))
-        for row in await cursor.fetchall()
-    ]
+    return list(starmap(Logged, await cursor.fetchall()))
 
 
 async def first_difference(
