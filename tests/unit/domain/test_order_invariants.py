@@ -106,8 +106,10 @@ def costs_follow_from_the_terms(run: Run, one: Met) -> None:
     terms, limit, raw = run.terms, one.order.get("limitPrice"), one.before_slippage
     slip = terms.slippage_bps if limit is None else Decimal(0)
     rate = terms.maker_fee_bps if raw == limit else terms.taker_fee_bps
-    assert EXACT.multiply(raw, slip) == one.fill["slippage"] * 10_000
-    assert one.fill["fee"] * 10_000 == EXACT.multiply(EXACT.multiply(one.fill["qty"], one.fill["price"]), rate)
+    assert EXACT.multiply(raw, slip) == EXACT.multiply(one.fill["slippage"], 10_000)
+    assert EXACT.multiply(one.fill["fee"], 10_000) == EXACT.multiply(
+        EXACT.multiply(one.fill["qty"], one.fill["price"]), rate
+    )
 
 
 def a_take_profit_yields_to_a_stop_loss_in_reach(run: Run, one: Met) -> None:
