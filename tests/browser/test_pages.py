@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.pages import SessionPage, fits
 from tests.browser.site import GAP, HOLES, Site
@@ -69,10 +69,14 @@ def test_a_link_to_an_event_shows_it_however_far_back(site: Site, open_page: Ope
     shown = open_page(url)
     page = shown.page
     shown.until_state("ended")
+    later: list[Route] = []
+    page.route("**/events?fromSeq=3001&limit=4000", lambda route: later.append(route))
     page.goto(f"{url}?seq=700")
     expect(page.locator("#payload-title")).to_contain_text(" 700")
     expect(page.locator("#still")).to_be_visible()
-    shown.until_candles(900)  # what comes behind is read too, and must not move what is looked at
+    page.wait_for_url("**?seq=700")
+    later[0].continue_()  # what comes behind is read too, and must not move what is looked at
+    shown.until_candles(900)
     page.locator("#prices").hover()
     at = page.locator("#legend time")
     ts = site.database.query("SELECT ts FROM sim_events WHERE session_id = %s AND seq = 700", url.rpartition("/")[2])[
