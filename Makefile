@@ -12,7 +12,7 @@ run: .venv/installed
 	.venv/bin/zeon demo
 
 test: .venv/dev
-	.venv/bin/pytest
+	.venv/bin/pytest --numprocesses auto --dist loadgroup
 
 chaos: .venv/dev
 	.venv/bin/pytest -m chaos

@@ -1,5 +1,8 @@
 """Fixtures for all tests: real Postgres, real server processes, and nothing left behind.
 
+Under `make test` several processes share the tests (pytest-xdist), each with a server and databases of its own; tests
+that need the same costly thing, a browser or an older Postgres, stay together in one of them.
+
 Async tests and fixtures run on anyio's pytest plugin in its automatic mode (`anyio_mode` in pyproject.toml), on
 asyncio, each test on a loop of its own. A task, connection or process that a test leaves behind fails it.
 """
@@ -8,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.support import servers
@@ -23,7 +28,21 @@ KIND = pytest.StashKey[str]()
 MAIN = "main"
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Let one process more than there are cores share the tests, which mostly wait; at most 4, as each has a Postgres."""
+    return min((os.cpu_count() or 1) + 1, 4)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if group := _together(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    # How long a machine under load takes says nothing about the code: pytest-timeout alone ends what hangs.
+    hypothesis.settings.register_profile("zeon", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+    hypothesis.settings.load_profile("zeon")
     config.stash[KIND] = servers.kind()
     # Where a run began in the background Ctrl-C is ignored, and every process under test would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -127,6 +146,14 @@ def zeon(tmp_path: Path) -> Iterator[Callable[..., Zeon]]:
     yield start
     for process in processes:
         process.kill()
+
+
+def _together(item: pytest.Item) -> str | None:
+    """Name what a test shares with others and is costly to start: the browser, or an older Postgres."""
+    if "browser" in getattr(item, "fixturenames", ()):
+        return "browser"
+    label = item.callspec.params.get("any_server", MAIN) if hasattr(item, "callspec") else MAIN
+    return None if label == MAIN else f"postgres-{label}"
 
 
 def _of_anyio(task: asyncio.Task[Any]) -> bool:

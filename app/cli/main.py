@@ -1,4 +1,4 @@
-"""The command `zeon`: every command group, and how an error becomes one sentence and an exit code."""
+"""The command `zeon`: where it begins, and how an error becomes one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -7,44 +7,22 @@ import sys
 
 import typer
 
-from app.cli import candles, database, profiles, sessions, show, token
-from app.cli.demo import demo
-from app.cli.doctor import doctor
-from app.cli.export import export
-from app.cli.fork import diff
-from app.cli.lookahead import lookahead
-from app.cli.report import report
-from app.cli.selftest import selftest
-from app.cli.serve import serve
-from app.cli.sweep import sweep
-from app.cli.tail import tail
-from app.cli.verify import verify
+from app.cli import show
+from app.cli.commands import Commands
 from app.errors import SimError
 
 app = typer.Typer(
     name="zeon",
-    help="Turns stored market candles into a live feed and keeps every moment of it, in Postgres.",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(serve)
-app.command()(demo)
-app.command()(database.migrate)
-app.command()(selftest)
-app.command()(doctor)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(database.psql)
-app.command()(tail)
-app.command()(verify)
-app.command()(diff)
-app.command()(lookahead)
-app.command()(sweep)
-app.command()(report)
-app.command()(export)
-app.add_typer(sessions.app, name="sessions")
-app.add_typer(candles.app, name="candles")
-app.add_typer(profiles.app, name="profiles")
-app.add_typer(token.app, name="token")
+
+
+@app.callback()
+def zeon() -> None:
+    """Turns stored market candles into a live feed and keeps every moment of it, in Postgres."""
 
 
 def main() -> None:

@@ -1,10 +1,14 @@
 """The commands as a whole: their names, their help, their exit codes."""
 
+import subprocess
+import sys
+
 import pytest
-import typer
 from typer.testing import CliRunner
 
+from app.cli import commands
 from app.cli.main import app
+from tests.support.process import ROOT
 
 COMMANDS = {
     "": {
@@ -48,20 +52,40 @@ COMMANDS = {
 runner = CliRunner()
 
 
-def group(name: str):
-    root = typer.main.get_command(app)
-    return root.commands[name] if name else root
+def inside(name: str):
+    """Return the commands of a group by name; those of the program where it has none."""
+    if name:
+        return commands.load(name).commands
+    return {name: commands.load(name) for name in commands.COMMANDS}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_there_and_says_what_it_is_for(name):
-    commands = group(name).commands
-    assert set(commands) == COMMANDS[name]
-    assert all(command.help.endswith(".") for command in commands.values())
+    found = inside(name)
+    assert set(found) == COMMANDS[name]
+    assert all(command.help.endswith(".") for command in found.values())
+
+
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_the_list_says_of_a_command_what_its_own_help_says(name):
+    assert commands.load(name).help.split("\n\n")[0].replace("\n", " ") == commands.COMMANDS[name].help
+
+
+def test_the_list_is_printed_without_what_the_commands_need():
+    program = (
+        "import sys; from app.cli.main import main; sys.argv = ['zeon', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: print({'psycopg', 'sqlalchemy', 'pydantic', 'app.engine'} & set(sys.modules))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert "Open psql" in printed
+    assert printed.splitlines()[-1] == "set()"
 
 
 def test_every_option_says_what_it_is_for():
-    everything = [command for name in COMMANDS for command in group(name).commands.values()]
+    everything = [command for name in COMMANDS for command in inside(name).values()]
     nameless = [
         (command.name, parameter.name)
         for command in everything
