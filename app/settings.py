@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.domain.symbol import venue as spelled_venue
 from app.errors import BadInput
 
 PREFIX = "ZEON_"
@@ -106,6 +107,15 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         """Read a comma-separated list."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("venue")
+    @classmethod
+    def _spelled(cls, value: str) -> str:
+        """Spell the venue as requests do."""
+        try:
+            return spelled_venue(value)
+        except BadInput as error:
+            raise ValueError(error.message.partition(": ")[2]) from None
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from app.db.embedded import Embedded
 from app.engine import collector
-from benchmarks import append, candles, engine, memory, streams
+from benchmarks import append, candles, durable, engine, memory, page, streams, trading
 from benchmarks.place import Place, place, postgres
 from benchmarks.row import Row
 
@@ -24,6 +24,9 @@ MODULES: dict[str, Callable[[Place], Awaitable[list[Row]]]] = {
     "commit": append.group_commit,
     "pace": engine.pace,
     "unpaced": engine.unpaced,
+    "loop": trading.loop,
+    "against": durable.against,
+    "resume": durable.resume,
     "fanout": streams.fan_out,
     "catchup": streams.catch_up,
     "latency": streams.latency,
@@ -31,6 +34,7 @@ MODULES: dict[str, Callable[[Place], Awaitable[list[Row]]]] = {
     "candles": candles.reading,
     "length": memory.length,
     "streams": memory.streams,
+    "page": page.page,
 }
 HEADINGS = ("what", "figure", "reference", "ratio", "goal", "met", "note")
 

@@ -98,14 +98,15 @@ async def _start(running: Engine, clock: _Held, *, equal: bool) -> dict[UUID, in
 
 
 async def _claimed(connection: Connection, owner: tuple[str, int]) -> list[Session]:
-    """Make sessions that this process has claimed and does not run yet."""
+    """Make sessions that this process has claimed and does not run yet: it hears of them when all are there."""
     wanted = spec(CANDLES, symbols=SYMBOLS, pace=Pace(1000))
     claimed = []
-    for _ in range(SESSIONS):
-        session, _ = await sessions.create(connection, USER, wanted)
-        moved = await sessions.transition(connection, session.id, "start", reason="bench", by=USER, runner=owner)
-        assert moved is not None
-        claimed.append(moved)
+    async with connection.transaction():
+        for _ in range(SESSIONS):
+            session, _ = await sessions.create(connection, USER, wanted)
+            moved = await sessions.transition(connection, session.id, "start", reason="bench", by=USER, runner=owner)
+            assert moved is not None
+            claimed.append(moved)
     return claimed
 
 

@@ -26,7 +26,7 @@ class Server:
 
     def __init__(self, url: str, process: psutil.Process) -> None:
         parts = urlsplit(url)
-        self._url = url
+        self.url = url
         self._process = process
         self.address = (parts.hostname or "", parts.port or 0)
 
@@ -37,7 +37,7 @@ class Server:
 
     def start_session(self, session_id: Any) -> None:
         """Start a session over HTTP."""
-        with urlopen(Request(f"{self._url}/api/sim/sessions/{session_id}/start", method="POST"), timeout=30) as answer:
+        with urlopen(Request(f"{self.url}/api/sim/sessions/{session_id}/start", method="POST"), timeout=30) as answer:
             assert answer.status == 200, answer.status
 
 

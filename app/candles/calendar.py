@@ -4,59 +4,86 @@ from __future__ import annotations
 
 import importlib
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from threading import Lock
+from typing import Any
 
-from app.domain.candle import Gap
+from app.domain.hours import Trading
+from app.domain.session import Session
 from app.domain.symbol import venue as spelled_venue
-from app.domain.timeframe import timeframe as named_timeframe
 from app.errors import BadInput
 
+_EARLIER, _LATER = timedelta(days=366), timedelta(days=2 * 366)
+"""How much is read around a time at once: reading costs the same, however much it is."""
 
-class Trading(NamedTuple):
-    """A time from open to close in ms UTC, the close exclusive."""
-
-    open_ms: int
-    close_ms: int
+_EDGE = timedelta(days=2)
+"""A market's day may begin on the day before its date and end on the day after."""
 
 
-def calendars(text: str) -> dict[str, str]:
-    """Read an operator's setting such as `nasdaq=XNYS` into the name of a calendar per venue.
+def calendars(text: str) -> dict[str, Calendar]:
+    """Read an operator's setting such as `nasdaq=XNYS` into a calendar per venue.
 
     Raises `BadInput` for another form, an unknown calendar, or when the library is not there.
     """
-    chosen: dict[str, str] = {}
+    chosen: dict[str, Calendar] = {}
     for item in text.split():
         venue, equals, name = item.partition("=")
         if not equals or name not in _library().get_calendar_names():
             raise BadInput(f"calendars: {item!r} is not venue=calendar with a name such as XNYS")
-        chosen[spelled_venue(venue)] = name
+        chosen[spelled_venue(venue)] = Calendar(name)
     return chosen
 
 
-def trading_gaps(gaps: Sequence[Gap], name: str) -> list[Gap]:
-    """Cut out of gaps the slots in which the market called `name` (XNYS, XLON ...) was closed from end to end.
-
-    Raises `BadInput` for an unknown calendar or times it does not reach.
-    """
-    if not gaps:
-        return []
-    times = trading_times(name, min(gap.from_ms for gap in gaps), max(gap.to_ms for gap in gaps))
-    return [open_gap for gap in gaps for open_gap in _open_parts(gap, times)]
+def with_hours(session: Session, calendar: Calendar | None) -> Session:
+    """Let a session know the trading hours of its venue, where it has any."""
+    return session if calendar is None else replace(session, spec=replace(session.spec, hours=calendar))
 
 
-def trading_times(name: str, from_ms: int, to_ms: int) -> list[Trading]:
-    """List the trading times of a market that touch `[from_ms, to_ms)`, lunch breaks cut out, in order."""
-    times: list[Trading] = []
-    for session in _schedule(name, from_ms, to_ms).itertuples():
-        opened, close = (int(moment.timestamp() * 1000) for moment in (session.open, session.close))
-        pause = [
-            int(moment.timestamp() * 1000) for moment in (session.break_start, session.break_end) if moment == moment
-        ]
-        edges = [opened, *pause, close]
-        times += [Trading(edges[at], edges[at + 1]) for at in range(0, len(edges), 2)]
-    return [each for each in times if each.close_ms > from_ms and each.open_ms < to_ms]
+class Calendar:
+    """The trading hours of one market (XNYS, XLON ...), read as far as they are asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._lock = Lock()
+        self._times: list[Trading] = []
+        self._days: tuple[date, date] | None = None
+        self._known = range(0)
+
+    def following(self, time_ms: int) -> Trading | None:
+        """Return the first trading time that ends after `time_ms`, lunch breaks cut out; null behind the last known.
+
+        Raises `BadInput` for a time of which the calendar has no record.
+        """
+        if time_ms not in self._known:
+            with self._lock:
+                self._read(_day(time_ms))
+        at = bisect_right(self._times, time_ms, key=lambda each: each.close_ms)
+        return self._times[at] if at < len(self._times) else None
+
+    def read(self, from_ms: int, to_ms: int) -> None:
+        """Read a whole range at once, so that nobody has to wait for it later: it takes a second. Raises `BadInput`."""
+        self.following(to_ms)
+        self.following(from_ms)
+
+    def _read(self, day: date) -> None:
+        """Read the days around one, and those between it and what was read before."""
+        library = _library()
+        try:
+            first, last = _bounds(library.get_calendar(self.name))
+            start, end = self._days or (day, day)
+            start = max(min(start, day - _EARLIER), first or date.min)
+            end = min(max(end, day + _LATER), last or date.max)
+            if not start <= day <= end:
+                raise BadInput(f"calendar: {self.name} has no record of {day}; a newer exchange_calendars may have")
+            days = library.get_calendar(self.name, start=str(start), end=str(end)).schedule
+        except (library.errors.CalendarError, ValueError, OverflowError) as error:
+            raise BadInput(f"calendar: {self.name} does not reach to {day}: {error}") from None
+        self._times = [each for row in days.itertuples() for each in _times(row)]
+        from_ms = _midnight_ms(start if start == first else start + _EDGE)
+        to_ms = _midnight_ms(end + timedelta(1)) if end == last else self._times[-1].close_ms
+        self._days, self._known = (start, end), range(from_ms, to_ms)
 
 
 def _library() -> Any:
@@ -66,35 +93,26 @@ def _library() -> Any:
         raise BadInput("calendars: trading hours need exchange_calendars: pip install 'zeon-sim[data]'") from None
 
 
-def _schedule(name: str, from_ms: int, to_ms: int) -> Any:
-    library = _library()
-    start, end = (datetime.fromtimestamp(ms / 1000, UTC).date() for ms in (from_ms, to_ms))
+def _bounds(calendar: Any) -> tuple[date | None, date | None]:
+    """Return the first and last day a calendar has records of, null where it goes by rules alone."""
+    first, last = calendar.bound_min(), calendar.bound_max()
+    return first and first.date(), last and last.date()
+
+
+def _times(row: Any) -> Iterator[Trading]:
+    """Yield the trading times of one day: two where it has a break."""
+    moments = (row.open, row.break_start, row.break_end, row.close)
+    edges = [int(moment.timestamp() * 1000) for moment in moments if moment == moment]
+    for at in range(0, len(edges), 2):
+        yield Trading(edges[at], edges[at + 1])
+
+
+def _day(time_ms: int) -> date:
     try:
-        week = timedelta(days=7)
-        return library.get_calendar(name, start=str(start - week), end=str(end + week)).schedule
-    except library.errors.InvalidCalendarName:
-        raise BadInput(f"calendar: {name!r} is no calendar of exchange_calendars, such as XNYS") from None
-    except (library.errors.CalendarError, ValueError) as error:
-        raise BadInput(f"calendar: {name} does not reach from {start} to {end}: {error}") from None
+        return datetime.fromtimestamp(time_ms / 1000, UTC).date()
+    except (ValueError, OverflowError, OSError):
+        raise BadInput(f"calendar: {time_ms} is no time a calendar knows") from None
 
 
-def _open_parts(gap: Gap, times: list[Trading]) -> Iterator[Gap]:
-    """Yield the runs of slots of a gap that touch a trading time."""
-    grid = named_timeframe(gap.timeframe)
-    run: Gap | None = None
-    first = max(0, bisect_right(times, gap.from_ms, key=lambda each: each.close_ms))
-    for opened, close in times[first:]:
-        if opened >= gap.to_ms:
-            break
-        start, end = max(gap.from_ms, grid.floor(opened)), min(gap.to_ms, grid.ceil(close))
-        if run is not None and start <= run.to_ms:
-            run = run._replace(to_ms=max(end, run.to_ms))
-        else:
-            yield from _counted(run, grid.ms)
-            run = Gap(gap.symbol, gap.timeframe, start, end, 0)
-    yield from _counted(run, grid.ms)
-
-
-def _counted(run: Gap | None, step: int) -> Iterator[Gap]:
-    if run is not None:
-        yield run._replace(missing=(run.to_ms - run.from_ms) // step)
+def _midnight_ms(day: date) -> int:
+    return int(datetime.combine(day, time.min, UTC).timestamp() * 1000)

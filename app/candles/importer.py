@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.candles import dump, files
+from app.candles.calendar import Calendar
+from app.candles.load import find_gaps
 from app.candles.quality import Check
 from app.candles.rows import Block, Finding, Item
 from app.db import candles as cache
@@ -60,11 +62,12 @@ async def import_file(
     symbol: str,
     timeframe: str,
     progress: Progress | None = None,
+    calendar: Calendar | None = None,
 ) -> Report:
     """Import a file, or the files of a folder, with candles of one symbol and timeframe; all of its good rows or none.
 
     CSV, JSON, Parquet, Feather and Lean files are told apart by their content; gzip and zip are unpacked. Raises
-    `BadInput` when nothing can be opened or no row is good.
+    `BadInput` when nothing can be opened or no row is good. With a `calendar`, closed hours are no gaps.
     """
     venue, symbol = spelled_venue(venue), spelled_symbol(symbol)
     check = Check(symbol, named_timeframe(timeframe), now_ms=time.time_ns() // 1_000_000)
@@ -73,7 +76,7 @@ async def import_file(
         stored = await cache.store_columns(conn, venue, symbol, timeframe, check.columns(_rows(paths, check, progress)))
         first_ms, last_ms = _range(path, check)
         await cache.cover(conn, venue, symbol, timeframe, _SOURCE, first_ms, last_ms + check.timeframe.ms)
-        gaps, missing = await cache.gaps(conn, venue, symbol, timeframe, first_ms, last_ms)
+        gaps, missing = await find_gaps(conn, venue, [symbol], timeframe, first_ms, last_ms, calendar=calendar)
     return _report(venue, check, stored, first_ms, last_ms, gaps, missing)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.candles.aggregate import build_missing, finest
-from app.candles.calendar import trading_gaps
+from app.candles.calendar import Calendar
 from app.candles.reasons import explained
 from app.db import candles as cache
+from app.db.candles import Coverage
 from app.db.pool import Connection
 from app.domain.candle import Gap
+from app.domain.hours import open_gaps
 from app.errors import Gaps
 
 LISTED = 100
@@ -27,7 +30,7 @@ async def load_candles(
     timeframe: str,
     from_ms: int,
     to_ms: int,
-    calendar: str | None = None,
+    calendar: Calendar | None = None,
 ) -> None:
     """Make sure that every slot of `[from_ms, to_ms)` has its candle for every symbol.
 
@@ -45,11 +48,11 @@ async def require_candles(
     timeframe: str,
     from_ms: int,
     to_ms: int,
-    calendar: str | None = None,
+    calendar: Calendar | None = None,
 ) -> None:
     """Raise `Gaps` with the list unless every slot of `[from_ms, to_ms)` has its candle for every symbol.
 
-    With a `calendar` such as XNYS, slots in which that market was closed need none. Where finer candles are there but
+    With a `calendar`, slots in which that market was closed need none. Where finer candles are there but
     not all, those that are missing are listed too.
     """
     found, missing = await find_gaps(conn, venue, symbols, timeframe, from_ms, to_ms, calendar=calendar)
@@ -63,6 +66,26 @@ async def require_candles(
     if reasons := await reasons_of(conn, venue, found):
         details["reasons"] = reasons
     raise Gaps(f"{missing} {noun} missing between {from_ms} and {to_ms}.", details=details)
+
+
+async def coverage(
+    conn: Connection,
+    calendars: Mapping[str, Calendar],
+    venue: str | None = None,
+    symbol: str | None = None,
+    timeframe: str | None = None,
+) -> list[Coverage]:
+    """List what is cached; None stands for any. Where a venue has a calendar, closed hours are no gaps."""
+    listed = await cache.coverage(conn, venue, symbol, timeframe)
+    return [
+        await _while_open(conn, each, calendars[each.venue]) if each.venue in calendars else each for each in listed
+    ]
+
+
+async def _while_open(conn: Connection, each: Coverage, calendar: Calendar) -> Coverage:
+    key = each.venue, [each.symbol], each.timeframe
+    found, missing = await find_gaps(conn, *key, each.first_ms, each.last_ms, _ALL, calendar)
+    return each._replace(gaps=len(found), missing=missing)
 
 
 async def reasons_of(conn: Connection, venue: str, gaps: Sequence[Gap]) -> dict[str, int]:
@@ -95,18 +118,22 @@ async def find_gaps(
     from_ms: int,
     to_ms: int,
     limit: int = LISTED,
-    calendar: str | None = None,
+    calendar: Calendar | None = None,
 ) -> tuple[list[Gap], int]:
     """Return the first `limit` gaps of `[from_ms, to_ms)`, symbol by symbol, and the number of all missing candles.
 
-    With a `calendar`, only slots in which that market was open count.
+    With a `calendar`, only slots in which that market was open count; raises `BadInput` where it has no record.
     """
     listed: list[Gap] = []
     total = 0
+    if calendar is not None:
+        await asyncio.to_thread(calendar.read, min(from_ms, to_ms), to_ms)
     for symbol in symbols:
-        found, missing = await cache.gaps(conn, venue, symbol, timeframe, from_ms, to_ms, _ALL if calendar else limit)
-        if calendar:
-            found = trading_gaps(found, calendar)
+        found, missing = await cache.gaps(
+            conn, venue, symbol, timeframe, from_ms, to_ms, _ALL if calendar is not None else limit
+        )
+        if calendar is not None:
+            found = open_gaps(calendar, found)
             missing = sum(gap.missing for gap in found)
         listed += found[: limit - len(listed)]
         total += missing

@@ -21,6 +21,9 @@ _BUILT_IN = {
     **dict.fromkeys(("csv", "dump", "json", "lean", "parquet", "feather"), "app.candles.folder:Folder"),
 }
 
+MADE_UP = ("demo", "selftest")
+"""The only venues under which made-up candles live."""
+
 _TOLD = ("exchange", "synthetic")
 """Kinds whose argument belongs to the name; others have a folder there."""
 
@@ -72,7 +75,7 @@ class Chosen(NamedTuple):
 def sources(text: str) -> dict[str, Chosen]:
     """Read an operator's setting such as `binance=exchange:binance demo=synthetic` into a source per venue.
 
-    Raises `BadInput` for another form, an unknown kind, or a venue named twice.
+    Raises `BadInput` for another form, an unknown kind, a venue named twice, or made-up candles at a real one.
     """
     chosen: dict[str, Chosen] = {}
     for item in text.split():
@@ -81,8 +84,15 @@ def sources(text: str) -> dict[str, Chosen]:
             raise BadInput(f"sources: {item!r} is not venue=kind or venue=kind:argument")
         if spelled_venue(name) in chosen:
             raise BadInput(f"sources: {name} has two sources")
-        chosen[spelled_venue(name)] = source(spec)
+        chosen[spelled_venue(name)] = source_of(spelled_venue(name), spec)
     return chosen
+
+
+def source_of(venue: str, spec: str) -> Chosen:
+    """Make the source of a venue; raises `BadInput` for an unknown kind, or made-up candles elsewhere."""
+    if spec.partition(":")[0] == "synthetic" and venue not in MADE_UP:
+        raise BadInput(f"sources: made-up candles live under the venues {' and '.join(MADE_UP)} only, not {venue}")
+    return source(spec)
 
 
 def source(spec: str) -> Chosen:

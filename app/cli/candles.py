@@ -11,14 +11,13 @@ from typing import Annotated, TextIO
 
 import typer
 
-from app.candles.calendar import calendars
+from app.candles.calendar import Calendar
 from app.candles.fetch import Fetched, fetch_candles, missing_ranges
 from app.candles.follow import Follower
 from app.candles.importer import Report, import_file
-from app.candles.load import find_gaps
+from app.candles.load import coverage, find_gaps
 from app.candles.reasons import Reason, explained
-from app.candles.sources import Chosen, sources
-from app.candles.sources import source as source_called
+from app.candles.sources import Chosen, source_of, sources
 from app.cli import import_report, show
 from app.cli.context import Context, run
 from app.cli.options import EndOption, Json, StartOption, TimeframeOption, VenueOption, read_symbol, time_ms
@@ -74,7 +73,8 @@ def import_(
     async def work(context: Context) -> Report:
         chosen = venue or context.settings.venue
         with import_report.bar(file.name) as progress:
-            return await context.database.run(import_file, file, chosen, symbol, timeframe, progress)
+            calendar = context.sim.calendars.get(chosen)
+            return await context.database.run(import_file, file, chosen, symbol, timeframe, progress, calendar)
 
     report = run(work)
     if json:
@@ -145,7 +145,7 @@ def _tell(symbol: str, sentence: str) -> None:
 def _source(settings: Settings, venue: str, spec: str | None) -> Chosen:
     """Return the source named on the command line, or the venue's own; raises `BadInput` when there is none."""
     if spec is not None:
-        return source_called(spec)
+        return source_of(venue, spec)
     chosen = sources(settings.sources)
     if venue not in chosen:
         raise BadInput(f"source: venue {venue} has none; set ZEON_SOURCES or give --source, as in exchange:{venue}")
@@ -166,7 +166,7 @@ def list_(json: Json = False) -> None:
     """Show what is cached: rows, first and last candle, gaps and sources."""
 
     async def work(context: Context) -> list[Coverage]:
-        return await context.database.run(cache.coverage)
+        return await context.database.run(coverage, context.sim.calendars)
 
     found = run(work)
     if json:
@@ -193,7 +193,7 @@ def gaps(
 
     async def work(context: Context) -> list[tuple[Gap, Reason | None]]:
         chosen = venue or context.settings.venue
-        calendar = calendars(context.settings.calendars).get(chosen)
+        calendar = context.sim.calendars.get(chosen)
         return await context.database.run(_gaps, (chosen, symbol, timeframe), start, end, calendar, why=why)
 
     found = run(work)
@@ -241,7 +241,7 @@ def _described(each: Coverage) -> dict[str, str | int | None]:
 
 
 async def _gaps(
-    connection: Connection, key: Key, start: int | None, end: int | None, calendar: str | None, *, why: bool
+    connection: Connection, key: Key, start: int | None, end: int | None, calendar: Calendar | None, *, why: bool
 ) -> list[tuple[Gap, Reason | None]]:
     range_ms = await _range(connection, key, start, end)
     venue, symbol, timeframe = key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
@@ -13,10 +14,11 @@ from app.cli import term_options as trade
 from app.cli.context import Context, run
 from app.cli.new_session import Name, Tags
 from app.cli.options import Json, MsPerCandle, SessionId, Speed, as_usage, given
+from app.domain.number import plain
 from app.domain.session import Session
+from app.web.comparison import DiffAnswer, Setting, Side
 from app.web.inputs import checked
 from app.web.models import Fork
-from app.web.replies import DiffAnswer
 
 AtSeq = Annotated[int, typer.Option("--at-seq", metavar="SEQ", help="Last event to share, moved to its tick's end.")]
 Profile = Annotated[str | None, typer.Option(metavar="SLUG", help="Another strategy; its parameters begin empty.")]
@@ -76,10 +78,10 @@ def fork(
 
 
 def diff(session_id: SessionId, other: Other, json: Json = False) -> None:
-    """Show the first place at which what two sessions simulated differs."""
+    """Show where two sessions part, what they were asked for differently, and how their results differ."""
 
     async def work(context: Context) -> DiffAnswer:
-        return DiffAnswer.of(*await context.sim.diff(context.user, session_id, other))
+        return DiffAnswer.of(await context.sim.diff(context.user, session_id, other))
 
     found = run(work)
     if json:
@@ -87,11 +89,35 @@ def diff(session_id: SessionId, other: Other, json: Json = False) -> None:
         return
     place = "nowhere" if found.place is None else f"at simulated event {found.place:,}"
     show.line(f"The logs differ {place}.")
-    sides = (
-        (each.session_id, each.status, each.last_seq, each.seq, _spelled(each.event)) for each in (found.a, found.b)
+    show.table(("", "a", "b"), [*_facts(found.a, found.b), *_spelled(found.settings)])
+    results = [(name, *map(_number, (each.a, each.b, each.difference))) for name, each in found.results.items()]
+    show.line("")
+    show.table(
+        ("result", "a", "b", "difference"), [row for row in results if any(row[1:])], right=("a", "b", "difference")
     )
-    show.table(("id", "status", "last seq", "seq", "event there"), sides, right=("last seq", "seq"))
 
 
-def _spelled(event: object) -> str:
-    return "" if event is None else json_text.dumps(event, ensure_ascii=False)
+def _facts(a: Side, b: Side) -> list[tuple[str, object, object]]:
+    """Return what the sessions are and what stands where they part."""
+    facts: list[tuple[str, object, object]] = [
+        ("id", a.session_id, b.session_id),
+        ("status", a.status, b.status),
+        ("last seq", a.last_seq, b.last_seq),
+        ("seq there", a.seq, b.seq),
+        ("event there", _json(a.event), _json(b.event)),
+    ]
+    return [fact for fact in facts if any(value not in (None, "") for value in fact[1:])]
+
+
+def _spelled(settings: dict[str, Setting]) -> list[tuple[str, object, object]]:
+    return [(name, _json(each.a), _json(each.b)) for name, each in settings.items()]
+
+
+def _number(value: Decimal | None) -> str:
+    return "" if value is None else plain(value)
+
+
+def _json(value: object) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json_text.dumps(value, ensure_ascii=False)

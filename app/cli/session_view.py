@@ -35,6 +35,7 @@ def tell(session: Session, json: bool) -> None:
             ("cursor", show.utc(session.cursor_ms)),
             ("done", _done(session)),
             ("last seq", session.last_seq),
+            ("digest", session.digest),
             ("runner", session.runner),
         )
     )

@@ -117,7 +117,7 @@ def show_(session_id: SessionId, json: Json = False) -> None:
     """Show what a session replays and where it stands."""
 
     async def work(context: Context) -> Session:
-        return await context.sim.get(context.user, session_id)
+        return await context.sim.show(context.user, session_id)
 
     session_view.tell(run(work), json)
 

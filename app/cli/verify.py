@@ -19,7 +19,8 @@ def verify(session_id: SessionId, json: Json = False) -> None:
     """Run a session again up to its cursor and compare it with its log; exits with 1 when an event differs."""
 
     async def work(context: Context) -> Verdict:
-        return await engine.verify(context.database, Clock(), context.sim.strategies, context.user, session_id)
+        sim = context.sim
+        return await engine.verify(context.database, Clock(), sim.strategies, sim.calendars, context.user, session_id)
 
     found = run(work)
     if json:

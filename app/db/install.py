@@ -25,6 +25,7 @@ READ_WRITE = (
     "sim_tokens",
     "sim_requests",
     "sim_profiles",
+    "sim_snapshots",
     "market_candles",
     "market_coverage",
 )

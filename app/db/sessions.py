@@ -166,6 +166,12 @@ async def fix(connection: Connection, session_id: UUID, **hashes: str) -> None:
         await execute(connection, update(SESSIONS).where(_s.id == session_id).values(**hashes))
 
 
+async def keep_digest(connection: Connection, session_id: UUID) -> str | None:
+    """Return the digest of a log that has ended, computed once; null while it goes on or somebody else computes it."""
+    row = await (await connection.execute("SELECT sim_keep_digest(%s) AS digest", (session_id,))).fetchone()
+    return None if row is None else row["digest"]
+
+
 async def run_until(
     connection: Connection,
     session_id: UUID,

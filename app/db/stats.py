@@ -45,6 +45,15 @@ class Trade(NamedTuple):
     reason: str
 
 
+class Compared(NamedTuple):
+    """A figure of two sessions by its name in SQL, and the second less the first; null where it has no meaning."""
+
+    figure: str
+    value_a: Decimal | None
+    value_b: Decimal | None
+    difference: Decimal | None
+
+
 async def stats(
     connection: Connection, session_id: UUID, state: str = FROM_THE_START, until_seq: int | None = None
 ) -> Stats:
@@ -63,10 +72,24 @@ async def stats(
     return Stats(row, reached)
 
 
+async def compare(connection: Connection, a: UUID, b: UUID) -> list[Compared]:
+    """Return the statistics of two sessions side by side."""
+    cursor = await connection.execute("SELECT * FROM sim_compare(%s, %s)", (a, b))
+    return [Compared(**row) for row in await cursor.fetchall()]
+
+
 async def equity(connection: Connection, session_id: UUID, points: int) -> list[Point]:
     """Return the equity curve in at most so many points (2 or more), in seq order."""
     cursor = await connection.execute(
         "SELECT seq, ts, equity, drawdown_pct FROM sim_equity_points(%s, %s)", (session_id, points)
+    )
+    return [Point(**row) for row in await cursor.fetchall()]
+
+
+async def equity_sample(connection: Connection, session_id: UUID, points: int) -> list[Point]:
+    """Return the equity at so many places spread evenly over the log; fast, but blind to spikes between them."""
+    cursor = await connection.execute(
+        "SELECT seq, ts, equity, drawdown_pct FROM sim_equity_sample(%s, %s)", (session_id, points)
     )
     return [Point(**row) for row in await cursor.fetchall()]
 

@@ -61,6 +61,7 @@ SESSIONS = Table(
     Column("strategy_hash", Text),
     Column("warmup_hash", Text),
     Column("candles_hash", Text),
+    Column("digest", Text),
     Column("parent_id", UUID(as_uuid=True)),
     Column("fork_seq", BigInteger),
     Column("lineage", JSONB),
@@ -76,6 +77,18 @@ EVENTS = Table(
     Column("ts", BigInteger),
     Column("type", Text),
     Column("payload", JSONB),
+    Column("created_at", DateTime(timezone=True)),
+)
+
+SNAPSHOTS = Table(
+    "sim_snapshots",
+    METADATA,
+    Column("session_id", UUID(as_uuid=True), primary_key=True),
+    Column("cursor_ms", BigInteger, primary_key=True),
+    Column("seq", BigInteger),
+    Column("log_hash", Text),
+    Column("body_hash", Text),
+    Column("body", Text),
     Column("created_at", DateTime(timezone=True)),
 )
 

@@ -126,6 +126,8 @@ class Broker:
             return
         self._take_volume(fill)
         if not fill.qty:
+            if order.sizing is not None and not order.filled:
+                order.qty = None
             return
         opened = self._fill(order, fill, moment)
         if opened and order.bracket is not None:

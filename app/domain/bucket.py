@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from app.domain import event
-from app.domain.candle import Candle
+from app.domain.candle import Candle, Gap
 from app.domain.event import Event
+from app.domain.hours import open_gaps
 from app.domain.session import SessionSpec
 from app.domain.timeframe import TIMEFRAMES, Timeframe
 
@@ -15,12 +16,13 @@ from app.domain.timeframe import TIMEFRAMES, Timeframe
 class Bucket:
     """The candle of one symbol and extra timeframe under way, and where its next gap would begin."""
 
-    def __init__(self, symbol: str, grid: Timeframe, base: Timeframe, start_ms: int) -> None:
+    def __init__(self, symbol: str, grid: Timeframe, spec: SessionSpec) -> None:
         self.symbol = symbol
         self.grid = grid
-        self.next_open_ms = grid.ceil(start_ms)
+        self.next_open_ms = grid.ceil(spec.start_ms)
         self._first_ms = self.next_open_ms
-        self._base = base
+        self._base = spec.grid
+        self._hours = spec.hours
         self._members: list[Candle] = []
 
     def add(self, candle: Candle) -> Candle | None:
@@ -38,11 +40,21 @@ class Bucket:
         whole = len(members) == self.grid.ms // self._base.ms and open_ms >= self._first_ms
         return _merged(members, self.grid, open_ms) if whole else None
 
-    def gap_before(self, open_ms: int, ts: int) -> Event | None:
-        """Move on to `open_ms`; returns the gap event if whole buckets were missing before it."""
+    def gaps_before(self, open_ms: int, ts: int) -> list[Event]:
+        """Move on to `open_ms`; returns the gap events if buckets with trading were missing before it."""
         from_ms, self.next_open_ms = self.next_open_ms, max(self.next_open_ms, open_ms)
         missing = (open_ms - from_ms) // self.grid.ms
-        return event.gap(ts, self.symbol, self.grid.name, from_ms, open_ms, missing) if missing > 0 else None
+        gap = Gap(self.symbol, self.grid.name, from_ms, open_ms, missing)
+        found = open_gaps(self._hours, [gap]) if missing > 0 else []
+        return [event.gap(ts, self.symbol, self.grid.name, each.from_ms, each.to_ms, each.missing) for each in found]
+
+    def snapshot(self) -> tuple[int, list[Candle]]:
+        """Return what `restore` needs."""
+        return self.next_open_ms, list(self._members)
+
+    def restore(self, kept: tuple[int, list[Candle]]) -> None:
+        """Go on with what `snapshot` returned."""
+        self.next_open_ms, self._members = kept[0], list(kept[1])
 
     def emitted(self, open_ms: int) -> None:
         """Count the bucket that opens at `open_ms` as written."""
@@ -55,9 +67,7 @@ class Buckets:
     def __init__(self, spec: SessionSpec) -> None:
         self._end_ms = spec.end_ms
         self._buckets = [
-            Bucket(symbol, TIMEFRAMES[name], spec.grid, spec.start_ms)
-            for name in spec.extra_timeframes
-            for symbol in spec.symbols
+            Bucket(symbol, TIMEFRAMES[name], spec) for name in spec.extra_timeframes for symbol in spec.symbols
         ]
 
     def __iter__(self) -> Iterator[Bucket]:
@@ -74,13 +84,14 @@ class Buckets:
     def events(self, candles: Sequence[Candle], ts: int, *, trailing: bool) -> tuple[list[Event], list[Candle]]:
         """Return the gap events a slot's base candles (real and synthetic) lead to, and the longer candles."""
         closed = self.add(candles)
-        gaps = []
+        gaps: list[Event] = []
         for bucket, candle in closed:
-            gaps.append(bucket.gap_before(candle.open_time_ms, ts))
+            gaps += bucket.gaps_before(candle.open_time_ms, ts)
             bucket.emitted(candle.open_time_ms)
         if trailing and self._end_ms is not None:
-            gaps += [bucket.gap_before(bucket.grid.floor(self._end_ms), ts) for bucket in self._buckets]
-        return [gap for gap in gaps if gap is not None], [candle for _, candle in closed]
+            for bucket in self._buckets:
+                gaps += bucket.gaps_before(bucket.grid.floor(self._end_ms), ts)
+        return gaps, [candle for _, candle in closed]
 
 
 def _merged(members: Sequence[Candle], grid: Timeframe, open_ms: int) -> Candle:

@@ -55,6 +55,16 @@ class EquityCurve:
         if self._peak is None or equity > self._peak:
             self._raise(equity)
 
+    @property
+    def peak(self) -> Decimal | None:
+        """The highest equity so far; null before the first."""
+        return self._peak
+
+    @peak.setter
+    def peak(self, equity: Decimal | None) -> None:
+        if equity is not None:
+            self._raise(equity)
+
     def _raise(self, equity: Decimal) -> None:
         self._peak = equity
         self._peak_text = f'{plain(equity)},"drawdownPct":'

@@ -11,6 +11,16 @@ from decimal import Decimal
 
 _ZERO = Decimal(0)
 _HUNDRED = Decimal(100)
+_NOISE = Decimal("1E-20")
+
+
+def exceeds(one: Decimal, other: Decimal) -> bool:
+    """Tell whether one is above the other by more than what 28 digits lost on the way, for values above zero.
+
+    Divisions by n leave equal values a few units of the last digit apart; 1e-20 of a value is far above that
+    and far below any tick.
+    """
+    return one - other > one * _NOISE
 
 
 class Sma:
@@ -92,11 +102,11 @@ class Rsi:
 
     def below(self, level: Decimal) -> bool:
         """Tell whether 100 * gain / (gain + loss) < level, without dividing."""
-        return _HUNDRED * self.gain < level * (self.gain + self.loss)
+        return exceeds(level * (self.gain + self.loss), _HUNDRED * self.gain)
 
     def above(self, level: Decimal) -> bool:
         """Tell whether 100 * gain / (gain + loss) > level, without dividing."""
-        return _HUNDRED * self.gain > level * (self.gain + self.loss)
+        return exceeds(_HUNDRED * self.gain, level * (self.gain + self.loss))
 
     @property
     def value(self) -> Decimal:

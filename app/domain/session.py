@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
+from app.domain.hours import Hours
 from app.domain.lineage import Stretch
 from app.domain.terms import Terms
 from app.domain.timeframe import TIMEFRAMES, Timeframe
@@ -77,6 +78,8 @@ class SessionSpec:
     name: str | None = None
     tags: tuple[str, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
+    hours: Hours | None = field(default=None, compare=False, repr=False)
+    """The trading hours of the venue, given by the process that runs it: closed hours are no gap. Not stored."""
 
     @cached_property
     def grid(self) -> Timeframe:
@@ -94,6 +97,11 @@ class SessionSpec:
     def first_slot_ms(self) -> int:
         """The first grid time of the range."""
         return self.grid.ceil(self.start_ms)
+
+    @cached_property
+    def warmup_ms(self) -> int:
+        """Where the candles to warm up on begin when none of them is missing."""
+        return self.first_slot_ms - self.warmup_candles * self.grid.ms
 
     @cached_property
     def last_slot_ms(self) -> int | None:
@@ -131,6 +139,7 @@ class Session:
     strategy_hash: str | None
     warmup_hash: str | None
     candles_hash: str | None
+    digest: str | None
     parent_id: UUID | None
     fork_seq: int | None
     lineage: tuple[Stretch, ...]

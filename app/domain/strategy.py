@@ -51,6 +51,19 @@ class Strategy:
     def on_stop(self) -> None:
         """Wind up; called once when the range is finished. May not trade."""
 
+    # What a strategy may offer
+
+    def snapshot(self) -> Any:
+        """Return all that is remembered on `self`, so that a long session resumes at once; None offers none.
+
+        Made of numbers, texts, decimals, candles, lists, tuples and dicts. It is a cache: a session without one is
+        computed from its log.
+        """
+        return None
+
+    def restore(self, kept: Any) -> None:
+        """Remember again what `snapshot` returned; `on_start` was called before. May not trade."""
+
     # What a strategy may ask
 
     @property

@@ -46,6 +46,16 @@ class Succession:
         self._move(shown.open_time_ms)
         return events
 
+    def snapshot(self) -> dict[str, Any] | None:
+        """Return the state of the last turn's trader; null before its turn, or when it offers none."""
+        return self._traders[0].snapshot() if len(self._turns) == 1 and self._traders[0] is not None else None
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Let fresh traders go on where `snapshot` was taken."""
+        del self._turns[:-1], self._traders[:-1]
+        if self._traders[0] is not None:
+            self._traders[0].restore(kept)
+
     def _show(self, candles: Sequence[Candle]) -> None:
         for place, trader in enumerate(self._traders[1:], 1):
             if trader is not None and not self._turns[place - 1].same_strategy(self._turns[place]):

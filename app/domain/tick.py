@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.domain import event
 from app.domain.bucket import Buckets
 from app.domain.candle import Candle, Gap
 from app.domain.event import Event
+from app.domain.hours import is_open, open_gaps
 from app.domain.session import SessionSpec
 from app.domain.trader import Shown
 from app.errors import Gaps
@@ -72,6 +73,28 @@ class State:
         for candle in candles:
             if candle.timeframe == self.spec.timeframe:
                 self.buckets.add([candle])
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what `restored` needs."""
+        return {
+            "tracks": {symbol: (track.next_open_ms, track.close) for symbol, track in self.tracks.items()},
+            "cursorMs": self.cursor_ms,
+            "lastTs": self.last_ts,
+            "buckets": [bucket.snapshot() for bucket in self.buckets or ()],
+        }
+
+    @classmethod
+    def restored(cls, spec: SessionSpec, kept: dict[str, Any]) -> State:
+        """Return the state whose `snapshot` was taken with the same spec; raises `ValueError` for another."""
+        state = cls.initial(spec)
+        state.cursor_ms, state.last_ts = kept["cursorMs"], kept["lastTs"]
+        for track, (symbol, values) in zip(state.tracks.values(), kept["tracks"].items(), strict=True):
+            if track.symbol != symbol:
+                raise ValueError(symbol)
+            track.next_open_ms, track.close = values
+        for bucket, values in zip(state.buckets or (), kept["buckets"], strict=True):
+            bucket.restore(values)
+        return state
 
     @property
     def started(self) -> bool:
@@ -147,11 +170,14 @@ def absent(state: State, slot: Slot) -> list[Gap]:
     ends = {candle.symbol: grid.floor(candle.open_time_ms) for candle in slot.candles}
     beyond = grid.floor(slot.open_time_ms) + grid.ms
     found = ((track, ends.get(track.symbol, beyond)) for track in state.tracks.values())
-    return [
-        Gap(track.symbol, grid.name, track.next_open_ms, end, (end - track.next_open_ms) // grid.ms)
-        for track, end in found
-        if end > track.next_open_ms
-    ]
+    return [gap for track, end in found for gap in _missing(state.spec, track, end)]
+
+
+def _missing(spec: SessionSpec, track: Track, end_ms: int) -> list[Gap]:
+    """Return what is missing of one symbol before `end_ms`: closed hours are not."""
+    missing = (end_ms - track.next_open_ms) // spec.grid.ms
+    gap = Gap(track.symbol, spec.timeframe, track.next_open_ms, end_ms, missing)
+    return open_gaps(spec.hours, [gap]) if missing > 0 else []
 
 
 def _gaps(state: State, slot: Slot, ts: int) -> list[Event]:
@@ -160,18 +186,22 @@ def _gaps(state: State, slot: Slot, ts: int) -> list[Event]:
     events = []
     for track in state.tracks.values():
         end = ends.get(track.symbol, grid.floor(slot.open_time_ms) + grid.ms if slot.trailing else track.next_open_ms)
-        missing = (end - track.next_open_ms) // grid.ms
-        if missing > 0:
-            events.append(event.gap(ts, track.symbol, spec.timeframe, track.next_open_ms, end, missing))
+        events += [
+            event.gap(ts, gap.symbol, gap.timeframe, gap.from_ms, gap.to_ms, gap.missing)
+            for gap in _missing(spec, track, end)
+        ]
         track.next_open_ms = end
     return events
 
 
 def _with_synthetic(state: State, slot: Slot) -> Sequence[Candle]:
-    if state.spec.gap_policy != "fill" or len(slot.candles) == len(state.tracks):
+    spec = state.spec
+    if spec.gap_policy != "fill" or len(slot.candles) == len(state.tracks):
+        return slot.candles
+    if not is_open(spec.hours, spec.grid, spec.grid.floor(slot.open_time_ms)):
         return slot.candles
     real = {candle.symbol: candle for candle in slot.candles}
-    made = (real.get(track.symbol) or _flat(state.spec, track, slot.open_time_ms) for track in state.tracks.values())
+    made = (real.get(track.symbol) or _flat(spec, track, slot.open_time_ms) for track in state.tracks.values())
     return [candle for candle in made if candle is not None]
 
 

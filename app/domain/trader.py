@@ -16,11 +16,14 @@ from app.domain.equity import EquityCurve
 from app.domain.event import Event
 from app.domain.number import EXACT
 from app.domain.order import Order, Trail
+from app.domain.snapshot import Unfit, keep_orders, orders
 from app.domain.strategy import Strategy
 from app.domain.terms import Terms
 from app.domain.ticket import word, write
 
 _DAY = 86_400_000
+_CONTEXT = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
+_SIGNALS = ("flags", "traps")
 
 
 class OpenOrder(NamedTuple):
@@ -59,7 +62,7 @@ class Trader:
     def __init__(self, strategy: Strategy, terms: Terms) -> None:
         self.strategy = strategy
         self.terms = terms
-        self.rng = Random(terms.seed)  # noqa: S311 - repeatable on purpose
+        self.rng = _chance(terms)
         self.warming = False
         self._events: list[Event] = []
         self._early: list[Event] = []
@@ -154,6 +157,53 @@ class Trader:
         self._broker.account, self._broker.live = other._account, other._broker.live
         self._broker.last_id = other._broker.last_id
         self._ts, self._bar, self._day, self._unwritten = other._ts, other._bar, other._day, other._unwritten
+
+    def snapshot(self) -> dict[str, Any] | None:
+        """Return all that matters behind a slot; null when the strategy offers no snapshot.
+
+        What the strategy writes meanwhile is dropped and its chance stays where it is. Raises whatever it raises.
+        """
+        if not self._started or self._early:
+            return None
+        chance, account = self.rng.getstate(), self._account
+        try:
+            with localcontext(self._context):
+                strategy = self.strategy.snapshot()
+        finally:
+            self._taken()
+            self.rng.setstate(chance)
+        if strategy is None:
+            return None
+        return {
+            "strategy": strategy,
+            "rng": None if chance == _chance(self.terms).getstate() else chance,
+            "context": _spelled(self._context),
+            "account": {name: getattr(account, name) for name in account.__slots__},
+            "orders": keep_orders(self._broker.live),
+            "lastOrder": self._broker.last_id,
+            "peak": self._curve.peak,
+            "place": (self._ts, self._bar, self._day, self._unwritten),
+        }
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Bring a fresh trader to where `snapshot` was taken; raises whatever the strategy raises, `Unfit`.
+
+        The strategy is started first, so that it has its parts; what it writes is dropped.
+        """
+        if tuple(kept["account"]["positions"]) != self.terms.symbols:
+            raise Unfit("other symbols")
+        self._start()
+        self._early = []
+        with localcontext(self._context):
+            self.strategy.restore(kept["strategy"])
+        self._taken()
+        self.rng.setstate(kept["rng"] or _chance(self.terms).getstate())
+        _set(self._context, kept["context"])
+        for name in self._account.__slots__:
+            setattr(self._account, name, kept["account"][name])
+        self._broker.live, self._broker.last_id = orders(kept["orders"]), kept["lastOrder"]
+        self._curve.peak = kept["peak"]
+        self._ts, self._bar, self._day, self._unwritten = kept["place"]
 
     def _base(self, candles: Sequence[Candle]) -> Sequence[Candle]:
         return [candle for candle in candles if candle.timeframe == self.terms.timeframe]
@@ -298,6 +348,24 @@ class Trader:
             raise ValueError(f"{order.symbol} has no candle yet for a stop to trail")
         with localcontext(EXACT):
             order.stop = trail.level(order.best, order.sign)
+
+
+def _chance(terms: Terms) -> Random:
+    return Random(terms.seed)  # noqa: S311 - repeatable on purpose
+
+
+def _spelled(context: Context) -> dict[str, Any]:
+    """Return a strategy's decimal context, which it may have changed."""
+    signals = {kind: [each.__name__ for each, on in getattr(context, kind).items() if on] for kind in _SIGNALS}
+    return {name: getattr(context, name) for name in _CONTEXT} | signals
+
+
+def _set(context: Context, kept: dict[str, Any]) -> None:
+    for name in _CONTEXT:
+        setattr(context, name, kept[name])
+    for kind in _SIGNALS:
+        for each in (signals := getattr(context, kind)):
+            signals[each] = each.__name__ in kept[kind]
 
 
 def _real(base: Sequence[Candle]) -> dict[str, Candle]:

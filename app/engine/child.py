@@ -27,6 +27,7 @@ from typing import Any, BinaryIO
 import psutil
 
 from app.domain.event import Event
+from app.domain.snapshot import read, spell
 from app.domain.strategy import Strategy
 from app.domain.succession import Succession, Turn
 from app.domain.trader import Trader
@@ -77,6 +78,8 @@ class Child:
             "open": self._open,
             "warm": self._warm,
             "slots": self._slots,
+            "snapshot": self._snapshot,
+            "restore": self._restore,
             "close": self._close,
         }
 
@@ -141,6 +144,22 @@ class Child:
                     waiting, flushed = [], time.monotonic()
         finally:
             self._send({"done": False}, waiting)
+        return {}
+
+    def _snapshot(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return a session's state; one that cannot be had is done without."""
+        try:
+            with _Limit(self._candle_s):
+                kept = self._seats[request["session"]].traders.snapshot()
+                return {"snapshot": None if kept is None else spell(kept)}
+        except (Exception, TimeLimit) as error:
+            return {"snapshot": None, "why": _last_line(error)}
+
+    def _restore(self, request: dict[str, Any]) -> dict[str, Any]:
+        seat = self._seats[request["session"]]
+        seat.fresh = False
+        with _Limit(START_CANDLES * self._candle_s):
+            seat.traders.restore(read(request["snapshot"]))
         return {}
 
     def _close(self, request: dict[str, Any]) -> dict[str, Any]:

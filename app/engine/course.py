@@ -17,7 +17,15 @@ class Course:
         self._steps = session.steps_left
         self._until_ms = session.until_ms
         self._until_type = session.until_type
-        self.jump_ms = session.jump_ms
+        self.jump_ms: int | None = None
+        self.jump(session.jump_ms, session.cursor_ms)
+
+    def jump(self, to_ms: int | None, cursor_ms: int | None) -> None:
+        """Hurry to a time; one that was reached before the last tick changes nothing, unless it ends another jump."""
+        if to_ms is None:
+            return
+        if self.jump_ms is not None or cursor_ms is None or cursor_ms + self._length_ms < to_ms:
+            self.jump_ms = to_ms
 
     @property
     def counted(self) -> bool:

@@ -6,13 +6,14 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.db import events
 from app.db.events import Logged
 from app.db.pool import Connection, Database
 from app.domain.candle import Candle
 from app.domain.event import Event
+from app.domain.fingerprint import Fingerprint
 from app.domain.session import Session
 from app.domain.tick import Draft, Slot, State, draft
 from app.engine.clock import Clock
@@ -39,12 +40,26 @@ async def rebuild(database: Database, clock: Clock, session: Session, desk: Desk
     return await replay(database, clock, session, state, desk)
 
 
-async def replay(database: Database, clock: Clock, session: Session, state: State, desk: Desk | None) -> State:
-    """Compute a log again up to its cursor, from its own candles or else the cache; raises `Diverged`."""
-    check = Check(database, session)
+class Start(NamedTuple):
+    """Where a log is computed from: behind a seq, with the fingerprint of the candles used up to there."""
+
+    seq: int
+    used: Fingerprint
+
+
+async def replay(
+    database: Database, clock: Clock, session: Session, state: State, desk: Desk | None, start: Start | None = None
+) -> State:
+    """Compute a log again up to its cursor, from its own candles or else the cache; raises `Diverged`.
+
+    With a `start` the state and the desk are there already, and its fingerprint takes in what follows.
+    """
+    check = Check(database, session, start.seq if start else 0)
     full = session.spec.terms.record == "full"
     drafts: list[Draft] = []
     async for slot in logged_slots(check) if full else cached_slots(database, clock, session, state):
+        if start is not None:
+            start.used.add(slot.candles)
         if len(drafts) >= _BATCH or slot.trailing:
             await _compute(check, state, desk, drafts)
             drafts = []
@@ -67,12 +82,12 @@ async def _compute(check: Check, state: State, desk: Desk | None, drafts: Sequen
 class Check:
     """Holds what is computed against what is logged, event by event, a page at a time."""
 
-    def __init__(self, database: Database, session: Session) -> None:
+    def __init__(self, database: Database, session: Session, after_seq: int = 0) -> None:
         self._database = database
         self.session = session
         self._seqs: deque[int] = deque()
         self._computed: deque[Event] = deque()
-        self._read_to = 0
+        self._read_to = after_seq
         self._exhausted = False
 
     async def page(self) -> list[Logged]:

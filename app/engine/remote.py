@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
 from app.domain.event import Event
+from app.domain.snapshot import SNAPSHOT_BYTES
 from app.domain.trader import Shown
 from app.engine.children import Answer, Child, Children, Tenant
 from app.engine.wire import FLUSH_S, START_CANDLES
 from app.errors import BadInput, StrategyFailed
 
+_log = logging.getLogger(__name__)
 _BATCH = 100
 _GRACE_S = 0.5
 """How much later than the child's own limit the server steps in."""
@@ -53,6 +56,19 @@ class RemoteDesk(Tenant):
         except StrategyFailed as fault:
             self.fault = fault
         return answers
+
+    async def snapshot(self) -> str | None:
+        """Return the traders' state as text; null when the strategy offers none, or one that cannot be kept."""
+        head, _ = await self._ask({"call": "snapshot"}, 1)
+        kept = head.get("snapshot")
+        if head.get("why"):
+            _log.warning("a strategy's snapshot cannot be kept: %s", str(head["why"])[:1000])
+        return kept if isinstance(kept, str) and len(kept) <= SNAPSHOT_BYTES else None
+
+    async def restore(self, kept: str) -> None:
+        """Bring fresh traders to a `snapshot`; raises `StrategyFailed` or `ChildGone`."""
+        self._fresh = False
+        _require_answer(await self._ask({"call": "restore", "snapshot": kept}, START_CANDLES))
 
     def close(self) -> None:
         """Give up the seat; harmless when done twice."""

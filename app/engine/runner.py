@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
+from app.candles.calendar import Calendar, with_hours
 from app.db import sessions
 from app.db.events import Tick
 from app.db.pool import Connection, Database
@@ -15,23 +18,24 @@ from app.domain.event import Event
 from app.domain.fingerprint import Fingerprint
 from app.domain.session import RUNNING, Pace, Session
 from app.domain.tick import Draft, Slot, State, draft
+from app.engine import snapshots
 from app.engine.clock import Clock
 from app.engine.course import Course
-from app.engine.rebuild import rebuild
+from app.engine.snapshots import Snapshots, Taken
 from app.engine.strategies import Strategies
 from app.engine.supply import Order
 from app.engine.trading import Desk, traded
 from app.engine.window import Wait, Window
 from app.engine.writer import Lost, Writer
-from app.errors import ChildGone, SimError, StrategyFailed, Unavailable
+from app.errors import ChildGone, Gaps, SimError, StrategyFailed, Unavailable
 
 STALL_S = 60
 """A runner later than this moves its anchor; one less late catches up at once."""
 
 _CHUNK_TICKS = 100
 _CHUNK_EVENTS = 400
-_DEATHS = 3
-"""So many times the process under a strategy may die at one candle, from a cause unknown."""
+_FAULTS = 3
+"""So many times the process under a strategy may die, or the log refuse a tick, at one candle, from a cause unknown."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -101,21 +105,23 @@ class Runner:
         strategies: Strategies,
         clock: Clock,
         poll_s: float,
+        hours: Calendar | None = None,
         order: Order | None = None,
     ) -> None:
         self._id = str(session.id)
         self._name = name
         self._database = database
         self._writer = writer
-        self._strategies = strategies
+        self._snapshots = Snapshots(database, clock, strategies)
         self._clock = clock
         self._poll_s = poll_s
         self._pacer = Pacer(clock, session)
+        self._hours = hours
         self._order = order
         if order is not None:
             order.woken = self.stored
         self._alone = False
-        self._deaths: list[int | None] = []
+        self._faults: defaultdict[type[Exception], list[int | None]] = defaultdict(list)
         self._begin(session)
         self._wake = asyncio.Event()
         self._control = False
@@ -139,6 +145,7 @@ class Runner:
     async def run(self) -> None:
         """Run to the end of the range, or until paused, stopped, failed or replaced; never raises."""
         try:
+            await self._read_hours()
             await self._replay()
         except Lost:
             _log.debug("session %s left this runner", self.session.id)
@@ -151,11 +158,20 @@ class Runner:
             if self._pending is not None:  # What became of it is in the log; nobody waits to be told.
                 self._pending.add_done_callback(lambda done: done.cancelled() or done.exception())
 
+    async def _read_hours(self) -> None:
+        """Read the trading hours of the range ahead of need: that takes a while and must not hold up others."""
+        spec = self.session.spec
+        if self._hours is not None:
+            now_ms = self._clock.now_ms()
+            end_ms = now_ms if spec.end_ms is None else min(now_ms, spec.end_ms)
+            await asyncio.to_thread(self._hours.read, spec.start_ms, end_ms)
+
     def _begin(self, session: Session) -> None:
         """Go on from where a session stands by its row."""
-        self.session = session
+        self.session = session = with_hours(session, self._hours)
         self._course = Course(session)
         self._used = Fingerprint(session.candles_hash)
+        self._since_snapshot = 0
         self._window = Window(
             self._database,
             self._clock,
@@ -169,36 +185,54 @@ class Runner:
         """Replay from the log on, again whenever what holds the state in memory is lost."""
         while True:
             try:
-                async with self._strategies.desk(self._database, self.session, alone=self._alone) as desk:
-                    return await self._replay_at(desk)
-            except ChildGone as gone:
-                await self._start_over(gone.suspect)
-            except Unavailable:
-                await asyncio.sleep(0.5)
-                await self._start_over()
+                async with self._snapshots.resumed(self.session, alone=self._alone) as found:
+                    self._since_snapshot = found.since
+                    return await self._replay_at(found.desk, found.state)
+            except (ChildGone, Lost, Unavailable) as cause:
+                await self._start_over(cause)
 
-    async def _start_over(self, suspect: str | None = None) -> None:
-        """Look where the session stands; raises `StrategyFailed` when its process died too often at one candle."""
-        await self._settle()
+    async def _start_over(self, cause: Exception) -> None:
+        """Go on from where the log stands, if it is still this runner's to write; raises `Lost` where it is not.
+
+        Raises `SimError` when that has become necessary too often at one candle.
+        """
+        if isinstance(cause, Unavailable):
+            await asyncio.sleep(0.5)
+        with suppress(Lost):
+            await self._settle()
         row = await self._insist(sessions.get, self.session.id)
         if row.epoch != self.session.epoch or row.status != RUNNING:
             raise Lost
-        if suspect is not None:
-            self._deaths = [*(each for each in self._deaths if each == row.cursor_ms), row.cursor_ms]
-            if len(self._deaths) >= _DEATHS:
-                raise StrategyFailed(f"The process of the strategy ended {_DEATHS} times at one candle ({suspect}).")
-            self._alone = True
+        self._require_new(cause, row.cursor_ms)
         _log.info("session %s is rebuilt from its log", self.session.id)
+        if self._course.hurried:  # The pacer has counted ticks that nobody waited for.
+            self._pacer.set(self._pacer.pace)
         self._begin(row)
 
-    async def _replay_at(self, desk: Desk | None) -> None:
-        state = await rebuild(self._database, self._clock, self.session, desk)
+    def _require_new(self, cause: Exception, cursor_ms: int | None) -> None:
+        """Raise `SimError` when the same happened too often at one candle."""
+        if isinstance(cause, Unavailable):
+            return
+        faults = self._faults[type(cause)]
+        faults[:] = [*(each for each in faults if each == cursor_ms), cursor_ms]
+        if isinstance(cause, ChildGone):
+            self._alone = True
+        if len(faults) < _FAULTS:
+            return
+        if isinstance(cause, ChildGone):
+            raise StrategyFailed(f"The process of the strategy ended {_FAULTS} times at one candle ({cause.suspect}).")
+        raise SimError(f"The log refused {_FAULTS} times what follows the candle at {cursor_ms}.")
+
+    async def _replay_at(self, desk: Desk | None, state: State) -> None:
         while (chunk := await self._next_chunk(state, desk)) is not None:
+            taken = await self._snapshot(chunk, state, desk)
             await self._settle()
             ticks = chunk if self._course.counted else [_joined(chunk)]
             self._pending = self._writer.append(ticks, unpaced=self._hurried)
-            if chunk[-1].pause is not None or not self._hurried:
+            if chunk[-1].pause is not None or not self._hurried or taken is not None:
                 await self._settle()
+            if taken is not None:
+                await self._snapshots.put(self.session, taken)
             if chunk[-1].pause is not None:
                 return
         await self._settle()
@@ -211,6 +245,14 @@ class Runner:
             epoch=self.session.epoch,
         )
 
+    async def _snapshot(self, chunk: Sequence[Tick], state: State, desk: Desk | None) -> Taken | None:
+        """Take a snapshot when it is time and everything that was computed goes into the log."""
+        self._since_snapshot += len(chunk)
+        if self._since_snapshot < snapshots.TICKS or chunk[-1].cursor_ms != state.cursor_ms:
+            return None
+        self._since_snapshot = 0
+        return await self._snapshots.take(state, desk, str(self._used))
+
     async def _next_chunk(self, state: State, desk: Desk | None) -> list[Tick] | None:
         """Return the ticks that are due, at least one; null at the end of the range."""
         if desk is not None and desk.fault is not None:
@@ -221,7 +263,10 @@ class Runner:
         due = [self._due(state, slot, self._stall(state))]
         count = len(due[0].made.events)
         while self._goes_on(due, count) and (slot := self._peek(state)) is not None:
-            due.append(self._due(state, slot))
+            try:
+                due.append(self._due(state, slot))
+            except Gaps:  # What comes before it is written first, whatever the pace.
+                break
             count += len(due[-1].made.events)
         try:
             answered = await traded(state, desk, [each.made for each in due])
@@ -343,7 +388,7 @@ class Runner:
             raise Lost
         if row.spec.pace != self._pacer.pace:
             self._pacer.set(row.spec.pace)
-        self._course.jump_ms = row.jump_ms
+        self._course.jump(row.jump_ms, row.cursor_ms)
 
     def _stall(self, state: State) -> list[Event]:
         """Return the control event of a stall, if the next tick is later than may be caught up."""

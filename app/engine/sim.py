@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.candles.aggregate import build_missing
-from app.candles.calendar import calendars
+from app.candles.calendar import calendars, with_hours
 from app.candles.load import require_candles
 from app.candles.sources import SourceUnavailable, sources
 from app.db import candles, events, requests, runners, sessions
 from app.db.pool import Connection, Database
-from app.domain.session import MOVES, RUNNING, Pace, Session, SessionSpec
+from app.domain.session import CREATED, MOVES, RUNNING, Pace, Session, SessionSpec
 from app.engine.clock import Clock, wait
+from app.engine.compare import Comparison, compare
 from app.engine.desk import check_inputs
 from app.engine.fork import fork_point, inherited_hashes
 from app.engine.strategies import Strategies
@@ -24,6 +26,12 @@ from app.settings import Settings
 
 FETCH_S = 10.0
 """How long a start waits for missing candles to be fetched, in seconds."""
+
+_BEGINNINGS = {"start": MOVES["start"][0], "step": (CREATED,), "runUntil": (CREATED,)}
+"""Per call that may begin a session: the statuses from which its candles are fetched, built and looked at first."""
+
+DIGEST_S = 0.5
+"""How long whoever looks at a session waits for the digest of its log, in seconds."""
 
 _REASONS = {"start": "started", "resume": "resumed", "pause": "paused", "stop": "stopped"}
 
@@ -67,7 +75,7 @@ class Sim:
         self._supervisor = supervisor
         self.strategies = Strategies(settings) if supervisor is None else supervisor.strategies
         self._sources = sources(settings.sources)
-        self._calendars = calendars(settings.calendars)
+        self.calendars = calendars(settings.calendars) if supervisor is None else supervisor.calendars
 
     async def create(
         self, user_id: str, spec: SessionSpec, *, key: str | None = None, request_hash: str | None = None
@@ -82,31 +90,35 @@ class Sim:
 
     async def get(self, user_id: str, session_id: UUID) -> Session:
         """Return a session of the user; raises `NotFound`."""
-        return self._with_fetching(await self.database.run(sessions.get, session_id, user_id))
+        session = await self.database.run(sessions.get, session_id, user_id)
+        return self._with_fetching(with_hours(session, self.calendars.get(session.spec.venue)))
 
-    async def start(self, user_id: str, session_id: UUID, *, accept_revised: bool = False) -> Session:
-        """Run a session from its cursor on; one that runs already is left alone.
+    async def show(self, user_id: str, session_id: UUID) -> Session:
+        """Return a session of the user, with the digest of its log when that has ended; raises `NotFound`.
 
-        Raises `Gaps` (and the session fails) when its policy allows no gaps and candles are missing, `TooMany`,
-        `WrongStatus`, `NoRunner`, `NotFound`, or `Changed` when it would not go on with what it began with.
+        A digest that takes longer than `DIGEST_S` is answered to whoever asks later: it is computed all the same.
         """
         session = await self.get(user_id, session_id)
-        if session.status != RUNNING:
-            _require_move("start", session)
-            try:
-                await self._require_candles(session)
-            except (Gaps, SourceUnavailable, BadInput) as error:
-                await self._fail(session, user_id, error)
-                raise
-        return self._launched(
-            await self.database.run(self._acted, user_id, session_id, Action("start", accept_revised=accept_revised))
-        )
+        if session.digest is not None or not session.ended:
+            return session
+        try:
+            async with asyncio.timeout(DIGEST_S):
+                return replace(session, digest=await self.database.run(sessions.keep_digest, session_id))
+        except TimeoutError:
+            return session
+
+    async def start(self, user_id: str, session_id: UUID, *, accept_revised: bool = False) -> Session:
+        """Run a session from its cursor on; one that runs already is left alone. Raises what `act` raises."""
+        return await self.act(user_id, session_id, Action("start", accept_revised=accept_revised))
 
     async def act(self, user_id: str, session_id: UUID, action: Action) -> Session:
-        """Pause, resume, stop or change the pace; being there already is fine.
+        """Start, step, pause, resume, stop … a session; being there already is fine.
 
-        When a pause or stop has answered, no tick follows. Raises `WrongStatus`, `TooMany`, `NoRunner`, `NotFound`.
+        When a pause or stop has answered, no tick follows. Raises `WrongStatus`, `CursorMoved`, `TooMany`, `NoRunner`,
+        `NotFound`, `Changed` when it would not go on with what it began with, and, where a session begins, `Gaps` (and
+        the session fails) when its policy allows none and candles are missing.
         """
+        await self._prepare(user_id, session_id, action)
         return self._launched(await self.database.run(self._acted, user_id, session_id, action))
 
     async def act_once(
@@ -129,6 +141,7 @@ class Sim:
                 await requests.answer(connection, user_id, once.key, answer)
                 return answer
 
+        await self._prepare(user_id, session_id, action)
         answer = await self.database.run(work)
         for session in acted:
             self._launched(session)
@@ -158,10 +171,9 @@ class Sim:
 
         return await self.database.run(make)
 
-    async def diff(self, user_id: str, a: UUID, b: UUID) -> tuple[Session, Session, events.Difference | None]:
-        """Return two sessions of the user and where what they simulated differs first; raises `NotFound`."""
-        one, other = await self.get(user_id, a), await self.get(user_id, b)
-        return one, other, await self.database.run(events.difference, a, b)
+    async def diff(self, user_id: str, a: UUID, b: UUID) -> Comparison:
+        """Compare two sessions of the user: where their logs part, and their results; raises `NotFound`."""
+        return await self.database.run(compare, user_id, a, b)
 
     async def describe(self, user_id: str, session_id: UUID, changes: dict[str, Any]) -> Session:
         """Set `name` or `tags`; raises `NotFound`."""
@@ -189,6 +201,24 @@ class Sim:
         if from_seq > session.last_seq + 1:
             raise SeqAhead(f"fromSeq: {from_seq} is ahead of the log, which ends at {session.last_seq}")
         return max(0, from_seq - 1)
+
+    async def _prepare(self, user_id: str, session_id: UUID, action: Action) -> None:
+        """Bring in and look at the candles of a session that an action begins; it fails when it could not run.
+
+        Raises `CursorMoved`, `Gaps`, `SourceUnavailable` or `BadInput`; a status that does not allow the action is
+        left to the move itself.
+        """
+        if action.call not in _BEGINNINGS:
+            return
+        session = await self.get(user_id, session_id)
+        if session.status not in _BEGINNINGS[action.call]:
+            return
+        _require_cursor(action, session)
+        try:
+            await self._require_candles(session)
+        except (Gaps, SourceUnavailable, BadInput) as error:
+            await self._fail(session, user_id, error)
+            raise
 
     async def _require_candles(self, session: Session) -> None:
         """Bring in what is missing; raises `Gaps` when that leaves some where there may be none.
@@ -221,9 +251,9 @@ class Sim:
         )
 
     async def _build(self, connection: Connection, session: Session) -> None:
-        """Build candles of the rest of the range that are not there from finer ones that are."""
+        """Build candles to warm up on and of the rest of the range that are not there from finer ones that are."""
         spec = session.spec
-        after = spec.start_ms if session.cursor_ms is None else session.cursor_ms + 1
+        after = spec.warmup_ms if session.cursor_ms is None else session.cursor_ms + 1
         until = spec.grid.floor(self._clock.now_ms())
         until = until if spec.end_ms is None else min(until, spec.end_ms)
         for symbol in spec.symbols if after < until else ():
@@ -237,7 +267,7 @@ class Sim:
         spec = session.spec
         after = spec.start_ms if session.cursor_ms is None else session.cursor_ms + 1
         until = spec.grid.floor(self._clock.now_ms() - spec.gap_grace_ms)
-        calendar = self._calendars.get(spec.venue)
+        calendar = self.calendars.get(spec.venue)
         if spec.end_ms is not None:
             end_ms = max(after, min(until, spec.end_ms))
             await require_candles(connection, spec.venue, spec.symbols, spec.timeframe, after, end_ms, calendar)
@@ -274,8 +304,7 @@ class Sim:
 
     async def _run_until(self, connection: Connection, session: Session, action: Action) -> Session:
         _require_move(action.call, session)
-        if action.if_cursor is not None and action.if_cursor[0] != session.cursor_ms:
-            raise CursorMoved(f"ifCursorMs: the cursor is at {session.cursor_ms}, not at {action.if_cursor[0]}")
+        _require_cursor(action, session)
         await self._check(connection, session, accept_revised=False)
         moved = await sessions.run_until(
             connection,
@@ -317,6 +346,13 @@ class Sim:
         if self._supervisor is None or session.status != RUNNING or session.runner != self._supervisor.name:
             return session
         return replace(session, fetching=self._supervisor.supply.fetching(session.id))
+
+
+def _require_cursor(action: Action, session: Session) -> None:
+    """Raise `CursorMoved` unless the cursor is where a step or run was to start from."""
+    wanted = action.if_cursor
+    if wanted is not None and wanted[0] != session.cursor_ms:
+        raise CursorMoved(f"ifCursorMs: the cursor is at {session.cursor_ms}, not at {wanted[0]}")
 
 
 def _require_move(call: str, session: Session) -> None:

@@ -117,16 +117,18 @@ class Strategies:
         return source_hash((await self._resolved(connection, slug))[0])
 
     @asynccontextmanager
-    async def desk(self, database: Database, session: Session, *, alone: bool = False) -> AsyncIterator[Desk | None]:
-        """Open the desk of a session and give it up behind the block."""
-        desk = await self._desk(database, session, alone=alone)
+    async def desk(
+        self, database: Database, session: Session, *, alone: bool = False, kept: str | None = None
+    ) -> AsyncIterator[Desk | None]:
+        """Open the desk of a session, where it was `kept` if that is given, and give it up behind the block."""
+        desk = await self._desk(database, session, alone=alone, kept=kept)
         try:
             yield desk
         finally:
             if desk is not None:
                 desk.close()
 
-    async def _desk(self, database: Database, session: Session, *, alone: bool) -> Desk | None:
+    async def _desk(self, database: Database, session: Session, *, alone: bool, kept: str | None) -> Desk | None:
         """Return the desk of a session before its first slot, warmed up; null where there are candles only.
 
         With a strategy of one's own it is in a child, with `alone` in one of its own. Raises `StrategyFailed`,
@@ -138,27 +140,31 @@ class Strategies:
             return None
         resolved = {slug: (await database.run(self._resolved, slug))[0] for slug in slugs}
         require_same_code(session, source_hash(resolved[session.spec.profile_slug]))
-        before = _slots(await database.run(warmup, session.spec))
         if any(isinstance(found, Own) for found in resolved.values()):
-            return await self._remote(turns, resolved, before, alone=alone)
-        desk = LocalDesk(Succession(turns, [_trader(turn, resolved[turn.slug]) for turn in turns]))
-        await desk.warm(before)
+            desk: Desk = await self._remote(turns, resolved, alone=alone)
+        else:
+            desk = LocalDesk(Succession(turns, [_trader(turn, resolved[turn.slug]) for turn in turns]))
+        try:
+            if kept is None:
+                await desk.warm(_slots(await database.run(warmup, session.spec)))
+            else:
+                await desk.restore(kept)
+        except BaseException:
+            desk.close()
+            raise
         return desk
 
     async def close(self) -> None:
         """End the child processes."""
         await self._children.close()
 
-    async def _remote(
-        self, turns: Sequence[Turn], resolved: dict[str, Found], before: Sequence[Shown], *, alone: bool
-    ) -> Desk:
+    async def _remote(self, turns: Sequence[Turn], resolved: dict[str, Found], *, alone: bool) -> Desk:
         own = [found for found in resolved.values() if isinstance(found, Own)]
         files = {path: digest for each in own for path, digest in each.files.digests.items()}
         child = await self._children.child(files, alone=alone)
         desk = RemoteDesk(self._children, child, self._settings.candle_timeout_ms / 1000)
         try:
             await desk.open([_spelled(turn, resolved[turn.slug]) for turn in turns])
-            await desk.warm(before)
         except BaseException:
             desk.close()
             raise

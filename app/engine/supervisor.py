@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -49,12 +48,13 @@ class Supervisor:
         self._alone = alone
         self._writer = Writer(database)
         self.strategies = Strategies(settings)
-        self._calendars = calendars(settings.calendars)
+        self.calendars = calendars(settings.calendars)
         self.supply = Supply(database, sources(settings.sources), clock)
         self._runners: dict[UUID, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweep_now = asyncio.Event()
         self._judge_at = 0.0
+        self._leaving = False
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listener = Listener(
             listen_url,
@@ -96,6 +96,7 @@ class Supervisor:
 
     async def close(self) -> None:
         """Give up every session (paused, or up for a claim where orphans are resumed), then end every task."""
+        self._leaving = True  # Its name is given back before its last sign of life may have been written.
         with suppress(SimError, TimeoutError):
             async with asyncio.timeout(_FAREWELL_S):
                 await self._give_up()
@@ -114,32 +115,27 @@ class Supervisor:
         await self._database.run(runners.retire, *self.owner)
 
     def adopt(self, session: Session) -> None:
-        """Run a session if this process has claimed it and does not run it yet."""
+        """Run a session if this process has claimed it and does not run it yet, or runs an older claim."""
         known = self._runners.get(session.id)
         if (session.runner, session.incarnation) != self.owner or session.status != RUNNING:
             return
-        if known is None or known.session.epoch != session.epoch:
+        if known is None or known.session.epoch < session.epoch:
             self._launch(session)
 
     def _launch(self, session: Session) -> None:
         runner = Runner(
-            self._opening_hours(session),
+            session,
             name=self.name,
             database=self._database,
             writer=self._writer,
             strategies=self.strategies,
             clock=self._clock,
             poll_s=self._settings.poll_ms / 1000,
+            hours=self.calendars.get(session.spec.venue),
             order=self.supply.order(session),
         )
         self._runners[session.id] = runner
         self._spawn(self._run(runner))
-
-    def _opening_hours(self, session: Session) -> Session:
-        """Let a session that may have no gaps go on over closed hours of its venue; its start looked at the others."""
-        if session.spec.venue not in self._calendars or session.spec.gap_policy != "fail":
-            return session
-        return replace(session, spec=replace(session.spec, gap_policy="skip"))
 
     async def _run(self, runner: Runner) -> None:
         try:
@@ -207,7 +203,7 @@ class Supervisor:
 
     async def _renew_once(self) -> None:
         with suppress(Unavailable):
-            if not await self._database.run(runners.renew, *self.owner):
+            if not await self._database.run(runners.renew, *self.owner) and not self._leaving:
                 raise RunnerNameTaken(f"Another process runs as {self.name!r} by now; this one ends.")
 
     async def _sweep(self) -> None:
@@ -229,7 +225,7 @@ class Supervisor:
                 self.adopt(await self._database.run(sessions.get, each.session_id))
 
     async def _compare(self) -> None:
-        """Find out about moves and paces whose hints were lost, until cancelled."""
+        """Find out about moves and paces whose hints were lost, and claims nobody acts on, until cancelled."""
         while True:
             await asyncio.sleep(self._settings.poll_ms / 1000)
             await self._quietly(self._compare_once)
@@ -239,6 +235,8 @@ class Supervisor:
         for session_id, runner in self._runners.items():
             if rows.get(session_id) != (runner.session.epoch, runner.pace):
                 runner.control()
+        for session_id in rows.keys() - self._runners.keys():
+            self.adopt(await self._database.run(sessions.get, session_id))
 
     async def _clean(self) -> None:
         """Go on with deletions that a process began and did not end."""

@@ -92,7 +92,7 @@ class Supply:
         if known is not None and known[0].error is None:
             return known[0]
         spec = session.spec
-        from_ms = spec.first_slot_ms if session.cursor_ms is None else session.cursor_ms + 1
+        from_ms = spec.warmup_ms if session.cursor_ms is None else session.cursor_ms + 1
         now_ms = spec.grid.floor(self._clock.now_ms())
         to_ms = now_ms if spec.end_ms is None else min(now_ms, spec.end_ms)
         order = Order(spec, spec.grid.ceil(from_ms), to_ms)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
 from app.domain.event import Event
+from app.domain.snapshot import Unfit, read, spell
 from app.domain.succession import Succession
 from app.domain.tick import Draft, State, conclude
 from app.domain.trader import Shown
+
+_log = logging.getLogger(__name__)
 
 
 class Desk(Protocol):
@@ -21,6 +25,12 @@ class Desk(Protocol):
 
     async def answer(self, slots: Sequence[Shown]) -> list[list[Event]]:
         """Return what follows from each slot, and less than asked when `fault` came up."""
+
+    async def snapshot(self) -> str | None:
+        """Return the traders' state as text; null when the strategy offers none, or one that cannot be kept."""
+
+    async def restore(self, kept: str) -> None:
+        """Bring fresh traders to a `snapshot`; raises `Unfit` or `StrategyFailed`."""
 
     def close(self) -> None:
         """Give up the session; harmless when done twice."""
@@ -46,6 +56,22 @@ class LocalDesk:
         except Exception as error:
             self.fault = error
         return answers
+
+    async def snapshot(self) -> str | None:
+        """Return the traders' state as text; null when the strategy offers none, or one that cannot be kept."""
+        try:
+            kept = self._traders.snapshot()
+            return None if kept is None else spell(kept)
+        except Unfit as error:
+            _log.info("no snapshot: %s", error)
+            return None
+
+    async def restore(self, kept: str) -> None:
+        """Bring fresh traders to a `snapshot`; raises `Unfit`."""
+        try:
+            self._traders.restore(read(kept))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise Unfit(f"{type(error).__name__}: {error}") from None
 
     def close(self) -> None:
         """Do nothing: there is nobody to tell."""

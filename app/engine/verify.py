@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from app.candles.calendar import Calendar, with_hours
 from app.db import candles, events, sessions
 from app.db.events import Revised
 from app.db.pool import Database
@@ -32,9 +34,17 @@ class Verdict(NamedTuple):
     warnings: list[str]
 
 
-async def verify(database: Database, clock: Clock, strategies: Strategies, user_id: str, session_id: UUID) -> Verdict:
+async def verify(
+    database: Database,
+    clock: Clock,
+    strategies: Strategies,
+    calendars: Mapping[str, Calendar],
+    user_id: str,
+    session_id: UUID,
+) -> Verdict:
     """Compute a session again, unpaced, from the candles of its log (`record: trades`: of the cache)."""
     session = await database.run(sessions.get, session_id, user_id)
+    session = with_hours(session, calendars.get(session.spec.venue))
     warnings = await _strategy_warnings(database, strategies, session)
     if session.cursor_ms is not None:
         warnings += await _candle_warnings(database, session, session.cursor_ms)

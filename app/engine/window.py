@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from app.db import candles
 from app.db.pool import Database
 from app.domain.candle import Candle
+from app.domain.hours import is_open, next_open
 from app.domain.session import SessionSpec
 from app.domain.tick import Slot, State
 from app.engine.clock import Clock
@@ -134,29 +135,33 @@ class Window:
         """Return the next slot of the grid when the gap policy makes candles for it."""
         if self._spec.gap_policy != "fill" or not state.started or state.cursor_ms is None:
             return None
-        following = self._spec.grid.floor(state.cursor_ms) + self._spec.grid.ms
-        if found is not None and found <= following:
+        following, last = self._following(state), self._spec.last_slot_ms
+        if (found is not None and found <= following) or (last is not None and following > last):
             return None
-        return Slot(following, (), trailing=following == self._spec.last_slot_ms)
+        return Slot(following, (), trailing=following == last)
 
     def _at_edge(self, state: State) -> Slot:
         """Return the slot that says the rest of the range is missing; without an end there is none to wait for."""
-        spec = self._spec
-        behind = spec.first_slot_ms - spec.grid.ms if state.cursor_ms is None else state.cursor_ms
-        following = spec.grid.floor(behind) + spec.grid.ms
+        spec, following = self._spec, self._following(state)
         if spec.last_slot_ms is None:
             self._require_source()
             due_ms = spec.due_ms(following)
             raise Wait(due_ms if due_ms > self._clock.now_ms() else None)
-        return Slot(following if spec.gap_policy == "fail" else spec.last_slot_ms, (), trailing=True)
+        missing = spec.gap_policy == "fail" and following < spec.last_slot_ms
+        return Slot(following if missing else spec.last_slot_ms, (), trailing=True)
+
+    def _following(self, state: State) -> int:
+        """Return the next slot in which a candle should open."""
+        spec = self._spec
+        behind = spec.first_slot_ms - spec.grid.ms if state.cursor_ms is None else spec.grid.floor(state.cursor_ms)
+        return next_open(spec.hours, spec.grid, behind + spec.grid.ms)
 
     def _require_asked(self, state: State, slot: Slot) -> None:
         """Raise `Wait` while the source was not asked for what is missing up to a slot, or why it cannot be asked."""
         spec = self._spec
         if self._order is None or (self._reach_ms or 0) > spec.grid.floor(slot.open_time_ms):
             return
-        next_ms = spec.first_slot_ms if state.cursor_ms is None else spec.grid.floor(state.cursor_ms) + spec.grid.ms
-        if len(slot.candles) == len(spec.symbols) and spec.grid.floor(slot.open_time_ms) <= next_ms:
+        if len(slot.candles) == len(spec.symbols) and spec.grid.floor(slot.open_time_ms) <= self._following(state):
             return
         self._require_source()
         if self._order.reach_ms > spec.grid.floor(slot.open_time_ms):
@@ -172,7 +177,8 @@ class Window:
         """Raise `Wait` while a candle missing from the slot may still come."""
         spec = self._spec
         decided_ms = slot.open_time_ms + spec.grid.ms + spec.gap_grace_ms
-        patient = spec.end_ms is None and spec.gap_policy == "fail"
+        slot_ms = spec.grid.floor(slot.open_time_ms)
+        patient = spec.end_ms is None and spec.gap_policy == "fail" and is_open(spec.hours, spec.grid, slot_ms)
         if len(slot.candles) == len(spec.symbols) or (self._looked_ms >= decided_ms and not patient):
             return
         missing = set(spec.symbols).difference(candle.symbol for candle in slot.candles)

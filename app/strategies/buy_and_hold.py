@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from app.domain.candle import Candle
 from app.domain.strategy import Strategy
 
@@ -12,6 +14,14 @@ class BuyAndHold(Strategy):
     def on_start(self) -> None:
         """Remember what is bought."""
         self._bought: set[str] = set()
+
+    def snapshot(self) -> Any:
+        """Return what was bought."""
+        return sorted(self._bought)
+
+    def restore(self, kept: Any) -> None:
+        """Remember it again."""
+        self._bought = set(kept)
 
     def on_candle(self, candle: Candle) -> None:
         """Buy once."""

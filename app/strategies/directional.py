@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from app.domain.candle import Candle
+from app.domain.snapshot import keep, put_back
 from app.domain.strategy import Direction, Strategy
 
 _SIGN = {"LONG": 1, "SHORT": -1, "EXIT": 0}
@@ -37,6 +38,14 @@ class Directional(Strategy):
     def rule(self) -> Rule:
         """Return a fresh rule."""
         raise NotImplementedError
+
+    def snapshot(self) -> Any:
+        """Return what the rules remember."""
+        return keep(self._rules)
+
+    def restore(self, kept: Any) -> None:
+        """Let the rules remember it again."""
+        self._rules = put_back(self._rules, kept)
 
     def on_candle(self, candle: Candle) -> None:
         """Ask the symbol's rule and act on a change."""

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.domain.candle import Candle
-from app.domain.indicator import Ema
+from app.domain.indicator import Ema, exceeds
 from app.domain.strategy import Direction
 from app.strategies.directional import Directional, Rule
 
@@ -40,11 +40,12 @@ class EmaStateRule:
         """Return the direction of the average that is above, None when they are equal."""
         self._fast.add(candle.close)
         self._slow.add(candle.close)
-        if not (self._fast.ready and self._slow.ready):
+        if not self._slow.ready:
             return None
-        if self._fast.value == self._slow.value:
-            return None
-        return "LONG" if self._fast.value > self._slow.value else "SHORT"
+        fast, slow = self._fast.value, self._slow.value
+        if exceeds(fast, slow):
+            return "LONG"
+        return "SHORT" if exceeds(slow, fast) else None
 
     def indicators(self) -> dict[str, Decimal | float]:
         """Return both averages."""

@@ -10,7 +10,7 @@ from talipp.indicators import KeltnerChannels
 
 from app.domain.candle import Candle
 from app.domain.strategy import Direction
-from app.strategies.bounded import feed, ohlcv
+from app.strategies.bounded import Bounded, ohlcv
 from app.strategies.directional import Directional, Excursion, Rule
 
 
@@ -36,14 +36,13 @@ class KeltnerRule:
     """The channel of one symbol."""
 
     def __init__(self, n: int, atr: int, width: float) -> None:
-        self._longest = max(n, atr)
-        self._channel = KeltnerChannels(n, atr, width, width)
+        self._channel = Bounded(KeltnerChannels(n, atr, width, width), max(n, atr))
         self._excursion = Excursion()
 
     def next(self, candle: Candle) -> Direction | None:
         """Return a direction outside the channel, EXIT at its middle."""
-        feed(self._channel, ohlcv(candle), self._longest)
-        band = self._channel[-1]
+        self._channel.add(ohlcv(candle))
+        band = self._channel.last
         if band is None:
             return None
         close = float(candle.close)
@@ -53,5 +52,5 @@ class KeltnerRule:
 
     def indicators(self) -> dict[str, Decimal | float]:
         """Return the channel."""
-        band = self._channel[-1]
+        band = self._channel.last
         return {"lower": band.lb, "middle": band.cb, "upper": band.ub}

@@ -10,7 +10,7 @@ from talipp.indicators import TTM
 
 from app.domain.candle import Candle
 from app.domain.strategy import Direction
-from app.strategies.bounded import feed, ohlcv
+from app.strategies.bounded import Bounded, ohlcv
 from app.strategies.directional import Directional, Rule
 
 
@@ -37,15 +37,14 @@ class SqueezeRule:
     """The squeeze of one symbol."""
 
     def __init__(self, n: int, bands: float, channel: float) -> None:
-        self._n = n
-        self._ttm = TTM(n, bands, channel)
+        self._ttm = Bounded(TTM(n, bands, channel), n)
         self._squeezed = False
         self._momentum: float | None = None
 
     def next(self, candle: Candle) -> Direction | None:
         """Return a direction when a squeeze ends, EXIT when momentum passes zero."""
-        feed(self._ttm, ohlcv(candle), self._n)
-        now = self._ttm[-1]
+        self._ttm.add(ohlcv(candle))
+        now = self._ttm.last
         if now is None or now.histogram is None:
             return None
         released = self._squeezed and not now.squeeze

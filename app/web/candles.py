@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.candles.load import coverage, find_gaps
 from app.candles.reasons import explained
 from app.db import candles as cache
 from app.db.pool import Connection
@@ -39,7 +40,8 @@ class CandleCalls:
         """List what is cached."""
         await self._identity.caller(request)
         wanted = checked(CoverageQuery, query(request))
-        found = await self._sim.database.run(cache.coverage, wanted.venue, wanted.symbol, wanted.timeframe)
+        key = wanted.venue, wanted.symbol, wanted.timeframe
+        found = await self._sim.database.run(coverage, self._sim.calendars, *key)
         return plain(CoverageAnswer(coverage=[SeriesAnswer(**each._asdict()) for each in found]))
 
     async def _page(self, connection: Connection, wanted: CandlesQuery) -> Response:
@@ -52,22 +54,22 @@ class CandleCalls:
         next_ms = more[0].open_time_ms if more else None
         from_ms = wanted.start_ms or (page[0].open_time_ms if page else wanted.start_ms)
         to_ms = next_ms or wanted.end_ms or (page[-1].close_time_ms if page else from_ms)
-        gaps = await _gaps(connection, venue, symbol, timeframe, from_ms, to_ms)
+        gaps = await self._gaps(connection, venue, symbol, timeframe, from_ms, to_ms)
         listed = ",".join(map(_candle, page))
         told = ",".join(gap.model_dump_json(by_alias=True) for gap in gaps)
         following = "null" if next_ms is None else next_ms
         return plain_text(f'{{"candles":[{listed}],"nextStartMs":{following},"gaps":[{told}]}}')
 
-
-async def _gaps(
-    connection: Connection, venue: str, symbol: str, timeframe: str, from_ms: int, to_ms: int
-) -> list[GapAnswer]:
-    found, _ = await cache.gaps(connection, venue, symbol, timeframe, from_ms, to_ms, _LISTED)
-    asked = await cache.asked(connection, venue, symbol, timeframe) if found else []
-    parts = explained(found, asked)
-    return [
-        GapAnswer(from_ms=part.from_ms, to_ms=part.to_ms, missing=part.missing, reason=reason) for reason, part in parts
-    ]
+    async def _gaps(
+        self, connection: Connection, venue: str, symbol: str, timeframe: str, from_ms: int, to_ms: int
+    ) -> list[GapAnswer]:
+        calendar = self._sim.calendars.get(venue)
+        found, _ = await find_gaps(connection, venue, [symbol], timeframe, from_ms, to_ms, _LISTED, calendar)
+        asked = await cache.asked(connection, venue, symbol, timeframe) if found else []
+        return [
+            GapAnswer(from_ms=part.from_ms, to_ms=part.to_ms, missing=part.missing, reason=reason)
+            for reason, part in explained(found, asked)
+        ]
 
 
 def _candle(candle: Candle) -> str:

@@ -55,7 +55,7 @@ class LogCalls:
         wanted = checked(StreamQuery, query(request))
         session = await self._sim.get(caller.user_id, request.path_params["id"])
         after_seq = await self.beginning(request, session, wanted.from_seq, wanted.tail, wanted.types)
-        if session.ended and await self._nothing_behind(session, after_seq, wanted.types):
+        if await self.over(session, after_seq, wanted.types):
             return nothing_more()
         return self.follow(caller, Follow(session.id, after_seq, wanted.types, session.last_seq))
 
@@ -87,10 +87,10 @@ class LogCalls:
             raise BadInput("Last-Event-ID: must be the seq of an event")
         return await self._sim.tail_from(session, int(seen) + 1, None, types)
 
-    async def _nothing_behind(self, session: Session, after_seq: int, types: list[str] | None) -> bool:
-        """Whether an ended session has no event to show behind a seq, so that a browser may stop asking."""
-        if after_seq >= session.last_seq:
-            return True
+    async def over(self, session: Session, after_seq: int, types: list[str] | None) -> bool:
+        """Whether a session has ended and shows no event behind a seq, so that a browser may stop asking."""
+        if not session.ended or after_seq >= session.last_seq:
+            return session.ended
         if types is None:
             return False
         page = await self._sim.database.run(events.page, session.id, after_seq + 1, 1, types)

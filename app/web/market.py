@@ -30,6 +30,8 @@ from app.web.models import Nothing
 from app.web.stream import Follow
 
 _STANDING = (CREATED, PAUSED, STOPPED, FAILED)
+_SHOWN = ["candle", "status"]
+"""The events a market stream tells of."""
 
 
 class MarketCalls:
@@ -86,7 +88,7 @@ class MarketCalls:
         caller, session = await self._addressed(request)
         wanted = checked(MarketStreamQuery, query(request))
         after_seq = await self._log.beginning(request, session, wanted.from_seq)
-        if session.ended and after_seq >= session.last_seq:
+        if await self._log.over(session, after_seq, _SHOWN):
             return nothing_more()
         opening = present_status(session)
         follow = Follow(session.id, after_seq, None, session.last_seq, market=True, opening=opening)

@@ -29,6 +29,14 @@ def _moment(value: Any) -> Any:
     return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
+def _integer(value: Any) -> Any:
+    """Refuse what only equals an integer, such as true."""
+    if type(value) is not int:
+        raise ValueError("must be a whole number")
+    return value
+
+
+Multiple = Annotated[Literal[1, 5, 10, 50, 100], BeforeValidator(_integer)]
 Moment = Annotated[TimeMs, BeforeValidator(_moment, json_schema_input_type=int | str)]
 
 
@@ -39,7 +47,7 @@ class NewMarketSession(Body):
     timeframe: TimeframeName
     start: Moment
     end: Moment | None = None
-    speed: Literal[1, 5, 10, 50, 100]
+    speed: Multiple
     venue: Venue | None = None
 
     @model_validator(mode="after")

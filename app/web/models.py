@@ -383,9 +383,10 @@ class NoQuery(Query):
 
 
 class EquityQuery(Query):
-    """In how many points to draw the equity curve."""
+    """In how many points to draw the equity curve; a sample takes milliseconds but may miss a spike."""
 
     points: Annotated[Count, Field(ge=2, le=5000)] = 500
+    sample: bool = False
 
 
 class ExportQuery(Query):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,10 @@ HEADERS = {
 }
 
 
+MODULES = {"sessions.html": ("common/", "list/"), "session.html": ("common/", "session/", "vendor/")}
+"""The folders with the modules of each page."""
+
+
 class File(NamedTuple):
     """A file as it is answered."""
 
@@ -42,6 +47,7 @@ class PageCalls:
     def __init__(self) -> None:
         found = (file for file in FOLDER.rglob("*") if file.suffix in MEDIA)
         self._files = {file.relative_to(FOLDER).as_posix(): _read(file) for file in found}
+        self._links = {page: _link(self._files, folders) for page, folders in MODULES.items()}
 
     async def index(self, request: Request) -> Response:
         """Show the list of sessions."""
@@ -60,10 +66,16 @@ class PageCalls:
         if name not in self._files:
             raise NotFound()
         file = self._files[name]
-        headers = {**HEADERS, "ETag": file.tag}
+        headers = {**HEADERS, "ETag": file.tag, **self._links.get(name, {})}
         if request.headers.get("if-none-match") == file.tag:
             return Response(status_code=304, headers=headers)
         return Response(file.content, media_type=file.media, headers=headers)
+
+
+def _link(names: Iterable[str], folders: tuple[str, ...]) -> dict[str, str]:
+    """Name a page's modules in a header, so that the browser asks for all at once and not for one after the other."""
+    modules = sorted(name for name in names if name.endswith(".js") and name.startswith(folders))
+    return {"Link": ", ".join(f"</static/{name}>; rel=modulepreload" for name in modules)}
 
 
 def _read(file: Path) -> File:

@@ -10,7 +10,6 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
-from app.db.events import Difference
 from app.domain.session import Session
 from app.domain.terms import Terms, spelled
 
@@ -88,6 +87,7 @@ class SessionAnswer(Answer):
     idempotency_key: str | None
     strategy_hash: str | None
     candles_hash: str | None
+    digest: str | None
     parent_id: UUID | None
     fork_seq: int | None
     progress: Progress | None
@@ -106,37 +106,6 @@ class SessionsAnswer(Answer):
 
     sessions: list[SessionAnswer]
     next_cursor: str | None
-
-
-class Side(Answer):
-    """One of two sessions at the place where they part: what stands there, null behind the end of its log."""
-
-    session_id: UUID
-    status: str
-    last_seq: int
-    seq: int | None
-    event: dict[str, Any] | None
-
-
-class DiffAnswer(Answer):
-    """Where what two sessions simulated differs first, counted over simulated events; place null: nowhere."""
-
-    same: bool
-    place: int | None
-    a: Side
-    b: Side
-
-    @classmethod
-    def of(cls, a: Session, b: Session, found: Difference | None) -> Self:
-        """Spell a comparison."""
-        seq_a, event_a = (found.seq_a, found.event_a) if found else (None, None)
-        seq_b, event_b = (found.seq_b, found.event_b) if found else (None, None)
-        return cls(
-            same=found is None,
-            place=found.place if found else None,
-            a=Side(session_id=a.id, status=a.status, last_seq=a.last_seq, seq=seq_a, event=event_a),
-            b=Side(session_id=b.id, status=b.status, last_seq=b.last_seq, seq=seq_b, event=event_b),
-        )
 
 
 class EventAnswer(Answer):
@@ -287,6 +256,7 @@ def _of_row(session: Session) -> dict[str, Any]:
         "idempotency_key": session.idempotency_key,
         "strategy_hash": session.strategy_hash,
         "candles_hash": session.candles_hash,
+        "digest": session.digest,
         "parent_id": session.parent_id,
         "fork_seq": session.fork_seq,
         "progress": session.progress(),

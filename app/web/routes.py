@@ -9,7 +9,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.engine.export import MEDIA
-from app.web import candle_models, market_models, models, replies
+from app.web import candle_models, comparison, market_models, models, replies
 from app.web.answers import document
 from app.web.call import Call, Endpoint
 from app.web.candles import CandleCalls
@@ -53,7 +53,7 @@ def calls(
         Call("POST", f"{SESSION}/stop", sim.stop, body=Nothing, answer=one),
         Call("POST", f"{SESSION}/control", sim.control, body=models.Control, answer=one),
         Call("POST", f"{SESSION}/fork", sim.fork, body=models.Fork, answer=one, status=201),
-        Call("GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=replies.DiffAnswer),
+        Call("GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=comparison.DiffAnswer),
         Call("GET", f"{SESSION}/events", log.events, query=models.EventsQuery, answer=replies.EventsAnswer),
         Call("GET", f"{SESSION}/stream", log.stream, query=models.StreamQuery, media="text/event-stream"),
         Call("GET", f"{SESSION}/stats", stats.stats, answer=replies.StatsAnswer),

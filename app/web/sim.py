@@ -13,9 +13,10 @@ from app.engine.sim import Action, Once, Sim
 from app.settings import Settings
 from app.web.answers import success
 from app.web.auth import Caller, Identity
+from app.web.comparison import DiffAnswer
 from app.web.inputs import Reader, checked, fingerprint, idempotency_key, query
 from app.web.models import Changes, Control, Fork, Go, NewSession, Nothing, SessionsQuery
-from app.web.replies import DiffAnswer, EmptyAnswer, ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
+from app.web.replies import EmptyAnswer, ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
 
 
 class SessionCalls:
@@ -48,7 +49,7 @@ class SessionCalls:
     async def get(self, request: Request) -> Response:
         """Show one session."""
         caller, session_id = await self._addressed(request)
-        return _answer(await self._sim.get(caller.user_id, session_id))
+        return _answer(await self._sim.show(caller.user_id, session_id))
 
     async def change(self, request: Request) -> Response:
         """Change pace, name or tags."""
@@ -109,9 +110,9 @@ class SessionCalls:
         return success(SessionAnswer.of(session), 201, where)
 
     async def diff(self, request: Request) -> Response:
-        """Tell where what two sessions simulated differs first."""
+        """Tell where what two sessions simulated differs first, and how their settings and results differ."""
         caller, session_id = await self._addressed(request)
-        return success(DiffAnswer.of(*await self._sim.diff(caller.user_id, session_id, request.path_params["other"])))
+        return success(DiffAnswer.of(await self._sim.diff(caller.user_id, session_id, request.path_params["other"])))
 
     async def profiles(self, request: Request) -> Response:
         """List the strategies a session can name."""

@@ -28,6 +28,8 @@ from app.web.models import EquityQuery, ExportQuery, NoQuery
 
 _KEPT = 1000
 """Of how many sessions the state of the last statistics is kept, so that the next ask reads only what is new."""
+_STEP = 500_000
+"""How many events one statement reads at most: a log of millions takes seconds, a statement has a time limit."""
 
 
 class StatsCalls:
@@ -37,25 +39,33 @@ class StatsCalls:
         self._sim = sim
         self._identity = identity
         self._write_timeout_s = settings.write_timeout_ms / 1000
-        self._states: OrderedDict[UUID, str] = OrderedDict()
+        self._states: OrderedDict[UUID, tuple[int, str]] = OrderedDict()
 
     async def stats(self, request: Request) -> Response:
         """Compute the statistics of a session, while it runs too; figures without a meaning are null."""
         session = await self._session(request)
         checked(NoQuery, query(request))
-        state = self._states.get(session.id, FROM_THE_START)
-        found = await self._sim.database.run(stats.stats, session.id, state)
-        self._states[session.id] = found.state
-        self._states.move_to_end(session.id)
-        if len(self._states) > _KEPT:
-            self._states.popitem(last=False)
+        seq, state = self._states.get(session.id, (0, FROM_THE_START))
+        found = await self._step(session.id, seq, state)
+        while found.figures["seq"] < session.last_seq:
+            found = await self._step(session.id, found.figures["seq"], found.state)
         return success_text(spelled(found))
 
+    async def _step(self, session_id: UUID, seq: int, state: str) -> Stats:
+        """Go on from a state at a seq by one step, and keep the state reached."""
+        found = await self._sim.database.run(stats.stats, session_id, state, seq + _STEP)
+        self._states[session_id] = (found.figures["seq"], found.state)
+        self._states.move_to_end(session_id)
+        if len(self._states) > _KEPT:
+            self._states.popitem(last=False)
+        return found
+
     async def equity(self, request: Request) -> Response:
-        """Draw the equity curve in few points: its ends, its highs and its lows are kept."""
+        """Draw the equity curve in few points: its ends, highs and lows, or faster a sample spread evenly."""
         session = await self._session(request)
         wanted = checked(EquityQuery, query(request))
-        found = await self._sim.database.run(stats.equity, session.id, wanted.points)
+        read = stats.equity_sample if wanted.sample else stats.equity
+        found = await self._sim.database.run(read, session.id, wanted.points)
         return success_text(f'{{"points":{_points(found)}}}')
 
     async def export(self, request: Request) -> Response:

@@ -22,13 +22,13 @@ BEGIN
     SELECT sent.*, s.cursor_ms, s.last_seq AS base, s.last_ts, s.id = ANY (_locked) AS free,
            s.status = 'running' AND s.epoch = sent.epoch AS fenced,
            coalesce(sent.new_cursor <= s.cursor_ms, false) AS passed,
-           greatest(s.cursor_ms, lag(sent.new_cursor) OVER (PARTITION BY sent.id ORDER BY ord)) AS expected
+           greatest(s.cursor_ms, lag(sent.new_cursor) OVER (PARTITION BY sent.id, sent.epoch ORDER BY ord)) AS expected
     FROM sent LEFT JOIN sim_sessions s ON s.id = sent.id), judged AS (
     SELECT c.*, CASE WHEN c.fenced IS NULL THEN 'refused' WHEN NOT c.free THEN 'busy' WHEN NOT c.fenced THEN 'refused'
                      WHEN c.passed THEN 'done'
                      WHEN bool_and(c.passed OR (c.prev IS NOT DISTINCT FROM c.expected
                                                 AND c.new_cursor > coalesce(c.prev, c.new_cursor - 1)))
-                          OVER (PARTITION BY c.id ORDER BY c.ord) THEN 'written' ELSE 'refused' END AS outcome
+                          OVER (PARTITION BY c.id, c.epoch ORDER BY c.ord) THEN 'written' ELSE 'refused' END AS outcome
     FROM compared c), written AS (
     SELECT j.*, j.base + sum(j.n) OVER (PARTITION BY j.id ORDER BY j.ord) AS top
     FROM judged j WHERE j.outcome = 'written'

@@ -17,6 +17,7 @@ BEGIN
 
   _keep := greatest(_row.last_seq - 50000, 0);
   DELETE FROM sim_events e WHERE e.session_id = _row.id AND e.seq > _keep;
+  DELETE FROM sim_snapshots k WHERE k.session_id = _row.id;
   IF _keep = 0 THEN
     DELETE FROM sim_sessions s WHERE s.id = _row.id;
     PERFORM sim_notify('sim_events', _row.id || ':0');

@@ -1,5 +1,6 @@
 -- Every move of a status: one UPDATE, its status event in the same transaction, and a new epoch, so that a runner
--- of before cannot write after. No row comes back when the status was not one of `from_status`.
+-- of before cannot write after. Only running again clears the error. No row comes back when the status was not one
+-- of `from_status`.
 CREATE OR REPLACE FUNCTION sim_transition(
   session uuid, from_status text[], to_status text, reason text, by text,
   runner text DEFAULT NULL, incarnation bigint DEFAULT NULL, expected_epoch bigint DEFAULT NULL,
@@ -8,12 +9,14 @@ RETURNS SETOF sim_sessions LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   _row sim_sessions;
+  _keeps boolean := sim_transition.error IS NULL AND sim_transition.to_status <> 'running';
 BEGIN
   UPDATE sim_sessions s
   SET status = sim_transition.to_status, epoch = s.epoch + 1, last_seq = s.last_seq + 1,
       last_ts = coalesce(s.last_ts, s.start_ms), updated_at = now(),
       runner = sim_transition.runner, incarnation = sim_transition.incarnation,
-      error = sim_transition.error, error_details = sim_transition.error_details,
+      error = CASE WHEN _keeps THEN s.error ELSE sim_transition.error END,
+      error_details = CASE WHEN _keeps THEN s.error_details ELSE sim_transition.error_details END, digest = NULL,
       steps_left = CASE WHEN s.status = sim_transition.to_status THEN s.steps_left END,
       until_ms = CASE WHEN s.status = sim_transition.to_status THEN s.until_ms END,
       until_type = CASE WHEN s.status = sim_transition.to_status THEN s.until_type END
@@ -29,8 +32,9 @@ BEGIN
   VALUES (_row.id, _row.last_seq, _row.last_ts, 'status',
           jsonb_build_object('status', _row.status, 'reason', sim_transition.reason,
                              'cursorMs', _row.cursor_ms, 'by', sim_transition.by)
-          || CASE WHEN _row.error IS NULL THEN '{}' ELSE jsonb_build_object('error', _row.error) END);
+          || CASE WHEN sim_transition.error IS NULL THEN '{}' ELSE jsonb_build_object('error', sim_transition.error) END);
 
+  DELETE FROM sim_snapshots k WHERE k.session_id = _row.id AND _row.status IN ('finished', 'stopped');
   PERFORM sim_notify('sim_events', _row.id || ':' || _row.last_seq);
   PERFORM sim_notify('sim_control', concat_ws(':', _row.id, _row.status, _row.runner));
   RETURN NEXT _row;

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -127,6 +128,9 @@ async def test_a_start_goes_on_from_the_cursor(database: Database) -> None:
         assert (await call(w, "POST", f"{path}/start", 409))["error"]
         async with follow(w, session_id, Last_Event_ID=str(again.ids[-1])) as over:
             assert over.response.status_code == 204
+        await w.served.sim.note("local", UUID(session_id), {"text": "not a message of this dialect"})
+        async with follow(w, session_id, Last_Event_ID=str(again.ids[-1])) as over:
+            assert over.response.status_code == 204
 
 
 async def test_a_session_stopped_for_good_does_not_start_again(database: Database) -> None:
@@ -171,6 +175,8 @@ async def test_a_repeated_key_makes_one_session(database: Database) -> None:
     [
         ({"speed": 2}, "speed"),
         ({"speed": None}, "speed"),
+        ({"speed": True}, "speed"),
+        ({"speed": 1.0}, "speed"),
         ({"symbols": []}, "symbols"),
         ({"symbols": ["BTC/USDT", "btc-usdt"]}, "symbols"),
         ({"timeframe": "7m"}, "timeframe"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.request
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from tests.support.servers import Database
 CANDLES = 2000
 GAP = range(40, 53)
 """Which candles of ETHUSDT are missing."""
+HOLES = range(5, 1500, 7)
+"""Which candles of SCATTERED are missing: more gaps than one answer lists."""
 
 
 @dataclass
@@ -52,20 +55,34 @@ class Site:
         return f"{self.url}/sessions/{session_id}"
 
     def post(self, path: str, body: Any = None) -> Any:
+        return self.call("POST", path, body or {})
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
         url = f"{self.url}/api/sim/sessions{path}"
-        asked = urllib.request.Request(url, json.dumps(body or {}).encode(), {"Content-Type": "application/json"})
+        data = None if body is None else json.dumps(body).encode()
+        asked = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
         with urllib.request.urlopen(asked, timeout=10) as answer:
             return json.load(answer)["data"]
 
+    def write(self, session_id: str, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """Write events into a session's log past the engine, one a minute of simulated time."""
+        last = self.database.query("SELECT last_seq FROM sim_sessions WHERE id = %s", session_id)[0][0]
+        for seq, (type_, payload) in enumerate(events, last + 1):
+            row = (session_id, seq, START_MS + seq * MINUTE, type_, json.dumps(payload))
+            self.database.query("INSERT INTO sim_events VALUES (%s, %s, %s, %s, %s) RETURNING seq", *row)
+        count = last + len(events)
+        self.database.query("UPDATE sim_sessions SET last_seq = %s WHERE id = %s RETURNING 1", count, session_id)
 
-def stored(database: Database) -> None:
+
+def stored(database: Database, count: int = CANDLES) -> None:
     """Store candles, on a thread of its own because Playwright's loop runs on this one."""
 
     async def work() -> None:
         pool = Pool(database.url, size=2)
         await pool.open()
-        await store(pool, count=CANDLES)
+        await store(pool, count=count)
         await store(pool, symbol="ETHUSDT", count=CANDLES, without=GAP.__contains__)
+        await store(pool, symbol="SCATTERED", count=CANDLES, without=HOLES.__contains__)
         await pool.close()
 
     with ThreadPoolExecutor(1) as threads:

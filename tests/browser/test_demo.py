@@ -46,26 +46,19 @@ def test_the_demo_is_watched_steered_and_runs_to_its_end(database: Database, ope
         page.select_option("#type", "trade")
         expect(page.locator("#log tr[data-type=trade]").first).to_be_visible()
         assert page.locator("#rows tr").count() == min(trades, 150)
-        _draws_fifty_thousand_events_at_once(shown, last_seq)
+        _draws_fifty_thousand_events_after_a_reload(shown, last_seq)
 
 
-def _draws_fifty_thousand_events_at_once(shown: SessionPage, last_seq: int) -> None:
-    """Open the page where a reload has to bring 50,000 events, and watch for how long it does not react."""
+def _draws_fifty_thousand_events_after_a_reload(shown: SessionPage, last_seq: int) -> None:
+    """Open the page where a reload has to bring 50,000 events; `python -m benchmarks page` says how fast that is."""
     page = shown.page
-    page.add_init_script(
-        "window.longest = 0; new PerformanceObserver((list) => list.getEntries().forEach("
-        "(each) => { window.longest = Math.max(window.longest, each.duration); })).observe({type: 'longtask'});"
-    )
     session = page.url.rpartition("/")[2]
     page.evaluate("([key, seq]) => sessionStorage.setItem(key, seq)", [f"zeon-first-{session}", last_seq - 49_999])
-    page.reload(wait_until="commit")
+    page.reload()
     page.wait_for_function("seq => document.querySelector('#rows tr')?.dataset.seq === String(seq)", arg=last_seq)
-    elapsed_ms = page.evaluate("performance.now()")
     shown.until_state("ended")
     assert shown.number("candles") >= 9_000
     shown.lost_nothing()
-    assert page.evaluate("longest") < 500
-    assert elapsed_ms < 4000  # 1500 on an idle machine of two cores
 
 
 def test_a_reload_in_the_middle_loses_nothing(database: Database, open_page: Open) -> None:

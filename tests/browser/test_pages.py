@@ -1,4 +1,4 @@
-"""The pages under hard conditions: servers that go away, small screens, keyboards only, names that look like markup."""
+"""What people do on the pages: make sessions, follow links, fork, stop; on small screens too."""
 
 from __future__ import annotations
 
@@ -6,38 +6,13 @@ import re
 from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.pages import SessionPage, fits
-from tests.browser.site import GAP, Site
-from tests.support.cli import Cli
-from tests.support.process import Zeon
-from tests.support.servers import Database
+from tests.browser.site import GAP, HOLES, Site
 
 Open = Callable[..., SessionPage]
 NAME = "<img src=x onerror=alert(1)> & Söhne"
-
-
-def serious(shown: SessionPage) -> list[str]:
-    """What axe-core finds that keeps people out."""
-    found = Axe().run(shown.page).response["violations"]
-    grave = [each for each in found if each["impact"] in ("serious", "critical")]
-    return [f"{each['id']}: {node['html'][:160]}" for each in grave for node in each["nodes"]]
-
-
-def test_a_server_killed_and_started_again_under_an_open_page_goes_on(site: Site, open_page: Open) -> None:
-    shown = open_page(site.start())
-    shown.until_candles(50)
-    site.zeon.kill()
-    shown.until_state("reconnecting")
-    before = shown.number("candles")
-    site.zeon.start()
-    shown.until_state("live")
-    shown.until_status("paused", 25)
-    shown.page.keyboard.press("Space")
-    shown.until_candles(before + 30)
-    shown.lost_nothing()
 
 
 @pytest.mark.parametrize("width", [360, 390])
@@ -55,24 +30,6 @@ def test_a_phone_shows_everything_without_scrolling_sideways(site: Site, open_pa
     shown.page.tap("#new")
     expect(shown.page.locator("#creation")).to_be_visible()
     assert fits(shown.page)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(site: Site, open_page: Open, scheme: str) -> None:
-    shown = open_page(site.start(replayMsPerCandle=0), color_scheme=scheme)
-    shown.until_state("ended")
-    assert shown.page.get_attribute("#tv-attr-logo", "href") == "https://www.tradingview.com/"
-    shown.page.locator("#rows a").first.click()
-    assert serious(shown) == []
-    shown.page.keyboard.press("?")
-    expect(shown.page.locator("#help")).to_be_visible()
-    assert serious(shown) == []
-    shown.page.goto(site.url)
-    expect(shown.page.locator("#rows tr").first).to_be_visible()
-    assert serious(shown) == []
-    shown.page.click("#new")
-    expect(shown.page.locator("#creation")).to_be_visible()
-    assert serious(shown) == []
 
 
 def test_a_session_is_made_watched_and_deleted_by_keyboard_alone(site: Site, open_page: Open) -> None:
@@ -149,14 +106,46 @@ def test_a_fork_and_a_stop_are_asked_for_with_buttons(site: Site, open_page: Ope
     expect(shown.page.locator("#step")).to_be_disabled()
 
 
-def test_a_server_with_tokens_asks_for_one(database: Database, zeon: Callable[..., Zeon], open_page: Open) -> None:
-    secret = Cli(database).json("token", "create")["token"]
-    shown = open_page(zeon(database, ZEON_AUTH="token").url)
-    shown.page.fill("#token", "wrong")
-    shown.page.keyboard.press("Enter")
-    expect(shown.page.locator("dialog[aria-labelledby=login-title] .problem")).to_have_text("This token is not valid.")
-    shown.page.fill("#token", secret)
-    shown.page.keyboard.press("Enter")
-    expect(shown.page.locator("#empty")).to_be_visible()
-    cookie = next(each for each in shown.page.context.cookies() if each["name"] == "zeon")
-    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+def test_a_trade_chosen_in_the_table_is_traced_on_the_candles_however_far_back(site: Site, open_page: Open) -> None:
+    url = site.start(replayMsPerCandle=0)
+    shown = open_page(url)
+    page = shown.page
+    shown.until_state("ended")
+    page.reload()
+    shown.until_state("ended")
+    page.select_option("#type", "trade")
+    seq = site.database.query(
+        "SELECT min(seq) FROM sim_events WHERE session_id = %s AND type = 'trade'", url.rpartition("/")[2]
+    )[0][0]
+    page.locator(f"#rows tr[data-seq='{seq}'] a").click()
+    expect(page.locator("#still")).to_be_visible()
+    expect(page.locator("#rows tr.selected")).to_have_attribute("data-seq", str(seq))
+    expect(page.locator("#payload-title")).to_have_text(f"trade {seq}")
+    assert page.url.endswith(f"?seq={seq}")
+
+
+def test_the_range_picker_counts_every_gap_before_anything_starts(site: Site, open_page: Open) -> None:
+    page = open_page(site.url).page
+    page.click("#new")
+    page.locator("#cached option", has_text="SCATTERED").wait_for(state="attached")
+    page.select_option("#cached", label=page.locator("#cached option", has_text="SCATTERED").inner_text())
+    gaps = len(HOLES)
+    expect(page.locator("#coverage-text")).to_contain_text(f"{gaps} missing in {gaps} gaps")
+    assert page.locator("#coverage .missing").count() == gaps
+
+
+def test_the_candle_under_the_pointer_is_told_with_its_volume(site: Site, open_page: Open) -> None:
+    shown = open_page(site.start(replayMsPerCandle=0))
+    shown.until_state("ended")
+    shown.page.locator("#prices").hover()
+    expect(shown.page.locator("#legend")).to_contain_text(re.compile(r"V [\d.,]+ .*%"))
+
+
+def test_small_prices_keep_their_decimals(site: Site, open_page: Open) -> None:
+    page = open_page(site.url).page
+    script = """async () => {
+      const { decimalsOf } = await import("/static/session/series.js");
+      const bar = (price) => ({ open: price, high: price, low: price, close: price });
+      return [0.00001234, 1.5, 42000, 1e-8, 0.1234].map((price) => decimalsOf([bar(price)]));
+    }"""
+    assert page.evaluate(script) == [8, 2, 2, 8, 4]

@@ -213,9 +213,9 @@ async def test_progress_ends_with_the_whole_range(conn: Connection) -> None:
 
 
 def test_a_setting_names_a_source_per_venue() -> None:
-    chosen = sources("demo=synthetic Other=synthetic:7")
-    assert {venue: type(each.source) for venue, each in chosen.items()} == {"demo": Synthetic, "other": Synthetic}
-    assert chosen["other"].name == "synthetic:7"
+    chosen = sources("demo=synthetic Selftest=synthetic:7")
+    assert {venue: type(each.source) for venue, each in chosen.items()} == {"demo": Synthetic, "selftest": Synthetic}
+    assert chosen["selftest"].name == "synthetic:7"
     assert source("exchange:bybit/linear@http://127.0.0.1:1").name == "exchange:bybit/linear"
     assert source("dump:.").name == "dump"
 
@@ -226,6 +226,7 @@ def test_a_setting_names_a_source_per_venue() -> None:
         ("demo", "is not venue=kind"),
         ("demo=magic", "'magic' is not one of csv, dump, exchange, feather, json, lean, parquet, synthetic"),
         ("demo=synthetic demo=synthetic", "demo has two sources"),
+        ("binance=synthetic", "made-up candles live under the venues demo and selftest only, not binance"),
         ("demo=synthetic:x", "the seed 'x' is not a whole number"),
         ("demo=dump:/nowhere/at/all", "there is nothing at '/nowhere/at/all'"),
         ("demo=exchange:no.such", "is no name of an exchange"),

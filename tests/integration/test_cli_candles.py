@@ -70,6 +70,19 @@ def test_gaps_are_listed(cli: Cli, tmp_path: Path) -> None:
     assert "2024-01-01 00:50:00Z" in cli("candles", "gaps", *BTC)
 
 
+def test_closed_hours_of_a_venue_with_a_calendar_are_no_gaps(database: Database, tmp_path: Path) -> None:
+    pytest.importorskip("exchange_calendars")
+    cli = Cli(database, ZEON_CALENDARS="nyse=XNYS")
+    days = ("2024-01-12", "2024-01-16")  # A Friday and the Tuesday after a holiday.
+    lines = [f"{day}T{hour}:30,1,1,1,1,1" for day in days for hour in range(14, 21) if (day, hour) != (days[1], 15)]
+    file = written(tmp_path / "spy.csv", lines)
+    report = cli.json("candles", "import", file, "--symbol", "SPY", "--timeframe", "1h", "--venue", "nyse")
+    (gap,) = report["gaps"]
+    assert (report["missing"], gap["fromMs"]) == (1, 1_705_417_200_000)  # 15:00 of the Tuesday
+    assert cli.json("candles", "gaps", "SPY", "--timeframe", "1h", "--venue", "nyse") == [gap]
+    assert cli.json("candles", "list")[0]["gaps"] == 1
+
+
 def test_refused_rows_are_told_and_a_broken_file_fails(cli: Cli, tmp_path: Path) -> None:
     lines = rows(3_000)
     lines[7] = f"{START + 7 * MINUTE},10,9,11,10,1"
@@ -105,6 +118,8 @@ def test_a_range_is_fetched_once_and_a_dry_run_only_says_what_would_be(cli: Cli)
     assert "Nothing is missing" in cli("candles", "fetch", *BTC, *DAY)
     assert cli.json("candles", "list")[0]["source"] == "synthetic"
     assert "venue binance has none" in cli.error("candles", "fetch", *BTC, "--start", "2024-01-01")
+    made_up = cli.error("candles", "fetch", *BTC, "--start", "2024-01-01", "--source", "synthetic")
+    assert made_up == "sources: made-up candles live under the venues demo and selftest only, not binance"
 
 
 def test_gaps_can_be_told_by_reason(cli: Cli) -> None:

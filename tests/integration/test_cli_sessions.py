@@ -55,8 +55,8 @@ def test_a_session_is_made_started_paused_resumed_and_stopped(cli: Cli, database
     paused = cli.json("sessions", "pause", session_id)
     assert paused["status"] == "paused"
     assert cli.json("sessions", "show", session_id)["lastSeq"] == paused["lastSeq"]
-    cli("sessions", "pace", session_id, "--ms-per-candle", 20)
-    assert cli.json("sessions", "resume", session_id)["replayMsPerCandle"] == 20
+    cli("sessions", "pace", session_id, "--ms-per-candle", 200)
+    assert cli.json("sessions", "resume", session_id)["replayMsPerCandle"] == 200
     until_seq(database, paused["lastSeq"] + 10)
     assert "running" in cli("sessions", "list")
     assert "running" in cli.error("sessions", "delete", session_id)
@@ -185,7 +185,12 @@ def test_time_is_steered_a_session_forked_compared_and_verified(cli: Cli, databa
     assert (fork["parentId"], fork["config"], fork["replayMsPerCandle"]) == (
         session_id, {"fast": 2, "slow": 5}, 60_000,
     )  # fmt: skip
-    assert cli.json("diff", session_id, fork["id"])["b"]["event"] is None
+    there = cli.json("diff", session_id, fork["id"])
+    assert (there["b"]["event"], there["settings"]["config.fast"]) == (None, {"a": 3, "b": 2})
+    shown = cli("diff", session_id, fork["id"]).splitlines()
+    assert [line.split()[1:] for line in shown if line.startswith("config.slow")] == [["8", "5"]]
+    trades = [line.split()[1:] for line in shown if line.startswith("trades ")]
+    assert trades == [[str(there["results"]["trades"][side]) for side in ("a", "b", "difference")]]
     assert "differ nowhere" in cli("diff", session_id, session_id)
     verdict = cli.json("verify", session_id)
     assert (verdict["same"], verdict["lastSeq"], len(verdict["warnings"])) == (True, last_seq, 1)

@@ -81,7 +81,7 @@ async def test_a_row_held_by_somebody_delays_its_session_only(database: Database
 
 
 async def test_a_payload_postgres_refuses_fails_its_own_parcel_only(database: Database) -> None:
-    async with engine(database) as e:
+    async with engine(database, poll_ms=60_000) as e:
         ids = [(await e.create()).id for _ in range(9)]
         database.query("UPDATE sim_sessions SET status = 'running', epoch = 1, runner = 'one', incarnation = 1")
         writer = Writer(e.pool)
@@ -113,6 +113,52 @@ async def test_a_runner_that_was_replaced_is_refused(database: Database) -> None
         assert (await e.get(session.id)).last_seq == 3
 
 
+@pytest.mark.parametrize(("refusals", "status"), [(2, "finished"), (3, "failed")])
+async def test_a_runner_refused_what_is_its_own_goes_on_from_the_log_and_fails_at_the_third_time(
+    database: Database, refusals: int, status: str
+) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        append, left = e.supervisor._writer.append, list(range(refusals))
+
+        def refusing(ticks: list[Tick], **options: bool) -> asyncio.Future[None]:
+            if left and (ticks[0].prev_cursor_ms or 0) > START_MS:
+                left.pop()
+                ticks = [ticks[0]._replace(prev_cursor_ms=START_MS - 1)]
+            return append(ticks, **options)
+
+        e.supervisor._writer.append = refusing  # type: ignore[method-assign, assignment]
+        done = await e.finished((await e.start(pace=Pace(1))).id)
+        assert (done.status, left) == (status, [])
+        seen = times(await e.log(done.id))
+        assert seen == list(range(100 if status == "finished" else len(seen)))
+
+
+async def test_a_session_this_process_has_claimed_and_does_not_run_is_found(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.create()
+        name, incarnation = e.supervisor.owner
+        claim = "SELECT sim_transition(%s, '{created}', 'running', 'started', 'x', %s, %s)"
+        database.query(claim, session.id, name, incarnation)
+        assert (await e.finished(session.id)).status == "finished"
+        assert [x["payload"]["reason"] for x in await e.log(session.id) if x["type"] == "status"] == [
+            "started", "end of range",
+        ]  # fmt: skip
+
+
+async def test_an_older_claim_heard_of_late_does_not_push_out_the_present_runner(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        older = await e.start(pace=Pace(60_000))
+        await e.act(older.id, "pause")
+        await e.act(older.id, "resume")
+        e.supervisor.adopt(older)
+        await e.act(older.id, "pace", Pace(0))
+        assert (await e.finished(older.id)).status == "finished"
+        assert e.supervisor.running == 0
+
+
 async def test_a_process_that_comes_back_under_its_name_finds_what_it_left(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
@@ -141,6 +187,13 @@ async def test_a_process_that_closes_pauses_its_sessions(database: Database) -> 
     status = "SELECT status FROM sim_sessions WHERE id = %s"
     assert database.query(status, session.id) == [("paused",)]
     assert database.query("SELECT count(*) FROM sim_runners") == [(0,)]
+
+
+async def test_a_last_sign_of_life_that_comes_after_the_name_was_given_back_is_no_fault(database: Database) -> None:
+    async with engine(database) as e:
+        await e.supervisor.close()
+        await e.supervisor._renew_once()
+        assert not e.supervisor.failed.done()
 
 
 async def test_a_process_that_closes_hands_its_sessions_on_where_orphans_are_resumed(database: Database) -> None:

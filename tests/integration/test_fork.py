@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.db.stats import stats
 from app.domain.session import Pace, SessionSpec
 from app.domain.terms import Terms
 from app.errors import SeqAhead
@@ -103,19 +104,28 @@ async def test_a_fork_of_a_fork_keeps_the_whole_lineage(database: Database) -> N
         assert len(back.lineage) == 1
 
 
-async def test_a_difference_is_told_by_place_and_events(database: Database) -> None:
+async def test_a_difference_is_told_by_place_events_and_results(database: Database) -> None:
     async with engine(database) as e:
         whole = await parent(e)
         fork = await e.sim.fork(USER, whole.id, 60, lambda spec: replace(spec, config={"fast": 2, "slow": 5}))
         await e.sim.start(USER, fork.id)
         await e.finished(fork.id)
-        *_, found = await e.sim.diff(USER, whole.id, fork.id)
-        assert found is not None
-        assert found.seq_b is not None
-        assert found.seq_b > fork.fork_seq
-        assert found.event_a != found.event_b
-        *_, nothing = await e.sim.diff(USER, whole.id, whole.id)
-        assert nothing is None
+        found = await e.sim.diff(USER, whole.id, fork.id)
+        assert found.parting is not None
+        assert found.parting.seq_b is not None
+        assert found.parting.seq_b > fork.fork_seq
+        assert found.parting.event_a != found.parting.event_b
+        figures = [(await e.pool.run(stats, each.id)).figures for each in (whole, fork)]
+        results = {each.figure: each for each in found.results}
+        assert {"equity", "return_pct", "trades", "fees", "max_drawdown_pct"} <= set(results)
+        assert results["trades"].difference != 0
+        for name, each in results.items():
+            assert [each.value_a, each.value_b] == [side[name] for side in figures], name
+            both = each.value_a is not None and each.value_b is not None
+            assert each.difference == (each.value_b - each.value_a if both else None), name
+        same = await e.sim.diff(USER, whole.id, whole.id)
+        assert same.parting is None
+        assert all(not each.difference for each in same.results)
 
 
 async def test_a_seq_ahead_of_the_log_cannot_be_forked_at(database: Database) -> None:

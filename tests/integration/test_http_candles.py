@@ -92,3 +92,18 @@ async def test_a_server_with_a_source_fetches_for_a_market_session(database: Dat
         assert (answer.status_code, answer.json()) == (200, {"status": "RUNNING"})
         rows = (await served.client.get(CANDLES, params=BTC)).json()["candles"]
         assert len(rows) == 3
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_closed_hours_of_a_venue_with_a_calendar_are_no_gaps(database: Database) -> None:
+    pytest.importorskip("exchange_calendars")
+    thursday = 1_704_931_200_000  # 2024-01-11; the market opens at 14:30 and closes at 21:00.
+    opens = {hour for day in (0, 1) for hour in range(day * 24 + 14, day * 24 + 21)} - {38}
+    async with web(database, candles=0, calendars="demo=XNYS") as served:
+        pool = served.served.sim.database
+        await store(pool, timeframe="1h", start_ms=thursday, count=72, without=lambda number: number not in opens)
+        asked = {"symbol": "BTCUSDT", "timeframe": "1h", "venue": "demo"}
+        lacking = {"fromMs": thursday + 38 * 60 * MINUTE, "toMs": thursday + 39 * 60 * MINUTE, "missing": 1}
+        assert (await served.client.get(CANDLES, params=asked)).json()["gaps"] == [lacking | {"reason": "notFetched"}]
+        (series,) = (await served.client.get("/api/market/coverage")).json()["coverage"]
+        assert (series["rows"], series["gaps"], series["missing"]) == (13, 1, 1)

@@ -106,6 +106,7 @@ async def test_a_created_session_is_answered_with_its_defaults(database: Databas
         "record": "full",
         "strategyHash": None,
         "candlesHash": None,
+        "digest": None,
         "parentId": None,
         "forkSeq": None,
         "replayMsPerCandle": 15_000,
@@ -300,6 +301,38 @@ async def test_missing_candles_are_listed(database: Database) -> None:
         failed = await w.data("GET", path)
         assert (failed["status"], failed["errorDetails"]) == ("failed", answer["details"])
         assert failed["error"] == answer["error"]
+
+
+async def test_an_error_stays_until_the_session_runs_again(database: Database) -> None:
+    async with web(database, candles=0) as w:
+        path, other = [f"{SESSIONS}/{(await w.create())['id']}" for _ in range(2)]
+        error = (await w.refused(422, "POST", f"{path}/start"))["error"]
+        await w.refused(422, "POST", f"{other}/start")
+        stopped = await w.data("POST", f"{path}/stop")
+        assert (stopped["error"], stopped["errorDetails"]["missing"]) == (error, 100)
+        last = (await w.data("GET", f"{path}/events?tail=1"))["events"][0]
+        assert set(last["payload"]) == {"status", "reason", "cursorMs", "by"}
+        await store(w.served.sim.database, count=100)
+        started = await w.data("POST", f"{other}/start")
+        assert (started["error"], started["errorDetails"]) == (None, None)
+
+
+async def test_a_session_that_has_ended_answers_with_its_digest(database: Database) -> None:
+    async with web(database, candles=100) as w:
+        session = await w.create(endMs=START_MS + 200 * MINUTE)
+        path = f"{SESSIONS}/{session['id']}"
+        assert (await w.data("GET", path))["digest"] is None
+        await w.refused(422, "POST", f"{path}/start")
+        failed = (await w.data("GET", path))["digest"]
+        await store(w.served.sim.database, count=200)
+        started = await w.data("POST", f"{path}/start")
+        assert started["digest"] is None
+        finished = (await w.until(path, "finished"))["digest"]
+        assert [(finished,)] == database.query("SELECT sim_log_digest(%s)", session["id"])
+        assert failed != finished
+        assert (await w.data("GET", SESSIONS))["sessions"][0]["digest"] == finished
+        again = await w.finished(endMs=START_MS + 200 * MINUTE)
+        assert again["digest"] == finished
 
 
 async def test_a_session_is_deleted_with_its_log_unless_it_runs(database: Database) -> None:

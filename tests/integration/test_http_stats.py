@@ -65,6 +65,20 @@ async def test_statistics_and_curve_are_answered_exactly(database: Database) -> 
         assert set(points[0]) == {"seq", "ts", "equity", "drawdownPct"}
         assert points[-1]["equity"] == float(answered["equity"])
         assert len((await w.data("GET", f"{path}/equity?points=40"))["points"]) <= 40
+        sample = (await w.data("GET", f"{path}/equity?points=40&sample=true"))["points"]
+        assert len(sample) == 40
+        assert sample[-1] == points[-1]
+
+
+async def test_statistics_read_in_several_steps_are_the_same(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = write(database, log(), ON)
+    async with web(database, candles=0) as w:
+        at_once = await w.call("GET", f"{SESSIONS}/{session_id}/stats")
+    monkeypatch.setattr("app.web.stats._STEP", 100)
+    async with web(database, candles=0) as w:
+        assert (await w.call("GET", f"{SESSIONS}/{session_id}/stats")).text == at_once.text
 
 
 WRONG = [
@@ -72,6 +86,7 @@ WRONG = [
     ("equity?points=1", "points"),
     ("equity?points=5001", "points"),
     ("equity?points=ten", "points"),
+    ("equity?sample=perhaps", "sample"),
     ("export", "what"),
     ("export?what=events", "format"),
     ("export?what=prices&format=csv", "what"),

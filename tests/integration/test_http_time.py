@@ -47,6 +47,17 @@ async def test_a_step_is_done_once_under_its_key_and_only_from_the_cursor_it_nam
         await w.refused(409, "POST", f"{path}/control", {"action": "step", "candles": 1})
 
 
+async def test_a_step_that_begins_over_gaps_is_422_and_its_key_stays_free(database: Database) -> None:
+    async with web(database) as w:
+        path, key = await new(w, endMs=START_MS + 101 * MINUTE), {"Idempotency-Key": "k"}
+        answer = await w.refused(422, "POST", f"{path}/control", {"action": "step", "candles": 1}, headers=key)
+        assert (answer["code"], answer["details"]["missing"]) == ("gaps", 1)
+        assert (await w.data("GET", path))["status"] == "failed"
+        other = await new(w)
+        again = await w.data("POST", f"{other}/control", {"action": "step", "candles": 2}, headers=key)
+        assert again["status"] == "running"
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -91,7 +102,19 @@ async def test_a_fork_is_made_shown_compared_and_run(database: Database) -> None
         there = await w.data("GET", f"{path}/diff/{fork['id']}")
         assert there["b"]["seq"] > fork["forkSeq"]
         assert there["a"]["event"] != there["b"]["event"]
-        assert (await w.data("GET", f"{path}/diff/{whole['id']}"))["same"]
+        assert there["settings"] == {
+            "config.fast": {"a": 3, "b": 2},
+            "config.slow": {"a": 8, "b": 5},
+            "leverage": {"a": 1, "b": None},
+            "makerFeeBps": {"a": 10, "b": 1},
+        }
+        stats = [await w.data("GET", f"{SESSIONS}/{each['id']}/stats") for each in (whole, fork)]
+        for name in ("equity", "returnPct", "trades", "fees", "maxDrawdownPct", "sqn", "winRatePct"):
+            assert [there["results"][name][side] for side in "ab"] == [each[name] for each in stats], name
+        trades = there["results"]["trades"]
+        assert trades["difference"] == trades["b"] - trades["a"] != 0
+        same = await w.data("GET", f"{path}/diff/{whole['id']}")
+        assert (same["same"], same["settings"], same["results"]["equity"]["difference"]) == (True, {}, 0)
 
 
 async def test_a_wrong_fork_names_its_field(database: Database) -> None:

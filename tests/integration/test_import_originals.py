@@ -11,6 +11,7 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
+from app.candles.calendar import Calendar
 from app.candles.importer import Report, import_file
 from app.candles.load import find_gaps
 from app.db import candles as cache
@@ -243,6 +244,6 @@ async def test_with_a_calendar_closed_hours_are_no_gaps(conn: Connection, name: 
     report = await imported(conn, DATA / name, "xnys", symbol, timeframe)
     assert report.missing > 200
     found, missing = await find_gaps(
-        conn, "xnys", [symbol], timeframe, report.first_ms, report.last_ms, calendar="XNYS"
+        conn, "xnys", [symbol], timeframe, report.first_ms, report.last_ms, calendar=Calendar("XNYS")
     )
     assert (found, missing) == ([], 0)

@@ -45,6 +45,18 @@ async def test_a_start_fetches_what_is_missing(database: Database, klines: Kline
     assert len(klines.asked) == 1
 
 
+async def test_a_step_that_begins_a_session_fetches_what_is_missing_and_what_it_warms_up_on(
+    database: Database, klines: KlineServer
+) -> None:
+    async with engine(database, **by(klines)) as running:
+        strategy = {"profile_slug": "sma_cross", "config": {"fast": 2, "slow": 4}, "warmup_candles": 20}
+        session = await running.create(**strategy)
+        await running.act(session.id, "step", steps=3)
+        at = await running.until(session.id, lambda s: s.status != "running")
+        assert (at.status, at.cursor_ms) == ("paused", START_MS + 2 * MINUTE)
+    assert [start for _, _, start in klines.asked] == [START_MS - 20 * MINUTE]
+
+
 async def test_a_true_hole_fails_the_start_and_says_that_the_source_was_asked(
     database: Database, klines: KlineServer
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.session import Pace
 from app.engine.clock import Clock
-from app.errors import CursorMoved, WrongStatus
+from app.errors import CursorMoved, Gaps, WrongStatus
 from tests.integration.test_engine import assert_sound, times
 from tests.support.engine import MINUTE, START_MS, Engine, engine, store
 from tests.support.servers import Database
@@ -49,6 +49,46 @@ async def test_a_step_counts_ticks_however_many_symbols_and_over_gaps(database: 
         await e.act(session.id, "step", steps=4)
         at = await paused(e, session.id)
         assert at.cursor_ms == START_MS + 5 * MINUTE
+
+
+BEGINNINGS = [("start", {}), ("step", {"steps": 3}), ("runUntil", {"time_ms": START_MS + 60 * MINUTE})]
+
+
+@pytest.mark.parametrize(("call", "arguments"), BEGINNINGS)
+async def test_however_a_session_begins_longer_candles_are_built_those_to_warm_up_on_too(
+    database: Database, call: str, arguments: dict[str, Any]
+) -> None:
+    async with engine(database) as e:
+        await store(e.pool, start_ms=START_MS - 60 * MINUTE, count=200)
+        strategy = {"profile_slug": "sma_cross", "config": {"fast": 2, "slow": 4}, "warmup_candles": 6}
+        session = await e.create(timeframe="5m", **strategy)
+        await e.act(session.id, call, **arguments)
+        at = await e.until(session.id, lambda s: s.status in ("paused", "finished", "failed"))
+        assert at.status == ("finished" if call == "start" else "paused"), at.error
+        assert at.cursor_ms is not None
+
+
+@pytest.mark.parametrize(("call", "arguments"), BEGINNINGS)
+async def test_however_a_session_begins_gaps_it_may_not_have_fail_it_at_once(
+    database: Database, call: str, arguments: dict[str, Any]
+) -> None:
+    async with engine(database) as e:
+        await store(e.pool, without={90}.__contains__)
+        session = await e.create()
+        with pytest.raises(Gaps) as raised:
+            await e.act(session.id, call, **arguments)
+        assert raised.value.details["missing"] == 1
+        failed = await e.get(session.id)
+        assert (failed.status, failed.error_details, failed.cursor_ms) == ("failed", raised.value.details, None)
+
+
+async def test_a_step_that_does_not_begin_here_leaves_the_candles_unlooked_at(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool, without={90}.__contains__)
+        session = await e.create()
+        with pytest.raises(CursorMoved):
+            await e.act(session.id, "step", steps=1, if_cursor=(START_MS,))
+        assert (await e.get(session.id)).status == "created"
 
 
 async def test_a_step_past_the_end_finishes(database: Database) -> None:

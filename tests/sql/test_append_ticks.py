@@ -125,6 +125,15 @@ def test_a_runner_of_another_epoch_is_refused_even_for_what_is_done(connection: 
     assert append(connection, [tick(uuid4(), None, 0)]) == ["refused"]
 
 
+def test_what_a_replaced_runner_sent_late_keeps_no_tick_of_the_next_one_out(connection: psycopg.Connection) -> None:
+    session = new_session(connection, epoch=3, cursor_ms=4 * MINUTE)
+    late = [tick(session, 4, 5, epoch=1), tick(session, 5, 6, epoch=1)]
+    assert append(connection, [late[0], tick(session, 4, 5, 2, epoch=3), late[1], tick(session, 5, 6, epoch=3)]) == [
+        "refused", "written", "refused", "written",
+    ]  # fmt: skip
+    assert state(connection, session) == (3, 6, [1, 2, 3])
+
+
 def test_a_held_row_delays_its_own_session_only(connection: psycopg.Connection, any_database: Database) -> None:
     held, free = new_session(connection), new_session(connection)
     with psycopg.connect(any_database.url) as other:

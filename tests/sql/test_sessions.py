@@ -52,6 +52,20 @@ def test_a_move_by_hand_follows_the_status_machine(connection: psycopg.Connectio
         assert row(connection, session, "status, last_seq") == (status, 0)
 
 
+def test_a_digest_is_kept_from_the_end_of_a_log_until_the_session_runs_again(connection: psycopg.Connection) -> None:
+    alive(connection)
+    session = new_session(connection, status="running")
+    append(connection, chain(session, 0, 3))
+    keep = "SELECT sim_keep_digest(%s)"
+    assert connection.execute(keep, (session,)).fetchone() == (None,)
+    connection.execute("SELECT sim_transition(%s, '{running}', 'failed', 'r', 'b', error => 'e')", (session,))
+    digest = connection.execute("SELECT sim_log_digest(%s)", (session,)).fetchone()
+    assert connection.execute(keep, (session,)).fetchone() == digest == row(connection, session, "digest")
+    connection.execute("SELECT sim_transition(%s, '{failed}', 'running', 'r', 'b')", (session,))
+    assert row(connection, session, "digest, error") == (None, None)
+    assert connection.execute(keep, (uuid4(),)).fetchone() == (None,)
+
+
 def test_moves_of_no_session_say_so(connection: psycopg.Connection) -> None:
     alive(connection)
     for function in MOVES:

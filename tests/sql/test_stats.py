@@ -279,6 +279,17 @@ def test_the_curve_in_few_points_keeps_ends_highs_and_lows(database: Database) -
         assert points < len(curve) or found == curve
 
 
+def test_a_sample_of_the_curve_is_spread_evenly_and_ends_where_the_log_ends(database: Database) -> None:
+    events, on = log_of(400)
+    session_id = write(database, events, on)
+    curve = [(n, one.ts, one.payload["equity"]) for n, one in enumerate(events, 1) if one.type == "equity"]
+    for points in (2, 40, 5000):
+        found = database.query("SELECT seq, ts, equity FROM sim_equity_sample(%s, %s)", session_id, points)
+        parts = {-(-seq * points // len(events)): (seq, ts, value) for seq, ts, value in curve}
+        assert found == list(parts.values())
+        assert found[-1] == curve[-1]
+
+
 def test_views_show_sessions_trades_and_equity_by_eye(any_database: Database) -> None:
     events, on = log_of(100)
     session_id = write(any_database, events, on)

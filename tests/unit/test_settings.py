@@ -26,11 +26,13 @@ def test_variables_are_read(monkeypatch):
     monkeypatch.setenv("PORT", "9000")
     monkeypatch.setenv("ZEON_ALLOWED_HOSTS", "one.example, two.example")
     monkeypatch.setenv("ZEON_LOG_LEVEL", "WARNING")
+    monkeypatch.setenv("ZEON_VENUE", "Bybit")
     settings = load()
     assert settings.port == 9000
     assert settings.runner.endswith(":9000")
     assert settings.allowed_hosts == ("one.example", "two.example")
     assert settings.log_level == "warning"
+    assert settings.venue == "bybit"
 
 
 def test_an_empty_variable_counts_as_unset(monkeypatch):
@@ -53,6 +55,7 @@ def test_a_value_given_in_python_wins(monkeypatch):
         ("ZEON_RATE", "-1"),
         ("ZEON_ON_ORPHAN", "delete"),
         ("ZEON_RENEW_MS", "15000"),
+        ("ZEON_VENUE", "no such venue"),
     ],
 )
 def test_a_bad_value_is_one_sentence_that_names_the_variable(monkeypatch, name, value):

@@ -2,8 +2,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.candles.calendar import trading_gaps
+from app.candles.calendar import Calendar
 from app.domain.candle import Gap
+from app.domain.hours import open_gaps
 from app.errors import BadInput
 
 pytest.importorskip("exchange_calendars")
@@ -26,12 +27,12 @@ def test_nights_weekends_and_holidays_are_no_gaps() -> None:
         gap("1m", "2020-12-15T21:00", "2020-12-16T14:30"),
         gap("1h", "2020-12-15T21:00", "2020-12-16T14:00"),
     ]
-    assert trading_gaps(closed, "XNYS") == []
-    assert trading_gaps([], "XNYS") == []
+    assert open_gaps(Calendar("XNYS"), closed) == []
+    assert open_gaps(Calendar("XNYS"), []) == []
 
 
 def test_what_is_missing_while_the_market_was_open_is_left_day_by_day() -> None:
-    found = trading_gaps([gap("1h", "2020-12-15T12:00", "2020-12-17T00:00")], "XNYS")
+    found = open_gaps(Calendar("XNYS"), [gap("1h", "2020-12-15T12:00", "2020-12-17T00:00")])
     assert found == [
         Gap("SPY", "1h", ms("2020-12-15T14:00"), ms("2020-12-15T21:00"), 7),
         Gap("SPY", "1h", ms("2020-12-16T14:00"), ms("2020-12-16T21:00"), 7),
@@ -39,16 +40,16 @@ def test_what_is_missing_while_the_market_was_open_is_left_day_by_day() -> None:
 
 
 def test_a_lunch_break_is_closed() -> None:
-    found = trading_gaps([gap("30m", "2024-01-04T00:00", "2024-01-05T00:00")], "XHKG")
+    found = open_gaps(Calendar("XHKG"), [gap("30m", "2024-01-04T00:00", "2024-01-05T00:00")])
     assert [each.missing for each in found] == [5, 6]
 
 
 def test_daylight_saving_moves_the_hours() -> None:
-    (found,) = trading_gaps([gap("30m", "2024-07-01", "2024-07-02")], "XNYS")
+    (found,) = open_gaps(Calendar("XNYS"), [gap("30m", "2024-07-01", "2024-07-02")])
     assert (found.from_ms, found.to_ms) == (ms("2024-07-01T13:30"), ms("2024-07-01T20:00"))
 
 
 @pytest.mark.parametrize("name", ["NOWHERE", ""])
 def test_an_unknown_calendar_is_refused(name: str) -> None:
     with pytest.raises(BadInput, match=r"^calendar: "):
-        trading_gaps([gap("1d", "2018-12-01", "2018-12-03")], name)
+        Calendar(name).following(ms("2018-12-01"))

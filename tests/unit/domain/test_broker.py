@@ -92,6 +92,12 @@ def test_a_trailing_stop_follows_the_high_and_never_goes_back() -> None:
     assert changes(events, 2) == ["accepted: strategy", "accepted: trailed", "filled: met by stop"]
 
 
+def test_a_trailing_stop_follows_the_open_before_it_is_held_against_the_candle() -> None:
+    deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.sell(qty=1, trail=2)}
+    events = play(bars(FLAT, FLAT, "105 106 102.5 104"), deeds)
+    assert fills(events)[1] == ("SELL", "1", "103")
+
+
 def test_a_trailing_stop_in_percent_of_the_best_price_covers_a_short() -> None:
     deeds = {0: lambda s: s.sell(qty=1), 1: lambda s: s.buy(qty=1, trail_pct=10)}
     events = play(bars(FLAT, FLAT, "100 101 80 85", "85 89 84 88"), deeds)
@@ -138,6 +144,27 @@ def test_exits_end_with_the_position_they_belong_to() -> None:
     assert fills(events) == [("BUY", "1", "100"), ("SELL", "1", "100")]
     assert changes(events, 2)[-1] == "cancelled: the position is closed"
     assert changes(events, 3)[-1] == "cancelled: the position is closed"
+
+
+def test_exits_end_with_the_position_they_protect_when_it_is_reversed() -> None:
+    deeds = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=110), 1: lambda s: s.sell(qty=3)}
+    events = play(bars(FLAT, FLAT, FLAT, "100 120 80 100"), deeds)
+    assert fills(events) == [("BUY", "1", "100"), ("SELL", "1", "100"), ("SELL", "2", "100")]
+    assert changes(events, 2)[-1] == changes(events, 3)[-1] == "cancelled: the position is closed"
+
+
+def test_an_exit_that_is_met_already_at_its_entrys_price_fills_there() -> None:
+    beyond = {0: lambda s: s.buy(qty=1, stop=105, stop_loss=106)}
+    assert fills(play(bars(FLAT, "100 110 99 108"), beyond)) == [("BUY", "1", "105"), ("SELL", "1", "105")]
+    profit = {0: lambda s: s.buy(qty=1, stop=105, take_profit=103)}
+    assert fills(play(bars(FLAT, "100 110 99 108"), profit)) == [("BUY", "1", "105"), ("SELL", "1", "105")]
+
+
+def test_a_close_never_goes_beyond_what_is_still_held() -> None:
+    deeds = {0: lambda s: s.buy(qty=3), 1: lambda s: (s.sell(qty=2), s.close())}
+    events = play(bars(FLAT, FLAT, FLAT), deeds)
+    assert fills(events) == [("BUY", "3", "100"), ("SELL", "2", "100"), ("SELL", "1", "100")]
+    assert changes(events, 3)[-2:] == ["partial: met by next_open", "cancelled: the position is closed"]
 
 
 def test_exits_of_an_entry_at_the_close_wait_for_the_next_candle() -> None:
@@ -211,6 +238,24 @@ def test_lots_are_closed_first_in_first_out_with_fees_of_both_sides_pro_rata() -
         "reason": "half",
     }
     assert (second["qty"], second["entryPrice"], second["fees"]) == (Decimal("0.5"), 200, Decimal("0.25"))
+    assert of(events, "equity")[-1]["realizedPnl"] == Decimal("199.6") + Decimal("49.75")
+
+
+def test_the_rest_of_a_lot_stays_the_oldest_with_its_entry_and_each_side_its_own_fee() -> None:
+    on = terms(taker_fee_bps=Decimal(10), maker_fee_bps=Decimal(20))
+    deeds = {
+        0: lambda s: s.buy(qty=2),
+        1: lambda s: s.buy(qty=1),
+        2: lambda s: s.sell(qty=1, limit=300),
+        3: lambda s: s.sell(qty=2),
+    }
+    events = play(bars("100", "100", "200", "250 310 250 300", "400"), deeds, on)
+    first, second, third = of(events, "trade")
+    assert (first["qty"], first["entryPrice"], first["fees"]) == (1, 100, Decimal("0.7"))
+    assert (second["qty"], second["entryPrice"], second["entryTs"], second["holdBars"]) == (1, 100, MINUTE, 3)
+    assert (third["qty"], third["entryPrice"], third["entryTs"]) == (1, 200, 2 * MINUTE)
+    open_ = [one["unrealizedPnl"] for one in of(events, "equity")]
+    assert open_ == [0, 0, 200, 300, 0]  # after the first sale 1 of 100 and 1 of 200 are left at 300
 
 
 def test_money_fixes_the_quantity_at_the_fill_price_with_fees_reserved_rounded_down() -> None:
@@ -231,11 +276,13 @@ def test_the_default_size_is_all_equity_and_spends_no_more_than_the_cash() -> No
 
 
 def test_a_sized_reversal_closes_first_and_sizes_what_it_opens_from_the_equity_left() -> None:
-    on = terms(taker_fee_bps=Decimal(100), initial_cash=Decimal(1000), sizing=sizing({"equityPct": 50, "qtyStep": 1}))
+    on = terms(
+        taker_fee_bps=Decimal(100), initial_cash=Decimal(1000), sizing=sizing({"equityPct": 50, "qtyStep": "0.1"})
+    )
     events = play(bars("10", "10", "20"), {0: lambda s: s.buy(), 1: lambda s: s.sell()}, on)
-    assert fills(events) == [("BUY", "49", "10"), ("SELL", "49", "20"), ("SELL", "36", "20")]
-    # 1000 - 4.9 + 490 - 9.8 = 1475.3 equity after the closing leg; half of it over 20 * 1.01 is 36.5.
-    assert of(events, "order")[-1]["qty"] == 85
+    assert fills(events) == [("BUY", "49.5", "10"), ("SELL", "49.5", "20"), ("SELL", "36.6", "20")]
+    # 1000 - 4.95 + 495 - 9.9 = 1480.15 equity after the closing leg; half of it over 20 * 1.01 is 36.637.
+    assert of(events, "order")[-1]["qty"] == Decimal("86.1")
 
 
 def test_a_size_that_rounds_to_zero_is_rejected() -> None:
@@ -257,6 +304,35 @@ def test_margin_counts_fees_and_leverage_and_is_off_without_leverage() -> None:
     triple = {0: lambda s: s.sell(qty=300)}
     assert len(fills(play(bars("100", "100"), triple, terms(leverage=Decimal(3))))) == 1
     assert len(fills(play(bars("100", "100"), {0: lambda s: s.buy(qty=9000)}, terms(leverage=None)))) == 1
+
+
+def test_a_reversal_to_the_same_size_is_not_larger_and_so_never_refused() -> None:
+    deeds = {0: lambda s: s.sell(qty=100), 1: lambda s: s.buy(qty=200)}
+    events = play(bars("100", "100", "150"), deeds)
+    assert fills(events)[1:] == [("BUY", "100", "150"), ("BUY", "100", "150")]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "bought"),
+    [("30 30 10 10", "61", False), ("30 30 10 10", "60", True), ("10 30 10 30", "100", True)],
+)
+def test_the_margin_counts_the_other_symbols_at_their_opens_short_ones_too(a: str, b: str, bought: bool) -> None:
+    on = terms(symbols=("A", "B"), initial_cash=Decimal(100))
+    deeds = {0: lambda s: s.sell("A", qty=1), 1: lambda s: s.buy("B", qty=1)}
+    slots = [
+        [bar(number, one, symbol="A"), bar(number, other, symbol="B")]
+        for number, (one, other) in enumerate([("20", "50"), ("20", "50"), (a, b)])
+    ]
+    # 120 of cash less A is what there is, A and B are what it must carry: B may cost 120 - 2 * A
+    assert len(fills(play(slots, deeds, on))) == 1 + bought
+
+
+def test_the_equity_that_carries_an_order_is_that_at_its_price() -> None:
+    on = terms(initial_cash=Decimal(100), leverage=Decimal(2))
+    deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.buy(qty=1, stop=120)}
+    assert fills(play(bars("100", "100", "100 125 100 125"), deeds, on))[1:] == [("BUY", "1", "120")]
+    deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.buy(qty="1.01", stop=120)}
+    assert fills(play(bars("100", "100", "100 125 100 125"), deeds, on))[1:] == []
 
 
 def test_leveraged_equity_percent_reserves_its_fees_too() -> None:
@@ -282,6 +358,14 @@ def test_the_volume_share_is_shared_by_all_orders_of_a_candle() -> None:
     slots = [bar(0, "100"), bar(1, "100", volume="30")]
     deeds = {0: lambda s: (s.buy(qty=2), s.buy(qty=2))}
     assert fills(play(slots, deeds, terms(volume_share=Decimal("0.1")))) == [("BUY", "2", "100"), ("BUY", "1", "100")]
+
+
+def test_a_size_is_not_fixed_by_a_candle_whose_volume_is_under_a_step() -> None:
+    slots = [bar(0, "100"), bar(1, "100", volume="5"), bar(2, "50", volume="1000")]
+    on = terms(volume_share=Decimal("0.1"), sizing=sizing({"cash": 1000, "qtyStep": 1}))
+    events = play(slots, {0: lambda s: s.buy()}, on)
+    assert fills(events) == [("BUY", "20", "50")]
+    assert [one["status"] for one in of(events, "order")] == ["accepted", "filled"]
 
 
 def test_partly_filled_exits_shrink_together() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,3 +68,28 @@ def test_an_index_without_any_change_is_neither_low_nor_high() -> None:
     assert rsi.value == 50
     assert not rsi.below(Decimal(100))
     assert not rsi.above(Decimal(0))
+
+
+@given(st.lists(st.integers(-9, 9), min_size=2, max_size=60), st.integers(1, 30), st.integers(0, 20))
+def test_the_index_is_compared_as_if_it_were_exact(steps: list[int], n: int, twentieth: int) -> None:
+    level, value = Decimal(5 * twentieth), Decimal(1000)
+    rsi, gain, loss = Rsi(n), Fraction(0), Fraction(0)
+    rsi.add(value)
+    for count, step in enumerate(steps, 1):
+        value += step
+        rsi.add(value)
+        kept = Fraction(min(count, n) - 1, min(count, n))
+        gain = gain * kept + Fraction(max(step, 0), min(count, n))
+        loss = loss * kept + Fraction(max(-step, 0), min(count, n))
+        difference = 100 * gain - 5 * twentieth * (gain + loss)
+        assert not rsi.ready or (rsi.below(level), rsi.above(level)) == (difference < 0, difference > 0)
+
+
+@given(st.integers(2, 30), st.integers(1, 99), st.integers(1, 400))
+def test_an_index_exactly_at_its_bound_is_neither_below_nor_above(n: int, level: int, scale: int) -> None:
+    rsi = Rsi(n)
+    for value in (0, level * scale, level * scale - (100 - level) * scale, *[(2 * level - 100) * scale] * n):
+        rsi.add(100 * Decimal(scale) + value)
+    assert rsi.ready
+    assert not rsi.below(Decimal(level))
+    assert not rsi.above(Decimal(level))

@@ -40,6 +40,15 @@ def test_the_state_of_two_averages_is_given_at_every_candle_from_the_slow_th_on(
     assert answers("ema_state", bars("2", "2", "4", "4", "1"), fast=1, slow=3) == [None, None, "LONG", "LONG", "SHORT"]
 
 
+def test_the_state_begins_with_the_slow_average_even_when_that_is_the_shorter_one() -> None:
+    assert answers("ema_state", bars("2", "4", "8", "1"), fast=5, slow=2) == [None, "SHORT", "SHORT", "LONG"]
+
+
+def test_averages_that_are_exactly_equal_have_no_state() -> None:
+    # EMA(2) and EMA(5) of 1, 10, 10, 10, 5 are both 59 / 9
+    assert answers("ema_state", bars("1", "10", "10", "10", "5"), fast=2, slow=5)[-1] is None
+
+
 def test_the_strength_index_speaks_when_it_leaves_its_bounds() -> None:
     candles = bars("10", "11", "10", "9", "8", "9", "10", "11", "12")
     assert answers("rsi_revert", candles, n=2, low=30, high=70) == [

@@ -48,9 +48,3 @@ export function description() {
   });
   return described;
 }
-
-/** Whether this server has a call, so that the page shows only what works. */
-export async function offers(method, path) {
-  const { paths } = await description();
-  return method.toLowerCase() in (paths[path] ?? {});
-}

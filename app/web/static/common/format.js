@@ -21,6 +21,9 @@ export function utc(ms) {
 
 export const local = (ms) => `${LOCAL.format(ms)} on your clock`;
 
+/** A sentence of the server with its times, milliseconds since 1970, to be read by people. */
+export const readable = (sentence) => sentence.replace(/\b1\d{12}\b/g, (ms) => utc(Number(ms)));
+
 /** A `<time>` in UTC. */
 export function time(ms) {
   return make("time", { datetime: new Date(ms).toISOString(), title: local(ms) }, utc(ms));
@@ -36,7 +39,7 @@ export function decimal(number) {
 
 export const money = (number) => minus(CENTS.format(number));
 
-const minus = (text) => text.replace("-", "−");
+export const minus = (text) => text.replace("-", "−");
 
 /** The same with its sign, for gains and losses. */
 export const signed = (number, write = money) => (number > 0 ? "+" : number < 0 ? "−" : "") + write(Math.abs(number));

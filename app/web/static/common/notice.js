@@ -1,12 +1,16 @@
 // What a page has to say: problems in sight of everybody, news for screen readers.
 
 import { byId, make } from "./dom.js";
+import { readable, utc } from "./format.js";
+
+const QUIET_MS = 5000;
+let quietUntil = 0;
 
 /** Show what went wrong until it is dismissed or something else goes wrong. */
 export function problem(error) {
   const box = byId("problem");
   const close = make("button", { type: "button", class: "quiet", onclick: clear }, "Dismiss");
-  box.replaceChildren(make("p", {}, error.message), ...details(error), close);
+  box.replaceChildren(make("p", {}, readable(error.message)), ...details(error), close);
   box.hidden = false;
 }
 
@@ -17,6 +21,12 @@ export function clear() {
 /** Tell a screen reader, without a word on the screen. */
 export function announce(sentence) {
   byId("announcement").textContent = sentence;
+  quietUntil = performance.now() + QUIET_MS;
+}
+
+/** Tell what happened by itself, unless something was told a moment ago: a fast session would never be silent. */
+export function mention(sentence) {
+  if (performance.now() >= quietUntil) announce(sentence);
 }
 
 /** Run something a user asked for; what goes wrong is shown. Returns its result, or nothing. */
@@ -40,6 +50,5 @@ function details(error) {
 }
 
 function gapText(gap) {
-  const [from, to] = [gap.fromMs, gap.toMs].map((ms) => new Date(ms).toISOString().slice(0, 16).replace("T", " "));
-  return `${gap.symbol ?? ""} ${gap.timeframe ?? ""}: ${gap.missing} missing from ${from} to ${to}`.trim();
+  return `${gap.symbol ?? ""} ${gap.timeframe ?? ""}: ${gap.missing} missing from ${utc(gap.fromMs)} to ${utc(gap.toMs)}`.trim();
 }

@@ -1,6 +1,6 @@
 // Which candles a new session takes: chosen from what the cache holds, or typed where nobody can tell.
 
-import { description, get, offers } from "../common/api.js";
+import { description, get } from "../common/api.js";
 import { byId, make, option } from "../common/dom.js";
 import { timeframeMs, toField, utc, whole } from "../common/format.js";
 import { CoverageBar } from "./coverage.js";
@@ -19,11 +19,12 @@ export class Candles {
     for (const id of ["from", "to"]) byId(id).addEventListener("change", () => this.#look());
   }
 
-  /** Ask what the cache holds; a server that cannot tell gets text fields. */
+  /** Ask what the cache holds, which takes a while where it holds millions of candles. */
   async load() {
-    const { components } = await description();
+    byId("cached").replaceChildren(option("", "reading …"));
+    const [{ components }, series] = await Promise.all([description(), coverage()]);
     byId("timeframe").replaceChildren(...components.schemas.NewSession.properties.timeframe.enum.map((name) => option(name)));
-    this.#series = (await offers("GET", "/api/market/coverage")) ? await coverage() : [];
+    this.#series = series;
     const options = this.#series.map((each, place) => option(place, title(each)));
     byId("cached").replaceChildren(...options, option("", "something else …"));
     this.#choose();

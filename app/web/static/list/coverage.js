@@ -1,11 +1,12 @@
 // A bar of what the cache holds, its gaps and the chosen range, before anything is started.
 
-import { get, offers } from "../common/api.js";
+import { get } from "../common/api.js";
 import { make } from "../common/dom.js";
 import { fromField, timeframeMs, utc, whole } from "../common/format.js";
 
 const NAMED = 3;
 const PAGES = 20;
+const LISTED = 100;
 
 export class CoverageBar {
   #asked = 0;
@@ -19,13 +20,17 @@ export class CoverageBar {
   async show(series, from, to) {
     const asked = ++this.#asked;
     this.element.replaceChildren();
-    this.text.textContent = series ? "" : "This server does not say what its cache holds; gaps show when the session starts.";
+    this.text.textContent = series ? "Looking for gaps …" : "The cache is asked when the session starts; what is missing then stops it or not, as chosen below.";
     const [startMs, endMs] = [fromField(from), fromField(to) ?? series?.endMs];
-    if (!series || startMs === null || !(endMs > startMs)) return;
-    const gaps = await missing(series, startMs, endMs);
+    if (!series) return;
+    if (startMs === null || !(endMs > startMs)) {
+      this.text.textContent = "Choose a beginning, and an end behind it or none.";
+      return;
+    }
+    const found = await missing(series, startMs, endMs);
     if (asked !== this.#asked) return;
-    this.#draw(series, startMs, endMs, gaps ?? []);
-    this.text.textContent = told(series, startMs, endMs, gaps);
+    this.#draw(series, startMs, endMs, found.gaps);
+    this.text.textContent = told(series, startMs, endMs, found);
   }
 
   #draw(series, startMs, endMs, gaps) {
@@ -45,13 +50,15 @@ export class CoverageBar {
   }
 }
 
-/** The gaps within a range, read page by page; null where nobody can tell. Very long ranges are read in part. */
+/** The gaps within a range; `readMs` is how far a very long one was read, null when to its end. */
 async function missing(series, startMs, endMs) {
-  if (!(await offers("GET", "/api/market/candles"))) return null;
-  const inside = series.gaps ? await listed(series, Math.max(startMs, series.firstMs), Math.min(endMs, series.endMs)) : [];
-  return [gap(series, startMs, Math.min(endMs, series.firstMs)), ...inside, gap(series, Math.max(startMs, series.endMs), endMs)].filter((each) => each.missing > 0);
+  const [from, to] = [Math.max(startMs, series.firstMs), Math.min(endMs, series.endMs)];
+  const { gaps, readMs } = series.gaps && from < to ? await listed(series, from, to) : { gaps: [], readMs: null };
+  const around = [gap(series, startMs, Math.min(endMs, series.firstMs)), ...gaps, gap(series, Math.max(startMs, series.endMs), endMs)];
+  return { gaps: around.filter((each) => each.missing > 0), readMs };
 }
 
+/** Read candles page by page for the gaps between them, of which an answer lists only so many. */
 async function listed({ venue, symbol, timeframe }, startMs, endMs) {
   const found = [];
   let from = startMs;
@@ -59,19 +66,19 @@ async function listed({ venue, symbol, timeframe }, startMs, endMs) {
     const query = new URLSearchParams({ venue, symbol, timeframe, startMs: from, endMs, limit: 5000 });
     const { gaps, nextStartMs } = await get(`/api/market/candles?${query}`);
     found.push(...gaps);
-    from = nextStartMs;
+    from = gaps.length >= LISTED ? gaps.at(-1).toMs : nextStartMs;
   }
-  return found;
+  return { gaps: found, readMs: from !== null && from < endMs ? from : null };
 }
 
 const gap = ({ timeframe }, fromMs, toMs) => ({ fromMs, toMs, missing: Math.ceil((toMs - fromMs) / timeframeMs(timeframe)) });
 
-function told(series, startMs, endMs, gaps) {
+function told(series, startMs, endMs, { gaps, readMs }) {
   const total = Math.ceil((endMs - startMs) / timeframeMs(series.timeframe));
-  if (gaps === null) return `${whole(total)} slots; the cache has ${whole(series.gaps)} gaps somewhere.`;
-  if (!gaps.length) return `${whole(total)} candles, none missing.`;
+  const rest = readMs ? ` Looked at up to ${utc(readMs)}; of the whole series ${whole(series.missing)} are missing.` : "";
+  if (!gaps.length) return readMs ? `${whole(total)} slots, none missing so far.${rest}` : `${whole(total)} candles, none missing.`;
   const lost = gaps.reduce((sum, gap) => sum + gap.missing, 0);
   const named = gaps.slice(0, NAMED).map((gap) => `${utc(gap.fromMs)} to ${utc(gap.toMs)}`);
   const more = gaps.length > NAMED ? ` and ${gaps.length - NAMED} more` : "";
-  return `${whole(total)} slots, ${whole(lost)} missing in ${gaps.length} gap${gaps.length === 1 ? "" : "s"}: ${named.join(", ")}${more}.`;
+  return `${whole(total)} slots, ${whole(lost)} missing in ${gaps.length} gap${gaps.length === 1 ? "" : "s"}: ${named.join(", ")}${more}.${rest}`;
 }

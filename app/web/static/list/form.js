@@ -21,8 +21,24 @@ export function startForm() {
   byId("create").addEventListener("submit", create);
 }
 
-/** Show the form with what the server has at the moment. */
+/** Show the form at once, and in it what the server has at the moment. */
 export async function openForm() {
+  tell("");
+  ready(false);
+  byId("creation").showModal();
+  try {
+    await fill();
+    ready(true);
+  } catch (error) {
+    tell(error.message);
+  }
+}
+
+function ready(is) {
+  for (const button of byId("create").querySelectorAll("button[value]")) button.disabled = !is;
+}
+
+async function fill() {
   const [{ profiles }, described] = await Promise.all([get("/api/sim/profiles"), description(), candles.load()]);
   const fields = described.components.schemas.NewSession.properties;
   parameters.profiles = new Map(profiles.map((profile) => [profile.slug, profile]));
@@ -30,8 +46,6 @@ export async function openForm() {
   byId("terms").replaceChildren(...TERMS.filter((name) => name in fields).map(term));
   showParameters();
   showSpeed();
-  tell("");
-  byId("creation").showModal();
 }
 
 function term(name) {
@@ -45,7 +59,10 @@ function showSpeed() {
 
 function showParameters() {
   const schema = parameters.show(byId("profile").value);
-  byId("profile-text").textContent = schema.description ?? "";
+  const [summary, ...rest] = (schema.description ?? "").split("\n\n");
+  byId("profile-text").textContent = summary;
+  byId("profile-rule").hidden = !rest.length;
+  byId("profile-more").textContent = rest.join(" ").replace(/^Rule: /, "");
 }
 
 function tell(sentence) {

@@ -2,6 +2,7 @@
 
 import { get, post, SESSIONS, call } from "../common/api.js";
 import { byId, say } from "../common/dom.js";
+import { whole } from "../common/format.js";
 import { announce, attempt, clear, problem } from "../common/notice.js";
 import { startTheme } from "../common/theme.js";
 import { openForm, startForm } from "./form.js";
@@ -75,7 +76,7 @@ async function act(action, session) {
 function confirmed(session) {
   const dialog = byId("confirm");
   const what = session.name ?? session.symbols.join(" ");
-  say(byId("confirm-text"), `“${what}” and its ${session.lastSeq} events will be gone for good.`);
+  say(byId("confirm-text"), `“${what}” and its ${whole(session.lastSeq)} events will be gone for good.`);
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {

@@ -3,6 +3,9 @@
 import { make, option } from "../common/dom.js";
 import { words } from "../common/format.js";
 
+/** The parameter that makes a strategy plot its lines: off by default, but who makes a session here wants to look at it. */
+const LINES = "lines";
+
 export class Parameters {
   profiles = new Map();
   #fields = new Map();
@@ -15,7 +18,7 @@ export class Parameters {
   show(slug) {
     const schema = this.profiles.get(slug)?.parameters ?? {};
     const required = new Set(schema.required);
-    this.#fields = new Map(Object.entries(schema.properties ?? {}).map(([name, each]) => [name, field(plain(each), required.has(name))]));
+    this.#fields = new Map(Object.entries(schema.properties ?? {}).map(([name, each]) => [name, field(name, plain(each), required.has(name))]));
     this.element.replaceChildren(...[...this.#fields].map(([name, { input }]) => make("label", { class: "field" }, words(name), input)));
     return schema;
   }
@@ -33,10 +36,10 @@ function plain(schema) {
   return choices?.length === 1 ? { ...schema, ...choices[0] } : schema;
 }
 
-function field(schema, required) {
+function field(name, schema, required) {
   const initial = schema.default;
   if (schema.type === "boolean") {
-    return { input: make("input", { type: "checkbox", checked: initial === true }), read: (input) => input.checked, initial };
+    return { input: make("input", { type: "checkbox", checked: initial === true || name === LINES }), read: (input) => input.checked, initial };
   }
   if (schema.enum) {
     const input = make("select", {}, ...schema.enum.map((value) => option(value, value, value === initial)));

@@ -2,8 +2,10 @@
 
 import { get, SESSIONS } from "../common/api.js";
 import { make, say } from "../common/dom.js";
-import { gain, pace, percent, time } from "../common/format.js";
+import { gain, pace, percent, readable, time } from "../common/format.js";
+import { sparkline } from "./sparkline.js";
 
+const POINTS = 48;
 const NEXT = { created: "start", paused: "resume", failed: "start", running: "pause" };
 const LABELS = { start: "Start", resume: "Resume", pause: "Pause" };
 
@@ -15,6 +17,7 @@ export class Row {
   constructor(act) {
     this.link = make("a", { class: "name" });
     this.what = make("span", { class: "hint" });
+    this.error = make("span", { class: "hint negative" });
     this.status = make("span", { class: "status" });
     this.bar = make("progress", { max: 100 });
     this.done = make("span", { class: "hint" });
@@ -25,12 +28,12 @@ export class Row {
     this.element = make(
       "tr",
       {},
-      make("th", { scope: "row" }, this.link, this.what),
+      make("th", { scope: "row" }, make("div", { class: "about" }, this.link, this.what, this.error)),
       make("td", { "data-label": "Status" }, this.status),
       make("td", { "data-label": "Progress", class: "progress" }, this.bar, this.done),
       this.pace,
       this.result,
-      make("td", { class: "actions" }, make("div", { class: "row end" }, this.move, this.remove)),
+      make("td", { class: "actions" }, make("div", { class: "row end whole" }, this.move, this.remove)),
     );
   }
 
@@ -41,10 +44,11 @@ export class Row {
     const title = session.name ?? session.symbols.join(" ");
     this.link.href = `/sessions/${session.id}`;
     say(this.link, title);
-    this.what.replaceChildren(`${session.symbols.join(" ")} · ${session.timeframe} · ${session.profileSlug} · `, time(session.startMs));
+    this.what.replaceChildren(`${session.symbols.join(" ")} · ${session.timeframe} · ${session.profileSlug} · `, time(session.startMs), ...session.tags.map((tag) => make("span", { class: "tag" }, tag)));
     say(this.status, session.status);
     this.status.dataset.status = session.status;
-    this.status.title = session.error ?? "";
+    this.error.hidden = !session.error;
+    say(this.error, readable(session.error ?? ""));
     this.#progress(session.progress, title);
     say(this.pace, pace(session));
     this.#buttons(session, title);
@@ -72,9 +76,10 @@ export class Row {
   async #showResult(session) {
     if (session.profileSlug === "none" || session.lastSeq === this.#resultSeq) return;
     this.#resultSeq = session.lastSeq;
-    const { events } = await get(`${SESSIONS}/${session.id}/events?types=equity&tail=1`).catch(() => ({ events: [] }));
-    if (!events.length) return;
-    const { equity } = events[0].payload;
-    this.result.replaceChildren(gain((100 * (equity - session.initialCash)) / session.initialCash, percent));
+    const { points } = await get(`${SESSIONS}/${session.id}/equity?points=${POINTS}&sample=true`).catch(() => ({ points: [] }));
+    if (!points.length) return;
+    const values = [session.initialCash, ...points.map(({ equity }) => equity)];
+    const result = gain((100 * (values.at(-1) - session.initialCash)) / session.initialCash, percent);
+    this.result.replaceChildren(make("span", { class: "result" }, sparkline(values), result));
   }
 }

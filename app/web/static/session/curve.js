@@ -1,40 +1,52 @@
 // Equity over the whole session with the drawdown below it.
 
-import { AreaSeries, BaselineSeries, createChart } from "/static/vendor/lightweight-charts.js";
-import { get, offers, SESSIONS } from "../common/api.js";
+import { BaselineSeries, createChart } from "/static/vendor/lightweight-charts.js";
+import { get, SESSIONS } from "../common/api.js";
 import { byId } from "../common/dom.js";
-import { money, time } from "../common/format.js";
+import { minus, money, time } from "../common/format.js";
 import { color, onTheme } from "../common/theme.js";
 import { Thinned } from "./thinned.js";
 import { look } from "./look.js";
 
 const POINTS = 2000;
+const LONG = 200_000;
+const PERCENT = { type: "custom", minMove: 0.1, formatter: (value) => `${minus(value.toFixed(1))} %` };
 
 export class Curve {
-  #points = null;
+  #points = new Thinned(POINTS);
   #chart = null;
-  #waiting = [];
+  #waiting = new Thinned(POINTS);
 
   constructor(session) {
     this.session = session;
-    this.#points = new Thinned(POINTS);
   }
 
-  /** Begin with the points of the whole session, as few as fit on a screen. */
+  /**
+   * Begin with the points of the whole session, as few as fit on a screen. Those of a long log take seconds, so that
+   * a sample of them is drawn first.
+   */
   async load() {
-    const path = `${SESSIONS}/${this.session.id}`;
-    const thinned = await offers("GET", `${SESSIONS}/{id}/equity`);
-    const answer = await get(thinned ? `${path}/equity?points=${POINTS}` : `${path}/events?types=equity&tail=${POINTS}`);
-    const waited = this.#waiting;
+    if (this.session.lastSeq > LONG) this.#begin(await this.#read("&sample=true"));
+    this.#begin(await this.#read(""));
     this.#waiting = null;
-    this.#add([...(answer.points ?? answer.events).map(point), ...waited]);
   }
 
-  /** Add the equity events of a batch; what comes before the beginning is there waits for it. */
+  /** Add the equity events of a batch, also to those that a beginning still to come is followed by. */
   add(events) {
     const points = events.filter(({ type }) => type === "equity").map(point);
-    if (this.#waiting) this.#waiting.push(...points);
-    else this.#add(points);
+    points.forEach((each) => this.#waiting?.add(each));
+    if (this.#chart || !this.#waiting) this.#add(points);
+  }
+
+  async #read(more) {
+    const { points } = await get(`${SESSIONS}/${this.session.id}/equity?points=${POINTS}${more}`);
+    return points.map(point);
+  }
+
+  /** Draw points of the whole session, and what came since they were asked for. */
+  #begin(points) {
+    this.#points = new Thinned(POINTS);
+    this.#add([...points, ...this.#waiting.take()]);
   }
 
   #add(points) {
@@ -62,7 +74,9 @@ export class Curve {
     const options = look();
     this.#chart = createChart(byId("curve"), { autoSize: true, ...options, layout: { ...options.layout, attributionLogo: false } });
     this.equity = this.#chart.addSeries(BaselineSeries, { lineWidth: 2, priceLineVisible: false, baseValue: { type: "price", price: this.session.initialCash ?? 0 } });
-    this.drawdown = this.#chart.addSeries(AreaSeries, { lineWidth: 1, priceLineVisible: false, invertFilledArea: true, priceFormat: { type: "custom", formatter: (value) => `${value.toFixed(1)} %` } }, 1);
+    this.drawdown = this.#chart.addSeries(BaselineSeries, { lineWidth: 1, priceLineVisible: false, baseValue: { type: "price", price: 0 }, priceFormat: PERCENT }, 1);
+    this.equity.applyOptions({ priceFormat: { type: "custom", minMove: 0.01, formatter: money } });
+    this.drawdown.priceScale().applyOptions({ scaleMargins: { top: 0.15, bottom: 0.1 } });
     this.#chart.panes()[0].setStretchFactor(2);
     this.#chart.panes()[1].setStretchFactor(1);
     this.#chart.timeScale().applyOptions({ rightOffset: 0 });
@@ -79,9 +93,9 @@ export class Curve {
   #paint() {
     const options = look();
     this.#chart.applyOptions({ ...options, layout: { ...options.layout, attributionLogo: false } });
-    const [up, down, upSoft, downSoft] = ["--up", "--down", "--up-soft", "--down-soft"].map(color);
-    this.equity.applyOptions({ topLineColor: up, topFillColor1: upSoft, topFillColor2: "transparent", bottomLineColor: down, bottomFillColor1: "transparent", bottomFillColor2: downSoft });
-    this.drawdown.applyOptions({ lineColor: down, topColor: downSoft, bottomColor: downSoft });
+    const [up, down, upSoft, downSoft, upFaint, downFaint] = ["--up", "--down", "--up-soft", "--down-soft", "--up-faint", "--down-faint"].map(color);
+    this.equity.applyOptions({ topLineColor: up, topFillColor1: upSoft, topFillColor2: upFaint, bottomLineColor: down, bottomFillColor1: downFaint, bottomFillColor2: downSoft });
+    this.drawdown.applyOptions({ topLineColor: down, bottomLineColor: down, bottomFillColor1: downSoft, bottomFillColor2: downSoft });
   }
 }
 

@@ -1,9 +1,9 @@
 // An event in a few words.
 
-import { decimal, money, signed, utc } from "../common/format.js";
+import { decimal, money, readable, signed, utc } from "../common/format.js";
 
 const BY_TYPE = {
-  status: (p) => [p.status, p.reason, p.error].filter(Boolean).join(" · "),
+  status: (p) => [p.status, p.reason === p.status ? "" : p.reason, readable(p.error ?? "")].filter(Boolean).join(" · "),
   control: (p) => `${p.action} ${Object.entries(p.args ?? {}).map(([name, value]) => `${name} ${value}`).join(", ")}`,
   candle: ({ symbol, timeframe, candle }) =>
     `${symbol} ${timeframe} ${utc(candle.openTimeMs).slice(11)} close ${decimal(candle.close)}, volume ${decimal(candle.volume)}`,

@@ -1,12 +1,12 @@
 // Position and statistics beside the charts.
 
-import { get, offers, SESSIONS } from "../common/api.js";
+import { get, SESSIONS } from "../common/api.js";
 import { byId, fillPairs } from "../common/dom.js";
-import { decimal, gain, money, percent, time, whole } from "../common/format.js";
+import { decimal, gain, minus, money, percent, time, whole } from "../common/format.js";
 
 const EVERY_MS = 3000;
 const share = (value) => `${value.toFixed(2)} %`;
-const ratio = (value) => decimal(Number(value.toFixed(2)));
+const ratio = (value) => minus(value.toFixed(2));
 const gainPct = (value) => gain(value, percent);
 const FIGURES = {
   Return: ["returnPct", gainPct],
@@ -47,18 +47,23 @@ export function showPosition(session, event) {
 export class Statistics {
   #next = 0;
   #seq = -1;
+  #asking = false;
 
   constructor(session) {
     this.path = `${SESSIONS}/${session.id}`;
   }
 
-  /** Ask again when the log has grown, at most every few seconds unless `now`. */
+  /** Ask again when the log has grown, one call at a time and at most every few seconds unless `now`. */
   async refresh(session, now = false) {
-    if (session.lastSeq === this.#seq || (!now && performance.now() < this.#next)) return;
-    this.#next = performance.now() + EVERY_MS;
+    if (this.#seq < 0) fillPairs(byId("statistics"), counted(session));
+    if (this.#asking || session.lastSeq === this.#seq || (!now && performance.now() < this.#next)) return;
+    this.#asking = true;
+    if (this.#seq < 0 && session.lastSeq > 0) fillPairs(byId("statistics"), [...counted(session), ["Figures", "being computed …"]]);
     this.#seq = session.lastSeq;
-    const own = (await offers("GET", `${SESSIONS}/{id}/stats`)) ? await get(`${this.path}/stats`).catch(() => null) : null;
-    fillPairs(byId("statistics"), own ? fromApi(own) : counted(session));
+    const own = await get(`${this.path}/stats`).catch(() => null);
+    this.#asking = false;
+    this.#next = performance.now() + EVERY_MS;
+    fillPairs(byId("statistics"), own?.toMs ? fromApi(own) : counted(session));
   }
 }
 

@@ -12,6 +12,7 @@ export class Feed {
   duplicates = 0;
   missed = 0;
   state = "closed";
+  since = 0;
   caughtUp = false;
   #queue = [];
   #source = null;
@@ -110,6 +111,7 @@ export class Feed {
   }
 
   #set(state) {
+    if (state !== this.state) this.since = performance.now();
     this.state = state;
     this.handlers.onState();
   }

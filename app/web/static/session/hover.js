@@ -7,7 +7,7 @@ import { decimal, gain, money, time } from "../common/format.js";
 export function showLegend(bar, plots) {
   if (!bar) return;
   const change = (100 * (bar.close - bar.open)) / bar.open;
-  const values = ["open", "high", "low", "close"].map((name) => make("span", {}, make("b", {}, name[0].toUpperCase()), ` ${decimal(bar[name])} `));
+  const values = ["open", "high", "low", "close", "volume"].map((name) => make("span", {}, make("b", {}, name[0].toUpperCase()), ` ${decimal(bar[name])} `));
   const lines = plots.map(({ name, number, value }) => make("span", { class: `plot-${number}` }, `${name} ${decimal(value)} `));
   byId("legend").replaceChildren(time(bar.time * 1000), " ", ...values, gain(change, (each) => `${each >= 0 ? "+" : "−"}${Math.abs(each).toFixed(2)} %`), " ", ...lines);
 }

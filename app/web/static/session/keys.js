@@ -2,6 +2,9 @@
 
 import { byId, isTyping } from "../common/dom.js";
 
+/** Where a key has a meaning of its own. */
+const OWN = { " ": "button, a, summary", ArrowRight: "[type=radio]", Home: "[tabindex]", End: "[tabindex]" };
+
 /** Connect keys to steering and view. */
 export function startKeys(steering, view) {
   const keys = {
@@ -16,7 +19,7 @@ export function startKeys(steering, view) {
   document.addEventListener("keydown", (press) => {
     if (!(press.key in keys) || press.ctrlKey || press.metaKey || press.altKey) return;
     if (isTyping(press.target) || document.querySelector("dialog[open]")) return;
-    if (press.key === " " && press.target.matches("button, a, summary")) return;
+    if (press.target.matches(OWN[press.key] ?? ":not(*)")) return;
     press.preventDefault();
     if (!press.repeat || press.key === "ArrowRight") keys[press.key]();
   });

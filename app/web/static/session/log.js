@@ -2,7 +2,7 @@
 
 import { get, SESSIONS } from "../common/api.js";
 import { byId, make, option, say } from "../common/dom.js";
-import { time, whole } from "../common/format.js";
+import { time, tone, whole } from "../common/format.js";
 import { describe } from "./describe.js";
 
 const TYPES = ["status", "control", "candle", "gap", "signal", "order", "fill", "trade", "equity", "log", "plot", "note"];
@@ -45,10 +45,17 @@ export class Log {
     this.redraw();
   }
 
+  /** Show these events instead of those there are. */
+  show(events) {
+    this.clear();
+    this.add(events);
+  }
+
   /** Mark an event and show its payload. */
   select(event) {
     this.selected = event.seq;
     for (const row of byId("rows").children) row.classList.toggle("selected", row.dataset.seq === String(event.seq));
+    this.#reveal(byId("rows").querySelector(".selected"));
     byId("payload").hidden = false;
     say(byId("payload-title"), `${event.type} ${event.seq}`);
     say(byId("payload-text"), JSON.stringify(event, null, 2));
@@ -62,6 +69,13 @@ export class Log {
 
   find(seq) {
     return [...this.#kept.values()].flat().find((event) => event.seq === seq);
+  }
+
+  /** Scroll the table, but not the page, to a row that is out of its sight. */
+  #reveal(row) {
+    const box = row?.closest(".scroll");
+    if (!box || (row.offsetTop >= box.scrollTop && row.offsetTop < box.scrollTop + box.clientHeight - row.offsetHeight)) return;
+    box.scrollTop = row.offsetTop - box.clientHeight / 2;
   }
 
   #unselect() {
@@ -93,9 +107,8 @@ export class Log {
       this.select(event);
       this.onSelect(event);
     };
-    const cells = [make("th", { scope: "row" }, link), make("td", {}, time(event.ts)), make("td", {}, make("span", { class: "type" }, event.type)), make("td", { class: "text" }, describe(event))];
-    const row = make("tr", { "data-seq": event.seq, "data-type": event.type, class: event.seq === this.selected ? "selected" : null, onclick: choose }, ...cells);
-    return row;
+    const cells = [make("th", { scope: "row" }, link), make("td", {}, time(event.ts)), make("td", {}, make("span", { class: "type" }, event.type)), make("td", { class: `text ${event.type === "trade" ? tone(event.payload.netPnl) : ""}` }, describe(event))];
+    return make("tr", { "data-seq": event.seq, "data-type": event.type, class: event.seq === this.selected ? "selected" : null, onclick: choose }, ...cells);
   }
 
   #tell() {

@@ -1,6 +1,15 @@
 // How both charts look, in the colors of the page.
 
+import { utc } from "../common/format.js";
 import { color } from "../common/theme.js";
+
+const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+
+/** The time under the pointer, and what the user's clock shows then where that is another. */
+function pointed(seconds) {
+  const ms = seconds * 1000;
+  return `${utc(ms)} UTC${new Date(ms).getTimezoneOffset() ? ` · ${CLOCK.format(ms)}` : ""}`;
+}
 
 /** Options of Lightweight Charts for the present theme. */
 export function look() {
@@ -12,6 +21,6 @@ export function look() {
     rightPriceScale: { borderColor: line },
     timeScale: { borderColor: line, timeVisible: true, secondsVisible: false, rightOffset: 4, minBarSpacing: 0.02 },
     crosshair: { mode: 0 },
-    localization: { locale: "en-GB", dateFormat: "yyyy-MM-dd" },
+    localization: { locale: "en-GB", timeFormatter: pointed },
   };
 }

@@ -1,9 +1,9 @@
 // The page of one session: puts the parts together and keeps them in line with the log.
 
 import { get, SESSIONS } from "../common/api.js";
-import { byId, option, say } from "../common/dom.js";
+import { byId, make, option, say } from "../common/dom.js";
 import { decimal, signed, time, utc, whole } from "../common/format.js";
-import { announce, problem } from "../common/notice.js";
+import { announce, attempt, mention, problem } from "../common/notice.js";
 import { startTheme } from "../common/theme.js";
 import { showConnection } from "./connection.js";
 import { Curve } from "./curve.js";
@@ -21,7 +21,9 @@ import { View } from "./view.js";
 
 const POLL_MS = 2000;
 const RETRY_MS = 1000;
-const ENDED = ["stopped", "finished", "failed"];
+const AWAY_MS = 1500;
+const OVER = ["stopped", "finished"];
+const ENDED = [...OVER, "failed"];
 const id = location.pathname.split("/").pop();
 
 startTheme();
@@ -29,9 +31,9 @@ let shownError = null;
 let hovering = false;
 let session = await get(`${SESSIONS}/${id}`).catch(missing);
 const feed = new Feed(`${SESSIONS}/${id}`, { onBatch: draw, onState: tell, onClosed: recover });
-const prices = new Prices(session, { onEdge: () => view.older().catch(problem), onCrosshair: point });
+const prices = new Prices(session, { onOldest: () => extend("older"), onNewest: () => extend("newer"), onCrosshair: point });
 const curve = new Curve(session);
-const log = new Log(session, (event) => view.point(event));
+const log = new Log(session, (event) => attempt(() => view.point(event)));
 const view = new View(session, feed, { clear, draw, prices, log });
 const steering = new Steering(session, { onSession: adopt, forkSeq: () => log.selected ?? feed.last });
 const statistics = new Statistics(session);
@@ -39,8 +41,8 @@ const statistics = new Statistics(session);
 introduce();
 startKeys(steering, view);
 adopt(session);
+const polling = setInterval(poll, POLL_MS);
 await Promise.all([view.open(), loadTrading()]).catch(problem);
-setInterval(poll, POLL_MS);
 
 /** Say who the page is about. */
 function introduce() {
@@ -48,19 +50,30 @@ function introduce() {
   document.title = `${title} · ZEON sim`;
   say(byId("title"), title);
   const range = session.endMs === null ? ["endless from ", time(session.startMs)] : [time(session.startMs), " to ", time(session.endMs)];
-  byId("what").replaceChildren(`${session.symbols.join(" ")} · ${session.timeframe} · ${session.profileSlug} · ${session.venue} · `, ...range);
+  byId("what").replaceChildren(`${session.symbols.join(" ")} · ${session.timeframe} · ${session.profileSlug} · ${session.venue} · `, ...range, ...origin(), ...session.tags.map((tag) => make("span", { class: "tag" }, tag)));
   const timeframes = [session.timeframe, ...session.extraTimeframes];
   byId("series").replaceChildren(...session.symbols.flatMap((symbol) => timeframes.map((each) => option(keyOf(symbol, each)))));
   byId("series").addEventListener("change", choose);
-  byId("copy").addEventListener("click", () => showSnippets(session, log.selected ?? Math.max(1, feed.last - 20)).catch(problem));
+  byId("copy").addEventListener("click", () => showSnippets(session, log.selected ?? Math.max(1, feed.last - 19)).catch(problem));
+}
+
+/** Where a fork comes from. */
+function origin() {
+  return session.parentId ? [" · fork of ", make("a", { href: `/sessions/${session.parentId}?seq=${session.forkSeq}` }, `seq ${whole(session.forkSeq)} of another`)] : [];
+}
+
+function extend(side) {
+  view[side]()?.catch(problem);
 }
 
 /** Fills and trades lie further back than the tail, equity goes over the whole session. */
-async function loadTrading() {
-  if (session.profileSlug === "none") return;
+function loadTrading() {
+  return session.profileSlug === "none" ? null : Promise.all([loadFills(), curve.load()]);
+}
+
+async function loadFills() {
   const { events } = await get(`${SESSIONS}/${id}/events?types=fill,trade&tail=1000`);
   prices.markers.add(events, prices.key, prices.bounds()?.[0]);
-  await curve.load();
 }
 
 /** Draw a batch of events. */
@@ -69,11 +82,11 @@ function draw(events) {
   prices.add(events);
   log.add(events);
   if (!view.still) curve.add(events);
-  byId("prices-empty").hidden = prices.bounds() !== null;
   if (!hovering) showLast();
+  if (byId("prices-empty").hidden === false) describePrices();
   showPosition(session, log.latest("equity"));
   for (const { type, payload } of events.slice(-20)) {
-    if (type === "trade") announce(`${payload.side} closed, ${signed(payload.netPnl)}`);
+    if (type === "trade") mention(`${payload.side} closed, ${signed(payload.netPnl)}`);
   }
   if (events.some(({ type }) => type === "status" || type === "control")) refresh();
   tell();
@@ -110,8 +123,19 @@ function adopt(next) {
 }
 
 async function refresh() {
-  const next = await get(`${SESSIONS}/${id}`).catch(() => null);
-  if (next) adopt(next);
+  try {
+    adopt(await get(`${SESSIONS}/${id}`));
+  } catch (error) {
+    if (error.status === 404) await gone(error);
+    tell();
+  }
+}
+
+/** The session was deleted while it was watched. */
+function gone(error) {
+  clearInterval(polling);
+  feed.close();
+  return missing(error);
 }
 
 function poll() {
@@ -129,7 +153,16 @@ async function recover() {
 function tell() {
   const lag = Math.max(0, session.lastSeq - feed.last);
   const { last, duplicates, missed } = feed;
+  tellConnection();
   showConnection({ state: view.still ? "looking back" : feed.state, seq: last, lag: view.still ? 0 : lag, duplicates, missed, candles: prices.candles.count });
+}
+
+/** Say beside the title that the stream has been away for a while, and that it is back. */
+function tellConnection() {
+  const away = feed.state === "reconnecting" && performance.now() - feed.since > AWAY_MS;
+  if (away === !byId("away").hidden) return;
+  byId("away").hidden = !away;
+  announce(away ? "The connection is lost; the page keeps trying." : "Connected again.");
 }
 
 /** Tell what is under the pointer; without one, what came last. */
@@ -146,4 +179,6 @@ function describePrices() {
   const last = bars.at(-1);
   const text = last ? `${whole(bars.length)} candles of ${prices.key} with ${prices.markers.count} fills; the last closed at ${decimal(last.close)}, ${utc(last.time * 1000)} UTC` : "No candle yet";
   byId("prices").setAttribute("aria-label", text);
+  byId("prices-empty").hidden = last !== undefined;
+  say(byId("prices-empty"), OVER.includes(session.status) ? "The session ended before its first candle." : "No candle yet. Press Play, or Step for the first one.");
 }

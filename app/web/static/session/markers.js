@@ -43,6 +43,11 @@ export class Markers {
     this.count = shown.length;
   }
 
+  /** The times in seconds of the candles at which a trade was entered and left. */
+  ends({ entryTs, exitTs }) {
+    return [this.#slot(entryTs), this.#slot(exitTs)];
+  }
+
   /** The fill whose arrow has an id, with the trades it closed. */
   find(id) {
     const fill = this.#fills.find(({ seq }) => `fill-${seq}` === id);
@@ -67,7 +72,7 @@ export class Markers {
       position: buy ? "belowBar" : "aboveBar",
       shape: buy ? "arrowUp" : "arrowDown",
       color: color(buy ? "--buy" : "--sell"),
-      size: 1,
+      size: 1.5,
     };
   }
 

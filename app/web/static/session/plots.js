@@ -2,7 +2,7 @@
 
 import { LineSeries } from "/static/vendor/lightweight-charts.js";
 import { color } from "../common/theme.js";
-import { timeframeMs } from "../common/format.js";
+import { decimal, timeframeMs } from "../common/format.js";
 import { KEPT } from "./series.js";
 
 const COLORS = 6;
@@ -100,7 +100,7 @@ export class Plots {
       const number = (this.#lines.size % COLORS) + 1;
       const price = priceOf(this.#symbolOf(name));
       const similar = price === undefined || (value < price * SIMILAR && value > price / SIMILAR);
-      const options = { color: color(`--plot-${number}`), lineWidth: 2, title: similar ? "" : name, priceLineVisible: false, lastValueVisible: !similar, visible: this.#fits(name) };
+      const options = { priceFormat: { type: "custom", minMove: 1e-8, formatter: decimal }, color: color(`--plot-${number}`), lineWidth: 2, title: similar ? "" : name, priceLineVisible: false, lastValueVisible: !similar, visible: this.#fits(name) };
       this.#lines.set(name, { points: [], number, series: this.chart.addSeries(LineSeries, options, similar ? 0 : 1) });
     }
     return this.#lines.get(name);

@@ -5,18 +5,25 @@ import { byId } from "../common/dom.js";
 import { color, onTheme } from "../common/theme.js";
 import { look } from "./look.js";
 import { Markers } from "./markers.js";
+import { minus } from "../common/format.js";
 import { Plots } from "./plots.js";
-import { CandleSeries, keyOf, placeAt } from "./series.js";
+import { CandleSeries, decimalsOf, keyOf, placeAt } from "./series.js";
+import { Span } from "./span.js";
 
 const FEW = 200;
 const EDGE = 20;
 
 export class Prices {
   key = "";
+  trimmed = false;
   candles = new CandleSeries();
+  #decimals = 0;
 
-  /** `onEdge()` is called when the oldest candle comes into view; `onCrosshair(bar, hovered)` as the pointer moves. */
-  constructor(session, { onEdge, onCrosshair }) {
+  /**
+   * `onOldest()` and `onNewest()` are called when the first or last candle comes into view; `onCrosshair(bar, hovered)`
+   * as the pointer moves.
+   */
+  constructor(session, { onOldest, onNewest, onCrosshair }) {
     this.timeframe = session.timeframe;
     this.key = keyOf(session.symbols[0], session.timeframe);
     this.chart = createChart(byId("prices"), { autoSize: true, ...look() });
@@ -25,7 +32,10 @@ export class Prices {
     this.volume.priceScale().applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
     this.markers = new Markers(this.bars, session, this.candles);
     this.plots = new Plots(this.chart, session);
-    this.#watch(onEdge, onCrosshair);
+    this.span = new Span(this.chart);
+    byId("latest").addEventListener("click", () => this.toEnd());
+    byId("fit").addEventListener("click", () => this.chart.timeScale().fitContent());
+    this.#watch(onOldest, onNewest, onCrosshair);
     this.#paint();
     onTheme(() => this.#paint());
     this.#anonymous();
@@ -35,6 +45,7 @@ export class Prices {
   add(events) {
     const candles = events.filter((event) => event.type === "candle");
     const { added, cut } = this.candles.add(candles);
+    if (cut.size) this.trimmed = true;
     const count = added.get(this.key) ?? 0;
     const first = count === this.candles.of(this.key).length;
     if (count && (first || count > FEW || cut.has(this.key))) this.redraw();
@@ -46,7 +57,7 @@ export class Prices {
 
   /** Put older events in front; returns whether there was room for any of them. */
   prepend(events) {
-    if (!this.candles.prepend(events.filter(({ type }) => type === "candle"))) return false;
+    if (!this.candles.prepend(events.filter(({ type }) => type === "candle"))) return this.#full();
     const first = this.bounds()?.[0];
     this.redraw();
     this.plots.prepend(events, first);
@@ -57,6 +68,8 @@ export class Prices {
   /** Show another symbol or timeframe. */
   choose(key) {
     this.key = key;
+    this.#decimals = 0;
+    this.span.hide();
     this.plots.choose(key.split(" ")[0]);
     this.redraw();
     this.chart.timeScale().scrollToRealTime();
@@ -64,6 +77,7 @@ export class Prices {
 
   redraw() {
     const bars = this.candles.of(this.key);
+    this.#spell(bars.slice(-FEW));
     this.bars.setData(bars);
     this.volume.setData(bars.map((bar) => this.#volume(bar)));
     this.plots.trim(bars[0]?.time);
@@ -71,6 +85,8 @@ export class Prices {
   }
 
   clear() {
+    this.trimmed = false;
+    this.span.hide();
     this.candles.clear();
     this.plots.clear();
     this.markers.clear();
@@ -91,15 +107,40 @@ export class Prices {
     this.chart.timeScale().setVisibleLogicalRange({ from: place - 60, to: place + 60 });
   }
 
+  /** Bring a trade into the middle, with a line from its entry to its exit. */
+  trace(trade) {
+    const [from, to] = this.markers.ends(trade);
+    const [first, last] = [from, to].map((time) => placeAt(this.candles.of(this.key), time));
+    if (first < 0) return this.centre(trade.exitTs);
+    const margin = Math.max(30, last - first);
+    this.chart.timeScale().setVisibleLogicalRange({ from: first - margin, to: last + margin });
+    return this.span.show(trade, from, to);
+  }
+
   toEnd() {
     this.chart.timeScale().scrollToRealTime();
   }
 
+  #full() {
+    this.trimmed = true;
+    return false;
+  }
+
   #append(count) {
+    this.#spell(this.candles.of(this.key).slice(-count));
     for (const bar of this.candles.of(this.key).slice(-count)) {
       this.bars.update(bar);
       this.volume.update(this.#volume(bar));
     }
+  }
+
+  /** Write prices with as many decimals as any of the candles has had. */
+  #spell(bars) {
+    const decimals = Math.max(this.#decimals, decimalsOf(bars));
+    if (decimals === this.#decimals) return;
+    this.#decimals = decimals;
+    const { format } = new Intl.NumberFormat("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+    this.bars.applyOptions({ priceFormat: { type: "custom", minMove: 10 ** -decimals, formatter: (price) => minus(format(price)) } });
   }
 
   #volume(bar) {
@@ -116,11 +157,20 @@ export class Prices {
     this.plots.paint();
   }
 
-  #watch(onEdge, onCrosshair) {
+  #watch(onOldest, onNewest, onCrosshair) {
     this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
-      if (range && range.from < EDGE) onEdge();
+      const behind = range ? this.candles.of(this.key).length - 1 - range.to : 0;
+      byId("latest").hidden = behind < 1 || !byId("still").hidden;
+      if (range && range.from < EDGE) onOldest();
+      if (range && behind < EDGE) onNewest();
     });
-    this.chart.subscribeCrosshairMove((moved) => onCrosshair(moved.seriesData.get(this.bars), moved));
+    this.chart.subscribeCrosshairMove((moved) => onCrosshair(this.#kept(moved.seriesData.get(this.bars)), moved));
+  }
+
+  /** The candle behind what the chart draws, which knows no volume. */
+  #kept(drawn) {
+    const bars = this.candles.of(this.key);
+    return drawn && bars[placeAt(bars, drawn.time)];
   }
 
   /** Keep the attribution's link, but do not tell its target which session somebody looks at. */

@@ -21,6 +21,17 @@ export function placeAt(bars, seconds) {
   return low - 1;
 }
 
+/** How many decimals the prices of bars have, 2 to 8. */
+export function decimalsOf(bars) {
+  const most = bars.flatMap(({ open, high, low, close }) => [open, high, low, close]).map(decimals);
+  return Math.max(2, ...most);
+}
+
+function decimals(number) {
+  const text = number.toFixed(8).replace(/0+$/, "");
+  return text.length - text.indexOf(".") - 1;
+}
+
 export class CandleSeries {
   #bars = new Map();
 

@@ -1,8 +1,8 @@
 // The controls: what the session's status allows is possible, everything else is greyed out.
 
-import { offers, post, SESSIONS } from "../common/api.js";
+import { post, SESSIONS } from "../common/api.js";
 import { byId, make, say } from "../common/dom.js";
-import { fromField, pace, time, toField } from "../common/format.js";
+import { fromField, pace, time, timeframeMs, toField } from "../common/format.js";
 import { announce, attempt } from "../common/notice.js";
 
 const PACES = [1000, 250, 50, 10, 0];
@@ -25,8 +25,7 @@ export class Steering {
     byId("fork").addEventListener("click", () => this.fork());
     byId("until").addEventListener("submit", (submit) => this.#until(submit));
     byId("until-what").addEventListener("change", () => this.show(this.session));
-    byId("until-time").value = toField(session.cursorMs ?? session.startMs);
-    offers("POST", `${SESSIONS}/{id}/fork`).then((can) => (byId("fork").hidden = !can));
+    byId("until-time").addEventListener("input", () => (this.timed = true));
     this.show(session);
   }
 
@@ -40,12 +39,12 @@ export class Steering {
     byId("step").disabled = !STEPPABLE.includes(status);
     byId("stop").disabled = OVER.includes(status);
     byId("until-time").hidden = !byTime;
+    if (!this.timed && document.activeElement !== byId("until-time")) byId("until-time").value = toField(ahead(session));
     byId("until-go").disabled = !(STEPPABLE.includes(status) || (status === "running" && byTime));
     byId("paces").disabled = OVER.includes(status);
     for (const input of byId("paces").querySelectorAll("input")) input.checked = Number(input.value) === session.replayMsPerCandle;
     say(byId("status"), status);
     byId("status").dataset.status = status;
-    byId("paces").title = pace(session);
     this.#progress(session);
   }
 
@@ -109,11 +108,19 @@ export class Steering {
     return make("label", { title: `Key ${key}` }, input, make("span", {}, LABELS[place]));
   }
 
-  #progress({ progress, cursorMs }) {
+  /** Say where the session is, and how fast it goes where no button says so. */
+  #progress(session) {
+    const { progress, cursorMs, replayMsPerCandle } = session;
     byId("progress").hidden = !progress;
     byId("progress").value = progress?.pct ?? 0;
-    byId("at").replaceChildren(...(cursorMs === null ? ["not begun"] : [time(cursorMs)]), progress ? ` · ${progress.pct.toFixed(1)} %` : "");
+    const parts = [progress && `${progress.pct.toFixed(1)} %`, PACES.includes(replayMsPerCandle) ? null : pace(session)];
+    byId("at").replaceChildren(cursorMs === null ? "not begun" : time(cursorMs), ...parts.filter(Boolean).map((part) => ` · ${part}`));
   }
+}
+
+/** A hundred candles after the cursor, but not behind the end: where one may want to run to. */
+function ahead({ cursorMs, startMs, endMs, timeframe }) {
+  return Math.min((cursorMs ?? startMs) + 100 * timeframeMs(timeframe), endMs ?? Infinity);
 }
 
 function confirmed(question, answer) {

@@ -1,0 +1,143 @@
+"""Snapshots of a session's state: exact values as JSON text, so that nothing is ever unpickled or evaluated.
+
+What is read back goes into objects that are there already; no class is chosen by what a snapshot says, but for
+the plain records listed here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import fields
+from decimal import Decimal
+from typing import Any
+
+from app.domain.account import Lot, Moment, Position
+from app.domain.candle import Candle
+from app.domain.order import Bracket, Order, Trail
+from app.domain.terms import Sizing
+
+SNAPSHOT_BYTES = 1 << 20
+"""The longest snapshot of one session that is kept."""
+_RECORDS: dict[str, Any] = {each.__name__: each for each in (Candle, Moment, Lot, Position, Trail, Bracket, Sizing)}
+_SCALARS = (type(None), bool, int, float, str)
+
+
+class Unfit(Exception):
+    """A snapshot cannot be taken, or what was kept is none of this state."""
+
+
+def spell(value: Any) -> str:
+    """Spell a value as JSON text; raises `Unfit` for what cannot be read back as it was.
+
+    Numbers, texts, decimals, lists, tuples, dicts and candles are; a list is `["list", ...]`, a decimal
+    `["decimal", "1.50"]`, and so on.
+    """
+    try:
+        text = json.dumps(_tagged(value), allow_nan=False, separators=(",", ":"))
+    except (ValueError, RecursionError) as error:
+        raise Unfit(f"a snapshot cannot hold this: {error}") from None
+    if len(text) > SNAPSHOT_BYTES:
+        raise Unfit(f"a snapshot has at most {SNAPSHOT_BYTES} bytes, this one {len(text)}")
+    return text
+
+
+def read(text: str) -> Any:
+    """Read what `spell` wrote; raises `Unfit` for anything else."""
+    try:
+        return _untagged(json.loads(text))
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
+        raise Unfit(f"this is no snapshot: {type(error).__name__}") from None
+
+
+def _tagged(value: Any) -> Any:
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is Decimal:
+        return ["decimal", str(value)]
+    if kind is list or kind is tuple:
+        return [kind.__name__, *map(_tagged, value)]
+    if kind is dict:
+        return ["dict", *([_tagged(key), _tagged(each)] for key, each in value.items())]
+    if _RECORDS.get(kind.__name__) is kind:
+        return [kind.__name__, *map(_tagged, value)]
+    raise Unfit(f"a snapshot cannot hold a {kind.__name__}")
+
+
+def _untagged(value: Any) -> Any:
+    if not isinstance(value, list):
+        if isinstance(value, dict):
+            raise ValueError("no dict is spelled as one")
+        return value
+    tag, *rest = value
+    if tag == "decimal":
+        (text,) = rest
+        return Decimal(str(text))
+    if tag == "dict":
+        return {_untagged(key): _untagged(each) for key, each in rest}
+    values = map(_untagged, rest)
+    if tag == "list":
+        return list(values)
+    return tuple(values) if tag == "tuple" else _RECORDS[tag](*values)
+
+
+def keep(value: Any) -> Any:
+    """Return a value that `spell` takes: of an object its attributes, or what its own `snapshot` returns."""
+    kind = type(value)
+    if kind in _SCALARS or kind in (Decimal, list, tuple) or _RECORDS.get(kind.__name__) is kind:
+        return value
+    if kind is dict:
+        return {key: keep(each) for key, each in value.items()}
+    if kind is deque:
+        return list(value)
+    if hasattr(value, "snapshot"):
+        return value.snapshot()
+    return {name: keep(getattr(value, name)) for name in _attributes(value)}
+
+
+def put_back(present: Any, kept: Any) -> Any:
+    """Return what `keep` kept, put into a `present` value that was made the same way; raises `Unfit`."""
+    kind = type(present)
+    if kind in _SCALARS or kind in (Decimal, list, tuple) or _RECORDS.get(kind.__name__) is kind:
+        return kept
+    if kind is deque:
+        return deque(kept, present.maxlen)
+    if kind is dict:
+        return {key: put_back(present[key], each) if key in present else each for key, each in kept.items()}
+    if hasattr(present, "restore"):
+        present.restore(kept)
+        return present
+    if not isinstance(kept, Mapping) or list(kept) != _attributes(present):
+        raise Unfit(f"a {kind.__name__} has other attributes now")
+    for name, each in kept.items():
+        setattr(present, name, put_back(getattr(present, name), each))
+    return present
+
+
+def _attributes(value: Any) -> list[str]:
+    """Return the names of an object's attributes, in order."""
+    names = [*getattr(type(value), "__slots__", ()), *getattr(value, "__dict__", ())]
+    if not names:
+        raise Unfit(f"a snapshot cannot hold a {type(value).__name__}")
+    return names
+
+
+_ORDER = tuple(each.name for each in fields(Order) if each.name != "sibling")
+
+
+def keep_orders(live: list[Order]) -> list[dict[str, Any]]:
+    """Return live orders as values, the other exit of a bracket by its id."""
+    return [
+        {**{name: getattr(order, name) for name in _ORDER}, "sibling": order.sibling and order.sibling.id}
+        for order in live
+    ]
+
+
+def orders(kept: list[dict[str, Any]]) -> list[Order]:
+    """Return live orders from what `keep_orders` returned; raises `TypeError`."""
+    made = {each["id"]: Order(**{**each, "sibling": None}) for each in kept}
+    for each in kept:
+        made[each["id"]].sibling = made.get(each["sibling"])
+    return list(made.values())

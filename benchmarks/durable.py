@@ -1,0 +1,118 @@
+"""A whole session with a strategy, durable in Postgres: against engines in memory, and resumed at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from statistics import median
+from typing import Any
+from uuid import UUID
+
+from app.db import candles
+from app.domain.candle import Candle
+from app.domain.session import PAUSED, Session, SessionSpec
+from app.engine.sim import Action
+from benchmarks import rivals
+from benchmarks.place import USER, Engine, Place, engine, spec
+from benchmarks.row import Goal, Row
+from benchmarks.trading import CANDLES, minutes
+
+ROUNDS = 3
+_BEHIND = 1_000
+"""Candles behind those that are measured, for a session to go on with."""
+_LOOK_S = 0.01
+_RIVALS = {"backtrader": (rivals.backtrader, 3), "nautilus_trader": (rivals.nautilus, 1.5)}
+
+
+async def against(place: Place) -> list[Row]:
+    """Measure a session of SMA cross 20/50 from its first candle to the end of its range, in turn with the others."""
+    note, found = minutes(CANDLES)
+    runs = {name: make(found) for name, (make, _) in _RIVALS.items() if find_spec(name)}
+    async with engine(place) as running:
+        wanted = await _stored(running, found)
+        turns = [
+            (await _ours(running, wanted), {name: _rate(run) for name, run in runs.items()}) for _ in range(ROUNDS)
+        ]
+    figure = median(ours for ours, _ in turns)
+    what = f"unpaced session, durable, SMA cross 20/50, 200,000 {note} 1m candles"
+    rows = []
+    for name, (_, bound) in _RIVALS.items():
+        if name in runs:
+            other = median(rates[name] for _, rates in turns)
+            rows.append(Row(what, figure, "candles/s", other, Goal(bound), f"against {name} in memory"))
+        else:
+            rows.append(Row(what, figure, "candles/s", None, None, f"{name} is not installed"))
+    return rows
+
+
+async def resume(place: Place) -> list[Row]:
+    """Measure how long a session takes to go on behind candle 200,000, without and with a snapshot."""
+    note, found = minutes(CANDLES + _BEHIND)
+    async with engine(place) as running:
+        wanted = await _stored(running, found)
+        turns = [await _resumed(running, place, wanted, found[CANDLES].open_time_ms) for _ in range(ROUNDS)]
+    whole, without, kept = (median(each) for each in zip(*turns, strict=True))
+    what = f"resume at candle 200,000 of SMA cross, {note}"
+    compared = "compared with the log; against the run itself"
+    return [
+        Row(what, without, "s", whole, Goal(1.0, at_most=True), compared),
+        Row(f"{what}, with a snapshot", kept, "s", None, Goal(1.0, at_most=True), "what is behind it is compared"),
+    ]
+
+
+async def _stored(running: Engine, found: Sequence[Candle]) -> SessionSpec:
+    """Store candles and return the session over them."""
+    await running.database.run(candles.store, "demo", "BTCUSDT", "1m", found)
+    first, last = found[0].open_time_ms, found[-1].close_time_ms
+    return replace(spec(len(found)), profile_slug="sma_cross", start_ms=first, end_ms=last)
+
+
+def _rate(run: Callable[[], Any]) -> float:
+    gc.collect()
+    begun = time.perf_counter()
+    run()
+    return CANDLES / (time.perf_counter() - begun)
+
+
+async def _ours(running: Engine, wanted: SessionSpec) -> float:
+    session, _ = await running.sim.create(USER, wanted)
+    begun = time.perf_counter()
+    await running.sim.start(USER, session.id)
+    ended = await _until(running, session.id, lambda row: row.ended)
+    took = time.perf_counter() - begun
+    assert ended.status == "finished", ended.error
+    await running.sim.delete(USER, session.id)
+    return CANDLES / took
+
+
+async def _resumed(running: Engine, place: Place, wanted: SessionSpec, time_ms: int) -> tuple[float, float, float]:
+    """Return how long a run up to a time takes, and its resume without and with a snapshot, in seconds."""
+    session, _ = await running.sim.create(USER, wanted)
+    begun = time.perf_counter()
+    await running.sim.act(USER, session.id, Action("runUntil", time_ms=time_ms))
+    await _until(running, session.id, lambda row: row.status == PAUSED)
+    whole = time.perf_counter() - begun
+    kept = await _step(running, session.id)
+    place.owner("TRUNCATE sim_snapshots")
+    without = await _step(running, session.id)
+    await running.sim.delete(USER, session.id)
+    return whole, without, kept
+
+
+async def _step(running: Engine, session_id: UUID) -> float:
+    """Return how long a paused session takes to go on by one candle."""
+    begun = time.perf_counter()
+    await running.sim.act(USER, session_id, Action("step", steps=1))
+    await _until(running, session_id, lambda row: row.status == PAUSED)
+    return time.perf_counter() - begun
+
+
+async def _until(running: Engine, session_id: UUID, fits: Callable[[Session], bool]) -> Session:
+    """Look at a session's row until it fits; reading its log would be work that is not to be measured."""
+    while not fits(session := await running.sim.get(USER, session_id)):  # noqa: ASYNC110 - a row, not an event
+        await asyncio.sleep(_LOOK_S)
+    return session

@@ -1,0 +1,129 @@
+"""The page of a session in a real browser: how soon a long log is on the screen, and whether a burst freezes it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from app.db import sessions
+from app.db.pool import Connection
+from benchmarks.place import START_MS, USER, Place, pool, spec
+from benchmarks.row import Goal, Row, alternate
+from benchmarks.server import server
+
+LONG = 2_000_000
+SHORT = 10_000
+BURST = 50_000
+ROUNDS = 5
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+WRITE = """
+INSERT INTO sim_events (session_id, seq, ts, type, payload)
+SELECT %(id)s, n, %(start)s + (n + 1) / 2 * 60000, CASE n %% 2 WHEN 1 THEN 'candle' ELSE 'equity' END,
+       CASE n %% 2 WHEN 1 THEN jsonb_build_object('symbol', 'BTCUSDT', 'timeframe', '1m', 'candle', jsonb_build_object(
+         'openTimeMs', %(start)s + n / 2 * 60000, 'closeTimeMs', %(start)s + (n / 2 + 1) * 60000, 'volume', 12.5,
+         'open', 100 + n %% 7, 'high', 110 + n %% 7, 'low', 90, 'close', 101 + n %% 5))
+       ELSE jsonb_build_object('cash', 0, 'equity', 10000 + n %% 1000, 'feesPaid', 1, 'peakEquity', 11000,
+         'drawdownPct', 1, 'positionQty', 1, 'positionValue', 10000, 'realizedPnl', 1, 'unrealizedPnl', 1) END
+FROM generate_series(1, %(count)s::bigint) n"""
+DONE = "UPDATE sim_sessions SET last_seq = %s, status = 'finished', cursor_ms = start_ms WHERE id = %s"
+WATCH = """
+window.longest = 0;
+new PerformanceObserver((list) => list.getEntries().forEach((each) => { longest = Math.max(longest, each.duration); }))
+  .observe({ type: "longtask" });
+const look = () => {
+  const drawn = (id) => document.getElementById(id)?.hidden === false;
+  const newest = document.querySelector("#rows tr")?.dataset.seq;
+  if (newest && drawn("curve-panel") && document.getElementById("prices-empty").hidden) {
+    window.arrived ??= { newest, ms: performance.now() };
+  }
+  if (newest && newest === localStorage.getItem("wanted")) window.through ??= performance.now();
+  requestAnimationFrame(look);
+};
+requestAnimationFrame(look);"""
+
+
+async def page(place: Place) -> list[Row]:
+    """Measure a log of two million events against a short one, and 50,000 events that come at once."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None or importlib.util.find_spec("playwright") is None:
+        return []
+    long, short = await _written(place, LONG), await _written(place, SHORT)
+    with server(place) as running:
+        async with _opened(found, running.url) as view:
+            await view.open(short)
+            ours, reference = await alternate(lambda: view.open(long), lambda: view.open(short), ROUNDS)
+            bursts = [await view.burst(long, LONG) for _ in range(ROUNDS)]
+    took, froze = (sorted(each)[ROUNDS // 2] for each in zip(*bursts, strict=True))
+    what = "page: 50,000 events of backlog drawn"
+    return [
+        Row("page of 2,000,000 events on the screen", ours, "ms", reference, Goal(1.5, at_most=True), "against 10,000"),
+        Row(what, took, "ms", None, Goal(2000, at_most=True), "with the loading of the page"),
+        Row(f"{what}: longest task", froze, "ms", None, Goal(200, at_most=True)),
+    ]
+
+
+async def _written(place: Place, count: int) -> UUID:
+    """Write a finished log of candles and equity, past the engine because only its size matters."""
+
+    async def work(connection: Connection) -> UUID:
+        session, _ = await sessions.create(connection, USER, spec(count, profile_slug="buy_and_hold"))
+        await connection.execute("SET LOCAL statement_timeout = 0")
+        await connection.execute(WRITE, {"id": session.id, "start": START_MS, "count": count})
+        await connection.execute(DONE, (count, session.id))
+        return session.id
+
+    async with pool(place) as database:
+        made = await database.run(work)
+    place.owner("VACUUM ANALYZE sim_events")
+    return made
+
+
+@dataclass(frozen=True)
+class _View:
+    """A browser and the server it looks at."""
+
+    browser: Any
+    url: str
+
+    async def open(self, session_id: UUID) -> float:
+        """Return ms until candles, curve and events of a session are there."""
+        async with self._page() as page:
+            await page.goto(f"{self.url}/sessions/{session_id}")
+            await page.wait_for_function("() => window.arrived", timeout=60_000)
+            return float(await page.evaluate("arrived.ms"))
+
+    async def burst(self, session_id: UUID, last: int) -> tuple[float, float]:
+        """Return ms until a reload has drawn the last `BURST` events, and its longest task."""
+        async with self._page() as page:
+            await page.goto(f"{self.url}/openapi.json")
+            keys = [f"zeon-first-{session_id}", last - BURST + 1, last]
+            await page.evaluate(
+                "([key, first, last]) => { sessionStorage.setItem(key, first); localStorage.setItem('wanted', last); }",
+                keys,
+            )
+            await page.goto(f"{self.url}/sessions/{session_id}")
+            await page.wait_for_function("() => window.through", timeout=60_000)
+            return float(await page.evaluate("through")), float(await page.evaluate("longest"))
+
+    @asynccontextmanager
+    async def _page(self) -> AsyncIterator[Any]:
+        context = await self.browser.new_context(viewport={"width": 1440, "height": 900})
+        await context.add_init_script(WATCH)
+        yield await context.new_page()
+        await context.close()
+
+
+@asynccontextmanager
+async def _opened(executable: str, url: str) -> AsyncIterator[_View]:
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        yield _View(browser, url)
+        await browser.close()

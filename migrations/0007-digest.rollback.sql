@@ -1,0 +1,1 @@
+ALTER TABLE sim_sessions DROP COLUMN digest;

@@ -1,0 +1,100 @@
+"""Pages whose server, database, session or token goes away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.browser.pages import SessionPage
+from tests.browser.site import Site
+from tests.support.cli import Cli
+from tests.support.process import Zeon
+from tests.support.servers import Database
+
+Open = Callable[..., SessionPage]
+LOGIN = "dialog[aria-labelledby=login-title]"
+
+
+def test_a_server_killed_and_started_again_under_an_open_page_goes_on(site: Site, open_page: Open) -> None:
+    shown = open_page(site.start())
+    shown.until_candles(50)
+    site.zeon.kill()
+    shown.until_state("reconnecting")
+    expect(shown.page.locator("#away")).to_be_visible()
+    before = shown.number("candles")
+    site.zeon.start()
+    shown.until_state("live")
+    expect(shown.page.locator("#away")).to_be_hidden()
+    shown.until_status("paused", 25)
+    shown.page.keyboard.press("Space")
+    shown.until_candles(before + 30)
+    shown.lost_nothing()
+
+
+def test_a_database_that_drops_every_connection_is_a_hiccup_only(site: Site, open_page: Open) -> None:
+    shown = open_page(site.start())
+    shown.until_candles(30)
+    site.database.query(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    before = shown.number("candles")
+    shown.page.wait_for_function(
+        "() => ['live', 'catching up'].includes(document.getElementById('stream-state').textContent)"
+    )
+    if shown.page.inner_text("#status") != "running":
+        shown.page.keyboard.press("Space")
+    shown.until_candles(before + 30)
+    shown.lost_nothing()
+
+
+def test_a_session_deleted_under_its_page_is_said_to_be_gone(site: Site, open_page: Open) -> None:
+    session_id = site.create()
+    shown = open_page(f"{site.url}/sessions/{session_id}")
+    shown.until_state("live")
+    site.call("DELETE", f"/{session_id}")
+    expect(shown.page.locator("#title")).to_have_text("This session is not there")
+    expect(shown.page.locator("#steering")).to_be_hidden()
+    shown.page.click("#what a")
+    expect(shown.page.locator("h1")).to_have_text("Sessions")
+
+
+def test_a_server_with_tokens_asks_for_one(database: Database, zeon: Callable[..., Zeon], open_page: Open) -> None:
+    command = Cli(database)
+    made = command.json("token", "create")
+    secret = made["token"]
+    shown = open_page(zeon(database, ZEON_AUTH="token").url)
+    shown.page.fill("#token", "wrong")
+    shown.page.keyboard.press("Enter")
+    expect(shown.page.locator("dialog[aria-labelledby=login-title] .problem")).to_have_text("This token is not valid.")
+    shown.page.fill("#token", secret)
+    shown.page.keyboard.press("Enter")
+    expect(shown.page.locator("#empty")).to_be_visible()
+    cookie = next(each for each in shown.page.context.cookies() if each["name"] == "zeon")
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+
+
+def test_a_token_revoked_under_an_open_page_is_asked_for_again(
+    database: Database, zeon: Callable[..., Zeon], open_page: Open
+) -> None:
+    command = Cli(database)
+    first, second = command.json("token", "create"), command.json("token", "create")
+    server = zeon(database, ZEON_AUTH="token", ZEON_HEARTBEAT_MS=500)
+    shown = open_page(server.url)
+    page = shown.page
+    page.fill("#token", first["token"])
+    page.keyboard.press("Enter")
+    expect(page.locator("#empty")).to_be_visible()
+    script = """body => fetch("/api/sim/sessions", { method: "POST", headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body) }).then((answer) => answer.json()).then(({ data }) => data.id)"""
+    body = {"profileSlug": "none", "symbol": "BTCUSDT", "timeframe": "1m", "startMs": 1_704_067_200_000}
+    page.goto(f"{server.url}/sessions/{page.evaluate(script, body)}")
+    shown.until_state("live")
+    command("token", "revoke", first["id"])
+    expect(page.locator(LOGIN)).to_be_visible()
+    page.fill("#token", second["token"])
+    page.keyboard.press("Enter")
+    expect(page.locator(LOGIN)).to_have_count(0)
+    shown.until_state("live")
+    shown.lost_nothing()

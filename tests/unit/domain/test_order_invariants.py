@@ -1,0 +1,245 @@
+"""What each fill owes its order and each order its candles, whatever they are, checked from the events alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from hypothesis import given, settings
+
+from app.domain.candle import Candle
+from app.domain.event import Event
+from app.domain.number import EXACT
+from tests.support.generated import Run, runs
+from tests.support.trading import MINUTE, of
+
+ENDS = {"filled", "cancelled", "rejected", "expired"}
+EXITS = ("stop loss", "take profit")
+
+
+class Met(NamedTuple):
+    """A fill, the order as it was last announced before, the slot's number and the symbol's candle in it."""
+
+    fill: dict[str, Any]
+    order: dict[str, Any]
+    slot: int
+    candle: Candle
+    sign: int
+
+    @property
+    def before_slippage(self) -> Decimal:
+        """Return the price the order met."""
+        return self.fill["price"] - self.fill["slippage"] * self.sign
+
+
+def number_of(event: Event, policy: str) -> int:
+    """Return the minute of the slot in which something at an open, or by `same_close` at a close, happened."""
+    return event.ts // MINUTE - (policy == "same_close")
+
+
+def candle_at(run: Run, minute: int, symbol: str) -> Candle | None:
+    """Return the real candle of a symbol."""
+    found = (one for slot in run.slots for one in slot if (one.open_time_ms, one.symbol) == (minute * MINUTE, symbol))
+    return next((one for one in found if not one.synthetic), None)
+
+
+def met(run: Run) -> Iterator[Met]:
+    """Yield the fills."""
+    known: dict[int, dict[str, Any]] = {}
+    for event in run.events:
+        data = event.payload
+        if event.type == "order":
+            known[data["orderId"]] = {**known.get(data["orderId"], {"given": data["reason"], "ts": event.ts}), **data}
+        if event.type == "fill":
+            slot = number_of(event, data["policy"])
+            candle = candle_at(run, slot, data["symbol"])
+            assert candle is not None
+            yield Met(data, known[data["orderId"]], slot, candle, 1 if data["side"] == "BUY" else -1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(runs())
+def test_what_fills_owe_their_orders_and_orders_their_candles(run: Run) -> None:
+    for one in met(run):
+        price_and_policy_follow_from_the_type(run, one)
+        costs_follow_from_the_terms(run, one)
+        a_take_profit_yields_to_a_stop_loss_in_reach(run, one)
+    exits_and_closes_only_reduce(run)
+    nothing_is_left_that_a_candle_met(run)
+    trades_carry_the_fees_and_the_age_of_their_lots(run)
+    what_is_open_is_worth_its_close_less_its_entries(run)
+    what_the_margin_refuses_was_too_much(run)
+
+
+def price_and_policy_follow_from_the_type(run: Run, one: Met) -> None:
+    type_, limit, stop = one.order["type"], one.order.get("limitPrice"), one.order.get("stopPrice")
+    raw, opened = one.before_slippage, one.candle.open
+    if type_ == "market":
+        assert raw == (one.candle.close if one.fill["policy"] == "same_close" else opened)
+        assert one.fill["policy"] in (run.terms.fill, "next_open")
+        return
+    if limit is None:
+        assert one.fill["policy"] == "stop"
+        assert raw == stop or (raw - stop) * one.sign > 0
+        assert type_ == "trailing_stop" or raw in (stop, *starts(run, one))
+        return
+    assert one.fill["policy"] == run.terms.limit_fill
+    assert (limit - raw) * one.sign >= 0
+    assert raw in (limit, stop, *starts(run, one))
+    passed = limit - (one.candle.low if one.sign > 0 else one.candle.high)
+    assert passed * one.sign > 0 or (passed == 0 and run.terms.limit_fill == "touch")
+
+
+def starts(run: Run, one: Met) -> set[Decimal]:
+    """Return the prices at which an order can have found the candle: its open, an entry's fill for its exits."""
+    entries = {entry.before_slippage for entry in fills_of(run, one.order["given"].split(" ")[-1])}
+    return {one.candle.open, *entries} if one.order["given"].startswith(EXITS) else {one.candle.open}
+
+
+def fills_of(run: Run, order_id: str) -> list[Met]:
+    """Return the fills of an order named in a text."""
+    return [one for one in met(run) if str(one.fill["orderId"]) == order_id]
+
+
+def costs_follow_from_the_terms(run: Run, one: Met) -> None:
+    terms, limit, raw = run.terms, one.order.get("limitPrice"), one.before_slippage
+    slip = terms.slippage_bps if limit is None else Decimal(0)
+    rate = terms.maker_fee_bps if raw == limit else terms.taker_fee_bps
+    assert EXACT.multiply(raw, slip) == one.fill["slippage"] * 10_000
+    assert one.fill["fee"] * 10_000 == EXACT.multiply(EXACT.multiply(one.fill["qty"], one.fill["price"]), rate)
+
+
+def a_take_profit_yields_to_a_stop_loss_in_reach(run: Run, one: Met) -> None:
+    """Inside a candle the stop-loss comes first; an entry met inside its candle takes no profit there."""
+    if not one.order["given"].startswith("take profit") or one.before_slippage in starts(run, one):
+        return
+    entry = one.order["given"].split(" ")[-1]
+    stops = [
+        order
+        for order in of(run.events, "order")
+        if order["reason"] == f"stop loss of order {entry}" and order["orderId"] == one.fill["orderId"] - 1
+    ]
+    for stop in stops:
+        worst = one.candle.low if one.sign < 0 else one.candle.high
+        volume_ran_out = run.terms.volume_share is not None
+        assert volume_ran_out or (worst - stop["stopPrice"]) * one.sign < 0
+    for opening in fills_of(run, entry):
+        inside = opening.fill["policy"] != "same_close" and opening.before_slippage != opening.candle.open
+        assert not (inside and opening.slot == one.slot)
+
+
+def exits_and_closes_only_reduce(run: Run) -> None:
+    held = dict.fromkeys(run.terms.symbols, Decimal(0))
+    for one in met(run):
+        symbol = one.fill["symbol"]
+        before, held[symbol] = held[symbol], held[symbol] + one.fill["qty"] * one.sign
+        if one.order["given"].startswith((*EXITS, "close")):
+            assert abs(held[symbol]) < abs(before)
+            assert held[symbol] * before >= 0
+
+
+def nothing_is_left_that_a_candle_met(run: Run) -> None:
+    """Without a share of the volume an order rests only as long as no candle meets it."""
+    if run.terms.volume_share is not None:
+        return
+    live: dict[int, dict[str, Any]] = {}
+    events = iter([*run.events, None])
+    event = next(events)
+    for slot in run.slots:
+        resting = [order for order in live.values() if order["status"] != "triggered"]
+        while event is not None and event.ts <= slot[0].open_time_ms:
+            follow(live, event)
+            event = next(events)
+        for order in resting:
+            candle = candle_at(run, slot[0].open_time_ms // MINUTE, order["symbol"])
+            if candle is not None and order["orderId"] in live and live[order["orderId"]]["status"] != "triggered":
+                assert not reached(run, order, candle)
+        while event is not None and event.ts <= slot[0].close_time_ms:
+            if event.ts == slot[0].close_time_ms and event.type == "equity":
+                event = next(events)
+                break
+            follow(live, event)
+            event = next(events)
+
+
+def follow(live: dict[int, dict[str, Any]], event: Event) -> None:
+    """Keep the live orders as they were last announced."""
+    if event.type == "order":
+        live[event.payload["orderId"]] = event.payload
+        if event.payload["status"] in ENDS:
+            del live[event.payload["orderId"]]
+
+
+def reached(run: Run, order: dict[str, Any], candle: Candle) -> bool:
+    """Tell whether a candle meets an order that was there before it."""
+    sign = 1 if order["side"] == "BUY" else -1
+    if order["type"] == "market":
+        return True
+    if "stopPrice" in order:
+        return ((candle.high if sign > 0 else candle.low) - order["stopPrice"]) * sign >= 0
+    passed = (order["limitPrice"] - (candle.low if sign > 0 else candle.high)) * sign
+    return passed > 0 or (passed == 0 and run.terms.limit_fill == "touch")
+
+
+def trades_carry_the_fees_and_the_age_of_their_lots(run: Run) -> None:
+    """Fees are both sides' pro rata: what trades and open lots carry is what was paid."""
+    slots = [slot[0].open_time_ms // MINUTE for slot in run.slots]
+    lots: dict[str, list[list[Any]]] = {symbol: [] for symbol in run.terms.symbols}
+    expected = []
+    for one in met(run):
+        left, queue = one.fill["qty"], lots[one.fill["symbol"]]
+        rate = cost(one)
+        while left and queue and queue[0][0] == -one.sign:
+            part = min(left, queue[0][1])
+            fees = EXACT.multiply(part, EXACT.add(queue[0][2], rate))
+            expected.append((one.fill["symbol"], part, fees, slots.index(one.slot) - slots.index(queue[0][3])))
+            left -= part
+            queue[0][1] -= part
+            if not queue[0][1]:
+                queue.pop(0)
+        if left:
+            queue.append([one.sign, left, rate, one.slot])
+        expected_paid = one.fill["fee"]
+        assert EXACT.multiply(one.fill["qty"], rate) == expected_paid
+    trades = of(run.events, "trade")
+    assert [(one["symbol"], one["qty"], one["fees"], one["holdBars"]) for one in trades] == expected
+    assert all(one["netPnl"] == EXACT.subtract(one["grossPnl"], one["fees"]) for one in trades)
+
+
+def cost(one: Met) -> Decimal:
+    """Return the fee of one unit."""
+    return EXACT.divide(one.fill["fee"], one.fill["qty"])
+
+
+def what_is_open_is_worth_its_close_less_its_entries(run: Run) -> None:
+    cost = dict.fromkeys(run.terms.symbols, Decimal(0))
+    for event in run.events:
+        data = event.payload
+        if event.type == "fill":
+            signed = data["qty"] * (1 if data["side"] == "BUY" else -1)
+            cost[data["symbol"]] = EXACT.add(cost[data["symbol"]], EXACT.multiply(signed, data["price"]))
+        if event.type == "trade":
+            cost[data["symbol"]] = EXACT.add(cost[data["symbol"]], data["grossPnl"])
+        if event.type == "equity":
+            open_cost = Decimal(0)
+            for value in cost.values():
+                open_cost = EXACT.add(open_cost, value)
+            assert data["unrealizedPnl"] == EXACT.subtract(data["positionValue"], open_cost)
+            fall = EXACT.subtract(data["peakEquity"], data["equity"])
+            assert abs(data["drawdownPct"] * data["peakEquity"] - 100 * fall) <= data["peakEquity"] * Decimal("5.1E-11")
+
+
+def what_the_margin_refuses_was_too_much(run: Run) -> None:
+    """A refusal names numbers that refuse, and only for what enlarges a position."""
+    held = dict.fromkeys(run.terms.symbols, Decimal(0))
+    for event in run.events:
+        data = event.payload
+        if event.type == "fill":
+            held[data["symbol"]] += data["qty"] * (1 if data["side"] == "BUY" else -1)
+        if event.type == "order" and data["reason"].startswith("margin: "):
+            words = data["reason"].split(" ")
+            notional, leverage, fees, equity = (Decimal(words[place]) for place in (1, 4, 6, 14))
+            assert notional > (equity - fees) * leverage
+            before = held[data["symbol"]]
+            assert abs(before + data["qty"] * (1 if data["side"] == "BUY" else -1)) > abs(before)

@@ -1,0 +1,245 @@
+"""A trader restored from a snapshot goes on as if nothing had been."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal, getcontext
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.candle import Candle
+from app.domain.event import Event
+from app.domain.session import Pace, SessionSpec
+from app.domain.snapshot import SNAPSHOT_BYTES, Unfit, keep, put_back, read, spell
+from app.domain.strategy import Strategy
+from app.domain.succession import Succession, Turn
+from app.domain.terms import Sizing, Terms
+from app.domain.tick import Slot, State, conclude, draft
+from app.domain.trader import Trader
+from app.strategies.registry import BUILT_IN
+from tests.support.trading import MINUTE, bar, terms
+
+Slots = Sequence[tuple[Candle, ...]]
+
+
+class Busy(Strategy):
+    """Always has orders of every kind resting, and does some things by chance."""
+
+    def on_start(self) -> None:
+        self._bar = 0
+        self._closes: dict[str, list[Decimal]] = {symbol: [] for symbol in self.symbols}
+        self.log("started")
+
+    def on_candle(self, candle: Candle) -> None:
+        if candle.timeframe != self.timeframe:
+            self.plot("longer", candle.close)
+            return
+        self._bar += 1
+        self._closes[candle.symbol] = [*self._closes[candle.symbol][-4:], candle.close]
+        symbol, close = candle.symbol, candle.close
+        if self._bar % 7 == 0:
+            self.cancel(tag="grid")
+            self.buy(symbol, qty="0.3", limit=close - 1, tag="grid")
+            self.sell(symbol, qty="0.2", stop=close - 2, limit=close - 3, tag="grid", good_for=9)
+        if self._bar % 5 == 0:
+            self.buy(symbol, cash=500, stop_loss=close - 2, take_profit=close + 2, reason="bracket")
+        if self.positions[symbol].qty > 0 and self._bar % 11 == 0:
+            self.sell(symbol, qty="0.1", trail=2, tag="trail")
+        if self.rng.random() < 0.1:
+            self.close(symbol, reason="chance")
+        self.plot("mean", sum(self._closes[symbol]) / len(self._closes[symbol]))
+
+    def snapshot(self) -> Any:
+        return {"bar": self._bar, "closes": self._closes}
+
+    def restore(self, kept: Any) -> None:
+        self._bar, self._closes = kept["bar"], kept["closes"]
+
+
+def walk(count: int, symbols: Sequence[str] = ("BTC",), seed: int = 3) -> Slots:
+    rng, prices = Random(seed), dict.fromkeys(symbols, Decimal(100))
+    slots = []
+    for number in range(count):
+        candles = []
+        for symbol in symbols:
+            before = prices[symbol]
+            prices[symbol] = close = max(Decimal(5), before + Decimal(rng.randint(-200, 200)) / 100)
+            high, low = max(before, close) + Decimal("0.5"), min(before, close) - Decimal("0.5")
+            candles.append(bar(number, f"{before} {high} {low} {close}", symbol=symbol, volume=str(rng.randint(1, 3))))
+        slots.append(tuple(candles))
+    return slots
+
+
+def restored(trader: Trader, fresh: Trader) -> Trader:
+    kept = trader.snapshot()
+    assert kept is not None
+    fresh.restore(read(spell(kept)))
+    return fresh
+
+
+def assert_same_from_everywhere(make: Callable[[], Trader], slots: Slots, every: int = 1) -> None:
+    """Hold an undisturbed run against one that is restored behind every `every`-th slot."""
+    whole, other = make(), make()
+    for number, candles in enumerate(slots):
+        assert other.on_slot(candles) == whole.on_slot(candles), number
+        if number % every == 0:
+            other = restored(other, make())
+    assert other.finish(0) == whole.finish(0)
+
+
+@pytest.mark.parametrize("slug", [slug for slug in BUILT_IN if slug != "none"])
+@pytest.mark.parametrize("symbols", [("BTC",), ("BTC", "ETH")])
+def test_every_built_in_goes_on_from_a_snapshot(slug: str, symbols: tuple[str, ...]) -> None:
+    sized = terms(symbols=symbols, sizing=Sizing("equityPct", Decimal(40)), taker_fee_bps=Decimal("7.5"))
+    config = {"side": "both"} if hasattr(BUILT_IN[slug], "side") else {}
+    slots = walk(420, symbols)
+    assert_same_from_everywhere(lambda: Trader(BUILT_IN[slug](**config), sized), slots, every=17)
+    trader = Trader(BUILT_IN[slug](**config), sized)
+    assert any(event.type == "order" for candles in slots for event in trader.on_slot(candles))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"symbols": ("BTC", "ETH")},
+        {"volume_share": Decimal("0.1"), "leverage": None},
+        {"record": "trades", "slippage_bps": Decimal(3)},
+        {"fill": "same_close", "limit_fill": "touch", "taker_fee_bps": Decimal("12.5")},
+    ],
+)
+def test_resting_orders_partial_fills_and_chance_come_back(changes: dict[str, Any]) -> None:
+    on = terms(seed="x", **changes)
+    assert_same_from_everywhere(lambda: Trader(Busy(), on), walk(150, on.symbols))
+
+
+def test_a_state_with_longer_candles_under_way_comes_back() -> None:
+    spec = SessionSpec(
+        "x", "demo", ("BTC",), "1m", 0, 200 * MINUTE, 0, Pace(0), "fill", 0, extra_timeframes=("5m", "15m")
+    )
+    slots = [Slot(candles[0].open_time_ms, candles) for n, candles in enumerate(walk(200)) if n not in (31, 32, 77)]
+    states, traders = [State.initial(spec), State.initial(spec)], [Trader(Busy(), spec.desk_terms) for _ in range(2)]
+    for slot in slots:
+        made = [draft(state, slot) for state in states]
+        logs = [conclude(s, d, t.answer(d.shown)) for s, d, t in zip(states, made, traders, strict=True)]
+        assert logs[0] == logs[1]
+        states[1] = State.restored(spec, read(spell(states[1].snapshot())))
+        traders[1] = restored(traders[1], Trader(Busy(), spec.desk_terms))
+
+
+def test_a_changed_decimal_context_comes_back() -> None:
+    class Precise(Busy):
+        def on_candle(self, candle: Candle) -> None:
+            getcontext().prec = 50
+            self.plot("third", 1 / Decimal(3))
+            super().on_candle(candle)
+
+    trader = Trader(Precise(), terms())
+    for candles in walk(3):
+        trader.on_slot(candles)
+    again = restored(trader, Trader(Precise(), terms()))
+    assert again._context.prec == trader._context.prec == 50
+
+
+def test_what_a_strategy_does_while_its_snapshot_is_taken_leaves_no_trace() -> None:
+    class Chatty(Busy):
+        def snapshot(self) -> Any:
+            self.log("taken")
+            self.rng.random()
+            return super().snapshot()
+
+        def restore(self, kept: Any) -> None:
+            self.signal("LONG", "restored")
+            super().restore(kept)
+
+    whole, other = Trader(Chatty(), terms()), Trader(Chatty(), terms())
+    for candles in walk(50):
+        assert other.on_slot(candles) == whole.on_slot(candles)
+        other = restored(other, Trader(Chatty(), terms()))
+
+
+def test_a_strategy_that_offers_none_has_none() -> None:
+    class Plain(Strategy):
+        pass
+
+    trader = Trader(Plain(), terms())
+    trader.on_slot(walk(1)[0])
+    assert trader.snapshot() is None
+    assert Trader(Busy(), terms()).snapshot() is None, "it has not begun"
+
+
+def test_a_fork_has_a_snapshot_once_its_own_turn_has_come() -> None:
+    turns = [Turn("a", {}, terms(), 9 * MINUTE), Turn("b", {}, terms())]
+
+    def traders() -> Succession:
+        return Succession(turns, [Trader(Busy(), terms()), Trader(Busy(), terms(taker_fee_bps=Decimal(5)))])
+
+    whole, other = traders(), traders()
+    spec = SessionSpec("x", "demo", ("BTC",), "1m", 0, 100 * MINUTE, 0, Pace(0), "fail", 0)
+    state = State.initial(spec)
+    for number, candles in enumerate(walk(60)):
+        shown = draft(state, Slot(candles[0].open_time_ms, candles)).shown
+        assert whole.answer(shown) == other.answer(shown)
+        kept = other.snapshot()
+        assert (kept is None) == (number < 10), "its first words are still to be written"
+        if kept is not None:
+            other = traders()
+            other.restore(read(spell(kept)))
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.decimals(allow_nan=False),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner),
+)
+
+
+@given(VALUES)
+def test_what_is_spelled_is_read_back_to_the_last_digit(value: Any) -> None:
+    assert repr(read(spell(value))) == repr(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '["os.system","x"]',
+        '["decimal","x"]',
+        '["Lot",1]',
+        '["dict",[1]]',
+        "[" * 100_000,
+        '["dict",[["list"],1]]',
+    ],
+)
+def test_what_is_no_snapshot_is_refused(text: str) -> None:
+    with pytest.raises(Unfit):
+        read(text)
+
+
+@pytest.mark.parametrize("value", [{1, 2}, object(), float("nan"), ["x" * SNAPSHOT_BYTES], Terms(), Event(1, "a", "b")])
+def test_what_cannot_be_read_back_is_not_spelled(value: Any) -> None:
+    with pytest.raises(Unfit):
+        spell(value)
+
+
+def test_values_are_not_put_into_an_object_of_another_kind() -> None:
+    class One:
+        def __init__(self) -> None:
+            self.a = 1
+
+    class Other:
+        def __init__(self) -> None:
+            self.b = 1
+
+    with pytest.raises(Unfit):
+        put_back(Other(), keep(One()))
