@@ -150,6 +150,7 @@ async def test_longer_candles_are_built_before_anybody_is_asked(database: Databa
     assert klines.asked == []
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("outage", [False, True])
 async def test_an_endless_session_gets_each_candle_within_half_a_second_of_being_due(
     database: Database, klines: KlineServer, monkeypatch: pytest.MonkeyPatch, outage: bool
