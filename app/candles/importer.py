@@ -76,7 +76,10 @@ async def import_file(
         stored = await cache.store_columns(conn, venue, symbol, timeframe, check.columns(_rows(paths, check, progress)))
         first_ms, last_ms = _range(path, check)
         await cache.cover(conn, venue, symbol, timeframe, _SOURCE, first_ms, last_ms + check.timeframe.ms)
-        gaps, missing = await find_gaps(conn, venue, [symbol], timeframe, first_ms, last_ms, calendar=calendar)
+        gaps: list[Gap] = []
+        missing = 0
+        if sum(stored) < check.timeframe.slots(check.timeframe.floor(first_ms), last_ms + 1):
+            gaps, missing = await find_gaps(conn, venue, [symbol], timeframe, first_ms, last_ms, calendar=calendar)
     return _report(venue, check, stored, first_ms, last_ms, gaps, missing)
 
 
