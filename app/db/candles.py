@@ -252,12 +252,10 @@ async def release(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe
 
 
 async def delete(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> int:
-    """Delete the candles of one symbol and timeframe and forget who was asked; return how many there were."""
-    key = (venue, symbol, timeframe)
-    async with conn.transaction():
-        await conn.execute("DELETE FROM market_coverage WHERE venue = %s AND symbol = %s AND timeframe = %s", key)
-        gone = await conn.execute("DELETE FROM market_candles WHERE venue = %s AND symbol = %s AND timeframe = %s", key)
-    return gone.rowcount
+    """Delete a series, what was built from it, and who was asked for it; return how many candles it had."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute("SELECT candle_delete(%s, %s, %s)", (venue, symbol, timeframe))
+        return int(await cursor.fetchone() or 0)
 
 
 async def fingerprint(
