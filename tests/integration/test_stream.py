@@ -167,7 +167,7 @@ async def test_first_bytes_come_at_once(database: Database) -> None:
 
 @pytest.mark.parametrize("move", ["stop", "delete"])
 async def test_a_stream_ends_when_its_session_is_stopped_or_deleted(database: Database, move: str) -> None:
-    async with web(database) as w:
+    async with web(database, poll_ms=60_000) as w:
         session = await w.create()
         path = f"{SESSIONS}/{session['id']}"
         async with w.stream(session["id"]) as stream:
