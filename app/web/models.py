@@ -289,6 +289,7 @@ class Control(Paced):
     time_ms: TimeMs | None = None
     event_type: Annotated[str, Field(json_schema_extra={"enum": list(TYPES)})] | None = None
     if_cursor_ms: TimeMs | None = None
+    accept_revised: bool = False
 
     @model_validator(mode="after")
     def _has_its_arguments(self) -> Self:
@@ -313,10 +314,12 @@ class Control(Paced):
             time_ms=self.time_ms,
             event_type=self.event_type,
             if_cursor=(self.if_cursor_ms,) if conditional else None,
+            accept_revised=self.accept_revised,
         )
 
 
 _ARGUMENTS: dict[str, tuple[set[str], set[str]]] = {
+    "resume": (set(), {"acceptRevised"}),
     "pace": ({"replayMsPerCandle", "speed"}, set()),
     "step": ({"candles"}, {"ifCursorMs"}),
     "runUntil": ({"timeMs", "eventType"}, {"ifCursorMs"}),
