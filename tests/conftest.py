@@ -29,7 +29,7 @@ MAIN = "main"
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Let one process more than there are cores share the tests, which mostly wait; at most 4, as each has a Postgres."""
+    """Let one process more than there are cores share the tests, which mostly wait; 4 at most, each has a Postgres."""
     return min((os.cpu_count() or 1) + 1, 4)
 
 
