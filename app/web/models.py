@@ -361,7 +361,7 @@ class FromQuery(Query):
     """Where in the log to begin, and which types to show."""
 
     from_seq: Annotated[Count, Field(ge=0, le=MAX_SEQ)] = 0
-    tail: Annotated[Count, Field(ge=0, le=10_000)] | None = None
+    tail: Annotated[Count, Field(ge=0, le=MAX_SEQ)] | None = None
     types: Types | None = None
 
     @model_validator(mode="after")
@@ -374,6 +374,7 @@ class FromQuery(Query):
 class EventsQuery(FromQuery):
     """Which events to read."""
 
+    tail: Annotated[Count, Field(ge=0, le=10_000)] | None = None
     limit: Annotated[Count, Field(ge=1, le=10_000)] | None = None
 
 
