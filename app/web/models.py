@@ -19,6 +19,7 @@ from app.domain.symbol import symbol as spelled_symbol
 from app.domain.symbol import venue as spelled_venue
 from app.domain.terms import Sizing, Terms, sizing
 from app.domain.timeframe import TIMEFRAMES, timeframe
+from app.engine.desk import CANDLES_ONLY
 from app.engine.sim import Action
 from app.errors import BadInput
 from app.settings import Settings
@@ -249,12 +250,17 @@ class Fork(Paced):
     tags: Tags | None = None
 
     def change(self, parent: SessionSpec) -> SessionSpec:
-        """Return the parent's terms of reference with the changes; another profile begins with no parameters."""
+        """Return the parent's terms of reference with the changes; another profile begins with no parameters.
+
+        A market session shows candles only, so a fork of one that trades is a sim session.
+        """
         given = self.model_fields_set
+        profile = self.profile_slug or parent.profile_slug
         config = self.config if "config" in given else {} if "profile_slug" in given else parent.config
         return replace(
             parent,
-            profile_slug=self.profile_slug or parent.profile_slug,
+            kind=parent.kind if profile == CANDLES_ONLY else "sim",
+            profile_slug=profile,
             config=config or {},
             terms=replace(parent.terms, **self._terms()),
             pace=self.pace() or parent.pace,
