@@ -194,6 +194,8 @@ class Sim:
 
         Raises `SeqAhead` when `from_seq` lies beyond the next seq to come.
         """
+        if tail is not None and tail >= session.last_seq:
+            return 0
         if tail is not None:
             return (
                 await self.database.run(events.seq_of_tail, session.id, tail, types) - 1 if tail else session.last_seq

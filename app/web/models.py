@@ -19,6 +19,7 @@ from app.domain.symbol import symbol as spelled_symbol
 from app.domain.symbol import venue as spelled_venue
 from app.domain.terms import Sizing, Terms, sizing
 from app.domain.timeframe import TIMEFRAMES, timeframe
+from app.engine.desk import CANDLES_ONLY
 from app.engine.sim import Action
 from app.errors import BadInput
 from app.settings import Settings
@@ -249,12 +250,17 @@ class Fork(Paced):
     tags: Tags | None = None
 
     def change(self, parent: SessionSpec) -> SessionSpec:
-        """Return the parent's terms of reference with the changes; another profile begins with no parameters."""
+        """Return the parent's terms of reference with the changes; another profile begins with no parameters.
+
+        A market session shows candles only, so a fork of one that trades is a sim session.
+        """
         given = self.model_fields_set
+        profile = self.profile_slug or parent.profile_slug
         config = self.config if "config" in given else {} if "profile_slug" in given else parent.config
         return replace(
             parent,
-            profile_slug=self.profile_slug or parent.profile_slug,
+            kind=parent.kind if profile == CANDLES_ONLY else "sim",
+            profile_slug=profile,
             config=config or {},
             terms=replace(parent.terms, **self._terms()),
             pace=self.pace() or parent.pace,
@@ -289,6 +295,7 @@ class Control(Paced):
     time_ms: TimeMs | None = None
     event_type: Annotated[str, Field(json_schema_extra={"enum": list(TYPES)})] | None = None
     if_cursor_ms: TimeMs | None = None
+    accept_revised: bool = False
 
     @model_validator(mode="after")
     def _has_its_arguments(self) -> Self:
@@ -313,10 +320,12 @@ class Control(Paced):
             time_ms=self.time_ms,
             event_type=self.event_type,
             if_cursor=(self.if_cursor_ms,) if conditional else None,
+            accept_revised=self.accept_revised,
         )
 
 
 _ARGUMENTS: dict[str, tuple[set[str], set[str]]] = {
+    "resume": (set(), {"acceptRevised"}),
     "pace": ({"replayMsPerCandle", "speed"}, set()),
     "step": ({"candles"}, {"ifCursorMs"}),
     "runUntil": ({"timeMs", "eventType"}, {"ifCursorMs"}),
@@ -358,7 +367,7 @@ class FromQuery(Query):
     """Where in the log to begin, and which types to show."""
 
     from_seq: Annotated[Count, Field(ge=0, le=MAX_SEQ)] = 0
-    tail: Annotated[Count, Field(ge=0, le=10_000)] | None = None
+    tail: Annotated[Count, Field(ge=0, le=MAX_SEQ)] | None = None
     types: Types | None = None
 
     @model_validator(mode="after")
@@ -371,6 +380,7 @@ class FromQuery(Query):
 class EventsQuery(FromQuery):
     """Which events to read."""
 
+    tail: Annotated[Count, Field(ge=0, le=10_000)] | None = None
     limit: Annotated[Count, Field(ge=1, le=10_000)] | None = None
 
 

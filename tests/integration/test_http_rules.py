@@ -156,6 +156,7 @@ async def test_a_client_that_asks_too_often_is_slowed_down(database: Database) -
             assert (await w.call("GET", path)).status_code == 200
 
 
+@pytest.mark.alone
 async def test_small_answers_are_not_held_back_by_nagles_algorithm(database: Database) -> None:
     took = []
     async with web(database, candles=0) as w:
@@ -225,6 +226,9 @@ async def test_the_api_describes_every_call(database: Database) -> None:
     async with web(database, candles=0) as w:
         described = (await w.call("GET", "/openapi.json")).json()
     assert described["openapi"] == "3.1.0"
+    paths = described["paths"]
+    assert set(paths["/api/market/sessions"]["post"]["responses"]) == {"201", "200", "4XX", "503"}
+    assert set(paths[f"{SESSIONS}/{{id}}/stream"]["get"]["responses"]) == {"200", "204", "4XX", "503"}
     assert set(described["paths"][f"{SESSIONS}/{{id}}"]) == {"get", "patch", "delete"}
     assert {SESSIONS, "/api/market/sessions", "/login", "/healthz", "/"} <= set(described["paths"])
     operations = [operation for path in described["paths"].values() for operation in path.values()]
