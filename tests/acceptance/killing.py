@@ -36,7 +36,7 @@ async def killed_at_random(database: Database, zeon: Callable[..., Zeon], times:
     server = zeon(database, **QUICK, ZEON_STRATEGIES="tests.support.resting:Resting")
     async with client(server) as c:
         undisturbed = [(await c.finished(**each))["id"] for each in (asked, trading)]
-        killed = (await c.create(**asked, replayMsPerCandle=1))["id"]
+        killed = (await c.create(**asked, replayMsPerCandle=3))["id"]
         trades = (await c.create(**trading, replayMsPerCandle=7))["id"]
         following = asyncio.create_task(follow(c, killed))
         for session_id in (killed, trades):
