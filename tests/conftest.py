@@ -1,7 +1,8 @@
 """Fixtures for all tests: real Postgres, real server processes, and nothing left behind.
 
 Under `make test` several processes share the tests (pytest-xdist), each with a server and databases of its own; tests
-that need the same costly thing, a browser or an older Postgres, stay together in one of them.
+that need the same costly thing, a browser or an older Postgres, stay together in one of them. A test of what happens
+within a stated time is marked `alone`: no other runs beside it, for its time would be theirs too.
 
 Async tests and fixtures run on anyio's pytest plugin in its automatic mode (`anyio_mode` in pyproject.toml), on
 asyncio, each test on a loop of its own. A task, connection or process that a test leaves behind fails it.
@@ -12,7 +13,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,14 +26,40 @@ import pytest
 from tests.support import servers
 from tests.support.process import Zeon
 from tests.support.servers import Database, PrivateServer, Server
+from tests.support.turns import Turns
 
 KIND = pytest.StashKey[str]()
+FOLDER = pytest.StashKey[Path]()
+TURNS = pytest.StashKey[Turns]()
 MAIN = "main"
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Let one process more than there are cores share the tests, which mostly wait; 4 at most, each has a Postgres."""
+    """Share among one process more than there are cores, as tests mostly wait; at most 4, as each has a Postgres."""
     return min((os.cpu_count() or 1) + 1, 4)
+
+
+def pytest_configure_node(node: Any) -> None:
+    """Tell each process that shares the tests where their turns are kept."""
+    folder = node.config.stash.setdefault(FOLDER, Path(tempfile.gettempdir(), f"zeon-turns-{os.getpid()}"))
+    folder.mkdir(exist_ok=True)
+    node.workerinput["turns"] = str(folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if TURNS in config.stash:
+        config.stash[TURNS].close()
+    if FOLDER in config.stash:
+        shutil.rmtree(config.stash[FOLDER])
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    turns = item.config.stash.get(TURNS, None)
+    if turns is None:
+        return (yield)
+    with turns.alone() if item.get_closest_marker("alone") else turns.beside():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,6 +73,8 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("zeon", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
     hypothesis.settings.load_profile("zeon")
     config.stash[KIND] = servers.kind()
+    if shared := getattr(config, "workerinput", None):
+        config.stash[TURNS] = Turns(Path(shared["turns"]))
     # Where a run began in the background Ctrl-C is ignored, and every process under test would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

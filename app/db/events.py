@@ -1,4 +1,4 @@
-"""The log in Postgres: append ticks and single events, read events and ready-made frames."""
+"""The log in Postgres: append single events, read events and ready-made frames."""
 
 from __future__ import annotations
 
@@ -19,22 +19,6 @@ from app.domain.session import Session
 
 MAX_PAGE_ROWS = 1000
 MAX_PAGE_BYTES = 1 << 18
-
-
-class Tick(NamedTuple):
-    """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from.
-
-    `pause` is why the session is to be paused with it, in the same transaction; `hash` is the fingerprint of the
-    candles used up to it, given with the last tick of a batch.
-    """
-
-    session_id: str
-    epoch: int
-    prev_cursor_ms: int | None
-    cursor_ms: int
-    events: Sequence[Event]
-    pause: str | None = None
-    hash: str | None = None
 
 
 class Frames(NamedTuple):
@@ -75,33 +59,6 @@ class Row(NamedTuple):
     ts: int
     type: str
     body: str
-
-
-async def append_ticks(connection: Connection, ticks: Sequence[Tick]) -> list[str]:
-    """Write ticks in one transaction; answers each with `written`, `done`, `refused` or `busy`, in order."""
-    cursor = await connection.execute(
-        "SELECT string_agg(outcome, ' ' ORDER BY tick) AS outcomes FROM sim_append_ticks(%s::jsonb)",
-        (encode_ticks(ticks),),
-    )
-    row = await cursor.fetchone()
-    assert row is not None
-    return str(row["outcomes"]).split()
-
-
-def encode_ticks(ticks: Sequence[Tick]) -> str:
-    """Render ticks as the JSON argument of `sim_append_ticks`; payloads are JSON text already."""
-    return "[" + ",".join(map(_tick, ticks)) + "]"
-
-
-def _tick(tick: Tick) -> str:
-    prev = "null" if tick.prev_cursor_ms is None else tick.prev_cursor_ms
-    pause = "" if tick.pause is None else f',"pause":"{tick.pause}"'
-    hashed = "" if tick.hash is None else f',"hash":"{tick.hash}"'
-    events = ",".join([f'[{event.ts},"{event.type}",{event.body}]' for event in tick.events])
-    return (
-        f'{{"session":"{tick.session_id}","epoch":{tick.epoch},"prev":{prev},'
-        f'"cursor":{tick.cursor_ms},"events":[{events}]{pause}{hashed}}}'
-    )
 
 
 async def append_event(

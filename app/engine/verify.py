@@ -38,13 +38,13 @@ async def verify(
     database: Database,
     clock: Clock,
     strategies: Strategies,
-    calendars: Mapping[str, Calendar],
     user_id: str,
     session_id: UUID,
+    calendars: Mapping[str, Calendar] | None = None,
 ) -> Verdict:
     """Compute a session again, unpaced, from the candles of its log (`record: trades`: of the cache)."""
     session = await database.run(sessions.get, session_id, user_id)
-    session = with_hours(session, calendars.get(session.spec.venue))
+    session = with_hours(session, (calendars or {}).get(session.spec.venue))
     warnings = await _strategy_warnings(database, strategies, session)
     if session.cursor_ms is not None:
         warnings += await _candle_warnings(database, session, session.cursor_ms)

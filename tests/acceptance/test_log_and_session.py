@@ -323,6 +323,7 @@ async def test_with_an_end_it_finishes_off_the_grid_too(database: Database, beyo
     assert session["progress"] == {"done": count, "total": count, "pct": 100}
 
 
+@pytest.mark.alone
 async def test_without_an_end_it_waits_and_goes_on_within_a_second_after_a_candle_is_stored_and_due(
     database: Database, zeon
 ) -> None:

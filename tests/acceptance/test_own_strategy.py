@@ -56,7 +56,7 @@ def test_the_readme_runs_a_strategy_of_ones_own(database: Database, zeon, tmp_pa
 
     def sh(script: str, folder: Path) -> str:
         done = subprocess.run(
-            ["sh", "-e"], input=script, env=env, cwd=folder, capture_output=True, text=True, timeout=60
+            ["sh", "-e"], input=script, env=env, cwd=folder, capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -61,7 +61,7 @@ def run(script: str, folder: Path, port: int) -> str:
         start_new_session=True,
     ) as shell:
         try:
-            printed = shell.communicate(timeout=110)[0]
+            printed = shell.communicate(timeout=280)[0]
         finally:
             if shell.poll() != 0:
                 os.killpg(shell.pid, signal.SIGKILL)

@@ -31,6 +31,7 @@ def left(database: Database) -> list[tuple]:
     ] + database.query("SELECT 'sim_events', * FROM sim_events")
 
 
+@pytest.mark.alone
 async def test_a_session_starts_goes_on_pauses_and_resumes(database: Database) -> None:
     said: list[str] = []
     began = time.monotonic()

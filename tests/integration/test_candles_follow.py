@@ -32,6 +32,7 @@ class Fast(Clock):
         return START + 30 * MINUTE + int((time.monotonic() - self.began) * MINUTE)
 
 
+@pytest.mark.alone
 async def test_every_closed_candle_is_stored_soon_after_its_close_through_an_outage_too(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

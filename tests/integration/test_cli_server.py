@@ -60,6 +60,7 @@ def until_candles(database: Database, session_id: str, count: int) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.alone
 def test_serve_installs_an_empty_database_and_ends_cleanly_on_sigterm(empty_database: Database, zeon) -> None:
     server = zeon(empty_database)
     began = time.monotonic()

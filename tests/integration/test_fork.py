@@ -12,7 +12,6 @@ from app.db.stats import stats
 from app.domain.session import Pace, SessionSpec
 from app.domain.terms import Terms
 from app.errors import SeqAhead
-from tests.integration.test_engine import assert_sound
 from tests.integration.test_strategies import CROSS, interrupted
 from tests.support.engine import USER, Engine, engine, store
 from tests.support.servers import Database
@@ -28,35 +27,6 @@ async def parent(e: Engine, **changes: Any) -> Any:
     session = await e.finished((await e.start(**{**CROSS, "gap_policy": "skip", **changes})).id)
     assert session.status == "finished", session.error
     return session
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"profile_slug": "none", "config": {}},
-        {"terms": Terms(record="trades")},
-        {"symbols": ("BTCUSDT", "ETHUSDT"), "extra_timeframes": ("5m",), "gap_policy": "fill"},
-    ],
-)
-async def test_a_fork_at_every_tenth_seq_shares_the_past_and_ends_alike(
-    database: Database, changes: dict[str, Any]
-) -> None:
-    async with engine(database) as e:
-        whole = await parent(e, **changes)
-        log, digest = await e.log(whole.id), await e.digest(whole.id)
-        for at_seq in range(0, whole.last_seq + 1, 10 if len(log) < 200 else 40):
-            fork = await e.sim.fork(USER, whole.id, at_seq, unchanged)
-            assert fork.fork_seq >= at_seq
-            shared = await e.log(fork.id)
-            assert shared[: fork.fork_seq] == log[: fork.fork_seq]
-            assert [x["payload"]["reason"] for x in shared[fork.fork_seq :]] == ["forked"]
-            await e.sim.start(USER, fork.id)
-            done = await e.finished(fork.id)
-            assert done.status == "finished", (at_seq, done.error, done.error_details)
-            assert await e.digest(fork.id) == digest, at_seq
-            assert done.candles_hash == whole.candles_hash
-            assert_sound(await e.log(fork.id))
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,7 @@ async def test_a_client_that_asks_too_often_is_slowed_down(database: Database) -
             assert (await w.call("GET", path)).status_code == 200
 
 
+@pytest.mark.alone
 async def test_small_answers_are_not_held_back_by_nagles_algorithm(database: Database) -> None:
     took = []
     async with web(database, candles=0) as w:

@@ -119,6 +119,7 @@ async def test_a_strategy_that_takes_its_process_down_fails_its_own_session(data
             await assert_undisturbed(e, beside, await e.digest(alone.id))
 
 
+@pytest.mark.alone
 async def test_one_of_eight_that_loops_disturbs_no_other(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "bad", misbehaving("sum(range(10 ** 12))", at=50))
     write(tmp_path, "good", GOOD)

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable
 
 import psutil
+import pytest
 
 from app.db import events, tokens
 from tests.support.process import ROOT
@@ -114,6 +115,7 @@ async def test_a_slow_client_gets_everything_at_its_own_pace(database: Database)
     assert [n for n in range(1, 151) if f"id: {n}\n".encode() not in got] == []
 
 
+@pytest.mark.alone
 async def test_a_stopping_server_ends_open_streams_at_once(database: Database) -> None:
     async with web(database) as w:
         session = await w.create()
@@ -126,6 +128,7 @@ async def test_a_stopping_server_ends_open_streams_at_once(database: Database) -
         await w.refused(503, "GET", f"{SESSIONS}/{session['id']}/stream")
 
 
+@pytest.mark.alone
 async def test_a_revoked_token_ends_its_streams_within_a_heartbeat(database: Database) -> None:
     async with web(database, auth="token", heartbeat_ms=200) as w:
         token_id, secret = await w.token("anna")
@@ -175,6 +178,7 @@ async def test_an_idle_stream_costs_less_than_50_kb(database: Database) -> None:
     assert each < 50_000
 
 
+@pytest.mark.alone
 async def test_sigterm_with_open_streams_ends_the_process_in_under_two_seconds(database: Database) -> None:
     with ServeProcess(database) as server:
         session_id = server.create(endMs=None, gapPolicy="skip")

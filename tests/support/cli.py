@@ -38,7 +38,7 @@ class Cli:
 
     def run(self, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            _command(arguments), env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=60
+            _command(arguments), env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=120
         )
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done

@@ -111,8 +111,12 @@ def costs_follow_from_the_terms(run: Run, one: Met) -> None:
 
 
 def a_take_profit_yields_to_a_stop_loss_in_reach(run: Run, one: Met) -> None:
-    """Inside a candle the stop-loss comes first; an entry met inside its candle takes no profit there."""
-    if not one.order["given"].startswith("take profit") or one.before_slippage in starts(run, one):
+    """Inside a candle the stop-loss comes first; an entry met inside its candle takes no profit there.
+
+    Not with a share of the volume, which lets an entry come in parts and a stop-loss wait.
+    """
+    at_start = one.before_slippage in starts(run, one)
+    if run.terms.volume_share is not None or at_start or not one.order["given"].startswith("take profit"):
         return
     entry = one.order["given"].split(" ")[-1]
     stops = [
@@ -122,8 +126,7 @@ def a_take_profit_yields_to_a_stop_loss_in_reach(run: Run, one: Met) -> None:
     ]
     for stop in stops:
         worst = one.candle.low if one.sign < 0 else one.candle.high
-        volume_ran_out = run.terms.volume_share is not None
-        assert volume_ran_out or (worst - stop["stopPrice"]) * one.sign < 0
+        assert (worst - stop["stopPrice"]) * one.sign < 0
     for opening in fills_of(run, entry):
         inside = opening.fill["policy"] != "same_close" and opening.before_slippage != opening.candle.open
         assert not (inside and opening.slot == one.slot)
