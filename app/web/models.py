@@ -118,13 +118,24 @@ def _sized(value: Mapping[Any, Decimal]) -> Sizing:
     return sizing({str(kind): amount for kind, amount in value.items()})
 
 
-class Traded(Body):
-    """The terms a session trades on; money in the quote currency, rates in basis points."""
+class Charged(Body):
+    """A body that may set fees, in basis points: one for all orders, or one each."""
 
-    initial_cash: Amount = Decimal(10_000)
     fee_bps: Rate | None = None
     maker_fee_bps: Rate | None = None
     taker_fee_bps: Rate | None = None
+
+    @model_validator(mode="after")
+    def _one_fee(self) -> Self:
+        if self.fee_bps is not None and (self.maker_fee_bps is not None or self.taker_fee_bps is not None):
+            raise ValueError("feeBps: give feeBps, or makerFeeBps and takerFeeBps")
+        return self
+
+
+class Traded(Charged):
+    """The terms a session trades on; money in the quote currency, rates in basis points."""
+
+    initial_cash: Amount = Decimal(10_000)
     slippage_bps: Rate = Decimal(0)
     leverage: Amount | None = Decimal(1)
     fill: Literal["next_open", "same_close"] = "next_open"
@@ -132,12 +143,6 @@ class Traded(Body):
     sizing: dict[Literal["qty", "cash", "equityPct", "qtyStep"], Amount] = {"equityPct": Decimal(100)}
     volume_share: Share | None = None
     record: Literal["full", "trades"] = "full"
-
-    @model_validator(mode="after")
-    def _one_fee(self) -> Self:
-        if self.fee_bps is not None and (self.maker_fee_bps is not None or self.taker_fee_bps is not None):
-            raise ValueError("feeBps: give feeBps, or makerFeeBps and takerFeeBps")
-        return self
 
     def terms(self) -> Terms:
         """Return the terms, defaults filled in; raises `BadInput` for a sizing that is none."""
@@ -186,9 +191,7 @@ class NewSession(Paced, Traded):
 
     def spec(self, settings: Settings) -> SessionSpec:
         """Return the session asked for, defaults filled in; raises `BadInput` for a config that is too large."""
-        size = len(json.dumps(self.config, ensure_ascii=False, separators=(",", ":")).encode())
-        if size > settings.max_config:
-            raise BadInput(f"config: {size} bytes, at most {settings.max_config} are allowed")
+        require_small(self.config, settings)
         grace_ms = max(LEAST_GRACE_MS, timeframe(self.timeframe).ms) if self.gap_grace_ms is None else self.gap_grace_ms
         return SessionSpec(
             profile_slug=self.profile_slug,
@@ -208,6 +211,13 @@ class NewSession(Paced, Traded):
             tags=tuple(self.tags),
             config=self.config,
         )
+
+
+def require_small(config: Mapping[str, Any], settings: Settings) -> None:
+    """Raise `BadInput` for a config of more bytes than allowed."""
+    size = len(json.dumps(config, ensure_ascii=False, separators=(",", ":")).encode())
+    if size > settings.max_config:
+        raise BadInput(f"config: {size} bytes, at most {settings.max_config} are allowed")
 
 
 def longer_than(base: str, extra: Sequence[str]) -> None:
@@ -231,15 +241,12 @@ class Changes(Paced):
         return {field: getattr(self, field) for field in ("name", "tags") if field in self.model_fields_set}
 
 
-class Fork(Paced):
+class Fork(Paced, Charged):
     """Where to leave a session's log, and what to do differently from there; what is not given stays as it is."""
 
     at_seq: Annotated[int, Field(ge=0, le=MAX_SEQ)]
     profile_slug: Slug | None = None
     config: dict[str, Any] | None = None
-    fee_bps: Rate | None = None
-    maker_fee_bps: Rate | None = None
-    taker_fee_bps: Rate | None = None
     slippage_bps: Rate | None = None
     leverage: Amount | None = None
     fill: Literal["next_open", "same_close"] | None = None

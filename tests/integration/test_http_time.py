@@ -141,7 +141,9 @@ async def test_a_wrong_fork_names_its_field(database: Database) -> None:
             ({"atSeq": 1, "record": "trades"}, "record"),
             ({"atSeq": 1, "profileSlug": "nobody"}, "profileSlug"),
             ({"atSeq": 1, "config": {"fats": 1}}, "config.fats"),
+            ({"atSeq": 1, "config": {"fast": "x" * 17_000}}, "config: 17011 bytes"),
             ({"atSeq": 1, "feeBps": -1}, "feeBps"),
+            ({"atSeq": 1, "feeBps": 1, "makerFeeBps": 1}, "feeBps"),
             ({"atSeq": 1, "sizing": {"qty": 1, "cash": 1}}, "sizing"),
             ({"atSeq": 1, "speed": 1, "replayMsPerCandle": 1}, "speed"),
         ]
