@@ -11,6 +11,8 @@ from tests.support.outside import QUICK, call, client, digest, follow, log, pool
 from tests.support.process import Zeon
 from tests.support.servers import Database
 
+PAUSE_MS = 5
+"""Long enough that the session outlives its kills on a busy machine too, where seeing how far it is takes a while."""
 HOLES = {5, 6, 70, 71, 72, 400}
 
 
@@ -34,7 +36,7 @@ async def killed_at_random(database: Database, zeon: Callable[..., Zeon], times:
     server = zeon(database, **QUICK)
     async with client(server) as c:
         undisturbed = (await c.finished(**asked))["id"]
-        killed = (await c.create(**asked, replayMsPerCandle=1))["id"]
+        killed = (await c.create(**asked, replayMsPerCandle=PAUSE_MS))["id"]
         following = asyncio.create_task(follow(c, killed))
         await call(c, killed, "start")
         for _ in range(times):
