@@ -11,6 +11,8 @@ from tests.support.outside import QUICK, call, client, digest, follow, log, pool
 from tests.support.process import Zeon
 from tests.support.servers import Database
 
+PAUSE_MS = 5
+"""Long enough that the session outlives its kills on a busy machine too, where seeing how far it is takes a while."""
 HOLES = {5, 6, 70, 71, 72, 400}
 
 
@@ -36,7 +38,7 @@ async def killed_at_random(database: Database, zeon: Callable[..., Zeon], times:
     server = zeon(database, **QUICK, ZEON_STRATEGIES="tests.support.resting:Resting")
     async with client(server) as c:
         undisturbed = [(await c.finished(**each))["id"] for each in (asked, trading)]
-        killed = (await c.create(**asked, replayMsPerCandle=3))["id"]
+        killed = (await c.create(**asked, replayMsPerCandle=PAUSE_MS))["id"]
         trades = (await c.create(**trading, replayMsPerCandle=7))["id"]
         following = asyncio.create_task(follow(c, killed))
         for session_id in (killed, trades):

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import textwrap
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -214,8 +215,10 @@ def test_it_works_for_an_ordinary_user_and_keeps_others_out(folder):
 
 
 def as_user(account: pwd.struct_passwd, work: Callable[[], None]) -> None:
-    """Do something in a child process of another account."""
-    child = os.fork()
+    """Do something in a child process of another account, which needs none of this one's other threads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # From Python 3.12 on, where there are other threads.
+        child = os.fork()
     if child == 0:
         code = 1
         try:
