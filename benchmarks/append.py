@@ -9,8 +9,8 @@ from contextlib import suppress
 from functools import partial
 from itertools import count
 
-from app.db.events import Tick, append_ticks
 from app.db.pool import Connection, Database
+from app.db.ticks import Tick, append_ticks
 from app.domain.event import Event
 from app.domain.session import Session
 from app.engine.writer import Writer

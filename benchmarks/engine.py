@@ -9,8 +9,8 @@ from statistics import median
 from uuid import UUID
 
 from app.db import sessions
-from app.db.events import Tick
 from app.db.pool import Connection, Database
+from app.db.ticks import Tick
 from app.domain.session import Pace, Session
 from app.engine.clock import Clock
 from app.engine.writer import Writer

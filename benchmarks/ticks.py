@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from app.candles import synthetic
-from app.db.events import Tick
+from app.db.ticks import Tick
 from app.domain import event
 from app.domain.event import Event
 from app.domain.session import Session

@@ -36,7 +36,7 @@ async def loop(_: Place) -> list[Row]:
     figure, other = (median(values) for values in zip(*turns, strict=True))
     what = f"pure tick loop with its JSON, SMA cross 20/50, {note} 1m candles"
     if reference is None:
-        return [Row(what, figure, "candles/s", None, None, "backtesting.py is not installed")]
+        return [Row(what, figure, "candles/s", None, None, "not measured: pip install backtesting")]
     return [Row(what, figure, "candles/s", other, Goal(0.7), "against backtesting.py in memory")]
 
 

@@ -41,7 +41,7 @@ def files(path: Path, symbol: str, timeframe: str) -> list[Path]:
     if not named and _spelled(path.name) == symbol:
         named = inside
     if not named:
-        raise BadInput(f"file: {path} holds no file named {symbol} and {timeframe}")
+        raise BadInput(f"symbol: there is no file named {symbol} and {timeframe}")
     return named
 
 

@@ -173,7 +173,8 @@ async def _parts(
                 raise SourceUnavailable(
                     f"The source of candles cannot be reached: {error}.", details={"code": SourceUnavailable.code}
                 ) from error
-            await clock.sleep(max(error.after_s, min(FIRST_PAUSE_S * 2 ** (failures - 1), longest_pause_s)))
+            pause_s = max(error.after_s, min(FIRST_PAUSE_S * 2 ** (failures - 1), longest_pause_s))
+            await clock.sleep(max(0.0, pause_s - (time.monotonic() - error.since_s)))  # Hanging up takes a while, too.
 
 
 async def _keep(

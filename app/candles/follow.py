@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -18,8 +19,8 @@ from app.errors import Busy, Unavailable
 EAGER_S, EAGER_FOR_S, IDLE_S = 0.2, 5.0, 5.0
 """After a close the source is asked every `EAGER_S` for `EAGER_FOR_S`, then every `IDLE_S`; in seconds."""
 
-_LONGEST_PAUSE_S = 1.0
-_AFTER_OUTAGE_S = 0.2
+SHORT_PAUSE_S, SHORT_FOR_S, LONG_PAUSE_S = 0.2, 60.0, 5.0
+"""In an outage the source is asked every `SHORT_PAUSE_S` for `SHORT_FOR_S`, then every `LONG_PAUSE_S`; in seconds."""
 
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 """Lends a connection in autocommit, for one look."""
@@ -57,16 +58,21 @@ class Follower:
             raise failed.exceptions[0] from None
 
     async def _follow(self, symbol: str) -> None:
+        pause_s, failing_s = SHORT_PAUSE_S, 0.0
         while True:
+            began = time.monotonic()
             try:
-                asked_ms, next_ms = await self._look(symbol)
+                asked_ms, next_ms = await self._look(symbol, pause_s)
             except (SourceUnavailable, Unavailable, Busy) as error:
                 self.told(symbol, error.message)
-                await self.clock.sleep(_AFTER_OUTAGE_S)
+                await self.clock.sleep(pause_s)
+                failing_s += time.monotonic() - began
+                pause_s = SHORT_PAUSE_S if failing_s < SHORT_FOR_S else LONG_PAUSE_S
             else:
+                pause_s, failing_s = SHORT_PAUSE_S, 0.0
                 await self._wait(asked_ms, next_ms)
 
-    async def _look(self, symbol: str) -> tuple[int, int]:
+    async def _look(self, symbol: str, pause_s: float) -> tuple[int, int]:
         """Fetch what has closed; returns up to when, and the open time of the candle to come next, in ms."""
         grid, clock = named_timeframe(self.timeframe), self.clock
         async with self.connect() as conn:
@@ -74,9 +80,7 @@ class Follower:
             next_ms = await _next_ms(conn, self.venue, symbol, grid, until_ms)
             if next_ms + grid.ms <= until_ms:
                 key = (self.venue, symbol, grid.name)
-                await fetch_candles(
-                    conn, self.chosen, *key, next_ms, until_ms, clock=clock, longest_pause_s=_LONGEST_PAUSE_S
-                )
+                await fetch_candles(conn, self.chosen, *key, next_ms, until_ms, clock=clock, longest_pause_s=pause_s)
                 next_ms = await _next_ms(conn, self.venue, symbol, grid, clock.now_ms())
         self.asked(symbol, grid.floor(until_ms))
         return until_ms, next_ms

@@ -15,6 +15,7 @@ from app.candles.load import find_gaps
 from app.candles.quality import Check
 from app.candles.rows import Block, Finding, Item
 from app.db import candles as cache
+from app.db.candle_store import Columns
 from app.db.pool import Connection
 from app.domain.candle import Gap
 from app.domain.symbol import symbol as spelled_symbol
@@ -71,34 +72,55 @@ async def import_file(
     """
     venue, symbol = spelled_venue(venue), spelled_symbol(symbol)
     check = Check(symbol, named_timeframe(timeframe), now_ms=time.time_ns() // 1_000_000)
-    paths = dump.files(path, symbol, timeframe)
+    reading = _Reading(dump.files(path, symbol, timeframe), check, progress)
     async with conn.transaction():
-        stored = await cache.store_columns(conn, venue, symbol, timeframe, check.columns(_rows(paths, check, progress)))
+        stored = await cache.store_columns(conn, venue, symbol, timeframe, reading.columns())
         first_ms, last_ms = _range(path, check)
-        await cache.cover(conn, venue, symbol, timeframe, _SOURCE, first_ms, last_ms + check.timeframe.ms)
-        gaps, missing = await find_gaps(conn, venue, [symbol], timeframe, first_ms, last_ms, calendar=calendar)
+        for start_ms, end_ms in reading.spans:
+            await cache.cover(conn, venue, symbol, timeframe, _SOURCE, start_ms, end_ms + check.timeframe.ms)
+        gaps: list[Gap] = []
+        missing = 0
+        if sum(stored) < check.timeframe.slots(check.timeframe.floor(first_ms), last_ms + 1):
+            gaps, missing = await find_gaps(conn, venue, [symbol], timeframe, first_ms, last_ms, calendar=calendar)
     return _report(venue, check, stored, first_ms, last_ms, gaps, missing)
 
 
-def _rows(paths: list[Path], check: Check, progress: Progress | None) -> Iterator[Item]:
-    """Yield the rows of all files; of several, a bad one is noted and the others are read all the same."""
-    total = sum(path.stat().st_size for path in paths if path.is_file())
-    done = 0
-    for path in paths:
-        check.file = path.name if len(paths) > 1 else ""
+class _Reading:
+    """Reads files one after the other; `spans` are the first and last open time of each, in ms."""
+
+    def __init__(self, paths: list[Path], check: Check, progress: Progress | None) -> None:
+        self.spans: list[tuple[int, int]] = []
+        self._paths = paths
+        self._check = check
+        self._progress = progress or (lambda done, total: None)
+        self._done = 0
+        self._total = sum(path.stat().st_size for path in paths if path.is_file())
+
+    def columns(self) -> Iterator[Columns]:
+        """Yield the candles of all good rows; of several files, a bad one is noted and the others are still read."""
+        for path in self._paths:
+            self._check.file = path.name if len(self._paths) > 1 else ""
+            edges: list[int] = []
+            for piece in self._check.columns(self._rows(path)):
+                edges += min(piece.times), max(piece.times)
+                edges = [min(edges), max(edges)]
+                yield piece
+            if edges:
+                self.spans.append((edges[0], edges[1]))
+
+    def _rows(self, path: Path) -> Iterator[Item]:
         with _opened(path) as file:
             try:
                 for count, item in enumerate(files.rows(path, file)):
-                    if progress and (isinstance(item, Block) or count % _REPORT_EVERY == 0):
-                        progress(done + file.tell(), total)
+                    if isinstance(item, Block) or count % _REPORT_EVERY == 0:
+                        self._progress(self._done + file.tell(), self._total)
                     yield item
             except BadInput as error:
-                if len(paths) == 1:
+                if len(self._paths) == 1:
                     raise
-                check.break_off(error.message)
-            done += os.fstat(file.fileno()).st_size
-        if progress:
-            progress(done, total)
+                self._check.break_off(error.message)
+            self._done += os.fstat(file.fileno()).st_size
+        self._progress(self._done, self._total)
 
 
 def _opened(path: Path) -> io.BufferedReader:

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from operator import le, lt
 
+from app.candles.plain import LARGEST, SMALLEST, canonical, is_digits, is_plainly_sound
 from app.candles.rows import FIELDS, MS_FROM, MS_TO, Block, Broken, Finding, Item, Refused, Row, time_ms
-from app.db.candles import Columns, columns_of
+from app.db.candle_store import Columns, columns_of
 from app.domain.candle import Candle
 from app.domain.timeframe import Timeframe
 
@@ -30,13 +31,9 @@ LISTED = 100
 BREAKS = 10
 """How many broken files of a folder a report tells of."""
 
-_SMALLEST = Decimal("1E-18")
-_LARGEST = Decimal("1E18")
 _HOUR = 3_600_000
 _QUARTER = 900_000
 _CHUNK = 1_000
-_EXACT_DIGITS = 15
-"""Decimals of so many digits are told apart by binary floats."""
 _UNREADABLE = (InvalidOperation, ValueError, TypeError, OverflowError)
 
 
@@ -90,28 +87,30 @@ class Check:
         """Take a block about which there is nothing to say, column by column; None when a row needs a closer look.
 
         Faster than row by row, and stricter: only times in ms or us, on the UTC grid, ascending from all before, and
-        only plain numbers, with prices short enough to be compared as binary floats.
+        only plain numbers.
         """
         try:
-            times = _whole_ms(list(map(int, block.times)))
-            if not self._in_order(times) or not _plainly_sound(block.numbers):
+            told = list(map(int, block.times))
+            times = _whole_ms(told)
+            if not self._in_order(times) or not is_plainly_sound(block.numbers):
                 return None
         except _UNREADABLE:
             return None
         self._slots.take_run(times)
         self.first_ms = times[0] if self.first_ms is None else self.first_ms
         self.last_ms = times[-1]
-        return Columns(times, [list(map(_canonical, column)) for column in block.numbers])
+        spelled = block.times if times is told and is_digits(block.times) else None
+        return Columns(times, [canonical(column) for column in block.numbers], spelled)
 
     def _in_order(self, times: list[int]) -> bool:
         step, offset_ms = self.timeframe.ms, self.timeframe.offset_ms
-        return (
-            all(map(lt, times, times[1:]))
-            and (self.last_ms is None or times[0] > self.last_ms)
-            and times[0] >= MS_FROM
-            and times[-1] < min(MS_TO, self.now_ms - step + 1)
-            and not any((open_ms - offset_ms) % step for open_ms in times)
-        )
+        if (self.last_ms is not None and times[0] <= self.last_ms) or times[0] < MS_FROM:
+            return False
+        if times[-1] >= min(MS_TO, self.now_ms - step + 1) or (times[0] - offset_ms) % step:
+            return False
+        if times[-1] - times[0] == (len(times) - 1) * step and times == list(range(times[0], times[-1] + 1, step)):
+            return True
+        return all(map(lt, times, times[1:])) and not any((open_ms - offset_ms) % step for open_ms in times)
 
     def _sorted_out(self, chunk: Iterable[Row | Finding]) -> Iterator[Candle]:
         for row in chunk:
@@ -180,7 +179,7 @@ def _as_block(rows: list[Row | Finding]) -> Block | None:
     if any(isinstance(row, Finding) for row in rows):
         return None
     places, times, *numbers = zip(*rows, strict=True)
-    return Block(places[0], list(times), [list(map(str, column)) for column in numbers])
+    return Block(places[0], list(map(str, times)), [list(map(str, column)) for column in numbers])
 
 
 def _whole_ms(times: list[int]) -> list[int]:
@@ -188,30 +187,13 @@ def _whole_ms(times: list[int]) -> list[int]:
     return [time // 1_000 for time in times] if MS_TO <= times[0] <= times[-1] < MS_TO * 1_000 else times
 
 
-def _plainly_sound(numbers: list[list[str]]) -> bool:
-    """Whether all numbers are digits with at most a point, and sound; binary floats tell apart what is short enough."""
-    if "".join(map("".join, numbers)).encode().translate(None, b"0123456789."):
-        return False
-    if max(max(map(len, column)) for column in numbers[:4]) > _EXACT_DIGITS:
-        return False
-    opened, high, low, close, volume = (list(map(float, column)) for column in numbers)
-    inside = all(map(le, low, opened)) and all(map(le, opened, high)) and all(map(le, low, close))
-    inside = inside and all(map(le, close, high)) and min(low) > _SMALLEST and max(high) < _LARGEST
-    return inside and max(volume) < _LARGEST
-
-
-def _canonical(number: str) -> str:
-    """Drop the trailing zeros of a plain number."""
-    return number.rstrip("0").rstrip(".") if number[-1] == "0" and "." in number else number
-
-
 def _sound(
     opened: list[Decimal], high: list[Decimal], low: list[Decimal], close: list[Decimal], volume: list[Decimal]
 ) -> bool:
     """Whether all prices are above zero and inside low to high, and no volume is negative; NaN raises."""
     inside = all(map(le, low, opened)) and all(map(le, opened, high)) and all(map(le, low, close))
-    inside = inside and all(map(le, close, high)) and min(low) > _SMALLEST and max(high) < _LARGEST
-    return inside and min(volume) >= 0 and max(volume) < _LARGEST
+    inside = inside and all(map(le, close, high)) and min(low) > SMALLEST and max(high) < LARGEST
+    return inside and min(volume) >= 0 and max(volume) < LARGEST
 
 
 def _flaw(row: Row) -> str:
@@ -223,9 +205,9 @@ def _flaw(row: Row) -> str:
             numbers[name] = Decimal(value)
         except _UNREADABLE:
             return f"{name}: {spelled[name]!r} is not a number"
-        if not numbers[name].is_finite() or abs(numbers[name]) >= _LARGEST:
+        if not numbers[name].is_finite() or abs(numbers[name]) >= LARGEST:
             return f"{name}: {spelled[name]} is not a finite number below 1e18"
-        if name != "volume" and numbers[name] <= _SMALLEST:
+        if name != "volume" and numbers[name] <= SMALLEST:
             return f"{name}: {spelled[name]} is not above zero"
     if numbers["volume"] < 0:
         return f"volume: {spelled['volume']} is negative"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import AsyncGenerator, Callable
 from importlib.metadata import entry_points
 from typing import NamedTuple, Protocol
@@ -41,6 +42,7 @@ class TryAgain(Exception):
     def __init__(self, reason: str, after_s: float = 0) -> None:
         super().__init__(reason)
         self.after_s = after_s
+        self.since_s = time.monotonic()
 
 
 class Part(NamedTuple):

@@ -52,7 +52,9 @@ COMMANDS = {
         "verify:verify",
         "Run a session again up to its cursor and compare it with its log; exits with 1 when an event differs.",
     ),
-    "diff": Place("fork:diff", "Show the first place at which what two sessions simulated differs."),
+    "diff": Place(
+        "fork:diff", "Show where two sessions part, what they were asked for differently, and how their results differ."
+    ),
     "lookahead": Place(
         "lookahead:lookahead",
         "Run a strategy over cached candles, whole and with another future; exits with 1 if that matters.",

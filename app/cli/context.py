@@ -33,9 +33,9 @@ class Context:
         return self.settings.user
 
 
-def run(work: Callable[[Context], Awaitable[T]]) -> T:
+def run(work: Callable[[Context], Awaitable[T]], settings: Settings | None = None) -> T:
     """Do the work of a command on the database the settings name, installed when it is empty or older."""
-    settings = load()
+    settings = settings or load()
     with ready(settings) as place:
         return asyncio.run(on_place(settings, place, work))
 

@@ -12,11 +12,12 @@ from app.cli import show
 from app.cli import term_options as trade
 from app.cli.context import Context, run
 from app.cli.data import cached
+from app.cli.named import named
 from app.cli.options import EndOption, Json, StartOption, TimeframeOption, VenueOption, as_usage, given
 from app.domain.event import Event
 from app.domain.session import SessionSpec
-from app.domain.trader import Trader
 from app.engine.lookahead import Finding, look
+from app.settings import load
 from app.web.inputs import checked
 from app.web.models import NewSession
 
@@ -39,8 +40,9 @@ def lookahead(
     json: Json = False,
 ) -> None:
     """Run a strategy over cached candles, whole and with another future; exits with 1 if that matters."""
+    slug, settings = named(profile, load())
     asked = given(
-        profileSlug=profile,
+        profileSlug=slug,
         symbols=symbol,
         timeframe=timeframe,
         startMs=0 if start is None else start,
@@ -57,7 +59,7 @@ def lookahead(
         return await _look(context, wanted.spec(context.settings), cuts)
 
     with as_usage():
-        count, found = run(work)
+        count, found = run(work, settings)
     if json:
         show.as_json({"slots": count, "cuts": cuts, "lookahead": found is not None, "difference": _described(found)})
     else:
@@ -69,9 +71,8 @@ def lookahead(
 async def _look(context: Context, spec: SessionSpec, cuts: int) -> tuple[int, Finding | None]:
     strategies = context.sim.strategies
     whole = replace(spec, config=await strategies.full_config(context.database, spec))
-    cls = await context.database.run(strategies.built_in, spec.profile_slug)
     slots = await context.database.run(cached, whole)
-    return len(slots), look(whole, slots, lambda _: Trader(cls(**whole.config), whole.desk_terms), cuts)
+    return len(slots), await look(whole, slots, lambda _: strategies.trial(context.database, whole), cuts)
 
 
 def _tell(count: int, cuts: int, found: Finding | None) -> None:
@@ -79,6 +80,8 @@ def _tell(count: int, cuts: int, found: Finding | None) -> None:
         show.line(f"Nothing changed: {count:,} slots, cut at {cuts} times and given another future there.")
         return
     show.line(f"What happens before {show.utc(found.cut_ms)} depends on what comes after ({found.how}).")
+    if found.fault is not None:
+        show.line(f"The strategy fails there: {found.fault}")
     for name, event in (("whole", found.whole), (found.how, found.changed)):
         show.line(f"{name}: {json_text.dumps(_spelled(event), ensure_ascii=False)}")
 
@@ -87,7 +90,8 @@ def _described(found: Finding | None) -> dict[str, Any] | None:
     if found is None:
         return None
     whole, changed = _spelled(found.whole), _spelled(found.changed)
-    return {"how": found.how, "cutMs": found.cut_ms, "whole": whole, "changed": changed}
+    described = {"how": found.how, "cutMs": found.cut_ms, "whole": whole, "changed": changed}
+    return described if found.fault is None else {**described, "fault": found.fault}
 
 
 def _spelled(event: Event | None) -> dict[str, Any] | None:

@@ -18,15 +18,16 @@ from app.cli import term_options as trade
 from app.cli.context import Context, on_place
 from app.cli.data import cached
 from app.cli.grid import grid
+from app.cli.named import named
 from app.cli.new_session import Start
 from app.cli.options import Json, TimeframeOption, VenueOption, as_usage, given, time_ms
 from app.db import results
 from app.db.place import Place, ready
 from app.db.results import Result
 from app.domain.session import FINISHED, SessionSpec
-from app.domain.tick import Slot, State, conclude, draft
-from app.domain.trader import Trader
+from app.domain.tick import Slot, State, draft
 from app.engine.sweep import Work, engines
+from app.engine.trading import traded
 from app.settings import Settings, load
 from app.web.inputs import checked
 from app.web.models import NewSession
@@ -100,10 +101,11 @@ def sweep(
         sizing=sizing,
         volume_share=volume_share,
     )
+    slug, settings = named(profile, load())
     tag = f"sweep-{uuid4().hex[:8]}"
     fixed = trade.parsed("config", config) or {}
     asked = terms | given(
-        profileSlug=profile,
+        profileSlug=slug,
         symbols=symbol,
         timeframe=timeframe,
         startMs=start,
@@ -117,7 +119,6 @@ def sweep(
         replayMsPerCandle=0,
         tags=[tag],
     )
-    settings = load()
     with as_usage():
         combinations = grid(param)
         specs = [
@@ -156,20 +157,22 @@ async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
     """Compute a few of the sessions over their first candles, and every config's parameters; raises `BadInput`."""
     strategies = context.sim.strategies
     specs[:] = [replace(spec, config=await strategies.full_config(context.database, spec)) for spec in specs]
-    cls = await context.database.run(strategies.built_in, specs[0].profile_slug)
     slots = await context.database.run(cached, specs[0], _SAMPLE_SLOTS)
     samples = specs[:: max(1, len(specs) // _SAMPLES)][:_SAMPLES]
-    sizes = [_sampled(spec, slots, Trader(cls(**spec.config), spec.desk_terms)) for spec in samples]
+    sizes = [await _sampled(context, spec, slots) for spec in samples]
     end_ms = specs[0].end_ms or specs[0].start_ms
     factor = len(specs) * specs[0].grid.slots(specs[0].start_ms, end_ms) / len(slots) / len(samples)
     rows = int(sum(each.rows for each in sizes) * factor) + _OWN_ROWS * len(specs)
     return Size(rows, int(sum(each.bytes for each in sizes) * factor) + rows * _ROW_BYTES)
 
 
-def _sampled(spec: SessionSpec, slots: Sequence[Slot], trader: Trader) -> Size:
+async def _sampled(context: Context, spec: SessionSpec, slots: Sequence[Slot]) -> Size:
     state = State.initial(replace(spec, gap_policy="skip"))
-    drafts = (draft(state, slot) for slot in slots)
-    made = [event for each in drafts for event in conclude(state, each, trader.answer(each.shown))]
+    async with context.sim.strategies.trial(context.database, spec) as desk:
+        answered = await traded(state, desk, [draft(state, slot) for slot in slots])
+    if desk is not None and desk.fault is not None:
+        raise desk.fault
+    made = [event for events in answered for event in events]
     return Size(len(made), sum(len(event.body) for event in made))
 
 

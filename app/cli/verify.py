@@ -20,7 +20,7 @@ def verify(session_id: SessionId, json: Json = False) -> None:
 
     async def work(context: Context) -> Verdict:
         sim = context.sim
-        return await engine.verify(context.database, Clock(), sim.strategies, sim.calendars, context.user, session_id)
+        return await engine.verify(context.database, Clock(), sim.strategies, context.user, session_id, sim.calendars)
 
     found = run(work)
     if json:

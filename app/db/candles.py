@@ -1,72 +1,31 @@
-"""Candles in Postgres: store, read, count, find gaps, remember who was asked for what."""
+"""Candles in Postgres: read, count, find gaps, remember who was asked for what; how they get there is beside it."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import aclosing
-from decimal import Context
-from itertools import islice
-from operator import lt
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, LiteralString, NamedTuple
 
 from psycopg import AsyncConnection
-from psycopg.errors import LockNotAvailable
 from psycopg.rows import scalar_row, tuple_row
 
+from app.db.candle_store import COLUMNS, LOCK, notify
+from app.db.candle_store import Stored as Stored
+from app.db.candle_store import store as store
+from app.db.candle_store import store_columns as store_columns
 from app.domain.candle import Candle, Gap
 from app.domain.fingerprint import spelled
 from app.domain.timeframe import TIMEFRAMES
 from app.domain.timeframe import timeframe as named_timeframe
-from app.errors import Busy
-
-BATCH = 10_000
-"""Candles sent to Postgres in one COPY, the only ones held in memory at a time."""
 
 _END_OF_TIME = 2**62
-_bare = Context(prec=100).normalize
-_COLUMNS: LiteralString = "venue, symbol, timeframe, open_time_ms, open, high, low, close, volume"
 _VALUES: LiteralString = "open, high, low, close, volume"
 
-_LOCK: LiteralString = (
-    "SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(':', 'candles', %s::text, %s::text, %s::text), 0))"
-)
 _CLAIM: LiteralString = (
     "SELECT pg_try_advisory_lock(hashtextextended(concat_ws(':', 'fetch', %s::text, %s::text, %s::text), 0))"
 )
 _RELEASE: LiteralString = (
     "SELECT pg_advisory_unlock(hashtextextended(concat_ws(':', 'fetch', %s::text, %s::text, %s::text), 0))"
 )
-_TAKEN: LiteralString = """
-SELECT FROM market_candles
-WHERE venue = %(venue)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s
-    AND open_time_ms BETWEEN %(first)s AND %(last)s
-LIMIT 1"""
-_STAGE: LiteralString = """
-CREATE TEMP TABLE candle_staging (
-    position bigint GENERATED ALWAYS AS IDENTITY, LIKE market_candles
-) ON COMMIT DROP"""
-_KEEP_LATEST: LiteralString = """
-DELETE FROM candle_staging earlier USING candle_staging later
-WHERE later.open_time_ms = earlier.open_time_ms AND later.position > earlier.position"""
-_MATCH: LiteralString = """
-c.venue = %(venue)s AND c.symbol = %(symbol)s AND c.timeframe = %(timeframe)s
-    AND c.open_time_ms BETWEEN %(first)s AND %(last)s AND c.open_time_ms = s.open_time_ms"""
-_DIFFERS: LiteralString = """
-(c.open, c.high, c.low, c.close, c.volume) IS DISTINCT FROM (s.open, s.high, s.low, s.close, s.volume)"""
-_COMPARE: LiteralString = f"""
-SELECT count(*), count(c.venue), count(*) FILTER (WHERE c.venue IS NOT NULL AND {_DIFFERS}), count(c.built_from)
-FROM candle_staging s LEFT JOIN market_candles c ON {_MATCH}"""
-_CHANGE: LiteralString = f"""
-UPDATE market_candles c
-SET open = s.open, high = s.high, low = s.low, close = s.close, volume = s.volume, built_from = NULL
-FROM candle_staging s
-WHERE {_MATCH} AND (c.built_from IS NOT NULL OR {_DIFFERS})"""
-_ADD: LiteralString = f"""
-INSERT INTO market_candles ({_COLUMNS})
-SELECT {_COLUMNS} FROM candle_staging s
-WHERE NOT EXISTS (SELECT FROM market_candles c WHERE {_MATCH})
-ORDER BY open_time_ms"""
 _WINDOW: LiteralString = f"""
 SELECT a.symbol, c.timeframe, c.open_time_ms, c.open_time_ms + %(step)s, {_VALUES}
 FROM unnest(%(symbols)s::text[]) WITH ORDINALITY AS a (symbol, place)
@@ -85,7 +44,7 @@ WHERE venue = %(venue)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s AN
 ORDER BY open_time_ms DESC
 LIMIT %(limit)s"""
 _BUILD: LiteralString = f"""
-INSERT INTO market_candles ({_COLUMNS}, built_from)
+INSERT INTO market_candles ({COLUMNS}, built_from)
 SELECT %(venue)s, %(symbol)s, %(timeframe)s, b.*, %(finer)s
 FROM candle_buckets(%(venue)s, %(symbol)s, %(finer)s, %(timeframe)s, %(start)s, %(end)s) b
 ON CONFLICT DO NOTHING"""
@@ -103,14 +62,6 @@ WHERE (%(venue)s::text IS NULL OR venue = %(venue)s)
 ORDER BY venue, symbol, timeframe_ms(timeframe)"""
 
 
-class Stored(NamedTuple):
-    """What a store did: candles that were new, replaced other values, or were there already."""
-
-    new: int
-    changed: int
-    same: int
-
-
 class Coverage(NamedTuple):
     """What is cached of one symbol: first and last open time in ms, gaps between them, sources asked."""
 
@@ -123,184 +74,6 @@ class Coverage(NamedTuple):
     gaps: int
     missing: int
     source: str | None
-
-
-class Columns(NamedTuple):
-    """Candles column by column: open times in ms, then open, high, low, close and volume as canonical numbers."""
-
-    times: Sequence[int]
-    numbers: Sequence[Sequence[str]]
-
-
-def columns_of(candles: Iterable[Candle]) -> Iterator[Columns]:
-    """Turn candles into columns, `BATCH` rows at a time."""
-    rest = iter(candles)
-    while taken := list(islice(rest, BATCH)):
-        _, _, times, _, *numbers, _ = zip(*taken, strict=True)
-        yield Columns(times, [list(map(str, map(_bare, column))) for column in numbers])
-
-
-async def store(
-    conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, candles: Iterable[Candle]
-) -> Stored:
-    """Put candles of one symbol and timeframe into the cache, as `store_columns` does."""
-    return await store_columns(conn, venue, symbol, timeframe, columns_of(candles))
-
-
-async def store_columns(
-    conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, pieces: Iterable[Columns]
-) -> Stored:
-    """Put candles of one symbol and timeframe into the cache, in any order; of equal times the last one stays.
-
-    Ascending candles go straight into an empty range; from the first batch that does not, all go through a staging
-    table. `pieces` is read in a thread, a batch ahead. One transaction, with one notification at its end when
-    anything is new or changed. Raises `Busy` when others store the same series for longer than a minute.
-    """
-    loading = _Loading(conn, venue, symbol, timeframe)
-    async with conn.transaction(), aclosing(_batches("\t".join((venue, symbol, timeframe)), pieces)) as batches:
-        await _alone(conn, venue, symbol, timeframe)
-        async for batch in batches:
-            await loading.take(batch)
-        stored = await loading.finish()
-        if stored.new or stored.changed:
-            await _notify(conn, venue, symbol, timeframe)
-            await _rebuild(conn, venue, symbol, timeframe, *loading.range_ms)
-    return stored
-
-
-async def _rebuild(
-    conn: AsyncConnection[Any], venue: str, symbol: str, finer: str, first_ms: int, last_ms: int
-) -> None:
-    """Let candles that were built from these follow them."""
-    async with conn.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute("SELECT candle_rebuild(%s, %s, %s, %s, %s)", (venue, symbol, finer, first_ms, last_ms))
-        for timeframe in dict.fromkeys(await cursor.fetchall()):
-            await _notify(conn, venue, symbol, timeframe)
-
-
-async def _alone(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
-    """Be the only one to write a series until the transaction ends; a large one may take longer than a statement."""
-    await conn.execute("SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', '0', true)")
-    try:
-        await conn.execute(_LOCK, (venue, symbol, timeframe))
-    except LockNotAvailable as error:
-        raise Busy(
-            f"Candles of {symbol} {timeframe} at venue {venue} are being stored by others; try again."
-        ) from error
-
-
-async def _notify(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
-    await conn.execute("SELECT sim_notify('market_candles', %s)", (f"{venue}:{symbol}:{timeframe}",))
-
-
-class _Batch(NamedTuple):
-    """Candles as lines for COPY, with what decides where they go."""
-
-    lines: str
-    rows: int
-    first_ms: int
-    last_ms: int
-    ascending: bool
-
-
-async def _batches(prefix: str, pieces: Iterable[Columns]) -> AsyncGenerator[_Batch]:
-    """Yield batches, each made in a thread while the one before it is on its way to Postgres."""
-    rest = iter(pieces)
-    coming = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
-    try:
-        while batch := await asyncio.shield(coming):
-            coming = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
-            yield batch
-    finally:
-        # A thread cannot be stopped: whoever gives up waits until it has let go of `pieces`.
-        await asyncio.wait([coming])
-        coming.exception()
-
-
-def _next_batch(prefix: str, pieces: Iterator[Columns]) -> _Batch | None:
-    times: list[int] = []
-    lines = []
-    while len(times) < BATCH and (piece := next(pieces, None)) is not None:
-        times += piece.times
-        lines.append(_lines(prefix, piece))
-    if not times:
-        return None
-    ascending = all(map(lt, times, times[1:]))
-    return _Batch("".join(lines), len(times), min(times), max(times), ascending)
-
-
-def _lines(prefix: str, piece: Columns) -> str:
-    """Render lines for COPY."""
-    rows = map("\t".join, zip(map(str, piece.times), *piece.numbers, strict=True))
-    return f"{prefix}\t" + f"\n{prefix}\t".join(rows) + "\n"
-
-
-class _Loading:
-    """One store under way: decides per batch between the table and the staging table."""
-
-    def __init__(self, conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
-        self.conn = conn
-        self.key = {"venue": venue, "symbol": symbol, "timeframe": timeframe}
-        self.direct = 0
-        self.last_ms = -_END_OF_TIME
-        self.staged: list[_Batch] = []
-        self.range_ms = (_END_OF_TIME, -_END_OF_TIME)
-
-    async def take(self, batch: _Batch) -> None:
-        """Send a batch on; the first that does not fit behind the others sends it and all later ones to staging."""
-        self.range_ms = min(batch.first_ms, self.range_ms[0]), max(batch.last_ms, self.range_ms[1])
-        if self.staged or not await self._fits(batch):
-            await self._stage(batch)
-            return
-        await self._copy("market_candles", batch)
-        self.direct += batch.rows
-        self.last_ms = batch.last_ms
-
-    async def finish(self) -> Stored:
-        """Merge what was staged into the table and count what happened."""
-        if not self.staged:
-            return Stored(self.direct, 0, 0)
-        await self.conn.execute("ANALYZE candle_staging")
-        if not self._staged_ascending():
-            await self.conn.execute(_KEEP_LATEST)
-        first_ms, last_ms = min(b.first_ms for b in self.staged), max(b.last_ms for b in self.staged)
-        stored = await self._merge({**self.key, "first": first_ms, "last": last_ms})
-        await self.conn.execute("DROP TABLE candle_staging")
-        return stored
-
-    async def _merge(self, match: dict[str, Any]) -> Stored:
-        async with self.conn.cursor(row_factory=tuple_row) as cursor:
-            await cursor.execute(_COMPARE, match)
-            rows, known, changed, built = await cursor.fetchone() or (0, 0, 0, 0)
-            if changed or built:
-                await cursor.execute(_CHANGE, match)
-            if rows > known:
-                await cursor.execute(_ADD, match)
-        return Stored(self.direct + rows - known, changed, known - changed)
-
-    def _staged_ascending(self) -> bool:
-        last_ms = -_END_OF_TIME
-        for batch in self.staged:
-            if not batch.ascending or batch.first_ms <= last_ms:
-                return False
-            last_ms = batch.last_ms
-        return True
-
-    async def _fits(self, batch: _Batch) -> bool:
-        if not batch.ascending or batch.first_ms <= self.last_ms:
-            return False
-        taken = await self.conn.execute(_TAKEN, {**self.key, "first": batch.first_ms, "last": batch.last_ms})
-        return taken.rowcount == 0
-
-    async def _stage(self, batch: _Batch) -> None:
-        if not self.staged:
-            await self.conn.execute(_STAGE)
-        await self._copy("candle_staging", batch)
-        self.staged.append(batch._replace(lines=""))
-
-    async def _copy(self, table: LiteralString, batch: _Batch) -> None:
-        async with self.conn.cursor().copy(f"COPY {table} ({_COLUMNS}) FROM STDIN") as copy:
-            await copy.write(batch.lines)
 
 
 async def window(
@@ -402,10 +175,10 @@ async def build(
     """Build candles of `timeframe` from complete buckets of `finer` where there is none yet; return how many."""
     asked = {"venue": venue, "symbol": symbol, "finer": finer, "timeframe": timeframe, "start": start_ms, "end": end_ms}
     async with conn.transaction():
-        await conn.execute(_LOCK, (venue, symbol, timeframe))
+        await conn.execute(LOCK, (venue, symbol, timeframe))
         built = (await conn.execute(_BUILD, asked)).rowcount
         if built:
-            await _notify(conn, venue, symbol, timeframe)
+            await notify(conn, venue, symbol, timeframe)
     return built
 
 
@@ -479,12 +252,10 @@ async def release(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe
 
 
 async def delete(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> int:
-    """Delete the candles of one symbol and timeframe and forget who was asked; return how many there were."""
-    key = (venue, symbol, timeframe)
-    async with conn.transaction():
-        await conn.execute("DELETE FROM market_coverage WHERE venue = %s AND symbol = %s AND timeframe = %s", key)
-        gone = await conn.execute("DELETE FROM market_candles WHERE venue = %s AND symbol = %s AND timeframe = %s", key)
-    return gone.rowcount
+    """Delete a series, what was built from it, and who was asked for it; return how many candles it had."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute("SELECT candle_delete(%s, %s, %s)", (venue, symbol, timeframe))
+        return int(await cursor.fetchone() or 0)
 
 
 async def fingerprint(

@@ -1,14 +1,16 @@
-"""The log in Postgres: append ticks and single events, read events and ready-made frames."""
+"""The log in Postgres: append single events, read events and ready-made frames."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import starmap
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from psycopg.rows import DictRow
+from psycopg.rows import DictRow, tuple_row
 from psycopg.types.json import Jsonb
 
 from app.db.pool import Connection
@@ -20,21 +22,14 @@ from app.domain.session import Session
 MAX_PAGE_ROWS = 1000
 MAX_PAGE_BYTES = 1 << 18
 
-
-class Tick(NamedTuple):
-    """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from.
-
-    `pause` is why the session is to be paused with it, in the same transaction; `hash` is the fingerprint of the
-    candles used up to it, given with the last tick of a batch.
-    """
-
-    session_id: str
-    epoch: int
-    prev_cursor_ms: int | None
-    cursor_ms: int
-    events: Sequence[Event]
-    pause: str | None = None
-    hash: str | None = None
+_NUMBER = r"(-?[0-9.]+)"
+_CANDLE = re.compile(
+    rf'\{{"candle": \{{"low": {_NUMBER}, "high": {_NUMBER}, "open": {_NUMBER}, "close": {_NUMBER}, "volume": {_NUMBER}'
+    r', "openTimeMs": (-?\d+), "closeTimeMs": (-?\d+)\}, "symbol": "([A-Z0-9.]+)", "timeframe": "(\w+)"\}'
+)
+"""A real candle as Postgres spells it; reading it this way takes a quarter of the time of a JSON parser."""
+_UNSPACED = frozenset({"candle", "equity"})
+"""Types without any text in which a comma or colon could stand."""
 
 
 class Frames(NamedTuple):
@@ -75,33 +70,6 @@ class Row(NamedTuple):
     ts: int
     type: str
     body: str
-
-
-async def append_ticks(connection: Connection, ticks: Sequence[Tick]) -> list[str]:
-    """Write ticks in one transaction; answers each with `written`, `done`, `refused` or `busy`, in order."""
-    cursor = await connection.execute(
-        "SELECT string_agg(outcome, ' ' ORDER BY tick) AS outcomes FROM sim_append_ticks(%s::jsonb)",
-        (encode_ticks(ticks),),
-    )
-    row = await cursor.fetchone()
-    assert row is not None
-    return str(row["outcomes"]).split()
-
-
-def encode_ticks(ticks: Sequence[Tick]) -> str:
-    """Render ticks as the JSON argument of `sim_append_ticks`; payloads are JSON text already."""
-    return "[" + ",".join(map(_tick, ticks)) + "]"
-
-
-def _tick(tick: Tick) -> str:
-    prev = "null" if tick.prev_cursor_ms is None else tick.prev_cursor_ms
-    pause = "" if tick.pause is None else f',"pause":"{tick.pause}"'
-    hashed = "" if tick.hash is None else f',"hash":"{tick.hash}"'
-    events = ",".join([f'[{event.ts},"{event.type}",{event.body}]' for event in tick.events])
-    return (
-        f'{{"session":"{tick.session_id}","epoch":{tick.epoch},"prev":{prev},'
-        f'"cursor":{tick.cursor_ms},"events":[{events}]{pause}{hashed}}}'
-    )
 
 
 async def append_event(
@@ -292,31 +260,47 @@ def candle_of(payload: dict[str, Any]) -> Candle:
 
 
 class Logged(NamedTuple):
-    """An event of the log as a rebuild looks at it; only candles come with their payload."""
+    """An event of the log as a rebuild looks at it, its payload as Postgres spells it."""
 
     seq: int
+    ts: int
     type: str
-    candle: Candle | None
+    body: str
+
+    @property
+    def candle(self) -> Candle:
+        """The candle of a candle event."""
+        matched = _CANDLE.fullmatch(self.body)
+        if matched is None:
+            return candle_of(json.loads(self.body, parse_float=Decimal))
+        low, high, open_, close, volume, open_ms, close_ms, symbol, timeframe = matched.groups()
+        numbers = Decimal(open_), Decimal(high), Decimal(low), Decimal(close), Decimal(volume)
+        return Candle(symbol, timeframe, int(open_ms), int(close_ms), *numbers)
+
+    def is_surely(self, computed: Event) -> bool:
+        """Whether a computed event is the same by its text; events that are not may still be equal."""
+        if self.ts != computed.ts or self.type != computed.type:
+            return False
+        if self.type not in _UNSPACED:
+            return self.body == computed.body
+        return self.body.replace('": ', '":').replace(", ", ",") == computed.body
 
 
 async def simulated(
     connection: Connection, session_id: UUID, after_seq: int, limit: int, to_seq: int | None = None
 ) -> list[Logged]:
     """Return the next events behind a seq, and up to another one, that the simulation itself wrote."""
-    cursor = await connection.execute(
+    cursor = connection.cursor(row_factory=tuple_row)
+    await cursor.execute(
         """
-        SELECT seq, type, CASE WHEN type = 'candle' THEN payload::text END AS body
-        FROM sim_events
+        SELECT seq, ts, type, payload::text FROM sim_events
         WHERE session_id = %s AND seq > %s AND type NOT IN ('status', 'control', 'note')
           AND (%s::bigint IS NULL OR seq <= %s)
         ORDER BY seq LIMIT %s
         """,
         (session_id, after_seq, to_seq, to_seq, limit),
     )
-    return [
-        Logged(row["seq"], row["type"], row["body"] and candle_of(json.loads(row["body"], parse_float=Decimal)))
-        for row in await cursor.fetchall()
-    ]
+    return list(starmap(Logged, await cursor.fetchall()))
 
 
 async def first_difference(

@@ -57,7 +57,9 @@ class Listener:
 
     async def _listen(self) -> None:
         options: dict[str, Any] = connect_options(self._url, "zeon listener")
-        async with await asyncio.wait_for(psycopg.AsyncConnection.connect(self._url, **options), 10) as connection:
+        async with asyncio.timeout(10):
+            opened = await psycopg.AsyncConnection.connect(self._url, **options)
+        async with opened as connection:
             if self._name is not None:
                 await self._hold_name(connection, self._name)
             for channel in CHANNELS:
@@ -68,7 +70,8 @@ class Listener:
                 async for heard in connection.notifies(timeout=self._idle_s):
                     self._on_notify(heard.channel, heard.payload)
                 # A half-open socket is silent for hours; asking finds it out.
-                await asyncio.wait_for(connection.execute("SELECT 1"), 5)
+                async with asyncio.timeout(5):  # On CPython 3.11 `wait_for` can lose the cancellation that ends us.
+                    await connection.execute("SELECT 1")
 
     async def _hold_name(self, connection: psycopg.AsyncConnection[Any], name: str) -> None:
         deadline = asyncio.get_running_loop().time() + self._patience_s

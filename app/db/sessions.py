@@ -150,7 +150,7 @@ async def fork(
 ) -> Session:
     """Let a created, empty session begin as its parent's log up to `fork_seq`, and remember its lineage."""
     spec = parent.spec
-    own = Stretch(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.terms)
+    own = Stretch(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.terms, parent.strategy_hash)
     earlier = [stretch for stretch in parent.lineage if stretch.to_seq < fork_seq]
     lineage = Jsonb([stretch.as_json() for stretch in (*earlier, own)])
     await execute(connection, update(SESSIONS).where(_s.id == child.id).values(lineage=lineage))

@@ -96,7 +96,8 @@ class Broker:
         if order.type == "stop_limit" and order.waits_for_stop:
             self._trigger(order, met, moment)
         else:
-            self._execute(order, met.price, self._policy(order), moment, moment.bar, inside=met.rank > 0)
+            inside = met.rank > 0 or order.inside > moment.bar
+            self._execute(order, met.price, self._policy(order), moment, moment.bar, inside=inside)
 
     def _trigger(self, order: Order, met: Touch, moment: Moment) -> None:
         """Turn a stop-limit into a limit that begins at the trigger price, inside the candle."""

@@ -16,12 +16,13 @@ class EquityCurve:
     equity = cash + positionValue; realizedPnl = sum of the trades' netPnl; unrealizedPnl = positionValue -
     entry prices of what is open, without fees; drawdownPct = (peak - equity) / peak * 100, 0 while the peak
     is not above zero; feesPaid = fees of all fills. Money is exact, avgPrice and drawdownPct have 10
-    decimals.
+    decimals. Fields stand in the order of Postgres's jsonb, see `event.candle`.
     """
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self._symbols = tuple(account.positions)
+        self._ordered = sorted(self._symbols, key=lambda symbol: (len(symbol), symbol))
         self._single = len(self._symbols) == 1
         self._version = -1
         self._flat = False
@@ -41,11 +42,11 @@ class EquityCurve:
         if self._single:
             value, held = self._qty * account.marks[self._symbols[0]], ""
         else:
-            value, held = account.value(), ",".join(map(self._position, self._symbols)) + "}"
+            value, held = account.value(), ",".join(map(self._position, self._ordered)) + '},"peakEquity":'
         equity = account.cash + value
         self._body = (
-            f'{self._head}{held},"positionValue":{plain(value)},"equity":{plain(equity)}{self._middle}'
-            f"{plain(value - self._cost)}{self._tail}{self._drawdown(equity)}}}"
+            f"{self._head}{plain(equity)}{self._middle}{held}{self._drawdown(equity)}"
+            f'{self._tail}{plain(value)},"unrealizedPnl":{plain(value - self._cost)}}}'
         )
         return self._body
 
@@ -77,16 +78,18 @@ class EquityCurve:
         self._flat = not any(position.qty for position in positions)
         self._qty = account.positions[self._symbols[0]].qty
         self._cost = sum((position.cost for position in positions), ZERO)
-        self._head = f'{{"cash":{plain(account.cash)},'
-        self._head += f'"positionQty":{plain(self._qty)}' if self._single else '"positions":{'
-        self._middle = f',"realizedPnl":{plain(account.realized)},"unrealizedPnl":'
-        self._tail = f',"feesPaid":{plain(account.fees_paid)},"peakEquity":'
+        held = f',"positionQty":{plain(self._qty)}' if self._single else ""
+        self._head = f'{{"cash":{plain(account.cash)},"equity":'
+        self._middle = f',"feesPaid":{plain(account.fees_paid)},' + (
+            '"peakEquity":' if self._single else '"positions":{'
+        )
+        self._tail = f'{held},"realizedPnl":{plain(account.realized)},"positionValue":'
 
     def _position(self, symbol: str) -> str:
         position = self._account.positions[symbol]
         value = position.qty * self._account.marks[symbol]
         return (
-            f'"{symbol}":{{"qty":{plain(position.qty)},"avgPrice":{plain(position.avg_price)},"value":{plain(value)}}}'
+            f'"{symbol}":{{"qty":{plain(position.qty)},"value":{plain(value)},"avgPrice":{plain(position.avg_price)}}}'
         )
 
     def _drawdown(self, equity: Decimal) -> str:

@@ -11,7 +11,10 @@ from app.domain.terms import Terms, sizing, spelled
 
 
 class Stretch(NamedTuple):
-    """The log up to `to_seq`, the cursor there (ms UTC, null before the first tick), and what wrote it."""
+    """The log up to `to_seq`, the cursor there (ms UTC, null before the first tick), and what wrote it.
+
+    `strategy_hash` is that of the code that wrote it, null when that was not remembered.
+    """
 
     session_id: UUID
     to_seq: int
@@ -19,6 +22,7 @@ class Stretch(NamedTuple):
     profile_slug: str
     config: dict[str, Any]
     terms: Terms
+    strategy_hash: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Spell a stretch for the session's row; decimals as text, so that nothing is lost."""
@@ -29,6 +33,7 @@ class Stretch(NamedTuple):
             "profileSlug": self.profile_slug,
             "config": self.config,
             "terms": _spelled(self.terms),
+            "strategyHash": self.strategy_hash,
         }
 
 
@@ -41,6 +46,7 @@ def stretch(value: dict[str, Any]) -> Stretch:
         value["profileSlug"],
         value["config"],
         _terms(value["terms"]),
+        value.get("strategyHash"),
     )
 
 

@@ -148,6 +148,16 @@ class Session:
     fetching: tuple[int, int] | None = None
 
     @property
+    def past(self) -> tuple[Stretch, ...]:
+        """The ancestors that left ticks in the log, oldest first."""
+        return tuple(stretch for stretch in self.lineage if stretch.to_cursor_ms is not None)
+
+    @property
+    def slugs(self) -> set[str]:
+        """The profiles of all strategies that wrote the log, or will."""
+        return {self.spec.profile_slug, *(each.profile_slug for each in self.past)}
+
+    @property
     def ended(self) -> bool:
         """Whether no more events come unless somebody starts it again."""
         return self.status in ENDED

@@ -12,7 +12,6 @@ import importlib
 import inspect
 import json
 import os
-import re
 import signal
 import sys
 import threading
@@ -31,7 +30,7 @@ from app.domain.snapshot import read, spell
 from app.domain.strategy import Strategy
 from app.domain.succession import Succession, Turn
 from app.domain.trader import Trader
-from app.engine.source import Code, files
+from app.engine.source import Code, files, slug_of
 from app.engine.wire import (
     FLUSH_S,
     HEAD_BYTES,
@@ -101,7 +100,7 @@ class Child:
             module = self._module(code, [])
             names = [code.attribute] if code.attribute else _strategies(module)
             schemas = {name: _named(module, name).parameter_schema() for name in names}
-            described = [(name, code.slug or _slug(name), parameters) for name, parameters in schemas.items()]
+            described = [(name, code.slug or slug_of(name), parameters) for name, parameters in schemas.items()]
         return {"strategies": described}
 
     def _check(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -251,11 +250,6 @@ def _named(module: ModuleType, name: str) -> type[Strategy]:
 
 def _is_strategy(value: object) -> bool:
     return inspect.isclass(value) and issubclass(value, Strategy) and value is not Strategy
-
-
-def _slug(name: str) -> str:
-    """Spell a class name as a slug: `EMACross2` is `ema_cross2`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def _last_line(error: BaseException) -> str:

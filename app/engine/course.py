@@ -28,11 +28,6 @@ class Course:
             self.jump_ms = to_ms
 
     @property
-    def counted(self) -> bool:
-        """Whether the log counts the ticks, so that each must be written by itself."""
-        return self._steps is not None
-
-    @property
     def hurried(self) -> bool:
         """Whether ticks follow each other without a pause, whatever the pace: while stepping or jumping."""
         return self._steps is not None or self.jump_ms is not None

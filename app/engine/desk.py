@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from app.db import candles, events, sessions
@@ -30,20 +30,22 @@ async def warmup(connection: Connection, spec: SessionSpec) -> list[Candle]:
     return sorted(found, key=lambda candle: (candle.open_time_ms, places[candle.symbol]))
 
 
-async def check_inputs(connection: Connection, session: Session, code: str, *, accept_revised: bool) -> None:
+async def check_inputs(
+    connection: Connection, session: Session, codes: Mapping[str, str], *, accept_revised: bool
+) -> None:
     """Make sure that a session goes on with what it was started with, and remember it at the first start.
 
-    `code` is the hash of its strategy's source now.
+    `codes` holds the hash of each of its strategies' source now, by the profile's slug.
     Raises `Changed` with code `strategy_changed`, `warmup_changed` or, unless they are accepted,
     `candles_changed`; `TooFewWarmupCandles`.
     """
     spec = session.spec
+    require_same_code(session, codes)
     if spec.profile_slug != CANDLES_ONLY:
         shown = fingerprint(await warmup(connection, spec))
-        require_same_code(session, code)
         _require_same(session.warmup_hash, shown, "warmup_changed", "The warm-up candles before startMs")
         if session.strategy_hash is None:
-            await sessions.fix(connection, session.id, strategy_hash=code, warmup_hash=shown)
+            await sessions.fix(connection, session.id, strategy_hash=codes[spec.profile_slug], warmup_hash=shown)
     if session.cursor_ms is None:
         return
     if session.candles_hash is None:  # It began before fingerprints were kept.
@@ -68,9 +70,13 @@ async def _check_candles(connection: Connection, session: Session, last_ms: int,
         await sessions.fix(connection, session.id, candles_hash=cached)
 
 
-def require_same_code(session: Session, code: str) -> None:
-    """Raise `Changed` when the strategy's source is not what the session was started with."""
-    _require_same(session.strategy_hash, code, "strategy_changed", "The strategy's code")
+def require_same_code(session: Session, codes: Mapping[str, str]) -> None:
+    """Raise `Changed` when a strategy's source is not what the session, or an ancestor of its log, was started with."""
+    slug = session.spec.profile_slug
+    _require_same(session.strategy_hash, codes.get(slug, ""), "strategy_changed", "The strategy's code")
+    for each in session.past:
+        what = f"The code of strategy {each.profile_slug}, which wrote the log up to seq {each.to_seq},"
+        _require_same(each.strategy_hash, codes.get(each.profile_slug, ""), "strategy_changed", what)
 
 
 def _require_same(was: str | None, now: str, code: str, what: str) -> None:

@@ -33,7 +33,10 @@ class Hub:
         self._feeds: dict[UUID, Feed] = {}
 
     def heard(self, payload: str) -> None:
-        """Take in a notification of `sim_events`: lines `session:last_seq`; `*` and whatever else mean everybody."""
+        """Take in a notification of `sim_events`: lines `session:last_seq`; `*` and whatever else mean everybody.
+
+        A last seq of 0 says that the session is gone.
+        """
         try:
             hints = [_hint(line) for line in payload.splitlines()]
         except ValueError:
@@ -42,7 +45,7 @@ class Hub:
         for session_id, last_seq in hints:
             feed = self._feeds.get(session_id)
             if feed is not None:
-                feed.wake(last_seq)
+                feed.wake(last_seq or math.inf)
 
     def wake_all(self) -> None:
         """Let everybody look again; hints may have been lost."""

@@ -1,38 +1,49 @@
-"""Looks for strategies that know the future: cutting the data at a time must not change anything before it. Pure."""
+"""Looks for strategies that know the future: cutting the data at a time must not change anything before it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import NamedTuple
 
 from app.domain.candle import Candle
 from app.domain.event import Event
 from app.domain.session import SessionSpec
-from app.domain.tick import Slot, State, conclude, draft
-from app.domain.trader import Trader
+from app.domain.tick import Slot, State, draft
+from app.engine.trading import Desk, traded
+from app.errors import ChildGone, StrategyFailed
 
-Build = Callable[[Sequence[Slot]], Trader | None]
-"""Makes the trader of one run, over the data of that run."""
+Build = Callable[[Sequence[Slot]], AbstractAsyncContextManager[Desk | None]]
+"""Opens the desk of one run, over the data of that run."""
+_BATCH = 100
+"""Slots a desk is asked about at once."""
 
 
 class Finding(NamedTuple):
-    """The first event that changed, null where it is absent: how the data was changed, and from when on (ms UTC)."""
+    """The first event that changed, null where it is absent: how the data was changed, and from when on (ms UTC).
+
+    `fault` is why the strategy failed with the changed data, null when it did not.
+    """
 
     how: str
     cut_ms: int
     whole: Event | None
     changed: Event | None
+    fault: str | None = None
 
 
-def look(spec: SessionSpec, slots: Sequence[Slot], build: Build, cuts: int) -> Finding | None:
-    """Run over all slots, then with the data cut and with another future at `cuts` places; returns what differs."""
-    whole = list(_run(spec, slots, build, len(slots)))
+async def look(spec: SessionSpec, slots: Sequence[Slot], build: Build, cuts: int) -> Finding | None:
+    """Run over all slots, then with the data cut and with another future at `cuts` places; returns what differs.
+
+    Raises `StrategyFailed` when the strategy cannot run over the whole data.
+    """
+    whole = [events async for events in _run(spec, slots, build, len(slots))]
     for end in _places(len(slots), cuts):
         for how, data in (("cut", slots[:end]), ("another future", [*slots[:end], *map(_otherwise, slots[end:])])):
-            found = _compare(whole, _run(spec, data, build, end))
+            found = await _compare(whole, _run(spec, data, build, end))
             if found is not None:
-                return Finding(how, slots[end].open_time_ms, *found)
+                return found._replace(how=how, cut_ms=slots[end].open_time_ms)
     return None
 
 
@@ -41,18 +52,30 @@ def _places(count: int, cuts: int) -> list[int]:
     return sorted({count * number // (cuts + 1) for number in range(1, cuts + 1)} - {0})
 
 
-def _run(spec: SessionSpec, data: Sequence[Slot], build: Build, end: int) -> Iterator[list[Event]]:
-    """Yield the events of each of the first `end` slots."""
-    state, trader = State.initial(spec), build(data)
-    for slot in data[:end]:
-        made = draft(state, slot)
-        yield conclude(state, made, trader.answer(made.shown) if trader is not None else ())
+async def _run(spec: SessionSpec, data: Sequence[Slot], build: Build, end: int) -> AsyncIterator[list[Event]]:
+    """Yield the events of each of the first `end` slots; raises `StrategyFailed`."""
+    state = State.initial(spec)
+    async with build(data) as desk:
+        for start in range(0, end, _BATCH):
+            drafts = [draft(state, slot) for slot in data[start : min(start + _BATCH, end)]]
+            for events in await traded(state, desk, drafts):
+                yield events
+            if desk is not None and desk.fault is not None:
+                raise desk.fault
 
 
-def _compare(whole: Sequence[list[Event]], changed: Iterator[list[Event]]) -> tuple[Event | None, Event | None] | None:
-    for before, after in zip(whole, changed, strict=False):
-        if before != after:
-            return _first(before, after)
+async def _compare(whole: Sequence[list[Event]], changed: AsyncIterator[list[Event]]) -> Finding | None:
+    rest = iter(whole)
+    try:
+        async for after in changed:
+            before = next(rest)
+            if before != after:
+                return Finding("", 0, *_first(before, after))
+    except ChildGone:
+        raise
+    except Exception as fault:
+        before = next(rest, [])
+        return Finding("", 0, before[0] if before else None, None, _told(fault))
     return None
 
 
@@ -61,6 +84,10 @@ def _first(before: list[Event], after: list[Event]) -> tuple[Event | None, Event
         (n for n, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
     )
     return (before[place] if place < len(before) else None), (after[place] if place < len(after) else None)
+
+
+def _told(fault: Exception) -> str:
+    return fault.message if isinstance(fault, StrategyFailed) else f"{type(fault).__name__}: {fault}"
 
 
 def _otherwise(slot: Slot) -> Slot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -85,19 +86,26 @@ class Check:
     def __init__(self, database: Database, session: Session, after_seq: int = 0) -> None:
         self._database = database
         self.session = session
-        self._seqs: deque[int] = deque()
+        self._logged: deque[Logged] = deque()
         self._computed: deque[Event] = deque()
-        self._read_to = after_seq
+        self._ahead = self._read(after_seq)
         self._exhausted = False
 
     async def page(self) -> list[Logged]:
         """Read the next page of the log; empty at its end."""
-        found = await self._database.run(events.simulated, self.session.id, self._read_to, _PAGE, self.session.last_seq)
+        found = await self._ahead
         if found:
-            self._read_to = found[-1].seq
-            self._seqs.extend(logged.seq for logged in found)
+            self._ahead = self._read(found[-1].seq)
+            self._logged.extend(found)
         self._exhausted = not found
         return found
+
+    def _read(self, after_seq: int) -> asyncio.Task[list[Logged]]:
+        """Begin to read a page, so that Postgres is at it while this process computes."""
+        work = self._database.run(events.simulated, self.session.id, after_seq, _PAGE, self.session.last_seq)
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task
 
     async def add(self, computed: list[Event]) -> None:
         """Take in what was computed next."""
@@ -110,18 +118,21 @@ class Check:
         while not self._exhausted:
             await self.page()
         await self._compare()
-        if self._seqs or self._computed:
-            seq = self._seqs[0] if self._seqs else None
+        if self._logged or self._computed:
+            seq = self._logged[0].seq if self._logged else None
             logged = await self._database.run(events.one, self.session.id, seq) if seq else None
             more = None if seq else _shown(self._computed[0])
             raise Diverged(_sentence(seq), details={"seq": seq, "logged": logged, "computed": more})
 
     async def _compare(self) -> None:
-        while len(self._seqs) < len(self._computed) and not self._exhausted:
+        while len(self._logged) < len(self._computed) and not self._exhausted:
             await self.page()
-        count = min(len(self._seqs), len(self._computed))
-        pairs = [(self._seqs.popleft(), self._computed.popleft()) for _ in range(count)]
-        difference = await self._database.run(events.first_difference, self.session.id, pairs)
+        count = min(len(self._logged), len(self._computed))
+        pairs = [(self._logged.popleft(), self._computed.popleft()) for _ in range(count)]
+        doubtful = [(logged.seq, computed) for logged, computed in pairs if not logged.is_surely(computed)]
+        if not doubtful:
+            return
+        difference = await self._database.run(events.first_difference, self.session.id, doubtful)
         if difference is not None:
             raise Diverged(_sentence(difference["seq"]), details=difference)
 
@@ -132,7 +143,7 @@ async def logged_slots(check: Check) -> AsyncIterator[Slot]:
     group: list[Candle] = []
     while found := await check.page():
         for logged in found:
-            candle = logged.candle
+            candle = logged.candle if logged.type == "candle" else None
             if candle is None or candle.timeframe != spec.timeframe:
                 continue
             if group and group[0].open_time_ms != candle.open_time_ms:

@@ -11,8 +11,8 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from app.candles.calendar import Calendar, with_hours
 from app.db import sessions
-from app.db.events import Tick
 from app.db.pool import Connection, Database
+from app.db.ticks import Tick, joined
 from app.domain import event
 from app.domain.event import Event
 from app.domain.fingerprint import Fingerprint
@@ -227,8 +227,7 @@ class Runner:
         while (chunk := await self._next_chunk(state, desk)) is not None:
             taken = await self._snapshot(chunk, state, desk)
             await self._settle()
-            ticks = chunk if self._course.counted else [_joined(chunk)]
-            self._pending = self._writer.append(ticks, unpaced=self._hurried)
+            self._pending = self._writer.append([joined(chunk)], unpaced=self._hurried)
             if chunk[-1].pause is not None or not self._hurried or taken is not None:
                 await self._settle()
             if taken is not None:
@@ -248,7 +247,8 @@ class Runner:
     async def _snapshot(self, chunk: Sequence[Tick], state: State, desk: Desk | None) -> Taken | None:
         """Take a snapshot when it is time and everything that was computed goes into the log."""
         self._since_snapshot += len(chunk)
-        if self._since_snapshot < snapshots.TICKS or chunk[-1].cursor_ms != state.cursor_ms:
+        whole = chunk[-1].pause is None and chunk[-1].cursor_ms == state.cursor_ms
+        if self._since_snapshot < snapshots.TICKS or not whole:
             return None
         self._since_snapshot = 0
         return await self._snapshots.take(state, desk, str(self._used))
@@ -435,11 +435,3 @@ class Runner:
                 return await self._database.run(work, *args, **kwargs)
             except Unavailable:
                 await asyncio.sleep(0.5)
-
-
-def _joined(ticks: Sequence[Tick]) -> Tick:
-    """Join ticks that go into the log in one transaction anyway: what lies between them need not be sent."""
-    first, last = ticks[0], ticks[-1]
-    if first is last:
-        return first
-    return last._replace(prev_cursor_ms=first.prev_cursor_ms, events=[event for tick in ticks for event in tick.events])

@@ -194,6 +194,8 @@ class Sim:
 
         Raises `SeqAhead` when `from_seq` lies beyond the next seq to come.
         """
+        if tail is not None and tail >= session.last_seq:
+            return 0
         if tail is not None:
             return (
                 await self.database.run(events.seq_of_tail, session.id, tail, types) - 1 if tail else session.last_seq
@@ -321,8 +323,8 @@ class Sim:
 
     async def _check(self, connection: Connection, session: Session, *, accept_revised: bool) -> None:
         """Make sure that a session goes on with what it was started with; raises `Changed`."""
-        code = await self.strategies.source_hash(connection, session.spec.profile_slug)
-        await check_inputs(connection, session, code, accept_revised=accept_revised)
+        codes = await self.strategies.source_hashes(connection, session)
+        await check_inputs(connection, session, codes, accept_revised=accept_revised)
 
     async def _claimant(self, connection: Connection, user_id: str) -> tuple[str, int] | None:
         """Return who is to run one more session of a user: this process, or null for any that is alive."""

@@ -25,7 +25,7 @@ from app.engine.strategies import Strategies
 from app.engine.trading import Desk
 from app.errors import SimError, Unavailable
 
-TICKS = 10_000
+TICKS = 5_000
 """Ticks between two snapshots; a shorter log is computed again as quickly as a snapshot is read."""
 PROOF = 500
 """So many slots at least lie behind a snapshot that is used: they show that it leads to the log."""
@@ -84,7 +84,7 @@ class Snapshots:
         try:
             await self._database.run(snapshots.put, session.id, session.epoch, taken.cursor_ms, taken.body, marked)
         except SimError as error:
-            _log.warning("session %s: no snapshot was kept: %s", session.id, error.message)
+            _log.warning("session %s: no snapshot was kept: %s", session.id, error.message, exc_info=True)
 
     async def _kept_again(self, session: Session, desk: Desk | None, state: State) -> int:
         """Keep a snapshot of a long log that had to be computed as a whole; returns how many slots ago one was taken.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -57,6 +58,11 @@ def named(places: tuple[str, ...]) -> tuple[list[Code], list[Fault]]:
         else:
             faults.append(Fault(place, "It is neither a folder nor module:Class."))
     return found, faults
+
+
+def slug_of(name: str) -> str:
+    """Spell a class name as a slug: `EMACross2` is `ema_cross2`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 @cache

@@ -105,16 +105,12 @@ class Strategies:
             BUILT_IN[profile.strategy](**profile.config)
         await database.run(profiles.put, profile)
 
-    async def built_in(self, connection: Connection, slug: str) -> type[Strategy]:
-        """Return the class of a strategy that may run in this process; raises `BadInput` for one of one's own."""
-        found, _ = await self._resolved(connection, slug)
-        if isinstance(found, Own):
-            raise BadInput(f"profileSlug: {slug} is a strategy of your own; only built-in ones can be used here")
-        return found
+    async def source_hashes(self, connection: Connection, session: Session) -> dict[str, str]:
+        """Return the hex SHA-256 of the source of each of a session's strategies, by the profile's slug.
 
-    async def source_hash(self, connection: Connection, slug: str) -> str:
-        """Return the hex SHA-256 of the source of a profile's strategy; code of one's own is not imported for it."""
-        return source_hash((await self._resolved(connection, slug))[0])
+        Code of one's own is not imported for it. Raises `BadInput` for one that is not there any more.
+        """
+        return {slug: source_hash((await self._resolved(connection, slug))[0]) for slug in session.slugs}
 
     @asynccontextmanager
     async def desk(
@@ -122,6 +118,18 @@ class Strategies:
     ) -> AsyncIterator[Desk | None]:
         """Open the desk of a session, where it was `kept` if that is given, and give it up behind the block."""
         desk = await self._desk(database, session, alone=alone, kept=kept)
+        try:
+            yield desk
+        finally:
+            if desk is not None:
+                desk.close()
+
+    @asynccontextmanager
+    async def trial(self, database: Database, spec: SessionSpec) -> AsyncIterator[Desk | None]:
+        """Open the desk of a session that nobody has created, without warm-up, and give it up behind the block."""
+        found, _ = await database.run(self._resolved, spec.profile_slug)
+        turn = Turn(spec.profile_slug, spec.config, spec.desk_terms)
+        desk = None if turn.slug == CANDLES_ONLY else await self._opened([turn], {turn.slug: found}, alone=False)
         try:
             yield desk
         finally:
@@ -139,11 +147,8 @@ class Strategies:
         if slugs == {CANDLES_ONLY}:
             return None
         resolved = {slug: (await database.run(self._resolved, slug))[0] for slug in slugs}
-        require_same_code(session, source_hash(resolved[session.spec.profile_slug]))
-        if any(isinstance(found, Own) for found in resolved.values()):
-            desk: Desk = await self._remote(turns, resolved, alone=alone)
-        else:
-            desk = LocalDesk(Succession(turns, [_trader(turn, resolved[turn.slug]) for turn in turns]))
+        require_same_code(session, {slug: source_hash(found) for slug, found in resolved.items()})
+        desk = await self._opened(turns, resolved, alone=alone)
         try:
             if kept is None:
                 await desk.warm(_slots(await database.run(warmup, session.spec)))
@@ -158,8 +163,11 @@ class Strategies:
         """End the child processes."""
         await self._children.close()
 
-    async def _remote(self, turns: Sequence[Turn], resolved: dict[str, Found], *, alone: bool) -> Desk:
+    async def _opened(self, turns: Sequence[Turn], resolved: dict[str, Found], *, alone: bool) -> Desk:
+        """Open a desk before its first slot: in this process, or in a child when a strategy is one's own."""
         own = [found for found in resolved.values() if isinstance(found, Own)]
+        if not own:
+            return LocalDesk(Succession(turns, [_trader(turn, resolved[turn.slug]) for turn in turns]))
         files = {path: digest for each in own for path, digest in each.files.digests.items()}
         child = await self._children.child(files, alone=alone)
         desk = RemoteDesk(self._children, child, self._settings.candle_timeout_ms / 1000)
@@ -198,7 +206,7 @@ def source_hash(found: Found) -> str:
 
 def _turns(session: Session) -> list[Turn]:
     """Return who trades when: one turn per ancestor that left ticks in the log, then the session's own."""
-    past = [stretch for stretch in session.lineage if stretch.to_cursor_ms is not None]
+    past = session.past
     specs = [
         replace(session.spec, profile_slug=each.profile_slug, config=each.config, terms=each.terms) for each in past
     ]

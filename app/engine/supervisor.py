@@ -20,6 +20,7 @@ from app.engine.hub import Hub
 from app.engine.runner import Runner
 from app.engine.strategies import Strategies
 from app.engine.supply import Supply
+from app.engine.tasks import ended
 from app.engine.writer import Writer
 from app.errors import RunnerNameTaken, SimError, Unavailable
 from app.settings import Settings
@@ -100,9 +101,7 @@ class Supervisor:
         with suppress(SimError, TimeoutError):
             async with asyncio.timeout(_FAREWELL_S):
                 await self._give_up()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(self._tasks)
         await self.strategies.close()
         await self.supply.close()
         self.hub.wake_all()

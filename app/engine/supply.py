@@ -16,6 +16,7 @@ from app.candles.sources import Chosen
 from app.db.pool import Database, Lines
 from app.domain.session import Session, SessionSpec
 from app.engine.clock import Clock
+from app.engine.tasks import ended
 from app.errors import SimError, Unavailable
 
 FETCHES = 4
@@ -121,7 +122,7 @@ class Supply:
         tasks = [task for _, task in (*self._orders.values(), *self._followed.values())]
         for session_id in list(self._orders):
             self.release(session_id)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(tasks)
         await self._lines.close()
 
     async def _fill(self, order: Order, spec: SessionSpec) -> None:

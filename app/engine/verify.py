@@ -14,7 +14,7 @@ from app.db.pool import Database
 from app.domain.session import RUNNING, Session
 from app.domain.tick import State
 from app.engine.clock import Clock
-from app.engine.desk import CANDLES_ONLY, fingerprint, warmup
+from app.engine.desk import fingerprint, warmup
 from app.engine.rebuild import replay
 from app.engine.strategies import Strategies
 from app.errors import Diverged, Gaps
@@ -38,13 +38,13 @@ async def verify(
     database: Database,
     clock: Clock,
     strategies: Strategies,
-    calendars: Mapping[str, Calendar],
     user_id: str,
     session_id: UUID,
+    calendars: Mapping[str, Calendar] | None = None,
 ) -> Verdict:
     """Compute a session again, unpaced, from the candles of its log (`record: trades`: of the cache)."""
     session = await database.run(sessions.get, session_id, user_id)
-    session = with_hours(session, calendars.get(session.spec.venue))
+    session = with_hours(session, (calendars or {}).get(session.spec.venue))
     warnings = await _strategy_warnings(database, strategies, session)
     if session.cursor_ms is not None:
         warnings += await _candle_warnings(database, session, session.cursor_ms)
@@ -60,13 +60,19 @@ async def _difference(
     if session.cursor_ms is None:
         return None
     try:
-        async with strategies.desk(database, replace(session, strategy_hash=None)) as desk:
+        async with strategies.desk(database, _of_any_code(session)) as desk:
             await replay(database, clock, session, State.initial(session.spec), desk)
     except Diverged as diverged:
         return dict(diverged.details)
     except Gaps as gaps:
         return await _hole(database, session, gaps.details)
     return None
+
+
+def _of_any_code(session: Session) -> Session:
+    """Return a session that does not remember what code it began with."""
+    lineage = tuple(each._replace(strategy_hash=None) for each in session.lineage)
+    return replace(session, strategy_hash=None, lineage=lineage)
 
 
 async def _hole(database: Database, session: Session, details: dict[str, Any]) -> dict[str, Any]:
@@ -77,12 +83,15 @@ async def _hole(database: Database, session: Session, details: dict[str, Any]) -
 
 
 async def _strategy_warnings(database: Database, strategies: Strategies, session: Session) -> list[str]:
-    if session.spec.profile_slug == CANDLES_ONLY or session.strategy_hash is None:
-        return []
-    found = []
-    if await database.run(strategies.source_hash, session.spec.profile_slug) != session.strategy_hash:
-        found.append(f"The code of strategy {session.spec.profile_slug} has changed since the session was started.")
-    if fingerprint(await database.run(warmup, session.spec)) != session.warmup_hash:
+    codes = await database.run(strategies.source_hashes, session)
+    began = {each.profile_slug: each.strategy_hash for each in session.past}
+    began[session.spec.profile_slug] = session.strategy_hash
+    found = [
+        f"The code of strategy {slug} has changed since the session was started."
+        for slug, code in began.items()
+        if code not in (None, codes[slug])
+    ]
+    if session.warmup_hash not in (None, fingerprint(await database.run(warmup, session.spec))):
         found.append("Warm-up candles before startMs have changed since the session was started.")
     return found
 

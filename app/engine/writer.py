@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
-from app.db import events
-from app.db.events import Tick
 from app.db.pool import Database, DataError
+from app.db.ticks import Tick, append_ticks
 from app.errors import SimError, Unavailable
 
 MAX_TICKS = 250
@@ -138,7 +137,7 @@ class Writer:
         pause_s = 0.05
         while True:
             try:
-                return await self._database.run(events.append_ticks, ticks)
+                return await self._database.run(append_ticks, ticks)
             except Unavailable:
                 _log.warning("the database is away, %d ticks wait", len(ticks))
                 await asyncio.sleep(pause_s)

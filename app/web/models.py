@@ -19,6 +19,7 @@ from app.domain.symbol import symbol as spelled_symbol
 from app.domain.symbol import venue as spelled_venue
 from app.domain.terms import Sizing, Terms, sizing
 from app.domain.timeframe import TIMEFRAMES, timeframe
+from app.engine.desk import CANDLES_ONLY
 from app.engine.sim import Action
 from app.errors import BadInput
 from app.settings import Settings
@@ -117,13 +118,24 @@ def _sized(value: Mapping[Any, Decimal]) -> Sizing:
     return sizing({str(kind): amount for kind, amount in value.items()})
 
 
-class Traded(Body):
-    """The terms a session trades on; money in the quote currency, rates in basis points."""
+class Charged(Body):
+    """A body that may set fees, in basis points: one for all orders, or one each."""
 
-    initial_cash: Amount = Decimal(10_000)
     fee_bps: Rate | None = None
     maker_fee_bps: Rate | None = None
     taker_fee_bps: Rate | None = None
+
+    @model_validator(mode="after")
+    def _one_fee(self) -> Self:
+        if self.fee_bps is not None and (self.maker_fee_bps is not None or self.taker_fee_bps is not None):
+            raise ValueError("feeBps: give feeBps, or makerFeeBps and takerFeeBps")
+        return self
+
+
+class Traded(Charged):
+    """The terms a session trades on; money in the quote currency, rates in basis points."""
+
+    initial_cash: Amount = Decimal(10_000)
     slippage_bps: Rate = Decimal(0)
     leverage: Amount | None = Decimal(1)
     fill: Literal["next_open", "same_close"] = "next_open"
@@ -131,12 +143,6 @@ class Traded(Body):
     sizing: dict[Literal["qty", "cash", "equityPct", "qtyStep"], Amount] = {"equityPct": Decimal(100)}
     volume_share: Share | None = None
     record: Literal["full", "trades"] = "full"
-
-    @model_validator(mode="after")
-    def _one_fee(self) -> Self:
-        if self.fee_bps is not None and (self.maker_fee_bps is not None or self.taker_fee_bps is not None):
-            raise ValueError("feeBps: give feeBps, or makerFeeBps and takerFeeBps")
-        return self
 
     def terms(self) -> Terms:
         """Return the terms, defaults filled in; raises `BadInput` for a sizing that is none."""
@@ -185,9 +191,7 @@ class NewSession(Paced, Traded):
 
     def spec(self, settings: Settings) -> SessionSpec:
         """Return the session asked for, defaults filled in; raises `BadInput` for a config that is too large."""
-        size = len(json.dumps(self.config, ensure_ascii=False, separators=(",", ":")).encode())
-        if size > settings.max_config:
-            raise BadInput(f"config: {size} bytes, at most {settings.max_config} are allowed")
+        require_small(self.config, settings)
         grace_ms = max(LEAST_GRACE_MS, timeframe(self.timeframe).ms) if self.gap_grace_ms is None else self.gap_grace_ms
         return SessionSpec(
             profile_slug=self.profile_slug,
@@ -207,6 +211,13 @@ class NewSession(Paced, Traded):
             tags=tuple(self.tags),
             config=self.config,
         )
+
+
+def require_small(config: Mapping[str, Any], settings: Settings) -> None:
+    """Raise `BadInput` for a config of more bytes than allowed."""
+    size = len(json.dumps(config, ensure_ascii=False, separators=(",", ":")).encode())
+    if size > settings.max_config:
+        raise BadInput(f"config: {size} bytes, at most {settings.max_config} are allowed")
 
 
 def longer_than(base: str, extra: Sequence[str]) -> None:
@@ -230,15 +241,12 @@ class Changes(Paced):
         return {field: getattr(self, field) for field in ("name", "tags") if field in self.model_fields_set}
 
 
-class Fork(Paced):
+class Fork(Paced, Charged):
     """Where to leave a session's log, and what to do differently from there; what is not given stays as it is."""
 
     at_seq: Annotated[int, Field(ge=0, le=MAX_SEQ)]
     profile_slug: Slug | None = None
     config: dict[str, Any] | None = None
-    fee_bps: Rate | None = None
-    maker_fee_bps: Rate | None = None
-    taker_fee_bps: Rate | None = None
     slippage_bps: Rate | None = None
     leverage: Amount | None = None
     fill: Literal["next_open", "same_close"] | None = None
@@ -249,12 +257,17 @@ class Fork(Paced):
     tags: Tags | None = None
 
     def change(self, parent: SessionSpec) -> SessionSpec:
-        """Return the parent's terms of reference with the changes; another profile begins with no parameters."""
+        """Return the parent's terms of reference with the changes; another profile begins with no parameters.
+
+        A market session shows candles only, so a fork of one that trades is a sim session.
+        """
         given = self.model_fields_set
+        profile = self.profile_slug or parent.profile_slug
         config = self.config if "config" in given else {} if "profile_slug" in given else parent.config
         return replace(
             parent,
-            profile_slug=self.profile_slug or parent.profile_slug,
+            kind=parent.kind if profile == CANDLES_ONLY else "sim",
+            profile_slug=profile,
             config=config or {},
             terms=replace(parent.terms, **self._terms()),
             pace=self.pace() or parent.pace,
@@ -289,6 +302,7 @@ class Control(Paced):
     time_ms: TimeMs | None = None
     event_type: Annotated[str, Field(json_schema_extra={"enum": list(TYPES)})] | None = None
     if_cursor_ms: TimeMs | None = None
+    accept_revised: bool = False
 
     @model_validator(mode="after")
     def _has_its_arguments(self) -> Self:
@@ -313,10 +327,12 @@ class Control(Paced):
             time_ms=self.time_ms,
             event_type=self.event_type,
             if_cursor=(self.if_cursor_ms,) if conditional else None,
+            accept_revised=self.accept_revised,
         )
 
 
 _ARGUMENTS: dict[str, tuple[set[str], set[str]]] = {
+    "resume": (set(), {"acceptRevised"}),
     "pace": ({"replayMsPerCandle", "speed"}, set()),
     "step": ({"candles"}, {"ifCursorMs"}),
     "runUntil": ({"timeMs", "eventType"}, {"ifCursorMs"}),
@@ -358,7 +374,7 @@ class FromQuery(Query):
     """Where in the log to begin, and which types to show."""
 
     from_seq: Annotated[Count, Field(ge=0, le=MAX_SEQ)] = 0
-    tail: Annotated[Count, Field(ge=0, le=10_000)] | None = None
+    tail: Annotated[Count, Field(ge=0, le=MAX_SEQ)] | None = None
     types: Types | None = None
 
     @model_validator(mode="after")
@@ -371,6 +387,7 @@ class FromQuery(Query):
 class EventsQuery(FromQuery):
     """Which events to read."""
 
+    tail: Annotated[Count, Field(ge=0, le=10_000)] | None = None
     limit: Annotated[Count, Field(ge=1, le=10_000)] | None = None
 
 

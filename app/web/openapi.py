@@ -37,6 +37,7 @@ _HEADERS = {
     "stream": [_LAST_EVENT_ID],
     "market_stream": [_LAST_EVENT_ID],
 }
+_BEHIND_THE_END = {"204": {"description": "Nothing more comes: the session has ended."}}
 
 
 def openapi(table: Sequence[Call]) -> dict[str, Any]:
@@ -63,13 +64,25 @@ def _operation(call: Call) -> dict[str, Any]:
         "operationId": call.run.__qualname__.rpartition(".")[2] if call.open else call.run.__name__,
         "summary": (call.run.__doc__ or "").partition("\n")[0],
         "parameters": [*_path_parameters(call), *_query_parameters(call), *_HEADERS.get(call.run.__name__, [])],
-        "responses": {str(call.status): _answer(call), "4XX": _content("A sentence says why.", _ref("Failure"))},
+        "responses": _responses(call),
         "security": [{}] if call.open else [{"token": []}, {"cookie": []}, {}],
     }
     if call.body is not None:
         content = {"application/json": {"schema": _ref(call.body.__name__)}}
         operation["requestBody"] = {"required": bool(_required(call.body)), "content": content}
     return operation
+
+
+def _responses(call: Call) -> dict[str, Any]:
+    """Return every answer of a call: under a key used before create answers 200, behind its end a stream 204."""
+    headers = _HEADERS.get(call.run.__name__, [])
+    return {
+        str(call.status): _answer(call),
+        **({"200": _answer(call)} if _KEY in headers else {}),
+        **(_BEHIND_THE_END if _LAST_EVENT_ID in headers else {}),
+        "4XX": _content("A sentence says why.", _ref("Failure")),
+        "503": _content("The database is away; try again.", _ref("Failure")),
+    }
 
 
 def _answer(call: Call) -> dict[str, Any]:

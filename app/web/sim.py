@@ -15,7 +15,7 @@ from app.web.answers import success
 from app.web.auth import Caller, Identity
 from app.web.comparison import DiffAnswer
 from app.web.inputs import Reader, checked, fingerprint, idempotency_key, query
-from app.web.models import Changes, Control, Fork, Go, NewSession, Nothing, SessionsQuery
+from app.web.models import Changes, Control, Fork, Go, NewSession, Nothing, SessionsQuery, require_small
 from app.web.replies import EmptyAnswer, ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
 
 
@@ -105,6 +105,7 @@ class SessionCalls:
         """Make a session that shares this one's log up to a seq and then goes its own way."""
         caller, session_id = await self._addressed(request)
         asked = checked(Fork, await self._reader.json(request))
+        require_small(asked.config or {}, self._settings)
         session = await self._sim.fork(caller.user_id, session_id, asked.at_seq, asked.change)
         where = {"Location": f"/api/sim/sessions/{session.id}"}
         return success(SessionAnswer.of(session), 201, where)

@@ -1,5 +1,5 @@
--- Candles built from finer ones follow them: where finer ones in [first_ms, last_ms] came or changed, built candles
--- there and right before are built again, or on. Candles of a source are never touched. Answers what changed.
+-- Candles built from finer ones follow them: where finer ones in [first_ms, last_ms] came, changed or went, built
+-- candles there and right before are built again, or on, or go. Candles of a source are never touched.
 CREATE OR REPLACE FUNCTION candle_rebuild(venue text, symbol text, finer text, first_ms bigint, last_ms bigint)
 RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
@@ -7,6 +7,7 @@ DECLARE
   _step bigint;
   _from bigint;
   _to bigint;
+  _changed bigint;
 BEGIN
   FOREACH _longer IN ARRAY ARRAY['3m', '5m', '15m', '30m', '1h', '2h', '4h', '6h', '8h', '12h', '1d', '3d', '1w'] LOOP
     _step := timeframe_ms(_longer);
@@ -17,15 +18,25 @@ BEGIN
       WHERE c.venue = candle_rebuild.venue AND c.symbol = candle_rebuild.symbol AND c.timeframe = _longer
         AND c.open_time_ms >= _from - _step AND c.open_time_ms < _to AND c.built_from = candle_rebuild.finer);
 
-    INSERT INTO market_candles AS c (venue, symbol, timeframe, open_time_ms, open, high, low, close, volume, built_from)
-    SELECT candle_rebuild.venue, candle_rebuild.symbol, _longer, b.*, candle_rebuild.finer
-    FROM candle_buckets(candle_rebuild.venue, candle_rebuild.symbol, candle_rebuild.finer, _longer, _from, _to) b
-    ON CONFLICT ON CONSTRAINT market_candles_pkey DO UPDATE
-    SET open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume
-    WHERE c.built_from = candle_rebuild.finer
-      AND (c.open, c.high, c.low, c.close, c.volume)
-          IS DISTINCT FROM (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume);
-    CONTINUE WHEN NOT FOUND;
+    WITH whole AS MATERIALIZED (
+      SELECT * FROM candle_buckets(candle_rebuild.venue, candle_rebuild.symbol, candle_rebuild.finer, _longer, _from, _to)),
+    gone AS (
+      DELETE FROM market_candles c
+      WHERE c.venue = candle_rebuild.venue AND c.symbol = candle_rebuild.symbol AND c.timeframe = _longer
+        AND c.open_time_ms >= _from AND c.open_time_ms < _to AND c.built_from = candle_rebuild.finer
+        AND NOT EXISTS (SELECT FROM whole w WHERE w.open_time_ms = c.open_time_ms)
+      RETURNING 1),
+    built AS (
+      INSERT INTO market_candles AS c (venue, symbol, timeframe, open_time_ms, open, high, low, close, volume, built_from)
+      SELECT candle_rebuild.venue, candle_rebuild.symbol, _longer, w.*, candle_rebuild.finer FROM whole w
+      ON CONFLICT ON CONSTRAINT market_candles_pkey DO UPDATE
+      SET open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume
+      WHERE c.built_from = candle_rebuild.finer
+        AND (c.open, c.high, c.low, c.close, c.volume)
+            IS DISTINCT FROM (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume)
+      RETURNING 1)
+    SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM built) INTO _changed;
+    CONTINUE WHEN _changed = 0;
 
     RETURN NEXT _longer;
     RETURN QUERY SELECT candle_rebuild(candle_rebuild.venue, candle_rebuild.symbol, _longer, _from, _to - 1);
@@ -33,4 +44,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION candle_rebuild(text, text, text, bigint, bigint) IS 'Let candles that were built from a finer timeframe follow what came or changed there; names the timeframes that changed.';
+COMMENT ON FUNCTION candle_rebuild(text, text, text, bigint, bigint) IS 'Let candles that were built from a finer timeframe follow what came, changed or went there; names the timeframes that changed.';

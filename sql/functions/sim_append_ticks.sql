@@ -1,7 +1,7 @@
 -- The only way ticks get in. A tick is written whole or not at all, only for a running session, only by the
 -- runner whose epoch the row names, only right after the cursor the tick was computed from. The row lock is
 -- held to commit, so seq order is commit order and a rollback leaves no hole. A tick with `pause` takes the session
--- to paused in the same transaction.
+-- to paused in the same transaction; one in which several were joined counts as `ticks` of them.
 CREATE OR REPLACE FUNCTION sim_append_ticks(ticks jsonb)
 RETURNS TABLE (tick bigint, session uuid, outcome text, last_seq bigint) LANGUAGE plpgsql AS $$
 DECLARE
@@ -17,7 +17,7 @@ BEGIN
   WITH sent AS (
     SELECT ord, (t ->> 'session')::uuid AS id, (t ->> 'epoch')::bigint AS epoch, (t ->> 'prev')::bigint AS prev,
            (t ->> 'cursor')::bigint AS new_cursor, t ->> 'pause' AS pause, t ->> 'hash' AS hash, t -> 'events' AS events,
-           jsonb_array_length(t -> 'events') AS n
+           jsonb_array_length(t -> 'events') AS n, coalesce((t ->> 'ticks')::integer, 1) AS joined
     FROM jsonb_array_elements(sim_append_ticks.ticks) WITH ORDINALITY AS x (t, ord)), compared AS (
     SELECT sent.*, s.cursor_ms, s.last_seq AS base, s.last_ts, s.id = ANY (_locked) AS free,
            s.status = 'running' AND s.epoch = sent.epoch AS fenced,
@@ -30,7 +30,7 @@ BEGIN
                                                 AND c.new_cursor > coalesce(c.prev, c.new_cursor - 1)))
                           OVER (PARTITION BY c.id, c.epoch ORDER BY c.ord) THEN 'written' ELSE 'refused' END AS outcome
     FROM compared c), written AS (
-    SELECT j.*, j.base + sum(j.n) OVER (PARTITION BY j.id ORDER BY j.ord) AS top
+    SELECT j.*, j.base + sum(j.n) OVER (PARTITION BY j.id, j.epoch ORDER BY j.ord) AS top
     FROM judged j WHERE j.outcome = 'written'
   ), events AS (
     INSERT INTO sim_events (session_id, seq, ts, type, payload)
@@ -40,7 +40,7 @@ BEGIN
     UPDATE sim_sessions s
     SET last_seq = m.top, cursor_ms = m.new_cursor, last_ts = greatest(m.ts, s.last_ts),
         steps_left = s.steps_left - m.ticks, candles_hash = coalesce(m.hash, s.candles_hash), updated_at = now()
-    FROM (SELECT w.id, max(w.top) AS top, max(w.new_cursor) AS new_cursor, count(*) AS ticks, max(w.hash) AS hash,
+    FROM (SELECT w.id, max(w.top) AS top, max(w.new_cursor) AS new_cursor, sum(w.joined) AS ticks, max(w.hash) AS hash,
                  max((w.events -> -1 ->> 0)::bigint) AS ts FROM written w GROUP BY w.id) m
     WHERE s.id = m.id RETURNING s.id, s.last_seq
   )

@@ -17,9 +17,10 @@ HOLES = {5, 6, 70, 71, 72, 400}
 
 
 async def killed_at_random(database: Database, zeon: Callable[..., Zeon], times: int, seed: int) -> None:
-    """Kill a server by SIGKILL in mid-session and resume, so many times; nobody can tell from the log.
+    """Kill a server by SIGKILL in mid-session and resume, so many times; nobody can tell from the logs.
 
-    Two symbols with holes that are filled, and longer candles, so that a restart has a state to rebuild.
+    One session has two symbols with holes that are filled, and longer candles; one has orders resting, of a strategy
+    that runs in a child process. So a restart has states to rebuild.
     """
     draw = random.Random(seed)
     count = 300 * (times + 1)
@@ -33,23 +34,30 @@ async def killed_at_random(database: Database, zeon: Callable[..., Zeon], times:
         "endMs": START_MS + count * MINUTE,
         "gapPolicy": "fill",
     }
-    server = zeon(database, **QUICK)
+    trading = {"profileSlug": "resting", "endMs": START_MS + 40 * (times + 1) * MINUTE, "gapPolicy": "skip"}
+    server = zeon(database, **QUICK, ZEON_STRATEGIES="tests.support.resting:Resting")
     async with client(server) as c:
-        undisturbed = (await c.finished(**asked))["id"]
+        undisturbed = [(await c.finished(**each))["id"] for each in (asked, trading)]
         killed = (await c.create(**asked, replayMsPerCandle=PAUSE_MS))["id"]
+        trades = (await c.create(**trading, replayMsPerCandle=7))["id"]
         following = asyncio.create_task(follow(c, killed))
-        await call(c, killed, "start")
+        for session_id in (killed, trades):
+            await call(c, session_id, "start")
         for _ in range(times):
             goal = row(database, killed, "last_seq") + draw.randrange(1, 500)
             await until(lambda goal=goal: row(database, killed, "last_seq") >= goal)
             await asyncio.sleep(draw.random() * 0.01)
             server.kill()
             await asyncio.to_thread(server.start)
-            await until(lambda: row(database, killed, "status") == "paused")
+            await until(lambda: "running" not in (row(database, each, "status") for each in (killed, trades)))
+            if row(database, trades, "status") == "paused":
+                await call(c, trades, "resume")
             await call(c, killed, "resume")
         seen = await following
+        await until(lambda: row(database, trades, "status") == "finished", timeout_s=60)
     events = log(database, killed)
     reasons = [event["payload"]["reason"] for event in events if event["type"] == "status"]
     assert reasons == ["started", *["runner lost", "resumed"] * times, "end of range"]
-    assert digest(database, killed) == digest(database, undisturbed)
+    assert [digest(database, each) for each in (killed, trades)] == [digest(database, each) for each in undisturbed]
+    assert sum(event["payload"]["reason"] == "resumed" for event in log(database, trades) if event["type"] == "status")
     assert [event["seq"] for event in seen] == [event["seq"] for event in events]

@@ -197,3 +197,16 @@ async def test_gaps_are_listed_at_start(database: Database) -> None:
         answer = await call(w, "POST", f"{MARKET}/{session_id}/start", 422)
         assert answer["details"]["missing"] == 200
         assert (await call(w, "GET", f"{MARKET}/{session_id}"))["status"] == "STOPPED"
+
+
+async def test_a_fork_that_trades_is_a_sim_session(database: Database) -> None:
+    async with web(database) as w:
+        session_id = (await create(w, symbols=["BTCUSDT"]))["sessionId"]
+        await hurry(w, session_id)
+        await call(w, "POST", f"{MARKET}/{session_id}/start")
+        path = f"/api/sim/sessions/{session_id}"
+        await w.until(path, "finished")
+        fork = await w.data("POST", f"{path}/fork", {"atSeq": 20}, status=201)
+        trading = await w.data("POST", f"{path}/fork", {"atSeq": 20, "profileSlug": "sma_cross"}, status=201)
+        assert (fork["kind"], trading["kind"]) == ("market", "sim")
+        await call(w, "GET", f"{MARKET}/{trading['id']}", 404)

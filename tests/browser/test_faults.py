@@ -13,6 +13,10 @@ from tests.support.process import Zeon
 from tests.support.servers import Database
 
 Open = Callable[..., SessionPage]
+BODY = {"profileSlug": "none", "symbol": "BTCUSDT", "timeframe": "1m", "startMs": 1_704_067_200_000}
+CREATE = """body => fetch("/api/sim/sessions", {
+  method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+}).then((answer) => answer.json()).then(({ data }) => data.id)"""
 LOGIN = "dialog[aria-labelledby=login-title]"
 
 
@@ -60,22 +64,7 @@ def test_a_session_deleted_under_its_page_is_said_to_be_gone(site: Site, open_pa
     expect(shown.page.locator("h1")).to_have_text("Sessions")
 
 
-def test_a_server_with_tokens_asks_for_one(database: Database, zeon: Callable[..., Zeon], open_page: Open) -> None:
-    command = Cli(database)
-    made = command.json("token", "create")
-    secret = made["token"]
-    shown = open_page(zeon(database, ZEON_AUTH="token").url)
-    shown.page.fill("#token", "wrong")
-    shown.page.keyboard.press("Enter")
-    expect(shown.page.locator("dialog[aria-labelledby=login-title] .problem")).to_have_text("This token is not valid.")
-    shown.page.fill("#token", secret)
-    shown.page.keyboard.press("Enter")
-    expect(shown.page.locator("#empty")).to_be_visible()
-    cookie = next(each for each in shown.page.context.cookies() if each["name"] == "zeon")
-    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
-
-
-def test_a_token_revoked_under_an_open_page_is_asked_for_again(
+def test_a_server_with_tokens_asks_for_one_and_again_when_it_is_revoked(
     database: Database, zeon: Callable[..., Zeon], open_page: Open
 ) -> None:
     command = Cli(database)
@@ -83,13 +72,16 @@ def test_a_token_revoked_under_an_open_page_is_asked_for_again(
     server = zeon(database, ZEON_AUTH="token", ZEON_HEARTBEAT_MS=500)
     shown = open_page(server.url)
     page = shown.page
+    page.fill("#token", "wrong")
+    page.keyboard.press("Enter")
+    expect(page.locator(f"{LOGIN} .problem")).to_have_text("This token is not valid.")
     page.fill("#token", first["token"])
     page.keyboard.press("Enter")
     expect(page.locator("#empty")).to_be_visible()
-    script = """body => fetch("/api/sim/sessions", { method: "POST", headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body) }).then((answer) => answer.json()).then(({ data }) => data.id)"""
-    body = {"profileSlug": "none", "symbol": "BTCUSDT", "timeframe": "1m", "startMs": 1_704_067_200_000}
-    page.goto(f"{server.url}/sessions/{page.evaluate(script, body)}")
+    cookie = next(each for each in page.context.cookies() if each["name"] == "zeon")
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+
+    page.goto(f"{server.url}/sessions/{page.evaluate(CREATE, BODY)}")
     shown.until_state("live")
     command("token", "revoke", first["id"])
     expect(page.locator(LOGIN)).to_be_visible()

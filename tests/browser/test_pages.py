@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.pages import SessionPage, fits
 from tests.browser.site import GAP, HOLES, Site
+from tests.support.engine import MINUTE
 
 Open = Callable[..., SessionPage]
 NAME = "<img src=x onerror=alert(1)> & Söhne"
@@ -68,9 +69,22 @@ def test_a_link_to_an_event_shows_it_however_far_back(site: Site, open_page: Ope
     shown = open_page(url)
     page = shown.page
     shown.until_state("ended")
+    later: list[Route] = []
+    page.route("**/events?fromSeq=3001&limit=4000", lambda route: later.append(route))
     page.goto(f"{url}?seq=700")
     expect(page.locator("#payload-title")).to_contain_text(" 700")
     expect(page.locator("#still")).to_be_visible()
+    page.wait_for_url("**?seq=700")
+    later[0].continue_()  # what comes behind is read too, and must not move what is looked at
+    shown.until_candles(900)
+    page.locator("#prices").hover()
+    at = page.locator("#legend time")
+    ts = site.database.query("SELECT ts FROM sim_events WHERE session_id = %s AND seq = 700", url.rpartition("/")[2])[
+        0
+    ][0]
+    expect(at).to_have_attribute("datetime", re.compile(".+"))
+    pointed = page.evaluate("element => Date.parse(element.dateTime)", at.element_handle())
+    assert abs(pointed - ts) < 30 * MINUTE
     page.keyboard.press("End")
     expect(page.locator("#still")).to_be_hidden()
     shown.until_state("ended")
@@ -149,3 +163,21 @@ def test_small_prices_keep_their_decimals(site: Site, open_page: Open) -> None:
       return [0.00001234, 1.5, 42000, 1e-8, 0.1234].map((price) => decimalsOf([bar(price)]));
     }"""
     assert page.evaluate(script) == [8, 2, 2, 8, 4]
+
+
+def test_a_session_runs_to_a_time_or_to_the_next_trade_and_waits_there(site: Site, open_page: Open) -> None:
+    shown = open_page(f"{site.url}/sessions/{site.create(replayMsPerCandle=0)}")
+    page = shown.page
+    shown.until_state("live")
+    page.fill("#until-time", "2024-01-01T02:00")
+    page.click("#until-go")
+    shown.until_candles(120)
+    shown.until_status("paused")
+    assert shown.number("candles") == 120
+    page.select_option("#until-what", "trade")
+    expect(page.locator("#until-time")).to_be_hidden()
+    page.select_option("#type", "trade")
+    before = page.locator("#rows tr[data-type=trade]").count()
+    page.click("#until-go")
+    expect(page.locator("#rows tr[data-type=trade]")).to_have_count(before + 1)
+    shown.until_status("paused")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import Any
 
 import pytest
 
+from app.domain.terms import Terms
 from tests.acceptance.dropping import COUNT, dropped
+from tests.acceptance.forking import forked_alike, forked_differently
 from tests.acceptance.many_symbols import same_digests
 from tests.acceptance.walk import walked
 from tests.reference import needs_data
@@ -34,6 +37,26 @@ async def test_20_symbols_of_10_000_real_candles_have_one_digest_whatever_the_ha
 
 def test_no_walk_of_500_control_calls_changes_what_is_simulated(database: Database, zeon) -> None:
     walked(database, zeon, steps=500)
+
+
+async def test_forked_at_every_seq_with_changes_it_resumes_and_verifies(database: Database) -> None:
+    await forked_differently(database, 1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"profile_slug": "none", "config": {}},
+        {"terms": Terms(record="trades")},
+        {"symbols": ("BTCUSDT", "ETHUSDT"), "extra_timeframes": ("5m",), "gap_policy": "fill"},
+    ],
+    ids=["strategy", "none", "trades", "longer"],
+)
+async def test_forked_at_every_third_seq_unchanged_the_end_digest_is_the_parent_s(
+    database: Database, changes: dict[str, Any]
+) -> None:
+    await forked_alike(database, 3, changes)
 
 
 @pytest.mark.parametrize("stall_s", [5, 90])

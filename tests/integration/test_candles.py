@@ -11,6 +11,7 @@ import pytest
 
 from app.candles.load import load_candles
 from app.candles.synthetic import candles as made_up
+from app.db import candle_store
 from app.db import candles as cache
 from app.domain.candle import Candle
 from app.domain.timeframe import TIMEFRAMES
@@ -70,7 +71,7 @@ async def test_of_equal_times_the_last_one_stays(conn: Connection) -> None:
 async def test_a_large_store_over_an_overlap_goes_through_both_paths(
     conn: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "BATCH", 10)
+    monkeypatch.setattr(candle_store, "BATCH", 10)
     await cache.store(conn, *KEY, minutes(range(45, 50)))
     assert await cache.store(conn, *KEY, [*minutes(range(100)), *minutes(range(20), "11")]) == (95, 20, 5)
     assert len(await stored(conn)) == 100

@@ -98,6 +98,36 @@ async def test_built_candles_follow_the_finer_ones(conn: Connection, database: D
     assert (await everything(conn, "1h"))[2:] == list(made_up("BTCUSDT", "1h", START, START + 240 * MINUTE))[2:]
 
 
+async def test_a_series_goes_with_all_that_was_built_from_it(conn: Connection) -> None:
+    end = START + 480 * MINUTE
+    await cache.store(conn, "demo", "BTCUSDT", "1m", made_up("BTCUSDT", "1m", START, end))
+    own = list(made_up("BTCUSDT", "1h", START, START + 120 * MINUTE))
+    await cache.store(conn, "demo", "BTCUSDT", "1h", own)
+    for name in ("15m", "1h", "4h"):
+        await build_missing(conn, "demo", "BTCUSDT", name, START, end)
+    assert (len(await everything(conn, "1h")), len(await everything(conn, "4h"))) == (8, 2)
+    assert await cache.delete(conn, "demo", "BTCUSDT", "1m") == 480
+    assert await everything(conn, "15m") == []
+    assert await everything(conn, "1h") == own
+    assert await everything(conn, "4h") == []
+
+
+async def test_a_built_candle_does_not_outlive_the_finer_ones_that_were_deleted_by_hand(conn: Connection) -> None:
+    minutes = list(made_up("BTCUSDT", "1m", START, START + 240 * MINUTE))
+    await cache.store(conn, "demo", "BTCUSDT", "1m", minutes)
+    await build_missing(conn, "demo", "BTCUSDT", "15m", START, START + 240 * MINUTE)
+    await build_missing(conn, "demo", "BTCUSDT", "1h", START, START + 240 * MINUTE)
+    await conn.execute("DELETE FROM market_candles WHERE timeframe = '1m'")
+    other = [candle._replace(volume=candle.volume + 1) for candle in minutes]
+    await cache.store(conn, "demo", "BTCUSDT", "1m", other[:70] + other[80:])
+    quarters = await everything(conn, "15m")
+    assert [(each.open_time_ms - START) // MINUTE for each in quarters] == [
+        n for n in range(0, 240, 15) if n not in (60, 75)
+    ]
+    assert quarters[0].volume == sum((minute.volume for minute in other[:15]), Decimal(0))
+    assert [(each.open_time_ms - START) // MINUTE for each in await everything(conn, "1h")] == [0, 120, 180]
+
+
 async def test_candles_of_a_source_take_the_place_of_built_ones_and_stay(conn: Connection) -> None:
     minutes = list(made_up("BTCUSDT", "1m", START, START + 60 * MINUTE))
     await cache.store(conn, "demo", "BTCUSDT", "1m", minutes)

@@ -11,8 +11,7 @@ import pytest
 from app.db.stats import stats
 from app.domain.session import Pace, SessionSpec
 from app.domain.terms import Terms
-from app.errors import SeqAhead
-from tests.integration.test_engine import assert_sound
+from app.errors import Changed, SeqAhead
 from tests.integration.test_strategies import CROSS, interrupted
 from tests.support.engine import USER, Engine, engine, store
 from tests.support.servers import Database
@@ -28,35 +27,6 @@ async def parent(e: Engine, **changes: Any) -> Any:
     session = await e.finished((await e.start(**{**CROSS, "gap_policy": "skip", **changes})).id)
     assert session.status == "finished", session.error
     return session
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"profile_slug": "none", "config": {}},
-        {"terms": Terms(record="trades")},
-        {"symbols": ("BTCUSDT", "ETHUSDT"), "extra_timeframes": ("5m",), "gap_policy": "fill"},
-    ],
-)
-async def test_a_fork_at_every_tenth_seq_shares_the_past_and_ends_alike(
-    database: Database, changes: dict[str, Any]
-) -> None:
-    async with engine(database) as e:
-        whole = await parent(e, **changes)
-        log, digest = await e.log(whole.id), await e.digest(whole.id)
-        for at_seq in range(0, whole.last_seq + 1, 10 if len(log) < 200 else 40):
-            fork = await e.sim.fork(USER, whole.id, at_seq, unchanged)
-            assert fork.fork_seq >= at_seq
-            shared = await e.log(fork.id)
-            assert shared[: fork.fork_seq] == log[: fork.fork_seq]
-            assert [x["payload"]["reason"] for x in shared[fork.fork_seq :]] == ["forked"]
-            await e.sim.start(USER, fork.id)
-            done = await e.finished(fork.id)
-            assert done.status == "finished", (at_seq, done.error, done.error_details)
-            assert await e.digest(fork.id) == digest, at_seq
-            assert done.candles_hash == whole.candles_hash
-            assert_sound(await e.log(fork.id))
 
 
 @pytest.mark.parametrize(
@@ -133,3 +103,38 @@ async def test_a_seq_ahead_of_the_log_cannot_be_forked_at(database: Database) ->
         whole = await parent(e)
         with pytest.raises(SeqAhead):
             await e.sim.fork(USER, whole.id, whole.last_seq + 1, unchanged)
+
+
+@pytest.mark.parametrize("slug", ["none", "ema_state", "sma_cross"])
+async def test_changed_code_of_an_ancestor_keeps_a_fork_from_going_on(database: Database, slug: str) -> None:
+    async with engine(database) as e:
+        whole = await parent(e)
+        fork = await e.sim.fork(USER, whole.id, 150, lambda spec: replace(spec, profile_slug=slug, config={}))
+        assert [stretch.strategy_hash for stretch in fork.lineage] == [whole.strategy_hash]
+        early = await e.sim.fork(USER, whole.id, 1, lambda spec: replace(spec, profile_slug=slug, config={}))
+        for session in (fork, early):
+            database.query(
+                "UPDATE sim_sessions SET lineage = jsonb_set(lineage, '{0,strategyHash}', '\"other\"')"
+                " WHERE id = %s RETURNING id",
+                session.id,
+            )
+        with pytest.raises(Changed) as raised:
+            await e.sim.start(USER, fork.id)
+        assert raised.value.code == "strategy_changed"
+        assert "sma_cross, which wrote the log up to seq" in raised.value.message
+        await e.sim.start(USER, early.id)
+        assert (await e.finished(early.id)).status == "finished", "nothing of it was written by that code"
+
+
+async def test_a_fork_of_before_code_was_remembered_goes_on(database: Database) -> None:
+    async with engine(database) as e:
+        whole = await parent(e)
+        fork = await e.sim.fork(USER, whole.id, 150, unchanged)
+        database.query(
+            "UPDATE sim_sessions SET lineage = jsonb_build_array((lineage -> 0) - 'strategyHash')"
+            " WHERE id = %s RETURNING id",
+            fork.id,
+        )
+        await e.sim.start(USER, fork.id)
+        assert (await e.finished(fork.id)).status == "finished"
+        assert await e.digest(fork.id) == await e.digest(whole.id)

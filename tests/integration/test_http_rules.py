@@ -226,6 +226,9 @@ async def test_the_api_describes_every_call(database: Database) -> None:
     async with web(database, candles=0) as w:
         described = (await w.call("GET", "/openapi.json")).json()
     assert described["openapi"] == "3.1.0"
+    paths = described["paths"]
+    assert set(paths["/api/market/sessions"]["post"]["responses"]) == {"201", "200", "4XX", "503"}
+    assert set(paths[f"{SESSIONS}/{{id}}/stream"]["get"]["responses"]) == {"200", "204", "4XX", "503"}
     assert set(described["paths"][f"{SESSIONS}/{{id}}"]) == {"get", "patch", "delete"}
     assert {SESSIONS, "/api/market/sessions", "/login", "/healthz", "/"} <= set(described["paths"])
     operations = [operation for path in described["paths"].values() for operation in path.values()]

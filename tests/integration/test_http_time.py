@@ -47,6 +47,19 @@ async def test_a_step_is_done_once_under_its_key_and_only_from_the_cursor_it_nam
         await w.refused(409, "POST", f"{path}/control", {"action": "step", "candles": 1})
 
 
+async def test_revised_candles_can_be_accepted_by_control_as_by_resume(database: Database) -> None:
+    async with web(database) as w:
+        path = await new(w)
+        await w.data("POST", f"{path}/control", {"action": "step", "candles": 10})
+        await w.until(path, "paused")
+        database.query("UPDATE market_candles SET volume = volume + 1 WHERE open_time_ms = %s", START_MS + 3 * MINUTE)
+        refused = await w.refused(409, "POST", f"{path}/control", {"action": "resume"})
+        assert refused["code"] == "candles_changed"
+        await w.refused(400, "POST", f"{path}/control", {"action": "pause", "acceptRevised": True})
+        await w.data("POST", f"{path}/control", {"action": "resume", "acceptRevised": True})
+        await w.until(path, "finished")
+
+
 async def test_a_step_that_begins_over_gaps_is_422_and_its_key_stays_free(database: Database) -> None:
     async with web(database) as w:
         path, key = await new(w, endMs=START_MS + 101 * MINUTE), {"Idempotency-Key": "k"}
@@ -128,7 +141,9 @@ async def test_a_wrong_fork_names_its_field(database: Database) -> None:
             ({"atSeq": 1, "record": "trades"}, "record"),
             ({"atSeq": 1, "profileSlug": "nobody"}, "profileSlug"),
             ({"atSeq": 1, "config": {"fats": 1}}, "config.fats"),
+            ({"atSeq": 1, "config": {"fast": "x" * 17_000}}, "config: 17011 bytes"),
             ({"atSeq": 1, "feeBps": -1}, "feeBps"),
+            ({"atSeq": 1, "feeBps": 1, "makerFeeBps": 1}, "feeBps"),
             ({"atSeq": 1, "sizing": {"qty": 1, "cash": 1}}, "sizing"),
             ({"atSeq": 1, "speed": 1, "replayMsPerCandle": 1}, "speed"),
         ]

@@ -99,6 +99,18 @@ async def test_the_import_is_remembered_as_coverage(conn: Connection, tmp_path: 
     assert await cache.covered(conn, "binance", "BTCUSDT", "1m", "file") == [(START, START + 10 * MINUTE)]
 
 
+async def test_of_a_folder_each_file_is_remembered_and_named_by_itself(conn: Connection, tmp_path: Path) -> None:
+    rows = lines(100)
+    rows[3] = f"{START + 3 * MINUTE},10,9,11,10,1"
+    for day, part in (("01", rows[:10]), ("02", rows[50:60])):
+        (tmp_path / f"BTCUSDT-1m-2024-01-{day}.csv").write_text("\n".join(part) + "\n")
+    report = await import_file(conn, tmp_path, "binance", "BTCUSDT", "1m")
+    assert (report.new, report.missing) == (19, 41)
+    assert report.refusals == [(4, "BTCUSDT-1m-2024-01-01.csv: high 9 is below low 11")]
+    spans = [(START, START + 10 * MINUTE), (START + 50 * MINUTE, START + 60 * MINUTE)]
+    assert await cache.covered(conn, "binance", "BTCUSDT", "1m", "file") == spans
+
+
 async def test_progress_ends_with_the_whole_file(conn: Connection, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     path = written(tmp_path, lines(12_000))

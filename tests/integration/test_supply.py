@@ -1,7 +1,6 @@
 """Sessions of a venue with a source: what they lack is fetched, and what comes later is followed."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,6 +11,7 @@ from app.db import candles as cache
 from app.engine import sim
 from app.errors import BadInput, Gaps
 from tests.support.engine import MINUTE, START_MS, Engine, engine, store
+from tests.support.fast import Fast, latenesses
 from tests.support.klines import KlineServer, kline_server
 from tests.support.servers import Database
 
@@ -157,47 +157,24 @@ async def test_an_endless_session_gets_each_candle_within_half_a_second_of_being
 ) -> None:
     """A minute passes every second, from a wall clock that all share."""
     monkeypatch.setattr(fetch, "_STEP_S", 0.02)
-    clock = _Fast()
+    clock = Fast()
     klines.now_ms = clock.now_ms
     async with engine(database, clock=clock, poll_ms=5_000, **by(klines)) as running:
         session = await running.start(
             start_ms=clock.began_ms - 200 * MINUTE, end_ms=None, lag_ms=0, gap_policy="skip", gap_grace_ms=60 * MINUTE
         )
         if outage:
-            await _seen(running, session.id, clock, 2)
+            await latenesses(running, session.id, clock, 2)
             klines.down = True
             await asyncio.sleep(3)
             klines.down = False
-        await _seen(running, session.id, clock, 2)
-        seen = await _seen(running, session.id, clock, 4)
+        await latenesses(running, session.id, clock, 2)
+        seen = await latenesses(running, session.id, clock, 4)
         if max(seen) >= 0.5:  # Something else kept the machine busy: it must not happen twice.
-            seen = await _seen(running, session.id, clock, 4)
+            seen = await latenesses(running, session.id, clock, 4)
         found = await opens(running, session.id)
     assert max(seen) < 0.5, seen
     assert found == [found[0] + n * MINUTE for n in range(len(found))]
     assert found[0] == clock.began_ms - 200 * MINUTE
     expected = list(made_up("BTCUSDT", "1m", found[0], found[-1] + MINUTE))
     assert len(expected) == len(found)
-
-
-class _Fast(sim.Clock):
-    """A minute passes every second."""
-
-    def __init__(self) -> None:
-        self.began_ms = START_MS + 10_000 * MINUTE
-        self.began = time.monotonic()
-
-    def now_ms(self) -> int:
-        return self.began_ms + int((time.monotonic() - self.began) * MINUTE)
-
-
-async def _seen(running: Engine, session_id: object, clock: _Fast, count: int) -> list[float]:
-    """Measure for the next candles how many seconds after their close they are in the log."""
-    due_ms = clock.now_ms() // MINUTE * MINUTE + MINUTE
-    late = []
-    for close_ms in range(due_ms, due_ms + count * MINUTE, MINUTE):
-        while ((await running.get(session_id)).cursor_ms or 0) < close_ms - MINUTE:
-            assert clock.now_ms() < close_ms + 10 * MINUTE, await running.get(session_id)
-            await asyncio.sleep(0.01)
-        late.append((clock.now_ms() - close_ms) / MINUTE)
-    return late

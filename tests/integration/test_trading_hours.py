@@ -173,7 +173,7 @@ async def test_pauses_and_a_second_computation_change_nothing(running: Engine, p
     assert (await running.finished(paused.id)).status == whole.status == "finished"
     assert await running.digest(paused.id) == await running.digest(whole.id)
     sim = running.sim
-    verdict = await verify(running.pool, Clock(), sim.strategies, sim.calendars, USER, paused.id)
+    verdict = await verify(running.pool, Clock(), sim.strategies, USER, paused.id, sim.calendars)
     assert (verdict.difference, verdict.warnings) == (None, [])
 
 

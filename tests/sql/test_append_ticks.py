@@ -125,6 +125,13 @@ def test_a_runner_of_another_epoch_is_refused_even_for_what_is_done(connection: 
     assert append(connection, [tick(uuid4(), None, 0)]) == ["refused"]
 
 
+def test_a_tick_in_which_several_were_joined_counts_as_so_many_steps(connection: psycopg.Connection) -> None:
+    session = new_session(connection, steps_left=9)
+    assert append(connection, [{**tick(session, None, 3, 4), "ticks": 4}, *chain(session, 4, 2)]) == ["written"] * 3
+    left = "SELECT steps_left, cursor_ms / 60000, last_seq FROM sim_sessions WHERE id = %s"
+    assert connection.execute(left, (session,)).fetchone() == (3, 5, 6)
+
+
 def test_what_a_replaced_runner_sent_late_keeps_no_tick_of_the_next_one_out(connection: psycopg.Connection) -> None:
     session = new_session(connection, epoch=3, cursor_ms=4 * MINUTE)
     late = [tick(session, 4, 5, epoch=1), tick(session, 5, 6, epoch=1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from hashlib import sha256
 from uuid import UUID, uuid4
 
@@ -64,6 +65,25 @@ def test_a_digest_is_kept_from_the_end_of_a_log_until_the_session_runs_again(con
     connection.execute("SELECT sim_transition(%s, '{failed}', 'running', 'r', 'b')", (session,))
     assert row(connection, session, "digest, error") == (None, None)
     assert connection.execute(keep, (uuid4(),)).fetchone() == (None,)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "cursor", "percent"),
+    [
+        (1, 5 * MINUTE // 2, None, 0),
+        (1, 5 * MINUTE // 2, MINUTE, 50),
+        (1, 5 * MINUTE // 2, 2 * MINUTE, 100),
+        (1, 2, None, 100),
+        (0, 3 * MINUTE, 0, Decimal("33.3")),
+        (0, None, MINUTE, None),
+    ],
+)
+def test_percent_counts_slots(
+    connection: psycopg.Connection, start: int, end: int | None, cursor: int | None, percent: Decimal | int | None
+) -> None:
+    session = new_session(connection, start_ms=start, end_ms=end, cursor_ms=cursor)
+    found = connection.execute("SELECT percent FROM sim_view_sessions WHERE id = %s", (session,)).fetchone()
+    assert found == (percent,)
 
 
 def test_moves_of_no_session_say_so(connection: psycopg.Connection) -> None:

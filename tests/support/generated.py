@@ -97,7 +97,7 @@ def deed(draw: st.DrawFn, symbols: Sequence[str], prices: st.SearchStrategy[Deci
 def _about(script: Script, symbol: str, share: Decimal, *, buys: bool) -> Any:
     """Order about as much as the equity carries, or twice the position."""
     held = abs(script.positions[symbol].qty)
-    qty = 2 * held if held and share == 2 else script.equity / 100 * share
+    qty = 2 * held if held and share == 2 else round(script.equity / 100 * share, 3)
     return (script.buy if buys else script.sell)(symbol, qty=qty) if qty > 0 else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -15,9 +15,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.candles.synthetic import candles
+from app.domain.candle import Candle
 from app.domain.timeframe import timeframe
 
 MOST_ROWS = 1_000
+DAY = 86_400_000
 Fault = Callable[[], Response]
 
 
@@ -35,6 +37,7 @@ class KlineServer:
         self.asked: list[tuple[str, str, int]] = []
         self.down = False
         self.recent_only = False
+        self._made: dict[tuple[str, str, int], list[Candle]] = {}
         self.now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
     async def info(self, _: Request) -> Response:
@@ -59,10 +62,21 @@ class KlineServer:
             start = max(start, timeframe(name).floor(self.now_ms()) - (MOST_ROWS - 1) * timeframe(name).ms)
         return JSONResponse(self._rows(symbol, name, start, limit))
 
+    def _candles(self, symbol: str, name: str, start: int, end: int) -> Iterator[Candle]:
+        """Yield candles that open in `[start, end)`; those of a day are made once, which takes a while."""
+        if timeframe(name).ms > DAY:
+            yield from candles(symbol, name, start, end)
+            return
+        for day in range(start // DAY * DAY, end, DAY):
+            key = symbol, name, day
+            if key not in self._made:
+                self._made[key] = list(candles(symbol, name, day, day + DAY))
+            yield from (candle for candle in self._made[key] if start <= candle.open_time_ms < end)
+
     def _rows(self, symbol: str, name: str, start: int, limit: int) -> list[list[object]]:
         """Give the first rows from `start` on, the open one last where they reach it."""
         grid, rows = timeframe(name), []
-        for candle in candles(symbol, name, start, self.now_ms()):
+        for candle in self._candles(symbol, name, start, self.now_ms()):
             if candle.open_time_ms not in self.holes:
                 numbers = [f"{value:.8f}" for value in candle[4:9]]
                 rows.append([candle.open_time_ms, *numbers, candle.open_time_ms + grid.ms - 1, "0", 1, "0", "0", "0"])

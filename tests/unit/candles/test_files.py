@@ -111,7 +111,7 @@ def test_of_a_folder_the_files_of_the_symbol_and_timeframe_are_taken(tmp_path: P
         (tmp_path / name).touch()
     found = [path.name for path in dump.files(tmp_path, "BTCUSDT", "1m")]
     assert found == ["BTCUSDT-1m-2024-01-01.zip", "BTCUSDT-1m-2024-01-02.zip", "BTC_USDT-1m.feather"]
-    with pytest.raises(BadInput, match="holds no file named SOLUSDT and 1m"):
+    with pytest.raises(BadInput, match=r"^symbol: there is no file named SOLUSDT and 1m"):
         dump.files(tmp_path, "SOLUSDT", "1m")
 
 

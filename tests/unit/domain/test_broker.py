@@ -138,6 +138,14 @@ def test_an_entry_met_inside_its_candle_can_be_stopped_there_but_takes_no_profit
     assert fills(loss) == [("BUY", "1", "98"), ("SELL", "1", "95")]
 
 
+def test_a_stop_limit_triggered_inside_its_candle_takes_no_profit_there_either() -> None:
+    deeds = {0: lambda s: s.buy(qty=1, stop=105, limit=106, stop_loss=102, take_profit=108)}
+    assert fills(play(bars(FLAT, "100 110 103 104"), deeds)) == [("BUY", "1", "105")]
+    assert fills(play(bars(FLAT, "100 110 101 104"), deeds))[1:] == [("SELL", "1", "102")]
+    gapped = play(bars(FLAT, "105 110 103 104"), deeds)
+    assert fills(gapped) == [("BUY", "1", "105"), ("SELL", "1", "108")]
+
+
 def test_exits_end_with_the_position_they_belong_to() -> None:
     deeds = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=110), 2: lambda s: s.close()}
     events = play(bars(FLAT, FLAT, FLAT, FLAT, "100 120 80 100"), deeds)

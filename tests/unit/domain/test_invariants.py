@@ -122,10 +122,10 @@ def trades_are_the_fills_first_in_first_out(run: Run) -> None:
                 continue
             while left:
                 part = min(left, queue[0][1])
-                gross = EXACT.multiply(EXACT.subtract(data["price"], queue[0][2]), part) * -sign
+                gross = EXACT.multiply(EXACT.multiply(EXACT.subtract(data["price"], queue[0][2]), part), -sign)
                 expected.append((part, queue[0][2], data["price"], queue[0][3], event.ts, gross))
-                left -= part
-                queue[0][1] -= part
+                left = EXACT.subtract(left, part)
+                queue[0][1] = EXACT.subtract(queue[0][1], part)
                 if not queue[0][1]:
                     queue.popleft()
     names = ("qty", "entryPrice", "exitPrice", "entryTs", "exitTs", "grossPnl")

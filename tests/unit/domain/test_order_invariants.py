@@ -58,7 +58,7 @@ def met(run: Run) -> Iterator[Met]:
             yield Met(data, known[data["orderId"]], slot, candle, 1 if data["side"] == "BUY" else -1)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(runs())
 def test_what_fills_owe_their_orders_and_orders_their_candles(run: Run) -> None:
     for one in met(run):
@@ -106,13 +106,19 @@ def costs_follow_from_the_terms(run: Run, one: Met) -> None:
     terms, limit, raw = run.terms, one.order.get("limitPrice"), one.before_slippage
     slip = terms.slippage_bps if limit is None else Decimal(0)
     rate = terms.maker_fee_bps if raw == limit else terms.taker_fee_bps
-    assert EXACT.multiply(raw, slip) == one.fill["slippage"] * 10_000
-    assert one.fill["fee"] * 10_000 == EXACT.multiply(EXACT.multiply(one.fill["qty"], one.fill["price"]), rate)
+    assert EXACT.multiply(raw, slip) == EXACT.multiply(one.fill["slippage"], 10_000)
+    assert EXACT.multiply(one.fill["fee"], 10_000) == EXACT.multiply(
+        EXACT.multiply(one.fill["qty"], one.fill["price"]), rate
+    )
 
 
 def a_take_profit_yields_to_a_stop_loss_in_reach(run: Run, one: Met) -> None:
-    """Inside a candle the stop-loss comes first; an entry met inside its candle takes no profit there."""
-    if not one.order["given"].startswith("take profit") or one.before_slippage in starts(run, one):
+    """Inside a candle the stop-loss comes first; an entry met inside its candle takes no profit there.
+
+    Not with a share of the volume, which lets an entry come in parts and a stop-loss wait.
+    """
+    at_start = one.before_slippage in starts(run, one)
+    if run.terms.volume_share is not None or at_start or not one.order["given"].startswith("take profit"):
         return
     entry = one.order["given"].split(" ")[-1]
     stops = [
@@ -122,8 +128,7 @@ def a_take_profit_yields_to_a_stop_loss_in_reach(run: Run, one: Met) -> None:
     ]
     for stop in stops:
         worst = one.candle.low if one.sign < 0 else one.candle.high
-        volume_ran_out = run.terms.volume_share is not None
-        assert volume_ran_out or (worst - stop["stopPrice"]) * one.sign < 0
+        assert (worst - stop["stopPrice"]) * one.sign < 0
     for opening in fills_of(run, entry):
         inside = opening.fill["policy"] != "same_close" and opening.before_slippage != opening.candle.open
         assert not (inside and opening.slot == one.slot)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from app.candles import synthetic
 from app.domain.candle import Candle
 from app.domain.strategy import Strategy
+from app.domain.succession import Succession, Turn
 from app.domain.tick import Slot
 from app.domain.trader import Trader
 from app.engine.lookahead import Finding, look
+from app.engine.trading import Desk, LocalDesk
 from app.strategies.registry import BUILT_IN
 from tests.support.engine import MINUTE, START_MS, spec
 
@@ -22,15 +25,16 @@ def slots(count: int = 600) -> list[Slot]:
     return [Slot(candle.open_time_ms, [candle]) for candle in made]
 
 
-def looked(strategy: type[Strategy], **changes: Any) -> Finding | None:
+async def looked(strategy: type[Strategy], **changes: Any) -> Finding | None:
     on = spec(end_ms=None, gap_policy="skip", **changes)
 
-    def build(data: Sequence[Slot]) -> Trader:
+    @asynccontextmanager
+    async def build(data: Sequence[Slot]) -> AsyncIterator[Desk]:
         made = strategy()
         made.data = [candle for slot in data for candle in slot.candles]  # type: ignore[attr-defined]
-        return Trader(made, on.desk_terms)
+        yield LocalDesk(Succession([Turn("x", {}, on.desk_terms)], [Trader(made, on.desk_terms)]))
 
-    return look(on, slots(), build, cuts=5)
+    return await look(on, slots(), build, cuts=5)
 
 
 class KnowsTheNext(Strategy):
@@ -65,8 +69,8 @@ class Remembers(Strategy):
 
 
 @pytest.mark.parametrize("strategy", [KnowsTheNext, KnowsTheLast, Remembers])
-def test_a_strategy_that_knows_the_future_is_found(strategy: type[Strategy]) -> None:
-    found = looked(strategy)
+async def test_a_strategy_that_knows_the_future_is_found(strategy: type[Strategy]) -> None:
+    found = await looked(strategy)
     assert found is not None
     event = found.changed or found.whole
     assert event is not None
@@ -75,5 +79,36 @@ def test_a_strategy_that_knows_the_future_is_found(strategy: type[Strategy]) -> 
 
 
 @pytest.mark.parametrize("slug", BUILT_IN)
-def test_a_built_in_does_not_know_the_future(slug: str) -> None:
-    assert looked(BUILT_IN[slug], extra_timeframes=("5m", "1h")) is None
+async def test_a_built_in_does_not_know_the_future(slug: str) -> None:
+    assert await looked(BUILT_IN[slug], extra_timeframes=("5m", "1h")) is None
+
+
+class NeedsTheNext(Strategy):
+    """Fails where there is no next close."""
+
+    def on_start(self) -> None:
+        self._seen = 0
+
+    def on_candle(self, candle: Candle) -> None:
+        self._seen += 1
+        self.plot("next", self.data[self._seen].open if self._seen < 600 else None)
+
+
+async def test_a_strategy_that_fails_without_the_future_is_found() -> None:
+    found = await looked(NeedsTheNext)
+    assert found is not None
+    assert (found.how, found.changed, found.fault) == ("cut", None, "IndexError: list index out of range")
+    assert found.whole is not None
+    assert found.whole.ts < found.cut_ms
+
+
+class Breaks(Strategy):
+    """Fails whatever the data is."""
+
+    def on_candle(self, candle: Candle) -> None:
+        raise ValueError("no")
+
+
+async def test_a_strategy_that_cannot_run_at_all_says_why() -> None:
+    with pytest.raises(ValueError, match="no"):
+        await looked(Breaks)

@@ -63,7 +63,7 @@ function origin() {
 }
 
 function extend(side) {
-  view[side]()?.catch(problem);
+  view[side]()?.then(() => hovering || showLast()).catch(problem);
 }
 
 /** Fills and trades lie further back than the tail, equity goes over the whole session. */

@@ -55,6 +55,13 @@ export class Prices {
     this.markers.add(events, this.key, begin);
   }
 
+  /** Put newer events behind without moving what is looked at. */
+  append(events) {
+    const range = this.chart.timeScale().getVisibleLogicalRange();
+    this.add(events);
+    if (range && !this.trimmed) this.chart.timeScale().setVisibleLogicalRange(range);
+  }
+
   /** Put older events in front; returns whether there was room for any of them. */
   prepend(events) {
     if (!this.candles.prepend(events.filter(({ type }) => type === "candle"))) return this.#full();

@@ -82,7 +82,7 @@ export class View {
     if (!this.still || this.#lastSeq >= this.session.lastSeq) return undefined;
     return this.#fetch(`fromSeq=${this.#lastSeq + 1}&limit=${MORE}`, (events) => {
       this.note(events);
-      this.prices.add(events);
+      this.prices.append(events);
     });
   }
 

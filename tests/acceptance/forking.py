@@ -1,0 +1,69 @@
+"""Forks at seqs all over a session's log; shared with the chaos runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from app.domain.session import Pace, SessionSpec
+from app.domain.terms import Terms
+from app.engine.clock import Clock
+from app.engine.verify import verify
+from tests.integration.test_engine import assert_sound
+from tests.integration.test_fork import parent, unchanged
+from tests.support.engine import USER, engine
+from tests.support.servers import Database
+
+CHANGES: Sequence[dict[str, Any]] = (
+    {"config": {"fast": 2, "slow": 5}},
+    {"profile_slug": "ema_state", "config": {"fast": 3, "slow": 8}},
+    {"terms": Terms(maker_fee_bps=Decimal(1), taker_fee_bps=Decimal(50))},
+    {"terms": Terms(fill="same_close")},
+    {"pace": Pace(1)},
+    {"profile_slug": "none", "config": {}},
+)
+"""What forks of a session of `sma_cross` do differently, by turns."""
+
+
+async def forked_alike(database: Database, every: int, changes: dict[str, Any]) -> None:
+    """Fork at every so many seqs; each fork has its parent's log up to `forkSeq`, and run on the same digest."""
+    async with engine(database) as e:
+        whole = await parent(e, **changes)
+        log, digest = await e.log(whole.id), await e.digest(whole.id)
+        for at_seq in range(0, whole.last_seq + 1, every):
+            fork = await e.sim.fork(USER, whole.id, at_seq, unchanged)
+            shared = await e.log(fork.id)
+            assert fork.fork_seq >= at_seq
+            assert shared[: fork.fork_seq] == log[: fork.fork_seq]
+            assert [x["payload"]["reason"] for x in shared[fork.fork_seq :]] == ["forked"]
+            await e.sim.start(USER, fork.id)
+            done = await e.finished(fork.id)
+            assert done.status == "finished", (at_seq, done.error, done.error_details)
+            assert await e.digest(fork.id) == digest, at_seq
+            assert done.candles_hash == whole.candles_hash
+            assert_sound(await e.log(fork.id))
+
+
+async def forked_differently(database: Database, every: int) -> None:
+    """Fork at every so many seqs with changes; each fork steps, pauses, resumes, finishes and verifies."""
+    async with engine(database) as e:
+        whole = await parent(e)
+        log = await e.log(whole.id)
+        for number, at_seq in enumerate(range(0, whole.last_seq + 1, every)):
+            changes = CHANGES[number % len(CHANGES)]
+
+            def change(spec: SessionSpec, changes: dict[str, Any] = changes) -> SessionSpec:
+                return replace(spec, **changes)
+
+            fork = await e.sim.fork(USER, whole.id, at_seq, change)
+            await e.act(fork.id, "step", steps=3)
+            at = await e.until(fork.id, lambda s: s.status != "running")
+            if at.status == "paused":
+                await e.act(fork.id, "resume")
+            done = await e.finished(fork.id)
+            assert done.status == "finished", (at_seq, changes, done.error, done.error_details)
+            assert (await e.log(fork.id))[: fork.fork_seq] == log[: fork.fork_seq]
+            found = await verify(e.pool, Clock(), e.sim.strategies, USER, fork.id)
+            assert (found.difference, found.warnings) == (None, []), (at_seq, changes)

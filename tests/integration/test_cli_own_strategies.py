@@ -1,0 +1,78 @@
+"""`zeon lookahead` and `zeon sweep` with strategies of one's own, in child processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import Cli
+from tests.support.engine import START_MS, store
+from tests.support.outside import pool
+from tests.support.process import ROOT
+from tests.support.servers import Database
+from tests.support.strategies import GOOD, misbehaving, write
+
+ASKED = ("--symbol", "BTCUSDT", "--timeframe", "1m", "--venue", "demo", "--start", START_MS)
+REMEMBERS = """
+_closes = {}
+
+class Remembers(Strategy):
+    def on_candle(self, candle):
+        self.plot("next", _closes.get(candle.close_time_ms))
+        _closes[candle.open_time_ms] = candle.close
+"""
+
+
+@pytest.fixture
+def cli(database: Database, tmp_path: Path) -> Cli:
+    async def fill() -> None:
+        async with pool(database) as side:
+            await store(side, count=1_500)
+
+    asyncio.run(fill())
+    found = Cli(database)
+    folder = tmp_path / "own"
+    write(folder, "good", GOOD)
+    write(folder, "remembers", REMEMBERS)
+    write(folder, "bad", misbehaving("1 / 0", at=200))
+    write(folder, "slow", misbehaving("time.sleep(60)").replace("Bad", "Slow"))
+    found.env |= {"ZEON_STRATEGIES": str(folder), "PYTHONPATH": f"{ROOT}:{folder}", "ZEON_CANDLE_TIMEOUT_MS": "2000"}
+    return found
+
+
+def test_a_strategy_of_one_s_own_does_not_look_ahead(cli: Cli) -> None:
+    assert cli.json("lookahead", "good", *ASKED, "--cuts", 3) == {
+        "slots": 1500,
+        "cuts": 3,
+        "lookahead": False,
+        "difference": None,
+    }
+    for name, word in (("bad", "ZeroDivisionError: division by zero"), ("slow", "more than 2000 ms for a candle")):
+        (said,) = [line for line in cli.error("lookahead", name, *ASKED).splitlines() if word in line]
+        assert said
+
+
+def test_a_class_can_be_named_for_one_command_alone(cli: Cli) -> None:
+    del cli.env["ZEON_STRATEGIES"]
+    found = json.loads(cli.run("lookahead", "remembers:Remembers", *ASKED, "--json", code=1).stdout)
+    assert found["lookahead"] is True, "a module is imported once, so what it keeps outlives the data"
+    assert found["difference"]["changed"]["type"] == "plot"
+    asked = ("sweep", "good:Good", *ASKED, "--end", "2024-01-02", "--param", "fast=2..3", "--json")
+    assert [each["status"] for each in json.loads(cli.run(*asked).stdout)["results"]] == ["finished", "finished"]
+    assert "There is no module named goood" in cli.error("lookahead", "goood:Good", *ASKED, code=2)
+    assert "Goood" in cli.error("lookahead", "good:Goood", *ASKED, code=2)
+    assert "fast?" in cli.error("lookahead", "good:Good", *ASKED, "--config", '{"fats": 1}', code=2)
+
+
+def test_a_sweep_estimates_and_runs_strategies_of_one_s_own(cli: Cli, database: Database) -> None:
+    done = cli.run("sweep", "good", *ASKED, "--end", "2024-01-02", "--param", "fast=2..4", "--json")
+    found = json.loads(done.stdout)
+    assert done.stderr.startswith("3 sessions, about ")
+    assert [each["status"] for each in found["results"]] == ["finished"] * 3
+    assert all(each["trades"] > 0 for each in found["results"])
+    rows = database.query("SELECT count(*) FROM sim_events")[0][0]
+    assert rows / 2 < found["rows"] < rows * 2
+    assert "fast?" in cli.error("sweep", "good", *ASKED, "--end", "2024-01-02", "--param", "fats=2", code=2)

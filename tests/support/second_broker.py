@@ -1,0 +1,287 @@
+"""A second broker for one symbol, written from the documented rules and not from the first one's code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal, localcontext
+from typing import Any, NamedTuple
+
+from app.domain.candle import Candle
+from app.domain.number import EXACT
+from app.domain.terms import Terms
+
+ZERO = Decimal(0)
+Action = tuple[str, Any]
+"""`close`; `cancel` and an order id; `buy` or `sell` and a ticket."""
+
+
+class Filled(NamedTuple):
+    """What a fill event says, with the number of the candle it happened in."""
+
+    bar: int
+    order_id: int
+    sign: int
+    qty: Decimal
+    price: Decimal
+    fee: Decimal
+    slippage: Decimal
+    policy: str
+
+
+class Size(NamedTuple):
+    """What a quantity is made of once the price is known."""
+
+    percent: bool
+    amount: Decimal
+    step: Decimal
+
+
+@dataclass(kw_only=True, eq=False)
+class Given:
+    """An order. `met_from` is the price at which it finds its first candle, when that is not the open."""
+
+    id: int
+    sign: int
+    ticket: Mapping[str, Any]
+    qty: Decimal | None
+    size: Size | None
+    given_bar: int
+    first_bar: int
+    first_inside: int
+    stop: Decimal | None = None
+    limit: Decimal | None = None
+    met_from: Decimal | None = None
+    best: Decimal = ZERO
+    only_reduces: bool = False
+    triggered: bool = False
+    filled: Decimal = ZERO
+    other: Given | None = None
+
+    @property
+    def trails(self) -> bool:
+        """Tell whether the stop follows the price."""
+        return "trail" in self.ticket or "trail_pct" in self.ticket
+
+    @property
+    def at_market(self) -> bool:
+        """Tell whether the order takes any price."""
+        return self.stop is None and self.limit is None
+
+
+class SecondBroker:
+    """Goes through candles and actions at once; `fills` and how each order ended are left behind."""
+
+    def __init__(self, terms: Terms, candles: Sequence[Candle], actions: Mapping[int, Sequence[Action]]) -> None:
+        self.terms, self.cash, self.held, self.last_id, self.bar = terms, terms.initial_cash, ZERO, 0, -1
+        self.live: list[Given] = []
+        self.fills: list[Filled] = []
+        self.ends: dict[int, str] = {}
+        self.left: Decimal | None = None
+        with localcontext(EXACT):
+            for self.bar, self.candle in enumerate(candles):
+                self.one_candle(actions.get(self.bar, ()))
+            for order in list(self.live):
+                self.end(order, "expired")
+
+    def one_candle(self, actions: Sequence[Action]) -> None:
+        share = self.terms.volume_share
+        self.left = None if share is None else self.candle.volume * share
+        for order in list(self.live):
+            if order.given_bar + order.ticket.get("good_for", self.bar) < self.bar:
+                self.end(order, "expired")
+        if not self.candle.synthetic:
+            self.resting_orders()
+        for action in actions:
+            self.act(*action)
+        if self.terms.fill == "same_close" and not self.candle.synthetic:
+            for order in [order for order in self.live if order.at_market]:
+                if order in self.live:
+                    self.execute(order, self.candle.close, "same_close", self.bar + 1)
+
+    # Orders
+
+    def act(self, what: str, wish: Any = None) -> None:
+        if what == "cancel":
+            for order in [order for order in self.live if order.id == wish]:
+                self.end(order, "cancelled")
+        elif what == "close":
+            if self.held:
+                self.give(-1 if self.held > 0 else 1, {}, abs(self.held)).only_reduces = True
+        else:
+            order = self.give(1 if what == "buy" else -1, wish, wish.get("qty"))
+            order.limit, order.stop, order.best = wish.get("limit"), wish.get("stop"), self.candle.close
+            if order.trails:
+                order.stop = self.behind(order)
+
+    def give(self, sign: int, ticket: Mapping[str, Any], qty: Decimal | None) -> Given:
+        self.last_id += 1
+        size, first = None if qty is not None else self.size_of(ticket), self.bar + 1
+        order = Given(
+            id=self.last_id,
+            sign=sign,
+            ticket=ticket,
+            qty=qty,
+            size=size,
+            given_bar=self.bar,
+            first_bar=first,
+            first_inside=first,
+        )
+        self.live.append(order)
+        return order
+
+    def size_of(self, ticket: Mapping[str, Any]) -> Size:
+        default = self.terms.sizing
+        if "cash" in ticket:
+            return Size(percent=False, amount=ticket["cash"], step=default.step)
+        percent = ticket.get("equity_pct", default.amount if default.kind == "equityPct" else None)
+        return Size(percent is not None, default.amount if percent is None else percent, default.step)
+
+    def end(self, order: Given, how: str) -> None:
+        self.live.remove(order)
+        self.ends[order.id] = how
+
+    def behind(self, order: Given) -> Decimal:
+        money = order.ticket.get("trail")
+        return order.best + order.sign * (order.best * order.ticket["trail_pct"] / 100 if money is None else money)
+
+    def follow(self, order: Given, price: Decimal) -> None:
+        if (price - order.best) * order.sign < 0:
+            order.best = price
+            order.stop = self.behind(order)
+
+    # Candles
+
+    def resting_orders(self) -> None:
+        trailing = [order for order in self.live if order.trails]
+        for order in trailing:
+            self.follow(order, self.candle.open)
+        while self.left is None or self.left > 0:
+            met = [(*where, order.id, order) for order in self.live if (where := self.meets(order))]
+            if not met:
+                break
+            self.meet(*min(met, key=lambda one: (one[0], one[2])))
+        for order in trailing:
+            if order in self.live:
+                self.follow(order, self.candle.low if order.sign > 0 else self.candle.high)
+
+    def meets(self, order: Given) -> tuple[int, Decimal] | None:
+        """Return 0 at the open, 1 for a stop and 2 for a limit inside the candle, and the price."""
+        candle, sign, inside = self.candle, order.sign, self.bar >= order.first_inside
+        start = candle.open if order.met_from is None or order.first_bar != self.bar else order.met_from
+        if order.at_market:
+            return 0, start
+        if order.stop is not None and not order.triggered:
+            if (start - order.stop) * sign >= 0:
+                return 0, start
+            reached = ((candle.high if sign > 0 else candle.low) - order.stop) * sign >= 0
+            return (1, order.stop) if inside and reached else None
+        assert order.limit is not None
+        passed = (order.limit - (candle.low if sign > 0 else candle.high)) * sign
+        if passed < 0 or (passed == 0 and self.terms.limit_fill == "through"):
+            return None
+        if (order.limit - start) * sign >= 0:
+            return 0, start
+        return (2, order.limit) if inside else None
+
+    def meet(self, rank: int, price: Decimal, _: int, order: Given) -> None:
+        if order.stop is not None and order.limit is not None and not order.triggered:
+            order.triggered, order.met_from, order.first_bar = True, price, self.bar
+            order.first_inside = self.bar + 1 if rank else order.first_inside
+            return
+        policy = "next_open" if order.at_market else "stop" if order.limit is None else self.terms.limit_fill
+        self.execute(order, price, policy, self.bar, inside=rank > 0 or order.first_inside > self.bar)
+
+    # Money
+
+    def execute(self, order: Given, met: Decimal, policy: str, exits_from: int, *, inside: bool = False) -> None:
+        if self.left is not None and self.left <= 0:
+            return
+        terms, unsized = self.terms, order.qty is None
+        slip = ZERO if order.limit is not None else met * terms.slippage_bps / 10_000
+        price = met + slip * order.sign
+        rate = (terms.maker_fee_bps if met == order.limit else terms.taker_fee_bps) / 10_000
+        closing = abs(self.held) if self.held * order.sign < 0 else ZERO
+        qty = self.sized(order, price, rate, closing) if order.qty is None else order.qty
+        part = self.part(order, qty - order.filled)
+        if qty == 0 or self.too_much(order.sign * part, price, rate):
+            self.end(order, "rejected")
+            return
+        if part == 0:
+            self.left = ZERO
+            return
+        if unsized:
+            order.qty = qty
+        self.book(order, min(part, closing), part, price, rate, slip, policy)
+        if order.filled == order.qty:
+            self.end(order, "filled")
+        if part > closing:
+            self.protect(order, part - closing, met, exits_from, inside=inside)
+        self.clear(order, part)
+
+    def sized(self, order: Given, price: Decimal, rate: Decimal, closing: Decimal) -> Decimal:
+        assert order.size is not None
+        percent, money, step = order.size
+        reserved = max(Decimal(1), money / 100) if percent else Decimal(1)
+        if percent:
+            money = (self.cash + self.held * price - closing * price * rate) * money / 100
+        steps = money // (price * (1 + rate * reserved) * step)
+        return closing + max(steps, ZERO) * step
+
+    def part(self, order: Given, rest: Decimal) -> Decimal:
+        if order.only_reduces:
+            rest = min(rest, abs(self.held))
+        if self.left is None or rest <= self.left:
+            return rest
+        if order.size is None:
+            return self.left
+        return (self.left / order.size.step).to_integral_value(ROUND_FLOOR) * order.size.step
+
+    def too_much(self, signed: Decimal, price: Decimal, rate: Decimal) -> bool:
+        after, leverage = abs(self.held + signed), self.terms.leverage
+        if leverage is None or after <= abs(self.held):
+            return False
+        return after * price + abs(signed) * price * rate * leverage > (self.cash + self.held * price) * leverage
+
+    def book(
+        self, order: Given, closes: Decimal, part: Decimal, price: Decimal, rate: Decimal, slip: Decimal, policy: str
+    ) -> None:
+        for leg in (closes, part - closes):
+            if leg:
+                fee = leg * price * rate
+                self.cash -= order.sign * leg * price + fee
+                self.held += order.sign * leg
+                self.fills.append(Filled(self.bar, order.id, order.sign, leg, price, fee, slip, policy))
+        order.filled += part
+        if self.left is not None:
+            self.left -= part
+
+    def protect(self, entry: Given, qty: Decimal, met: Decimal, exits_from: int, *, inside: bool) -> None:
+        exits = []
+        for name in ("stop_loss", "take_profit"):
+            if name in entry.ticket:
+                exit_ = self.give(-entry.sign, {}, qty)
+                exit_.only_reduces, exit_.first_bar, exit_.first_inside = True, exits_from, exits_from
+                exit_.met_from = met
+                if name == "stop_loss":
+                    exit_.stop = entry.ticket[name]
+                else:
+                    exit_.limit = entry.ticket[name]
+                    exit_.first_inside = self.bar + 1 if inside else exits_from
+                exits.append(exit_)
+        if exits_from > self.bar:
+            for exit_ in exits:
+                exit_.met_from = None
+        if len(exits) == 2:
+            exits[0].other, exits[1].other = exits[1], exits[0]
+
+    def clear(self, order: Given, part: Decimal) -> None:
+        other = order.other
+        if other is not None and other in self.live and other.qty is not None:
+            if order in self.live:
+                other.qty -= part
+            else:
+                self.end(other, "cancelled")
+        for resting in list(self.live):
+            if resting.only_reduces and resting.sign * self.held >= 0:
+                self.end(resting, "cancelled")

@@ -1,0 +1,28 @@
+"""Background tasks end, whatever they do with a cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from app.engine.tasks import ended
+
+
+async def test_a_task_that_loses_its_first_cancellation_ends_all_the_same() -> None:
+    lost = asyncio.Event()
+
+    async def deaf() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        lost.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(deaf())
+    await asyncio.sleep(0)
+    await ended([task])
+    assert lost.is_set()
+    assert task.cancelled()
+
+
+async def test_nothing_to_end_is_nothing_to_wait_for() -> None:
+    await ended([])
