@@ -11,6 +11,7 @@ asyncio, each test on a loop of its own. A task, connection or process that a te
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import os
 import shutil
@@ -32,6 +33,8 @@ KIND = pytest.StashKey[str]()
 FOLDER = pytest.StashKey[Path]()
 TURNS = pytest.StashKey[Turns]()
 MAIN = "main"
+HANGS_S = 240
+"""An async test that takes as long hangs; shorter than pytest-timeout's."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -64,6 +67,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if inspect.iscoroutinefunction(item.obj):  # type: ignore[attr-defined]
+            item.obj = _ended_in_time(item.obj)  # type: ignore[attr-defined]
         if group := _together(item):
             item.add_marker(pytest.mark.xdist_group(group))
 
@@ -185,6 +190,17 @@ def _together(item: pytest.Item) -> str | None:
         return "browser"
     label = item.callspec.params.get("any_server", MAIN) if hasattr(item, "callspec") else MAIN
     return None if label == MAIN else f"postgres-{label}"
+
+
+def _ended_in_time(test: Callable[..., Any]) -> Callable[..., Any]:
+    """End a test that hangs where it waits: pytest-timeout breaks the loop, on which its fixtures then hang for ever."""
+
+    @functools.wraps(test)
+    async def limited(*arguments: Any, **named: Any) -> None:
+        async with asyncio.timeout(HANGS_S):
+            await test(*arguments, **named)
+
+    return limited
 
 
 def _of_anyio(task: asyncio.Task[Any]) -> bool:
