@@ -193,7 +193,7 @@ def _together(item: pytest.Item) -> str | None:
 
 
 def _ended_in_time(test: Callable[..., Any]) -> Callable[..., Any]:
-    """End a test that hangs where it waits: pytest-timeout breaks the loop, on which its fixtures then hang for ever."""
+    """End a test that hangs where it waits: pytest-timeout breaks the loop, on which its fixtures hang for ever."""
 
     @functools.wraps(test)
     async def limited(*arguments: Any, **named: Any) -> None:
