@@ -101,7 +101,8 @@ async def test_failures_that_pass_are_retried(conn: Connection, klines: KlineSer
     clock = NoPause()
     await fetch_candles(conn, Chosen("it", exchange(klines)), *KEY, START, END, clock=clock)
     assert await stored(conn) == expected()
-    assert clock.pauses == [3, 3, 3]
+    assert len(clock.pauses) == 3
+    assert all(1 < pause <= 3 for pause in clock.pauses)  # What hanging up took counts.
 
 
 async def test_a_cut_connection_is_asked_again(conn: Connection, klines: KlineServer) -> None:

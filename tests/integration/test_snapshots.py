@@ -242,7 +242,7 @@ async def test_verifying_computes_the_whole_log(database: Database, restored: li
         await store(e.pool, count=COUNT)
         session = await paused(e, ASKED)
         _tamper(database, session, 100)
-        found = await verify(e.pool, Clock(), e.sim.strategies, e.sim.calendars, USER, session.id)
+        found = await verify(e.pool, Clock(), e.sim.strategies, USER, session.id, e.sim.calendars)
         assert found.difference is not None
         assert restored == []
 

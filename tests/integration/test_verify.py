@@ -24,7 +24,7 @@ NONE = {"profile_slug": "none", "config": {}}
 
 
 async def verdict(e: Engine, session_id: Any) -> Verdict:
-    return await verify(e.pool, Clock(), e.sim.strategies, e.sim.calendars, USER, session_id)
+    return await verify(e.pool, Clock(), e.sim.strategies, USER, session_id, e.sim.calendars)
 
 
 def tamper(database: Database, session_id: Any, chosen: str, change: str) -> int:

@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.event import Event
-from app.engine.child import _slug
-from app.engine.source import Code, files
+from app.engine.source import Code, files, slug_of
 from app.engine.wire import Rubbish, decode_answer, encode_answer
 
 
@@ -67,7 +66,7 @@ def test_a_module_is_found_without_importing_anything(tmp_path: Path, monkeypatc
     [("Dip", "dip"), ("BreakoutWithStop", "breakout_with_stop"), ("EMACross2", "ema_cross2"), ("X", "x")],
 )
 def test_a_class_name_becomes_a_slug(name: str, slug: str):
-    assert _slug(name) == slug
+    assert slug_of(name) == slug
 
 
 def test_answers_survive_the_way_and_rubbish_does_not():
