@@ -196,7 +196,7 @@ class Runner:
 
         Raises `SimError` when that has become necessary too often at one candle.
         """
-        if isinstance(cause, Unavailable):
+        if isinstance(cause, Unavailable) and not isinstance(cause, ChildGone):
             await asyncio.sleep(0.5)
         with suppress(Lost):
             await self._settle()
@@ -210,17 +210,17 @@ class Runner:
         self._begin(row)
 
     def _require_new(self, cause: Exception, cursor_ms: int | None) -> None:
-        """Raise `SimError` when the same happened too often at one candle."""
-        if isinstance(cause, Unavailable):
+        """Raise `SimError` when the same happened too often at one candle, and was not somebody else's doing."""
+        suspect = cause.suspect if isinstance(cause, ChildGone) else None
+        if isinstance(cause, Unavailable) and suspect is None:
             return
         faults = self._faults[type(cause)]
         faults[:] = [*(each for each in faults if each == cursor_ms), cursor_ms]
-        if isinstance(cause, ChildGone):
-            self._alone = True
+        self._alone = self._alone or suspect is not None
         if len(faults) < _FAULTS:
             return
-        if isinstance(cause, ChildGone):
-            raise StrategyFailed(f"The process of the strategy ended {_FAULTS} times at one candle ({cause.suspect}).")
+        if suspect is not None:
+            raise StrategyFailed(f"The process of the strategy ended {_FAULTS} times at one candle ({suspect}).")
         raise SimError(f"The log refused {_FAULTS} times what follows the candle at {cursor_ms}.")
 
     async def _replay_at(self, desk: Desk | None, state: State) -> None:

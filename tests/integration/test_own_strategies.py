@@ -280,7 +280,7 @@ async def test_hash_seeds_and_rebuilds_leave_the_log_alone(
         async with engine(database, strategies=(str(tmp_path),), **QUICK) as e:
             await store(e.pool)
             whole = await e.finished((await e.start(profile_slug="sets")).id)
-            cut = await e.start(profile_slug="sets", pace=Pace(3))
+            cut = await e.start(profile_slug="sets", pace=Pace(10))
             for done in (20, 50, 80):
                 await e.until(cut.id, lambda s, done=done: s.cursor_ms and s.cursor_ms >= START_MS + done * MINUTE)
                 await e.act(cut.id, "pause")
