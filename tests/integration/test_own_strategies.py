@@ -147,7 +147,7 @@ async def test_sessions_of_a_child_that_is_killed_go_on_in_another(database: Dat
         running = [await e.start(profile_slug="good", pace=Pace(ms)) for ms in (10, 12, 12)]
         for done in (20, 40, 60):
             for each in running:
-                await e.until(each.id, lambda s, done=done: s.cursor_ms >= START_MS + done * MINUTE)
+                await e.until(each.id, lambda s, done=done: (s.cursor_ms or 0) >= START_MS + done * MINUTE)
             os.kill(e.supervisor.strategies.pids[-1], signal.SIGKILL)
         await assert_undisturbed(e, running, await e.digest(alone.id))
 
