@@ -38,7 +38,7 @@ async def dropped(database: Database, monkeypatch: pytest.MonkeyPatch, cuts: Col
         _drop(e, left)
         session = await e.start(**asked)
         while not (now := await e.get(session.id)).ended:
-            if not e.supervisor.running and now.status == "running":
+            if not e.supervisor.running and (await e.get(session.id)).status == "running":
                 await e.act(session.id, "pause")
                 await e.act(session.id, "resume")
             await asyncio.sleep(0.001)

@@ -115,16 +115,22 @@ def costs_follow_from_the_terms(run: Run, one: Met) -> None:
 def a_take_profit_yields_to_a_stop_loss_in_reach(run: Run, one: Met) -> None:
     """Inside a candle the stop-loss comes first; an entry met inside its candle takes no profit there.
 
-    Not with a share of the volume, which lets an entry come in parts and a stop-loss wait.
+    Not with a share of the volume, which lets an entry come in parts and a stop-loss wait; a stop-loss that the
+    strategy took back asks for nothing.
     """
     at_start = one.before_slippage in starts(run, one)
     if run.terms.volume_share is not None or at_start or not one.order["given"].startswith("take profit"):
         return
     entry = one.order["given"].split(" ")[-1]
+    orders = of(run.events, "order")
+    taken_back = {
+        order["orderId"] for order in orders if (order["status"], order["reason"]) == ("cancelled", "strategy")
+    }
     stops = [
         order
-        for order in of(run.events, "order")
+        for order in orders
         if order["reason"] == f"stop loss of order {entry}" and order["orderId"] == one.fill["orderId"] - 1
+        if order["orderId"] not in taken_back
     ]
     for stop in stops:
         worst = one.candle.low if one.sign < 0 else one.candle.high
