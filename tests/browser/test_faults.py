@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.pages import SessionPage
 from tests.browser.site import Site
@@ -90,3 +90,24 @@ def test_a_server_with_tokens_asks_for_one_and_again_when_it_is_revoked(
     expect(page.locator(LOGIN)).to_have_count(0)
     shown.until_state("live")
     shown.lost_nothing()
+
+
+def test_a_call_sent_before_a_login_and_refused_behind_it_is_repeated_and_asks_for_nothing(
+    database: Database, zeon: Callable[..., Zeon], open_page: Open
+) -> None:
+    token = Cli(database).json("token", "create")["token"]
+    page = open_page(zeon(database, ZEON_AUTH="token").url).page
+    expect(page.locator(LOGIN)).to_be_visible()
+    held: list[Route] = []
+    page.route("**/profiles?late", lambda route: route.continue_() if held else held.append(route))
+    page.evaluate(
+        """() => import("/static/common/api.js").then(({ get }) => {
+          get("/api/sim/profiles?late").then(() => { window.answered = true; });
+        })"""
+    )
+    page.fill("#token", token)
+    page.keyboard.press("Enter")
+    expect(page.locator(LOGIN)).to_have_count(0)
+    held[0].fulfill(status=401, json={"success": False, "error": "Log in.", "code": "unauthorized"})
+    page.wait_for_function("() => window.answered", timeout=5000)
+    expect(page.locator(LOGIN)).to_have_count(0)

@@ -1,6 +1,6 @@
 // Calls the public API, the same one scripts use.
 
-import { login } from "./login.js";
+import { login, logins } from "./login.js";
 
 export const SESSIONS = "/api/sim/sessions";
 
@@ -14,11 +14,12 @@ export class CallFailed extends Error {
   }
 }
 
-/** Make a call and return its data; a missing login is asked for and the call repeated. */
+/** Make a call and return its data; a missing login is asked for, unless there was one since, and the call repeated. */
 export async function call(method, path, body) {
+  const before = logins();
   const response = await request(method, path, body);
   if (response.status === 401) {
-    await login();
+    if (logins() === before) await login();
     return call(method, path, body);
   }
   const answer = await response.json().catch(() => ({}));

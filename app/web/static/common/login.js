@@ -3,6 +3,10 @@
 import { make } from "./dom.js";
 
 let waiting = null;
+let accepted = 0;
+
+/** How many tokens were accepted so far: a call sent before the latest was refused for want of it. */
+export const logins = () => accepted;
 
 /** Resolve once a token was accepted; many callers share one dialog. */
 export function login() {
@@ -33,6 +37,7 @@ function ask() {
       submit.preventDefault();
       problem.textContent = await refusal(token.value);
       if (problem.textContent) return;
+      accepted += 1;
       dialog.remove();
       resolve();
     });
