@@ -32,8 +32,14 @@ def spelled(total: int) -> str:
 
 
 def _mark(candle: Candle) -> int:
-    line = (
-        f"{candle.symbol} {candle.open_time_ms} {plain(candle.open)} {plain(candle.high)} {plain(candle.low)} "
-        f"{plain(candle.close)} {plain(candle.volume)}"
-    )
+    line = f"{candle.symbol} {candle.open_time_ms} {_numbers(candle)}"
     return int.from_bytes(sha256(line.encode()).digest()[:8])
+
+
+def _numbers(candle: Candle) -> str:
+    """Render the five numbers as they are, and once more where one of them might not be canonical."""
+    _, _, _, _, open_, high, low, close, volume, _ = candle
+    text = f"{open_!s} {high!s} {low!s} {close!s} {volume!s}"
+    if "0 " not in text and "E" not in text and text[-1] != "0":
+        return text
+    return " ".join(map(plain, (open_, high, low, close, volume)))

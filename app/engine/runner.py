@@ -12,7 +12,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from app.candles.calendar import Calendar, with_hours
 from app.db import sessions
 from app.db.pool import Connection, Database
-from app.db.ticks import Tick, joined
+from app.db.ticks import Tick
 from app.domain import event
 from app.domain.event import Event
 from app.domain.fingerprint import Fingerprint
@@ -24,7 +24,7 @@ from app.engine.course import Course
 from app.engine.snapshots import Snapshots, Taken
 from app.engine.strategies import Strategies
 from app.engine.supply import Order
-from app.engine.trading import Desk, traded
+from app.engine.trading import BREATH_SLOTS, Desk, traded
 from app.engine.window import Wait, Window
 from app.engine.writer import Lost, Writer
 from app.errors import ChildGone, Gaps, SimError, StrategyFailed, Unavailable
@@ -32,8 +32,11 @@ from app.errors import ChildGone, Gaps, SimError, StrategyFailed, Unavailable
 STALL_S = 60
 """A runner later than this moves its anchor; one less late catches up at once."""
 
-_CHUNK_TICKS = 100
-_CHUNK_EVENTS = 400
+_CHUNK_TICKS = 250
+_CHUNK_EVENTS = 500
+_HOPS = 4
+"""Rounds of the event loop after which a chunk is on its way to Postgres, so that the next is computed meanwhile."""
+
 _FAULTS = 3
 """So many times the process under a strategy may die, or the log refuse a tick, at one candle, from a cause unknown."""
 
@@ -227,12 +230,14 @@ class Runner:
         while (chunk := await self._next_chunk(state, desk)) is not None:
             taken = await self._snapshot(chunk, state, desk)
             await self._settle()
-            self._pending = self._writer.append([joined(chunk)], unpaced=self._hurried)
-            if chunk[-1].pause is not None or not self._hurried or taken is not None:
+            self._pending = self._writer.append([chunk], unpaced=self._hurried)
+            if chunk.pause is not None or not self._hurried or taken is not None:
                 await self._settle()
+            else:
+                await _breathe(_HOPS)
             if taken is not None:
                 await self._snapshots.put(self.session, taken)
-            if chunk[-1].pause is not None:
+            if chunk.pause is not None:
                 return
         await self._settle()
         await self._insist(
@@ -244,17 +249,17 @@ class Runner:
             epoch=self.session.epoch,
         )
 
-    async def _snapshot(self, chunk: Sequence[Tick], state: State, desk: Desk | None) -> Taken | None:
+    async def _snapshot(self, chunk: Tick, state: State, desk: Desk | None) -> Taken | None:
         """Take a snapshot when it is time and everything that was computed goes into the log."""
-        self._since_snapshot += len(chunk)
-        whole = chunk[-1].pause is None and chunk[-1].cursor_ms == state.cursor_ms
+        self._since_snapshot += chunk.ticks
+        whole = chunk.pause is None and chunk.cursor_ms == state.cursor_ms
         if self._since_snapshot < snapshots.TICKS or not whole:
             return None
         self._since_snapshot = 0
         return await self._snapshots.take(state, desk, str(self._used))
 
-    async def _next_chunk(self, state: State, desk: Desk | None) -> list[Tick] | None:
-        """Return the ticks that are due, at least one; null at the end of the range."""
+    async def _next_chunk(self, state: State, desk: Desk | None) -> Tick | None:
+        """Return the ticks that are due, at least one, joined; null at the end of the range."""
         if desk is not None and desk.fault is not None:
             raise desk.fault
         slot = await self._wait_for_slot(state)
@@ -262,7 +267,11 @@ class Runner:
             return None
         due = [self._due(state, slot, self._stall(state))]
         count = len(due[0].made.events)
-        while self._goes_on(due, count) and (slot := self._peek(state)) is not None:
+        while self._goes_on(due, count):
+            if len(due) % BREATH_SLOTS == 0:
+                await _breathe()
+            if (slot := self._peek(state)) is None:
+                break
             try:
                 due.append(self._due(state, slot))
             except Gaps:  # What comes before it is written first, whatever the pace.
@@ -273,19 +282,24 @@ class Runner:
         except ChildGone:
             self._pacer.take_back(len(due))
             raise
-        return self._ticks(due, answered)
+        return self._chunk(due, answered)
 
-    def _ticks(self, due: Sequence[_Due], answered: Sequence[list[Event]]) -> list[Tick]:
-        """Return the ticks of slots, up to the first with which the session is to pause."""
-        ticks: list[Tick] = []
-        for each, events in zip(due, answered, strict=False):
-            slot, pause = each.slot, each.pause or self._course.over_with(events)
-            made = [*each.before, *events]
-            self._used.add(slot.candles)
-            ticks.append(Tick(self._id, self.session.epoch, each.prev_cursor_ms, slot.open_time_ms, made, pause))
+    def _chunk(self, due: Sequence[_Due], answered: Sequence[list[Event]]) -> Tick:
+        """Join the ticks of slots, up to the first with which the session is to pause."""
+        events: list[Event] = []
+        count, pause = 0, None
+        for each, answer in zip(due, answered, strict=False):
+            count += 1
+            events += each.before
+            events += answer
+            self._used.add(each.slot.candles)
+            pause = each.pause or self._course.over_with(answer)
             if pause is not None:
                 break
-        return [*ticks[:-1], ticks[-1]._replace(hash=str(self._used))]
+        cursor_ms = due[count - 1].slot.open_time_ms
+        return Tick(
+            self._id, self.session.epoch, due[0].prev_cursor_ms, cursor_ms, events, pause, str(self._used), count
+        )
 
     @property
     def _hurried(self) -> bool:
@@ -294,8 +308,8 @@ class Runner:
 
     def _goes_on(self, due: list[_Due], count: int) -> bool:
         """Whether another slot may join a chunk."""
-        now = self._course.hurried or self._pacer.ahead_s <= 0
-        return now and len(due) < _CHUNK_TICKS and count < _CHUNK_EVENTS and due[-1].pause is None
+        room = len(due) < _CHUNK_TICKS and count < _CHUNK_EVENTS and due[-1].pause is None
+        return room and (self._hurried or self._pacer.ahead_s <= 0)
 
     def _peek(self, state: State) -> Slot | None:
         """Return the next slot if it is there without waiting or reading, and nothing is to happen before it."""
@@ -435,3 +449,9 @@ class Runner:
                 return await self._database.run(work, *args, **kwargs)
             except Unavailable:
                 await asyncio.sleep(0.5)
+
+
+async def _breathe(rounds: int = 1) -> None:
+    """Let everything else in this event loop go on for some rounds."""
+    for _ in range(rounds):
+        await asyncio.sleep(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,6 +12,9 @@ from app.domain.snapshot import Unfit, read, spell
 from app.domain.succession import Succession
 from app.domain.tick import Draft, State, conclude
 from app.domain.trader import Shown
+
+BREATH_SLOTS = 20
+"""Slots computed in one round of the event loop: between two of them others go on, the writer among them."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +56,10 @@ class LocalDesk:
         """Return what follows from each slot, up to the one at which a strategy failed."""
         answers: list[list[Event]] = []
         try:
-            answers.extend(map(self._traders.answer, slots))
+            for slot in slots:
+                if len(answers) % BREATH_SLOTS == BREATH_SLOTS - 1:
+                    await asyncio.sleep(0)
+                answers.append(self._traders.answer(slot))
         except Exception as error:
             self.fault = error
         return answers

@@ -57,10 +57,12 @@ class Window:
         self._reach_ms: int | None = None
         self._clock = clock
         self._spec = spec
+        self._single = len(spec.symbols) == 1
         least = max(20, (_UNPACED_ROWS if unpaced else _PACED_ROWS) // len(spec.symbols))
         self._rows = least if unpaced else least + stagger % least
         self._candles: deque[Candle] = deque()
         self._read_at_ms: int | None = None
+        self._plain_to_ms = 0
         self._ahead: asyncio.Task[_Stretch] | None = None
 
     def forget(self) -> None:
@@ -84,6 +86,24 @@ class Window:
 
     def peek(self, state: State) -> Slot | None:
         """Do what `next` does with what has been read already."""
+        return self._plain(state) or self._judged(state)
+
+    def _plain(self, state: State) -> Slot | None:
+        """Return the next slot where nothing is to be judged: whole, due, right behind the cursor and not the last.
+
+        Nearly all slots are, and looking closer at each costs more than its candles.
+        """
+        if not self._candles or state.cursor_ms is None:
+            return None
+        open_time_ms = self._candles[0].open_time_ms
+        if open_time_ms > self._plain_to_ms or not 0 < open_time_ms - state.cursor_ms <= self._spec.grid.ms:
+            return None
+        if self._single:
+            return Slot(open_time_ms, (self._candles[0],))
+        found = _leading(self._candles, open_time_ms)
+        return Slot(open_time_ms, found) if len(found) == len(self._spec.symbols) else None
+
+    def _judged(self, state: State) -> Slot | None:
         if self.done(state):
             return None
         found = self._candles[0].open_time_ms if self._candles else None
@@ -114,6 +134,7 @@ class Window:
             stretch = await self._stretch(cursor_ms)
         self._candles = deque(stretch.candles)
         self._read_at_ms, self._reach_ms = stretch.read_at_ms, stretch.reach_ms
+        self._plain_to_ms = self._last_plain_ms(stretch.read_at_ms)
         if len(stretch.candles) >= self._rows:
             self._ahead = asyncio.ensure_future(self._stretch(stretch.candles[-1].open_time_ms))
             self._ahead.add_done_callback(_seen)
@@ -127,6 +148,12 @@ class Window:
         )
         return _Stretch(read_at_ms, reach_ms, found)
 
+    def _last_plain_ms(self, now_ms: int) -> int:
+        """Return up to which openTime a whole slot that follows its predecessor needs no judgement."""
+        spec = self._spec
+        due_ms = now_ms - spec.due_ms(0)
+        return due_ms if spec.last_slot_ms is None else min(due_ms, spec.last_slot_ms - 1)
+
     def _at(self, open_time_ms: int) -> Slot:
         last = self._spec.grid.floor(open_time_ms) == self._spec.last_slot_ms
         return Slot(open_time_ms, _leading(self._candles, open_time_ms), trailing=last)
@@ -136,7 +163,7 @@ class Window:
         if self._spec.gap_policy != "fill" or not state.started or state.cursor_ms is None:
             return None
         following, last = self._following(state), self._spec.last_slot_ms
-        if (found is not None and found <= following) or (last is not None and following > last):
+        if (found is not None and self._spec.grid.floor(found) <= following) or (last is not None and following > last):
             return None
         return Slot(following, (), trailing=following == last)
 

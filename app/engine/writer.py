@@ -160,12 +160,12 @@ class Writer:
 
 
 def _fill(batch: list[_Parcel], queue: deque[_Parcel], ticks: int, events_: int) -> tuple[int, int]:
-    """Move parcels from a queue to a batch up to both limits, at least one into an empty batch; returns the sums."""
+    """Move parcels from a queue to a batch up to both limits, but at least one; returns the sums."""
     taken_ticks = taken_events = 0
     while queue:
         parcel_ticks, parcel_events = len(queue[0].ticks), queue[0].events
         over = taken_ticks + parcel_ticks > ticks or taken_events + parcel_events > events_
-        if over and batch:
+        if over and taken_ticks:
             break
         batch.append(queue.popleft())
         taken_ticks += parcel_ticks
