@@ -123,17 +123,19 @@ def draft(state: State, slot: Slot) -> Draft:
     _remember(state, slot, candles)
     if events:
         state.last_ts = events[-1].ts
-    return Draft(events, Shown(slot.open_time_ms, shown, slot.trailing, state.last_ts))
+    # One of each per slot: half the time of Draft(...) and Shown(...).
+    seen = tuple.__new__(Shown, (slot.open_time_ms, shown, slot.trailing, state.last_ts))
+    return tuple.__new__(Draft, (events, seen))
 
 
-def conclude(state: State, made: Draft, answer: Sequence[Event]) -> list[Event]:
+def conclude(state: State, made: Draft, answer: list[Event]) -> list[Event]:
     """Return all events of a slot: the market's, then what its trader answered.
 
     Slots behind it may have been drafted by now, so the last ts only ever moves on.
     """
-    if answer:
-        state.last_ts = max(state.last_ts, answer[-1].ts)
-    return [*made.events, *answer]
+    if answer and answer[-1].ts > state.last_ts:
+        state.last_ts = answer[-1].ts
+    return made.events + answer
 
 
 def _refuse(missing: Sequence[Gap]) -> None:
@@ -144,13 +146,14 @@ def _refuse(missing: Sequence[Gap]) -> None:
 
 def _remember(state: State, slot: Slot, candles: Sequence[Candle]) -> None:
     grid = state.spec.grid
+    state.cursor_ms = slot.open_time_ms
     following = grid.floor(slot.open_time_ms) + grid.ms
+    tracks = state.tracks
     for candle in candles:
-        track = state.tracks[candle.symbol]
+        track = tracks[candle.symbol]
         track.close = candle.close
         if not candle.synthetic:
             track.next_open_ms = following
-    state.cursor_ms = slot.open_time_ms
 
 
 def complete(state: State, slot: Slot) -> bool:
