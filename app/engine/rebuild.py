@@ -129,10 +129,10 @@ class Check:
             await self.page()
         count = min(len(self._logged), len(self._computed))
         pairs = [(self._logged.popleft(), self._computed.popleft()) for _ in range(count)]
-        doubtful = [(logged.seq, computed) for logged, computed in pairs if not logged.is_surely(computed)]
-        if not doubtful:
+        other = [(logged.seq, computed) for logged, computed in pairs if not logged.equals(computed)]
+        if not other:
             return
-        difference = await self._database.run(events.first_difference, self.session.id, doubtful)
+        difference = await self._database.run(events.first_difference, self.session.id, other)
         if difference is not None:
             raise Diverged(_sentence(difference["seq"]), details=difference)
 
