@@ -15,6 +15,7 @@ from app.db.candles import Coverage
 from app.db.pool import Connection
 from app.domain.candle import Gap
 from app.domain.hours import open_gaps
+from app.domain.utc import utc
 from app.errors import Gaps
 
 LISTED = 100
@@ -65,7 +66,7 @@ async def require_candles(
         details["finer"] = [gap.as_json() for gap in await _finer_gaps(conn, venue, found, finer)]
     if reasons := await reasons_of(conn, venue, found):
         details["reasons"] = reasons
-    raise Gaps(f"{missing} {noun} missing between {from_ms} and {to_ms}.", details=details)
+    raise Gaps(f"{missing} {noun} missing between {utc(from_ms)} and {utc(to_ms)}.", details=details)
 
 
 async def coverage(

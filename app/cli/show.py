@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from app.domain import utc as times
+
 _PIPE_WIDTH = 240
 """Columns a table may take where no terminal says how wide it is."""
 
@@ -63,15 +63,8 @@ def text(value: object) -> str:
 
 
 def utc(time_ms: int | None) -> str:
-    """Spell a time for people, UTC; milliseconds only where there are some."""
-    if time_ms is None:
-        return ""
-    try:
-        moment = _EPOCH + timedelta(milliseconds=time_ms)
-    except OverflowError:
-        return str(time_ms)
-    precision = "milliseconds" if time_ms % 1000 else "seconds"
-    return f"{moment.replace(tzinfo=None).isoformat(' ', precision)}Z"
+    """Spell a time for people, UTC; nothing for none."""
+    return "" if time_ms is None else times.utc(time_ms)
 
 
 def _console() -> Console:
