@@ -6,17 +6,20 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from tests.support.process import ROOT
 from tests.support.servers import Database
+from tests.support.warm import Forked
 
 
 class Cli:
     """`zeon` with one environment."""
 
     def __init__(self, database: Database | None = None, *, folder: Path | None = None, **env: object) -> None:
+        self._warm = database is not None
         addresses = {"DATABASE_URL": database.url, "ZEON_MIGRATE_URL": database.owner_url} if database else {}
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZEON_", "DATABASE_URL"))}
         self.folder = folder or ROOT
@@ -37,11 +40,20 @@ class Cli:
         return done.stderr.strip()
 
     def run(self, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            _command(arguments), env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=120
-        )
+        done = self._forked(arguments) if self._warm else self._anew(arguments)
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
+
+    def _forked(self, arguments: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
+        with tempfile.TemporaryDirectory(prefix="zeon-cli-") as place:
+            out, err = Path(place, "out"), Path(place, "err")
+            code = Forked(arguments, env=self.env, folder=self.folder, stdout=out, stderr=err).wait(120)
+            return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
+
+    def _anew(self, arguments: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            _command(arguments), env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=120
+        )
 
     def start(self, *arguments: object, stderr: int | None = None) -> subprocess.Popen[str]:
         """Start a command whose output is read while it runs."""

@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 from tests.support.servers import Database
+from tests.support.warm import Forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +42,7 @@ class Zeon:
             "PYTHONPATH": str(ROOT),
             **{name: str(value) for name, value in env.items()},
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
@@ -55,11 +56,7 @@ class Zeon:
 
     def start(self, *, wait: bool = True) -> Zeon:
         """Start the process and wait until it is ready."""
-        with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "app.cli.main", "serve"]
-            self._process = subprocess.Popen(
-                command, env=self._env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-            )
+        self._process = self._anew() if "PYTHONHASHSEED" in self._env else self._forked()
         if wait:
             self.wait_ready()
         return self
@@ -90,6 +87,16 @@ class Zeon:
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(10)
+
+    def _forked(self) -> Forked:
+        return Forked(["serve"], env=self._env, folder=Path.cwd(), stdout=self._log, stderr=self._log)
+
+    def _anew(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            command = [sys.executable, "-m", "app.cli.main", "serve"]
+            return subprocess.Popen(
+                command, env=self._env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
 
     def _ready(self) -> bool:
         try:

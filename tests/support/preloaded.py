@@ -1,0 +1,12 @@
+"""Imported by the process that commands under test are forked from: all of them, and with them all of the app."""
+
+from __future__ import annotations
+
+import gc
+from importlib import import_module
+
+from app.cli.commands import COMMANDS
+
+for name in ("main", *(place.at.partition(":")[0] for place in COMMANDS.values())):
+    import_module(f"app.cli.{name}")
+gc.freeze()
