@@ -12,18 +12,18 @@ from typing import Any
 
 from tests.support.process import ROOT
 from tests.support.servers import Database
-from tests.support.warm import Forked
+from tests.support.warm import Forked, fits
 
 
 class Cli:
     """`zeon` with one environment."""
 
     def __init__(self, database: Database | None = None, *, folder: Path | None = None, **env: object) -> None:
-        self._warm = database is not None
         addresses = {"DATABASE_URL": database.url, "ZEON_MIGRATE_URL": database.owner_url} if database else {}
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZEON_", "DATABASE_URL"))}
         self.folder = folder or ROOT
         self.env = {**kept, **addresses, "PYTHONPATH": str(ROOT), **{name: str(value) for name, value in env.items()}}
+        self._alone = database is None
 
     def __call__(self, *arguments: object, code: int = 0) -> str:
         """Run a command to its end and return its output; another exit code than `code` fails the test."""
@@ -40,7 +40,7 @@ class Cli:
         return done.stderr.strip()
 
     def run(self, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = self._forked(arguments) if self._warm else self._anew(arguments)
+        done = self._anew(arguments) if self._alone or not fits(self.env) else self._forked(arguments)
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -13,9 +13,8 @@ import urllib.request
 from pathlib import Path
 
 from tests.support.servers import Database
-from tests.support.warm import Forked
-
-ROOT = Path(__file__).parents[2]
+from tests.support.warm import ROOT as ROOT
+from tests.support.warm import Forked, fits
 
 
 def free_port() -> int:
@@ -56,7 +55,7 @@ class Zeon:
 
     def start(self, *, wait: bool = True) -> Zeon:
         """Start the process and wait until it is ready."""
-        self._process = self._anew() if "PYTHONHASHSEED" in self._env else self._forked()
+        self._process = self._forked() if fits(self._env) else self._anew()
         if wait:
             self.wait_ready()
         return self

@@ -1,7 +1,7 @@
 """Commands forked from a process that has imported all of them: imports are most of the time a command takes.
 
 Each is a process of its own all the same, with its own arguments, environment, folder, session and files; only
-`PYTHONHASHSEED`, which an interpreter reads as it starts, is beyond it.
+what an interpreter reads as it starts is beyond it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,14 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def fits(env: Mapping[str, str]) -> bool:
+    """Whether an environment asks for no other interpreter than one that finds this checkout's modules."""
+    changed = {name for name, value in env.items() if name.startswith("PYTHON") and value != os.environ.get(name)}
+    return env.get("PYTHONPATH") == str(ROOT) and changed <= {"PYTHONPATH"}
 
 
 class Forked:
