@@ -196,9 +196,9 @@ async def test_changed_code_is_refused_at_resume(database: Database, tmp_path: P
     good = write(tmp_path, "good", "from helper import LEAST\n" + GOOD)
     async with engine(database, strategies=(str(tmp_path),), **QUICK) as e:
         await store(e.pool)
-        session = await e.start(profile_slug="good", pace=Pace(5))
-        await e.until(session.id, lambda s: s.last_seq > 50)
-        paused = await e.act(session.id, "pause")
+        session = await e.create(profile_slug="good")
+        await e.act(session.id, "step", steps=50)
+        paused = await e.until(session.id, lambda s: s.status == "paused")
         for path, text in ((good, good.read_text() + "# new\n"), (tmp_path / "helper.py", "LEAST = 4\n")):
             before = path.read_text()
             path.write_text(text)

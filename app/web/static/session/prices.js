@@ -79,7 +79,7 @@ export class Prices {
     this.span.hide();
     this.plots.choose(key.split(" ")[0]);
     this.redraw();
-    this.chart.timeScale().scrollToRealTime();
+    this.toEnd();
   }
 
   redraw() {
@@ -124,8 +124,10 @@ export class Prices {
     return this.span.show(trade, from, to);
   }
 
+  /** Move to the newest candle at once: an animation whose last frames come late would stop short of it. */
   toEnd() {
-    this.chart.timeScale().scrollToRealTime();
+    const scale = this.chart.timeScale();
+    scale.scrollToPosition(scale.options().rightOffset, false);
   }
 
   #full() {
