@@ -20,7 +20,7 @@ from app.domain.fingerprint import spelled
 from app.domain.session import Session
 
 MAX_PAGE_ROWS = 1000
-MAX_PAGE_BYTES = 1 << 18
+MAX_PAGE_BYTES = 1 << 19
 
 _NUMBER = r"(-?[0-9.]+)"
 _CANDLE = re.compile(
