@@ -19,7 +19,7 @@ from app.domain.fingerprint import Fingerprint
 from app.domain.session import RUNNING, Pace, Session
 from app.domain.tick import Draft, Slot, State, draft
 from app.engine import snapshots
-from app.engine.clock import Clock
+from app.engine.clock import Alarm, Clock
 from app.engine.course import Course
 from app.engine.snapshots import Snapshots, Taken
 from app.engine.strategies import Strategies
@@ -126,7 +126,7 @@ class Runner:
         self._alone = False
         self._faults: defaultdict[type[Exception], list[int | None]] = defaultdict(list)
         self._begin(session)
-        self._wake = asyncio.Event()
+        self._wake = Alarm()
         self._control = False
         self._pending: asyncio.Future[None] | None = None
 

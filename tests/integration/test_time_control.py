@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.domain.session import Pace
-from app.engine.clock import Clock
+from app.engine.clock import Alarm, Clock
 from app.errors import CursorMoved, Gaps, WrongStatus
 from tests.integration.test_engine import assert_sound, times
 from tests.support.engine import MINUTE, START_MS, Engine, engine, store
@@ -211,11 +211,11 @@ class JumpyClock(Clock):
     def monotonic_ns(self) -> int:
         return self.ns
 
-    async def wait(self, event: asyncio.Event, timeout_s: float) -> bool:
+    async def wait(self, alarm: Alarm, timeout_s: float) -> bool:
         await asyncio.sleep(0)
-        if timeout_s > 0 and not event.is_set():
+        if timeout_s > 0 and not alarm.is_set():
             self.ns += int(timeout_s * 1e9) + self._random.randrange(30_000_000)
-        return event.is_set()
+        return alarm.is_set()
 
 
 @pytest.mark.parametrize("pace", [Pace(10_000), Pace(333), Pace(speed=7), Pace(speed=200)])
