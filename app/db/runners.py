@@ -41,9 +41,12 @@ async def renew(connection: Connection, name: str, incarnation: int) -> bool:
     return cursor.rowcount == 1
 
 
-async def retire(connection: Connection, name: str, incarnation: int) -> None:
-    """Leave: sessions that still name this incarnation are orphans from now on."""
-    await connection.execute("DELETE FROM sim_runners WHERE name = %s AND incarnation = %s", (name, incarnation))
+async def hold(connection: Connection, name: str, incarnation: int) -> bool:
+    """Keep a process here until this transaction, which claims a session for it, ends; false when it has left."""
+    cursor = await connection.execute(
+        "SELECT FROM sim_runners WHERE name = %s AND incarnation = %s FOR KEY SHARE", (name, incarnation)
+    )
+    return cursor.rowcount == 1
 
 
 async def sweep(connection: Connection, name: str, incarnation: int, *, resume: bool) -> list[Swept]:
@@ -62,9 +65,13 @@ async def any_alive(connection: Connection) -> bool:
     return bool(row["alive"])
 
 
-async def release(connection: Connection, name: str, incarnation: int, *, resume: bool) -> int:
-    """Give up every session of this incarnation in one transaction: paused, or up for a claim; returns how many."""
+async def leave(connection: Connection, name: str, incarnation: int, *, resume: bool) -> int:
+    """Give back the name and every session of this incarnation: paused, or up for a claim; returns how many.
+
+    One transaction, which waits for those that are claiming one more.
+    """
     async with connection.transaction():
+        await connection.execute("DELETE FROM sim_runners WHERE name = %s AND incarnation = %s", (name, incarnation))
         cursor = await connection.execute(
             """
             SELECT sim_transition(s.id, '{running}', %s, 'server stopped', %s)

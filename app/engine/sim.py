@@ -21,7 +21,7 @@ from app.engine.desk import check_inputs
 from app.engine.fork import fork_point, inherited_hashes
 from app.engine.strategies import Strategies
 from app.engine.supervisor import Supervisor
-from app.errors import BadInput, CursorMoved, Gaps, NoRunner, SeqAhead, SimError, TooMany, WrongStatus
+from app.errors import BadInput, CursorMoved, Gaps, NoRunner, SeqAhead, SimError, TooMany, Unavailable, WrongStatus
 from app.settings import Settings
 
 FETCH_S = 10.0
@@ -332,6 +332,8 @@ class Sim:
         if await sessions.count_running(connection, user_id) >= most:
             raise TooMany(f"At most {most} sessions may run at once for one user.")
         if self._supervisor is not None:
+            if not await runners.hold(connection, *self._supervisor.owner):
+                raise Unavailable("The server is shutting down.")
             return self._supervisor.owner
         if not await runners.any_alive(connection):
             raise NoRunner()

@@ -108,10 +108,9 @@ class Supervisor:
 
     async def _give_up(self) -> None:
         resume = self._settings.on_orphan == "resume"
-        released = await self._database.run(runners.release, *self.owner, resume=resume)
+        released = await self._database.run(runners.leave, *self.owner, resume=resume)
         if released:
             _log.info("%d sessions %s: server stopped", released, "released" if resume else "paused")
-        await self._database.run(runners.retire, *self.owner)
 
     def adopt(self, session: Session) -> None:
         """Run a session if this process has claimed it and does not run it yet, or runs an older claim."""

@@ -1,6 +1,7 @@
 -- One living process looks after sessions nobody runs: it claims those up for a claim, and what a dead process left
 -- it takes over (resume) or pauses. Three takeovers without a new tick make a session failed. Never its own ones; and
--- for one ttl after Postgres started nobody is judged by silence, since nobody could be heard.
+-- for one ttl after Postgres started nobody is judged by silence, since nobody could be heard. Its own row is held to
+-- the end: a process that leaves waits for what it is claiming, and one that has left claims nothing.
 CREATE OR REPLACE FUNCTION sim_sweep(runner text, incarnation bigint, resume boolean, max_rows integer)
 RETURNS TABLE (session uuid, status text, reason text) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -9,6 +10,12 @@ DECLARE
   _to text;
   _reason text;
 BEGIN
+  PERFORM FROM sim_runners r
+  WHERE r.name = sim_sweep.runner AND r.incarnation = sim_sweep.incarnation FOR KEY SHARE;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+
   FOR _row IN
     SELECT s.* FROM sim_sessions s
     WHERE s.status = 'running' AND NOT EXISTS (

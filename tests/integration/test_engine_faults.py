@@ -6,15 +6,16 @@ import asyncio
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
-from app.db import events, runners
+from app.db import events, runners, sessions
 from app.db.ticks import Tick, append_ticks
 from app.domain.event import Event
 from app.domain.session import Pace
 from app.engine.writer import Lost, Writer
-from app.errors import RunnerNameTaken, SimError
+from app.errors import RunnerNameTaken, SimError, Unavailable
 from tests.integration.test_engine import times
-from tests.support.engine import START_MS, Engine, engine, store
+from tests.support.engine import START_MS, USER, Engine, engine, store
 from tests.support.servers import Database, PrivateServer
 
 
@@ -206,6 +207,24 @@ async def test_a_process_that_closes_pauses_its_sessions(database: Database) -> 
     status = "SELECT status FROM sim_sessions WHERE id = %s"
     assert database.query(status, session.id) == [("paused",)]
     assert database.query("SELECT count(*) FROM sim_runners") == [(0,)]
+
+
+async def test_a_process_that_closes_waits_for_what_it_is_claiming_and_claims_nothing_more(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session, other = await e.create(), await e.create()
+        async with await psycopg.AsyncConnection.connect(database.url, row_factory=dict_row) as claiming:
+            assert await runners.hold(claiming, *e.supervisor.owner)
+            closing = asyncio.create_task(e.supervisor.close())
+            await asyncio.sleep(0.2)
+            assert not closing.done()
+            owner = e.supervisor.owner
+            await sessions.transition(claiming, session.id, "start", reason="started", by=USER, runner=owner)
+        await closing
+        assert (await e.get(session.id)).status == "paused"
+        with pytest.raises(Unavailable):
+            await e.act(other.id, "start")
+        assert (await e.get(other.id)).status == "created"
 
 
 async def test_a_last_sign_of_life_that_comes_after_the_name_was_given_back_is_no_fault(database: Database) -> None:
