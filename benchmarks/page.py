@@ -67,12 +67,20 @@ async def page(place: Place) -> list[Row]:
     if found is None or importlib.util.find_spec("playwright") is None:
         return []
     long, short = await _written(place, LONG), await _written(place, SHORT)
+    behind = await _written(place, SHORT + BURST)
     with server(place) as running:
         async with _opened(found, running.url) as view:
             await view.visit(short)
-            ids = (long, short)
-            visits = [[await view.visit(each) for each in ids] + [await view.burst(long)] for _ in range(ROUNDS)]
-    ours, calm, burst = (_Seen(*map(median, zip(*each, strict=True))) for each in zip(*visits, strict=True))
+            visits = [
+                (
+                    await view.visit(long),
+                    await view.visit(short),
+                    await view.burst(behind, SHORT + BURST),
+                    await view.burst(long, LONG),
+                )
+                for _ in range(ROUNDS)
+            ]
+    ours, calm, burst, busy = (_Seen(*map(median, zip(*each, strict=True))) for each in zip(*visits, strict=True))
     what = "page: 50,000 events of backlog"
     return [
         Row(
@@ -83,8 +91,9 @@ async def page(place: Place) -> list[Row]:
             Goal(1.5, at_most=True),
             "against 10,000",
         ),
+        Row(what, burst.drawn, "ms", None, Goal(2000, at_most=True), f"{burst.worked:,.0f} ms of work"),
         Row(
-            f"{what}: work of the page", burst.worked, "ms", None, Goal(2000, at_most=True), f"in {burst.drawn:,.0f} ms"
+            f"{what}, 2,000,000 before", busy.drawn, "ms", None, None, "the whole log's statistics are computed beside"
         ),
         Row(f"{what}: longest task", burst.longest, "ms", calm.longest, Goal(2, at_most=True), "against 10,000"),
     ]
@@ -118,11 +127,11 @@ class _View:
         async with self._page() as page:
             return await self._seen(page, session_id, "arrived")
 
-    async def burst(self, session_id: UUID) -> _Seen:
-        """Look until a page that was at `BURST` events before the end of the long log has drawn them all."""
+    async def burst(self, session_id: UUID, count: int) -> _Seen:
+        """Look until a page that was at `BURST` events before the end of a log of `count` has drawn them all."""
         async with self._page() as page:
             await page.goto(f"{self.url}/openapi.json")
-            await page.evaluate(REMEMBER, [f"zeon-first-{session_id}", LONG - BURST + 1, LONG])
+            await page.evaluate(REMEMBER, [f"zeon-first-{session_id}", count - BURST + 1, count])
             return await self._seen(page, session_id, "through")
 
     async def _seen(self, page: Any, session_id: UUID, mark: str) -> _Seen:
