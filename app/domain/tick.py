@@ -146,14 +146,13 @@ def _refuse(missing: Sequence[Gap]) -> None:
 
 def _remember(state: State, slot: Slot, candles: Sequence[Candle]) -> None:
     grid = state.spec.grid
-    state.cursor_ms = slot.open_time_ms
     following = grid.floor(slot.open_time_ms) + grid.ms
-    tracks = state.tracks
     for candle in candles:
-        track = tracks[candle.symbol]
+        track = state.tracks[candle.symbol]
         track.close = candle.close
         if not candle.synthetic:
             track.next_open_ms = following
+    state.cursor_ms = slot.open_time_ms
 
 
 def complete(state: State, slot: Slot) -> bool:

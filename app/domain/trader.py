@@ -130,9 +130,7 @@ class Trader:
                 self._sample_equity(last)
         finally:
             setcontext(outer)
-        taken = self._events
-        self._events = self._broker.events = []
-        return taken
+        return self._taken()
 
     def finish(self, ts: int) -> list[Event]:
         """Return the end of a finished range, whose last event has `ts`: the strategy winds up, live orders expire."""

@@ -12,8 +12,6 @@ from app.domain.indicator import Sma
 from app.domain.strategy import Direction
 from app.strategies.directional import Directional, Rule
 
-_ZERO = Decimal(0)
-
 
 class SmaCross(Directional):
     """Two simple moving averages of the close crossing.
@@ -60,9 +58,9 @@ class SmaCrossRule:
         self._above = above = fast.total * self._weights[0] - slow.total * self._weights[1]
         if before is None:
             return None
-        if above > _ZERO:
-            return "LONG" if before <= _ZERO else None
-        return "SHORT" if above < _ZERO <= before else None
+        if above > 0:
+            return "LONG" if before <= 0 else None
+        return "SHORT" if above < 0 <= before else None
 
     def indicators(self) -> dict[str, Decimal | float]:
         """Return both averages, as far as they exist."""

@@ -17,15 +17,17 @@ RETURNS TABLE (last_seq bigint, events bigint, body text, status text, head bigi
   ), whole AS MATERIALIZED (
     SELECT max(r.seq) AS last_seq, count(r.frame) AS events, string_agg(r.frame, '' ORDER BY r.seq) AS body
     FROM rendered r
+  ), long AS (
+    SELECT FROM whole w WHERE octet_length(w.body) > sim_frames.max_bytes
   ), page AS (
-    SELECT w.* FROM whole w WHERE coalesce(octet_length(w.body), 0) <= sim_frames.max_bytes
+    SELECT w.* FROM whole w WHERE NOT EXISTS (SELECT FROM long)
     UNION ALL
     SELECT max(m.seq), count(m.frame), string_agg(m.frame, '' ORDER BY m.seq)
     FROM (SELECT r.seq, r.frame, sum(octet_length(r.frame)) OVER (ORDER BY r.seq ROWS UNBOUNDED PRECEDING) AS bytes
           FROM rendered r) m
-    WHERE (SELECT octet_length(w.body) > sim_frames.max_bytes FROM whole w)
+    WHERE EXISTS (SELECT FROM long)
       AND (coalesce(m.bytes, 0) <= sim_frames.max_bytes OR m.seq = sim_frames.after_seq + 1)
-    HAVING (SELECT octet_length(w.body) > sim_frames.max_bytes FROM whole w)
+    HAVING EXISTS (SELECT FROM long)
   )
   SELECT p.last_seq, p.events, p.body, s.status, s.last_seq
   FROM page p LEFT JOIN sim_sessions s ON s.id = sim_frames.session AND s.deleted_at IS NULL;

@@ -118,6 +118,24 @@ def test_every_key_does_what_the_list_of_keys_says(site: Site, open_page: Open) 
     shown.until_status("running")
 
 
+LATE_FRAMES = """() => {
+  window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 1200);
+}"""
+
+
+def test_end_leads_to_the_newest_candle_however_late_frames_come(site: Site, open_page: Open) -> None:
+    session_id = site.create()
+    site.post(f"/{session_id}/control", {"action": "step", "candles": 200})
+    shown = open_page(f"{site.url}/sessions/{session_id}")
+    shown.until_candles(200)
+    shown.until_status("paused")
+    shown.page.keyboard.press("Home")
+    expect(shown.page.locator("#latest")).to_be_visible()
+    shown.page.evaluate(LATE_FRAMES)
+    shown.page.keyboard.press("End")
+    expect(shown.page.locator("#latest")).to_be_hidden()
+
+
 def test_a_fast_session_does_not_talk_a_screen_reader_to_death(site: Site, open_page: Open) -> None:
     session_id = site.create(config={"fast": 2, "slow": 3}, replayMsPerCandle=2)
     shown = open_page(f"{site.url}/sessions/{session_id}")

@@ -7,6 +7,8 @@ from uuid import UUID
 
 import pytest
 
+from app.candles import synthetic
+from app.db import candles
 from app.engine import window
 from tests.support.engine import MINUTE, START_MS, Engine, engine, store
 from tests.support.servers import Database
@@ -57,3 +59,21 @@ async def test_gap_events_are_those_of_brute_force_however_the_session_was_cut(
             await running.act(cut.id, "step", steps=draw.randrange(1, 60))
             cut = await running.until(cut.id, lambda each: each.status == "paused" or each.ended)
         assert await running.digest(cut.id) == await running.digest(whole.id)
+
+
+async def test_hours_that_open_at_half_past_are_no_gaps_to_fill_and_one_that_is_missing_is_filled_once(
+    database: Database,
+) -> None:
+    hour = 60 * MINUTE
+    late = [
+        each._replace(open_time_ms=each.open_time_ms + hour // 2, close_time_ms=each.close_time_ms + hour // 2)
+        for each in synthetic.candles("BTCUSDT", "1h", START_MS, START_MS + 24 * hour)
+    ]
+    del late[10]
+    async with engine(database) as running:
+        await running.pool.run(candles.store, "demo", "BTCUSDT", "1h", late)
+        asked = {"timeframe": "1h", "end_ms": START_MS + 24 * hour, "gap_policy": "fill"}
+        session = await running.finished((await running.start(**asked)).id)
+        shown = [each["payload"] for each in await running.log(session.id) if each["type"] == "candle"]
+    opens = {made: [each["candle"]["openTimeMs"] for each in shown if ("synthetic" in each) == made] for made in (0, 1)}
+    assert opens == {0: [each.open_time_ms for each in late], 1: [START_MS + 10 * hour]}

@@ -240,6 +240,15 @@ def test_the_sweep_pauses_what_a_dead_process_left(connection: psycopg.Connectio
     assert {row(connection, session, "status, runner, epoch") for session in sessions} == {("paused", None, 2)}
 
 
+def test_a_process_that_has_left_or_was_replaced_sweeps_nothing(connection: psycopg.Connection) -> None:
+    session = new_session(connection, runner="gone", incarnation=1)
+    assert sweep(connection, resume=True) == []
+    alive(connection, "me")
+    connection.execute("UPDATE sim_runners SET incarnation = 2")
+    assert sweep(connection, resume=True) == []
+    assert row(connection, session, "status, runner") == ("running", "gone")
+
+
 def test_the_sweep_takes_over_three_times_then_gives_up_unless_the_cursor_moves(connection: psycopg.Connection) -> None:
     alive(connection, "me")
     session = new_session(connection, runner="gone", incarnation=1)
