@@ -14,10 +14,12 @@ from typing import Any
 
 from app.candles import synthetic
 from app.domain.candle import Candle
+from app.domain.event import Event
 from app.domain.session import Pace, SessionSpec
 from app.domain.terms import Terms
 from app.domain.tick import Slot, State, conclude, draft
 from app.domain.trader import Trader
+from app.engine.trading import BREATH_SLOTS
 from app.strategies.sma_cross import SmaCross
 from benchmarks import rivals
 from benchmarks.place import MINUTE, START_MS, Place
@@ -69,7 +71,9 @@ def ours(candles: Sequence[Candle]) -> int:
     state = State.initial(spec)
     trader = Trader(SmaCross(), Terms(symbols=spec.symbols, timeframe=spec.timeframe))
     count = 0
-    for candle in candles:
-        made = draft(state, Slot(candle.open_time_ms, (candle,)))
-        count += len(conclude(state, made, trader.answer(made.shown)))
+    for start in range(0, len(candles), BREATH_SLOTS):
+        made = [draft(state, Slot(each.open_time_ms, (each,))) for each in candles[start : start + BREATH_SLOTS]]
+        answers: list[list[Event]] = []
+        trader.answer_all([each.shown for each in made], answers)
+        count += sum(len(conclude(state, *each)) for each in zip(made, answers, strict=True))
     return count

@@ -30,15 +30,18 @@ class EquityCurve:
         self._qty = self._cost = ZERO
         self._head = self._middle = self._tail = ""
         self._peak: Decimal | None = None
+        self._percent = False
         self._peak_text = ""
+
+    def same(self) -> str | None:
+        """Return the last payload where nothing in it can have changed: no position is held and nothing was filled."""
+        return self._body if self._flat and self._account.version == self._version else None
 
     def body(self) -> str:
         """Return the payload of the equity event for the account as it stands."""
         account = self._account
         if account.version != self._version:
             self._settle()
-        elif self._flat:
-            return self._body
         if self._single:
             value, held = self._qty * account.marks[self._symbols[0]], ""
         else:
@@ -68,6 +71,7 @@ class EquityCurve:
 
     def _raise(self, equity: Decimal) -> None:
         self._peak = equity
+        self._percent = equity > ZERO
         self._peak_text = f'{plain(equity)},"drawdownPct":'
 
     def _settle(self) -> None:
@@ -94,9 +98,9 @@ class EquityCurve:
 
     def _drawdown(self, equity: Decimal) -> str:
         """Render peak and drawdown, moving the peak up to `equity`."""
-        if self._peak is None or equity > self._peak:
-            self._raise(equity)
         peak = self._peak
-        if peak is None or equity == peak or peak <= 0:
-            return f"{self._peak_text}0"
-        return f"{self._peak_text}{plain(ratio((peak - equity) * _HUNDRED, peak))}"
+        if peak is None or equity > peak:
+            self._raise(equity)
+        elif self._percent:
+            return f"{self._peak_text}{plain(ratio((peak - equity) * _HUNDRED, peak))}"
+        return f"{self._peak_text}0"

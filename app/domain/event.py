@@ -57,26 +57,19 @@ def candle(ts: int, value: Candle) -> Event:
 
     So a rebuild can compare most events by their text.
     """
-    synthetic = '"synthetic":true,' if value.synthetic else ""
+    symbol, timeframe, open_ms, close_ms, open_, high, low, close, volume, synthetic = value
+    numbers = f'"low":{low!s},"high":{high!s},"open":{open_!s},"close":{close!s},"volume":{volume!s}'
+    if "0," in numbers or "E" in numbers or numbers[-1] == "0":  # One of them might not be canonical.
+        numbers = (
+            f'"low":{plain(low)},"high":{plain(high)},"open":{plain(open_)},'
+            f'"close":{plain(close)},"volume":{plain(volume)}'
+        )
+    made_up = '"synthetic":true,' if synthetic else ""
     body = (
-        f'{{"candle":{{{_prices(value)},"openTimeMs":{value.open_time_ms},"closeTimeMs":{value.close_time_ms}}},'
-        f'"symbol":"{value.symbol}",{synthetic}"timeframe":"{value.timeframe}"}}'
+        f'{{"candle":{{{numbers},"openTimeMs":{open_ms},"closeTimeMs":{close_ms}}},'
+        f'"symbol":"{symbol}",{made_up}"timeframe":"{timeframe}"}}'
     )
     return tuple.__new__(Event, (ts, "candle", body))  # one per candle: half the time of Event(...)
-
-
-def _prices(value: Candle) -> str:
-    """Render the five numbers as they are, and once more where one of them might not be canonical."""
-    text = (
-        f'"low":{value.low!s},"high":{value.high!s},"open":{value.open!s},'
-        f'"close":{value.close!s},"volume":{value.volume!s}'
-    )
-    if "0," not in text and "E" not in text and text[-1] != "0":
-        return text
-    return (
-        f'"low":{plain(value.low)},"high":{plain(value.high)},"open":{plain(value.open)},'
-        f'"close":{plain(value.close)},"volume":{plain(value.volume)}'
-    )
 
 
 def equity(ts: int, body: str) -> Event:
@@ -100,9 +93,9 @@ def control(ts: int, action: str, args: Mapping[str, Any], by: str) -> Event:
 
 def signal(ts: int, symbol: str, direction: str, reason: str, indicators: Mapping[str, Decimal | float]) -> Event:
     """Make the event of what a strategy sees; indicators are rounded to 10 significant digits."""
-    rounded = {name: significant(exact(value)) for name, value in indicators.items()}
-    payload = {"symbol": symbol, "direction": direction, "reason": reason, "indicators": rounded}
-    return checked(ts, "signal", payload)
+    shown = ",".join([f"{_key(name)}:{_number(significant(exact(value)))}" for name, value in indicators.items()])
+    body = f'{{"symbol":"{symbol}","direction":"{direction}","reason":{_render(reason)},"indicators":{{{shown}}}}}'
+    return Event(ts, "signal", _fitting(body))
 
 
 def order(ts: int, value: Order, status: str, reason: str) -> Event:
@@ -173,9 +166,13 @@ def render(payload: Any) -> str:
     Raises `BadInput` for what the log refuses: numbers that are not finite, NUL characters, lone surrogates,
     more than `PAYLOAD_BYTES` bytes, or a value that is not JSON.
     """
-    text = _render(payload)
+    return _fitting(_render(payload))
+
+
+def _fitting(text: str) -> str:
+    """Return a text that the log can store as a payload; raises `BadInput` for any other."""
     try:
-        size = len(text.encode())
+        size = len(text) if text.isascii() else len(text.encode())
     except UnicodeEncodeError:
         raise BadInput("payload: lone surrogates cannot be stored") from None
     if size > PAYLOAD_BYTES:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
+from struct import Struct
 
 from app.domain.candle import Candle
 from app.domain.number import plain
 
 _SIZE = 1 << 64
+_FIRST_BYTES = Struct(">Q").unpack_from
 
 
 class Fingerprint:
@@ -32,14 +34,9 @@ def spelled(total: int) -> str:
 
 
 def _mark(candle: Candle) -> int:
-    line = f"{candle.symbol} {candle.open_time_ms} {_numbers(candle)}"
-    return int.from_bytes(sha256(line.encode()).digest()[:8])
-
-
-def _numbers(candle: Candle) -> str:
-    """Render the five numbers as they are, and once more where one of them might not be canonical."""
-    _, _, _, _, open_, high, low, close, volume, _ = candle
-    text = f"{open_!s} {high!s} {low!s} {close!s} {volume!s}"
-    if "0 " not in text and "E" not in text and text[-1] != "0":
-        return text
-    return " ".join(map(plain, (open_, high, low, close, volume)))
+    symbol, _, open_time_ms, _, open_, high, low, close, volume, _ = candle
+    numbers = f"{open_!s} {high!s} {low!s} {close!s} {volume!s}"
+    if "0 " in numbers or "E" in numbers or numbers[-1] == "0":  # One of them might not be canonical.
+        numbers = " ".join(map(plain, (open_, high, low, close, volume)))
+    (mark,) = _FIRST_BYTES(sha256(f"{symbol} {open_time_ms} {numbers}".encode()).digest())
+    return int(mark)

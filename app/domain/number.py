@@ -15,10 +15,10 @@ _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 def plain(value: Decimal) -> str:
     """Spell a finite decimal plainly: no exponent, no trailing zeros, no minus zero."""
     text = str(value)
-    if text[-1] != "0" and "E" not in text:
-        return text
     if "E" in text:
         text = format(value, "f")
+    if text[-1] != "0":
+        return text
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text

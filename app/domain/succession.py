@@ -46,6 +46,15 @@ class Succession:
         self._move(shown.open_time_ms)
         return events
 
+    def answer_all(self, slots: Sequence[Shown], answers: list[list[Event]]) -> None:
+        """Append what follows from each slot, see `Trader.answer_all`."""
+        trader = self._traders[0]
+        if trader is None or self._turns[0].to_cursor_ms is not None:
+            for shown in slots:
+                answers += [self.answer(shown)]
+        else:
+            trader.answer_all(slots, answers)
+
     def snapshot(self) -> dict[str, Any] | None:
         """Return the state of the last turn's trader; null before its turn, or when it offers none."""
         return self._traders[0].snapshot() if len(self._turns) == 1 and self._traders[0] is not None else None

@@ -53,12 +53,21 @@ class State:
     cursor_ms: int | None
     last_ts: int
     buckets: Buckets | None
+    full: bool
+    """Whether candles stand in the log."""
 
     @classmethod
     def initial(cls, spec: SessionSpec) -> State:
         """Return the state before the first tick."""
         tracks = {symbol: Track(symbol, spec.first_slot_ms) for symbol in spec.symbols}
-        return cls(spec, tracks, None, spec.start_ms, Buckets(spec) if spec.extra_timeframes else None)
+        return cls(
+            spec,
+            tracks,
+            None,
+            spec.start_ms,
+            Buckets(spec) if spec.extra_timeframes else None,
+            spec.terms.record == "full",
+        )
 
     @property
     def reach_ms(self) -> int | None:
@@ -107,24 +116,29 @@ def draft(state: State, slot: Slot) -> Draft:
 
     Raises `Gaps`, and leaves `state` as it was, when something is missing that may not be.
     """
-    whole = complete(state, slot)
-    if not whole and state.spec.gap_policy == "fail":
-        _refuse(absent(state, slot))
-    candles = slot.candles if whole else _with_synthetic(state, slot)
-    ts = slot.open_time_ms if candles else state.last_ts
-    events = [] if whole else _gaps(state, slot, ts)
+    open_time_ms, candles, trailing = slot
+    if complete(state, slot):
+        ts = open_time_ms
+        events: list[Event] = []
+    else:
+        if state.spec.gap_policy == "fail":
+            _refuse(absent(state, slot))
+        candles = _with_synthetic(state, slot)
+        ts = open_time_ms if candles else state.last_ts
+        events = _gaps(state, slot, ts)
     shown = candles
     if state.buckets is not None:
-        gaps, longer = state.buckets.events(candles, ts, trailing=slot.trailing)
+        gaps, longer = state.buckets.events(candles, ts, trailing=trailing)
         events += gaps
         shown = [*candles, *longer]
-    if state.spec.terms.record == "full":
-        events += [event.candle(ts, candle) for candle in shown]
-    _remember(state, slot, candles)
+    if state.full:
+        for candle in shown:
+            events.append(event.candle(ts, candle))
+    _remember(state, open_time_ms, candles)
     if events:
         state.last_ts = events[-1].ts
     # One of each per slot: half the time of Draft(...) and Shown(...).
-    seen = tuple.__new__(Shown, (slot.open_time_ms, shown, slot.trailing, state.last_ts))
+    seen = tuple.__new__(Shown, (open_time_ms, shown, trailing, state.last_ts))
     return tuple.__new__(Draft, (events, seen))
 
 
@@ -144,15 +158,15 @@ def _refuse(missing: Sequence[Gap]) -> None:
         raise Gaps(details=details)
 
 
-def _remember(state: State, slot: Slot, candles: Sequence[Candle]) -> None:
-    grid = state.spec.grid
-    following = grid.floor(slot.open_time_ms) + grid.ms
+def _remember(state: State, open_time_ms: int, candles: Sequence[Candle]) -> None:
+    grid, tracks = state.spec.grid, state.tracks
+    following = grid.floor(open_time_ms) + grid.ms
     for candle in candles:
-        track = state.tracks[candle.symbol]
+        track = tracks[candle.symbol]
         track.close = candle.close
         if not candle.synthetic:
             track.next_open_ms = following
-    state.cursor_ms = slot.open_time_ms
+    state.cursor_ms = open_time_ms
 
 
 def complete(state: State, slot: Slot) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Context, Decimal, getcontext, localcontext, setcontext
 from random import Random
 from types import MappingProxyType
@@ -95,10 +95,24 @@ class Trader:
 
     def answer(self, shown: Shown) -> list[Event]:
         """Return what follows from a slot, the end of the range included."""
-        events = self.on_slot(shown.candles, last=shown.last) if shown.candles else []
-        if shown.last:
-            events += self.finish(shown.ts)
-        return events
+        answers: list[list[Event]] = []
+        self.answer_all((shown,), answers)
+        return answers[0]
+
+    def answer_all(self, slots: Iterable[Shown], answers: list[list[Event]]) -> None:
+        """Append what follows from each slot; raises whatever the strategy raises behind the answers it gave."""
+        if not self._started:
+            self._start()
+        outer = getcontext()
+        try:
+            for _, candles, last, ts in slots:
+                if candles:
+                    self._follow(candles, last)
+                if last:
+                    self._finish(ts)
+                answers.append(self._taken())
+        finally:
+            setcontext(outer)
 
     def on_slot(self, candles: Sequence[Candle], *, last: bool = False) -> list[Event]:
         """Return what follows from a slot's candles, in log order: broker at the open, strategy and equity at
@@ -109,33 +123,44 @@ class Trader:
         """
         if not self._started:
             self._start()
+        with localcontext():
+            self._follow(candles, last)
+        return self._taken()
+
+    def _follow(self, candles: Sequence[Candle], last: bool) -> None:
+        """Do what `on_slot` says; leaves one of the trader's contexts behind."""
         base = self._base(candles) if len(candles) > 1 else candles
         self._bar += 1
-        outer = getcontext()
-        try:
-            if self._broker.live:
-                setcontext(EXACT)
-                self._broker.at_open(_real(base), Moment(base[0].open_time_ms, self._bar))
-            self._ts = base[0].close_time_ms
-            for candle in base:
-                self._account.marks[candle.symbol] = candle.close
-            setcontext(self._context)
-            self._show(candles)
+        broker, account, context = self._broker, self._account, self._context
+        if broker.live:
             setcontext(EXACT)
-            if self._same_close and self._broker.live:
-                self._broker.at_close(_real(base), Moment(self._ts, self._bar))
-            if self._full:
-                self._events.append(event.equity(self._ts, self._curve.body()))
-            else:
+            broker.at_open(_real(base), Moment(base[0].open_time_ms, self._bar))
+        self._ts = base[0].close_time_ms
+        for candle in base:
+            account.marks[candle.symbol] = candle.close
+        if getcontext() is not context:  # Asking costs a third of setting.
+            setcontext(context)
+        self._show(candles)
+        if self._same_close and broker.live:
+            setcontext(EXACT)
+            broker.at_close(_real(base), Moment(self._ts, self._bar))
+        body = self._curve.same() if self._full else None
+        if body is None:
+            setcontext(EXACT)
+            if not self._full:
                 self._sample_equity(last)
-        finally:
-            setcontext(outer)
-        return self._taken()
+                return
+            body = self._curve.body()
+        self._events.append(event.equity(self._ts, body))
 
     def finish(self, ts: int) -> list[Event]:
         """Return the end of a finished range, whose last event has `ts`: the strategy winds up, live orders expire."""
         if not self._started:
             self._start()
+        self._finish(ts)
+        return self._taken()
+
+    def _finish(self, ts: int) -> None:
         self._ts = max(ts, self._ts)
         with localcontext(self._context):
             self.strategy.on_stop()
@@ -144,7 +169,6 @@ class Trader:
         if self._unwritten:
             with localcontext(EXACT):
                 self._sample_equity(last=True)
-        return self._taken()
 
     def take_over(self, other: Trader) -> None:
         """Go on with another trader's account, orders and place in the log, as a fork does with its parent's.

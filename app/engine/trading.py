@@ -56,10 +56,10 @@ class LocalDesk:
         """Return what follows from each slot, up to the one at which a strategy failed."""
         answers: list[list[Event]] = []
         try:
-            for slot in slots:
-                if len(answers) % BREATH_SLOTS == BREATH_SLOTS - 1:
+            for start in range(0, len(slots), BREATH_SLOTS):
+                if start:
                     await asyncio.sleep(0)
-                answers.append(self._traders.answer(slot))
+                self._traders.answer_all(slots[start : start + BREATH_SLOTS], answers)
         except Exception as error:
             self.fault = error
         return answers

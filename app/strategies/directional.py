@@ -34,6 +34,7 @@ class Directional(Strategy):
         """Make a rule for each symbol."""
         self._rules = {symbol: self.rule() for symbol in self.symbols}
         self._frame = self.timeframe
+        self._drawn = False
 
     def rule(self) -> Rule:
         """Return a fresh rule."""
@@ -53,11 +54,21 @@ class Directional(Strategy):
             return
         rule = self._rules[candle.symbol]
         answer = rule.next(candle)
-        if answer is None:
-            return
+        if answer is not None:
+            self._change(answer, candle.symbol, rule)
+        if self._drawn:
+            self._draw(candle.symbol, rule)
+
+    def _change(self, answer: Direction, symbol: str, rule: Rule) -> None:
         direction: Direction = "EXIT" if answer == "SHORT" and self.side == "long" else answer
-        if _SIGN[direction] != self.positions[candle.symbol].sign and not self._waiting(candle.symbol):
-            self._turn(direction, candle.symbol, rule)
+        if _SIGN[direction] != self.positions[symbol].sign and not self._waiting(symbol):
+            self._turn(direction, symbol, rule)
+
+    def _draw(self, symbol: str, rule: Rule) -> None:
+        """Plot what a rule goes by."""
+        of_symbol = "" if len(self.symbols) == 1 else f"{symbol} "
+        for name, value in rule.indicators().items():
+            self.plot(f"{of_symbol}{name} average", value)
 
     def _waiting(self, symbol: str) -> bool:
         return any(order.symbol == symbol for order in self.orders)

@@ -12,6 +12,8 @@ from app.domain.indicator import Sma
 from app.domain.strategy import Direction
 from app.strategies.directional import Directional, Rule
 
+_ZERO = Decimal(0)
+
 
 class SmaCross(Directional):
     """Two simple moving averages of the close crossing.
@@ -30,13 +32,10 @@ class SmaCross(Directional):
         """Return a fresh rule."""
         return SmaCrossRule(self.fast, self.slow)
 
-    def on_candle(self, candle: Candle) -> None:
-        """Act on a change; with `lines` also plot both averages."""
-        super().on_candle(candle)
-        if self.lines and candle.timeframe == self._frame:
-            of_symbol = "" if len(self.symbols) == 1 else f"{candle.symbol} "
-            for name, value in self._rules[candle.symbol].indicators().items():
-                self.plot(f"{of_symbol}{name} average", value)
+    def on_start(self) -> None:
+        """Make a rule for each symbol; with `lines` its averages are plotted too."""
+        super().on_start()
+        self._drawn = self.lines
 
 
 class SmaCrossRule:
@@ -45,22 +44,23 @@ class SmaCrossRule:
     def __init__(self, fast: int, slow: int) -> None:
         self._fast = Sma(fast)
         self._slow = Sma(slow)
-        self._weights = Decimal(slow), Decimal(fast)
+        self._fast_weight, self._slow_weight = Decimal(slow), Decimal(fast)
         self._above: Decimal | None = None
 
     def next(self, candle: Candle) -> Direction | None:
         """Return the direction of a crossing."""
         fast, slow, before = self._fast, self._slow, self._above
-        fast.add(candle.close)
-        slow.add(candle.close)
+        close = candle.close
+        fast.add(close)
+        slow.add(close)
         if not (fast.ready and slow.ready):
             return None
-        self._above = above = fast.total * self._weights[0] - slow.total * self._weights[1]
+        self._above = above = fast.total * self._fast_weight - slow.total * self._slow_weight
         if before is None:
             return None
-        if above > 0:
-            return "LONG" if before <= 0 else None
-        return "SHORT" if above < 0 <= before else None
+        if above > _ZERO:
+            return "LONG" if before <= _ZERO else None
+        return "SHORT" if above < _ZERO <= before else None
 
     def indicators(self) -> dict[str, Decimal | float]:
         """Return both averages, as far as they exist."""

@@ -1,0 +1,113 @@
+"""A trader answers many slots at once as it answers them one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Context, Decimal, getcontext, localcontext, setcontext
+
+import pytest
+
+from app.domain.candle import Candle
+from app.domain.event import Event
+from app.domain.strategy import Strategy
+from app.domain.succession import Succession, Turn
+from app.domain.terms import Terms
+from app.domain.trader import Shown, Trader
+from app.strategies.registry import BUILT_IN
+from tests.support.trading import bars, of, terms
+from tests.unit.domain.test_snapshot import walk
+
+SIZES = (1, 7, 1000)
+
+
+def shown(slots: Sequence[Sequence[Candle]]) -> list[Shown]:
+    """Return slots as a trader sees them, the last one ending the range."""
+    return [
+        Shown(candles[0].open_time_ms, candles, number == len(slots), candles[0].open_time_ms)
+        for number, candles in enumerate(slots, 1)
+    ]
+
+
+def in_batches(trader: Trader | Succession, slots: Sequence[Shown], size: int) -> list[list[Event]]:
+    answers: list[list[Event]] = []
+    for start in range(0, len(slots), size):
+        trader.answer_all(slots[start : start + size], answers)
+    return answers
+
+
+@pytest.mark.parametrize("slug", [slug for slug in BUILT_IN if slug != "none"])
+@pytest.mark.parametrize(
+    "on",
+    [
+        terms(symbols=("BTC", "ETH"), taker_fee_bps=Decimal("7.5"), leverage=Decimal(3)),
+        terms(fill="same_close", record="trades"),
+    ],
+    ids=["full", "trades"],
+)
+def test_batches_change_nothing(slug: str, on: Terms) -> None:
+    config = {"side": "both"} if hasattr(BUILT_IN[slug], "side") else {}
+    slots = shown(walk(300, on.symbols))
+    single = Trader(BUILT_IN[slug](**config), on)
+    expected = [single.answer(slot) for slot in slots]
+    assert any(of(answer, "fill") for answer in expected)
+    for size in SIZES:
+        assert in_batches(Trader(BUILT_IN[slug](**config), on), slots, size) == expected
+
+
+class Careless(Strategy):
+    """Leaves decimal contexts behind: its own changed, and once another one in its place."""
+
+    def on_candle(self, candle: Candle) -> None:
+        self.plot("third", Decimal(1) / 3)
+        if candle.close == 103:
+            getcontext().prec = 5
+        if candle.close == 105:
+            setcontext(Context(prec=2))
+
+
+def test_what_a_strategy_does_to_its_decimals_does_not_depend_on_batches() -> None:
+    slots = shown([(candle,) for candle in bars(*(str(100 + number) for number in range(12)))])
+    with localcontext(Context(prec=7)):
+        logs = [in_batches(Trader(Careless(), terms()), slots, size) for size in SIZES]
+        assert getcontext().prec == 7
+    assert logs[0] == logs[1] == logs[2]
+    thirds = [str(one["value"]) for answer in logs[0] for one in of(answer, "plot")]
+    assert thirds == ["0.3333333333"] * 4 + ["0.33333"] * 8
+
+
+class Faulty(Strategy):
+    """Raises at the fourth candle, behind an order."""
+
+    def on_candle(self, candle: Candle) -> None:
+        self.buy(qty=1)
+        if candle.close == 103:
+            raise RuntimeError("no more")
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_what_came_before_a_fault_is_answered(place: int) -> None:
+    made = Trader(Faulty(), terms())
+    trader = (made, Succession([Turn("faulty", {}, terms())], [made]))[place]
+    answers: list[list[Event]] = []
+    before = getcontext()
+    with pytest.raises(RuntimeError, match="no more"):
+        trader.answer_all(shown([(candle,) for candle in bars("100", "101", "102", "103", "104")]), answers)
+    assert getcontext() is before
+    assert [len(of(answer, "equity")) for answer in answers] == [1, 1, 1]
+
+
+def test_a_fork_has_its_turn_within_a_batch() -> None:
+    slots = shown(walk(40))
+    turns = [
+        Turn("x", {}, terms(), to_cursor_ms=slots[19].open_time_ms),
+        Turn("x", {}, terms(taker_fee_bps=Decimal(50))),
+    ]
+
+    def traders() -> Succession:
+        return Succession(turns, [Trader(BUILT_IN["sma_cross"](fast=2, slow=3), turn.terms) for turn in turns])
+
+    logs = [in_batches(traders(), slots, size) for size in SIZES]
+    assert logs[0] == logs[1] == logs[2]
+    fees = [one["fee"] > 0 for answer in logs[0] for one in of(answer, "fill")]
+    assert set(fees) == {False, True}
+    assert fees == sorted(fees)
