@@ -108,6 +108,8 @@ async def window(
 
 def _complete(found: list[Candle], limit: int) -> list[Candle]:
     """Drop what lies behind the last candle of a symbol that hit its limit."""
+    if len(found) <= limit:
+        return found
     counts: dict[str, int] = {}
     for candle in found:
         counts[candle.symbol] = counts.get(candle.symbol, 0) + 1

@@ -7,7 +7,8 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from app.candles.calendar import Calendar, with_hours
 from app.db import sessions
@@ -45,14 +46,21 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class _Due(NamedTuple):
-    """A slot whose turn has come: the cursor before it, what the market makes of it, and why to pause with it."""
+@dataclass(slots=True)
+class _Due:
+    """Slots whose turn has come: the cursor before them, what stands before their events, and why to pause behind."""
 
-    slot: Slot
     prev_cursor_ms: int | None
     before: Sequence[Event]
-    made: Draft
-    pause: str | None
+    slots: list[Slot] = field(default_factory=list)
+    drafts: list[Draft] = field(default_factory=list)
+    events: int = 0
+    pause: str | None = None
+
+    @property
+    def room(self) -> bool:
+        """Whether another slot may join."""
+        return len(self.slots) < _CHUNK_TICKS and self.events < _CHUNK_EVENTS and self.pause is None
 
 
 class Pacer:
@@ -265,51 +273,62 @@ class Runner:
         slot = await self._wait_for_slot(state)
         if slot is None:
             return None
-        due = [self._due(state, slot, self._stall(state))]
-        count = len(due[0].made.events)
-        while self._goes_on(due, count):
-            if len(due) % BREATH_SLOTS == 0:
+        due, hurried = _Due(state.cursor_ms, self._stall(state)), self._hurried
+        self._draft(due, state, slot)
+        while due.room and (hurried or self._pacer.ahead_s <= 0):
+            if len(due.slots) % BREATH_SLOTS == 0:
                 await _breathe()
             if (slot := self._peek(state)) is None:
                 break
             try:
-                due.append(self._due(state, slot))
+                self._draft(due, state, slot)
             except Gaps:  # What comes before it is written first, whatever the pace.
                 break
-            count += len(due[-1].made.events)
         try:
-            answered = await traded(state, desk, [each.made for each in due])
+            answered = await traded(state, desk, due.drafts)
         except ChildGone:
-            self._pacer.take_back(len(due))
+            self._pacer.take_back(len(due.slots))
             raise
         return self._chunk(due, answered)
 
-    def _chunk(self, due: Sequence[_Due], answered: Sequence[list[Event]]) -> Tick:
+    def _draft(self, due: _Due, state: State, slot: Slot) -> None:
+        """Let a slot join those that are due; raises `Gaps` with nothing changed."""
+        made = draft(state, slot)
+        self._window.take(slot)
+        self._pacer.advance()
+        due.slots.append(slot)
+        due.drafts.append(made)
+        due.events += len(made.events)
+        due.pause = self._course.over_after(slot)
+
+    def _chunk(self, due: _Due, answered: Sequence[list[Event]]) -> Tick:
         """Join the ticks of slots, up to the first with which the session is to pause."""
-        events: list[Event] = []
-        count, pause = 0, None
-        for each, answer in zip(due, answered, strict=False):
+        events = list(due.before)
+        count, met = 0, None
+        for answer in answered:
             count += 1
-            events += each.before
             events += answer
-            self._used.add(each.slot.candles)
-            pause = each.pause or self._course.over_with(answer)
-            if pause is not None:
+            met = self._course.over_with(answer)
+            if met is not None:
                 break
-        cursor_ms = due[count - 1].slot.open_time_ms
+        done = due.slots[:count]
+        pause = due.pause if due.pause is not None and count == len(due.slots) else met
+        self._used.add([candle for slot in done for candle in slot.candles])
         return Tick(
-            self._id, self.session.epoch, due[0].prev_cursor_ms, cursor_ms, events, pause, str(self._used), count
+            self._id,
+            self.session.epoch,
+            due.prev_cursor_ms,
+            done[-1].open_time_ms,
+            events,
+            pause,
+            str(self._used),
+            count,
         )
 
     @property
     def _hurried(self) -> bool:
         """Whether ticks follow each other without a pause."""
         return self._course.hurried or self._pacer.pace.unpaced
-
-    def _goes_on(self, due: list[_Due], count: int) -> bool:
-        """Whether another slot may join a chunk."""
-        room = len(due) < _CHUNK_TICKS and count < _CHUNK_EVENTS and due[-1].pause is None
-        return room and (self._hurried or self._pacer.ahead_s <= 0)
 
     def _peek(self, state: State) -> Slot | None:
         """Return the next slot if it is there without waiting or reading, and nothing is to happen before it."""
@@ -410,13 +429,6 @@ class Runner:
             return []
         moved_ms = self._pacer.excuse() // 1_000_000
         return [event.control(state.last_ts, "stall", {"movedMs": moved_ms}, self._name)]
-
-    def _due(self, state: State, slot: Slot, before: Sequence[Event] = ()) -> _Due:
-        prev_cursor_ms = state.cursor_ms
-        made = draft(state, slot)
-        self._window.take(slot)
-        self._pacer.advance()
-        return _Due(slot, prev_cursor_ms, before, made, self._course.over_after(slot))
 
     async def _settle(self) -> None:
         """Wait until what was handed to the writer is in the log."""

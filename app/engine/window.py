@@ -99,7 +99,7 @@ class Window:
         if open_time_ms > self._plain_to_ms or not 0 < open_time_ms - state.cursor_ms <= self._spec.grid.ms:
             return None
         if self._single:
-            return Slot(open_time_ms, (self._candles[0],))
+            return tuple.__new__(Slot, (open_time_ms, (self._candles[0],), False))  # half the time of Slot(...)
         found = _leading(self._candles, open_time_ms)
         return Slot(open_time_ms, found) if len(found) == len(self._spec.symbols) else None
 
