@@ -5,19 +5,18 @@
 CREATE OR REPLACE FUNCTION sim_append_ticks(ticks jsonb)
 RETURNS TABLE (tick bigint, session uuid, outcome text, last_seq bigint) LANGUAGE plpgsql AS $$
 DECLARE
-  _locked uuid[];
-  _ids uuid[]; _outcomes text[]; _seqs bigint[]; _hints text; _ended uuid[]; _reasons text[];
+  _locked uuid[]; _ids uuid[]; _outcomes text[]; _seqs bigint[]; _hints text; _ended uuid[]; _reasons text[];
 BEGIN
   -- Lock the sessions that are free, in id order; one that is held answers busy and delays nobody else.
-  SELECT coalesce(array_agg(free.id), '{}') INTO _locked FROM (
-    SELECT s.id FROM sim_sessions s
-    WHERE s.id IN (SELECT (t ->> 'session')::uuid FROM jsonb_array_elements(sim_append_ticks.ticks) t)
+  SELECT coalesce(array_agg(free.id), '{}') INTO _locked FROM (SELECT s.id FROM sim_sessions s
+    WHERE s.id IN (SELECT (t #>> '{}')::uuid FROM jsonb_path_query(sim_append_ticks.ticks, '$[*].session') t)
     ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED) free;
 
+  -- Judge the ticks without their events, which would be copied at every step.
   WITH sent AS (
     SELECT ord, (t ->> 'session')::uuid AS id, (t ->> 'epoch')::bigint AS epoch, (t ->> 'prev')::bigint AS prev,
-           (t ->> 'cursor')::bigint AS new_cursor, t ->> 'pause' AS pause, t ->> 'hash' AS hash, t -> 'events' AS events,
-           jsonb_array_length(t -> 'events') AS n, coalesce((t ->> 'ticks')::integer, 1) AS joined
+           (t ->> 'cursor')::bigint AS new_cursor, t ->> 'pause' AS pause, t ->> 'hash' AS hash, t -> 'ticks' AS joined,
+           jsonb_array_length(t -> 'events') AS n, (t #>> '{events,-1,0}')::bigint AS ts
     FROM jsonb_array_elements(sim_append_ticks.ticks) WITH ORDINALITY AS x (t, ord)), compared AS (
     SELECT sent.*, s.cursor_ms, s.last_seq AS base, s.last_ts, s.id = ANY (_locked) AS free,
            s.status = 'running' AND s.epoch = sent.epoch AS fenced,
@@ -35,13 +34,14 @@ BEGIN
   ), events AS (
     INSERT INTO sim_events (session_id, seq, ts, type, payload)
     SELECT w.id, w.top - w.n + e.ord, greatest((e.v ->> 0)::bigint, w.last_ts), e.v ->> 1, e.v -> 2
-    FROM written w CROSS JOIN LATERAL jsonb_array_elements(w.events) WITH ORDINALITY AS e (v, ord)
+    FROM written w CROSS JOIN LATERAL jsonb_array_elements(
+      sim_append_ticks.ticks #> ARRAY[(w.ord - 1)::text, 'events']) WITH ORDINALITY AS e (v, ord)
   ), moved AS (
     UPDATE sim_sessions s
     SET last_seq = m.top, cursor_ms = m.new_cursor, last_ts = greatest(m.ts, s.last_ts),
         steps_left = s.steps_left - m.ticks, candles_hash = coalesce(m.hash, s.candles_hash), updated_at = now()
-    FROM (SELECT w.id, max(w.top) AS top, max(w.new_cursor) AS new_cursor, sum(w.joined) AS ticks, max(w.hash) AS hash,
-                 max((w.events -> -1 ->> 0)::bigint) AS ts FROM written w GROUP BY w.id) m
+    FROM (SELECT w.id, max(w.top) AS top, max(w.new_cursor) AS new_cursor, sum(coalesce(w.joined::integer, 1)) AS ticks,
+                 max(w.hash) AS hash, max(w.ts) AS ts FROM written w GROUP BY w.id) m
     WHERE s.id = m.id RETURNING s.id, s.last_seq
   )
   SELECT array_agg(j.id ORDER BY j.ord), array_agg(j.outcome ORDER BY j.ord),
