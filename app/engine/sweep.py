@@ -12,8 +12,11 @@ from multiprocessing.context import SpawnProcess
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+import uvloop
+
 from app.db.pool import Database
 from app.domain.session import RUNNING
+from app.engine import collector
 from app.engine.clock import Clock
 from app.engine.sim import Sim
 from app.engine.supervisor import Supervisor
@@ -64,8 +67,9 @@ def engines(work: Work, count: int) -> Iterator[list[SpawnProcess]]:
 
 def _process(work: Work, taken: Number) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which ends its processes.
-    with suppress(asyncio.CancelledError):
-        asyncio.run(_engine(work, taken))
+    collector.calm()
+    with suppress(asyncio.CancelledError), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_engine(work, taken))
 
 
 async def _engine(work: Work, taken: Number) -> None:
