@@ -25,7 +25,7 @@ from benchmarks.trading import CANDLES, minutes
 ROUNDS = 3
 _BEHIND = 1_000
 """Candles behind those that are measured, for a session to go on with."""
-_LOOK_S = 0.01
+_LOOK_S = 0.05
 _RIVALS = {"backtrader": (rivals.backtrader, 3), "nautilus_trader": (rivals.nautilus, 1.5)}
 
 
