@@ -1,0 +1,1 @@
+DROP INDEX sim_events_rare;
