@@ -19,6 +19,7 @@ from app.domain.strategy import Strategy
 from app.domain.terms import Terms
 from app.domain.timeframe import timeframe
 from app.domain.trader import Trader
+from tests.support.trading import finish
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 REFERENCE = DATA / "reference"
@@ -76,7 +77,7 @@ def run(strategy: Strategy, values: Iterable[Candle], on: Terms) -> list[Event]:
     events: list[Event] = []
     for candle in values:
         events += trader.on_slot((candle,))
-    return events + trader.finish(events[-1].ts if events else 0)
+    return events + finish(trader, events[-1].ts if events else 0)
 
 
 def payloads(events: Iterable[Event], type_: str) -> list[dict[str, Any]]:

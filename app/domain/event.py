@@ -93,8 +93,10 @@ def control(ts: int, action: str, args: Mapping[str, Any], by: str) -> Event:
 
 def signal(ts: int, symbol: str, direction: str, reason: str, indicators: Mapping[str, Decimal | float]) -> Event:
     """Make the event of what a strategy sees; indicators are rounded to 10 significant digits."""
-    shown = ",".join([f"{_key(name)}:{_number(significant(exact(value)))}" for name, value in indicators.items()])
-    body = f'{{"symbol":"{symbol}","direction":"{direction}","reason":{_render(reason)},"indicators":{{{shown}}}}}'
+    rounded = [(name, significant(exact(value))) for name, value in indicators.items()]
+    head = f'{{"symbol":{_render(symbol)},"direction":{_render(direction)},"reason":{_render(reason)}'
+    shown = ",".join([f"{_key(name)}:{_number(value)}" for name, value in rounded])
+    body = f'{head},"indicators":{{{shown}}}}}'
     return Event(ts, "signal", _fitting(body))
 
 

@@ -51,7 +51,7 @@ class Succession:
         trader = self._traders[0]
         if trader is None or self._turns[0].to_cursor_ms is not None:
             for shown in slots:
-                answers += [self.answer(shown)]
+                answers.append(self.answer(shown))  # noqa: PERF401 - answers are kept up to the one that raises
         else:
             trader.answer_all(slots, answers)
 

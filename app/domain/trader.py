@@ -94,13 +94,22 @@ class Trader:
             self.warming = False
 
     def answer(self, shown: Shown) -> list[Event]:
-        """Return what follows from a slot, the end of the range included."""
+        """Return what follows from a slot, see `answer_all`."""
         answers: list[list[Event]] = []
         self.answer_all((shown,), answers)
         return answers[0]
 
+    def on_slot(self, candles: Sequence[Candle]) -> list[Event]:
+        """Return what follows from a slot of these candles: all one needs to test a strategy."""
+        open_time_ms = candles[0].open_time_ms
+        return self.answer(Shown(open_time_ms, candles, False, open_time_ms))
+
     def answer_all(self, slots: Iterable[Shown], answers: list[list[Event]]) -> None:
-        """Append what follows from each slot; raises whatever the strategy raises behind the answers it gave."""
+        """Append what follows from each slot, in log order: broker at the open, strategy and equity at the close.
+
+        Behind the last slot of the range the strategy winds up and live orders expire. Raises whatever the
+        strategy raises; what it answered before stands in `answers` then.
+        """
         if not self._started:
             self._start()
         outer = getcontext()
@@ -114,21 +123,11 @@ class Trader:
         finally:
             setcontext(outer)
 
-    def on_slot(self, candles: Sequence[Candle], *, last: bool = False) -> list[Event]:
-        """Return what follows from a slot's candles, in log order: broker at the open, strategy and equity at
-        the close.
-
-        `candles` are all of the slot in log order, those of the base timeframe first and at least one of
-        them; `last` marks the last slot of the range.
-        """
-        if not self._started:
-            self._start()
-        with localcontext():
-            self._follow(candles, last)
-        return self._taken()
-
     def _follow(self, candles: Sequence[Candle], last: bool) -> None:
-        """Do what `on_slot` says; leaves one of the trader's contexts behind."""
+        """Go through a slot's candles, those of the base timeframe first and at least one of them.
+
+        The decimal context is set before each part that needs one, and stays as the last part left it.
+        """
         base = self._base(candles) if len(candles) > 1 else candles
         self._bar += 1
         broker, account, context = self._broker, self._account, self._context
@@ -153,21 +152,15 @@ class Trader:
             body = self._curve.body()
         self._events.append(event.equity(self._ts, body))
 
-    def finish(self, ts: int) -> list[Event]:
-        """Return the end of a finished range, whose last event has `ts`: the strategy winds up, live orders expire."""
-        if not self._started:
-            self._start()
-        self._finish(ts)
-        return self._taken()
-
     def _finish(self, ts: int) -> None:
+        """Wind up behind the range, whose last event has `ts`."""
         self._ts = max(ts, self._ts)
         with localcontext(self._context):
             self.strategy.on_stop()
-        for order in tuple(self._broker.live):
-            self._broker.end(self._ts, order, "expired", "the range is finished")
-        if self._unwritten:
-            with localcontext(EXACT):
+        with localcontext(EXACT):
+            for order in tuple(self._broker.live):
+                self._broker.end(self._ts, order, "expired", "the range is finished")
+            if self._unwritten:
                 self._sample_equity(last=True)
 
     def take_over(self, other: Trader) -> None:

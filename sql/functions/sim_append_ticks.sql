@@ -15,8 +15,8 @@ BEGIN
   -- Judge the ticks without their events, which would be copied at every step.
   WITH sent AS (
     SELECT ord, (t ->> 'session')::uuid AS id, (t ->> 'epoch')::bigint AS epoch, (t ->> 'prev')::bigint AS prev,
-           (t ->> 'cursor')::bigint AS new_cursor, t ->> 'pause' AS pause, t ->> 'hash' AS hash, t -> 'ticks' AS joined,
-           jsonb_array_length(t -> 'events') AS n, (t #>> '{events,-1,0}')::bigint AS ts
+           (t ->> 'cursor')::bigint AS new_cursor, t ->> 'pause' AS pause, t ->> 'hash' AS hash, t ->> 'ticks' AS joined,
+           jsonb_array_length(t -> 'events') AS n, t #>> '{events,-1,0}' AS ts
     FROM jsonb_array_elements(sim_append_ticks.ticks) WITH ORDINALITY AS x (t, ord)), compared AS (
     SELECT sent.*, s.cursor_ms, s.last_seq AS base, s.last_ts, s.id = ANY (_locked) AS free,
            s.status = 'running' AND s.epoch = sent.epoch AS fenced,
@@ -41,7 +41,7 @@ BEGIN
     SET last_seq = m.top, cursor_ms = m.new_cursor, last_ts = greatest(m.ts, s.last_ts),
         steps_left = s.steps_left - m.ticks, candles_hash = coalesce(m.hash, s.candles_hash), updated_at = now()
     FROM (SELECT w.id, max(w.top) AS top, max(w.new_cursor) AS new_cursor, sum(coalesce(w.joined::integer, 1)) AS ticks,
-                 max(w.hash) AS hash, max(w.ts) AS ts FROM written w GROUP BY w.id) m
+                 max(w.hash) AS hash, max(w.ts::bigint) AS ts FROM written w GROUP BY w.id) m
     WHERE s.id = m.id RETURNING s.id, s.last_seq
   )
   SELECT array_agg(j.id ORDER BY j.ord), array_agg(j.outcome ORDER BY j.ord),

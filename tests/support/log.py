@@ -15,6 +15,7 @@ from app.domain.strategy import Strategy
 from app.domain.terms import Terms
 from app.domain.trader import Trader
 from tests.support.servers import Database
+from tests.support.trading import finish
 
 
 def traded(strategy: Strategy, values: Iterable[Candle], on: Terms) -> list[Event]:
@@ -25,7 +26,7 @@ def traded(strategy: Strategy, values: Iterable[Candle], on: Terms) -> list[Even
         if on.record == "full":
             events.append(event.candle(candle.open_time_ms, candle))
         events += trader.on_slot((candle,))
-    return events + trader.finish(events[-1].ts if events else 0)
+    return events + finish(trader, events[-1].ts if events else 0)
 
 
 def write(database: Database, events: Sequence[Event], on: Terms, *, start_ms: int = 0, **columns: Any) -> UUID:

@@ -10,7 +10,7 @@ from app.domain.candle import Candle
 from app.domain.event import Event
 from app.domain.strategy import Strategy
 from app.domain.terms import Terms
-from app.domain.trader import Trader
+from app.domain.trader import Shown, Trader
 
 MINUTE = 60_000
 Deeds = Mapping[int, Callable[["Script"], Any]]
@@ -55,6 +55,11 @@ def terms(**changes: Any) -> Terms:
     """Return terms without fees for symbol BTC at 1m."""
     free: dict[str, Any] = {"maker_fee_bps": Decimal(0), "taker_fee_bps": Decimal(0), "symbols": ("BTC",)}
     return Terms(timeframe="1m", **(free | changes))
+
+
+def finish(trader: Trader, ts: int) -> list[Event]:
+    """Return what a trader makes of a range that ends without another candle, behind an event at `ts`."""
+    return trader.answer(Shown(ts, (), True, ts))
 
 
 def play(slots: Sequence[Candle | Sequence[Candle]], deeds: Deeds, on: Terms | None = None) -> list[Event]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from enum import Enum
 
 import pytest
 from hypothesis import given
@@ -50,3 +51,26 @@ def test_indicators_and_points_have_ten_significant_digits() -> None:
 def test_numbers_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(ValueError, match="not a finite number"):
         event.plot(0, "x", value)
+
+
+def test_a_signal_spells_the_members_of_a_text_enum_by_their_values() -> None:
+    class Way(str, Enum):  # noqa: UP042 - a StrEnum formats as its value, this one does not
+        UP = "LONG"
+
+    assert event.signal(1, "BTC", Way.UP, "why", {}).payload["direction"] == "LONG"
+
+
+@pytest.mark.parametrize(
+    ("indicators", "reason", "error"),
+    [
+        ({"a": float("inf")}, "why", "inf is not a finite number"),
+        ({"a": Decimal("1E+2000")}, "why", "a number is out of range"),
+        ({"a\0": 1}, "why", "NUL characters"),
+        ({"a": 1}, "\0", "NUL characters"),
+        ({"a": 1}, "\ud800", "lone surrogates"),
+        ({"a": 1}, "é" * 40_000, "80068 bytes, at most 65536"),
+    ],
+)
+def test_a_signal_the_log_cannot_store_is_refused(indicators: dict, reason: str, error: str) -> None:
+    with pytest.raises((ValueError, BadInput), match=error):
+        event.signal(1, "BTC", "LONG", reason, indicators)

@@ -14,7 +14,7 @@ from app.domain.event import Event
 from app.domain.terms import Sizing, Terms
 from app.domain.trader import Trader
 from tests.support.second_broker import Action, Filled, SecondBroker
-from tests.support.trading import MINUTE, Script, of, terms
+from tests.support.trading import MINUTE, Script, finish, of, terms
 
 KINDS = ("market", "market", "limit", "stop", "stop_limit", "stop_limit", "trail", "trail_pct")
 ENDS = {"filled", "cancelled", "rejected", "expired"}
@@ -117,7 +117,7 @@ def run(candles: Sequence[Candle], actions: dict[int, list[Action]], on: Terms) 
 
     trader = Trader(Script().follow({number: doing(todo) for number, todo in actions.items()}), on)
     events = [event for candle in candles for event in trader.on_slot((candle,))]
-    return events + trader.finish(events[-1].ts)
+    return events + finish(trader, events[-1].ts)
 
 
 def filled(event: Event) -> Filled:

@@ -21,7 +21,7 @@ from app.domain.terms import Sizing, Terms
 from app.domain.tick import Slot, State, conclude, draft
 from app.domain.trader import Trader
 from app.strategies.registry import BUILT_IN
-from tests.support.trading import MINUTE, bar, terms
+from tests.support.trading import MINUTE, bar, finish, terms
 
 Slots = Sequence[tuple[Candle, ...]]
 
@@ -88,7 +88,7 @@ def assert_same_from_everywhere(make: Callable[[], Trader], slots: Slots, every:
         assert other.on_slot(candles) == whole.on_slot(candles), number
         if number % every == 0:
             other = restored(other, make())
-    assert other.finish(0) == whole.finish(0)
+    assert finish(other, 0) == finish(whole, 0)
 
 
 @pytest.mark.parametrize("slug", [slug for slug in BUILT_IN if slug != "none"])

@@ -9,15 +9,15 @@ import pytest
 
 from app.domain.candle import Candle
 from app.domain.strategy import Strategy
-from app.domain.trader import Trader
+from app.domain.trader import Shown, Trader
 from app.strategies.registry import BUILT_IN
-from tests.support.trading import MINUTE, Script, bar, bars, fills, of, play, terms
+from tests.support.trading import MINUTE, Script, bar, bars, fills, finish, of, play, terms
 
 DAY = 86_400_000
 
 
-def drive(trader: Trader, candles: list[Candle], **last: bool) -> list:
-    return [event for candle in candles for event in trader.on_slot((candle,), **last)]
+def drive(trader: Trader, candles: list[Candle]) -> list:
+    return [event for candle in candles for event in trader.on_slot((candle,))]
 
 
 class Teller(Strategy):
@@ -67,7 +67,7 @@ def test_a_tick_has_two_instants_and_their_order() -> None:
 def test_the_end_of_a_range_stops_the_strategy_and_lets_orders_expire() -> None:
     trader = Trader(Teller(), terms())
     drive(trader, bars("100"))
-    end = trader.finish(MINUTE)
+    end = finish(trader, MINUTE)
     assert [(event.ts, event.type) for event in end] == [(MINUTE, "log"), (MINUTE, "order")]
     assert of(end, "order")[0]["status"] == "expired"
 
@@ -149,7 +149,9 @@ def test_record_trades_keeps_the_first_equity_of_each_day_and_the_last_of_the_ra
     deeds = {2: lambda s: s.buy(qty=1)}
     full = drive(Trader(Script().follow(deeds), terms()), candles)
     trader = Trader(Script().follow(deeds), terms(record="trades"))
-    some = drive(trader, candles[:-1]) + trader.on_slot((candles[-1],), last=True)
+    some = drive(trader, candles[:-1]) + trader.answer(
+        Shown(candles[-1].open_time_ms, candles[-1:], True, candles[-1].open_time_ms)
+    )
     assert [event for event in full if event.type != "equity"] == [event for event in some if event.type != "equity"]
     kept = [event for event in full if event.type == "equity" and event.ts % DAY in (step, 0)]
     first_of_day = [kept[0], *(event for event in kept if event.ts % DAY == 0)]
@@ -159,7 +161,7 @@ def test_record_trades_keeps_the_first_equity_of_each_day_and_the_last_of_the_ra
 def test_record_trades_writes_a_left_out_last_equity_when_the_range_ends_in_a_gap() -> None:
     trader = Trader(Script().follow({}), terms(record="trades"))
     assert len(of(drive(trader, bars("1", "1", "1")), "equity")) == 1
-    assert len(of(trader.finish(3 * MINUTE), "equity")) == 1
+    assert len(of(finish(trader, 3 * MINUTE), "equity")) == 1
 
 
 def test_the_callers_decimal_context_neither_matters_nor_changes() -> None:
