@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from app.db.pool import Connection
@@ -12,18 +12,25 @@ from app.domain.event import Event
 class Tick(NamedTuple):
     """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from.
 
-    `pause` is why the session is to be paused with it, in the same transaction; `hash` is the fingerprint of the
-    candles used up to it, given with the last tick of a batch. `ticks` is how many were joined in it.
+    `rows` are its events as `rendered` gives them, `events` is how many. `pause` is why the session is to be paused
+    with it, in the same transaction; `hash` is the fingerprint of the candles used up to it, given with the last tick
+    of a batch. `ticks` is how many were joined in it.
     """
 
     session_id: str
     epoch: int
     prev_cursor_ms: int | None
     cursor_ms: int
-    events: Sequence[Event]
+    rows: str
+    events: int
     pause: str | None = None
     hash: str | None = None
     ticks: int = 1
+
+
+def rendered(events: Iterable[Event]) -> str:
+    """Render events, whose payloads are JSON text already, as a tick carries them: ahead of its turn in Postgres."""
+    return ",".join([f'[{ts},"{type_}",{body}]' for ts, type_, body in events])
 
 
 async def append_ticks(connection: Connection, ticks: Sequence[Tick]) -> list[str]:
@@ -48,8 +55,12 @@ def joined(ticks: Sequence[Tick]) -> Tick:
     first, last = ticks[0], ticks[-1]
     if first is last:
         return first
-    events = [event for tick in ticks for event in tick.events]
-    return last._replace(prev_cursor_ms=first.prev_cursor_ms, events=events, ticks=sum(tick.ticks for tick in ticks))
+    return last._replace(
+        prev_cursor_ms=first.prev_cursor_ms,
+        rows=",".join([tick.rows for tick in ticks if tick.rows]),
+        events=sum(tick.events for tick in ticks),
+        ticks=sum(tick.ticks for tick in ticks),
+    )
 
 
 def _chains(ticks: Sequence[Tick]) -> list[list[Tick]]:
@@ -69,7 +80,7 @@ def _follows(before: Tick, tick: Tick) -> bool:
 
 
 def encode_ticks(ticks: Sequence[Tick]) -> str:
-    """Render ticks as the JSON argument of `sim_append_ticks`; payloads are JSON text already."""
+    """Render ticks as the JSON argument of `sim_append_ticks`."""
     return "[" + ",".join(map(_tick, ticks)) + "]"
 
 
@@ -78,8 +89,7 @@ def _tick(tick: Tick) -> str:
     pause = "" if tick.pause is None else f',"pause":"{tick.pause}"'
     hashed = "" if tick.hash is None else f',"hash":"{tick.hash}"'
     merged = "" if tick.ticks == 1 else f',"ticks":{tick.ticks}'
-    events = ",".join([f'[{event.ts},"{event.type}",{event.body}]' for event in tick.events])
     return (
         f'{{"session":"{tick.session_id}","epoch":{tick.epoch},"prev":{prev},'
-        f'"cursor":{tick.cursor_ms},"events":[{events}]{pause}{hashed}{merged}}}'
+        f'"cursor":{tick.cursor_ms},"events":[{tick.rows}]{pause}{hashed}{merged}}}'
     )

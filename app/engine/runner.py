@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from app.candles.calendar import Calendar, with_hours
 from app.db import sessions
 from app.db.pool import Connection, Database
-from app.db.ticks import Tick
+from app.db.ticks import Tick, rendered
 from app.domain import event
 from app.domain.event import Event
 from app.domain.fingerprint import Fingerprint
@@ -319,7 +319,8 @@ class Runner:
             self.session.epoch,
             due.prev_cursor_ms,
             done[-1].open_time_ms,
-            events,
+            rendered(events),
+            len(events),
             pause,
             str(self._used),
             count,

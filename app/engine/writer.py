@@ -34,7 +34,7 @@ class _Parcel:
 
     @property
     def events(self) -> int:
-        return sum(len(tick.events) for tick in self.ticks)
+        return sum(tick.events for tick in self.ticks)
 
 
 _Verdict = tuple[_Parcel, list[str] | SimError]

@@ -9,7 +9,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from app.db import events, runners, sessions
-from app.db.ticks import Tick, append_ticks
+from app.db.ticks import Tick, append_ticks, rendered
 from app.domain.event import Event
 from app.domain.session import Pace
 from app.engine.writer import Lost, Writer
@@ -89,7 +89,7 @@ async def test_a_payload_postgres_refuses_fails_its_own_parcel_only(database: Da
         body = ['{"n":1}'] * 9
         body[4] = '{"n":"\\u0000"}'
         parcels = [
-            writer.append([Tick(str(session), 1, None, START_MS, [Event(START_MS, "candle", text)])])
+            writer.append([Tick(str(session), 1, None, START_MS, rendered([Event(START_MS, "candle", text)]), 1)])
             for session, text in zip(ids, body, strict=True)
         ]
         running = asyncio.ensure_future(writer.run())
@@ -107,7 +107,9 @@ async def test_a_runner_that_was_replaced_is_refused(database: Database) -> None
         writer = Writer(e.pool)
         running = asyncio.ensure_future(writer.run())
         await e.act(session.id, "pause")
-        late = Tick(str(session.id), session.epoch, START_MS, START_MS + 60_000, [Event(START_MS, "candle", "{}")])
+        late = Tick(
+            str(session.id), session.epoch, START_MS, START_MS + 60_000, rendered([Event(START_MS, "candle", "{}")]), 1
+        )
         with pytest.raises(Lost):
             await writer.append([late])
         running.cancel()
@@ -162,7 +164,7 @@ async def test_an_older_claim_heard_of_late_does_not_push_out_the_present_runner
 async def test_ticks_that_follow_each_other_go_in_together_and_are_answered_one_by_one(database: Database) -> None:
     def tick(session: object, prev: int | None, cursor: int, epoch: int = 1) -> Tick:
         before = None if prev is None else START_MS + prev
-        return Tick(str(session), epoch, before, START_MS + cursor, [Event(START_MS, "plot", "{}")])
+        return Tick(str(session), epoch, before, START_MS + cursor, rendered([Event(START_MS, "plot", "{}")]), 1)
 
     async with engine(database, poll_ms=60_000) as e:
         a, b = [(await e.create()).id for _ in range(2)]

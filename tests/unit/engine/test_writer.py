@@ -6,7 +6,6 @@ import pytest
 
 from app.db.pool import Database
 from app.db.ticks import Tick
-from app.domain.event import Event
 from app.engine.writer import MAX_EVENTS, MAX_TICKS, Writer
 
 
@@ -16,7 +15,7 @@ def writer() -> Writer:
 
 
 def tick(number: int, events: int) -> Tick:
-    return Tick(str(number), 1, None, 0, [Event(0, "candle", "{}")] * events)
+    return Tick(str(number), 1, None, 0, "", events)
 
 
 async def test_an_unpaced_parcel_goes_with_the_paced_ones_however_many_there_are(writer: Writer) -> None:
