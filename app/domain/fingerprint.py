@@ -38,5 +38,5 @@ def _mark(candle: Candle) -> int:
     numbers = f"{open_!s} {high!s} {low!s} {close!s} {volume!s}"
     if "0 " in numbers or "E" in numbers or numbers[-1] == "0":  # One of them might not be canonical.
         numbers = " ".join(map(plain, (open_, high, low, close, volume)))
-    (mark,) = _FIRST_BYTES(sha256(f"{symbol} {open_time_ms} {numbers}".encode()).digest())
-    return int(mark)
+    mark: int = _FIRST_BYTES(sha256(f"{symbol} {open_time_ms} {numbers}".encode()).digest())[0]
+    return mark

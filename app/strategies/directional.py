@@ -65,10 +65,7 @@ class Directional(Strategy):
             self._turn(direction, symbol, rule)
 
     def _draw(self, symbol: str, rule: Rule) -> None:
-        """Plot what a rule goes by."""
-        of_symbol = "" if len(self.symbols) == 1 else f"{symbol} "
-        for name, value in rule.indicators().items():
-            self.plot(f"{of_symbol}{name} average", value)
+        """Plot what the rule goes by; asked for behind each candle where `_drawn` is set, as a call costs its time."""
 
     def _waiting(self, symbol: str) -> bool:
         return any(order.symbol == symbol for order in self.orders)

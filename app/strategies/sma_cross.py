@@ -37,6 +37,12 @@ class SmaCross(Directional):
         super().on_start()
         self._drawn = self.lines
 
+    def _draw(self, symbol: str, rule: Rule) -> None:
+        """Plot both averages."""
+        of_symbol = "" if len(self.symbols) == 1 else f"{symbol} "
+        for name, value in rule.indicators().items():
+            self.plot(f"{of_symbol}{name} average", value)
+
 
 class SmaCrossRule:
     """The crossing of one symbol's averages."""

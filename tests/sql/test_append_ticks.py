@@ -222,3 +222,14 @@ def test_seqs_have_no_hole_under_eight_writers_and_aborted_transactions(
         assert state(connection, session) == (80, 39, list(range(1, 81)))
     totals = [state(connection, session)[0] for session in shared]
     assert sum(totals) == 8 * 40
+
+
+@pytest.mark.parametrize("joined", ["absent", None, "3", 3])
+def test_only_what_is_written_is_looked_into(connection: psycopg.Connection, joined: Any) -> None:
+    session = new_session(connection)
+    late, fine = tick(uuid4(), None, 0), tick(session, None, 0)
+    late["events"] = [["no time", "candle", {}]]
+    if joined != "absent":
+        fine["ticks"] = joined
+    assert append(connection, [late, fine]) == ["refused", "written"]
+    assert state(connection, session) == (1, 0, [1])

@@ -111,3 +111,18 @@ def test_a_fork_has_its_turn_within_a_batch() -> None:
     fees = [one["fee"] > 0 for answer in logs[0] for one in of(answer, "fill")]
     assert set(fees) == {False, True}
     assert fees == sorted(fees)
+
+
+class Lower(Strategy):
+    """Spells exponents in small letters, and leaves an order to expire."""
+
+    def on_candle(self, candle: Candle) -> None:
+        getcontext().capitals = 0
+        self.buy(qty=Decimal("1E-8"), limit=Decimal("1E-9"))
+
+
+def test_orders_that_expire_are_spelled_as_all_others() -> None:
+    (answer,) = in_batches(Trader(Lower(), terms()), shown([(candle,) for candle in bars("1")]), 1)
+    bodies = [each.body for each in answer if each.type == "order"]
+    assert ['"status":"expired"' in body for body in bodies] == [False, True]
+    assert '"qty":0.00000001,"limitPrice":0.000000001,' in bodies[1]
