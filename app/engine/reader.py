@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from app.db import events
 from app.db.events import Frames, Place
@@ -38,15 +38,20 @@ class Reader:
         if len(self._tasks) < _AT_ONCE:
             task = asyncio.ensure_future(self._work())
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
 
     async def _work(self) -> None:
-        while self._wishes:
-            batch = [self._wishes.popleft() for _ in range(min(len(self._wishes), _MOST_PAGES))]
-            found: Sequence[Found]
-            try:
-                found = await self._database.run(events.pages, [wish.place for wish in batch])
-            except Exception as error:
-                found = [error] * len(batch)
-            for wish, each in zip(batch, found, strict=True):
-                wish.give(each)
+        try:
+            while self._wishes:
+                await self._fulfil([self._wishes.popleft() for _ in range(min(len(self._wishes), _MOST_PAGES))])
+        finally:
+            # Here, not in a callback of the task, which runs later: a wish made in between would wait for nobody.
+            self._tasks.remove(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _fulfil(self, batch: Sequence[_Wish]) -> None:
+        found: Sequence[Found]
+        try:
+            found = await self._database.run(events.pages, [wish.place for wish in batch])
+        except Exception as error:
+            found = [error] * len(batch)
+        for wish, each in zip(batch, found, strict=True):
+            wish.give(each)
