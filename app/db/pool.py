@@ -74,9 +74,17 @@ class Database:
         )
 
     async def open(self) -> None:
-        """Open the pool; raises `Unavailable` when no connection comes up."""
-        with translated():
-            await self._pool.open(wait=True, timeout=15)
+        """Open the pool; raises `Unavailable` when no connection comes up.
+
+        One that is not opened to the end is closed: the pool's workers take a cancellation while they connect for
+        one more failed attempt, and without their order to stop the event loop would wait for them for ever.
+        """
+        try:
+            with translated():
+                await self._pool.open(wait=True, timeout=15)
+        except BaseException:
+            await self._pool.close(timeout=1)
+            raise
 
     async def close(self) -> None:
         """Wait for the work under way, not for ever where the database is away, then close every connection."""

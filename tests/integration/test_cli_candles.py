@@ -130,12 +130,10 @@ def test_gaps_can_be_told_by_reason(cli: Cli) -> None:
 
 
 def test_follow_stores_what_has_closed_and_ends_with_ctrl_c(cli: Cli) -> None:
-    following = cli.start("candles", "follow", *BTC, "--venue", "demo", "--source", "synthetic")
-    try:
+    with cli.start("candles", "follow", *BTC, "--venue", "demo", "--source", "synthetic") as following:
         deadline = time.monotonic() + 30
         while not cli.json("candles", "list"):
             assert time.monotonic() < deadline
-    finally:
         following.send_signal(signal.SIGINT)
         following.communicate(timeout=20)
     assert following.returncode == 0

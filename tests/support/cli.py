@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +58,10 @@ class Cli:
             _command(arguments), env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=120
         )
 
-    def start(self, *arguments: object, stderr: int | None = None) -> subprocess.Popen[str]:
-        """Start a command whose output is read while it runs."""
-        return subprocess.Popen(
+    @contextmanager
+    def start(self, *arguments: object, stderr: int | None = None) -> Iterator[subprocess.Popen[str]]:
+        """Start a command whose output is read while it runs; where the block fails, it is killed with its children."""
+        with subprocess.Popen(
             _command(arguments),
             env={**self.env, "PYTHONUNBUFFERED": "1"},
             cwd=self.folder,
@@ -65,7 +69,13 @@ class Cli:
             stderr=stderr,
             text=True,
             start_new_session=True,
-        )
+        ) as process:
+            try:
+                yield process
+            except BaseException:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
 
 
 def _command(arguments: tuple[object, ...]) -> list[str]:
