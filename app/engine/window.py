@@ -61,13 +61,14 @@ class Window:
         least = max(20, (_UNPACED_ROWS if unpaced else _PACED_ROWS) // len(spec.symbols))
         self._rows = least if unpaced else least + stagger % least
         self._candles: deque[Candle] = deque()
-        self._read_at_ms: int | None = None
+        self._looked_ms = 0
+        self._forgotten = False
         self._plain_to_ms = 0
         self._ahead: asyncio.Task[_Stretch] | None = None
 
     def forget(self) -> None:
-        """Drop what was read: the cache has changed."""
-        self._read_at_ms = None
+        """Drop what was read, or is being read: the cache has changed."""
+        self._forgotten = True
 
     async def next(self, state: State) -> Slot | None:
         """Return the next slot, or null when the range is done; raises `Wait` when only time or candles can tell.
@@ -82,7 +83,7 @@ class Window:
     @property
     def ready(self) -> bool:
         """Whether `peek` has candles to look at."""
-        return self._read_at_ms is not None and bool(self._candles)
+        return bool(self._candles) and not self._forgotten
 
     def peek(self, state: State) -> Slot | None:
         """Do what `next` does with what has been read already."""
@@ -127,13 +128,17 @@ class Window:
         return last is not None and behind >= last
 
     async def _read(self, cursor_ms: int | None) -> None:
-        """Read the next stretch, or take the one read ahead, and begin to read the one after it."""
+        """Read the next stretch, or take the one read ahead, and begin to read the one after it.
+
+        Of one that was forgotten while it was read only the next slot is given out, then it is read again.
+        """
+        forgotten, self._forgotten = self._forgotten, False
         ahead, self._ahead = self._ahead, None
-        stretch = None if self._read_at_ms is None or ahead is None else await ahead
+        stretch = None if forgotten or ahead is None else await ahead
         if stretch is None or not stretch.candles:
             stretch = await self._stretch(cursor_ms)
         self._candles = deque(stretch.candles)
-        self._read_at_ms, self._reach_ms = stretch.read_at_ms, stretch.reach_ms
+        self._looked_ms, self._reach_ms = stretch.read_at_ms, stretch.reach_ms
         self._plain_to_ms = self._last_plain_ms(stretch.read_at_ms)
         if len(stretch.candles) >= self._rows:
             self._ahead = asyncio.ensure_future(self._stretch(stretch.candles[-1].open_time_ms))
@@ -217,11 +222,6 @@ class Window:
         if self._clock.now_ms() >= decided_ms:
             self.forget()
         raise Wait(decided_ms)
-
-    @property
-    def _looked_ms(self) -> int:
-        """When the cache was looked at last, wall clock."""
-        return 0 if self._read_at_ms is None else self._read_at_ms
 
 
 def _leading(found: deque[Candle], open_time_ms: int) -> Sequence[Candle]:
