@@ -85,9 +85,10 @@ class Supervisor:
         """Take the name and begin; raises `RunnerNameTaken` when another living process keeps it."""
         self._spawn(self._listener.run())
         ready = asyncio.ensure_future(self._listener.connected.wait())
-        self.failed.add_done_callback(lambda _: ready.cancel())
-        with suppress(asyncio.CancelledError):
-            await ready
+        try:
+            await asyncio.wait((ready, self.failed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
         if self.failed.done():
             self.failed.result()
         self._spawn(self.strategies.look_ahead())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import psycopg
 import pytest
@@ -12,10 +13,13 @@ from app.db import events, runners, sessions
 from app.db.ticks import Tick, append_ticks, rendered
 from app.domain.event import Event
 from app.domain.session import Pace
+from app.engine.clock import Clock
+from app.engine.supervisor import Supervisor
 from app.engine.writer import Lost, Writer
 from app.errors import RunnerNameTaken, SimError, Unavailable
 from tests.integration.test_engine import times
-from tests.support.engine import START_MS, USER, Engine, engine, store
+from tests.support.engine import START_MS, USER, Engine, engine, settings, store
+from tests.support.outside import pool
 from tests.support.servers import Database, PrivateServer
 
 
@@ -255,6 +259,19 @@ async def test_a_process_ends_soon_though_the_database_is_away(private_server: P
         await asyncio.to_thread(private_server.halt)
         began = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - began < 5
+
+
+async def test_an_opening_that_is_cancelled_while_its_listener_connects_does_not_go_on(database: Database) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # Connections come up and are never answered.
+        address = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/zeon"
+        async with pool(database) as side:
+            supervisor = Supervisor(side, settings(database), listen_url=address, clock=Clock())
+            opening = asyncio.ensure_future(supervisor.open())
+            await asyncio.sleep(0.2)
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+            await supervisor.close()
 
 
 async def test_a_name_is_held_by_one_living_process(database: Database) -> None:
