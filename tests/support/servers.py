@@ -190,7 +190,7 @@ def older_servers() -> dict[str, Path]:
 
 
 def _roomy_memory() -> Path | None:
-    """Return a folder in memory with much room, if there is one; on a disk dropped files take a fifth of the suite."""
+    """Return a folder in memory with much room, if there is one; on a disk dropped files cost the suite much time."""
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM_BYTES:
         return MEMORY
     return None

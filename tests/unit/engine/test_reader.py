@@ -7,11 +7,12 @@ import pytest
 
 from app.db.events import Place
 from app.db.pool import Database
+from app.engine import reader as group_reads
 from app.engine.reader import Found, Reader
 from app.errors import Unavailable
 
 PLACE = Place(UUID(int=1), 0, None, False)
-TWO_CALLS = 150
+TWO_CALLS = group_reads._MOST_PAGES + 1
 """So many pages asked for at once need two calls."""
 
 
