@@ -137,6 +137,7 @@ class Runner:
         self._wake = Alarm()
         self._control = False
         self._pending: asyncio.Future[None] | None = None
+        self._taken: Taken | None = None
 
     @property
     def pace(self) -> Pace:
@@ -238,13 +239,11 @@ class Runner:
         while (chunk := await self._next_chunk(state, desk)) is not None:
             taken = await self._snapshot(chunk, state, desk)
             await self._settle()
-            self._pending = self._writer.append([chunk], unpaced=self._hurried)
-            if chunk.pause is not None or not self._hurried or taken is not None:
+            self._pending, self._taken = self._writer.append([chunk], unpaced=self._hurried), taken
+            if chunk.pause is not None or not self._hurried:
                 await self._settle()
             else:
                 await _breathe(_HOPS)
-            if taken is not None:
-                await self._snapshots.put(self.session, taken)
             if chunk.pause is not None:
                 return
         await self._settle()
@@ -432,10 +431,13 @@ class Runner:
         return [event.control(state.last_ts, "stall", {"movedMs": moved_ms}, self._name)]
 
     async def _settle(self) -> None:
-        """Wait until what was handed to the writer is in the log."""
+        """Wait until what was handed to the writer is in the log, and keep the snapshot that was taken with it."""
         pending, self._pending = self._pending, None
+        taken, self._taken = self._taken, None
         if pending is not None:
             await pending
+        if taken is not None:
+            await self._snapshots.put(self.session, taken)
 
     async def _fail(self, message: str, details: Any) -> None:
         try:
