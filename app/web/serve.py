@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from app.db.place import ready
+from app.db.place import Place, ready
 from app.db.pool import Database
 from app.engine import collector
 from app.engine.clock import Clock
@@ -95,16 +95,26 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
         _let_open(settings.max_streams + _OTHER_FILES)
         clock = Clock()
         place = stack.enter_context(ready(settings))
-        database = Database(place.url, size=settings.pool_size)
-        stack.push_async_callback(database.close)
-        await database.open()
-        supervisor = Supervisor(database, settings, listen_url=place.listen_url, clock=clock)
+        database = await stack.enter_async_context(_pool(place, settings, "zeon"))
+        # Ticks and streams have connections of their own: a question that takes seconds holds up none of them.
+        engine = await stack.enter_async_context(_pool(place, settings, "zeon engine"))
+        supervisor = Supervisor(engine, settings, listen_url=place.listen_url, clock=clock)
         stack.push_async_callback(supervisor.close)
         await supervisor.open()
         sim, streams = Sim(database, settings, clock, supervisor), Streams(settings.max_streams)
         server = _Server(_config(create_app(settings, sim, supervisor, streams, clock)), streams)
         ended = await stack.enter_async_context(_running(server, bound))
         yield Served(_url(settings), sim, streams, ended, supervisor.failed)
+
+
+@asynccontextmanager
+async def _pool(place: Place, settings: Settings, name: str) -> AsyncIterator[Database]:
+    database = Database(place.url, size=settings.pool_size, application_name=name)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> None:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from app.db import events, tokens
+from app.db.pool import Connection
 from tests.support.process import ROOT
 from tests.support.servers import Database, PrivateServer
 from tests.support.web import BODY, SESSIONS, Web, web
@@ -141,6 +142,26 @@ async def test_a_revoked_token_ends_its_streams_within_a_heartbeat(database: Dat
             await stream.rest()
         assert time.monotonic() - began < 1
         await w.refused(401, "GET", f"{SESSIONS}/{session['id']}/stream")
+
+
+async def test_slow_questions_of_clients_hold_up_neither_ticks_nor_streams(database: Database) -> None:
+    async with web(database, pool_size=2) as w:
+        session = await w.create(replayMsPerCandle=20)
+        async with w.stream(session["id"]) as stream:
+            await w.data("POST", f"{SESSIONS}/{session['id']}/start")
+            await stream.until(control("candle"))
+            slow = [asyncio.ensure_future(w.served.sim.database.run(_sleep)) for _ in range(2)]
+            await asyncio.sleep(0.1)
+            begun = time.monotonic()
+            for _ in range(20):
+                await stream.until(control("candle"))
+            assert time.monotonic() - begun < 2
+            assert not any(task.done() for task in slow)
+        await asyncio.gather(*slow)
+
+
+async def _sleep(connection: Connection) -> None:
+    await connection.execute("SELECT pg_sleep(3)")
 
 
 async def test_streams_outlive_a_restart_of_the_database(private_server: PrivateServer) -> None:
