@@ -33,8 +33,12 @@ from app.errors import ChildGone, Gaps, SimError, StrategyFailed, Unavailable
 STALL_S = 60
 """A runner later than this moves its anchor; one less late catches up at once."""
 
-_CHUNK_TICKS = 250
+_CHUNK_TICKS = 500
+"""Ticks that an unpaced session puts into the log at once; half of them while paced sessions write beside it."""
+
 _CHUNK_EVENTS = 500
+"""The same limit for what the market makes of them, which is more than one event each where there are many symbols."""
+
 _HOPS = 4
 """Rounds of the event loop after which a chunk is on its way to Postgres, so that the next is computed meanwhile."""
 
@@ -48,10 +52,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Due:
-    """Slots whose turn has come: the cursor before them, what stands before their events, and why to pause behind."""
+    """Slots whose turn has come, `most` of them: the cursor and events before them, and why to pause behind."""
 
     prev_cursor_ms: int | None
     before: Sequence[Event]
+    most: int
     slots: list[Slot] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
     events: int = 0
@@ -60,7 +65,7 @@ class _Due:
     @property
     def room(self) -> bool:
         """Whether another slot may join."""
-        return len(self.slots) < _CHUNK_TICKS and self.events < _CHUNK_EVENTS and self.pause is None
+        return len(self.slots) < self.most and self.events < _CHUNK_EVENTS and self.pause is None
 
 
 class Pacer:
@@ -272,7 +277,8 @@ class Runner:
         slot = await self._wait_for_slot(state)
         if slot is None:
             return None
-        due, hurried = _Due(state.cursor_ms, self._stall(state)), self._hurried
+        most = _CHUNK_TICKS // 2 if self._writer.crowded else _CHUNK_TICKS
+        due, hurried = _Due(state.cursor_ms, self._stall(state), most), self._hurried
         self._draft(due, state, slot)
         while due.room and (hurried or self._pacer.ahead_s <= 0):
             if len(due.slots) % BREATH_SLOTS == 0:

@@ -54,7 +54,13 @@ class Writer:
         self._unpaced: deque[_Parcel] = deque()
         self._turns: deque[asyncio.Future[None]] = deque()
         self._admitting = False
+        self._crowded = False
         self._wake = asyncio.Event()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the batch under way holds paced ticks: those who are not should keep the next one short."""
+        return self._crowded
 
     def append(self, ticks: Iterable[Tick], *, unpaced: bool = False) -> asyncio.Future[None]:
         """Hand over the next ticks of a session; the future ends when all are in the log.
@@ -111,6 +117,7 @@ class Writer:
         """Take the next batch: at most `MAX_TICKS` and `MAX_EVENTS`, of which unpaced ones get half at most."""
         batch: list[_Parcel] = []
         ticks, events_ = _fill(batch, self._paced, MAX_TICKS, MAX_EVENTS)
+        self._crowded = ticks > 0
         share = 2 if batch else 1
         _fill(
             batch,

@@ -38,3 +38,11 @@ async def test_a_parcel_larger_than_a_batch_goes_alone(writer: Writer) -> None:
     for number in range(3):
         writer.append([tick(number, MAX_EVENTS + 1)])
     assert [len(writer._collect()) for _ in range(4)] == [1, 1, 1, 0]
+
+
+async def test_it_is_crowded_while_paced_ticks_are_under_way(writer: Writer) -> None:
+    assert not writer.crowded
+    for unpaced, crowded in ((True, False), (False, True), (True, False)):
+        writer.append([tick(1, 1)], unpaced=unpaced)
+        writer._collect()
+        assert writer.crowded == crowded
