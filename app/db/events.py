@@ -242,8 +242,11 @@ async def last_long_opens(
 async def candles_since(connection: Connection, session_id: UUID, ts: int) -> list[Candle]:
     """Return the candles of the log with `openTime >= ts` (ms), in seq order."""
     cursor = await connection.execute(
-        "SELECT payload::text AS body FROM sim_events"
-        " WHERE session_id = %s AND ts >= %s AND type = 'candle' ORDER BY seq",
+        """
+        WITH found AS MATERIALIZED (  -- or Postgres would rather walk the whole log than sort what it finds by its time
+          SELECT seq, payload::text AS body FROM sim_events WHERE session_id = %s AND ts >= %s AND type = 'candle')
+        SELECT body FROM found ORDER BY seq
+        """,
         (session_id, ts),
     )
     return [candle_of(json.loads(row["body"], parse_float=Decimal)) for row in await cursor.fetchall()]

@@ -13,7 +13,7 @@ RETURNS TABLE (last_seq bigint, events bigint, body text, status text, head bigi
     FROM sim_events e
     WHERE e.session_id = sim_frames.session
       AND e.seq > sim_frames.after_seq AND e.seq <= sim_frames.after_seq + sim_frames.max_rows
-    OFFSET 0  -- or a frame would be rendered once for each use of it
+    ORDER BY e.seq OFFSET 0  -- or a frame would be rendered once for each use of it
   ), whole AS MATERIALIZED (
     SELECT max(r.seq) AS last_seq, count(r.frame) AS events, string_agg(r.frame, '' ORDER BY r.seq) AS body
     FROM rendered r
