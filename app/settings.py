@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     poll_ms: int = Field(5000, ge=10, description="slow poll under every wake-up")
     renew_ms: int = Field(3000, ge=10, description="pause between signs of life of this process")
     runner_ttl_ms: int = Field(15_000, ge=30, description="silence after which a process counts as dead")
-    pool_size: int = Field(8, ge=2, description="connections to Postgres for requests, and as many for ticks and streams")
+    pool_size: int = Field(8, ge=2, description="connections for requests, and as many for ticks and streams")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
 
     @field_validator("allowed_hosts", "strategies", mode="before")
