@@ -13,7 +13,7 @@ _LOG_HASH = """
     SELECT encode(sha256(convert_to(string_agg(concat_ws(' ', e.seq, e.ts, e.type, e.payload), E'\\n' ORDER BY e.seq),
                                     'UTF8')), 'hex')
     FROM (SELECT seq, ts, type, payload FROM sim_events
-          WHERE session_id = s.id AND seq <= {seq} ORDER BY seq DESC LIMIT {count}) e
+          WHERE session_id = s.id AND seq > {seq} - {count} AND seq <= {seq}) e
 """
 
 
@@ -32,26 +32,35 @@ async def put(connection: Connection, session_id: UUID, epoch: int, cursor_ms: i
     Returns whether it was kept.
     """
     log_hash = _LOG_HASH.format(seq="s.last_seq", count=_LAST_EVENTS)
-    async with connection.transaction():
-        cursor = await connection.execute(
-            f"""
-            INSERT INTO sim_snapshots (session_id, cursor_ms, seq, log_hash, body_hash, body)
-            SELECT s.id, s.cursor_ms, s.last_seq, ({log_hash}), %s, %s FROM sim_sessions s
-            WHERE s.id = %s AND s.epoch = %s AND s.cursor_ms = %s AND s.deleted_at IS NULL FOR KEY SHARE OF s
-            ON CONFLICT (session_id, cursor_ms) DO UPDATE
-            SET seq = EXCLUDED.seq, log_hash = EXCLUDED.log_hash, body_hash = EXCLUDED.body_hash,
-                body = EXCLUDED.body, created_at = EXCLUDED.created_at
-            """,
-            (body_hash, body, session_id, epoch, cursor_ms),
+    cursor = await connection.execute(
+        f"""
+        WITH kept AS (
+          INSERT INTO sim_snapshots (session_id, cursor_ms, seq, log_hash, body_hash, body)
+          SELECT s.id, s.cursor_ms, s.last_seq, ({log_hash}), %(body_hash)s, %(body)s FROM sim_sessions s
+          WHERE s.id = %(session)s AND s.epoch = %(epoch)s AND s.cursor_ms = %(cursor_ms)s AND s.deleted_at IS NULL
+          FOR KEY SHARE OF s
+          ON CONFLICT (session_id, cursor_ms) DO UPDATE
+          SET seq = EXCLUDED.seq, log_hash = EXCLUDED.log_hash, body_hash = EXCLUDED.body_hash,
+              body = EXCLUDED.body, created_at = EXCLUDED.created_at
+          RETURNING session_id, cursor_ms
+        ), forgotten AS (
+          DELETE FROM sim_snapshots o USING kept k
+          WHERE o.session_id = k.session_id AND o.cursor_ms < (
+            SELECT min(n.cursor_ms) FROM (  -- what was there before, since this does not see what is kept now
+              SELECT b.cursor_ms FROM sim_snapshots b WHERE b.session_id = %(session)s AND b.cursor_ms <> %(cursor_ms)s
+              ORDER BY b.cursor_ms DESC LIMIT %(others)s) n)
         )
-        await connection.execute(
-            """
-            DELETE FROM sim_snapshots WHERE session_id = %s AND cursor_ms < (
-              SELECT min(cursor_ms) FROM (
-                SELECT cursor_ms FROM sim_snapshots WHERE session_id = %s ORDER BY cursor_ms DESC LIMIT %s) newest)
-            """,
-            (session_id, session_id, _KEPT),
-        )
+        SELECT FROM kept
+        """,
+        {
+            "session": session_id,
+            "epoch": epoch,
+            "cursor_ms": cursor_ms,
+            "body": body,
+            "body_hash": body_hash,
+            "others": _KEPT - 1,
+        },
+    )
     return cursor.rowcount > 0
 
 

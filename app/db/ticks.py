@@ -80,16 +80,18 @@ def _follows(before: Tick, tick: Tick) -> bool:
 
 
 def encode_ticks(ticks: Sequence[Tick]) -> str:
-    """Render ticks as the JSON argument of `sim_append_ticks`."""
-    return "[" + ",".join(map(_tick, ticks)) + "]"
-
-
-def _tick(tick: Tick) -> str:
-    prev = "null" if tick.prev_cursor_ms is None else tick.prev_cursor_ms
-    pause = "" if tick.pause is None else f',"pause":"{tick.pause}"'
-    hashed = "" if tick.hash is None else f',"hash":"{tick.hash}"'
-    merged = "" if tick.ticks == 1 else f',"ticks":{tick.ticks}'
-    return (
-        f'{{"session":"{tick.session_id}","epoch":{tick.epoch},"prev":{prev},'
-        f'"cursor":{tick.cursor_ms},"events":[{tick.rows}]{pause}{hashed}{merged}}}'
-    )
+    """Render ticks as the JSON argument of `sim_append_ticks`, copying their rows once."""
+    parts: list[str] = []
+    for tick in ticks:
+        prev = "null" if tick.prev_cursor_ms is None else tick.prev_cursor_ms
+        pause = "" if tick.pause is None else f',"pause":"{tick.pause}"'
+        hashed = "" if tick.hash is None else f',"hash":"{tick.hash}"'
+        merged = "" if tick.ticks == 1 else f',"ticks":{tick.ticks}'
+        parts += (
+            f'{"," if parts else "["}{{"session":"{tick.session_id}","epoch":{tick.epoch},"prev":{prev},'
+            f'"cursor":{tick.cursor_ms},"events":[',
+            tick.rows,
+            f"]{pause}{hashed}{merged}}}",
+        )
+    parts.append("]" if parts else "[]")
+    return "".join(parts)

@@ -51,7 +51,10 @@ class Course:
         ends = self._until_ms is not None and slot.open_time_ms + self._length_ms >= self._until_ms
         return "runUntil" if ends else None
 
-    def over_with(self, events: Sequence[Event]) -> str | None:
-        """Return why the session is to pause with a tick of these events, or null."""
-        met = self._until_type is not None and any(event.type == self._until_type for event in events)
-        return "runUntil" if met else None
+    def over_with(self, ticks: Sequence[Sequence[Event]]) -> tuple[int, str | None]:
+        """Return after how many ticks of these events the session is to pause, and why; all of them and null if not."""
+        if self._until_type is not None:
+            for count, events in enumerate(ticks, 1):
+                if any(event.type == self._until_type for event in events):
+                    return count, "runUntil"
+        return len(ticks), None

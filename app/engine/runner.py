@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from app.candles.calendar import Calendar, with_hours
@@ -75,14 +76,15 @@ class Pacer:
         self._clock = clock
         self._grid = session.spec.grid
         self.pace: Pace = session.spec.pace
+        self._unpaced = self.pace.unpaced
         self._ticks = 0
         self._anchor_ns = self.due_ns = clock.monotonic_ns()
 
     def set(self, pace: Pace) -> None:
         """Change the pace: the next tick comes one new pause from now."""
-        self.pace = pace
+        self.pace, self._unpaced = pace, pace.unpaced
         self._ticks = 0
-        self._anchor_ns = self._clock.monotonic_ns()
+        self._anchor_ns = self.due_ns = self._clock.monotonic_ns()
         self.advance()
 
     @property
@@ -93,7 +95,8 @@ class Pacer:
     def advance(self) -> None:
         """Count one tick as given out: `due_ns` is when the next one is due, on the monotonic clock."""
         self._ticks += 1
-        self.due_ns = self._anchor_ns + self.pace.offset_ns(self._ticks, self._grid)
+        if not self._unpaced:
+            self.due_ns = self._anchor_ns + self.pace.offset_ns(self._ticks, self._grid)
 
     def take_back(self, ticks: int) -> None:
         """Count ticks as not given out after all."""
@@ -308,14 +311,8 @@ class Runner:
 
     def _chunk(self, due: _Due, answered: Sequence[list[Event]]) -> Tick:
         """Join the ticks of slots, up to the first with which the session is to pause."""
-        events = list(due.before)
-        count, met = 0, None
-        for answer in answered:
-            count += 1
-            events += answer
-            met = self._course.over_with(answer)
-            if met is not None:
-                break
+        count, met = self._course.over_with(answered)
+        events = [*due.before, *chain.from_iterable(answered[:count])]
         done = due.slots[:count]
         pause = due.pause if due.pause is not None and count == len(due.slots) else met
         self._used.add([candle for slot in done for candle in slot.candles])
