@@ -37,6 +37,8 @@ TYPES = (
 PAYLOAD_BYTES = 65_536
 """The most bytes a payload may have as JSON text in UTF-8."""
 
+_new = tuple.__new__
+
 
 class Event(NamedTuple):
     """One row of the log before it has a seq: simulated time in ms, type, payload as JSON text."""
@@ -69,12 +71,12 @@ def candle(ts: int, value: Candle) -> Event:
         f'{{"candle":{{{numbers},"openTimeMs":{open_ms},"closeTimeMs":{close_ms}}},'
         f'"symbol":"{symbol}",{made_up}"timeframe":"{timeframe}"}}'
     )
-    return tuple.__new__(Event, (ts, "candle", body))  # one per candle: half the time of Event(...)
+    return _new(Event, (ts, "candle", body))  # one per candle: half the time of Event(...)
 
 
 def equity(ts: int, body: str) -> Event:
     """Make the equity event of a tick from the payload of an `EquityCurve`."""
-    return tuple.__new__(Event, (ts, "equity", body))
+    return _new(Event, (ts, "equity", body))
 
 
 def gap(ts: int, symbol: str, timeframe: str, from_ms: int, to_ms: int, missing: int) -> Event:

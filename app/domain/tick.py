@@ -13,8 +13,11 @@ from app.domain.candle import Candle, Gap
 from app.domain.event import Event
 from app.domain.hours import is_open, open_gaps
 from app.domain.session import SessionSpec
+from app.domain.timeframe import Timeframe
 from app.domain.trader import Shown
 from app.errors import Gaps
+
+_new = tuple.__new__
 
 
 class Slot(NamedTuple):
@@ -55,6 +58,7 @@ class State:
     buckets: Buckets | None
     full: bool
     """Whether candles stand in the log."""
+    grid: Timeframe
 
     @classmethod
     def initial(cls, spec: SessionSpec) -> State:
@@ -67,6 +71,7 @@ class State:
             spec.start_ms,
             Buckets(spec) if spec.extra_timeframes else None,
             spec.terms.record == "full",
+            spec.grid,
         )
 
     @property
@@ -136,20 +141,23 @@ def draft(state: State, slot: Slot) -> Draft:
             events.append(event.candle(ts, candle))
     _remember(state, open_time_ms, candles)
     if events:
-        state.last_ts = events[-1].ts
+        state.last_ts = ts
     # One of each per slot: half the time of Draft(...) and Shown(...).
-    seen = tuple.__new__(Shown, (open_time_ms, shown, trailing, state.last_ts))
-    return tuple.__new__(Draft, (events, seen))
+    seen = _new(Shown, (open_time_ms, shown, trailing, state.last_ts))
+    return _new(Draft, (events, seen))
 
 
 def conclude(state: State, made: Draft, answer: list[Event]) -> list[Event]:
-    """Return all events of a slot: the market's, then what its trader answered.
+    """Return all events of a slot: the market's, to whose list it adds what its trader answered.
 
     Slots behind it may have been drafted by now, so the last ts only ever moves on.
     """
-    if answer and answer[-1].ts > state.last_ts:
-        state.last_ts = answer[-1].ts
-    return made.events + answer
+    events = made.events
+    if answer:
+        events += answer
+        if answer[-1].ts > state.last_ts:
+            state.last_ts = answer[-1].ts
+    return events
 
 
 def _refuse(missing: Sequence[Gap]) -> None:
@@ -159,7 +167,7 @@ def _refuse(missing: Sequence[Gap]) -> None:
 
 
 def _remember(state: State, open_time_ms: int, candles: Sequence[Candle]) -> None:
-    grid, tracks = state.spec.grid, state.tracks
+    grid, tracks = state.grid, state.tracks
     following = grid.floor(open_time_ms) + grid.ms
     for candle in candles:
         track = tracks[candle.symbol]
@@ -171,7 +179,7 @@ def _remember(state: State, open_time_ms: int, candles: Sequence[Candle]) -> Non
 
 def complete(state: State, slot: Slot) -> bool:
     """Whether every symbol has its candle in a slot and none was missing before it."""
-    tracks, length_ms = state.tracks, state.spec.grid.ms
+    tracks, length_ms = state.tracks, state.grid.ms
     if len(slot.candles) != len(tracks):
         return False
     for candle in slot.candles:  # noqa: SIM110 - runs for every tick, and a generator would cost more than it does
