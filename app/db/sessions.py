@@ -244,7 +244,7 @@ async def delete_chunk(connection: Connection, session_id: UUID, user_id: str) -
 
 async def half_deleted(connection: Connection) -> list[tuple[UUID, str]]:
     """Return (id, user) of sessions whose deletion began and did not end."""
-    rows = await execute(connection, select(_s.id, _s.user_id).where(_s.deleted_at.is_not(None)).order_by(_s.id))
+    rows = await execute(connection, select(_s.id, _s.user_id).where(_s.deleted_at.is_not(None)))
     return [(row["id"], row["user_id"]) for row in await rows.fetchall()]
 
 

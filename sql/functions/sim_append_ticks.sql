@@ -3,7 +3,7 @@
 -- held to commit, so seq order is commit order and a rollback leaves no hole. A tick with `pause` takes the session
 -- to paused in the same transaction; one in which several were joined counts as `ticks` of them.
 CREATE OR REPLACE FUNCTION sim_append_ticks(ticks jsonb)
-RETURNS TABLE (tick bigint, session uuid, outcome text, last_seq bigint) LANGUAGE plpgsql AS $$
+RETURNS TABLE (tick bigint, session uuid, outcome text, last_seq bigint) LANGUAGE plpgsql SET enable_sort = on AS $$
 DECLARE
   _locked uuid[]; _ids uuid[]; _outcomes text[]; _seqs bigint[]; _hints text; _ended uuid[]; _reasons text[];
 BEGIN

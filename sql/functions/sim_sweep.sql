@@ -3,7 +3,7 @@
 -- for one ttl after Postgres started nobody is judged by silence, since nobody could be heard. Its own row is held to
 -- the end: a process that leaves waits for what it is claiming, and one that has left claims nothing.
 CREATE OR REPLACE FUNCTION sim_sweep(runner text, incarnation bigint, resume boolean, max_rows integer)
-RETURNS TABLE (session uuid, status text, reason text) LANGUAGE plpgsql AS $$
+RETURNS TABLE (session uuid, status text, reason text) LANGUAGE plpgsql SET enable_sort = on AS $$
 #variable_conflict use_column
 DECLARE
   _row sim_sessions;
