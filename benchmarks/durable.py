@@ -59,6 +59,7 @@ async def resume(place: Place) -> list[Row]:
     note, found = minutes(CANDLES + _BEHIND)
     async with engine(place) as running:
         wanted = await _stored(running, found)
+        collector.calm()
         turns = [await _resumed(running, place, wanted, found[CANDLES].open_time_ms) for _ in range(ROUNDS)]
     whole, without, kept = (median(each) for each in zip(*turns, strict=True))
     what = f"resume at candle 200,000 of SMA cross, {note}"
@@ -85,10 +86,14 @@ def _rate(run: Callable[[], Any]) -> float:
 
 async def _afresh(running: Engine, place: Place, wanted: SessionSpec) -> float:
     """Run a session as the first one of a server that has run for a while: its log is empty, nothing is left to do."""
+    _empty(place)
+    return await _ours(running, wanted)
+
+
+def _empty(place: Place) -> None:
     place.owner("TRUNCATE sim_events")
     place.settle()
     gc.collect()
-    return await _ours(running, wanted)
 
 
 async def _ours(running: Engine, wanted: SessionSpec) -> float:
@@ -103,6 +108,7 @@ async def _ours(running: Engine, wanted: SessionSpec) -> float:
 
 async def _resumed(running: Engine, place: Place, wanted: SessionSpec, time_ms: int) -> tuple[float, float, float]:
     """Return how long a run up to a time takes, and its resume without and with a snapshot, in seconds."""
+    _empty(place)
     session, _ = await running.sim.create(USER, wanted)
     begun = time.perf_counter()
     await running.sim.act(USER, session.id, Action("runUntil", time_ms=time_ms))
@@ -111,7 +117,6 @@ async def _resumed(running: Engine, place: Place, wanted: SessionSpec, time_ms: 
     kept = await _step(running, session.id)
     place.owner("TRUNCATE sim_snapshots")
     without = await _step(running, session.id)
-    await running.sim.delete(USER, session.id)
     return whole, without, kept
 
 

@@ -24,12 +24,10 @@ MAX_PAGE_BYTES = 1 << 19
 
 _NUMBER = r"(-?[0-9.]+)"
 _CANDLE = re.compile(
-    rf'\{{"candle": \{{"low": {_NUMBER}, "high": {_NUMBER}, "open": {_NUMBER}, "close": {_NUMBER}, "volume": {_NUMBER}'
-    r', "openTimeMs": (-?\d+), "closeTimeMs": (-?\d+)\}, "symbol": "([A-Z0-9.]+)", "timeframe": "(\w+)"\}'
+    rf'\{{"candle":\{{"low":{_NUMBER},"high":{_NUMBER},"open":{_NUMBER},"close":{_NUMBER},"volume":{_NUMBER}'
+    r',"openTimeMs":(-?\d+),"closeTimeMs":(-?\d+)\},"symbol":"([A-Z0-9.]+)","timeframe":"(\w+)"\}'
 )
-"""A real candle as Postgres spells it; reading it this way takes a quarter of the time of a JSON parser."""
-_UNSPACED = frozenset({"candle", "equity"})
-"""Types without any text in which a comma or colon could stand."""
+"""A real candle as a page of the log spells it; reading it this way takes a quarter of the time of a JSON parser."""
 
 
 def _figure(text: str) -> tuple[Decimal]:
@@ -271,7 +269,7 @@ def candle_of(payload: dict[str, Any]) -> Candle:
 
 
 class Logged(NamedTuple):
-    """An event of the log as a rebuild looks at it, its payload as Postgres spells it."""
+    """An event of the log as a rebuild looks at it; the payloads of candles and equity are without blanks."""
 
     seq: int
     ts: int
@@ -289,11 +287,9 @@ class Logged(NamedTuple):
         return Candle(symbol, timeframe, int(open_ms), int(close_ms), *numbers)
 
     def equals(self, computed: Event) -> bool:
-        """Whether a computed event is the same: nearly all are by their text, the others by what it says."""
+        """Whether a computed event is the same, its payload by what it says."""
         if self.ts != computed.ts or self.type != computed.type:
             return False
-        if self.type in _UNSPACED and self.body.replace('": ', '":').replace(", ", ",") == computed.body:
-            return True
         return bool(_read(self.body) == _read(computed.body))
 
 
@@ -304,7 +300,10 @@ async def simulated(
     cursor = connection.cursor(row_factory=tuple_row)
     await cursor.execute(
         """
-        SELECT seq, ts, type, payload::text FROM sim_events
+        SELECT seq, ts, type,
+               CASE WHEN type IN ('candle', 'equity')  -- which have no text that a comma or colon could stand in
+                    THEN replace(replace(payload::text, '": ', '":'), ', ', ',') ELSE payload::text END
+        FROM sim_events
         WHERE session_id = %s AND seq > %s AND type NOT IN ('status', 'control', 'note')
           AND (%s::bigint IS NULL OR seq <= %s)
         ORDER BY seq LIMIT %s
