@@ -40,6 +40,12 @@ _CHUNK_TICKS = 500
 _CHUNK_EVENTS = 500
 """The same limit for what the market makes of them, which is more than one event each where there are many symbols."""
 
+_FIRST_TICKS = 50
+"""As many go in at first; the number is doubled while they are computed quickly."""
+
+_CHUNK_S = 1.0
+"""Ticks of a slow strategy go in as often as this, in seconds, so that one can follow it."""
+
 _HOPS = 4
 """Rounds of the event loop after which a chunk is on its way to Postgres, so that the next is computed meanwhile."""
 
@@ -192,6 +198,7 @@ class Runner:
         self._course = Course(session)
         self._used = Fingerprint(session.candles_hash)
         self._since_snapshot = 0
+        self._most = _FIRST_TICKS
         self._window = Window(
             self._database,
             self._clock,
@@ -280,7 +287,7 @@ class Runner:
         slot = await self._wait_for_slot(state)
         if slot is None:
             return None
-        most = _CHUNK_TICKS // 2 if self._writer.crowded else _CHUNK_TICKS
+        most = min(self._most, _CHUNK_TICKS // 2 if self._writer.crowded else _CHUNK_TICKS)
         due, hurried = _Due(state.cursor_ms, self._stall(state), most), self._hurried
         self._draft(due, state, slot)
         while due.room and (hurried or self._pacer.ahead_s <= 0):
@@ -292,12 +299,21 @@ class Runner:
                 self._draft(due, state, slot)
             except Gaps:  # What comes before it is written first, whatever the pace.
                 break
+        begun_ns = self._clock.monotonic_ns()
         try:
             answered = await traded(state, desk, due.drafts)
         except ChildGone:
             self._pacer.take_back(len(due.slots))
             raise
+        self._measure(len(due.slots), (self._clock.monotonic_ns() - begun_ns) / 1e9)
         return self._chunk(due, answered)
+
+    def _measure(self, ticks: int, took_s: float) -> None:
+        """Let the next chunk be as large as can be computed in `_CHUNK_S`."""
+        if took_s > _CHUNK_S:
+            self._most = max(1, int(ticks * _CHUNK_S / took_s))
+        elif took_s < _CHUNK_S / 2:
+            self._most = min(_CHUNK_TICKS, 2 * self._most)
 
     def _draft(self, due: _Due, state: State, slot: Slot) -> None:
         """Let a slot join those that are due; raises `Gaps` with nothing changed."""

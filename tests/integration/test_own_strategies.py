@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,21 @@ async def test_a_strategy_writes_the_same_log_in_a_child(
         assert (inside.status, child.status) == ("finished", "finished"), child.error
         assert await e.digest(child.id) == await e.digest(inside.id)
         assert child.candles_hash == inside.candles_hash
+
+
+async def test_an_unpaced_session_of_a_slow_strategy_can_be_followed(database: Database, tmp_path: Path) -> None:
+    write(tmp_path, "bad", misbehaving("pass").replace("self._seen += 1", "self._seen += 1; time.sleep(0.03)"))
+    async with engine(database, strategies=(str(tmp_path),), **QUICK) as e:
+        await store(e.pool, count=1000)
+        session = await e.start(profile_slug="bad", end_ms=START_MS + 1000 * MINUTE)
+        done: set[int] = set()
+        deadline = time.monotonic() + 5
+        while len(done) < 4:  # Half of its candles alone would take fifteen seconds.
+            assert time.monotonic() < deadline, done
+            done.add(await slots_done(e, session))
+            await asyncio.sleep(0.02)
+        assert sorted(done)[:2] == [0, 50]
+        assert all(later - sooner <= 60 for sooner, later in pairwise(sorted(done)))
 
 
 async def test_pausing_at_an_event_is_exact_in_a_child(database: Database, tmp_path: Path) -> None:
