@@ -62,7 +62,11 @@ class Database:
     waiting for its task, and the task ends by itself.
     """
 
-    def __init__(self, url: str, *, size: int, application_name: str = "zeon") -> None:
+    def __init__(self, url: str, *, size: int, application_name: str = "zeon", checked: bool = False) -> None:
+        """Make a pool of `size` connections at most; with `checked` each is tried before it is used.
+
+        That takes a round trip, and work whose failure somebody would see never meets a connection that was cut.
+        """
         self.url = url
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
@@ -74,7 +78,7 @@ class Database:
             reconnect_timeout=60,
             kwargs=connect_options(url, application_name),
             connection_class=psycopg.AsyncConnection[DictRow],
-            check=None,
+            check=AsyncConnectionPool.check_connection if checked else None,
             open=False,
             name=application_name,
         )

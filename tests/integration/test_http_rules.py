@@ -202,6 +202,18 @@ async def test_without_the_database_calls_answer_503(private_server: PrivateServ
     private_server.drop(database)
 
 
+async def test_requests_do_not_notice_connections_that_were_cut(database: Database) -> None:
+    async with web(database) as w:
+        await asyncio.gather(*(w.data("GET", SESSIONS) for _ in range(8)))
+        await asyncio.to_thread(
+            database.query,
+            "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        for _ in range(10):
+            await w.create()
+
+
 @pytest.mark.parametrize("path", ["/", f"/sessions/{UUID(int=0)}"])
 async def test_the_page_needs_no_inline_script(database: Database, path: str) -> None:
     async with web(database, candles=0) as w:
