@@ -98,12 +98,9 @@ def _empty(place: Place) -> None:
 
 async def _ours(running: Engine, wanted: SessionSpec) -> float:
     session, _ = await running.sim.create(USER, wanted)
-    begun = time.perf_counter()
     await running.sim.start(USER, session.id)
-    status = await _until(running, session.id, *ENDED)
-    took = time.perf_counter() - begun
-    assert status == FINISHED
-    return CANDLES / took
+    assert await _until(running, session.id, *ENDED) == FINISHED
+    return CANDLES / await running.database.run(_took, session.id)
 
 
 async def _resumed(running: Engine, place: Place, wanted: SessionSpec, time_ms: int) -> tuple[float, float, float]:
@@ -133,6 +130,18 @@ async def _until(running: Engine, session_id: UUID, *statuses: str) -> str:
     while (status := await running.database.run(_status, session_id)) not in statuses:  # noqa: ASYNC110 - a row, not an event
         await asyncio.sleep(_LOOK_S)
     return status
+
+
+async def _took(connection: Connection, session_id: UUID) -> float:
+    """Return the time from the start of a session to its end by the clock of the log, in seconds."""
+    cursor = await connection.execute(
+        "SELECT extract(epoch FROM max(created_at) - min(created_at))::float AS took FROM sim_events"
+        " WHERE session_id = %s AND type = 'status' AND payload ->> 'status' IN ('running', 'finished')",
+        (session_id,),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return float(row["took"])
 
 
 async def _status(connection: Connection, session_id: UUID) -> str:
