@@ -25,7 +25,7 @@ from app.engine.strategies import Strategies
 from app.engine.trading import Desk
 from app.errors import SimError, Unavailable
 
-TICKS = 5_000
+TICKS = 10_000
 """Ticks between two snapshots; a shorter log is computed again as quickly as a snapshot is read."""
 PROOF = 500
 """So many slots at least lie behind a snapshot that is used: they show that it leads to the log."""
