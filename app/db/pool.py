@@ -62,12 +62,9 @@ class Database:
     waiting for its task, and the task ends by itself.
     """
 
-    def __init__(self, url: str, *, size: int, application_name: str = "zeon", checked: bool = False) -> None:
-        """Make a pool of `size` connections at most; with `checked` each is tried before it is used.
-
-        That takes a round trip, and work whose failure somebody would see never meets a connection that was cut.
-        """
+    def __init__(self, url: str, *, size: int, application_name: str = "zeon") -> None:
         self.url = url
+        self._size = size
         self._tasks: set[asyncio.Task[Any]] = set()
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
@@ -78,7 +75,7 @@ class Database:
             reconnect_timeout=60,
             kwargs=connect_options(url, application_name),
             connection_class=psycopg.AsyncConnection[DictRow],
-            check=AsyncConnectionPool.check_connection if checked else None,
+            check=None,
             open=False,
             name=application_name,
         )
@@ -125,12 +122,37 @@ class Database:
         with translated():
             for _ in range(4):
                 try:
-                    async with self._pool.connection() as connection:
+                    async with self._connection() as connection:
                         return await work(connection, *args, **kwargs)
                 except _RETRIED:
                     await asyncio.sleep(0.01)
-            async with self._pool.connection() as connection:
+            async with self._connection() as connection:
                 return await work(connection, *args, **kwargs)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection, passing over those that were cut while nobody used them, by a restart of Postgres, say.
+
+        The pool's own check would wait longer behind each.
+        """
+        for _ in range(self._size):
+            async with self._pool.connection() as connection:
+                if not _cut(connection):
+                    yield connection
+                    return
+                await connection.close()
+        async with self._pool.connection() as connection:
+            yield connection
+
+
+def _cut(connection: Connection) -> bool:
+    """Whether the server has closed an idle connection, as the socket knows without asking the server."""
+    try:
+        connection.pgconn.consume_input()  # Its last words, if there are any.
+        connection.pgconn.consume_input()
+    except psycopg.OperationalError:
+        return True
+    return False
 
 
 class Lines:

@@ -95,7 +95,7 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
         _let_open(settings.max_streams + _OTHER_FILES)
         clock = Clock()
         place = stack.enter_context(ready(settings))
-        database = await stack.enter_async_context(_pool(place, settings, "zeon", checked=True))
+        database = await stack.enter_async_context(_pool(place, settings, "zeon"))
         # Ticks and streams have connections of their own: a question that takes seconds holds up none of them.
         engine = await stack.enter_async_context(_pool(place, settings, "zeon engine"))
         supervisor = Supervisor(engine, settings, listen_url=place.listen_url, clock=clock)
@@ -108,8 +108,8 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
 
 
 @asynccontextmanager
-async def _pool(place: Place, settings: Settings, name: str, *, checked: bool = False) -> AsyncIterator[Database]:
-    database = Database(place.url, size=settings.pool_size, application_name=name, checked=checked)
+async def _pool(place: Place, settings: Settings, name: str) -> AsyncIterator[Database]:
+    database = Database(place.url, size=settings.pool_size, application_name=name)
     await database.open()
     try:
         yield database
