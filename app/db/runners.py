@@ -72,6 +72,7 @@ async def leave(connection: Connection, name: str, incarnation: int, *, resume: 
     """
     async with connection.transaction():
         await connection.execute("DELETE FROM sim_runners WHERE name = %s AND incarnation = %s", (name, incarnation))
+        await connection.execute("SET LOCAL enable_sort = on")  # A few of all sessions, in the order they are locked.
         cursor = await connection.execute(
             """
             SELECT sim_transition(s.id, '{running}', %s, 'server stopped', %s)

@@ -1,7 +1,8 @@
 -- One living process looks after sessions nobody runs: it claims those up for a claim, and what a dead process left
 -- it takes over (resume) or pauses. Three takeovers without a new tick make a session failed. Never its own ones; and
 -- for one ttl after Postgres started nobody is judged by silence, since nobody could be heard. Its own row is held to
--- the end: a process that leaves waits for what it is claiming, and one that has left claims nothing.
+-- the end: a process that leaves waits for what it is claiming, and one that has left claims nothing. Servers switch
+-- sorts off for what they read of logs; here a few of all sessions are put in order.
 CREATE OR REPLACE FUNCTION sim_sweep(runner text, incarnation bigint, resume boolean, max_rows integer)
 RETURNS TABLE (session uuid, status text, reason text) LANGUAGE plpgsql SET enable_sort = on AS $$
 #variable_conflict use_column
