@@ -1,8 +1,7 @@
 -- The only way ticks get in. A tick is written whole or not at all, only for a running session, only by the
 -- runner whose epoch the row names, only right after the cursor the tick was computed from. The row lock is
 -- held to commit, so seq order is commit order and a rollback leaves no hole. A tick with `pause` takes the session
--- to paused in the same transaction; one in which several were joined counts as `ticks` of them. Servers switch sorts
--- off for what they read of logs; here a few of all sessions are put in order.
+-- to paused in the same transaction; one in which several were joined counts as `ticks` of them.
 CREATE OR REPLACE FUNCTION sim_append_ticks(ticks jsonb)
 RETURNS TABLE (tick bigint, session uuid, outcome text, last_seq bigint) LANGUAGE plpgsql SET enable_sort = on AS $$
 DECLARE
