@@ -47,6 +47,10 @@ class SessionPage(Watched):
         script = "n => Number(document.getElementById('stream-candles')?.textContent.replace(/\\D/g, '')) >= n"
         self.page.wait_for_function(script, arg=count, timeout=seconds * 1000)
 
+    def until_caught_up(self) -> None:
+        """Wait for every event the session had at the last answer: a status shows before the events that led to it."""
+        expect(self.page.locator("#stream-lag")).to_have_text("0 events")
+
     def lost_nothing(self) -> None:
         assert (self.number("duplicates"), self.number("missed")) == (0, 0)
 

@@ -24,6 +24,7 @@ def test_the_demo_is_watched_steered_and_runs_to_its_end(database: Database, ope
         expect(page.locator("#prices")).to_have_attribute("aria-label", re.compile("with [1-9][0-9]* fills"))
         page.keyboard.press("Space")
         shown.until_status("paused")
+        shown.until_caught_up()
         before = shown.number("candles")
         page.keyboard.press("ArrowRight")
         shown.until_candles(before + 1)
@@ -76,7 +77,7 @@ def test_a_reload_in_the_middle_loses_nothing(database: Database, open_page: Ope
         shown.page.keyboard.press("Space")
         shown.until_status("paused")
         last_seq, candles, _ = _logged(database)
-        shown.page.wait_for_function("() => document.getElementById('stream-lag').textContent === '0 events'")
+        shown.until_caught_up()
         assert (shown.number("seq"), shown.number("candles")) == (last_seq, candles)
 
 
