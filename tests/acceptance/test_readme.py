@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,8 @@ def run(script: str, folder: Path, port: int) -> str:
             printed = shell.communicate(timeout=280)[0]
         finally:
             if shell.poll() != 0:
-                os.killpg(shell.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.killpg(shell.pid, signal.SIGKILL)
     assert shell.returncode == 0, printed
     return printed
 

@@ -20,7 +20,7 @@ import pytest
 
 from app.db import embedded
 from app.errors import SimError
-from tests.support.servers import SETTINGS
+from tests.support.servers import SETTINGS, kill_family
 
 ROOT = Path(__file__).parents[2]
 USER = """
@@ -136,11 +136,7 @@ def test_a_pid_file_with_a_stranger_s_pid_does_not_stop_it(folder):
 
 def test_a_server_that_crashed_recovers(folder):
     server = start(folder)
-    process = postmaster(folder)
-    family = [process, *process.children()]
-    for each in family:
-        each.kill()
-    psutil.wait_procs(family, timeout=10)
+    kill_family(postmaster(folder))
     server.start()
     with psycopg.connect(server.url) as conn:
         assert conn.execute("SELECT 1").fetchone() == (1,)

@@ -10,6 +10,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,15 @@ MEMORY = Path("/dev/shm")
 ROOM_BYTES = 8 << 30
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+
+
+def kill_family(process: psutil.Process) -> None:
+    """Kill a process and all its children, of which some may end by themselves once it is gone."""
+    family = [process, *process.children(recursive=True)]
+    for each in family:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    psutil.wait_procs(family, timeout=10)
 
 
 @dataclass(frozen=True)
@@ -139,11 +149,7 @@ class PrivateServer(Server):
     def kill(self) -> None:
         """Kill every process of the server with SIGKILL."""
         pid = int((self.embedded.pgdata / "postmaster.pid").read_text().split("\n")[0])
-        postmaster = psutil.Process(pid)
-        family = [postmaster, *postmaster.children(recursive=True)]
-        for process in family:
-            process.kill()
-        psutil.wait_procs(family, timeout=10)
+        kill_family(psutil.Process(pid))
 
     def _remove(self) -> None:
         self.embedded.stop()
