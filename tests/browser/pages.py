@@ -15,6 +15,11 @@ from tests.support.servers import Database
 EXPECTED = "Failed to load resource"
 """What Chromium logs for every call that is refused, and while a server is away."""
 
+LATE_FRAMES = """() => {
+  window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 1200);
+}"""
+"""Draws as a busy machine does: each frame more than a second after it was asked for."""
+
 
 class Watched:
     """A page, and what it logged as wrong: uncaught exceptions and breaches of the policy among it."""
@@ -48,8 +53,8 @@ class SessionPage(Watched):
         self.page.wait_for_function(script, arg=count, timeout=seconds * 1000)
 
     def until_caught_up(self) -> None:
-        """Wait for every event the session had at the last answer: a status shows before the events that led to it."""
-        expect(self.page.locator("#stream-lag")).to_have_text("0 events")
+        """Wait until every event is drawn that the session had at the last answer; a status shows before they are."""
+        expect(self.page.locator("#stream-lag")).to_have_text("0 events", timeout=15_000)
 
     def lost_nothing(self) -> None:
         assert (self.number("duplicates"), self.number("missed")) == (0, 0)

@@ -8,7 +8,7 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.pages import SessionPage
+from tests.browser.pages import LATE_FRAMES, SessionPage
 from tests.browser.site import Site
 
 Open = Callable[..., SessionPage]
@@ -116,11 +116,6 @@ def test_every_key_does_what_the_list_of_keys_says(site: Site, open_page: Open) 
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("Space")
     shown.until_status("running")
-
-
-LATE_FRAMES = """() => {
-  window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 1200);
-}"""
 
 
 def test_end_leads_to_the_newest_candle_however_late_frames_come(site: Site, open_page: Open) -> None:

@@ -37,6 +37,7 @@ def test_the_demo_is_watched_steered_and_runs_to_its_end(database: Database, ope
         page.keyboard.press("5")
         shown.until_status("finished", 40)
         shown.until_state("ended")
+        shown.until_caught_up()
         assert page.locator("#play").is_disabled()
         assert page.locator("#stop").is_disabled()
         shown.lost_nothing()
@@ -58,6 +59,7 @@ def _draws_fifty_thousand_events_after_a_reload(shown: SessionPage, last_seq: in
     page.reload()
     page.wait_for_function("seq => document.querySelector('#rows tr')?.dataset.seq === String(seq)", arg=last_seq)
     shown.until_state("ended")
+    shown.until_caught_up()
     assert shown.number("candles") >= 9_000
     shown.lost_nothing()
 

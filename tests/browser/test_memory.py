@@ -45,6 +45,7 @@ def test_candles_and_curve_are_trimmed_and_keep_their_end(site: Site, open_page:
 def test_the_table_keeps_its_newest_rows_only(site: Site, open_page: Open) -> None:
     shown = open_page(site.start(replayMsPerCandle=0))
     shown.until_state("ended")
+    shown.until_caught_up()
     expect(shown.page.locator("#rows tr")).to_have_count(150)
     assert shown.page.locator("#rows tr").first.get_attribute("data-seq") == str(shown.number("seq"))
 

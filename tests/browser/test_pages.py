@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.browser.pages import SessionPage, fits
+from tests.browser.pages import LATE_FRAMES, SessionPage, fits
 from tests.browser.site import GAP, HOLES, Site
 from tests.support.engine import MINUTE
 
@@ -64,11 +64,18 @@ def test_a_session_is_made_watched_and_deleted_by_keyboard_alone(site: Site, ope
     expect(row).to_have_count(0)
 
 
-def test_a_link_to_an_event_shows_it_however_far_back(site: Site, open_page: Open) -> None:
+POINTED = "([ts, ms]) => Math.abs(Date.parse(document.querySelector('#legend time')?.dateTime) - ts) < ms"
+"""Whether the candle in the legend is at most so many ms from a time."""
+
+
+@pytest.mark.parametrize("frames", ["in time", "late"])
+def test_a_link_to_an_event_shows_it_however_far_back(site: Site, open_page: Open, frames: str) -> None:
     url = site.start(replayMsPerCandle=0)
     shown = open_page(url)
     page = shown.page
     shown.until_state("ended")
+    if frames == "late":
+        page.add_init_script(f"({LATE_FRAMES})()")
     later: list[Route] = []
     page.route("**/events?fromSeq=3001&limit=4000", lambda route: later.append(route))
     page.goto(f"{url}?seq=700")
@@ -78,13 +85,10 @@ def test_a_link_to_an_event_shows_it_however_far_back(site: Site, open_page: Ope
     later[0].continue_()  # what comes behind is read too, and must not move what is looked at
     shown.until_candles(900)
     page.locator("#prices").hover()
-    at = page.locator("#legend time")
     ts = site.database.query("SELECT ts FROM sim_events WHERE session_id = %s AND seq = 700", url.rpartition("/")[2])[
         0
     ][0]
-    expect(at).to_have_attribute("datetime", re.compile(".+"))
-    pointed = page.evaluate("element => Date.parse(element.dateTime)", at.element_handle())
-    assert abs(pointed - ts) < 30 * MINUTE
+    page.wait_for_function(POINTED, arg=[ts, 30 * MINUTE])
     page.keyboard.press("End")
     expect(page.locator("#still")).to_be_hidden()
     shown.until_state("ended")
@@ -181,3 +185,35 @@ def test_a_session_runs_to_a_time_or_to_the_next_trade_and_waits_there(site: Sit
     page.click("#until-go")
     expect(page.locator("#rows tr[data-type=trade]")).to_have_count(before + 1)
     shown.until_status("paused")
+
+
+HELD_FRAMES = """() => {
+  const [held, given] = [[], window.requestAnimationFrame];
+  window.requestAnimationFrame = (draw) => held.push(draw);
+  window.held = held;
+  window.release = () => {
+    window.requestAnimationFrame = given;
+    held.forEach(given);
+  };
+}"""
+
+
+def test_seq_and_lag_tell_what_is_drawn_not_what_has_come(site: Site, open_page: Open) -> None:
+    session_id = site.create()
+    site.post(f"/{session_id}/control", {"action": "step", "candles": 200})
+    shown = open_page(f"{site.url}/sessions/{session_id}")
+    page = shown.page
+    shown.until_state("live")
+    shown.until_caught_up()
+    before = shown.number("seq")
+    page.evaluate(HELD_FRAMES)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => held.length", polling=20)
+    page.keyboard.press("2")
+    expect(page.locator("#paces input[value='250']")).to_be_checked()
+    expect(page.locator("#stream-lag")).not_to_have_text("0 events")
+    assert (shown.number("seq"), shown.number("candles")) == (before, 200)
+    page.evaluate("release()")
+    expect(page.locator("#stream-candles")).to_have_text("201")
+    shown.until_caught_up()
+    assert shown.number("seq") > before

@@ -24,6 +24,7 @@ def test_curl_psql_and_python_snippets_show_the_end_of_the_log(site: Site, open_
     shown = open_page(site.start(replayMsPerCandle=0))
     page = shown.page
     shown.until_state("ended")
+    shown.until_caught_up()
     page.click("#copy")
     expect(page.locator("#snippet-list pre")).to_have_count(3)
     curl, psql, python = page.locator("#snippet-list pre").all_inner_texts()

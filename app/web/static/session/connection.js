@@ -7,7 +7,7 @@ const DOTS = { live: "good", "catching up": "busy", connecting: "busy", reconnec
 const ROWS = { state: "Connection", seq: "Seq", lag: "Lag", duplicates: "Duplicates", missed: "Missed", candles: "Candles kept" };
 let cells = null;
 
-/** Show the connection; `lag` is how many events of the log are not here yet. */
+/** Show the connection; `lag` is how many events of the log are not on the page yet. */
 export function showConnection({ state, seq, lag, duplicates, missed, candles }) {
   cells ??= build();
   if (cells.state.textContent !== state) {

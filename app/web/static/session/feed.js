@@ -29,6 +29,11 @@ export class Feed {
     document.addEventListener("visibilitychange", () => this.#schedule());
   }
 
+  /** The seq up to which everything has been handed on; `last` has only come. */
+  get drawn() {
+    return this.#queue.length ? this.#queue[0].seq - 1 : this.last;
+  }
+
   /** Begin behind `seen` in a log that ends at `head`: what is there is read in pages, what comes is streamed. */
   async open({ seen, head }) {
     this.close();

@@ -35,7 +35,7 @@ const prices = new Prices(session, { onOldest: () => extend("older"), onNewest: 
 const curve = new Curve(session);
 const log = new Log(session, (event) => attempt(() => view.point(event)));
 const view = new View(session, feed, { clear, draw, prices, log });
-const steering = new Steering(session, { onSession: adopt, forkSeq: () => log.selected ?? feed.last });
+const steering = new Steering(session, { onSession: adopt, forkSeq: () => log.selected ?? feed.drawn });
 const statistics = new Statistics(session);
 
 introduce();
@@ -151,10 +151,10 @@ async function recover() {
 }
 
 function tell() {
-  const lag = Math.max(0, session.lastSeq - feed.last);
-  const { last, duplicates, missed } = feed;
+  const { drawn, duplicates, missed } = feed;
+  const lag = Math.max(0, session.lastSeq - drawn);
   tellConnection();
-  showConnection({ state: view.still ? "looking back" : feed.state, seq: last, lag: view.still ? 0 : lag, duplicates, missed, candles: prices.candles.count });
+  showConnection({ state: view.still ? "looking back" : feed.state, seq: drawn, lag: view.still ? 0 : lag, duplicates, missed, candles: prices.candles.count });
 }
 
 /** Say beside the title that the stream has been away for a while, and that it is back. */

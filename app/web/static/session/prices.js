@@ -18,6 +18,7 @@ export class Prices {
   trimmed = false;
   candles = new CandleSeries();
   #decimals = 0;
+  #wanted = null;
 
   /**
    * `onOldest()` and `onNewest()` are called when the first or last candle comes into view; `onCrosshair(bar, hovered)`
@@ -57,16 +58,19 @@ export class Prices {
 
   /** Put newer events behind without moving what is looked at. */
   append(events) {
-    const range = this.chart.timeScale().getVisibleLogicalRange();
+    const range = this.#wanted ?? this.chart.timeScale().getVisibleLogicalRange();
     this.add(events);
-    if (range && !this.trimmed) this.chart.timeScale().setVisibleLogicalRange(range);
+    if (range && !this.trimmed) this.#look(range);
   }
 
   /** Put older events in front; returns whether there was room for any of them. */
   prepend(events) {
+    const [wanted, before] = [this.#wanted, this.candles.of(this.key).length];
     if (!this.candles.prepend(events.filter(({ type }) => type === "candle"))) return this.#full();
     const first = this.bounds()?.[0];
     this.redraw();
+    const more = this.candles.of(this.key).length - before;
+    if (wanted) this.#look({ from: wanted.from + more, to: wanted.to + more });
     this.plots.prepend(events, first);
     this.markers.add(events, this.key, first);
     return true;
@@ -93,6 +97,7 @@ export class Prices {
 
   clear() {
     this.trimmed = false;
+    this.#forget();
     this.span.hide();
     this.candles.clear();
     this.plots.clear();
@@ -111,7 +116,7 @@ export class Prices {
     const bars = this.candles.of(this.key);
     const place = placeAt(bars, ms / 1000);
     if (place < 0) return;
-    this.chart.timeScale().setVisibleLogicalRange({ from: place - 60, to: place + 60 });
+    this.#look({ from: place - 60, to: place + 60 });
   }
 
   /** Bring a trade into the middle, with a line from its entry to its exit. */
@@ -120,14 +125,26 @@ export class Prices {
     const [first, last] = [from, to].map((time) => placeAt(this.candles.of(this.key), time));
     if (first < 0) return this.centre(trade.exitTs);
     const margin = Math.max(30, last - first);
-    this.chart.timeScale().setVisibleLogicalRange({ from: first - margin, to: last + margin });
+    this.#look({ from: first - margin, to: last + margin });
     return this.span.show(trade, from, to);
   }
 
   /** Move to the newest candle at once: an animation whose last frames come late would stop short of it. */
   toEnd() {
+    this.#forget();
     const scale = this.chart.timeScale();
     scale.scrollToPosition(scale.options().rightOffset, false);
+  }
+
+  /** Show a range of candles, counted from the first; the chart takes it over with its next frame. */
+  #look(range) {
+    this.#wanted = range;
+    this.chart.timeScale().setVisibleLogicalRange(range);
+    requestAnimationFrame(() => this.#wanted === range && this.#forget());
+  }
+
+  #forget() {
+    this.#wanted = null;
   }
 
   #full() {
