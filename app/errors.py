@@ -150,6 +150,10 @@ class ChildGone(Unavailable):
         self.suspect = suspect
 
 
+class TooSlow(ChildGone):
+    """The strategy holds up others in its process; it goes on in one of its own."""
+
+
 class Busy(SimError):
     """Others are at it; try again."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from numbers import Real
 
 EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 """Arithmetic with money: a result that would lose a digit raises `decimal.Inexact` instead."""
@@ -25,14 +26,26 @@ def plain(value: Decimal) -> str:
 
 
 def exact(value: Decimal | float | str) -> Decimal:
-    """Read a number without loss, a float by its shortest spelling; raises `ValueError` unless finite."""
+    """Read a number without loss, a float by its shortest spelling; raises `ValueError` unless finite.
+
+    A scalar of NumPy, as TA-Lib and pandas give it, is a number as well.
+    """
     try:
-        number = Decimal(repr(value) if isinstance(value, float) else value)
+        number = Decimal(value if isinstance(value, Decimal | str | int) else _spelled(value))
     except (InvalidOperation, TypeError):
         raise ValueError(f"{value!r} is not a number") from None
     if not number.is_finite():
         raise ValueError(f"{value!r} is not a finite number")
     return number
+
+
+def _spelled(value: object) -> str:
+    """Spell a float, or a real number of another library, as short as its own precision allows."""
+    if isinstance(value, float):
+        return float.__repr__(value)
+    if isinstance(value, Real):
+        return str(value)
+    raise TypeError
 
 
 def quotient(value: Decimal) -> Decimal:

@@ -124,16 +124,17 @@ class Child:
 
     def _warm(self, request: dict[str, Any]) -> dict[str, Any]:
         seat = self._seats[request["session"]]
+        begun = time.monotonic()
         for slot in decode_slots(request["slots"]):
             with _Limit(self._allowed_s(seat, len(slot.candles))):
                 seat.traders.warm(slot.candles)
-        return {}
+        return {"took": time.monotonic() - begun}
 
     def _slots(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer slots; answers that have waited for a while are sent ahead of the rest."""
         seat = self._seats[request["session"]]
         waiting: list[list[Event]] = []
-        flushed = time.monotonic()
+        begun = flushed = time.monotonic()
         try:
             for slot in decode_slots(request["slots"]):
                 with _Limit(self._allowed_s(seat, len(slot.candles))):
@@ -143,7 +144,7 @@ class Child:
                     waiting, flushed = [], time.monotonic()
         finally:
             self._send({"done": False}, waiting)
-        return {}
+        return {"took": time.monotonic() - begun}
 
     def _snapshot(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return a session's state; one that cannot be had is done without."""

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +30,8 @@ _HELLO_S = 60.0
 _STALL_S = 1.0
 """A look later than this says nothing about the children: this process itself stood still."""
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from app.engine.child import main; main()"
+_ALONE = 4
+"""So many times `ZEON_CHILDREN` slow strategies may have a child of their own."""
 _SECRET = (PREFIX, "PG", "DATABASE_URL")
 """How variables begin that no strategy needs to know."""
 _log = logging.getLogger(__name__)
@@ -38,10 +40,15 @@ Answer = tuple[dict[str, Any], list[list[Event]]]
 
 
 class Tenant:
-    """Somebody a child works for; `grown` is by how many bytes the child has grown at it."""
+    """Somebody a child works for.
+
+    `grown` is by how many bytes the child has grown at it; `slow` says whether it holds up others, null as long as
+    nobody knows.
+    """
 
     def __init__(self) -> None:
         self.grown = 0
+        self.slow: bool | None = None
 
 
 @dataclass(eq=False)
@@ -75,6 +82,11 @@ class Child:
         """Whether the process is gone and everybody knows."""
         return self._reading.done()
 
+    @property
+    def slow(self) -> bool:
+        """Whether somebody in it holds up others."""
+        return any(tenant.slow for tenant in self.tenants)
+
     def fits(self, files: Mapping[str, str]) -> bool:
         """Whether it has loaded no other version of these files (path to SHA-256)."""
         return all(self.loaded.get(path, digest) == digest for path, digest in files.items())
@@ -85,13 +97,14 @@ class Child:
         `allowed_s` is how long the child may be silent over it.
         """
         asked = _Request(tenant, allowed_s)
-        if self.gone:
+        assert self._process.stdin is not None
+        if self.gone or self._process.stdin.is_closing():  # Its pipe ends before `_read` has heard of its end.
             asked.answer.set_exception(ChildGone())
+            asked.answer.add_done_callback(_seen)
             return asked.answer
         if not self._requests:
             self._heard_at = asyncio.get_running_loop().time()
         self._requests.append(asked)
-        assert self._process.stdin is not None
         self._process.stdin.write(frame(json.dumps(request, default=str, separators=(",", ":"))))
         return asked.answer
 
@@ -211,12 +224,20 @@ class Children:
             self._children = [child for child in self._children if not child.ended]
             shared = [] if alone else [child for child in self._children if not child.alone and not child.gone]
             fitting = [child for child in shared if child.fits(files)]
-            if fitting and (len(shared) >= self._settings.children or not fitting[0].tenants):
-                chosen = min(fitting, key=lambda child: len(child.tenants))
-            else:
+            chosen = min(fitting, key=lambda child: (child.slow, len(child.tenants)), default=None)
+            if chosen is None or (chosen.tenants and len(shared) < self._most(shared)):
                 chosen = await self._start(alone=alone)
             chosen.loaded |= files
             return chosen
+
+    @property
+    def roomy(self) -> bool:
+        """Whether there may be one more child with a single tenant."""
+        return sum(child.alone for child in self._children if not child.gone) < _ALONE * self._settings.children
+
+    def _most(self, shared: Sequence[Child]) -> int:
+        """How many children may be shared: one more for each in which a slow strategy is, up to twice as many."""
+        return self._settings.children + min(self._settings.children, sum(child.slow for child in shared))
 
     def leave(self, child: Child, tenant: Tenant) -> None:
         """Take a tenant out; a child of its own ends with it."""

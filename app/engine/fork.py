@@ -60,7 +60,7 @@ async def _computed(
         raise Changed("Candles the session has used have changed; it cannot be forked.", code="candles_changed")
     state = State.initial(parent.spec)
     wanted, written = await database.run(events.count_simulated, parent.id, at_seq), 0
-    async with strategies.desk(database, parent) as desk:
+    async with strategies.desk(database, parent, alone=True) as desk:
         slots = cached_slots(database, clock, parent, state)
         while written < wanted:
             written += sum(map(len, await traded(state, desk, [draft(state, await anext(slots))])))

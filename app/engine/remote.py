@@ -13,10 +13,18 @@ from app.domain.snapshot import SNAPSHOT_BYTES
 from app.domain.trader import Shown
 from app.engine.children import Answer, Child, Children, Tenant
 from app.engine.wire import FLUSH_S, START_CANDLES
-from app.errors import BadInput, StrategyFailed
+from app.errors import BadInput, StrategyFailed, TooSlow
 
 _log = logging.getLogger(__name__)
 _BATCH = 100
+_TURN_S = 0.05
+"""How long a request may take where it can be helped: everybody else in the child waits for it."""
+_SLOW_S = 0.1
+"""Who needs longer for a slot holds up the others."""
+_SLOW_SLOTS = 3
+"""So many slots in a row tell that it is the strategy, not the moment."""
+_MOVE_S = 10.0
+"""A slow strategy moves out while computing it again costs less than this."""
 _GRACE_S = 0.5
 """How much later than the child's own limit the server steps in."""
 
@@ -32,6 +40,9 @@ class RemoteDesk(Tenant):
         self._candle_s = candle_s
         self._id = uuid4().hex
         self._fresh = True
+        self._most = _BATCH
+        self._spent_s = 0.0
+        self._dragged = 0
         child.tenants.add(self)
 
     async def open(self, turns: Sequence[Any]) -> None:
@@ -41,10 +52,15 @@ class RemoteDesk(Tenant):
     async def warm(self, slots: Sequence[Shown]) -> None:
         """Show the strategies slots from before the range."""
         for batch in self._batches(slots):
-            _require_answer(await self._show("warm", batch))
+            head, _ = answer = await self._show("warm", batch)
+            _require_answer(answer)
+            self._time(head.get("took"), len(batch))
 
     async def answer(self, slots: Sequence[Shown]) -> list[list[Event]]:
-        """Return what follows from each slot, up to the one at which a strategy failed."""
+        """Return what follows from each slot, up to the one at which a strategy failed.
+
+        Raises `ChildGone`, `TooSlow` among it.
+        """
         answers: list[list[Event]] = []
         try:
             for batch in self._batches(slots):
@@ -53,6 +69,7 @@ class RemoteDesk(Tenant):
                 _require_answer((head, answered))
                 if len(answered) != len(batch):
                     raise StrategyFailed("The strategy broke the process it runs in: answers are missing.")
+                self._time(head.get("took"), len(batch))
         except StrategyFailed as fault:
             self.fault = fault
         return answers
@@ -80,9 +97,21 @@ class RemoteDesk(Tenant):
         """Cut slots into requests; the first slot of all goes alone, since it may take longer."""
         start = 0
         while start < len(slots):
-            count = 1 if self._fresh else _BATCH
+            count = 1 if self._fresh else self._most
             yield slots[start : start + count]
             start += count
+
+    def _time(self, took_s: Any, slots: int) -> None:
+        """Ask for as much at a time as leaves the others their turns; raises `TooSlow` to move out for their sake."""
+        if not isinstance(took_s, float) or not took_s > 0:
+            return
+        self._spent_s += took_s
+        self._most = max(1, min(_BATCH, int(_TURN_S * slots / took_s)))
+        self._dragged = self._dragged + slots if took_s > _SLOW_S * slots else 0
+        self.slow = self._dragged >= _SLOW_SLOTS
+        hindered = any(tenant.slow is False for tenant in self._child.tenants)
+        if self.slow and hindered and self._spent_s < _MOVE_S and self._children.roomy:
+            raise TooSlow
 
     async def _show(self, call: str, slots: Sequence[Shown]) -> Answer:
         most = max((len(slot.candles) for slot in slots), default=1)

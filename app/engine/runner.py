@@ -29,7 +29,7 @@ from app.engine.supply import Order
 from app.engine.trading import BREATH_SLOTS, Desk, traded
 from app.engine.window import Wait, Window
 from app.engine.writer import Lost, Writer
-from app.errors import ChildGone, Gaps, SimError, StrategyFailed, Unavailable
+from app.errors import ChildGone, Gaps, SimError, StrategyFailed, TooSlow, Unavailable
 
 STALL_S = 60
 """A runner later than this moves its anchor; one less late catches up at once."""
@@ -40,7 +40,7 @@ _CHUNK_TICKS = 500
 _CHUNK_EVENTS = 500
 """The same limit for what the market makes of them, which is more than one event each where there are many symbols."""
 
-_FIRST_TICKS = 50
+_FIRST_TICKS = 5
 """As many go in at first; the number is doubled while they are computed quickly."""
 
 _CHUNK_S = 1.0
@@ -239,11 +239,11 @@ class Runner:
     def _require_new(self, cause: Exception, cursor_ms: int | None) -> None:
         """Raise `SimError` when the same happened too often at one candle, and was not somebody else's doing."""
         suspect = cause.suspect if isinstance(cause, ChildGone) else None
+        self._alone = self._alone or suspect is not None or isinstance(cause, TooSlow)
         if isinstance(cause, Unavailable) and suspect is None:
             return
         faults = self._faults[type(cause)]
         faults[:] = [*(each for each in faults if each == cursor_ms), cursor_ms]
-        self._alone = self._alone or suspect is not None
         if len(faults) < _FAULTS:
             return
         if suspect is not None:

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from app.db.profiles import Profile
 from app.domain.session import Pace, Session
 from app.domain.terms import Terms
-from app.errors import BadInput, Changed
+from app.engine.children import Children
+from app.errors import BadInput, Changed, ChildGone
+from app.settings import Settings
 from tests.support.engine import MINUTE, START_MS, USER, Engine, engine, store
 from tests.support.servers import Database
 from tests.support.strategies import EXAMPLE, GOOD, SETS, misbehaving, write
@@ -190,8 +193,97 @@ async def test_an_unpaced_session_of_a_slow_strategy_can_be_followed(database: D
             assert time.monotonic() < deadline, done
             done.add(await slots_done(e, session))
             await asyncio.sleep(0.02)
-        assert min(done) == 50
+        assert min(done) == 5
         assert all(later - sooner <= 60 for sooner, later in pairwise(sorted(done)))
+
+
+SLOW = """
+import time
+
+class Slow(Strategy):
+    def on_candle(self, candle):
+        time.sleep(0.15)
+"""
+
+
+def test_a_child_that_has_died_unheard_is_gone_for_whoever_asks(tmp_path: Path) -> None:
+    uvloop.run(ask_behind_a_closed_pipe(tmp_path))  # As a server does; asyncio's own loop would only log it.
+
+
+async def ask_behind_a_closed_pipe(tmp_path: Path) -> None:
+    children = Children(Settings(strategies=str(tmp_path)))
+    try:
+        child = await children.child({})
+        os.kill(child.pid, signal.SIGSTOP)
+        asked = [child.ask({"call": "hello"}, 60)]
+        child._process.stdin.transport.abort()  # type: ignore[union-attr]
+        await asyncio.sleep(0.05)
+        assert not child.gone
+        asked.append(child.ask({"call": "hello"}, 60))
+        child.kill()
+        for each in asked:
+            with pytest.raises(ChildGone):
+                await each
+    finally:
+        await children.close()
+
+
+async def test_slow_strategies_leave_the_others_their_pace(database: Database, tmp_path: Path) -> None:
+    write(tmp_path, "good", GOOD)
+    write(tmp_path, "slow", SLOW)
+    async with engine(database, strategies=(str(tmp_path),), **QUICK) as e:
+        await store(e.pool, count=1000)
+        until = {"end_ms": START_MS + 1000 * MINUTE}
+        quick = await e.start(profile_slug="good", pace=Pace(10), **until)
+        await e.until(quick.id, lambda row: row.cursor_ms is not None)
+        slow = [await e.start(profile_slug="slow", **until) for _ in range(2)]
+        for each in slow:
+            await e.until(each.id, lambda row: (row.cursor_ms or 0) >= START_MS + 3 * MINUTE)
+        later = await e.start(profile_slug="good", pace=Pace(10), **until)
+        before = [await slots_done(e, each) for each in (quick, later)]
+        await asyncio.sleep(3)
+        done = [await slots_done(e, each) for each in (quick, later)]
+        # Alone they would do 300 each; a round through a child with two slow ones takes 0.3 s, so 10.
+        assert all(now - then >= 100 for now, then in zip(done, before, strict=True)), (before, done)
+        for each in slow:
+            assert (await e.get(each.id)).status == "running"
+            await e.act(each.id, "stop")
+
+
+async def test_ta_lib_computes_for_a_strategy(database: Database, tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "technical",
+        """
+import numpy
+import talib
+
+class Technical(Strategy):
+    def on_start(self):
+        self._closes = []
+
+    def on_candle(self, candle):
+        self._closes.append(float(candle.close))
+        if len(self._closes) >= 5:
+            closes = numpy.array(self._closes[-5:])
+            average = talib.SMA(closes, 5)[-1]
+            self.plot("average", average)
+            self.plot("seen", closes.size + numpy.int64(1))
+            if candle.close > average and not self.position.qty:
+                self.buy(qty=numpy.float32(0.1), limit=average * 0.999, reason="above")
+                self.signal("LONG", "above", average=average)
+""",
+    )
+    async with engine(database, strategies=(str(tmp_path),), **{**QUICK, "candle_timeout_ms": 1000}) as e:
+        await store(e.pool, count=50)
+        session = await e.finished((await e.start(profile_slug="technical", end_ms=START_MS + 50 * MINUTE)).id)
+        assert session.status == "finished", session.error
+        log = await e.log(session.id)
+    closes = [event["payload"]["candle"]["close"] for event in log if event["type"] == "candle"]
+    averages = [event["payload"]["value"] for event in log if event["payload"].get("name") == "average"]
+    assert averages == pytest.approx([sum(closes[n : n + 5]) / 5 for n in range(46)], rel=1e-12)
+    orders = [event["payload"] for event in log if event["type"] == "order"]
+    assert {order["qty"] for order in orders} == {0.1}
 
 
 async def test_pausing_at_an_event_is_exact_in_a_child(database: Database, tmp_path: Path) -> None:

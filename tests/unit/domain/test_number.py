@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Any
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,3 +54,22 @@ def test_floats_are_read_by_their_shortest_spelling() -> None:
     for wrong in ("x", float("inf"), None):
         with pytest.raises(ValueError, match="number"):
             exact(wrong)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (numpy.float64("0.1"), "0.1"),
+        (numpy.float32("0.1"), "0.1"),
+        (numpy.int64(-7), "-7"),
+        (numpy.array([42439.08333333333])[-1], "42439.08333333333"),
+    ],
+)
+def test_scalars_of_numpy_are_numbers(value: Any, number: str) -> None:
+    assert exact(value) == Decimal(number)
+
+
+@pytest.mark.parametrize("value", [numpy.float64("nan"), numpy.array([1.0]), numpy.datetime64(1, "s"), 1j, None, [1]])
+def test_what_is_no_number_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"is not a (finite )?number"):
+        exact(value)
