@@ -90,9 +90,9 @@ def _number(name: str, value: Number) -> Decimal:
 
 
 def word(value: str) -> str:
-    """Return a tag or reason; raises `ValueError` for what is no text, or too long a one."""
+    """Return a name, tag or reason; raises `ValueError` for what is no text, or too long a one."""
     if not isinstance(value, str) or len(value) > _LONGEST:
-        raise ValueError(f"a tag or reason is text of at most {_LONGEST} characters, not {value!r:.60}")
+        raise ValueError(f"a name, tag or reason is text of at most {_LONGEST} characters, not {value!r:.60}")
     return value
 
 

@@ -303,7 +303,7 @@ class Trader:
             symbol=self._named(symbol),
             sign=-position.sign,
             type="market",
-            qty=abs(position.qty),
+            qty=position.qty.copy_abs(),
             reduce_only=True,
             tag=None if tag is None else word(tag),
             reason=word(reason),
@@ -332,7 +332,7 @@ class Trader:
         """Write a signal."""
         if direction not in ("LONG", "SHORT", "EXIT"):
             raise ValueError(f"a signal is LONG, SHORT or EXIT, not {direction}")
-        self._write(event.signal(self._ts, self._named(symbol), direction, reason, indicators))
+        self._write(event.signal(self._ts, self._named(symbol), direction, word(reason), indicators))
 
     def log(self, message: str) -> None:
         """Write a line."""
@@ -341,7 +341,7 @@ class Trader:
     def plot(self, name: str, value: Decimal | float | None) -> None:
         """Write a point of a line."""
         if value is not None:
-            self._write(event.plot(self._ts, name, value))
+            self._write(event.plot(self._ts, word(name), value))
 
     def _write(self, made: Event) -> None:
         if not self.warming:

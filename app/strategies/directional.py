@@ -25,7 +25,8 @@ class Rule(Protocol):
 class Directional(Strategy):
     """Follows one rule per symbol; with `side` long SHORT means EXIT, with both it reverses at once.
 
-    A reversal is two orders, close and open. While an order of the symbol is still live no other is given.
+    A reversal is two orders, close and open. Orders that are still live when the rule turns, since no candle could fill
+    them or not whole, are cancelled first: the newest direction counts.
     """
 
     side: Literal["long", "both"] = "long"
@@ -33,6 +34,7 @@ class Directional(Strategy):
     def on_start(self) -> None:
         """Make a rule for each symbol."""
         self._rules = {symbol: self.rule() for symbol in self.symbols}
+        self._aims: dict[str, int] = {}
         self._frame = self.timeframe
         self._drawn = False
 
@@ -41,12 +43,13 @@ class Directional(Strategy):
         raise NotImplementedError
 
     def snapshot(self) -> Any:
-        """Return what the rules remember."""
-        return keep(self._rules)
+        """Return what the rules remember, and where the last orders were to lead."""
+        return [keep(self._rules), self._aims]
 
     def restore(self, kept: Any) -> None:
-        """Let the rules remember it again."""
-        self._rules = put_back(self._rules, kept)
+        """Let it be remembered again."""
+        rules, self._aims = kept
+        self._rules = put_back(self._rules, rules)
 
     def on_candle(self, candle: Candle) -> None:
         """Ask the symbol's rule and act on a change."""
@@ -61,22 +64,31 @@ class Directional(Strategy):
 
     def _change(self, answer: Direction, symbol: str, rule: Rule) -> None:
         direction: Direction = "EXIT" if answer == "SHORT" and self.side == "long" else answer
-        if _SIGN[direction] != self.positions[symbol].sign and not self._waiting(symbol):
+        if _SIGN[direction] != self._heading(symbol):
             self._turn(direction, symbol, rule)
 
     def _draw(self, symbol: str, rule: Rule) -> None:
         """Plot what the rule goes by; asked for behind each candle where `_drawn` is set, as a call costs its time."""
 
-    def _waiting(self, symbol: str) -> bool:
-        return any(order.symbol == symbol for order in self.orders)
+    def _heading(self, symbol: str) -> int:
+        """Return the sign of the position, or of what live orders are to make of it."""
+        sign = self.positions[symbol].sign
+        waiting = any(order.symbol == symbol for order in self.orders)
+        return self._aims.get(symbol, sign) if waiting else sign
 
     def _turn(self, direction: Direction, symbol: str, rule: Rule) -> None:
         reason = f"{type(self).__name__} {direction.lower()}"
         self.signal(direction, reason, symbol, **rule.indicators())
+        for order in self.orders:
+            if order.symbol == symbol:
+                self.cancel(order.id, reason=reason)
+        self._aims[symbol] = sign = _SIGN[direction]
+        if sign == self.positions[symbol].sign:
+            return
         self.close(symbol, reason=reason)
-        if direction == "LONG":
+        if sign > 0:
             self.buy(symbol, reason=reason)
-        elif direction == "SHORT":
+        elif sign < 0:
             self.sell(symbol, reason=reason)
 
 

@@ -1,6 +1,7 @@
 -- What statistics need of the equity events in (after_seq, until_seq], added to the figures of those before. All sums are
 -- exact, so the result is the same however the log is cut. Returns are taken from an equity above zero only; under water
--- lasts from the last event at the peak to the first there again, or as far as the log goes.
+-- lasts from the last event at the peak to the first there again, or as far as the log goes; a peak between two samples
+-- (`record: trades`) counts as at the later.
 CREATE OR REPLACE FUNCTION sim_equity_fold(session uuid, figures jsonb, after_seq bigint, until_seq bigint)
 RETURNS jsonb LANGUAGE plpgsql STABLE SET max_parallel_workers_per_gather = 0 AS $$
 DECLARE
@@ -22,19 +23,20 @@ BEGIN
       AND e.seq > sim_equity_fold.after_seq AND e.seq <= sim_equity_fold.until_seq
   ), stepped AS (
     SELECT r.*, lag(r.equity, 1, _equity) OVER w AS before, lag(r.equity < r.peak, 1, _under) OVER w AS was_under,
-           CASE WHEN r.equity = r.peak OR lag(r.peak, 1, _peak) OVER w < r.peak THEN r.ts END AS peak_ts
+           coalesce(lag(r.peak, 1, _peak) OVER w < r.peak, false) AS raised
     FROM read r WINDOW w AS (ORDER BY r.seq)
   ), walked AS (
     SELECT s.*, CASE WHEN s.before > 0 THEN (s.equity - s.before) / s.before END AS return,
-           coalesce(max(s.peak_ts) OVER (ORDER BY s.seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), _peak_ts) AS since
+           coalesce(max(s.ts) FILTER (WHERE s.raised OR s.equity = s.peak)
+                    OVER (ORDER BY s.seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), _peak_ts) AS since
     FROM stepped s
   )
   SELECT jsonb_build_object(
     'events', count(*), 'held', count(*) FILTER (WHERE w.held), 'returns', count(w.return), 'sum', sum(w.return),
     'squares', sum(w.return * w.return), 'losses', sum(w.return * w.return) FILTER (WHERE w.return < 0),
     'maxFall', max(w.peak - w.equity), 'maxPct', max(w.pct),
-    'maxUnder', max(w.ts - w.since) FILTER (WHERE w.equity < w.peak OR w.was_under),
-    'firstTs', min(w.ts), 'peakTs', max(w.peak_ts), 'seq', max(w.seq)) INTO _new
+    'maxUnder', max(w.ts - w.since) FILTER (WHERE w.was_under OR (w.equity < w.peak AND NOT w.raised)),
+    'firstTs', min(w.ts), 'peakTs', max(w.ts) FILTER (WHERE w.raised OR w.equity = w.peak), 'seq', max(w.seq)) INTO _new
   FROM walked w;
 
   RETURN figures || sim_add(figures, _new, '{events,held,returns,sum,squares,losses}', '{maxFall,maxPct,maxUnder,peakTs}')

@@ -1,5 +1,6 @@
 -- Figures of the equity curve, from what sim_equity_fold gathered. Years count from the first candle's open to the last
--- equity event; periods per year are the returns seen in them, so closed markets and gaps count as what they are.
+-- equity event; periods per year are the returns seen in them, so closed markets and gaps count as what they are. Equity that
+-- was not above zero has no return behind it: whoever went on from there has no risk ratios.
 CREATE OR REPLACE FUNCTION sim_equity_ratios(initial_cash numeric, period_ms bigint, figures jsonb)
 RETURNS TABLE (
   from_ms bigint, to_ms bigint, periods_per_year numeric, equity numeric, net_profit numeric, return_pct numeric,
@@ -8,14 +9,15 @@ RETURNS TABLE (
 ) LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   WITH seen AS (
     SELECT (figures ->> 'events')::bigint AS events, (figures ->> 'held')::numeric AS held,
-           nullif((figures ->> 'returns')::numeric, 0) AS n, (figures ->> 'sum')::numeric AS sum,
+           nullif((figures ->> 'returns')::numeric, 0) AS n, figures -> 'returns' = figures -> 'events' AS solvent,
+           (figures ->> 'sum')::numeric AS sum,
            (figures ->> 'squares')::numeric AS squares, (figures ->> 'losses')::numeric AS losses,
            (figures ->> 'equity')::numeric AS equity, (figures ->> 'maxPct')::numeric AS max_pct,
            (figures ->> 'firstTs')::bigint - period_ms AS from_ms, (figures ->> 'lastTs')::bigint AS to_ms
   ), years AS (
     SELECT s.*, (s.to_ms - s.from_ms) / (365.25 * 86400000) AS years, s.sum / s.n AS mean,
-           sqrt(greatest(s.squares - s.sum * s.sum / s.n, 0) / nullif(s.n - 1, 0)) AS deviation,
-           nullif(sqrt(s.losses / s.n), 0) AS downside
+           CASE WHEN s.solvent THEN sqrt(greatest(s.squares - s.sum * s.sum / s.n, 0) / nullif(s.n - 1, 0)) END AS deviation,
+           CASE WHEN s.solvent THEN nullif(sqrt(s.losses / s.n), 0) END AS downside
     FROM seen s
   ), scaled AS (
     SELECT y.*, y.n / y.years AS per_year, sqrt(y.n / y.years) AS root,

@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 
 from app.candles import synthetic
 from app.domain.candle import Candle
-from app.domain.event import Event
+from app.domain.event import Event, checked
 from app.domain.terms import Terms, sizing
 from app.strategies.sma_cross import SmaCross
 from tests.reference import between, candles, needs_data
@@ -197,6 +197,51 @@ def test_figures_during_a_run_are_those_of_its_log_so_far(database: Database) ->
         compare(anew, expected(events[:cut], on, 3_600_000))
         state = went_on["state"]
     assert stats(database, session_id, None, state) == stats(database, session_id)
+
+
+def curve(*points: tuple[int, int, int]) -> list[Event]:
+    """Return equity events of hour, equity and peak."""
+    return [
+        checked(
+            START + hour * 3_600_000, "equity", {"equity": equity, "peakEquity": peak, "drawdownPct": 0, "feesPaid": 0}
+        )
+        for hour, equity, peak in points
+    ]
+
+
+@pytest.mark.parametrize(
+    ("points", "hours"),
+    [
+        ([(0, 10_000, 10_000), (1, 9_900, 10_000), (2, 9_950, 10_000), (7, 10_000, 10_000)], 7),
+        ([(0, 10_000, 10_000), (5, 9_943, 10_008), (6, 9_965, 10_008)], 1),  # The peak was somewhere before the fifth.
+        ([(0, 10_000, 10_000), (5, 9_943, 10_008), (6, 9_965, 10_008), (8, 10_009, 10_009)], 3),
+        ([(0, 10_000, 10_000), (1, 9_900, 10_000), (4, 9_950, 10_050), (5, 9_950, 10_050)], 4),  # Over by the fourth.
+        ([(0, 10_000, 10_000), (5, 9_900, 10_050), (7, 9_900, 10_100), (8, 10_200, 10_200)], 2),
+    ],
+)
+def test_a_peak_between_two_samples_counts_as_at_the_later(
+    database: Database, points: list[tuple[int, int, int]], hours: int
+) -> None:
+    on = Terms(symbols=("BTCUSDT",), timeframe="1h", record="trades")
+    session_id = write(database, curve(*points), on)
+    found = stats(database, session_id)
+    assert found["max_drawdown_ms"] == hours * 3_600_000
+    for cut in range(1, len(points)):
+        state = stats(database, session_id, cut)["state"]
+        assert stats(database, session_id, None, state) == found
+
+
+def test_ruin_has_no_risk_ratios(database: Database) -> None:
+    on = Terms(symbols=("BTCUSDT",), timeframe="1h")
+    ratios = ("volatility_pct", "sharpe", "sortino")
+    lost = [(0, 10_000, 10_000), (1, 9_000, 10_000), (2, -5, 10_000)]
+    found = stats(database, write(database, curve(*lost), on))
+    assert all(found[name] is not None for name in ratios)  # The last return led there, and can be told.
+    for after in ([(3, -5, 10_000)], [(3, 12_000, 12_000), (4, 13_000, 13_000)]):
+        found = stats(database, write(database, curve(*lost, *after), on))
+        assert [found[name] for name in ratios] == [None] * 3
+        assert found["return_pct"] == Decimal(after[-1][1] - 10_000) / 100
+        assert found["periods_per_year"] is not None
 
 
 def test_samples_of_a_day_tell_the_same_money_and_trades(database: Database) -> None:

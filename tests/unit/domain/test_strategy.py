@@ -87,7 +87,7 @@ def test_parameters_are_inherited_and_may_not_hide_what_the_base_offers() -> Non
         ({"qty": 1, "cash": 1}, TypeError, "give one of qty, cash and equity_pct"),
         ({"trail": 1, "limit": 1}, TypeError, "a trailing stop takes either"),
         ({"good_for": 0}, ValueError, "good_for must be a whole number"),
-        ({"tag": "x" * 2000}, ValueError, "a tag or reason is text of at most 1000 characters"),
+        ({"tag": "x" * 2000}, ValueError, "a name, tag or reason is text of at most 1000 characters"),
         ({"symbol": "ETH"}, ValueError, "ETH is not a symbol of this session: BTC"),
     ],
 )

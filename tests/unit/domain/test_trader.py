@@ -243,3 +243,16 @@ def test_equal_input_gives_equal_events() -> None:
     for slug, strategy in BUILT_IN.items():
         once, again = (drive(Trader(strategy(), terms()), candles) for _ in range(2))
         assert once == again, slug
+
+
+def test_a_position_of_more_digits_than_a_strategy_computes_with_is_closed_whole() -> None:
+    amount = Decimal("6704704691281872489.9261812013")
+    deeds = {0: lambda script: script.buy(qty=amount), 1: lambda script: script.close()}
+    events = play(bars("0.000001", "0.000001", "0.000001"), deeds, terms(initial_cash=Decimal(10**14)))
+    assert fills(events) == [("BUY", str(amount), "0.000001"), ("SELL", str(amount), "0.000001")]
+
+
+@pytest.mark.parametrize("deed", ["plot({'a': 1}, 5)", "plot(1, 5)", "signal('LONG', 5)", "signal('LONG', None)"])
+def test_names_and_reasons_are_text(deed: str) -> None:
+    with pytest.raises(ValueError, match="a name, tag or reason is text"):
+        play(bars("1"), {0: lambda script: eval(f"script.{deed}", {"script": script})})

@@ -158,3 +158,39 @@ def test_one_file_per_strategy() -> None:
     assert {strategy.__module__.rsplit(".", 1)[1] for strategy in BUILT_IN.values()} == {
         path.stem for path in folder.glob("*.py")
     } - {"__init__", "registry", "directional", "bounded"}
+
+
+def synthetic(number: int, ohlc: str) -> Candle:
+    return bar(number, ohlc, synthetic=True)
+
+
+def test_a_turn_counts_while_the_order_before_it_waits_for_a_candle() -> None:
+    # SMA(1) - SMA(2) of 3 2 4 1 1 1: . -.5 1 -1.5 0 0; the fourth candle is synthetic, so that nothing is filled on it.
+    candles = [*bars("3", "2", "4"), synthetic(3, "1"), bar(4, "1"), bar(5, "1")]
+    for side, signals, filled in (
+        ("long", ["LONG", "EXIT"], []),
+        ("both", ["LONG", "SHORT"], [("SELL", "1", "1")]),
+    ):
+        strategy = BUILT_IN["sma_cross"](fast=1, slow=2, side=side)
+        events = events_of(strategy, candles, sizing=Sizing("qty", Decimal(1)))
+        assert [signal["direction"] for signal in of(events, "signal")] == signals
+        assert fills(events) == filled
+        cancelled = [order for order in of(events, "order") if order["status"] == "cancelled"]
+        assert [order["reason"] for order in cancelled] == [f"SmaCross {signals[-1].lower()}"]
+
+
+def test_a_turn_back_to_where_the_position_still_is_gives_no_order() -> None:
+    # SMA(1) - SMA(2): . -.5 1 0 -.5 1 0 0; the exit of the fifth candle waits over the synthetic one behind it.
+    candles = [*bars("3", "2", "4", "4", "3"), synthetic(5, "5"), bar(6, "5"), bar(7, "5")]
+    events = events_of(BUILT_IN["sma_cross"](fast=1, slow=2), candles, sizing=Sizing("qty", Decimal(1)))
+    assert [signal["direction"] for signal in of(events, "signal")] == ["LONG", "EXIT", "LONG"]
+    assert fills(events) == [("BUY", "1", "4")]
+
+
+def test_the_rest_of_an_order_is_given_up_when_the_rule_turns() -> None:
+    candles = bars("3", "2", "4", "4", "3", "3", "3")  # Of an order for 100, 10 are filled on each candle.
+    strategy = BUILT_IN["sma_cross"](fast=1, slow=2)
+    events = events_of(strategy, candles, sizing=Sizing("qty", Decimal(100)), volume_share=Decimal("0.1"))
+    assert fills(events) == [("BUY", "10", "4"), ("BUY", "10", "3"), *[("SELL", "10", "3")] * 2]
+    assert strategy.position.qty == 0
+    assert not strategy.orders
