@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from app.candles.aggregate import build_missing
 from app.db import candles
 from app.db.pool import Connection
 from app.domain.candle import Candle
 from app.domain.session import SessionSpec
 from app.domain.tick import Slot
+from app.engine.clock import Clock
 from app.errors import NotFound
 
 _PAGE = 5000
 
 
 async def cached(connection: Connection, spec: SessionSpec, most: int | None = None) -> list[Slot]:
-    """Return the slots of a range that hold a candle, `most` or some more; raises `NotFound` when none does."""
+    """Return the slots of a range that hold a candle, `most` or some more; raises `NotFound` when none does.
+
+    As for a session, what is missing is built from finer candles first.
+    """
+    now_ms = spec.grid.floor(Clock().now_ms())
+    until_ms = now_ms if spec.end_ms is None else min(spec.end_ms, now_ms)
+    for symbol in spec.symbols if spec.start_ms < until_ms else ():
+        await build_missing(connection, spec.venue, symbol, spec.timeframe, spec.start_ms, until_ms)
     found: list[Candle] = []
     after_ms = spec.start_ms - 1
     while (most is None or len(found) < most * len(spec.symbols)) and (

@@ -12,7 +12,7 @@ import typer
 
 from app.cli import show
 from app.cli.context import Context, run
-from app.cli.options import SessionId, as_usage
+from app.cli.options import SessionId, as_usage, create
 from app.engine.export import encoder
 from app.engine.export import export as exported
 
@@ -48,5 +48,5 @@ def _opened(out: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.flush()
         return
-    with out.open("wb") as file:
+    with create(out) as file:
         yield file

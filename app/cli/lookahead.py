@@ -16,7 +16,8 @@ from app.cli.named import named
 from app.cli.options import EndOption, Json, StartOption, TimeframeOption, VenueOption, as_usage, given
 from app.domain.event import Event
 from app.domain.session import SessionSpec
-from app.engine.lookahead import Finding, look
+from app.engine.lookahead import Finding, look, places
+from app.errors import BadInput
 from app.settings import load
 from app.web.inputs import checked
 from app.web.models import NewSession
@@ -60,6 +61,7 @@ def lookahead(
 
     with as_usage():
         count, found = run(work, settings)
+    cuts = len(places(count, cuts))
     if json:
         show.as_json({"slots": count, "cuts": cuts, "lookahead": found is not None, "difference": _described(found)})
     else:
@@ -72,6 +74,8 @@ async def _look(context: Context, spec: SessionSpec, cuts: int) -> tuple[int, Fi
     strategies = context.sim.strategies
     whole = replace(spec, config=await strategies.full_config(context.database, spec))
     slots = await context.database.run(cached, whole)
+    if len(slots) < 2:
+        raise BadInput("end: the range holds one candle only, and nothing comes after it")
     return len(slots), await look(whole, slots, lambda _: strategies.trial(context.database, whole), cuts)
 
 

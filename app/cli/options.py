@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, TypeVar
 from uuid import UUID
 
 import typer
@@ -38,6 +39,14 @@ def as_usage() -> Iterator[None]:
         yield
     except BadInput as error:
         raise typer.BadParameter(error.message) from None
+
+
+def create(path: Path) -> BinaryIO:
+    """Open a file to write; a usage error where there can be none."""
+    try:
+        return path.open("wb")
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: {error.strerror}") from None
 
 
 def given(**values: Any) -> dict[str, Any]:

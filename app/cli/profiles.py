@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json as json_text
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from app.cli import show
 from app.cli.context import Context, run
 from app.cli.options import Json, as_usage
+from app.cli.term_options import parsed_object
 from app.db import profiles
 from app.db.profiles import Profile
 from app.engine.strategies import Listed
@@ -49,7 +49,7 @@ def list_(json: Json = False) -> None:
 @app.command()
 def add(slug: Slug, strategy: Named, config: Config = "{}") -> None:
     """Add a profile, or replace the one of its name."""
-    profile = Profile(slug, strategy, _parsed(config))
+    profile = Profile(slug, strategy, parsed_object("config", config))
 
     async def work(context: Context) -> None:
         await context.sim.strategies.add(context.database, profile)
@@ -67,13 +67,3 @@ def remove(slug: Slug) -> None:
             raise NotFound(f"There is no profile {slug} in the table.")
 
     run(work)
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        value = json_text.loads(text)
-    except json_text.JSONDecodeError as error:
-        raise typer.BadParameter(f"config: is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise typer.BadParameter("config: must be an object")
-    return value

@@ -12,7 +12,7 @@ import typer
 
 from app.cli import report_page, show
 from app.cli.context import Context, run
-from app.cli.options import Json, SessionId
+from app.cli.options import Json, SessionId, create
 from app.cli.session_view import market
 from app.db import stats
 from app.domain.session import Session
@@ -90,13 +90,15 @@ def report(session_id: SessionId, html: Html = None, json: Json = False) -> None
         show.table(("figure", "value"), lines(found.stats.figures), right=("value",))
     if html is not None:
         page = report_page.page(title(found.session), list(lines(found.stats.figures)), found.points, found.trades)
-        html.write_text(page, encoding="utf-8")
+        with create(html) as file:
+            file.write(page.encode())
         show.aside(f"The report is written to {html}.")
 
 
 def title(session: Session) -> str:
-    """Name a session in one line."""
-    return f"{session.spec.profile_slug} on {market(session)}, {session.status}"
+    """Name a session in one line, with what it failed of."""
+    named = f"{session.spec.profile_slug} on {market(session)}, {session.status}"
+    return named if session.error is None else f"{named}: {session.error}"
 
 
 def lines(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -28,6 +28,7 @@ from app.domain.session import FINISHED, SessionSpec
 from app.domain.tick import Slot, State, draft
 from app.engine.sweep import Work, engines
 from app.engine.trading import traded
+from app.errors import ChildGone, StrategyFailed
 from app.settings import Settings, load
 from app.web.inputs import checked
 from app.web.models import NewSession
@@ -103,7 +104,7 @@ def sweep(
     )
     slug, settings = named(profile, load())
     tag = f"sweep-{uuid4().hex[:8]}"
-    fixed = trade.parsed("config", config) or {}
+    fixed = trade.parsed_object("config", config)
     asked = terms | given(
         profileSlug=slug,
         symbols=symbol,
@@ -154,7 +155,10 @@ def _sweep(
 
 
 async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
-    """Compute a few of the sessions over their first candles, and every config's parameters; raises `BadInput`."""
+    """Compute a few of the sessions over their first candles, and every config's parameters; raises `BadInput`.
+
+    A strategy that fails there is counted as far as it came.
+    """
     strategies = context.sim.strategies
     specs[:] = [replace(spec, config=await strategies.full_config(context.database, spec)) for spec in specs]
     slots = await context.database.run(cached, specs[0], _SAMPLE_SLOTS)
@@ -168,10 +172,11 @@ async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
 
 async def _sampled(context: Context, spec: SessionSpec, slots: Sequence[Slot]) -> Size:
     state = State.initial(replace(spec, gap_policy="skip"))
-    async with context.sim.strategies.trial(context.database, spec) as desk:
-        answered = await traded(state, desk, [draft(state, slot) for slot in slots])
-    if desk is not None and desk.fault is not None:
-        raise desk.fault
+    try:
+        async with context.sim.strategies.trial(context.database, spec) as desk:
+            answered = await traded(state, desk, [draft(state, slot) for slot in slots])
+    except (StrategyFailed, ChildGone):  # Its session will say why.
+        return Size(0, 0)
     made = [event for events in answered for event in events]
     return Size(len(made), sum(len(event.body) for event in made))
 

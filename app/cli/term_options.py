@@ -47,6 +47,14 @@ def parsed(name: str, text: str | None) -> Any:
         raise typer.BadParameter(f"{name}: is not JSON: {error}") from None
 
 
+def parsed_object(name: str, text: str | None) -> dict[str, Any]:
+    """Read the JSON object of an option, an empty one where it is not given; a usage error when it is none."""
+    value = parsed(name, text)
+    if not isinstance(value, dict | None):
+        raise typer.BadParameter(f"{name}: must be an object")
+    return value or {}
+
+
 def terms(
     *,
     fee_bps: float | None,

@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import sysconfig
 import threading
 import time
 import traceback
@@ -45,7 +46,10 @@ from app.errors import BadInput
 from app.strategies.registry import BUILT_IN
 
 _APP = str(Path(__file__).parents[1])
+_LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
 _PR_SET_PDEATHSIG = 1
+_SAID = 2000
+"""So many characters of what an exception says are kept."""
 
 
 class TimeLimit(BaseException):
@@ -90,7 +94,7 @@ class Child:
                 answer = self._calls[request["call"]](request)
             except BaseException as error:
                 self._drop(request.get("session"))
-                answer = {"failed": _last_line(error), "at": _place(error), "input": isinstance(error, BadInput)}
+                answer = {"failed": _last_line(error), "input": isinstance(error, BadInput), **_details(error)}
             self._send({"done": True, "rss": self._process.memory_info().rss, **answer})
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -254,17 +258,30 @@ def _is_strategy(value: object) -> bool:
 
 
 def _last_line(error: BaseException) -> str:
-    """Return the last line of a traceback, in characters Postgres can store."""
+    """Return the last line of a traceback."""
     text = "".join(traceback.format_exception_only(error)).strip().splitlines()
     line = f"{error}" if isinstance(error, BadInput) else text[-1] if text else type(error).__name__
-    return line.encode(errors="replace").decode().replace("\0", "?")[:1000]
+    return _storable(line)[:1000]
+
+
+def _details(error: BaseException) -> dict[str, str]:
+    """Return where an error came up, and all it says where that is more than a line."""
+    place, said = _place(error), _storable("".join(traceback.format_exception_only(error)).strip())
+    found = {} if place is None else {"at": place}
+    return found | ({"exception": said[:_SAID]} if "\n" in said else {})
 
 
 def _place(error: BaseException) -> str | None:
-    """Return file, line and function of the last place outside this project that an error passed through."""
+    """Return file, line and function of the last place an error passed through outside this project and libraries."""
     frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(_APP)]
-    own = [each for each in frames if "importlib" not in each.filename]
+    frames = [each for each in frames if "importlib" not in each.filename]
+    own = [each for each in frames if not each.filename.startswith(_LIBRARIES)] or frames
     return f"{Path(own[-1].filename).name}:{own[-1].lineno} in {own[-1].name}" if own else None
+
+
+def _storable(text: str) -> str:
+    """Return text in characters Postgres can store."""
+    return text.encode(errors="replace").decode().replace("\0", "?")
 
 
 def _private_pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -39,7 +39,7 @@ async def look(spec: SessionSpec, slots: Sequence[Slot], build: Build, cuts: int
     Raises `StrategyFailed` when the strategy cannot run over the whole data.
     """
     whole = [events async for events in _run(spec, slots, build, len(slots))]
-    for end in _places(len(slots), cuts):
+    for end in places(len(slots), cuts):
         for how, data in (("cut", slots[:end]), ("another future", [*slots[:end], *map(_otherwise, slots[end:])])):
             found = await _compare(whole, _run(spec, data, build, end))
             if found is not None:
@@ -47,8 +47,8 @@ async def look(spec: SessionSpec, slots: Sequence[Slot], build: Build, cuts: int
     return None
 
 
-def _places(count: int, cuts: int) -> list[int]:
-    """Spread cuts evenly, none before the first slot."""
+def places(count: int, cuts: int) -> list[int]:
+    """Spread cuts over slots evenly, none before the first and no two at one: fewer where there are few slots."""
     return sorted({count * number // (cuts + 1) for number in range(1, cuts + 1)} - {0})
 
 

@@ -127,8 +127,8 @@ def _require_answer(answer: Answer) -> None:
     """Raise `StrategyFailed` when a child answers that the strategy failed."""
     head, _ = answer
     if "failed" in head:
-        details = None if head.get("at") is None else {"at": str(head["at"])}
-        raise StrategyFailed(str(head["failed"]), details=details)
+        details = {name: str(head[name]) for name in ("at", "exception") if head.get(name) is not None}
+        raise StrategyFailed(str(head["failed"]), details=details or None)
 
 
 def require_input(answer: Answer) -> None:

@@ -187,7 +187,9 @@ class Strategies:
             return own[slug], {}
         profile = await profiles.get(connection, slug)
         strategies: dict[str, Found] = {**BUILT_IN, **own}
-        if profile is None or profile.strategy not in strategies:
+        if profile is not None and profile.strategy not in strategies:
+            raise BadInput(f"profileSlug: the strategy {profile.strategy!r} of profile {slug!r} is not there any more")
+        if profile is None:
             known = [*strategies, *(each.slug for each in await profiles.every(connection))]
             raise BadInput(f"profileSlug: there is no profile {slug!r}{meant(slug, dict.fromkeys(known))}")
         return strategies[profile.strategy], profile.config

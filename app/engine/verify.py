@@ -17,7 +17,7 @@ from app.engine.clock import Clock
 from app.engine.desk import fingerprint, warmup
 from app.engine.rebuild import replay
 from app.engine.strategies import Strategies
-from app.errors import Diverged, Gaps
+from app.errors import BadInput, Changed, Diverged, Gaps
 
 _NAMED = 10
 
@@ -48,7 +48,10 @@ async def verify(
     warnings = await _strategy_warnings(database, strategies, session)
     if session.cursor_ms is not None:
         warnings += await _candle_warnings(database, session, session.cursor_ms)
-    difference = await _difference(database, clock, strategies, session)
+    try:
+        difference = await _difference(database, clock, strategies, session)
+    except BadInput as error:
+        raise Changed(" ".join([*warnings, error.message]), code="strategy_changed") if warnings else error from None
     digest = None if session.status == RUNNING else await database.run(events.digest, session_id)
     return Verdict(session, digest, difference, warnings)
 

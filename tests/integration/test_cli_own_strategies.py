@@ -76,3 +76,35 @@ def test_a_sweep_estimates_and_runs_strategies_of_one_s_own(cli: Cli, database: 
     rows = database.query("SELECT count(*) FROM sim_events")[0][0]
     assert rows / 2 < found["rows"] < rows * 2
     assert "fast?" in cli.error("sweep", "good", *ASKED, "--end", "2024-01-02", "--param", "fats=2", code=2)
+
+
+FICKLE = """
+import os
+
+class Fickle(Strategy):
+    kind: str = ""
+
+    def on_candle(self, candle):
+        if self.kind == "raise":
+            raise KeyError("<nothing>")
+        if self.kind == "end":
+            os._exit(3)
+"""
+
+
+def test_combinations_that_fail_are_rows_of_a_sweep_and_their_reports_say_why(cli: Cli, tmp_path: Path) -> None:
+    write(tmp_path / "own", "fickle", FICKLE)
+    asked = ("sweep", "fickle", *ASKED, "--end", "2024-01-02", "--param", "kind=raise,none,end", "--json")
+    found = {each["config"]["kind"]: each for each in json.loads(cli.run(*asked, code=1).stdout)["results"]}
+    assert {kind: each["status"] for kind, each in found.items()} == {
+        "raise": "failed",
+        "none": "finished",
+        "end": "failed",
+    }
+    failed = found["raise"]["id"]
+    assert "failed: KeyError: '<nothing>'" in cli("report", failed)
+    cli("report", failed, "--html", tmp_path / "page.html")
+    assert "KeyError: &#x27;&lt;nothing&gt;&#x27;" in (tmp_path / "page.html").read_text()
+    for out in (tmp_path, tmp_path / "no" / "x"):
+        for asked in (("export", failed, "--out", out), ("report", failed, "--html", out)):
+            assert out.name in cli.error(*asked, code=2)

@@ -69,6 +69,35 @@ def test_ctrl_c_leaves_a_sweep_paused(cli: Cli, database: Database) -> None:
 
 def test_much_is_asked_about_and_a_wrong_parameter_named(cli: Cli, database: Database) -> None:
     assert "fast?" in cli.error(*MADE, "--param", "fats=1", "--end", "2024-01-02", code=2)
+    for config in ("[1]", "5", '"x"'):
+        asked = (*MADE, "--param", "fast=5", "--end", "2024-01-02", "--config", config)
+        assert "config: must be an object" in cli.error(*asked, code=2)
     huge = (*MADE, "--param", "fast=2..30", "--param", "slow=40", "--end", "2033-01-01")
     assert "Go on?" in cli.error(*huge)
     assert database.query("SELECT count(*) FROM sim_sessions") == [(0,)]
+
+
+def test_longer_candles_are_built_for_commands_as_for_sessions(cli: Cli, database: Database) -> None:
+    asked = ("sma_cross", "--symbol", "BTCUSDT", "--timeframe", "15m", "--venue", "demo", "--start", START_MS)
+    until = ("--end", "2024-01-03")
+    assert cli.json("lookahead", *asked, *until, "--cuts", 2)["slots"] == 192
+    database.query("DELETE FROM market_candles WHERE timeframe = '15m' RETURNING 1")
+    done = cli.run("sweep", *asked, *until, "--param", "fast=2,3", "--param", "slow=5", "--json")
+    assert [each["status"] for each in json.loads(done.stdout)["results"]] == ["finished", "finished"]
+
+
+def test_a_lookahead_says_how_often_it_cut(cli: Cli) -> None:
+    asked = (
+        "lookahead",
+        "sma_cross",
+        "--symbol",
+        "BTCUSDT",
+        "--timeframe",
+        "1m",
+        "--venue",
+        "demo",
+        "--start",
+        START_MS,
+    )
+    assert cli.json(*asked, "--end", START_MS + 4 * 60_000)["cuts"] == 3
+    assert "holds one candle only" in cli.error(*asked, "--end", START_MS + 60_000, code=2)

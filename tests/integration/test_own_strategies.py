@@ -108,6 +108,29 @@ async def test_a_faulty_strategy_fails_its_own_session(database: Database, tmp_p
         assert e.supervisor.strategies.pids == pids
 
 
+@pytest.mark.parametrize(
+    ("deed", "error", "said"),
+    [
+        (
+            "__import__('json').loads('x')",
+            "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+            None,
+        ),
+        ("raise ValueError('first\\nlast\\0')", "last?", "ValueError: first\nlast?"),
+    ],
+)
+async def test_a_fault_names_the_strategys_own_line_and_all_that_was_said(
+    database: Database, tmp_path: Path, deed: str, error: str, said: str | None
+) -> None:
+    write(tmp_path, "bad", misbehaving(deed))
+    async with engine(database, strategies=(str(tmp_path),), **QUICK) as e:
+        await store(e.pool)
+        session = await failed(e, await e.start(profile_slug="bad"))
+        assert session.error == error
+        at = {"at": "bad.py:14 in on_candle"}
+        assert session.error_details == (at if said is None else {**at, "exception": said})
+
+
 async def test_a_strategy_that_takes_its_process_down_fails_its_own_session(database: Database, tmp_path: Path) -> None:
     for number, deed in enumerate(DEATHS):
         write(tmp_path, f"bad{number}", misbehaving(deed).replace("Bad", f"Bad{number}"))
