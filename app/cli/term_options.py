@@ -8,6 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.options import given
+from app.domain.number import Written
+
+
+def _number(text: str) -> Written:
+    try:
+        return Written(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text[:40]!r} is not a number") from None
+
 
 Symbols = Annotated[
     list[str], typer.Option("--symbol", metavar="SYMBOL", help="Repeat for several; their order is that in a slot.")
@@ -20,11 +29,21 @@ ExtraTimeframes = Annotated[
 Warmup = Annotated[
     int | None, typer.Option("--warmup-candles", metavar="N", help="Candles before --start shown to the strategy only.")
 ]
-Cash = Annotated[float | None, typer.Option("--initial-cash", metavar="MONEY", help="Cash at the start.")]
-Fee = Annotated[float | None, typer.Option("--fee-bps", metavar="BPS", help="Fee of every fill, basis points.")]
-MakerFee = Annotated[float | None, typer.Option("--maker-fee-bps", metavar="BPS", help="Instead: fee of limit orders.")]
-TakerFee = Annotated[float | None, typer.Option("--taker-fee-bps", metavar="BPS", help="Instead: fee of all others.")]
-Slippage = Annotated[float | None, typer.Option("--slippage-bps", metavar="BPS", help="How much worse takers fill.")]
+Cash = Annotated[
+    float | None, typer.Option("--initial-cash", parser=_number, metavar="MONEY", help="Cash at the start.")
+]
+Fee = Annotated[
+    float | None, typer.Option("--fee-bps", parser=_number, metavar="BPS", help="Fee of every fill, basis points.")
+]
+MakerFee = Annotated[
+    float | None, typer.Option("--maker-fee-bps", parser=_number, metavar="BPS", help="Instead: fee of limit orders.")
+]
+TakerFee = Annotated[
+    float | None, typer.Option("--taker-fee-bps", parser=_number, metavar="BPS", help="Instead: fee of all others.")
+]
+Slippage = Annotated[
+    float | None, typer.Option("--slippage-bps", parser=_number, metavar="BPS", help="How much worse takers fill.")
+]
 Leverage = Annotated[
     str | None, typer.Option(metavar="TIMES", help="Positions up to so many times the equity; none: no margin check.")
 ]
@@ -34,7 +53,8 @@ SizingText = Annotated[
     str | None, typer.Option("--sizing", metavar="JSON", help='Size of orders: {"qty": 1}, "cash" or "equityPct".')
 ]
 VolumeShare = Annotated[
-    float | None, typer.Option(metavar="0..1", help="Share of a candle's volume that fills may take; unset: any.")
+    float | None,
+    typer.Option(parser=_number, metavar="0..1", help="Share of a candle's volume that fills may take; unset: any."),
 ]
 Record = Annotated[str | None, typer.Option(metavar="WHAT", help="full, or trades: without candles, equity daily.")]
 
@@ -42,7 +62,7 @@ Record = Annotated[str | None, typer.Option(metavar="WHAT", help="full, or trade
 def parsed(name: str, text: str | None) -> Any:
     """Read the JSON of an option; a usage error when it is none."""
     try:
-        return None if text is None else json.loads(text)
+        return None if text is None else json.loads(text, parse_float=Written)
     except json.JSONDecodeError as error:
         raise typer.BadParameter(f"{name}: is not JSON: {error}") from None
 
@@ -82,6 +102,6 @@ def terms(
 
 def _leverage(text: str) -> float | None:
     try:
-        return None if text == "none" else float(text)
+        return None if text == "none" else Written(text)
     except ValueError:
         raise typer.BadParameter(f"leverage: {text[:40]!r} is neither a number nor none") from None

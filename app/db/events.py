@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from app.db.pool import Connection
 from app.domain.candle import Candle
-from app.domain.event import Event
+from app.domain.event import Event, render
 from app.domain.fingerprint import spelled
 from app.domain.session import Session
 
@@ -83,7 +83,7 @@ async def append_event(
 ) -> int:
     """Append one `note` or `control` event and return its seq; raises `NotFound` or `RefusedEvent`."""
     cursor = await connection.execute(
-        "SELECT sim_append_event(%s, %s, %s, %s) AS seq", (session_id, ts, type_, Jsonb(payload))
+        "SELECT sim_append_event(%s, %s, %s, %s) AS seq", (session_id, ts, type_, Jsonb(payload, dumps=render))
     )
     row = await cursor.fetchone()
     assert row is not None

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
+from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql import ClauseElement
 
+from app.domain.number import Written
 from app.errors import SimError, Unavailable
 
 P = ParamSpec("P")
@@ -32,6 +38,9 @@ _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
 _LIMITS = "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
+_ADAPTERS = SimpleNamespace(adapters=AdaptersMap(psycopg.adapters), connection=None)
+"""How values are read: numbers in JSON keep their text, which may say more than a float can hold."""
+set_json_loads(partial(json.loads, parse_float=Written), _ADAPTERS)
 _PLANS = "-c enable_sort=off"
 """Logs are read along their primary key, whatever Postgres believes how long they are.
 
@@ -50,6 +59,7 @@ def connect_options(url: str, application_name: str) -> dict[str, Any]:
         "options": f"{_LIMITS} {_PLANS} {conninfo_to_dict(url).get('options') or ''}".strip(),
         "connect_timeout": 5,
         "autocommit": True,
+        "context": _ADAPTERS,
         "row_factory": dict_row,
     }
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from app.domain.account import Fill, Trade
 from app.domain.candle import Candle
-from app.domain.number import exact, plain, significant
+from app.domain.number import exact, plain, significant, written
 from app.domain.order import Order
 from app.errors import BadInput
 
@@ -196,7 +196,7 @@ def _render(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, (float, Decimal)):
-        return _number(Decimal(repr(value)) if isinstance(value, float) else value)
+        return _number(Decimal(written(value)) if isinstance(value, float) else value)
     if isinstance(value, (dict, Mapping)):
         return "{" + ",".join([f"{_key(key)}:{_render(item)}" for key, item in value.items()]) + "}"
     if isinstance(value, (list, tuple)):

@@ -25,13 +25,26 @@ def plain(value: Decimal) -> str:
     return "0" if text == "-0" else text
 
 
+class Written(float):
+    """A float that keeps the text it was written as, which may say more than a float can hold."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> Written:
+        """Read a number; raises `ValueError` for other text."""
+        self = super().__new__(cls, text)
+        self.text = text
+        return self
+
+
 def exact(value: Decimal | float | str) -> Decimal:
-    """Read a number without loss, a float by its shortest spelling; raises `ValueError` unless finite.
+    """Read a number without loss, a float by its text or shortest spelling; raises `ValueError` unless finite.
 
     A scalar of NumPy, as TA-Lib and pandas give it, is a number as well.
     """
     try:
-        number = Decimal(value if isinstance(value, Decimal | str | int) else _spelled(value))
+        number = Decimal(value if isinstance(value, Decimal | str | int) else written(value))
     except (InvalidOperation, TypeError):
         raise ValueError(f"{value!r} is not a number") from None
     if not number.is_finite():
@@ -39,8 +52,13 @@ def exact(value: Decimal | float | str) -> Decimal:
     return number
 
 
-def _spelled(value: object) -> str:
-    """Spell a float, or a real number of another library, as short as its own precision allows."""
+def written(value: object) -> str:
+    """Spell a float, or a real number of another library, as it was written or as short as its precision allows.
+
+    Raises `TypeError` for what is no real number.
+    """
+    if isinstance(value, Written):
+        return value.text
     if isinstance(value, float):
         return float.__repr__(value)
     if isinstance(value, Real):

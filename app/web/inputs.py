@@ -7,12 +7,13 @@ import math
 import re
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
+from app.domain.number import Written
 from app.errors import BadInput, TooLarge, WrongContentType
 from app.settings import Settings
 
@@ -20,6 +21,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _MAX_INT = 2**63 - 1
 _NESTING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+_ROOTS = ("body", "query")
+_CONSTANTS = ("NaN", "Infinity", "-Infinity")
 _KEY = re.compile(r"[!-~]{1,200}")
 _SENTENCES = {"missing": "is required", "extra_forbidden": "is not a known field"}
 
@@ -40,7 +43,7 @@ class Reader:
         value = self._parsed(_text(content))
         if not isinstance(value, dict):
             raise BadInput("body: must be a JSON object")
-        _require_plain_text(value, "body")
+        _require_storable(value, "body")
         return value
 
     async def _content(self, request: Request) -> bytes:
@@ -65,7 +68,7 @@ class Reader:
     def _parsed(self, text: str) -> Any:
         self._require_shallow(text)
         try:
-            return json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_bounded)
+            return json.loads(text, parse_constant=Written, parse_float=Written, parse_int=_bounded)
         except json.JSONDecodeError as error:
             raise BadInput(f"body: is not JSON: {error}") from None
 
@@ -84,7 +87,7 @@ def query(request: Request) -> dict[str, str]:
     if len(values) != len(pairs):
         twice = next(name for name, _ in pairs if sum(name == other for other, _ in pairs) > 1)
         raise BadInput(f"{_shown(twice)}: is given twice")
-    _require_plain_text(values, "query")
+    _require_storable(values, "query")
     return values
 
 
@@ -125,37 +128,33 @@ def _text(content: bytes) -> str:
         raise BadInput("body: is not UTF-8") from None
 
 
-def _no_number(word: str) -> NoReturn:
-    raise BadInput(f"body: {word} is not a JSON number")
+class _TooLong(Written):
+    """A whole number of more than 64 bits."""
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise BadInput(f"body: the number {text[:40]} is out of range")
-    return value
+def _bounded(text: str) -> int | float:
+    return _TooLong(text) if len(text) > 20 or abs(value := int(text)) > _MAX_INT else value
 
 
-def _bounded(text: str) -> int:
-    if len(text) > 20 or abs(value := int(text)) > _MAX_INT:
-        raise BadInput(f"body: the number {text[:40]} is out of range")
-    return value
-
-
-def _require_plain_text(value: Any, place: str) -> None:
-    """Raise `BadInput` for text that cannot be stored, naming where it stands."""
-    if isinstance(value, str):
+def _require_storable(value: Any, place: str) -> None:
+    """Raise `BadInput` for text and numbers that cannot be stored, naming where they stand."""
+    if isinstance(value, Written):
+        if value.text in _CONSTANTS:
+            raise BadInput(f"{place}: {value.text} is not a JSON number")
+        if isinstance(value, _TooLong) or not math.isfinite(value):
+            raise BadInput(f"{place}: the number {value.text[:40]} is out of range")
+    elif isinstance(value, str):
         if "\0" in value:
             raise BadInput(f"{place}: NUL characters cannot be stored")
         if any("\ud800" <= char <= "\udfff" for char in value):
             raise BadInput(f"{place}: lone surrogates cannot be stored")
     elif isinstance(value, dict):
         for key, item in value.items():
-            _require_plain_text(key, place)
-            _require_plain_text(item, _shown(key))
+            _require_storable(key, place)
+            _require_storable(item, _shown(key) if place in _ROOTS else f"{place}.{_shown(key)}")
     elif isinstance(value, list):
         for item in value:
-            _require_plain_text(item, place)
+            _require_storable(item, place)
 
 
 def _sentence(error: ErrorDetails) -> str:

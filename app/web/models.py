@@ -29,6 +29,7 @@ MAX_TIME_MS = 8_640_000_000_000_000
 """The last instant a browser's Date can hold."""
 MAX_PAUSE_MS = 365 * 86_400_000
 MOST = Decimal("1e18")
+_DIGITS = 40
 DEFAULT_PAUSE_MS = 15_000
 DEFAULT_LAG_MS = 900_000
 LEAST_GRACE_MS = 60_000
@@ -66,7 +67,10 @@ def _decimal(value: Any) -> Any:
     """Read a JSON number without loss."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number")
-    return exact(value)
+    number = exact(value)
+    if len(number.as_tuple().digits) > _DIGITS:
+        raise ValueError(f"must have at most {_DIGITS} digits")
+    return number
 
 
 Amount = Annotated[Decimal, BeforeValidator(_decimal, json_schema_input_type=float), Field(gt=0, le=MOST)]

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import time
+from decimal import Decimal
 from statistics import median
 from typing import Any
 from uuid import UUID
@@ -84,6 +85,40 @@ async def test_bodies_must_be_json_objects_within_limits(database: Database) -> 
         ):
             status, answer = await post(w, content)
             assert (status, list(answer)) == (400, ["error"]), content[:40]
+
+
+async def test_a_number_that_is_none_is_refused_by_its_field(database: Database) -> None:
+    body = json.dumps(BODY)[:-1]
+    async with web(database, candles=0) as w:
+        for number in ("NaN", "-Infinity", "1e999", "9" * 500, str(10**30), "1" + "0" * 20 + ".5"):
+            status, answer = await post(w, f'{body}, "initialCash": {number}}}')
+            assert (status, answer["error"].partition(":")[0]) == (400, "initialCash"), answer
+            status, answer = await post(w, f'{body}, "sizing": {{"qty": [{number}]}}}}')
+            assert (status, answer["error"].partition(":")[0]) == (400, "sizing.qty"), answer
+        status, answer = await post(w, f'{body}, "feeBps": 0.{"1" * 41}}}')
+        assert (status, answer) == (400, {"error": "feeBps: must have at most 40 digits"})
+
+
+async def test_numbers_of_more_digits_than_a_float_are_kept_to_the_last(database: Database) -> None:
+    qty, cash, fee = "0.1234567890123456789", "1234567890123456.78", "0.10000000000000000555"
+    body = json.dumps({**BODY, "profileSlug": "buy_and_hold", "config": {}})[:-1]
+    terms = f', "initialCash": {cash}, "feeBps": {fee}, "sizing": {{"qty": {qty}}}}}'
+    async with web(database) as w:
+        status, answer = await post(w, body + terms)
+        assert status == 201, answer
+        session = answer["data"]["id"]
+        await w.call("POST", f"{SESSIONS}/{session}/start")
+        await w.until(f"{SESSIONS}/{session}", "finished")
+        status, answer = await post(w, body + terms.replace(qty, "0.1234567890123456788"))
+        assert status == 201, answer
+    fill, fees = database.query(
+        "SELECT payload ->> 'qty', (payload ->> 'fee')::numeric / (payload ->> 'price')::numeric FROM sim_events"
+        " WHERE type = 'fill'"
+    )[0]
+    assert fill == qty
+    assert fees == pytest.approx(Decimal(qty) * Decimal(fee) / 10_000, rel=Decimal("1e-18"))
+    kept = database.query("SELECT initial_cash::text, sizing ->> 'qty' FROM sim_sessions ORDER BY created_at")
+    assert kept == [(cash, qty), (cash, "0.1234567890123456788")]
 
 
 async def test_a_body_that_is_too_large_is_refused_while_it_comes_in(database: Database) -> None:

@@ -45,7 +45,7 @@ WRONG = [
     ({"name": "a\0b"}, "name"),
     ({"config": []}, "config"),
     ({"config": {"a": "x" * 17_000}}, "config"),
-    ({"config": {"a": {"b": "\0"}}}, "b"),
+    ({"config": {"a": {"b": "\0"}}}, "config.a.b"),
     ({"idempotencyKey": ""}, "idempotencyKey"),
     ({"start_ms": 1}, "start_ms"),
     ({"warmupCandles": -5}, "warmupCandles"),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.number import exact, plain, quotient, ratio, significant
+from app.domain.number import Written, exact, plain, quotient, ratio, significant
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,12 @@ def test_scalars_of_numpy_are_numbers(value: Any, number: str) -> None:
 def test_what_is_no_number_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"is not a (finite )?number"):
         exact(value)
+
+
+def test_a_number_keeps_the_text_it_was_written_as() -> None:
+    number = Written("0.1234567890123456789")
+    assert number == 0.12345678901234568
+    assert exact(number) == Decimal("0.1234567890123456789")
+    assert json.dumps([number]) == "[0.12345678901234568]"
+    with pytest.raises(ValueError, match="could not convert"):
+        Written("1,5")
