@@ -73,6 +73,7 @@ class Child:
         self._candle_s = candle_s
         self._seats: dict[str, Seat] = {}
         self._loaded = 0
+        self._threads = threading.active_count()
         self._process = psutil.Process()
         self._calls: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "hello": lambda _: {},
@@ -167,8 +168,9 @@ class Child:
         return {}
 
     def _close(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Forget a session, and say whether something of it, or of another, goes on in a thread."""
         self._drop(request["session"])
-        return {}
+        return {"haunted": threading.active_count() > self._threads}
 
     def _drop(self, session: str | None) -> None:
         """Forget a session and the modules that were imported for it alone."""

@@ -68,6 +68,7 @@ class Child:
         self.tenants: set[Tenant] = set()
         self.loaded: dict[str, str] = {}
         self.gone = False
+        self.haunted = False
         self._process = process
         self._settings = settings
         self._seen = psutil.Process(process.pid)
@@ -81,6 +82,11 @@ class Child:
     def ended(self) -> bool:
         """Whether the process is gone and everybody knows."""
         return self._reading.done()
+
+    @property
+    def shared(self) -> bool:
+        """Whether others may come in: nobody has it alone, and no thread of a session that has left goes on in it."""
+        return not (self.alone or self.gone or self.haunted)
 
     @property
     def slow(self) -> bool:
@@ -173,6 +179,7 @@ class Child:
         request.slots += slots
         if not head["done"]:
             return
+        self.haunted = self.haunted or head.get("haunted") is True
         if request.tenant is not None:
             request.tenant.grown += head["rss"] - self._rss
             self._weigh(request.tenant, request.tenant.grown)
@@ -181,6 +188,8 @@ class Child:
             self._requests.popleft()
             if not request.answer.done():
                 request.answer.set_result((head, request.slots))
+        if self.haunted and not self.tenants:
+            self.kill()
 
     def _weigh(self, tenant: Tenant, grown: int) -> None:
         """Kill the child when it grew too much at one session."""
@@ -222,7 +231,7 @@ class Children:
         """Return a child that has loaded no other version of these files; with `alone` one nobody else is in."""
         async with self._starting:
             self._children = [child for child in self._children if not child.ended]
-            shared = [] if alone else [child for child in self._children if not child.alone and not child.gone]
+            shared = [] if alone else [child for child in self._children if child.shared]
             fitting = [child for child in shared if child.fits(files)]
             chosen = min(fitting, key=lambda child: (child.slow, len(child.tenants)), default=None)
             if chosen is None or (chosen.tenants and len(shared) < self._most(shared)):

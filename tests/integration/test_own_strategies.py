@@ -309,6 +309,37 @@ class Technical(Strategy):
     assert {order["qty"] for order in orders} == {0.1}
 
 
+THREAD = """
+import threading, time
+
+class Leaves(Strategy):
+    def on_start(self):
+        threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+
+    def on_candle(self, candle):
+        pass
+"""
+
+
+async def test_a_thread_ends_with_the_last_session_of_its_child(database: Database, tmp_path: Path) -> None:
+    write(tmp_path, "good", GOOD)
+    write(tmp_path, "leaves", THREAD)
+    async with engine(database, strategies=(str(tmp_path),), **QUICK) as e:
+        await store(e.pool, count=1000)
+        quick = await e.start(profile_slug="good", pace=Pace(50), end_ms=START_MS + 1000 * MINUTE)
+        await e.until(quick.id, lambda row: row.cursor_ms is not None)
+        before = set(e.supervisor.strategies.pids)
+        assert (await e.finished((await e.start(profile_slug="leaves")).id)).status == "finished"
+        assert (await e.finished((await e.start(profile_slug="good")).id)).status == "finished"
+        assert (await e.get(quick.id)).status == "running"
+        assert before < set(e.supervisor.strategies.pids)  # Nobody new comes into the child with the thread.
+        await e.act(quick.id, "stop")
+        deadline = time.monotonic() + 5
+        while len(before & set(e.supervisor.strategies.pids)) > 1:  # One looks at code.
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+
+
 async def test_pausing_at_an_event_is_exact_in_a_child(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
     async with engine(database, strategies=(str(tmp_path),), **QUICK) as e:
