@@ -63,6 +63,10 @@ COMMANDS = {
         "sweep:sweep",
         "Run a strategy with every combination of parameters, each a session of its own, and rank the results.",
     ),
+    "rank": Place(
+        "rank:rank",
+        "Rank the sessions of a tag, those of a sweep for instance; with --resume an interrupted sweep goes on first.",
+    ),
     "report": Place("report:report", "Show what came of a session: return, risk and trades, while it runs too."),
     "export": Place("export:export", "Write a session's events, trades or equity as NDJSON, CSV or Parquet."),
     "sessions": Place("sessions:app", "Make sessions and steer them; any living server runs them."),

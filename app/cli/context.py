@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from app.cli import show
+from app.db import embedded
 from app.db.place import Place, ready
 from app.db.pool import Database
 from app.engine.clock import Clock
@@ -33,10 +36,22 @@ class Context:
         return self.settings.user
 
 
+@contextmanager
+def found(settings: Settings) -> Iterator[Place]:
+    """Like `ready`; says so before it sets up a Postgres, since the one that is meant may be under another folder."""
+    if settings.database_url is None and not embedded.made(settings.data_dir):
+        show.aside(
+            f"There is no Postgres under {settings.data_dir.expanduser().resolve()} yet; one is set up."
+            " DATABASE_URL or ZEON_DATA_DIR names another."
+        )
+    with ready(settings) as place:
+        yield place
+
+
 def run(work: Callable[[Context], Awaitable[T]], settings: Settings | None = None) -> T:
     """Do the work of a command on the database the settings name, installed when it is empty or older."""
     settings = settings or load()
-    with ready(settings) as place:
+    with found(settings) as place:
         return asyncio.run(on_place(settings, place, work))
 
 

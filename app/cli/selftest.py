@@ -12,9 +12,10 @@ from typing import Any
 
 from app.candles import synthetic
 from app.cli import event_view, show
+from app.cli.context import found
 from app.db import candles, events, sessions
 from app.db.lock import alone
-from app.db.place import Place, ready
+from app.db.place import Place
 from app.db.pool import Database
 from app.domain.session import FAILED, PAUSED, RUNNING, Session
 from app.domain.timeframe import timeframe
@@ -48,7 +49,7 @@ class Failed(SimError):
 def selftest() -> None:
     """Prove on this database that a session starts, goes on, pauses and resumes; everything made for it is removed."""
     settings = load()
-    with ready(settings) as place:
+    with found(settings) as place:
         asyncio.run(run(settings, place, show.line))
 
 

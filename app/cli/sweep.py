@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID, uuid4
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
-from app.cli import show
+from app.cli import ranking, show
 from app.cli import term_options as trade
-from app.cli.context import Context, on_place
+from app.cli.context import Context, found, on_place
 from app.cli.data import cached
 from app.cli.grid import grid
 from app.cli.named import named
 from app.cli.new_session import Start
 from app.cli.options import Json, TimeframeOption, VenueOption, as_usage, given, time_ms
+from app.cli.together import Processes, run_all
 from app.db import results
-from app.db.place import Place, ready
-from app.db.results import Result
+from app.db.place import Place
 from app.domain.session import FINISHED, SessionSpec
 from app.domain.tick import Slot, State, draft
-from app.engine.sweep import Work, engines
 from app.engine.trading import traded
 from app.errors import ChildGone, StrategyFailed
 from app.settings import Settings, load
@@ -45,7 +41,6 @@ End = Annotated[
 GapPolicy = Annotated[
     str | None, typer.Option(metavar="POLICY", help="What a missing candle does: fail, skip or fill.")
 ]
-Processes = Annotated[int | None, typer.Option(metavar="N", min=1, help="Engine processes; unset: one per core.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, however much is written.")]
 
 _ASKED_ABOVE = 5 * 10**9
@@ -86,6 +81,7 @@ def sweep(
     sizing: trade.SizingText = None,
     volume_share: trade.VolumeShare = None,
     gap_policy: GapPolicy = None,
+    by: ranking.By = "return",
     processes: Processes = None,
     yes: Yes = False,
     json: Json = False,
@@ -126,32 +122,31 @@ def sweep(
             checked(NewSession, asked | {"config": {**fixed, **each}, "name": _named(each)}).spec(settings)
             for each in combinations
         ]
-    with ready(settings) as place:
-        _sweep(settings, place, specs, tag, processes or len(os.sched_getaffinity(0)), yes=yes, json=json)
+    with found(settings) as place:
+        size = _sized(settings, place, specs, yes=yes)
+        ids = asyncio.run(on_place(settings, place, lambda context: _create(context, specs)))
+        show.aside(f"They carry the tag {tag}: zeon sessions list --tag {tag}")
+        interrupted = run_all(settings, place, ids, processes)
+        came = asyncio.run(on_place(settings, place, lambda context: context.database.run(results.results, ids)))
+    ranked = ranking.ranked(came, by)
+    if json:
+        show.as_json({"tag": tag, "rows": size.rows, "bytes": size.bytes, "results": ranking.described(ranked)})
+    else:
+        ranking.tell(ranked)
+    if interrupted:
+        show.aside(f"Interrupted: what ran is paused; `zeon rank {tag} --resume` lets all of it go on.")
+    if any(each.status != FINISHED for each in came):
+        raise typer.Exit(1)
 
 
-def _sweep(
-    settings: Settings, place: Place, specs: list[SessionSpec], tag: str, processes: int, *, yes: bool, json: bool
-) -> None:
+def _sized(settings: Settings, place: Place, specs: list[SessionSpec], *, yes: bool) -> Size:
+    """Say how much will be written, and ask where it is a lot."""
     with as_usage():
         size = asyncio.run(on_place(settings, place, lambda context: _estimate(context, specs)))
     show.aside(f"{len(specs):,} sessions, about {size.rows:,} rows and {size.bytes / 1e6:,.0f} MB.")
     if size.bytes > _ASKED_ABOVE and not yes:
         typer.confirm("Go on?", abort=True, err=True)
-    ids = asyncio.run(on_place(settings, place, lambda context: _create(context, specs)))
-    show.aside(f"They carry the tag {tag}: zeon sessions list --tag {tag}")
-    interrupted = _run(settings, place, ids, processes)
-    found = asyncio.run(on_place(settings, place, lambda context: context.database.run(results.results, ids)))
-    if json:
-        show.as_json(
-            {"tag": tag, "rows": size.rows, "bytes": size.bytes, "results": [_described(each) for each in found]}
-        )
-    else:
-        _tell(found)
-    if interrupted:
-        show.aside("Interrupted: what ran is paused; `zeon sessions resume` and `start` let it go on.")
-    if any(each.status != FINISHED for each in found):
-        raise typer.Exit(1)
+    return size
 
 
 async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
@@ -185,64 +180,5 @@ async def _create(context: Context, specs: Sequence[SessionSpec]) -> list[UUID]:
     return [(await context.sim.create(context.user, spec))[0].id for spec in specs]
 
 
-def _run(settings: Settings, place: Place, ids: Sequence[UUID], processes: int) -> bool:
-    """Run sessions in processes of their own to the end; returns whether Ctrl-C ended it before."""
-    work = Work(place.url, place.listen_url, settings, settings.user, ids)
-    with engines(work, min(processes, len(ids))) as started:
-        try:
-            asyncio.run(on_place(settings, place, lambda context: _watch(context, ids, started)))
-        except KeyboardInterrupt:
-            return True
-    return False
-
-
-async def _watch(context: Context, ids: Sequence[UUID], processes: Sequence[Any]) -> None:
-    """Show how many sessions have ended until every process has."""
-    with Progress(console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as progress:
-        task = progress.add_task("sessions", total=len(ids))
-        while any(process.is_alive() for process in processes):
-            await asyncio.sleep(0.2)
-            moving = await context.database.run(results.count_moving, ids)
-            progress.update(task, completed=len(ids) - moving)
-
-
-def _tell(found: Sequence[Result]) -> None:
-    names = [name for name in found[0].config if len({str(each.config[name]) for each in found}) > 1]
-    numbers = ("final equity", "return %", "trades", "max drawdown %")
-    rows = (
-        (
-            each.id,
-            *(each.config[name] for name in names),
-            *(_two(number) for number in (each.equity, each.return_pct)),
-            each.trades,
-            _two(each.drawdown_pct),
-            each.status if each.error is None else f"{each.status}: {each.error}",
-        )
-        for each in found
-    )
-    show.table(("id", *names, *numbers, "status"), rows, right=(*names, *numbers))
-
-
-def _described(each: Result) -> dict[str, Any]:
-    return {
-        "id": str(each.id),
-        "config": each.config,
-        "status": each.status,
-        "error": each.error,
-        "finalEquity": _float(each.equity),
-        "returnPct": _float(each.return_pct),
-        "trades": each.trades,
-        "maxDrawdownPct": _float(each.drawdown_pct),
-    }
-
-
 def _named(config: dict[str, Any]) -> str:
     return " ".join(f"{name}={value}" for name, value in config.items())[:200]
-
-
-def _two(number: Any) -> str:
-    return "" if number is None else f"{number:,.2f}"
-
-
-def _float(number: Any) -> float | None:
-    return None if number is None else float(number)

@@ -73,6 +73,11 @@ def start(data_dir: Path, *, bin_path: Path | None = None, settings: Mapping[str
     return server
 
 
+def made(data_dir: Path) -> bool:
+    """Say whether a folder has a server already, running or not."""
+    return _data_version(data_dir.expanduser() / "postgres") is not None
+
+
 class Embedded:
     """One folder's server as one process sees it."""
 

@@ -9,50 +9,58 @@ from uuid import UUID
 
 from app.db.pool import Connection
 
+_AT_ONCE = 100
+"""Sessions asked about in one statement."""
+
 
 class Result(NamedTuple):
-    """One session's outcome: money in the quote currency, drawdown in percent, of the equity events in its log."""
+    """One session's outcome, as `sim_stats` has it: money in the quote currency, shares in percent."""
 
     id: UUID
     config: dict[str, Any]
     status: str
     error: str | None
-    initial_cash: Decimal
     equity: Decimal | None
-    trades: int
+    return_pct: Decimal | None
+    sharpe: Decimal | None
+    sortino: Decimal | None
     drawdown_pct: Decimal | None
-
-    @property
-    def return_pct(self) -> Decimal | None:
-        """Gain in percent of the initial cash."""
-        return None if self.equity is None else (self.equity / self.initial_cash - 1) * 100
+    profit_factor: Decimal | None
+    win_rate_pct: Decimal | None
+    trades: int
 
 
 async def results(connection: Connection, session_ids: Sequence[UUID]) -> list[Result]:
-    """Return the results of sessions, the highest equity first."""
+    """Return the results of sessions, in the order given; those that are gone are left out."""
+    found: dict[UUID, Result] = {}
+    for start in range(0, len(session_ids), _AT_ONCE):
+        cursor = await connection.execute(
+            """
+            SELECT s.id, s.config, s.status, s.error, f.equity, f.return_pct, f.sharpe, f.sortino,
+                   f.max_drawdown_pct AS drawdown_pct, f.profit_factor, f.win_rate_pct, f.trades
+            FROM sim_sessions s CROSS JOIN LATERAL sim_stats(s.id) f
+            WHERE s.id = ANY (%s)
+            """,
+            (list(session_ids[start : start + _AT_ONCE]),),
+        )
+        found |= {row["id"]: Result(**row) for row in await cursor.fetchall()}
+    return [found[each] for each in session_ids if each in found]
+
+
+async def tagged(connection: Connection, user_id: str, tag: str) -> dict[UUID, str]:
+    """Return id and status of a user's sessions with a tag, the oldest first."""
     cursor = await connection.execute(
-        """
-        SELECT s.id, s.config, s.status, s.error, s.initial_cash, last.equity, sums.trades, sums.drawdown_pct
-        FROM sim_sessions s
-        LEFT JOIN LATERAL (
-          SELECT (e.payload ->> 'equity')::numeric AS equity FROM sim_events e
-          WHERE e.session_id = s.id AND e.type = 'equity' ORDER BY e.seq DESC LIMIT 1) last ON true
-        CROSS JOIN LATERAL (
-          SELECT count(*) FILTER (WHERE e.type = 'trade') AS trades,
-                 max((e.payload ->> 'drawdownPct')::numeric) AS drawdown_pct
-          FROM sim_events e WHERE e.session_id = s.id AND e.type IN ('trade', 'equity')) sums
-        WHERE s.id = ANY (%s)
-        ORDER BY last.equity DESC NULLS LAST, s.created_at
-        """,
-        (list(session_ids),),
+        "SELECT id, status FROM sim_sessions WHERE user_id = %s AND %s = ANY (tags) AND deleted_at IS NULL"
+        " ORDER BY created_at, id",
+        (user_id, tag),
     )
-    return [Result(**row) for row in await cursor.fetchall()]
+    return {row["id"]: row["status"] for row in await cursor.fetchall()}
 
 
 async def count_moving(connection: Connection, session_ids: Sequence[UUID]) -> int:
     """Count the sessions that have not ended yet."""
     cursor = await connection.execute(
-        "SELECT count(*) AS count FROM sim_sessions WHERE id = ANY (%s) AND status IN ('created', 'running')",
+        "SELECT count(*) AS count FROM sim_sessions WHERE id = ANY (%s) AND status IN ('created', 'running', 'paused')",
         (list(session_ids),),
     )
     row = await cursor.fetchone()

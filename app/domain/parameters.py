@@ -55,7 +55,7 @@ def schema(cls: type, base: type) -> dict[str, Any]:
             properties[name]["default"] = parameter.type.dump_python(parameter.default, mode="json")
     return {
         "type": "object",
-        "description": inspect.getdoc(cls) or "",
+        "description": inspect.cleandoc(cls.__doc__ or ""),
         "properties": properties,
         "required": [name for name, parameter in known.items() if parameter.required],
         "additionalProperties": False,

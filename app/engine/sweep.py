@@ -15,10 +15,10 @@ from uuid import UUID
 import uvloop
 
 from app.db.pool import Database
-from app.domain.session import RUNNING
+from app.domain.session import PAUSED, RUNNING
 from app.engine import collector
 from app.engine.clock import Clock
-from app.engine.sim import Sim
+from app.engine.sim import Action, Sim
 from app.engine.supervisor import Supervisor
 from app.errors import SimError
 from app.settings import Settings
@@ -98,7 +98,8 @@ async def _lane(sim: Sim, work: Work, taken: Number) -> None:
     parent = multiprocessing.parent_process()
     while (session_id := _next(work.ids, taken)) is not None:
         with suppress(SimError):  # Why one could not be started stands in its row.
-            session = await sim.start(work.user, session_id)
+            before = await sim.get(work.user, session_id)
+            session = await sim.act(work.user, session_id, Action("resume" if before.status == PAUSED else "start"))
             while session.status == RUNNING and parent is not None and parent.is_alive():
                 await asyncio.sleep(_LOOK_S)
                 session = await sim.get(work.user, session_id)

@@ -51,7 +51,7 @@ def test_a_sweep_runs_every_combination_and_ranks_them(cli: Cli, database: Datab
     assert cli.json("verify", found["results"][0]["id"])["same"]
 
 
-def test_ctrl_c_leaves_a_sweep_paused(cli: Cli, database: Database) -> None:
+def test_ctrl_c_leaves_a_sweep_paused_and_rank_lets_it_go_on(cli: Cli, database: Database) -> None:
     asked = (*MADE, "--param", "fast=2..30", "--param", "slow=40", "--end", "2024-01-14", "--processes", 2)
     with cli.start(*asked, stderr=subprocess.PIPE) as sweep:
         deadline = time.monotonic() + 30
@@ -65,6 +65,21 @@ def test_ctrl_c_leaves_a_sweep_paused(cli: Cli, database: Database) -> None:
     statuses = {status for (status,) in database.query("SELECT DISTINCT status FROM sim_sessions")}
     assert statuses <= {"finished", "paused", "created"}
     assert "paused" in statuses
+    tag = database.query("SELECT DISTINCT tags[1] FROM sim_sessions")[0][0]
+    assert f"zeon rank {tag} --resume" in said
+    so_far = cli.json("rank", tag)["results"]
+    assert len(so_far) == 29
+    assert {each["status"] for each in so_far} == statuses
+    done = cli.json("rank", tag, "--resume", "--by", "sharpe")["results"]
+    assert {each["status"] for each in done} == {"finished"}
+    assert [each["sharpe"] for each in done] == sorted((each["sharpe"] for each in done), reverse=True)
+    assert {each["config"]["fast"] for each in done} == set(range(2, 31))
+    some = sorted(each["trades"] for each in done)[10]
+    by_drawdown = cli.json("rank", tag, "--by", "drawdown", "--min-trades", some)["results"]
+    falls = [each["maxDrawdownPct"] for each in by_drawdown]
+    assert falls == sorted(each["maxDrawdownPct"] for each in done if each["trades"] >= some)
+    assert cli("rank", tag).split()[:3] == ["id", "fast", "final"]
+    assert "There is no session with the tag nothing." in cli.error("rank", "nothing")
 
 
 def test_much_is_asked_about_and_a_wrong_parameter_named(cli: Cli, database: Database) -> None:

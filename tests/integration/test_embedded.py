@@ -226,3 +226,18 @@ def as_user(account: pwd.struct_passwd, work: Callable[[], None]) -> None:
             traceback.print_exc()
         os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_command_says_before_it_sets_up_a_server_of_its_own(folder):
+    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    for said in (f"There is no Postgres under {folder} yet", ""):
+        done = subprocess.run(
+            [sys.executable, "-m", "app.cli.main", "sessions", "list"],
+            cwd=ROOT,
+            env=environment | {"ZEON_DATA_DIR": str(folder)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stderr.startswith(said)
+        assert bool(said) == bool(done.stderr)

@@ -22,6 +22,7 @@ COMMANDS = {
         "verify",
         "diff",
         "lookahead",
+        "rank",
         "sweep",
         "report",
         "export",

@@ -29,6 +29,13 @@ def test_typed_attributes_are_parameters() -> None:
     assert (one.length, one.side, one.level, one.name) == (7, "long", Decimal("2.25"), "x")
 
 
+def test_a_class_without_a_description_has_none_of_its_parent_s() -> None:
+    class Silent(Example):
+        pass
+
+    assert Silent.parameter_schema()["description"] == ""
+
+
 def test_the_schema_says_types_bounds_defaults_and_what_is_required() -> None:
     schema = Example.parameter_schema()
     assert schema["description"] == "An example."
