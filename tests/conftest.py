@@ -34,7 +34,7 @@ FOLDER = pytest.StashKey[Path]()
 TURNS = pytest.StashKey[Turns]()
 MAIN = "main"
 HANGS_S = 240
-"""An async test that takes as long hangs; shorter than pytest-timeout's."""
+"""An async test that takes as long hangs, unless it asks for more; shorter than pytest-timeout's."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -68,7 +68,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if inspect.iscoroutinefunction(item.obj):  # type: ignore[attr-defined]
-            item.obj = _ended_in_time(item.obj)  # type: ignore[attr-defined]
+            asked = item.get_closest_marker("timeout")
+            limit_s = HANGS_S if asked is None else asked.args[0] - 60
+            item.obj = _ended_in_time(item.obj, limit_s)  # type: ignore[attr-defined]
         if group := _together(item):
             item.add_marker(pytest.mark.xdist_group(group))
 
@@ -192,12 +194,12 @@ def _together(item: pytest.Item) -> str | None:
     return None if label == MAIN else f"postgres-{label}"
 
 
-def _ended_in_time(test: Callable[..., Any]) -> Callable[..., Any]:
+def _ended_in_time(test: Callable[..., Any], limit_s: float) -> Callable[..., Any]:
     """End a test that hangs where it waits: pytest-timeout breaks the loop, on which its fixtures hang for ever."""
 
     @functools.wraps(test)
     async def limited(*arguments: Any, **named: Any) -> None:
-        async with asyncio.timeout(HANGS_S):
+        async with asyncio.timeout(limit_s):
             await test(*arguments, **named)
 
     return limited
