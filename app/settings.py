@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     children: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
-        description="processes that strategies of your own run in; unset: one per core",
+        description="processes that strategies of your own share; slow ones get some more; unset: one per core",
     )
     candle_timeout_ms: int = Field(1000, ge=1, description="longest such a strategy may take for a candle")
     strategy_memory_mb: int = Field(512, ge=1, description="most megabytes such a strategy may take")

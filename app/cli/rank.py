@@ -52,4 +52,5 @@ def rank(
         ranking.tell(ranked)
     if interrupted:
         show.aside("Interrupted: what ran is paused again.")
+    if resume and any(each.status in (CREATED, PAUSED) for each in came):
         raise typer.Exit(1)

@@ -10,6 +10,7 @@ import typer
 
 from app.cli import show
 from app.db.results import Result
+from app.domain.session import FINISHED
 
 By = Annotated[
     Literal["return", "sharpe", "sortino", "drawdown", "profitFactor", "winRate", "trades"],
@@ -35,10 +36,16 @@ _COLUMNS = {
 
 
 def ranked(found: Sequence[Result], by: str) -> list[Result]:
-    """Return results with the best first, equal ones as they came; those without the figure are last."""
-    known = [(figure, each) for each in found if (figure := _KEYS[by](each)) is not None]
-    unknown = [each for each in found if _KEYS[by](each) is None]
-    return [each for _, each in sorted(known, key=lambda pair: pair[0], reverse=True)] + unknown
+    """Return results with the best first, equal ones as they came.
+
+    Those that have not finished come behind all that have, those without the figure last among their like.
+    """
+
+    def place(each: Result) -> tuple[bool, bool, Decimal | int]:
+        figure = _KEYS[by](each)
+        return each.status == FINISHED, figure is not None, 0 if figure is None else figure
+
+    return sorted(found, key=place, reverse=True)
 
 
 def tell(found: Sequence[Result]) -> None:

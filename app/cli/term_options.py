@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -59,10 +60,17 @@ VolumeShare = Annotated[
 Record = Annotated[str | None, typer.Option(metavar="WHAT", help="full, or trades: without candles, equity daily.")]
 
 
+def _no_number(name: str) -> Callable[[str], NoReturn]:
+    def refuse(word: str) -> NoReturn:
+        raise typer.BadParameter(f"{name}: {word} is not a JSON number")
+
+    return refuse
+
+
 def parsed(name: str, text: str | None) -> Any:
     """Read the JSON of an option; a usage error when it is none."""
     try:
-        return None if text is None else json.loads(text, parse_float=Written)
+        return None if text is None else json.loads(text, parse_float=Written, parse_constant=_no_number(name))
     except json.JSONDecodeError as error:
         raise typer.BadParameter(f"{name}: is not JSON: {error}") from None
 

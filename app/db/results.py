@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.db.pool import Connection
 
-_AT_ONCE = 100
+_AT_ONCE = 20
 """Sessions asked about in one statement."""
 
 

@@ -46,10 +46,14 @@ def exact(value: Decimal | float | str) -> Decimal:
     try:
         number = Decimal(value if isinstance(value, Decimal | str | int) else written(value))
     except (InvalidOperation, TypeError):
-        raise ValueError(f"{value!r} is not a number") from None
+        raise ValueError(f"{_shown(value)} is not a number") from None
     if not number.is_finite():
-        raise ValueError(f"{value!r} is not a finite number")
+        raise ValueError(f"{_shown(value)} is not a finite number")
     return number
+
+
+def _shown(value: object) -> str:
+    return value.text if isinstance(value, Written) else repr(value)
 
 
 def written(value: object) -> str:

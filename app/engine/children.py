@@ -84,11 +84,6 @@ class Child:
         return self._reading.done()
 
     @property
-    def shared(self) -> bool:
-        """Whether others may come in: nobody has it alone, and no thread of a session that has left goes on in it."""
-        return not (self.alone or self.gone or self.haunted)
-
-    @property
     def slow(self) -> bool:
         """Whether somebody in it holds up others."""
         return any(tenant.slow for tenant in self.tenants)
@@ -104,7 +99,9 @@ class Child:
         """
         asked = _Request(tenant, allowed_s)
         assert self._process.stdin is not None
-        if self.gone or self._process.stdin.is_closing():  # Its pipe ends before `_read` has heard of its end.
+        if self._process.stdin.is_closing():  # It has died, which `_read` has not heard of yet, or closed its pipe.
+            self.kill()
+        if self.gone:
             asked.answer.set_exception(ChildGone())
             asked.answer.add_done_callback(_seen)
             return asked.answer
@@ -231,9 +228,9 @@ class Children:
         """Return a child that has loaded no other version of these files; with `alone` one nobody else is in."""
         async with self._starting:
             self._children = [child for child in self._children if not child.ended]
-            shared = [] if alone else [child for child in self._children if child.shared]
+            shared = [] if alone else self._shared()
             fitting = [child for child in shared if child.fits(files)]
-            chosen = min(fitting, key=lambda child: (child.slow, len(child.tenants)), default=None)
+            chosen = min(fitting, key=lambda child: (child.haunted, child.slow, len(child.tenants)), default=None)
             if chosen is None or (chosen.tenants and len(shared) < self._most(shared)):
                 chosen = await self._start(alone=alone)
             chosen.loaded |= files
@@ -243,6 +240,15 @@ class Children:
     def roomy(self) -> bool:
         """Whether there may be one more child with a single tenant."""
         return sum(child.alone for child in self._children if not child.gone) < _ALONE * self._settings.children
+
+    def _shared(self) -> list[Child]:
+        """Return the children that others may come into, not those with a thread of a session that has left.
+
+        Only when more than `ZEON_CHILDREN` of them are such, they are taken as they are.
+        """
+        shared = [child for child in self._children if not (child.alone or child.gone)]
+        quiet = [child for child in shared if not child.haunted]
+        return quiet if len(shared) - len(quiet) <= self._settings.children else shared
 
     def _most(self, shared: Sequence[Child]) -> int:
         """How many children may be shared: one more for each in which a slow strategy is, up to twice as many."""

@@ -108,7 +108,7 @@ class RemoteDesk(Tenant):
         self._spent_s += took_s
         self._most = max(1, min(_BATCH, int(_TURN_S * slots / took_s)))
         self._dragged = self._dragged + slots if took_s > _SLOW_S * slots else 0
-        self.slow = self._dragged >= _SLOW_SLOTS
+        self.slow = None if 0 < self._dragged < _SLOW_SLOTS else self._dragged > 0
         hindered = any(tenant.slow is False for tenant in self._child.tenants)
         if self.slow and hindered and self._spent_s < _MOVE_S and self._children.roomy:
             raise TooSlow

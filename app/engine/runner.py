@@ -146,7 +146,7 @@ class Runner:
         if order is not None:
             order.woken = self.stored
         self._alone = False
-        self._faults: defaultdict[type[Exception], list[int | None]] = defaultdict(list)
+        self._faults: defaultdict[tuple[type[Exception], bool], list[int | None]] = defaultdict(list)
         self._begin(session)
         self._wake = Alarm()
         self._control = False
@@ -240,15 +240,20 @@ class Runner:
         """Raise `SimError` when the same happened too often at one candle, and was not somebody else's doing."""
         suspect = cause.suspect if isinstance(cause, ChildGone) else None
         self._alone = self._alone or suspect is not None or isinstance(cause, TooSlow)
-        if isinstance(cause, Unavailable) and suspect is None:
+        if isinstance(cause, Unavailable) and (not isinstance(cause, ChildGone) or isinstance(cause, TooSlow)):
             return
-        faults = self._faults[type(cause)]
+        faults = self._faults[type(cause), suspect is None]
         faults[:] = [*(each for each in faults if each == cursor_ms), cursor_ms]
         if len(faults) < _FAULTS:
             return
-        if suspect is not None:
-            raise StrategyFailed(f"The process of the strategy ended {_FAULTS} times at one candle ({suspect}).")
-        raise SimError(f"The log refused {_FAULTS} times what follows the candle at {cursor_ms}.")
+        if isinstance(cause, ChildGone) and suspect is None and not self._alone:
+            faults.clear()
+            self._alone = True  # Then it is clear whose doing it is.
+        elif isinstance(cause, ChildGone):
+            how = "while it was at nothing" if suspect is None else suspect
+            raise StrategyFailed(f"The process of the strategy ended {_FAULTS} times at one candle ({how}).")
+        else:
+            raise SimError(f"The log refused {_FAULTS} times what follows the candle at {cursor_ms}.")
 
     async def _replay_at(self, desk: Desk | None, state: State) -> None:
         while (chunk := await self._next_chunk(state, desk)) is not None:

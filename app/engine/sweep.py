@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import signal
@@ -15,7 +16,7 @@ from uuid import UUID
 import uvloop
 
 from app.db.pool import Database
-from app.domain.session import PAUSED, RUNNING
+from app.domain.session import CREATED, PAUSED, RUNNING
 from app.engine import collector
 from app.engine.clock import Clock
 from app.engine.sim import Action, Sim
@@ -26,6 +27,7 @@ from app.settings import Settings
 _AT_ONCE = 4
 """Sessions of a process at a time: while one waits for Postgres another computes."""
 _LOOK_S = 0.05
+_log = logging.getLogger(__name__)
 
 
 class Number(Protocol):
@@ -97,12 +99,21 @@ async def _lane(sim: Sim, work: Work, taken: Number) -> None:
     """Run one session after the other until none is left, or the command is gone."""
     parent = multiprocessing.parent_process()
     while (session_id := _next(work.ids, taken)) is not None:
-        with suppress(SimError):  # Why one could not be started stands in its row.
+        try:
             before = await sim.get(work.user, session_id)
             session = await sim.act(work.user, session_id, Action("resume" if before.status == PAUSED else "start"))
             while session.status == RUNNING and parent is not None and parent.is_alive():
                 await asyncio.sleep(_LOOK_S)
                 session = await sim.get(work.user, session_id)
+        except SimError as error:
+            await _complain(sim, work, session_id, error)
+
+
+async def _complain(sim: Sim, work: Work, session_id: UUID, error: SimError) -> None:
+    """Say why a session did not go on, unless that stands in its row."""
+    with suppress(SimError):
+        if (await sim.get(work.user, session_id)).status in (CREATED, PAUSED):
+            _log.warning("%s did not go on: %s", session_id, error.message)
 
 
 def _next(ids: Sequence[UUID], taken: Number) -> UUID | None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from app.domain.candle import Candle
 from app.domain.snapshot import keep, put_back
 from app.domain.strategy import Direction, Strategy
 
 _SIGN = {"LONG": 1, "SHORT": -1, "EXIT": 0}
+
+
+class _Turn(NamedTuple):
+    """The last change of direction: where to, by which orders; `partial` when what is held is a part of what it was."""
+
+    sign: int
+    orders: Sequence[int]
+    partial: bool
 
 
 class Rule(Protocol):
@@ -26,7 +35,7 @@ class Directional(Strategy):
     """Follows one rule per symbol; with `side` long SHORT means EXIT, with both it reverses at once.
 
     A reversal is two orders, close and open. Orders that are still live when the rule turns, since no candle could fill
-    them or not whole, are cancelled first: the newest direction counts.
+    them or not whole, are cancelled first: the newest direction counts, and what a partial fill has left is replaced.
     """
 
     side: Literal["long", "both"] = "long"
@@ -34,7 +43,7 @@ class Directional(Strategy):
     def on_start(self) -> None:
         """Make a rule for each symbol."""
         self._rules = {symbol: self.rule() for symbol in self.symbols}
-        self._aims: dict[str, int] = {}
+        self._turns: dict[str, _Turn] = {}
         self._frame = self.timeframe
         self._drawn = False
 
@@ -43,13 +52,14 @@ class Directional(Strategy):
         raise NotImplementedError
 
     def snapshot(self) -> Any:
-        """Return what the rules remember, and where the last orders were to lead."""
-        return [keep(self._rules), self._aims]
+        """Return what the rules remember, and which orders were given last."""
+        return [keep(self._rules), {symbol: list(turn) for symbol, turn in self._turns.items()}]
 
     def restore(self, kept: Any) -> None:
         """Let it be remembered again."""
-        rules, self._aims = kept
+        rules, turns = kept
         self._rules = put_back(self._rules, rules)
+        self._turns = {symbol: _Turn(*turn) for symbol, turn in turns.items()}
 
     def on_candle(self, candle: Candle) -> None:
         """Ask the symbol's rule and act on a change."""
@@ -71,25 +81,34 @@ class Directional(Strategy):
         """Plot what the rule goes by; asked for behind each candle where `_drawn` is set, as a call costs its time."""
 
     def _heading(self, symbol: str) -> int:
-        """Return the sign of the position, or of what live orders are to make of it."""
-        sign = self.positions[symbol].sign
-        waiting = any(order.symbol == symbol for order in self.orders)
-        return self._aims.get(symbol, sign) if waiting else sign
+        """Return the sign of the position, or of what the last orders are still to make of it."""
+        turn = self._under_way(symbol)
+        return self.positions[symbol].sign if turn is None else turn.sign
+
+    def _under_way(self, symbol: str) -> _Turn | None:
+        """Return the last turn as long as an order of it is live."""
+        turn = self._turns.get(symbol)
+        return turn if turn is not None and any(order.id in turn.orders for order in self.orders) else None
 
     def _turn(self, direction: Direction, symbol: str, rule: Rule) -> None:
         reason = f"{type(self).__name__} {direction.lower()}"
         self.signal(direction, reason, symbol, **rule.indicators())
+        sign, held = _SIGN[direction], self.positions[symbol].sign
+        before = self._under_way(symbol)
+        partial = before is not None and before.partial and held != 0
         for order in self.orders:
             if order.symbol == symbol:
+                partial = partial or order.filled != 0
                 self.cancel(order.id, reason=reason)
-        self._aims[symbol] = sign = _SIGN[direction]
-        if sign == self.positions[symbol].sign:
+        if sign == held and not partial:
+            self._turns[symbol] = _Turn(sign, (), partial=False)
             return
-        self.close(symbol, reason=reason)
+        given = [self.close(symbol, reason=reason)]
         if sign > 0:
-            self.buy(symbol, reason=reason)
+            given.append(self.buy(symbol, reason=reason))
         elif sign < 0:
-            self.sell(symbol, reason=reason)
+            given.append(self.sell(symbol, reason=reason))
+        self._turns[symbol] = _Turn(sign, tuple(each for each in given if each is not None), partial=partial)
 
 
 class Excursion:

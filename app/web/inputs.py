@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -111,8 +112,19 @@ def idempotency_key(request: Request, body: Mapping[str, Any]) -> str | None:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Return the hex SHA-256 of JSON values, whatever the order of their fields."""
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    """Return the hex SHA-256 of JSON values, whatever the order of their fields; every digit of a number counts."""
+    return sha256(json.dumps([_whole(part) for part in parts], sort_keys=True).encode()).hexdigest()
+
+
+def _whole(value: Any) -> Any:
+    """Return a JSON value with numbers that no float can hold as what they were written."""
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    if isinstance(value, Written) and Decimal(value.text) != Decimal(repr(value)):
+        return {"written": value.text}
+    return value
 
 
 def _require_json(request: Request) -> None:

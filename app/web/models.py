@@ -68,8 +68,9 @@ def _decimal(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number")
     number = exact(value)
-    if len(number.as_tuple().digits) > _DIGITS:
-        raise ValueError(f"must have at most {_DIGITS} digits")
+    exponent = number.as_tuple().exponent
+    if number.adjusted() > _DIGITS or not isinstance(exponent, int) or exponent < -_DIGITS:
+        raise ValueError(f"must have at most {_DIGITS} digits before and after the point")
     return number
 
 

@@ -92,6 +92,16 @@ class Fickle(Strategy):
 """
 
 
+def test_a_sweep_that_cannot_go_on_says_why(cli: Cli, database: Database, tmp_path: Path) -> None:
+    cli.run("sweep", "good", *ASKED, "--end", "2024-01-02", "--param", "fast=2,3")
+    tag = database.query("UPDATE sim_sessions SET status = 'paused' RETURNING tags[1]")[0][0]
+    (tmp_path / "own" / "good.py").write_text((tmp_path / "own" / "good.py").read_text() + "# changed\n")
+    done = cli.run("rank", tag, "--resume", "--json", code=1)
+    assert [each["status"] for each in json.loads(done.stdout)["results"]] == ["paused", "paused"]
+    assert done.stderr.count("did not go on: ") == 2
+    assert "has changed" in done.stderr
+
+
 def test_combinations_that_fail_are_rows_of_a_sweep_and_their_reports_say_why(cli: Cli, tmp_path: Path) -> None:
     write(tmp_path / "own", "fickle", FICKLE)
     asked = ("sweep", "fickle", *ASKED, "--end", "2024-01-02", "--param", "kind=raise,none,end", "--json")

@@ -96,7 +96,14 @@ async def test_a_number_that_is_none_is_refused_by_its_field(database: Database)
             status, answer = await post(w, f'{body}, "sizing": {{"qty": [{number}]}}}}')
             assert (status, answer["error"].partition(":")[0]) == (400, "sizing.qty"), answer
         status, answer = await post(w, f'{body}, "feeBps": 0.{"1" * 41}}}')
-        assert (status, answer) == (400, {"error": "feeBps: must have at most 40 digits"})
+        assert (status, answer) == (400, {"error": "feeBps: must have at most 40 digits before and after the point"})
+        for number in ("1e-400", "1e-20000", "0e-9999999", "1e-99999999999999999999999"):
+            status, answer = await post(w, f'{body}, "slippageBps": {number}}}')
+            assert (status, answer["error"].partition(":")[0]) == (400, "slippageBps"), answer
+        keyed = {"Idempotency-Key": "digits"}
+        assert (await post(w, f'{body}, "feeBps": 1.0}}', **keyed))[0] == 201
+        assert (await post(w, f'{body}, "feeBps": 1.0}}', **keyed))[0] == 200
+        assert (await post(w, f'{body}, "feeBps": 1.000000000000000000001}}', **keyed))[0] == 422
 
 
 async def test_numbers_of_more_digits_than_a_float_are_kept_to_the_last(database: Database) -> None:

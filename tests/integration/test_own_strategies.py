@@ -251,6 +251,34 @@ async def ask_behind_a_closed_pipe(tmp_path: Path) -> None:
         await children.close()
 
 
+@pytest.mark.parametrize("more", ["time.sleep(0.15)", "pass"])
+async def test_a_strategy_that_closes_its_pipe_fails_and_the_others_go_on(
+    database: Database, tmp_path: Path, more: str
+) -> None:
+    write(tmp_path, "good", GOOD)
+    write(tmp_path, "bad", misbehaving(f"[os.close(number) for number in (3, 4)]; {more}", at=5))
+    async with engine(database, strategies=(str(tmp_path),), **QUICK) as e:
+        await store(e.pool)
+        alone = await e.finished((await e.start(profile_slug="good")).id)
+        running = [await e.start(profile_slug="good", pace=Pace(20)) for _ in range(2)]
+        bad = await e.finished((await e.start(profile_slug="bad")).id)
+        assert bad.status == "failed"
+        assert bad.error is not None
+        assert "process" in bad.error
+        await assert_undisturbed(e, running, await e.digest(alone.id))
+
+
+async def test_haunted_children_are_shared_once_there_are_enough(database: Database, tmp_path: Path) -> None:
+    write(tmp_path, "good", GOOD)
+    write(tmp_path, "leaves", THREAD)
+    async with engine(database, strategies=(str(tmp_path),), **QUICK) as e:
+        await store(e.pool, count=1000)
+        for _ in range(4):
+            await e.start(profile_slug="good", pace=Pace(50), end_ms=START_MS + 1000 * MINUTE)
+            await e.finished((await e.start(profile_slug="leaves")).id)
+        assert len(e.supervisor.strategies.pids) <= 3  # One looks at code.
+
+
 async def test_slow_strategies_leave_the_others_their_pace(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
     write(tmp_path, "slow", SLOW)

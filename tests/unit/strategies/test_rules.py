@@ -14,7 +14,7 @@ from app.domain.terms import Sizing
 from app.domain.trader import Trader
 from app.strategies.directional import Directional, Excursion
 from app.strategies.registry import BUILT_IN
-from tests.support.trading import bar, bars, fills, of, terms
+from tests.support.trading import Script, bar, bars, fills, of, terms
 
 
 def answers(slug: str, candles: list[Candle], **config: object) -> list[str | None]:
@@ -193,4 +193,34 @@ def test_the_rest_of_an_order_is_given_up_when_the_rule_turns() -> None:
     events = events_of(strategy, candles, sizing=Sizing("qty", Decimal(100)), volume_share=Decimal("0.1"))
     assert fills(events) == [("BUY", "10", "4"), ("BUY", "10", "3"), *[("SELL", "10", "3")] * 2]
     assert strategy.position.qty == 0
+    assert not strategy.orders
+
+
+def test_what_a_partial_exit_has_left_is_replaced_when_the_rule_turns_back() -> None:
+    # Long for 10 at the fourth candle; 9 are sold on the sixth, and at its close the rule says long again.
+    closes = ("3", "2", "4", "4", "3", "5", "5", "5")
+    candles = [bar(number, close, volume="90" if number == 5 else "1000") for number, close in enumerate(closes)]
+    strategy = BUILT_IN["sma_cross"](fast=1, slow=2)
+    sized = {"sizing": Sizing("qty", Decimal(10)), "volume_share": Decimal("0.1")}
+    assert fills(events_of(strategy, candles, **sized)) == [
+        ("BUY", "10", "4"),
+        ("SELL", "9", "5"),
+        ("SELL", "1", "5"),
+        ("BUY", "10", "5"),
+    ]
+    assert strategy.position.qty == 10
+
+
+def test_orders_of_a_predecessor_do_not_hold_a_rule_back() -> None:
+    on = terms(sizing=Sizing("qty", Decimal(1)))
+    before = Trader(Script().follow({0: lambda script: script.buy(qty=1, limit=Decimal("0.1"))}), on)
+    before.on_slot((bar(0, "3"),))
+    strategy = BUILT_IN["sma_cross"](fast=1, slow=2)
+    trader = Trader(strategy, on)
+    for number, close in ((-4, "3"), (-3, "2"), (-2, "4"), (-1, "4"), (0, "3")):  # It would be long here.
+        trader.warm((bar(number, close),))
+    trader.take_over(before)
+    events = [event for number, close in ((1, "5"), (2, "5")) for event in trader.on_slot((bar(number, close),))]
+    assert [signal["direction"] for signal in of(events, "signal")] == ["LONG"]
+    assert fills(events) == [("BUY", "1", "5")]
     assert not strategy.orders
