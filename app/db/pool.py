@@ -37,6 +37,8 @@ _RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
+_WAIT_S = 5
+"""How long work waits for a connection: as long as for a lock. Then a request is answered with 503."""
 _LIMITS = "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
 _ADAPTERS = SimpleNamespace(adapters=AdaptersMap(psycopg.adapters), connection=None)
 """How values are read: numbers in JSON keep their text, which may say more than a float can hold."""
@@ -80,7 +82,7 @@ class Database:
             url,
             min_size=min(2, size),
             max_size=size,
-            timeout=10,
+            timeout=_WAIT_S,
             max_lifetime=3600,
             reconnect_timeout=60,
             kwargs=connect_options(url, application_name),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +54,13 @@ class Site:
         session_id = self.create(**changes)
         self.post(f"/{session_id}/start")
         return f"{self.url}/sessions/{session_id}"
+
+    def finished(self, session_id: str) -> None:
+        """Wait until a session is at its end."""
+        deadline = time.monotonic() + 30
+        while self.call("GET", f"/{session_id}")["status"] != "finished":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
     def post(self, path: str, body: Any = None) -> Any:
         return self.call("POST", path, body or {})

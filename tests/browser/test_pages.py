@@ -126,6 +126,7 @@ def test_a_fork_and_a_stop_are_asked_for_with_buttons(site: Site, open_page: Ope
 
 def test_a_trade_chosen_in_the_table_is_traced_on_the_candles_however_far_back(site: Site, open_page: Open) -> None:
     url = site.start(replayMsPerCandle=0)
+    site.finished(url.rpartition("/")[2])  # A page that is opened earlier may show the log from its begin.
     shown = open_page(url)
     page = shown.page
     shown.until_state("ended")

@@ -52,7 +52,7 @@ def test_a_sweep_runs_every_combination_and_ranks_them(cli: Cli, database: Datab
 
 
 def test_ctrl_c_leaves_a_sweep_paused_and_rank_lets_it_go_on(cli: Cli, database: Database) -> None:
-    asked = (*MADE, "--param", "fast=2..30", "--param", "slow=40", "--end", "2024-01-14", "--processes", 2)
+    asked = (*MADE, "--param", "fast=2..19", "--param", "slow=40", "--end", "2024-01-14", "--processes", 2)
     with cli.start(*asked, stderr=subprocess.PIPE) as sweep:
         deadline = time.monotonic() + 30
         while not database.query("SELECT count(*) FROM sim_sessions WHERE status = 'running' AND last_seq > 5")[0][0]:
@@ -68,12 +68,12 @@ def test_ctrl_c_leaves_a_sweep_paused_and_rank_lets_it_go_on(cli: Cli, database:
     tag = database.query("SELECT DISTINCT tags[1] FROM sim_sessions")[0][0]
     assert f"zeon rank {tag} --resume" in said
     so_far = cli.json("rank", tag)["results"]
-    assert len(so_far) == 29
+    assert len(so_far) == 18
     assert {each["status"] for each in so_far} == statuses
     done = cli.json("rank", tag, "--resume", "--by", "sharpe")["results"]
     assert {each["status"] for each in done} == {"finished"}
     assert [each["sharpe"] for each in done] == sorted((each["sharpe"] for each in done), reverse=True)
-    assert {each["config"]["fast"] for each in done} == set(range(2, 31))
+    assert {each["config"]["fast"] for each in done} == set(range(2, 20))
     some = sorted(each["trades"] for each in done)[10]
     by_drawdown = cli.json("rank", tag, "--by", "drawdown", "--min-trades", some)["results"]
     falls = [each["maxDrawdownPct"] for each in by_drawdown]

@@ -58,7 +58,8 @@ export class View {
   /** Make the address name an event, and bring its candle into sight, from however far back. */
   async point(event) {
     const [at, first] = [event.payload.candle?.openTimeMs ?? event.ts, this.prices.bounds()?.[0]];
-    if (first > at / 1000) {
+    const undrawn = first === undefined && this.feed.drawn < this.feed.last;
+    if (undrawn || first > at / 1000) {
       await this.#lookAt(event.seq);
       this.log.select(event);
     }
