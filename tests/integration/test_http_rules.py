@@ -231,10 +231,9 @@ async def test_without_the_database_calls_answer_503(private_server: PrivateServ
     async with web(database, candles=0) as w:
         await w.data("GET", "/readyz")
         await asyncio.to_thread(private_server.halt)
-        response = await w.call("GET", "/readyz")
-        assert (response.status_code, response.headers["retry-after"]) == (503, "1")
         await w.data("GET", "/healthz")
-        await w.refused(503, "GET", SESSIONS)
+        response, _ = await asyncio.gather(w.call("GET", "/readyz"), w.refused(503, "GET", SESSIONS))
+        assert (response.status_code, response.headers["retry-after"]) == (503, "1")
         await asyncio.to_thread(private_server.go)
         deadline = time.monotonic() + 20
         while (await w.call("GET", "/readyz")).status_code != 200:
