@@ -87,7 +87,6 @@ class Database:
             reconnect_timeout=60,
             kwargs=connect_options(url, application_name),
             connection_class=psycopg.AsyncConnection[DictRow],
-            check=None,
             open=False,
             name=application_name,
         )
