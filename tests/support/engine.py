@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -81,6 +81,25 @@ class Engine:
 
     async def finished(self, session_id: UUID) -> Session:
         return await self.until(session_id, lambda session: session.ended)
+
+    async def undisturbed(self, sessions: Sequence[Session], digest: str) -> None:
+        """Require that sessions run to their end and write the log of a digest."""
+        for session in sessions:
+            ended = await self.finished(session.id)
+            assert ended.status == "finished", (ended.error, ended.error_details)
+            assert await self.digest(ended.id) == digest
+
+    async def slots_done(self, session_id: UUID) -> int:
+        """How many slots of a session of minutes from `START_MS` on are in the log."""
+        cursor_ms = (await self.get(session_id)).cursor_ms
+        return 0 if cursor_ms is None else (cursor_ms - START_MS) // MINUTE + 1
+
+    async def idle(self) -> None:
+        """Wait until no session runs in this process."""
+        deadline = time.monotonic() + 20
+        while self.supervisor.running:
+            assert time.monotonic() < deadline, "a session still runs"
+            await asyncio.sleep(0.01)
 
     async def log(self, session_id: UUID) -> list[dict[str, Any]]:
         return json.loads((await self.pool.run(events.page, session_id, 1, 1_000_000)).body)
