@@ -104,12 +104,12 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def no_leaked_tasks() -> AsyncIterator[None]:
-    """Fail the test when a task it or its fixtures started is still there a second after their end."""
+    """Fail the test when a task it or its fixtures started is still there five seconds after their end."""
     before = asyncio.all_tasks()
     yield
     left = {task for task in asyncio.all_tasks() - before if not _of_anyio(task)}
     if left:
-        _, left = await asyncio.wait(left, timeout=1)
+        _, left = await asyncio.wait(left, timeout=5)
     for task in left:
         task.cancel()
     assert not left, f"leaked tasks: {left}"

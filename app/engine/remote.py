@@ -25,8 +25,8 @@ _SLOW_SLOTS = 3
 """So many slots in a row tell that it is the strategy, not the moment."""
 _MOVE_S = 10.0
 """A slow strategy moves out while computing it again costs less than this."""
-_GRACE_S = 0.5
-"""How much later than the child's own limit the server steps in."""
+_GRACE_S = 1.5
+"""How much later than the child's own limit the server steps in: more than a machine may stand still unnoticed."""
 
 
 class RemoteDesk(Tenant):

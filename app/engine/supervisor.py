@@ -206,11 +206,18 @@ class Supervisor:
                 raise RunnerNameTaken(f"Another process runs as {self.name!r} by now; this one ends.")
 
     async def _sweep(self) -> None:
-        """Look after sessions nobody runs: at once when told to, and every third of a TTL."""
+        """Look after sessions nobody runs: at once when told to, and every third of a TTL.
+
+        Where this process has stood still meanwhile, others may have, too: nobody is judged until they could renew.
+        """
+        loop, pause_s = asyncio.get_running_loop(), self._settings.runner_ttl_ms / 3000
         while True:
             await self._quietly(self._sweep_once)
-            await wait(self._sweep_now, self._settings.runner_ttl_ms / 3000)
+            looked_at = loop.time()
+            await wait(self._sweep_now, pause_s)
             self._sweep_now.clear()
+            if loop.time() - looked_at > 2 * pause_s:
+                self._judge_at = loop.time() + 3 * pause_s
 
     async def _sweep_once(self) -> None:
         if asyncio.get_running_loop().time() < self._judge_at:

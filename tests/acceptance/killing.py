@@ -10,6 +10,7 @@ from tests.support.engine import MINUTE, START_MS, store
 from tests.support.outside import QUICK, call, client, digest, follow, log, pool, row, until
 from tests.support.process import Zeon
 from tests.support.servers import Database
+from tests.support.web import SESSIONS
 
 PAUSE_MS = 5
 """Long enough that the session outlives its kills on a busy machine too, where seeing how far it is takes a while."""
@@ -35,11 +36,11 @@ async def killed_at_random(database: Database, zeon: Callable[..., Zeon], times:
         "gapPolicy": "fill",
     }
     trading = {"profileSlug": "resting", "endMs": START_MS + 40 * (times + 1) * MINUTE, "gapPolicy": "skip"}
-    server = zeon(database, **QUICK, ZEON_STRATEGIES="tests.support.resting:Resting")
+    server = zeon(database, **QUICK, ZEON_STRATEGIES="tests.support.resting:Resting", ZEON_CANDLE_TIMEOUT_MS=20_000)
     async with client(server) as c:
         undisturbed = [(await c.finished(**each))["id"] for each in (asked, trading)]
         killed = (await c.create(**asked, replayMsPerCandle=PAUSE_MS))["id"]
-        trades = (await c.create(**trading, replayMsPerCandle=7))["id"]
+        trades = (await c.create(**trading, replayMsPerCandle=50))["id"]
         following = asyncio.create_task(follow(c, killed))
         for session_id in (killed, trades):
             await call(c, session_id, "start")
@@ -53,6 +54,8 @@ async def killed_at_random(database: Database, zeon: Callable[..., Zeon], times:
             if row(database, trades, "status") == "paused":
                 await call(c, trades, "resume")
             await call(c, killed, "resume")
+        if row(database, trades, "status") == "running":
+            await c.data("PATCH", f"{SESSIONS}/{trades}", {"replayMsPerCandle": 0})
         seen = await following
         await until(lambda: row(database, trades, "status") == "finished", timeout_s=60)
     events = log(database, killed)

@@ -64,7 +64,7 @@ def test_the_readme_runs_a_strategy_of_ones_own(database: Database, zeon, tmp_pa
     assert prepare.splitlines()[-1] == "make run"
     sh(prepare.removesuffix("make run"), ROOT)
     store_a_day(database)
-    zeon(database, ZEON_STRATEGIES=tmp_path / "zeon-strategies")
+    zeon(database, ZEON_STRATEGIES=tmp_path / "zeon-strategies", ZEON_CANDLE_TIMEOUT_MS=20_000)
     output = sh(use, tmp_path)
     assert "breakout_with_stop" in output
     assert "LONG" in output

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from app.web.page import FOLDER
 from tests.browser.pages import SessionPage
@@ -36,6 +36,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no browser: apt-get install chromium, or name one in CHROMIUM")
     if not (FOLDER / "vendor").is_dir():
         pytest.skip("no chart library: make install brings it")
+    expect.set_options(timeout=30_000)  # What is expected comes as late as the machine is slow.
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=QUIET)
         yield browser
@@ -50,7 +51,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., SessionPage]]:
     def open_(url: str, **options: object) -> SessionPage:
         options = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"} | options
         context = browser.new_context(**options)  # type: ignore[arg-type]
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         opened.append(SessionPage(context.new_page()))
         opened[-1].page.goto(url)
         return opened[-1]

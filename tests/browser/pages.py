@@ -42,19 +42,19 @@ class SessionPage(Watched):
         """Read a number of the stream panel: seq, lag, duplicates, missed or candles."""
         return int(re.sub(r"\D", "", self.page.inner_text(f"#stream-{name}")))
 
-    def until_state(self, state: str, seconds: float = 15) -> None:
+    def until_state(self, state: str, seconds: float = 60) -> None:
         expect(self.page.locator("#stream-state")).to_have_text(state, timeout=seconds * 1000)
 
-    def until_status(self, status: str, seconds: float = 15) -> None:
+    def until_status(self, status: str, seconds: float = 60) -> None:
         expect(self.page.locator("#status")).to_have_text(status, timeout=seconds * 1000)
 
-    def until_candles(self, count: int, seconds: float = 15) -> None:
+    def until_candles(self, count: int, seconds: float = 60) -> None:
         script = "n => Number(document.getElementById('stream-candles')?.textContent.replace(/\\D/g, '')) >= n"
         self.page.wait_for_function(script, arg=count, timeout=seconds * 1000)
 
     def until_caught_up(self) -> None:
         """Wait until every event is drawn that the session had at the last answer; a status shows before they are."""
-        expect(self.page.locator("#stream-lag")).to_have_text("0 events", timeout=15_000)
+        expect(self.page.locator("#stream-lag")).to_have_text("0 events", timeout=60_000)
 
     def lost_nothing(self) -> None:
         assert (self.number("duplicates"), self.number("missed")) == (0, 0)

@@ -137,7 +137,7 @@ def test_a_fast_session_does_not_talk_a_screen_reader_to_death(site: Site, open_
     shown.until_state("live")
     shown.page.evaluate(CHATTER)
     shown.page.keyboard.press("Space")
-    shown.until_status("finished", 40)
+    shown.until_status("finished")
     shown.until_state("ended")
     trades = site.database.query("SELECT count(*) FROM sim_events WHERE session_id = %s AND type = 'trade'", session_id)
     assert trades[0][0] > 100

@@ -35,7 +35,7 @@ def test_the_demo_is_watched_steered_and_runs_to_its_end(database: Database, ope
         page.keyboard.press("Space")
         shown.until_status("running")
         page.keyboard.press("5")
-        shown.until_status("finished", 40)
+        shown.until_status("finished")
         shown.until_state("ended")
         shown.until_caught_up()
         assert page.locator("#play").is_disabled()

@@ -70,7 +70,7 @@ def test_profiles_are_listed_added_and_removed(database: Database, zeon, tmp_pat
     assert found["slow"]["parameters"]["properties"]["slow"]["default"] == 30
     assert "broken.py" in next(each for each in cli.json("doctor") if each["check"] == "strategies")["text"]
     server = zeon(database, ZEON_STRATEGIES=tmp_path, PYTHONPATH=cli.env["PYTHONPATH"])
-    answer = httpx2.get(f"{server.url}/api/sim/profiles").json()["data"]["profiles"]
+    answer = httpx2.get(f"{server.url}/api/sim/profiles", timeout=60).json()["data"]["profiles"]
     assert {each["slug"]: each for each in answer} == found
     assert "broken.py: ModuleNotFoundError" in server.output
     asyncio.run(store_a_day(database))

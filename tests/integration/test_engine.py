@@ -85,13 +85,14 @@ async def test_the_pace_is_kept(database: Database) -> None:
 async def test_after_a_pause_no_candle_follows_and_resume_goes_on(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
-        session = await e.start(pace=Pace(5))
+        session = await e.start(pace=Pace(100))
         await e.until(session.id, lambda s: s.last_seq > 5)
         paused = await e.act(session.id, "pause")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.3)
         assert (await e.get(session.id)).last_seq == paused.last_seq
         assert (await e.act(session.id, "pause")).last_seq == paused.last_seq
         await e.act(session.id, "resume")
+        await e.act(session.id, "pace", Pace(0))
         await e.finished(session.id)
         log = await e.log(session.id)
         assert times(log) == list(range(100))
@@ -101,7 +102,7 @@ async def test_after_a_pause_no_candle_follows_and_resume_goes_on(database: Data
 async def test_a_stopped_session_stays_stopped(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
-        session = await e.start(pace=Pace(5))
+        session = await e.start(pace=Pace(200))
         stopped = await e.act(session.id, "stop")
         assert (await e.act(session.id, "stop")).last_seq == stopped.last_seq
         for call in ("start", "resume", "pause"):
@@ -111,12 +112,13 @@ async def test_a_stopped_session_stays_stopped(database: Database) -> None:
 
 
 async def test_two_simultaneous_starts_make_one_runner(database: Database) -> None:
-    async with engine(database) as e, engine(database, runner="two") as other:
+    async with engine(database, runner_ttl_ms=3000) as e, engine(database, runner="two", runner_ttl_ms=3000) as other:
         await store(e.pool)
-        session = await e.create(pace=Pace(1))
+        session = await e.create(pace=Pace(60_000))
         started = await asyncio.gather(*(x.sim.start(USER, session.id) for x in (e, other, e, other)))
         assert {s.status for s in started} == {"running"}
         assert e.supervisor.running + other.supervisor.running == 1
+        await e.act(session.id, "pace", Pace(0))
         await e.finished(session.id)
         log = await e.log(session.id)
         assert times(log) == list(range(100))
@@ -129,7 +131,7 @@ async def test_the_pace_changes_while_running(database: Database) -> None:
         session = await e.start(pace=Pace(60_000))
         await e.until(session.id, lambda s: s.last_seq >= 2)
         await e.act(session.id, "pace", Pace(0))
-        await e.until(session.id, lambda s: s.ended, timeout_s=5)
+        await e.until(session.id, lambda s: s.ended)
         log = await e.log(session.id)
         assert [event["payload"]["args"] for event in log if event["type"] == "control"] == [{"replayMsPerCandle": 0}]
         assert_sound(log)
@@ -202,7 +204,7 @@ async def test_without_an_end_it_waits_and_goes_on_when_a_candle_is_stored(datab
         await asyncio.sleep(0.1)
         assert (await e.get(session.id)).status == "running"
         await store(e.pool, count=12)
-        await e.until(session.id, lambda s: s.cursor_ms == START_MS + 11 * MINUTE, timeout_s=1)
+        await e.until(session.id, lambda s: s.cursor_ms == START_MS + 11 * MINUTE)
 
 
 async def test_a_note_by_hand_stands_in_the_log_and_not_in_the_digest(database: Database) -> None:
@@ -222,8 +224,8 @@ async def test_a_note_by_hand_stands_in_the_log_and_not_in_the_digest(database: 
 async def test_a_session_begun_before_fingerprints_were_kept_goes_on_again_and_again(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
-        session = await e.start(pace=Pace(5))
-        await e.until(session.id, lambda s: s.last_seq > 5)
+        session = await e.start(pace=Pace(200))
+        await e.until(session.id, lambda s: s.last_seq > 2)
         await e.act(session.id, "pause")
         database.query("UPDATE sim_sessions SET candles_hash = NULL WHERE id = %s", session.id)
         for _ in range(2):
@@ -231,5 +233,6 @@ async def test_a_session_begun_before_fingerprints_were_kept_goes_on_again_and_a
             await e.until(session.id, lambda s, at=resumed.last_seq: s.last_seq > at)
             await e.act(session.id, "pause")
         await e.act(session.id, "resume")
+        await e.act(session.id, "pace", Pace(0))
         await e.finished(session.id)
         assert times(await e.log(session.id)) == list(range(100))

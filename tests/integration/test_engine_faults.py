@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from app.db import events, runners, sessions
 from app.db.ticks import Tick, append_ticks, rendered
 from app.domain.event import Event
 from app.domain.session import Pace
+from app.engine import supervisor
 from app.engine.clock import Clock
 from app.engine.supervisor import Supervisor
 from app.engine.writer import Lost, Writer
@@ -53,7 +55,8 @@ async def test_a_tail_from_any_seq_gives_the_same_suffix(database: Database) -> 
 async def test_with_notifications_off_everything_comes_only_slower(database: Database) -> None:
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
         admin.execute(f"ALTER DATABASE {database.name} SET zeon.notify = 'off'")
-    async with engine(database, poll_ms=50) as e, engine(database, runner="two", poll_ms=50) as other:
+    often = {"poll_ms": 50, "runner_ttl_ms": 3000}
+    async with engine(database, **often) as e, engine(database, runner="two", **often) as other:
         await store(e.pool)
         session = await e.start(pace=Pace(10), end_ms=None, gap_policy="skip")
         live = asyncio.ensure_future(follow(other, session.id))
@@ -63,8 +66,7 @@ async def test_with_notifications_off_everything_comes_only_slower(database: Dat
         await store(e.pool, count=110)
         await e.until(session.id, lambda s: s.cursor_ms == START_MS + 109 * 60_000)
         paused = await other.act(session.id, "pause")
-        await asyncio.sleep(0.2)
-        assert e.supervisor.running == 0
+        await e.idle()
         assert (await e.get(session.id)).last_seq == paused.last_seq
         await e.pool.run(runners.register, "psql", 1)
         assert database.query("SELECT sim_resume(%s)", session.id) == [("running",)]
@@ -76,11 +78,12 @@ async def test_with_notifications_off_everything_comes_only_slower(database: Dat
 async def test_a_row_held_by_somebody_delays_its_session_only(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
-        held, free = await e.start(pace=Pace(2)), await e.start(pace=Pace(2))
+        held, free = await e.start(pace=Pace(50)), await e.start(pace=Pace(2))
         with psycopg.connect(database.url) as other:
             other.execute("SELECT 1 FROM sim_sessions WHERE id = %s FOR UPDATE", (held.id,))
             await e.finished(free.id)
             assert (await e.get(held.id)).status == "running"
+        await e.act(held.id, "pace", Pace(0))
         await e.finished(held.id)
         assert times(await e.log(held.id)) == list(range(100))
 
@@ -206,6 +209,20 @@ async def test_orphans_are_taken_over_where_that_is_wanted(database: Database) -
         assert times(await e.log(session.id)) == list(range(100))
 
 
+async def test_a_process_that_stood_still_judges_nobody_before_they_could_renew(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.create()
+        other = ("two", await e.pool.run(runners.register, "two", 1000))
+        database.query("SELECT sim_transition(%s, '{created}', 'running', 'started', 'x', %s, %s)", session.id, *other)
+        time.sleep(1.5)  # noqa: ASYNC251 - as long as that neither of the two could renew.
+        for _ in range(5):
+            await asyncio.sleep(0.3)
+            assert (await e.get(session.id)).status == "running"
+            assert await e.pool.run(runners.renew, *other)
+        assert (await e.until(session.id, lambda s: s.status == "paused")).runner is None
+
+
 async def test_a_process_that_closes_pauses_its_sessions(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
@@ -215,7 +232,10 @@ async def test_a_process_that_closes_pauses_its_sessions(database: Database) -> 
     assert database.query("SELECT count(*) FROM sim_runners") == [(0,)]
 
 
-async def test_a_process_that_closes_waits_for_what_it_is_claiming_and_claims_nothing_more(database: Database) -> None:
+async def test_a_process_that_closes_waits_for_what_it_is_claiming_and_claims_nothing_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_FAREWELL_S", 30)
     async with engine(database) as e:
         await store(e.pool)
         session, other = await e.create(), await e.create()
@@ -265,13 +285,13 @@ async def test_an_opening_that_is_cancelled_while_its_listener_connects_does_not
     with socket.create_server(("127.0.0.1", 0)) as silent:  # Connections come up and are never answered.
         address = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/zeon"
         async with pool(database) as side:
-            supervisor = Supervisor(side, settings(database), listen_url=address, clock=Clock())
-            opening = asyncio.ensure_future(supervisor.open())
+            opened = Supervisor(side, settings(database), listen_url=address, clock=Clock())
+            opening = asyncio.ensure_future(opened.open())
             await asyncio.sleep(0.2)
             opening.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await opening
-            await supervisor.close()
+            await opened.close()
 
 
 async def test_a_name_is_held_by_one_living_process(database: Database) -> None:
@@ -284,16 +304,16 @@ async def test_a_name_is_held_by_one_living_process(database: Database) -> None:
 
 
 async def test_a_pause_in_sql_stops_a_session_of_any_process(database: Database) -> None:
-    async with engine(database) as e:
+    async with engine(database, runner_ttl_ms=3000) as e:
         await store(e.pool)
-        session = await e.start(pace=Pace(5))
+        session = await e.start(pace=Pace(200))
         await e.until(session.id, lambda s: s.last_seq > 3)
         assert database.query("SELECT sim_pause(%s)", session.id) == [("paused",)]
         last_seq = (await e.get(session.id)).last_seq
-        await asyncio.sleep(0.1)
+        await e.idle()
         assert (await e.get(session.id)).last_seq == last_seq
-        assert e.supervisor.running == 0
         database.query("SELECT sim_resume(%s)", session.id)
+        await e.act(session.id, "pace", Pace(0))
         await e.finished(session.id)
         assert times(await e.log(session.id)) == list(range(100))
 

@@ -189,10 +189,10 @@ async def test_a_foreign_origin_may_look_but_not_touch(database: Database) -> No
 
 async def test_a_client_that_asks_too_often_is_slowed_down(database: Database) -> None:
     async with web(database, candles=0, rate=1, burst=5) as w:
-        statuses = [(await w.call("GET", SESSIONS)).status_code for _ in range(8)]
-        assert statuses[:5] == [200] * 5
-        assert 429 in statuses[5:]
-        response = await w.call("GET", SESSIONS)
+        answers = [await w.call("GET", SESSIONS) for _ in range(5)]
+        assert [each.status_code for each in answers] == [200] * 5
+        while (response := await w.call("GET", SESSIONS)).status_code == 200:
+            assert len(answers := [*answers, response]) < 50
         assert (response.status_code, response.headers["retry-after"]) == (429, "1")
         for path in ("/healthz", "/readyz", "/metrics"):
             assert (await w.call("GET", path)).status_code == 200

@@ -185,6 +185,21 @@ async def test_slow_strategies_leave_the_others_their_pace(database: Database, t
             await e.act(each.id, "stop")
 
 
+async def test_a_child_that_stood_still_is_not_taken_for_a_slow_strategy(database: Database, tmp_path: Path) -> None:
+    write(tmp_path, "slow", SLOW.replace("0.15", "0.5"))
+    async with engine(database, strategies=(str(tmp_path),), **IMPATIENT) as e:
+        await store(e.pool)
+        session = await e.start(profile_slug="slow", end_ms=START_MS + 8 * MINUTE)
+        await e.until(session.id, lambda row: row.cursor_ms is not None)
+        child = e.supervisor.strategies.pids[-1]
+        os.kill(child, signal.SIGSTOP)
+        await asyncio.sleep(1.5)
+        os.kill(child, signal.SIGCONT)
+        ended = await e.finished(session.id)
+        assert ended.status == "finished", ended.error
+        assert e.supervisor.strategies.pids[-1] == child
+
+
 THREAD = """
 import threading, time
 

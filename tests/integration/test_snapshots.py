@@ -13,7 +13,7 @@ import pytest
 from app.domain.session import PAUSED, Session
 from app.domain.terms import Terms
 from app.domain.trader import Trader
-from app.engine import runner, snapshots
+from app.engine import remote, runner, snapshots
 from app.engine.clock import Clock
 from app.engine.verify import verify
 from app.strategies.registry import BUILT_IN
@@ -158,10 +158,11 @@ async def test_strategies_of_one_s_own_may_offer_snapshots(database: Database, t
     ],
 )
 async def test_a_snapshot_that_does_not_lead_to_the_log_is_done_without(
-    database: Database, tmp_path: Path, taken: str, put: str
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str, put: str
 ) -> None:
     write(tmp_path, "own", "import time\n" + OWN.format(deed="pass") + OFFERED.format(taken=taken, put=put))
     asked = {**ASKED, "profile_slug": "own"}
+    monkeypatch.setattr(remote, "_GRACE_S", 30)
     async with engine(database, strategies=(str(tmp_path),)) as e:
         await store(e.pool, count=COUNT)
         expected = await whole_digest(e, asked)

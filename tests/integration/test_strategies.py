@@ -64,19 +64,28 @@ async def test_pauses_and_rebuilds_leave_the_digest_alone(
             await store(e.pool, symbol=symbol, without={30, 31, 55, 98, 99}.__contains__)
         whole = await e.finished((await e.start(**changes, gap_policy=policy)).id)
         assert whole.status == "finished", whole.error
-        cut = await interrupted(e, await e.start(**changes, gap_policy=policy, pace=Pace(1)))
+        session = await e.start(**changes, gap_policy=policy, pace=Pace(60_000))
+        await e.act(session.id, "pause")
+        await e.act(session.id, "pace", Pace(1))
+        await e.act(session.id, "resume")
+        cut = await interrupted(e, session)
         assert cut.status == "finished", (cut.error, cut.error_details)
         assert sum(event["type"] == "status" for event in await e.log(cut.id)) > 3
         assert await e.digest(cut.id) == await e.digest(whole.id)
         assert cut.candles_hash == whole.candles_hash
 
 
+async def halfway(e: Engine, **changes: Any) -> Session:
+    """Let a session of `CROSS` take 40 steps."""
+    session = await e.create(**CROSS, **changes)
+    await e.act(session.id, "step", steps=40)
+    return await e.until(session.id, lambda s: s.status == "paused")
+
+
 async def test_a_log_that_the_strategy_does_not_lead_to_fails_the_session(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
-        session = await e.start(**CROSS, pace=Pace(2))
-        await e.until(session.id, lambda s: s.last_seq > 80)
-        await e.act(session.id, "pause")
+        session = await halfway(e)
         with psycopg.connect(database.owner_url) as owner:
             owner.execute(
                 "UPDATE sim_events SET payload = jsonb_set(payload, '{cash}', '1')"
@@ -93,9 +102,7 @@ async def test_a_log_that_the_strategy_does_not_lead_to_fails_the_session(databa
 async def test_revised_candles_are_met_before_a_session_drifts(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
-        session = await e.start(**CROSS, pace=Pace(2))
-        await e.until(session.id, lambda s: s.last_seq > 80)
-        paused = await e.act(session.id, "pause")
+        paused = session = await halfway(e)
         database.query("UPDATE market_candles SET volume = volume + 1 WHERE open_time_ms = %s", START_MS + 3 * MINUTE)
         with pytest.raises(Changed) as raised:
             await e.act(session.id, "resume")
@@ -104,7 +111,7 @@ async def test_revised_candles_are_met_before_a_session_drifts(database: Databas
         await e.act(session.id, "resume", accept_revised=True)
         assert (await e.finished(session.id)).status == "finished"
         log = await e.log(session.id)
-        assert [x["payload"]["action"] for x in log if x["type"] == "control"] == ["acceptRevised"]
+        assert [x["payload"]["action"] for x in log if x["type"] == "control"] == ["step", "acceptRevised"]
 
 
 async def test_revised_candles_that_were_not_used_yet_change_nothing(database: Database) -> None:
@@ -120,9 +127,7 @@ async def test_revised_candles_that_were_not_used_yet_change_nothing(database: D
 async def test_a_candle_that_comes_late_is_no_revision(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool, without={3, 4}.__contains__)
-        session = await e.start(**CROSS, gap_policy="skip", pace=Pace(2))
-        await e.until(session.id, lambda s: s.last_seq > 80)
-        await e.act(session.id, "pause")
+        session = await halfway(e, gap_policy="skip")
         await store(e.pool)
         await e.act(session.id, "resume")
         done = await e.finished(session.id)

@@ -16,7 +16,7 @@ from tests.support.process import Zeon
 from tests.support.servers import Database
 from tests.support.web import SESSIONS, Client
 
-QUICK = {"ZEON_RENEW_MS": 200, "ZEON_RUNNER_TTL_MS": 2000, "ZEON_POLL_MS": 200, "ZEON_BURST": 100_000}
+QUICK = {"ZEON_RENEW_MS": 200, "ZEON_RUNNER_TTL_MS": 6000, "ZEON_POLL_MS": 200, "ZEON_BURST": 100_000}
 """Settings of a server process that is quick to notice things."""
 
 

@@ -227,7 +227,7 @@ def _connections(conn: psycopg.Connection, database: str) -> list[str]:
         "SELECT format('%%s [%%s] %%s', application_name, state, left(query, 80)) FROM pg_stat_activity"
         " WHERE datname = %s AND backend_type = 'client backend'"
     )
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 20
     while left := [row[0] for row in conn.execute(query, [database])]:
         if time.monotonic() > deadline:
             return left
