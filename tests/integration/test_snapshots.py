@@ -163,7 +163,8 @@ async def test_a_snapshot_that_does_not_lead_to_the_log_is_done_without(
     write(tmp_path, "own", "import time\n" + OWN.format(deed="pass") + OFFERED.format(taken=taken, put=put))
     asked = {**ASKED, "profile_slug": "own"}
     monkeypatch.setattr(remote, "_GRACE_S", 30)
-    async with engine(database, strategies=(str(tmp_path),)) as e:
+    patience = {"candle_timeout_ms": 200 if "sleep" in taken else 1000}
+    async with engine(database, strategies=(str(tmp_path),), **patience) as e:
         await store(e.pool, count=COUNT)
         expected = await whole_digest(e, asked)
         assert await resumed_digest(e, await paused(e, asked)) == expected
