@@ -11,6 +11,7 @@ from app.domain.number import plain
 
 _SIZE = 1 << 64
 _FIRST_BYTES = Struct(">Q").unpack_from
+_NOTHING = sha256()
 
 
 class Fingerprint:
@@ -38,5 +39,7 @@ def _mark(candle: Candle) -> int:
     numbers = f"{open_!s} {high!s} {low!s} {close!s} {volume!s}"
     if "0 " in numbers or "E" in numbers or numbers[-1] == "0":  # One of them might not be canonical.
         numbers = " ".join(map(plain, (open_, high, low, close, volume)))
-    mark: int = _FIRST_BYTES(sha256(f"{symbol} {open_time_ms} {numbers}".encode()).digest())[0]
+    hashed = _NOTHING.copy()  # Half the time of a new one.
+    hashed.update(f"{symbol} {open_time_ms} {numbers}".encode())
+    mark: int = _FIRST_BYTES(hashed.digest())[0]
     return mark
