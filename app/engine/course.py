@@ -32,6 +32,11 @@ class Course:
         """Whether ticks follow each other without a pause, whatever the pace: while stepping or jumping."""
         return self._steps is not None or self.jump_ms is not None
 
+    @property
+    def open(self) -> bool:
+        """Whether nothing is asked for that a slot could end."""
+        return self._steps is None and self._until_ms is None and self.jump_ms is None
+
     def over_before(self, slot: Slot) -> bool:
         """Whether the session is to pause before a slot."""
         return self._until_ms is not None and slot.open_time_ms >= self._until_ms

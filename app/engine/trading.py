@@ -13,7 +13,7 @@ from app.domain.succession import Succession
 from app.domain.tick import Draft, State, conclude
 from app.domain.trader import Shown
 
-BREATH_SLOTS = 20
+BREATH_SLOTS = 50
 """Slots computed in one round of the event loop: between two of them others go on, the writer among them."""
 
 _log = logging.getLogger(__name__)

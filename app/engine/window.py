@@ -87,9 +87,9 @@ class Window:
 
     def peek(self, state: State) -> Slot | None:
         """Do what `next` does with what has been read already."""
-        return self._plain(state) or self._judged(state)
+        return self.plain(state) or self._judged(state)
 
-    def _plain(self, state: State) -> Slot | None:
+    def plain(self, state: State) -> Slot | None:
         """Return the next slot where nothing is to be judged: whole, due, right behind the cursor and not the last.
 
         Nearly all slots are, and looking closer at each costs more than its candles.
