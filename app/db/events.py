@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from decimal import Decimal
-from itertools import starmap
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,6 +23,7 @@ MAX_PAGE_ROWS = 1000
 MAX_PAGE_BYTES = 1 << 19
 
 _NUMBER = r"(-?[0-9.]+)"
+_new = tuple.__new__
 _CANDLE = re.compile(
     rf'\{{"candle":\{{"low":{_NUMBER},"high":{_NUMBER},"open":{_NUMBER},"close":{_NUMBER},"volume":{_NUMBER}'
     r',"openTimeMs":(-?\d+),"closeTimeMs":(-?\d+)\},"symbol":"([A-Z0-9.]+)","timeframe":"(\w+)"\}'
@@ -284,7 +285,7 @@ class Logged(NamedTuple):
             return candle_of(json.loads(self.body, parse_float=Decimal))
         low, high, open_, close, volume, open_ms, close_ms, symbol, timeframe = matched.groups()
         numbers = Decimal(open_), Decimal(high), Decimal(low), Decimal(close), Decimal(volume)
-        return Candle(symbol, timeframe, int(open_ms), int(close_ms), *numbers)
+        return _new(Candle, (symbol, timeframe, int(open_ms), int(close_ms), *numbers, False))
 
     def equals(self, computed: Event) -> bool:
         """Whether a computed event is the same, its payload by what it says."""
@@ -310,7 +311,7 @@ async def simulated(
         """,
         (session_id, after_seq, to_seq, to_seq, limit),
     )
-    return list(starmap(Logged, await cursor.fetchall()))
+    return list(map(partial(_new, Logged), await cursor.fetchall()))
 
 
 async def first_difference(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from decimal import Decimal
+from itertools import chain
 from typing import Any, NamedTuple
 
 from app.db import events
@@ -74,8 +75,7 @@ async def replay(
 
 
 async def _compute(check: Check, state: State, desk: Desk | None, drafts: Sequence[Draft]) -> None:
-    for made in await traded(state, desk, drafts):
-        await check.add(made)
+    await check.add(chain.from_iterable(await traded(state, desk, drafts)))
     if desk is not None and desk.fault is not None:
         raise desk.fault
 
@@ -107,7 +107,7 @@ class Check:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
-    async def add(self, computed: list[Event]) -> None:
+    async def add(self, computed: Iterable[Event]) -> None:
         """Take in what was computed next."""
         self._computed.extend(computed)
         if len(self._computed) >= _PAGE:
@@ -144,6 +144,7 @@ class Check:
 async def logged_slots(check: Check) -> AsyncIterator[Slot]:
     """Yield the slots whose candles stand in the log, up to the session's cursor."""
     spec = check.session.spec
+    last_ms = spec.last_slot_ms
     group: list[Candle] = []
     while found := await check.page():
         for logged in found:
@@ -151,11 +152,11 @@ async def logged_slots(check: Check) -> AsyncIterator[Slot]:
             if candle is None or candle.timeframe != spec.timeframe:
                 continue
             if group and group[0].open_time_ms != candle.open_time_ms:
-                yield _slot(check.session, group)
+                yield _slot(last_ms, group)
                 group = []
             group.append(candle)
     if group:
-        yield _slot(check.session, group)
+        yield _slot(last_ms, group)
 
 
 async def cached_slots(database: Database, clock: Clock, session: Session, state: State) -> AsyncIterator[Slot]:
@@ -169,10 +170,10 @@ async def cached_slots(database: Database, clock: Clock, session: Session, state
         window.take(slot)
 
 
-def _slot(session: Session, group: list[Candle]) -> Slot:
+def _slot(last_ms: int | None, group: list[Candle]) -> Slot:
     open_ms = group[0].open_time_ms
-    last = session.spec.grid.floor(open_ms) == session.spec.last_slot_ms
-    return Slot(open_ms, [candle for candle in group if not candle.synthetic], trailing=last)
+    trailing = last_ms is not None and open_ms >= last_ms
+    return Slot(open_ms, [candle for candle in group if not candle.synthetic], trailing)
 
 
 def _shown(made: Event) -> dict[str, Any]:
