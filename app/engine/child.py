@@ -49,6 +49,7 @@ _APP = str(Path(__file__).parents[1])
 _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
 _PR_SET_PDEATHSIG = 1
 _TICKS = 10
+"""Into so many ticks the time a strategy has for a candle is divided."""
 _SAID = 2000
 """So many characters of what an exception says are kept."""
 
@@ -227,13 +228,13 @@ class _Limit:
     """
 
     ticks_left = 0
-    spent_s = 0.0
+    until_s = 0.0
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
     def __enter__(self) -> None:
-        _Limit.ticks_left, _Limit.spent_s = _TICKS, time.thread_time() + self._seconds
+        _Limit.ticks_left, _Limit.until_s = _TICKS, time.thread_time() + self._seconds
         signal.setitimer(signal.ITIMER_REAL, self._seconds / _TICKS, self._seconds / _TICKS)
 
     def __exit__(self, *_: object) -> None:
@@ -243,7 +244,7 @@ class _Limit:
     def over() -> bool:
         """Count a tick, and tell whether that ends it."""
         _Limit.ticks_left -= 1
-        if _Limit.ticks_left > 0 and time.thread_time() < _Limit.spent_s:
+        if _Limit.ticks_left > 0 and time.thread_time() < _Limit.until_s:
             return False
         signal.setitimer(signal.ITIMER_REAL, 0)
         return True

@@ -284,7 +284,7 @@ class Runner:
     def _draft_plain(self, due: _Due, state: State) -> int:
         """Do what `_draft` does for the slots up to the next breath that need no judgement; returns how many joined.
 
-        In an unpaced session nearly all are such, and each call more per slot makes it slower by a hundredth.
+        In an unpaced session nearly all are such, and this makes half the calls for each.
         """
         if not self._window.ready:
             return 0

@@ -51,20 +51,29 @@ async def test_every_closed_candle_is_stored_soon_after_its_close_through_an_out
         by = source(f"exchange:binance@{klines.address}")
         follower = Follower(connect, by, "binance", "1m", clock=clock)
         following = asyncio.create_task(follower.follow(["BTCUSDT", "ETHUSDT"]))
-        late = await _latenesses(conn, clock, 4)
+        late = await _punctual(conn, clock, 4)
         klines.down = True
         await asyncio.sleep(2)
         klines.down = False
         await asyncio.sleep(1.5)
-        late += await _latenesses(conn, clock, 3)
+        late += await _punctual(conn, clock, 3)
         following.cancel()
         await asyncio.wait([following])
         found = [candle async for candle in cache.read(conn, *KEY, 0, 2**60)]
         other = await cache.coverage(conn, symbol="ETHUSDT")
     assert found == list(made_up("BTCUSDT", "1m", START, found[-1].close_time_ms))
     assert found[-1].close_time_ms <= clock.now_ms()
-    assert sum(each < 0.5 for each in late) >= 5, late  # Something else may keep the machine busy.
+    assert max(late) < 0.5, late
     assert (other[0].rows >= 7, other[0].missing) == (True, 0)
+
+
+async def _punctual(conn: Connection, clock: Fast, count: int) -> list[float]:
+    """Measure again, up to twice, where a candle comes late: something else may keep the machine busy."""
+    late = await _latenesses(conn, clock, count)
+    for _ in range(2):
+        if max(late) >= 0.5:
+            late = await _latenesses(conn, clock, count)
+    return late
 
 
 async def _latenesses(conn: Connection, clock: Fast, count: int) -> list[float]:

@@ -63,9 +63,15 @@ def until_candles(database: Database, session_id: str, count: int) -> None:
 @pytest.mark.alone
 def test_serve_installs_an_empty_database_and_ends_cleanly_on_sigterm(empty_database: Database, zeon) -> None:
     server = zeon(empty_database)
-    began = time.monotonic()
-    assert server.stop() == 0
-    assert time.monotonic() - began < 8
+    took_s = []
+    for _ in range(3):  # Once suffices: something else may keep the machine busy.
+        began = time.monotonic()
+        assert server.stop() == 0
+        took_s.append(time.monotonic() - began)
+        if took_s[-1] < 2:
+            break
+        server.start()
+    assert min(took_s) < 2
     assert f"serving on {server.url}" in server.output
 
 

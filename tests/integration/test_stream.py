@@ -144,7 +144,7 @@ async def test_head_answers_with_headers_only(database: Database) -> None:
 
 async def test_heartbeats_come_busy_or_not(database: Database) -> None:
     async with web(database, heartbeat_ms=100) as w:
-        session = await w.create(replayMsPerCandle=30)
+        session = await w.create(replayMsPerCandle=50)
         path = f"{SESSIONS}/{session['id']}"
         async with w.stream(session["id"]) as stream:
             beat = await stream.until(control("heartbeat"))
@@ -152,11 +152,15 @@ async def test_heartbeats_come_busy_or_not(database: Database) -> None:
             assert beat["ts"] > START_MS
             await w.data("POST", f"{path}/start")
             await stream.until(control("candle"))
-            begun = time.monotonic()
-            for _ in range(5):
-                await stream.until(control("heartbeat"))
-                await stream.until(control("candle"))
-            assert time.monotonic() - begun > 0.35  # The first may be due already.
+            took_s = []
+            for _ in range(3):  # Once suffices not to be late: something else may keep the machine busy.
+                begun = time.monotonic()
+                for _ in range(3):
+                    await stream.until(control("heartbeat"))
+                    await stream.until(control("candle"))
+                took_s.append(time.monotonic() - begun)
+            assert sum(took_s) > 0.75  # Nine, of which the first may be due already.
+            assert min(took_s) < 0.7
             await w.data("PATCH", path, {"replayMsPerCandle": 0})
             await stream.rest()
     assert [frame["type"] for frame in stream.frames].count("caught_up") == 1

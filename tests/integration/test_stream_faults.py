@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import psutil
 import pytest
@@ -27,12 +27,22 @@ def control(kind: str) -> Callable[[dict], bool]:
     return lambda message: message["type"] == kind
 
 
-async def no_streams(w: Web) -> None:
-    """Wait until no stream is open, for less than the time to the first heartbeat."""
-    deadline = time.monotonic() + 10
+async def no_streams(w: Web) -> float:
+    """Wait until no stream is open, for less than the time to the first heartbeat; returns how long that took."""
+    began = time.monotonic()
     while len(w.served.streams):
-        assert time.monotonic() < deadline, "a stream is still open"
+        assert time.monotonic() - began < 10, "a stream is still open"
         await asyncio.sleep(0.01)
+    return time.monotonic() - began
+
+
+async def least(took_s: Callable[[], Awaitable[float]], bound_s: float) -> float:
+    """Return how long something takes, at most three times tried: something else may keep the machine busy."""
+    found = await took_s()
+    for _ in range(2):
+        if found >= bound_s:
+            found = await took_s()
+    return found
 
 
 async def open_raw(w: Web, session_id: str, *, buffer: int | None = None) -> socket.socket:
@@ -63,20 +73,28 @@ async def fill(w: Web, session_id: str, count: int, size: int = 20_000) -> None:
 async def test_a_client_that_vanishes_frees_everything(database: Database) -> None:
     async with web(database) as w:
         session = await w.create()
-        raw = await open_raw(w, session["id"])
-        raw.close()
-        await no_streams(w)
+
+        async def freed_s() -> float:
+            raw = await open_raw(w, session["id"])
+            raw.close()
+            return await no_streams(w)
+
+        assert await least(freed_s, 1) < 1
 
 
 async def test_a_client_that_vanishes_in_a_backlog_frees_everything(database: Database) -> None:
     async with web(database) as w:
         session = await w.create()
         await fill(w, session["id"], 300)
-        raw = await open_raw(w, session["id"], buffer=4096)
-        await asyncio.sleep(0.2)
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        raw.close()
-        await no_streams(w)
+
+        async def freed_s() -> float:
+            raw = await open_raw(w, session["id"], buffer=4096)
+            await asyncio.sleep(0.2)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            raw.close()
+            return await no_streams(w)
+
+        assert await least(freed_s, 1) < 1
 
 
 async def test_a_client_that_does_not_read_is_cut_off_and_disturbs_nobody(database: Database) -> None:
@@ -117,30 +135,39 @@ async def test_a_slow_client_gets_everything_at_its_own_pace(database: Database)
 
 @pytest.mark.alone
 async def test_a_stopping_server_ends_open_streams_at_once(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.create()
-        async with w.stream(session["id"]) as stream:
-            await stream.until(control("caught_up"))
-            w.served.streams.close()
-            began = time.monotonic()
-            await stream.rest()
-        assert time.monotonic() - began < 5  # The first heartbeat would come after fifteen.
-        await w.refused(503, "GET", f"{SESSIONS}/{session['id']}/stream")
+    async def ended_s() -> float:
+        async with web(database) as w:
+            session = await w.create()
+            async with w.stream(session["id"]) as stream:
+                await stream.until(control("caught_up"))
+                w.served.streams.close()
+                began = time.monotonic()
+                await stream.rest()
+                took_s = time.monotonic() - began
+            await w.refused(503, "GET", f"{SESSIONS}/{session['id']}/stream")
+        return took_s
+
+    assert await least(ended_s, 0.5) < 0.5
 
 
 @pytest.mark.alone
 async def test_a_revoked_token_ends_its_streams_within_a_heartbeat(database: Database) -> None:
     async with web(database, auth="token", heartbeat_ms=200) as w:
-        token_id, secret = await w.token("anna")
-        w.client.headers["Authorization"] = f"Bearer {secret}"
-        session = await w.create()
-        async with w.stream(session["id"]) as stream:
-            await stream.until(control("heartbeat"))
-            await w.served.sim.database.run(tokens.revoke, token_id)
-            began = time.monotonic()
-            await stream.rest()
-        assert time.monotonic() - began < 5
-        await w.refused(401, "GET", f"{SESSIONS}/{session['id']}/stream")
+
+        async def ended_s() -> float:
+            token_id, secret = await w.token("anna")
+            w.client.headers["Authorization"] = f"Bearer {secret}"
+            session = await w.create()
+            async with w.stream(session["id"]) as stream:
+                await stream.until(control("heartbeat"))
+                await w.served.sim.database.run(tokens.revoke, token_id)
+                began = time.monotonic()
+                await stream.rest()
+                took_s = time.monotonic() - began
+            await w.refused(401, "GET", f"{SESSIONS}/{session['id']}/stream")
+            return took_s
+
+        assert await least(ended_s, 1) < 1
 
 
 async def test_slow_questions_of_clients_hold_up_neither_ticks_nor_streams(database: Database) -> None:
@@ -200,10 +227,7 @@ async def test_an_idle_stream_costs_less_than_50_kb(database: Database) -> None:
 
 @pytest.mark.alone
 async def test_sigterm_with_open_streams_ends_the_process_in_under_two_seconds(database: Database) -> None:
-    took_s = await _took_to_end(database)
-    if took_s >= 2:  # Something else kept the machine busy: it must not happen twice.
-        took_s = await _took_to_end(database)
-    assert took_s < 2
+    assert await least(lambda: _took_to_end(database), 2) < 2
 
 
 async def _took_to_end(database: Database) -> float:
