@@ -7,10 +7,9 @@ import random
 from collections.abc import Callable
 
 from tests.support.engine import MINUTE, START_MS, store
-from tests.support.outside import QUICK, call, client, digest, follow, log, pool, row, until
+from tests.support.outside import QUICK, call, client, digest, follow, hurry, log, pool, row, until
 from tests.support.process import Zeon
 from tests.support.servers import Database
-from tests.support.web import SESSIONS
 
 PAUSE_MS = 5
 """Long enough that the session outlives its kills on a busy machine too, where seeing how far it is takes a while."""
@@ -55,7 +54,7 @@ async def killed_at_random(database: Database, zeon: Callable[..., Zeon], times:
                 await call(c, trades, "resume")
             await call(c, killed, "resume")
         if row(database, trades, "status") == "running":
-            await c.data("PATCH", f"{SESSIONS}/{trades}", {"replayMsPerCandle": 0})
+            await hurry(c, trades)
         seen = await following
         await until(lambda: row(database, trades, "status") == "finished", timeout_s=60)
     events = log(database, killed)

@@ -60,6 +60,11 @@ async def call(c: Client, session_id: str, name: str, body: Any = None) -> dict[
     return await c.data("POST", f"{SESSIONS}/{session_id}/{name}", body)
 
 
+async def hurry(c: Client, session_id: str) -> None:
+    """Let a session go on as fast as it can."""
+    await c.data("PATCH", f"{SESSIONS}/{session_id}", {"replayMsPerCandle": 0})
+
+
 async def until(found: Callable[[], Any], timeout_s: float = 20) -> Any:
     """Poll until something is found and return it."""
     deadline = time.monotonic() + timeout_s
