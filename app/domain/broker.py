@@ -117,10 +117,10 @@ class Broker:
         """Fill what can be filled of an order that was met at the price `met`, before slippage."""
         slip = met * self.terms.slippage_bps * BASIS_POINT if order.slips else ZERO
         rate = BASIS_POINT * (self.terms.maker_fee_bps if met == order.limit else self.terms.taker_fee_bps)
-        fill = Fill(order.id, order.symbol, order.sign, ZERO, met + slip * order.sign, rate, slip, policy)
+        price = met + slip * order.sign
         if order.qty is None:
-            order.qty = self._sized(order, fill)
-        fill = fill._replace(qty=self._part(order))
+            order.qty = self._sized(order, price, rate)
+        fill = Fill(order.id, order.symbol, order.sign, self._part(order), price, rate, slip, policy)
         refusal = self._refusal(fill) if order.qty else "the size rounds to zero"
         if refusal:
             self.end(moment.ts, order, "rejected", refusal)
@@ -144,18 +144,21 @@ class Broker:
         if done:
             self.live.remove(order)
         self._say(moment.ts, order, "filled" if done else "partial", f"met by {fill.policy}")
-        for leg in (closing, fill.qty - closing):
-            if leg:
-                self._book(fill._replace(qty=leg), moment, order.reason)
+        if not closing or closing == fill.qty:
+            self._book(fill, moment, order.reason)
+        else:
+            self._book(fill._replace(qty=closing), moment, order.reason)
+            self._book(fill._replace(qty=fill.qty - closing), moment, order.reason)
         return fill.qty - closing
 
     def _book(self, fill: Fill, moment: Moment, reason: str) -> None:
         trades = self.account.book(fill, moment, reason)
         self.events.append(event.fill(moment.ts, fill))
-        self.events.extend(event.trade(moment.ts, trade) for trade in trades)
+        for trade in trades:
+            self.events.append(event.trade(moment.ts, trade))
 
-    def _sized(self, order: Order, fill: Fill) -> Decimal:
-        """Return the quantity a sizing comes to at the fill's price: the closing leg and what it opens.
+    def _sized(self, order: Order, price: Decimal, rate: Decimal) -> Decimal:
+        """Return the quantity a sizing comes to at a price and its fee's rate: the closing leg and what it opens.
 
         Money m buys m / (price * (1 + rate)), so that the fee is paid out of m; above 100 % of equity the fee
         is reserved p/100 times, since it lessens the equity that carries the leverage.
@@ -163,14 +166,14 @@ class Broker:
         assert order.sizing is not None
         position = self.account.positions[order.symbol]
         closing = abs(position.qty) if position.sign == -order.sign else ZERO
-        if fill.price <= 0:
+        if price <= 0:
             return closing
         money, reserved = order.sizing.amount, _ONE
         if order.sizing.kind == "equityPct":
-            equity = self.account.equity_at(order.symbol, fill.price) - closing * fill.price * fill.rate
+            equity = self.account.equity_at(order.symbol, price) - closing * price * rate
             money, reserved = equity * money * PERCENT, max(_ONE, money * PERCENT)
         step = order.sizing.step
-        steps = money // (fill.price * (1 + fill.rate * reserved) * step)
+        steps = money // (price * (1 + rate * reserved) * step)
         return closing + max(steps, ZERO) * step
 
     def _part(self, order: Order) -> Decimal:

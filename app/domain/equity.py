@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from app.domain.account import ZERO, Account
-from app.domain.number import plain, ratio
+from app.domain.number import EXACT, plain, ratio
 
 _HUNDRED = Decimal(100)
 
@@ -27,7 +27,7 @@ class EquityCurve:
         self._version = -1
         self._flat = False
         self._body = ""
-        self._qty = self._cost = ZERO
+        self._cash = self._qty = self._cost = ZERO
         self._head = self._middle = self._tail = ""
         self._peak: Decimal | None = None
         self._percent = False
@@ -46,9 +46,14 @@ class EquityCurve:
             value, held = self._qty * account.marks[self._symbols[0]], ""
         else:
             value, held = account.value(), ",".join(map(self._position, self._ordered)) + '},"peakEquity":'
-        equity = account.cash + value
+        equity, peak = self._cash + value, self._peak
+        if peak is None or equity > peak:
+            self._raise(equity)
+            drawdown = "0"
+        else:
+            drawdown = plain(ratio((peak - equity) * _HUNDRED, peak)) if self._percent else "0"
         self._body = (
-            f"{self._head}{plain(equity)}{self._middle}{held}{self._drawdown(equity)}"
+            f"{self._head}{plain(equity)}{self._middle}{held}{self._peak_text}{drawdown}"
             f'{self._tail}{plain(value)},"unrealizedPnl":{plain(value - self._cost)}}}'
         )
         return self._body
@@ -80,8 +85,10 @@ class EquityCurve:
         self._version = account.version
         positions = account.positions.values()
         self._flat = not any(position.qty for position in positions)
-        self._qty = account.positions[self._symbols[0]].qty
-        self._cost = sum((position.cost for position in positions), ZERO)
+        # Exact arithmetic carries trailing zeros along: without them each tick computes and renders fewer digits.
+        self._cash = account.cash.normalize(EXACT)
+        self._qty = account.positions[self._symbols[0]].qty.normalize(EXACT)
+        self._cost = sum([position.cost for position in positions], ZERO).normalize(EXACT)
         held = f',"positionQty":{plain(self._qty)}' if self._single else ""
         self._head = f'{{"cash":{plain(account.cash)},"equity":'
         self._middle = f',"feesPaid":{plain(account.fees_paid)},' + (
@@ -95,12 +102,3 @@ class EquityCurve:
         return (
             f'"{symbol}":{{"qty":{plain(position.qty)},"value":{plain(value)},"avgPrice":{plain(position.avg_price)}}}'
         )
-
-    def _drawdown(self, equity: Decimal) -> str:
-        """Render peak and drawdown, moving the peak up to `equity`."""
-        peak = self._peak
-        if peak is None or equity > peak:
-            self._raise(equity)
-        elif self._percent:
-            return f"{self._peak_text}{plain(ratio((peak - equity) * _HUNDRED, peak))}"
-        return f"{self._peak_text}0"

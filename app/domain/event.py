@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
@@ -95,9 +96,8 @@ def control(ts: int, action: str, args: Mapping[str, Any], by: str) -> Event:
 
 def signal(ts: int, symbol: str, direction: str, reason: str, indicators: Mapping[str, Decimal | float]) -> Event:
     """Make the event of what a strategy sees; indicators are rounded to 10 significant digits."""
-    rounded = [(name, significant(exact(value))) for name, value in indicators.items()]
     head = f'{{"symbol":{_render(symbol)},"direction":{_render(direction)},"reason":{_render(reason)}'
-    shown = ",".join([f"{_key(name)}:{_number(value)}" for name, value in rounded])
+    shown = ",".join([f"{_key(name)}:{_number(significant(exact(value)))}" for name, value in indicators.items()])
     body = f'{head},"indicators":{{{shown}}}}}'
     return Event(ts, "signal", _fitting(body))
 
@@ -115,7 +115,7 @@ def order(ts: int, value: Order, status: str, reason: str) -> Event:
         ts,
         "order",
         f'{{"orderId":{value.id},"symbol":"{value.symbol}","side":"{value.side}","type":"{value.type}",{size},'
-        f'"status":"{status}","reason":{render(reason)},"tag":{render(value.tag)}}}',
+        f'"status":"{status}","reason":{_word(reason)},"tag":{_word(value.tag)}}}',
     )
 
 
@@ -144,7 +144,7 @@ def trade(ts: int, value: Trade) -> Event:
         f'"entryPrice":{plain(value.entry_price)},"exitPrice":{plain(value.exit_price)},'
         f'"entryTs":{value.entry_ts},"exitTs":{value.exit_ts},"grossPnl":{plain(value.gross_pnl)},'
         f'"fees":{plain(value.fees)},"netPnl":{plain(value.net_pnl)},"holdBars":{value.hold_bars},'
-        f'"reason":{render(value.reason)}}}',
+        f'"reason":{_word(value.reason)}}}',
     )
 
 
@@ -171,6 +171,12 @@ def render(payload: Any) -> str:
     more than `PAYLOAD_BYTES` bytes, or a value that is not JSON.
     """
     return _fitting(_render(payload))
+
+
+@lru_cache(maxsize=1024)
+def _word(value: str | None) -> str:
+    """Render a reason or a tag: few of them stand in many events."""
+    return render(value)
 
 
 def _fitting(text: str) -> str:

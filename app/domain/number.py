@@ -11,6 +11,7 @@ EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, DivisionByZero, Over
 _QUOTIENT = Decimal("1E-10")
 _INDICATOR = Context(prec=10, rounding=ROUND_HALF_EVEN)
 _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_READ_AS_IS = (Decimal, str, int)
 
 
 def plain(value: Decimal) -> str:
@@ -44,7 +45,7 @@ def exact(value: Decimal | float | str) -> Decimal:
     A scalar of NumPy, as TA-Lib and pandas give it, is a number as well.
     """
     try:
-        number = Decimal(value if isinstance(value, Decimal | str | int) else written(value))
+        number = Decimal(value if isinstance(value, _READ_AS_IS) else written(value))
     except (InvalidOperation, TypeError):
         raise ValueError(f"{_shown(value)} is not a number") from None
     if not number.is_finite():

@@ -59,6 +59,7 @@ class State:
     full: bool
     """Whether candles stand in the log."""
     grid: Timeframe
+    length_ms: int
 
     @classmethod
     def initial(cls, spec: SessionSpec) -> State:
@@ -72,6 +73,7 @@ class State:
             Buckets(spec) if spec.extra_timeframes else None,
             spec.terms.record == "full",
             spec.grid,
+            spec.grid.ms,
         )
 
     @property
@@ -122,7 +124,12 @@ def draft(state: State, slot: Slot) -> Draft:
     Raises `Gaps`, and leaves `state` as it was, when something is missing that may not be.
     """
     open_time_ms, candles, trailing = slot
-    if complete(state, slot):
+    tracks, length_ms = state.tracks, state.length_ms
+    whole = len(candles) == len(tracks)
+    for candle in candles:
+        if candle.open_time_ms - tracks[candle.symbol].next_open_ms >= length_ms:
+            whole = False
+    if whole:
         ts = open_time_ms
         events: list[Event] = []
     else:
@@ -139,7 +146,13 @@ def draft(state: State, slot: Slot) -> Draft:
     if state.full:
         for candle in shown:
             events.append(event.candle(ts, candle))
-    _remember(state, open_time_ms, candles)
+    following = state.grid.floor(open_time_ms) + length_ms
+    for candle in candles:
+        track = tracks[candle.symbol]
+        track.close = candle.close
+        if not candle.synthetic:
+            track.next_open_ms = following
+    state.cursor_ms = open_time_ms
     if events:
         state.last_ts = ts
     # One of each per slot: half the time of Draft(...) and Shown(...).
@@ -164,28 +177,6 @@ def _refuse(missing: Sequence[Gap]) -> None:
     if missing:
         details = {"gaps": [gap.as_json() for gap in missing], "missing": sum(gap.missing for gap in missing)}
         raise Gaps(details=details)
-
-
-def _remember(state: State, open_time_ms: int, candles: Sequence[Candle]) -> None:
-    grid, tracks = state.grid, state.tracks
-    following = grid.floor(open_time_ms) + grid.ms
-    for candle in candles:
-        track = tracks[candle.symbol]
-        track.close = candle.close
-        if not candle.synthetic:
-            track.next_open_ms = following
-    state.cursor_ms = open_time_ms
-
-
-def complete(state: State, slot: Slot) -> bool:
-    """Whether every symbol has its candle in a slot and none was missing before it."""
-    tracks, length_ms = state.tracks, state.grid.ms
-    if len(slot.candles) != len(tracks):
-        return False
-    for candle in slot.candles:  # noqa: SIM110 - runs for every tick, and a generator would cost more than it does
-        if candle.open_time_ms - tracks[candle.symbol].next_open_ms >= length_ms:
-            return False
-    return True
 
 
 def absent(state: State, slot: Slot) -> list[Gap]:

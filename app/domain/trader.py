@@ -21,6 +21,7 @@ from app.domain.strategy import Strategy
 from app.domain.terms import Terms
 from app.domain.ticket import word, write
 
+_new = tuple.__new__
 _DAY = 86_400_000
 _CONTEXT = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
 _SIGNALS = ("flags", "traps")
@@ -135,10 +136,14 @@ class Trader:
             setcontext(EXACT)
             broker.at_open(_real(base), Moment(base[0].open_time_ms, self._bar))
         self._ts = base[0].close_time_ms
+        marks = account.marks
         for candle in base:
-            account.marks[candle.symbol] = candle.close
+            marks[candle.symbol] = candle.close
         if getcontext() is not context:  # Asking costs a third of setting.
             setcontext(context)
+        if self._early:
+            self._events += [one._replace(ts=self._ts) for one in self._early]
+            self._early = []
         self._show(candles)
         if self._same_close and broker.live:
             setcontext(EXACT)
@@ -150,7 +155,7 @@ class Trader:
                 self._sample_equity(last)
                 return
             body = self._curve.body()
-        self._events.append(event.equity(self._ts, body))
+        self._events.append(_new(Event, (self._ts, "equity", body)))
 
     def _finish(self, ts: int) -> None:
         """Wind up behind the range, whose last event has `ts`."""
@@ -227,12 +232,9 @@ class Trader:
 
     def _show(self, candles: Sequence[Candle]) -> None:
         """Call the strategy once per candle."""
-        if self._early and not self.warming:
-            self._events += [one._replace(ts=self._ts) for one in self._early]
-            self._early = []
-        self._trading = True
+        self._trading, on_candle = True, self.strategy.on_candle
         for candle in candles:
-            self.strategy.on_candle(candle)
+            on_candle(candle)
         self._trading = False
 
     def _start(self) -> None:
@@ -278,7 +280,8 @@ class Trader:
     @property
     def orders(self) -> tuple[OpenOrder, ...]:
         """The live orders, oldest first."""
-        return tuple(_seen(order) for order in self._broker.live)
+        live = self._broker.live
+        return tuple(map(_seen, live)) if live else ()
 
     def give(self, sign: int, symbol: str | None, ticket: Mapping[str, Any]) -> int | None:
         """Let the broker accept an order; it can be filled from the next slot on (or at this close)."""
