@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from decimal import Decimal
-from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from psycopg.rows import DictRow, tuple_row
+from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from app.db.pool import Connection
 from app.domain.candle import Candle
-from app.domain.event import Event, render
+from app.domain.event import render
 from app.domain.fingerprint import spelled
 from app.domain.session import Session
 
 MAX_PAGE_ROWS = 1000
 MAX_PAGE_BYTES = 1 << 19
-
-_NUMBER = r"(-?[0-9.]+)"
-_new = tuple.__new__
-_CANDLE = re.compile(
-    rf'\{{"candle":\{{"low":{_NUMBER},"high":{_NUMBER},"open":{_NUMBER},"close":{_NUMBER},"volume":{_NUMBER}'
-    r',"openTimeMs":(-?\d+),"closeTimeMs":(-?\d+)\},"symbol":"([A-Z0-9.]+)","timeframe":"(\w+)"\}'
-)
-"""A real candle as a page of the log spells it; reading it this way takes a quarter of the time of a JSON parser."""
-
-
-def _figure(text: str) -> tuple[Decimal]:
-    """Keep a number apart from true and false, which Python holds to be 1 and 0."""
-    return (Decimal(text),)
-
-
-_read = json.JSONDecoder(parse_float=_figure, parse_int=_figure).decode
 
 
 class Frames(NamedTuple):
@@ -251,88 +233,6 @@ async def candles_since(connection: Connection, session_id: UUID, ts: int) -> li
     return [candle_of(json.loads(row["body"], parse_float=Decimal)) for row in await cursor.fetchall()]
 
 
-def candle_of(payload: dict[str, Any]) -> Candle:
-    """Return the candle of a candle event's payload, its numbers parsed as exact decimals."""
-    fields = payload["candle"]
-    open_, high, low, close, volume = (Decimal(fields[name]) for name in ("open", "high", "low", "close", "volume"))
-    return Candle(
-        payload["symbol"],
-        payload["timeframe"],
-        fields["openTimeMs"],
-        fields["closeTimeMs"],
-        open_,
-        high,
-        low,
-        close,
-        volume,
-        synthetic=payload.get("synthetic", False),
-    )
-
-
-class Logged(NamedTuple):
-    """An event of the log as a rebuild looks at it; the payloads of candles and equity are without blanks."""
-
-    seq: int
-    ts: int
-    type: str
-    body: str
-
-    @property
-    def candle(self) -> Candle:
-        """The candle of a candle event."""
-        matched = _CANDLE.fullmatch(self.body)
-        if matched is None:
-            return candle_of(json.loads(self.body, parse_float=Decimal))
-        low, high, open_, close, volume, open_ms, close_ms, symbol, timeframe = matched.groups()
-        numbers = Decimal(open_), Decimal(high), Decimal(low), Decimal(close), Decimal(volume)
-        return _new(Candle, (symbol, timeframe, int(open_ms), int(close_ms), *numbers, False))
-
-    def equals(self, computed: Event) -> bool:
-        """Whether a computed event is the same, its payload by what it says."""
-        if self.ts != computed.ts or self.type != computed.type:
-            return False
-        return bool(_read(self.body) == _read(computed.body))
-
-
-async def simulated(
-    connection: Connection, session_id: UUID, after_seq: int, limit: int, to_seq: int | None = None
-) -> list[Logged]:
-    """Return the next events behind a seq, and up to another one, that the simulation itself wrote."""
-    cursor = connection.cursor(row_factory=tuple_row)
-    await cursor.execute(
-        """
-        SELECT seq, ts, type,
-               CASE WHEN type IN ('candle', 'equity')  -- which have no text that a comma or colon could stand in
-                    THEN replace(replace(payload::text, '": ', '":'), ', ', ',') ELSE payload::text END
-        FROM sim_events
-        WHERE session_id = %s AND seq > %s AND type NOT IN ('status', 'control', 'note')
-          AND (%s::bigint IS NULL OR seq <= %s)
-        ORDER BY seq LIMIT %s
-        """,
-        (session_id, after_seq, to_seq, to_seq, limit),
-    )
-    return list(map(partial(_new, Logged), await cursor.fetchall()))
-
-
-async def first_difference(
-    connection: Connection, session_id: UUID, computed: Sequence[tuple[int, Event]]
-) -> dict[str, Any] | None:
-    """Compare computed events with the log's at their seqs; returns the first that differs, both sides of it."""
-    body = ",".join(f'[{seq},{event.ts},"{event.type}",{event.body}]' for seq, event in computed)
-    cursor = await connection.execute(
-        """
-        SELECT e.seq, jsonb_build_object('ts', e.ts, 'type', e.type, 'payload', e.payload) AS logged,
-               jsonb_build_object('ts', c.v -> 1, 'type', c.v -> 2, 'payload', c.v -> 3) AS computed
-        FROM jsonb_array_elements(%s::jsonb) AS c (v)
-        JOIN sim_events e ON e.session_id = %s AND e.seq = (c.v ->> 0)::bigint
-        WHERE (e.ts, e.type, e.payload) IS DISTINCT FROM ((c.v ->> 1)::bigint, c.v ->> 2, c.v -> 3)
-        ORDER BY e.seq LIMIT 1
-        """,
-        (f"[{body}]", session_id),
-    )
-    return await cursor.fetchone()
-
-
 async def cursor_at(connection: Connection, session: Session, seq: int) -> int | None:
     """Return the cursor a full log had at the end of a tick: its last base candle, or the range's end behind a gap."""
     cursor = await connection.execute(
@@ -357,28 +257,22 @@ async def fingerprint(connection: Connection, session_id: UUID, to_seq: int) -> 
     return spelled(int(row["total"]))
 
 
-async def count_simulated(connection: Connection, session_id: UUID, to_seq: int) -> int:
-    """Count the events up to a seq that the simulation itself wrote."""
-    cursor = await connection.execute(
-        "SELECT count(*) AS count FROM sim_events"
-        " WHERE session_id = %s AND seq <= %s AND type NOT IN ('status', 'control', 'note')",
-        (session_id, to_seq),
+def candle_of(payload: dict[str, Any]) -> Candle:
+    """Return the candle of a candle event's payload, its numbers parsed as exact decimals."""
+    fields = payload["candle"]
+    open_, high, low, close, volume = (Decimal(fields[name]) for name in ("open", "high", "low", "close", "volume"))
+    return Candle(
+        payload["symbol"],
+        payload["timeframe"],
+        fields["openTimeMs"],
+        fields["closeTimeMs"],
+        open_,
+        high,
+        low,
+        close,
+        volume,
+        synthetic=payload.get("synthetic", False),
     )
-    row = await cursor.fetchone()
-    assert row is not None
-    return int(row["count"])
-
-
-async def seq_of_simulated(connection: Connection, session_id: UUID, number: int) -> int:
-    """Return the seq of the event number `number` (from 1) that the simulation itself wrote."""
-    cursor = await connection.execute(
-        "SELECT seq FROM sim_events WHERE session_id = %s AND type NOT IN ('status', 'control', 'note')"
-        " ORDER BY seq OFFSET %s LIMIT 1",
-        (session_id, number - 1),
-    )
-    row = await cursor.fetchone()
-    assert row is not None
-    return int(row["seq"])
 
 
 class Revised(NamedTuple):

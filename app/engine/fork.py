@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from app.db import candles, events, sessions
+from app.db import candles, events, logged, sessions
 from app.db.pool import Connection, Database
 from app.domain.session import Session, SessionSpec
 from app.domain.tick import State, draft
@@ -59,12 +59,12 @@ async def _computed(
     if parent.cursor_ms is not None and await _cached(database, parent, parent.cursor_ms) != parent.candles_hash:
         raise Changed("Candles the session has used have changed; it cannot be forked.", code="candles_changed")
     state = State.initial(parent.spec)
-    wanted, written = await database.run(events.count_simulated, parent.id, at_seq), 0
+    wanted, written = await database.run(logged.count, parent.id, at_seq), 0
     async with strategies.desk(database, parent, alone=True) as desk:
         slots = cached_slots(database, clock, parent, state)
         while written < wanted:
-            written += sum(map(len, await traded(state, desk, [draft(state, await anext(slots))])))
-    seq = await database.run(events.seq_of_simulated, parent.id, written) if written else 0
+            written += sum(map(len, await traded(state, desk, [draft(state, slot) for slot in await anext(slots)])))
+    seq = await database.run(logged.seq_of, parent.id, written) if written else 0
     used = None if state.cursor_ms is None else await _cached(database, parent, state.cursor_ms)
     return ForkPoint(max(at_seq, seq), state.cursor_ms, used)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from decimal import Decimal
 from itertools import chain
 from typing import Any, NamedTuple
 
-from app.db import events
-from app.db.events import Logged
+from app.db import events, logged
+from app.db.logged import Page
 from app.db.pool import Connection, Database
 from app.domain.candle import Candle
 from app.domain.event import Event
@@ -23,6 +22,7 @@ from app.engine.trading import Desk, traded
 from app.engine.window import Window
 from app.errors import Diverged
 
+_new = tuple.__new__
 _PAGE = 2000
 _BATCH = 100
 """Slots a desk is asked about at once."""
@@ -59,13 +59,14 @@ async def replay(
     check = Check(database, session, start.seq if start else 0)
     full = session.spec.terms.record == "full"
     drafts: list[Draft] = []
-    async for slot in logged_slots(check) if full else cached_slots(database, clock, session, state):
-        if start is not None:
-            start.used.add(slot.candles)
-        if len(drafts) >= _BATCH or slot.trailing:
-            await _compute(check, state, desk, drafts)
-            drafts = []
-        drafts.append(draft(state, slot))
+    async for slots in logged_slots(check) if full else cached_slots(database, clock, session, state):
+        for slot in slots:
+            if start is not None:
+                start.used.add(slot.candles)
+            if len(drafts) >= _BATCH or slot.trailing:
+                await _compute(check, state, desk, drafts)
+                drafts = []
+            drafts.append(draft(state, slot))
     await _compute(check, state, desk, drafts)
     if state.cursor_ms != session.cursor_ms:
         assert session.cursor_ms is not None
@@ -86,23 +87,26 @@ class Check:
     def __init__(self, database: Database, session: Session, after_seq: int = 0) -> None:
         self._database = database
         self.session = session
-        self._logged: deque[Logged] = deque()
-        self._computed: deque[Event] = deque()
+        self._after_seq = after_seq
+        self._compared = 0
+        self._logged: list[str] = []
+        self._computed: list[Event] = []
         self._ahead = self._read(after_seq)
         self._exhausted = False
 
-    async def page(self) -> list[Logged]:
-        """Read the next page of the log; empty at its end."""
+    async def page(self) -> Page | None:
+        """Read the next page of the log; null at its end."""
         found = await self._ahead
-        if found:
-            self._ahead = self._read(found[-1].seq)
-            self._logged.extend(found)
-        self._exhausted = not found
+        if found is None:
+            self._exhausted = True
+        else:
+            self._ahead = self._read(found.last_seq)
+            self._logged += found.lines
         return found
 
-    def _read(self, after_seq: int) -> asyncio.Task[list[Logged]]:
+    def _read(self, after_seq: int) -> asyncio.Task[Page | None]:
         """Begin to read a page, so that Postgres is at it while this process computes."""
-        work = self._database.run(events.simulated, self.session.id, after_seq, _PAGE, self.session.last_seq)
+        work = self._database.run(logged.page, self.session.id, after_seq, _PAGE, self.session.last_seq)
         task = asyncio.ensure_future(work)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
@@ -118,62 +122,71 @@ class Check:
         while not self._exhausted:
             await self.page()
         await self._compare()
-        if self._logged or self._computed:
-            seq = self._logged[0].seq if self._logged else None
-            logged = await self._database.run(events.one, self.session.id, seq) if seq else None
-            more = None if seq else _shown(self._computed[0])
-            raise Diverged(_sentence(seq), details={"seq": seq, "logged": logged, "computed": more})
+        if self._logged:
+            seq = await self._seq(0)
+            one = await self._database.run(events.one, self.session.id, seq)
+            raise Diverged(_sentence(seq), details={"seq": seq, "logged": one, "computed": None})
+        if self._computed:
+            more = _shown(self._computed[0])
+            raise Diverged(_sentence(None), details={"seq": None, "logged": None, "computed": more})
 
     async def _compare(self) -> None:
         while len(self._logged) < len(self._computed) and not self._exhausted:
             await self.page()
         count = min(len(self._logged), len(self._computed))
-        pairs = [(self._logged.popleft(), self._computed.popleft()) for _ in range(count)]
-        other = [  # Nearly all are the same to the letter.
-            (logged.seq, computed)
-            for logged, computed in pairs
-            if logged[1:] != computed and not logged.equals(computed)
-        ]
-        if not other:
-            return
-        difference = await self._database.run(events.first_difference, self.session.id, other)
-        if difference is not None:
-            raise Diverged(_sentence(difference["seq"]), details=difference)
+        made = logged.lines(self._computed[:count])
+        pairs = enumerate(zip(self._logged, made, strict=False))
+        for place in [place for place, (one, other) in pairs if one != other and not logged.same(one, other)]:
+            seq = await self._seq(place)
+            difference = await self._database.run(logged.difference, self.session.id, seq, self._computed[place])
+            if difference is not None:
+                raise Diverged(_sentence(seq), details=difference)
+        del self._logged[:count], self._computed[:count]
+        self._compared += count
+
+    async def _seq(self, place: int) -> int:
+        """Return the seq of a logged event by its place among those not compared yet."""
+        number = self._compared + place + 1
+        return await self._database.run(logged.seq_of, self.session.id, number, self._after_seq)
 
 
-async def logged_slots(check: Check) -> AsyncIterator[Slot]:
-    """Yield the slots whose candles stand in the log, up to the session's cursor."""
+async def logged_slots(check: Check) -> AsyncIterator[list[Slot]]:
+    """Yield the slots whose candles stand in the log, up to the session's cursor, as many as a page has whole."""
     spec = check.session.spec
-    last_ms = spec.last_slot_ms
+    last_ms, timeframe = spec.last_slot_ms, spec.timeframe
     group: list[Candle] = []
-    while found := await check.page():
-        for logged in found:
-            candle = logged.candle if logged.type == "candle" else None
-            if candle is None or candle.timeframe != spec.timeframe:
+    while (page := await check.page()) is not None:
+        slots = []
+        for candle in page.candles():
+            if candle.timeframe != timeframe:
                 continue
             if group and group[0].open_time_ms != candle.open_time_ms:
-                yield _slot(last_ms, group)
+                slots.append(_slot(last_ms, group))
                 group = []
             group.append(candle)
+        yield slots
     if group:
-        yield _slot(last_ms, group)
+        yield [_slot(last_ms, group)]
 
 
-async def cached_slots(database: Database, clock: Clock, session: Session, state: State) -> AsyncIterator[Slot]:
-    """Yield the slots of the cache up to the session's cursor, as its runner met them."""
+async def cached_slots(database: Database, clock: Clock, session: Session, state: State) -> AsyncIterator[list[Slot]]:
+    """Yield the slots of the cache up to the session's cursor, as its runner met them: one, then the state is to move.
+
+    Each looks where the state has come to.
+    """
     window = Window(database, clock, session.spec, unpaced=True)
     while state.cursor_ms != session.cursor_ms:
         slot = await window.next(state)
         if slot is None or session.cursor_ms is None or slot.open_time_ms > session.cursor_ms:
             return
-        yield slot
+        yield [slot]
         window.take(slot)
 
 
 def _slot(last_ms: int | None, group: list[Candle]) -> Slot:
     open_ms = group[0].open_time_ms
     trailing = last_ms is not None and open_ms >= last_ms
-    return Slot(open_ms, [candle for candle in group if not candle.synthetic], trailing)
+    return _new(Slot, (open_ms, [candle for candle in group if not candle.synthetic], trailing))
 
 
 def _shown(made: Event) -> dict[str, Any]:

@@ -25,8 +25,8 @@ from app.engine.strategies import Strategies
 from app.engine.trading import Desk
 from app.errors import SimError, Unavailable
 
-TICKS = 10_000
-"""Ticks between two snapshots; so many are computed again in some 0.15 s."""
+TICKS = 5_000
+"""Ticks between two snapshots; so many are computed again in some 0.07 s."""
 PROOF = 500
 """So many slots at least lie behind a snapshot that is used: they show that it leads to the log."""
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from app.db import events, sessions, snapshots, stats
+from app.db import events, logged, sessions, snapshots, stats
 from app.db.events import Place
 from app.db.pool import Connection, connect_options
 from app.domain.session import Session
@@ -39,7 +39,7 @@ READS: dict[str, Read] = {
     "tail of a type": lambda c, s, _: events.seq_of_tail(c, s.id, 100, ["equity"]),
     "last candles": lambda c, s, _: events.last_candles(c, s.id, ["BTCUSDT"], "1m"),
     "candles since": lambda c, s, last: events.candles_since(c, s.id, last // 2 * MINUTE - 10 * MINUTE),
-    "simulated": lambda c, s, last: events.simulated(c, s.id, last // 2, 100),
+    "page to compute again": lambda c, s, last: logged.page(c, s.id, last // 2, 100),
     "cursor": lambda c, s, last: events.cursor_at(c, s, last // 2),
     "equity sample": lambda c, s, _: stats.equity_sample(c, s.id, 20),
     "snapshot": keep,

@@ -11,6 +11,7 @@ import pytest
 
 from app.domain.session import Pace
 from app.domain.terms import Terms
+from app.engine import rebuild
 from app.engine.clock import Clock
 from app.engine.verify import Verdict, verify
 from tests.integration.test_fork import parent
@@ -21,6 +22,12 @@ from tests.support.servers import Database
 HOLES: Any = {30, 31, 55, 98, 99}.__contains__
 LONGER = {"symbols": ("BTCUSDT", "ETHUSDT"), "extra_timeframes": ("5m",), "gap_policy": "fill"}
 NONE = {"profile_slug": "none", "config": {}}
+
+
+@pytest.fixture(params=[2000, 7], ids=["long pages", "short pages"], autouse=True)
+def pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a page of the log end anywhere: inside a slot, behind its candles, before its equity."""
+    monkeypatch.setattr(rebuild, "_PAGE", request.param)
 
 
 async def verdict(e: Engine, session_id: Any) -> Verdict:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
-from app.db.events import Logged
-from app.domain.event import Event
+from app.db.logged import Page, lines, same
+from app.domain.candle import Candle
+from app.domain.event import Event, candle, log
 
 
 @pytest.mark.parametrize(
@@ -19,7 +22,8 @@ from app.domain.event import Event
     ],
 )
 def test_order_space_and_spelling_make_no_difference(type_: str, logged: str, computed: str) -> None:
-    assert Logged(1, 5, type_, logged).equals(Event(5, type_, computed))
+    [line] = lines([Event(5, type_, computed)])
+    assert same(f"5 {type_} {logged}", line)
 
 
 @pytest.mark.parametrize(
@@ -35,9 +39,45 @@ def test_order_space_and_spelling_make_no_difference(type_: str, logged: str, co
     ],
 )
 def test_what_differs_is_told_apart(type_: str, logged: str, computed: str) -> None:
-    assert not Logged(1, 5, type_, logged).equals(Event(5, type_, computed))
+    [line] = lines([Event(5, type_, computed)])
+    assert not same(f"5 {type_} {logged}", line)
 
 
 def test_time_and_type_count() -> None:
-    assert not Logged(1, 5, "log", "{}").equals(Event(6, "log", "{}"))
-    assert not Logged(1, 5, "log", "{}").equals(Event(5, "plot", "{}"))
+    assert not same("5 log {}", *lines([Event(6, "log", "{}")]))
+    assert not same("5 log {}", *lines([Event(5, "plot", "{}")]))
+
+
+def made(open_ms: int, timeframe: str = "1m", volume: str = "0.5", *, synthetic: bool = False) -> Candle:
+    return Candle(
+        "BTCUSDT",
+        timeframe,
+        open_ms,
+        open_ms + 60_000,
+        Decimal("2.5"),
+        Decimal(3),
+        Decimal("-1.25"),
+        Decimal(2),
+        Decimal(volume),
+        synthetic=synthetic,
+    )
+
+
+REAL = [made(0), made(60_000, "5m"), made(120_000, volume="0.0000000000001")]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [],
+        [made(180_000, synthetic=True)],
+        [log(7, 'as text: 5 candle {"candle":{"low":1}}')],
+        [log(7, "a candle {of another kind")],
+    ],
+    ids=["real ones", "a synthetic one", "a text like one", "a text that begins like one"],
+)
+def test_a_page_tells_its_candles_whatever_stands_beside_them(others: list[Candle | Event]) -> None:
+    events = [each if isinstance(each, Event) else candle(5, each) for each in [*REAL, *others]]
+    page = Page(9, "\n".join(lines(events)))
+    assert len(page.lines) == len(events)
+    assert page.candles() == [*REAL, *(each for each in others if isinstance(each, Candle))]
