@@ -20,7 +20,7 @@ from app.engine import collector
 from app.engine.sim import Action
 from benchmarks import rivals
 from benchmarks.place import USER, Engine, Place, engine, spec
-from benchmarks.row import Goal, Row
+from benchmarks.row import Goal, Row, middle
 from benchmarks.trading import CANDLES, minutes
 
 ROUNDS = 3
@@ -42,14 +42,14 @@ async def against(place: Place) -> list[Row]:
             (await _afresh(running, place, wanted), {name: _rate(run) for name, run in runs.items()})
             for _ in range(ROUNDS)
         ]
-    figure = median(ours for ours, _ in turns)
     what = f"unpaced session, durable, SMA cross 20/50, 200,000 {note} 1m candles"
     rows = []
     for name, (_, bound) in _RIVALS.items():
         if name in runs:
-            other = median(rates[name] for _, rates in turns)
+            figure, other = middle([(ours, rates[name]) for ours, rates in turns])
             rows.append(Row(what, figure, "candles/s", other, Goal(bound), f"against {name} in memory"))
         else:
+            figure = median(ours for ours, _ in turns)
             rows.append(Row(what, figure, "candles/s", None, None, f"not measured: pip install {name}"))
     return rows
 
@@ -61,7 +61,8 @@ async def resume(place: Place) -> list[Row]:
         wanted = await _stored(running, found)
         collector.calm()
         turns = [await _resumed(running, place, wanted, found[CANDLES].open_time_ms) for _ in range(ROUNDS)]
-    whole, without, kept = (median(each) for each in zip(*turns, strict=True))
+    without, whole = middle([(without, whole) for whole, without, _ in turns])
+    kept = median(kept for *_, kept in turns)
     what = f"resume at candle 200,000 of SMA cross, {note}"
     compared = "compared with the log; against the run itself"
     return [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
-from statistics import median
 from typing import Any, NamedTuple
 
 
@@ -63,9 +62,16 @@ class Row:
 async def alternate(
     ours: Callable[[], Awaitable[float]], reference: Callable[[], Awaitable[float]], rounds: int
 ) -> tuple[float, float]:
-    """Take both measurements by turns and return their medians, so that a noisy minute hits both alike."""
-    pairs = [(await ours(), await reference()) for _ in range(rounds)]
-    return median(first for first, _ in pairs), median(second for _, second in pairs)
+    """Take both measurements by turns and return the `middle` of them, so that a noisy minute hits both alike."""
+    return middle([(await ours(), await reference()) for _ in range(rounds)])
+
+
+def middle(turns: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the turn whose ratio is the median one.
+
+    A shared machine's speed may double from one turn to the next, and hits both measurements of a turn alike.
+    """
+    return sorted(turns, key=lambda turn: turn[0] / turn[1])[len(turns) // 2]
 
 
 def quantile(values: Sequence[float], share: float) -> float:
