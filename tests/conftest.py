@@ -2,7 +2,8 @@
 
 Under `make test` several processes share the tests (pytest-xdist), each with a server and databases of its own; tests
 that need the same costly thing, a browser or an older Postgres, stay together in one of them. A test of what happens
-within a stated time is marked `alone`: no other runs beside it, for its time would be theirs too.
+within a stated time is marked `alone`: no other runs beside it, for its time would be theirs too. Those come last, one
+after the other, so that the others wait for them once.
 
 Async tests and fixtures run on anyio's pytest plugin in its automatic mode (`anyio_mode` in pyproject.toml), on
 asyncio, each test on a loop of its own. A task, connection or process that a test leaves behind fails it.
@@ -61,11 +62,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     turns = item.config.stash.get(TURNS, None)
     if turns is None:
         return (yield)
-    with turns.alone() if item.get_closest_marker("alone") else turns.beside():
+    with turns.alone() if _alone(item) else turns.beside():
         return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_alone)
     for item in items:
         if inspect.iscoroutinefunction(item.obj):  # type: ignore[attr-defined]
             asked = item.get_closest_marker("timeout")
@@ -186,8 +188,14 @@ def zeon(tmp_path: Path) -> Iterator[Callable[..., Zeon]]:
         process.kill()
 
 
+def _alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
+
+
 def _together(item: pytest.Item) -> str | None:
-    """Name what a test shares with others and is costly to start: the browser, or an older Postgres."""
+    """Name what a test shares with others: the machine when no other may run, the browser, or an older Postgres."""
+    if _alone(item):
+        return "alone"
     if "browser" in getattr(item, "fixturenames", ()):
         return "browser"
     label = item.callspec.params.get("any_server", MAIN) if hasattr(item, "callspec") else MAIN
