@@ -81,5 +81,7 @@ def run(strategy: Strategy, values: Iterable[Candle], on: Terms) -> list[Event]:
 
 
 def payloads(events: Iterable[Event], type_: str) -> list[dict[str, Any]]:
-    """Return the payloads of one type."""
-    return [event.payload for event in events if event.type == type_]
+    """Return the payloads of one type; those that are the same to the letter are read once."""
+    wanted = [event for event in events if event.type == type_]
+    read = {event.body: event.payload for event in {event.body: event for event in wanted}.values()}
+    return [read[event.body] for event in wanted]

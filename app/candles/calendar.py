@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -71,7 +72,7 @@ class Calendar:
         """Read the days around one, and those between it and what was read before."""
         library = _library()
         try:
-            first, last = _bounds(library.get_calendar(self.name))
+            first, last = _bounds(self.name)
             start, end = self._days or (day, day)
             start = max(min(start, day - _EARLIER), first or date.min)
             end = min(max(end, day + _LATER), last or date.max)
@@ -93,8 +94,10 @@ def _library() -> Any:
         raise BadInput("calendars: trading hours need exchange_calendars: pip install 'zeon-sim[data]'") from None
 
 
-def _bounds(calendar: Any) -> tuple[date | None, date | None]:
+@cache
+def _bounds(name: str) -> tuple[date | None, date | None]:
     """Return the first and last day a calendar has records of, null where it goes by rules alone."""
+    calendar = _library().get_calendar(name)
     first, last = calendar.bound_min(), calendar.bound_max()
     return first and first.date(), last and last.date()
 

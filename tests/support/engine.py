@@ -8,12 +8,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from app.candles import synthetic
 from app.db import candles, events, sessions
 from app.db.pool import Database as Pool
+from app.domain.candle import Candle
 from app.domain.session import Pace, Session, SessionSpec
 from app.domain.timeframe import TIMEFRAMES
 from app.engine.clock import Clock
@@ -135,6 +137,12 @@ async def store(
 ) -> None:
     """Store made-up candles, leaving out those whose number `without` says yes to."""
     step = TIMEFRAMES[timeframe].ms
-    made = list(synthetic.candles(symbol, timeframe, start_ms, start_ms + count * step))
+    made = _made_up(symbol, timeframe, start_ms, start_ms + count * step)
     kept = [candle for number, candle in enumerate(made) if not without(number)]
     await pool.run(candles.store, "demo", symbol, timeframe, kept)
+
+
+@cache
+def _made_up(symbol: str, timeframe: str, start_ms: int, end_ms: int) -> tuple[Candle, ...]:
+    """Make the candles that many tests share once."""
+    return tuple(synthetic.candles(symbol, timeframe, start_ms, end_ms))

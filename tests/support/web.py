@@ -139,7 +139,7 @@ async def web(database: Database, *, candles: int = 100, **changes: Any) -> Asyn
     """Serve a database on a free port, with some candles, until the block ends."""
     quick = {"port": 0, "renew_ms": 200, "runner_ttl_ms": 2000, "poll_ms": 200, "burst": 100_000}
     settings = load(database_url=database.url, migrate_url=database.owner_url, **(quick | changes))
-    async with serving(settings) as served, httpx2.AsyncClient(base_url=served.url, timeout=30) as client:
+    async with serving(settings) as served, httpx2.AsyncClient(base_url=served.url, timeout=30, verify=False) as client:
         if candles:
             await store(served.sim.database, count=candles)
         yield Web(client, served)
