@@ -19,9 +19,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def fits(env: Mapping[str, str]) -> bool:
-    """Whether an environment asks for no other interpreter than one that finds this checkout's modules."""
+    """Whether an environment asks for no other interpreter than one that finds this checkout's modules first."""
     changed = {name for name, value in env.items() if name.startswith("PYTHON") and value != os.environ.get(name)}
-    return env.get("PYTHONPATH") == str(ROOT) and changed <= {"PYTHONPATH"}
+    return env.get("PYTHONPATH", "").split(os.pathsep)[0] == str(ROOT) and changed <= {"PYTHONPATH"}
 
 
 class Forked:
@@ -60,6 +60,7 @@ def _run(arguments: list[str], env: dict[str, str], folder: Path, stdout: Path, 
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
+    sys.path[1:1] = env["PYTHONPATH"].split(os.pathsep)[1:]
     sys.argv = ["zeon", *arguments]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     import_module("app.cli.main").main()
