@@ -144,12 +144,11 @@ class Broker:
         if done:
             self.live.remove(order)
         self._say(moment.ts, order, "filled" if done else "partial", f"met by {fill.policy}")
-        if not closing or closing == fill.qty:
-            self._book(fill, moment, order.reason)
-        else:
-            self._book(fill._replace(qty=closing), moment, order.reason)
-            self._book(fill._replace(qty=fill.qty - closing), moment, order.reason)
-        return fill.qty - closing
+        opening = fill.qty - closing
+        for leg in (closing, opening):
+            if leg:
+                self._book(fill if leg is fill.qty else fill._replace(qty=leg), moment, order.reason)
+        return opening
 
     def _book(self, fill: Fill, moment: Moment, reason: str) -> None:
         trades = self.account.book(fill, moment, reason)

@@ -96,8 +96,9 @@ def control(ts: int, action: str, args: Mapping[str, Any], by: str) -> Event:
 
 def signal(ts: int, symbol: str, direction: str, reason: str, indicators: Mapping[str, Decimal | float]) -> Event:
     """Make the event of what a strategy sees; indicators are rounded to 10 significant digits."""
+    rounded = [(name, significant(exact(value))) for name, value in indicators.items()]
     head = f'{{"symbol":{_render(symbol)},"direction":{_render(direction)},"reason":{_render(reason)}'
-    shown = ",".join([f"{_key(name)}:{_number(significant(exact(value)))}" for name, value in indicators.items()])
+    shown = ",".join([f"{_key(name)}:{_number(value)}" for name, value in rounded])
     body = f'{head},"indicators":{{{shown}}}}}'
     return Event(ts, "signal", _fitting(body))
 
@@ -173,9 +174,14 @@ def render(payload: Any) -> str:
     return _fitting(_render(payload))
 
 
-@lru_cache(maxsize=1024)
 def _word(value: str | None) -> str:
-    """Render a reason or a tag: few of them stand in many events."""
+    """Render a reason or a tag."""
+    return _known(value) if type(value) is str else render(value)
+
+
+@lru_cache(maxsize=1024)
+def _known(value: str) -> str:
+    """Render a text once: few of them stand in many events."""
     return render(value)
 
 

@@ -59,7 +59,6 @@ class State:
     full: bool
     """Whether candles stand in the log."""
     grid: Timeframe
-    length_ms: int
 
     @classmethod
     def initial(cls, spec: SessionSpec) -> State:
@@ -73,7 +72,6 @@ class State:
             Buckets(spec) if spec.extra_timeframes else None,
             spec.terms.record == "full",
             spec.grid,
-            spec.grid.ms,
         )
 
     @property
@@ -124,9 +122,11 @@ def draft(state: State, slot: Slot) -> Draft:
     Raises `Gaps`, and leaves `state` as it was, when something is missing that may not be.
     """
     open_time_ms, candles, trailing = slot
-    tracks, length_ms = state.tracks, state.length_ms
+    # The two loops over the candles stand here, as a call for each costs more than they do.
+    tracks, grid = state.tracks, state.grid
+    length_ms = grid.ms
     whole = len(candles) == len(tracks)
-    for candle in candles:
+    for candle in candles if whole else ():
         if candle.open_time_ms - tracks[candle.symbol].next_open_ms >= length_ms:
             whole = False
     if whole:
@@ -146,7 +146,7 @@ def draft(state: State, slot: Slot) -> Draft:
     if state.full:
         for candle in shown:
             events.append(event.candle(ts, candle))
-    following = state.grid.floor(open_time_ms) + length_ms
+    following = grid.floor(open_time_ms) + length_ms
     for candle in candles:
         track = tracks[candle.symbol]
         track.close = candle.close

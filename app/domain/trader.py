@@ -21,7 +21,6 @@ from app.domain.strategy import Strategy
 from app.domain.terms import Terms
 from app.domain.ticket import word, write
 
-_new = tuple.__new__
 _DAY = 86_400_000
 _CONTEXT = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
 _SIGNALS = ("flags", "traps")
@@ -155,7 +154,7 @@ class Trader:
                 self._sample_equity(last)
                 return
             body = self._curve.body()
-        self._events.append(_new(Event, (self._ts, "equity", body)))
+        self._events.append(event.equity(self._ts, body))
 
     def _finish(self, ts: int) -> None:
         """Wind up behind the range, whose last event has `ts`."""
@@ -232,9 +231,9 @@ class Trader:
 
     def _show(self, candles: Sequence[Candle]) -> None:
         """Call the strategy once per candle."""
-        self._trading, on_candle = True, self.strategy.on_candle
+        self._trading = True
         for candle in candles:
-            on_candle(candle)
+            self.strategy.on_candle(candle)
         self._trading = False
 
     def _start(self) -> None:

@@ -63,7 +63,8 @@ async def _computed(
     async with strategies.desk(database, parent, alone=True) as desk:
         slots = cached_slots(database, clock, parent, state)
         while written < wanted:
-            written += sum(map(len, await traded(state, desk, [draft(state, slot) for slot in await anext(slots)])))
+            [slot] = await anext(slots)
+            written += sum(map(len, await traded(state, desk, [draft(state, slot)])))
     seq = await database.run(logged.seq_of, parent.id, written) if written else 0
     used = None if state.cursor_ms is None else await _cached(database, parent, state.cursor_ms)
     return ForkPoint(max(at_seq, seq), state.cursor_ms, used)

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from app.db import events, logged
-from app.db.logged import Page
+from app.db.logged import Stretch
 from app.db.pool import Connection, Database
 from app.domain.candle import Candle
 from app.domain.event import Event
@@ -20,10 +20,14 @@ from app.domain.tick import Draft, Slot, State, draft
 from app.engine.clock import Clock
 from app.engine.trading import Desk, traded
 from app.engine.window import Window
-from app.errors import Diverged
+from app.errors import Diverged, Gaps
 
 _new = tuple.__new__
-_PAGE = 2000
+_EVENTS = 2000
+"""How many events are read at once at most, and compared when so many are there."""
+_FIRST_EVENTS = 200
+_CHARACTERS = 4_000_000
+"""How long such a stretch may become: payloads may have 64 KB each."""
 _BATCH = 100
 """Slots a desk is asked about at once."""
 
@@ -66,7 +70,12 @@ async def replay(
             if len(drafts) >= _BATCH or slot.trailing:
                 await _compute(check, state, desk, drafts)
                 drafts = []
-            drafts.append(draft(state, slot))
+            try:
+                drafts.append(draft(state, slot))
+            except Gaps:  # What differs before a hole is named first.
+                await _compute(check, state, desk, drafts)
+                await check.compare()
+                raise
     await _compute(check, state, desk, drafts)
     if state.cursor_ms != session.cursor_ms:
         assert session.cursor_ms is not None
@@ -82,7 +91,7 @@ async def _compute(check: Check, state: State, desk: Desk | None, drafts: Sequen
 
 
 class Check:
-    """Holds what is computed against what is logged, event by event, a page at a time."""
+    """Holds what is computed against what is logged, event by event, a stretch at a time."""
 
     def __init__(self, database: Database, session: Session, after_seq: int = 0) -> None:
         self._database = database
@@ -91,22 +100,24 @@ class Check:
         self._compared = 0
         self._logged: list[str] = []
         self._computed: list[Event] = []
-        self._ahead = self._read(after_seq)
+        self._ahead = self._read(after_seq, min(_FIRST_EVENTS, _EVENTS))
         self._exhausted = False
 
-    async def page(self) -> Page | None:
-        """Read the next page of the log; null at its end."""
+    async def stretch(self) -> Stretch | None:
+        """Read the next stretch of the log; null at its end."""
         found = await self._ahead
         if found is None:
             self._exhausted = True
         else:
-            self._ahead = self._read(found.last_seq)
-            self._logged += found.lines
+            lines = found.lines
+            self._ahead = self._read(found.last_seq, len(lines) * _CHARACTERS // len(found.body))
+            self._logged += lines
         return found
 
-    def _read(self, after_seq: int) -> asyncio.Task[Page | None]:
-        """Begin to read a page, so that Postgres is at it while this process computes."""
-        work = self._database.run(logged.page, self.session.id, after_seq, _PAGE, self.session.last_seq)
+    def _read(self, after_seq: int, fitting: int) -> asyncio.Task[Stretch | None]:
+        """Begin to read as many events as fit, so that Postgres is at it while this process computes."""
+        limit = max(1, min(fitting, _EVENTS))
+        work = self._database.run(logged.stretch, self.session.id, after_seq, limit, self.session.last_seq)
         task = asyncio.ensure_future(work)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
@@ -114,14 +125,14 @@ class Check:
     async def add(self, computed: Iterable[Event]) -> None:
         """Take in what was computed next."""
         self._computed.extend(computed)
-        if len(self._computed) >= _PAGE:
-            await self._compare()
+        if len(self._computed) >= _EVENTS:
+            await self.compare()
 
     async def finish(self) -> None:
         """Compare the rest; raises `Diverged` when one side has more than the other."""
         while not self._exhausted:
-            await self.page()
-        await self._compare()
+            await self.stretch()
+        await self.compare()
         if self._logged:
             seq = await self._seq(0)
             one = await self._database.run(events.one, self.session.id, seq)
@@ -130,15 +141,17 @@ class Check:
             more = _shown(self._computed[0])
             raise Diverged(_sentence(None), details={"seq": None, "logged": None, "computed": more})
 
-    async def _compare(self) -> None:
+    async def compare(self) -> None:
+        """Compare what was computed so far; raises `Diverged` with the first event that differs."""
         while len(self._logged) < len(self._computed) and not self._exhausted:
-            await self.page()
+            await self.stretch()
         count = min(len(self._logged), len(self._computed))
-        made = logged.lines(self._computed[:count])
-        pairs = enumerate(zip(self._logged, made, strict=False))
-        for place in [place for place, (one, other) in pairs if one != other and not logged.same(one, other)]:
+        computed = self._computed[:count]
+        triples = enumerate(zip(self._logged, logged.spelled(computed), computed, strict=False))
+        other = [place for place, (line, spelled, made) in triples if line != spelled and not logged.same(line, made)]
+        for place in other:
             seq = await self._seq(place)
-            difference = await self._database.run(logged.difference, self.session.id, seq, self._computed[place])
+            difference = await self._database.run(logged.difference, self.session.id, seq, computed[place])
             if difference is not None:
                 raise Diverged(_sentence(seq), details=difference)
         del self._logged[:count], self._computed[:count]
@@ -151,19 +164,23 @@ class Check:
 
 
 async def logged_slots(check: Check) -> AsyncIterator[list[Slot]]:
-    """Yield the slots whose candles stand in the log, up to the session's cursor, as many as a page has whole."""
+    """Yield the slots whose candles stand in the log, up to the session's cursor, as many as a stretch has whole.
+
+    The slot it may end in waits for the next one, so what is computed never needs more of the log than was read here.
+    """
     spec = check.session.spec
     last_ms, timeframe = spec.last_slot_ms, spec.timeframe
     group: list[Candle] = []
-    while (page := await check.page()) is not None:
+    while (found := await check.stretch()) is not None:
         slots = []
-        for candle in page.candles():
+        for candle in found.candles():
             if candle.timeframe != timeframe:
                 continue
             if group and group[0].open_time_ms != candle.open_time_ms:
                 slots.append(_slot(last_ms, group))
                 group = []
             group.append(candle)
+        del found
         yield slots
     if group:
         yield [_slot(last_ms, group)]

@@ -9,11 +9,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from app.domain.session import Pace
+from app.db import logged
+from app.domain.event import Event
+from app.domain.session import Pace, Session
 from app.domain.terms import Terms
 from app.engine import rebuild
 from app.engine.clock import Clock
 from app.engine.verify import Verdict, verify
+from app.errors import Diverged
 from tests.integration.test_fork import parent
 from tests.integration.test_strategies import CROSS
 from tests.support.engine import MINUTE, START_MS, USER, Engine, engine, store
@@ -24,10 +27,13 @@ LONGER = {"symbols": ("BTCUSDT", "ETHUSDT"), "extra_timeframes": ("5m",), "gap_p
 NONE = {"profile_slug": "none", "config": {}}
 
 
-@pytest.fixture(params=[2000, 7], ids=["long pages", "short pages"], autouse=True)
-def pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a page of the log end anywhere: inside a slot, behind its candles, before its equity."""
-    monkeypatch.setattr(rebuild, "_PAGE", request.param)
+@pytest.fixture(params=["long", "short", "of few characters"], autouse=True)
+def stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a stretch of the log end anywhere, inside a slot, behind its candles, before its equity, and be compared."""
+    if request.param != "long":
+        monkeypatch.setattr(rebuild, "_BATCH", 5)
+        monkeypatch.setattr(rebuild, "_FIRST_EVENTS", 7)
+        monkeypatch.setattr(rebuild, *(("_EVENTS", 7) if request.param == "short" else ("_CHARACTERS", 1_000)))
 
 
 async def verdict(e: Engine, session_id: Any) -> Verdict:
@@ -130,6 +136,54 @@ async def test_without_a_strategy_too_a_changed_event_is_named(
         assert found.difference is not None
         assert found.difference["seq"] == (seq + 1 if changes is None else seq)
         assert found.difference["logged"] != found.difference["computed"]
+
+
+@pytest.mark.parametrize("type_", ["type || ' x'", "E'log\\nx'", "'candle'", "E'candle\\n'", "'candle {'"])
+@pytest.mark.parametrize("chosen", ["type = 'signal'", "type = 'equity' AND seq > 100"])
+async def test_an_event_of_another_type_is_named(database: Database, chosen: str, type_: str) -> None:
+    async with engine(database) as e:
+        session = await parent(e)
+        seq = tamper(database, session.id, chosen, f"type = {type_}")
+        found = await verdict(e, session.id)
+        assert found.difference is not None
+        assert found.difference["seq"] == seq
+
+
+async def test_what_differs_before_a_hole_is_named_first(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.finished((await e.start(**CROSS)).id)
+        hole = tamper(database, session.id, "type = 'candle' AND seq > 150", "type = 'note'")
+        found = await verdict(e, session.id)
+        assert found.difference is not None
+        assert found.difference["seq"] == hole + 1
+        seq = tamper(
+            database, session.id, "type = 'equity' AND seq > 20", "payload = jsonb_set(payload, '{cash}', '1')"
+        )
+        found = await verdict(e, session.id)
+        assert found.difference is not None
+        assert found.difference["seq"] == seq
+
+
+async def test_what_is_compared_behind_a_seq_is_named_by_its_own(database: Database) -> None:
+    async with engine(database) as e:
+        session = await parent(e)
+        begun = await e.pool.run(logged.seq_of, session.id, 30)
+        behind = await e.pool.run(logged.stretch, session.id, begun, 10_000)
+        assert behind is not None
+        computed = [Event(int(ts), type_, body) for ts, type_, body in (line.split(" ", 2) for line in behind.lines)]
+        await check(e, session, begun, computed)
+        changed = computed[40]._replace(ts=computed[40].ts + 1)
+        with pytest.raises(Diverged) as raised:
+            await check(e, session, begun, [*computed[:40], changed, *computed[41:]])
+        assert raised.value.details["seq"] == await e.pool.run(logged.seq_of, session.id, 30 + 41)
+
+
+async def check(e: Engine, session: Session, after_seq: int, computed: list[Event]) -> None:
+    one = rebuild.Check(e.pool, session, after_seq)
+    for start in range(0, len(computed), 6):
+        await one.add(computed[start : start + 6])
+    await one.finish()
 
 
 async def test_a_log_cut_short_or_prolonged_is_found(database: Database) -> None:

@@ -216,7 +216,7 @@ def test_seqs_have_no_hole_under_eight_writers_and_aborted_transactions(
     while any(thread.is_alive() for thread in threads):
         seen = connection.execute("SELECT count(*), max(seq) FROM sim_events GROUP BY session_id").fetchall()
         assert all(count == last for count, last in seen)
-        time.sleep(0.005)
+        time.sleep(0.005)  # Or looking would take most of the server's time from those who write.
     for thread in threads:
         thread.join()
     assert not faults

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.db.logged import Page, lines, same
+from app.db.logged import Stretch, same, spelled
 from app.domain.candle import Candle
 from app.domain.event import Event, candle, log
 
@@ -22,8 +22,7 @@ from app.domain.event import Event, candle, log
     ],
 )
 def test_order_space_and_spelling_make_no_difference(type_: str, logged: str, computed: str) -> None:
-    [line] = lines([Event(5, type_, computed)])
-    assert same(f"5 {type_} {logged}", line)
+    assert same(f"5 {type_} {logged}", Event(5, type_, computed))
 
 
 @pytest.mark.parametrize(
@@ -33,19 +32,22 @@ def test_order_space_and_spelling_make_no_difference(type_: str, logged: str, co
         ("signal", '{"a": false}', '{"a":0}'),
         ("signal", '{"a": "1"}', '{"a":1}'),
         ("signal", '{"a": null}', "{}"),
+        ("plot", '{"a": 1}', '{"a":"1"}'),
+        ("plot", '{"a": 1}', '{"a":"\\u00001"}'),
         ("equity", '{"equity": 1.1}', '{"equity":1.10000000000000000001}'),
         ("log", '{"message": "a, b"}', '{"message":"a,b"}'),
         ("plot", '{"value": 12345678901234567890.123456789}', '{"value":12345678901234567890.123456788}'),
     ],
 )
 def test_what_differs_is_told_apart(type_: str, logged: str, computed: str) -> None:
-    [line] = lines([Event(5, type_, computed)])
-    assert not same(f"5 {type_} {logged}", line)
+    assert not same(f"5 {type_} {logged}", Event(5, type_, computed))
 
 
 def test_time_and_type_count() -> None:
-    assert not same("5 log {}", *lines([Event(6, "log", "{}")]))
-    assert not same("5 log {}", *lines([Event(5, "plot", "{}")]))
+    assert not same("5 log {}", Event(6, "log", "{}"))
+    assert not same("5 log {}", Event(5, "plot", "{}"))
+    assert not same("5 log more {}", Event(5, "log", "{}"))
+    assert not same("5 log", Event(5, "log", "{}"))
 
 
 def made(open_ms: int, timeframe: str = "1m", volume: str = "0.5", *, synthetic: bool = False) -> Candle:
@@ -73,11 +75,14 @@ REAL = [made(0), made(60_000, "5m"), made(120_000, volume="0.0000000000001")]
         [made(180_000, synthetic=True)],
         [log(7, 'as text: 5 candle {"candle":{"low":1}}')],
         [log(7, "a candle {of another kind")],
+        [made(180_000, synthetic=True), log(7, "a candle {of another kind")],
+        [Event(7, "candle", '{"equity":1}'), made(180_000)],
+        [Event(7, "log candle {", "{}"), made(180_000)],
     ],
-    ids=["real ones", "a synthetic one", "a text like one", "a text that begins like one"],
+    ids=["real", "synthetic", "a text like one", "a text that begins so", "synthetic and a text", "none", "a type"],
 )
-def test_a_page_tells_its_candles_whatever_stands_beside_them(others: list[Candle | Event]) -> None:
+def test_a_stretch_tells_its_candles_whatever_stands_beside_them(others: list[Candle | Event]) -> None:
     events = [each if isinstance(each, Event) else candle(5, each) for each in [*REAL, *others]]
-    page = Page(9, "\n".join(lines(events)))
-    assert len(page.lines) == len(events)
-    assert page.candles() == [*REAL, *(each for each in others if isinstance(each, Candle))]
+    stretch = Stretch(9, "\n".join(spelled(events)))
+    assert len(stretch.lines) == len(events)
+    assert stretch.candles() == [*REAL, *(each for each in others if isinstance(each, Candle))]
