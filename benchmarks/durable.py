@@ -47,7 +47,9 @@ async def against(place: Place) -> list[Row]:
     for name, (_, bound) in _RIVALS.items():
         if name in runs:
             figure, other = middle([(ours, rates[name]) for ours, rates in turns])
-            rows.append(Row(what, figure, "candles/s", other, Goal(bound), f"against {name} in memory"))
+            rows.append(
+                Row(what, figure, "candles/s", other, Goal(bound), f"against {name} in memory, in its middle turn")
+            )
         else:
             figure = median(ours for ours, _ in turns)
             rows.append(Row(what, figure, "candles/s", None, None, f"not measured: pip install {name}"))

@@ -15,6 +15,7 @@ import asyncio
 import functools
 import inspect
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -24,6 +25,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support import servers
 from tests.support.process import Zeon
@@ -41,6 +43,10 @@ HANGS_S = 240
 def pytest_xdist_auto_num_workers() -> int:
     """Share among one process more than there are cores, as tests mostly wait; at most 4, as each has a Postgres."""
     return min((os.cpu_count() or 1) + 1, 4)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _Sharing(config, log)
 
 
 def pytest_configure_node(node: Any) -> None:
@@ -73,8 +79,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             asked = item.get_closest_marker("timeout")
             limit_s = HANGS_S if asked is None else asked.args[0] - 60
             item.obj = _ended_in_time(item.obj, limit_s)  # type: ignore[attr-defined]
-        if group := _together(item):
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -192,14 +196,18 @@ def _alone(item: pytest.Item) -> bool:
     return item.get_closest_marker("alone") is not None
 
 
-def _together(item: pytest.Item) -> str | None:
-    """Name what a test shares with others: the machine when no other may run, the browser, or an older Postgres."""
-    if _alone(item):
-        return "alone"
-    if "browser" in getattr(item, "fixturenames", ()):
-        return "browser"
-    label = item.callspec.params.get("any_server", MAIN) if hasattr(item, "callspec") else MAIN
-    return None if label == MAIN else f"postgres-{label}"
+class _Sharing(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives tests out one by one, and those that need the same costly thing, the browser or an older Postgres, as one.
+
+    xdist's own groups are names it appends to an item's id, which pytest 9.2 does not let it change any more.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Name what a test belongs to."""
+        if nodeid.startswith("tests/browser/"):
+            return "browser"
+        older = [label for label in servers.older_servers() if re.search(rf"[\[-]{re.escape(label)}[]-]", nodeid)]
+        return f"postgres {older[0]}" if older else nodeid
 
 
 def _ended_in_time(test: Callable[..., Any], limit_s: float) -> Callable[..., Any]:

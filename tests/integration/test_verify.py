@@ -27,13 +27,12 @@ LONGER = {"symbols": ("BTCUSDT", "ETHUSDT"), "extra_timeframes": ("5m",), "gap_p
 NONE = {"profile_slug": "none", "config": {}}
 
 
-@pytest.fixture(params=["long", "short", "of few characters"], autouse=True)
+@pytest.fixture(params=["long", "short"], autouse=True)
 def stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a stretch of the log end anywhere, inside a slot, behind its candles, before its equity, and be compared."""
-    if request.param != "long":
-        monkeypatch.setattr(rebuild, "_BATCH", 5)
-        monkeypatch.setattr(rebuild, "_FIRST_EVENTS", 7)
-        monkeypatch.setattr(rebuild, *(("_EVENTS", 7) if request.param == "short" else ("_CHARACTERS", 1_000)))
+    if request.param == "short":
+        for name, value in {"_BATCH": 5, "_FIRST_EVENTS": 7, "_EVENTS": 7, "_CHARACTERS": 1_000}.items():
+            monkeypatch.setattr(rebuild, name, value)
 
 
 async def verdict(e: Engine, session_id: Any) -> Verdict:

@@ -94,6 +94,22 @@ def test_warm_up_shows_candles_and_writes_and_trades_nothing() -> None:
     assert of(events, "equity")[0]["cash"] == 10_000
 
 
+def test_a_strategy_may_take_another_on_candle_from_the_next_candle_on() -> None:
+    class Turning(Strategy):
+        """Begins with one method and goes on with another."""
+
+        def on_candle(self, candle: Candle) -> None:
+            self.log(f"first {candle.symbol}")
+            self.on_candle = self.then  # type: ignore[method-assign]
+
+        def then(self, candle: Candle) -> None:
+            self.log(f"then {candle.symbol}")
+
+    trader = Trader(Turning(), terms(symbols=("BTC", "ETH")))
+    events = trader.on_slot((bar(0, "1"), bar(0, "1", symbol="ETH")))
+    assert [one["message"] for one in of(events, "log")] == ["first BTC", "then ETH"]
+
+
 def test_a_strategy_may_trade_in_on_candle_only() -> None:
     class Early(Strategy):
         """Trades too soon."""
