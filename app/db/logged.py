@@ -88,7 +88,7 @@ def _candles(lines: Iterable[str]) -> Iterator[Candle]:
     for line in lines:
         type_, _, body = line.partition(" ")[2].partition(" ")
         if type_ == "candle":
-            with suppress(ValueError, LookupError, TypeError):
+            with suppress(ValueError, ArithmeticError, LookupError, TypeError):
                 yield candle_of(json.loads(body, parse_float=Decimal))
 
 

@@ -77,9 +77,19 @@ REAL = [made(0), made(60_000, "5m"), made(120_000, volume="0.0000000000001")]
         [log(7, "a candle {of another kind")],
         [made(180_000, synthetic=True), log(7, "a candle {of another kind")],
         [Event(7, "candle", '{"equity":1}'), made(180_000)],
+        [Event(7, "candle", '{"candle":{"open":"abc"}}'), made(180_000)],
         [Event(7, "log candle {", "{}"), made(180_000)],
     ],
-    ids=["real", "synthetic", "a text like one", "a text that begins so", "synthetic and a text", "none", "a type"],
+    ids=[
+        "real",
+        "synthetic",
+        "a text like one",
+        "a text that begins so",
+        "synthetic and a text",
+        "none",
+        "no number",
+        "a type",
+    ],
 )
 def test_a_stretch_tells_its_candles_whatever_stands_beside_them(others: list[Candle | Event]) -> None:
     events = [each if isinstance(each, Event) else candle(5, each) for each in [*REAL, *others]]
