@@ -24,7 +24,7 @@ from app.errors import Diverged, Gaps
 
 _new = tuple.__new__
 _EVENTS = 2000
-"""How many events are read at once at most, and compared when so many are there."""
+"""How many events are read and compared at once at most."""
 _FIRST_EVENTS = 200
 _CHARACTERS = 4_000_000
 """How long such a stretch may become: payloads may have 64 KB each."""
@@ -100,7 +100,8 @@ class Check:
         self._compared = 0
         self._logged: list[str] = []
         self._computed: list[Event] = []
-        self._ahead = self._read(after_seq, min(_FIRST_EVENTS, _EVENTS))
+        self._fitting = _FIRST_EVENTS
+        self._ahead = self._read(after_seq)
         self._exhausted = False
 
     async def stretch(self) -> Stretch | None:
@@ -110,22 +111,22 @@ class Check:
             self._exhausted = True
         else:
             lines = found.lines
-            self._ahead = self._read(found.last_seq, len(lines) * _CHARACTERS // len(found.body))
+            self._fitting = max(1, min(len(lines) * _CHARACTERS // len(found.body), _EVENTS))
+            self._ahead = self._read(found.last_seq)
             self._logged += lines
         return found
 
-    def _read(self, after_seq: int, fitting: int) -> asyncio.Task[Stretch | None]:
+    def _read(self, after_seq: int) -> asyncio.Task[Stretch | None]:
         """Begin to read as many events as fit, so that Postgres is at it while this process computes."""
-        limit = max(1, min(fitting, _EVENTS))
-        work = self._database.run(logged.stretch, self.session.id, after_seq, limit, self.session.last_seq)
+        work = self._database.run(logged.stretch, self.session.id, after_seq, self._fitting, self.session.last_seq)
         task = asyncio.ensure_future(work)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
     async def add(self, computed: Iterable[Event]) -> None:
-        """Take in what was computed next."""
+        """Take in what was computed next; as much as is read at once is compared, so that neither side piles up."""
         self._computed.extend(computed)
-        if len(self._computed) >= _EVENTS:
+        if len(self._computed) >= self._fitting:
             await self.compare()
 
     async def finish(self) -> None:
