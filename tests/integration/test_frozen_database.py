@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -61,11 +63,20 @@ async def go_on(w: Web, one: dict[str, Any]) -> None:
     await w.data("POST", f"{path(one)}/start")
 
 
+async def finished(w: Web, session_id: str, timeout_s: float = 60) -> None:
+    """Wait for a session's end and require that it is the end of its range."""
+    deadline = time.monotonic() + timeout_s
+    while (session := await w.data("GET", f"{SESSIONS}/{session_id}"))["status"] == "running":
+        assert time.monotonic() < deadline, session
+        await asyncio.sleep(0.02)
+    assert session["status"] == "finished", session
+
+
 async def reach_their_ends(w: Web, database: Database, sessions: Iterable[dict[str, Any]]) -> None:
     """Require that sessions finish with the digests they had in the old version."""
     expected = {one["id"]: one["endDigest"] for one in sessions}
     for session_id in expected:
-        await w.until(f"{SESSIONS}/{session_id}", "finished", timeout_s=60)
+        await finished(w, session_id)
     found = digests(database)
     assert {session_id: found[session_id] for session_id in expected} == expected
 
@@ -148,11 +159,21 @@ async def test_a_fork_that_changes_nothing_ends_like_its_parent(old: Database) -
         forks = []
         for name in names:
             parent = dump().session(name)
-            body = {"atSeq": parent["lastSeq"] // 2, "replayMsPerCandle": 0, "name": name}
+            body = {"atSeq": parent["lastSeq"] * 9 // 10, "replayMsPerCandle": 0}
             fork = await w.data("POST", f"{path(parent)}/fork", body, status=201)
             forks.append({**fork, "endDigest": parent["endDigest"]})
             await go_on(w, fork)
         await reach_their_ends(w, old, forks)
+
+
+async def test_a_fork_in_a_past_that_is_shared_goes_on(old: Database) -> None:
+    fork_of_a_fork = dump().session("paused fork of a fork")
+    async with server(old) as w:
+        for seq in (90, 200):  # Written by the first ancestor, and by the second.
+            body = {"atSeq": seq, "replayMsPerCandle": 0}
+            fork = await w.data("POST", f"{path(fork_of_a_fork)}/fork", body, status=201)
+            await go_on(w, fork)
+            await finished(w, fork["id"])
 
 
 async def test_a_repeated_create_gives_the_old_session(old: Database) -> None:
