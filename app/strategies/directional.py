@@ -39,6 +39,8 @@ class Directional(Strategy):
     """
 
     side: Literal["long", "both"] = "long"
+    _label: str = ""
+    """What the rule is called in the reasons of its signals and orders; a built-in one never changes it."""
 
     def on_start(self) -> None:
         """Make a rule for each symbol."""
@@ -91,7 +93,7 @@ class Directional(Strategy):
         return turn if turn is not None and any(order.id in turn.orders for order in self.orders) else None
 
     def _turn(self, direction: Direction, symbol: str, rule: Rule) -> None:
-        reason = f"{type(self).__name__} {direction.lower()}"
+        reason = f"{self._label or type(self).__name__} {direction.lower()}"
         self.signal(direction, reason, symbol, **rule.indicators())
         sign, held = _SIGN[direction], self.positions[symbol].sign
         before = self._under_way(symbol)

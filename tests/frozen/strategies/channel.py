@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 from _levels import Levels
-from app.domain.candle import Candle
-from app.domain.strategy import Strategy
 
+from app.domain.candle import Candle
 from app.domain.snapshot import keep, put_back
+from app.domain.strategy import Strategy
 
 
 class Channel(Strategy):
