@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -12,6 +14,7 @@ from uuid import UUID
 import pytest
 
 from app.engine.clock import Clock
+from app.engine.replay.snapshots import _mark
 from app.engine.replay.verify import verify
 from tests.frozen.restore import STRATEGIES, dump, restore
 from tests.support.cli import Cli
@@ -174,6 +177,38 @@ async def test_a_fork_in_a_past_that_is_shared_goes_on(old: Database) -> None:
             fork = await w.data("POST", f"{path(fork_of_a_fork)}/fork", body, status=201)
             await go_on(w, fork)
             await finished(w, fork["id"])
+
+
+@pytest.mark.parametrize(
+    ("marked", "cash", "dropped"),
+    [(False, None, 3), (True, None, None), (True, "123.45", 3)],
+    ids=["as it is", "as if taken by the present code", "as if taken by the present code, with other cash"],
+)
+async def test_an_old_snapshot_never_changes_what_follows(
+    old: Database, caplog: pytest.LogCaptureFixture, marked: bool, cash: str | None, dropped: int | None
+) -> None:
+    long = [one for one in dump().sessions if one["name"].startswith("paused long")]
+    async with server(old) as w:
+        for one in long if marked else ():
+            await mark_snapshot(w, old, one, cash)
+        for one in long:
+            await go_on(w, one)
+        await reach_their_ends(w, old, long)
+    said = [record for record in caplog.records if " is dropped: " in record.message]
+    assert dropped is None or len(said) == dropped
+
+
+async def mark_snapshot(w: Web, database: Database, one: dict[str, Any], cash: str | None) -> None:
+    """Let a snapshot look as if the present code had taken it, with another amount of cash if one is given."""
+    session = await w.served.sim.get(USER, UUID(one["id"]))
+    ((text,),) = database.query("SELECT body FROM sim_snapshots WHERE session_id = %s", one["id"])
+    if cash is not None:
+        body = json.loads(text)
+        body["desk"], count = re.subn(r'(\["cash",\["decimal",")[^"]*', rf"\g<1>{cash}", body["desk"])
+        assert count == 1
+        text = json.dumps(body)
+    change = "UPDATE sim_snapshots SET body = %s, body_hash = %s WHERE session_id = %s RETURNING 1"
+    assert database.query(change, text, _mark(session, text), one["id"]) == [(1,)]
 
 
 async def test_a_repeated_create_gives_the_old_session(old: Database) -> None:
