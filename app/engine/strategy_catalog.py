@@ -65,6 +65,11 @@ class StrategyCatalog:
         """Look before somebody asks."""
         await self.look()
 
+    @property
+    def importing_app(self) -> list[str]:
+        """The slugs of user strategies that import from `app`, as was usual before there was `zeon`."""
+        return [slug for slug, found in self._catalog.strategies.items() if found.files.imports_app]
+
     async def every(self, database: Database) -> list[ListedProfile]:
         """List every profile: the built-in ones, those of one's own, those of the table."""
         own = await self._catalog.look()
