@@ -7,13 +7,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from app.candles import dump, files
 from app.candles.calendar import Calendar
 from app.candles.load import find_gaps
 from app.candles.quality import Check
-from app.candles.rows import Block, Finding, Item
+from app.candles.read_options import UNSAID, ReadOptions
+from app.candles.report import Inspection, Report
+from app.candles.rows import Block, Item
 from app.db import candles as cache
 from app.db.candle_store import Columns
 from app.db.pool import Connection
@@ -30,32 +31,6 @@ _SOURCE = "file"
 _REPORT_EVERY = 5_000
 
 
-class Report(NamedTuple):
-    """What an import did; `rows` is new + changed + same + duplicates + refused, times are open times in ms.
-
-    `refusals` and `repairs` list at most 100 each, `gaps` at most 100 between first and last; `broke` says where a
-    file could not be read on, None when it was read to its end.
-    """
-
-    venue: str
-    symbol: str
-    timeframe: str
-    rows: int
-    new: int
-    changed: int
-    same: int
-    refused: int
-    refusals: list[Finding]
-    duplicates: int
-    unordered: int
-    repairs: list[Finding]
-    broke: str | None
-    first_ms: int
-    last_ms: int
-    gaps: list[Gap]
-    missing: int
-
-
 async def import_file(
     conn: Connection,
     path: Path,
@@ -64,6 +39,9 @@ async def import_file(
     timeframe: str,
     progress: Progress | None = None,
     calendar: Calendar | None = None,
+    options: ReadOptions = UNSAID,
+    *,
+    keep_going: bool = False,
 ) -> Report:
     """Import a file, or the files of a folder, with candles of one symbol and timeframe; all of its good rows or none.
 
@@ -83,6 +61,19 @@ async def import_file(
         if sum(stored) < check.timeframe.slots(check.timeframe.floor(first_ms), last_ms + 1):
             gaps, missing = await find_gaps(conn, venue, [symbol], timeframe, first_ms, last_ms, calendar=calendar)
     return _report(venue, check, stored, first_ms, last_ms, gaps, missing)
+
+
+def inspect_file(
+    path: Path,
+    symbol: str | None = None,
+    timeframe: str | None = None,
+    options: ReadOptions = UNSAID,
+) -> Inspection:
+    """Read a file as an import would and say what would be stored; raises `BadInput` when it cannot be opened.
+
+    It reads the whole file and never touches a database: call it in a thread.
+    """
+    raise NotImplementedError
 
 
 class _Reading:

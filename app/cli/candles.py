@@ -14,9 +14,10 @@ import typer
 from app.candles.calendar import Calendar
 from app.candles.fetch import Fetched, fetch_candles, missing_ranges
 from app.candles.follow import Follower
-from app.candles.importer import Report, import_file
+from app.candles.importer import import_file
 from app.candles.load import coverage, find_gaps
 from app.candles.reasons import Reason, explained
+from app.candles.report import Report
 from app.candles.sources import Chosen, source_of, sources
 from app.cli import import_report, show
 from app.cli.context import Context, run
@@ -78,7 +79,7 @@ def import_(
 
     report = run(work)
     if json:
-        show.as_json(import_report.described(report))
+        show.as_json(report.as_json())
     else:
         import_report.tell(report)
     if report.broke:

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColum
 
 from app.candles.fetch import Fetched
 from app.candles.importer import Progress as Watch
-from app.candles.importer import Report
-from app.candles.quality import Finding
+from app.candles.report import Report, findings_as_json
+from app.candles.rows import Finding
 from app.cli import show
 from app.domain.candle import Gap
 
@@ -31,29 +31,6 @@ def bar(name: str) -> Iterator[Watch | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(name, total=None)
         yield lambda done, size: progress.update(task, completed=done, total=size)
-
-
-def described(report: Report) -> dict[str, Any]:
-    """Spell a report for scripts."""
-    return {
-        "venue": report.venue,
-        "symbol": report.symbol,
-        "timeframe": report.timeframe,
-        "rows": report.rows,
-        "new": report.new,
-        "changed": report.changed,
-        "same": report.same,
-        "duplicates": report.duplicates,
-        "unordered": report.unordered,
-        "refused": report.refused,
-        "refusals": _found(report.refusals),
-        "repairs": _found(report.repairs),
-        "broke": report.broke,
-        "firstMs": report.first_ms,
-        "lastMs": report.last_ms,
-        "gaps": [{"fromMs": gap.from_ms, "toMs": gap.to_ms, "missing": gap.missing} for gap in report.gaps],
-        "missing": report.missing,
-    }
 
 
 def tell(report: Report) -> None:
@@ -110,7 +87,7 @@ def fetch_described(done: Fetched) -> dict[str, Any]:
         "changed": done.changed,
         "same": done.same,
         "refused": done.refused,
-        "refusals": _found(done.refusals),
+        "refusals": findings_as_json(done.refusals),
     }
 
 
@@ -132,7 +109,3 @@ def _list(title: str, findings: Sequence[Finding], count: int) -> None:
         show.line(f"{title}: line {place}: {reason}")
     if count > LISTED:
         show.line(f"{title}: {count - LISTED:,} more (--json lists the first {len(findings)})")
-
-
-def _found(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    return [{"line": place, "reason": reason} for place, reason in findings]

@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 from app.candles.calendar import Calendar
-from app.candles.importer import Report, import_file
+from app.candles.importer import import_file
 from app.candles.load import find_gaps
+from app.candles.report import Report
 from app.db import candles as cache
 from app.domain.candle import Candle
 from app.errors import BadInput
