@@ -3,34 +3,115 @@
 from __future__ import annotations
 
 import io
+import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from app.candles import arrow_file, csv_file, dump, json_file, lean
-from app.candles.rows import Broken, Item
+from app.candles.decide import OrderSearch, decided
+from app.candles.encoding import as_utf8
+from app.candles.reading import Reading
+from app.candles.request import ReadRequest, UnprovenDatesError
+from app.candles.rows import STILL_READING, Block, Broken, Finding, Item, Layout
 from app.candles.unpack import streams
+from app.errors import BadInput
 
 
-def rows(path: Path, file: io.BufferedReader) -> Iterator[Item]:
-    """Yield the rows of an open file; raises `Broken` where it cannot be read on, `BadInput` when it holds none."""
+def opened(path: Path) -> io.BufferedReader:
+    """Open a file; raises `BadInput` when that fails or it is no regular file, on which reading might wait forever."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise BadInput(f"file: {path} is not a regular file")
+        return path.open("rb")
+    except (OSError, ValueError) as error:
+        raise BadInput(f"file: {path} cannot be opened: {getattr(error, 'strerror', error)}") from None
+
+
+def rows(path: Path, file: io.BufferedReader, request: ReadRequest | None = None) -> Iterator[Item | Reading]:
+    """Yield how the rows of an open file are read, then the rows; of an archive, so for each member.
+
+    Raises `Broken` where it cannot be read on, `BadInput` when it holds no rows or the user has to be asked.
+    """
+    request = request or ReadRequest()
     dump.verify(path, file)
+    if not file.peek(1):
+        raise BadInput("file: it is empty")
+    done = 0
+    while True:
+        try:
+            for number, (name, items) in enumerate(_texts(path, file, request)):
+                if number >= done:
+                    yield from _named(name, decided(items, request))
+                    done = number + 1
+            return
+        except UnprovenDatesError:
+            search = OrderSearch()
+            yield from _search(path, file, request, search)
+            orders = list(search.orders)
+            if len(orders) == 1 and search.proof is not None:
+                request.note("dates", f"dates were read in the order {orders[0]}, as {search.proof} proves")
+                request.options = replace(request.options, dates=orders[0])
+            request.look_further = False
+            file.seek(0)
+
+
+def _texts(path: Path, file: io.BufferedReader, request: ReadRequest) -> Iterator[tuple[str, Iterator[Item | Layout]]]:
+    """Yield the name and rows of each text in a file."""
     start = file.read(8)
     file.seek(0)
     if start.startswith(arrow_file.MAGIC):
-        yield from arrow_file.rows(file)
+        yield "", arrow_file.rows(file, request)
         return
     folders = path.resolve().parts[:-1]
-    for name, stream in streams(file):
-        try:
-            yield from _rows(name, stream, folders)
-        except Broken as broken:
-            raise Broken(f"{name}: {broken.message}" if name else broken.message) from broken
+    timeframe = None if request.timeframe is None else request.timeframe.name
+    named = request.options.only or request.symbol
+    for name, stream in streams(file, lambda names: dump.members(names, named, timeframe)):
+        yield name, _rows(name, stream, folders, request)
 
 
-def _rows(name: str, stream: io.BufferedReader, folders: tuple[str, ...]) -> Iterator[Item]:
+def _named(name: str, items: Iterator[Item | Reading]) -> Iterator[Item | Reading]:
+    try:
+        yield from items
+    except Broken as broken:
+        raise Broken(f"{name}: {broken.message}" if name else broken.message) from broken
+
+
+def _search(path: Path, file: io.BufferedReader, request: ReadRequest, search: OrderSearch) -> Iterator[Item]:
+    """Look through all dates of a file for one that proves which number is the day."""
+    file.seek(0)
+    seen: set[str] = set()
+    aside = replace(request, notes=[], instruments=[])
+    try:
+        for _, items in _texts(path, file, aside):
+            for item in items:
+                yield STILL_READING
+                for day in _days(item) - seen:
+                    seen.add(day)
+                    search.look_at(day)
+    except BadInput:
+        return  # What is wrong with the file is said when it is read.
+
+
+def _days(item: Item | Layout) -> set[str]:
+    if isinstance(item, Block):
+        return {time.strip().partition(" ")[0] for time in item.times}
+    if isinstance(item, Finding | Layout):
+        return set()
+    return {str(item[1]).strip().partition(" ")[0]}
+
+
+def _rows(
+    name: str, stream: io.BufferedReader, folders: tuple[str, ...], request: ReadRequest
+) -> Iterator[Item | Layout]:
+    stream = as_utf8(stream, request)
     start = stream.peek(512).removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith((b"[", b"{")):
-        return json_file.rows(stream)
-    if lean.belongs(name, stream):
-        return lean.rows(stream, name, folders)
-    return csv_file.rows(stream)
+        request.kind = "JSON"
+        yield from json_file.rows(stream, request)
+    elif lean.belongs(name, stream):
+        request.kind = "Lean"
+        yield from lean.rows(stream, name, folders)
+    else:
+        request.kind = "CSV"
+        yield from csv_file.rows(stream, request)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from app.candles import dump, files
-from app.candles.rows import Broken, Finding, Refused, Row, singly, time_ms
+from app.candles.reading import Reading
+from app.candles.request import ReadRequest
+from app.candles.rows import Broken, Finding, Item, Refused, Row, singly
 from app.candles.sources import Part
 from app.domain.timeframe import Timeframe
 from app.errors import BadInput
@@ -26,7 +29,7 @@ class Folder:
 
     async def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
         """Yield what the files have of `[from_ms, to_ms)`, in their order; they may grow behind their last candle."""
-        rows = _rows(dump.files(self.path, symbol, timeframe.name), from_ms, to_ms)
+        rows = _rows(dump.files(self.path, symbol, timeframe.name), ReadRequest(symbol, timeframe), from_ms, to_ms)
         end_ms = from_ms
         while part := await asyncio.to_thread(lambda: list(islice(rows, _ROWS))):
             yield Part(part, from_ms)
@@ -34,22 +37,40 @@ class Folder:
         yield Part([], min(end_ms, to_ms))
 
 
-def _rows(paths: list[Path], from_ms: int, to_ms: int) -> Iterator[Row | Finding]:
+def _rows(paths: list[Path], request: ReadRequest, from_ms: int, to_ms: int) -> Iterator[Row | Finding]:
+    """Yield the rows of a range; a file that cannot be read is told of, and of several the others are still read."""
     for path in paths:
-        with path.open("rb") as file:
-            try:
-                yield from (row for row in singly(files.rows(path, file)) if _inside(row, from_ms, to_ms))
-            except Broken as broken:
-                yield Finding(0, f"{path.name} {broken.message}")
+        try:
+            with files.opened(path) as file:
+                yield from _plain(files.rows(path, file, replace(request, look_further=True)), from_ms, to_ms)
+        except BadInput as error:
+            if len(paths) == 1 and not isinstance(error, Broken):
+                raise
+            yield Finding(0, f"{path.name} {error.message}")
 
 
-def _inside(row: Row | Finding, from_ms: int, to_ms: int) -> bool:
-    return from_ms <= _open_ms(row, from_ms) < to_ms
+def _plain(items: Iterator[Item | Reading], from_ms: int, to_ms: int) -> Iterator[Row | Finding]:
+    """Yield rows of a range with times and numbers as they are, whatever the file wrote."""
+    reading = Reading()
+    for item in items:
+        if isinstance(item, Reading):
+            reading = item
+            continue
+        for row in singly([item]):
+            plain = row if isinstance(row, Finding) else _settled(row, reading)
+            if isinstance(plain, Finding) or from_ms <= int(plain[1]) < to_ms:
+                yield plain
+
+
+def _settled(row: Row, reading: Reading) -> Row | Finding:
+    place, time, *written = row
+    try:
+        opened, high, low, close, volume = reading.numbers(written)
+        return place, reading.time(time), opened, high, low, close, volume
+    except Refused as refused:
+        return Finding(place, str(refused))
 
 
 def _open_ms(row: Row | Finding, otherwise: int) -> int:
-    """Return the open time of a row, `otherwise` where it has none that can be read."""
-    try:
-        return otherwise if isinstance(row, Finding) else time_ms(row[1])
-    except Refused:
-        return otherwise
+    """Return the open time of a row, `otherwise` where it has none."""
+    return otherwise if isinstance(row, Finding) else int(row[1])

@@ -12,13 +12,16 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColum
 
 from app.candles.fetch import Fetched
 from app.candles.importer import Progress as Watch
-from app.candles.report import Report, findings_as_json
+from app.candles.report import Inspection, Note, Reading, Report, findings_as_json
 from app.candles.rows import Finding
 from app.cli import show
 from app.domain.candle import Gap
 
 LISTED = 10
 """How many refusals, repairs and gaps a report lists on a terminal; all are counted."""
+
+
+_TOPICS = {"timeZone": "time zone"}
 
 
 @contextmanager
@@ -46,8 +49,10 @@ def tell(report: Report) -> None:
             ("refused", report.refused),
             ("missing", f"{report.missing:,}" if report.missing else "none"),
             ("broke off", report.broke),
+            ("stored", "nothing" if report.rejected else None),
         )
     )
+    _tell_notes(report.notes)
     _list("refused", report.refusals, report.refused)
     _list("repaired", report.repairs, report.duplicates + report.unordered)
     if report.gaps:
@@ -55,6 +60,50 @@ def tell(report: Report) -> None:
         tell_gaps(report.gaps[:LISTED])
         if len(report.gaps) > LISTED:
             show.line(f"more: zeon candles gaps {report.symbol} --timeframe {report.timeframe} --venue {report.venue}")
+
+
+def tell_inspection(found: Inspection) -> None:
+    """Print for people what an import would store."""
+    missing = f"{found.missing:,}" if found.missing else "none"
+    show.facts(
+        (
+            ("file", f"{found.file}: {found.kind}" if found.kind else found.file),
+            ("candles", f"{found.symbol or 'unknown symbol'} {found.timeframe or 'unknown timeframe'}"),
+            ("instruments", ", ".join(found.instruments[:10])),
+            ("rows", found.rows),
+            ("first", show.utc(found.first_ms)),
+            ("last", show.utc(found.last_ms)),
+            ("duplicates", found.duplicates or None),
+            ("out of order", found.unordered or None),
+            ("refused", found.refused or None),
+            ("missing", missing if found.first_ms is not None else None),
+        )
+    )
+    _tell_notes(found.notes)
+    _list("refused", found.refusals, found.refused)
+    for reading in found.readings:
+        _tell_reading(reading)
+    show.line("")
+    show.line(f"question  {found.question}" if found.question else f"to store it: {found.command}")
+
+
+def _tell_reading(reading: Reading) -> None:
+    show.line("")
+    if reading.options:
+        show.line(f"with {reading.options}:")
+    rows = list(dict.fromkeys((*reading.first, *reading.last)))
+    show.table(
+        ("line", "open time", "open", "high", "low", "close", "volume"),
+        ((row.place, show.utc(row.open_ms), *row[2:]) for row in rows),
+        right=("line", "open", "high", "low", "close", "volume"),
+    )
+
+
+def _tell_notes(notes: Sequence[Note]) -> None:
+    if notes:
+        show.line("")
+    for topic, text in notes:
+        show.line(f"{_TOPICS.get(topic, topic)}: {text}")
 
 
 def tell_gaps(gaps: Sequence[Gap], reasons: Sequence[str | None] = ()) -> None:
