@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import stat
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app.candles import arrow_file, csv_file, dump, json_file, lean
@@ -16,6 +16,9 @@ from app.candles.request import ReadRequest, UnprovenDatesError
 from app.candles.rows import STILL_READING, Block, Broken, Finding, Item, Layout
 from app.candles.unpack import streams
 from app.errors import BadInput
+
+_TOLD = 10
+"""So many members of an archive that cannot be read are told of in words."""
 
 
 def opened(path: Path) -> io.BufferedReader:
@@ -37,14 +40,11 @@ def rows(path: Path, file: io.BufferedReader, request: ReadRequest | None = None
     dump.verify(path, file)
     if not file.peek(1):
         raise BadInput("file: it is empty")
-    done = 0
+    done = _Done()
     while True:
         try:
-            for number, (name, items) in enumerate(_texts(path, file, request)):
-                if number >= done:
-                    yield from _named(name, decided(items, request))
-                    done = number + 1
-            return
+            yield from _rows_of(_texts(path, file, request), request, done)
+            break
         except UnprovenDatesError:
             search = OrderSearch()
             yield from _search(path, file, request, search)
@@ -54,6 +54,36 @@ def rows(path: Path, file: io.BufferedReader, request: ReadRequest | None = None
                 request.options = replace(request.options, dates=orders[0])
             request.look_further = False
             file.seek(0)
+    if done.errors:
+        told = "; ".join(error.message for error in done.errors[:_TOLD])
+        raise Broken(told) if done.rows else done.errors[0]
+
+
+@dataclass
+class _Done:
+    """How many texts of a file are done, whether any had rows, and what was wrong with others."""
+
+    texts: int = 0
+    rows: bool = False
+    errors: list[BadInput] = field(default_factory=list)
+
+
+def _rows_of(
+    texts: Iterator[tuple[str, Iterator[Item | Layout]]], request: ReadRequest, done: _Done
+) -> Iterator[Item | Reading]:
+    """Yield the rows of texts that are not done yet; what is wrong with a member of an archive does not end others."""
+    for number, (name, items) in enumerate(texts):
+        if number < done.texts:
+            continue
+        try:
+            for item in decided(items, request):
+                done.rows = True
+                yield item
+        except BadInput as error:
+            if not name:
+                raise
+            done.errors.append(type(error)(f"{name}: {error.message}"))
+        done.texts = number + 1
 
 
 def _texts(path: Path, file: io.BufferedReader, request: ReadRequest) -> Iterator[tuple[str, Iterator[Item | Layout]]]:
@@ -68,13 +98,6 @@ def _texts(path: Path, file: io.BufferedReader, request: ReadRequest) -> Iterato
     named = request.options.only or request.symbol
     for name, stream in streams(file, lambda names: dump.members(names, named, timeframe)):
         yield name, _rows(name, stream, folders, request)
-
-
-def _named(name: str, items: Iterator[Item | Reading]) -> Iterator[Item | Reading]:
-    try:
-        yield from items
-    except Broken as broken:
-        raise Broken(f"{name}: {broken.message}" if name else broken.message) from broken
 
 
 def _search(path: Path, file: io.BufferedReader, request: ReadRequest, search: OrderSearch) -> Iterator[Item]:

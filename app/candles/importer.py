@@ -189,6 +189,6 @@ class FileReader:
 def _range(path: Path, check: Check) -> tuple[int, int]:
     if check.first_ms is None or check.last_ms is None:
         first = check.refusals[0] if check.refusals else None
-        why = f"line {first.place}: {first.reason}" if first else check.broke or "there are no rows in it"
+        why = f"line {first.place}: {first.reason}" if first else check.broke or "it has no rows"
         raise BadInput(f"file: {path.name} holds no good candle; {why}")
     return check.first_ms, check.last_ms

@@ -37,6 +37,8 @@ def rows(start: str, rest: io.TextIOBase, request: ReadRequest) -> Iterator[Item
         document = json.loads(text, parse_float=_number, parse_int=str, parse_constant=str)
     except (ValueError, RecursionError) as error:
         raise Broken(f"not JSON: {getattr(error, 'msg', error)}") from error
+    if not document:
+        return
     tables = [table for table in _tables(document, "", [], 0) if table[2]]
     if not tables:
         raise BadInput(_NO_ROWS)

@@ -116,6 +116,8 @@ class Reading:
                 f"{name}: the comma of {text} parts decimals or thousands; --decimal . or , says which"
             ) from None
         except NotANumberError:
+            if text.strip("+- ").lower() in ("nan", "inf", "infinity"):
+                raise Refused(f"{name}: {text} is not a finite number below 1e18") from None
             raise Refused(f"{name}: {text!r} is not a number") from None
         if not number.is_finite() or number.adjusted() > _LARGEST_EXPONENT:
             raise Refused(f"{name}: {text} is not a finite number below 1e18")

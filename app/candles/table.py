@@ -107,7 +107,7 @@ def _with_header(delimiter: str, rows: Sequence[Cells], place: int, columns: Col
     if request.options.columns is not None:
         return Table(delimiter, len(header), named_columns(request.options.columns), start, header=True)
     width = _filled(header, body)
-    shift = _shift(width, body)
+    shift = _shift(width, columns.time, body)
     columns = _shifted(columns, shift)
     if columns.time is None:
         columns = columns._replace(time=_find_time(body, columns, header))
@@ -174,11 +174,11 @@ def _filled(header: Cells, body: Sequence[Cells]) -> int:
     return width
 
 
-def _shift(width: int, body: Sequence[Cells]) -> int:
+def _shift(width: int, time: int | None, body: Sequence[Cells]) -> int:
     """Return how many cells rows have in front of those of the header: one where an index has no name."""
     if not body or any(len(cells) != width + 1 for cells in body) or not any(cells[-1].strip() for cells in body):
         return 0
-    return 1
+    return 0 if time is not None and any(is_time(cells[time]) for cells in body) else 1
 
 
 def _shifted(columns: Columns, shift: int) -> Columns:

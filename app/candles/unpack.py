@@ -102,9 +102,33 @@ def _members(file: io.BufferedReader, choose: Choose) -> Iterator[tuple[str, io.
                 with archive.open(infos[name]) as member:
                     size = infos[name].compress_size
                     stream = _capped(cast("zipfile.ZipExtFile", member), size)
-                    yield name.rpartition("/")[2], _unpacked(stream, size)
+                    yield name.rpartition("/")[2], _or_failing(stream, size)
     except _ERRORS as error:
         raise Broken(f"the archive cannot be read: {error}") from error
+
+
+def _or_failing(stream: io.BufferedReader, size: int) -> io.BufferedReader:
+    """Unpack a stream; one that cannot be begun fails when it is read, so that the next member still has its turn."""
+    try:
+        return _unpacked(stream, size)
+    except BadInput as error:
+        return io.BufferedReader(_Failing(error))
+
+
+class _Failing(io.RawIOBase):
+    """A stream that raises an error when it is read."""
+
+    def __init__(self, error: BadInput) -> None:
+        super().__init__()
+        self.error = error
+
+    def readable(self) -> bool:
+        """Say yes, as any stream that is only read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Raise the error."""
+        raise self.error
 
 
 def _refuse_workbook(names: Any) -> None:
