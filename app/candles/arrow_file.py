@@ -11,11 +11,11 @@ from typing import Any, BinaryIO
 from app.candles.columns import Columns, header_columns
 from app.candles.reading import DAY_MS
 from app.candles.request import ReadRequest
-from app.candles.rows import Broken, Item, Layout, Ms, float_exact
+from app.candles.rows import BrokenFileError, Item, Layout, Ms, float_exact
 from app.candles.table import choose_instrument, same_instrument
 from app.candles.times import EPOCH, local
 from app.candles.zones import known_zone
-from app.errors import BadInput
+from app.errors import BadInputError
 
 MAGIC = (b"PAR1", b"ARROW1")
 _BATCH_ROWS = 10_000
@@ -23,7 +23,7 @@ _NAUTILUS_DECIMALS = 9
 
 
 def rows(file: BinaryIO, request: ReadRequest) -> Iterator[Item | Layout]:
-    """Yield the rows of an open file; raises `Broken` where it cannot be read on, `BadInput` without pyarrow."""
+    """Yield the rows of an open file; raises `BrokenFileError` where it cannot be read on, `BadInputError` without pyarrow."""
     pa = _pyarrow("pyarrow")
     place = 1
     request.kind = "Parquet or Feather"
@@ -33,7 +33,7 @@ def rows(file: BinaryIO, request: ReadRequest) -> Iterator[Item | Layout]:
                 yield item
                 place += not isinstance(item, Layout)
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
-        raise Broken(f"after row {place - 1}: {str(error)[:200]}") from error
+        raise BrokenFileError(f"after row {place - 1}: {str(error)[:200]}") from error
 
 
 def _pyarrow(name: str) -> Any:
@@ -41,7 +41,7 @@ def _pyarrow(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise BadInput("file: Parquet and Feather files need pyarrow: pip install 'zeon-sim[data]'") from None
+        raise BadInputError("file: Parquet and Feather files need pyarrow: pip install 'zeon-sim[data]'") from None
 
 
 def _batches(file: BinaryIO) -> Iterator[Any]:
@@ -73,18 +73,18 @@ def _columns(batch: Any, request: ReadRequest) -> Columns:
     names = batch.schema.names
     columns = header_columns(names, request.symbol)
     if columns is None:
-        raise BadInput(f"file: no columns of candles among {', '.join(names)[:200]}")
+        raise BadInputError(f"file: no columns of candles among {', '.join(names)[:200]}")
     if columns.time is not None:
         return columns
     types = _pyarrow("pyarrow").types
     times = [at for at, field in enumerate(batch.schema) if types.is_timestamp(field.type) or types.is_date(field.type)]
     if not times:
-        raise BadInput(f"time: no column has that name or type: {', '.join(names)[:200]}")
+        raise BadInputError(f"time: no column has that name or type: {', '.join(names)[:200]}")
     return columns._replace(time=times[0])
 
 
 def _taken(names: list[Any] | None, count: int, request: ReadRequest) -> Iterable[int]:
-    """Return which rows are of the instrument to take; raises `BadInput` where there are several to choose from."""
+    """Return which rows are of the instrument to take; raises `BadInputError` where there are several to choose from."""
     if names is None:
         return range(count)
     for name in dict.fromkeys(map(str, names)):

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from app.candles.read_options import Stamp
-from app.domain.symbol import SEPARATORS
-from app.errors import BadInput
+from app.domain.market.symbol import SEPARATORS
+from app.errors import BadInputError
 
 TIMES = (
     *("candledatetimeutc", "candledatetimekst"),
@@ -127,7 +127,7 @@ class Columns(NamedTuple):
 
 
 def header_columns(cells: Sequence[str], symbol: str | None = None) -> Columns | None:
-    """Find the fields by their names; None when the row is no header, `BadInput` when a price has no column.
+    """Find the fields by their names; None when the row is no header, `BadInputError` when a price has no column.
 
     Of volumes named after a currency, the one that `symbol` begins with is taken.
     """
@@ -138,11 +138,11 @@ def header_columns(cells: Sequence[str], symbol: str | None = None) -> Columns |
         return None
     for field, at in zip(_PRICES, prices, strict=True):
         if at is None:
-            raise BadInput(f"{field}: no column of the header has that name: {', '.join(names)[:200]}")
+            raise BadInputError(f"{field}: no column of the header has that name: {', '.join(names)[:200]}")
     opened, high, low, close = (at for at in prices if at is not None)
     taken = {opened, high, low, close}
     if len(taken) < 4:
-        raise BadInput(f"file: two prices in one column of the header: {', '.join(names)[:200]}")
+        raise BadInputError(f"file: two prices in one column of the header: {', '.join(names)[:200]}")
     time, day, stamp = _time(names, taken)
     volume = _volume(cells, names, symbol, {*taken, time, day})
     price = "bid" if names[opened] in _PRICES["open"] and "bid" in names[opened] else None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import repeat
 
 from app.candles.request import ReadRequest
-from app.candles.rows import STILL_READING, Block, Broken, Finding, Item, Layout, Row
+from app.candles.rows import STILL_READING, Block, BrokenFileError, Item, Layout, Row, RowIssue
 from app.candles.table import HEAD_LINES, SPACES, Cells, Table, choose_instrument, cut, find_table, same_instrument
 
 BLOCK_BYTES = 2**18
@@ -21,9 +21,9 @@ _DATABENTO_DECIMALS = 9
 
 
 def rows(stream: io.BufferedReader, request: ReadRequest | None = None) -> Iterator[Item | Layout]:
-    """Yield the rows of a stream; raises `Broken` where it stops making sense, `BadInput` when it has none."""
+    """Yield the rows of a stream; raises `BrokenFileError` where it stops making sense, `BadInput` when it has none."""
     request = request or ReadRequest()
-    reading = Lines(stream)
+    reading = LineReader(stream)
     lines = reading.first_block()
     table = find_table(lines, request)
     header = cut(lines[table.skip - 1], table.delimiter) if table.header and table.skip else []
@@ -50,13 +50,13 @@ def _layout(table: Table, header: Cells, lines: list[str], request: ReadRequest)
     return Layout(table.columns.stamp, decimals)
 
 
-class Lines:
+class LineReader:
     """Lines of a stream, a block at once; `number` counts those given out."""
 
     def __init__(self, stream: io.BufferedReader) -> None:
         self.number = 0
         self._blocks = _blocks(stream)
-        self._broken: Broken | None = None
+        self._broken: BrokenFileError | None = None
 
     def __iter__(self) -> Iterator[str]:
         while lines := self.block():
@@ -68,7 +68,7 @@ class Lines:
         while len(lines) < 2 * HEAD_LINES and self._broken is None:
             try:
                 more = self._next_block()
-            except Broken as broken:
+            except BrokenFileError as broken:
                 self._broken = broken
                 break
             if not more:
@@ -77,13 +77,13 @@ class Lines:
         return lines
 
     def block(self) -> list[str]:
-        """Return the next lines; none at the end. Raises `Broken` after the last one that can be read."""
+        """Return the next lines; none at the end. Raises `BrokenFileError` after the last one that can be read."""
         if self._broken is not None:
-            raise Broken(f"after line {self.number}: {self._broken.message}")
+            raise BrokenFileError(f"after line {self.number}: {self._broken.message}")
         try:
             lines = self._next_block()
-        except Broken as broken:
-            raise Broken(f"after line {self.number}: {broken.message}") from broken
+        except BrokenFileError as broken:
+            raise BrokenFileError(f"after line {self.number}: {broken.message}") from broken
         self.number += len(lines)
         return lines
 
@@ -92,7 +92,7 @@ class Lines:
 
 
 def _blocks(stream: io.BufferedReader) -> Iterator[list[str]]:
-    """Yield lines in blocks; what came before a break is yielded before `Broken` is raised."""
+    """Yield lines in blocks; what came before a break is yielded before `BrokenFileError` is raised."""
     rest, begun = b"", False
     while more := stream.read1(BLOCK_BYTES):
         whole, newline, after = more.rpartition(b"\n")
@@ -102,7 +102,7 @@ def _blocks(stream: io.BufferedReader) -> Iterator[list[str]]:
         else:
             rest += more
         if len(rest) > LINE_BYTES:
-            raise Broken(f"it is longer than {LINE_BYTES} characters")
+            raise BrokenFileError(f"it is longer than {LINE_BYTES} characters")
     if rest:
         yield _decoded(rest, start=not begun)
 
@@ -180,17 +180,17 @@ class _Cutter:
         self._several = self._several or len(known) > 1
         return True
 
-    def _rows(self, place: int, lines: list[str]) -> Iterator[Row | Finding]:
+    def _rows(self, place: int, lines: list[str]) -> Iterator[Row | RowIssue]:
         for number, line in enumerate(lines, place):
             cells = cut(line, self._table.delimiter)
             if len(cells) > 1 or (not cells and line.strip("\r \ufeff")):
                 yield from self._row(number, line, cells)
             elif cells and cells[0].strip():
-                yield Finding(number, f"not a row of the table: {line.strip()[:40]!r}")
+                yield RowIssue(number, f"not a row of the table: {line.strip()[:40]!r}")
 
-    def _row(self, place: int, line: str, cells: Cells) -> Iterator[Row | Finding]:
+    def _row(self, place: int, line: str, cells: Cells) -> Iterator[Row | RowIssue]:
         if not self._table.width <= len(cells) <= self._table.width + (not cells or not cells[-1].strip()):
-            yield Finding(
+            yield RowIssue(
                 place, f"it has {len(cells)} cells where there are {self._table.width} columns: {line[:40]!r}"
             )
             return

@@ -12,12 +12,12 @@ from app.candles.numbers import decimal_separator
 from app.candles.read_options import DateOrder
 from app.candles.reading import DAY_MS, Reading
 from app.candles.request import ReadRequest, UnprovenDatesError
-from app.candles.rows import Block, Broken, Finding, Item, Layout, Refused, Row, Value
+from app.candles.rows import Block, BrokenFileError, Item, Layout, Row, RowError, RowIssue, Value
 from app.candles.steps import check_steps, timeframe_of
 from app.candles.times import NotATimeError, UnknownOrderError, Wall
 from app.candles.zones import find_zone
-from app.domain.timeframe import Timeframe
-from app.errors import BadInput
+from app.domain.market.timeframe import Timeframe
+from app.errors import BadInputError
 
 LOOKED_AT = 500
 """Rows looked at, or the first block where there is one."""
@@ -29,9 +29,9 @@ _COMPACT = {8, 10, 12, 14, 17}
 
 
 def decided(items: Iterator[Item | Layout], request: ReadRequest) -> Iterator[Item | Reading]:
-    """Yield how the rows of one text are read, then the rows; raises `BadInput` where the user has to be asked."""
+    """Yield how the rows of one text are read, then the rows; raises `BadInputError` where the user has to be asked."""
     head = _Head(items)
-    rows = [row for row in head.rows() if isinstance(row, tuple) and not isinstance(row, Finding)]
+    rows = [row for row in head.rows() if isinstance(row, tuple) and not isinstance(row, RowIssue)]
     if rows:
         reading = _reading(rows, head.layout, request)
         _check(rows, replace(reading), request)
@@ -51,10 +51,10 @@ class _Head:
     def __init__(self, items: Iterator[Item | Layout]) -> None:
         self.layout = Layout()
         self.items: list[Item] = []
-        self.broken: Broken | None = None
+        self.broken: BrokenFileError | None = None
         try:
             self._fill(items)
-        except Broken as broken:
+        except BrokenFileError as broken:
             self.broken = broken
 
     def _fill(self, items: Iterator[Item | Layout]) -> None:
@@ -68,7 +68,7 @@ class _Head:
             if count >= LOOKED_AT:
                 return
 
-    def rows(self) -> Iterator[Row | Finding]:
+    def rows(self) -> Iterator[Row | RowIssue]:
         for item in self.items:
             if isinstance(item, Block):
                 yield from item.rows()
@@ -150,7 +150,7 @@ def _order(texts: Sequence[str], request: ReadRequest) -> DateOrder | None:
         return stepped
     if request.look_further and search.orders:
         raise UnprovenDatesError
-    raise BadInput(
+    raise BadInputError(
         f"dates: no date of the file proves which number is the day, as in {search.doubtful or search.proof};"
         f" choose with {' or '.join(f'--dates {order}' for order in sorted(search.orders or times.ORDERS[:2]))}"
     )
@@ -253,7 +253,7 @@ def _is_naive(text: str, reading: Reading) -> bool:
 def _open_ms(value: Value, reading: Reading) -> int | None:
     try:
         return reading.time(value)
-    except Refused:
+    except RowError:
         return None
 
 
@@ -264,7 +264,7 @@ def _check_midnight(opens: Sequence[int], timeframe: str) -> None:
         return
     latest = max(hours)
     if all((latest - hour) % DAY_MS in (0, _HOUR_MS) or (hour - latest) % DAY_MS == _HOUR_MS for hour in hours):
-        raise BadInput(
+        raise BadInputError(
             f"timeZone: {timeframe} candles that open at {latest // _HOUR_MS}:00 UTC begin a day elsewhere;"
             " name the place whose date they have, as in --time-zone Europe/Berlin"
         )

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.candles.unpack import may_hold_candles
-from app.domain.symbol import SEPARATORS
-from app.domain.timeframe import TIMEFRAMES
-from app.errors import BadInput
+from app.domain.market.symbol import SEPARATORS
+from app.domain.market.timeframe import TIMEFRAMES
+from app.errors import BadInputError
 
 _PIECE = 2**20
 _NAMED = re.compile(
@@ -23,7 +23,7 @@ _WORDS = {"minute": "1m", "minutely": "1m", "hourly": "1h", "hour": "1h", "daily
 
 
 def verify(path: Path, file: BinaryIO) -> None:
-    """Compare a file with the SHA-256 in `<name>.CHECKSUM` beside it, where there is one; raises `BadInput`."""
+    """Compare a file with the SHA-256 in `<name>.CHECKSUM` beside it, where there is one; raises `BadInputError`."""
     told = path.with_name(f"{path.name}.CHECKSUM")
     if not told.is_file():
         return
@@ -33,14 +33,14 @@ def verify(path: Path, file: BinaryIO) -> None:
         found.update(piece)
     file.seek(0)
     if wanted != [found.hexdigest()]:
-        raise BadInput(f"file: {path.name} differs from its checksum; download it again")
+        raise BadInputError(f"file: {path.name} differs from its checksum; download it again")
 
 
 def files(path: Path, symbol: str, timeframe: str) -> list[Path]:
     """List the files at `path` with candles of a symbol and timeframe, by name.
 
     A file is itself. Of a folder, those are taken whose names begin with the symbol and name the timeframe; in a
-    folder named like the symbol, all. Raises `BadInput` when there is none.
+    folder named like the symbol, all. Raises `BadInputError` when there is none.
     """
     if not path.is_dir():
         return [path]
@@ -51,7 +51,7 @@ def files(path: Path, symbol: str, timeframe: str) -> list[Path]:
     if not named:
         named = [name for name in inside if _may_be(name, symbol, timeframe)]
     if not named:
-        raise BadInput(f"symbol: there is no file named {symbol} and {timeframe}")
+        raise BadInputError(f"symbol: there is no file named {symbol} and {timeframe}")
     return [inside[name] for name in named]
 
 
@@ -59,17 +59,17 @@ def _listed(path: Path) -> list[Path]:
     try:
         return list(path.iterdir())
     except OSError as error:
-        raise BadInput(f"file: {path} cannot be opened: {error.strerror}") from None
+        raise BadInputError(f"file: {path} cannot be opened: {error.strerror}") from None
 
 
 def members(names: Sequence[str], symbol: str | None, timeframe: str | None) -> list[str]:
     """Choose the members of an archive with candles of a symbol and timeframe, by name.
 
     One alone is taken whatever its name; so are all when their names differ in figures only and name no timeframe.
-    Raises `BadInput` naming them where none can be chosen.
+    Raises `BadInputError` naming them where none can be chosen.
     """
     if not names:
-        raise BadInput("file: there is no file of candles in the archive")
+        raise BadInputError("file: there is no file of candles in the archive")
     if len(names) == 1 or symbol is None:
         return list(names)
     bases = {name: name.rpartition("/")[2] for name in names}
@@ -79,7 +79,9 @@ def members(names: Sequence[str], symbol: str | None, timeframe: str | None) -> 
         found = [name for name in names if _named_timeframe(bases[name]) in (None, timeframe)]
     if not found:
         shown = ", ".join(list(bases.values())[:10]) + (" …" if len(bases) > 10 else "")
-        raise BadInput(f"symbol: no member of the archive is named {symbol} and {timeframe}: {shown}; --only names one")
+        raise BadInputError(
+            f"symbol: no member of the archive is named {symbol} and {timeframe}: {shown}; --only names one"
+        )
     return found
 
 

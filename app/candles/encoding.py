@@ -9,7 +9,7 @@ from typing import Any
 from app.candles.columns import header_columns
 from app.candles.request import ReadRequest
 from app.candles.table import cut, find_delimiter
-from app.errors import BadInput
+from app.errors import BadInputError
 
 PEEKED = 2**16
 
@@ -49,19 +49,19 @@ def kind_of_binary(start: bytes) -> str | None:
 def as_utf8(stream: io.BufferedReader, request: ReadRequest) -> io.BufferedReader:
     """Return a stream of UTF-8 with line ends of `\\n`: the same one where it is that already.
 
-    Raises `BadInput` for what is no text, saying what it is.
+    Raises `BadInputError` for what is no text, saying what it is.
     """
     start = stream.peek(PEEKED)[:PEEKED]
     if kind := kind_of_binary(start):
-        raise BadInput(f"file: it is {kind}, not a file of candles")
+        raise BadInputError(f"file: it is {kind}, not a file of candles")
     name = _encoding(start)
     if name is None:
-        raise BadInput("file: it is not a text, and no other kind of file that holds candles")
+        raise BadInputError("file: it is not a text, and no other kind of file that holds candles")
     if name != "utf-8":
         request.note("encoding", f"its text was read as {name.upper()}")
     sample = start.decode(name, errors="replace")
     if sample.lstrip("\ufeff \t\r\n").lower().startswith(("<!doctype", "<html", "<?xml")):
-        raise BadInput("file: it is a web page or XML, not a file of candles; download the data itself")
+        raise BadInputError("file: it is a web page or XML, not a file of candles; download the data itself")
     old_mac = "\r" in sample and "\n" not in sample
     if name == "utf-8" and not old_mac:
         return stream
@@ -106,7 +106,7 @@ def _other(start: bytes) -> str:
 def _is_header(cells: list[str]) -> bool:
     try:
         return len(cells) >= 5 and header_columns(cells) is not None
-    except BadInput:
+    except BadInputError:
         return False
 
 

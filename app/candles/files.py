@@ -13,33 +13,33 @@ from app.candles.decide import OrderSearch, decided
 from app.candles.encoding import as_utf8
 from app.candles.reading import Reading
 from app.candles.request import ReadRequest, UnprovenDatesError
-from app.candles.rows import STILL_READING, Block, Broken, Finding, Item, Layout
+from app.candles.rows import STILL_READING, Block, BrokenFileError, Item, Layout, RowIssue
 from app.candles.unpack import streams
-from app.errors import BadInput
+from app.errors import BadInputError
 
 _TOLD = 10
 """So many members of an archive that cannot be read are told of in words."""
 
 
 def opened(path: Path) -> io.BufferedReader:
-    """Open a file; raises `BadInput` when that fails or it is no regular file, on which reading might wait forever."""
+    """Open a file; raises `BadInputError` when that fails or it is no regular file, on which reading might wait forever."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise BadInput(f"file: {path} is not a regular file")
+            raise BadInputError(f"file: {path} is not a regular file")
         return path.open("rb")
     except (OSError, ValueError) as error:
-        raise BadInput(f"file: {path} cannot be opened: {getattr(error, 'strerror', error)}") from None
+        raise BadInputError(f"file: {path} cannot be opened: {getattr(error, 'strerror', error)}") from None
 
 
 def rows(path: Path, file: io.BufferedReader, request: ReadRequest | None = None) -> Iterator[Item | Reading]:
     """Yield how the rows of an open file are read, then the rows; of an archive, so for each member.
 
-    Raises `Broken` where it cannot be read on, `BadInput` when it holds no rows or the user has to be asked.
+    Raises `BrokenFileError` where it cannot be read on, `BadInputError` when it holds no rows or the user has to be asked.
     """
     request = request or ReadRequest()
     dump.verify(path, file)
     if not file.peek(1):
-        raise BadInput("file: it is empty")
+        raise BadInputError("file: it is empty")
     done = _Done()
     while True:
         try:
@@ -56,7 +56,7 @@ def rows(path: Path, file: io.BufferedReader, request: ReadRequest | None = None
             file.seek(0)
     if done.errors:
         told = "; ".join(error.message for error in done.errors[:_TOLD])
-        raise Broken(told) if done.rows else done.errors[0]
+        raise BrokenFileError(told) if done.rows else done.errors[0]
 
 
 @dataclass
@@ -65,7 +65,7 @@ class _Done:
 
     texts: int = 0
     rows: bool = False
-    errors: list[BadInput] = field(default_factory=list)
+    errors: list[BadInputError] = field(default_factory=list)
 
 
 def _rows_of(
@@ -79,7 +79,7 @@ def _rows_of(
             for item in decided(items, request):
                 done.rows = True
                 yield item
-        except BadInput as error:
+        except BadInputError as error:
             if not name:
                 raise
             done.errors.append(type(error)(f"{name}: {error.message}"))
@@ -112,14 +112,14 @@ def _search(path: Path, file: io.BufferedReader, request: ReadRequest, search: O
                 for day in _days(item) - seen:
                     seen.add(day)
                     search.look_at(day)
-    except BadInput:
+    except BadInputError:
         return  # What is wrong with the file is said when it is read.
 
 
 def _days(item: Item | Layout) -> set[str]:
     if isinstance(item, Block):
         return {time.strip().partition(" ")[0] for time in item.times}
-    if isinstance(item, Finding | Layout):
+    if isinstance(item, RowIssue | Layout):
         return set()
     return {str(item[1]).strip().partition(" ")[0]}
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from app.candles import dump, files
 from app.candles.reading import Reading
 from app.candles.request import ReadRequest
-from app.candles.rows import Broken, Finding, Item, Refused, Row, singly
+from app.candles.rows import BrokenFileError, Item, Row, RowError, RowIssue, single_rows
 from app.candles.sources import Part
-from app.domain.timeframe import Timeframe
-from app.errors import BadInput
+from app.domain.market.timeframe import Timeframe
+from app.errors import BadInputError
 
 _ROWS = 10_000
 
@@ -25,7 +25,7 @@ class Folder:
     def __init__(self, argument: str) -> None:
         self.path = Path(argument)
         if not argument or not self.path.exists():
-            raise BadInput(f"sources: there is nothing at {argument!r}")
+            raise BadInputError(f"sources: there is nothing at {argument!r}")
 
     async def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
         """Yield what the files have of `[from_ms, to_ms)`, in their order; they may grow behind their last candle."""
@@ -37,40 +37,40 @@ class Folder:
         yield Part([], min(end_ms, to_ms))
 
 
-def _rows(paths: list[Path], request: ReadRequest, from_ms: int, to_ms: int) -> Iterator[Row | Finding]:
+def _rows(paths: list[Path], request: ReadRequest, from_ms: int, to_ms: int) -> Iterator[Row | RowIssue]:
     """Yield the rows of a range; a file that cannot be read is told of, and of several the others are still read."""
     for path in paths:
         try:
             with files.opened(path) as file:
                 yield from _plain(files.rows(path, file, replace(request, look_further=True)), from_ms, to_ms)
-        except BadInput as error:
-            if len(paths) == 1 and not isinstance(error, Broken):
+        except BadInputError as error:
+            if len(paths) == 1 and not isinstance(error, BrokenFileError):
                 raise
-            yield Finding(0, f"{path.name} {error.message}")
+            yield RowIssue(0, f"{path.name} {error.message}")
 
 
-def _plain(items: Iterator[Item | Reading], from_ms: int, to_ms: int) -> Iterator[Row | Finding]:
+def _plain(items: Iterator[Item | Reading], from_ms: int, to_ms: int) -> Iterator[Row | RowIssue]:
     """Yield rows of a range with times and numbers as they are, whatever the file wrote."""
     reading = Reading()
     for item in items:
         if isinstance(item, Reading):
             reading = item
             continue
-        for row in singly([item]):
-            plain = row if isinstance(row, Finding) else _settled(row, reading)
-            if isinstance(plain, Finding) or from_ms <= int(plain[1]) < to_ms:
+        for row in single_rows([item]):
+            plain = row if isinstance(row, RowIssue) else _settled(row, reading)
+            if isinstance(plain, RowIssue) or from_ms <= int(plain[1]) < to_ms:
                 yield plain
 
 
-def _settled(row: Row, reading: Reading) -> Row | Finding:
+def _settled(row: Row, reading: Reading) -> Row | RowIssue:
     place, time, *written = row
     try:
         opened, high, low, close, volume = reading.numbers(written)
         return place, reading.time(time), opened, high, low, close, volume
-    except Refused as refused:
-        return Finding(place, str(refused))
+    except RowError as refused:
+        return RowIssue(place, str(refused))
 
 
-def _open_ms(row: Row | Finding, otherwise: int) -> int:
+def _open_ms(row: Row | RowIssue, otherwise: int) -> int:
     """Return the open time of a row, `otherwise` where it has none."""
-    return otherwise if isinstance(row, Finding) else int(row[1])
+    return otherwise if isinstance(row, RowIssue) else int(row[1])

@@ -11,22 +11,22 @@ from psycopg import Rollback
 from app.candles import dump, files
 from app.candles.calendar import Calendar
 from app.candles.load import find_gaps
-from app.candles.quality import Check
+from app.candles.quality import RowValidator
 from app.candles.read_options import UNSAID, ReadOptions
 from app.candles.reading import DAY_MS, Reading
 from app.candles.report import Report
 from app.candles.request import ReadRequest
-from app.candles.rows import Block, Broken, Item
+from app.candles.rows import Block, BrokenFileError, Item
 from app.db import candles as cache
-from app.db.candle_store import Columns
+from app.db.candle_store import CandleColumns
 from app.db.pool import Connection
-from app.domain.candle import Gap
-from app.domain.symbol import symbol as spelled_symbol
-from app.domain.symbol import venue as spelled_venue
-from app.domain.timeframe import Timeframe
-from app.domain.timeframe import timeframe as named_timeframe
+from app.domain.market.candle import Gap
+from app.domain.market.symbol import normalize_symbol as spelled_symbol
+from app.domain.market.symbol import normalize_venue as spelled_venue
+from app.domain.market.timeframe import Timeframe
+from app.domain.market.timeframe import timeframe as named_timeframe
 from app.domain.utc import utc
-from app.errors import BadInput
+from app.errors import BadInputError
 
 Progress = Callable[[int, int], None]
 """Called now and then with the bytes of the file read so far and its size."""
@@ -51,13 +51,13 @@ async def import_file(
 ) -> Report:
     """Import a file, or the files of a folder, with candles of one symbol and timeframe; all of its good rows or none.
 
-    The kind of a file is told by its content, and packed ones are unpacked. Raises `BadInput` when nothing can be
+    The kind of a file is told by its content, and packed ones are unpacked. Raises `BadInputError` when nothing can be
     opened, no row is good, or the user has to say how to read it (`options`). When more than half of the rows are
     refused nothing is stored, unless with `keep_going`. With a `calendar`, closed hours are no gaps.
     """
     venue, symbol = spelled_venue(venue), spelled_symbol(symbol)
     request = ReadRequest(symbol, named_timeframe(timeframe), options)
-    check = Check(symbol, named_timeframe(timeframe), now_ms=request.now_ms)
+    check = RowValidator(symbol, named_timeframe(timeframe), now_ms=request.now_ms)
     reading = FileReader(dump.files(path, options.only or symbol, timeframe), check, request, progress)
     rejected = None
     async with conn.transaction():
@@ -66,7 +66,7 @@ async def import_file(
         if check.timeframe.ms > _QUARTER_MS:
             await _check_slots(conn, venue, symbol, check.timeframe, first_ms, last_ms)
         for start_ms, end_ms in reading.spans:
-            await cache.cover(conn, venue, symbol, timeframe, _SOURCE, start_ms, end_ms + check.timeframe.ms)
+            await cache.add_coverage(conn, venue, symbol, timeframe, _SOURCE, start_ms, end_ms + check.timeframe.ms)
         gaps: list[Gap] = []
         missing = 0
         if sum(stored) < check.timeframe.slots(check.timeframe.floor(first_ms), last_ms + 1):
@@ -100,7 +100,7 @@ async def import_file(
     )
 
 
-def too_many_refused(check: Check) -> str | None:
+def too_many_refused(check: RowValidator) -> str | None:
     """Say why nothing is stored when more than half of the rows are refused; None when fewer are."""
     refused, rows = check.refused - check.empty, check.rows - check.empty
     if refused * 2 <= rows:
@@ -112,7 +112,7 @@ def too_many_refused(check: Check) -> str | None:
     )
 
 
-def note_grid(check: Check, request: ReadRequest) -> None:
+def note_grid(check: RowValidator, request: ReadRequest) -> None:
     """Note what is worth knowing about the times of the candles of a file."""
     if check.shift_ms and check.timeframe.name == "1w":
         request.note("grid", f"weeks open on {_DAYS[check.shift_ms // DAY_MS]}, not on Monday, and were stored so")
@@ -128,11 +128,11 @@ def note_grid(check: Check, request: ReadRequest) -> None:
 async def _check_slots(
     conn: Connection, venue: str, symbol: str, timeframe: Timeframe, first_ms: int, last_ms: int
 ) -> None:
-    """Let built candles go where others open in their slot; raise `BadInput` where two others open in one slot."""
+    """Let built candles go where others open in their slot; raise `BadInputError` where two others open in one slot."""
     await cache.drop_built_beside(conn, venue, symbol, timeframe.name, first_ms, last_ms)
     pair = await cache.sharing_slot(conn, venue, symbol, timeframe.name, first_ms, last_ms)
     if pair is not None:
-        raise BadInput(
+        raise BadInputError(
             f"file: a candle of {symbol} {timeframe.name} that opens at {utc(pair[0])} is stored already, and another"
             f" of the same slot at {utc(pair[1])}; say --time-zone or --stamp as when it was stored, or delete it first"
         )
@@ -141,7 +141,9 @@ async def _check_slots(
 class FileReader:
     """Reads files one after the other; `spans` are the first and last open time of each, in ms."""
 
-    def __init__(self, paths: list[Path], check: Check, request: ReadRequest, progress: Progress | None = None) -> None:
+    def __init__(
+        self, paths: list[Path], check: RowValidator, request: ReadRequest, progress: Progress | None = None
+    ) -> None:
         self.spans: list[tuple[int, int]] = []
         self._paths = paths
         self._check = check
@@ -150,7 +152,7 @@ class FileReader:
         self._done = 0
         self._total = sum(path.stat().st_size for path in paths if path.is_file())
 
-    def columns(self) -> Iterator[Columns]:
+    def columns(self) -> Iterator[CandleColumns]:
         """Yield the candles of all good rows; of several files, a bad one is noted and the others are still read."""
         for path in self._paths:
             self._check.file = path.name if len(self._paths) > 1 else ""
@@ -175,8 +177,8 @@ class FileReader:
                     if isinstance(item, Block) or count % _REPORT_EVERY == 0:
                         self._progress(self._done + min(file.tell(), size), self._total)
                     yield item
-        except BadInput as error:
-            if len(self._paths) == 1 and not isinstance(error, Broken):
+        except BadInputError as error:
+            if len(self._paths) == 1 and not isinstance(error, BrokenFileError):
                 raise
             self._check.break_off(error.message)
             size = path.stat().st_size if path.exists() else 0
@@ -186,9 +188,9 @@ class FileReader:
         self._progress(self._done, self._total)
 
 
-def _range(path: Path, check: Check) -> tuple[int, int]:
+def _range(path: Path, check: RowValidator) -> tuple[int, int]:
     if check.first_ms is None or check.last_ms is None:
         first = check.refusals[0] if check.refusals else None
         why = f"line {first.place}: {first.reason}" if first else check.broke or "it has no rows"
-        raise BadInput(f"file: {path.name} holds no good candle; {why}")
+        raise BadInputError(f"file: {path.name} holds no good candle; {why}")
     return check.first_ms, check.last_ms

@@ -12,17 +12,17 @@ from pathlib import Path
 from app.candles import dump, files
 from app.candles.calendar import Calendar
 from app.candles.importer import FileReader, note_grid, too_many_refused
-from app.candles.quality import LISTED, Check
+from app.candles.quality import LISTED, RowValidator
 from app.candles.read_options import UNSAID, ReadOptions
 from app.candles.reading import Reading as RowReading
 from app.candles.report import Inspection, Line, Reading
 from app.candles.request import ReadRequest
-from app.candles.rows import Block, Finding, Item, Refused, Row, singly
-from app.domain.hours import open_gaps
-from app.domain.number import plain
-from app.domain.symbol import symbol as spelled_symbol
-from app.domain.timeframe import timeframe as named_timeframe
-from app.errors import BadInput
+from app.candles.rows import Block, Item, Row, RowError, RowIssue, single_rows
+from app.domain.market.symbol import normalize_symbol as spelled_symbol
+from app.domain.market.timeframe import timeframe as named_timeframe
+from app.domain.market.trading_hours import open_gaps
+from app.domain.number import format_decimal
+from app.errors import BadInputError
 
 _SHOWN = 3
 _ASSUMED = "1d"
@@ -38,12 +38,12 @@ def inspect_file(
 ) -> Inspection:
     """Read a file as an import would, and say what would be stored; symbol and timeframe are guessed where not given.
 
-    It reads the whole file and never touches a database: call it in a thread. Raises `BadInput` when it cannot be
+    It reads the whole file and never touches a database: call it in a thread. Raises `BadInputError` when it cannot be
     opened.
     """
     symbol = None if symbol is None else spelled_symbol(symbol)
     if path.is_dir() and (symbol is None or timeframe is None):
-        raise BadInput("symbol: of a folder say which --symbol and --timeframe to look at, or name one file in it")
+        raise BadInputError("symbol: of a folder say which --symbol and --timeframe to look at, or name one file in it")
     if not path.is_dir():
         files.opened(path).close()
     request = ReadRequest(symbol, None if timeframe is None else named_timeframe(timeframe), options)
@@ -64,7 +64,7 @@ def _look(path: Path, request: ReadRequest) -> None:
         with files.opened(path) as file:
             for _ in islice(files.rows(path, file, request), 2 * _SHOWN):
                 pass
-    except BadInput:
+    except BadInputError:
         pass  # It is said when the file is read with all that is known.
 
 
@@ -72,7 +72,7 @@ def _only_symbol(request: ReadRequest, named: str | None) -> str | None:
     chosen = request.options.only or (request.instruments[0] if len(request.instruments) == 1 else named)
     try:
         return None if chosen is None else spelled_symbol(chosen)
-    except BadInput:
+    except BadInputError:
         return None
 
 
@@ -80,7 +80,7 @@ def _read(path: Path, inspection: Inspection, options: ReadOptions, calendar: Ca
     grid = named_timeframe(inspection.timeframe or _ASSUMED)
     symbol = inspection.symbol or "SYMBOL"
     request = ReadRequest(inspection.symbol, grid if inspection.timeframe else None, options)
-    check = Check(symbol, grid, now_ms=request.now_ms)
+    check = RowValidator(symbol, grid, now_ms=request.now_ms)
     try:
         paths = dump.files(path, options.only or symbol, grid.name)
         reader = _Shown(paths, check, request)
@@ -88,14 +88,14 @@ def _read(path: Path, inspection: Inspection, options: ReadOptions, calendar: Ca
             pass
         inspection.readings = [Reading("", reader.first, reader.last)]
         inspection.question = _question(inspection, check)
-    except BadInput as error:
+    except BadInputError as error:
         inspection.question = error.message
         inspection.readings = list(_both_ways(path, inspection, error.message, options))
     note_grid(check, request)
     _take_over(inspection, check, request, calendar)
 
 
-def _question(inspection: Inspection, check: Check) -> str | None:
+def _question(inspection: Inspection, check: RowValidator) -> str | None:
     if check.first_ms is None:
         first = check.refusals[0] if check.refusals else None
         return f"file: {inspection.file} holds no good candle" + (
@@ -108,7 +108,7 @@ def _question(inspection: Inspection, check: Check) -> str | None:
     return too_many_refused(check)
 
 
-def _take_over(inspection: Inspection, check: Check, request: ReadRequest, calendar: Calendar | None) -> None:
+def _take_over(inspection: Inspection, check: RowValidator, request: ReadRequest, calendar: Calendar | None) -> None:
     inspection.kind = request.kind or inspection.kind
     inspection.instruments = request.instruments
     inspection.rows, inspection.refused, inspection.empty = check.rows, check.refused, check.empty
@@ -139,7 +139,7 @@ class _Shown(FileReader):
             yield item
             if isinstance(item, RowReading):
                 how = item
-            elif not isinstance(item, Finding):
+            elif not isinstance(item, RowIssue):
                 begun += islice(_rows(item), _SHOWN - len(begun))
                 ended.extend(_rows(_end(item)))
         self.first = getattr(self, "first", None) or _lines(begun, how)
@@ -154,8 +154,8 @@ def _end(item: Item) -> Item:
 
 
 def _rows(item: Item) -> Iterator[Row]:
-    for row in singly([item]):
-        if not isinstance(row, Finding):
+    for row in single_rows([item]):
+        if not isinstance(row, RowIssue):
             yield row
 
 
@@ -166,8 +166,8 @@ def _lines(rows: list[Row], how: RowReading) -> list[Line]:
     for place, time, *written in rows:
         try:
             numbers = how.numbers(written)
-            lines.append(Line(place, int(how.time(time)), *(plain(number) for number in numbers)))
-        except Refused:
+            lines.append(Line(place, int(how.time(time)), *(format_decimal(number) for number in numbers)))
+        except RowError:
             continue
     return lines
 
@@ -186,11 +186,11 @@ def _both_ways(path: Path, inspection: Inspection, question: str, options: ReadO
     grid = named_timeframe(inspection.timeframe or _ASSUMED)
     for told, way in ways:
         request = ReadRequest(inspection.symbol, None, way)
-        reader = _Shown([path], Check("SYMBOL", grid, request.now_ms), request)
+        reader = _Shown([path], RowValidator("SYMBOL", grid, request.now_ms), request)
         try:
             for _ in reader.columns():
                 pass
-        except BadInput:
+        except BadInputError:
             continue
         yield Reading(told, reader.first, reader.last)
 

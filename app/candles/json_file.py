@@ -19,7 +19,7 @@ from app.candles.columns import Columns, column_name, header_columns, named_colu
 from app.candles.json_tree import is_row_time, still_open, text_of
 from app.candles.reading import time_ms
 from app.candles.request import ReadRequest
-from app.candles.rows import STILL_READING, Broken, Finding, Item, Layout, Refused, Row, Value, float_exact
+from app.candles.rows import STILL_READING, BrokenFileError, Item, Layout, Row, RowError, RowIssue, Value, float_exact
 from app.candles.table import choose_instrument, guess_columns, same_instrument
 from app.candles.unpack import text
 
@@ -49,16 +49,16 @@ class _OtherFormError(Exception):
 
 
 def rows(stream: io.BufferedReader | io.BytesIO, request: ReadRequest | None = None) -> Iterator[Item | Layout]:
-    """Yield the rows of a stream; raises `Broken` where it ends inside of one."""
+    """Yield the rows of a stream; raises `BrokenFileError` where it ends inside of one."""
     request = request or ReadRequest()
     with text(stream) as decoded:
         source = _Recorded(decoded)
         pieces = _pieces(source)
         head: list[Piece | int] = []
-        broken: Broken | None = None
+        broken: BrokenFileError | None = None
         try:
             head.extend(islice(pieces, _LOOKED_AT))
-        except Broken as error:
+        except BrokenFileError as error:
             broken = error
         try:
             reader = _Reader([piece for piece in head if isinstance(piece, Piece)], request)
@@ -85,7 +85,7 @@ class _Recorded:
         return more
 
 
-def _raising(broken: Broken) -> Iterator[Piece]:
+def _raising(broken: BrokenFileError) -> Iterator[Piece]:
     raise broken
     yield
 
@@ -106,11 +106,11 @@ def _pieces(source: _Recorded) -> Iterator[Piece | int]:
                 yield Piece(json.loads(found[0], parse_float=_number, parse_int=str, parse_constant=str), key, listed)
             rest = rest[end:]
             if len(rest) > 2 * _READ:
-                raise Broken("there is no row where one should be")
+                raise BrokenFileError("there is no row where one should be")
     except (ValueError, RecursionError) as error:
-        raise Broken(f"not JSON: {getattr(error, 'msg', error)}") from error
+        raise BrokenFileError(f"not JSON: {getattr(error, 'msg', error)}") from error
     if rest.strip() and rest.strip()[-1] not in "]}":
-        raise Broken("the file ends inside of a row")
+        raise BrokenFileError("the file ends inside of a row")
     if last := _LAST.search(rest):
         yield int(last[1])
 
@@ -196,25 +196,25 @@ class _Reader:
             self._named[names] = header_columns(names, self._request.symbol) if len(names) >= 4 else None
         return self._named[names]
 
-    def row(self, piece: Piece, place: int) -> Row | Finding | None:
+    def row(self, piece: Piece, place: int) -> Row | RowIssue | None:
         """Return the row of a piece; None where it is none, or one of another instrument."""
         if isinstance(piece.value, dict):
             return self._object(piece, place)
         return self._array(piece, place)
 
-    def _array(self, piece: Piece, place: int) -> Row | Finding | None:
+    def _array(self, piece: Piece, place: int) -> Row | RowIssue | None:
         values, columns = piece.value, self._listed
         if columns is None or len(values) < _FEWEST or not self._is_taken(piece.listed):
             return None
         if len(values) != self._width:
-            return Finding(place, f"it has {len(values)} values where others have {self._width}")
+            return RowIssue(place, f"it has {len(values)} values where others have {self._width}")
         if column_name(text_of(values[columns.open])) == "open":
             return None
         if len(values) == _OKX_COLUMNS and text_of(values[8]) == "0":
-            return Finding(place, "the candle was still open when it was saved")
+            return RowIssue(place, "the candle was still open when it was saved")
         return self._picked([text_of(value) for value in values], columns, place)
 
-    def _object(self, piece: Piece, place: int) -> Row | Finding | None:
+    def _object(self, piece: Piece, place: int) -> Row | RowIssue | None:
         columns = self._columns(piece.value)
         if columns is None:
             return None
@@ -222,7 +222,7 @@ class _Reader:
         if not self._is_taken(piece.listed if columns.symbol is None else values[columns.symbol]):
             return None
         if still_open(piece.value):
-            return Finding(place, "the candle was still open when it was saved")
+            return RowIssue(place, "the candle was still open when it was saved")
         if columns.time is None:
             values.append(piece.key or "")
             columns = columns._replace(time=len(values) - 1)
@@ -258,7 +258,7 @@ def _is_price(key: str) -> bool:
 
 def _rows(pieces: Iterator[Piece | int], reader: _Reader) -> Iterator[Item]:
     """Turn pieces into rows, one behind, so that the last is known when the end says whether it was still open."""
-    held: Row | Finding | None = None
+    held: Row | RowIssue | None = None
     place = 0
     try:
         for count, piece in enumerate(pieces):
@@ -274,19 +274,19 @@ def _rows(pieces: Iterator[Piece | int], reader: _Reader) -> Iterator[Item]:
             if held is not None:
                 yield held
             held = row
-    except Broken as broken:
+    except BrokenFileError as broken:
         if held is not None:
             yield held
-        raise Broken(f"after row {place}: {broken.message}") from broken
+        raise BrokenFileError(f"after row {place}: {broken.message}") from broken
     if held is not None:
         yield held
     reader.finish()
 
 
-def _unless_open(row: Row | Finding | None, last: int) -> Row | Finding | None:
+def _unless_open(row: Row | RowIssue | None, last: int) -> Row | RowIssue | None:
     try:
-        if row is None or isinstance(row, Finding) or time_ms(row[1]) <= time_ms(last):
+        if row is None or isinstance(row, RowIssue) or time_ms(row[1]) <= time_ms(last):
             return row
-    except Refused:
+    except RowError:
         return row
-    return Finding(row[0], "the candle was still open when it was saved")
+    return RowIssue(row[0], "the candle was still open when it was saved")

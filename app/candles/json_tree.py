@@ -13,9 +13,9 @@ from typing import Any
 
 from app.candles.columns import Columns, header_columns
 from app.candles.request import ReadRequest
-from app.candles.rows import Broken, Finding, Item, Layout, Value, float_exact
+from app.candles.rows import BrokenFileError, Item, Layout, RowIssue, Value, float_exact
 from app.candles.table import choose_instrument, guess_columns, is_time, same_instrument
-from app.errors import BadInput
+from app.errors import BadInputError
 
 LARGEST_CHARACTERS = 16 * 2**20
 """A document that has to be read as a whole may be this long."""
@@ -29,19 +29,19 @@ Table = tuple[str, list[str], list[list[str]]]
 
 
 def rows(start: str, rest: io.TextIOBase, request: ReadRequest) -> Iterator[Item | Layout]:
-    """Yield the rows of a document that begins with `start`; raises `BadInput` when there are none."""
+    """Yield the rows of a document that begins with `start`; raises `BadInputError` when there are none."""
     text = start + rest.read(LARGEST_CHARACTERS - len(start) + 1)
     if len(text) > LARGEST_CHARACTERS:
-        raise BadInput(f"{_NO_ROWS}, or it is too large to be read as a whole")
+        raise BadInputError(f"{_NO_ROWS}, or it is too large to be read as a whole")
     try:
         document = json.loads(text, parse_float=_number, parse_int=str, parse_constant=str)
     except (ValueError, RecursionError) as error:
-        raise Broken(f"not JSON: {getattr(error, 'msg', error)}") from error
+        raise BrokenFileError(f"not JSON: {getattr(error, 'msg', error)}") from error
     if not document:
         return
     tables = [table for table in _tables(document, "", [], 0) if table[2]]
     if not tables:
-        raise BadInput(_NO_ROWS)
+        raise BadInputError(_NO_ROWS)
     yield from _table_rows(_chosen(tables, request), request)
 
 
@@ -84,11 +84,11 @@ def _table_rows(table: Table, request: ReadRequest) -> Iterator[Item | Layout]:
     yield Layout(columns.stamp)
     for place, row in enumerate(cells, 1):
         if len(row) != len(names) and names:
-            yield Finding(place, f"it has {len(row)} values where there are {len(names)} columns")
+            yield RowIssue(place, f"it has {len(row)} values where there are {len(names)} columns")
             continue
         open_closed = [row[names.index(name)] for name in _CLOSED if name in names]
         if any(value.lower() in ("false", "0") for value in open_closed):
-            yield Finding(place, "the candle was still open when it was saved")
+            yield RowIssue(place, "the candle was still open when it was saved")
             continue
         time, opened, high, low, close, volume = ("0" if at is None else row[at] for at in columns[:6])
         yield place, time, opened, high, low, close, volume
@@ -97,12 +97,12 @@ def _table_rows(table: Table, request: ReadRequest) -> Iterator[Item | Layout]:
 def _columns(names: list[str], cells: list[list[str]], request: ReadRequest) -> Columns:
     columns = header_columns(names, request.symbol) if names else guess_columns(cells, request)
     if columns is None:
-        raise BadInput(_NO_ROWS)
+        raise BadInputError(_NO_ROWS)
     if columns.time is not None:
         return columns
     times = [at for at in range(len(names)) if all(is_time(row[at]) for row in cells if len(row) > at)]
     if not times:
-        raise BadInput(f"time: no column has that name: {', '.join(names)[:200]}")
+        raise BadInputError(f"time: no column has that name: {', '.join(names)[:200]}")
     return columns._replace(time=times[0])
 
 
@@ -129,7 +129,7 @@ def _tables(value: Any, name: str, around: list[tuple[str, list[Any]]], depth: i
 def _is_header(names: Sequence[str]) -> bool:
     try:
         return len(names) >= 4 and header_columns(names) is not None
-    except BadInput:
+    except BadInputError:
         return False
 
 
@@ -154,7 +154,7 @@ def _side_by_side(
             return None
         same = {"time": times[0], **same}
     if not _is_header(list(same)):
-        raise BadInput("file: the columns of its JSON are not equally long")
+        raise BadInputError("file: the columns of its JSON are not equally long")
     return list(same), [[text_of(each) for each in row] for row in zip(*same.values(), strict=True)]
 
 

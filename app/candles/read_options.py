@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from app.candles.zones import find_zone
-from app.errors import BadInput
+from app.errors import BadInputError
 
 Stamp = Literal["open", "close"]
 DateOrder = Literal["dmy", "mdy", "ymd"]
@@ -44,7 +44,7 @@ def read_options(
     only: str | None = None,
     decimal: str | None = None,
 ) -> ReadOptions:
-    """Check the options as a user writes them; `columns` is separated by commas. Raises `BadInput` naming the field."""
+    """Check the options as a user writes them; `columns` is separated by commas. Raises `BadInputError` naming the field."""
     if time_zone is not None:
         find_zone(time_zone)
     return ReadOptions(
@@ -59,7 +59,7 @@ def read_options(
 
 def _one_of(field: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
     if value is not None and value not in allowed:
-        raise BadInput(f"{field}: {value[:40]!r} is not one of {' '.join(allowed)}")
+        raise BadInputError(f"{field}: {value[:40]!r} is not one of {' '.join(allowed)}")
     return value
 
 
@@ -67,12 +67,12 @@ def _column_names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip().lower() or "-" for name in text.split(","))
     for name in names:
         if name not in COLUMN_NAMES:
-            raise BadInput(f"columns: {name[:40]!r} is not one of {' '.join(COLUMN_NAMES)}")
+            raise BadInputError(f"columns: {name[:40]!r} is not one of {' '.join(COLUMN_NAMES)}")
         if name != "-" and names.count(name) > 1:
-            raise BadInput(f"columns: {name} stands there twice")
+            raise BadInputError(f"columns: {name} stands there twice")
     missing = [name for name in ("open", "high", "low", "close") if name not in names]
     if "time" not in names and "date" not in names:
         missing.insert(0, "time")
     if missing:
-        raise BadInput(f"columns: {missing[0]} is missing, as in time,open,high,low,close,volume")
+        raise BadInputError(f"columns: {missing[0]} is missing, as in time,open,high,low,close,volume")
     return names

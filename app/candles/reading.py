@@ -10,9 +10,9 @@ from decimal import Decimal
 from app.candles import times
 from app.candles.numbers import LARGEST_DIGITS, NotANumberError, UnknownDecimalError, is_nothing, read_number
 from app.candles.read_options import DateOrder, Stamp
-from app.candles.rows import FIELDS, Block, Finding, Ms, Refused, Row, Value
+from app.candles.rows import FIELDS, Block, Ms, Row, RowError, RowIssue, Value
 from app.candles.times import NotATimeError, UnknownOrderError, Wall
-from app.domain.timeframe import Timeframe
+from app.domain.market.timeframe import Timeframe
 
 DAY_MS = 86_400_000
 _SECOND_MS, _MINUTE_MS = 1_000, 60_000
@@ -21,7 +21,7 @@ _DAYS_FROM, _DAYS_TO = 19_000_101, 22_001_231
 _LARGEST_EXPONENT = 40
 
 
-class Empty(Refused):
+class Empty(RowError):
     """A row without any number."""
 
 
@@ -51,7 +51,7 @@ class Reading:
         self.is_dated = self.grid is not None and self.grid.ms >= DAY_MS
 
     def time(self, value: Value) -> Ms:
-        """Return the open time of a row; raises `Refused`."""
+        """Return the open time of a row; raises `RowError`."""
         if isinstance(value, Ms):
             return value
         text = str(value).strip()
@@ -59,17 +59,17 @@ class Reading:
             found = self._moment(text)
             open_ms = self._absolute(found) if isinstance(found, int) else self._on_the_wall(found)
         except UnknownOrderError:
-            raise Refused(
+            raise RowError(
                 f"time: {text[:40]!r} does not say which number is the day; --dates dmy or mdy does"
             ) from None
         except (NotATimeError, OverflowError, ValueError):
-            raise Refused(f"time: {text[:40]!r} is neither a number nor a date and time") from None
+            raise RowError(f"time: {text[:40]!r} is neither a number nor a date and time") from None
         if not times.EARLIEST_MS <= open_ms < times.LATEST_MS:
-            raise Refused(f"time: {text[:40]!r} is not between the years 1800 and 2200")
+            raise RowError(f"time: {text[:40]!r} is not between the years 1800 and 2200")
         return Ms(open_ms)
 
     def numbers(self, values: Sequence[Value]) -> list[Decimal]:
-        """Return the five numbers of a row; raises `Refused` naming the field."""
+        """Return the five numbers of a row; raises `RowError` naming the field."""
         if all(map(is_nothing, values[:4])):
             raise Empty("the row holds no numbers")
         found = [self._number(name, value) for name, value in zip(FIELDS, values, strict=True)]
@@ -77,21 +77,21 @@ class Reading:
             found[:4] = [number.scaleb(-self.decimals) for number in found[:4]]
         return found
 
-    def convert(self, item: Row | Finding | Block) -> Iterator[Row | Finding | Block]:
+    def convert(self, item: Row | RowIssue | Block) -> Iterator[Row | RowIssue | Block]:
         """Yield rows with their times settled; those of plain numbers since the epoch stay as they are."""
-        if self.epoch or isinstance(item, Finding):
+        if self.epoch or isinstance(item, RowIssue):
             yield item
         elif isinstance(item, Block):
             yield from self._converted(item)
         else:
             yield self._settled(item)
 
-    def _converted(self, block: Block) -> Iterator[Row | Finding | Block]:
+    def _converted(self, block: Block) -> Iterator[Row | RowIssue | Block]:
         """Convert the times of a block; the rows of one with a time that is none come one by one."""
         repeated = set(self._repeated)
         try:
             opens = [str(int(self.time(value))) for value in block.times]
-        except Refused:
+        except RowError:
             self._repeated = repeated
             yield from map(self._settled, block.rows())
             return
@@ -101,28 +101,28 @@ class Reading:
         for place, (open_ms, *values) in enumerate(zip(opens, *block.numbers, strict=True), block.place):
             yield (place, Ms(open_ms), *values)
 
-    def _settled(self, row: Row) -> Row | Finding:
+    def _settled(self, row: Row) -> Row | RowIssue:
         try:
             return (row[0], self.time(row[1]), *row[2:])
-        except Refused as refused:
-            return Finding(row[0], str(refused))
+        except RowError as refused:
+            return RowIssue(row[0], str(refused))
 
     def _number(self, name: str, value: Value) -> Decimal:
         text = str(value)[:40]
         try:
             number = Decimal(0) if name == "volume" and is_nothing(value) else read_number(value, self.decimal)
         except UnknownDecimalError:
-            raise Refused(
+            raise RowError(
                 f"{name}: the comma of {text} parts decimals or thousands; --decimal . or , says which"
             ) from None
         except NotANumberError:
             if text.strip("+- ").lower() in ("nan", "inf", "infinity"):
-                raise Refused(f"{name}: {text} is not a finite number below 1e18") from None
-            raise Refused(f"{name}: {text!r} is not a number") from None
+                raise RowError(f"{name}: {text} is not a finite number below 1e18") from None
+            raise RowError(f"{name}: {text!r} is not a number") from None
         if not number.is_finite() or number.adjusted() > _LARGEST_EXPONENT:
-            raise Refused(f"{name}: {text} is not a finite number below 1e18")
+            raise RowError(f"{name}: {text} is not a finite number below 1e18")
         if number and -int(number.as_tuple().exponent) > LARGEST_DIGITS:
-            raise Refused(f"{name}: {text} has more than {LARGEST_DIGITS} decimals")
+            raise RowError(f"{name}: {text} has more than {LARGEST_DIGITS} decimals")
         return number
 
     def _moment(self, text: str) -> int | Wall:
@@ -165,7 +165,7 @@ class Reading:
         if first is None or second is None or first == second:
             return times.utc_ms(wall.moment - (first or timedelta(0)))
         if first < second:
-            raise Refused(f"time: clocks in {zone} never showed {wall.moment}")
+            raise RowError(f"time: clocks in {zone} never showed {wall.moment}")
         return times.utc_ms(wall.moment - (second if self._is_second(wall.moment) else first))
 
     def _is_second(self, moment: datetime) -> bool:
@@ -195,6 +195,6 @@ OF_SOURCES = Reading()
 def time_ms(value: Value) -> int:
     """Read an open time: seconds, ms, us or ns since the epoch (told apart by size) or a date and time.
 
-    Eight digits are a day (`20240115`). A time without a zone is UTC. Raises `Refused`.
+    Eight digits are a day (`20240115`). A time without a zone is UTC. Raises `RowError`.
     """
     return int(OF_SOURCES.time(value))

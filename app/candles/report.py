@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from app.candles.rows import Finding
-from app.domain.candle import Gap
+from app.candles.rows import RowIssue
+from app.domain.market.candle import Gap
 
 
 class Note(NamedTuple):
@@ -37,10 +37,10 @@ class Report(NamedTuple):
     changed: int
     same: int
     refused: int
-    refusals: list[Finding]
+    refusals: list[RowIssue]
     duplicates: int
     unordered: int
-    repairs: list[Finding]
+    repairs: list[RowIssue]
     broke: str | None
     first_ms: int
     last_ms: int
@@ -133,7 +133,7 @@ class Inspection:
     rows: int = 0
     refused: int = 0
     empty: int = 0
-    refusals: list[Finding] = field(default_factory=list)
+    refusals: list[RowIssue] = field(default_factory=list)
     duplicates: int = 0
     unordered: int = 0
     first_ms: int | None = None
@@ -170,7 +170,7 @@ class Inspection:
         }
 
 
-def findings_as_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+def findings_as_json(findings: Sequence[RowIssue]) -> list[dict[str, Any]]:
     """Return findings as the API and `--json` print them."""
     return [{"line": place, "reason": reason} for place, reason in findings]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from app.candles.read_options import UNSAID, ReadOptions
 from app.candles.report import Note
-from app.domain.timeframe import Timeframe
+from app.domain.market.timeframe import Timeframe
 
 
 class UnprovenDatesError(Exception):

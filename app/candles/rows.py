@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import NamedTuple
 
 from app.candles.read_options import Stamp
-from app.errors import BadInput
+from app.errors import BadInputError
 
 _FLOAT = Context(prec=15, rounding=ROUND_HALF_EVEN)
 
@@ -27,7 +27,7 @@ Row = tuple[int, Value, Value, Value, Value, Value, Value]
 FIELDS = ("open", "high", "low", "close", "volume")
 
 
-class Finding(NamedTuple):
+class RowIssue(NamedTuple):
     """Something about one row: its line or row number, and what it is, with the file where there are several.
 
     A reader that finds a row it may not take yields this in the row's stead.
@@ -68,11 +68,11 @@ class Layout(NamedTuple):
     decimals: int = 0
 
 
-Item = Row | Finding | Block
+Item = Row | RowIssue | Block
 """What readers of files yield."""
 
 
-def singly(items: Iterable[Item]) -> Iterator[Row | Finding]:
+def single_rows(items: Iterable[Item]) -> Iterator[Row | RowIssue]:
     """Yield the rows of blocks one by one."""
     for item in items:
         if isinstance(item, Block):
@@ -81,11 +81,11 @@ def singly(items: Iterable[Item]) -> Iterator[Row | Finding]:
             yield item
 
 
-class Refused(Exception):
+class RowError(Exception):
     """Why a row is not taken, in words for a report."""
 
 
-class Broken(BadInput):
+class BrokenFileError(BadInputError):
     """The file cannot be read on from here; what came before is good."""
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from app.domain.timeframe import TIMEFRAMES, Timeframe
-from app.errors import BadInput
+from app.domain.market.timeframe import TIMEFRAMES, Timeframe
+from app.errors import BadInputError
 
 _NAMES = {timeframe.ms: timeframe.name for timeframe in TIMEFRAMES.values()}
 _UNITS = ((604_800_000, "w"), (86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"))
@@ -24,7 +24,7 @@ def steps_between(times: Sequence[int]) -> Counter[int]:
 
 
 def check_steps(times: Sequence[int], timeframe: Timeframe) -> None:
-    """Raise `BadInput` when the first rows of a file are candles of another timeframe than asked for.
+    """Raise `BadInputError` when the first rows of a file are candles of another timeframe than asked for.
 
     They are when most steps are shorter, or when every step is a multiple of a longer one and most are just that.
     """
@@ -35,9 +35,9 @@ def check_steps(times: Sequence[int], timeframe: Timeframe) -> None:
     usual, often = steps.most_common(1)[0]
     shortest = min(steps)
     if usual < timeframe.ms and often * 2 > count:
-        raise BadInput(_sentence(usual))
+        raise BadInputError(_sentence(usual))
     if shortest > timeframe.ms and _regular(steps, shortest, often * 2 > count and usual == shortest):
-        raise BadInput(_sentence(shortest))
+        raise BadInputError(_sentence(shortest))
 
 
 def timeframe_of(times: Sequence[int]) -> str | None:

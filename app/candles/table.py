@@ -15,7 +15,7 @@ from app.candles.columns import Columns, header_columns, named_columns
 from app.candles.numbers import NotANumberError, UnknownDecimalError, read_number
 from app.candles.request import ReadRequest
 from app.candles.times import NotATimeError, UnknownOrderError
-from app.errors import BadInput
+from app.errors import BadInputError
 
 HEAD_LINES = 50
 """A header, or the first row, stands among so many lines."""
@@ -80,7 +80,7 @@ def find_delimiter(lines: Sequence[str]) -> str:
 
 
 def find_table(lines: Sequence[str], request: ReadRequest) -> Table:
-    """Find the layout of a table by its first lines; raises `BadInput` where it cannot be told, naming the option."""
+    """Find the layout of a table by its first lines; raises `BadInputError` where it cannot be told, naming the option."""
     delimiter = find_delimiter(lines[: LOOKED_AT + HEAD_LINES])
     rows = [cut(line, delimiter) for line in lines[: LOOKED_AT + HEAD_LINES]]
     for place, cells in enumerate(rows[:HEAD_LINES]):
@@ -91,7 +91,7 @@ def find_table(lines: Sequence[str], request: ReadRequest) -> Table:
             return _with_header(delimiter, rows, place, columns, request)
         if _is_row(cells):
             return _without_header(delimiter, rows, place, request)
-    raise BadInput(f"file: no line with a time and four prices among the first {HEAD_LINES}")
+    raise BadInputError(f"file: no line with a time and four prices among the first {HEAD_LINES}")
 
 
 def _is_row(cells: Cells) -> bool:
@@ -139,14 +139,14 @@ def _of_ticker(names: Cells, row: Cells, tickers: list[str], columns: Columns, r
 
 
 def choose_instrument(found: Sequence[str], request: ReadRequest) -> str:
-    """Return which of several instruments the user asked for; raises `BadInput` naming them and the option."""
+    """Return which of several instruments the user asked for; raises `BadInputError` naming them and the option."""
     only = request.options.only
     if only is not None:
         for name in found:
             if same_instrument(name, only):
                 return name
-        raise BadInput(f"only: {only[:40]!r} is not in the file; it holds {_listed(found)}")
-    raise BadInput(f"file: it holds {_listed(found)}; choose one with --only, as in --only {found[0][:40]}")
+        raise BadInputError(f"only: {only[:40]!r} is not in the file; it holds {_listed(found)}")
+    raise BadInputError(f"file: it holds {_listed(found)}; choose one with --only, as in --only {found[0][:40]}")
 
 
 def same_instrument(one: str, other: str) -> bool:
@@ -198,7 +198,7 @@ def _find_time(body: Sequence[Cells], columns: Columns, header: Cells) -> int:
             return at
     if not body:
         return 0
-    raise BadInput(f"time: no column of the header has that name: {', '.join(header)[:200]}")
+    raise BadInputError(f"time: no column of the header has that name: {', '.join(header)[:200]}")
 
 
 def _fuller_volume(columns: Columns, header: Cells, shift: int, body: Sequence[Cells], request: ReadRequest) -> Columns:
@@ -234,7 +234,7 @@ def _without_header(delimiter: str, rows: Sequence[Cells], place: int, request: 
 def guess_columns(body: Sequence[Cells], request: ReadRequest) -> Columns:
     """Find out which column is which by what is in them.
 
-    Prices are four columns next to each other that are candles in exactly one order; raises `BadInput` naming
+    Prices are four columns next to each other that are candles in exactly one order; raises `BadInputError` naming
     `--columns` where there is none, or more than one.
     """
     by_column = list(zip(*body, strict=True))
@@ -243,7 +243,7 @@ def guess_columns(body: Sequence[Cells], request: ReadRequest) -> Columns:
     start, order = _prices(numbers, max(time, -1 if day is None else day) + 1, body[0])
     name, places = order
     if _is_turned(numbers[start : start + 4], places):
-        raise BadInput(_which_columns("its opens and closes do not follow on each other", body[0]))
+        raise BadInputError(_which_columns("its opens and closes do not follow on each other", body[0]))
     opened, high, low, close = (start + at for at in places)
     volume = _volume_column(numbers, by_column, start + 4, high, low)
     told = f"{name}{'' if volume is None else ', volume' if volume == start + 4 else ', vwap, volume'}"
@@ -257,7 +257,7 @@ def _prices(numbers: Sequence[Numbers], after: int, row: Cells) -> tuple[int, tu
     if found and (found[0][0] == after or len(found) == 1):
         return found[0]
     how = "several" if found else "no"
-    raise BadInput(_which_columns(f"{how} orders of open, high, low and close make its rows candles", row))
+    raise BadInputError(_which_columns(f"{how} orders of open, high, low and close make its rows candles", row))
 
 
 def _which_columns(why: str, cells: Cells) -> str:
@@ -270,7 +270,7 @@ def _time_columns(columns: Sequence[Cells], request: ReadRequest) -> tuple[int, 
     """Find the column of times, and that of dates where times are only times of day."""
     found = [at for at, column in enumerate(columns) if _share(is_time, column) > 0.5]
     if not found:
-        raise BadInput(_which_columns("no column is a time", [column[0] for column in columns]))
+        raise BadInputError(_which_columns("no column is a time", [column[0] for column in columns]))
     at = found[0] if request.timeframe is None else _on_grid(found, columns, request)
     clock = at + 1
     if clock < len(columns) and all(map(_is_day, columns[at])) and all(map(_is_clock, columns[clock])):

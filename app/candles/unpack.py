@@ -13,8 +13,8 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, cast
 
-from app.candles.rows import Broken
-from app.errors import BadInput
+from app.candles.rows import BrokenFileError
+from app.errors import BadInputError
 
 LARGEST_RATIO = 300
 """A packed file that grows to more than this many times its size (and `SMALL_BYTES`) is not read on."""
@@ -45,7 +45,7 @@ Choose = Callable[[Sequence[str]], Sequence[str]]
 def streams(file: io.BufferedReader, choose: Choose = list) -> Iterator[tuple[str, io.BufferedReader]]:
     """Yield the name and bytes of each text in a file; a file that is no archive is one text without a name.
 
-    Of an archive, `choose` picks the members. Raises `Broken` when an archive cannot be opened; reading a stream
+    Of an archive, `choose` picks the members. Raises `BrokenFileError` when an archive cannot be opened; reading a stream
     raises it where its bytes stop making sense.
     """
     start = file.read(8)
@@ -61,11 +61,11 @@ def _unpacked(stream: io.BufferedReader, size: int, depth: int = 0) -> io.Buffer
     """Unpack a stream as often as it is packed, and cap what comes out."""
     start = stream.peek(8)[:8]
     if start.startswith(b"PK\x03\x04"):
-        raise BadInput("file: there is an archive inside of an archive; unpack it first")
+        raise BadInputError("file: there is an archive inside of an archive; unpack it first")
     for magics, unpacked in _PACKERS:
         if start.startswith(magics):
             if depth == _DEEPEST:
-                raise BadInput(f"file: it is packed more than {_DEEPEST} times; unpack it first")
+                raise BadInputError(f"file: it is packed more than {_DEEPEST} times; unpack it first")
             return _unpacked(_capped(unpacked(stream), size), size, depth + 1)
     return stream
 
@@ -77,7 +77,7 @@ class _Zstandard:
         try:
             pa = importlib.import_module("pyarrow")
         except ImportError:
-            raise BadInput("file: unpacking .zst needs pyarrow: pip install 'zeon-sim[data]'") from None
+            raise BadInputError("file: unpacking .zst needs pyarrow: pip install 'zeon-sim[data]'") from None
         self._stream = pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd")
 
     def read1(self, size: int, /) -> bytes:
@@ -104,21 +104,21 @@ def _members(file: io.BufferedReader, choose: Choose) -> Iterator[tuple[str, io.
                     stream = _capped(cast("zipfile.ZipExtFile", member), size)
                     yield name.rpartition("/")[2], _or_failing(stream, size)
     except _ERRORS as error:
-        raise Broken(f"the archive cannot be read: {error}") from error
+        raise BrokenFileError(f"the archive cannot be read: {error}") from error
 
 
 def _or_failing(stream: io.BufferedReader, size: int) -> io.BufferedReader:
     """Unpack a stream; one that cannot be begun fails when it is read, so that the next member still has its turn."""
     try:
         return _unpacked(stream, size)
-    except BadInput as error:
+    except BadInputError as error:
         return io.BufferedReader(_Failing(error))
 
 
 class _Failing(io.RawIOBase):
     """A stream that raises an error when it is read."""
 
-    def __init__(self, error: BadInput) -> None:
+    def __init__(self, error: BadInputError) -> None:
         super().__init__()
         self.error = error
 
@@ -133,9 +133,9 @@ class _Failing(io.RawIOBase):
 
 def _refuse_workbook(names: Any) -> None:
     if "[Content_Types].xml" in names or any(name.startswith("xl/") for name in names):
-        raise BadInput("file: it is a workbook of a spreadsheet; save it as CSV")
+        raise BadInputError("file: it is a workbook of a spreadsheet; save it as CSV")
     if "mimetype" in names and "content.xml" in names:
-        raise BadInput("file: it is an OpenDocument file; save it as CSV")
+        raise BadInputError("file: it is an OpenDocument file; save it as CSV")
 
 
 def may_hold_candles(name: str) -> bool:
@@ -152,7 +152,7 @@ def _capped(stream: Readable, packed_bytes: int) -> io.BufferedReader:
 
 
 class _Capped(io.RawIOBase):
-    """A stream that says `Broken` where it cannot be unpacked and where it grows beyond its limit."""
+    """A stream that says `BrokenFileError` where it cannot be unpacked and where it grows beyond its limit."""
 
     def __init__(self, stream: Readable, limit: int) -> None:
         super().__init__()
@@ -164,14 +164,14 @@ class _Capped(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read the next bytes; raises `Broken`."""
+        """Read the next bytes; raises `BrokenFileError`."""
         try:
             data = self.stream.read1(len(buffer))
         except _ERRORS as error:
-            raise Broken(str(error) or "it cannot be unpacked") from error
+            raise BrokenFileError(str(error) or "it cannot be unpacked") from error
         self.left -= len(data)
         if self.left < 0:
-            raise Broken("the file unpacks to far more than candles would")
+            raise BrokenFileError("the file unpacks to far more than candles would")
         buffer[: len(data)] = data
         return len(data)
 

@@ -7,7 +7,7 @@ from datetime import UTC, timedelta, timezone, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from app.errors import BadInput
+from app.errors import BadInputError
 
 _OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])([0-9]{1,2})(?::?([0-9]{2}))?(?::?[0-9]{2})?", re.IGNORECASE)
 _HOURS = {
@@ -55,12 +55,12 @@ _LARGEST = timedelta(hours=15)
 
 
 def find_zone(name: str) -> tzinfo:
-    """Return the zone of a name such as `Europe/Berlin`, `EST` or `+02:00`; raises `BadInput` for any other word."""
+    """Return the zone of a name such as `Europe/Berlin`, `EST` or `+02:00`; raises `BadInputError` for any other word."""
     zone = known_zone(name)
     if zone is None:
         hint = _AMBIGUOUS.get(name.strip().upper())
         told = f"write {hint}" if hint else "write it as in Europe/Berlin, EST or +02:00"
-        raise BadInput(f"timeZone: {name[:40]!r} is not the name of one time zone; {told}")
+        raise BadInputError(f"timeZone: {name[:40]!r} is not the name of one time zone; {told}")
     return zone
 
 

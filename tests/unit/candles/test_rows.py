@@ -3,7 +3,7 @@ from decimal import Decimal
 import pytest
 
 from app.candles.reading import time_ms
-from app.candles.rows import Refused, Value
+from app.candles.rows import RowError, Value
 
 NEW_YEAR = 1_704_067_200_000
 
@@ -53,5 +53,5 @@ def test_times_before_1970_are_read() -> None:
     ],
 )
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(Refused, match=r"^time:"):
+    with pytest.raises(RowError, match=r"^time:"):
         time_ms(text)
