@@ -23,7 +23,7 @@ _NAUTILUS_DECIMALS = 9
 
 
 def rows(file: BinaryIO, request: ReadRequest) -> Iterator[Item | Layout]:
-    """Yield the rows of an open file; raises `BrokenFileError` where it cannot be read on, `BadInputError` without pyarrow."""
+    """Yield the rows of an open file; raises `BrokenFileError` where reading fails, `BadInputError` without pyarrow."""
     pa = _pyarrow("pyarrow")
     place = 1
     request.kind = "Parquet or Feather"

@@ -21,7 +21,7 @@ _DATABENTO_DECIMALS = 9
 
 
 def rows(stream: io.BufferedReader, request: ReadRequest | None = None) -> Iterator[Item | Layout]:
-    """Yield the rows of a stream; raises `BrokenFileError` where it stops making sense, `BadInput` when it has none."""
+    """Yield the rows of a stream; raises `BrokenFileError` where reading fails, `BadInputError` when there are none."""
     request = request or ReadRequest()
     reading = LineReader(stream)
     lines = reading.first_block()

@@ -22,7 +22,7 @@ _TOLD = 10
 
 
 def opened(path: Path) -> io.BufferedReader:
-    """Open a file; raises `BadInputError` when that fails or it is no regular file, on which reading might wait forever."""
+    """Open a file; raises `BadInputError` when it is no regular file: reading might wait forever."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise BadInputError(f"file: {path} is not a regular file")
@@ -34,7 +34,7 @@ def opened(path: Path) -> io.BufferedReader:
 def rows(path: Path, file: io.BufferedReader, request: ReadRequest | None = None) -> Iterator[Item | Reading]:
     """Yield how the rows of an open file are read, then the rows; of an archive, so for each member.
 
-    Raises `BrokenFileError` where it cannot be read on, `BadInputError` when it holds no rows or the user has to be asked.
+    Raises `BrokenFileError` where reading fails, `BadInputError` without any rows or where the user has to be asked.
     """
     request = request or ReadRequest()
     dump.verify(path, file)

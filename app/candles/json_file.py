@@ -236,7 +236,7 @@ class _Reader:
         return place, time, opened, high, low, close, "0" if columns.volume is None else values[columns.volume]
 
     def _is_taken(self, name: str | None) -> bool:
-        """Note the instrument a row is of; whether it is one to take. Raises `BadInput` at a second one."""
+        """Note the instrument a row is of; whether it is one to take. Raises `BadInputError` at a second one."""
         only = self._request.options.only
         if name and name not in self._lists:
             self._lists.append(name)

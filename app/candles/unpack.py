@@ -45,8 +45,8 @@ Choose = Callable[[Sequence[str]], Sequence[str]]
 def streams(file: io.BufferedReader, choose: Choose = list) -> Iterator[tuple[str, io.BufferedReader]]:
     """Yield the name and bytes of each text in a file; a file that is no archive is one text without a name.
 
-    Of an archive, `choose` picks the members. Raises `BrokenFileError` when an archive cannot be opened; reading a stream
-    raises it where its bytes stop making sense.
+    Of an archive, `choose` picks the members. Raises `BrokenFileError` when an archive cannot be opened; reading a
+    stream raises it where its bytes are damaged.
     """
     start = file.read(8)
     size = file.seek(0, io.SEEK_END)

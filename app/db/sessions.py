@@ -105,7 +105,7 @@ async def describe(connection: Connection, session_id: UUID, user_id: str, chang
 
 
 async def pace(connection: Connection, session_id: UUID, pace: Pace, by: str) -> Session:
-    """Change the pace with its control event; raises `NotFoundError`, or `WrongStatus` when finished or stopped."""
+    """Change the pace and log it; raises `NotFoundError`, or `WrongStatusError` when finished or stopped."""
     cursor = await connection.execute("SELECT * FROM sim_pace(%s, %s, %s, %s)", (session_id, pace.ms, pace.speed, by))
     return _session(_present(await cursor.fetchone()))
 
@@ -158,15 +158,22 @@ async def fork(
     connection: Connection, child: Session, parent: Session, fork_seq: int, cursor_ms: int | None
 ) -> Session:
     """Let a created, empty session begin as its parent's log up to `fork_seq`, and remember its lineage."""
-    spec = parent.spec
-    own = Ancestor(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.terms, parent.strategy_hash)
-    earlier = [stretch for stretch in parent.lineage if stretch.to_seq < fork_seq]
-    lineage = Jsonb([stretch.as_json() for stretch in (*earlier, own)])
+    lineage = Jsonb([ancestor.as_json() for ancestor in _lineage(parent, fork_seq, cursor_ms)])
     await execute(connection, update(SESSIONS).where(_s.id == child.id).values(lineage=lineage))
     cursor = await connection.execute(
         "SELECT * FROM sim_fork(%s, %s, %s, %s, %s)", (child.id, parent.id, fork_seq, cursor_ms, child.user_id)
     )
     return _session(_present(await cursor.fetchone()))
+
+
+def _lineage(parent: Session, fork_seq: int, cursor_ms: int | None) -> list[Ancestor]:
+    """Return who wrote a parent's log up to `fork_seq`: the parent last, or the ancestor in whose part that lies."""
+    spec = parent.spec
+    own = Ancestor(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.terms, parent.strategy_hash)
+    earlier = [ancestor for ancestor in parent.lineage if ancestor.to_seq < fork_seq]
+    later = parent.lineage[len(earlier) :]
+    last = later[0]._replace(to_seq=fork_seq, to_cursor_ms=cursor_ms) if later else own
+    return [*earlier, last]
 
 
 async def remember_hashes(connection: Connection, session_id: UUID, **hashes: str) -> None:
@@ -205,7 +212,7 @@ async def run_until(
 
 
 async def jump(connection: Connection, session_id: UUID, time_ms: int, by: str) -> Session:
-    """Let a running session run without a pause up to a time (ms UTC); raises `WrongStatus`."""
+    """Let a running session run without a pause up to a time (ms UTC); raises `WrongStatusError`."""
     cursor = await connection.execute("SELECT * FROM sim_jump(%s, %s, %s)", (session_id, time_ms, by))
     return _session(_present(await cursor.fetchone()))
 
@@ -234,7 +241,7 @@ async def count_running(connection: Connection, user_id: str) -> int:
 async def delete_chunk(connection: Connection, session_id: UUID, user_id: str) -> bool:
     """Delete a chunk of a session's log, then the session; returns whether nothing is left.
 
-    Raises `NotFoundError`, or `WrongStatus` while it runs.
+    Raises `NotFoundError`, or `WrongStatusError` while it runs.
     """
     row = await (
         await connection.execute("SELECT sim_delete_session(%s, %s) AS done", (session_id, user_id))

@@ -15,6 +15,7 @@ from app import domain, strategies
 from app.db import snapshots
 from app.db.pool import Database
 from app.db.snapshots import StoredSnapshot
+from app.domain.lineage import settings_to_json
 from app.domain.market.fingerprint import Fingerprint
 from app.domain.session import Session
 from app.domain.snapshot import InvalidSnapshotError, from_text, to_text
@@ -60,7 +61,7 @@ class Snapshots:
     async def resumed(self, session: Session, *, alone: bool = False) -> AsyncIterator[ResumedState]:
         """Open a session's desk and bring it, and the state, behind the last tick of the log.
 
-        Computes again what lies behind a snapshot, or the whole log; raises `Diverged` when that leads elsewhere.
+        Computes again what lies behind a snapshot, or the whole log; raises `DivergedError` when that leads elsewhere.
         """
         async with AsyncExitStack() as opened:
             found = await self._from_snapshot(opened, session, alone=alone)
@@ -127,7 +128,7 @@ class Snapshots:
     async def _proved(
         self, own: AsyncExitStack, session: Session, kept: StoredSnapshot, *, alone: bool
     ) -> ResumedState:
-        """Open a desk from a snapshot and compute what lies behind it; raises `InvalidSnapshotError` or `SimError` for a wrong one."""
+        """Open a host from a snapshot and compute what follows it; raises `InvalidSnapshotError` or `SimError`."""
         if kept.body_hash != _mark(session, kept.body):
             raise InvalidSnapshotError("it is damaged, or of other code or another session")
         body = json.loads(kept.body)
@@ -145,7 +146,7 @@ class Snapshots:
 def _restored(session: Session, text: str) -> ReplayState:
     try:
         return ReplayState.restored(session.spec, from_text(text))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise InvalidSnapshotError(f"its state is of another kind: {error}") from None
 
 
@@ -161,16 +162,20 @@ def _slots(session: Session, cursor_ms: int) -> int:
 def _mark(session: Session, body: str) -> str:
     """Return the hash of a body, all that led to it by the session's row, and the code that computes it."""
     spec = session.spec
-    lineage = [stretch.as_json() for stretch in session.lineage]
-    inputs = (spec.venue, spec.start_ms, spec.end_ms, spec.gap_policy, spec.extra_timeframes, spec.warmup_candles)
-    hashes = (session.strategy_hash, session.warmup_hash, _code())
-    parts = (session.id, spec.profile_slug, json.dumps(spec.config), spec.desk_terms, inputs, lineage, hashes, body)
-    return sha256("\0".join(map(str, parts)).encode()).hexdigest()
+    inputs = (
+        str(session.id),
+        *(spec.profile_slug, spec.config, settings_to_json(spec.terms)),
+        *(spec.venue, spec.symbols, spec.timeframe, spec.start_ms, spec.end_ms),
+        *(spec.gap_policy, spec.extra_timeframes, spec.warmup_candles),
+        [ancestor.as_json() for ancestor in session.lineage],
+        *(session.strategy_hash, session.warmup_hash, _code()),
+    )
+    return sha256(f"{json.dumps(inputs)}\0{body}".encode()).hexdigest()
 
 
 @cache
 def _code() -> str:
     """Return the hash of what computes a tick: the domain and the built-in strategies."""
     folders = (Path(str(package.__file__)).parent for package in (domain, strategies))
-    texts = (path.read_bytes() for folder in folders for path in sorted(folder.glob("*.py")))
+    texts = (path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.py")))
     return sha256(b"\0".join(texts)).hexdigest()
