@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, BinaryIO
 
-from app.candles.columns import Columns, header_columns
+from app.candles.columns import HeaderColumns, header_columns
 from app.candles.reading import DAY_MS
 from app.candles.request import ReadRequest
 from app.candles.rows import BrokenFileError, Item, Layout, Ms, float_exact
@@ -69,7 +69,7 @@ def _batch_rows(batch: Any, place: int, request: ReadRequest) -> Iterator[Item |
         yield place + at, time, opened, high, low, close, volume
 
 
-def _columns(batch: Any, request: ReadRequest) -> Columns:
+def _columns(batch: Any, request: ReadRequest) -> HeaderColumns:
     names = batch.schema.names
     columns = header_columns(names, request.symbol)
     if columns is None:
@@ -84,7 +84,7 @@ def _columns(batch: Any, request: ReadRequest) -> Columns:
 
 
 def _taken(names: list[Any] | None, count: int, request: ReadRequest) -> Iterable[int]:
-    """Return which rows are of the instrument to take; raises `BadInputError` where there are several to choose from."""
+    """Return which rows are of the instrument to take; raises `BadInputError` where there are several."""
     if names is None:
         return range(count)
     for name in dict.fromkeys(map(str, names)):

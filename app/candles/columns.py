@@ -106,7 +106,7 @@ _SYMBOLS = ("symbol", "ticker", "instrument", "pair", "market", "sym", "secid", 
 _LETTERS = str.maketrans({"ł": "l", "ø": "o", "ß": "ss", "ı": "i", "đ": "d"})
 
 
-class Columns(NamedTuple):
+class HeaderColumns(NamedTuple):
     """Where the fields stand in a row; `day` is the column of a date beside a time of day.
 
     `volume`, `symbol` and `ticks` (the number of ticks, beside a volume) may be absent; `time` is where no name of the
@@ -126,7 +126,7 @@ class Columns(NamedTuple):
     price: str | None = None
 
 
-def header_columns(cells: Sequence[str], symbol: str | None = None) -> Columns | None:
+def header_columns(cells: Sequence[str], symbol: str | None = None) -> HeaderColumns | None:
     """Find the fields by their names; None when the row is no header, `BadInputError` when a price has no column.
 
     Of volumes named after a currency, the one that `symbol` begins with is taken.
@@ -146,7 +146,7 @@ def header_columns(cells: Sequence[str], symbol: str | None = None) -> Columns |
     time, day, stamp = _time(names, taken)
     volume = _volume(cells, names, symbol, {*taken, time, day})
     price = "bid" if names[opened] in _PRICES["open"] and "bid" in names[opened] else None
-    return Columns(
+    return HeaderColumns(
         time,
         opened,
         high,
@@ -232,13 +232,13 @@ def _currency(cell: str) -> str:
     return found[1].upper().translate(SEPARATORS) if found else ""
 
 
-def named_columns(names: Sequence[str]) -> Columns:
+def named_columns(names: Sequence[str]) -> HeaderColumns:
     """Place the columns that a user named one by one; `-` is passed over."""
     at = {name: place for place, name in enumerate(names) if name != "-"}
     day = at.get("date")
     time = at.get("time", day)
     assert time is not None
-    return Columns(
+    return HeaderColumns(
         time,
         at["open"],
         at["high"],

@@ -28,7 +28,7 @@ _WORDS: dict[DateOrder, str] = {"dmy": "day first", "mdy": "month first", "ymd":
 _COMPACT = {8, 10, 12, 14, 17}
 
 
-def decided(items: Iterator[Item | Layout], request: ReadRequest) -> Iterator[Item | Reading]:
+def read_settled(items: Iterator[Item | Layout], request: ReadRequest) -> Iterator[Item | Reading]:
     """Yield how the rows of one text are read, then the rows; raises `BadInputError` where the user has to be asked."""
     head = _Head(items)
     rows = [row for row in head.rows() if isinstance(row, tuple) and not isinstance(row, RowIssue)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app.candles import arrow_file, csv_file, dump, json_file, lean
-from app.candles.decide import OrderSearch, decided
+from app.candles.decide import OrderSearch, read_settled
 from app.candles.encoding import as_utf8
 from app.candles.reading import Reading
 from app.candles.request import ReadRequest, UnprovenDatesError
@@ -21,7 +21,7 @@ _TOLD = 10
 """So many members of an archive that cannot be read are told of in words."""
 
 
-def opened(path: Path) -> io.BufferedReader:
+def open_file(path: Path) -> io.BufferedReader:
     """Open a file; raises `BadInputError` when it is no regular file: reading might wait forever."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -76,7 +76,7 @@ def _rows_of(
         if number < done.texts:
             continue
         try:
-            for item in decided(items, request):
+            for item in read_settled(items, request):
                 done.rows = True
                 yield item
         except BadInputError as error:

@@ -41,7 +41,7 @@ def _rows(paths: list[Path], request: ReadRequest, from_ms: int, to_ms: int) -> 
     """Yield the rows of a range; a file that cannot be read is told of, and of several the others are still read."""
     for path in paths:
         try:
-            with files.opened(path) as file:
+            with files.open_file(path) as file:
                 yield from _plain(files.rows(path, file, replace(request, look_further=True)), from_ms, to_ms)
         except BadInputError as error:
             if len(paths) == 1 and not isinstance(error, BrokenFileError):

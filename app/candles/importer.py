@@ -171,7 +171,7 @@ class FileReader:
         self._request.look_further = True
         self._check.reading = Reading(self._check.timeframe)
         try:
-            with files.opened(path) as file:
+            with files.open_file(path) as file:
                 size = os.fstat(file.fileno()).st_size
                 for count, item in enumerate(files.rows(path, file, self._request)):
                     if isinstance(item, Block) or count % _REPORT_EVERY == 0:

@@ -45,7 +45,7 @@ def inspect_file(
     if path.is_dir() and (symbol is None or timeframe is None):
         raise BadInputError("symbol: of a folder say which --symbol and --timeframe to look at, or name one file in it")
     if not path.is_dir():
-        files.opened(path).close()
+        files.open_file(path).close()
     request = ReadRequest(symbol, None if timeframe is None else named_timeframe(timeframe), options)
     if timeframe is None or symbol is None:
         _look(path, request)
@@ -61,7 +61,7 @@ def inspect_file(
 def _look(path: Path, request: ReadRequest) -> None:
     """Look at the first rows for instruments and steps."""
     try:
-        with files.opened(path) as file:
+        with files.open_file(path) as file:
             for _ in islice(files.rows(path, file, request), 2 * _SHOWN):
                 pass
     except BadInputError:

@@ -15,7 +15,7 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from app.candles import json_tree
-from app.candles.columns import Columns, column_name, header_columns, named_columns
+from app.candles.columns import HeaderColumns, column_name, header_columns, named_columns
 from app.candles.json_tree import is_row_time, still_open, text_of
 from app.candles.reading import time_ms
 from app.candles.request import ReadRequest
@@ -32,7 +32,7 @@ _LOOKED_AT = 200
 _FEWEST = 5
 _GATE_COLUMNS = 8
 _OKX_COLUMNS = 9
-_GATE = Columns(0, 5, 3, 4, 2, 6)
+_GATE = HeaderColumns(0, 5, 3, 4, 2, 6)
 """Gate: time, volume in the quote currency, close, high, low, open, volume, whether it is closed."""
 
 
@@ -134,8 +134,8 @@ class _Reader:
 
     def __init__(self, head: Sequence[Piece], request: ReadRequest) -> None:
         self._request = request
-        self._named: dict[tuple[str, ...], Columns | None] = {}
-        self._listed: Columns | None = None
+        self._named: dict[tuple[str, ...], HeaderColumns | None] = {}
+        self._listed: HeaderColumns | None = None
         self._width = 0
         self._lists: list[str] = []
         self._seen = False
@@ -178,7 +178,7 @@ class _Reader:
         self._listed, self._width = columns, len(value)
         return True
 
-    def _guess(self, lists: Sequence[list[Any]]) -> Columns:
+    def _guess(self, lists: Sequence[list[Any]]) -> HeaderColumns:
         self._width = Counter(map(len, lists)).most_common(1)[0][0]
         cells = [[text_of(value) for value in row] for row in lists if len(row) == self._width]
         if self._request.options.columns is not None:
@@ -187,7 +187,7 @@ class _Reader:
             return _GATE
         return guess_columns(cells, self._request)
 
-    def _columns(self, value: dict[str, Any]) -> Columns | None:
+    def _columns(self, value: dict[str, Any]) -> HeaderColumns | None:
         """Return where the fields stand in an object; None where it is no row."""
         names = tuple(value)
         if names not in self._named:
@@ -228,7 +228,7 @@ class _Reader:
             columns = columns._replace(time=len(values) - 1)
         return self._picked(values, columns, place)
 
-    def _picked(self, values: Sequence[str], columns: Columns, place: int) -> Row:
+    def _picked(self, values: Sequence[str], columns: HeaderColumns, place: int) -> Row:
         time = values[columns.time or 0]
         if columns.day is not None and ":" in time and len(time) < 16:
             time = f"{values[columns.day]} {time}"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from app.candles.columns import Columns, header_columns
+from app.candles.columns import HeaderColumns, header_columns
 from app.candles.request import ReadRequest
 from app.candles.rows import BrokenFileError, Item, Layout, RowIssue, Value, float_exact
 from app.candles.table import choose_instrument, guess_columns, is_time, same_instrument
@@ -94,7 +94,7 @@ def _table_rows(table: Table, request: ReadRequest) -> Iterator[Item | Layout]:
         yield place, time, opened, high, low, close, volume
 
 
-def _columns(names: list[str], cells: list[list[str]], request: ReadRequest) -> Columns:
+def _columns(names: list[str], cells: list[list[str]], request: ReadRequest) -> HeaderColumns:
     columns = header_columns(names, request.symbol) if names else guess_columns(cells, request)
     if columns is None:
         raise BadInputError(_NO_ROWS)

@@ -44,7 +44,7 @@ def read_options(
     only: str | None = None,
     decimal: str | None = None,
 ) -> ReadOptions:
-    """Check the options as a user writes them; `columns` is separated by commas. Raises `BadInputError` naming the field."""
+    """Check the options as a user writes them; raises `BadInputError` naming the field."""
     if time_zone is not None:
         find_zone(time_zone)
     return ReadOptions(

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from app.candles import times
-from app.candles.columns import Columns, header_columns, named_columns
+from app.candles.columns import HeaderColumns, header_columns, named_columns
 from app.candles.numbers import NotANumberError, UnknownDecimalError, read_number
 from app.candles.request import ReadRequest
 from app.candles.times import NotATimeError, UnknownOrderError
@@ -46,7 +46,7 @@ class Table(NamedTuple):
 
     delimiter: str
     width: int
-    columns: Columns
+    columns: HeaderColumns
     skip: int
     header: bool
 
@@ -80,7 +80,7 @@ def find_delimiter(lines: Sequence[str]) -> str:
 
 
 def find_table(lines: Sequence[str], request: ReadRequest) -> Table:
-    """Find the layout of a table by its first lines; raises `BadInputError` where it cannot be told, naming the option."""
+    """Find the layout of a table by its first lines; raises `BadInputError` naming the option to give."""
     delimiter = find_delimiter(lines[: LOOKED_AT + HEAD_LINES])
     rows = [cut(line, delimiter) for line in lines[: LOOKED_AT + HEAD_LINES]]
     for place, cells in enumerate(rows[:HEAD_LINES]):
@@ -98,7 +98,9 @@ def _is_row(cells: Cells) -> bool:
     return sum(_number(cell) is not None for cell in cells) >= 4 or sum(map(is_time, cells)) > 0
 
 
-def _with_header(delimiter: str, rows: Sequence[Cells], place: int, columns: Columns, request: ReadRequest) -> Table:
+def _with_header(
+    delimiter: str, rows: Sequence[Cells], place: int, columns: HeaderColumns, request: ReadRequest
+) -> Table:
     header = rows[place]
     start = place + 1
     if columns.time is None:
@@ -116,7 +118,9 @@ def _with_header(delimiter: str, rows: Sequence[Cells], place: int, columns: Col
     )
 
 
-def _more_header(rows: Sequence[Cells], place: int, columns: Columns, request: ReadRequest) -> tuple[int, Columns]:
+def _more_header(
+    rows: Sequence[Cells], place: int, columns: HeaderColumns, request: ReadRequest
+) -> tuple[int, HeaderColumns]:
     """Read on through a header of several rows, as yfinance writes one: prices, tickers, then the name of the time."""
     end = place + 1
     while end < min(len(rows), place + 4) and rows[end] and not is_time(rows[end][0]):
@@ -128,7 +132,9 @@ def _more_header(rows: Sequence[Cells], place: int, columns: Columns, request: R
     return end, columns
 
 
-def _of_ticker(names: Cells, row: Cells, tickers: list[str], columns: Columns, request: ReadRequest) -> Columns:
+def _of_ticker(
+    names: Cells, row: Cells, tickers: list[str], columns: HeaderColumns, request: ReadRequest
+) -> HeaderColumns:
     for ticker in tickers:
         request.found(ticker)
     if len(tickers) == 1 and request.options.only is None:
@@ -181,15 +187,15 @@ def _shift(width: int, time: int | None, body: Sequence[Cells]) -> int:
     return 0 if time is not None and any(is_time(cells[time]) for cells in body) else 1
 
 
-def _shifted(columns: Columns, shift: int) -> Columns:
+def _shifted(columns: HeaderColumns, shift: int) -> HeaderColumns:
     if not shift:
         return columns
     time, *prices, volume, day, symbol, ticks = (None if at is None else at + shift for at in columns[:9])
     opened, high, low, close = (at or 0 for at in prices)
-    return Columns(time, opened, high, low, close, volume, day, symbol, ticks, columns.stamp, columns.price)
+    return HeaderColumns(time, opened, high, low, close, volume, day, symbol, ticks, columns.stamp, columns.price)
 
 
-def _find_time(body: Sequence[Cells], columns: Columns, header: Cells) -> int:
+def _find_time(body: Sequence[Cells], columns: HeaderColumns, header: Cells) -> int:
     """Find the column of times by what is in it."""
     width = min(map(len, body), default=0)
     taken = set(columns[1:6])
@@ -201,7 +207,9 @@ def _find_time(body: Sequence[Cells], columns: Columns, header: Cells) -> int:
     raise BadInputError(f"time: no column of the header has that name: {', '.join(header)[:200]}")
 
 
-def _fuller_volume(columns: Columns, header: Cells, shift: int, body: Sequence[Cells], request: ReadRequest) -> Columns:
+def _fuller_volume(
+    columns: HeaderColumns, header: Cells, shift: int, body: Sequence[Cells], request: ReadRequest
+) -> HeaderColumns:
     """Take the number of ticks for the volume where the volume is 0 throughout, and say which column was taken."""
     if columns.price is not None:
         request.note("prices", f"prices are those of the {columns.price}")
@@ -231,7 +239,7 @@ def _without_header(delimiter: str, rows: Sequence[Cells], place: int, request: 
     return Table(delimiter, width, columns, place, header=False)
 
 
-def guess_columns(body: Sequence[Cells], request: ReadRequest) -> Columns:
+def guess_columns(body: Sequence[Cells], request: ReadRequest) -> HeaderColumns:
     """Find out which column is which by what is in them.
 
     Prices are four columns next to each other that are candles in exactly one order; raises `BadInputError` naming
@@ -248,7 +256,7 @@ def guess_columns(body: Sequence[Cells], request: ReadRequest) -> Columns:
     volume = _volume_column(numbers, by_column, start + 4, high, low)
     told = f"{name}{'' if volume is None else ', volume' if volume == start + 4 else ', vwap, volume'}"
     request.note("columns", f"without a header, columns were read as {told}")
-    return Columns(time, opened, high, low, close, volume, day, symbol=_symbol_column(by_column, time))
+    return HeaderColumns(time, opened, high, low, close, volume, day, symbol=_symbol_column(by_column, time))
 
 
 def _prices(numbers: Sequence[Numbers], after: int, row: Cells) -> tuple[int, tuple[str, tuple[int, ...]]]:

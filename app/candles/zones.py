@@ -55,7 +55,7 @@ _LARGEST = timedelta(hours=15)
 
 
 def find_zone(name: str) -> tzinfo:
-    """Return the zone of a name such as `Europe/Berlin`, `EST` or `+02:00`; raises `BadInputError` for any other word."""
+    """Return the zone of a name such as `Europe/Berlin`, `EST` or `+02:00`; raises `BadInputError` for others."""
     zone = known_zone(name)
     if zone is None:
         hint = _AMBIGUOUS.get(name.strip().upper())
