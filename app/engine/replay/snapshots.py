@@ -164,7 +164,7 @@ def _mark(session: Session, body: str) -> str:
     lineage = [stretch.as_json() for stretch in session.lineage]
     inputs = (spec.venue, spec.start_ms, spec.end_ms, spec.gap_policy, spec.extra_timeframes, spec.warmup_candles)
     hashes = (session.strategy_hash, session.warmup_hash, _code())
-    parts = (session.id, spec.profile_slug, json.dumps(spec.config), spec.desk_terms, inputs, lineage, hashes, body)
+    parts = (session.id, spec.profile_slug, json.dumps(spec.config), spec.broker_config, inputs, lineage, hashes, body)
     return sha256("\0".join(map(str, parts)).encode()).hexdigest()
 
 
