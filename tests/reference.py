@@ -66,7 +66,7 @@ def day_ms(day: str) -> int:
 
 
 def broker_config(values: Sequence[Candle], **changes: Any) -> BrokerConfig:
-    """Return terms for one symbol's candles; `fee_bps` sets both fees."""
+    """Return the config of one symbol's candles; `fee_bps` sets both fees."""
     fee = changes.pop("fee_bps", Decimal(0))
     given = {"maker_fee_bps": fee, "taker_fee_bps": fee} | changes
     return BrokerConfig(symbols=(values[0].symbol,), timeframe=values[0].timeframe, **given)

@@ -34,7 +34,7 @@ class Ancestor(NamedTuple):
             "toCursorMs": self.to_cursor_ms,
             "profileSlug": self.profile_slug,
             "config": self.config,
-            "terms": _trading_to_json(self.trading),
+            "terms": settings_to_json(self.trading),
             "strategyHash": self.strategy_hash,
         }
 
@@ -47,13 +47,13 @@ def parse_ancestor(value: dict[str, Any]) -> Ancestor:
         value["toCursorMs"],
         value["profileSlug"],
         value["config"],
-        _parse_trading(value["terms"]),
+        parse_settings(value["terms"]),
         value.get("strategyHash"),
     )
 
 
-def _trading_to_json(trading: TradingSettings) -> dict[str, Any]:
-    """Return trading settings as stored: decimals as text. Stored lineages are read for ever, so this stays."""
+def settings_to_json(trading: TradingSettings) -> dict[str, Any]:
+    """Return settings under the names of their columns, which never change since rows hold them; decimals as text."""
     return {name: _to_json(value) for name, value in flatten(trading).items()}
 
 
@@ -63,8 +63,8 @@ def _to_json(value: Any) -> Any:
     return format_decimal(value) if isinstance(value, Decimal) else value
 
 
-def _parse_trading(stored: Mapping[str, Any]) -> TradingSettings:
-    """Read trading settings; a field that was added since has its default."""
+def parse_settings(stored: Mapping[str, Any]) -> TradingSettings:
+    """Read what `settings_to_json` returned; a field that was added since has its default."""
     fields = [field for field in setting_fields(TradingSettings) if field.name in stored]
     return build(TradingSettings, {field.name: _from_json(field, stored[field.name]) for field in fields})
 

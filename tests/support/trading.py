@@ -52,7 +52,7 @@ def bars(*ohlc: str) -> list[Candle]:
 
 
 def broker_config(**changes: Any) -> BrokerConfig:
-    """Return terms without fees for symbol BTC at 1m."""
+    """Return a config without fees for symbol BTC at 1m."""
     free: dict[str, Any] = {"maker_fee_bps": Decimal(0), "taker_fee_bps": Decimal(0), "symbols": ("BTC",)}
     return BrokerConfig(timeframe="1m", **(free | changes))
 

@@ -23,7 +23,7 @@ def test_a_market_order_fills_at_the_next_open() -> None:
     ]
 
 
-def test_a_market_order_fills_at_the_same_close_when_the_terms_say_so() -> None:
+def test_a_market_order_fills_at_the_same_close_when_the_settings_say_so() -> None:
     events = play(bars("100 103 99 102"), {0: lambda s: s.buy(qty=2)}, broker_config(fill="same_close"))
     assert fills(events) == [("BUY", "2", "102")]
     assert [event.type for event in events] == ["order", "order", "fill", "equity"]

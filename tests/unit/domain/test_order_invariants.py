@@ -63,7 +63,7 @@ def met(run: Run) -> Iterator[Met]:
 def test_what_fills_owe_their_orders_and_orders_their_candles(run: Run) -> None:
     for one in met(run):
         price_and_policy_follow_from_the_type(run, one)
-        costs_follow_from_the_terms(run, one)
+        costs_follow_from_the_settings(run, one)
         a_take_profit_yields_to_a_stop_loss_in_reach(run, one)
     exits_and_closes_only_reduce(run)
     nothing_is_left_that_a_candle_met(run)
@@ -102,10 +102,10 @@ def fills_of(run: Run, order_id: str) -> list[Met]:
     return [one for one in met(run) if str(one.fill["orderId"]) == order_id]
 
 
-def costs_follow_from_the_terms(run: Run, one: Met) -> None:
+def costs_follow_from_the_settings(run: Run, one: Met) -> None:
     terms, limit, raw = run.config, one.order.get("limitPrice"), one.before_slippage
-    slip = terms.slippage_bps if limit is None else Decimal(0)
-    rate = terms.maker_fee_bps if raw == limit else terms.taker_fee_bps
+    slip = config.slippage_bps if limit is None else Decimal(0)
+    rate = config.maker_fee_bps if raw == limit else config.taker_fee_bps
     assert EXACT.multiply(raw, slip) == EXACT.multiply(one.fill["slippage"], 10_000)
     assert EXACT.multiply(one.fill["fee"], 10_000) == EXACT.multiply(
         EXACT.multiply(one.fill["qty"], one.fill["price"]), rate

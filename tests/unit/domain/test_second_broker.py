@@ -83,8 +83,8 @@ def actions_of(chance: Random, candles: Sequence[Candle], tick: Decimal) -> dict
     return made
 
 
-def terms_of(chance: Random) -> BrokerConfig:
-    """Return terms of every kind."""
+def config_of(chance: Random) -> BrokerConfig:
+    """Return a config of every kind."""
     sizes = [
         Sizing("equityPct", Decimal(100)),
         Sizing("equityPct", Decimal(50), Decimal(1)),
@@ -134,7 +134,7 @@ def test_two_brokers_fill_the_same_orders_at_the_same_prices(seed: int) -> None:
         chance = Random(one)
         tick = chance.choice([Decimal(1), Decimal("0.5"), Decimal("0.01")])
         candles = candles_of(chance, tick)
-        actions, on = actions_of(chance, candles, tick), terms_of(chance)
+        actions, on = actions_of(chance, candles, tick), config_of(chance)
         events, second = run(candles, actions, on), SecondBroker(on, candles, actions)
         assert [filled(event) for event in events if event.type == "fill"] == second.fills, f"seed {one}"
         ends = {order["orderId"]: order["status"] for order in of(events, "order") if order["status"] in ENDS}
