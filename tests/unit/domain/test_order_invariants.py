@@ -103,7 +103,7 @@ def fills_of(run: Run, order_id: str) -> list[Met]:
 
 
 def costs_follow_from_the_settings(run: Run, one: Met) -> None:
-    terms, limit, raw = run.config, one.order.get("limitPrice"), one.before_slippage
+    config, limit, raw = run.config, one.order.get("limitPrice"), one.before_slippage
     slip = config.slippage_bps if limit is None else Decimal(0)
     rate = config.maker_fee_bps if raw == limit else config.taker_fee_bps
     assert EXACT.multiply(raw, slip) == EXACT.multiply(one.fill["slippage"], 10_000)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.candles import synthetic
+from app.domain.trading.settings import BrokerConfig
 from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import StrategyRunner
 from app.engine.strategy_catalog import source_hash
