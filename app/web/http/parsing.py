@@ -35,9 +35,12 @@ class BodyReader:
         self._max_body = settings.max_body
         self._max_depth = settings.max_depth
 
-    async def json(self, request: Request) -> dict[str, Any]:
-        """Return the object in the body, or `{}`; raises `TooLargeError`, `WrongContentTypeError`, `BadInputError`."""
-        content = await self._content(request)
+    async def json(self, request: Request, limit: int | None = None) -> dict[str, Any]:
+        """Return the object in a body of at most `limit` bytes, or `{}`.
+
+        Raises `TooLargeError`, `WrongContentTypeError` or `BadInputError`.
+        """
+        content = await _content(request, self._max_body if limit is None else min(limit, self._max_body))
         if not content:
             return {}
         _require_json(request)
@@ -46,25 +49,6 @@ class BodyReader:
             raise BadInputError("body: must be a JSON object")
         _require_storable(value, "body")
         return value
-
-    async def _content(self, request: Request) -> bytes:
-        """Collect the body, refusing it as soon as it is known to be too large."""
-        announced = request.headers.get("content-length", "0")
-        content = bytearray()
-        if announced.isdecimal() and int(announced[:20]) > self._max_body:
-            raise self._too_large()
-        while True:
-            message = await request.receive()
-            if message["type"] == "http.disconnect":
-                raise BadInputError("body: ended early")
-            content += message.get("body", b"")
-            if len(content) > self._max_body:
-                raise self._too_large()
-            if not message.get("more_body"):
-                return bytes(content)
-
-    def _too_large(self) -> TooLargeError:
-        return TooLargeError(f"The body is larger than {self._max_body} bytes.")
 
     def _parsed(self, text: str) -> Any:
         self._require_shallow(text)
@@ -81,7 +65,25 @@ class BodyReader:
                 raise BadInputError(f"body: is nested deeper than {self._max_depth} levels")
 
 
-def query(request: Request) -> dict[str, str]:
+async def _content(request: Request, limit: int) -> bytes:
+    """Collect the body; raises `TooLargeError` as soon as it is known to have more than `limit` bytes."""
+    too_large = TooLargeError(f"The body is larger than {limit} bytes.")
+    announced = request.headers.get("content-length", "0")
+    content = bytearray()
+    if announced.isdecimal() and int(announced[:20]) > limit:
+        raise too_large
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise BadInputError("body: ended early")
+        content += message.get("body", b"")
+        if len(content) > limit:
+            raise too_large
+        if not message.get("more_body"):
+            return bytes(content)
+
+
+def query_values(request: Request) -> dict[str, str]:
     """Return the query string's parameters; raises `BadInputError` for one given twice."""
     pairs = request.query_params.multi_items()
     values = dict(pairs)
