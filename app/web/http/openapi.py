@@ -71,8 +71,8 @@ def _operation(spec: RouteSpec) -> dict[str, Any]:
 def _responses(spec: RouteSpec) -> dict[str, Any]:
     answer = _answer(spec)
     return {
-        str(spec.status): answer,
         **dict(_answer_of_header(name, answer) for name in spec.headers),
+        str(spec.status): answer,
         "4XX": _content("A sentence says why.", _ref("Failure")),
         "503": _content("The database does not answer; try again.", _ref("Failure")),
     }
