@@ -67,7 +67,7 @@ class LogCalls:
         self._streams.require_room()
         return EventStream(
             follow,
-            partial(self._authenticator.still, call.caller),
+            partial(self._authenticator.is_still_valid, call.caller),
             hub=self._hub,
             streams=self._streams,
             clock=self._clock,
