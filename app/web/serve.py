@@ -46,11 +46,18 @@ class RunningServer:
     """A server that answers at `url`."""
 
     def __init__(
-        self, url: str, sim: SessionService, streams: Streams, http: asyncio.Task[None], failed: asyncio.Future[None]
+        self,
+        url: str,
+        sim: SessionService,
+        streams: Streams,
+        connections: Connections,
+        http: asyncio.Task[None],
+        failed: asyncio.Future[None],
     ):
         self.url = url
         self.sim = sim
         self.streams = streams
+        self.connections = connections
         self._http = http
         self._failed = failed
 
@@ -122,7 +129,7 @@ async def serving(settings: Settings, limits: ConnectionLimits | None = None) ->
         app = create_app(settings, sim, supervisor, streams, clock)
         server = _Server(_config(app, connections), streams)
         http = await stack.enter_async_context(_run_http(server, listening))
-        yield RunningServer(_url(settings), sim, streams, http, supervisor.failed)
+        yield RunningServer(_url(settings), sim, streams, connections, http, supervisor.failed)
 
 
 @asynccontextmanager
