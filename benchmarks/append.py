@@ -13,7 +13,7 @@ from app.db.pool import Connection, Database
 from app.db.ticks import Tick, append_ticks, events_to_json
 from app.domain.event import Event
 from app.domain.session import Session
-from app.engine.writer import Writer
+from app.engine.replay.writer import Writer
 from benchmarks.place import Place, pool, running
 from benchmarks.row import Goal, Row, alternate
 from benchmarks.ticks import chain, events

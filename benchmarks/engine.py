@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from uuid import UUID
 
+from app.clock import Clock
 from app.db import sessions
 from app.db.pool import Connection, Database
 from app.db.ticks import Tick
 from app.domain.session import Pace, Session
-from app.engine.clock import Clock
-from app.engine.writer import Writer
+from app.engine.replay.writer import Writer
 from benchmarks.place import MINUTE, USER, Engine, Place, engine, spec, store
 from benchmarks.row import Goal, Row, quantile
 

@@ -12,9 +12,9 @@ from app.cli.options import Json
 from app.db import health, sessions
 from app.db.location import DatabaseLocation, is_outdated, open_location
 from app.db.pool import Database
-from app.engine.strategy_catalog import StrategyCatalog
 from app.errors import NewerDatabaseError, SimError
 from app.settings import load
+from app.strategy_hosts.strategy_catalog import StrategyCatalog
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"
 LEAST_VERSION = 15

@@ -14,13 +14,13 @@ from app.candles import synthetic
 from app.cli import output
 from app.cli.command import locate
 from app.cli.sessions import event_view
+from app.clock import Clock
 from app.db import candles, events, sessions
 from app.db.location import DatabaseLocation
 from app.db.lock import exclusive
 from app.db.pool import Database
 from app.domain.market.timeframe import timeframe
 from app.domain.session import FAILED, PAUSED, RUNNING, Session
-from app.engine.clock import Clock
 from app.engine.session_service import Action, SessionService
 from app.engine.supervisor import Supervisor
 from app.errors import SimError

@@ -15,10 +15,10 @@ from uuid import UUID
 
 import uvloop
 
+from app.clock import Clock
 from app.db.pool import Database
 from app.domain.session import CREATED, PAUSED, RUNNING
 from app.engine import garbage_collection
-from app.engine.clock import Clock
 from app.engine.session_service import Action, SessionService
 from app.engine.supervisor import Supervisor
 from app.errors import SimError

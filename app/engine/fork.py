@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from app.clock import Clock
 from app.db import candles, events, sessions, simulated_events
 from app.db.pool import Connection, Database
 from app.domain.session import Session, SessionSpec
 from app.domain.tick import ReplayState, draft_tick
-from app.engine.clock import Clock
 from app.engine.replay.rebuild import cached_slots
-from app.engine.strategy_catalog import StrategyCatalog
 from app.errors import InputsChangedError, SeqAheadError
+from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.strategy_hosts.strategy_host import run_strategies
 
 

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Mapping
 
+from app.candles.warmup import read_warmup, warmup_hash
 from app.db import candles, events, sessions
 from app.db.pool import Connection
-from app.domain.market.candle import Candle
-from app.domain.session import Session, SessionSpec
-from app.errors import InputsChangedError, WarmupMissingError
-
-CANDLES_ONLY = "none"
-
-
-async def warmup(connection: Connection, spec: SessionSpec) -> list[Candle]:
-    """Return the candles before the range that the strategy is shown first; raises `WarmupMissingError`."""
-    found: list[Candle] = []
-    for symbol in spec.symbols if spec.warmup_candles else ():
-        before = await candles.last_before(
-            connection, spec.venue, symbol, spec.timeframe, spec.start_ms, spec.warmup_candles
-        )
-        if len(before) < spec.warmup_candles:
-            raise WarmupMissingError(
-                f"warmupCandles: there are {len(before)} candles of {symbol} before startMs, not {spec.warmup_candles}"
-            )
-        found += before
-    places = {symbol: place for place, symbol in enumerate(spec.symbols)}
-    return sorted(found, key=lambda candle: (candle.open_time_ms, places[candle.symbol]))
+from app.domain.session import Session
+from app.errors import InputsChangedError
+from app.strategy_hosts.strategy_catalog import CANDLES_ONLY, require_same_code
 
 
 async def check_inputs(
@@ -42,7 +24,7 @@ async def check_inputs(
     spec = session.spec
     require_same_code(session, codes)
     if spec.profile_slug != CANDLES_ONLY:
-        shown = fingerprint(await warmup(connection, spec))
+        shown = warmup_hash(await read_warmup(connection, spec))
         _require_same(session.warmup_hash, shown, "warmup_changed", "The warm-up candles before startMs")
         if session.strategy_hash is None:
             await sessions.remember_hashes(
@@ -72,21 +54,6 @@ async def _check_candles(connection: Connection, session: Session, last_ms: int,
         await sessions.remember_hashes(connection, session.id, candles_hash=cached)
 
 
-def require_same_code(session: Session, codes: Mapping[str, str]) -> None:
-    """Raise `InputsChangedError` when a strategy's source changed since the session or an ancestor started."""
-    slug = session.spec.profile_slug
-    _require_same(session.strategy_hash, codes.get(slug, ""), "strategy_changed", "The strategy's code")
-    for each in session.past:
-        what = f"The code of strategy {each.profile_slug}, which wrote the log up to seq {each.to_seq},"
-        _require_same(each.strategy_hash, codes.get(each.profile_slug, ""), "strategy_changed", what)
-
-
 def _require_same(was: str | None, now: str, code: str, what: str) -> None:
-    if was is not None and was != now:
-        verb = "has" if code == "strategy_changed" else "have"
-        raise InputsChangedError(f"{what} {verb} changed since the session was started.", code=code)
-
-
-def fingerprint(found: Sequence[Candle]) -> str:
-    """Return the hex SHA-256 of candles in their order."""
-    return sha256("\n".join(map(repr, found)).encode()).hexdigest()
+    if was not in (None, now):
+        raise InputsChangedError(f"{what} have changed since the session was started.", code=code)

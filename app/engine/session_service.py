@@ -12,14 +12,13 @@ from app.candles.aggregate import build_missing
 from app.candles.calendar import add_trading_hours, calendars
 from app.candles.load import require_candles
 from app.candles.sources import SourceUnavailableError, sources
+from app.clock import Clock, wait
 from app.db import candles, events, requests, runners, sessions
 from app.db.pool import Connection, Database
 from app.domain.session import CREATED, MOVES, RUNNING, Pace, Session, SessionSpec
-from app.engine.clock import Clock, wait
 from app.engine.fork import fork_point, inherited_hashes
 from app.engine.input_checks import check_inputs
 from app.engine.session_diff import SessionDiff, diff_sessions
-from app.engine.strategy_catalog import StrategyCatalog
 from app.engine.supervisor import Supervisor
 from app.errors import (
     BadInputError,
@@ -33,6 +32,7 @@ from app.errors import (
     WrongStatusError,
 )
 from app.settings import Settings
+from app.strategy_hosts.strategy_catalog import StrategyCatalog
 
 FETCH_S = 10.0
 """How long a start waits for missing candles to be fetched, in seconds."""

@@ -11,19 +11,19 @@ from uuid import UUID
 
 from app.candles.calendar import calendars
 from app.candles.sources import sources
+from app.clock import Clock, wait
 from app.db import runners, sessions
 from app.db.listen import Listener
 from app.db.pool import Database
 from app.domain.session import RUNNING, Session
-from app.engine.clock import Clock, wait
 from app.engine.replay.candle_feed import CandleFeed
 from app.engine.replay.runner import SessionRunner
-from app.engine.strategy_catalog import StrategyCatalog
+from app.engine.replay.writer import Writer
 from app.engine.streaming.hub import Hub
-from app.engine.tasks import cancel_and_wait
-from app.engine.writer import Writer
 from app.errors import RunnerNameTakenError, SimError, UnavailableError
 from app.settings import Settings
+from app.strategy_hosts.strategy_catalog import StrategyCatalog
+from app.tasks import cancel_and_wait
 
 _FAREWELL_S = 1
 """How long a process that ends tries to tell the database; what it could not say, others find out by its silence."""

@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
+from app.clock import Alarm, Clock
 from app.domain.session import Pace
-from app.engine.clock import Alarm, Clock
 from tests.acceptance.dropping import COUNT, dropped
 from tests.acceptance.many_symbols import same_digests
 from tests.acceptance.walk import walked

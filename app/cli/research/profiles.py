@@ -12,8 +12,8 @@ from app.cli.options import Json, as_usage
 from app.cli.sessions.trading_options import parsed_object
 from app.db import profiles
 from app.db.profiles import Profile
-from app.engine.strategy_catalog import ListedProfile
 from app.errors import NotFoundError
+from app.strategy_hosts.strategy_catalog import ListedProfile
 
 app = typer.Typer(help="Strategies a session can name, and profiles of your own: a strategy with parameters.")
 

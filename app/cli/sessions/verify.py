@@ -10,7 +10,7 @@ import typer
 from app.cli import output
 from app.cli.command import Context, run
 from app.cli.options import Json, SessionId
-from app.engine.clock import Clock
+from app.clock import Clock
 from app.engine.replay import verify as engine
 from app.engine.replay.verify import Verdict
 

@@ -13,11 +13,11 @@ from app.candles.aggregate import build_missing
 from app.candles.fetch import fetch_candles
 from app.candles.follow import Follower
 from app.candles.sources import VenueSource
+from app.clock import Clock
 from app.db.pool import ConnectionPool, Database
 from app.domain.session import Session, SessionSpec
-from app.engine.clock import Clock
-from app.engine.tasks import cancel_and_wait
 from app.errors import SimError, UnavailableError
+from app.tasks import cancel_and_wait
 
 FETCHES = 4
 """How many series a process fetches at the same time; each takes a connection."""

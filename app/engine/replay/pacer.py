@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from app.clock import Clock
 from app.domain.session import Pace, Session
-from app.engine.clock import Clock
 
 
 class Pacer:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any, NamedTuple
 
+from app.clock import Clock
 from app.db import events, simulated_events
 from app.db.pool import Connection, Database
 from app.db.simulated_events import EventChunk
@@ -17,7 +18,6 @@ from app.domain.market.candle import Candle
 from app.domain.market.fingerprint import Fingerprint
 from app.domain.session import Session
 from app.domain.tick import ReplayState, Slot, TickDraft, draft_tick
-from app.engine.clock import Clock
 from app.engine.replay.window import Window
 from app.errors import DivergedError, MissingCandlesError
 from app.strategy_hosts.strategy_host import StrategyHost, run_strategies

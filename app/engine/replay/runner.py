@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from app.candles.calendar import Calendar, add_trading_hours
+from app.clock import Alarm, Clock
 from app.db import sessions
 from app.db.pool import Connection, Database
 from app.db.ticks import Tick, events_to_json
@@ -20,15 +21,13 @@ from app.domain.event import Event
 from app.domain.market.fingerprint import Fingerprint
 from app.domain.session import RUNNING, Pace, Session
 from app.domain.tick import ReplayState, Slot, TickDraft, draft_tick
-from app.engine.clock import Alarm, Clock
 from app.engine.replay import snapshots
 from app.engine.replay.candle_feed import FetchJob
 from app.engine.replay.pacer import Pacer
 from app.engine.replay.run_limit import RunLimit
 from app.engine.replay.snapshots import Snapshots, TakenSnapshot
 from app.engine.replay.window import NotYetDueError, Window
-from app.engine.strategy_catalog import StrategyCatalog
-from app.engine.writer import SessionLostError, Writer
+from app.engine.replay.writer import SessionLostError, Writer
 from app.errors import (
     MissingCandlesError,
     SimError,
@@ -37,6 +36,7 @@ from app.errors import (
     StrategyTooSlowError,
     UnavailableError,
 )
+from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.strategy_hosts.strategy_host import BREATH_SLOTS, StrategyHost, run_strategies
 
 STALL_S = 60

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app import domain, strategies
+from app.clock import Clock
 from app.db import snapshots
 from app.db.pool import Database
 from app.db.snapshots import StoredSnapshot
@@ -19,10 +20,9 @@ from app.domain.market.fingerprint import Fingerprint
 from app.domain.session import Session
 from app.domain.snapshot import InvalidSnapshotError, from_text, to_text
 from app.domain.tick import ReplayState
-from app.engine.clock import Clock
 from app.engine.replay.rebuild import Start, rebuild, replay
-from app.engine.strategy_catalog import StrategyCatalog
 from app.errors import SimError, UnavailableError
+from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.strategy_hosts.strategy_host import StrategyHost
 
 TICKS = 5_000

@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.candles.calendar import Calendar, add_trading_hours
+from app.candles.warmup import read_warmup, warmup_hash
+from app.clock import Clock
 from app.db import candles, events, sessions
 from app.db.events import Revised
 from app.db.pool import Database
 from app.domain.session import RUNNING, Session
 from app.domain.tick import ReplayState
-from app.engine.clock import Clock
-from app.engine.input_checks import fingerprint, warmup
 from app.engine.replay.rebuild import replay
-from app.engine.strategy_catalog import StrategyCatalog
 from app.errors import BadInputError, DivergedError, InputsChangedError, MissingCandlesError
+from app.strategy_hosts.strategy_catalog import StrategyCatalog
 
 _NAMED = 10
 
@@ -96,7 +96,7 @@ async def _strategy_warnings(database: Database, strategies: StrategyCatalog, se
         for slug, code in began.items()
         if code not in (None, codes[slug])
     ]
-    if session.warmup_hash not in (None, fingerprint(await database.run(warmup, session.spec))):
+    if session.warmup_hash not in (None, warmup_hash(await database.run(read_warmup, session.spec))):
         found.append("Warm-up candles before startMs have changed since the session was started.")
     return found
 

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from app.clock import Clock
 from app.db import candles
 from app.db.pool import Database
 from app.domain.market.candle import Candle
 from app.domain.market.trading_hours import is_open, next_open
 from app.domain.session import SessionSpec
 from app.domain.tick import ReplayState, Slot
-from app.engine.clock import Clock
 from app.engine.replay.candle_feed import FetchJob
 
 _PACED_ROWS = 64

@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
+from app.clock import wait
 from app.db import sessions
 from app.db.events import Frames, StreamPosition
 from app.db.pool import Database
-from app.engine.clock import wait
 from app.engine.streaming.page_reader import PageReader, PageResult
 from app.errors import UnavailableError
 

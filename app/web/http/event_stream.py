@@ -10,9 +10,9 @@ from uuid import UUID
 
 from starlette.types import Message, Receive, Scope, Send
 
+from app.clock import Clock, wait
 from app.db.events import Frames
 from app.domain.session import ENDED
-from app.engine.clock import Clock, wait
 from app.engine.streaming.hub import Hub, Tail
 from app.errors import TooManyRequestsError, UnavailableError
 from app.settings import Settings

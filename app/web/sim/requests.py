@@ -19,10 +19,10 @@ from app.domain.market.timeframe import TIMEFRAMES, timeframe
 from app.domain.number import parse_decimal
 from app.domain.session import STATUSES, Pace, SessionSpec
 from app.domain.trading.settings import Sizing, TradingSettings, parse_sizing
-from app.engine.input_checks import CANDLES_ONLY
 from app.engine.session_service import Action
 from app.errors import BadInputError
 from app.settings import Settings
+from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
 
 MAX_SEQ = 2**63 - 2
 MAX_TIME_MS = 8_640_000_000_000_000

@@ -10,14 +10,14 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from app.clock import Clock
 from app.db import events, runners, sessions
 from app.db.ticks import Tick, append_ticks, events_to_json
 from app.domain.event import Event
 from app.domain.session import Pace
 from app.engine import supervisor
-from app.engine.clock import Clock
+from app.engine.replay.writer import SessionLostError, Writer
 from app.engine.supervisor import Supervisor
-from app.engine.writer import SessionLostError, Writer
 from app.errors import RunnerNameTakenError, SimError, UnavailableError
 from tests.integration.engine.test_engine import times
 from tests.support.engine import START_MS, USER, Engine, engine, settings, store

@@ -10,10 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from app.clock import Clock
 from app.domain.session import PAUSED, Session
 from app.domain.trading.settings import TradingSettings
 from app.domain.trading.strategy_runner import StrategyRunner
-from app.engine.clock import Clock
 from app.engine.replay import runner, snapshots
 from app.engine.replay.verify import verify
 from app.strategies.registry import BUILT_IN

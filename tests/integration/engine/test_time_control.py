@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from app.clock import Alarm, Clock
 from app.domain.session import Pace
-from app.engine.clock import Alarm, Clock
 from app.errors import CursorMovedError, MissingCandlesError, WrongStatusError
 from tests.integration.engine.test_engine import assert_sound, times
 from tests.support.engine import MINUTE, START_MS, Engine, engine, store

@@ -9,11 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from app.clock import Clock
 from app.db import simulated_events
 from app.domain.event import Event
 from app.domain.session import Pace, Session
 from app.domain.trading.settings import TradingSettings
-from app.engine.clock import Clock
 from app.engine.replay import rebuild
 from app.engine.replay.verify import Verdict, verify
 from app.errors import DivergedError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+from app.clock import Clock
 from app.domain.tick import ReplayState, draft_tick
-from app.engine.clock import Clock
 from app.engine.replay.window import Window
 from tests.support.engine import MINUTE, START_MS, spec, store
 from tests.support.outside import pool

@@ -6,7 +6,7 @@ import pytest
 
 from app.db.pool import Database
 from app.db.ticks import Tick
-from app.engine.writer import MAX_EVENTS, MAX_TICKS, Writer
+from app.engine.replay.writer import MAX_EVENTS, MAX_TICKS, Writer
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from app.engine.tasks import cancel_and_wait
+from app.tasks import cancel_and_wait
 
 
 async def test_a_task_that_loses_its_first_cancellation_ends_all_the_same() -> None:

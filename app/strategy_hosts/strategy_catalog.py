@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from hashlib import sha256
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from app.candles.warmup import read_warmup
 from app.db import profiles
 from app.db.pool import Connection, Database
 from app.domain.market.candle import Candle
@@ -19,8 +20,7 @@ from app.domain.trading.handover import Stage, StrategyChain
 from app.domain.trading.parameters import did_you_mean
 from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import SlotView, StrategyRunner
-from app.engine.input_checks import CANDLES_ONLY, require_same_code, warmup
-from app.errors import BadInputError
+from app.errors import BadInputError, InputsChangedError
 from app.settings import Settings
 from app.strategies.registry import BUILT_IN
 from app.strategy_hosts.discovery import SLUG, StrategyDiscovery, UserStrategy
@@ -29,6 +29,9 @@ from app.strategy_hosts.protocol import TERMS
 from app.strategy_hosts.remote_host import RemoteHost
 from app.strategy_hosts.strategy_files import LoadProblem
 from app.strategy_hosts.strategy_host import InProcessHost, StrategyHost
+
+CANDLES_ONLY = "none"
+"""The profile without a strategy."""
 
 ResolvedStrategy = type[Strategy] | UserStrategy
 
@@ -156,7 +159,7 @@ class StrategyCatalog:
         desk = await self._opened(turns, resolved, alone=alone)
         try:
             if kept is None:
-                await desk.warm(_slots(await database.run(warmup, session.spec)))
+                await desk.warm(_slots(await database.run(read_warmup, session.spec)))
             else:
                 await desk.restore(kept)
         except BaseException:
@@ -213,6 +216,23 @@ def source_hash(found: ResolvedStrategy) -> str:
     )
     text = "\0".join(inspect.getsource(sys.modules[name]) for name in modules)
     return sha256(text.encode()).hexdigest()
+
+
+def require_same_code(session: Session, codes: Mapping[str, str]) -> None:
+    """Raise `InputsChangedError` when a strategy's code has changed since the session or an ancestor started.
+
+    `codes` holds the hash of each strategy's code now, by the profile's slug.
+    """
+    slug = session.spec.profile_slug
+    _require_same_hash(session.strategy_hash, codes.get(slug), "The strategy's code has")
+    for each in session.past:
+        what = f"The code of strategy {each.profile_slug}, which wrote the log up to seq {each.to_seq}, has"
+        _require_same_hash(each.strategy_hash, codes.get(each.profile_slug), what)
+
+
+def _require_same_hash(before: str | None, now: str | None, what: str) -> None:
+    if before not in (None, now):
+        raise InputsChangedError(f"{what} changed since the session was started.", code="strategy_changed")
 
 
 def _turns(session: Session) -> list[Stage]:

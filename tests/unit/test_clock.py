@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from app.engine.clock import Alarm
+from app.clock import Alarm
 
 
 @pytest.mark.parametrize("timeout_s", [0.0004, 0.0011, 0.02])
