@@ -108,7 +108,7 @@ class _Due:
         writer = Writer(self._database)
         task = asyncio.ensure_future(writer.run())
         begun = time.perf_counter()
-        await asyncio.gather(*[writer.append([tick]) for tick in ticks])
+        await asyncio.gather(*[writer.append(tick) for tick in ticks])
         took = time.perf_counter() - begun
         task.cancel()
         with suppress(asyncio.CancelledError):

@@ -12,7 +12,7 @@ from app.candles.aggregate import build_missing
 from app.candles.calendar import add_trading_hours, calendars
 from app.candles.load import require_candles
 from app.candles.sources import SourceUnavailableError, sources
-from app.clock import Clock, wait
+from app.clock import Clock
 from app.db import candles, events, requests, runners, sessions
 from app.db.pool import Connection, Database
 from app.domain.session import CREATED, MOVES, RUNNING, Pace, Session, SessionSpec
@@ -246,7 +246,7 @@ class SessionService:
         if self._supervisor is None and session.spec.venue in self._sources:
             return
         order = self._supervisor.supply.order(session) if self._supervisor else None
-        if order is not None and not await wait(order.ended, FETCH_S):
+        if order is not None and not await order.ended.wait(FETCH_S):
             return
         if order is not None and order.error is not None:
             raise order.error

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.candles.calendar import calendars
 from app.candles.sources import sources
-from app.clock import Clock, wait
+from app.clock import Clock, TimedEvent
 from app.db import runners, sessions
 from app.db.listen import Listener
 from app.db.pool import Database
@@ -53,7 +53,7 @@ class Supervisor:
         self.supply = CandleFeed(database, sources(settings.sources), clock)
         self._runners: dict[UUID, SessionRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sweep_now = asyncio.Event()
+        self._sweep_now = TimedEvent()
         self._judge_at = 0.0
         self._leaving = False
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -214,7 +214,7 @@ class Supervisor:
         while True:
             await self._quietly(self._sweep_once)
             looked_at = loop.time()
-            await wait(self._sweep_now, pause_s)
+            await self._sweep_now.wait(pause_s)
             self._sweep_now.clear()
             if loop.time() - looked_at > 2 * pause_s:
                 self._judge_at = loop.time() + 3 * pause_s

@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from uuid import UUID
 
-from app.candles import fetch
 from app.candles.aggregate import build_missing
 from app.candles.fetch import fetch_candles
 from app.candles.follow import Follower
 from app.candles.sources import VenueSource
-from app.clock import Clock
+from app.clock import Clock, TimedEvent
 from app.db.pool import ConnectionPool, Database
 from app.domain.session import Session, SessionSpec
 from app.errors import SimError, UnavailableError
@@ -35,7 +34,7 @@ class FetchJob:
         self.from_ms = from_ms
         self.to_ms = to_ms
         self.error: SimError | None = None
-        self.ended = asyncio.Event()
+        self.ended = TimedEvent()
         self.woken: Callable[[], None] = lambda: None
         self._length_ms = spec.grid.ms
         self._reach = dict.fromkeys(spec.symbols, from_ms)
@@ -80,7 +79,6 @@ class CandleFeed:
         self._database = database
         self._chosen = chosen
         self._clock = clock
-        self._asking = _Asking(clock)
         self._lines = ConnectionPool(database.url, size=FETCHES)
         self._orders: dict[UUID, tuple[FetchJob, asyncio.Task[None]]] = {}
         self._followed: dict[Key, tuple[set[FetchJob], asyncio.Task[None]]] = {}
@@ -155,7 +153,7 @@ class CandleFeed:
                         order.from_ms,
                         order.to_ms,
                         lambda done, total: order.came(symbol, done, total),
-                        clock=self._asking,
+                        clock=self._clock,
                         reached=lambda up_to_ms: order.reached(symbol, up_to_ms),
                     )
                 break
@@ -178,7 +176,7 @@ class CandleFeed:
 
         venue, symbol, timeframe = key
         follower = Follower(
-            self._lines.lend, self._chosen[venue], venue, timeframe, told=_tell, asked=asked, clock=self._asking
+            self._lines.lend, self._chosen[venue], venue, timeframe, told=_tell, asked=asked, clock=self._clock
         )
         with suppress(asyncio.CancelledError):
             try:
@@ -186,17 +184,6 @@ class CandleFeed:
             except SimError as error:
                 for order in orders:
                     order.fail(error)
-
-
-class _Asking(fetch.FetchClock):
-    """The engine's clock, as fetching wants it."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    def now_ms(self) -> int:
-        """Return the engine's wall clock."""
-        return self._clock.now_ms()
 
 
 def _tell(symbol: str, sentence: str) -> None:

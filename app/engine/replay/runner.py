@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from app.candles.calendar import Calendar, add_trading_hours
-from app.clock import Alarm, Clock
+from app.clock import Clock, TimedEvent
 from app.db import sessions
 from app.db.pool import Connection, Database
 from app.db.ticks import Tick, events_to_json
@@ -114,7 +114,7 @@ class SessionRunner:
         self._alone = False
         self._faults: defaultdict[tuple[type[Exception], bool], list[int | None]] = defaultdict(list)
         self._begin(session)
-        self._wake = Alarm()
+        self._wake = TimedEvent()
         self._control = False
         self._pending: asyncio.Future[None] | None = None
         self._taken: TakenSnapshot | None = None
@@ -227,7 +227,7 @@ class SessionRunner:
         while (chunk := await self._next_chunk(state, desk)) is not None:
             taken = await self._snapshot(chunk, state, desk)
             await self._settle()
-            self._pending, self._taken = self._writer.append([chunk], unpaced=self._hurried), taken
+            self._pending, self._taken = self._writer.append(chunk, unpaced=self._hurried), taken
             if chunk.pause is not None or not self._hurried:
                 await self._settle()
             else:
@@ -260,7 +260,7 @@ class SessionRunner:
         slot = await self._wait_for_slot(state)
         if slot is None:
             return None
-        most = min(self._most, _CHUNK_TICKS // 2 if self._writer.crowded else _CHUNK_TICKS)
+        most = min(self._most, _CHUNK_TICKS // 2 if self._writer.has_paced else _CHUNK_TICKS)
         due, hurried = _Due(state.cursor_ms, self._stall(state), most), self._hurried
         self._draft(due, state, slot)
         while due.room and (hurried or self._pacer.ahead_s <= 0):
@@ -378,7 +378,7 @@ class SessionRunner:
             await self._settle()
             await self._sleep(ahead_s)
         if not self._hurried:
-            await self._writer.turn()
+            await self._writer.wait_for_turn()
 
     async def _wait_for_market(self, state: ReplayState) -> Slot | None:
         waited = False

@@ -1,11 +1,11 @@
-"""Group commit: whatever ticks of all sessions are due go to Postgres in one call and one transaction."""
+"""Group commit: the chunks of all sessions that are ready go to Postgres in one call and one transaction."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -13,177 +13,171 @@ from app.db.pool import Database, DataError
 from app.db.ticks import Tick, append_ticks
 from app.errors import SimError, UnavailableError
 
-MAX_TICKS = 250
+MAX_CHUNKS = 250
 MAX_EVENTS = 1000
 
-_REFUSED = get_args(DataError)
+_DATA_ERRORS = get_args(DataError)
 _BUSY_PAUSE_S = 0.02
-_PORTION = 20
-"""Ticks computed in one round of the event loop; more would keep everything else waiting."""
+_ADMITTED_PER_ROUND = 20
+"""Paced sessions that may compute in one round of the event loop; more would keep everything else waiting."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
 class _BatchItem:
-    """Ticks of one session on their way, and who waits for what becomes of them."""
+    """A chunk on its way, and the future of the session that waits for it."""
 
-    ticks: list[Tick]
+    chunk: Tick
     unpaced: bool
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
-    @property
-    def events(self) -> int:
-        return sum(tick.events for tick in self.ticks)
+    def finish(self, error: Exception | None = None) -> None:
+        """End the future, unless whoever waited has left."""
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
 
 
-_Outcome = tuple[_BatchItem, list[str] | SimError]
-"""A parcel and what became of each of its ticks, or why Postgres refused it."""
+_Outcome = tuple[_BatchItem, str | SimError]
+"""A chunk, and the answer of the log or why Postgres refused its data."""
 
 
 class SessionLostError(Exception):
-    """The session is no longer this runner's: paused, stopped, taken over or gone."""
+    """The session is no longer this runner's: paused, stopped, deleted, or claimed by another process."""
 
 
 class Writer:
-    """The one way of this process into the log; each session has at most one parcel under way."""
+    """The only way of this process into the log; each session has at most one chunk in it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._paced: deque[_BatchItem] = deque()
         self._unpaced: deque[_BatchItem] = deque()
-        self._turns: deque[asyncio.Future[None]] = deque()
-        self._admitting = False
-        self._crowded = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._admission_scheduled = False
+        self._has_paced = False
         self._wake = asyncio.Event()
 
     @property
-    def crowded(self) -> bool:
-        """Whether the batch under way holds paced ticks: those who are not should keep the next one short."""
-        return self._crowded
+    def has_paced(self) -> bool:
+        """Whether the batch under way holds paced chunks: unpaced sessions should keep their next one short."""
+        return self._has_paced
 
-    def append(self, ticks: Iterable[Tick], *, unpaced: bool = False) -> asyncio.Future[None]:
-        """Hand over the next ticks of a session; the future ends when all are in the log.
+    def append(self, chunk: Tick, *, unpaced: bool = False) -> asyncio.Future[None]:
+        """Hand over the next chunk of a session; the future ends when it is in the log.
 
-        It raises `SessionLostError` when the log refused one because the session is not this runner's any more, or a
-        `SimError` when Postgres refused the data. A lost connection or a held row is waited out.
+        It raises `SessionLostError` when the log refused it because the session is not this runner's any more, or a
+        `SimError` when Postgres refused the data. A lost connection or a locked row is waited out.
         """
-        parcel = _BatchItem(list(ticks), unpaced)
-        (self._unpaced if unpaced else self._paced).append(parcel)
+        item = _BatchItem(chunk, unpaced)
+        (self._unpaced if unpaced else self._paced).append(item)
         self._wake.set()
-        return parcel.done
+        return item.done
 
-    async def turn(self) -> None:
-        """Wait until a paced tick may be computed: of many due at once a few at a time, one batch ahead of Postgres."""
-        if self._turns or len(self._paced) >= _PORTION:
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._turns.append(turn)
-            self._go_on_admitting()
-            await turn
+    async def wait_for_turn(self) -> None:
+        """Wait until a paced session may compute its next tick, so that no more are computed than can be written."""
+        if self._waiting or len(self._paced) >= _ADMITTED_PER_ROUND:
+            admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(admitted)
+            self._schedule_admission()
+            await admitted
 
     async def run(self) -> None:
-        """Write until cancelled: each batch is on its way before the last one's runners go on."""
+        """Write until cancelled: each batch is on its way before the sessions of the last one go on."""
         written: list[_Outcome] = []
         while True:
-            batch = self._collect()
-            work = asyncio.ensure_future(self._write(batch) if batch else self._idle())
-            for parcel, outcome in written:
-                self._judge(parcel, outcome)
-            self._go_on_admitting()
+            batch = self._next_batch()
+            work = asyncio.ensure_future(self._write(batch) if batch else self._wait_for_chunks())
+            for item, outcome in written:
+                self._report(item, outcome)
+            self._schedule_admission()
             written = await work
 
-    async def _idle(self) -> list[_Outcome]:
+    async def _wait_for_chunks(self) -> list[_Outcome]:
         await self._wake.wait()
         self._wake.clear()
         return []
 
-    def _go_on_admitting(self) -> None:
-        if self._turns and not self._admitting:
-            self._admitting = True
+    def _schedule_admission(self) -> None:
+        if self._waiting and not self._admission_scheduled:
+            self._admission_scheduled = True
             asyncio.get_running_loop().call_soon(self._admit)
 
     def _admit(self) -> None:
-        """Let a few compute, and in the loop's next round a few more, while the next batch has room."""
-        room = MAX_TICKS - len(self._paced)
-        for _ in range(min(_PORTION, room, len(self._turns))):
-            turn = self._turns.popleft()
-            if not turn.done():
-                turn.set_result(None)
-        self._admitting = False
+        """Let a few sessions compute, and in the loop's next round a few more, while the next batch has room."""
+        room = MAX_CHUNKS - len(self._paced)
+        for _ in range(min(_ADMITTED_PER_ROUND, room, len(self._waiting))):
+            admitted = self._waiting.popleft()
+            if not admitted.done():
+                admitted.set_result(None)
+        self._admission_scheduled = False
         if room > 0:
-            self._go_on_admitting()
+            self._schedule_admission()
 
-    def _collect(self) -> list[_BatchItem]:
-        """Take the next batch: at most `MAX_TICKS` and `MAX_EVENTS`, of which unpaced ones get half at most."""
+    def _next_batch(self) -> list[_BatchItem]:
+        """Take the next batch: at most `MAX_CHUNKS` and `MAX_EVENTS`, of which unpaced ones get half at most."""
         batch: list[_BatchItem] = []
-        ticks, events_ = _fill(batch, self._paced, MAX_TICKS, MAX_EVENTS)
-        self._crowded = ticks > 0
+        events = _fill(batch, self._paced, MAX_CHUNKS, MAX_EVENTS)
+        self._has_paced = bool(batch)
         share = 2 if batch else 1
         _fill(
             batch,
             self._unpaced,
-            min(MAX_TICKS // share, MAX_TICKS - ticks),
-            min(MAX_EVENTS // share, MAX_EVENTS - events_),
+            min(MAX_CHUNKS // share, MAX_CHUNKS - len(batch)),
+            min(MAX_EVENTS // share, MAX_EVENTS - events),
         )
         return batch
 
     async def _write(self, batch: Sequence[_BatchItem]) -> list[_Outcome]:
-        """Write a batch; one that fails for its data is halved until the offender stands alone."""
+        """Write a batch; one that is refused for its data is halved until the chunk at fault is alone."""
         try:
-            outcomes = iter(await self._insist([tick for parcel in batch for tick in parcel.ticks]))
-        except _REFUSED as error:
+            outcomes = await self._append([item.chunk for item in batch])
+        except _DATA_ERRORS as error:
             if len(batch) == 1:
                 reason = str(error).partition("\n")[0]
                 return [(batch[0], SimError(f"Postgres refused the tick: {reason}"))]
             middle = len(batch) // 2
             return await self._write(batch[:middle]) + await self._write(batch[middle:])
-        return [(parcel, [next(outcomes) for _ in parcel.ticks]) for parcel in batch]
+        return list(zip(batch, outcomes, strict=True))
 
-    async def _insist(self, ticks: Sequence[Tick]) -> list[str]:
-        """Send ticks until an answer comes; what an unknown commit had written already answers `done`."""
+    async def _append(self, chunks: Sequence[Tick]) -> list[str]:
+        """Send chunks until an answer comes; what an unanswered commit has written is answered `done`."""
         pause_s = 0.05
         while True:
             try:
-                return await self._database.run(append_ticks, ticks)
-            except UnavailableError:
-                _log.warning("the database is away, %d ticks wait", len(ticks))
+                return await self._database.run(append_ticks, chunks)
+            except UnavailableError as error:
+                _log.warning("%s %d chunks wait to be written", error.message, len(chunks))
                 await asyncio.sleep(pause_s)
                 pause_s = min(1, 2 * pause_s)
 
-    def _judge(self, parcel: _BatchItem, outcome: list[str] | SimError) -> None:
+    def _report(self, item: _BatchItem, outcome: str | SimError) -> None:
         if isinstance(outcome, SimError):
-            _settle(parcel, outcome)
-        elif "refused" in outcome:
-            _settle(parcel, SessionLostError())
-        elif "busy" in outcome:
-            parcel.ticks = [tick for tick, each in zip(parcel.ticks, outcome, strict=True) if each == "busy"]
-            asyncio.get_running_loop().call_later(_BUSY_PAUSE_S, self._again, parcel)
+            item.finish(outcome)
+        elif outcome == "refused":
+            item.finish(SessionLostError())
+        elif outcome == "busy":
+            asyncio.get_running_loop().call_later(_BUSY_PAUSE_S, self._retry, item)
         else:
-            _settle(parcel, None)
+            item.finish()
 
-    def _again(self, parcel: _BatchItem) -> None:
-        (self._unpaced if parcel.unpaced else self._paced).append(parcel)
+    def _retry(self, item: _BatchItem) -> None:
+        (self._unpaced if item.unpaced else self._paced).append(item)
         self._wake.set()
 
 
-def _fill(batch: list[_BatchItem], queue: deque[_BatchItem], ticks: int, events_: int) -> tuple[int, int]:
-    """Move parcels from a queue to a batch up to both limits, but at least one; returns the sums."""
-    taken_ticks = taken_events = 0
+def _fill(batch: list[_BatchItem], queue: deque[_BatchItem], max_chunks: int, max_events: int) -> int:
+    """Move items from a queue to a batch up to both limits, but at least one; returns the number of their events."""
+    chunks = events = 0
     while queue:
-        parcel_ticks, parcel_events = len(queue[0].ticks), queue[0].events
-        over = taken_ticks + parcel_ticks > ticks or taken_events + parcel_events > events_
-        if over and taken_ticks:
+        more = queue[0].chunk.events
+        if chunks and (chunks + 1 > max_chunks or events + more > max_events):
             break
         batch.append(queue.popleft())
-        taken_ticks += parcel_ticks
-        taken_events += parcel_events
-    return taken_ticks, taken_events
-
-
-def _settle(parcel: _BatchItem, error: Exception | None) -> None:
-    if parcel.done.done():
-        return
-    if error is None:
-        parcel.done.set_result(None)
-    else:
-        parcel.done.set_exception(error)
+        chunks += 1
+        events += more
+    return events

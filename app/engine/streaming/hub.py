@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from app.clock import wait
+from app.clock import TimedEvent
 from app.db import sessions
 from app.db.events import Frames, StreamPosition
 from app.db.pool import Database
@@ -157,7 +157,7 @@ class Tail:
 
     def __init__(self, hub: Hub, place: StreamPosition) -> None:
         self.session_id = place.session_id
-        self.flag = asyncio.Event()
+        self.flag = TimedEvent()
         self._place = place
         self._hub = hub
         self._feed: Feed | None = None
@@ -194,7 +194,7 @@ class Tail:
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
         while (page := self.take()) is None:
-            if not await wait(self.flag, until - loop.time()):
+            if not await self.flag.wait(until - loop.time()):
                 return None
         return page
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from starlette.types import Message, Receive, Scope, Send
 
-from app.clock import Clock, wait
+from app.clock import Clock, TimedEvent
 from app.db.events import Frames
 from app.domain.session import ENDED
 from app.engine.streaming.hub import Hub, Tail
@@ -100,7 +100,7 @@ class EventStream:
         self._clock = clock
         self._heartbeat_s = settings.heartbeat_ms / 1000
         self._write_timeout_s = settings.write_timeout_ms / 1000
-        self._beat_due = asyncio.Event()
+        self._beat_due = TimedEvent()
         self._caught_up = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -154,7 +154,7 @@ class EventStream:
             while (page := tail.take(ahead=True)) is None and not self._beat_due.is_set():
                 await tail.flag.wait()
         except UnavailableError:
-            await wait(self._beat_due, _RETRY_S)
+            await self._beat_due.wait(_RETRY_S)
             return None
         return page
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from app import clock as clock_module
 from app.candles import fetch
 from app.candles.synthetic import candles as made_up
 from app.db import candles as cache
@@ -156,7 +157,7 @@ async def test_an_endless_session_gets_each_candle_within_half_a_second_of_being
     database: Database, klines: KlineServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A minute passes every second, from a wall clock that all share; before an outage as well as behind it."""
-    monkeypatch.setattr(fetch, "_STEP_S", 0.02)
+    monkeypatch.setattr(clock_module, "_STEP_S", 0.02)
     clock = Fast()
     klines.now_ms = clock.now_ms
     async with engine(database, clock=clock, poll_ms=5_000, **by(klines)) as running:

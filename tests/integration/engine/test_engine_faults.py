@@ -88,19 +88,19 @@ async def test_a_row_held_by_somebody_delays_its_session_only(database: Database
         assert times(await e.log(held.id)) == list(range(100))
 
 
-async def test_a_payload_postgres_refuses_fails_its_own_parcel_only(database: Database) -> None:
+async def test_a_payload_postgres_refuses_fails_its_own_session_only(database: Database) -> None:
     async with engine(database, poll_ms=60_000) as e:
         ids = [(await e.create()).id for _ in range(9)]
         database.query("UPDATE sim_sessions SET status = 'running', epoch = 1, runner = 'one', incarnation = 1")
         writer = Writer(e.pool)
         body = ['{"n":1}'] * 9
         body[4] = '{"n":"\\u0000"}'
-        parcels = [
-            writer.append([Tick(str(session), 1, None, START_MS, events_to_json([Event(START_MS, "candle", text)]), 1)])
+        pending = [
+            writer.append(Tick(str(session), 1, None, START_MS, events_to_json([Event(START_MS, "candle", text)]), 1))
             for session, text in zip(ids, body, strict=True)
         ]
         running = asyncio.ensure_future(writer.run())
-        results = await asyncio.gather(*parcels, return_exceptions=True)
+        results = await asyncio.gather(*pending, return_exceptions=True)
         running.cancel()
         assert [result is None for result in results] == [n != 4 for n in range(9)]
         assert "unicode" in str(results[4]).lower()
@@ -123,7 +123,7 @@ async def test_a_runner_that_was_replaced_is_refused(database: Database) -> None
             1,
         )
         with pytest.raises(SessionLostError):
-            await writer.append([late])
+            await writer.append(late)
         running.cancel()
         assert (await e.get(session.id)).last_seq == 3
 
@@ -136,11 +136,11 @@ async def test_a_runner_refused_what_is_its_own_goes_on_from_the_log_and_fails_a
         await store(e.pool)
         append, left = e.supervisor._writer.append, list(range(refusals))
 
-        def refusing(ticks: list[Tick], **options: bool) -> asyncio.Future[None]:
-            if left and (ticks[0].prev_cursor_ms or 0) > START_MS:
+        def refusing(chunk: Tick, **options: bool) -> asyncio.Future[None]:
+            if left and (chunk.prev_cursor_ms or 0) > START_MS:
                 left.pop()
-                ticks = [ticks[0]._replace(prev_cursor_ms=START_MS - 1)]
-            return append(ticks, **options)
+                chunk = chunk._replace(prev_cursor_ms=START_MS - 1)
+            return append(chunk, **options)
 
         e.supervisor._writer.append = refusing  # type: ignore[method-assign, assignment]
         done = await e.finished((await e.start(pace=Pace(1))).id)

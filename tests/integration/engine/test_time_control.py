@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.clock import Alarm, Clock
+from app.clock import Clock, TimedEvent
 from app.domain.session import Pace
 from app.errors import CursorMovedError, MissingCandlesError, WrongStatusError
 from tests.integration.engine.test_engine import assert_sound, times
@@ -211,11 +211,11 @@ class JumpyClock(Clock):
     def monotonic_ns(self) -> int:
         return self.ns
 
-    async def wait(self, alarm: Alarm, timeout_s: float) -> bool:
+    async def wait(self, event: TimedEvent, timeout_s: float) -> bool:
         await asyncio.sleep(0)
-        if timeout_s > 0 and not alarm.is_set():
+        if timeout_s > 0 and not event.is_set():
             self.ns += int(timeout_s * 1e9) + self._random.randrange(30_000_000)
-        return alarm.is_set()
+        return event.is_set()
 
 
 @pytest.mark.parametrize("pace", [Pace(10_000), Pace(333), Pace(speed=7), Pace(speed=200)])
@@ -225,9 +225,9 @@ async def test_over_an_hour_of_ticks_the_grid_does_not_drift(database: Database,
         writer = e.supervisor._writer
         append, stamps = writer.append, []
 
-        def stamped(ticks: Any, **options: Any) -> Any:
-            stamps.extend([clock.ns] * len(ticks))
-            return append(ticks, **options)
+        def stamped(chunk: Any, **options: Any) -> Any:
+            stamps.append(clock.ns)
+            return append(chunk, **options)
 
         writer.append = stamped  # type: ignore[method-assign]
         count = 600

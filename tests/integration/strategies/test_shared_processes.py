@@ -91,9 +91,9 @@ async def test_an_unpaced_session_of_a_slow_strategy_can_be_followed(database: D
     async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
         append, written = e.supervisor._writer.append, []
 
-        def counted(ticks: Any, **options: Any) -> Any:
-            written.append(sum(tick.ticks for tick in ticks))
-            return append(ticks, **options)
+        def counted(chunk: Any, **options: Any) -> Any:
+            written.append(chunk.ticks)
+            return append(chunk, **options)
 
         e.supervisor._writer.append = counted  # type: ignore[method-assign]
         await store(e.pool, count=1000)
