@@ -91,7 +91,7 @@ async def _start(running: Engine, clock: _Held, *, equal: bool) -> dict[UUID, in
     anchors = {}
     for number, session in enumerate(made):
         clock.until_ns = anchors[session.id] = first + (0 if equal else number * PAUSE_NS // SESSIONS)
-        running.supervisor.adopt(session)
+        running.supervisor.run_claimed(session)
     return anchors
 
 

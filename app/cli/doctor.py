@@ -138,12 +138,12 @@ async def _strategies() -> HealthCheck:
     """Look at strategies of one's own with the settings of this command."""
     strategies = StrategyCatalog(load())
     try:
-        count = await strategies.look()
+        count = await strategies.refresh()
     finally:
         await strategies.close()
-    if strategies.faults:
-        value = [each._asdict() for each in strategies.faults]
-        text = "; ".join(f"{each.label}: {each.sentence}" for each in strategies.faults)
+    if strategies.problems:
+        value = [each._asdict() for each in strategies.problems]
+        text = "; ".join(f"{each.label}: {each.sentence}" for each in strategies.problems)
         return HealthCheck("strategies", WARNING, text, value)
     return HealthCheck(
         "strategies", OK, f"{count} of your own can be used." if count else "None of your own is named.", count

@@ -74,7 +74,7 @@ async def _engine(settings: Settings, place: DatabaseLocation) -> AsyncIterator[
     await database.open()
     try:
         async with exclusive(database, NAME):
-            supervisor = Supervisor(database, chosen, listen_url=place.listen_url, clock=clock, alone=True)
+            supervisor = Supervisor(database, chosen, listen_url=place.listen_url, clock=clock, own_sessions_only=True)
             sim = SessionService(database, chosen, clock, supervisor)
             await _remove(sim)
             try:

@@ -83,7 +83,7 @@ async def _engine(work: Work, taken: SharedNumber) -> None:
     clock = Clock()
     database = Database(work.url, size=4, application_name="zeon sweep")
     await database.open()
-    supervisor = Supervisor(database, settings, listen_url=work.listen_url, clock=clock, alone=True)
+    supervisor = Supervisor(database, settings, listen_url=work.listen_url, clock=clock, own_sessions_only=True)
     try:
         await supervisor.open()
         sim = SessionService(database, settings, clock, supervisor)

@@ -245,8 +245,8 @@ class SessionService:
         """
         if self._supervisor is None and session.spec.venue in self._sources:
             return
-        order = self._supervisor.supply.order(session) if self._supervisor else None
-        if order is not None and not await order.ended.wait(FETCH_S):
+        order = self._supervisor.candle_feed.job_for(session) if self._supervisor else None
+        if order is not None and not await order.done.wait(FETCH_S):
             return
         if order is not None and order.error is not None:
             raise order.error
@@ -256,7 +256,7 @@ class SessionService:
 
     async def _fail(self, session: Session, user_id: str, error: SimError) -> None:
         if self._supervisor is not None:
-            self._supervisor.supply.release(session.id)
+            self._supervisor.candle_feed.release(session.id)
         await self.database.run(
             sessions.transition,
             session.id,
@@ -358,14 +358,14 @@ class SessionService:
     def _launched(self, session: Session) -> Session:
         """Run a session that this process has just claimed."""
         if self._supervisor is not None:
-            self._supervisor.adopt(session)
+            self._supervisor.run_claimed(session)
         return self._with_fetching(session)
 
     def _with_fetching(self, session: Session) -> Session:
         """Add what this process is fetching for a session that it runs."""
         if self._supervisor is None or session.status != RUNNING or session.runner != self._supervisor.name:
             return session
-        return replace(session, fetching=self._supervisor.supply.fetching(session.id))
+        return replace(session, fetching=self._supervisor.candle_feed.progress(session.id))
 
 
 def _require_cursor(action: Action, session: Session) -> None:

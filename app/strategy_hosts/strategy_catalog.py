@@ -1,4 +1,4 @@
-"""Every strategy a session can name: built in, of one's own, or a profile of the table with parameters of its own."""
+"""Every strategy a session can name: built-in, user strategy, or a stored profile with parameters of its own."""
 
 from __future__ import annotations
 
@@ -45,56 +45,52 @@ class ListedProfile(NamedTuple):
 
 
 class StrategyCatalog:
-    """Resolves profiles, and opens the desks of sessions; no process is started before one is needed."""
+    """Resolves profiles and opens the strategy hosts of sessions; no process is started before one is needed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._children = ProcessPool(settings)
-        self._catalog = StrategyDiscovery(settings, self._children)
+        self._processes = ProcessPool(settings)
+        self._discovery = StrategyDiscovery(settings, self._processes)
 
     @property
     def pids(self) -> list[int]:
-        """The child processes alive."""
-        return self._children.pids
+        """The strategy processes alive."""
+        return self._processes.pids
 
     @property
-    def faults(self) -> list[LoadProblem]:
-        """What was named but could not be used when it was last looked at."""
-        return self._catalog.faults
+    def problems(self) -> list[LoadProblem]:
+        """What is configured but could not be used at the last `refresh`."""
+        return self._discovery.problems
 
-    async def look(self) -> int:
-        """Find out how many strategies of one's own there are; those that cannot be used are reported."""
-        return len(await self._catalog.look())
+    async def refresh(self) -> int:
+        """Find the user strategies again and return how many there are; those that cannot be used are logged."""
+        return len(await self._discovery.refresh())
 
-    async def look_ahead(self) -> None:
-        """Look before somebody asks."""
-        await self.look()
-
-    async def every(self, database: Database) -> list[ListedProfile]:
-        """List every profile: the built-in ones, those of one's own, those of the table."""
-        own = await self._catalog.look()
+    async def list_profiles(self, database: Database) -> list[ListedProfile]:
+        """List every profile: built-in strategies, user strategies, stored profiles."""
+        own = await self._discovery.refresh()
         found = [ListedProfile(slug, strategy.parameter_schema(), "built-in") for slug, strategy in BUILT_IN.items()]
-        found += [ListedProfile(each.slug, each.parameters, each.code.origin) for each in own.values()]
-        schemas = {each.slug: each.parameters for each in found}
-        for profile in await database.run(profiles.list_all):
-            if profile.strategy in schemas and profile.slug not in schemas:
-                parameters = _with_defaults(schemas[profile.strategy], profile.config)
-                found.append(ListedProfile(profile.slug, parameters, f"profile of {profile.strategy}"))
+        found += [ListedProfile(user.slug, user.parameters, user.code.origin) for user in own.values()]
+        schemas = {profile.slug: profile.parameters for profile in found}
+        for stored in await database.run(profiles.list_all):
+            if stored.strategy in schemas and stored.slug not in schemas:
+                parameters = _with_defaults(schemas[stored.strategy], stored.config)
+                found.append(ListedProfile(stored.slug, parameters, f"profile of {stored.strategy}"))
         return found
 
     async def full_config(self, database: Database, spec: SessionSpec) -> dict[str, Any]:
         """Return the session's parameters on top of its profile's; raises `BadInputError` naming a wrong one."""
-        found, preset = await database.run(self._resolved, spec.profile_slug)
+        strategy, preset = await database.run(self._resolve, spec.profile_slug)
         config = {**preset, **spec.config}
-        if isinstance(found, UserStrategy):
-            await self._catalog.check(found, config)
+        if isinstance(strategy, UserStrategy):
+            await self._discovery.check_config(strategy, config)
         else:
-            found(**config)
+            strategy(**config)
         return config
 
-    async def add(self, database: Database, profile: profiles.Profile) -> None:
-        """Add or replace a profile of the table; raises `BadInputError` when it is none."""
-        own = await self._catalog.look()
+    async def add_profile(self, database: Database, profile: profiles.Profile) -> None:
+        """Add or replace a stored profile; raises `BadInputError` when its slug, strategy or config is wrong."""
+        own = await self._discovery.refresh()
         if not SLUG.fullmatch(profile.slug):
             raise BadInputError(f"{profile.slug} cannot be a profile: only a-z, 0-9, _ and -, at most 64 of them.")
         if profile.slug in BUILT_IN or profile.slug in own:
@@ -105,7 +101,7 @@ class StrategyCatalog:
                 f"strategy: there is no strategy {profile.strategy!r}{did_you_mean(profile.strategy, known)}"
             )
         if profile.strategy in own:
-            await self._catalog.check(own[profile.strategy], profile.config)
+            await self._discovery.check_config(own[profile.strategy], profile.config)
         else:
             BUILT_IN[profile.strategy](**profile.config)
         await database.run(profiles.put, profile)
@@ -113,106 +109,107 @@ class StrategyCatalog:
     async def source_hashes(self, connection: Connection, session: Session) -> dict[str, str]:
         """Return the hex SHA-256 of the source of each of a session's strategies, by the profile's slug.
 
-        Code of one's own is not imported for it. Raises `BadInputError` for one that is not there any more.
+        A user strategy is not imported for it. Raises `BadInputError` for one that no longer exists.
         """
-        return {slug: source_hash((await self._resolved(connection, slug))[0]) for slug in session.slugs}
+        return {slug: source_hash((await self._resolve(connection, slug))[0]) for slug in session.slugs}
 
     @asynccontextmanager
-    async def desk(
-        self, database: Database, session: Session, *, alone: bool = False, kept: str | None = None
+    async def open_host(
+        self, database: Database, session: Session, *, own_process: bool = False, snapshot: str | None = None
     ) -> AsyncIterator[StrategyHost | None]:
-        """Open the desk of a session, where it was `kept` if that is given, and give it up behind the block."""
-        desk = await self._desk(database, session, alone=alone, kept=kept)
+        """Open the strategy host of a session, at a `snapshot` if one is given, and close it after the block.
+
+        Before the first slot it is warmed up; null where there are candles only. User strategies run in a strategy
+        process, with `own_process` in one for this session only. Raises `StrategyFailedError`,
+        `StrategyProcessLostError`, `BadInputError` when a strategy no longer exists, `InputsChangedError` when its
+        code has changed.
+        """
+        host = await self._open_session(database, session, own_process=own_process, snapshot=snapshot)
         try:
-            yield desk
+            yield host
         finally:
-            if desk is not None:
-                desk.close()
+            if host is not None:
+                host.close()
 
     @asynccontextmanager
-    async def trial(self, database: Database, spec: SessionSpec) -> AsyncIterator[StrategyHost | None]:
-        """Open the desk of a session that nobody has created, without warm-up, and give it up behind the block."""
-        found, _ = await database.run(self._resolved, spec.profile_slug)
-        turn = Stage(spec.profile_slug, spec.config, spec.desk_terms)
-        desk = None if turn.slug == CANDLES_ONLY else await self._opened([turn], {turn.slug: found}, alone=False)
+    async def open_trial_host(self, database: Database, spec: SessionSpec) -> AsyncIterator[StrategyHost | None]:
+        """Open a strategy host without a session and without warm-up, and close it after the block."""
+        strategy, _ = await database.run(self._resolve, spec.profile_slug)
+        stage = Stage(spec.profile_slug, spec.config, spec.desk_terms)
+        host = None
+        if stage.slug != CANDLES_ONLY:
+            host = await self._create_host([stage], {stage.slug: strategy}, own_process=False)
         try:
-            yield desk
+            yield host
         finally:
-            if desk is not None:
-                desk.close()
-
-    async def _desk(
-        self, database: Database, session: Session, *, alone: bool, kept: str | None
-    ) -> StrategyHost | None:
-        """Return the desk of a session before its first slot, warmed up; null where there are candles only.
-
-        With a strategy of one's own it is in a child, with `alone` in one of its own. Raises `StrategyFailedError`,
-        `StrategyProcessLostError`, `BadInputError` when a strategy no longer exists, `InputsChangedError` when its
-        source changed.
-        """
-        turns = _turns(session)
-        slugs = {turn.slug for turn in turns}
-        if slugs == {CANDLES_ONLY}:
-            return None
-        resolved = {slug: (await database.run(self._resolved, slug))[0] for slug in slugs}
-        require_same_code(session, {slug: source_hash(found) for slug, found in resolved.items()})
-        desk = await self._opened(turns, resolved, alone=alone)
-        try:
-            if kept is None:
-                await desk.warm(_slots(await database.run(read_warmup, session.spec)))
-            else:
-                await desk.restore(kept)
-        except BaseException:
-            desk.close()
-            raise
-        return desk
+            if host is not None:
+                host.close()
 
     async def close(self) -> None:
-        """End the child processes."""
-        await self._children.close()
+        """End the strategy processes."""
+        await self._processes.close()
 
-    async def _opened(
-        self, turns: Sequence[Stage], resolved: dict[str, ResolvedStrategy], *, alone: bool
-    ) -> StrategyHost:
-        """Open a desk before its first slot: in this process, or in a child when a strategy is one's own."""
-        own = [found for found in resolved.values() if isinstance(found, UserStrategy)]
-        if not own:
-            return InProcessHost(StrategyChain(turns, [_trader(turn, resolved[turn.slug]) for turn in turns]))
-        files = {path: digest for each in own for path, digest in each.files.digests.items()}
-        child = await self._children.child(files, alone=alone)
-        desk = RemoteHost(self._children, child, self._settings.candle_timeout_ms / 1000)
+    async def _open_session(
+        self, database: Database, session: Session, *, own_process: bool, snapshot: str | None
+    ) -> StrategyHost | None:
+        stages = _stages(session)
+        slugs = {stage.slug for stage in stages}
+        if slugs == {CANDLES_ONLY}:
+            return None
+        strategies = {slug: (await database.run(self._resolve, slug))[0] for slug in slugs}
+        require_same_code(session, {slug: source_hash(strategy) for slug, strategy in strategies.items()})
+        host = await self._create_host(stages, strategies, own_process=own_process)
         try:
-            await desk.open([_spelled(turn, resolved[turn.slug]) for turn in turns])
+            if snapshot is None:
+                await host.warm_up(_slots(await database.run(read_warmup, session.spec)))
+            else:
+                await host.restore(snapshot)
         except BaseException:
-            desk.close()
+            host.close()
             raise
-        return desk
+        return host
 
-    async def _resolved(self, connection: Connection, slug: str) -> tuple[ResolvedStrategy, dict[str, Any]]:
-        """Return the strategy of a slug and the parameters its profile sets; raises `BadInputError` for none."""
+    async def _create_host(
+        self, stages: Sequence[Stage], strategies: dict[str, ResolvedStrategy], *, own_process: bool
+    ) -> StrategyHost:
+        """Create a host before its first slot: in this process, or elsewhere when one is a user strategy."""
+        own = [strategy for strategy in strategies.values() if isinstance(strategy, UserStrategy)]
+        if not own:
+            runners = [_strategy_runner(stage, strategies[stage.slug]) for stage in stages]
+            return InProcessHost(StrategyChain(stages, runners))
+        files = {path: digest for strategy in own for path, digest in strategy.files.digests.items()}
+        process = await self._processes.acquire(files, exclusive=own_process)
+        host = RemoteHost(self._processes, process, self._settings.candle_timeout_ms / 1000)
+        try:
+            await host.open([_stage_message(stage, strategies[stage.slug]) for stage in stages])
+        except BaseException:
+            host.close()
+            raise
+        return host
+
+    async def _resolve(self, connection: Connection, slug: str) -> tuple[ResolvedStrategy, dict[str, Any]]:
+        """Return the strategy of a slug and the parameters its profile sets; or raise `BadInputError`."""
         if slug in BUILT_IN:
             return BUILT_IN[slug], {}
-        own = await self._catalog.look()
+        own = await self._discovery.refresh()
         if slug in own:
             return own[slug], {}
         profile = await profiles.get(connection, slug)
         strategies: dict[str, ResolvedStrategy] = {**BUILT_IN, **own}
         if profile is not None and profile.strategy not in strategies:
-            raise BadInputError(
-                f"profileSlug: the strategy {profile.strategy!r} of profile {slug!r} is not there any more"
-            )
+            raise BadInputError(f"profileSlug: the strategy {profile.strategy!r} of profile {slug!r} no longer exists")
         if profile is None:
-            known = [*strategies, *(each.slug for each in await profiles.list_all(connection))]
+            known = [*strategies, *(stored.slug for stored in await profiles.list_all(connection))]
             raise BadInputError(f"profileSlug: there is no profile {slug!r}{did_you_mean(slug, dict.fromkeys(known))}")
         return strategies[profile.strategy], profile.config
 
 
-def source_hash(found: ResolvedStrategy) -> str:
+def source_hash(strategy: ResolvedStrategy) -> str:
     """Return the hex SHA-256 of a strategy's source; of a built-in: its module and its parents' below `Strategy`."""
-    if isinstance(found, UserStrategy):
-        return found.files.hash
+    if isinstance(strategy, UserStrategy):
+        return strategy.files.hash
     modules = dict.fromkeys(
-        owner.__module__ for owner in found.__mro__ if issubclass(owner, Strategy) and owner is not Strategy
+        owner.__module__ for owner in strategy.__mro__ if issubclass(owner, Strategy) and owner is not Strategy
     )
     text = "\0".join(inspect.getsource(sys.modules[name]) for name in modules)
     return sha256(text.encode()).hexdigest()
@@ -225,9 +222,9 @@ def require_same_code(session: Session, codes: Mapping[str, str]) -> None:
     """
     slug = session.spec.profile_slug
     _require_same_hash(session.strategy_hash, codes.get(slug), "The strategy's code has")
-    for each in session.past:
-        what = f"The code of strategy {each.profile_slug}, which wrote the log up to seq {each.to_seq}, has"
-        _require_same_hash(each.strategy_hash, codes.get(each.profile_slug), what)
+    for ancestor in session.past:
+        what = f"The code of strategy {ancestor.profile_slug}, which wrote the log up to seq {ancestor.to_seq}, has"
+        _require_same_hash(ancestor.strategy_hash, codes.get(ancestor.profile_slug), what)
 
 
 def _require_same_hash(before: str | None, now: str | None, what: str) -> None:
@@ -235,33 +232,34 @@ def _require_same_hash(before: str | None, now: str | None, what: str) -> None:
         raise InputsChangedError(f"{what} changed since the session was started.", code="strategy_changed")
 
 
-def _turns(session: Session) -> list[Stage]:
-    """Return who trades when: one turn per ancestor that left ticks in the log, then the session's own."""
+def _stages(session: Session) -> list[Stage]:
+    """Return which strategy trades when: one stage per ancestor with ticks in the log, then the session's own."""
     past = session.past
     specs = [
-        replace(session.spec, profile_slug=each.profile_slug, config=each.config, terms=each.terms) for each in past
+        replace(session.spec, profile_slug=ancestor.profile_slug, config=ancestor.config, terms=ancestor.terms)
+        for ancestor in past
     ]
-    ends = [each.to_cursor_ms for each in past]
+    ends = [ancestor.to_cursor_ms for ancestor in past]
     return [
         Stage(spec.profile_slug, spec.config, spec.desk_terms, end)
         for spec, end in zip([*specs, session.spec], [*ends, None], strict=True)
     ]
 
 
-def _trader(turn: Stage, found: ResolvedStrategy) -> StrategyRunner | None:
-    if turn.slug == CANDLES_ONLY or isinstance(found, UserStrategy):
+def _strategy_runner(stage: Stage, strategy: ResolvedStrategy) -> StrategyRunner | None:
+    if stage.slug == CANDLES_ONLY or isinstance(strategy, UserStrategy):
         return None
-    return StrategyRunner(found(**turn.config), turn.terms)
+    return StrategyRunner(strategy(**stage.config), stage.terms)
 
 
-def _spelled(turn: Stage, found: ResolvedStrategy) -> list[Any]:
-    """Spell a turn for a child."""
-    strategy: dict[str, Any] | None = None
-    if isinstance(found, UserStrategy):
-        strategy = found.reference
-    elif turn.slug != CANDLES_ONLY:
-        strategy = {"builtIn": next(slug for slug, each in BUILT_IN.items() if each is found)}
-    return [turn.slug, strategy, turn.config, TERMS.dump_python(turn.terms, mode="json"), turn.to_cursor_ms]
+def _stage_message(stage: Stage, strategy: ResolvedStrategy) -> list[Any]:
+    """Return a stage as a strategy process is sent it."""
+    reference: dict[str, Any] | None = None
+    if isinstance(strategy, UserStrategy):
+        reference = strategy.reference
+    elif stage.slug != CANDLES_ONLY:
+        reference = {"builtIn": next(slug for slug, built_in in BUILT_IN.items() if built_in is strategy)}
+    return [stage.slug, reference, stage.config, TERMS.dump_python(stage.terms, mode="json"), stage.to_cursor_ms]
 
 
 def _slots(candles: Sequence[Candle]) -> list[SlotView]:
@@ -271,7 +269,7 @@ def _slots(candles: Sequence[Candle]) -> list[SlotView]:
 
 def _with_defaults(parameters: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     """Return a schema whose defaults are what a profile sets."""
-    properties = {name: dict(each) for name, each in parameters["properties"].items()}
+    properties = {name: dict(schema) for name, schema in parameters["properties"].items()}
     for name, value in config.items():
         if name in properties:
             properties[name]["default"] = value

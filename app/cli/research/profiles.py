@@ -36,7 +36,7 @@ def list_(json: Json = False) -> None:
     """List the strategies and profiles a session can name; what is named but cannot be used is logged to stderr."""
 
     async def work(context: Context) -> list[ListedProfile]:
-        return await context.sim.strategies.every(context.database)
+        return await context.sim.strategies.list_profiles(context.database)
 
     found = run(work)
     if json:
@@ -52,7 +52,7 @@ def add(slug: Slug, strategy: Named, config: Config = "{}") -> None:
     profile = Profile(slug, strategy, parsed_object("config", config))
 
     async def work(context: Context) -> None:
-        await context.sim.strategies.add(context.database, profile)
+        await context.sim.strategies.add_profile(context.database, profile)
 
     with as_usage():
         run(work)

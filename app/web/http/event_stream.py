@@ -152,7 +152,7 @@ class EventStream:
         """Return the next page, or null when a heartbeat is due; without the database there are only heartbeats."""
         try:
             while (page := tail.take(ahead=True)) is None and not self._beat_due.is_set():
-                await tail.flag.wait()
+                await tail.wake.wait()
         except UnavailableError:
             await self._beat_due.wait(_RETRY_S)
             return None
@@ -177,7 +177,7 @@ class EventStream:
 
     def _ring(self, tail: Tail) -> None:
         self._beat_due.set()
-        tail.flag.set()
+        tail.wake.set()
         self._arm(tail)
 
     def _news(self, tail: Tail) -> bytes:
@@ -211,7 +211,7 @@ def _over(page: Frames, tail: Tail) -> bool:
     """Whether a session is gone, or has ended and everything of it was read."""
     if page.status is None or page.head is None:
         return True
-    return page.status in ENDED and tail.after_seq >= page.head and not tail.behind
+    return page.status in ENDED and tail.after_seq >= page.head and not tail.may_have_more
 
 
 async def _finished(send: Send) -> bool:

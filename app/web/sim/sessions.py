@@ -127,7 +127,7 @@ class SessionCalls:
     async def profiles(self, request: Request) -> Response:
         """List the strategies a session can name."""
         await self._identity.caller(request)
-        found = await self._sim.strategies.every(self._sim.database)
+        found = await self._sim.strategies.list_profiles(self._sim.database)
         return success(ProfilesAnswer(profiles=[ProfileAnswer(**each._asdict()) for each in found]))
 
     async def _move(self, request: Request, call: str) -> Response:

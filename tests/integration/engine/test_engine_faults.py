@@ -168,7 +168,7 @@ async def test_an_older_claim_heard_of_late_does_not_push_out_the_present_runner
         older = await e.start(pace=Pace(60_000))
         await e.act(older.id, "pause")
         await e.act(older.id, "resume")
-        e.supervisor.adopt(older)
+        e.supervisor.run_claimed(older)
         await e.act(older.id, "pace", Pace(0))
         assert (await e.finished(older.id)).status == "finished"
 
@@ -240,7 +240,7 @@ async def test_a_process_that_closes_pauses_its_sessions(database: Database) -> 
 async def test_a_process_that_closes_waits_for_what_it_is_claiming_and_claims_nothing_more(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_FAREWELL_S", 30)
+    monkeypatch.setattr(supervisor, "_RELEASE_S", 30)
     async with engine(database) as e:
         await store(e.pool)
         session, other = await e.create(), await e.create()

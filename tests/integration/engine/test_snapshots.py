@@ -14,7 +14,7 @@ from app.clock import Clock
 from app.domain.session import PAUSED, Session
 from app.domain.trading.settings import TradingSettings
 from app.domain.trading.strategy_runner import StrategyRunner
-from app.engine.replay import runner, snapshots
+from app.engine.replay import chunk_builder, snapshots
 from app.engine.replay.verify import verify
 from app.strategies.registry import BUILT_IN
 from app.strategy_hosts import remote_host
@@ -43,9 +43,9 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         restore(self, kept)
 
     monkeypatch.setattr(StrategyRunner, "restore", noted)
-    monkeypatch.setattr(snapshots, "TICKS", 40)
-    monkeypatch.setattr(snapshots, "PROOF", 5)
-    monkeypatch.setattr(runner, "_CHUNK_TICKS", 7)
+    monkeypatch.setattr(snapshots, "INTERVAL_SLOTS", 40)
+    monkeypatch.setattr(snapshots, "PROOF_SLOTS", 5)
+    monkeypatch.setattr(chunk_builder, "_MAX_SLOTS", 7)
     monkeypatch.setitem(BUILT_IN, "busy", Busy)
     return calls
 
@@ -206,7 +206,7 @@ async def test_a_snapshot_of_another_session_or_of_other_code_is_ignored(
         assert await resumed_digest(e, session) == expected
         assert restored == [], "the very same log, and yet another session's"
         third = await paused(e, ASKED)
-        monkeypatch.setattr(snapshots, "_code", lambda: "newer")
+        monkeypatch.setattr(snapshots, "_code_hash", lambda: "newer")
         assert await resumed_digest(e, third) == expected
         assert restored == []
         assert await resumed_digest(e, other) == expected

@@ -15,7 +15,7 @@ from app.domain.event import Event
 from app.domain.session import Pace, Session
 from app.domain.trading.settings import TradingSettings
 from app.engine.replay import rebuild
-from app.engine.replay.verify import Verdict, verify
+from app.engine.replay.verify import VerifyResult, verify
 from app.errors import DivergedError
 from tests.integration.engine.test_fork import parent
 from tests.integration.strategies.test_strategies import CROSS
@@ -31,11 +31,16 @@ NONE = {"profile_slug": "none", "config": {}}
 def stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a stretch of the log end anywhere, inside a slot, behind its candles, before its equity, and be compared."""
     if request.param == "short":
-        for name, value in {"_BATCH": 5, "_FIRST_EVENTS": 7, "_EVENTS": 7, "_CHARACTERS": 1_000}.items():
+        for name, value in {
+            "_SLOTS_PER_CALL": 5,
+            "_FIRST_EVENTS": 7,
+            "_MAX_EVENTS": 7,
+            "_MAX_CHARACTERS": 1_000,
+        }.items():
             monkeypatch.setattr(rebuild, name, value)
 
 
-async def verdict(e: Engine, session_id: Any) -> Verdict:
+async def verdict(e: Engine, session_id: Any) -> VerifyResult:
     return await verify(e.pool, Clock(), e.sim.strategies, USER, session_id, e.sim.calendars)
 
 
@@ -214,8 +219,8 @@ async def test_changed_candles_and_code_are_warnings_as_long_as_the_log_comes_ou
         said = [
             "The code of strategy",
             f" at {at[0]} is 5",
-            f" at {at[1]} is not in the cache any more",
-            " came into the cache ",
+            f" at {at[1]} is no longer in the cache",
+            " was stored after ",
         ]
         assert len(found.warnings) == len(said)
         assert all(part in warning for part, warning in zip(said, found.warnings, strict=True))

@@ -113,26 +113,26 @@ class Slow(Strategy):
 """
 
 
-def test_a_child_that_has_died_unheard_is_gone_for_whoever_asks(tmp_path: Path) -> None:
-    uvloop.run(ask_behind_a_closed_pipe(tmp_path))  # As a server does; asyncio's own loop would only log it.
+def test_requests_to_a_process_whose_death_is_not_known_yet_fail(tmp_path: Path) -> None:
+    uvloop.run(send_into_a_closed_pipe(tmp_path))  # As a server does; asyncio's own loop would only log it.
 
 
-async def ask_behind_a_closed_pipe(tmp_path: Path) -> None:
-    children = ProcessPool(Settings(strategies=str(tmp_path)))
+async def send_into_a_closed_pipe(tmp_path: Path) -> None:
+    pool = ProcessPool(Settings(strategies=str(tmp_path)))
     try:
-        child = await children.child({})
-        os.kill(child.pid, signal.SIGSTOP)
-        asked = [child.ask({"call": "hello"}, 60)]
-        child._process.stdin.transport.abort()  # type: ignore[union-attr]
+        process = await pool.acquire({})
+        os.kill(process.pid, signal.SIGSTOP)
+        answers = [process.send({"call": "hello"}, 60)]
+        process._process.stdin.transport.abort()  # type: ignore[union-attr]
         await asyncio.sleep(0.05)
-        assert not child.gone
-        asked.append(child.ask({"call": "hello"}, 60))
-        child.kill()
-        for each in asked:
+        assert not process.dead
+        answers.append(process.send({"call": "hello"}, 60))
+        process.kill()
+        for answer in answers:
             with pytest.raises(StrategyProcessLostError):
-                await each
+                await answer
     finally:
-        await children.close()
+        await pool.close()
 
 
 @pytest.mark.parametrize("more", ["time.sleep(0.15)", "pass"])

@@ -50,7 +50,7 @@ FAULTS = {
     "self.plot('x', 'rubbish')": "ValueError: 'rubbish' is not a number",
     "self.signal('LONG', 'x', y=float('nan'))": "ValueError: nan is not a finite number",
     "self.log('x' * 70_000)": "payload: 70014 bytes, at most 65536 are allowed",
-    "self._desk._events.append('rubbish')": "TypeError: among the events of the slot is something else",
+    "self._desk._events.append('rubbish')": "TypeError: the events of the slot contain something that is no event",
     "import not_there_at_all": "ModuleNotFoundError: No module named 'not_there_at_all'",
     "self._desk._events.extend(self._desk._events * 20_000)": "events in one slot, at most 10000 are allowed",
     "self.buy(sise=3)": "TypeError: an order has no sise",
@@ -60,9 +60,9 @@ FAULTS = {
 DEATHS = {
     "os._exit(3)": "The strategy ended its process with exit code 3.",
     "sum(range(10 ** 12))": "The strategy took more than 1000 ms for a candle",
-    "from app.domain.event import Event; self._desk._events.append(Event(1, 'log', '{]'))": "broke the process",
-    "os.write(4, b'rubbish' * 999); time.sleep(9)": "broke the process",
-    "os.kill(os.getpid(), 9)": "The process of the strategy ended 3 times at one candle (signal 9).",
+    "from app.domain.event import Event; self._desk._events.append(Event(1, 'log', '{]'))": "corrupted its process",
+    "os.write(4, b'rubbish' * 999); time.sleep(9)": "corrupted its process",
+    "os.kill(os.getpid(), 9)": "The strategy's process died 3 times at the same candle (signal 9).",
     "sys.hoard = b'x' * (1 << 30)": "The strategy took more than 150 MB of memory.",
 }
 """What takes the whole process down, and what the session says then."""
@@ -236,16 +236,16 @@ async def test_code_that_cannot_be_used_is_reported_and_disturbs_nothing_else(
     write(tmp_path, "none_at_all", "class NotOne: pass\n")
     places = (str(tmp_path), "json:JSONDecoder", "nowhere.at.all:Thing", "not a place")
     async with engine(database, strategies=places, **ONE_CHILD) as e:
-        await e.supervisor.strategies.look()
-        faults = {Path(each.label).name: each.sentence for each in e.supervisor.strategies.faults}
-        listed = [each.slug for each in await e.supervisor.strategies.every(e.pool) if each.source == "folder"]
+        await e.supervisor.strategies.refresh()
+        problems = {Path(problem.label).name: problem.sentence for problem in e.supervisor.strategies.problems}
+        listed = [each.slug for each in await e.supervisor.strategies.list_profiles(e.pool) if each.source == "folder"]
     assert listed == ["good"]
-    assert {name: sentence.partition(":")[0] for name, sentence in faults.items()} == {
+    assert {name: sentence.partition(":")[0] for name, sentence in problems.items()} == {
         "syntax.py": "SyntaxError",
         "missing.py": "ModuleNotFoundError",
         "ends.py": "It could not be imported",
         "taken.py": "sma_cross is the name of a built-in strategy; call yours something else.",
-        "good.py": f"good is the name of the strategy in {tmp_path}/again.py already; call yours something else.",
+        "good.py": f"good is already the name of the strategy in {tmp_path}/again.py; call yours something else.",
         "json:JSONDecoder": "TypeError",
         "nowhere.at.all:Thing": "There is no module named nowhere.",
         "not a place": "It is neither a folder nor module",
@@ -322,4 +322,4 @@ async def test_a_profile_that_is_none_is_refused(
     write(tmp_path, "good", GOOD)
     async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
         with pytest.raises(BadInputError, match=sentence):
-            await e.supervisor.strategies.add(e.pool, Profile(slug, strategy, config))
+            await e.supervisor.strategies.add_profile(e.pool, Profile(slug, strategy, config))

@@ -97,7 +97,7 @@ class NeedsTheNext(Strategy):
 async def test_a_strategy_that_fails_without_the_future_is_found() -> None:
     found = await looked(NeedsTheNext)
     assert found is not None
-    assert (found.how, found.changed, found.fault) == ("cut", None, "IndexError: list index out of range")
+    assert (found.how, found.changed, found.error) == ("cut", None, "IndexError: list index out of range")
     assert found.whole is not None
     assert found.whole.ts < found.cut_ms
 

@@ -12,7 +12,7 @@ from app.engine.streaming.page_reader import PageReader, PageResult
 from app.errors import UnavailableError
 
 PLACE = StreamPosition(UUID(int=1), 0, None, False)
-TWO_CALLS = group_reads._MOST_PAGES + 1
+TWO_CALLS = group_reads._MAX_PAGES + 1
 """So many pages asked for at once need two calls."""
 
 
