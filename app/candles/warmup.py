@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from hashlib import sha256
-
 from app.db import candles
 from app.db.pool import Connection
 from app.domain.market.candle import Candle
@@ -29,8 +26,3 @@ async def read_warmup(connection: Connection, spec: SessionSpec) -> list[Candle]
         found += before
     positions = {symbol: position for position, symbol in enumerate(spec.symbols)}
     return sorted(found, key=lambda candle: (candle.open_time_ms, positions[candle.symbol]))
-
-
-def warmup_hash(found: Sequence[Candle]) -> str:
-    """Return the hex SHA-256 of candles in their order."""
-    return sha256("\n".join(map(repr, found)).encode()).hexdigest()

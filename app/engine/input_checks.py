@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.candles.warmup import read_warmup, warmup_hash
+from app.candles.warmup import read_warmup
 from app.db import candles, events, sessions
 from app.db.pool import Connection
+from app.domain.market.fingerprint import ordered_hash
 from app.domain.session import Session
 from app.errors import InputsChangedError
 from app.strategy_hosts.strategy_catalog import CANDLES_ONLY, require_same_code
@@ -24,7 +25,7 @@ async def check_inputs(
     spec = session.spec
     require_same_code(session, codes)
     if spec.profile_slug != CANDLES_ONLY:
-        shown = warmup_hash(await read_warmup(connection, spec))
+        shown = ordered_hash(await read_warmup(connection, spec))
         _require_same(session.warmup_hash, shown, "warmup_changed", "The warm-up candles before startMs")
         if session.strategy_hash is None:
             await sessions.remember_hashes(

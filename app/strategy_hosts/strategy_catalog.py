@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from hashlib import sha256
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -23,6 +20,7 @@ from app.domain.trading.strategy_runner import SlotView, StrategyRunner
 from app.errors import BadInputError, InputsChangedError
 from app.settings import Settings
 from app.strategies.registry import BUILT_IN
+from app.strategies.versions import rule_hash
 from app.strategy_hosts.discovery import SLUG, StrategyDiscovery, UserStrategy
 from app.strategy_hosts.process_pool import ProcessPool
 from app.strategy_hosts.protocol import TERMS
@@ -66,6 +64,11 @@ class StrategyCatalog:
         """Find the user strategies again and return how many there are; those that cannot be used are logged."""
         return len(await self._discovery.refresh())
 
+    @property
+    def importing_app(self) -> list[str]:
+        """The slugs of user strategies that import from `app`, as was usual before there was `zeon`."""
+        return [slug for slug, strategy in self._discovery.strategies.items() if strategy.files.imports_app]
+
     async def list_profiles(self, database: Database) -> list[ListedProfile]:
         """List every profile: built-in strategies, user strategies, stored profiles."""
         own = await self._discovery.refresh()
@@ -107,7 +110,7 @@ class StrategyCatalog:
         await database.run(profiles.put, profile)
 
     async def source_hashes(self, connection: Connection, session: Session) -> dict[str, str]:
-        """Return the hex SHA-256 of the source of each of a session's strategies, by the profile's slug.
+        """Return the hash that names the code of each of a session's strategies, by the profile's slug.
 
         A user strategy is not imported for it. Raises `BadInputError` for one that no longer exists.
         """
@@ -205,14 +208,12 @@ class StrategyCatalog:
 
 
 def source_hash(strategy: ResolvedStrategy) -> str:
-    """Return the hex SHA-256 of a strategy's source; of a built-in: its module and its parents' below `Strategy`."""
-    if isinstance(strategy, UserStrategy):
-        return strategy.files.hash
-    modules = dict.fromkeys(
-        owner.__module__ for owner in strategy.__mro__ if issubclass(owner, Strategy) and owner is not Strategy
-    )
-    text = "\0".join(inspect.getsource(sys.modules[name]) for name in modules)
-    return sha256(text.encode()).hexdigest()
+    """Return the hex SHA-256 a session remembers its strategy by: of its source, or of a built-in rule's version."""
+    return strategy.files.hash if isinstance(strategy, UserStrategy) else rule_hash(_built_in_slug(strategy))
+
+
+def _built_in_slug(strategy: type[Strategy]) -> str:
+    return next(slug for slug, built_in in BUILT_IN.items() if built_in is strategy)
 
 
 def require_same_code(session: Session, codes: Mapping[str, str]) -> None:
@@ -258,7 +259,7 @@ def _stage_message(stage: Stage, strategy: ResolvedStrategy) -> list[Any]:
     if isinstance(strategy, UserStrategy):
         reference = strategy.reference
     elif stage.slug != CANDLES_ONLY:
-        reference = {"builtIn": next(slug for slug, built_in in BUILT_IN.items() if built_in is strategy)}
+        reference = {"builtIn": _built_in_slug(strategy)}
     return [stage.slug, reference, stage.config, TERMS.dump_python(stage.terms, mode="json"), stage.to_cursor_ms]
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
+
+from app.strategy_hosts.own_app import is_ours
 
 GROUP = "zeon.strategies"
 
@@ -39,10 +41,14 @@ class LoadProblem(NamedTuple):
 
 
 class StrategyFiles(NamedTuple):
-    """A module's file and the files it imports from its folder or package: SHA-256 by path, and one of them all."""
+    """A module's file and the files it imports from its folder or package: SHA-256 by path, and one of them all.
+
+    `imports_app` says that one of them imports from this project's package `app` instead of `zeon`.
+    """
 
     digests: dict[str, str]
     hash: str
+    imports_app: bool = False
 
 
 def find_strategies(locations: tuple[str, ...]) -> tuple[list[StrategyRef], list[LoadProblem]]:
@@ -84,15 +90,18 @@ def strategy_files(code: StrategyRef) -> StrategyFiles:
     """Return the files of a module: its own, and those it imports from its folder or package; raises `OSError`."""
     start, root, top = _locate(code)
     texts: dict[Path, bytes] = {}
+    imports_app = False
     rest = [start, *_packages(start, root)]
     while rest:
         path = rest.pop()
         if path not in texts:
             texts[path] = path.read_bytes()
-            rest += _imported_files(path, texts[path], root, top)
+            names = list(_imported_names(path, texts[path], root))
+            rest += _imported_files(names, root, top)
+            imports_app = imports_app or any(base == root and is_ours(root, name) for base, name in names)
     digests = {str(path): sha256(text).hexdigest() for path, text in sorted(texts.items())}
     listing = "".join(f"{Path(path).relative_to(root)}\0{digest}\0" for path, digest in digests.items())
-    return StrategyFiles(digests, sha256(listing.encode()).hexdigest())
+    return StrategyFiles(digests, sha256(listing.encode()).hexdigest(), imports_app)
 
 
 def _packages(path: Path, root: Path) -> list[Path]:
@@ -131,19 +140,24 @@ def _origin(parts: list[str]) -> Path:
     return Path(origin).resolve()
 
 
-def _imported_files(path: Path, text: bytes, root: Path, top: str | None) -> Iterator[Path]:
-    """Yield the files below a folder that a file imports."""
+def _imported_names(path: Path, text: bytes, root: Path) -> Iterator[tuple[Path, str]]:
+    """Yield folder and dotted name of whatever a file may import; nothing for a file that Python cannot read."""
     try:
         nodes = list(ast.walk(ast.parse(text)))
     except (SyntaxError, ValueError):
         return
     for node in nodes:
-        for base, name in _imported_names(path, root, node):
-            if base != root or top in (None, name.split(".")[0]):
-                yield from _module_files(base, name.split("."))
+        yield from _names_in(path, root, node)
 
 
-def _imported_names(path: Path, root: Path, node: ast.AST) -> Iterator[tuple[Path, str]]:
+def _imported_files(names: Iterable[tuple[Path, str]], root: Path, top: str | None) -> Iterator[Path]:
+    """Yield the files below a folder that are imported by these names."""
+    for base, name in names:
+        if base != root or top in (None, name.split(".")[0]):
+            yield from _module_files(base, name.split("."))
+
+
+def _names_in(path: Path, root: Path, node: ast.AST) -> Iterator[tuple[Path, str]]:
     """Yield folder and dotted name of whatever a statement may import."""
     if isinstance(node, ast.Import):
         yield from ((root, alias.name) for alias in node.names)

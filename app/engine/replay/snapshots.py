@@ -16,6 +16,7 @@ from app.clock import Clock
 from app.db import snapshots
 from app.db.pool import Database
 from app.db.snapshots import StoredSnapshot
+from app.domain.lineage import settings_to_json
 from app.domain.market.fingerprint import Fingerprint
 from app.domain.session import Session
 from app.domain.snapshot import InvalidSnapshotError, from_text, to_text
@@ -29,6 +30,9 @@ INTERVAL_SLOTS = 5_000
 """Slots between two snapshots; so many are computed again in some 0.07 s."""
 PROOF_SLOTS = 500
 """Slots of the log that must follow a snapshot that is used: computed again they show that it leads to the log."""
+
+_STRATEGY = "desk"
+"""The key of the strategy's state in a stored snapshot, a name of earlier versions."""
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +81,7 @@ class Snapshots:
         strategy = None if host is None or host.error is not None else await host.snapshot()
         if strategy is None or state.cursor_ms is None:
             return None
-        body = json.dumps({"state": to_text(state.snapshot()), "strategy": strategy, "candles": candles_hash})
+        body = json.dumps({"state": to_text(state.snapshot()), _STRATEGY: strategy, "candles": candles_hash})
         return NewSnapshot(state.cursor_ms, body)
 
     async def store(self, session: Session, snapshot: NewSnapshot) -> None:
@@ -141,7 +145,7 @@ class Snapshots:
         body = json.loads(stored.body)
         state = _restored_state(session, body["state"])
         host = await stack.enter_async_context(
-            self._strategies.open_host(self._database, session, own_process=own_process, snapshot=body["strategy"])
+            self._strategies.open_host(self._database, session, own_process=own_process, snapshot=body[_STRATEGY])
         )
         used = Fingerprint(body["candles"])
         await replay(self._database, self._clock, session, state, host, ReplayStart(stored.seq, used))
@@ -153,7 +157,7 @@ class Snapshots:
 def _restored_state(session: Session, text: str) -> ReplayState:
     try:
         return ReplayState.restored(session.spec, from_text(text))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise InvalidSnapshotError(f"its state does not fit the session: {error}") from None
 
 
@@ -169,11 +173,15 @@ def _slots_at(session: Session, cursor_ms: int) -> int:
 def _body_hash(session: Session, body: str) -> str:
     """Return the hash of a snapshot, of everything in the session's row that led to it, and of the code."""
     spec = session.spec
-    lineage = [ancestor.as_json() for ancestor in session.lineage]
-    inputs = (spec.venue, spec.start_ms, spec.end_ms, spec.gap_policy, spec.extra_timeframes, spec.warmup_candles)
-    hashes = (session.strategy_hash, session.warmup_hash, _code_hash())
-    parts = (session.id, spec.profile_slug, json.dumps(spec.config), spec.desk_terms, inputs, lineage, hashes, body)
-    return sha256("\0".join(map(str, parts)).encode()).hexdigest()
+    inputs = (
+        str(session.id),
+        *(spec.profile_slug, spec.config, settings_to_json(spec.terms)),
+        *(spec.venue, spec.symbols, spec.timeframe, spec.start_ms, spec.end_ms),
+        *(spec.gap_policy, spec.extra_timeframes, spec.warmup_candles),
+        [ancestor.as_json() for ancestor in session.lineage],
+        *(session.strategy_hash, session.warmup_hash, _code_hash()),
+    )
+    return sha256(f"{json.dumps(inputs)}\0{body}".encode()).hexdigest()
 
 
 @cache
