@@ -23,7 +23,7 @@ from app.strategies.registry import BUILT_IN
 from app.strategies.versions import rule_hash
 from app.strategy_hosts.discovery import SLUG, StrategyDiscovery, UserStrategy
 from app.strategy_hosts.process_pool import ProcessPool
-from app.strategy_hosts.protocol import TERMS
+from app.strategy_hosts.protocol import BROKER_CONFIG
 from app.strategy_hosts.remote_host import RemoteHost
 from app.strategy_hosts.strategy_files import LoadProblem
 from app.strategy_hosts.strategy_host import InProcessHost, StrategyHost
@@ -138,7 +138,7 @@ class StrategyCatalog:
     async def open_trial_host(self, database: Database, spec: SessionSpec) -> AsyncIterator[StrategyHost | None]:
         """Open a strategy host without a session and without warm-up, and close it after the block."""
         strategy, _ = await database.run(self._resolve, spec.profile_slug)
-        stage = Stage(spec.profile_slug, spec.config, spec.desk_terms)
+        stage = Stage(spec.profile_slug, spec.config, spec.broker_config)
         host = None
         if stage.slug != CANDLES_ONLY:
             host = await self._create_host([stage], {stage.slug: strategy}, own_process=False)
@@ -237,12 +237,12 @@ def _stages(session: Session) -> list[Stage]:
     """Return which strategy trades when: one stage per ancestor with ticks in the log, then the session's own."""
     past = session.past
     specs = [
-        replace(session.spec, profile_slug=ancestor.profile_slug, config=ancestor.config, terms=ancestor.terms)
+        replace(session.spec, profile_slug=ancestor.profile_slug, config=ancestor.config, trading=ancestor.trading)
         for ancestor in past
     ]
     ends = [ancestor.to_cursor_ms for ancestor in past]
     return [
-        Stage(spec.profile_slug, spec.config, spec.desk_terms, end)
+        Stage(spec.profile_slug, spec.config, spec.broker_config, end)
         for spec, end in zip([*specs, session.spec], [*ends, None], strict=True)
     ]
 
@@ -250,7 +250,7 @@ def _stages(session: Session) -> list[Stage]:
 def _strategy_runner(stage: Stage, strategy: ResolvedStrategy) -> StrategyRunner | None:
     if stage.slug == CANDLES_ONLY or isinstance(strategy, UserStrategy):
         return None
-    return StrategyRunner(strategy(**stage.config), stage.terms)
+    return StrategyRunner(strategy(**stage.config), stage.broker_config)
 
 
 def _stage_message(stage: Stage, strategy: ResolvedStrategy) -> list[Any]:
@@ -260,7 +260,8 @@ def _stage_message(stage: Stage, strategy: ResolvedStrategy) -> list[Any]:
         reference = strategy.reference
     elif stage.slug != CANDLES_ONLY:
         reference = {"builtIn": _built_in_slug(strategy)}
-    return [stage.slug, reference, stage.config, TERMS.dump_python(stage.terms, mode="json"), stage.to_cursor_ms]
+    broker_config = BROKER_CONFIG.dump_python(stage.broker_config, mode="json")
+    return [stage.slug, reference, stage.config, broker_config, stage.to_cursor_ms]
 
 
 def _slots(candles: Sequence[Candle]) -> list[SlotView]:

@@ -35,11 +35,11 @@ from app.errors import BadInputError
 from app.strategies.registry import BUILT_IN
 from app.strategy_hosts.own_app import let_import_own_app
 from app.strategy_hosts.protocol import (
+    BROKER_CONFIG,
     FLUSH_S,
     HEADER_BYTES,
     SLOT_EVENTS,
     START_CANDLES,
-    TERMS,
     decode_slots,
     encode_answer,
     frame,
@@ -122,11 +122,11 @@ class StrategyProcess:
         modules: list[str] = []
         stages, runners = [], []
         with _Limit(START_CANDLES * self._candle_s):
-            for slug, strategy, config, terms, to_cursor_ms in request["stages"]:
-                stage = Stage(slug, config, TERMS.validate_python(terms), to_cursor_ms)
+            for slug, strategy, config, broker_config, to_cursor_ms in request["stages"]:
+                stage = Stage(slug, config, BROKER_CONFIG.validate_python(broker_config), to_cursor_ms)
                 stages.append(stage)
                 created = None if strategy is None else self._strategy(strategy, config, modules)
-                runners.append(None if created is None else StrategyRunner(created, stage.terms))
+                runners.append(None if created is None else StrategyRunner(created, stage.broker_config))
         self._hosted[request["session"]] = HostedStrategy(StrategyChain(stages, runners), modules)
         return {}
 

@@ -65,7 +65,7 @@ async def replay(
     With a `start` the state and the host are there already, and the candles that follow are added to its fingerprint.
     """
     comparer = LogComparer(database, session, start.after_seq if start else 0)
-    full = session.spec.terms.record == "full"
+    full = session.spec.trading.record == "full"
     drafts: list[TickDraft] = []
     async for slots in logged_slots(comparer) if full else cached_slots(database, clock, session, state):
         for slot in slots:
