@@ -135,7 +135,7 @@ async def _orphans(database: Database) -> HealthCheck:
 
 
 async def _strategies() -> HealthCheck:
-    """Look at strategies of one's own with the settings of this command."""
+    """Check user strategies with the settings of this command."""
     strategies = StrategyCatalog(load())
     try:
         count = await strategies.refresh()

@@ -92,7 +92,7 @@ async def _remove(sim: SessionService) -> None:
     found, _ = await sim.database.run(sessions.page, NAME)
     for session in found:
         if session.status == RUNNING:
-            await sim.act(NAME, session.id, Action("stop"))
+            await sim.stop(NAME, session.id)
         await sim.delete(NAME, session.id)
     await sim.database.run(candles.delete, NAME, SYMBOL, TIMEFRAME)
 
@@ -125,7 +125,7 @@ async def _starts(sim: SessionService, session: Session, say: Say) -> None:
 
 
 async def _pauses(sim: SessionService, session: Session, say: Say) -> None:
-    paused = await sim.act(NAME, session.id, Action("pause"))
+    paused = await sim.pause(NAME, session.id)
     _require(paused.status == PAUSED, f"after pause the session is {paused.status}")
     await asyncio.sleep(QUIET_S)
     added = len(await _log(sim, session)) - paused.last_seq

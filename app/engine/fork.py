@@ -43,6 +43,15 @@ def inherited_hashes(parent: Session, spec: SessionSpec, point: ForkPoint) -> di
     return {name: value for name, value in hashes.items() if value is not None}
 
 
+async def create_fork(connection: Connection, parent: Session, spec: SessionSpec, point: ForkPoint) -> Session:
+    """Create a session that shares its parent's log up to a point."""
+    async with connection.transaction():
+        child, _ = await sessions.create(connection, parent.user_id, spec)
+        forked = await sessions.fork(connection, child, parent, point.seq, point.cursor_ms)
+        await sessions.remember_hashes(connection, child.id, **inherited_hashes(parent, spec, point))
+        return await sessions.get(connection, forked.id)
+
+
 async def _in_full_log(connection: Connection, parent: Session, at_seq: int) -> ForkPoint:
     seq = await sessions.tick_end(connection, parent.id, at_seq)
     if seq is None:

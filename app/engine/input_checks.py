@@ -1,4 +1,4 @@
-"""What a session was started with and must go on with: its strategy's code, warm-up candles, candles used."""
+"""Checks that a session goes on with the inputs it was started with: strategy code, warm-up candles, candles used."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from app.strategy_hosts.strategy_catalog import CANDLES_ONLY, require_same_code
 async def check_inputs(
     connection: Connection, session: Session, codes: Mapping[str, str], *, accept_revised: bool
 ) -> None:
-    """Make sure that a session goes on with what it was started with, and remember it at the first start.
+    """Make sure that a session goes on with the inputs it was started with, and store their hashes at the first start.
 
-    `codes` holds the hash of each of its strategies' source now, by the profile's slug.
+    `codes` holds the hash of the code of each of its strategies now, by the profile's slug.
     Raises `InputsChangedError` with code `strategy_changed`, `warmup_changed` or, unless they are accepted,
     `candles_changed`; `WarmupMissingError`.
     """
     spec = session.spec
     require_same_code(session, codes)
     if spec.profile_slug != CANDLES_ONLY:
-        shown = ordered_hash(await read_warmup(connection, spec))
-        _require_same(session.warmup_hash, shown, "warmup_changed", "The warm-up candles before startMs")
+        warmup_hash = ordered_hash(await read_warmup(connection, spec))
+        _require_same(session.warmup_hash, warmup_hash, "warmup_changed", "The warm-up candles before startMs")
         if session.strategy_hash is None:
             await sessions.remember_hashes(
-                connection, session.id, strategy_hash=codes[spec.profile_slug], warmup_hash=shown
+                connection, session.id, strategy_hash=codes[spec.profile_slug], warmup_hash=warmup_hash
             )
     if session.cursor_ms is None:
         return
-    if session.candles_hash is None:  # It began before fingerprints were kept.
+    if session.candles_hash is None:  # It was started before fingerprints were stored.
         used = await events.fingerprint(connection, session.id, session.last_seq)
         await sessions.remember_hashes(connection, session.id, candles_hash=used)
     else:
@@ -45,7 +45,7 @@ async def _check_candles(connection: Connection, session: Session, last_ms: int,
     cached = await candles.fingerprint(connection, spec.venue, spec.symbols, spec.timeframe, spec.start_ms, last_ms)
     full = spec.trading.record == "full"
     if full and cached != session.candles_hash and not await events.revised(connection, session, 1, late=False):
-        return  # Only late ones came, which the session never used.
+        return  # Only late candles were added, which the session never used.
     if not accept_revised:
         _require_same(session.candles_hash, cached, "candles_changed", "Candles the session has used")
     elif cached != session.candles_hash:

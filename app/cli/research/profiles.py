@@ -1,4 +1,4 @@
-"""`zeon profiles`: what a session can name as its profile, and profiles of one's own."""
+"""`zeon profiles`: what a session can name as its profile, and stored profiles."""
 
 from __future__ import annotations
 

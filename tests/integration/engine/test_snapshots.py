@@ -129,7 +129,7 @@ OFFERED = """
 """
 
 
-async def test_strategies_of_one_s_own_may_offer_snapshots(database: Database, tmp_path: Path) -> None:
+async def test_user_strategies_may_offer_snapshots(database: Database, tmp_path: Path) -> None:
     offered = OFFERED.format(taken="self._closes", put="self._closes = kept")
     write(tmp_path, "own", OWN.format(deed="pass") + offered)
     asked = {**ASKED, "profile_slug": "own"}
@@ -160,7 +160,7 @@ async def test_strategies_of_one_s_own_may_offer_snapshots(database: Database, t
         ("'x' * 2_000_000", "pass"),
     ],
 )
-async def test_a_snapshot_that_does_not_lead_to_the_log_is_done_without(
+async def test_a_snapshot_that_does_not_lead_to_the_log_is_not_used(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str, put: str
 ) -> None:
     write(tmp_path, "own", "import time\n" + OWN.format(deed="pass") + OFFERED.format(taken=taken, put=put))
@@ -214,7 +214,7 @@ async def test_a_snapshot_of_another_session_or_of_other_code_is_ignored(
         assert await resumed_digest(e, other) == expected
 
 
-async def test_the_log_behind_a_snapshot_is_still_held_against_what_is_computed(
+async def test_the_log_after_a_snapshot_is_still_compared_with_what_is_computed(
     database: Database, restored: list[int]
 ) -> None:
     async with engine(database) as e:
@@ -229,7 +229,7 @@ async def test_the_log_behind_a_snapshot_is_still_held_against_what_is_computed(
         assert database.query("SELECT count(*) FROM sim_snapshots") == [(0,)]
 
 
-async def test_revised_candles_make_a_snapshot_void(database: Database, restored: list[int]) -> None:
+async def test_revised_candles_make_a_snapshot_invalid(database: Database, restored: list[int]) -> None:
     async with engine(database) as e:
         await store(e.pool, count=COUNT)
         expected = await whole_digest(e, ASKED)

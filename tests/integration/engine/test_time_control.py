@@ -55,7 +55,7 @@ BEGINNINGS = [("start", {}), ("step", {"steps": 3}), ("runUntil", {"time_ms": ST
 
 
 @pytest.mark.parametrize(("call", "arguments"), BEGINNINGS)
-async def test_however_a_session_begins_longer_candles_are_built_those_to_warm_up_on_too(
+async def test_however_a_session_starts_longer_candles_and_those_of_the_warm_up_are_built(
     database: Database, call: str, arguments: dict[str, Any]
 ) -> None:
     async with engine(database) as e:
@@ -69,7 +69,7 @@ async def test_however_a_session_begins_longer_candles_are_built_those_to_warm_u
 
 
 @pytest.mark.parametrize(("call", "arguments"), BEGINNINGS)
-async def test_however_a_session_begins_gaps_it_may_not_have_fail_it_at_once(
+async def test_however_a_session_starts_gaps_fail_it_at_once_where_the_policy_is_fail(
     database: Database, call: str, arguments: dict[str, Any]
 ) -> None:
     async with engine(database) as e:
@@ -82,7 +82,7 @@ async def test_however_a_session_begins_gaps_it_may_not_have_fail_it_at_once(
         assert (failed.status, failed.error_details, failed.cursor_ms) == ("failed", raised.value.details, None)
 
 
-async def test_a_step_that_does_not_begin_here_leaves_the_candles_unlooked_at(database: Database) -> None:
+async def test_a_step_from_another_cursor_does_not_check_the_candles(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool, without={90}.__contains__)
         session = await e.create()
@@ -124,7 +124,7 @@ async def test_a_run_until_an_event_type_stops_after_its_tick(database: Database
         assert [event["type"] for event in (await e.log(session.id))[-3:]] == ["gap", "candle", "status"]
 
 
-async def test_a_jump_hurries_to_a_time_and_then_keeps_the_pace(database: Database) -> None:
+async def test_a_jump_ignores_the_pace_up_to_a_time_and_then_keeps_it(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         session = await e.start(pace=Pace(60_000))
@@ -189,7 +189,7 @@ async def test_a_step_taken_over_goes_on_for_the_rest_of_it(database: Database) 
         assert at.cursor_ms == START_MS + 4 * MINUTE
 
 
-async def test_steps_and_pauses_leave_the_digest_alone(database: Database) -> None:
+async def test_steps_and_pauses_do_not_change_the_digest(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         whole = await e.finished((await e.start(extra_timeframes=("5m", "15m"))).id)
