@@ -81,7 +81,7 @@ def _responses(call: RouteSpec) -> dict[str, Any]:
         **({"200": _answer(call)} if _KEY in headers else {}),
         **(_BEHIND_THE_END if _LAST_EVENT_ID in headers else {}),
         "4XX": _content("A sentence says why.", _ref("Failure")),
-        "503": _content("The database is away; try again.", _ref("Failure")),
+        "503": _content("The database is away, busy or too slow (see `code`); try again.", _ref("Failure")),
     }
 
 
