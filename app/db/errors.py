@@ -38,7 +38,8 @@ def raise_domain_error(error: psycopg.Error) -> None:
     """Raise the error that stands for one of the driver; return when there is none."""
     kind = error_class(error.sqlstate)
     if kind is not None and kind.sqlstate is not None:
-        raise kind(error.diag.message_primary) from error
+        sentences = error.diag.message_primary, error.diag.message_hint
+        raise kind(" ".join(filter(None, sentences))) from error
     if kind is not None:
         raise kind() from error
     if error.sqlstate is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):

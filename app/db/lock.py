@@ -20,7 +20,7 @@ async def exclusive(database: Database, name: str, *, patience_s: int = 60) -> A
     async def hold(connection: Connection) -> None:
         async with connection.transaction():
             await connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{patience_s}s",))
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"zeon {name}",))
+            await connection.execute("SELECT pg_advisory_xact_lock(sim_lock_key('exclusive', %s))", (name,))
             held.set()
             await over.wait()
 

@@ -44,22 +44,16 @@ _LIMITS = "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_se
 _ADAPTERS = SimpleNamespace(adapters=AdaptersMap(psycopg.adapters), connection=None)
 """How values are read: numbers in JSON keep their text, which may say more than a float can hold."""
 set_json_loads(partial(json.loads, parse_float=DecimalFloat), _ADAPTERS)
-_PLANS = "-c enable_sort=off"
-"""Logs are read along their primary key, whatever Postgres believes how long they are.
-
-Its statistics know nothing of a session that began after they were taken, and a plan is kept while the log it was made
-for grows. Both made it read and sort a whole log for every page. Functions that sort anything else say so.
-"""
 
 
 def connect_options(url: str, application_name: str) -> dict[str, Any]:
-    """Return what every server connection sets: its name, limits on waiting for locks and statements, and how to plan.
+    """Return what every connection of a server sets: its name, and limits on waiting for locks and statements.
 
     Options in the address itself, such as a search_path, are kept and win.
     """
     return {
         "application_name": application_name,
-        "options": f"{_LIMITS} {_PLANS} {conninfo_to_dict(url).get('options') or ''}".strip(),
+        "options": f"{_LIMITS} {conninfo_to_dict(url).get('options') or ''}".strip(),
         "connect_timeout": 5,
         "autocommit": True,
         "context": _ADAPTERS,
