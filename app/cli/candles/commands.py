@@ -77,7 +77,7 @@ def import_(
             calendar = context.sim.calendars.get(chosen)
             return await context.database.run(import_file, file, chosen, symbol, timeframe, progress, calendar)
 
-    report = run(work)
+    report = run(work, set_up=True)
     if json:
         output.as_json(import_report.report_to_json(report))
     else:
@@ -109,7 +109,7 @@ def fetch(
             with import_report.fetch_bar(symbol) as progress:
                 return await fetch_candles(conn, by, chosen, symbol, timeframe, start, until, progress)
 
-    done = run(work)
+    done = run(work, set_up=True)
     if json:
         output.as_json(import_report.fetched_to_json(done))
     else:
@@ -136,7 +136,7 @@ def follow(
 
     with suppress(KeyboardInterrupt):
         output.note(f"Following {' '.join(symbols)} {timeframe}; Ctrl-C ends it.")
-        run(work)
+        run(work, set_up=True)
 
 
 def _tell(symbol: str, sentence: str) -> None:
