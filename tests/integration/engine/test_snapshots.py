@@ -17,6 +17,7 @@ from app.engine.clock import Clock
 from app.engine.replay import runner, snapshots
 from app.engine.replay.verify import verify
 from app.strategies.registry import BUILT_IN
+from app.strategies.versions import VERSIONS
 from app.strategy_hosts import remote_host
 from tests.support.engine import MINUTE, START_MS, USER, Engine, engine, store
 from tests.support.servers import Database
@@ -47,6 +48,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     monkeypatch.setattr(snapshots, "PROOF", 5)
     monkeypatch.setattr(runner, "_CHUNK_TICKS", 7)
     monkeypatch.setitem(BUILT_IN, "busy", Busy)
+    monkeypatch.setitem(VERSIONS, "busy", 1)
     return calls
 
 
