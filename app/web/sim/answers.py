@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
 
+from app.domain.event import TYPES
 from app.domain.session import Session
 from app.domain.trading.settings import TradingSettings, sizing_to_json
 
@@ -113,7 +114,7 @@ class EventAnswer(Answer):
 
     seq: int
     ts: int
-    type: str
+    type: Annotated[str, Field(json_schema_extra={"enum": list(TYPES)})]
     payload: dict[str, Any]
 
 
