@@ -169,7 +169,7 @@ def _control(session_id: UUID, json: bool, **asked: Any) -> None:
     """Steer a session's time as over HTTP."""
     with as_usage():
         wanted = parse(ControlRequest, without_none(**asked))
-    _act(session_id, wanted.asked(), json)
+    _act(session_id, wanted.to_action(), json)
 
 
 def _act(session_id: UUID, action: Action, json: bool) -> None:

@@ -46,7 +46,7 @@ class _SettingsAnswer(Answer):
 
 
 class SessionAnswer(_SettingsAnswer):
-    """A session: its settings, and where it stands."""
+    """A session: its settings and its state."""
 
     symbol: str | None
     fee_bps: Number | None
@@ -171,19 +171,19 @@ class ProfilesAnswer(Answer):
 
 
 class UserAnswer(Answer):
-    """Who a token speaks for."""
+    """The user of a token."""
 
     user_id: str
 
 
 class StateAnswer(Answer):
-    """How the process is doing."""
+    """The state of the process."""
 
     status: str
 
 
 class EmptyAnswer(Answer):
-    """Nothing to tell beyond success."""
+    """No data: the call succeeded."""
 
 
 def _short_forms(spec: SessionSpec) -> dict[str, Any]:
