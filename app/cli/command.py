@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.cli import output
+from app.clock import Clock
 from app.db import embedded
 from app.db.location import DatabaseLocation, installed_location
 from app.db.pool import Database
-from app.engine.clock import Clock
 from app.engine.session_service import SessionService
 from app.settings import Settings, load
 

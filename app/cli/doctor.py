@@ -12,9 +12,9 @@ from app.cli.options import Json
 from app.db import health, sessions
 from app.db.location import DatabaseLocation, is_outdated, open_location
 from app.db.pool import Database
-from app.engine.strategy_catalog import StrategyCatalog
 from app.errors import NewerDatabaseError, SimError
 from app.settings import load
+from app.strategy_hosts.strategy_catalog import StrategyCatalog
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"
 LEAST_VERSION = 15
@@ -135,15 +135,15 @@ async def _orphans(database: Database) -> HealthCheck:
 
 
 async def _strategies() -> HealthCheck:
-    """Look at strategies of one's own with the settings of this command."""
+    """Check user strategies with the settings of this command."""
     strategies = StrategyCatalog(load())
     try:
-        count = await strategies.look()
+        count = await strategies.refresh()
     finally:
         await strategies.close()
-    if strategies.faults:
-        value = [each._asdict() for each in strategies.faults]
-        text = "; ".join(f"{each.label}: {each.sentence}" for each in strategies.faults)
+    if strategies.problems:
+        value = [each._asdict() for each in strategies.problems]
+        text = "; ".join(f"{each.label}: {each.sentence}" for each in strategies.problems)
         return HealthCheck("strategies", WARNING, text, value)
     return HealthCheck(
         "strategies", OK, f"{count} of your own can be used." if count else "None of your own is named.", count

@@ -21,8 +21,8 @@ from app.domain.session import (
     new_spec,
 )
 from app.domain.setting import TimeMs
-from app.engine.input_checks import CANDLES_ONLY
 from app.settings import Settings
+from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
 from app.web.sim.answers import Answer, instant
 from app.web.sim.requests import Body, Count, Query
 

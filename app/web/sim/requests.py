@@ -27,10 +27,10 @@ from app.domain.session import (
     setting_from_json,
 )
 from app.domain.setting import RATE_LIMITS, PauseMs, Rate, TimeMs, build, flatten
-from app.engine.input_checks import CANDLES_ONLY
 from app.engine.session_service import Action
 from app.errors import BadInputError
 from app.settings import Settings
+from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
 from app.web.sim.setting_models import json_number, takes_settings
 
 MAX_SEQ = 2**63 - 2

@@ -69,7 +69,7 @@ class SessionCalls:
 
     async def pause(self, call: Call, body: EmptyRequest) -> Response:
         """Pause a running session; no tick follows the answer."""
-        return await self._act(call, Action("pause"))
+        return _answer(await self._sim.pause(call.user_id, call.session.id))
 
     async def resume(self, call: Call, body: StartRequest) -> Response:
         """Go on with a paused session."""
@@ -77,7 +77,7 @@ class SessionCalls:
 
     async def stop(self, call: Call, body: EmptyRequest) -> Response:
         """Stop a session for good; no tick follows the answer."""
-        return await self._act(call, Action("stop"))
+        return _answer(await self._sim.stop(call.user_id, call.session.id))
 
     async def control(self, call: Call, body: ControlRequest) -> Response:
         """Control a session's time; a call repeated under its Idempotency-Key does nothing twice."""
@@ -100,7 +100,7 @@ class SessionCalls:
 
     async def profiles(self, call: Call) -> Response:
         """List the strategies a session can name."""
-        profiles = await self._sim.strategies.every(self._sim.database)
+        profiles = await self._sim.strategies.list_profiles(self._sim.database)
         return success(ProfilesAnswer(profiles=[ProfileAnswer(**profile._asdict()) for profile in profiles]))
 
     async def _act(self, call: Call, action: Action) -> Response:

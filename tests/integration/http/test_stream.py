@@ -228,5 +228,5 @@ async def test_a_heartbeat_due_with_the_last_event_does_not_keep_a_stream_open(d
             page = await tail.next(5)
             assert page is not None
             assert tail.after_seq == page.head == 102
-            tail.flag.set()  # As the timer of the heartbeat does.
+            tail.wake.set()  # As the timer of the heartbeat does.
             assert event_stream._over(page, tail)
