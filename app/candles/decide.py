@@ -24,7 +24,7 @@ LOOKED_AT = 500
 
 _HOUR_MS = 3_600_000
 _WEEKS_MS = 27 * DAY_MS
-_WORDS: dict[DateOrder, str] = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
+DATE_ORDERS: dict[DateOrder, str] = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
 _COMPACT = {8, 10, 12, 14, 17}
 
 
@@ -142,11 +142,11 @@ def _order(texts: Sequence[str], request: ReadRequest) -> DateOrder | None:
         return None
     if len(search.orders) == 1 and search.proof is not None:
         (order,) = search.orders
-        request.note("dates", f"dates were read {_WORDS[order]}, as {search.proof} proves")
+        request.note("dates", f"dates were read {DATE_ORDERS[order]}, as {search.proof} proves")
         return order
     if (stepped := _order_by_steps(texts, search.orders, request.timeframe)) is not None:
         name = "" if request.timeframe is None else request.timeframe.name
-        request.note("dates", f"dates were read {_WORDS[stepped]}, as only so the steps between them are {name}")
+        request.note("dates", f"dates were read {DATE_ORDERS[stepped]}, as only so the steps between them are {name}")
         return stepped
     if request.look_further and search.orders:
         raise UnprovenDatesError
