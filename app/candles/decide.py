@@ -9,6 +9,7 @@ from itertools import chain, pairwise
 
 from app.candles import times
 from app.candles.numbers import decimal_separator
+from app.candles.quality import find_flaw
 from app.candles.read_options import DateOrder
 from app.candles.reading import DAY_MS, Reading
 from app.candles.request import ReadRequest, UnprovenDatesError
@@ -35,6 +36,8 @@ def read_settled(items: Iterator[Item | Layout], request: ReadRequest) -> Iterat
     if rows:
         reading = _reading(rows, head.layout, request)
         _check(rows, replace(reading), request)
+        if request.several and not request.keep_going:
+            _check_flaws(rows, replace(reading))
         yield reading
         for piece in chain(head.items, () if head.broken else items):
             if not isinstance(piece, Layout):
@@ -243,6 +246,14 @@ def _check(rows: Sequence[Row], reading: Reading, request: ReadRequest) -> None:
     certain = not any(_is_naive(str(row[1]).strip(), reading) for row in rows[:LOOKED_AT])
     if reading.is_dated and reading.zone is None and not reading.local and certain:
         _check_midnight(opens, request.timeframe.name)
+
+
+def _check_flaws(rows: Sequence[Row], reading: Reading) -> None:
+    """Refuse one of several files in which most of the first rows are no candles: the others are to be stored."""
+    flaws = [(row[0], flaw) for row in rows if (flaw := find_flaw(row, reading)) is not None]
+    if len(flaws) * 2 > len(rows):
+        place, flaw = flaws[0]
+        raise BadInputError(f"file: {len(flaws):,} of its first {len(rows):,} rows are refused; line {place}: {flaw}")
 
 
 def _is_naive(text: str, reading: Reading) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -96,7 +96,13 @@ def _texts(path: Path, file: io.BufferedReader, request: ReadRequest) -> Iterato
     folders = path.resolve().parts[:-1]
     timeframe = None if request.timeframe is None else request.timeframe.name
     named = request.options.only or request.symbol
-    for name, stream in streams(file, lambda names: dump.members(names, named, timeframe)):
+
+    def choose(names: Sequence[str]) -> list[str]:
+        chosen = dump.members(names, named, timeframe)
+        request.several = request.several or len(chosen) > 1
+        return chosen
+
+    for name, stream in streams(file, choose):
         yield name, _rows(name, stream, folders, request)
 
 
