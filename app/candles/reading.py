@@ -96,7 +96,7 @@ class Reading:
             yield from map(self._settled, block.rows())
             return
         if opens and int(min(opens, key=int)) >= times.MS_FROM:
-            yield block._replace(times=opens)
+            yield block._replace(times=opens, settled=True)
             return
         for place, (open_ms, *values) in enumerate(zip(opens, *block.numbers, strict=True), block.place):
             yield (place, Ms(open_ms), *values)
