@@ -15,7 +15,7 @@ from app.db import candles as cache
 from app.db.pool import Connection
 from app.domain.market.timeframe import Timeframe
 from app.domain.market.timeframe import timeframe as named_timeframe
-from app.errors import SeriesBusyError, UnavailableError
+from app.errors import UnavailableError
 
 EAGER_S, EAGER_FOR_S, IDLE_S = 0.2, 5.0, 5.0
 """After a close the source is asked every `EAGER_S` for `EAGER_FOR_S`, then every `IDLE_S`; in seconds."""
@@ -64,7 +64,7 @@ class Follower:
             began = time.monotonic()
             try:
                 asked_ms, next_ms = await self._look(symbol, pause_s)
-            except (SourceUnavailableError, UnavailableError, SeriesBusyError) as error:
+            except (SourceUnavailableError, UnavailableError) as error:
                 self.told(symbol, error.message)
                 await self.clock.sleep(pause_s)
                 failing_s += time.monotonic() - began

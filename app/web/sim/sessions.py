@@ -54,8 +54,8 @@ class SessionCalls:
         session = call.session
         if (pace := body.pace()) is not None:
             session = await self._sim.act(call.user_id, session.id, Action("pace", pace))
-        if described := body.described():
-            session = await self._sim.describe(call.user_id, session.id, described)
+        if changes := body.name_and_tags():
+            session = await self._sim.describe(call.user_id, session.id, changes)
         return _answer(session)
 
     async def delete(self, call: Call) -> Response:
@@ -83,9 +83,9 @@ class SessionCalls:
         """Control a session's time; a call repeated under its Idempotency-Key does nothing twice."""
         key = idempotency_key(call.request, {})
         if key is None:
-            return await self._act(call, body.asked())
+            return await self._act(call, body.to_action())
         once = IdempotencyKey(key, fingerprint(str(call.session.id), call.json))
-        return success(await self._sim.act_once(call.user_id, call.session.id, body.asked(), once, _to_json))
+        return success(await self._sim.act_once(call.user_id, call.session.id, body.to_action(), once, _to_json))
 
     async def fork(self, call: Call, body: ForkRequest) -> Response:
         """Create a session that shares this one's log up to a seq and then goes its own way."""
