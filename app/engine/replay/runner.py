@@ -25,7 +25,7 @@ from app.engine.replay.session_log import RETRY_S, SessionLog
 from app.engine.replay.snapshots import NewSnapshot, Snapshots
 from app.engine.replay.window import NotYetDueError, Window
 from app.engine.replay.writer import SessionLostError, Writer
-from app.errors import SimError, StrategyProcessLostError, UnavailableError
+from app.errors import Recovery, SimError, UnavailableError
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.strategy_hosts.strategy_host import StrategyHost
 
@@ -131,15 +131,17 @@ class SessionRunner:
                 async with self._snapshots.resume(self.session, own_process=self._restarts.own_process) as resumed:
                     self._slots_since_snapshot = resumed.slots_since_snapshot
                     return await self._run_from(resumed.state, resumed.host)
-            except (StrategyProcessLostError, SessionLostError, UnavailableError) as error:
+            except (SimError, SessionLostError) as error:
+                if error.recovery is Recovery.GIVE_UP:
+                    raise
                 await self._restart(error)
 
-    async def _restart(self, error: Exception) -> None:
+    async def _restart(self, error: SimError | SessionLostError) -> None:
         """Go back to the end of the log; raises `SessionLostError` when another runner has the session.
 
         Raises `SimError` when the same error came too often at one candle.
         """
-        if isinstance(error, UnavailableError) and not isinstance(error, StrategyProcessLostError):
+        if error.recovery is Recovery.RETRY:
             await asyncio.sleep(RETRY_S)
         with suppress(SessionLostError):
             await self._log.settle()

@@ -11,7 +11,7 @@ from typing import get_args
 
 from app.db.pool import Database, DataError
 from app.db.ticks import Tick, append_ticks
-from app.errors import SimError, UnavailableError
+from app.errors import Recovery, SimError, UnavailableError
 
 MAX_CHUNKS = 250
 MAX_EVENTS = 1000
@@ -48,6 +48,8 @@ _Outcome = tuple[_BatchItem, str | SimError]
 
 class SessionLostError(Exception):
     """The session is no longer this runner's: paused, stopped, deleted, or claimed by another process."""
+
+    recovery = Recovery.REBUILD
 
 
 class Writer:
