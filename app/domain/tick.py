@@ -13,11 +13,10 @@ from app.domain.market.candle import Candle, Gap
 from app.domain.market.resample import Resamplers
 from app.domain.market.timeframe import Timeframe
 from app.domain.market.trading_hours import is_open, open_gaps
+from app.domain.record import new_record
 from app.domain.session import SessionSpec
 from app.domain.trading.strategy_runner import SlotView
 from app.errors import MissingCandlesError
-
-_new = tuple.__new__
 
 
 class Slot(NamedTuple):
@@ -155,9 +154,8 @@ def draft_tick(state: ReplayState, slot: Slot) -> TickDraft:
     state.cursor_ms = open_time_ms
     if events:
         state.last_ts = ts
-    # One of each per slot: half the time of Draft(...) and Shown(...).
-    seen = _new(SlotView, (open_time_ms, shown, trailing, state.last_ts))
-    return _new(TickDraft, (events, seen))
+    seen = new_record(SlotView, (open_time_ms, shown, trailing, state.last_ts))
+    return new_record(TickDraft, (events, seen))
 
 
 def finish_tick(state: ReplayState, made: TickDraft, answer: list[Event]) -> list[Event]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from app.clock import Clock
-from app.db.ticks import Tick, events_to_json
+from app.db.chunks import Chunk, events_to_json
 from app.domain.event import Event
 from app.domain.market.fingerprint import Fingerprint
 from app.domain.session import Session
@@ -68,7 +68,7 @@ class ChunkBuilder:
 
     async def build(
         self, state: ReplayState, host: StrategyHost | None, slot: Slot, *, before: Sequence[Event], short: bool
-    ) -> Tick:
+    ) -> Chunk:
         """Return the ticks of a slot and of those that are due behind it, after the events `before` them.
 
         `short` keeps the chunk small. Raises `MissingCandlesError` or what the strategy raises.
@@ -118,7 +118,7 @@ class ChunkBuilder:
         elif took_s < _CHUNK_S / 2:
             self._max_slots = min(_MAX_SLOTS, 2 * self._max_slots)
 
-    def _join(self, draft: _ChunkDraft, before: Sequence[Event], ticks: Sequence[list[Event]]) -> Tick:
+    def _join(self, draft: _ChunkDraft, before: Sequence[Event], ticks: Sequence[list[Event]]) -> Chunk:
         """Join ticks into a chunk, up to the first with which the session pauses.
 
         There are fewer ticks than slots where the strategy failed.
@@ -131,7 +131,7 @@ class ChunkBuilder:
         slots = draft.slots[:count]
         self._used.add([candle for slot in slots for candle in slot.candles])
         events = [*before, *chain.from_iterable(ticks[:count])]
-        return Tick(
+        return Chunk(
             self._session_id,
             self._epoch,
             draft.prev_cursor_ms,

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 from app.candles.calendar import Calendar, add_trading_hours
 from app.clock import Clock, TimedEvent
+from app.db.chunks import Chunk
 from app.db.pool import Database
-from app.db.ticks import Tick
 from app.domain import event
 from app.domain.event import Event
 from app.domain.session import Pace, Session
@@ -169,7 +169,7 @@ class SessionRunner:
                 raise host.error
         await self._log.finish()
 
-    async def _take_snapshot(self, chunk: Tick, state: ReplayState, host: StrategyHost | None) -> NewSnapshot | None:
+    async def _take_snapshot(self, chunk: Chunk, state: ReplayState, host: StrategyHost | None) -> NewSnapshot | None:
         """Take a snapshot when it is time, if everything that was computed is in the chunk."""
         self._slots_since_snapshot += chunk.ticks
         complete = chunk.pause is None and chunk.cursor_ms == state.cursor_ms
