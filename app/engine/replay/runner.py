@@ -64,7 +64,9 @@ class SessionRunner:
         if fetch_job is not None:
             fetch_job.on_progress = self.candles_changed
         self._snapshots = Snapshots(database, clock, strategies)
-        self._session_log = SessionLog(session, runner=name, database=database, writer=writer, snapshots=self._snapshots)
+        self._session_log = SessionLog(
+            session, runner=name, database=database, writer=writer, snapshots=self._snapshots
+        )
         self._pacer = Pacer(clock, session)
         self._restarts = RestartPolicy()
         self._wake = TimedEvent()
