@@ -34,7 +34,7 @@ _CHUNK_S = 1.0
 
 @dataclass(slots=True)
 class _ChunkDraft:
-    """Slots that are due, at most `max_slots`, with what the market makes of them; `pause` is why to pause behind."""
+    """Slots that are due, at most `max_slots`, with what the market makes of them; `pause` is why to pause after them."""
 
     prev_cursor_ms: int | None
     max_slots: int
@@ -69,7 +69,7 @@ class ChunkBuilder:
     async def build(
         self, state: ReplayState, host: StrategyHost | None, slot: Slot, *, before: Sequence[Event], short: bool
     ) -> Chunk:
-        """Return the ticks of a slot and of those that are due behind it, after the events `before` them.
+        """Return the ticks of a slot and of those that are due after it, after the events `before` them.
 
         `short` keeps the chunk small. Raises `MissingCandlesError` or what the strategy raises.
         """
@@ -86,7 +86,7 @@ class ChunkBuilder:
         return self._join(draft, before, ticks)
 
     async def _draft(self, draft: _ChunkDraft, state: ReplayState, slot: Slot) -> None:
-        """Add a slot to a draft, and those behind it as far as they are due."""
+        """Add a slot to a draft, and those after it as far as they are due."""
         unpaced = self.unpaced
         self._add(draft, state, slot)
         due_slots = self._window.due_slots(state)

@@ -155,7 +155,7 @@ class SessionRunner:
         self._start_at(row)
 
     async def _run_from(self, state: ReplayState, host: StrategyHost | None) -> None:
-        """The loop: wait for a slot, compute it and those due behind it, hand them to the writer."""
+        """The loop: wait for a slot, compute it and those due after it, hand them to the writer."""
         while (slot := await self._next_slot(state)) is not None:
             stall = self._stall_event(state)
             chunk = await self._chunks.build(state, host, slot, before=stall, short=self._writer.has_paced)

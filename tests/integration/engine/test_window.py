@@ -73,10 +73,10 @@ async def slots_of(side: Pool, on: SessionSpec) -> list[tuple[int, list[Candle],
 
 @pytest.mark.parametrize("symbols", [("A",), ("A", "B")])
 @pytest.mark.parametrize("policy", ["skip", "fill"])
-async def test_the_shortcut_for_undoubted_slots_gives_the_same_slots(
+async def test_the_shortcut_for_simple_slots_gives_the_same_slots(
     database: Database, monkeypatch: pytest.MonkeyPatch, symbols: tuple[str, ...], policy: str
 ) -> None:
-    shortcut, found = Window._undoubted_slot, []
+    shortcut, found = Window._simple_slot, []
 
     def counted(self: Window, state: ReplayState) -> Slot | None:
         slot = shortcut(self, state)
@@ -87,8 +87,8 @@ async def test_the_shortcut_for_undoubted_slots_gives_the_same_slots(
     async with pool(database) as side:
         for symbol in symbols:
             await store(side, symbol=symbol, without={0, 3, 4, 50, 98 if symbol == "A" else 97}.__contains__)
-        monkeypatch.setattr(Window, "_undoubted_slot", counted)
+        monkeypatch.setattr(Window, "_simple_slot", counted)
         slots = await slots_of(side, on)
         assert len(found) > 80
-        monkeypatch.setattr(Window, "_undoubted_slot", lambda self, state: None)
+        monkeypatch.setattr(Window, "_simple_slot", lambda self, state: None)
         assert await slots_of(side, on) == slots
