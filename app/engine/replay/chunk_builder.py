@@ -34,7 +34,7 @@ _CHUNK_S = 1.0
 
 @dataclass(slots=True)
 class _ChunkDraft:
-    """Slots that are due, at most `max_slots`, with what the market makes of them; `pause` is why to pause after them."""
+    """Slots that are due, at most `max_slots`, with what the market makes of them; `pause`: why to pause after them."""
 
     prev_cursor_ms: int | None
     max_slots: int
