@@ -10,10 +10,10 @@ from typing import TypeVar
 from uuid import UUID
 
 from app.cli import output
+from app.clock import Clock
 from app.db import embedded, sessions
 from app.db.location import DatabaseLocation, existing_location, installed_location
 from app.db.pool import Database
-from app.engine.clock import Clock
 from app.engine.session_service import SessionService
 from app.errors import BadInputError, NotFoundError
 from app.settings import Settings, load

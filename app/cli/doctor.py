@@ -12,9 +12,9 @@ from app.cli.options import Json
 from app.db import health, sessions
 from app.db.location import DatabaseLocation, is_outdated, open_location, require_database
 from app.db.pool import Database
-from app.engine.strategy_catalog import StrategyCatalog
 from app.errors import NewerDatabaseError, SimError
 from app.settings import load, unknown_variables
+from app.strategy_hosts.strategy_catalog import StrategyCatalog
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"
 LEAST_VERSION = 15
@@ -151,12 +151,12 @@ async def _strategies() -> HealthCheck:
     """Load the user strategies that the settings of this command name."""
     strategies = StrategyCatalog(load())
     try:
-        count = await strategies.look()
+        count = await strategies.refresh()
     finally:
         await strategies.close()
-    if strategies.faults:
-        value = [each._asdict() for each in strategies.faults]
-        text = "; ".join(f"{each.label}: {each.sentence}" for each in strategies.faults)
+    if strategies.problems:
+        value = [each._asdict() for each in strategies.problems]
+        text = "; ".join(f"{each.label}: {each.sentence}" for each in strategies.problems)
         return HealthCheck("strategies", WARNING, text, value)
     return HealthCheck(
         "strategies", OK, f"{count} custom strategies load." if count else "No custom strategies are configured.", count

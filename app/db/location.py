@@ -13,7 +13,7 @@ from psycopg import pq
 
 from app.db import embedded
 from app.db.install import install, needs_install
-from app.errors import NoDatabaseError, UnavailableError
+from app.errors import DatabaseAwayError, NoDatabaseError
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def require_database(settings: Settings) -> None:
 
 
 def is_outdated(place: DatabaseLocation) -> bool:
-    """Say whether a database is empty or older than this code; raises `NewerDatabaseError` or `UnavailableError`."""
+    """Say whether a database is empty or older than this code; raises `NewerDatabaseError` or `DatabaseAwayError`."""
     with _connected(place.migrate_url) as conn:
         return needs_install(conn)
 
@@ -96,6 +96,6 @@ def _connected(url: str) -> Iterator[psycopg.Connection]:
         conn = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="zeon install")
     except psycopg.Error as error:
         reason = str(error).strip().partition("\n")[0]
-        raise UnavailableError(f"The database cannot be reached: {reason}") from error
+        raise DatabaseAwayError(f"The database cannot be reached: {reason}") from error
     with conn:
         yield conn

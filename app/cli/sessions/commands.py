@@ -172,7 +172,7 @@ def _control(session_id: str, json: bool, **asked: Any) -> None:
     """Steer a session's time as over HTTP."""
     with as_usage():
         wanted = parse(ControlRequest, without_none(**asked))
-    _act(session_id, wanted.asked(), json)
+    _act(session_id, wanted.to_action(), json)
 
 
 def _act(session_id: str, action: Action, json: bool) -> None:

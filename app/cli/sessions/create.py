@@ -11,7 +11,7 @@ from app.cli.options import Json, as_usage
 from app.cli.sessions import session_view
 from app.cli.sessions.setting_options import NEW_SESSION, Given, takes_settings
 from app.domain.session import Session
-from app.engine.input_checks import CANDLES_ONLY
+from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
 from app.web.http.parsing import fingerprint, parse
 from app.web.sim.requests import NewSession
 

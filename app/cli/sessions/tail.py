@@ -86,7 +86,7 @@ async def _hub(context: Context) -> AsyncIterator[Hub]:
 
     def heard(channel: str, payload: str) -> None:
         if channel == "sim_events":
-            hub.heard(payload)
+            hub.on_notify(payload)
 
     listener = Listener(context.place.listen_url, on_notify=heard, on_connect=look_again, idle_s=poll_s)
     tasks = [asyncio.create_task(work) for work in (listener.run(), hub.poll())]
