@@ -13,7 +13,7 @@ from app.db.candle_store import Stored as Stored
 from app.db.candle_store import store as store
 from app.db.candle_store import store_columns as store_columns
 from app.domain.market.candle import Candle, Gap
-from app.domain.market.fingerprint import spelled
+from app.domain.market.fingerprint import format_sum
 from app.domain.market.timeframe import TIMEFRAMES
 from app.domain.market.timeframe import timeframe as named_timeframe
 from app.domain.record import new_record
@@ -325,4 +325,4 @@ async def fingerprint(
         )
         row = await cursor.fetchone()
     assert row is not None
-    return spelled(int(row[0]))
+    return format_sum(int(row[0]))

@@ -14,7 +14,7 @@ from app.db.pool import Connection
 from app.domain.candle_event import decode as parse_candle
 from app.domain.event import render
 from app.domain.market.candle import Candle
-from app.domain.market.fingerprint import spelled
+from app.domain.market.fingerprint import format_sum
 from app.domain.session import Session
 
 MAX_PAGE_ROWS = 1000
@@ -209,7 +209,7 @@ async def fingerprint(connection: Connection, session_id: UUID, to_seq: int) -> 
     """Return the fingerprint of the real base candles in a log up to a seq."""
     row = await (await connection.execute("SELECT sim_fingerprint(%s, %s) AS total", (session_id, to_seq))).fetchone()
     assert row is not None
-    return spelled(int(row["total"]))
+    return format_sum(int(row["total"]))
 
 
 class Revised(NamedTuple):
