@@ -50,7 +50,7 @@ class SelftestError(SimError):
 def selftest() -> None:
     """Prove on this database that a session starts, goes on, pauses and resumes; everything made for it is removed."""
     settings = load()
-    with locate(settings) as place:
+    with locate(settings, set_up=True) as place:
         asyncio.run(run(settings, place, output.line))
 
 

@@ -62,7 +62,7 @@ def add(slug: Slug, strategy: Named, config: Config = None) -> None:
         await context.sim.strategies.add_profile(context.database, profile)
 
     with as_usage():
-        run(work)
+        run(work, set_up=True)
 
 
 @app.command()

@@ -77,7 +77,7 @@ def sweep(
             parse(NewSession, request | {"config": {**config, **each}, "name": _named(each)}).spec(settings)
             for each in combinations
         ]
-    with locate(settings) as place:
+    with locate(settings, set_up=True) as place:
         size = _sized(settings, place, specs, yes=yes)
         ids = asyncio.run(on_place(settings, place, lambda context: _create(context, specs)))
         output.note(f"They carry the tag {tag}: zeon sessions list --tag {tag}")

@@ -29,5 +29,5 @@ def create(settings: Given, key: Key = None, json: Json = False) -> None:
         return (await context.sim.create(context.user, spec, key=key, request_hash=fingerprint(settings)))[0]
 
     with as_usage():
-        session = run(work)
+        session = run(work, set_up=True)
     session_view.print_session(session, json)

@@ -19,8 +19,8 @@ def verify(session_id: SessionId, json: Json = False) -> None:
     """Run a session again up to its cursor and compare it with its log; exits with 1 when an event differs."""
 
     async def work(context: Context) -> VerifyResult:
-        sim = context.sim
-        return await engine.verify(context.database, Clock(), sim.strategies, context.user, session_id, sim.calendars)
+        sim, found = context.sim, await context.session_id(session_id)
+        return await engine.verify(context.database, Clock(), sim.strategies, context.user, found, sim.calendars)
 
     found = run(work)
     if json:
