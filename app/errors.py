@@ -218,6 +218,10 @@ class RunnerNameTakenError(SimError):
     """Another living process runs under this name."""
 
 
+class NoDatabaseError(SimError):
+    """The database is empty or older than this version; run `zeon migrate`."""
+
+
 class NewerDatabaseError(SimError):
     """The database was migrated by a newer version of ZEON sim; use that version."""
 

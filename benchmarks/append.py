@@ -13,7 +13,7 @@ from app.db.pool import Connection, Database
 from app.db.ticks import Tick, append_ticks, events_to_json
 from app.domain.event import Event
 from app.domain.session import Session
-from app.engine.writer import Writer
+from app.engine.replay.writer import Writer
 from benchmarks.place import Place, pool, running
 from benchmarks.row import Goal, Row, alternate
 from benchmarks.ticks import chain, events
@@ -114,7 +114,7 @@ class _Due:
         writer = Writer(self._database)
         task = asyncio.ensure_future(writer.run())
         begun = time.perf_counter()
-        await asyncio.gather(*[writer.append([tick]) for tick in ticks])
+        await asyncio.gather(*[writer.append(tick) for tick in ticks])
         took = time.perf_counter() - begun
         task.cancel()
         with suppress(asyncio.CancelledError):

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
-from sqlalchemy import Select, any_, func, literal, select, tuple_, update
+from sqlalchemy import Select, Text, any_, cast, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.db.pool import Connection, execute
@@ -68,6 +68,15 @@ async def get(connection: Connection, session_id: UUID, user_id: str | None = No
     if user_id is not None:
         statement = statement.where(_s.user_id == user_id)
     return _session(_present(await (await execute(connection, statement)).fetchone()))
+
+
+async def ids_with_digits(connection: Connection, user_id: str, digits: str) -> list[UUID]:
+    """Return up to 3 ids of the user's sessions that begin or end with some hexadecimal digits, the newest first."""
+    hex_id = func.replace(cast(_s.id, Text), "-", "")
+    fits = or_(hex_id.startswith(digits), hex_id.endswith(digits))
+    statement = select(_s.id).where(_s.user_id == user_id, _s.deleted_at.is_(None), fits)
+    rows = await execute(connection, statement.order_by(_s.created_at.desc()).limit(3))
+    return [row["id"] for row in await rows.fetchall()]
 
 
 async def page(

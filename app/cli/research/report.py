@@ -76,7 +76,7 @@ def report(session_id: SessionId, html: Html = None, json: Json = False) -> None
         report_page.require_plotly()
 
     async def work(context: Context) -> Outcome:
-        session = await context.sim.get(context.user, session_id)
+        session = await context.sim.get(context.user, await context.session_id(session_id))
         figures = await context.database.run(stats.stats, session.id)
         if html is None:
             return Outcome(session, figures, [], [])
