@@ -126,7 +126,7 @@ def test_migrate_is_refused_while_a_server_of_an_older_version_is_alive_unless_f
     with psycopg.connect(database.owner_url, autocommit=True) as owner:
         owner.execute("INSERT INTO sim_runners (name, ttl) VALUES ('old', '1 hour')")
         owner.execute("COMMENT ON TABLE _yoyo_migration IS 'Migrations applied; sql of before'")
-    assert "old (seen 0 s ago). Stop them first" in cli.error("migrate")
+    assert re.search(r"old \(seen \d+ s ago\)\. Stop them first", cli.error("migrate"))
     assert cli("migrate", "--force") == "The database is up to date.\n"
 
 
