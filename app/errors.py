@@ -226,6 +226,14 @@ class NewerDatabaseError(SimError):
     """The database was migrated by a newer version of ZEON sim; use that version."""
 
 
+class InUseError(SimError):
+    """Something of the database that has to be replaced is used by objects of somebody else."""
+
+
+class ServersAliveError(SimError):
+    """Servers of an older version use this database; stop them first."""
+
+
 class RefusedEventError(BadInputError):
     """The log does not take this event."""
 
