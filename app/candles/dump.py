@@ -115,8 +115,8 @@ def guess_series(name: str) -> tuple[str | None, str | None]:
     if timeframe not in TIMEFRAMES:
         return None, None
     found = _NAMED.search(stem) or _TERMINAL.search(stem) or _MINUTES.search(stem)
-    words = [word for word in re.split(r"[^0-9A-Za-z]+", stem[: found.start()] if found else stem)]
-    words = [word for word in words if word and word.lower() not in _WORDS]
+    parts = re.split(r"[^0-9A-Za-z]+", stem[: found.start()] if found else stem)
+    words = [word for word in parts if word and word.lower() not in _WORDS]
     at = len(words) - 1
     while at > 0 and words[at].upper() in _QUOTES:
         at -= 1
