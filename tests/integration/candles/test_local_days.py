@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 
 from app.candles.calendar import Calendar
@@ -14,15 +16,16 @@ from app.candles.importer import import_file
 from app.candles.load import coverage
 from app.candles.read_options import read_options
 from app.candles.report import Report
-from app.db import candles as cache
+from app.db import candles as stored
 from app.errors import BadInputError
-from tests.support.engine import Engine, engine
+from tests.support.engine import engine
 from tests.support.servers import Database
 
 pytest.importorskip("exchange_calendars")
 # exchange_calendars 4.13 uses what pandas 3.1 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
+Connection = psycopg.AsyncConnection
 DAY = 86_400_000
 HEADER = "time,open,high,low,close,volume"
 PLACES = {
@@ -55,45 +58,48 @@ def slot(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000
 
 
+@cache
+def calendar_of(name: str) -> Calendar:
+    return Calendar(name)
+
+
 def trading_days(place: str) -> list[date]:
     """List the trading days of three weeks around the change of clocks."""
     name, change = PLACES[place]
-    calendar, days = Calendar(name), [change + timedelta(days=number) for number in range(-10, 11)]
+    calendar, days = calendar_of(name), [change + timedelta(days=number) for number in range(-10, 11)]
     return [day for day in days if (found := calendar.following_day(slot(day))) and found.open_ms == slot(day)]
 
 
 @pytest.fixture
-async def running(database: Database) -> AsyncIterator[Engine]:
-    calendars = " ".join(f"{name.lower()}={name}" for name, _ in PLACES.values())
-    async with engine(database, calendars=calendars) as started:
-        yield started
+async def conn(database: Database) -> AsyncIterator[Connection]:
+    async with await Connection.connect(database.url, autocommit=True) as connection:
+        yield connection
 
 
-async def bring_in(running: Engine, folder: Path, place: str, form: str, days: list[date], symbol: str) -> Report:
+async def bring_in(conn: Connection, folder: Path, place: str, form: str, days: list[date], symbol: str) -> Report:
     spell, unsaid = FORMS[form]
     name, _ = PLACES[place]
     path = folder / f"{symbol}-{days[0]}.csv"
     path.write_text("\n".join([HEADER, *(f"{spell(day, place)},10,12,9,11,{day.day}" for day in days)]))
     options = read_options(time_zone=place if unsaid else None)
-    calendar = Calendar(name)
-    return await running.pool.run(import_file, path, name.lower(), symbol, "1d", None, calendar, options)
+    return await import_file(conn, path, name.lower(), symbol, "1d", None, calendar_of(name), options)
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("form", FORMS)
 async def test_days_are_one_series_in_one_file_or_in_parts(
-    running: Engine, tmp_path: Path, place: str, form: str
+    conn: Connection, tmp_path: Path, place: str, form: str
 ) -> None:
     days, (name, change) = trading_days(place), PLACES[place]
     before, after = [day for day in days if day <= change], [day for day in days if day > change]
     for symbol, parts in {"WHOLE": [days], "WS": [before, after], "SW": [after, before], "BACK": [days[::-1]]}.items():
         for part in parts:
-            report = await bring_in(running, tmp_path, place, form, part, symbol)
+            report = await bring_in(conn, tmp_path, place, form, part, symbol)
             assert (report.new, report.refused, report.missing) == (len(part), 0, 0)
-        candles = await running.pool.run(cache.last_before, name.lower(), symbol, "1d", 2**60, 100)
+        candles = await stored.last_before(conn, name.lower(), symbol, "1d", 2**60, 100)
         # Of London's winter alone, +00:00 may as well be UTC: there a candle keeps its time of day.
         assert [candle.open_time_ms // DAY * DAY for candle in candles] == [slot(day) for day in days]
-    listed = await running.pool.run(coverage, {name.lower(): Calendar(name)})
+    listed = await coverage(conn, {name.lower(): calendar_of(name)})
     assert {(each.symbol, each.gaps, each.missing) for each in listed} == {
         (s, 0, 0) for s in ("WHOLE", "WS", "SW", "BACK")
     }
@@ -101,41 +107,42 @@ async def test_days_are_one_series_in_one_file_or_in_parts(
 
 @pytest.mark.parametrize("place", PLACES)
 async def test_a_session_that_may_not_miss_a_day_runs_over_the_change(
-    running: Engine, tmp_path: Path, place: str
+    conn: Connection, database: Database, tmp_path: Path, place: str
 ) -> None:
     days, (name, _) = trading_days(place), PLACES[place]
-    await bring_in(running, tmp_path, place, "offset", days, "INDEX")
+    await bring_in(conn, tmp_path, place, "offset", days, "INDEX")
     range_ms = {"start_ms": slot(days[0]), "end_ms": slot(days[-1]) + DAY}
-    started = await running.start(venue=name.lower(), symbols=("INDEX",), timeframe="1d", **range_ms)
-    session = await running.finished(started.id)
+    async with engine(database, calendars=f"{name.lower()}={name}") as running:
+        started = await running.start(venue=name.lower(), symbols=("INDEX",), timeframe="1d", **range_ms)
+        session = await running.finished(started.id)
+        log = await running.log(session.id)
     assert (session.status, session.error) == ("finished", None)
-    log = await running.log(session.id)
     opens = [each["payload"]["candle"]["openTimeMs"] for each in log if each["type"] == "candle"]
     assert opens == [slot(day) for day in days]
 
 
-async def test_a_missing_day_is_a_gap_of_that_date(running: Engine, tmp_path: Path) -> None:
+async def test_a_missing_day_is_a_gap_of_that_date(conn: Connection, tmp_path: Path) -> None:
     days = trading_days("Australia/Sydney")
     lacking = days.pop(4)
-    report = await bring_in(running, tmp_path, "Australia/Sydney", "offset", days, "INDEX")
+    report = await bring_in(conn, tmp_path, "Australia/Sydney", "offset", days, "INDEX")
     assert [(gap.from_ms, gap.missing) for gap in report.gaps] == [(slot(lacking), 1)]
 
 
 @pytest.mark.parametrize("form", ["seconds", "utc"])
-async def test_days_whose_place_is_not_known_are_asked_for(running: Engine, tmp_path: Path, form: str) -> None:
+async def test_days_whose_place_is_not_known_are_asked_for(conn: Connection, tmp_path: Path, form: str) -> None:
     """Midnight in Sydney is the afternoon of the day before, UTC."""
     spell, _ = FORMS[form]
     path = tmp_path / "days.csv"
     days = trading_days("Australia/Sydney")
     path.write_text("\n".join([HEADER, *(f"{spell(day, 'Australia/Sydney')},1,1,1,1,1" for day in days)]))
     with pytest.raises(BadInputError, match=r"^timeZone: .* --time-zone"):
-        await running.pool.run(import_file, path, "xasx", "INDEX", "1d")
+        await import_file(conn, path, "xasx", "INDEX", "1d")
 
 
-async def test_weeks_belong_to_the_monday_of_their_place(running: Engine, tmp_path: Path) -> None:
+async def test_weeks_belong_to_the_monday_of_their_place(conn: Connection, tmp_path: Path) -> None:
     place = "Europe/Berlin"
     mondays = [date(2024, 3, 18) + timedelta(weeks=number) for number in range(4)]
     path = tmp_path / "weeks.csv"
     path.write_text("\n".join([HEADER, *(f"{midnight(day, place).isoformat()},1,1,1,1,1" for day in mondays)]))
-    report = await running.pool.run(import_file, path, "xetr", "INDEX", "1w")
+    report = await import_file(conn, path, "xetr", "INDEX", "1w")
     assert (report.new, report.missing, report.first_ms) == (4, 0, slot(mondays[0]))
