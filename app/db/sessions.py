@@ -11,15 +11,16 @@ from uuid import UUID, uuid4
 
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
-from sqlalchemy import Select, any_, func, literal, select, tuple_, update
+from sqlalchemy import Select, Text, any_, cast, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.db.pool import Connection, execute
 from app.db.tables import SESSIONS
 from app.domain.event import render
 from app.domain.lineage import Ancestor, parse_ancestor
-from app.domain.session import ENDED, MOVES, RUNNING, Pace, Session, SessionSpec
-from app.domain.trading.settings import TradingSettings, parse_sizing, sizing_to_json
+from app.domain.session import ENDED, MOVES, RUNNING, SETTINGS, Pace, Session, SessionSpec, setting_from_json
+from app.domain.setting import build, flatten
+from app.domain.trading.settings import Sizing, sizing_to_json
 from app.errors import BadInputError, KeyReusedError, NotFoundError
 
 _s = SESSIONS.c
@@ -69,6 +70,15 @@ async def get(connection: Connection, session_id: UUID, user_id: str | None = No
     return _session(_present(await (await execute(connection, statement)).fetchone()))
 
 
+async def ids_with_digits(connection: Connection, user_id: str, digits: str) -> list[UUID]:
+    """Return up to 3 ids of the user's sessions that begin or end with some hexadecimal digits, the newest first."""
+    hex_id = func.replace(cast(_s.id, Text), "-", "")
+    fits = or_(hex_id.startswith(digits), hex_id.endswith(digits))
+    statement = select(_s.id).where(_s.user_id == user_id, _s.deleted_at.is_(None), fits)
+    rows = await execute(connection, statement.order_by(_s.created_at.desc()).limit(3))
+    return [row["id"] for row in await rows.fetchall()]
+
+
 async def page(
     connection: Connection,
     user_id: str | None,
@@ -106,7 +116,10 @@ async def describe(connection: Connection, session_id: UUID, user_id: str, chang
 
 async def pace(connection: Connection, session_id: UUID, pace: Pace, by: str) -> Session:
     """Change the pace and log it; raises `NotFoundError`, or `WrongStatusError` when finished or stopped."""
-    cursor = await connection.execute("SELECT * FROM sim_pace(%s, %s, %s, %s)", (session_id, pace.ms, pace.speed, by))
+    cursor = await connection.execute(
+        "SELECT * FROM sim_pace(%s, replay_ms_per_candle => %s, speed => %s, actor => %s)",
+        (session_id, pace.ms, pace.speed, by),
+    )
     return _session(_present(await cursor.fetchone()))
 
 
@@ -130,19 +143,24 @@ async def transition(
     from_status, to_status = MOVES[call]
     name, incarnation = runner or (None, None)
     cursor = await connection.execute(
-        "SELECT * FROM sim_transition(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (
-            session_id,
-            list(from_status),
-            to_status,
-            reason,
-            by,
-            name,
-            incarnation,
-            epoch,
-            error,
-            None if error_details is None else Jsonb(error_details),
-        ),
+        """
+        SELECT * FROM sim_transition(
+          %(session)s, from_status => %(from_status)s, to_status => %(to_status)s, reason => %(reason)s, by => %(by)s,
+          runner => %(runner)s, incarnation => %(incarnation)s, expected_epoch => %(epoch)s, error => %(error)s,
+          error_details => %(details)s)
+        """,
+        {
+            "session": session_id,
+            "from_status": list(from_status),
+            "to_status": to_status,
+            "reason": reason,
+            "by": by,
+            "runner": name,
+            "incarnation": incarnation,
+            "epoch": epoch,
+            "error": error,
+            "details": None if error_details is None else Jsonb(error_details),
+        },
     )
     row = await cursor.fetchone()
     return None if row is None else _session(row)
@@ -161,7 +179,8 @@ async def fork(
     lineage = Jsonb([ancestor.as_json() for ancestor in _lineage(parent, fork_seq, cursor_ms)])
     await execute(connection, update(SESSIONS).where(_s.id == child.id).values(lineage=lineage))
     cursor = await connection.execute(
-        "SELECT * FROM sim_fork(%s, %s, %s, %s, %s)", (child.id, parent.id, fork_seq, cursor_ms, child.user_id)
+        "SELECT * FROM sim_fork(%s, parent => %s, fork_seq => %s, cursor_ms => %s, actor => %s)",
+        (child.id, parent.id, fork_seq, cursor_ms, child.user_id),
     )
     return _session(_present(await cursor.fetchone()))
 
@@ -169,7 +188,7 @@ async def fork(
 def _lineage(parent: Session, fork_seq: int, cursor_ms: int | None) -> list[Ancestor]:
     """Return who wrote a parent's log up to `fork_seq`: the parent last, or the ancestor in whose part that lies."""
     spec = parent.spec
-    own = Ancestor(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.terms, parent.strategy_hash)
+    own = Ancestor(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.trading, parent.strategy_hash)
     earlier = [ancestor for ancestor in parent.lineage if ancestor.to_seq < fork_seq]
     later = parent.lineage[len(earlier) :]
     last = later[0]._replace(to_seq=fork_seq, to_cursor_ms=cursor_ms) if later else own
@@ -204,7 +223,8 @@ async def run_until(
     """
     name, incarnation = runner or (None, None)
     cursor = await connection.execute(
-        "SELECT * FROM sim_run_until(%s, %s, %s, %s, %s, %s, %s)",
+        "SELECT * FROM sim_run_until(%s, steps => %s, until_ms => %s, until_type => %s, actor => %s,"
+        " runner => %s, incarnation => %s)",
         (session_id, steps, until_ms, until_type, by, name, incarnation),
     )
     row = await cursor.fetchone()
@@ -213,7 +233,9 @@ async def run_until(
 
 async def jump(connection: Connection, session_id: UUID, time_ms: int, by: str) -> Session:
     """Let a running session run without a pause up to a time (ms UTC); raises `WrongStatusError`."""
-    cursor = await connection.execute("SELECT * FROM sim_jump(%s, %s, %s)", (session_id, time_ms, by))
+    cursor = await connection.execute(
+        "SELECT * FROM sim_jump(%s, time_ms => %s, actor => %s)", (session_id, time_ms, by)
+    )
     return _session(_present(await cursor.fetchone()))
 
 
@@ -266,60 +288,20 @@ def _present(row: DictRow | None) -> DictRow:
 
 
 def _columns(spec: SessionSpec) -> dict[str, Any]:
-    return {
-        "kind": spec.kind,
-        "name": spec.name,
-        "tags": list(spec.tags),
-        "profile_slug": spec.profile_slug,
-        "config": Jsonb(spec.config),
-        "venue": spec.venue,
-        "symbols": list(spec.symbols),
-        "timeframe": spec.timeframe,
-        "start_ms": spec.start_ms,
-        "end_ms": spec.end_ms,
-        "lag_ms": spec.lag_ms,
-        "replay_ms_per_candle": spec.pace.ms,
-        "speed": spec.pace.speed,
-        "gap_policy": spec.gap_policy,
-        "gap_grace_ms": spec.gap_grace_ms,
-        "extra_timeframes": list(spec.extra_timeframes),
-        "warmup_candles": spec.warmup_candles,
-        **_of_terms(spec.terms),
-    }
+    return {name: _column(value) for name, value in flatten(spec).items()}
 
 
-_SAME = ("initial_cash", "maker_fee_bps", "taker_fee_bps", "slippage_bps", "leverage", "fill", "limit_fill", "record")
-
-
-def _of_terms(terms: TradingSettings) -> dict[str, Any]:
-    sized = Jsonb(sizing_to_json(terms.sizing), dumps=render)
-    return {name: getattr(terms, name) for name in (*_SAME, "volume_share")} | {"sizing": sized}
-
-
-def _terms(row: DictRow) -> TradingSettings:
-    return TradingSettings(**{name: row[name] for name in (*_SAME, "volume_share")}, sizing=parse_sizing(row["sizing"]))
+def _column(value: Any) -> Any:
+    """Return the value of a setting as its column takes it."""
+    if isinstance(value, dict):
+        return Jsonb(value)
+    if isinstance(value, Sizing):
+        return Jsonb(sizing_to_json(value), dumps=render)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _session(row: DictRow) -> Session:
-    spec = SessionSpec(
-        profile_slug=row["profile_slug"],
-        venue=row["venue"],
-        symbols=tuple(row["symbols"]),
-        timeframe=row["timeframe"],
-        start_ms=row["start_ms"],
-        end_ms=row["end_ms"],
-        lag_ms=row["lag_ms"],
-        pace=Pace(row["replay_ms_per_candle"], row["speed"]),
-        gap_policy=row["gap_policy"],
-        gap_grace_ms=row["gap_grace_ms"],
-        extra_timeframes=tuple(row["extra_timeframes"]),
-        warmup_candles=row["warmup_candles"],
-        terms=_terms(row),
-        kind=row["kind"],
-        name=row["name"],
-        tags=tuple(row["tags"]),
-        config=row["config"],
-    )
+    spec = build(SessionSpec, {field.name: setting_from_json(field, row[field.name]) for field in SETTINGS})
     same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage", "fetching"))
     lineage = tuple(parse_ancestor(each) for each in row["lineage"])
     return Session(spec=spec, lineage=lineage, **{name: row[name] for name in same})

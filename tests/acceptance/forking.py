@@ -7,9 +7,9 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from app.clock import Clock
 from app.domain.session import Pace, SessionSpec
 from app.domain.trading.settings import TradingSettings
-from app.engine.clock import Clock
 from app.engine.replay.verify import verify
 from tests.integration.engine.test_engine import assert_sound
 from tests.integration.engine.test_fork import parent, unchanged
@@ -19,8 +19,8 @@ from tests.support.servers import Database
 CHANGES: Sequence[dict[str, Any]] = (
     {"config": {"fast": 2, "slow": 5}},
     {"profile_slug": "ema_state", "config": {"fast": 3, "slow": 8}},
-    {"terms": TradingSettings(maker_fee_bps=Decimal(1), taker_fee_bps=Decimal(50))},
-    {"terms": TradingSettings(fill="same_close")},
+    {"trading": TradingSettings(maker_fee_bps=Decimal(1), taker_fee_bps=Decimal(50))},
+    {"trading": TradingSettings(fill="same_close")},
     {"pace": Pace(1)},
     {"profile_slug": "none", "config": {}},
 )

@@ -10,12 +10,12 @@ import pytest
 from psycopg.rows import dict_row
 
 from app.candles import synthetic
-from app.db import events
+from app.db import events, stats
 from app.db.pool import Connection
 from app.strategies.none import CandlesOnly
 from tests.support.log import traded, write
 from tests.support.servers import Database
-from tests.support.trading import terms
+from tests.support.trading import broker_config
 
 START = 1_704_067_200_000
 COUNT = 3_000
@@ -45,6 +45,10 @@ async def trades(connection: Connection, session_id: UUID) -> None:
     assert not await cursor.fetchall()
 
 
+async def last_trades(connection: Connection, session_id: UUID) -> None:
+    assert not await stats.last_trades(connection, session_id, 1000)
+
+
 async def statistics(connection: Connection, session_id: UUID) -> None:
     cursor = await connection.execute("SELECT sim_trade_fold(%s, '{}', 0, %s) AS figures", (session_id, 2 * COUNT))
     row = await cursor.fetchone()
@@ -52,11 +56,11 @@ async def statistics(connection: Connection, session_id: UUID) -> None:
     assert row["figures"]["trades"] == 0
 
 
-@pytest.mark.parametrize("look", [tail, page, trades, statistics])
+@pytest.mark.parametrize("look", [tail, page, trades, last_trades, statistics])
 async def test_a_log_without_fills_is_not_read_to_find_none(
     any_database: Database, look: Callable[[Connection, UUID], Awaitable[None]]
 ) -> None:
-    on = terms(symbols=("BTCUSDT",))
+    on = broker_config(symbols=("BTCUSDT",))
     values = synthetic.candles("BTCUSDT", "1m", START, START + COUNT * 60_000)
     session_id = write(any_database, traded(CandlesOnly(), values, on), on, start_ms=START)
     with psycopg.connect(any_database.owner_url, autocommit=True) as owner:

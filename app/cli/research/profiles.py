@@ -1,26 +1,29 @@
-"""`zeon profiles`: what a session can name as its profile, and profiles of one's own."""
+"""`zeon profiles`: what a session can name as its profile, and stored profiles."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from app.cli import output
 from app.cli.command import Context, run
 from app.cli.options import Json, as_usage
-from app.cli.sessions.trading_options import parsed_object
+from app.cli.sessions.setting_options import parse_object
 from app.db import profiles
 from app.db.profiles import Profile
-from app.engine.strategy_catalog import ListedProfile
 from app.errors import NotFoundError
+from app.strategy_hosts.strategy_catalog import ListedProfile
 
 app = typer.Typer(help="Strategies a session can name, and profiles of your own: a strategy with parameters.")
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="a-z, 0-9, _ and -, at most 64.", show_default=False)]
 Named = Annotated[str, typer.Option("--strategy", metavar="SLUG", help="The strategy it runs, see `zeon profiles`.")]
 Config = Annotated[
-    str, typer.Option("--config", metavar="JSON", help="Parameters, an object; sessions may add theirs.")
+    dict[str, Any] | None,
+    typer.Option(
+        "--config", parser=parse_object, metavar="JSON", help="Parameters, an object; sessions may add theirs."
+    ),
 ]
 _EXAMPLE = "`from zeon import Candle, Strategy`"
 
@@ -38,7 +41,7 @@ def list_(json: Json = False) -> None:
 
     async def work(context: Context) -> tuple[list[ListedProfile], list[str]]:
         strategies = context.sim.strategies
-        return await strategies.every(context.database), strategies.importing_app
+        return await strategies.list_profiles(context.database), strategies.importing_app
 
     found, importing_app = run(work)
     if importing_app:
@@ -51,15 +54,15 @@ def list_(json: Json = False) -> None:
 
 
 @app.command()
-def add(slug: Slug, strategy: Named, config: Config = "{}") -> None:
+def add(slug: Slug, strategy: Named, config: Config = None) -> None:
     """Add a profile, or replace the one of its name."""
-    profile = Profile(slug, strategy, parsed_object("config", config))
+    profile = Profile(slug, strategy, config or {})
 
     async def work(context: Context) -> None:
-        await context.sim.strategies.add(context.database, profile)
+        await context.sim.strategies.add_profile(context.database, profile)
 
     with as_usage():
-        run(work)
+        run(work, set_up=True)
 
 
 @app.command()

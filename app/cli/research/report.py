@@ -17,7 +17,8 @@ from app.cli.research import report_page
 from app.cli.sessions.session_view import market
 from app.db import stats
 from app.domain.session import Session
-from app.web.sim.stats import spelled
+from app.domain.trading.account import Trade
+from app.web.sim.stats import stats_json
 
 Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write a page with charts instead; needs plotly.")
@@ -66,7 +67,7 @@ class Outcome(NamedTuple):
     session: Session
     stats: stats.Stats
     points: list[stats.Point]
-    trades: list[stats.Trade]
+    trades: list[Trade]
 
 
 def report(session_id: SessionId, html: Html = None, json: Json = False) -> None:
@@ -75,7 +76,7 @@ def report(session_id: SessionId, html: Html = None, json: Json = False) -> None
         report_page.require_plotly()
 
     async def work(context: Context) -> Outcome:
-        session = await context.sim.get(context.user, session_id)
+        session = await context.sim.get(context.user, await context.session_id(session_id))
         figures = await context.database.run(stats.stats, session.id)
         if html is None:
             return Outcome(session, figures, [], [])
@@ -85,7 +86,7 @@ def report(session_id: SessionId, html: Html = None, json: Json = False) -> None
 
     found = run(work)
     if json:
-        output.line(spelled(found.stats))
+        output.line(stats_json(found.stats))
     elif html is None:
         output.line(title(found.session))
         output.table(("figure", "value"), lines(found.stats.figures), right=("value",))
@@ -106,10 +107,10 @@ def lines(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield name and value of each figure, a dash where it has no meaning."""
     for name, (words, kind) in FIGURES.items():
         value = figures[name]
-        yield words, "-" if value is None else _spelled(value, kind)
+        yield words, "-" if value is None else _figure(value, kind)
 
 
-def _spelled(value: Any, kind: str) -> str:
+def _figure(value: Any, kind: str) -> str:
     if kind == _TIME:
         return output.utc(value)
     if kind == _LENGTH:

@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 
 from app.candles.calendar import Calendar
+from app.clock import Clock
 from app.db import candles as cache
 from app.domain.market.timeframe import TIMEFRAMES
 from app.domain.market.trading_hours import is_open
 from app.domain.trading.settings import TradingSettings
-from app.engine.clock import Clock
 from app.engine.replay.verify import verify
 from app.errors import MissingCandlesError
 from tests.support.engine import USER, Engine, engine, store
@@ -179,7 +179,7 @@ async def test_pauses_and_a_second_computation_change_nothing(running: Engine, p
 
 def running_spec(policy: str, record: str) -> dict[str, Any]:
     config = {"fast": 2, "slow": 5}
-    return asked(gap_policy=policy, profile_slug="sma_cross", config=config, terms=TradingSettings(record=record))
+    return asked(gap_policy=policy, profile_slug="sma_cross", config=config, trading=TradingSettings(record=record))
 
 
 async def test_an_endless_session_goes_on_after_a_weekend_and_fails_for_a_bar_that_was_skipped(running: Engine) -> None:
