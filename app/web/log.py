@@ -18,6 +18,7 @@ from app.settings import Settings
 from app.web.answers import success_text
 from app.web.auth import Caller, Identity
 from app.web.inputs import checked, query
+from app.web.market_models import MarketStreamQuery
 from app.web.models import MAX_SEQ, EventsQuery, StreamQuery
 from app.web.stream import EventStream, Follow, Streams
 
@@ -54,7 +55,7 @@ class LogCalls:
         caller = await self._identity.caller(request)
         wanted = checked(StreamQuery, query(request))
         session = await self._sim.get(caller.user_id, request.path_params["id"])
-        after_seq = await self.beginning(request, session, wanted.from_seq, wanted.tail, wanted.types)
+        after_seq = await self.beginning(request, session, wanted)
         if await self.over(session, after_seq, wanted.types):
             return nothing_more()
         return self.follow(caller, Follow(session.id, after_seq, wanted.types, session.last_seq))
@@ -71,21 +72,13 @@ class LogCalls:
             settings=self._settings,
         )
 
-    async def beginning(
-        self,
-        request: Request,
-        session: Session,
-        from_seq: int,
-        tail: int | None = None,
-        types: list[str] | None = None,
-    ) -> int:
+    async def beginning(self, request: Request, session: Session, wanted: StreamQuery | MarketStreamQuery) -> int:
         """Return the seq behind which to begin: the last one seen, where a client comes back."""
-        seen = request.headers.get("last-event-id")
-        if not seen:
-            return await self._sim.tail_from(session, from_seq, tail, types)
-        if not (seen.isascii() and seen.isdecimal() and len(seen) <= 19 and int(seen) <= MAX_SEQ):
-            raise BadInput("Last-Event-ID: must be the seq of an event")
-        return await self._sim.tail_from(session, int(seen) + 1, None, types)
+        tail, types = (wanted.tail, wanted.types) if isinstance(wanted, StreamQuery) else (None, None)
+        seen = _last_seen(request, wanted.last_event_id)
+        if seen is None:
+            return await self._sim.tail_from(session, wanted.from_seq, tail, types)
+        return await self._sim.tail_from(session, seen + 1, None, types)
 
     async def over(self, session: Session, after_seq: int, types: list[str] | None) -> bool:
         """Whether a session has ended and shows no event behind a seq, so that a browser may stop asking."""
@@ -95,6 +88,17 @@ class LogCalls:
             return False
         page = await self._sim.database.run(events.page, session.id, after_seq + 1, 1, types)
         return page.events == 0
+
+
+def _last_seen(request: Request, in_query: str) -> int | None:
+    """Return the last seq a client has seen: what the header says, else the query; empty is none."""
+    header = request.headers.get("last-event-id")
+    name, seen = ("Last-Event-ID", header) if header else ("lastEventId", in_query)
+    if not seen:
+        return None
+    if not (seen.isascii() and seen.isdecimal() and len(seen) <= 19 and int(seen) <= MAX_SEQ):
+        raise BadInput(f"{name}: must be the seq of an event")
+    return int(seen)
 
 
 def nothing_more() -> Response:

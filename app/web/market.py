@@ -87,7 +87,7 @@ class MarketCalls:
         """Follow candles and statuses as server-sent events."""
         caller, session = await self._addressed(request)
         wanted = checked(MarketStreamQuery, query(request))
-        after_seq = await self._log.beginning(request, session, wanted.from_seq)
+        after_seq = await self._log.beginning(request, session, wanted)
         if await self._log.over(session, after_seq, _SHOWN):
             return nothing_more()
         opening = present_status(session)

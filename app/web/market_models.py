@@ -12,7 +12,19 @@ from pydantic import BeforeValidator, Field, model_validator
 from app.domain.session import CREATED, FINISHED, RUNNING, Pace, Session, SessionSpec
 from app.domain.timeframe import timeframe
 from app.settings import Settings
-from app.web.models import DEFAULT_LAG_MS, LEAST_GRACE_MS, Body, Count, Query, Symbol, TimeframeName, TimeMs, Venue
+from app.web.models import (
+    DEFAULT_LAG_MS,
+    LEAST_GRACE_MS,
+    Body,
+    CacheBuster,
+    Count,
+    LastEventId,
+    Query,
+    Symbol,
+    TimeframeName,
+    TimeMs,
+    Venue,
+)
 from app.web.replies import Answer, instant
 
 MarketStatus = Literal["CREATED", "RUNNING", "STOPPED", "DONE"]
@@ -86,6 +98,8 @@ class MarketStreamQuery(Query):
     """Where in the log to begin: a seq, inclusive."""
 
     from_seq: Annotated[Count, Field(ge=0, le=2**63 - 2)] = 0
+    last_event_id: LastEventId = ""
+    cache_buster: CacheBuster = None
 
 
 class NewMarketAnswer(Answer):

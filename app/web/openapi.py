@@ -27,7 +27,7 @@ _KEY = {
 _LAST_EVENT_ID = {
     "name": "Last-Event-ID",
     "in": "header",
-    "description": "The last seq seen; wins over fromSeq and tail.",
+    "description": "The last seq seen; wins over lastEventId, fromSeq and tail.",
     "schema": {"type": "integer", "minimum": 0},
 }
 _HEADERS = {

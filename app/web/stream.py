@@ -17,10 +17,11 @@ from app.engine.hub import Hub, Tail
 from app.errors import TooMany, Unavailable
 from app.settings import Settings
 
-PREAMBLE = b"retry: 1000\n: zeon sim\n\n"
+PREAMBLE = b"retry: 1000\n: zeon sim\n"
+"""Begins the first block; a blank line behind it would be an empty message to many client libraries."""
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
+    (b"cache-control", b"no-store, no-transform"),
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
 ]
@@ -195,8 +196,10 @@ class EventStream:
         return self._line("heartbeat", "ts", self._clock.now_ms())
 
     def _line(self, kind: str, name: str, value: int) -> bytes:
+        """Return a control frame; in the sim dialect a named one, so that `onmessage` gets the log and nothing else."""
         message = {"type": kind, "sessionId": str(self._follow.session_id), name: value}
-        return f"data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()
+        named = "" if self._follow.market else f"event: {kind}\n"
+        return f"{named}data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()
 
     async def _allowed(self) -> bool:
         """Whether the caller may go on; while the database cannot tell, yes."""

@@ -65,6 +65,7 @@ export class Feed {
     this.#source = source;
     source.onopen = () => this.#set(this.caughtUp ? "live" : "catching up");
     source.onmessage = (message) => this.#take(JSON.parse(message.data));
+    source.addEventListener("caught_up", () => source === this.#source && this.#caught());
     source.onerror = () => source === this.#source && this.#lost(source);
   }
 
@@ -88,7 +89,6 @@ export class Feed {
   }
 
   #take(message) {
-    if (message.seq === undefined) return this.#told(message);
     if (message.seq <= this.last) {
       this.duplicates += 1;
       return undefined;
@@ -99,8 +99,7 @@ export class Feed {
     return this.#schedule();
   }
 
-  #told(message) {
-    if (message.type !== "caught_up") return;
+  #caught() {
     this.caughtUp = true;
     this.#set("live");
   }
