@@ -42,7 +42,7 @@ class Unauthorized(SimError):
 
 
 class ForeignOrigin(SimError):
-    """Calls that change something are not accepted from another origin."""
+    """Calls that change something are not accepted from another origin, unless ZEON_ALLOWED_ORIGINS names it."""
 
     status = 403
 

@@ -6,6 +6,7 @@ import os
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -14,6 +15,7 @@ from app.domain.symbol import venue as spelled_venue
 from app.errors import BadInput
 
 PREFIX = "ZEON_"
+_PORTS = {"http": ":80", "https": ":443"}
 UNPREFIXED = ("DATABASE_URL", "HOST", "PORT")
 
 
@@ -59,6 +61,11 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="host names besides loopback that requests may name, separated by commas"
     )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="origins whose pages may call this server with credentials, separated by commas: "
+        "`http://localhost:5173`",
+    )
     venue: str = Field("binance", min_length=1, description="venue of sessions that name none")
     sources: str = Field(
         "",
@@ -102,11 +109,17 @@ class Settings(BaseSettings):
     pool_size: int = Field(8, ge=2, description="connections for requests, and as many for ticks and streams")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
 
-    @field_validator("allowed_hosts", "strategies", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "strategies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Read a comma-separated list."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _as_browsers_send(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        """Write origins as browsers send them."""
+        return tuple(_origin(value) for value in values)
 
     @field_validator("venue")
     @classmethod
@@ -129,6 +142,14 @@ class Settings(BaseSettings):
         if self.runner_ttl_ms < 2 * self.renew_ms:
             raise ValueError("ZEON_RUNNER_TTL_MS must be at least twice ZEON_RENEW_MS")
         return self
+
+
+def _origin(text: str) -> str:
+    """Return scheme, host and port in lower case, without the scheme's own port."""
+    parts = urlsplit(text.rstrip("/").lower())
+    if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc or parts[2:] != ("", "", ""):
+        raise ValueError(f"{text[:100]!r} is not an origin such as http://localhost:5173")
+    return f"{parts.scheme}://{parts.netloc.removesuffix(_PORTS[parts.scheme])}"
 
 
 def variable(field: str) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
 from app.engine.clock import Clock
 from app.engine.sim import Sim
@@ -14,6 +15,7 @@ from app.settings import Settings
 from app.web.answers import exception_handlers
 from app.web.auth import Identity, require_safe_bind
 from app.web.candles import CandleCalls
+from app.web.cors import with_cors
 from app.web.edge import Edge
 from app.web.health import HealthCalls
 from app.web.log import LogCalls
@@ -26,7 +28,7 @@ from app.web.stats import StatsCalls
 from app.web.stream import Streams
 
 
-def create_app(settings: Settings, sim: Sim, supervisor: Supervisor, streams: Streams, clock: Clock) -> Starlette:
+def create_app(settings: Settings, sim: Sim, supervisor: Supervisor, streams: Streams, clock: Clock) -> ASGIApp:
     """Return the application over an open engine; raises `BadInput` for settings that would let strangers in."""
     require_safe_bind(settings)
     answered: Counter[int] = Counter()
@@ -48,4 +50,4 @@ def create_app(settings: Settings, sim: Sim, supervisor: Supervisor, streams: St
         exception_handlers=exception_handlers(),
     )
     app.router.redirect_slashes = False
-    return app
+    return with_cors(app, settings)

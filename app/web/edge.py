@@ -49,6 +49,7 @@ class Edge:
     def __init__(self, app: ASGIApp, settings: Settings, answered: Counter[int]) -> None:
         self._app = app
         self._hosts = {host.lower() for host in settings.allowed_hosts}
+        self._origins = frozenset(settings.allowed_origins)
         self._rate = Rate(settings.rate, settings.burst)
         self._answered = answered
 
@@ -74,7 +75,7 @@ class Edge:
             raise TooMany()
         host = self._require_host(headers)
         if scope["method"] not in _SAFE:
-            _require_own_origin(headers, host)
+            self._require_allowed_origin(headers, host)
 
     def _require_host(self, headers: Headers) -> SplitResult:
         """Return the host a request names; other names could be a foreign page's way in (DNS rebinding)."""
@@ -86,15 +87,19 @@ class Edge:
             raise BadInput(f"Host: {host.hostname[:100]} is neither loopback nor in ZEON_ALLOWED_HOSTS")
         return host
 
+    def _require_allowed_origin(self, headers: Headers, host: SplitResult) -> None:
+        """Raise `ForeignOrigin` for a page of neither this server nor `ZEON_ALLOWED_ORIGINS`."""
+        for text in headers.getlist("origin"):
+            if text not in self._origins and not _is_own_origin(text, host):
+                raise ForeignOrigin()
 
-def _require_own_origin(headers: Headers, host: SplitResult) -> None:
-    for text in headers.getlist("origin"):
-        origin = _split(text)
-        if origin is None or origin.scheme not in _PORTS:
-            raise ForeignOrigin()
-        default = _PORTS[origin.scheme]
-        if (origin.hostname, origin.port or default) != (host.hostname, host.port or default):
-            raise ForeignOrigin()
+
+def _is_own_origin(text: str, host: SplitResult) -> bool:
+    origin = _split(text)
+    if origin is None or origin.scheme not in _PORTS:
+        return False
+    default = _PORTS[origin.scheme]
+    return (origin.hostname, origin.port or default) == (host.hostname, host.port or default)
 
 
 def _split(text: str) -> SplitResult | None:
