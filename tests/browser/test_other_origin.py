@@ -29,7 +29,8 @@ BODY = {
 FOLLOW = """async ({ server, token, body }) => {
   const post = async (path, content) => {
     const headers = { "Content-Type": "application/json" };
-    const answer = await fetch(server + path, { method: "POST", credentials: "include", headers, body: JSON.stringify(content) });
+    const body = JSON.stringify(content);
+    const answer = await fetch(server + path, { method: "POST", credentials: "include", headers, body });
     return { status: answer.status, location: answer.headers.get("Location"), ...(await answer.json()) };
   };
   const refused = (await post("/api/sim/sessions", body)).status;
@@ -52,7 +53,7 @@ FOLLOW = """async ({ server, token, body }) => {
 class Quiet(SimpleHTTPRequestHandler):
     """Serves files without a word."""
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
 

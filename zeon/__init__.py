@@ -1,0 +1,51 @@
+"""What programs around ZEON sim import: clients of a server, the events of a log, and what strategies are made of.
+
+Each name is loaded when it is first used, so that a strategy needs no HTTP library and a notebook no engine.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from app.domain.account import Position as Position
+    from app.domain.candle import Candle as Candle
+    from app.domain.strategy import Strategy as Strategy
+    from app.domain.terms import Terms as Terms
+    from app.domain.trader import OpenOrder as OpenOrder
+    from app.domain.trader import Trader as Trader
+    from zeon.async_client import AsyncClient as AsyncClient
+    from zeon.client import Client as Client
+    from zeon.events import *  # noqa: F403 - the names are those of its __all__
+    from zeon.protocol import ApiError as ApiError
+    from zeon.protocol import BrokenStreamError as BrokenStreamError
+
+_MODULES = {
+    "app.domain.account": "Position",
+    "app.domain.candle": "Candle",
+    "app.domain.strategy": "Strategy",
+    "app.domain.terms": "Terms",
+    "app.domain.trader": "OpenOrder Trader",
+    "zeon.async_client": "AsyncClient",
+    "zeon.client": "Client",
+    "zeon.events": "AnyEvent CandleEvent ControlEvent EquityEvent Event FillEvent GapEvent LogEvent NoteEvent"
+    " OrderEvent PlotEvent SignalEvent StatusEvent TradeEvent events_frame",
+    "zeon.protocol": "ApiError BrokenStreamError",
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name from its module and keep it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zeon' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """List every public name, loaded or not."""
+    return __all__
