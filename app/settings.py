@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.domain.symbol import venue as spelled_venue
-from app.errors import BadInput
+from app.domain.market.symbol import normalize_venue as spelled_venue
+from app.errors import BadInputError
 
 PREFIX = "ZEON_"
 _PORTS = {"http": ":80", "https": ":443"}
@@ -127,7 +127,7 @@ class Settings(BaseSettings):
         """Spell the venue as requests do."""
         try:
             return spelled_venue(value)
-        except BadInput as error:
+        except BadInputError as error:
             raise ValueError(error.message.partition(": ")[2]) from None
 
     @field_validator("log_level", mode="before")
@@ -166,4 +166,4 @@ def load(**values: Any) -> Settings:
         first = error.errors(include_url=False, include_context=False)[0]
     message = first["msg"].removeprefix("Value error, ")
     place = str(first["loc"][0]) if first["loc"] else ""
-    raise BadInput(f"{variable(place)}: {message}." if place else f"{message}.")
+    raise BadInputError(f"{variable(place)}: {message}." if place else f"{message}.")

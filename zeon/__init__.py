@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from app.domain.account import Position as Position
-    from app.domain.candle import Candle as Candle
-    from app.domain.strategy import Strategy as Strategy
-    from app.domain.terms import Terms as Terms
-    from app.domain.trader import OpenOrder as OpenOrder
-    from app.domain.trader import Trader as Trader
+    from app.domain.market.candle import Candle as Candle
+    from app.domain.trading.account import Position as Position
+    from app.domain.trading.settings import TradingSettings as Terms
+    from app.domain.trading.strategy import Strategy as Strategy
+    from app.domain.trading.strategy_runner import OpenOrder as OpenOrder
+    from app.domain.trading.strategy_runner import StrategyRunner as Trader
     from zeon.async_client import AsyncClient as AsyncClient
     from zeon.client import Client as Client
     from zeon.events import *  # noqa: F403 - the names are those of its __all__
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from zeon.protocol import BrokenStreamError as BrokenStreamError
 
 _MODULES = {
-    "app.domain.account": "Position",
-    "app.domain.candle": "Candle",
-    "app.domain.strategy": "Strategy",
-    "app.domain.terms": "Terms",
-    "app.domain.trader": "OpenOrder Trader",
+    "app.domain.trading.account": "Position",
+    "app.domain.market.candle": "Candle",
+    "app.domain.trading.strategy": "Strategy",
+    "app.domain.trading.settings": "Terms",
+    "app.domain.trading.strategy_runner": "OpenOrder Trader",
     "zeon.async_client": "AsyncClient",
     "zeon.client": "Client",
     "zeon.events": "AnyEvent CandleEvent ControlEvent EquityEvent Event FillEvent GapEvent LogEvent NoteEvent"

@@ -9,11 +9,11 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
 
-from app.candles.rows import Finding, Row
-from app.candles.sources import Part, TryAgain
-from app.domain.symbol import SEPARATORS
-from app.domain.timeframe import Timeframe
-from app.errors import BadInput
+from app.candles.rows import Row, RowIssue
+from app.candles.sources import Part, RetryLaterError
+from app.domain.market.symbol import SEPARATORS
+from app.domain.market.timeframe import Timeframe
+from app.errors import BadInputError
 
 PAGE = 1_000
 """Candles asked for at once; an exchange may give fewer."""
@@ -36,7 +36,7 @@ class Exchange:
         self.kind = kind or "spot"
         self.markets: dict[str, Any] = {}
         if not re.fullmatch(r"[a-z0-9]+", self.name):
-            raise BadInput(f"sources: {self.name!r} is no name of an exchange")
+            raise BadInputError(f"sources: {self.name!r} is no name of an exchange")
 
     async def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
         """Yield page after page; where an answer is empty, the page's slots have no candles."""
@@ -53,14 +53,14 @@ class Exchange:
         except ccxt.BaseError as error:
             # An answer that ccxt has no name for is a plain ExchangeError: it may be an outage told in words.
             if isinstance(error, ccxt.OperationFailed) or type(error) is ccxt.ExchangeError:
-                raise TryAgain(f"{self.name}: {_told(error)}", _retry_after(client)) from error
-            raise BadInput(f"{self.name}: {_told(error)}") from error
+                raise RetryLaterError(f"{self.name}: {_told(error)}", _retry_after(client)) from error
+            raise BadInputError(f"{self.name}: {_told(error)}") from error
         finally:
             await client.close()
 
     def _client(self, ccxt: Any) -> Any:
         if not hasattr(ccxt, self.name):
-            raise BadInput(f"sources: ccxt knows no exchange called {self.name!r}")
+            raise BadInputError(f"sources: ccxt knows no exchange called {self.name!r}")
         client = getattr(ccxt, self.name)({"timeout": _TIMEOUT_MS, "enableRateLimit": True})
         client.number = str
         client.has["fetchCurrencies"] = False
@@ -76,7 +76,7 @@ class Exchange:
         if symbol not in self.markets:
             found = [market for market in (await client.load_markets()).values() if symbol in _spellings(market)]
             if not found:
-                raise BadInput(f"symbol: {self.name} has no {symbol}")
+                raise BadInputError(f"symbol: {self.name} has no {symbol}")
             self.markets[symbol] = min(found, key=lambda market: not market.get(self.kind))
         client.set_markets([self.markets[symbol]])
         name: str = self.markets[symbol]["symbol"]
@@ -87,7 +87,7 @@ def _ccxt() -> Any:
     try:
         return importlib.import_module("ccxt.async_support")
     except ImportError:
-        raise BadInput("sources: exchanges need ccxt: pip install 'zeon-sim[data]'") from None
+        raise BadInputError("sources: exchanges need ccxt: pip install 'zeon-sim[data]'") from None
 
 
 def _moved(urls: Any, address: str) -> Any:
@@ -121,7 +121,7 @@ async def _page(client: Any, name: str, timeframe: Timeframe, from_ms: int, to_m
     last_ms = int(answer[-1][0])
     if last_ms + timeframe.ms > int(time.time() * 1000) - SETTLED_MS:
         to_ms = min(to_ms, last_ms)
-    rows: list[Row | Finding] = [(place, *row[:6]) for place, row in enumerate(answer, 1) if int(row[0]) < to_ms]
+    rows: list[Row | RowIssue] = [(place, *row[:6]) for place, row in enumerate(answer, 1) if int(row[0]) < to_ms]
     first_ms = int(answer[0][0])
     recent = first_ms > from_ms and len(answer) >= most and last_ms + 2 * timeframe.ms > time.time() * 1000
     return Part(rows, min(last_ms + timeframe.ms, to_ms), first_ms if recent and first_ms < to_ms else None)
