@@ -15,8 +15,8 @@ from app.domain.market.symbol import normalize_venue as spelled_venue
 from app.errors import BadInputError
 
 PREFIX = "ZEON_"
-_PORTS = {"http": ":80", "https": ":443"}
 UNPREFIXED = ("DATABASE_URL", "HOST", "PORT")
+_PORTS = {"http": ":80", "https": ":443"}
 
 
 def _plain(name: str) -> AliasChoices:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from app.domain.market.candle import Candle as Candle
     from app.domain.trading.account import Position as Position
-    from app.domain.trading.settings import TradingSettings as Terms
+    from app.domain.trading.settings import TradingSettings as TradingSettings
     from app.domain.trading.strategy import Strategy as Strategy
     from app.domain.trading.strategy_runner import OpenOrder as OpenOrder
-    from app.domain.trading.strategy_runner import StrategyRunner as Trader
+    from app.domain.trading.strategy_runner import StrategyRunner as StrategyRunner
     from zeon.async_client import AsyncClient as AsyncClient
     from zeon.client import Client as Client
-    from zeon.events import *  # noqa: F403 - the names are those of its __all__
+    from zeon.events import *  # noqa: F403 - every public name of it
     from zeon.protocol import ApiError as ApiError
     from zeon.protocol import BrokenStreamError as BrokenStreamError
 
@@ -25,8 +25,8 @@ _MODULES = {
     "app.domain.trading.account": "Position",
     "app.domain.market.candle": "Candle",
     "app.domain.trading.strategy": "Strategy",
-    "app.domain.trading.settings": "Terms",
-    "app.domain.trading.strategy_runner": "OpenOrder Trader",
+    "app.domain.trading.settings": "TradingSettings",
+    "app.domain.trading.strategy_runner": "OpenOrder StrategyRunner",
     "zeon.async_client": "AsyncClient",
     "zeon.client": "Client",
     "zeon.events": "AnyEvent CandleEvent ControlEvent EquityEvent Event FillEvent GapEvent LogEvent NoteEvent"

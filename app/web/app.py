@@ -12,9 +12,9 @@ from app.engine.clock import Clock
 from app.engine.session_service import SessionService
 from app.engine.supervisor import Supervisor
 from app.settings import Settings
-from app.web.http.cors import with_cors
 from app.web.health import HealthCalls
 from app.web.http.auth import Authenticator, require_safe_bind
+from app.web.http.cors import with_cors
 from app.web.http.event_stream import Streams
 from app.web.http.middleware import RequestGuard
 from app.web.http.responses import exception_handlers
@@ -31,7 +31,7 @@ from app.web.sim.stats import StatsCalls
 def create_app(
     settings: Settings, sim: SessionService, supervisor: Supervisor, streams: Streams, clock: Clock
 ) -> ASGIApp:
-    """Return the application over an open engine; raises `BadInput` for settings that would let strangers in."""
+    """Return the application over an open engine; raises `BadInputError` for settings that would let strangers in."""
     require_safe_bind(settings)
     answered: Counter[int] = Counter()
     identity = Authenticator(settings, sim.database, clock)
