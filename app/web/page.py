@@ -13,7 +13,7 @@ from starlette.responses import Response
 from app.errors import NotFoundError
 
 FOLDER = Path(__file__).with_name("static")
-MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".ts": "text/plain", ".svg": "image/svg+xml"}
 LOGO_STYLE = "'sha256-3pRED1tOXas1FXFoPb9TGCjmYe9XQsmO9OV23khV2nY='"
 """The one inline style there is: it places the attribution that Lightweight Charts puts into its chart."""
 POLICY = (
@@ -29,8 +29,11 @@ HEADERS = {
 }
 
 
-MODULES = {"sessions.html": ("common/", "list/"), "session.html": ("common/", "session/", "vendor/")}
-"""The folders with the modules of each page."""
+MODULES = {
+    "sessions.html": ("client.js", "common/", "list/"),
+    "session.html": ("client.js", "common/", "session/", "vendor/"),
+}
+"""The modules of each page, most of them by their folder."""
 
 
 class File(NamedTuple):

@@ -16,6 +16,8 @@ import httpx2
 import pytest
 
 import zeon as package
+from tests.clients.following import DOCUMENTED, block, candles_only, last_seq, serve, trade_results
+from tests.clients.relay import relay
 from tests.clients.replay import Replay, replay
 from tests.support.engine import MINUTE, START_MS
 from tests.support.outside import until
@@ -71,6 +73,29 @@ async def test_a_tail_outlives_two_kills_of_its_server_and_misses_nothing(
 async def test_a_tail_outlives_twenty_kills_of_its_server(database: Database, zeon: Callable[..., Zeon]) -> None:
     async with replay(database, zeon, candles=5000) as it:
         await followed(it, times=20, apart=50)
+
+
+def test_connections_cut_in_the_middle_of_events_lose_none(database: Database, zeon: Callable[..., Zeon]) -> None:
+    site = serve(database, zeon)
+    session_id = candles_only(site, pause_ms=0, candles=300)
+    site.post(f"/{session_id}/start")
+    site.finished(session_id)
+    cuts = [100, 350, 401, 700, 933, 2011, 5000, 5171, 9999, 20_003]
+    with relay(site.zeon.port, cuts) as between:
+        seen = tailed(between.url, session_id)
+        assert between.cut == len(cuts)
+    assert seen == list(range(1, last_seq(site, session_id) + 1))
+
+
+def test_the_example_of_the_page_runs(database: Database, zeon: Callable[..., Zeon]) -> None:
+    site = serve(database, zeon)
+    code = block("Python", "python").replace(DOCUMENTED, site.url)
+    code = code.replace('"BTCUSDT"', '"BTCUSDT", venue="demo", replay_ms_per_candle=0')
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    results = trade_results(site)
+    assert [float(line) for line in done.stdout.split()] == results
+    assert results
 
 
 async def test_a_tail_begun_while_the_server_is_away_waits_for_it(

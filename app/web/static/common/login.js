@@ -1,19 +1,18 @@
 // Asks for a token where the server wants one. The cookie it becomes is out of reach for scripts.
 
+import { Client } from "../client.js";
 import { make } from "./dom.js";
 
 let waiting = null;
-let accepted = 0;
+let acceptedMs = -1;
 
-/** How many tokens were accepted so far: a call sent before the latest was refused for want of it. */
-export const logins = () => accepted;
-
-/** Resolve once a token was accepted; many callers share one dialog. */
-export function login() {
+/** Resolve once a token was accepted after `sentMs`, when a call was sent that lacked one; many calls share one dialog. */
+export async function loginSince(sentMs) {
+  if (acceptedMs > sentMs) return;
   waiting ??= ask().finally(() => {
     waiting = null;
   });
-  return waiting;
+  await waiting;
 }
 
 function ask() {
@@ -37,7 +36,7 @@ function ask() {
       submit.preventDefault();
       problem.textContent = await refusal(token.value);
       if (problem.textContent) return;
-      accepted += 1;
+      acceptedMs = performance.now();
       dialog.remove();
       resolve();
     });
@@ -46,11 +45,10 @@ function ask() {
 
 /** Exchange the token for a cookie; returns what is wrong, or nothing. */
 async function refusal(token) {
-  const headers = { "Content-Type": "application/json" };
   try {
-    const response = await fetch("/login", { method: "POST", headers, body: JSON.stringify({ token }) });
-    return response.ok ? "" : (await response.json()).error;
-  } catch {
-    return "The server cannot be reached.";
+    await new Client(location.origin).login(token);
+    return "";
+  } catch (error) {
+    return error.message;
   }
 }

@@ -1,9 +1,7 @@
-// Follows the public stream with the browser's own EventSource and hands events on in batches, one per frame.
+// Follows the log with the client that scripts use too, and hands events on in batches, one per frame.
 
-import { get } from "../common/api.js";
+import { client } from "../common/api.js";
 
-const PAGE = 10_000;
-const NEAR = 200;
 const BATCH = 10_000;
 const REST_MS = 150;
 
@@ -15,16 +13,15 @@ export class Feed {
   since = 0;
   caughtUp = false;
   #queue = [];
-  #source = null;
+  #reading = null;
   #due = false;
-  #opening = 0;
 
   /**
    * `onBatch(events)` gets events in seq order, each once; `onState()` is called when something about the connection
-   * changes; `onClosed()` when the browser has given up, because the log ended or the server refused.
+   * changes; `onClosed()` when nothing more comes, because the log ended or the server refused.
    */
-  constructor(path, { onBatch, onState, onClosed }) {
-    this.path = path;
+  constructor(id, { onBatch, onState, onClosed }) {
+    this.id = id;
     this.handlers = { onBatch, onState, onClosed };
     document.addEventListener("visibilitychange", () => this.#schedule());
   }
@@ -34,46 +31,31 @@ export class Feed {
     return this.#queue.length ? this.#queue[0].seq - 1 : this.last;
   }
 
-  /** Begin behind `seen` in a log that ends at `head`: what is there is read in pages, what comes is streamed. */
-  async open({ seen, head }) {
+  /** Begin behind `seen`: what is there comes first, then what is new. */
+  open({ seen }) {
     this.close();
-    const opening = this.#opening;
     this.caughtUp = false;
     this.last = seen;
-    this.#set("connecting");
+    this.#reading = new AbortController();
+    this.#read(this.#reading);
+  }
+
+  async #read(reading) {
+    const onState = (state) => this.#reading === reading && this.#heard(state);
     try {
-      await this.#read(head, opening);
+      for await (const batch of client.batches(this.id, { fromSeq: this.last + 1, signal: reading.signal, onState })) {
+        if (this.#reading === reading) batch.forEach((event) => this.#take(event));
+      }
     } catch {
-      if (opening === this.#opening) this.#gaveUp();
-      return;
+      // Whatever it is, the session is asked for again, which says so.
     }
-    if (opening === this.#opening) this.#stream();
-  }
-
-  /** Read pages as long as more is missing than a stream brings in no time. */
-  async #read(head, opening) {
-    for (let end = head; end - this.last > NEAR; ) {
-      const page = await get(`${this.path}/events?fromSeq=${this.last + 1}&limit=${PAGE}`);
-      if (opening !== this.#opening) return;
-      page.events.forEach((event) => this.#take(event));
-      end = page.lastSeq;
-    }
-  }
-
-  #stream() {
-    const source = new EventSource(`${this.path}/stream?fromSeq=${this.last + 1}`);
-    this.#source = source;
-    source.onopen = () => this.#set(this.caughtUp ? "live" : "catching up");
-    source.onmessage = (message) => this.#take(JSON.parse(message.data));
-    source.addEventListener("caught_up", () => source === this.#source && this.#caught());
-    source.onerror = () => source === this.#source && this.#lost(source);
+    if (this.#reading === reading) this.#gaveUp();
   }
 
   /** End the connection; what has come already is still handed on. */
   close() {
-    this.#opening += 1;
-    this.#source?.close();
-    this.#source = null;
+    this.#reading?.abort();
+    this.#reading = null;
     this.#set("closed");
   }
 
@@ -88,25 +70,21 @@ export class Feed {
     this.#set("ended");
   }
 
-  #take(message) {
-    if (message.seq <= this.last) {
+  #take(event) {
+    if (event.seq <= this.last) {
       this.duplicates += 1;
-      return undefined;
+      return;
     }
-    this.missed += message.seq - this.last - 1;
-    this.last = message.seq;
-    this.#queue.push(message);
-    return this.#schedule();
+    this.missed += event.seq - this.last - 1;
+    this.last = event.seq;
+    this.#queue.push(event);
+    this.#schedule();
   }
 
-  #caught() {
-    this.caughtUp = true;
-    this.#set("live");
-  }
-
-  #lost(source) {
-    if (source.readyState === EventSource.CLOSED) this.#gaveUp();
-    else this.#set("reconnecting");
+  #heard(state) {
+    if (state === "ended") return;
+    this.caughtUp ||= state === "live";
+    this.#set(state === "catching up" && this.caughtUp ? "live" : state);
   }
 
   #gaveUp() {

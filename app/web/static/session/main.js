@@ -30,7 +30,7 @@ startTheme();
 let shownError = null;
 let hovering = false;
 let session = await get(`${SESSIONS}/${id}`).catch(missing);
-const feed = new Feed(`${SESSIONS}/${id}`, { onBatch: draw, onState: tell, onClosed: recover });
+const feed = new Feed(id, { onBatch: draw, onState: tell, onClosed: recover });
 const prices = new Prices(session, { onOldest: () => extend("older"), onNewest: () => extend("newer"), onCrosshair: point });
 const curve = new Curve(session);
 const log = new Log(session, (event) => attempt(() => view.point(event)));
@@ -115,7 +115,7 @@ function adopt(next) {
   session = next;
   view.session = next;
   steering.show(next);
-  if (feed.state === "ended" && !view.still && !ENDED.includes(next.status)) feed.open({ seen: feed.last, head: session.lastSeq });
+  if (feed.state === "ended" && !view.still && !ENDED.includes(next.status)) feed.open({ seen: feed.last });
   showPosition(next, log.latest("equity"));
   statistics.refresh(next, ENDED.includes(next.status)).catch(() => null);
   describePrices();
@@ -142,12 +142,12 @@ function poll() {
   if (!document.hidden && (session.status === "running" || feed.state !== "ended")) refresh();
 }
 
-/** The browser gave up on the stream: the log is over, or somebody has to ask again. */
+/** The stream is over: the log has ended, or somebody has to ask again. */
 async function recover() {
   await refresh();
   if (view.still) return;
   if (ENDED.includes(session.status) && feed.last >= session.lastSeq) feed.end();
-  else setTimeout(() => feed.state === "reconnecting" && !view.still && feed.open({ seen: feed.last, head: session.lastSeq }), RETRY_MS);
+  else setTimeout(() => feed.state === "reconnecting" && !view.still && feed.open({ seen: feed.last }), RETRY_MS);
 }
 
 function tell() {
