@@ -13,7 +13,13 @@ from starlette.responses import Response
 from app.errors import NotFoundError
 
 FOLDER = Path(__file__).with_name("static")
-MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".ts": "text/plain", ".svg": "image/svg+xml"}
+MEDIA = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".ts": "text/plain",
+    ".svg": "image/svg+xml",
+}
 LOGO_STYLE = "'sha256-3pRED1tOXas1FXFoPb9TGCjmYe9XQsmO9OV23khV2nY='"
 """The one inline style there is: it places the attribution that Lightweight Charts puts into its chart."""
 POLICY = (

@@ -31,7 +31,7 @@ BEFORE = {
 
 def block(heading: str, language: str) -> str:
     """Return the code under a heading of the page."""
-    section = re.split(rf"^#+ {re.escape(heading)}$", PAGE, flags=re.MULTILINE)[1]
+    section = re.split(rf"^(?:#+ )?{re.escape(heading)}$", PAGE, flags=re.MULTILINE)[1]
     found = re.search(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     assert found is not None, heading
     return found[1]

@@ -58,6 +58,7 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
     with suppress(OSError):
         while chunk := source.recv(65_536):
             target.sendall(chunk)
+        target.shutdown(socket.SHUT_WR)
 
 
 @contextmanager
