@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from app.domain.market.candle import Candle as Candle
     from app.domain.trading.account import Position as Position
-    from app.domain.trading.settings import TradingSettings as TradingSettings
+    from app.domain.trading.settings import BrokerConfig as BrokerConfig
     from app.domain.trading.strategy import Strategy as Strategy
     from app.domain.trading.strategy_runner import OpenOrder as OpenOrder
     from app.domain.trading.strategy_runner import StrategyRunner as StrategyRunner
@@ -25,7 +25,7 @@ _MODULES = {
     "app.domain.trading.account": "Position",
     "app.domain.market.candle": "Candle",
     "app.domain.trading.strategy": "Strategy",
-    "app.domain.trading.settings": "TradingSettings",
+    "app.domain.trading.settings": "BrokerConfig",
     "app.domain.trading.strategy_runner": "OpenOrder StrategyRunner",
     "zeon.async_client": "AsyncClient",
     "zeon.client": "Client",

@@ -1,13 +1,15 @@
-"""What a fork remembers of its ancestors: per stretch of its log, which strategy ran it on which terms."""
+"""What a fork remembers of its ancestors: for each part of its log, which strategy wrote it and how it traded."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.domain.number import format_decimal
-from app.domain.trading.settings import TradingSettings, parse_sizing, sizing_to_json
+from app.domain.setting import SettingField, build, flatten, setting_fields
+from app.domain.trading.settings import Sizing, TradingSettings, parse_sizing, sizing_to_json
 
 
 class Ancestor(NamedTuple):
@@ -21,50 +23,53 @@ class Ancestor(NamedTuple):
     to_cursor_ms: int | None
     profile_slug: str
     config: dict[str, Any]
-    terms: TradingSettings
+    trading: TradingSettings
     strategy_hash: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Spell a stretch for the session's row; decimals as text, so that nothing is lost."""
+        """Return the ancestor as the session's row stores it; decimals as text, so that nothing is lost."""
         return {
             "sessionId": str(self.session_id),
             "toSeq": self.to_seq,
             "toCursorMs": self.to_cursor_ms,
             "profileSlug": self.profile_slug,
             "config": self.config,
-            "terms": _spelled(self.terms),
+            "terms": settings_to_json(self.trading),
             "strategyHash": self.strategy_hash,
         }
 
 
 def parse_ancestor(value: dict[str, Any]) -> Ancestor:
-    """Read a stretch from the session's row."""
+    """Read an ancestor from the session's row."""
     return Ancestor(
         UUID(value["sessionId"]),
         value["toSeq"],
         value["toCursorMs"],
         value["profileSlug"],
         value["config"],
-        _terms(value["terms"]),
+        parse_settings(value["terms"]),
         value.get("strategyHash"),
     )
 
 
-_DECIMALS = ("initial_cash", "maker_fee_bps", "taker_fee_bps", "slippage_bps", "leverage", "volume_share")
-_WORDS = ("fill", "limit_fill", "record")
+def settings_to_json(trading: TradingSettings) -> dict[str, Any]:
+    """Return settings under the names of their columns, which never change since rows hold them; decimals as text."""
+    return {name: _to_json(value) for name, value in flatten(trading).items()}
 
 
-def _spelled(terms: TradingSettings) -> dict[str, Any]:
-    numbers = {name: getattr(terms, name) for name in _DECIMALS}
-    return {
-        **{name: None if value is None else format_decimal(value) for name, value in numbers.items()},
-        **{name: getattr(terms, name) for name in _WORDS},
-        "sizing": {kind: str(amount) for kind, amount in sizing_to_json(terms.sizing).items()},
-    }
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Sizing):
+        return {kind: str(amount) for kind, amount in sizing_to_json(value).items()}
+    return format_decimal(value) if isinstance(value, Decimal) else value
 
 
-def _terms(value: dict[str, Any]) -> TradingSettings:
-    numbers = {name: None if value[name] is None else Decimal(value[name]) for name in _DECIMALS}
-    words = {name: value[name] for name in _WORDS}
-    named: dict[str, Any] = {**numbers, **words, "sizing": parse_sizing(value["sizing"])}
-    return TradingSettings(**named)
+def parse_settings(stored: Mapping[str, Any]) -> TradingSettings:
+    """Read what `settings_to_json` returned; a field that was added since has its default."""
+    fields = [field for field in setting_fields(TradingSettings) if field.name in stored]
+    return build(TradingSettings, {field.name: _from_json(field, stored[field.name]) for field in fields})
+
+
+def _from_json(field: SettingField, value: Any) -> Any:
+    if field.base_type is Decimal and value is not None:
+        return Decimal(value)
+    return parse_sizing(value) if field.base_type is Sizing else value

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from hashlib import sha256
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -23,9 +20,10 @@ from app.engine.input_checks import CANDLES_ONLY, require_same_code, warmup
 from app.errors import BadInputError
 from app.settings import Settings
 from app.strategies.registry import BUILT_IN
+from app.strategies.versions import rule_hash
 from app.strategy_hosts.discovery import SLUG, StrategyDiscovery, UserStrategy
 from app.strategy_hosts.process_pool import ProcessPool
-from app.strategy_hosts.protocol import TERMS
+from app.strategy_hosts.protocol import BROKER_CONFIG
 from app.strategy_hosts.remote_host import RemoteHost
 from app.strategy_hosts.strategy_files import LoadProblem
 from app.strategy_hosts.strategy_host import InProcessHost, StrategyHost
@@ -66,6 +64,11 @@ class StrategyCatalog:
     async def look_ahead(self) -> None:
         """Look before somebody asks."""
         await self.look()
+
+    @property
+    def importing_app(self) -> list[str]:
+        """The slugs of user strategies that import from `app`, as was usual before there was `zeon`."""
+        return [slug for slug, found in self._catalog.strategies.items() if found.files.imports_app]
 
     async def every(self, database: Database) -> list[ListedProfile]:
         """List every profile: the built-in ones, those of one's own, those of the table."""
@@ -108,7 +111,7 @@ class StrategyCatalog:
         await database.run(profiles.put, profile)
 
     async def source_hashes(self, connection: Connection, session: Session) -> dict[str, str]:
-        """Return the hex SHA-256 of the source of each of a session's strategies, by the profile's slug.
+        """Return the hash that names the code of each of a session's strategies, by the profile's slug.
 
         Code of one's own is not imported for it. Raises `BadInputError` for one that is not there any more.
         """
@@ -130,7 +133,7 @@ class StrategyCatalog:
     async def trial(self, database: Database, spec: SessionSpec) -> AsyncIterator[StrategyHost | None]:
         """Open the desk of a session that nobody has created, without warm-up, and give it up behind the block."""
         found, _ = await database.run(self._resolved, spec.profile_slug)
-        turn = Stage(spec.profile_slug, spec.config, spec.desk_terms)
+        turn = Stage(spec.profile_slug, spec.config, spec.broker_config)
         desk = None if turn.slug == CANDLES_ONLY else await self._opened([turn], {turn.slug: found}, alone=False)
         try:
             yield desk
@@ -205,25 +208,23 @@ class StrategyCatalog:
 
 
 def source_hash(found: ResolvedStrategy) -> str:
-    """Return the hex SHA-256 of a strategy's source; of a built-in: its module and its parents' below `Strategy`."""
-    if isinstance(found, UserStrategy):
-        return found.files.hash
-    modules = dict.fromkeys(
-        owner.__module__ for owner in found.__mro__ if issubclass(owner, Strategy) and owner is not Strategy
-    )
-    text = "\0".join(inspect.getsource(sys.modules[name]) for name in modules)
-    return sha256(text.encode()).hexdigest()
+    """Return the hex SHA-256 a session remembers its strategy by: of its source, or of a built-in rule's version."""
+    return found.files.hash if isinstance(found, UserStrategy) else rule_hash(_built_in_slug(found))
+
+
+def _built_in_slug(found: type[Strategy]) -> str:
+    return next(slug for slug, strategy in BUILT_IN.items() if strategy is found)
 
 
 def _turns(session: Session) -> list[Stage]:
     """Return who trades when: one turn per ancestor that left ticks in the log, then the session's own."""
     past = session.past
     specs = [
-        replace(session.spec, profile_slug=each.profile_slug, config=each.config, terms=each.terms) for each in past
+        replace(session.spec, profile_slug=each.profile_slug, config=each.config, trading=each.trading) for each in past
     ]
     ends = [each.to_cursor_ms for each in past]
     return [
-        Stage(spec.profile_slug, spec.config, spec.desk_terms, end)
+        Stage(spec.profile_slug, spec.config, spec.broker_config, end)
         for spec, end in zip([*specs, session.spec], [*ends, None], strict=True)
     ]
 
@@ -231,7 +232,7 @@ def _turns(session: Session) -> list[Stage]:
 def _trader(turn: Stage, found: ResolvedStrategy) -> StrategyRunner | None:
     if turn.slug == CANDLES_ONLY or isinstance(found, UserStrategy):
         return None
-    return StrategyRunner(found(**turn.config), turn.terms)
+    return StrategyRunner(found(**turn.config), turn.broker_config)
 
 
 def _spelled(turn: Stage, found: ResolvedStrategy) -> list[Any]:
@@ -240,8 +241,9 @@ def _spelled(turn: Stage, found: ResolvedStrategy) -> list[Any]:
     if isinstance(found, UserStrategy):
         strategy = found.reference
     elif turn.slug != CANDLES_ONLY:
-        strategy = {"builtIn": next(slug for slug, each in BUILT_IN.items() if each is found)}
-    return [turn.slug, strategy, turn.config, TERMS.dump_python(turn.terms, mode="json"), turn.to_cursor_ms]
+        strategy = {"builtIn": _built_in_slug(found)}
+    config = BROKER_CONFIG.dump_python(turn.broker_config, mode="json")
+    return [turn.slug, strategy, turn.config, config, turn.to_cursor_ms]
 
 
 def _slots(candles: Sequence[Candle]) -> list[SlotView]:

@@ -33,12 +33,13 @@ from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import StrategyRunner
 from app.errors import BadInputError
 from app.strategies.registry import BUILT_IN
+from app.strategy_hosts.own_app import let_import_own_app
 from app.strategy_hosts.protocol import (
+    BROKER_CONFIG,
     FLUSH_S,
     HEAD_BYTES,
     SLOT_EVENTS,
     START_CANDLES,
-    TERMS,
     decode_slots,
     encode_answer,
     frame,
@@ -122,10 +123,10 @@ class StrategyProcess:
         turns, traders = [], []
         with _Limit(START_CANDLES * self._candle_s):
             for slug, strategy, config, terms, to_cursor_ms in request["turns"]:
-                turn = Stage(slug, config, TERMS.validate_python(terms), to_cursor_ms)
+                turn = Stage(slug, config, BROKER_CONFIG.validate_python(terms), to_cursor_ms)
                 turns.append(turn)
                 made = None if strategy is None else self._strategy(strategy, config, modules)
-                traders.append(None if made is None else StrategyRunner(made, turn.terms))
+                traders.append(None if made is None else StrategyRunner(made, turn.broker_config))
         self._seats[request["session"]] = HostedStrategy(StrategyChain(turns, traders), modules)
         return {}
 
@@ -201,9 +202,10 @@ class StrategyProcess:
         """Import a module; a file of a folder anew each time, so that no two sessions share what it remembers."""
         if code.path is None:
             return importlib.import_module(code.module)
-        folder = str(Path(code.path).parent)
-        if folder not in sys.path:
-            sys.path.append(folder)
+        folder = Path(code.path).parent
+        let_import_own_app(folder)
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
         self._loaded += 1
         name = f"zeon_strategy_{self._loaded}_{code.module}"
         spec = spec_from_file_location(name, code.path)

@@ -265,7 +265,7 @@ async def test_events_become_a_frame_of_pandas(database: Database) -> None:
 
 def test_a_strategy_is_imported_without_any_library_of_the_clients() -> None:
     hide = "import sys; sys.modules.update(dict.fromkeys(['httpx2', 'pandas']))"
-    code = f"{hide}; from zeon import Candle, Strategy, StrategyRunner, TradingSettings"
+    code = f"{hide}; from zeon import BrokerConfig, Candle, Strategy, StrategyRunner"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
