@@ -43,7 +43,7 @@ class AsyncClient(Calls[Awaitable[Any]]):
                 async with self._http.stream("GET", path, params=tail.query(), timeout=silence_s) as response:
                     if not response.is_success:
                         await response.aread()
-                    if not tail.opened(response):
+                    if not tail.is_stream(response):
                         return
                     async for chunk in response.aiter_bytes():
                         for event in tail.read(chunk):

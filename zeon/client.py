@@ -50,7 +50,7 @@ class Client(Calls[Any]):
                 with self._http.stream("GET", path, params=tail.query(), timeout=silence_s) as response:
                     if not response.is_success:
                         response.read()
-                    if not tail.opened(response):
+                    if not tail.is_stream(response):
                         return
                     for chunk in response.iter_bytes():
                         yield from tail.read(chunk)

@@ -53,7 +53,7 @@ class BrokenStreamError(Exception):
 class Calls(Generic[Answer]):
     """The calls that answer once: `Client` returns the data, `AsyncClient` something to await.
 
-    Fields may be spelled as Python does (`start_ms`) or as the API does (`startMs`).
+    Fields may be written as Python does (`start_ms`) or as the API does (`startMs`).
     """
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Answer:
@@ -61,7 +61,7 @@ class Calls(Generic[Answer]):
 
     def create(self, **fields: Any) -> Answer:
         """Create a session and return it: `profile_slug`, `symbol`, `timeframe`, `start_ms` … (docs/sessions.md)."""
-        return self._call("POST", SESSIONS, spelled(fields))
+        return self._call("POST", SESSIONS, to_api(fields))
 
     def sessions(self, **query: Any) -> Answer:
         """Return a page of one's sessions, newest first, and its `nextCursor`; filters: `status`, `tag`."""
@@ -73,7 +73,7 @@ class Calls(Generic[Answer]):
 
     def change(self, session_id: str, **fields: Any) -> Answer:
         """Change `replay_ms_per_candle` or `speed`, `name`, `tags`; returns the session."""
-        return self._call("PATCH", f"{SESSIONS}/{session_id}", spelled(fields))
+        return self._call("PATCH", f"{SESSIONS}/{session_id}", to_api(fields))
 
     def delete(self, session_id: str) -> Answer:
         """Delete a session that is not running, with its log."""
@@ -81,7 +81,7 @@ class Calls(Generic[Answer]):
 
     def start(self, session_id: str, **fields: Any) -> Answer:
         """Run a session; like all controls it returns the session after the call."""
-        return self._call("POST", f"{SESSIONS}/{session_id}/start", spelled(fields))
+        return self._call("POST", f"{SESSIONS}/{session_id}/start", to_api(fields))
 
     def pause(self, session_id: str) -> Answer:
         """Pause a session: no candle follows the answer."""
@@ -89,7 +89,7 @@ class Calls(Generic[Answer]):
 
     def resume(self, session_id: str, **fields: Any) -> Answer:
         """Go on; with `accept_revised=True` also over candles that were revised meanwhile."""
-        return self._call("POST", f"{SESSIONS}/{session_id}/resume", spelled(fields))
+        return self._call("POST", f"{SESSIONS}/{session_id}/resume", to_api(fields))
 
     def stop(self, session_id: str) -> Answer:
         """Stop a session for good."""
@@ -113,7 +113,7 @@ class Calls(Generic[Answer]):
 
     def fork(self, session_id: str, at_seq: int, **fields: Any) -> Answer:
         """Make a session that shares the log up to a seq and goes its own way with the fields changed."""
-        return self._call("POST", f"{SESSIONS}/{session_id}/fork", spelled({"at_seq": at_seq, **fields}))
+        return self._call("POST", f"{SESSIONS}/{session_id}/fork", to_api({"at_seq": at_seq, **fields}))
 
     def stats(self, session_id: str) -> Answer:
         """Return the statistics of a session (docs/statistics.md)."""
@@ -128,7 +128,7 @@ class Calls(Generic[Answer]):
         return self._call("GET", "/api/sim/profiles")
 
     def _control(self, session_id: str, action: str, **fields: Any) -> Answer:
-        return self._call("POST", f"{SESSIONS}/{session_id}/control", {"action": action, **spelled(fields)})
+        return self._call("POST", f"{SESSIONS}/{session_id}/control", {"action": action, **to_api(fields)})
 
 
 class Tail:
@@ -145,7 +145,7 @@ class Tail:
         self._rest, self._name, self._data = b"", b"", b""
         return without_none(fromSeq=self._last_seq + 1, types=self._types)
 
-    def opened(self, response: httpx2.Response) -> bool:
+    def is_stream(self, response: httpx2.Response) -> bool:
         """Whether a stream follows; false when the log has ended. The body of a failure must have been read."""
         if response.status_code == 204:
             return False
@@ -197,8 +197,8 @@ def data_of(response: httpx2.Response, parse_float: Parse) -> Any:
     return response.json(parse_float=parse_float)["data"]
 
 
-def spelled(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Spell the names of fields as the API does: `start_ms` is `startMs`."""
+def to_api(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the names of fields as the API does: `start_ms` is `startMs`."""
     return {_camel(name): value for name, value in fields.items()}
 
 

@@ -72,9 +72,9 @@ def test_a_library_follows_a_session_on_another_origin_through_a_killed_server_a
         site.finished(session_id)
         last = last_seq(site, session_id)
         page.wait_for_function("last => seqs.at(-1) >= last", arg=last)
-        until(lambda: told_of_the_end(site) == 1)
+        until(lambda: count_204(site) == 1)
         time.sleep(ASKED_AGAIN_S)
-        assert told_of_the_end(site) == 1
+        assert count_204(site) == 1
         assert page.evaluate("seqs") == list(range(1, last + 1))
     assert last > 1000
 
@@ -117,7 +117,7 @@ def proxied(bundler: str, folder: Path, port: int, site: Site) -> AbstractContex
     return {"vite": vite, "webpack": webpack}[bundler](folder, port, config)
 
 
-def told_of_the_end(site: Site) -> int:
+def count_204(site: Site) -> int:
     """Return how many requests the server answered with 204 since it was started."""
     with urllib.request.urlopen(f"{site.url}/metrics") as answer:
         found = re.search(r'^zeon_requests_total\{status="204"\} (\d+)', answer.read().decode(), re.MULTILINE)

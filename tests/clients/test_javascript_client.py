@@ -41,31 +41,31 @@ CALLS = """import { ApiError, Client } from "./zeon.mjs";
 const url = process.argv[2];
 const fields = JSON.parse(process.argv[3]);
 const client = new Client(url);
-const told = [];
+const answers = [];
 const until = async (id, status) => { while ((await client.session(id)).status !== status); };
 const { id } = await client.create(fields);
-told.push((await client.step(id, 3)).status);
+answers.push((await client.step(id, 3)).status);
 await until(id, "paused");
 await client.pace(id, { replayMsPerCandle: 1000 });
-told.push((await client.resume(id)).status, (await client.pause(id)).status);
-told.push((await client.change(id, { name: "mine", replayMsPerCandle: 0 })).name);
+answers.push((await client.resume(id)).status, (await client.pause(id)).status);
+answers.push((await client.change(id, { name: "mine", replayMsPerCandle: 0 })).name);
 await client.runUntil(id, { timeMs: fields.startMs + 20 * 60_000 });
 await until(id, "paused");
 const fork = await client.fork(id, 5, { replayMsPerCandle: 1000 });
 await client.start(fork.id);
 await client.jump(fork.id, fields.startMs + 30 * 60_000);
-told.push((await client.stop(fork.id)).status, (await client.diff(id, fork.id)).same);
+answers.push((await client.stop(fork.id)).status, (await client.diff(id, fork.id)).same);
 await client.start(id);
 const states = [];
 const tailed = [];
 for await (const { seq } of client.tail(id, { onState: (state) => states.push(state) })) tailed.push(seq);
 const stored = [];
 for await (const { seq } of client.events(id, { fromSeq: 3 })) stored.push(seq);
-told.push((await client.stats(id)).seq === tailed.at(-1), (await client.equity(id, 10)).points.length <= 10);
-told.push((await client.profiles()).profiles.some(({ slug }) => slug === "sma_cross"));
+answers.push((await client.stats(id)).seq === tailed.at(-1), (await client.equity(id, 10)).points.length <= 10);
+answers.push((await client.profiles()).profiles.some(({ slug }) => slug === "sma_cross"));
 const lines = (await (await client.export(id)).text()).trim().split("\\n");
 await client.delete(fork.id);
-told.push((await client.sessions({ status: "finished" })).sessions.length);
+answers.push((await client.sessions({ status: "finished" })).sessions.length);
 const failure = async (work) => {
   try {
     await work();
@@ -81,7 +81,7 @@ const failures = [
   await failure(() => drain("../profiles?")),
   await failure(() => new Client("http://127.0.0.1:9").profiles()),
 ];
-console.log(JSON.stringify({ told, tailed, stored, exported: lines.length, states, failures }));
+console.log(JSON.stringify({ answers, tailed, stored, exported: lines.length, states, failures }));
 """
 FIELDS: dict[str, Any] = {
     "profileSlug": "sma_cross",
@@ -122,7 +122,7 @@ def site(database: Database, zeon: Callable[..., Zeon]) -> Site:
     return serve(database, zeon, ZEON_HEARTBEAT_MS=200)
 
 
-def take(site: Site, folder: Path) -> Path:
+def download_client(site: Site, folder: Path) -> Path:
     """Keep a copy of the client, as the page tells to."""
     for name, kept in (("client.js", "zeon.mjs"), ("client.d.ts", "zeon.d.mts")):
         with urllib.request.urlopen(f"{site.url}/static/{name}") as answer:
@@ -131,7 +131,7 @@ def take(site: Site, folder: Path) -> Path:
 
 
 def tail(site: Site, folder: Path, runtime: str, url: str, session_id: str, **options: Any) -> subprocess.Popen[str]:
-    (take(site, folder) / "tail.mjs").write_text(TAIL)
+    (download_client(site, folder) / "tail.mjs").write_text(TAIL)
     return Script(folder, url).run(runtime, "tail.mjs", url, session_id, json.dumps(options))
 
 
@@ -179,12 +179,12 @@ def test_a_tail_notices_silence_and_asks_again(site: Site, tmp_path: Path, runti
 
 
 def test_the_calls_of_the_client_do_what_they_say(site: Site, tmp_path: Path, runtime: str) -> None:
-    (take(site, tmp_path) / "calls.mjs").write_text(CALLS)
+    (download_client(site, tmp_path) / "calls.mjs").write_text(CALLS)
     process = Script(tmp_path, site.url).run(runtime, "calls.mjs", site.url, json.dumps(FIELDS))
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     done = json.loads(out)
-    assert done["told"] == ["running", "running", "paused", "mine", "stopped", False, True, True, True, 1]
+    assert done["answers"] == ["running", "running", "paused", "mine", "stopped", False, True, True, True, 1]
     assert done["stored"] == done["tailed"][2:]
     assert done["exported"] == len(done["tailed"]) == done["tailed"][-1]
     assert (done["states"][0], done["states"][-1], "live" in done["states"]) == ("connecting", "ended", True)
@@ -199,7 +199,9 @@ def test_the_calls_of_the_client_do_what_they_say(site: Site, tmp_path: Path, ru
 
 def test_the_example_of_the_page_runs(site: Site, tmp_path: Path, runtime: str) -> None:
     code = block("JavaScript", "js").replace(DOCUMENTED, site.url).replace('"BTCUSDT"', '"BTCUSDT", venue: "demo"')
-    (take(site, tmp_path) / "example.mjs").write_text(code.replace("timeframe", "replayMsPerCandle: 0, timeframe"))
+    (download_client(site, tmp_path) / "example.mjs").write_text(
+        code.replace("timeframe", "replayMsPerCandle: 0, timeframe")
+    )
     process = Script(tmp_path, site.url).run(runtime, "example.mjs")
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
@@ -211,7 +213,7 @@ def test_the_example_of_the_page_runs(site: Site, tmp_path: Path, runtime: str) 
 @pytest.mark.clients
 def test_the_types_are_those_of_the_client(site: Site, tmp_path: Path) -> None:
     (tmp_path / "node_modules").symlink_to(npm.modules())
-    (take(site, tmp_path) / "typed.mts").write_text(TYPED)
+    (download_client(site, tmp_path) / "typed.mts").write_text(TYPED)
     options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--lib", "es2022,dom,dom.iterable"]
     done = subprocess.run(
         [npm.node(), "node_modules/typescript/bin/tsc", *options, "typed.mts"],

@@ -38,21 +38,21 @@ FIELDS: dict[str, Any] = {
 }
 
 
-def tailed(url: str, session_id: str, **options: Any) -> list[int]:
+def read_seqs(url: str, session_id: str, **options: Any) -> list[int]:
     with Client(url) as client:
         return [event.seq for event in client.tail(session_id, **options)]
 
 
-async def tailed_async(url: str, session_id: str, **options: Any) -> list[int]:
+async def read_seqs_async(url: str, session_id: str, **options: Any) -> list[int]:
     async with AsyncClient(url) as client:
         return [event.seq async for event in client.tail(session_id, **options)]
 
 
-async def followed(it: Replay, times: int, apart: int) -> None:
+async def follow_through_kills(it: Replay, times: int, apart: int) -> None:
     """Let both clients follow a session whose server is killed so many times."""
     tails = [
-        asyncio.create_task(asyncio.to_thread(tailed, it.url, it.session_id)),
-        asyncio.create_task(tailed_async(it.url, it.session_id)),
+        asyncio.create_task(asyncio.to_thread(read_seqs, it.url, it.session_id)),
+        asyncio.create_task(read_seqs_async(it.url, it.session_id)),
     ]
     await it.start()
     await it.kill(times, apart)
@@ -65,14 +65,14 @@ async def test_a_tail_outlives_two_kills_of_its_server_and_misses_nothing(
     database: Database, zeon: Callable[..., Zeon]
 ) -> None:
     async with replay(database, zeon) as it:
-        await followed(it, times=2, apart=100)
+        await follow_through_kills(it, times=2, apart=100)
 
 
 @pytest.mark.clients
 @pytest.mark.timeout(600)
 async def test_a_tail_outlives_twenty_kills_of_its_server(database: Database, zeon: Callable[..., Zeon]) -> None:
     async with replay(database, zeon, candles=5000) as it:
-        await followed(it, times=20, apart=50)
+        await follow_through_kills(it, times=20, apart=50)
 
 
 def test_connections_cut_in_the_middle_of_events_lose_none(database: Database, zeon: Callable[..., Zeon]) -> None:
@@ -82,7 +82,7 @@ def test_connections_cut_in_the_middle_of_events_lose_none(database: Database, z
     site.finished(session_id)
     cuts = [100, 350, 401, 700, 933, 2011, 5000, 5171, 9999, 20_003]
     with relay(site.zeon.port, cuts) as between:
-        seen = tailed(between.url, session_id)
+        seen = read_seqs(between.url, session_id)
         assert between.cut == len(cuts)
     assert seen == list(range(1, last_seq(site, session_id) + 1))
 
@@ -104,7 +104,7 @@ async def test_a_tail_begun_while_the_server_is_away_waits_for_it(
     async with replay(database, zeon, candles=20, pause_ms=0) as it:
         await it.start()
         it.server.kill()
-        tail = asyncio.create_task(tailed_async(it.url, it.session_id))
+        tail = asyncio.create_task(read_seqs_async(it.url, it.session_id))
         await until(lambda: "asked for again" in caplog.text)
         await asyncio.to_thread(it.server.start)
         assert await tail == list(range(1, it.last_seq + 1))

@@ -41,10 +41,10 @@ def tail(
     spell = event_view.as_it_is if json else event_view.line
 
     async def work(context: Context) -> None:
-        session = await context.sim.get(context.user, session_id)
+        session = await context.sim.get(context.user, await context.session_id(session_id))
         after_seq = await context.sim.tail_from(session, wanted.from_seq, None, wanted.types)
         async with _hub(context) as hub:
-            with hub.tail(session_id, after_seq, wanted.types) as reading:
+            with hub.tail(session.id, after_seq, wanted.types) as reading:
                 async for frames in _pages(reading, follow=follow):
                     for event in event_view.events(frames):
                         output.line(spell(event))
@@ -86,7 +86,7 @@ async def _hub(context: Context) -> AsyncIterator[Hub]:
 
     def heard(channel: str, payload: str) -> None:
         if channel == "sim_events":
-            hub.heard(payload)
+            hub.on_notify(payload)
 
     listener = Listener(context.place.listen_url, on_notify=heard, on_connect=look_again, idle_s=poll_s)
     tasks = [asyncio.create_task(work) for work in (listener.run(), hub.poll())]

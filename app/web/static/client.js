@@ -272,7 +272,7 @@ class StreamReader {
     const bytes = response.body.getReader();
     const text = new TextDecoder();
     for (let rest = "", message = {}; ; ) {
-      const { value, done } = await watch.within(bytes.read()).catch(broken);
+      const { value, done } = await watch.within(bytes.read()).catch(throwBroken);
       if (done) return;
       const lines = (rest + text.decode(value, { stream: true })).split("\n");
       rest = lines.pop();
@@ -300,7 +300,7 @@ class StreamReader {
   }
 }
 
-function broken(error) {
+function throwBroken(error) {
   throw new ApiError(`The connection broke: ${error.message}`, 0);
 }
 

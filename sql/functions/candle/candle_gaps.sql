@@ -1,5 +1,5 @@
--- A gap is a run of grid slots of [start_ms, end_ms) in which no candle opens, before the first and after the last
--- candle too. The cost grows with the rows of the range, never with its slots.
+-- The gaps in [start_ms, end_ms): consecutive slots in which no candle opens, before the first and after the last
+-- candle too. The cost grows with the candles in the range, not with its slots.
 CREATE OR REPLACE FUNCTION candle_gaps(venue text, symbol text, timeframe text, start_ms bigint, end_ms bigint)
 RETURNS TABLE (from_ms bigint, to_ms bigint, missing bigint) LANGUAGE plpgsql STABLE AS $$
 DECLARE

@@ -5,7 +5,7 @@ import { loginSince } from "./login.js";
 
 export { SESSIONS } from "../client.js";
 
-/** A call without a login asks for one and is repeated. */
+/** The client of this server. After a 401 the user logs in, unless that happened during the call, and the call is repeated. */
 export const client = new Client(location.origin, { onUnauthorized: loginSince });
 
 /** Make a call and return its data; when nobody answers, the error says what the page does about it. */
@@ -21,13 +21,18 @@ export async function call(method, path, body) {
 export const get = (path) => call("GET", path);
 export const post = (path, body = {}) => call("POST", path, body);
 
-let described = null;
+let openapi = null;
 
-/** Return the API's own description, asked for once. */
-export function description() {
-  described ??= get("/openapi.json").catch((error) => {
-    described = null;
+/** Return the schemas of the OpenAPI document, which is read once. */
+export async function schemas() {
+  openapi ??= get("/openapi.json").catch((error) => {
+    openapi = null;
     throw error;
   });
-  return described;
+  return (await openapi).components.schemas;
+}
+
+/** Return the types of events that a log can hold. */
+export async function eventTypes() {
+  return (await schemas()).EventAnswer.properties.type.enum;
 }

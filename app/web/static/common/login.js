@@ -1,4 +1,4 @@
-// Asks for a token where the server wants one. The cookie it becomes is out of reach for scripts.
+// Asks for a token where the server needs one. The server turns it into a cookie that scripts cannot read.
 
 import { Client } from "../client.js";
 import { make } from "./dom.js";
@@ -6,7 +6,7 @@ import { make } from "./dom.js";
 let waiting = null;
 let acceptedMs = -1;
 
-/** Resolve once a token was accepted after `sentMs`, when a call was sent that lacked one; many calls share one dialog. */
+/** Show the login dialog, one for all callers, unless a token was accepted after `sentMs`; resolves when one is. */
 export async function loginSince(sentMs) {
   if (acceptedMs > sentMs) return;
   waiting ??= ask().finally(() => {
@@ -22,7 +22,7 @@ function ask() {
     "form",
     { method: "dialog", class: "stack" },
     make("h2", { id: "login-title" }, "Log in"),
-    make("p", {}, "This server asks for a token. Make one with ", make("code", {}, "zeon token create"), "."),
+    make("p", {}, "This server needs a token. Create one with ", make("code", {}, "zeon token create"), "."),
     make("label", { for: "token" }, "Token"),
     token,
     problem,
@@ -34,7 +34,7 @@ function ask() {
   return new Promise((resolve) => {
     form.addEventListener("submit", async (submit) => {
       submit.preventDefault();
-      problem.textContent = await refusal(token.value);
+      problem.textContent = await loginError(token.value);
       if (problem.textContent) return;
       acceptedMs = performance.now();
       dialog.remove();
@@ -43,8 +43,8 @@ function ask() {
   });
 }
 
-/** Exchange the token for a cookie; returns what is wrong, or nothing. */
-async function refusal(token) {
+/** Exchange the token for a cookie; returns the error as a sentence, or an empty text. */
+async function loginError(token) {
   try {
     await new Client(location.origin).login(token);
     return "";

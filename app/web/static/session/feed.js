@@ -1,9 +1,9 @@
-// Follows the log with the client that scripts use too, and hands events on in batches, one per frame.
+// Follows the log with the client that scripts use too, and passes events on in batches, one per frame.
 
 import { client } from "../common/api.js";
 
 const BATCH = 10_000;
-const REST_MS = 150;
+const BATCH_DELAY_MS = 150;
 
 export class Feed {
   last = 0;
@@ -14,11 +14,11 @@ export class Feed {
   caughtUp = false;
   #queue = [];
   #reading = null;
-  #due = false;
+  #scheduled = false;
 
   /**
-   * `onBatch(events)` gets events in seq order, each once; `onState()` is called when something about the connection
-   * changes; `onClosed()` when nothing more comes, because the log ended or the server refused.
+   * `onBatch(events)` gets events in seq order, each once. `onState()` is called when the connection's state changes,
+   * `onClosed()` when nothing more comes: the log has ended, or the server refused the call.
    */
   constructor(id, { onBatch, onState, onClosed }) {
     this.id = id;
@@ -26,12 +26,12 @@ export class Feed {
     document.addEventListener("visibilitychange", () => this.#schedule());
   }
 
-  /** The seq up to which everything has been handed on; `last` has only come. */
+  /** The last seq that was passed on; `last` is the last one received. */
   get drawn() {
     return this.#queue.length ? this.#queue[0].seq - 1 : this.last;
   }
 
-  /** Begin behind `seen`: what is there comes first, then what is new. */
+  /** Begin after `seen`: the backlog comes first, then new events. */
   open({ seen }) {
     this.close();
     this.caughtUp = false;
@@ -41,31 +41,31 @@ export class Feed {
   }
 
   async #read(reading) {
-    const onState = (state) => this.#reading === reading && this.#heard(state);
+    const onState = (state) => this.#reading === reading && this.#onClientState(state);
     try {
       for await (const batch of client.batches(this.id, { fromSeq: this.last + 1, signal: reading.signal, onState })) {
         if (this.#reading === reading) batch.forEach((event) => this.#take(event));
       }
     } catch {
-      // Whatever it is, the session is asked for again, which says so.
+      // Whatever it is, the session is read again, and that call shows the error.
     }
-    if (this.#reading === reading) this.#gaveUp();
+    if (this.#reading === reading) this.#closed();
   }
 
-  /** End the connection; what has come already is still handed on. */
+  /** End the connection; events already received are still passed on. */
   close() {
     this.#reading?.abort();
     this.#reading = null;
     this.#set("closed");
   }
 
-  /** End the connection and forget what has come, to look elsewhere. */
+  /** End the connection and drop the events received, to show another part of the log. */
   drop() {
     this.#queue = [];
     this.close();
   }
 
-  /** Say that the log is over. */
+  /** Mark the log as ended. */
   end() {
     this.#set("ended");
   }
@@ -81,13 +81,13 @@ export class Feed {
     this.#schedule();
   }
 
-  #heard(state) {
+  #onClientState(state) {
     if (state === "ended") return;
     this.caughtUp ||= state === "live";
     this.#set(state === "catching up" && this.caughtUp ? "live" : state);
   }
 
-  #gaveUp() {
+  #closed() {
     this.#set("reconnecting");
     this.handlers.onClosed();
   }
@@ -99,18 +99,18 @@ export class Feed {
   }
 
   /**
-   * Draw with the next frame. A page nobody sees has no frames, and a backlog is read faster than it is drawn: there
-   * a timer lets a larger batch come together.
+   * Draw with the next frame. A hidden page has no frames, and a backlog arrives faster than it is drawn: in both cases
+   * a timer collects a larger batch.
    */
   #schedule() {
-    if (this.#due || !this.#queue.length) return;
-    this.#due = true;
-    if (document.hidden || !this.caughtUp) setTimeout(() => this.#flush(), REST_MS);
+    if (this.#scheduled || !this.#queue.length) return;
+    this.#scheduled = true;
+    if (document.hidden || !this.caughtUp) setTimeout(() => this.#flush(), BATCH_DELAY_MS);
     else requestAnimationFrame(() => this.#flush());
   }
 
   #flush() {
-    this.#due = false;
+    this.#scheduled = false;
     const batch = this.#queue.splice(0, BATCH);
     if (batch.length) this.handlers.onBatch(batch);
     this.#schedule();
