@@ -63,7 +63,7 @@ class UnauthorizedError(SimError):
 
 
 class ForeignOriginError(SimError):
-    """Calls that change something are not accepted from another origin."""
+    """Calls that change something are not accepted from another origin, unless ZEON_ALLOWED_ORIGINS names it."""
 
     status = 403
 
