@@ -267,10 +267,10 @@ async def _range(connection: Connection, key: Key, start: int | None, end: int |
     """Return the range asked for, by default all that is cached; raises `NotFound` when nothing is."""
     if start is not None and end is not None:
         return start, end
-    found = await cache.coverage(connection, *key)
-    if not found:
+    cached = await cache.span(connection, *key)
+    if cached is None:
         raise NotFound("There are no candles of {1} {2} at venue {0}.".format(*key))
-    return found[0].first_ms if start is None else start, found[0].last_ms + 1 if end is None else end
+    return cached[0] if start is None else start, cached[1] + 1 if end is None else end
 
 
 def _row(candle: Candle) -> str:

@@ -225,6 +225,18 @@ async def coverage(
         return [Coverage(*row) for row in await cursor.fetchall()]
 
 
+async def span(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> tuple[int, int] | None:
+    """Return the first and last open time of a series in ms; None where nothing is cached."""
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(
+            "SELECT min(open_time_ms), max(open_time_ms) FROM market_candles"
+            " WHERE venue = %s AND symbol = %s AND timeframe = %s",
+            (venue, symbol, timeframe),
+        )
+        first_ms, last_ms = await cursor.fetchone() or (None, None)
+    return None if first_ms is None else (first_ms, last_ms)
+
+
 async def cover(
     conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, source: str, from_ms: int, to_ms: int
 ) -> None:
