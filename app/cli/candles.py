@@ -1,4 +1,4 @@
-"""`zeon candles`: bring candles in, see what is there and what is missing, take them out."""
+"""`zeon candles`: bring candles in, see what is there and what is missing, take them out, delete them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Annotated, TextIO
 import typer
 
 from app.candles.calendar import Calendar
+from app.candles.deletion import Deletion, delete_series, plan_deletion, require_idle
 from app.candles.fetch import Fetched, fetch_candles, missing_ranges
 from app.candles.follow import Follower
 from app.candles.importer import Report, import_file
 from app.candles.load import coverage, find_gaps
 from app.candles.reasons import Reason, explained
 from app.candles.sources import Chosen, source_of, sources
-from app.cli import import_report, show
+from app.cli import deletion_report, import_report, show
 from app.cli.context import Context, run
 from app.cli.options import EndOption, Json, StartOption, TimeframeOption, VenueOption, read_symbol, time_ms
 from app.db import candles as cache
@@ -225,6 +226,31 @@ def export(
     count = run(work)
     if output is not None:
         show.aside(f"{count:,} candles written to {output}.")
+
+
+@app.command()
+def delete(
+    symbol: SymbolArgument,
+    timeframe: TimeframeOption,
+    venue: VenueOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    json: Json = False,
+) -> None:
+    """Delete a series from the cache, with the longer candles built from it; asks before."""
+
+    async def work(context: Context) -> Deletion:
+        key = (venue or context.settings.venue, symbol, timeframe)
+        if not yes:
+            plan = await context.database.run(plan_deletion, *key)
+            require_idle(plan)
+            deletion_report.confirm(plan)
+        return await context.database.run(delete_series, *key)
+
+    deleted = run(work)
+    if json:
+        show.as_json(deletion_report.as_json(deleted))
+    else:
+        deletion_report.print_deleted(deleted)
 
 
 def _described(each: Coverage) -> dict[str, str | int | None]:

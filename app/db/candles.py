@@ -10,6 +10,7 @@ from psycopg.rows import scalar_row, tuple_row
 
 from app.db.candle_store import COLUMNS, LOCK, notify
 from app.db.candle_store import Stored as Stored
+from app.db.candle_store import delete as delete
 from app.db.candle_store import store as store
 from app.db.candle_store import store_columns as store_columns
 from app.domain.candle import Candle, Gap
@@ -282,11 +283,14 @@ async def release(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe
     await conn.execute(_RELEASE, (venue, symbol, timeframe))
 
 
-async def delete(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> int:
-    """Delete a series, what was built from it, and who was asked for it; return how many candles it had."""
-    async with conn.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute("SELECT candle_delete(%s, %s, %s)", (venue, symbol, timeframe))
-        return int(await cursor.fetchone() or 0)
+async def count_by_origin(conn: AsyncConnection[Any], venue: str, symbol: str) -> dict[tuple[str, str | None], int]:
+    """Count the candles of a symbol by timeframe and by what they were built from, None for those of a source."""
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(
+            "SELECT timeframe, built_from, count(*) FROM market_candles WHERE venue = %s AND symbol = %s GROUP BY 1, 2",
+            (venue, symbol),
+        )
+        return {(timeframe, built_from): count for timeframe, built_from, count in await cursor.fetchall()}
 
 
 async def fingerprint(
