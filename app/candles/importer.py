@@ -15,6 +15,7 @@ from app.candles.load import find_gaps
 from app.candles.quality import Check
 from app.candles.rows import Block, Finding, Item
 from app.db import candles as cache
+from app.db import symbols
 from app.db.candle_store import Columns
 from app.db.pool import Connection
 from app.domain.candle import Gap
@@ -70,10 +71,11 @@ async def import_file(
     CSV, JSON, Parquet, Feather and Lean files are told apart by their content; gzip and zip are unpacked. Raises
     `BadInput` when nothing can be opened or no row is good. With a `calendar`, closed hours are no gaps.
     """
-    venue, symbol = spelled_venue(venue), spelled_symbol(symbol)
+    spelling, venue, symbol = symbol, spelled_venue(venue), spelled_symbol(symbol)
     check = Check(symbol, named_timeframe(timeframe), now_ms=time.time_ns() // 1_000_000)
     reading = _Reading(dump.files(path, symbol, timeframe), check, progress)
     async with conn.transaction():
+        await symbols.require_one_symbol(conn, venue, spelling)
         stored = await cache.store_columns(conn, venue, symbol, timeframe, reading.columns())
         first_ms, last_ms = _range(path, check)
         for start_ms, end_ms in reading.spans:

@@ -21,27 +21,33 @@ from app.candles.reasons import Reason, explained
 from app.candles.sources import Chosen, source_of, sources
 from app.cli import deletion_report, import_report, show
 from app.cli.context import Context, run
-from app.cli.options import EndOption, Json, StartOption, TimeframeOption, VenueOption, read_symbol, time_ms
+from app.cli.options import (
+    EndOption,
+    Json,
+    StartOption,
+    TimeframeOption,
+    VenueOption,
+    read_spelling,
+    read_symbol,
+    time_ms,
+)
 from app.db import candles as cache
+from app.db import symbols
 from app.db.candles import Coverage
 from app.db.pool import Connection, Lines
 from app.domain.candle import Candle, Gap
 from app.domain.number import plain
+from app.domain.symbol import symbol as stored
 from app.errors import BadInput, NotFound
 from app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Bring candles in, see what is there and what is missing, take them out.")
 
+_SPELLINGS = "In any usual spelling: BTCUSDT, btc-usdt."
 SymbolArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="SYMBOL", parser=read_symbol, help="In any usual spelling: BTCUSDT, btc-usdt.", show_default=False
-    ),
+    str, typer.Argument(metavar="SYMBOL", parser=read_symbol, help=_SPELLINGS, show_default=False)
 ]
-SymbolOption = Annotated[
-    str,
-    typer.Option("--symbol", metavar="SYMBOL", parser=read_symbol, help="In any usual spelling: BTCUSDT, btc-usdt."),
-]
+SymbolOption = Annotated[str, typer.Option("--symbol", metavar="SYMBOL", parser=read_spelling, help=_SPELLINGS)]
 File = Annotated[
     Path,
     typer.Argument(
@@ -88,7 +94,7 @@ def import_(
 
 @app.command()
 def fetch(
-    symbol: SymbolArgument,
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", parser=read_spelling, show_default=False, help=_SPELLINGS)],
     timeframe: TimeframeOption,
     start: Annotated[int, typer.Option("--start", parser=time_ms, metavar="TIME", help="First open time, UTC.")],
     end: EndOption = None,
@@ -105,9 +111,10 @@ def fetch(
         until = end if end is not None else time.time_ns() // 1_000_000
         async with _lines(context, 1) as lines, lines.lend() as conn:
             if dry_run:
-                return Fetched(await missing_ranges(conn, by.name, chosen, symbol, timeframe, start, until))
+                return Fetched(await missing_ranges(conn, by.name, chosen, stored(symbol), timeframe, start, until))
+            await symbols.keep_spelling(conn, chosen, symbol)
             with import_report.fetch_bar(symbol) as progress:
-                return await fetch_candles(conn, by, chosen, symbol, timeframe, start, until, progress)
+                return await fetch_candles(conn, by, chosen, stored(symbol), timeframe, start, until, progress)
 
     done = run(work)
     if json:
@@ -118,9 +125,9 @@ def fetch(
 
 @app.command()
 def follow(
-    symbols: Annotated[
+    spellings: Annotated[
         list[str],
-        typer.Argument(metavar="SYMBOL...", parser=read_symbol, help="One or more symbols.", show_default=False),
+        typer.Argument(metavar="SYMBOL...", parser=read_spelling, help="One or more symbols.", show_default=False),
     ],
     timeframe: TimeframeOption,
     venue: VenueOption = None,
@@ -131,11 +138,15 @@ def follow(
     async def work(context: Context) -> None:
         chosen = venue or context.settings.venue
         by = _source(context.settings, chosen, source)
-        async with _lines(context, min(len(symbols), _FOLLOWED_AT_ONCE)) as lines:
-            await Follower(lines.lend, by, chosen, timeframe, told=_tell).follow(list(dict.fromkeys(symbols)))
+        followed = list(dict.fromkeys(map(stored, spellings)))
+        async with _lines(context, min(len(followed), _FOLLOWED_AT_ONCE)) as lines:
+            async with lines.lend() as conn:
+                for text in spellings:
+                    await symbols.keep_spelling(conn, chosen, text)
+            await Follower(lines.lend, by, chosen, timeframe, told=_tell).follow(followed)
 
     with suppress(KeyboardInterrupt):
-        show.aside(f"Following {' '.join(symbols)} {timeframe}; Ctrl-C ends it.")
+        show.aside(f"Following {' '.join(spellings)} {timeframe}; Ctrl-C ends it.")
         run(work)
 
 
@@ -175,7 +186,10 @@ def list_(json: Json = False) -> None:
         return
     show.table(
         ("venue", "symbol", "timeframe", "rows", "first", "last", "gaps", "missing", "source"),
-        ((*each[:4], show.utc(each.first_ms), show.utc(each.last_ms), *each[6:]) for each in found),
+        (
+            (each.venue, each.spelling, *each[2:4], show.utc(each.first_ms), show.utc(each.last_ms), *each[6:9])
+            for each in found
+        ),
         right=("rows", "gaps", "missing"),
     )
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import typer
 
-from app.domain.symbol import symbol, venue
+from app.domain.symbol import spelling, symbol, venue
 from app.domain.timeframe import timeframe
 from app.errors import BadInput
 
@@ -65,6 +65,7 @@ def _read(read: Callable[[str], T]) -> Callable[[str], T]:
 
 
 read_symbol = _read(symbol)
+read_spelling = _read(spelling)
 read_venue = _read(venue)
 read_timeframe = _read(lambda text: timeframe(text).name)
 

@@ -63,7 +63,7 @@ FROM candle_gaps(%s, %s, %s, %s, %s)
 ORDER BY from_ms
 LIMIT %s"""
 _COVERAGE: LiteralString = """
-SELECT venue, symbol, timeframe, rows, first_ms, last_ms, gaps, missing, source
+SELECT venue, symbol, timeframe, rows, first_ms, last_ms, gaps, missing, source, spelling
 FROM market_cache
 WHERE (%(venue)s::text IS NULL OR venue = %(venue)s)
     AND (%(symbol)s::text IS NULL OR symbol = %(symbol)s)
@@ -72,7 +72,7 @@ ORDER BY venue, symbol, timeframe_ms(timeframe)"""
 
 
 class Coverage(NamedTuple):
-    """What is cached of one symbol: first and last open time in ms, gaps between them, sources asked."""
+    """What is cached of one symbol: first and last open time in ms, gaps between them, sources asked, its spelling."""
 
     venue: str
     symbol: str
@@ -83,6 +83,7 @@ class Coverage(NamedTuple):
     gaps: int
     missing: int
     source: str | None
+    spelling: str
 
 
 async def window(

@@ -28,6 +28,7 @@ READ_WRITE = (
     "sim_snapshots",
     "market_candles",
     "market_coverage",
+    "market_symbols",
 )
 APPLIED = "_yoyo_migration"
 NOT_YET_THERE = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedObject)

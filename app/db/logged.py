@@ -24,7 +24,7 @@ _new = tuple.__new__
 _NUMBER = r"(-?[0-9.]+)"
 _CANDLES = re.compile(
     rf' candle \{{"candle":\{{"low":{_NUMBER},"high":{_NUMBER},"open":{_NUMBER},"close":{_NUMBER},"volume":{_NUMBER}'
-    r',"openTimeMs":(-?\d+),"closeTimeMs":(-?\d+)\},"symbol":"([A-Z0-9.]+)",("synthetic":true,)?"timeframe":"(\w+)"\}$',
+    r',"openTimeMs":(-?\d+),"closeTimeMs":(-?\d+)\},"symbol":"([^"\\]+)",("synthetic":true,)?"timeframe":"(\w+)"\}$',
     re.MULTILINE,
 )
 """Candles as a stretch spells them, which no text in a payload can, since its quotes are escaped there."""

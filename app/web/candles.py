@@ -42,7 +42,7 @@ class CandleCalls:
         wanted = checked(CoverageQuery, query(request))
         key = wanted.venue, wanted.symbol, wanted.timeframe
         found = await self._sim.database.run(coverage, self._sim.calendars, *key)
-        return plain(CoverageAnswer(coverage=[SeriesAnswer(**each._asdict()) for each in found]))
+        return plain(CoverageAnswer(coverage=[SeriesAnswer.of(each) for each in found]))
 
     async def _page(self, connection: Connection, wanted: CandlesQuery) -> Response:
         venue, symbol, timeframe = wanted.venue or self._settings.venue, wanted.symbol, wanted.timeframe

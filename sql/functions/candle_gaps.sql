@@ -4,6 +4,7 @@
 CREATE OR REPLACE FUNCTION candle_gaps(venue text, symbol text, timeframe text, start_ms bigint, end_ms bigint)
 RETURNS TABLE (from_ms bigint, to_ms bigint, missing bigint) LANGUAGE plpgsql STABLE AS $$
 DECLARE
+  _symbol text := candle_symbol(candle_gaps.symbol);
   _step bigint := timeframe_ms(candle_gaps.timeframe);
   _first bigint := candle_slot_ms(candle_gaps.timeframe, candle_gaps.start_ms + _step - 1);
   _end bigint := candle_slot_ms(candle_gaps.timeframe, candle_gaps.end_ms + _step - 1);
@@ -11,7 +12,7 @@ DECLARE
 BEGIN
   SELECT max(c.open_time_ms) INTO _last
   FROM market_candles c
-  WHERE c.venue = candle_gaps.venue AND c.symbol = candle_gaps.symbol AND c.timeframe = candle_gaps.timeframe
+  WHERE c.venue = candle_gaps.venue AND c.symbol = _symbol AND c.timeframe = candle_gaps.timeframe
     AND c.open_time_ms >= _first AND c.open_time_ms < _end;
 
   RETURN QUERY
@@ -22,7 +23,7 @@ BEGIN
     FROM (
       SELECT c.open_time_ms, lag(c.open_time_ms, 1, _first - _step) OVER (ORDER BY c.open_time_ms) AS previous
       FROM market_candles c
-      WHERE c.venue = candle_gaps.venue AND c.symbol = candle_gaps.symbol AND c.timeframe = candle_gaps.timeframe
+      WHERE c.venue = candle_gaps.venue AND c.symbol = _symbol AND c.timeframe = candle_gaps.timeframe
         AND c.open_time_ms >= _first AND c.open_time_ms < _end) r
     WHERE r.open_time_ms - r.previous > _step
     UNION ALL

@@ -47,7 +47,7 @@ COMMANDS = {
         "delete",
         "prune",
     },
-    "candles": {"import", "fetch", "follow", "list", "gaps", "export"},
+    "candles": {"import", "fetch", "follow", "list", "gaps", "export", "delete"},
     "token": {"create", "list", "revoke"},
 }
 runner = CliRunner()
