@@ -23,123 +23,123 @@ class SimError(Exception):
         return str(self.args[0])
 
 
-class BadInput(SimError):
+class BadInputError(SimError):
     """The input is not valid."""
 
     status = 400
 
 
-class SeqAhead(BadInput):
+class SeqAheadError(BadInputError):
     """The seq asked for is ahead of the log."""
 
     code = "seq_ahead"
 
 
-class Unauthorized(SimError):
+class UnauthorizedError(SimError):
     """This call needs a valid token."""
 
     status = 401
 
 
-class ForeignOrigin(SimError):
+class ForeignOriginError(SimError):
     """Calls that change something are not accepted from another origin."""
 
     status = 403
 
 
-class NotFound(SimError):
+class NotFoundError(SimError):
     """There is nothing here."""
 
     status = 404
     sqlstate = "ZN001"
 
 
-class MethodNotAllowed(SimError):
+class MethodNotAllowedError(SimError):
     """This method is not allowed here."""
 
     status = 405
 
 
-class WrongStatus(SimError):
+class WrongStatusError(SimError):
     """The session's status does not allow this."""
 
     status = 409
     sqlstate = "ZN002"
 
 
-class CursorMoved(SimError):
+class CursorMovedError(SimError):
     """The session's cursor is not where the call expects it."""
 
     status = 409
     code = "cursor_moved"
 
 
-class Changed(SimError):
+class InputsChangedError(SimError):
     """Something the session was started with has changed since."""
 
     status = 409
 
 
-class Diverged(SimError):
+class DivergedError(SimError):
     """What the session computes is not what its log holds."""
 
     status = 409
     code = "diverged"
 
 
-class StrategyFailed(SimError):
+class StrategyFailedError(SimError):
     """The strategy failed."""
 
     status = 422
     code = "strategy_failed"
 
 
-class TooLarge(SimError):
+class TooLargeError(SimError):
     """The request is too large."""
 
     status = 413
 
 
-class WrongContentType(SimError):
+class WrongContentTypeError(SimError):
     """The body must be sent as application/json."""
 
     status = 415
 
 
-class Gaps(SimError):
+class MissingCandlesError(SimError):
     """Candles are missing in the range."""
 
     status = 422
     code = "gaps"
 
 
-class TooFewWarmupCandles(SimError):
+class WarmupMissingError(SimError):
     """There are not enough candles before the range to warm up on."""
 
     status = 422
     code = "warmup_missing"
 
 
-class KeyReused(SimError):
+class KeyReusedError(SimError):
     """This idempotency key was used with another body."""
 
     status = 422
     code = "idempotency_key_reused"
 
 
-class TooMany(SimError):
+class TooManyRequestsError(SimError):
     """Too many requests; slow down."""
 
     status = 429
 
 
-class Unavailable(SimError):
+class UnavailableError(SimError):
     """The database is away; try again."""
 
     status = 503
 
 
-class ChildGone(Unavailable):
+class StrategyProcessLostError(UnavailableError):
     """The process the strategy ran in is gone; try again.
 
     `suspect` says how it ended when it was at work for this very session, from a cause unknown.
@@ -150,31 +150,31 @@ class ChildGone(Unavailable):
         self.suspect = suspect
 
 
-class TooSlow(ChildGone):
+class StrategyTooSlowError(StrategyProcessLostError):
     """The strategy holds up others in its process; it goes on in one of its own."""
 
 
-class Busy(SimError):
+class SeriesBusyError(SimError):
     """Others are at it; try again."""
 
     status = 503
 
 
-class NoRunner(Unavailable):
+class NoRunnerError(UnavailableError):
     """No server process is alive to run the session; start one with `zeon serve`."""
 
     sqlstate = "ZN004"
 
 
-class RunnerNameTaken(SimError):
+class RunnerNameTakenError(SimError):
     """Another living process runs under this name."""
 
 
-class NewerDatabase(SimError):
+class NewerDatabaseError(SimError):
     """The database was migrated by a newer version of ZEON sim; use that version."""
 
 
-class RefusedEvent(BadInput):
+class RefusedEventError(BadInputError):
     """The log does not take this event."""
 
     sqlstate = "ZN003"

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.domain.symbol import venue as spelled_venue
-from app.errors import BadInput
+from app.domain.market.symbol import normalize_venue as spelled_venue
+from app.errors import BadInputError
 
 PREFIX = "ZEON_"
 UNPREFIXED = ("DATABASE_URL", "HOST", "PORT")
@@ -114,7 +114,7 @@ class Settings(BaseSettings):
         """Spell the venue as requests do."""
         try:
             return spelled_venue(value)
-        except BadInput as error:
+        except BadInputError as error:
             raise ValueError(error.message.partition(": ")[2]) from None
 
     @field_validator("log_level", mode="before")
@@ -145,4 +145,4 @@ def load(**values: Any) -> Settings:
         first = error.errors(include_url=False, include_context=False)[0]
     message = first["msg"].removeprefix("Value error, ")
     place = str(first["loc"][0]) if first["loc"] else ""
-    raise BadInput(f"{variable(place)}: {message}." if place else f"{message}.")
+    raise BadInputError(f"{variable(place)}: {message}." if place else f"{message}.")

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.db.embedded import Embedded
-from app.engine import collector
+from app.engine import garbage_collection
 from benchmarks import append, candles, durable, engine, memory, page, streams, trading
 from benchmarks.place import Place, place, postgres
 from benchmarks.row import Row
@@ -49,7 +49,7 @@ def main() -> None:
     unknown = sorted(set(asked.names).difference(MODULES))
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(MODULES)}")
-    collector.calm()
+    garbage_collection.tune_gc()
     with postgres() as server:
         rows = [row for name in asked.names or MODULES for row in _measure(server, name)]
     if asked.json:

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import count
 
 from app.db.pool import Connection, Database
-from app.db.ticks import Tick, append_ticks, rendered
+from app.db.ticks import Tick, append_ticks, events_to_json
 from app.domain.event import Event
 from app.domain.session import Session
 from app.engine.writer import Writer
@@ -57,7 +57,7 @@ class _Shape:
         chunks = [self._made[at : at + self._per_tick] for at in range(0, len(self._made), self._per_tick)]
         begun = time.perf_counter()
         for batch in batches:
-            assert [rendered(chunk) for chunk in chunks] == [tick.rows for tick in batch]
+            assert [events_to_json(chunk) for chunk in chunks] == [tick.rows for tick in batch]
             outcomes = await append_ticks(connection, batch)
             assert set(outcomes) == {"written"}, outcomes
         return BATCH * BATCHES / (time.perf_counter() - begun)

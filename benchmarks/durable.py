@@ -14,10 +14,10 @@ from uuid import UUID
 
 from app.db import candles
 from app.db.pool import Connection
-from app.domain.candle import Candle
+from app.domain.market.candle import Candle
 from app.domain.session import ENDED, FINISHED, PAUSED, SessionSpec
-from app.engine import collector
-from app.engine.sim import Action
+from app.engine import garbage_collection
+from app.engine.session_service import Action
 from benchmarks import rivals
 from benchmarks.place import USER, Engine, Place, engine, spec
 from benchmarks.row import Goal, Row, middle
@@ -36,7 +36,7 @@ async def against(place: Place) -> list[Row]:
     runs = {name: make(found) for name, (make, _) in _RIVALS.items() if find_spec(name)}
     async with engine(place) as running:
         wanted = await _stored(running, found)
-        collector.calm()  # A server holds neither these candles nor what the others make of them.
+        garbage_collection.tune_gc()  # A server holds neither these candles nor what the others make of them.
         await _afresh(running, place, wanted)
         turns = [
             (await _afresh(running, place, wanted), {name: _rate(run) for name, run in runs.items()})
@@ -61,7 +61,7 @@ async def resume(place: Place) -> list[Row]:
     note, found = minutes(CANDLES + _BEHIND)
     async with engine(place) as running:
         wanted = await _stored(running, found)
-        collector.calm()
+        garbage_collection.tune_gc()
         turns = [await _resumed(running, place, wanted, found[CANDLES].open_time_ms) for _ in range(ROUNDS)]
     without, whole = middle([(without, whole) for whole, without, _ in turns])
     kept = median(kept for *_, kept in turns)

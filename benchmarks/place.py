@@ -20,7 +20,7 @@ from app.db.install import install
 from app.db.pool import Connection, Database
 from app.domain.session import Pace, Session, SessionSpec
 from app.engine.clock import Clock
-from app.engine.sim import Sim
+from app.engine.session_service import SessionService
 from app.engine.supervisor import Supervisor
 from app.settings import load
 
@@ -98,7 +98,7 @@ class Engine:
 
     database: Database
     supervisor: Supervisor
-    sim: Sim
+    sim: SessionService
 
 
 @asynccontextmanager
@@ -110,7 +110,7 @@ async def engine(place: Place, clock: Clock | None = None) -> AsyncIterator[Engi
         supervisor = Supervisor(database, settings, listen_url=place.url, clock=clock)
         await supervisor.open()
         try:
-            yield Engine(database, supervisor, Sim(database, settings, clock, supervisor))
+            yield Engine(database, supervisor, SessionService(database, settings, clock, supervisor))
         finally:
             await supervisor.close()
 

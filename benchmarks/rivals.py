@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from app.domain.candle import Candle
+from app.domain.market.candle import Candle
 
 FAST, SLOW = 20, 50
 CASH = 10_000_000

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from app.candles import synthetic
-from app.db.ticks import Tick, rendered
+from app.db.ticks import Tick, events_to_json
 from app.domain import event
 from app.domain.event import Event
 from app.domain.session import Session
@@ -26,5 +26,5 @@ def chain(session: Session, made: list[Event], per_tick: int, first: int = 0) ->
     number = first
     while chunk := list(islice(rest, per_tick)):
         cursor = START_MS + number * MINUTE
-        yield Tick(str(session.id), session.epoch, prev, cursor, rendered(chunk), len(chunk))
+        yield Tick(str(session.id), session.epoch, prev, cursor, events_to_json(chunk), len(chunk))
         prev, number = cursor, number + 1

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from app.candles import synthetic
-from app.domain.candle import Candle
 from app.domain.event import Event
+from app.domain.market.candle import Candle
 from app.domain.session import Pace, SessionSpec
-from app.domain.terms import Terms
-from app.domain.tick import Slot, State, conclude, draft
-from app.domain.trader import Trader
-from app.engine.trading import BREATH_SLOTS
+from app.domain.tick import ReplayState, Slot, draft_tick, finish_tick
+from app.domain.trading.settings import TradingSettings
+from app.domain.trading.strategy_runner import StrategyRunner
 from app.strategies.sma_cross import SmaCross
+from app.strategy_hosts.strategy_host import BREATH_SLOTS
 from benchmarks import rivals
 from benchmarks.place import MINUTE, START_MS, Place
 from benchmarks.row import Goal, Row, middle
@@ -67,12 +67,12 @@ def ours(candles: Sequence[Candle]) -> int:
     spec = SessionSpec(
         "sma_cross", "binance", ("BTCUSDT",), "1m", first.open_time_ms, last.close_time_ms, 0, Pace(0), "fail", 0
     )
-    state = State.initial(spec)
-    trader = Trader(SmaCross(), Terms(symbols=spec.symbols, timeframe=spec.timeframe))
+    state = ReplayState.initial(spec)
+    trader = StrategyRunner(SmaCross(), TradingSettings(symbols=spec.symbols, timeframe=spec.timeframe))
     count = 0
     for start in range(0, len(candles), BREATH_SLOTS):
-        made = [draft(state, Slot(each.open_time_ms, (each,))) for each in candles[start : start + BREATH_SLOTS]]
+        made = [draft_tick(state, Slot(each.open_time_ms, (each,))) for each in candles[start : start + BREATH_SLOTS]]
         answers: list[list[Event]] = []
         trader.answer_all([each.shown for each in made], answers)
-        count += sum(len(conclude(state, *each)) for each in zip(made, answers, strict=True))
+        count += sum(len(finish_tick(state, *each)) for each in zip(made, answers, strict=True))
     return count

@@ -27,10 +27,10 @@ import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.runner.alone import Turns
 from tests.support import servers
 from tests.support.process import Zeon
 from tests.support.servers import Database, PrivateServer, Server
-from tests.support.turns import Turns
 
 KIND = pytest.StashKey[str]()
 FOLDER = pytest.StashKey[Path]()

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from app.domain.candle import Candle
 from app.domain.event import Event
-from app.domain.strategy import Strategy
-from app.domain.terms import Terms
-from app.domain.timeframe import timeframe
-from app.domain.trader import Trader
+from app.domain.market.candle import Candle
+from app.domain.market.timeframe import timeframe
+from app.domain.trading.settings import TradingSettings
+from app.domain.trading.strategy import Strategy
+from app.domain.trading.strategy_runner import StrategyRunner
 from tests.support.trading import finish
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -65,16 +65,16 @@ def day_ms(day: str) -> int:
     return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
 
 
-def terms(values: Sequence[Candle], **changes: Any) -> Terms:
+def terms(values: Sequence[Candle], **changes: Any) -> TradingSettings:
     """Return terms for one symbol's candles; `fee_bps` sets both fees."""
     fee = changes.pop("fee_bps", Decimal(0))
     given = {"maker_fee_bps": fee, "taker_fee_bps": fee} | changes
-    return Terms(symbols=(values[0].symbol,), timeframe=values[0].timeframe, **given)
+    return TradingSettings(symbols=(values[0].symbol,), timeframe=values[0].timeframe, **given)
 
 
-def run(strategy: Strategy, values: Iterable[Candle], on: Terms) -> list[Event]:
+def run(strategy: Strategy, values: Iterable[Candle], on: TradingSettings) -> list[Event]:
     """Run a strategy over one symbol's candles and return all its events."""
-    trader = Trader(strategy, on)
+    trader = StrategyRunner(strategy, on)
     events: list[Event] = []
     for candle in values:
         events += trader.on_slot((candle,))

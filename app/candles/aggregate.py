@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from app.db import candles as cache
 from app.db.pool import Connection
-from app.domain.timeframe import TIMEFRAMES, Timeframe
-from app.domain.timeframe import timeframe as named_timeframe
+from app.domain.market.timeframe import TIMEFRAMES, Timeframe
+from app.domain.market.timeframe import timeframe as named_timeframe
 
 
 def finer_timeframes(timeframe: Timeframe) -> list[Timeframe]:

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any, BinaryIO
 
 from app.candles.csv_file import header_columns
-from app.candles.rows import Broken, Row, float_exact
-from app.errors import BadInput
+from app.candles.rows import BrokenFileError, Row, float_exact
+from app.errors import BadInputError
 
 MAGIC = (b"PAR1", b"ARROW1")
 _BATCH_ROWS = 10_000
@@ -17,7 +17,7 @@ _NAUTILUS_DECIMALS = 9
 
 
 def rows(file: BinaryIO) -> Iterator[Row]:
-    """Yield the rows of an open file; raises `Broken` where it cannot be read on, `BadInput` without pyarrow."""
+    """Yield the rows of an open file; raises `BrokenFileError` where it cannot be read on, `BadInputError` without pyarrow."""
     pa = _pyarrow("pyarrow")
     place = 1
     try:
@@ -26,7 +26,7 @@ def rows(file: BinaryIO) -> Iterator[Row]:
                 yield row
                 place += 1
     except (pa.ArrowException, OSError) as error:
-        raise Broken(f"after row {place - 1}: {error}") from error
+        raise BrokenFileError(f"after row {place - 1}: {error}") from error
 
 
 def _pyarrow(name: str) -> Any:
@@ -34,7 +34,7 @@ def _pyarrow(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise BadInput("file: Parquet and Feather files need pyarrow: pip install 'zeon-sim[data]'") from None
+        raise BadInputError("file: Parquet and Feather files need pyarrow: pip install 'zeon-sim[data]'") from None
 
 
 def _batches(file: BinaryIO) -> Iterator[Any]:
@@ -52,7 +52,7 @@ def _batches(file: BinaryIO) -> Iterator[Any]:
 def _batch_rows(batch: Any, place: int) -> Iterator[Row]:
     columns = header_columns(batch.schema.names)
     if columns is None:
-        raise BadInput(f"file: no columns of candles among {', '.join(batch.schema.names)[:200]}")
+        raise BadInputError(f"file: no columns of candles among {', '.join(batch.schema.names)[:200]}")
     fields = [_values(batch.column(at)) for at in columns[:5]]
     fields.append(["0"] * batch.num_rows if columns.volume is None else _values(batch.column(columns.volume)))
     for at, (time, opened, high, low, close, volume) in enumerate(zip(*fields, strict=True), place):

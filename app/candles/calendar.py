@@ -11,10 +11,10 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-from app.domain.hours import Trading
+from app.domain.market.symbol import normalize_venue as spelled_venue
+from app.domain.market.trading_hours import TradingHours
 from app.domain.session import Session
-from app.domain.symbol import venue as spelled_venue
-from app.errors import BadInput
+from app.errors import BadInputError
 
 _EARLIER, _LATER = timedelta(days=366), timedelta(days=2 * 366)
 """How much is read around a time at once: reading costs the same, however much it is."""
@@ -26,18 +26,18 @@ _EDGE = timedelta(days=2)
 def calendars(text: str) -> dict[str, Calendar]:
     """Read an operator's setting such as `nasdaq=XNYS` into a calendar per venue.
 
-    Raises `BadInput` for another form, an unknown calendar, or when the library is not there.
+    Raises `BadInputError` for another form, an unknown calendar, or when the library is not there.
     """
     chosen: dict[str, Calendar] = {}
     for item in text.split():
         venue, equals, name = item.partition("=")
         if not equals or name not in _library().get_calendar_names():
-            raise BadInput(f"calendars: {item!r} is not venue=calendar with a name such as XNYS")
+            raise BadInputError(f"calendars: {item!r} is not venue=calendar with a name such as XNYS")
         chosen[spelled_venue(venue)] = Calendar(name)
     return chosen
 
 
-def with_hours(session: Session, calendar: Calendar | None) -> Session:
+def add_trading_hours(session: Session, calendar: Calendar | None) -> Session:
     """Let a session know the trading hours of its venue, where it has any."""
     return session if calendar is None else replace(session, spec=replace(session.spec, hours=calendar))
 
@@ -48,14 +48,14 @@ class Calendar:
     def __init__(self, name: str) -> None:
         self.name = name
         self._lock = Lock()
-        self._times: list[Trading] = []
+        self._times: list[TradingHours] = []
         self._days: tuple[date, date] | None = None
         self._known = range(0)
 
-    def following(self, time_ms: int) -> Trading | None:
+    def following(self, time_ms: int) -> TradingHours | None:
         """Return the first trading time that ends after `time_ms`, lunch breaks cut out; null behind the last known.
 
-        Raises `BadInput` for a time of which the calendar has no record.
+        Raises `BadInputError` for a time of which the calendar has no record.
         """
         if time_ms not in self._known:
             with self._lock:
@@ -64,7 +64,7 @@ class Calendar:
         return self._times[at] if at < len(self._times) else None
 
     def read(self, from_ms: int, to_ms: int) -> None:
-        """Read a whole range at once, so that nobody has to wait for it later: it takes a second. Raises `BadInput`."""
+        """Read a whole range at once, so that nobody has to wait for it later: it takes a second. Raises `BadInputError`."""
         self.following(to_ms)
         self.following(from_ms)
 
@@ -77,10 +77,12 @@ class Calendar:
             start = max(min(start, day - _EARLIER), first or date.min)
             end = min(max(end, day + _LATER), last or date.max)
             if not start <= day <= end:
-                raise BadInput(f"calendar: {self.name} has no record of {day}; a newer exchange_calendars may have")
+                raise BadInputError(
+                    f"calendar: {self.name} has no record of {day}; a newer exchange_calendars may have"
+                )
             days = library.get_calendar(self.name, start=str(start), end=str(end)).schedule
         except (library.errors.CalendarError, ValueError, OverflowError) as error:
-            raise BadInput(f"calendar: {self.name} does not reach to {day}: {error}") from None
+            raise BadInputError(f"calendar: {self.name} does not reach to {day}: {error}") from None
         self._times = [each for row in days.itertuples() for each in _times(row)]
         from_ms = _midnight_ms(start if start == first else start + _EDGE)
         to_ms = _midnight_ms(end + timedelta(1)) if end == last else self._times[-1].close_ms
@@ -91,7 +93,7 @@ def _library() -> Any:
     try:
         return importlib.import_module("exchange_calendars")
     except ImportError:
-        raise BadInput("calendars: trading hours need exchange_calendars: pip install 'zeon-sim[data]'") from None
+        raise BadInputError("calendars: trading hours need exchange_calendars: pip install 'zeon-sim[data]'") from None
 
 
 @cache
@@ -102,19 +104,19 @@ def _bounds(name: str) -> tuple[date | None, date | None]:
     return first and first.date(), last and last.date()
 
 
-def _times(row: Any) -> Iterator[Trading]:
+def _times(row: Any) -> Iterator[TradingHours]:
     """Yield the trading times of one day: two where it has a break."""
     moments = (row.open, row.break_start, row.break_end, row.close)
     edges = [int(moment.timestamp() * 1000) for moment in moments if moment == moment]
     for at in range(0, len(edges), 2):
-        yield Trading(edges[at], edges[at + 1])
+        yield TradingHours(edges[at], edges[at + 1])
 
 
 def _day(time_ms: int) -> date:
     try:
         return datetime.fromtimestamp(time_ms / 1000, UTC).date()
     except (ValueError, OverflowError, OSError):
-        raise BadInput(f"calendar: {time_ms} is no time a calendar knows") from None
+        raise BadInputError(f"calendar: {time_ms} is no time a calendar knows") from None
 
 
 def _midnight_ms(day: date) -> int:

@@ -10,8 +10,8 @@ from itertools import repeat
 from operator import itemgetter
 from typing import NamedTuple
 
-from app.candles.rows import Block, Broken, Row
-from app.errors import BadInput
+from app.candles.rows import Block, BrokenFileError, Row
+from app.errors import BadInputError
 
 BLOCK_BYTES = 2**18
 """Text read and checked at once."""
@@ -33,7 +33,7 @@ _PRICES = {
 _VOLUMES = ("volume", "vol", "v", "basevolume", "volumebase", "tickvol", "tickvolume", "size", "amount")
 
 
-class Columns(NamedTuple):
+class HeaderColumns(NamedTuple):
     """Where the fields stand in a row; `day` is the column of a date beside a time of day, `volume` may be absent."""
 
     time: int
@@ -46,8 +46,8 @@ class Columns(NamedTuple):
 
 
 def rows(stream: io.BufferedReader) -> Iterator[Row | Block]:
-    """Yield the rows of a stream; raises `Broken` where it stops making sense, `BadInput` when it has none."""
-    reading = Lines(stream)
+    """Yield the rows of a stream; raises `BrokenFileError` where it stops making sense, `BadInputError` when it has none."""
+    reading = LineReader(stream)
     columns, first, delimiter = _start(reading)
     if first is not None:
         yield (reading.number, *_picker(columns)(first))
@@ -60,7 +60,7 @@ def rows(stream: io.BufferedReader) -> Iterator[Row | Block]:
             yield from _rows(place, lines, columns, delimiter)
 
 
-class Lines:
+class LineReader:
     """Lines of a stream, one by one or a block at once; `number` counts those given out."""
 
     def __init__(self, stream: io.BufferedReader) -> None:
@@ -72,7 +72,7 @@ class Lines:
         return self
 
     def __next__(self) -> str:
-        """Return the next line; raises `Broken` after the last one that can be read."""
+        """Return the next line; raises `BrokenFileError` after the last one that can be read."""
         if not self._given:
             self._given = self._next_block()[::-1]
         if not self._given:
@@ -90,12 +90,12 @@ class Lines:
     def _next_block(self) -> list[str]:
         try:
             return next(self._blocks, [])
-        except Broken as broken:
-            raise Broken(f"after line {self.number}: {broken.message}") from broken
+        except BrokenFileError as broken:
+            raise BrokenFileError(f"after line {self.number}: {broken.message}") from broken
 
 
 def _blocks(stream: io.BufferedReader) -> Iterator[list[str]]:
-    """Yield lines in blocks; what came before a break is yielded before `Broken` is raised."""
+    """Yield lines in blocks; what came before a break is yielded before `BrokenFileError` is raised."""
     rest, begun = b"", False
     while more := stream.read1(BLOCK_BYTES):
         whole, newline, after = more.rpartition(b"\n")
@@ -105,7 +105,7 @@ def _blocks(stream: io.BufferedReader) -> Iterator[list[str]]:
         else:
             rest += more
         if len(rest) > LINE_BYTES:
-            raise Broken(f"it is longer than {LINE_BYTES} characters")
+            raise BrokenFileError(f"it is longer than {LINE_BYTES} characters")
     if rest:
         yield _decoded(rest, start=not begun)
 
@@ -115,7 +115,7 @@ def _decoded(lines: bytes, *, start: bool) -> list[str]:
     return lines.decode("utf-8-sig" if start else "utf-8", errors="replace").split("\n")
 
 
-def _block(place: int, lines: list[str], columns: Columns, delimiter: str) -> Block | None:
+def _block(place: int, lines: list[str], columns: HeaderColumns, delimiter: str) -> Block | None:
     """Cut lines into columns; None unless all have as many cells as the first and none has quotes."""
     cells = lines[0].count(delimiter) + 1
     if columns.day is not None or any(at is not None and at >= cells for at in columns):
@@ -129,7 +129,7 @@ def _block(place: int, lines: list[str], columns: Columns, delimiter: str) -> Bl
     return Block(place, time, [*prices, volume])
 
 
-def _rows(place: int, lines: list[str], columns: Columns, delimiter: str) -> Iterator[Row]:
+def _rows(place: int, lines: list[str], columns: HeaderColumns, delimiter: str) -> Iterator[Row]:
     """Cut lines into rows; a line without enough cells becomes a row without numbers."""
     reader = csv.reader(lines, delimiter=delimiter)
     pick = _picker(columns)
@@ -141,10 +141,10 @@ def _rows(place: int, lines: list[str], columns: Columns, delimiter: str) -> Ite
                 if cells:
                     yield (place + reader.line_num - 1, cells[0], "", "", "", "", "")
     except csv.Error as error:
-        raise Broken(f"line {place + reader.line_num - 1}: {error}") from error
+        raise BrokenFileError(f"line {place + reader.line_num - 1}: {error}") from error
 
 
-def _start(lines: Lines) -> tuple[Columns, list[str] | None, str]:
+def _start(lines: LineReader) -> tuple[HeaderColumns, list[str] | None, str]:
     """Read on to the header or first row: the columns, that row unless it was a header, the delimiter."""
     for line in lines:
         delimiter = max(",\t;|", key=line.count)
@@ -154,11 +154,11 @@ def _start(lines: Lines) -> tuple[Columns, list[str] | None, str]:
             return header or plain_columns(cells), None if header else cells, delimiter
         if lines.number == 20:
             break
-    raise BadInput("file: no line with a time and four prices among the first 20")
+    raise BadInputError("file: no line with a time and four prices among the first 20")
 
 
-def header_columns(cells: Sequence[str]) -> Columns | None:
-    """Find the fields by their names; None when the row is no header, `BadInput` when a field has no column."""
+def header_columns(cells: Sequence[str]) -> HeaderColumns | None:
+    """Find the fields by their names; None when the row is no header, `BadInputError` when a field has no column."""
     names = [_name(cell) for cell in cells]
     if not any(name in spelled for name in names for spelled in _PRICES.values()):
         return None
@@ -166,7 +166,7 @@ def header_columns(cells: Sequence[str]) -> Columns | None:
     day = names.index("date") if names[time] == "time" and "date" in names else None
     opened, high, low, close = (_find(names, spellings, field) for field, spellings in _PRICES.items())
     named = [name for name in _VOLUMES if name in names] or [name for name in names if name.startswith("volume")]
-    return Columns(time, opened, high, low, close, names.index(named[0]) if named else None, day)
+    return HeaderColumns(time, opened, high, low, close, names.index(named[0]) if named else None, day)
 
 
 def _name(cell: str) -> str:
@@ -179,15 +179,15 @@ def _find(names: Sequence[str], spellings: Sequence[str], field: str) -> int:
     for spelling in spellings:
         if spelling in names:
             return names.index(spelling)
-    raise BadInput(f"{field}: no column of the header has that name: {', '.join(names)[:200]}")
+    raise BadInputError(f"{field}: no column of the header has that name: {', '.join(names)[:200]}")
 
 
-def plain_columns(cells: Sequence[str]) -> Columns:
+def plain_columns(cells: Sequence[str]) -> HeaderColumns:
     """Take a file without header as time, open, high, low, close, volume, as exchanges publish it."""
-    return Columns(0, 1, 2, 3, 4, 5 if len(cells) > 5 else None)
+    return HeaderColumns(0, 1, 2, 3, 4, 5 if len(cells) > 5 else None)
 
 
-def _picker(columns: Columns) -> Callable[[list[str]], tuple[str, str, str, str, str, str]]:
+def _picker(columns: HeaderColumns) -> Callable[[list[str]], tuple[str, str, str, str, str, str]]:
     """Make the function that picks the six fields out of a row; it raises `IndexError` for a short one."""
     if columns.volume is not None and columns.day is None:
         return itemgetter(*columns[:6])

@@ -8,9 +8,9 @@ from uuid import UUID
 from app.db import candles as cache
 from app.db import sessions
 from app.db.pool import Connection
+from app.domain.market.timeframe import TIMEFRAMES
 from app.domain.session import CREATED, PAUSED, RUNNING
-from app.domain.timeframe import TIMEFRAMES
-from app.errors import NotFound, WrongStatus
+from app.errors import NotFoundError, WrongStatusError
 
 _NAMED = 3
 """How many sessions a sentence names."""
@@ -32,12 +32,12 @@ class Deletion(NamedTuple):
 
 
 async def plan_deletion(conn: Connection, venue: str, symbol: str, timeframe: str) -> Deletion:
-    """Return what `delete_series` would delete; raises `NotFound` where nothing is cached."""
+    """Return what `delete_series` would delete; raises `NotFoundError` where nothing is cached."""
     counts = await cache.count_by_origin(conn, venue, symbol)
     names = _with_built(counts, timeframe)
     rows = sum(count for (name, _), count in counts.items() if name == timeframe)
-    if not rows and not await cache.asked(conn, venue, symbol, timeframe):
-        raise NotFound(f"There are no candles of {symbol} {timeframe} at venue {venue}.")
+    if not rows and not await cache.asked_ranges(conn, venue, symbol, timeframe):
+        raise NotFoundError(f"There are no candles of {symbol} {timeframe} at venue {venue}.")
     built = {name: sum(counts.get((name, finer), 0) for finer in names) for name in names if name != timeframe}
     using = await sessions.using_candles(conn, venue, symbol, names, (CREATED, PAUSED, RUNNING))
     running = [session_id for session_id, status in using if status == RUNNING]
@@ -48,7 +48,7 @@ async def plan_deletion(conn: Connection, venue: str, symbol: str, timeframe: st
 async def delete_series(conn: Connection, venue: str, symbol: str, timeframe: str) -> Deletion:
     """Delete a series and what was built from it, in one transaction; return what was deleted.
 
-    Raises `WrongStatus` while running sessions read these candles, `NotFound` where nothing is cached.
+    Raises `WrongStatusError` while running sessions read these candles, `NotFoundError` where nothing is cached.
     """
     async with conn.transaction():
         plan = await plan_deletion(conn, venue, symbol, timeframe)
@@ -61,13 +61,13 @@ async def delete_series(conn: Connection, venue: str, symbol: str, timeframe: st
 
 
 def require_idle(plan: Deletion) -> None:
-    """Raise `WrongStatus` while running sessions read the candles of a series."""
+    """Raise `WrongStatusError` while running sessions read the candles of a series."""
     if not plan.running:
         return
     count = len(plan.running)
     noun = "1 running session reads" if count == 1 else f"{count} running sessions read"
     named = ", ".join(map(str, plan.running[:_NAMED])) + (" …" if count > _NAMED else "")
-    raise WrongStatus(
+    raise WrongStatusError(
         f"{noun} {plan.symbol} {plan.timeframe} at venue {plan.venue}, or candles built from it: pause or stop"
         f" {'it' if count == 1 else 'them'} first ({named})."
     )

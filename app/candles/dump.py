@@ -7,15 +7,15 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from app.domain.symbol import SEPARATORS
-from app.errors import BadInput
+from app.domain.market.symbol import SEPARATORS
+from app.errors import BadInputError
 
 _IGNORED = (".checksum", ".md", ".py", ".sha256", ".log")
 _PIECE = 2**20
 
 
 def verify(path: Path, file: BinaryIO) -> None:
-    """Compare a file with the SHA-256 in `<name>.CHECKSUM` beside it, where there is one; raises `BadInput`."""
+    """Compare a file with the SHA-256 in `<name>.CHECKSUM` beside it, where there is one; raises `BadInputError`."""
     told = path.with_name(f"{path.name}.CHECKSUM")
     if not told.is_file():
         return
@@ -25,14 +25,14 @@ def verify(path: Path, file: BinaryIO) -> None:
         found.update(piece)
     file.seek(0)
     if wanted != [found.hexdigest()]:
-        raise BadInput(f"file: {path.name} differs from its checksum; download it again")
+        raise BadInputError(f"file: {path.name} differs from its checksum; download it again")
 
 
 def files(path: Path, symbol: str, timeframe: str) -> list[Path]:
     """List the files at `path` with candles of a symbol and timeframe, by name.
 
     A file is itself. Of a folder, those are taken whose names begin with the symbol and name the timeframe; in a
-    folder named like the symbol, all. Raises `BadInput` when there is none.
+    folder named like the symbol, all. Raises `BadInputError` when there is none.
     """
     if not path.is_dir():
         return [path]
@@ -41,7 +41,7 @@ def files(path: Path, symbol: str, timeframe: str) -> list[Path]:
     if not named and _spelled(path.name) == symbol:
         named = inside
     if not named:
-        raise BadInput(f"symbol: there is no file named {symbol} and {timeframe}")
+        raise BadInputError(f"symbol: there is no file named {symbol} and {timeframe}")
     return named
 
 

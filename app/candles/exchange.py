@@ -9,11 +9,11 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
 from typing import Any
 
-from app.candles.rows import Finding, Row
-from app.candles.sources import Part, TryAgain
-from app.domain.symbol import symbol as stored_form
-from app.domain.timeframe import Timeframe
-from app.errors import BadInput
+from app.candles.rows import Row, RowIssue
+from app.candles.sources import Part, RetryLaterError
+from app.domain.market.symbol import normalize_symbol as stored_form
+from app.domain.market.timeframe import Timeframe
+from app.errors import BadInputError
 
 PAGE = 1_000
 """Candles asked for at once; an exchange may give fewer."""
@@ -36,7 +36,7 @@ class Exchange:
         self.kind = kind or "spot"
         self.markets: dict[str, Any] = {}
         if not re.fullmatch(r"[a-z0-9]+", self.name):
-            raise BadInput(f"sources: {self.name!r} is no name of an exchange")
+            raise BadInputError(f"sources: {self.name!r} is no name of an exchange")
 
     async def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
         """Yield page after page; where an answer is empty, the page's slots have no candles."""
@@ -53,14 +53,14 @@ class Exchange:
         except ccxt.BaseError as error:
             # An answer that ccxt has no name for is a plain ExchangeError: it may be an outage told in words.
             if isinstance(error, ccxt.OperationFailed) or type(error) is ccxt.ExchangeError:
-                raise TryAgain(f"{self.name}: {_told(error)}", _retry_after(client)) from error
-            raise BadInput(f"{self.name}: {_told(error)}") from error
+                raise RetryLaterError(f"{self.name}: {_told(error)}", _retry_after(client)) from error
+            raise BadInputError(f"{self.name}: {_told(error)}") from error
         finally:
             await client.close()
 
     def _client(self, ccxt: Any) -> Any:
         if not hasattr(ccxt, self.name):
-            raise BadInput(f"sources: ccxt knows no exchange called {self.name!r}")
+            raise BadInputError(f"sources: ccxt knows no exchange called {self.name!r}")
         client = getattr(ccxt, self.name)({"timeout": _TIMEOUT_MS, "enableRateLimit": True})
         client.number = str
         client.has["fetchCurrencies"] = False
@@ -80,10 +80,10 @@ class Exchange:
         return name
 
     def best_market(self, symbol: str, markets: Iterable[Any]) -> Any:
-        """Return the market meant: of the kind asked for, then named so in full; raises `BadInput` for none or two."""
+        """Return the market meant: of the kind asked for, then named so in full; raises `BadInputError` for none or two."""
         found = [market for market in markets if symbol in _spellings(market)]
         if not found:
-            raise BadInput(f"symbol: {self.name} has no {symbol}")
+            raise BadInputError(f"symbol: {self.name} has no {symbol}")
 
         def rank(market: Any) -> tuple[bool, bool, bool]:
             return not market.get(self.kind), _stored(market["symbol"]) != symbol, _stored(market["id"]) != symbol
@@ -92,7 +92,7 @@ class Exchange:
         same = [market for market in found if rank(market) == rank(best)]
         other = next((each for each in same if (each["base"], each["quote"]) != (best["base"], best["quote"])), None)
         if other is not None:
-            raise BadInput(
+            raise BadInputError(
                 f"symbol: {self.name} has {best['symbol']} and {other['symbol']}, which are both {symbol} here"
             )
         return best
@@ -102,7 +102,7 @@ def _ccxt() -> Any:
     try:
         return importlib.import_module("ccxt.async_support")
     except ImportError:
-        raise BadInput("sources: exchanges need ccxt: pip install 'zeon-sim[data]'") from None
+        raise BadInputError("sources: exchanges need ccxt: pip install 'zeon-sim[data]'") from None
 
 
 def _moved(urls: Any, address: str) -> Any:
@@ -123,7 +123,7 @@ def _stored(name: object) -> str | None:
     """Return the stored form of an exchange's name; None for one that is no symbol here."""
     try:
         return stored_form(str(name))
-    except BadInput:
+    except BadInputError:
         return None
 
 
@@ -146,7 +146,7 @@ async def _page(client: Any, name: str, timeframe: Timeframe, from_ms: int, to_m
     last_ms = int(answer[-1][0])
     if last_ms + timeframe.ms > int(time.time() * 1000) - SETTLED_MS:
         to_ms = min(to_ms, last_ms)
-    rows: list[Row | Finding] = [(place, *row[:6]) for place, row in enumerate(answer, 1) if int(row[0]) < to_ms]
+    rows: list[Row | RowIssue] = [(place, *row[:6]) for place, row in enumerate(answer, 1) if int(row[0]) < to_ms]
     first_ms = int(answer[0][0])
     recent = first_ms > from_ms and len(answer) >= most and last_ms + 2 * timeframe.ms > time.time() * 1000
     return Part(rows, min(last_ms + timeframe.ms, to_ms), first_ms if recent and first_ms < to_ms else None)

@@ -9,13 +9,13 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from app.candles.quality import LISTED, Check
-from app.candles.rows import Finding
-from app.candles.sources import Chosen, Part, Source, SourceUnavailable, TryAgain
+from app.candles.quality import LISTED, RowValidator
+from app.candles.rows import RowIssue
+from app.candles.sources import Part, RetryLaterError, Source, SourceUnavailableError, VenueSource
 from app.db import candles as cache
 from app.db.pool import Connection
-from app.domain.timeframe import Timeframe
-from app.domain.timeframe import timeframe as named_timeframe
+from app.domain.market.timeframe import Timeframe
+from app.domain.market.timeframe import timeframe as named_timeframe
 
 ATTEMPTS = 8
 """How often a source is asked in vain, one time after the other, before it counts as unavailable."""
@@ -34,7 +34,7 @@ _TURN_S = 0.1
 _STEP_S = 0.2
 
 
-class Clock:
+class FetchClock:
     """The time, and how to wait for it."""
 
     def now_ms(self) -> int:
@@ -65,7 +65,7 @@ class Range(NamedTuple):
 
 
 @dataclass
-class Fetched:
+class FetchResult:
     """What a fetch did: the ranges it had to ask for, what became of the candles, rows it refused."""
 
     asked: list[Range]
@@ -73,7 +73,7 @@ class Fetched:
     changed: int = 0
     same: int = 0
     refused: int = 0
-    refusals: list[Finding] = field(default_factory=list)
+    refusals: list[RowIssue] = field(default_factory=list)
 
 
 async def missing_ranges(
@@ -82,7 +82,7 @@ async def missing_ranges(
     """List the ranges a fetch would ask the source called `name` for: holes it was not asked for before."""
     grid = named_timeframe(timeframe)
     gaps, _ = await cache.gaps(conn, venue, symbol, timeframe, from_ms, to_ms, limit=2**31)
-    covered = await cache.covered(conn, venue, symbol, timeframe, name)
+    covered = await cache.covered_ranges(conn, venue, symbol, timeframe, name)
     return _joined(_uncovered([Range(gap.from_ms, gap.to_ms) for gap in gaps], covered), grid.ms * JOINED_SLOTS)
 
 
@@ -117,35 +117,35 @@ def _joined(ranges: list[Range], within_ms: int) -> list[Range]:
 
 async def fetch_candles(
     conn: Connection,
-    chosen: Chosen,
+    chosen: VenueSource,
     venue: str,
     symbol: str,
     timeframe: str,
     from_ms: int,
     to_ms: int,
     progress: Progress | None = None,
-    clock: Clock | None = None,
+    clock: FetchClock | None = None,
     longest_pause_s: float = LONGEST_PAUSE_S,
     reached: Callable[[int], None] = lambda up_to_ms: None,
-) -> Fetched:
+) -> FetchResult:
     """Fetch the closed candles of `[from_ms, to_ms)` that are missing and were not asked for before.
 
     `reached` hears up to where nothing is left to ask for. `conn` must be in autocommit and outside of a transaction:
     each part is stored and remembered in one of its own, and a lock lets one process at a time fetch a series. Raises
-    `SourceUnavailable` after `ATTEMPTS` failures in a row, `BadInput` for what the source will never give.
+    `SourceUnavailableError` after `ATTEMPTS` failures in a row, `BadInput` for what the source will never give.
     """
-    grid, clock, name = named_timeframe(timeframe), clock or Clock(), chosen.name
+    grid, clock, name = named_timeframe(timeframe), clock or FetchClock(), chosen.name
     end_ms = min(grid.ceil(to_ms), grid.floor(clock.now_ms()))
     async with _alone(conn, venue, symbol, timeframe, clock):
         asked = await missing_ranges(conn, name, venue, symbol, timeframe, from_ms, end_ms)
-        fetched = Fetched(asked)
+        fetched = FetchResult(asked)
         reached(asked[0].from_ms if asked else end_ms)
         total, done = sum(each.to_ms - each.from_ms for each in asked), 0
         for each in asked:
             at = each.from_ms
             async with aclosing(_parts(chosen.source, symbol, grid, each, clock, longest_pause_s)) as parts:
                 async for part in parts:
-                    check = Check(symbol, grid, clock.now_ms())
+                    check = RowValidator(symbol, grid, clock.now_ms())
                     known = Range(at if part.from_ms is None else part.from_ms, part.to_ms)
                     await _keep(conn, name, venue, check, known, part, fetched)
                     done, at = done + part.to_ms - at, part.to_ms
@@ -156,7 +156,7 @@ async def fetch_candles(
 
 
 async def _parts(
-    source: Source, symbol: str, grid: Timeframe, asked: Range, clock: Clock, longest_pause_s: float
+    source: Source, symbol: str, grid: Timeframe, asked: Range, clock: FetchClock, longest_pause_s: float
 ) -> AsyncGenerator[Part]:
     """Yield a source's parts; after a failure that may pass, go on where the last part ended."""
     at, failures = asked.from_ms, 0
@@ -167,18 +167,18 @@ async def _parts(
                     yield part
                     at, failures = part.to_ms, 0
             return
-        except TryAgain as error:
+        except RetryLaterError as error:
             failures += 1
             if failures == ATTEMPTS:
-                raise SourceUnavailable(
-                    f"The source of candles cannot be reached: {error}.", details={"code": SourceUnavailable.code}
+                raise SourceUnavailableError(
+                    f"The source of candles cannot be reached: {error}.", details={"code": SourceUnavailableError.code}
                 ) from error
             pause_s = max(error.after_s, min(FIRST_PAUSE_S * 2 ** (failures - 1), longest_pause_s))
             await clock.sleep(max(0.0, pause_s - (time.monotonic() - error.since_s)))  # Hanging up takes a while, too.
 
 
 async def _keep(
-    conn: Connection, name: str, venue: str, check: Check, asked: Range, part: Part, fetched: Fetched
+    conn: Connection, name: str, venue: str, check: RowValidator, asked: Range, part: Part, fetched: FetchResult
 ) -> None:
     """Store a part and remember that its range was asked for, or neither."""
     symbol, timeframe = check.symbol, check.timeframe.name
@@ -186,7 +186,7 @@ async def _keep(
         stored = await cache.store_columns(conn, venue, symbol, timeframe, check.columns(part.rows))
         known_ms = _known_until(check, asked.to_ms)
         if asked.from_ms < known_ms:
-            await cache.cover(conn, venue, symbol, timeframe, name, asked.from_ms, known_ms)
+            await cache.add_coverage(conn, venue, symbol, timeframe, name, asked.from_ms, known_ms)
     fetched.new += stored.new
     fetched.changed += stored.changed
     fetched.same += stored.same
@@ -194,7 +194,7 @@ async def _keep(
     fetched.refusals += check.refusals[: LISTED - len(fetched.refusals)]
 
 
-def _known_until(check: Check, to_ms: int) -> int:
+def _known_until(check: RowValidator, to_ms: int) -> int:
     """Say up to where a slot without a candle is a hole for good and not only not published yet."""
     old_ms = check.timeframe.floor(check.now_ms - PUBLISHED_MS)
     received_ms = old_ms if check.last_ms is None else check.last_ms + check.timeframe.ms
@@ -202,7 +202,7 @@ def _known_until(check: Check, to_ms: int) -> int:
 
 
 @asynccontextmanager
-async def _alone(conn: Connection, venue: str, symbol: str, timeframe: str, clock: Clock) -> AsyncIterator[None]:
+async def _alone(conn: Connection, venue: str, symbol: str, timeframe: str, clock: FetchClock) -> AsyncIterator[None]:
     """Let one process at a time fetch a series; the others wait and then find it fetched."""
     while not await cache.claim(conn, venue, symbol, timeframe):
         await clock.sleep(_TURN_S)

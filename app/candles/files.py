@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.candles import arrow_file, csv_file, dump, json_file, lean
-from app.candles.rows import Broken, Item
+from app.candles.rows import BrokenFileError, Item
 from app.candles.unpack import streams
 
 
 def rows(path: Path, file: io.BufferedReader) -> Iterator[Item]:
-    """Yield the rows of an open file; raises `Broken` where it cannot be read on, `BadInput` when it holds none."""
+    """Yield the rows of an open file; raises `BrokenFileError` where it cannot be read on, `BadInput` when it holds none."""
     dump.verify(path, file)
     start = file.read(8)
     file.seek(0)
@@ -23,8 +23,8 @@ def rows(path: Path, file: io.BufferedReader) -> Iterator[Item]:
     for name, stream in streams(file):
         try:
             yield from _rows(name, stream, folders)
-        except Broken as broken:
-            raise Broken(f"{name}: {broken.message}" if name else broken.message) from broken
+        except BrokenFileError as broken:
+            raise BrokenFileError(f"{name}: {broken.message}" if name else broken.message) from broken
 
 
 def _rows(name: str, stream: io.BufferedReader, folders: tuple[str, ...]) -> Iterator[Item]:

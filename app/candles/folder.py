@@ -8,10 +8,10 @@ from itertools import islice
 from pathlib import Path
 
 from app.candles import dump, files
-from app.candles.rows import Broken, Finding, Refused, Row, singly, time_ms
+from app.candles.rows import BrokenFileError, Row, RowError, RowIssue, single_rows, time_ms
 from app.candles.sources import Part
-from app.domain.timeframe import Timeframe
-from app.errors import BadInput
+from app.domain.market.timeframe import Timeframe
+from app.errors import BadInputError
 
 _ROWS = 10_000
 
@@ -22,7 +22,7 @@ class Folder:
     def __init__(self, argument: str) -> None:
         self.path = Path(argument)
         if not argument or not self.path.exists():
-            raise BadInput(f"sources: there is nothing at {argument!r}")
+            raise BadInputError(f"sources: there is nothing at {argument!r}")
 
     async def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
         """Yield what the files have of `[from_ms, to_ms)`, in their order; they may grow behind their last candle."""
@@ -34,22 +34,22 @@ class Folder:
         yield Part([], min(end_ms, to_ms))
 
 
-def _rows(paths: list[Path], from_ms: int, to_ms: int) -> Iterator[Row | Finding]:
+def _rows(paths: list[Path], from_ms: int, to_ms: int) -> Iterator[Row | RowIssue]:
     for path in paths:
         with path.open("rb") as file:
             try:
-                yield from (row for row in singly(files.rows(path, file)) if _inside(row, from_ms, to_ms))
-            except Broken as broken:
-                yield Finding(0, f"{path.name} {broken.message}")
+                yield from (row for row in single_rows(files.rows(path, file)) if _inside(row, from_ms, to_ms))
+            except BrokenFileError as broken:
+                yield RowIssue(0, f"{path.name} {broken.message}")
 
 
-def _inside(row: Row | Finding, from_ms: int, to_ms: int) -> bool:
+def _inside(row: Row | RowIssue, from_ms: int, to_ms: int) -> bool:
     return from_ms <= _open_ms(row, from_ms) < to_ms
 
 
-def _open_ms(row: Row | Finding, otherwise: int) -> int:
+def _open_ms(row: Row | RowIssue, otherwise: int) -> int:
     """Return the open time of a row, `otherwise` where it has none that can be read."""
     try:
-        return otherwise if isinstance(row, Finding) else time_ms(row[1])
-    except Refused:
+        return otherwise if isinstance(row, RowIssue) else time_ms(row[1])
+    except RowError:
         return otherwise

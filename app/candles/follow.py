@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-from app.candles.fetch import Clock, fetch_candles
-from app.candles.sources import Chosen, SourceUnavailable
+from app.candles.fetch import FetchClock, fetch_candles
+from app.candles.sources import SourceUnavailableError, VenueSource
 from app.db import candles as cache
 from app.db.pool import Connection
-from app.domain.timeframe import Timeframe
-from app.domain.timeframe import timeframe as named_timeframe
-from app.errors import Busy, Unavailable
+from app.domain.market.timeframe import Timeframe
+from app.domain.market.timeframe import timeframe as named_timeframe
+from app.errors import SeriesBusyError, UnavailableError
 
 EAGER_S, EAGER_FOR_S, IDLE_S = 0.2, 5.0, 5.0
 """After a close the source is asked every `EAGER_S` for `EAGER_FOR_S`, then every `IDLE_S`; in seconds."""
@@ -38,12 +38,12 @@ class Follower:
     """Follows series of one venue and timeframe; a series without any candle begins with the last one closed."""
 
     connect: Connect
-    chosen: Chosen
+    chosen: VenueSource
     venue: str
     timeframe: str
     told: Told = lambda symbol, sentence: None
     asked: Asked = lambda symbol, up_to_ms: None
-    clock: Clock = field(default_factory=Clock)
+    clock: FetchClock = field(default_factory=FetchClock)
 
     async def follow(self, symbols: Sequence[str]) -> None:
         """Store the closed candles of all symbols as they come, until cancelled; begin where the cache ends.
@@ -63,7 +63,7 @@ class Follower:
             began = time.monotonic()
             try:
                 asked_ms, next_ms = await self._look(symbol, pause_s)
-            except (SourceUnavailable, Unavailable, Busy) as error:
+            except (SourceUnavailableError, UnavailableError, SeriesBusyError) as error:
                 self.told(symbol, error.message)
                 await self.clock.sleep(pause_s)
                 failing_s += time.monotonic() - began

@@ -12,17 +12,17 @@ from typing import NamedTuple
 from app.candles import dump, files
 from app.candles.calendar import Calendar
 from app.candles.load import find_gaps
-from app.candles.quality import Check
-from app.candles.rows import Block, Finding, Item
+from app.candles.quality import RowValidator
+from app.candles.rows import Block, Item, RowIssue
 from app.db import candles as cache
 from app.db import symbols
-from app.db.candle_store import Columns
+from app.db.candle_store import CandleColumns
 from app.db.pool import Connection
-from app.domain.candle import Gap
-from app.domain.symbol import symbol as spelled_symbol
-from app.domain.symbol import venue as spelled_venue
-from app.domain.timeframe import timeframe as named_timeframe
-from app.errors import BadInput
+from app.domain.market.candle import Gap
+from app.domain.market.symbol import normalize_symbol as spelled_symbol
+from app.domain.market.symbol import normalize_venue as spelled_venue
+from app.domain.market.timeframe import timeframe as named_timeframe
+from app.errors import BadInputError
 
 Progress = Callable[[int, int], None]
 """Called now and then with the bytes of the file read so far and its size."""
@@ -46,10 +46,10 @@ class Report(NamedTuple):
     changed: int
     same: int
     refused: int
-    refusals: list[Finding]
+    refusals: list[RowIssue]
     duplicates: int
     unordered: int
-    repairs: list[Finding]
+    repairs: list[RowIssue]
     broke: str | None
     first_ms: int
     last_ms: int
@@ -69,17 +69,17 @@ async def import_file(
     """Import a file, or the files of a folder, with candles of one symbol and timeframe; all of its good rows or none.
 
     CSV, JSON, Parquet, Feather and Lean files are told apart by their content; gzip and zip are unpacked. Raises
-    `BadInput` when nothing can be opened or no row is good. With a `calendar`, closed hours are no gaps.
+    `BadInputError` when nothing can be opened or no row is good. With a `calendar`, closed hours are no gaps.
     """
     spelling, venue, symbol = symbol, spelled_venue(venue), spelled_symbol(symbol)
-    check = Check(symbol, named_timeframe(timeframe), now_ms=time.time_ns() // 1_000_000)
+    check = RowValidator(symbol, named_timeframe(timeframe), now_ms=time.time_ns() // 1_000_000)
     reading = _Reading(dump.files(path, symbol, timeframe), check, progress)
     async with conn.transaction():
         await symbols.require_one_symbol(conn, venue, spelling)
         stored = await cache.store_columns(conn, venue, symbol, timeframe, reading.columns())
         first_ms, last_ms = _range(path, check)
         for start_ms, end_ms in reading.spans:
-            await cache.cover(conn, venue, symbol, timeframe, _SOURCE, start_ms, end_ms + check.timeframe.ms)
+            await cache.add_coverage(conn, venue, symbol, timeframe, _SOURCE, start_ms, end_ms + check.timeframe.ms)
         gaps: list[Gap] = []
         missing = 0
         if sum(stored) < check.timeframe.slots(check.timeframe.floor(first_ms), last_ms + 1):
@@ -90,7 +90,7 @@ async def import_file(
 class _Reading:
     """Reads files one after the other; `spans` are the first and last open time of each, in ms."""
 
-    def __init__(self, paths: list[Path], check: Check, progress: Progress | None) -> None:
+    def __init__(self, paths: list[Path], check: RowValidator, progress: Progress | None) -> None:
         self.spans: list[tuple[int, int]] = []
         self._paths = paths
         self._check = check
@@ -98,7 +98,7 @@ class _Reading:
         self._done = 0
         self._total = sum(path.stat().st_size for path in paths if path.is_file())
 
-    def columns(self) -> Iterator[Columns]:
+    def columns(self) -> Iterator[CandleColumns]:
         """Yield the candles of all good rows; of several files, a bad one is noted and the others are still read."""
         for path in self._paths:
             self._check.file = path.name if len(self._paths) > 1 else ""
@@ -117,7 +117,7 @@ class _Reading:
                     if isinstance(item, Block) or count % _REPORT_EVERY == 0:
                         self._progress(self._done + file.tell(), self._total)
                     yield item
-            except BadInput as error:
+            except BadInputError as error:
                 if len(self._paths) == 1:
                     raise
                 self._check.break_off(error.message)
@@ -129,19 +129,19 @@ def _opened(path: Path) -> io.BufferedReader:
     try:
         return path.open("rb")
     except OSError as error:
-        raise BadInput(f"file: {path} cannot be opened: {error.strerror}") from None
+        raise BadInputError(f"file: {path} cannot be opened: {error.strerror}") from None
 
 
-def _range(path: Path, check: Check) -> tuple[int, int]:
+def _range(path: Path, check: RowValidator) -> tuple[int, int]:
     if check.first_ms is None or check.last_ms is None:
         first = check.refusals[0] if check.refusals else None
         why = f"line {first.place}: {first.reason}" if first else check.broke or "it is empty"
-        raise BadInput(f"file: {path.name} holds no good candle; {why}")
+        raise BadInputError(f"file: {path.name} holds no good candle; {why}")
     return check.first_ms, check.last_ms
 
 
 def _report(
-    venue: str, check: Check, stored: cache.Stored, first_ms: int, last_ms: int, gaps: list[Gap], missing: int
+    venue: str, check: RowValidator, stored: cache.Stored, first_ms: int, last_ms: int, gaps: list[Gap], missing: int
 ) -> Report:
     return Report(
         venue=venue,

@@ -16,7 +16,7 @@ from itertools import chain, islice
 from typing import Any
 
 from app.candles.csv_file import header_columns
-from app.candles.rows import Broken, Finding, Row, Value, float_exact, time_ms
+from app.candles.rows import BrokenFileError, Row, RowIssue, Value, float_exact, time_ms
 from app.candles.unpack import text
 
 _INNERMOST = re.compile(r"\[[^\[\]{}]*\]|\{[^\[\]{}]*\}")
@@ -31,8 +31,8 @@ Fields = list[Any]
 """The values of one row in the order of the file."""
 
 
-def rows(stream: io.BufferedReader | io.BytesIO) -> Iterator[Row | Finding]:
-    """Yield the rows of a stream; raises `Broken` where it ends inside of one."""
+def rows(stream: io.BufferedReader | io.BytesIO) -> Iterator[Row | RowIssue]:
+    """Yield the rows of a stream; raises `BrokenFileError` where it ends inside of one."""
     with text(stream) as decoded:
         pieces = _pieces(decoded)
         first = list(islice(pieces, _LOOKED_AT))
@@ -54,11 +54,11 @@ def _pieces(decoded: io.TextIOBase) -> Iterator[Fields | dict[str, Any] | int]:
                 yield json.loads(found[0], parse_float=_number, parse_constant=str)
             rest = rest[end:]
             if len(rest) > 2 * _READ:
-                raise Broken("there is no row where one should be")
+                raise BrokenFileError("there is no row where one should be")
     except json.JSONDecodeError as error:
-        raise Broken(f"not JSON: {error.msg}") from error
+        raise BrokenFileError(f"not JSON: {error.msg}") from error
     if rest.strip() and rest.strip()[-1] not in "]}":
-        raise Broken("the file ends inside of a row")
+        raise BrokenFileError("the file ends inside of a row")
     if last := _LAST.search(rest):
         yield int(last[1])
 
@@ -85,9 +85,9 @@ def _averaged(piece: Fields) -> bool:
         return False
 
 
-def _rows(pieces: Iterator[Fields | dict[str, Any] | int], order: tuple[int, ...]) -> Iterator[Row | Finding]:
+def _rows(pieces: Iterator[Fields | dict[str, Any] | int], order: tuple[int, ...]) -> Iterator[Row | RowIssue]:
     """Turn pieces into rows, one behind, so that the last is known when the end says whether it was still open."""
-    held: Row | Finding | None = None
+    held: Row | RowIssue | None = None
     place = 0
     try:
         for piece in pieces:
@@ -101,25 +101,25 @@ def _rows(pieces: Iterator[Fields | dict[str, Any] | int], order: tuple[int, ...
             if held is not None:
                 yield held
             held = row
-    except Broken as broken:
+    except BrokenFileError as broken:
         if held is not None:
             yield held
-        raise Broken(f"after row {place}: {broken.message}") from broken
+        raise BrokenFileError(f"after row {place}: {broken.message}") from broken
     if held is not None:
         yield held
 
 
-def _unless_open(row: Row | Finding | None, last: int) -> Row | Finding | None:
-    if row is None or isinstance(row, Finding) or time_ms(row[1]) <= time_ms(last):
+def _unless_open(row: Row | RowIssue | None, last: int) -> Row | RowIssue | None:
+    if row is None or isinstance(row, RowIssue) or time_ms(row[1]) <= time_ms(last):
         return row
-    return Finding(row[0], "the candle was still open when it was saved")
+    return RowIssue(row[0], "the candle was still open when it was saved")
 
 
-def _listed(piece: Fields, place: int, order: tuple[int, ...]) -> Row | Finding | None:
+def _listed(piece: Fields, place: int, order: tuple[int, ...]) -> Row | RowIssue | None:
     if len(piece) < 5:
         return None
     if len(piece) == _OKX_COLUMNS and str(piece[8]) == "0":
-        return Finding(place, "the candle was still open when it was saved")
+        return RowIssue(place, "the candle was still open when it was saved")
     opened, high, low, close, volume = (piece[at] if at < len(piece) else 0 for at in order)
     return place, piece[0], opened, high, low, close, volume
 

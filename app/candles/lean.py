@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
-from app.candles.csv_file import Lines
-from app.candles.rows import Finding, Row
+from app.candles.csv_file import LineReader
+from app.candles.rows import Row, RowIssue
 
 _MINUTE_NAME = re.compile(r"(\d{8})_.*(?:second|minute)_(?:trade|quote)\.csv")
 _LONG_ROW = re.compile(rb"\d{8} \d\d:\d\d,")
@@ -31,20 +31,20 @@ def belongs(member: str, stream: io.BufferedReader) -> bool:
     return bool(_MINUTE_NAME.fullmatch(member) or _LONG_ROW.match(stream.peek(32)))
 
 
-def rows(stream: io.BufferedReader, member: str, folders: Sequence[str]) -> Iterator[Row | Finding]:
+def rows(stream: io.BufferedReader, member: str, folders: Sequence[str]) -> Iterator[Row | RowIssue]:
     """Yield the rows of one member; `folders` are the names of those the zip lies in."""
     zone = next((make() for name, make in _ZONES.items() if name in folders), UTC)
     decimals = _EQUITY_DECIMALS if "equity" in folders else 0
     dated = _MINUTE_NAME.fullmatch(member)
     day = datetime.strptime(dated[1], "%Y%m%d").replace(tzinfo=zone) if dated else None
     zone = UTC if "daily" in folders else zone
-    for place, line in enumerate(Lines(stream), 1):
+    for place, line in enumerate(LineReader(stream), 1):
         cells = line.rstrip().split(",")
         try:
             time = day + timedelta(milliseconds=int(cells[0])) if day else _long(cells[0], zone)
             opened, high, low, close = (Decimal(cell).scaleb(-decimals) for cell in cells[1:5])
         except (ValueError, InvalidOperation):
-            yield Finding(place, f"not a row of a Lean file: {line[:40]!r}")
+            yield RowIssue(place, f"not a row of a Lean file: {line[:40]!r}")
             continue
         yield place, time.isoformat(), opened, high, low, close, cells[5] if len(cells) > 5 else 0
 

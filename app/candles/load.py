@@ -9,14 +9,14 @@ from typing import Any
 
 from app.candles.aggregate import build_missing, finest
 from app.candles.calendar import Calendar
-from app.candles.reasons import explained
+from app.candles.reasons import gap_reasons
 from app.db import candles as cache
 from app.db.candles import Coverage
 from app.db.pool import Connection
-from app.domain.candle import Gap
-from app.domain.hours import open_gaps
+from app.domain.market.candle import Gap
+from app.domain.market.trading_hours import open_gaps
 from app.domain.utc import utc
-from app.errors import Gaps
+from app.errors import MissingCandlesError
 
 LISTED = 100
 """How many gaps an answer lists; all missing candles are counted."""
@@ -51,7 +51,7 @@ async def require_candles(
     to_ms: int,
     calendar: Calendar | None = None,
 ) -> None:
-    """Raise `Gaps` with the list unless every slot of `[from_ms, to_ms)` has its candle for every symbol.
+    """Raise `MissingCandlesError` with the list unless every slot of `[from_ms, to_ms)` has its candle for every symbol.
 
     With a `calendar`, slots in which that market was closed need none. Where finer candles are there but
     not all, those that are missing are listed too.
@@ -66,7 +66,7 @@ async def require_candles(
         details["finer"] = [gap.as_json() for gap in await _finer_gaps(conn, venue, found, finer)]
     if reasons := await reasons_of(conn, venue, found):
         details["reasons"] = reasons
-    raise Gaps(f"{missing} {noun} missing between {utc(from_ms)} and {utc(to_ms)}.", details=details)
+    raise MissingCandlesError(f"{missing} {noun} missing between {utc(from_ms)} and {utc(to_ms)}.", details=details)
 
 
 async def coverage(
@@ -93,9 +93,9 @@ async def reasons_of(conn: Connection, venue: str, gaps: Sequence[Gap]) -> dict[
     """Count the missing candles of gaps by reason; nothing where no source was ever asked for the series."""
     counts: Counter[str] = Counter()
     for symbol, timeframe in dict.fromkeys((gap.symbol, gap.timeframe) for gap in gaps):
-        asked = await cache.asked(conn, venue, symbol, timeframe)
+        asked = await cache.asked_ranges(conn, venue, symbol, timeframe)
         mine = [gap for gap in gaps if (gap.symbol, gap.timeframe) == (symbol, timeframe)]
-        for reason, part in explained(mine, asked) if asked else ():
+        for reason, part in gap_reasons(mine, asked) if asked else ():
             counts[reason] += part.missing
     return dict(counts)
 

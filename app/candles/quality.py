@@ -18,12 +18,12 @@ from decimal import Decimal, InvalidOperation
 from operator import le, lt
 
 from app.candles.plain import LARGEST, SMALLEST, canonical, is_digits, is_plainly_sound
-from app.candles.rows import FIELDS, MS_FROM, MS_TO, Block, Broken, Finding, Item, Refused, Row, time_ms
-from app.db.candle_store import Columns, columns_of
-from app.domain.candle import Candle
-from app.domain.timeframe import Timeframe
+from app.candles.rows import FIELDS, MS_FROM, MS_TO, Block, BrokenFileError, Item, Row, RowError, RowIssue, time_ms
+from app.db.candle_store import CandleColumns, columns_of
+from app.domain.market.candle import Candle
+from app.domain.market.timeframe import Timeframe
 
-__all__ = ["LISTED", "Check", "Finding"]
+__all__ = ["LISTED", "RowValidator", "RowIssue"]
 
 LISTED = 100
 """How many refusals and repairs a report lists; all are counted."""
@@ -38,7 +38,7 @@ _UNREADABLE = (InvalidOperation, ValueError, TypeError, OverflowError)
 
 
 @dataclass
-class Check:
+class RowValidator:
     """Turns rows into candles of one symbol and timeframe and remembers what it refused and repaired."""
 
     symbol: str
@@ -46,10 +46,10 @@ class Check:
     now_ms: int
     rows: int = 0
     refused: int = 0
-    refusals: list[Finding] = field(default_factory=list)
+    refusals: list[RowIssue] = field(default_factory=list)
     duplicates: int = 0
     unordered: int = 0
-    repairs: list[Finding] = field(default_factory=list)
+    repairs: list[RowIssue] = field(default_factory=list)
     broke: str | None = None
     first_ms: int | None = None
     last_ms: int | None = None
@@ -59,7 +59,7 @@ class Check:
     def __post_init__(self) -> None:
         self._slots = _Slots(self.timeframe)
 
-    def columns(self, items: Iterable[Item]) -> Iterator[Columns]:
+    def columns(self, items: Iterable[Item]) -> Iterator[CandleColumns]:
         """Yield the candles of all good rows; a source that breaks off ends the stream and is noted in `broke`."""
         for piece in _gathered(self._until_broken(items)):
             self.rows += len(piece.times) if isinstance(piece, Block) else len(piece)
@@ -73,7 +73,7 @@ class Check:
     def _until_broken(self, items: Iterable[Item]) -> Iterator[Item]:
         try:
             yield from items
-        except Broken as broken:
+        except BrokenFileError as broken:
             self.break_off(broken.message)
 
     def break_off(self, reason: str) -> None:
@@ -83,7 +83,7 @@ class Check:
             told = f"{self.file}: {reason}" if self.file else reason
             self.broke = f"{self.broke}; {told}" if self.broke else told
 
-    def _flawless(self, block: Block) -> Columns | None:
+    def _flawless(self, block: Block) -> CandleColumns | None:
         """Take a block about which there is nothing to say, column by column; None when a row needs a closer look.
 
         Faster than row by row, and stricter: only times in ms or us, on the UTC grid, ascending from all before, and
@@ -100,7 +100,7 @@ class Check:
         self.first_ms = times[0] if self.first_ms is None else self.first_ms
         self.last_ms = times[-1]
         spelled = block.times if times is told and is_digits(block.times) else None
-        return Columns(times, [canonical(column) for column in block.numbers], spelled)
+        return CandleColumns(times, [canonical(column) for column in block.numbers], spelled)
 
     def _in_order(self, times: list[int]) -> bool:
         step, offset_ms = self.timeframe.ms, self.timeframe.offset_ms
@@ -112,13 +112,13 @@ class Check:
             return True
         return all(map(lt, times, times[1:])) and not any((open_ms - offset_ms) % step for open_ms in times)
 
-    def _sorted_out(self, chunk: Iterable[Row | Finding]) -> Iterator[Candle]:
+    def _sorted_out(self, chunk: Iterable[Row | RowIssue]) -> Iterator[Candle]:
         for row in chunk:
             try:
-                if isinstance(row, Finding):
-                    raise Refused(row.reason)
+                if isinstance(row, RowIssue):
+                    raise RowError(row.reason)
                 yield self._candle(row)
-            except Refused as refused:
+            except RowError as refused:
                 self.refused += 1
                 self._note(self.refusals, row[0], str(refused))
 
@@ -131,10 +131,10 @@ class Check:
         except _UNREADABLE:
             sound = False
         if not sound:
-            raise Refused(_flaw(row))
+            raise RowError(_flaw(row))
         close_ms = open_ms + self.timeframe.ms
         if close_ms > self.now_ms:
-            raise Refused("the candle is still open")
+            raise RowError("the candle is still open")
         self._order(place, open_ms)
         return Candle(self.symbol, self.timeframe.name, open_ms, close_ms, opened, high, low, close, volume)
 
@@ -151,14 +151,14 @@ class Check:
             self._note(self.repairs, place, f"time {open_ms} out of order; sorted")
             self.first_ms = min(self.first_ms, open_ms)
 
-    def _note(self, findings: list[Finding], place: int, reason: str) -> None:
+    def _note(self, findings: list[RowIssue], place: int, reason: str) -> None:
         if len(findings) < LISTED:
-            findings.append(Finding(place, f"{self.file}: {reason}" if self.file else reason))
+            findings.append(RowIssue(place, f"{self.file}: {reason}" if self.file else reason))
 
 
-def _gathered(items: Iterator[Item]) -> Iterator[Block | list[Row | Finding]]:
+def _gathered(items: Iterator[Item]) -> Iterator[Block | list[Row | RowIssue]]:
     """Yield blocks as they are and other rows in lists of at most `_CHUNK`, in order."""
-    rows: list[Row | Finding] = []
+    rows: list[Row | RowIssue] = []
     for item in items:
         if isinstance(item, Block):
             if rows:
@@ -174,9 +174,9 @@ def _gathered(items: Iterator[Item]) -> Iterator[Block | list[Row | Finding]]:
         yield rows
 
 
-def _as_block(rows: list[Row | Finding]) -> Block | None:
+def _as_block(rows: list[Row | RowIssue]) -> Block | None:
     """Turn rows into a block; None when a reader found something to say about one."""
-    if any(isinstance(row, Finding) for row in rows):
+    if any(isinstance(row, RowIssue) for row in rows):
         return None
     places, times, *numbers = zip(*rows, strict=True)
     return Block(places[0], list(map(str, times)), [list(map(str, column)) for column in numbers])
@@ -226,7 +226,7 @@ class _Slots:
         self.pages: dict[int, array[int]] = {}
 
     def take(self, open_ms: int) -> bool:
-        """Take the slot of a time; False when the same time has it already, `Refused` when it may not have it."""
+        """Take the slot of a time; False when the same time has it already, `RowError` when it may not have it."""
         slot, inside = divmod(open_ms - self.timeframe.offset_ms, self.timeframe.ms)
         if inside or self.own is None:
             self._settle(open_ms, inside)
@@ -236,7 +236,7 @@ class _Slots:
             page[at] = mark
             return True
         if page[at] != mark:
-            raise Refused(f"time {open_ms} lies in a slot that another row opens")
+            raise RowError(f"time {open_ms} lies in a slot that another row opens")
         return False
 
     def take_run(self, times: list[int]) -> None:
@@ -261,7 +261,7 @@ class _Slots:
     def _settle(self, open_ms: int, inside: int) -> None:
         """Let the first row say which grid the file has, and hold every other row to it."""
         if inside % _QUARTER or (inside and self.own is not None and inside not in self.own):
-            raise Refused(f"time {open_ms} is off the {self.timeframe.name} grid")
+            raise RowError(f"time {open_ms} is off the {self.timeframe.name} grid")
         if self.own is None:
             shifts = (inside - _HOUR, inside, inside + _HOUR) if inside else ()
             self.own = frozenset(shift % self.timeframe.ms for shift in shifts)

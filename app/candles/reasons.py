@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Final, Literal
 
-from app.domain.candle import Gap
-from app.domain.timeframe import timeframe as named_timeframe
+from app.domain.market.candle import Gap
+from app.domain.market.timeframe import timeframe as named_timeframe
 
 Reason = Literal["notTraded", "notFetched", "notPublished"]
 
@@ -22,7 +22,7 @@ NOT_PUBLISHED: Final = "notPublished"
 """The slot lies behind the last candle of every source that was asked, and may still come."""
 
 
-def explained(gaps: Sequence[Gap], asked: Sequence[tuple[int, int]]) -> Iterator[tuple[Reason, Gap]]:
+def gap_reasons(gaps: Sequence[Gap], asked: Sequence[tuple[int, int]]) -> Iterator[tuple[Reason, Gap]]:
     """Cut gaps of one series where the reason changes; `asked` are ranges in order that some source answered in full.
 
     What follows on the last of them without a break is not published yet.

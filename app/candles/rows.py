@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import NamedTuple
 
-from app.errors import BadInput
+from app.errors import BadInputError
 
 _FLOAT = Context(prec=15, rounding=ROUND_HALF_EVEN)
 
@@ -29,7 +29,7 @@ Row = tuple[int, Value, Value, Value, Value, Value, Value]
 FIELDS = ("open", "high", "low", "close", "volume")
 
 
-class Finding(NamedTuple):
+class RowIssue(NamedTuple):
     """Something about one row: its line or row number, and what it is, with the file where there are several.
 
     A reader that finds a row it may not take yields this in the row's stead.
@@ -55,11 +55,11 @@ class Block(NamedTuple):
             yield (place, *row)
 
 
-Item = Row | Finding | Block
+Item = Row | RowIssue | Block
 """What readers of files yield."""
 
 
-def singly(items: Iterable[Item]) -> Iterator[Row | Finding]:
+def single_rows(items: Iterable[Item]) -> Iterator[Row | RowIssue]:
     """Yield the rows of blocks one by one."""
     for item in items:
         if isinstance(item, Block):
@@ -68,18 +68,18 @@ def singly(items: Iterable[Item]) -> Iterator[Row | Finding]:
             yield item
 
 
-class Refused(Exception):
+class RowError(Exception):
     """Why a row is not taken, in words for a report."""
 
 
-class Broken(BadInput):
+class BrokenFileError(BadInputError):
     """The file cannot be read on from here; what came before is good."""
 
 
 def time_ms(value: Value) -> int:
     """Read an open time: seconds, ms, us or ns since the epoch (told apart by size) or ISO 8601; returns ms UTC.
 
-    Eight digits are a day (`20240115`). A time without a zone is UTC. Raises `Refused`.
+    Eight digits are a day (`20240115`). A time without a zone is UTC. Raises `RowError`.
     """
     try:
         number = int(value)
@@ -115,7 +115,7 @@ def _fraction_ms(text: str) -> int | None:
     except InvalidOperation:
         return None
     if not number.is_finite() or number.adjusted() > 20:
-        raise Refused(f"time: {text[:40]!r} is not a time")
+        raise RowError(f"time: {text[:40]!r} is not a time")
     return int(number * 1_000) if abs(number) < MS_FROM else _scaled_ms(int(number))
 
 
@@ -126,7 +126,7 @@ def _spelled_ms(text: str) -> int:
     try:
         moment = datetime.fromisoformat(_DOTTED_DAY.sub(r"\1-\2-\3", text.removesuffix("UTC").strip(), count=1))
     except ValueError:
-        raise Refused(f"time: {text[:40]!r} is neither a number nor an ISO 8601 time") from None
+        raise RowError(f"time: {text[:40]!r} is neither a number nor an ISO 8601 time") from None
     return _datetime_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 

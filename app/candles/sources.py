@@ -8,10 +8,10 @@ from collections.abc import AsyncGenerator, Callable
 from importlib.metadata import entry_points
 from typing import NamedTuple, Protocol
 
-from app.candles.rows import Finding, Row
-from app.domain.symbol import venue as spelled_venue
-from app.domain.timeframe import Timeframe
-from app.errors import BadInput, SimError
+from app.candles.rows import Row, RowIssue
+from app.domain.market.symbol import normalize_venue as spelled_venue
+from app.domain.market.timeframe import Timeframe
+from app.errors import BadInputError, SimError
 
 GROUP = "zeon.sources"
 """Entry points of this group are sources too: name = kind, object = a function from an argument to a `Source`."""
@@ -29,14 +29,14 @@ _TOLD = ("exchange", "synthetic")
 """Kinds whose argument belongs to the name; others have a folder there."""
 
 
-class SourceUnavailable(SimError):
+class SourceUnavailableError(SimError):
     """The source of candles cannot be reached."""
 
     status = 503
     code = "source_unavailable"
 
 
-class TryAgain(Exception):
+class RetryLaterError(Exception):
     """A source failed in a way that may pass; `after_s` is how long it asked to be left alone, in seconds."""
 
     def __init__(self, reason: str, after_s: float = 0) -> None:
@@ -51,7 +51,7 @@ class Part(NamedTuple):
     A source that cannot reach back that far says with `from_ms` where its knowledge begins.
     """
 
-    rows: list[Row | Finding]
+    rows: list[Row | RowIssue]
     to_ms: int
     from_ms: int | None = None
 
@@ -60,48 +60,48 @@ class Source(Protocol):
     """Gives the rows of one symbol and timeframe.
 
     `fetch` yields parts that follow on each other from `from_ms` on until one reaches `to_ms`; where a source ends
-    earlier, it has not published the rest yet. Raises `TryAgain` for what may pass, `BadInput` for what will not.
+    earlier, it has not published the rest yet. Raises `RetryLaterError` for what may pass, `BadInputError` for what will not.
     """
 
     def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
         """Yield the parts of `[from_ms, to_ms)`; both are on the grid and in the past."""
 
 
-class Chosen(NamedTuple):
+class VenueSource(NamedTuple):
     """A source and the name it is remembered by: never the address or folder it has."""
 
     name: str
     source: Source
 
 
-def sources(text: str) -> dict[str, Chosen]:
+def sources(text: str) -> dict[str, VenueSource]:
     """Read an operator's setting such as `binance=exchange:binance demo=synthetic` into a source per venue.
 
-    Raises `BadInput` for another form, an unknown kind, a venue named twice, or made-up candles at a real one.
+    Raises `BadInputError` for another form, an unknown kind, a venue named twice, or made-up candles at a real one.
     """
-    chosen: dict[str, Chosen] = {}
+    chosen: dict[str, VenueSource] = {}
     for item in text.split():
         name, equals, spec = item.partition("=")
         if not equals or not spec:
-            raise BadInput(f"sources: {item!r} is not venue=kind or venue=kind:argument")
+            raise BadInputError(f"sources: {item!r} is not venue=kind or venue=kind:argument")
         if spelled_venue(name) in chosen:
-            raise BadInput(f"sources: {name} has two sources")
+            raise BadInputError(f"sources: {name} has two sources")
         chosen[spelled_venue(name)] = source_of(spelled_venue(name), spec)
     return chosen
 
 
-def source_of(venue: str, spec: str) -> Chosen:
-    """Make the source of a venue; raises `BadInput` for an unknown kind, or made-up candles elsewhere."""
+def source_of(venue: str, spec: str) -> VenueSource:
+    """Make the source of a venue; raises `BadInputError` for an unknown kind, or made-up candles elsewhere."""
     if spec.partition(":")[0] == "synthetic" and venue not in MADE_UP:
-        raise BadInput(f"sources: made-up candles live under the venues {' and '.join(MADE_UP)} only, not {venue}")
+        raise BadInputError(f"sources: made-up candles live under the venues {' and '.join(MADE_UP)} only, not {venue}")
     return source(spec)
 
 
-def source(spec: str) -> Chosen:
-    """Make the source called `kind` or `kind:argument`; raises `BadInput` for an unknown kind."""
+def source(spec: str) -> VenueSource:
+    """Make the source called `kind` or `kind:argument`; raises `BadInputError` for an unknown kind."""
     kind, _, argument = spec.partition(":")
     told = argument.partition("@")[0] if kind in _TOLD else ""
-    return Chosen(f"{kind}:{told}" if told else kind, _maker(kind)(argument))
+    return VenueSource(f"{kind}:{told}" if told else kind, _maker(kind)(argument))
 
 
 def _maker(kind: str) -> Callable[[str], Source]:
@@ -111,6 +111,6 @@ def _maker(kind: str) -> Callable[[str], Source]:
         return made
     found = {point.name: point for point in entry_points(group=GROUP)}
     if kind not in found:
-        raise BadInput(f"sources: {kind!r} is not one of {', '.join(sorted({*_BUILT_IN, *found}))}")
+        raise BadInputError(f"sources: {kind!r} is not one of {', '.join(sorted({*_BUILT_IN, *found}))}")
     loaded: Callable[[str], Source] = found[kind].load()
     return loaded

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 from app.candles.rows import Row
 from app.candles.sources import Part
-from app.domain.candle import Candle
-from app.domain.timeframe import Timeframe
-from app.domain.timeframe import timeframe as named_timeframe
-from app.errors import BadInput
+from app.domain.market.candle import Candle
+from app.domain.market.timeframe import Timeframe
+from app.domain.market.timeframe import timeframe as named_timeframe
+from app.errors import BadInputError
 
 VENUE = "demo"
 
@@ -46,11 +46,11 @@ class _Minute(NamedTuple):
 
 
 def candles(symbol: str, timeframe: str, from_ms: int, to_ms: int, seed: int = 0) -> Iterator[Candle]:
-    """Yield the candles with `from_ms <= openTime < to_ms`, every slot of them; raises `BadInput` before 1970."""
+    """Yield the candles with `from_ms <= openTime < to_ms`, every slot of them; raises `BadInputError` before 1970."""
     grid = named_timeframe(timeframe)
     start_ms, end_ms = grid.ceil(from_ms), grid.ceil(to_ms)
     if start_ms < 0:
-        raise BadInput("start: made-up candles begin in 1970")
+        raise BadInputError("start: made-up candles begin in 1970")
     bars: list[_Minute] = []
     for minute in _minutes(f"{seed}:{symbol}", start_ms, end_ms):
         bars.append(minute)
@@ -144,7 +144,7 @@ class Synthetic:
 
     def __init__(self, argument: str = "") -> None:
         if not argument.isdigit() and argument:
-            raise BadInput(f"sources: the seed {argument!r} is not a whole number")
+            raise BadInputError(f"sources: the seed {argument!r} is not a whole number")
         self.seed = int(argument or 0)
 
     async def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Protocol, cast
 
-from app.candles.rows import Broken
+from app.candles.rows import BrokenFileError
 
 LARGEST_RATIO = 300
 """A packed file that grows to more than this many times its size (and `SMALL_BYTES`) is not read on."""
@@ -31,7 +31,7 @@ class Readable(Protocol):
 def streams(file: io.BufferedReader) -> Iterator[tuple[str, io.BufferedReader]]:
     """Yield the name and bytes of each text in a file; a file that is no archive is one text without a name.
 
-    Raises `Broken` when an archive cannot be opened; reading a stream raises it where its bytes stop making sense.
+    Raises `BrokenFileError` when an archive cannot be opened; reading a stream raises it where its bytes stop making sense.
     """
     start = file.read(4)
     size = file.seek(0, io.SEEK_END)
@@ -56,7 +56,7 @@ def _members(file: io.BufferedReader) -> Iterator[tuple[str, io.BufferedReader]]
                         _capped(cast("zipfile.ZipExtFile", member), info.compress_size),
                     )
     except _ERRORS as error:
-        raise Broken(f"the archive cannot be read: {error}") from error
+        raise BrokenFileError(f"the archive cannot be read: {error}") from error
 
 
 def _capped(stream: Readable, packed_bytes: int) -> io.BufferedReader:
@@ -65,7 +65,7 @@ def _capped(stream: Readable, packed_bytes: int) -> io.BufferedReader:
 
 
 class _Capped(io.RawIOBase):
-    """A stream that says `Broken` where it cannot be unpacked and where it grows beyond its limit."""
+    """A stream that says `BrokenFileError` where it cannot be unpacked and where it grows beyond its limit."""
 
     def __init__(self, stream: Readable, limit: int) -> None:
         super().__init__()
@@ -77,14 +77,14 @@ class _Capped(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read the next bytes; raises `Broken`."""
+        """Read the next bytes; raises `BrokenFileError`."""
         try:
             data = self.stream.read1(len(buffer))
         except _ERRORS as error:
-            raise Broken(str(error)) from error
+            raise BrokenFileError(str(error)) from error
         self.left -= len(data)
         if self.left < 0:
-            raise Broken("the file unpacks to far more than candles would")
+            raise BrokenFileError("the file unpacks to far more than candles would")
         buffer[: len(data)] = data
         return len(data)
 

@@ -12,7 +12,7 @@ _Command = Any
 """A command or a group of them; typer keeps its base class of both to itself."""
 
 
-class Place(NamedTuple):
+class CommandRef(NamedTuple):
     """A command's module and name there, and the first paragraph of its help."""
 
     at: str
@@ -20,62 +20,62 @@ class Place(NamedTuple):
 
 
 COMMANDS = {
-    "serve": Place(
+    "serve": CommandRef(
         "serve:serve",
         "Serve sessions over HTTP; settings come from the environment. Sessions are paused when it ends.",
     ),
-    "demo": Place(
+    "demo": CommandRef(
         "demo:demo",
         "Set up, serve, and run a session on made-up candles; a second run goes on with the same session.",
     ),
-    "migrate": Place(
+    "migrate": CommandRef(
         "database:migrate",
         "Install or update the database: pending migrations, functions, views and grants. Twice is harmless.",
     ),
-    "selftest": Place(
+    "selftest": CommandRef(
         "selftest:selftest",
         "Prove on this database that a session starts, goes on, pauses and resumes; everything made for it is removed.",
     ),
-    "doctor": Place(
+    "doctor": CommandRef(
         "doctor:doctor",
         "Look over the database and the servers on it; exits with 1 when something is wrong.",
     ),
-    "psql": Place(
+    "psql": CommandRef(
         "database:psql",
         "Open psql on the database; everything after `psql` goes to it: zeon psql -c 'SELECT 1'.",
     ),
-    "tail": Place(
+    "tail": CommandRef(
         "tail:tail",
         "Print a session's log and go on with it until the session ends: lines to read, or with --json one event each.",
     ),
-    "verify": Place(
+    "verify": CommandRef(
         "verify:verify",
         "Run a session again up to its cursor and compare it with its log; exits with 1 when an event differs.",
     ),
-    "diff": Place(
+    "diff": CommandRef(
         "fork:diff", "Show where two sessions part, what they were asked for differently, and how their results differ."
     ),
-    "lookahead": Place(
+    "lookahead": CommandRef(
         "lookahead:lookahead",
         "Run a strategy over cached candles, whole and with another future; exits with 1 if that matters.",
     ),
-    "sweep": Place(
+    "sweep": CommandRef(
         "sweep:sweep",
         "Run a strategy with every combination of parameters, each a session of its own, and rank the results.",
     ),
-    "rank": Place(
+    "rank": CommandRef(
         "rank:rank",
         "Rank the sessions of a tag, those of a sweep for instance; with --resume an interrupted sweep goes on first.",
     ),
-    "report": Place("report:report", "Show what came of a session: return, risk and trades, while it runs too."),
-    "export": Place("export:export", "Write a session's events, trades or equity as NDJSON, CSV or Parquet."),
-    "sessions": Place("sessions:app", "Make sessions and steer them; any living server runs them."),
-    "candles": Place("candles:app", "Bring candles in, see what is there and what is missing, take them out."),
-    "profiles": Place(
+    "report": CommandRef("report:report", "Show what came of a session: return, risk and trades, while it runs too."),
+    "export": CommandRef("export:export", "Write a session's events, trades or equity as NDJSON, CSV or Parquet."),
+    "sessions": CommandRef("sessions:app", "Make sessions and steer them; any living server runs them."),
+    "candles": CommandRef("candles:app", "Bring candles in, see what is there and what is missing, take them out."),
+    "profiles": CommandRef(
         "profiles:app",
         "Strategies a session can name, and profiles of your own: a strategy with parameters.",
     ),
-    "token": Place("token:app", "Tokens that clients and browsers log in with when ZEON_AUTH=token."),
+    "token": CommandRef("token:app", "Tokens that clients and browsers log in with when ZEON_AUTH=token."),
 }
 _PASSES_ON = {"psql": {"allow_extra_args": True, "ignore_unknown_options": True}}
 """Commands whose arguments are another program's."""

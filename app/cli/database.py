@@ -9,23 +9,23 @@ import subprocess
 
 import typer
 
-from app.cli import show
+from app.cli import output
 from app.db import embedded
-from app.db.place import Place, bring_up_to_date, held, libpq_environment
+from app.db.location import DatabaseLocation, install_database, libpq_environment, open_location
 from app.errors import SimError
 from app.settings import load
 
 
 def migrate() -> None:
     """Install or update the database: pending migrations, functions, views and grants. Twice is harmless."""
-    with held(load()) as place:
-        bring_up_to_date(place)
-    show.line("The database is up to date.")
+    with open_location(load()) as place:
+        install_database(place)
+    output.line("The database is up to date.")
 
 
 def psql(context: typer.Context) -> None:
     """Open psql on the database; everything after `psql` goes to it: zeon psql -c 'SELECT 1'."""
-    with held(load()) as place:
+    with open_location(load()) as place:
         environment = {**os.environ, **libpq_environment(place.url)}
         with subprocess.Popen([_program(place), *context.args], env=environment) as process:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for psql alone.
@@ -34,7 +34,7 @@ def psql(context: typer.Context) -> None:
     raise typer.Exit(code if code >= 0 else 128 - code)
 
 
-def _program(place: Place) -> str:
+def _program(place: DatabaseLocation) -> str:
     """Return the psql of the embedded server, else the system's, else the bundled one."""
     if place.programs is not None:
         return str(place.programs / "psql")

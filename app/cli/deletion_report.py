@@ -8,31 +8,31 @@ from typing import Any
 import typer
 
 from app.candles.deletion import Deletion
-from app.cli import show
+from app.cli import output
 
 
 def confirm(plan: Deletion) -> None:
     """Show what would be deleted and ask; raises `typer.Exit` unless the answer is yes."""
-    show.aside(f"This deletes {_series(plan)}: {_candles(plan.rows)}.")
+    output.note(f"This deletes {_series(plan)}: {_candles(plan.rows)}.")
     if plan.built:
-        show.aside(f"Built from it, and deleted too: {_built(plan)}.")
+        output.note(f"Built from it, and deleted too: {_built(plan)}.")
     if plan.waiting:
-        show.aside(_waiting(len(plan.waiting)))
+        output.note(_waiting(len(plan.waiting)))
     typer.echo("Delete? [y/N] ", err=True, nl=False)
     answer = sys.stdin.readline()
     if not answer:  # Nobody is there, and nobody ended the line.
-        show.aside("")
+        output.note("")
     if answer.strip().lower() not in ("y", "yes"):
-        show.aside("Nothing was deleted. To delete without being asked, add --yes.")
+        output.note("Nothing was deleted. To delete without being asked, add --yes.")
         raise typer.Exit(1)
 
 
 def print_deleted(deleted: Deletion) -> None:
     """Print for people what was deleted."""
     built = f", and what was built from it: {_built(deleted)}" if deleted.built else ""
-    show.line(f"Deleted {_candles(deleted.rows)} of {_series(deleted)}{built}.")
+    output.line(f"Deleted {_candles(deleted.rows)} of {_series(deleted)}{built}.")
     if deleted.waiting:
-        show.aside(_waiting(len(deleted.waiting)))
+        output.note(_waiting(len(deleted.waiting)))
 
 
 def as_json(deleted: Deletion) -> dict[str, Any]:

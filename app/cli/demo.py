@@ -13,17 +13,17 @@ from typing import Annotated
 import typer
 
 from app.candles import synthetic
-from app.cli import show
+from app.cli import output
 from app.cli.options import time_ms
 from app.cli.serve import log_to_stderr
 from app.db import candles, sessions
 from app.domain.session import FINISHED, RUNNING, STOPPED, Session
-from app.engine.sim import Action, Sim
-from app.errors import Changed
+from app.engine.session_service import Action, SessionService
+from app.errors import InputsChangedError
 from app.settings import Settings, load
-from app.web.inputs import checked
-from app.web.models import NewSession
+from app.web.http.parsing import parse
 from app.web.serve import serving, until_interrupted
+from app.web.sim.requests import NewSession
 
 TAG = "demo"
 SYMBOL = "BTCUSDT"
@@ -55,20 +55,20 @@ def demo(
     settings = load()
     log_to_stderr(settings)
     if settings.database_url is None:
-        show.line(f"Postgres under {settings.data_dir} ...")
+        output.line(f"Postgres under {settings.data_dir} ...")
     until_interrupted(_demo(settings, open_page=open_page))
 
 
 async def _demo(settings: Settings, *, open_page: bool) -> None:
     async with serving(settings) as served:
         session = await running(served.sim, settings)
-        show.line(_told(served.url, session, settings))
+        output.line(_told(served.url, session, settings))
         if open_page and _has_screen():
             await asyncio.to_thread(webbrowser.open, f"{served.url}/sessions/{session.id}")
         await served.wait()
 
 
-async def running(sim: Sim, settings: Settings) -> Session:
+async def running(sim: SessionService, settings: Settings) -> Session:
     """Let the latest demo session go on here, or a new one when it is over or was begun by other code.
 
     One that says running is handed over by whoever runs it, or was left behind by a process that died.
@@ -78,25 +78,25 @@ async def running(sim: Sim, settings: Settings) -> Session:
         session = await sim.act(settings.user, session.id, Action("pause"))
     try:
         return await _started(sim, session)
-    except Changed:
+    except InputsChangedError:
         await sim.act(settings.user, session.id, Action("stop"))
         return await _started(sim, await _new(sim, settings))
 
 
-async def _started(sim: Sim, session: Session) -> Session:
+async def _started(sim: SessionService, session: Session) -> Session:
     """Let a session go on; a new one runs ahead at first."""
     begun = session.cursor_ms is not None
     session = await sim.start(session.user_id, session.id)
     return session if begun else await sim.act(session.user_id, session.id, Action("jump", time_ms=AHEAD_MS))
 
 
-async def _latest(sim: Sim, user_id: str) -> Session | None:
+async def _latest(sim: SessionService, user_id: str) -> Session | None:
     """Return the newest demo session that can still go on."""
     found, _ = await sim.database.run(sessions.page, user_id, tag=TAG, limit=1)
     return next((each for each in found if each.status not in (FINISHED, STOPPED)), None)
 
 
-async def _new(sim: Sim, settings: Settings) -> Session:
+async def _new(sim: SessionService, settings: Settings) -> Session:
     made_up = synthetic.candles(SYMBOL, TIMEFRAME, START_MS, END_MS)
     await sim.database.run(candles.store, synthetic.VENUE, SYMBOL, TIMEFRAME, made_up)
     asked = {
@@ -112,7 +112,7 @@ async def _new(sim: Sim, settings: Settings) -> Session:
         "replayMsPerCandle": MS_PER_CANDLE,
         "feeBps": 1,
     }
-    return (await sim.create(settings.user, checked(NewSession, asked).spec(settings)))[0]
+    return (await sim.create(settings.user, parse(NewSession, asked).spec(settings)))[0]
 
 
 def _has_screen() -> bool:

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import typer
 
-from app.cli import show
+from app.cli import output
 from app.cli.options import Json
 from app.db import health, sessions
-from app.db.place import Place, held, outdated
+from app.db.location import DatabaseLocation, is_outdated, open_location
 from app.db.pool import Database
-from app.engine.strategies import Strategies
-from app.errors import NewerDatabase, SimError
+from app.engine.strategy_catalog import StrategyCatalog
+from app.errors import NewerDatabaseError, SimError
 from app.settings import load
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"
@@ -22,7 +22,7 @@ SLOW_MS = 100
 SKEW_MS = 1000
 
 
-class Check(NamedTuple):
+class HealthCheck(NamedTuple):
     """One thing looked at: its name, `ok`, `warning` or `wrong`, a sentence, and the value behind it."""
 
     name: str
@@ -36,24 +36,24 @@ def doctor(json: Json = False) -> None:
     checks = examine()
     if json:
         names = ("check", "state", "text", "value")
-        show.as_json([dict(zip(names, each, strict=True)) for each in checks])
+        output.as_json([dict(zip(names, each, strict=True)) for each in checks])
     else:
-        show.table(("check", "state", "what"), (each[:3] for each in checks))
+        output.table(("check", "state", "what"), (each[:3] for each in checks))
     if any(each.state == WRONG for each in checks):
         raise typer.Exit(1)
 
 
-def examine() -> list[Check]:
+def examine() -> list[HealthCheck]:
     """Look at one thing after the other; what cannot be looked at without another is left out."""
     try:
-        with held(load()) as place:
+        with open_location(load()) as place:
             migrations = _migrations(place)
             return asyncio.run(_on_database(place, migrations))
     except SimError as error:
-        return [Check("database", WRONG, error.message)]
+        return [HealthCheck("database", WRONG, error.message)]
 
 
-async def _on_database(place: Place, migrations: Check) -> list[Check]:
+async def _on_database(place: DatabaseLocation, migrations: HealthCheck) -> list[HealthCheck]:
     database = Database(place.url, size=2, application_name="zeon doctor")
     await database.open()
     try:
@@ -68,73 +68,75 @@ async def _on_database(place: Place, migrations: Check) -> list[Check]:
         await database.close()
 
 
-def _migrations(place: Place) -> Check:
+def _migrations(place: DatabaseLocation) -> HealthCheck:
     name = "migrations"
     try:
-        if outdated(place):
-            return Check(name, WRONG, "The database is empty or older than this version; run `zeon migrate`.")
-    except NewerDatabase as error:
-        return Check(name, WRONG, error.message, error.details)
-    return Check(name, OK, "Everything is installed.")
+        if is_outdated(place):
+            return HealthCheck(name, WRONG, "The database is empty or older than this version; run `zeon migrate`.")
+    except NewerDatabaseError as error:
+        return HealthCheck(name, WRONG, error.message, error.details)
+    return HealthCheck(name, OK, "Everything is installed.")
 
 
-async def _version(database: Database) -> Check:
+async def _version(database: Database) -> HealthCheck:
     number = await database.run(health.version)
     text = f"Postgres {number // 10_000}.{number % 10_000} answers."
     if number // 10_000 < LEAST_VERSION:
-        return Check("database", WRONG, f"{text} It must be {LEAST_VERSION} or newer.", number)
-    return Check("database", OK, text, number)
+        return HealthCheck("database", WRONG, f"{text} It must be {LEAST_VERSION} or newer.", number)
+    return HealthCheck("database", OK, text, number)
 
 
-async def _notifications(database: Database, place: Place) -> Check:
+async def _notifications(database: Database, place: DatabaseLocation) -> HealthCheck:
     name = "notifications"
     took_ms = await health.round_trip_ms(database, place.listen_url)
     if took_ms is None:
         advice = "behind PgBouncer, set ZEON_LISTEN_URL to a direct address"
-        return Check(name, WRONG, f"They do not arrive, so everything waits for the slow poll; {advice}.")
-    return Check(name, OK if took_ms < SLOW_MS else WARNING, f"They take {took_ms:.1f} ms.", round(took_ms, 3))
+        return HealthCheck(name, WRONG, f"They do not arrive, so everything waits for the slow poll; {advice}.")
+    return HealthCheck(name, OK if took_ms < SLOW_MS else WARNING, f"They take {took_ms:.1f} ms.", round(took_ms, 3))
 
 
-async def _rights(database: Database, place: Place) -> Check:
+async def _rights(database: Database, place: DatabaseLocation) -> HealthCheck:
     name, rights = "rights", await database.run(health.event_rights)
     value, missing, more = sorted(rights), sorted({"SELECT", "INSERT"} - rights), sorted(rights - {"SELECT", "INSERT"})
     if missing:
-        return Check(name, WRONG, f"The serving role lacks {', '.join(missing)} on sim_events.", value)
+        return HealthCheck(name, WRONG, f"The serving role lacks {', '.join(missing)} on sim_events.", value)
     if not more:
-        return Check(name, OK, "The serving role can only add and read events.", value)
+        return HealthCheck(name, OK, "The serving role can only add and read events.", value)
     text = f"The serving role may also {', '.join(more)} events"
     if place.migrate_url != place.url:
-        return Check(name, WRONG, f"{text}; it must be neither their owner nor superuser.", value)
-    return Check(name, WARNING, f"{text}, since one role does everything; ZEON_MIGRATE_URL names another.", value)
+        return HealthCheck(name, WRONG, f"{text}; it must be neither their owner nor superuser.", value)
+    return HealthCheck(name, WARNING, f"{text}, since one role does everything; ZEON_MIGRATE_URL names another.", value)
 
 
-async def _clock(database: Database) -> Check:
+async def _clock(database: Database) -> HealthCheck:
     skew_ms = await database.run(health.skew_ms)
     where = "ahead of" if skew_ms > 0 else "behind"
     text = f"The database's clock is {abs(skew_ms):,.1f} ms {where} this machine's."
-    return Check("clock", OK if abs(skew_ms) < SKEW_MS else WARNING, text, round(skew_ms, 3))
+    return HealthCheck("clock", OK if abs(skew_ms) < SKEW_MS else WARNING, text, round(skew_ms, 3))
 
 
-async def _servers(database: Database) -> Check:
-    runners = await database.run(health.every_runner)
+async def _servers(database: Database) -> HealthCheck:
+    runners = await database.run(health.list_runners)
     value = [each._asdict() for each in runners]
     alive = [f"{each.name} runs {each.running}" for each in runners if each.alive]
     if not alive:
-        return Check("servers", WARNING, "None is alive, so no session can run; start one with `zeon serve`.", value)
-    return Check("servers", OK, f"{len(alive)} alive: {'; '.join(alive)}.", value)
+        return HealthCheck(
+            "servers", WARNING, "None is alive, so no session can run; start one with `zeon serve`.", value
+        )
+    return HealthCheck("servers", OK, f"{len(alive)} alive: {'; '.join(alive)}.", value)
 
 
-async def _orphans(database: Database) -> Check:
+async def _orphans(database: Database) -> HealthCheck:
     count = await database.run(health.orphans)
     if count:
         text = f"{count} sessions say running, but no living server runs them; a server that is started sees to them."
-        return Check("orphans", WRONG, text, count)
-    return Check("orphans", OK, "Every session that says running is run.", count)
+        return HealthCheck("orphans", WRONG, text, count)
+    return HealthCheck("orphans", OK, "Every session that says running is run.", count)
 
 
-async def _strategies() -> Check:
+async def _strategies() -> HealthCheck:
     """Look at strategies of one's own with the settings of this command."""
-    strategies = Strategies(load())
+    strategies = StrategyCatalog(load())
     try:
         count = await strategies.look()
     finally:
@@ -142,14 +144,16 @@ async def _strategies() -> Check:
     if strategies.faults:
         value = [each._asdict() for each in strategies.faults]
         text = "; ".join(f"{each.label}: {each.sentence}" for each in strategies.faults)
-        return Check("strategies", WARNING, text, value)
-    return Check(
+        return HealthCheck("strategies", WARNING, text, value)
+    return HealthCheck(
         "strategies", OK, f"{count} of your own can be used." if count else "None of your own is named.", count
     )
 
 
-async def _half_deleted(database: Database) -> Check:
+async def _half_deleted(database: Database) -> HealthCheck:
     count = len(await database.run(sessions.half_deleted))
     if count:
-        return Check("deletions", WARNING, f"{count} sessions are half deleted; a living server ends that.", count)
-    return Check("deletions", OK, "None is left half done.", count)
+        return HealthCheck(
+            "deletions", WARNING, f"{count} sessions are half deleted; a living server ends that.", count
+        )
+    return HealthCheck("deletions", OK, "None is left half done.", count)

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from app.cli import show
+from app.cli import output
 from app.cli.commands import Commands
 from app.errors import SimError
 
@@ -31,7 +31,7 @@ def main() -> None:
     try:
         app(prog_name="zeon")
     except SimError as error:
-        show.aside(error.message)
+        output.note(error.message)
         sys.exit(1)
 
 

@@ -12,9 +12,9 @@ from uuid import UUID
 
 import typer
 
-from app.domain.symbol import spelling, symbol, venue
-from app.domain.timeframe import timeframe
-from app.errors import BadInput
+from app.domain.market.symbol import normalize_symbol, normalize_venue, spelling
+from app.domain.market.timeframe import timeframe
+from app.errors import BadInputError
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ def as_usage() -> Iterator[None]:
     """Make input that is not valid a usage error, which exits with 2."""
     try:
         yield
-    except BadInput as error:
+    except BadInputError as error:
         raise typer.BadParameter(error.message) from None
 
 
@@ -49,7 +49,7 @@ def create(path: Path) -> BinaryIO:
         raise typer.BadParameter(f"{path}: {error.strerror}") from None
 
 
-def given(**values: Any) -> dict[str, Any]:
+def without_none(**values: Any) -> dict[str, Any]:
     """Return the values that were given, null ones left out."""
     return {name: value for name, value in values.items() if value is not None}
 
@@ -64,9 +64,9 @@ def _read(read: Callable[[str], T]) -> Callable[[str], T]:
     return parser
 
 
-read_symbol = _read(symbol)
+read_symbol = _read(normalize_symbol)
 read_spelling = _read(spelling)
-read_venue = _read(venue)
+read_venue = _read(normalize_venue)
 read_timeframe = _read(lambda text: timeframe(text).name)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

@@ -11,21 +11,22 @@ from itertools import pairwise
 from typing import Any
 
 from app.candles import synthetic
-from app.cli import event_view, show
-from app.cli.context import found
+from app.cli import output
+from app.cli.command import locate
+from app.cli.sessions import event_view
 from app.db import candles, events, sessions
-from app.db.lock import alone
-from app.db.place import Place
+from app.db.location import DatabaseLocation
+from app.db.lock import exclusive
 from app.db.pool import Database
+from app.domain.market.timeframe import timeframe
 from app.domain.session import FAILED, PAUSED, RUNNING, Session
-from app.domain.timeframe import timeframe
 from app.engine.clock import Clock
-from app.engine.sim import Action, Sim
+from app.engine.session_service import Action, SessionService
 from app.engine.supervisor import Supervisor
 from app.errors import SimError
 from app.settings import Settings, load
-from app.web.inputs import checked
-from app.web.models import NewSession
+from app.web.http.parsing import parse
+from app.web.sim.requests import NewSession
 
 NAME = "selftest"
 """Its venue, its user and its runner: all that it leaves in the database until it removes it."""
@@ -42,19 +43,19 @@ Say = Callable[[str], None]
 Log = list[dict[str, Any]]
 
 
-class Failed(SimError):
+class SelftestError(SimError):
     """The self test failed."""
 
 
 def selftest() -> None:
     """Prove on this database that a session starts, goes on, pauses and resumes; everything made for it is removed."""
     settings = load()
-    with found(settings) as place:
-        asyncio.run(run(settings, place, show.line))
+    with locate(settings) as place:
+        asyncio.run(run(settings, place, output.line))
 
 
-async def run(settings: Settings, place: Place, say: Say) -> None:
-    """Run the self test and tell each step; raises `Failed` naming what was not as it should be."""
+async def run(settings: Settings, place: DatabaseLocation, say: Say) -> None:
+    """Run the self test and tell each step; raises `SelftestError` naming what was not as it should be."""
     began = time.monotonic()
     async with _engine(settings, place) as sim:
         session = await _created(sim, settings, say)
@@ -65,16 +66,16 @@ async def run(settings: Settings, place: Place, say: Say) -> None:
 
 
 @asynccontextmanager
-async def _engine(settings: Settings, place: Place) -> AsyncIterator[Sim]:
+async def _engine(settings: Settings, place: DatabaseLocation) -> AsyncIterator[SessionService]:
     """Run an engine of its own beside any servers of the database, and remove whatever was made with it."""
     chosen = settings.model_copy(update={"runner": NAME, "on_orphan": "pause"})
     clock = Clock()
     database = Database(place.url, size=4, application_name="zeon selftest")
     await database.open()
     try:
-        async with alone(database, NAME):
+        async with exclusive(database, NAME):
             supervisor = Supervisor(database, chosen, listen_url=place.listen_url, clock=clock, alone=True)
-            sim = Sim(database, chosen, clock, supervisor)
+            sim = SessionService(database, chosen, clock, supervisor)
             await _remove(sim)
             try:
                 await supervisor.open()
@@ -86,7 +87,7 @@ async def _engine(settings: Settings, place: Place) -> AsyncIterator[Sim]:
         await database.close()
 
 
-async def _remove(sim: Sim) -> None:
+async def _remove(sim: SessionService) -> None:
     """Remove what this or a killed self test made."""
     found, _ = await sim.database.run(sessions.page, NAME)
     for session in found:
@@ -96,7 +97,7 @@ async def _remove(sim: Sim) -> None:
     await sim.database.run(candles.delete, NAME, SYMBOL, TIMEFRAME)
 
 
-async def _created(sim: Sim, settings: Settings, say: Say) -> Session:
+async def _created(sim: SessionService, settings: Settings, say: Say) -> Session:
     made_up = synthetic.candles(SYMBOL, TIMEFRAME, START_MS, END_MS)
     stored = await sim.database.run(candles.store, NAME, SYMBOL, TIMEFRAME, made_up)
     say(f"stored   {stored.new} made-up candles of {SYMBOL} {TIMEFRAME}, one day, at venue {NAME}")
@@ -109,12 +110,12 @@ async def _created(sim: Sim, settings: Settings, say: Say) -> Session:
         "endMs": END_MS,
         "replayMsPerCandle": MS_PER_CANDLE,
     }
-    session, _ = await sim.create(NAME, checked(NewSession, asked).spec(settings))
+    session, _ = await sim.create(NAME, parse(NewSession, asked).spec(settings))
     say(f"created  session {session.id}, {MS_PER_CANDLE} ms per candle")
     return session
 
 
-async def _starts(sim: Sim, session: Session, say: Say) -> None:
+async def _starts(sim: SessionService, session: Session, say: Say) -> None:
     await sim.start(NAME, session.id)
     early = await _until(sim, session, lambda log: _candles(log) >= 1, "no candle came")
     await asyncio.sleep(RUN_S)
@@ -123,7 +124,7 @@ async def _starts(sim: Sim, session: Session, say: Say) -> None:
     say(f"started  {_candles(log)} candle events in the log, seq 1 to {len(log)} without a hole")
 
 
-async def _pauses(sim: Sim, session: Session, say: Say) -> None:
+async def _pauses(sim: SessionService, session: Session, say: Say) -> None:
     paused = await sim.act(NAME, session.id, Action("pause"))
     _require(paused.status == PAUSED, f"after pause the session is {paused.status}")
     await asyncio.sleep(QUIET_S)
@@ -132,7 +133,7 @@ async def _pauses(sim: Sim, session: Session, say: Say) -> None:
     say(f"paused   at seq {paused.last_seq}; nothing was added in {QUIET_S:g} s")
 
 
-async def _resumes(sim: Sim, session: Session, say: Say) -> None:
+async def _resumes(sim: SessionService, session: Session, say: Say) -> None:
     before = await _log(sim, session)
     await sim.act(NAME, session.id, Action("resume"))
     log = await _until(sim, session, lambda log: _candles(log) > _candles(before), "no candle came after resume")
@@ -143,8 +144,8 @@ async def _resumes(sim: Sim, session: Session, say: Say) -> None:
     say(f"resumed  with seq {len(before) + 1}, then candles in order up to seq {len(log)}")
 
 
-async def _until(sim: Sim, session: Session, fits: Callable[[Log], bool], complaint: str) -> Log:
-    """Read the log until it fits; raises `Failed` after `PATIENCE_S`, or at once when the session failed."""
+async def _until(sim: SessionService, session: Session, fits: Callable[[Log], bool], complaint: str) -> Log:
+    """Read the log until it fits; raises `SelftestError` after `PATIENCE_S`, or at once when the session failed."""
     deadline = time.monotonic() + PATIENCE_S
     while not fits(log := await _log(sim, session)):
         present = await sim.get(NAME, session.id)
@@ -154,7 +155,7 @@ async def _until(sim: Sim, session: Session, fits: Callable[[Log], bool], compla
     return log
 
 
-async def _log(sim: Sim, session: Session) -> Log:
+async def _log(sim: SessionService, session: Session) -> Log:
     """Read the whole log, which must have no hole."""
     frames = await sim.database.run(events.frames, session.id, 0)
     log = [json.loads(event) for event in event_view.events(frames)]
@@ -168,4 +169,4 @@ def _candles(log: Log) -> int:
 
 def _require(fine: bool, complaint: str) -> None:
     if not fine:
-        raise Failed(f"The self test failed: {complaint}.")
+        raise SelftestError(f"The self test failed: {complaint}.")

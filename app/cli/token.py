@@ -8,12 +8,12 @@ from uuid import UUID
 
 import typer
 
-from app.cli import show
-from app.cli.context import Context, run
+from app.cli import output
+from app.cli.command import Context, run
 from app.cli.options import Json
 from app.db import tokens
 from app.db.tokens import Token
-from app.errors import NotFound
+from app.errors import NotFoundError
 
 app = typer.Typer(no_args_is_help=True, help="Tokens that clients and browsers log in with when ZEON_AUTH=token.")
 
@@ -33,10 +33,10 @@ def create(user: User = None, name: Name = None, json: Json = False) -> None:
 
     token, secret = run(work)
     if json:
-        show.as_json({**_described(token), "token": secret})
+        output.as_json({**_described(token), "token": secret})
     else:
-        show.aside(f"A token for {token.user_id}; keep it, it is not shown again:")
-        show.line(secret)
+        output.note(f"A token for {token.user_id}; keep it, it is not shown again:")
+        output.line(secret)
 
 
 @app.command("list")
@@ -44,14 +44,14 @@ def list_(json: Json = False) -> None:
     """Show whose tokens there are and which are revoked, never the tokens themselves."""
 
     async def work(context: Context) -> list[Token]:
-        return await context.database.run(tokens.every)
+        return await context.database.run(tokens.list_all)
 
     found = run(work)
     if json:
-        show.as_json([_described(each) for each in found])
+        output.as_json([_described(each) for each in found])
         return
     columns = ("id", "user", "name", "created", "revoked")
-    show.table(columns, ((each.id, each.user_id, each.name, *map(_time, each[4:])) for each in found))
+    output.table(columns, ((each.id, each.user_id, each.name, *map(_time, each[4:])) for each in found))
 
 
 @app.command()
@@ -62,8 +62,8 @@ def revoke(token: TokenId) -> None:
         return await context.database.run(tokens.revoke, token)
 
     if not run(work):
-        raise NotFound("There is no valid token with this id.")
-    show.line("The token is revoked.")
+        raise NotFoundError("There is no valid token with this id.")
+    output.line("The token is revoked.")
 
 
 def _described(token: Token) -> dict[str, Any]:
@@ -77,4 +77,4 @@ def _described(token: Token) -> dict[str, Any]:
 
 
 def _time(moment: datetime | None) -> str:
-    return "" if moment is None else show.utc(int(moment.timestamp()) * 1000)
+    return "" if moment is None else output.utc(int(moment.timestamp()) * 1000)

@@ -14,8 +14,8 @@ from psycopg import AsyncConnection, AsyncCopy
 from psycopg.errors import LockNotAvailable
 from psycopg.rows import scalar_row, tuple_row
 
-from app.domain.candle import Candle
-from app.errors import Busy
+from app.domain.market.candle import Candle
+from app.errors import SeriesBusyError
 
 BATCH = 10_000
 """Candles sent to Postgres at a time, the only ones held in memory."""
@@ -68,7 +68,7 @@ class Stored(NamedTuple):
     same: int
 
 
-class Columns(NamedTuple):
+class CandleColumns(NamedTuple):
     """Candles column by column: open times in ms, then open, high, low, close and volume as canonical numbers.
 
     `spelled` are the times as text, where somebody has them already.
@@ -79,12 +79,12 @@ class Columns(NamedTuple):
     spelled: Sequence[str] | None = None
 
 
-def columns_of(candles: Iterable[Candle]) -> Iterator[Columns]:
+def columns_of(candles: Iterable[Candle]) -> Iterator[CandleColumns]:
     """Turn candles into columns, `BATCH` rows at a time."""
     rest = iter(candles)
     while taken := list(islice(rest, BATCH)):
         _, _, times, _, *numbers, _ = zip(*taken, strict=True)
-        yield Columns(times, [list(map(str, map(_bare, column))) for column in numbers])
+        yield CandleColumns(times, [list(map(str, map(_bare, column))) for column in numbers])
 
 
 async def store(
@@ -95,13 +95,13 @@ async def store(
 
 
 async def store_columns(
-    conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, pieces: Iterable[Columns]
+    conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, pieces: Iterable[CandleColumns]
 ) -> Stored:
     """Put candles of one symbol and timeframe into the cache, in any order; of equal times the last one stays.
 
     Ascending candles go straight into an empty range; from the first batch that does not, all go through a staging
     table. `pieces` is read in a thread, a batch ahead. One transaction, with one notification at its end when
-    anything is new or changed. Raises `Busy` when others store the same series for longer than a minute.
+    anything is new or changed. Raises `SeriesBusyError` when others store the same series for longer than a minute.
     """
     loading = _Loading(conn, venue, symbol, timeframe)
     async with conn.transaction():
@@ -119,7 +119,7 @@ async def store_columns(
 async def delete(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> int:
     """Delete a series, what was built from it, and who was asked for it; return how many candles it had.
 
-    Raises `Busy` when others store the series for longer than a minute.
+    Raises `SeriesBusyError` when others store the series for longer than a minute.
     """
     async with conn.transaction(), conn.cursor(row_factory=scalar_row) as cursor:
         await _alone(conn, venue, symbol, timeframe)
@@ -143,7 +143,7 @@ async def _alone(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe:
     try:
         await conn.execute(LOCK, (venue, symbol, timeframe))
     except LockNotAvailable as error:
-        raise Busy(
+        raise SeriesBusyError(
             f"Candles of {symbol} {timeframe} at venue {venue} are being stored by others; try again."
         ) from error
 
@@ -163,7 +163,7 @@ class _Batch(NamedTuple):
     ascending: bool
 
 
-async def _batches(prefix: str, pieces: Iterable[Columns]) -> AsyncGenerator[_Batch]:
+async def _batches(prefix: str, pieces: Iterable[CandleColumns]) -> AsyncGenerator[_Batch]:
     """Yield batches, each made in a thread while the one before it is on its way to Postgres."""
     rest = iter(pieces)
     coming = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
@@ -177,7 +177,7 @@ async def _batches(prefix: str, pieces: Iterable[Columns]) -> AsyncGenerator[_Ba
         coming.exception()
 
 
-def _next_batch(prefix: str, pieces: Iterator[Columns]) -> _Batch | None:
+def _next_batch(prefix: str, pieces: Iterator[CandleColumns]) -> _Batch | None:
     times: list[int] = []
     lines = []
     while len(times) < BATCH and (piece := next(pieces, None)) is not None:
@@ -189,7 +189,7 @@ def _next_batch(prefix: str, pieces: Iterator[Columns]) -> _Batch | None:
     return _Batch("".join(lines), len(times), min(times), max(times), ascending)
 
 
-def _lines(prefix: str, piece: Columns) -> str:
+def _lines(prefix: str, piece: CandleColumns) -> str:
     """Render lines for COPY."""
     times = map(str, piece.times) if piece.spelled is None else piece.spelled
     rows = map("\t".join, zip(times, *piece.numbers, strict=True))

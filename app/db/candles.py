@@ -13,10 +13,10 @@ from app.db.candle_store import Stored as Stored
 from app.db.candle_store import delete as delete
 from app.db.candle_store import store as store
 from app.db.candle_store import store_columns as store_columns
-from app.domain.candle import Candle, Gap
-from app.domain.fingerprint import spelled
-from app.domain.timeframe import TIMEFRAMES
-from app.domain.timeframe import timeframe as named_timeframe
+from app.domain.market.candle import Candle, Gap
+from app.domain.market.fingerprint import spelled
+from app.domain.market.timeframe import TIMEFRAMES
+from app.domain.market.timeframe import timeframe as named_timeframe
 
 _END_OF_TIME = 2**62
 _new = tuple.__new__
@@ -239,7 +239,7 @@ async def span(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: s
     return None if first_ms is None else (first_ms, last_ms)
 
 
-async def cover(
+async def add_coverage(
     conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, source: str, from_ms: int, to_ms: int
 ) -> None:
     """Remember that `source` was asked for `[from_ms, to_ms)` and answered in full."""
@@ -248,7 +248,7 @@ async def cover(
     )
 
 
-async def covered(
+async def covered_ranges(
     conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, source: str
 ) -> list[tuple[int, int]]:
     """List the ranges `[from_ms, to_ms)` that `source` was asked for, in order; they never touch."""
@@ -261,7 +261,7 @@ async def covered(
         return list(await cursor.fetchall())
 
 
-async def asked(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> list[tuple[int, int]]:
+async def asked_ranges(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> list[tuple[int, int]]:
     """List the ranges `[from_ms, to_ms)` that any source was asked for and answered in full, in order and joined."""
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(

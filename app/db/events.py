@@ -12,9 +12,9 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from app.db.pool import Connection
-from app.domain.candle import Candle
 from app.domain.event import render
-from app.domain.fingerprint import spelled
+from app.domain.market.candle import Candle
+from app.domain.market.fingerprint import spelled
 from app.domain.session import Session
 
 MAX_PAGE_ROWS = 1000
@@ -35,7 +35,7 @@ class Frames(NamedTuple):
     head: int | None
 
 
-class Place(NamedTuple):
+class StreamPosition(NamedTuple):
     """Where a page of frames begins: behind a seq of a session, of some types only or in the market dialect."""
 
     session_id: UUID
@@ -90,7 +90,7 @@ async def frames(
     return _frames(row)
 
 
-async def pages(connection: Connection, places: Sequence[Place]) -> list[Frames]:
+async def pages(connection: Connection, places: Sequence[StreamPosition]) -> list[Frames]:
     """Read a page of frames at each place; many at once are shorter ones, none below a tenth of the usual rows."""
     session_ids, after_seqs, types, markets = zip(*places, strict=True)
     rows = max(MAX_PAGE_ROWS // len(places), MAX_PAGE_ROWS // 10)
@@ -142,7 +142,7 @@ async def page(
     return Page(f"[{row['body']}]", row["events"], row["last_seq"])
 
 
-async def slice_of(
+async def rows_between(
     connection: Connection, session_id: UUID, after_seq: int, until_seq: int, types: Sequence[str] | None
 ) -> tuple[list[Row], int]:
     """Read events in `(after_seq, until_seq]`, at most `MAX_PAGE_ROWS` and `MAX_PAGE_BYTES`, and how far it looked.
@@ -329,7 +329,7 @@ async def revised(connection: Connection, session: Session, limit: int, *, late:
     return [Revised(**row) for row in await cursor.fetchall()]
 
 
-async def one(connection: Connection, session_id: UUID, seq: int) -> dict[str, Any] | None:
+async def get_event(connection: Connection, session_id: UUID, seq: int) -> dict[str, Any] | None:
     """Return ts, type and payload of one event."""
     cursor = await connection.execute(
         "SELECT ts, type, payload FROM sim_events WHERE session_id = %s AND seq = %s", (session_id, seq)

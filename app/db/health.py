@@ -13,7 +13,7 @@ from app.db.pool import Connection, Database
 _RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
 
 
-class Runner(NamedTuple):
+class RunnerInfo(NamedTuple):
     """A server process: its name, ms since its last sign of life, whether that makes it alive, its running sessions."""
 
     name: str
@@ -41,7 +41,7 @@ async def event_rights(connection: Connection) -> set[str]:
     return {row["p"] for row in await cursor.fetchall()}
 
 
-async def every_runner(connection: Connection) -> list[Runner]:
+async def list_runners(connection: Connection) -> list[RunnerInfo]:
     """List the server processes the database knows of, by name."""
     cursor = await connection.execute(
         """
@@ -52,7 +52,7 @@ async def every_runner(connection: Connection) -> list[Runner]:
         FROM sim_runners r ORDER BY r.name
         """
     )
-    return [Runner(row["name"], row["silent_ms"], row["alive"], row["running"]) for row in await cursor.fetchall()]
+    return [RunnerInfo(row["name"], row["silent_ms"], row["alive"], row["running"]) for row in await cursor.fetchall()]
 
 
 async def orphans(connection: Connection) -> int:

@@ -16,7 +16,7 @@ from yoyo import internalmigrations, read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 
-from app.errors import NewerDatabase, SimError, Unavailable
+from app.errors import NewerDatabaseError, SimError, UnavailableError
 
 APPEND_ONLY = ("sim_events",)
 READ_WRITE = (
@@ -67,7 +67,7 @@ def default_sources() -> Sources:
 
 
 def install(migrate_url: str, serving_role: str | None = None, *, sources: Sources | None = None) -> None:
-    """Install or update the database; raises `NewerDatabase`. Doing it twice, or at once, is harmless."""
+    """Install or update the database; raises `NewerDatabaseError`. Doing it twice, or at once, is harmless."""
     sources = sources or default_sources()
     with _described(), _installer(migrate_url) as backend:
         _refuse_newer(backend.connection, sources)
@@ -76,7 +76,7 @@ def install(migrate_url: str, serving_role: str | None = None, *, sources: Sourc
 
 
 def needs_install(conn: Connection, *, sources: Sources | None = None) -> bool:
-    """Say whether migrations are pending or `sql/` has changed; raises `NewerDatabase`."""
+    """Say whether migrations are pending or `sql/` has changed; raises `NewerDatabaseError`."""
     sources = sources or default_sources()
     _refuse_newer(conn, sources)
     if _applied(conn) != sources.migration_names():
@@ -101,7 +101,7 @@ def _described() -> Iterator[None]:
     try:
         yield
     except psycopg.OperationalError as error:
-        raise Unavailable(f"The database cannot be reached: {error}") from error
+        raise UnavailableError(f"The database cannot be reached: {error}") from error
     except psycopg.Error as error:
         raise SimError(f"The database cannot be installed: {error}") from error
 
@@ -151,7 +151,7 @@ def _refuse_newer(conn: Connection, sources: Sources) -> None:
     """Raise when the database has migrations this code does not know."""
     unknown = sorted(_applied(conn) - sources.migration_names())
     if unknown:
-        raise NewerDatabase(details={"migrations": unknown})
+        raise NewerDatabaseError(details={"migrations": unknown})
 
 
 def _install_sql(conn: Connection, sources: Sources, serving_role: str | None) -> None:

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from app.db.pool import connect_options
-from app.errors import RunnerNameTaken
+from app.errors import RunnerNameTakenError
 
 CHANNELS = ("sim_events", "sim_control", "market_candles")
 
@@ -22,7 +22,7 @@ class Listener:
     """Hold the connection, hand every notification to `on_notify`, and come back after any fault.
 
     `on_connect` runs after each (re)connect, when everything sent meanwhile has been missed. With `name` the
-    connection also holds the advisory lock of that runner name; `RunnerNameTaken` ends `run` when another process
+    connection also holds the advisory lock of that runner name; `RunnerNameTakenError` ends `run` when another process
     holds it for longer than `patience_s`.
     """
 
@@ -45,7 +45,7 @@ class Listener:
         self.connected = asyncio.Event()
 
     async def run(self) -> None:
-        """Listen until cancelled; raises `RunnerNameTaken`."""
+        """Listen until cancelled; raises `RunnerNameTakenError`."""
         while True:
             try:
                 await self._listen()
@@ -83,5 +83,5 @@ class Listener:
             if row is not None and row["held"]:
                 return
             if asyncio.get_running_loop().time() > deadline:
-                raise RunnerNameTaken(f"Another living process runs as {name!r}; set ZEON_RUNNER to another name.")
+                raise RunnerNameTakenError(f"Another living process runs as {name!r}; set ZEON_RUNNER to another name.")
             await asyncio.sleep(0.25)

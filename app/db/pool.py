@@ -19,8 +19,8 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql import ClauseElement
 
-from app.domain.number import Written
-from app.errors import SimError, Unavailable
+from app.domain.number import DecimalFloat
+from app.errors import SimError, UnavailableError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,7 +42,7 @@ _WAIT_S = 5
 _LIMITS = "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
 _ADAPTERS = SimpleNamespace(adapters=AdaptersMap(psycopg.adapters), connection=None)
 """How values are read: numbers in JSON keep their text, which may say more than a float can hold."""
-set_json_loads(partial(json.loads, parse_float=Written), _ADAPTERS)
+set_json_loads(partial(json.loads, parse_float=DecimalFloat), _ADAPTERS)
 _PLANS = "-c enable_sort=off"
 """Logs are read along their primary key, whatever Postgres believes how long they are.
 
@@ -92,13 +92,13 @@ class Database:
         )
 
     async def open(self) -> None:
-        """Open the pool; raises `Unavailable` when no connection comes up.
+        """Open the pool; raises `UnavailableError` when no connection comes up.
 
         One that is not opened to the end is closed: the pool's workers take a cancellation while they connect for
         one more failed attempt, and without their order to stop the event loop would wait for them for ever.
         """
         try:
-            with translated():
+            with translate_errors():
                 await self._pool.open(wait=True, timeout=15)
         except BaseException:
             await self._pool.close(timeout=1)
@@ -115,7 +115,7 @@ class Database:
     ) -> T:
         """Run `work(connection, …)` on a pooled connection in autocommit; deadlocks are retried.
 
-        Raises the `SimError` that stands for what the driver raised, or `Unavailable`.
+        Raises the `SimError` that stands for what the driver raised, or `UnavailableError`.
         """
         task = asyncio.ensure_future(self._run(work, *args, **kwargs))
         self._tasks.add(task)
@@ -130,7 +130,7 @@ class Database:
     async def _run(
         self, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        with translated():
+        with translate_errors():
             for _ in range(4):
                 try:
                     async with self._connection() as connection:
@@ -166,7 +166,7 @@ def _cut(connection: Connection) -> bool:
     return False
 
 
-class Lines:
+class ConnectionPool:
     """Connections beside the pool, `size` at most, for work that waits for others as it goes, such as fetching."""
 
     def __init__(self, url: str, *, size: int, application_name: str = "zeon fetch") -> None:
@@ -179,7 +179,7 @@ class Lines:
     async def lend(self) -> AsyncIterator[Connection]:
         """Lend a connection in autocommit; one that met an error is not lent again. Raises as `Database.run` does."""
         async with self._free:
-            with translated():
+            with translate_errors():
                 connection = self._idle.pop() if self._idle else await self._connect()
                 try:
                     yield connection
@@ -198,18 +198,18 @@ class Lines:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn what the driver raises into the error tree: own SQLSTATEs by code, a lost server into `Unavailable`."""
+def translate_errors() -> Iterator[None]:
+    """Turn what the driver raises into the error tree: own SQLSTATEs by code, a lost server into `UnavailableError`."""
     try:
         yield
     except (PoolTimeout, PoolClosed) as error:
-        raise Unavailable() from error
+        raise UnavailableError() from error
     except psycopg.Error as error:
         domain = _by_sqlstate(error.sqlstate)
         if domain is not None:
             raise domain(error.diag.message_primary) from error
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-            raise Unavailable() from error
+            raise UnavailableError() from error
         raise
 
 

@@ -36,7 +36,7 @@ async def get(connection: Connection, slug: str) -> Profile | None:
     return None if row is None else _profile(row)
 
 
-async def every(connection: Connection) -> list[Profile]:
+async def list_all(connection: Connection) -> list[Profile]:
     """List the profiles by slug."""
     rows = await (await execute(connection, select(PROFILES).order_by(_p.slug))).fetchall()
     return [_profile(row) for row in rows]

@@ -7,13 +7,13 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from app.db.pool import Connection
-from app.errors import KeyReused
+from app.errors import KeyReusedError
 
 
 async def claim(connection: Connection, user_id: str, key: str, body_hash: str) -> Any | None:
     """Take a key inside the caller's transaction; returns the stored answer when the call was made before.
 
-    A second call with the key waits here for the first one's transaction. Raises `KeyReused` for another body.
+    A second call with the key waits here for the first one's transaction. Raises `KeyReusedError` for another body.
     """
     await connection.execute("DELETE FROM sim_requests WHERE created_at < now() - interval '24 hours'")
     taken = await connection.execute(
@@ -27,7 +27,7 @@ async def claim(connection: Connection, user_id: str, key: str, body_hash: str) 
     )
     row = await cursor.fetchone()
     if row is None or row["body_hash"] != body_hash:
-        raise KeyReused()
+        raise KeyReusedError()
     return row["answer"]
 
 

@@ -13,7 +13,7 @@ _AT_ONCE = 20
 """Sessions asked about in one statement."""
 
 
-class Result(NamedTuple):
+class SessionResult(NamedTuple):
     """One session's outcome, as `sim_stats` has it: money in the quote currency, shares in percent."""
 
     id: UUID
@@ -30,9 +30,9 @@ class Result(NamedTuple):
     trades: int
 
 
-async def results(connection: Connection, session_ids: Sequence[UUID]) -> list[Result]:
+async def results(connection: Connection, session_ids: Sequence[UUID]) -> list[SessionResult]:
     """Return the results of sessions, in the order given; those that are gone are left out."""
-    found: dict[UUID, Result] = {}
+    found: dict[UUID, SessionResult] = {}
     for start in range(0, len(session_ids), _AT_ONCE):
         cursor = await connection.execute(
             """
@@ -43,7 +43,7 @@ async def results(connection: Connection, session_ids: Sequence[UUID]) -> list[R
             """,
             (list(session_ids[start : start + _AT_ONCE]),),
         )
-        found |= {row["id"]: Result(**row) for row in await cursor.fetchall()}
+        found |= {row["id"]: SessionResult(**row) for row in await cursor.fetchall()}
     return [found[each] for each in session_ids if each in found]
 
 

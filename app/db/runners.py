@@ -8,7 +8,7 @@ from uuid import UUID
 from app.db.pool import Connection
 
 
-class Swept(NamedTuple):
+class OrphanCounts(NamedTuple):
     """A session nobody ran, and what became of it."""
 
     session_id: UUID
@@ -49,10 +49,10 @@ async def hold(connection: Connection, name: str, incarnation: int) -> bool:
     return cursor.rowcount == 1
 
 
-async def sweep(connection: Connection, name: str, incarnation: int, *, resume: bool) -> list[Swept]:
+async def claim_orphans(connection: Connection, name: str, incarnation: int, *, resume: bool) -> list[OrphanCounts]:
     """Claim sessions up for a claim; take over (`resume`) or pause those of dead processes."""
     cursor = await connection.execute("SELECT * FROM sim_sweep(%s, %s, %s, 500)", (name, incarnation, resume))
-    return [Swept(row["session"], row["status"], row["reason"]) for row in await cursor.fetchall()]
+    return [OrphanCounts(row["session"], row["status"], row["reason"]) for row in await cursor.fetchall()]
 
 
 async def any_alive(connection: Connection) -> bool:

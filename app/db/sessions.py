@@ -18,10 +18,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.db.pool import Connection, execute
 from app.db.tables import SESSIONS
 from app.domain.event import render
-from app.domain.lineage import Stretch, stretch
+from app.domain.lineage import Ancestor, parse_ancestor
 from app.domain.session import ENDED, MOVES, RUNNING, Pace, Session, SessionSpec
-from app.domain.terms import Terms, sizing, spelled
-from app.errors import BadInput, KeyReused, NotFound
+from app.domain.trading.settings import TradingSettings, parse_sizing, sizing_to_json
+from app.errors import BadInputError, KeyReusedError, NotFoundError
 
 _s = SESSIONS.c
 
@@ -44,7 +44,7 @@ async def create(
 ) -> tuple[Session, bool]:
     """Insert a session and return it with whether it is new; the same key returns the session of its first use.
 
-    Raises `KeyReused` when the key was used with another body.
+    Raises `KeyReusedError` when the key was used with another body.
     """
     statement = (
         upsert(SESSIONS)
@@ -58,12 +58,12 @@ async def create(
     found = await execute(connection, select(SESSIONS).where(_s.user_id == user_id, _s.idempotency_key == key))
     session = _session(_present(await found.fetchone()))
     if session.request_hash != request_hash:
-        raise KeyReused()
+        raise KeyReusedError()
     return session, False
 
 
 async def get(connection: Connection, session_id: UUID, user_id: str | None = None) -> Session:
-    """Return one session; with `user_id` only if it is theirs. Raises `NotFound`."""
+    """Return one session; with `user_id` only if it is theirs. Raises `NotFoundError`."""
     statement = _visible().where(_s.id == session_id)
     if user_id is not None:
         statement = statement.where(_s.user_id == user_id)
@@ -94,7 +94,7 @@ async def page(
 
 
 async def describe(connection: Connection, session_id: UUID, user_id: str, changes: dict[str, Any]) -> Session:
-    """Set `name` or `tags` of a session; raises `NotFound`."""
+    """Set `name` or `tags` of a session; raises `NotFoundError`."""
     values = {name: list(value) if name == "tags" else value for name, value in changes.items()}
     statement = (
         update(SESSIONS)
@@ -106,7 +106,7 @@ async def describe(connection: Connection, session_id: UUID, user_id: str, chang
 
 
 async def pace(connection: Connection, session_id: UUID, pace: Pace, by: str) -> Session:
-    """Change the pace with its control event; raises `NotFound`, or `WrongStatus` when finished or stopped."""
+    """Change the pace with its control event; raises `NotFoundError`, or `WrongStatus` when finished or stopped."""
     cursor = await connection.execute("SELECT * FROM sim_pace(%s, %s, %s, %s)", (session_id, pace.ms, pace.speed, by))
     return _session(_present(await cursor.fetchone()))
 
@@ -160,7 +160,7 @@ async def fork(
 ) -> Session:
     """Let a created, empty session begin as its parent's log up to `fork_seq`, and remember its lineage."""
     spec = parent.spec
-    own = Stretch(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.terms, parent.strategy_hash)
+    own = Ancestor(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.terms, parent.strategy_hash)
     earlier = [stretch for stretch in parent.lineage if stretch.to_seq < fork_seq]
     lineage = Jsonb([stretch.as_json() for stretch in (*earlier, own)])
     await execute(connection, update(SESSIONS).where(_s.id == child.id).values(lineage=lineage))
@@ -170,7 +170,7 @@ async def fork(
     return _session(_present(await cursor.fetchone()))
 
 
-async def fix(connection: Connection, session_id: UUID, **hashes: str) -> None:
+async def remember_hashes(connection: Connection, session_id: UUID, **hashes: str) -> None:
     """Remember what a session was started with, or goes on with: `strategy_hash`, `warmup_hash`, `candles_hash`."""
     if hashes:
         await execute(connection, update(SESSIONS).where(_s.id == session_id).values(**hashes))
@@ -248,7 +248,7 @@ async def using_candles(
 async def delete_chunk(connection: Connection, session_id: UUID, user_id: str) -> bool:
     """Delete a chunk of a session's log, then the session; returns whether nothing is left.
 
-    Raises `NotFound`, or `WrongStatus` while it runs.
+    Raises `NotFoundError`, or `WrongStatus` while it runs.
     """
     row = await (
         await connection.execute("SELECT sim_delete_session(%s, %s) AS done", (session_id, user_id))
@@ -268,7 +268,7 @@ def _visible() -> Select[Any]:
 
 def _present(row: DictRow | None) -> DictRow:
     if row is None:
-        raise NotFound("There is no such session.")
+        raise NotFoundError("There is no such session.")
     return row
 
 
@@ -298,13 +298,13 @@ def _columns(spec: SessionSpec) -> dict[str, Any]:
 _SAME = ("initial_cash", "maker_fee_bps", "taker_fee_bps", "slippage_bps", "leverage", "fill", "limit_fill", "record")
 
 
-def _of_terms(terms: Terms) -> dict[str, Any]:
-    sized = Jsonb(spelled(terms.sizing), dumps=render)
+def _of_terms(terms: TradingSettings) -> dict[str, Any]:
+    sized = Jsonb(sizing_to_json(terms.sizing), dumps=render)
     return {name: getattr(terms, name) for name in (*_SAME, "volume_share")} | {"sizing": sized}
 
 
-def _terms(row: DictRow) -> Terms:
-    return Terms(**{name: row[name] for name in (*_SAME, "volume_share")}, sizing=sizing(row["sizing"]))
+def _terms(row: DictRow) -> TradingSettings:
+    return TradingSettings(**{name: row[name] for name in (*_SAME, "volume_share")}, sizing=parse_sizing(row["sizing"]))
 
 
 def _session(row: DictRow) -> Session:
@@ -328,7 +328,7 @@ def _session(row: DictRow) -> Session:
         config=row["config"],
     )
     same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage", "fetching"))
-    lineage = tuple(stretch(each) for each in row["lineage"])
+    lineage = tuple(parse_ancestor(each) for each in row["lineage"])
     return Session(spec=spec, lineage=lineage, **{name: row[name] for name in same})
 
 
@@ -341,4 +341,4 @@ def _decoded(cursor: str) -> tuple[datetime, UUID]:
         created_at, _, session_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
         return datetime.fromisoformat(created_at), UUID(session_id)
     except (ValueError, binascii.Error):
-        raise BadInput("cursor: not one that a list answered with") from None
+        raise BadInputError("cursor: not one that a list answered with") from None

@@ -17,7 +17,7 @@ _LOG_HASH = """
 """
 
 
-class Kept(NamedTuple):
+class StoredSnapshot(NamedTuple):
     """A snapshot: the cursor it was taken at (ms UTC), the last seq of the log then, its body and that one's hash."""
 
     cursor_ms: int
@@ -64,7 +64,7 @@ async def put(connection: Connection, session_id: UUID, epoch: int, cursor_ms: i
     return cursor.rowcount > 0
 
 
-async def newest(connection: Connection, session_id: UUID, to_cursor_ms: int) -> Kept | None:
+async def newest(connection: Connection, session_id: UUID, to_cursor_ms: int) -> StoredSnapshot | None:
     """Return the newest snapshot up to a cursor whose log is still the session's; null when there is none."""
     log_hash = _LOG_HASH.format(seq="k.seq", count=_LAST_EVENTS)
     cursor = await connection.execute(
@@ -78,7 +78,7 @@ async def newest(connection: Connection, session_id: UUID, to_cursor_ms: int) ->
         (session_id, to_cursor_ms),
     )
     row = await cursor.fetchone()
-    return None if row is None else Kept(**row)
+    return None if row is None else StoredSnapshot(**row)
 
 
 async def forget(connection: Connection, session_id: UUID) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.db.pool import Connection
-from app.errors import NotFound
+from app.errors import NotFoundError
 
 FROM_THE_START = "{}"
 """The state to begin with."""
@@ -57,7 +57,7 @@ class Compared(NamedTuple):
 async def stats(
     connection: Connection, session_id: UUID, state: str = FROM_THE_START, until_seq: int | None = None
 ) -> Stats:
-    """Return the statistics of a log up to a seq, by default of all of it; raises `NotFound`.
+    """Return the statistics of a log up to a seq, by default of all of it; raises `NotFoundError`.
 
     With the state of an earlier answer only what was written since is read.
     """
@@ -66,7 +66,7 @@ async def stats(
     )
     row = await cursor.fetchone()
     if row is None:
-        raise NotFound("There is no such session.")
+        raise NotFoundError("There is no such session.")
     reached = row.pop("state")
     del row["next_state"]
     return Stats(row, reached)

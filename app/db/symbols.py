@@ -7,8 +7,8 @@ from typing import Any, LiteralString
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
-from app.domain.symbol import separator_places, spelling, symbol
-from app.errors import BadInput
+from app.domain.market.symbol import normalize_symbol, separator_places, spelling
+from app.errors import BadInputError
 
 _KEEP: LiteralString = """
 INSERT INTO market_symbols AS k (venue, symbol, spelling, separated) VALUES (%s, %s, %s, %s)
@@ -20,7 +20,7 @@ async def keep_spelling(conn: AsyncConnection[Any], venue: str, text: str) -> st
     """Remember how a symbol is written, unless it was written before; return its first spelling with separators."""
     kept, has_separators = spelling(text), bool(separator_places(text))
     async with conn.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(_KEEP, (venue, symbol(text), kept, kept if has_separators else None))
+        await cursor.execute(_KEEP, (venue, normalize_symbol(text), kept, kept if has_separators else None))
         row = await cursor.fetchone()
     return row[0] if row else None
 
@@ -28,14 +28,14 @@ async def keep_spelling(conn: AsyncConnection[Any], venue: str, text: str) -> st
 async def require_one_symbol(conn: AsyncConnection[Any], venue: str, text: str) -> None:
     """Remember how a symbol is written.
 
-    Raises `BadInput` where another spelling of the same stored form has its separators at different places, so that
+    Raises `BadInputError` where another spelling of the same stored form has its separators at different places, so that
     it may be another symbol (A-BC, AB-C).
     """
     known, places = await keep_spelling(conn, venue, text), separator_places(text)
     if known is not None and places and separator_places(known) != places:
-        raise BadInput(
+        raise BadInputError(
             f"symbol: {spelling(text)} and {known}, of which venue {venue} has candles, would both be stored as"
-            f" {symbol(text)}; write {known} if they are the same, else name another venue"
+            f" {normalize_symbol(text)}; write {known} if they are the same, else name another venue"
         )
 
 

@@ -12,7 +12,7 @@ from app.domain.event import Event
 class Tick(NamedTuple):
     """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from.
 
-    `rows` are its events as `rendered` gives them, `events` is how many. `pause` is why the session is to be paused
+    `rows` are its events as `events_to_json` gives them, `events` is how many. `pause` is why the session is to be paused
     with it, in the same transaction; `hash` is the fingerprint of the candles used up to it, given with the last tick
     of a batch. `ticks` is how many were joined in it.
     """
@@ -28,7 +28,7 @@ class Tick(NamedTuple):
     ticks: int = 1
 
 
-def rendered(events: Iterable[Event]) -> str:
+def events_to_json(events: Iterable[Event]) -> str:
     """Render events, whose payloads are JSON text already, as a tick carries them: ahead of its turn in Postgres."""
     return ",".join([f'[{ts},"{type_}",{body}]' for ts, type_, body in events])
 
@@ -42,7 +42,7 @@ async def append_ticks(connection: Connection, ticks: Sequence[Tick]) -> list[st
     chains = _chains(ticks)
     cursor = await connection.execute(
         "SELECT string_agg(outcome, ' ' ORDER BY tick) AS outcomes FROM sim_append_ticks(%s::jsonb)",
-        (encode_ticks([joined(chain) for chain in chains]),),
+        (encode_ticks([join_ticks(chain) for chain in chains]),),
     )
     row = await cursor.fetchone()
     assert row is not None
@@ -50,7 +50,7 @@ async def append_ticks(connection: Connection, ticks: Sequence[Tick]) -> list[st
     return [outcome for chain, outcome in zip(chains, outcomes, strict=True) for _ in chain]
 
 
-def joined(ticks: Sequence[Tick]) -> Tick:
+def join_ticks(ticks: Sequence[Tick]) -> Tick:
     """Join ticks of one session that go into the log in one transaction: what lies between them need not be sent."""
     first, last = ticks[0], ticks[-1]
     if first is last:

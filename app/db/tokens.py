@@ -28,7 +28,7 @@ class Token(NamedTuple):
     revoked_at: datetime | None
 
 
-def hashed(token: str) -> str:
+def token_hash(token: str) -> str:
     """Return the hex SHA-256 a token is stored as; tokens are random, so no salt is needed."""
     return hashlib.sha256(token.encode()).hexdigest()
 
@@ -36,20 +36,22 @@ def hashed(token: str) -> str:
 async def create(connection: Connection, user_id: str, name: str | None = None) -> tuple[Token, str]:
     """Make a token for a user; returns what is stored and, this once, the token."""
     secret = f"zeon_{secrets.token_urlsafe(32)}"
-    values = {"id": uuid4(), "user_id": user_id, "name": name, "token_hash": hashed(secret)}
+    values = {"id": uuid4(), "user_id": user_id, "name": name, "token_hash": token_hash(secret)}
     row = await (await execute(connection, insert(TOKENS).values(**values).returning(TOKENS))).fetchone()
     assert row is not None
     return _token(row), secret
 
 
-async def valid(connection: Connection, *, token_hash: str | None = None, token_id: UUID | None = None) -> Token | None:
+async def find_valid(
+    connection: Connection, *, token_hash: str | None = None, token_id: UUID | None = None
+) -> Token | None:
     """Return the token with this hash or id unless there is none or it was revoked."""
     wanted = _t.token_hash == token_hash if token_id is None else _t.id == token_id
     row = await (await execute(connection, select(TOKENS).where(wanted, _t.revoked_at.is_(None)))).fetchone()
     return None if row is None else _token(row)
 
 
-async def every(connection: Connection, user_id: str | None = None) -> list[Token]:
+async def list_all(connection: Connection, user_id: str | None = None) -> list[Token]:
     """List tokens, oldest first, of one user or of all."""
     statement = select(TOKENS).order_by(_t.created_at)
     if user_id is not None:

@@ -13,11 +13,11 @@ from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
-from app.domain.account import Fill, Trade
-from app.domain.candle import Candle
-from app.domain.number import exact, plain, significant, written
-from app.domain.order import Order
-from app.errors import BadInput
+from app.domain.market.candle import Candle
+from app.domain.number import format_decimal, number_text, parse_decimal, round_significant
+from app.domain.trading.account import Fill, Trade
+from app.domain.trading.order import Order
+from app.errors import BadInputError
 
 TYPES = (
     "status",
@@ -64,8 +64,8 @@ def candle(ts: int, value: Candle) -> Event:
     numbers = f'"low":{low!s},"high":{high!s},"open":{open_!s},"close":{close!s},"volume":{volume!s}'
     if "0," in numbers or "E" in numbers or numbers[-1] == "0":  # One of them might not be canonical.
         numbers = (
-            f'"low":{plain(low)},"high":{plain(high)},"open":{plain(open_)},'
-            f'"close":{plain(close)},"volume":{plain(volume)}'
+            f'"low":{format_decimal(low)},"high":{format_decimal(high)},"open":{format_decimal(open_)},'
+            f'"close":{format_decimal(close)},"volume":{format_decimal(volume)}'
         )
     made_up = '"synthetic":true,' if synthetic else ""
     body = (
@@ -91,12 +91,12 @@ def gap(ts: int, symbol: str, timeframe: str, from_ms: int, to_ms: int, missing:
 
 def control(ts: int, action: str, args: Mapping[str, Any], by: str) -> Event:
     """Make the event of something done to the session's time rather than by the market."""
-    return checked(ts, "control", {"action": action, "args": dict(args), "by": by})
+    return parse_event(ts, "control", {"action": action, "args": dict(args), "by": by})
 
 
 def signal(ts: int, symbol: str, direction: str, reason: str, indicators: Mapping[str, Decimal | float]) -> Event:
     """Make the event of what a strategy sees; indicators are rounded to 10 significant digits."""
-    rounded = [(name, significant(exact(value))) for name, value in indicators.items()]
+    rounded = [(name, round_significant(parse_decimal(value))) for name, value in indicators.items()]
     head = f'{{"symbol":{_render(symbol)},"direction":{_render(direction)},"reason":{_render(reason)}'
     shown = ",".join([f"{_key(name)}:{_number(value)}" for name, value in rounded])
     body = f'{head},"indicators":{{{shown}}}}}'
@@ -107,11 +107,11 @@ def order(ts: int, value: Order, status: str, reason: str) -> Event:
     """Make the event of one change of an order; a size not fixed yet is `qty: null` with its `sizing`."""
     size = f'"qty":{_optional(value.qty)}'
     if value.qty is None and value.sizing is not None:
-        size += f',"sizing":{{"{value.sizing.kind}":{plain(value.sizing.amount)}}}'
+        size += f',"sizing":{{"{value.sizing.kind}":{format_decimal(value.sizing.amount)}}}'
     if value.limit is not None:
-        size += f',"limitPrice":{plain(value.limit)}'
+        size += f',"limitPrice":{format_decimal(value.limit)}'
     if value.stop is not None:
-        size += f',"stopPrice":{plain(value.stop)}'
+        size += f',"stopPrice":{format_decimal(value.stop)}'
     return Event(
         ts,
         "order",
@@ -121,7 +121,7 @@ def order(ts: int, value: Order, status: str, reason: str) -> Event:
 
 
 def _optional(value: Decimal | None) -> str:
-    return "null" if value is None else plain(value)
+    return "null" if value is None else format_decimal(value)
 
 
 def fill(ts: int, value: Fill) -> Event:
@@ -131,8 +131,8 @@ def fill(ts: int, value: Fill) -> Event:
         ts,
         "fill",
         f'{{"orderId":{value.order_id},"symbol":"{value.symbol}","side":"{side}",'
-        f'"qty":{plain(value.qty)},"price":{plain(value.price)},"fee":{plain(value.fee)},'
-        f'"slippage":{plain(value.slippage)},"policy":"{value.policy}"}}',
+        f'"qty":{format_decimal(value.qty)},"price":{format_decimal(value.price)},"fee":{format_decimal(value.fee)},'
+        f'"slippage":{format_decimal(value.slippage)},"policy":"{value.policy}"}}',
     )
 
 
@@ -141,34 +141,34 @@ def trade(ts: int, value: Trade) -> Event:
     return Event(
         ts,
         "trade",
-        f'{{"symbol":"{value.symbol}","side":"{value.side}","qty":{plain(value.qty)},'
-        f'"entryPrice":{plain(value.entry_price)},"exitPrice":{plain(value.exit_price)},'
-        f'"entryTs":{value.entry_ts},"exitTs":{value.exit_ts},"grossPnl":{plain(value.gross_pnl)},'
-        f'"fees":{plain(value.fees)},"netPnl":{plain(value.net_pnl)},"holdBars":{value.hold_bars},'
+        f'{{"symbol":"{value.symbol}","side":"{value.side}","qty":{format_decimal(value.qty)},'
+        f'"entryPrice":{format_decimal(value.entry_price)},"exitPrice":{format_decimal(value.exit_price)},'
+        f'"entryTs":{value.entry_ts},"exitTs":{value.exit_ts},"grossPnl":{format_decimal(value.gross_pnl)},'
+        f'"fees":{format_decimal(value.fees)},"netPnl":{format_decimal(value.net_pnl)},"holdBars":{value.hold_bars},'
         f'"reason":{_word(value.reason)}}}',
     )
 
 
 def log(ts: int, message: str) -> Event:
     """Make the event of a line a strategy writes."""
-    return checked(ts, "log", {"message": message})
+    return parse_event(ts, "log", {"message": message})
 
 
 def plot(ts: int, name: str, value: Decimal | float) -> Event:
     """Make the event of one point of a line a strategy draws, rounded to 10 significant digits."""
-    body = f'{{"name":{render(name)},"value":{plain(significant(exact(value)))}}}'
+    body = f'{{"name":{render(name)},"value":{format_decimal(round_significant(parse_decimal(value)))}}}'
     return Event(ts, "plot", body)
 
 
-def checked(ts: int, type_: str, payload: Mapping[str, Any]) -> Event:
-    """Make an event from any payload; raises `BadInput` when it may not stand in the log."""
+def parse_event(ts: int, type_: str, payload: Mapping[str, Any]) -> Event:
+    """Make an event from any payload; raises `BadInputError` when it may not stand in the log."""
     return Event(ts, type_, render(payload))
 
 
 def render(payload: Any) -> str:
     """Render a payload, or a part of one, as JSON text with canonical numbers.
 
-    Raises `BadInput` for what the log refuses: numbers that are not finite, NUL characters, lone surrogates,
+    Raises `BadInputError` for what the log refuses: numbers that are not finite, NUL characters, lone surrogates,
     more than `PAYLOAD_BYTES` bytes, or a value that is not JSON.
     """
     return _fitting(_render(payload))
@@ -186,20 +186,20 @@ def _known(value: str) -> str:
 
 
 def _fitting(text: str) -> str:
-    """Return a text that the log can store as a payload; raises `BadInput` for any other."""
+    """Return a text that the log can store as a payload; raises `BadInputError` for any other."""
     try:
         size = len(text) if text.isascii() else len(text.encode())
     except UnicodeEncodeError:
-        raise BadInput("payload: lone surrogates cannot be stored") from None
+        raise BadInputError("payload: lone surrogates cannot be stored") from None
     if size > PAYLOAD_BYTES:
-        raise BadInput(f"payload: {size} bytes, at most {PAYLOAD_BYTES} are allowed")
+        raise BadInputError(f"payload: {size} bytes, at most {PAYLOAD_BYTES} are allowed")
     return text
 
 
 def _render(value: Any) -> str:
     if isinstance(value, str):
         if "\0" in value:
-            raise BadInput("payload: NUL characters cannot be stored")
+            raise BadInputError("payload: NUL characters cannot be stored")
         return encode_basestring(value)
     if value is None:
         return "null"
@@ -208,23 +208,23 @@ def _render(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, (float, Decimal)):
-        return _number(Decimal(written(value)) if isinstance(value, float) else value)
+        return _number(Decimal(number_text(value)) if isinstance(value, float) else value)
     if isinstance(value, (dict, Mapping)):
         return "{" + ",".join([f"{_key(key)}:{_render(item)}" for key, item in value.items()]) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(_render, value)) + "]"
-    raise BadInput(f"payload: a {type(value).__name__} is not JSON")
+    raise BadInputError(f"payload: a {type(value).__name__} is not JSON")
 
 
 def _key(key: Any) -> str:
     if not isinstance(key, str):
-        raise BadInput("payload: keys must be text")
+        raise BadInputError("payload: keys must be text")
     return _render(key)
 
 
 def _number(value: Decimal) -> str:
     if not value.is_finite():
-        raise BadInput(f"payload: {value} is not a finite number")
+        raise BadInputError(f"payload: {value} is not a finite number")
     if value.adjusted() > 1000 or value.adjusted() < -1000:
-        raise BadInput("payload: a number is out of range")
-    return plain(value)
+        raise BadInputError("payload: a number is out of range")
+    return format_decimal(value)

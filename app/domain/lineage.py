@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from app.domain.number import plain
-from app.domain.terms import Terms, sizing, spelled
+from app.domain.number import format_decimal
+from app.domain.trading.settings import TradingSettings, parse_sizing, sizing_to_json
 
 
-class Stretch(NamedTuple):
+class Ancestor(NamedTuple):
     """The log up to `to_seq`, the cursor there (ms UTC, null before the first tick), and what wrote it.
 
     `strategy_hash` is that of the code that wrote it, null when that was not remembered.
@@ -21,7 +21,7 @@ class Stretch(NamedTuple):
     to_cursor_ms: int | None
     profile_slug: str
     config: dict[str, Any]
-    terms: Terms
+    terms: TradingSettings
     strategy_hash: str | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -37,9 +37,9 @@ class Stretch(NamedTuple):
         }
 
 
-def stretch(value: dict[str, Any]) -> Stretch:
+def parse_ancestor(value: dict[str, Any]) -> Ancestor:
     """Read a stretch from the session's row."""
-    return Stretch(
+    return Ancestor(
         UUID(value["sessionId"]),
         value["toSeq"],
         value["toCursorMs"],
@@ -54,17 +54,17 @@ _DECIMALS = ("initial_cash", "maker_fee_bps", "taker_fee_bps", "slippage_bps", "
 _WORDS = ("fill", "limit_fill", "record")
 
 
-def _spelled(terms: Terms) -> dict[str, Any]:
+def _spelled(terms: TradingSettings) -> dict[str, Any]:
     numbers = {name: getattr(terms, name) for name in _DECIMALS}
     return {
-        **{name: None if value is None else plain(value) for name, value in numbers.items()},
+        **{name: None if value is None else format_decimal(value) for name, value in numbers.items()},
         **{name: getattr(terms, name) for name in _WORDS},
-        "sizing": {kind: str(amount) for kind, amount in spelled(terms.sizing).items()},
+        "sizing": {kind: str(amount) for kind, amount in sizing_to_json(terms.sizing).items()},
     }
 
 
-def _terms(value: dict[str, Any]) -> Terms:
+def _terms(value: dict[str, Any]) -> TradingSettings:
     numbers = {name: None if value[name] is None else Decimal(value[name]) for name in _DECIMALS}
     words = {name: value[name] for name in _WORDS}
-    named: dict[str, Any] = {**numbers, **words, "sizing": sizing(value["sizing"])}
-    return Terms(**named)
+    named: dict[str, Any] = {**numbers, **words, "sizing": parse_sizing(value["sizing"])}
+    return TradingSettings(**named)

@@ -14,7 +14,7 @@ _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _READ_AS_IS = (Decimal, str, int)
 
 
-def plain(value: Decimal) -> str:
+def format_decimal(value: Decimal) -> str:
     """Spell a finite decimal plainly: no exponent, no trailing zeros, no minus zero."""
     text = str(value)
     if "E" in text:
@@ -26,26 +26,26 @@ def plain(value: Decimal) -> str:
     return "0" if text == "-0" else text
 
 
-class Written(float):
+class DecimalFloat(float):
     """A float that keeps the text it was written as, which may say more than a float can hold."""
 
     __slots__ = ("text",)
     text: str
 
-    def __new__(cls, text: str) -> Written:
+    def __new__(cls, text: str) -> DecimalFloat:
         """Read a number; raises `ValueError` for other text."""
         self = super().__new__(cls, text)
         self.text = text
         return self
 
 
-def exact(value: Decimal | float | str) -> Decimal:
+def parse_decimal(value: Decimal | float | str) -> Decimal:
     """Read a number without loss, a float by its text or shortest spelling; raises `ValueError` unless finite.
 
     A scalar of NumPy, as TA-Lib and pandas give it, is a number as well.
     """
     try:
-        number = Decimal(value if isinstance(value, _READ_AS_IS) else written(value))
+        number = Decimal(value if isinstance(value, _READ_AS_IS) else number_text(value))
     except (InvalidOperation, TypeError):
         raise ValueError(f"{_shown(value)} is not a number") from None
     if not number.is_finite():
@@ -54,15 +54,15 @@ def exact(value: Decimal | float | str) -> Decimal:
 
 
 def _shown(value: object) -> str:
-    return value.text if isinstance(value, Written) else repr(value)
+    return value.text if isinstance(value, DecimalFloat) else repr(value)
 
 
-def written(value: object) -> str:
+def number_text(value: object) -> str:
     """Spell a float, or a real number of another library, as it was written or as short as its precision allows.
 
     Raises `TypeError` for what is no real number.
     """
-    if isinstance(value, Written):
+    if isinstance(value, DecimalFloat):
         return value.text
     if isinstance(value, float):
         return float.__repr__(value)
@@ -71,7 +71,7 @@ def written(value: object) -> str:
     raise TypeError
 
 
-def quotient(value: Decimal) -> Decimal:
+def round_quotient(value: Decimal) -> Decimal:
     """Round the result of a division to 10 decimals, half to even."""
     return value.quantize(_QUOTIENT, None, _WIDE)
 
@@ -81,6 +81,6 @@ def ratio(dividend: Decimal, divisor: Decimal) -> Decimal:
     return _WIDE.divide(dividend, divisor).quantize(_QUOTIENT, None, _WIDE)
 
 
-def significant(value: Decimal) -> Decimal:
+def round_significant(value: Decimal) -> Decimal:
     """Round an indicator value to 10 significant digits, half to even."""
     return _INDICATOR.plus(value)

@@ -9,10 +9,10 @@ from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
-from app.domain.hours import Hours
-from app.domain.lineage import Stretch
-from app.domain.terms import Terms
-from app.domain.timeframe import TIMEFRAMES, Timeframe
+from app.domain.lineage import Ancestor
+from app.domain.market.timeframe import TIMEFRAMES, Timeframe
+from app.domain.market.trading_hours import OpeningHours
+from app.domain.trading.settings import TradingSettings
 
 CREATED: Final = "created"
 RUNNING: Final = "running"
@@ -73,12 +73,12 @@ class SessionSpec:
     gap_grace_ms: int
     extra_timeframes: tuple[str, ...] = ()
     warmup_candles: int = 0
-    terms: Terms = field(default_factory=Terms)
+    terms: TradingSettings = field(default_factory=TradingSettings)
     kind: str = "sim"
     name: str | None = None
     tags: tuple[str, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
-    hours: Hours | None = field(default=None, compare=False, repr=False)
+    hours: OpeningHours | None = field(default=None, compare=False, repr=False)
     """The trading hours of the venue, given by the process that runs it: closed hours are no gap. Not stored."""
 
     @cached_property
@@ -87,7 +87,7 @@ class SessionSpec:
         return TIMEFRAMES[self.timeframe]
 
     @cached_property
-    def desk_terms(self) -> Terms:
+    def desk_terms(self) -> TradingSettings:
         """The terms with all a trader needs; its chance comes from what the session was asked for alone."""
         inputs = (self.profile_slug, self.config, self.venue, self.symbols, self.timeframe, self.start_ms)
         seed = json.dumps(inputs, sort_keys=True)
@@ -142,13 +142,13 @@ class Session:
     digest: str | None
     parent_id: UUID | None
     fork_seq: int | None
-    lineage: tuple[Stretch, ...]
+    lineage: tuple[Ancestor, ...]
     created_at: datetime
     updated_at: datetime
     fetching: tuple[int, int] | None = None
 
     @property
-    def past(self) -> tuple[Stretch, ...]:
+    def past(self) -> tuple[Ancestor, ...]:
         """The ancestors that left ticks in the log, oldest first."""
         return tuple(stretch for stretch in self.lineage if stretch.to_cursor_ms is not None)
 

@@ -13,23 +13,23 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
-from app.domain.account import Lot, Moment, Position
-from app.domain.candle import Candle
-from app.domain.order import Bracket, Order, Trail
-from app.domain.terms import Sizing
+from app.domain.market.candle import Candle
+from app.domain.trading.account import FillTime, Lot, Position
+from app.domain.trading.order import Bracket, Order, Trail
+from app.domain.trading.settings import Sizing
 
 SNAPSHOT_BYTES = 1 << 20
 """The longest snapshot of one session that is kept."""
-_RECORDS: dict[str, Any] = {each.__name__: each for each in (Candle, Moment, Lot, Position, Trail, Bracket, Sizing)}
+_RECORDS: dict[str, Any] = {each.__name__: each for each in (Candle, FillTime, Lot, Position, Trail, Bracket, Sizing)}
 _SCALARS = (type(None), bool, int, float, str)
 
 
-class Unfit(Exception):
+class InvalidSnapshotError(Exception):
     """A snapshot cannot be taken, or what was kept is none of this state."""
 
 
-def spell(value: Any) -> str:
-    """Spell a value as JSON text; raises `Unfit` for what cannot be read back as it was.
+def to_text(value: Any) -> str:
+    """Spell a value as JSON text; raises `InvalidSnapshotError` for what cannot be read back as it was.
 
     Numbers, texts, decimals, lists, tuples, dicts and candles are; a list is `["list", ...]`, a decimal
     `["decimal", "1.50"]`, and so on.
@@ -37,18 +37,18 @@ def spell(value: Any) -> str:
     try:
         text = json.dumps(_tagged(value), allow_nan=False, separators=(",", ":"))
     except (ValueError, RecursionError) as error:
-        raise Unfit(f"a snapshot cannot hold this: {error}") from None
+        raise InvalidSnapshotError(f"a snapshot cannot hold this: {error}") from None
     if len(text) > SNAPSHOT_BYTES:
-        raise Unfit(f"a snapshot has at most {SNAPSHOT_BYTES} bytes, this one {len(text)}")
+        raise InvalidSnapshotError(f"a snapshot has at most {SNAPSHOT_BYTES} bytes, this one {len(text)}")
     return text
 
 
-def read(text: str) -> Any:
-    """Read what `spell` wrote; raises `Unfit` for anything else."""
+def from_text(text: str) -> Any:
+    """Read what `to_text` wrote; raises `InvalidSnapshotError` for anything else."""
     try:
         return _untagged(json.loads(text))
     except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
-        raise Unfit(f"this is no snapshot: {type(error).__name__}") from None
+        raise InvalidSnapshotError(f"this is no snapshot: {type(error).__name__}") from None
 
 
 def _tagged(value: Any) -> Any:
@@ -63,7 +63,7 @@ def _tagged(value: Any) -> Any:
         return ["dict", *([_tagged(key), _tagged(each)] for key, each in value.items())]
     if _RECORDS.get(kind.__name__) is kind:
         return [kind.__name__, *map(_tagged, value)]
-    raise Unfit(f"a snapshot cannot hold a {kind.__name__}")
+    raise InvalidSnapshotError(f"a snapshot cannot hold a {kind.__name__}")
 
 
 def _untagged(value: Any) -> Any:
@@ -84,7 +84,7 @@ def _untagged(value: Any) -> Any:
 
 
 def keep(value: Any) -> Any:
-    """Return a value that `spell` takes: of an object its attributes, or what its own `snapshot` returns."""
+    """Return a value that `to_text` takes: of an object its attributes, or what its own `snapshot` returns."""
     kind = type(value)
     if kind in _SCALARS or kind in (Decimal, list, tuple) or _RECORDS.get(kind.__name__) is kind:
         return value
@@ -98,7 +98,7 @@ def keep(value: Any) -> Any:
 
 
 def put_back(present: Any, kept: Any) -> Any:
-    """Return what `keep` kept, put into a `present` value that was made the same way; raises `Unfit`."""
+    """Return what `keep` kept, put into a `present` value that was made the same way; raises `InvalidSnapshotError`."""
     kind = type(present)
     if kind in _SCALARS or kind in (Decimal, list, tuple) or _RECORDS.get(kind.__name__) is kind:
         return kept
@@ -110,7 +110,7 @@ def put_back(present: Any, kept: Any) -> Any:
         present.restore(kept)
         return present
     if not isinstance(kept, Mapping) or list(kept) != _attributes(present):
-        raise Unfit(f"a {kind.__name__} has other attributes now")
+        raise InvalidSnapshotError(f"a {kind.__name__} has other attributes now")
     for name, each in kept.items():
         setattr(present, name, put_back(getattr(present, name), each))
     return present
@@ -120,7 +120,7 @@ def _attributes(value: Any) -> list[str]:
     """Return the names of an object's attributes, in order."""
     names = [*getattr(type(value), "__slots__", ()), *getattr(value, "__dict__", ())]
     if not names:
-        raise Unfit(f"a snapshot cannot hold a {type(value).__name__}")
+        raise InvalidSnapshotError(f"a snapshot cannot hold a {type(value).__name__}")
     return names
 
 

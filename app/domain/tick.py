@@ -8,14 +8,14 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from app.domain import event
-from app.domain.bucket import Buckets
-from app.domain.candle import Candle, Gap
 from app.domain.event import Event
-from app.domain.hours import is_open, open_gaps
+from app.domain.market.candle import Candle, Gap
+from app.domain.market.resample import Resamplers
+from app.domain.market.timeframe import Timeframe
+from app.domain.market.trading_hours import is_open, open_gaps
 from app.domain.session import SessionSpec
-from app.domain.timeframe import Timeframe
-from app.domain.trader import Shown
-from app.errors import Gaps
+from app.domain.trading.strategy_runner import SlotView
+from app.errors import MissingCandlesError
 
 _new = tuple.__new__
 
@@ -31,15 +31,15 @@ class Slot(NamedTuple):
     trailing: bool = False
 
 
-class Draft(NamedTuple):
+class TickDraft(NamedTuple):
     """What the market puts into a slot's tick, and what the session's trader is shown of it."""
 
     events: list[Event]
-    shown: Shown
+    shown: SlotView
 
 
 @dataclass(slots=True)
-class Track:
+class SymbolState:
     """What a tick must remember of one symbol: where its next gap would begin, and its last close."""
 
     symbol: str
@@ -48,28 +48,28 @@ class Track:
 
 
 @dataclass(slots=True)
-class State:
+class ReplayState:
     """What a session carries from tick to tick."""
 
     spec: SessionSpec
-    tracks: dict[str, Track]
+    tracks: dict[str, SymbolState]
     cursor_ms: int | None
     last_ts: int
-    buckets: Buckets | None
+    buckets: Resamplers | None
     full: bool
     """Whether candles stand in the log."""
     grid: Timeframe
 
     @classmethod
-    def initial(cls, spec: SessionSpec) -> State:
+    def initial(cls, spec: SessionSpec) -> ReplayState:
         """Return the state before the first tick."""
-        tracks = {symbol: Track(symbol, spec.first_slot_ms) for symbol in spec.symbols}
+        tracks = {symbol: SymbolState(symbol, spec.first_slot_ms) for symbol in spec.symbols}
         return cls(
             spec,
             tracks,
             None,
             spec.start_ms,
-            Buckets(spec) if spec.extra_timeframes else None,
+            Resamplers(spec) if spec.extra_timeframes else None,
             spec.terms.record == "full",
             spec.grid,
         )
@@ -98,7 +98,7 @@ class State:
         }
 
     @classmethod
-    def restored(cls, spec: SessionSpec, kept: dict[str, Any]) -> State:
+    def restored(cls, spec: SessionSpec, kept: dict[str, Any]) -> ReplayState:
         """Return the state whose `snapshot` was taken with the same spec; raises `ValueError` for another."""
         state = cls.initial(spec)
         state.cursor_ms, state.last_ts = kept["cursorMs"], kept["lastTs"]
@@ -116,10 +116,10 @@ class State:
         return any(track.close is not None for track in self.tracks.values())
 
 
-def draft(state: State, slot: Slot) -> Draft:
+def draft_tick(state: ReplayState, slot: Slot) -> TickDraft:
     """Advance `state` over one slot and return what the market makes of it, in order; a trader's events come behind.
 
-    Raises `Gaps`, and leaves `state` as it was, when something is missing that may not be.
+    Raises `MissingCandlesError`, and leaves `state` as it was, when something is missing that may not be.
     """
     open_time_ms, candles, trailing = slot
     # The two loops over the candles stand here, as a call for each costs more than they do.
@@ -156,11 +156,11 @@ def draft(state: State, slot: Slot) -> Draft:
     if events:
         state.last_ts = ts
     # One of each per slot: half the time of Draft(...) and Shown(...).
-    seen = _new(Shown, (open_time_ms, shown, trailing, state.last_ts))
-    return _new(Draft, (events, seen))
+    seen = _new(SlotView, (open_time_ms, shown, trailing, state.last_ts))
+    return _new(TickDraft, (events, seen))
 
 
-def conclude(state: State, made: Draft, answer: list[Event]) -> list[Event]:
+def finish_tick(state: ReplayState, made: TickDraft, answer: list[Event]) -> list[Event]:
     """Return all events of a slot: the market's, to whose list it adds what its trader answered.
 
     Slots behind it may have been drafted by now, so the last ts only ever moves on.
@@ -176,10 +176,10 @@ def conclude(state: State, made: Draft, answer: list[Event]) -> list[Event]:
 def _refuse(missing: Sequence[Gap]) -> None:
     if missing:
         details = {"gaps": [gap.as_json() for gap in missing], "missing": sum(gap.missing for gap in missing)}
-        raise Gaps(details=details)
+        raise MissingCandlesError(details=details)
 
 
-def absent(state: State, slot: Slot) -> list[Gap]:
+def absent(state: ReplayState, slot: Slot) -> list[Gap]:
     """Return what is missing up to and in a slot, for a session that may not have gaps."""
     grid = state.spec.grid
     ends = {candle.symbol: grid.floor(candle.open_time_ms) for candle in slot.candles}
@@ -188,14 +188,14 @@ def absent(state: State, slot: Slot) -> list[Gap]:
     return [gap for track, end in found for gap in _missing(state.spec, track, end)]
 
 
-def _missing(spec: SessionSpec, track: Track, end_ms: int) -> list[Gap]:
+def _missing(spec: SessionSpec, track: SymbolState, end_ms: int) -> list[Gap]:
     """Return what is missing of one symbol before `end_ms`: closed hours are not."""
     missing = (end_ms - track.next_open_ms) // spec.grid.ms
     gap = Gap(track.symbol, spec.timeframe, track.next_open_ms, end_ms, missing)
     return open_gaps(spec.hours, [gap]) if missing > 0 else []
 
 
-def _gaps(state: State, slot: Slot, ts: int) -> list[Event]:
+def _gaps(state: ReplayState, slot: Slot, ts: int) -> list[Event]:
     spec, grid = state.spec, state.spec.grid
     ends = {candle.symbol: grid.floor(candle.open_time_ms) for candle in slot.candles}
     events = []
@@ -209,7 +209,7 @@ def _gaps(state: State, slot: Slot, ts: int) -> list[Event]:
     return events
 
 
-def _with_synthetic(state: State, slot: Slot) -> Sequence[Candle]:
+def _with_synthetic(state: ReplayState, slot: Slot) -> Sequence[Candle]:
     spec = state.spec
     if spec.gap_policy != "fill" or len(slot.candles) == len(state.tracks):
         return slot.candles
@@ -220,7 +220,7 @@ def _with_synthetic(state: State, slot: Slot) -> Sequence[Candle]:
     return [candle for candle in made if candle is not None]
 
 
-def _flat(spec: SessionSpec, track: Track, open_time_ms: int) -> Candle | None:
+def _flat(spec: SessionSpec, track: SymbolState, open_time_ms: int) -> Candle | None:
     close = track.close
     if close is None:
         return None

@@ -14,9 +14,9 @@ from app.db import events
 from app.db.events import Row
 from app.db.pool import Database
 from app.domain.event import render
-from app.domain.number import plain
+from app.domain.number import format_decimal
 from app.domain.session import Session
-from app.errors import BadInput
+from app.errors import BadInputError
 
 TEXT: Final = "text"
 NUMBER: Final = "number"
@@ -83,7 +83,7 @@ async def export(database: Database, session: Session, what: str, encoder: Encod
     """Yield a file of what the session's log held when it was read from the database."""
     after_seq = 0
     while after_seq < session.last_seq:
-        page, after_seq = await database.run(events.slice_of, session.id, after_seq, session.last_seq, TYPES[what])
+        page, after_seq = await database.run(events.rows_between, session.id, after_seq, session.last_seq, TYPES[what])
         if chunk := await asyncio.to_thread(encoder.rows, page):
             yield chunk
     if chunk := await asyncio.to_thread(encoder.end):
@@ -91,7 +91,7 @@ async def export(database: Database, session: Session, what: str, encoder: Encod
 
 
 def encoder(what: str, format_: str) -> Encoder:
-    """Return the encoder of a format; raises `BadInput` when the package for it is not installed."""
+    """Return the encoder of a format; raises `BadInputError` when the package for it is not installed."""
     if format_ == "ndjson":
         return Ndjson()
     return Csv(COLUMNS[what]) if format_ == "csv" else Parquet(COLUMNS[what])
@@ -151,7 +151,7 @@ class Parquet:
             import pyarrow
             from pyarrow import parquet
         except ImportError:
-            raise BadInput("format: parquet needs the package pyarrow; pip install 'zeon-sim[parquet]'") from None
+            raise BadInputError("format: parquet needs the package pyarrow; pip install 'zeon-sim[parquet]'") from None
         kinds = {
             TEXT: pyarrow.string(),
             NUMBER: pyarrow.float64(),
@@ -234,5 +234,5 @@ def _cells(page: Iterable[Row], columns: Iterable[str]) -> Iterable[dict[str, An
 def _cell(value: Any) -> Any:
     """Spell a value within a payload by itself; objects are JSON text."""
     if isinstance(value, Decimal):
-        return plain(value)
+        return format_decimal(value)
     return render(value) if isinstance(value, dict) else value

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from app.db import candles, events, logged, sessions
+from app.db import candles, events, sessions, simulated_events
 from app.db.pool import Connection, Database
 from app.domain.session import Session, SessionSpec
-from app.domain.tick import State, draft
+from app.domain.tick import ReplayState, draft_tick
 from app.engine.clock import Clock
-from app.engine.rebuild import cached_slots
-from app.engine.strategies import Strategies
-from app.engine.trading import traded
-from app.errors import Changed, SeqAhead
+from app.engine.replay.rebuild import cached_slots
+from app.engine.strategy_catalog import StrategyCatalog
+from app.errors import InputsChangedError, SeqAheadError
+from app.strategy_hosts.strategy_host import run_strategies
 
 
 class ForkPoint(NamedTuple):
@@ -24,9 +24,9 @@ class ForkPoint(NamedTuple):
 
 
 async def fork_point(
-    database: Database, clock: Clock, strategies: Strategies, parent: Session, at_seq: int
+    database: Database, clock: Clock, strategies: StrategyCatalog, parent: Session, at_seq: int
 ) -> ForkPoint:
-    """Return the end of the tick that holds `at_seq`; raises `SeqAhead`, `Changed` or `Diverged`."""
+    """Return the end of the tick that holds `at_seq`; raises `SeqAheadError`, `InputsChangedError` or `Diverged`."""
     if parent.spec.terms.record == "full":
         return await database.run(_in_full_log, parent, at_seq)
     return await _computed(database, clock, strategies, parent, at_seq)
@@ -46,26 +46,28 @@ def inherited_hashes(parent: Session, spec: SessionSpec, point: ForkPoint) -> di
 async def _in_full_log(connection: Connection, parent: Session, at_seq: int) -> ForkPoint:
     seq = await sessions.tick_end(connection, parent.id, at_seq)
     if seq is None:
-        raise SeqAhead(f"atSeq: {at_seq} is ahead of the log")
+        raise SeqAheadError(f"atSeq: {at_seq} is ahead of the log")
     cursor_ms = await events.cursor_at(connection, parent, seq)
     used = None if cursor_ms is None else await events.fingerprint(connection, parent.id, seq)
     return ForkPoint(seq, cursor_ms, used)
 
 
 async def _computed(
-    database: Database, clock: Clock, strategies: Strategies, parent: Session, at_seq: int
+    database: Database, clock: Clock, strategies: StrategyCatalog, parent: Session, at_seq: int
 ) -> ForkPoint:
     """Find the tick by computing the log again, since a log of trades does not show where ticks end."""
     if parent.cursor_ms is not None and await _cached(database, parent, parent.cursor_ms) != parent.candles_hash:
-        raise Changed("Candles the session has used have changed; it cannot be forked.", code="candles_changed")
-    state = State.initial(parent.spec)
-    wanted, written = await database.run(logged.count, parent.id, at_seq), 0
+        raise InputsChangedError(
+            "Candles the session has used have changed; it cannot be forked.", code="candles_changed"
+        )
+    state = ReplayState.initial(parent.spec)
+    wanted, written = await database.run(simulated_events.count, parent.id, at_seq), 0
     async with strategies.desk(database, parent, alone=True) as desk:
         slots = cached_slots(database, clock, parent, state)
         while written < wanted:
             [slot] = await anext(slots)
-            written += sum(map(len, await traded(state, desk, [draft(state, slot)])))
-    seq = await database.run(logged.seq_of, parent.id, written) if written else 0
+            written += sum(map(len, await run_strategies(state, desk, [draft_tick(state, slot)])))
+    seq = await database.run(simulated_events.seq_of, parent.id, written) if written else 0
     used = None if state.cursor_ms is None else await _cached(database, parent, state.cursor_ms)
     return ForkPoint(max(at_seq, seq), state.cursor_ms, used)
 

@@ -7,20 +7,20 @@ from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import NamedTuple
 
-from app.domain.candle import Candle
 from app.domain.event import Event
+from app.domain.market.candle import Candle
 from app.domain.session import SessionSpec
-from app.domain.tick import Slot, State, draft
-from app.engine.trading import Desk, traded
-from app.errors import ChildGone, StrategyFailed
+from app.domain.tick import ReplayState, Slot, draft_tick
+from app.errors import StrategyFailedError, StrategyProcessLostError
+from app.strategy_hosts.strategy_host import StrategyHost, run_strategies
 
-Build = Callable[[Sequence[Slot]], AbstractAsyncContextManager[Desk | None]]
+Build = Callable[[Sequence[Slot]], AbstractAsyncContextManager[StrategyHost | None]]
 """Opens the desk of one run, over the data of that run."""
 _BATCH = 100
 """Slots a desk is asked about at once."""
 
 
-class Finding(NamedTuple):
+class LookaheadFinding(NamedTuple):
     """The first event that changed, null where it is absent: how the data was changed, and from when on (ms UTC).
 
     `fault` is why the strategy failed with the changed data, null when it did not.
@@ -33,13 +33,13 @@ class Finding(NamedTuple):
     fault: str | None = None
 
 
-async def look(spec: SessionSpec, slots: Sequence[Slot], build: Build, cuts: int) -> Finding | None:
+async def check_lookahead(spec: SessionSpec, slots: Sequence[Slot], build: Build, cuts: int) -> LookaheadFinding | None:
     """Run over all slots, then with the data cut and with another future at `cuts` places; returns what differs.
 
-    Raises `StrategyFailed` when the strategy cannot run over the whole data.
+    Raises `StrategyFailedError` when the strategy cannot run over the whole data.
     """
     whole = [events async for events in _run(spec, slots, build, len(slots))]
-    for end in places(len(slots), cuts):
+    for end in cut_positions(len(slots), cuts):
         for how, data in (("cut", slots[:end]), ("another future", [*slots[:end], *map(_otherwise, slots[end:])])):
             found = await _compare(whole, _run(spec, data, build, end))
             if found is not None:
@@ -47,35 +47,35 @@ async def look(spec: SessionSpec, slots: Sequence[Slot], build: Build, cuts: int
     return None
 
 
-def places(count: int, cuts: int) -> list[int]:
+def cut_positions(count: int, cuts: int) -> list[int]:
     """Spread cuts over slots evenly, none before the first and no two at one: fewer where there are few slots."""
     return sorted({count * number // (cuts + 1) for number in range(1, cuts + 1)} - {0})
 
 
 async def _run(spec: SessionSpec, data: Sequence[Slot], build: Build, end: int) -> AsyncIterator[list[Event]]:
-    """Yield the events of each of the first `end` slots; raises `StrategyFailed`."""
-    state = State.initial(spec)
+    """Yield the events of each of the first `end` slots; raises `StrategyFailedError`."""
+    state = ReplayState.initial(spec)
     async with build(data) as desk:
         for start in range(0, end, _BATCH):
-            drafts = [draft(state, slot) for slot in data[start : min(start + _BATCH, end)]]
-            for events in await traded(state, desk, drafts):
+            drafts = [draft_tick(state, slot) for slot in data[start : min(start + _BATCH, end)]]
+            for events in await run_strategies(state, desk, drafts):
                 yield events
             if desk is not None and desk.fault is not None:
                 raise desk.fault
 
 
-async def _compare(whole: Sequence[list[Event]], changed: AsyncIterator[list[Event]]) -> Finding | None:
+async def _compare(whole: Sequence[list[Event]], changed: AsyncIterator[list[Event]]) -> LookaheadFinding | None:
     rest = iter(whole)
     try:
         async for after in changed:
             before = next(rest)
             if before != after:
-                return Finding("", 0, *_first(before, after))
-    except ChildGone:
+                return LookaheadFinding("", 0, *_first(before, after))
+    except StrategyProcessLostError:
         raise
     except Exception as fault:
         before = next(rest, [])
-        return Finding("", 0, before[0] if before else None, None, _told(fault))
+        return LookaheadFinding("", 0, before[0] if before else None, None, _told(fault))
     return None
 
 
@@ -87,7 +87,7 @@ def _first(before: list[Event], after: list[Event]) -> tuple[Event | None, Event
 
 
 def _told(fault: Exception) -> str:
-    return fault.message if isinstance(fault, StrategyFailed) else f"{type(fault).__name__}: {fault}"
+    return fault.message if isinstance(fault, StrategyFailedError) else f"{type(fault).__name__}: {fault}"
 
 
 def _otherwise(slot: Slot) -> Slot:

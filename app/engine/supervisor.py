@@ -16,13 +16,13 @@ from app.db.listen import Listener
 from app.db.pool import Database
 from app.domain.session import RUNNING, Session
 from app.engine.clock import Clock, wait
-from app.engine.hub import Hub
-from app.engine.runner import Runner
-from app.engine.strategies import Strategies
-from app.engine.supply import Supply
-from app.engine.tasks import ended
+from app.engine.replay.candle_feed import CandleFeed
+from app.engine.replay.runner import SessionRunner
+from app.engine.strategy_catalog import StrategyCatalog
+from app.engine.streaming.hub import Hub
+from app.engine.tasks import cancel_and_wait
 from app.engine.writer import Writer
-from app.errors import RunnerNameTaken, SimError, Unavailable
+from app.errors import RunnerNameTakenError, SimError, UnavailableError
 from app.settings import Settings
 
 _FAREWELL_S = 1
@@ -48,10 +48,10 @@ class Supervisor:
         self._clock = clock
         self._alone = alone
         self._writer = Writer(database)
-        self.strategies = Strategies(settings)
+        self.strategies = StrategyCatalog(settings)
         self.calendars = calendars(settings.calendars)
-        self.supply = Supply(database, sources(settings.sources), clock)
-        self._runners: dict[UUID, Runner] = {}
+        self.supply = CandleFeed(database, sources(settings.sources), clock)
+        self._runners: dict[UUID, SessionRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweep_now = asyncio.Event()
         self._judge_at = 0.0
@@ -82,7 +82,7 @@ class Supervisor:
         return self._listener.connected.is_set()
 
     async def open(self) -> None:
-        """Take the name and begin; raises `RunnerNameTaken` when another living process keeps it."""
+        """Take the name and begin; raises `RunnerNameTakenError` when another living process keeps it."""
         self._spawn(self._listener.run())
         ready = asyncio.ensure_future(self._listener.connected.wait())
         try:
@@ -102,7 +102,7 @@ class Supervisor:
         with suppress(SimError, TimeoutError):
             async with asyncio.timeout(_FAREWELL_S):
                 await self._give_up()
-        await ended(self._tasks)
+        await cancel_and_wait(self._tasks)
         await self.strategies.close()
         await self.supply.close()
         self.hub.wake_all()
@@ -122,7 +122,7 @@ class Supervisor:
             self._launch(session)
 
     def _launch(self, session: Session) -> None:
-        runner = Runner(
+        runner = SessionRunner(
             session,
             name=self.name,
             database=self._database,
@@ -136,7 +136,7 @@ class Supervisor:
         self._runners[session.id] = runner
         self._spawn(self._run(runner))
 
-    async def _run(self, runner: Runner) -> None:
+    async def _run(self, runner: SessionRunner) -> None:
         try:
             await runner.run()
         except Exception:
@@ -201,9 +201,9 @@ class Supervisor:
             await self._renew_once()
 
     async def _renew_once(self) -> None:
-        with suppress(Unavailable):
+        with suppress(UnavailableError):
             if not await self._database.run(runners.renew, *self.owner) and not self._leaving:
-                raise RunnerNameTaken(f"Another process runs as {self.name!r} by now; this one ends.")
+                raise RunnerNameTakenError(f"Another process runs as {self.name!r} by now; this one ends.")
 
     async def _sweep(self) -> None:
         """Look after sessions nobody runs: at once when told to, and every third of a TTL.
@@ -223,7 +223,7 @@ class Supervisor:
         if asyncio.get_running_loop().time() < self._judge_at:
             return
         resume = self._settings.on_orphan == "resume"
-        swept = await self._database.run(runners.sweep, *self.owner, resume=resume)
+        swept = await self._database.run(runners.claim_orphans, *self.owner, resume=resume)
         for reason in sorted({each.reason for each in swept}):
             _log.info("%d sessions %s", sum(each.reason == reason for each in swept), reason)
         for each in swept:

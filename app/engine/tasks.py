@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 
-async def ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks until they have ended: on CPython 3.11 a cancellation can be lost in what they call."""
     while left := {task for task in tasks if not task.done()}:
         for task in left:

@@ -11,7 +11,7 @@ from typing import get_args
 
 from app.db.pool import Database, DataError
 from app.db.ticks import Tick, append_ticks
-from app.errors import SimError, Unavailable
+from app.errors import SimError, UnavailableError
 
 MAX_TICKS = 250
 MAX_EVENTS = 1000
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class _Parcel:
+class _BatchItem:
     """Ticks of one session on their way, and who waits for what becomes of them."""
 
     ticks: list[Tick]
@@ -37,11 +37,11 @@ class _Parcel:
         return sum(tick.events for tick in self.ticks)
 
 
-_Verdict = tuple[_Parcel, list[str] | SimError]
+_Outcome = tuple[_BatchItem, list[str] | SimError]
 """A parcel and what became of each of its ticks, or why Postgres refused it."""
 
 
-class Lost(Exception):
+class SessionLostError(Exception):
     """The session is no longer this runner's: paused, stopped, taken over or gone."""
 
 
@@ -50,8 +50,8 @@ class Writer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._paced: deque[_Parcel] = deque()
-        self._unpaced: deque[_Parcel] = deque()
+        self._paced: deque[_BatchItem] = deque()
+        self._unpaced: deque[_BatchItem] = deque()
         self._turns: deque[asyncio.Future[None]] = deque()
         self._admitting = False
         self._crowded = False
@@ -65,10 +65,10 @@ class Writer:
     def append(self, ticks: Iterable[Tick], *, unpaced: bool = False) -> asyncio.Future[None]:
         """Hand over the next ticks of a session; the future ends when all are in the log.
 
-        It raises `Lost` when the log refused one because the session is not this runner's any more, or a
+        It raises `SessionLostError` when the log refused one because the session is not this runner's any more, or a
         `SimError` when Postgres refused the data. A lost connection or a held row is waited out.
         """
-        parcel = _Parcel(list(ticks), unpaced)
+        parcel = _BatchItem(list(ticks), unpaced)
         (self._unpaced if unpaced else self._paced).append(parcel)
         self._wake.set()
         return parcel.done
@@ -83,7 +83,7 @@ class Writer:
 
     async def run(self) -> None:
         """Write until cancelled: each batch is on its way before the last one's runners go on."""
-        written: list[_Verdict] = []
+        written: list[_Outcome] = []
         while True:
             batch = self._collect()
             work = asyncio.ensure_future(self._write(batch) if batch else self._idle())
@@ -92,7 +92,7 @@ class Writer:
             self._go_on_admitting()
             written = await work
 
-    async def _idle(self) -> list[_Verdict]:
+    async def _idle(self) -> list[_Outcome]:
         await self._wake.wait()
         self._wake.clear()
         return []
@@ -113,9 +113,9 @@ class Writer:
         if room > 0:
             self._go_on_admitting()
 
-    def _collect(self) -> list[_Parcel]:
+    def _collect(self) -> list[_BatchItem]:
         """Take the next batch: at most `MAX_TICKS` and `MAX_EVENTS`, of which unpaced ones get half at most."""
-        batch: list[_Parcel] = []
+        batch: list[_BatchItem] = []
         ticks, events_ = _fill(batch, self._paced, MAX_TICKS, MAX_EVENTS)
         self._crowded = ticks > 0
         share = 2 if batch else 1
@@ -127,7 +127,7 @@ class Writer:
         )
         return batch
 
-    async def _write(self, batch: Sequence[_Parcel]) -> list[_Verdict]:
+    async def _write(self, batch: Sequence[_BatchItem]) -> list[_Outcome]:
         """Write a batch; one that fails for its data is halved until the offender stands alone."""
         try:
             outcomes = iter(await self._insist([tick for parcel in batch for tick in parcel.ticks]))
@@ -145,28 +145,28 @@ class Writer:
         while True:
             try:
                 return await self._database.run(append_ticks, ticks)
-            except Unavailable:
+            except UnavailableError:
                 _log.warning("the database is away, %d ticks wait", len(ticks))
                 await asyncio.sleep(pause_s)
                 pause_s = min(1, 2 * pause_s)
 
-    def _judge(self, parcel: _Parcel, outcome: list[str] | SimError) -> None:
+    def _judge(self, parcel: _BatchItem, outcome: list[str] | SimError) -> None:
         if isinstance(outcome, SimError):
             _settle(parcel, outcome)
         elif "refused" in outcome:
-            _settle(parcel, Lost())
+            _settle(parcel, SessionLostError())
         elif "busy" in outcome:
             parcel.ticks = [tick for tick, each in zip(parcel.ticks, outcome, strict=True) if each == "busy"]
             asyncio.get_running_loop().call_later(_BUSY_PAUSE_S, self._again, parcel)
         else:
             _settle(parcel, None)
 
-    def _again(self, parcel: _Parcel) -> None:
+    def _again(self, parcel: _BatchItem) -> None:
         (self._unpaced if parcel.unpaced else self._paced).append(parcel)
         self._wake.set()
 
 
-def _fill(batch: list[_Parcel], queue: deque[_Parcel], ticks: int, events_: int) -> tuple[int, int]:
+def _fill(batch: list[_BatchItem], queue: deque[_BatchItem], ticks: int, events_: int) -> tuple[int, int]:
     """Move parcels from a queue to a batch up to both limits, but at least one; returns the sums."""
     taken_ticks = taken_events = 0
     while queue:
@@ -180,7 +180,7 @@ def _fill(batch: list[_Parcel], queue: deque[_Parcel], ticks: int, events_: int)
     return taken_ticks, taken_events
 
 
-def _settle(parcel: _Parcel, error: Exception | None) -> None:
+def _settle(parcel: _BatchItem, error: Exception | None) -> None:
     if parcel.done.done():
         return
     if error is None:

@@ -7,7 +7,7 @@ from typing import Any
 from talipp.indicators.Indicator import Indicator
 from talipp.ohlcv import OHLCV
 
-from app.domain.candle import Candle
+from app.domain.market.candle import Candle
 
 _KEPT = 1_000
 

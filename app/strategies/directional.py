@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, Protocol
 
-from app.domain.candle import Candle
+from app.domain.market.candle import Candle
 from app.domain.snapshot import keep, put_back
-from app.domain.strategy import Direction, Strategy
+from app.domain.trading.strategy import Direction, Strategy
 
 _SIGN = {"LONG": 1, "SHORT": -1, "EXIT": 0}
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.domain.candle import Candle
-from app.domain.indicator import Ema
-from app.domain.strategy import Direction
-from app.domain.terms import PERCENT
+from app.domain.market.candle import Candle
+from app.domain.trading.indicator import Ema
+from app.domain.trading.settings import PERCENT
+from app.domain.trading.strategy import Direction
 from app.strategies.directional import Directional, Excursion, Rule
 
 

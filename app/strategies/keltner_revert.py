@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import Field
 from talipp.indicators import KeltnerChannels
 
-from app.domain.candle import Candle
-from app.domain.strategy import Direction
+from app.domain.market.candle import Candle
+from app.domain.trading.strategy import Direction
 from app.strategies.bounded import Bounded, ohlcv
 from app.strategies.directional import Directional, Excursion, Rule
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.domain.strategy import Strategy
+from app.domain.trading.strategy import Strategy
 
 
 class CandlesOnly(Strategy):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.domain.strategy import Strategy
+from app.domain.trading.strategy import Strategy
 from app.strategies.buy_and_hold import BuyAndHold
 from app.strategies.donchian_breakout import DonchianBreakout
 from app.strategies.ema_revert import EmaRevert

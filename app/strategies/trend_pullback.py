@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.domain.candle import Candle
-from app.domain.indicator import Rsi, Sma
-from app.domain.strategy import Direction
+from app.domain.market.candle import Candle
+from app.domain.trading.indicator import Rsi, Sma
+from app.domain.trading.strategy import Direction
 from app.strategies.directional import Directional, Excursion, Rule
 
 

@@ -8,29 +8,31 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from app.engine.clock import Clock
-from app.engine.sim import Sim
+from app.engine.session_service import SessionService
 from app.engine.supervisor import Supervisor
 from app.settings import Settings
-from app.web.answers import exception_handlers
-from app.web.auth import Identity, require_safe_bind
-from app.web.candles import CandleCalls
-from app.web.edge import Edge
 from app.web.health import HealthCalls
-from app.web.log import LogCalls
+from app.web.http.auth import Authenticator, require_safe_bind
+from app.web.http.event_stream import Streams
+from app.web.http.middleware import RequestGuard
+from app.web.http.responses import exception_handlers
 from app.web.login import LoginCalls
-from app.web.market import MarketCalls
+from app.web.market.candles import CandleCalls
+from app.web.market.sessions import MarketCalls
 from app.web.page import PageCalls
 from app.web.routes import calls, routes
-from app.web.sim import SessionCalls
-from app.web.stats import StatsCalls
-from app.web.stream import Streams
+from app.web.sim.log import LogCalls
+from app.web.sim.sessions import SessionCalls
+from app.web.sim.stats import StatsCalls
 
 
-def create_app(settings: Settings, sim: Sim, supervisor: Supervisor, streams: Streams, clock: Clock) -> Starlette:
+def create_app(
+    settings: Settings, sim: SessionService, supervisor: Supervisor, streams: Streams, clock: Clock
+) -> Starlette:
     """Return the application over an open engine; raises `BadInput` for settings that would let strangers in."""
     require_safe_bind(settings)
     answered: Counter[int] = Counter()
-    identity = Identity(settings, sim.database, clock)
+    identity = Authenticator(settings, sim.database, clock)
     log = LogCalls(sim, identity, supervisor.hub, streams, clock, settings)
     table = calls(
         SessionCalls(sim, identity, settings),
@@ -44,7 +46,7 @@ def create_app(settings: Settings, sim: Sim, supervisor: Supervisor, streams: St
     )
     app = Starlette(
         routes=routes(table),
-        middleware=[Middleware(Edge, settings=settings, answered=answered)],
+        middleware=[Middleware(RequestGuard, settings=settings, answered=answered)],
         exception_handlers=exception_handlers(),
     )
     app.router.redirect_slashes = False

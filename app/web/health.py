@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from app.db.pool import Connection, Database
 from app.engine.supervisor import Supervisor
-from app.errors import Unavailable
-from app.web.answers import success
-from app.web.replies import StateAnswer
-from app.web.stream import Streams
+from app.errors import UnavailableError
+from app.web.http.event_stream import Streams
+from app.web.http.responses import success
+from app.web.sim.answers import StateAnswer
 
 _PATIENCE_S = 2
 
@@ -37,9 +37,9 @@ class HealthCalls:
             async with asyncio.timeout(_PATIENCE_S):
                 await self._database.run(_ping)
         except TimeoutError:
-            raise Unavailable() from None
+            raise UnavailableError() from None
         if not self._supervisor.listening:
-            raise Unavailable("Nobody listens to the database at the moment; try again.")
+            raise UnavailableError("Nobody listens to the database at the moment; try again.")
         return success(StateAnswer(status="ready"))
 
     async def metrics(self, _: Request) -> Response:

@@ -6,29 +6,29 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.settings import Settings
-from app.web.answers import success
-from app.web.auth import COOKIE, COOKIE_SECONDS, Identity, is_loopback
-from app.web.inputs import Reader, checked
-from app.web.models import Login, Nothing
-from app.web.replies import EmptyAnswer, UserAnswer
+from app.web.http.auth import COOKIE, COOKIE_SECONDS, Authenticator, is_loopback
+from app.web.http.parsing import BodyReader, parse
+from app.web.http.responses import success
+from app.web.sim.answers import EmptyAnswer, UserAnswer
+from app.web.sim.requests import EmptyRequest, LoginRequest
 
 
 class LoginCalls:
     """Exchange a token for a cookie, and give it back."""
 
-    def __init__(self, identity: Identity, settings: Settings) -> None:
+    def __init__(self, identity: Authenticator, settings: Settings) -> None:
         self._identity = identity
-        self._reader = Reader(settings)
+        self._reader = BodyReader(settings)
 
     async def login(self, request: Request) -> Response:
         """Set the cookie."""
-        body = checked(Login, await self._reader.json(request))
+        body = parse(LoginRequest, await self._reader.json(request))
         user_id, value = await self._identity.login(body.token)
         return _with_cookie(request, success(UserAnswer(user_id=user_id)), value, COOKIE_SECONDS)
 
     async def logout(self, request: Request) -> Response:
         """Take the cookie back."""
-        checked(Nothing, await self._reader.json(request))
+        parse(EmptyRequest, await self._reader.json(request))
         return _with_cookie(request, success(EmptyAnswer()), "", 0)
 
 

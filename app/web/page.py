@@ -10,7 +10,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import NotFound
+from app.errors import NotFoundError
 
 FOLDER = Path(__file__).with_name("static")
 MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -64,7 +64,7 @@ class PageCalls:
     def _file(self, name: str, request: Request) -> Response:
         """Answer with a file, or with 304 where the browser has this very one."""
         if name not in self._files:
-            raise NotFound()
+            raise NotFoundError()
         file = self._files[name]
         headers = {**HEADERS, "ETag": file.tag, **self._links.get(name, {})}
         if request.headers.get("if-none-match") == file.tag:

@@ -9,19 +9,20 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from app.engine.export import MEDIA
-from app.web import candle_models, comparison, market_models, models, replies
-from app.web.answers import document
-from app.web.call import Call, Endpoint
-from app.web.candles import CandleCalls
 from app.web.health import HealthCalls
-from app.web.log import LogCalls
+from app.web.http.openapi import openapi
+from app.web.http.responses import document
+from app.web.http.route_spec import Endpoint, RouteSpec
 from app.web.login import LoginCalls
-from app.web.market import MarketCalls
-from app.web.models import Nothing
-from app.web.openapi import openapi
+from app.web.market import candle_schemas, session_schemas
+from app.web.market.candles import CandleCalls
+from app.web.market.sessions import MarketCalls
 from app.web.page import PageCalls
-from app.web.sim import SessionCalls
-from app.web.stats import StatsCalls
+from app.web.sim import answers, diff, requests
+from app.web.sim.log import LogCalls
+from app.web.sim.requests import EmptyRequest
+from app.web.sim.sessions import SessionCalls
+from app.web.sim.stats import StatsCalls
 
 SESSIONS = "/api/sim/sessions"
 SESSION = f"{SESSIONS}/{{id:uuid}}"
@@ -38,38 +39,40 @@ def calls(
     login: LoginCalls,
     health: HealthCalls,
     page: PageCalls,
-) -> list[Call]:
+) -> list[RouteSpec]:
     """Return every call of the server."""
-    one = replies.SessionAnswer
+    one = answers.SessionAnswer
     table = [
-        Call("GET", SESSIONS, sim.page, query=models.SessionsQuery, answer=replies.SessionsAnswer),
-        Call("POST", SESSIONS, sim.create, body=models.NewSession, answer=one, status=201),
-        Call("GET", SESSION, sim.get, answer=one),
-        Call("PATCH", SESSION, sim.change, body=models.Changes, answer=one),
-        Call("DELETE", SESSION, sim.delete, answer=replies.EmptyAnswer),
-        Call("POST", f"{SESSION}/start", sim.start, body=models.Go, answer=one),
-        Call("POST", f"{SESSION}/pause", sim.pause, body=Nothing, answer=one),
-        Call("POST", f"{SESSION}/resume", sim.resume, body=models.Go, answer=one),
-        Call("POST", f"{SESSION}/stop", sim.stop, body=Nothing, answer=one),
-        Call("POST", f"{SESSION}/control", sim.control, body=models.Control, answer=one),
-        Call("POST", f"{SESSION}/fork", sim.fork, body=models.Fork, answer=one, status=201),
-        Call("GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=comparison.DiffAnswer),
-        Call("GET", f"{SESSION}/events", log.events, query=models.EventsQuery, answer=replies.EventsAnswer),
-        Call("GET", f"{SESSION}/stream", log.stream, query=models.StreamQuery, media="text/event-stream"),
-        Call("GET", f"{SESSION}/stats", stats.stats, answer=replies.StatsAnswer),
-        Call("GET", f"{SESSION}/equity", stats.equity, query=models.EquityQuery, answer=replies.EquityAnswer),
-        Call("GET", f"{SESSION}/export", stats.export, query=models.ExportQuery, media=", ".join(MEDIA.values())),
-        Call("GET", "/api/sim/profiles", sim.profiles, answer=replies.ProfilesAnswer),
+        RouteSpec("GET", SESSIONS, sim.page, query=requests.SessionsQuery, answer=answers.SessionsAnswer),
+        RouteSpec("POST", SESSIONS, sim.create, body=requests.NewSession, answer=one, status=201),
+        RouteSpec("GET", SESSION, sim.get, answer=one),
+        RouteSpec("PATCH", SESSION, sim.change, body=requests.SessionChanges, answer=one),
+        RouteSpec("DELETE", SESSION, sim.delete, answer=answers.EmptyAnswer),
+        RouteSpec("POST", f"{SESSION}/start", sim.start, body=requests.StartRequest, answer=one),
+        RouteSpec("POST", f"{SESSION}/pause", sim.pause, body=EmptyRequest, answer=one),
+        RouteSpec("POST", f"{SESSION}/resume", sim.resume, body=requests.StartRequest, answer=one),
+        RouteSpec("POST", f"{SESSION}/stop", sim.stop, body=EmptyRequest, answer=one),
+        RouteSpec("POST", f"{SESSION}/control", sim.control, body=requests.ControlRequest, answer=one),
+        RouteSpec("POST", f"{SESSION}/fork", sim.fork, body=requests.ForkRequest, answer=one, status=201),
+        RouteSpec("GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=diff.DiffAnswer),
+        RouteSpec("GET", f"{SESSION}/events", log.events, query=requests.EventsQuery, answer=answers.EventsAnswer),
+        RouteSpec("GET", f"{SESSION}/stream", log.stream, query=requests.StreamQuery, media="text/event-stream"),
+        RouteSpec("GET", f"{SESSION}/stats", stats.stats, answer=answers.StatsAnswer),
+        RouteSpec("GET", f"{SESSION}/equity", stats.equity, query=requests.EquityQuery, answer=answers.EquityAnswer),
+        RouteSpec(
+            "GET", f"{SESSION}/export", stats.export, query=requests.ExportQuery, media=", ".join(MEDIA.values())
+        ),
+        RouteSpec("GET", "/api/sim/profiles", sim.profiles, answer=answers.ProfilesAnswer),
         *_market_calls(market),
         *_candle_calls(candles),
-        Call("POST", "/login", login.login, body=models.Login, answer=replies.UserAnswer, open=True),
-        Call("POST", "/logout", login.logout, body=Nothing, answer=replies.EmptyAnswer, open=True),
-        Call("GET", "/healthz", health.healthz, answer=replies.StateAnswer, open=True),
-        Call("GET", "/readyz", health.readyz, answer=replies.StateAnswer, open=True),
-        Call("GET", "/metrics", health.metrics, media="text/plain", open=True),
-        Call("GET", "/", page.index, media="text/html", open=True),
-        Call("GET", "/sessions/{id:uuid}", page.session, media="text/html", open=True),
-        Call("GET", "/static/{name:path}", page.file, media="text/plain", open=True),
+        RouteSpec("POST", "/login", login.login, body=requests.LoginRequest, answer=answers.UserAnswer, open=True),
+        RouteSpec("POST", "/logout", login.logout, body=EmptyRequest, answer=answers.EmptyAnswer, open=True),
+        RouteSpec("GET", "/healthz", health.healthz, answer=answers.StateAnswer, open=True),
+        RouteSpec("GET", "/readyz", health.readyz, answer=answers.StateAnswer, open=True),
+        RouteSpec("GET", "/metrics", health.metrics, media="text/plain", open=True),
+        RouteSpec("GET", "/", page.index, media="text/html", open=True),
+        RouteSpec("GET", "/sessions/{id:uuid}", page.session, media="text/html", open=True),
+        RouteSpec("GET", "/static/{name:path}", page.file, media="text/plain", open=True),
     ]
     described = openapi(table)
 
@@ -77,33 +80,35 @@ def calls(
         """Describe every call."""
         return document(described)
 
-    return [*table, Call("GET", "/openapi.json", describe, media="application/json", open=True)]
+    return [*table, RouteSpec("GET", "/openapi.json", describe, media="application/json", open=True)]
 
 
-def _market_calls(market: MarketCalls) -> list[Call]:
-    models, stands = market_models, market_models.MarketStatusAnswer
+def _market_calls(market: MarketCalls) -> list[RouteSpec]:
+    models, stands = session_schemas, session_schemas.MarketStatusAnswer
     listed, one, new = models.MarketSessionsAnswer, models.MarketSessionAnswer, models.NewMarketAnswer
     follow, ask = models.MarketStreamQuery, models.NewMarketSession
     return [
-        Call("GET", MARKET, market.market_page, query=models.MarketSessionsQuery, answer=listed, bare=True),
-        Call("POST", MARKET, market.create_market, body=ask, answer=new, status=201, bare=True),
-        Call("GET", MARKET_SESSION, market.market_get, answer=one, bare=True),
-        Call("POST", f"{MARKET_SESSION}/start", market.market_start, body=Nothing, answer=stands, bare=True),
-        Call("POST", f"{MARKET_SESSION}/stop", market.market_stop, body=Nothing, answer=stands, bare=True),
-        Call("GET", f"{MARKET_SESSION}/stream", market.market_stream, query=follow, media="text/event-stream"),
+        RouteSpec("GET", MARKET, market.market_page, query=models.MarketSessionsQuery, answer=listed, bare=True),
+        RouteSpec("POST", MARKET, market.create_market, body=ask, answer=new, status=201, bare=True),
+        RouteSpec("GET", MARKET_SESSION, market.market_get, answer=one, bare=True),
+        RouteSpec("POST", f"{MARKET_SESSION}/start", market.market_start, body=EmptyRequest, answer=stands, bare=True),
+        RouteSpec("POST", f"{MARKET_SESSION}/stop", market.market_stop, body=EmptyRequest, answer=stands, bare=True),
+        RouteSpec("GET", f"{MARKET_SESSION}/stream", market.market_stream, query=follow, media="text/event-stream"),
     ]
 
 
-def _candle_calls(candles: CandleCalls) -> list[Call]:
-    models = candle_models
+def _candle_calls(candles: CandleCalls) -> list[RouteSpec]:
+    models = candle_schemas
     cached, covered = models.CandlesAnswer, models.CoverageAnswer
     return [
-        Call("GET", "/api/market/candles", candles.candles, query=models.CandlesQuery, answer=cached, bare=True),
-        Call("GET", "/api/market/coverage", candles.coverage, query=models.CoverageQuery, answer=covered, bare=True),
+        RouteSpec("GET", "/api/market/candles", candles.candles, query=models.CandlesQuery, answer=cached, bare=True),
+        RouteSpec(
+            "GET", "/api/market/coverage", candles.coverage, query=models.CoverageQuery, answer=covered, bare=True
+        ),
     ]
 
 
-def routes(table: Sequence[Call]) -> list[Route]:
+def routes(table: Sequence[RouteSpec]) -> list[Route]:
     """Return one route per path, so that a wrong method is told which ones are right."""
     paths: dict[str, dict[str, Endpoint]] = {}
     for call in table:

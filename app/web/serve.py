@@ -13,18 +13,18 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from app.db.place import Place, ready
+from app.db.location import DatabaseLocation, installed_location
 from app.db.pool import Database
-from app.engine import collector
+from app.engine import garbage_collection
 from app.engine.clock import Clock
-from app.engine.sim import Sim
+from app.engine.session_service import SessionService
 from app.engine.supervisor import Supervisor
-from app.errors import BadInput
+from app.errors import BadInputError
 from app.settings import Settings, default_runner
 from app.web.app import create_app
-from app.web.auth import require_safe_bind
-from app.web.protocol import Protocol
-from app.web.stream import Streams
+from app.web.http.auth import require_safe_bind
+from app.web.http.event_stream import Streams
+from app.web.http.protocol import Protocol
 
 _GRACE_S = 1
 _OTHER_FILES = 1000
@@ -34,7 +34,9 @@ _OTHER_FILES = 1000
 class Served:
     """A server that answers at `url`."""
 
-    def __init__(self, url: str, sim: Sim, streams: Streams, ended: asyncio.Task[None], failed: asyncio.Future[None]):
+    def __init__(
+        self, url: str, sim: SessionService, streams: Streams, ended: asyncio.Task[None], failed: asyncio.Future[None]
+    ):
         self.url = url
         self.sim = sim
         self.streams = streams
@@ -80,7 +82,7 @@ def serve(settings: Settings, on_ready: Callable[[str], None] = lambda _: None) 
 
 def until_interrupted(work: Coroutine[Any, Any, None]) -> None:
     """Run what uses `serving` until it ends, or until SIGINT or SIGTERM ends it, which is no failure."""
-    collector.calm()
+    garbage_collection.tune_gc()
     with _signals(), suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work)
 
@@ -94,21 +96,21 @@ async def serving(settings: Settings) -> AsyncIterator[Served]:
         settings = _named(settings, bound.getsockname()[1])
         _let_open(settings.max_streams + _OTHER_FILES)
         clock = Clock()
-        place = stack.enter_context(ready(settings))
+        place = stack.enter_context(installed_location(settings))
         database = await stack.enter_async_context(_pool(place, settings, "zeon"))
         # Ticks and streams have connections of their own: a question that takes seconds holds up none of them.
         engine = await stack.enter_async_context(_pool(place, settings, "zeon engine"))
         supervisor = Supervisor(engine, settings, listen_url=place.listen_url, clock=clock)
         stack.push_async_callback(supervisor.close)
         await supervisor.open()
-        sim, streams = Sim(database, settings, clock, supervisor), Streams(settings.max_streams)
+        sim, streams = SessionService(database, settings, clock, supervisor), Streams(settings.max_streams)
         server = _Server(_config(create_app(settings, sim, supervisor, streams, clock)), streams)
         ended = await stack.enter_async_context(_running(server, bound))
         yield Served(_url(settings), sim, streams, ended, supervisor.failed)
 
 
 @asynccontextmanager
-async def _pool(place: Place, settings: Settings, name: str) -> AsyncIterator[Database]:
+async def _pool(place: DatabaseLocation, settings: Settings, name: str) -> AsyncIterator[Database]:
     database = Database(place.url, size=settings.pool_size, application_name=name)
     await database.open()
     try:
@@ -138,7 +140,7 @@ def _signals() -> Iterator[None]:
 
 @contextmanager
 def _bound(settings: Settings) -> Iterator[socket.socket]:
-    """Hold the port, taken before anything else is begun; raises `BadInput` when it cannot be had."""
+    """Hold the port, taken before anything else is begun; raises `BadInputError` when it cannot be had."""
     with ExitStack() as stack:
         try:
             found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
@@ -148,7 +150,7 @@ def _bound(settings: Settings) -> Iterator[socket.socket]:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(address)
         except OSError as error:
-            raise BadInput(f"PORT: cannot listen on {settings.host}:{settings.port}: {error.strerror}.") from error
+            raise BadInputError(f"PORT: cannot listen on {settings.host}:{settings.port}: {error.strerror}.") from error
         yield bound
 
 

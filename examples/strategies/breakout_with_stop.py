@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.domain.candle import Candle
-from app.domain.strategy import Strategy
+from app.domain.market.candle import Candle
+from app.domain.trading.strategy import Strategy
 
 
 class BreakoutWithStop(Strategy):

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.domain.terms import Terms
-from app.engine import runner
+from app.domain.trading.settings import TradingSettings
+from app.engine.replay import runner
 from app.strategies.registry import BUILT_IN
 from tests.support.engine import MINUTE, START_MS, Engine, engine, store
 from tests.support.resting import Resting
@@ -29,7 +29,7 @@ async def dropped(database: Database, monkeypatch: pytest.MonkeyPatch, cuts: Col
             "end_ms": START_MS + COUNT * MINUTE,
             "gap_policy": "skip",
             "extra_timeframes": ("15m",),
-            "terms": Terms(leverage=None),
+            "terms": TradingSettings(leverage=None),
         }
         whole = await e.finished((await e.start(**asked)).id)
         assert whole.status == "finished", whole.error

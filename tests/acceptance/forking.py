@@ -8,19 +8,19 @@ from decimal import Decimal
 from typing import Any
 
 from app.domain.session import Pace, SessionSpec
-from app.domain.terms import Terms
+from app.domain.trading.settings import TradingSettings
 from app.engine.clock import Clock
-from app.engine.verify import verify
-from tests.integration.test_engine import assert_sound
-from tests.integration.test_fork import parent, unchanged
+from app.engine.replay.verify import verify
+from tests.integration.engine.test_engine import assert_sound
+from tests.integration.engine.test_fork import parent, unchanged
 from tests.support.engine import USER, engine
 from tests.support.servers import Database
 
 CHANGES: Sequence[dict[str, Any]] = (
     {"config": {"fast": 2, "slow": 5}},
     {"profile_slug": "ema_state", "config": {"fast": 3, "slow": 8}},
-    {"terms": Terms(maker_fee_bps=Decimal(1), taker_fee_bps=Decimal(50))},
-    {"terms": Terms(fill="same_close")},
+    {"terms": TradingSettings(maker_fee_bps=Decimal(1), taker_fee_bps=Decimal(50))},
+    {"terms": TradingSettings(fill="same_close")},
     {"pace": Pace(1)},
     {"profile_slug": "none", "config": {}},
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from app.db import candles
-from app.domain.candle import Candle
+from app.domain.market.candle import Candle
 from tests.reference import DATA, rows
 from tests.support.engine import MINUTE, START_MS
 from tests.support.outside import QUICK, client, digest, log, pool

@@ -12,7 +12,7 @@ from app.engine.clock import Alarm, Clock
 from tests.acceptance.dropping import COUNT, dropped
 from tests.acceptance.many_symbols import same_digests
 from tests.acceptance.walk import walked
-from tests.integration.test_engine import assert_sound, times
+from tests.integration.engine.test_engine import assert_sound, times
 from tests.reference import needs_data
 from tests.support.engine import MINUTE, START_MS, engine, store
 from tests.support.servers import Database

@@ -9,7 +9,7 @@ import pytest
 
 from app.cli import commands
 from app.domain.event import TYPES
-from app.web.replies import SessionAnswer
+from app.web.sim.answers import SessionAnswer
 from tests.support.process import ROOT
 from tests.support.servers import Database
 from tests.support.web import web

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from app.domain.candle import Candle
 from app.domain.event import Event
-from app.domain.indicator import Ema, Rsi, Sma
-from app.domain.strategy import Strategy
-from app.domain.terms import sizing
+from app.domain.market.candle import Candle
+from app.domain.trading.indicator import Ema, Rsi, Sma
+from app.domain.trading.settings import parse_sizing
+from app.domain.trading.strategy import Strategy
 from app.strategies.registry import BUILT_IN
 from tests.reference import REFERENCE, between, candles, day_ms, needs_data, payloads, rows, run, terms
 
@@ -69,7 +69,7 @@ def test_a_computed_run_comes_out_the_same(row: dict[str, str]) -> None:
         initial_cash=Decimal(row["start_cash"]),
         fee_bps=Decimal(row["fee_rate"]) * 10_000,
         fill=fill,
-        sizing=sizing(size),
+        sizing=parse_sizing(size),
     )
     events = run(strategy_of(name, side), values, on)
     shift = values[0].close_time_ms - values[0].open_time_ms if fill == "same_close" else 0
@@ -238,7 +238,7 @@ def test_p3_price_and_average_of_backtrader_come_out_exactly() -> None:
 def test_p4_reversing_averages_of_backtesting_py_come_out_the_same() -> None:
     case = published("P4-sma10-30-goog.json")["expected"]
     values = candles("GOOG-1d.csv")
-    on = terms(values, sizing=sizing({"equityPct": 100, "qtyStep": 1}))
+    on = terms(values, sizing=parse_sizing({"equityPct": 100, "qtyStep": 1}))
     events = run(BUILT_IN["sma_cross"](fast=10, slow=30, side="both"), values, on)
     trades, equities = payloads(events, "trade"), payloads(events, "equity")
     wanted = list(rows(REFERENCE / "published" / "P4-trades.csv"))

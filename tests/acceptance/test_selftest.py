@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from app.cli import selftest
-from app.db.place import Place
+from app.db.location import DatabaseLocation
 from app.settings import load
 from tests.support.cli import Cli
 from tests.support.servers import Database
@@ -35,7 +35,7 @@ def left(database: Database) -> list[tuple]:
 async def test_a_session_starts_goes_on_pauses_and_resumes(database: Database) -> None:
     said: list[str] = []
     began = time.monotonic()
-    place = Place(database.url, database.owner_url, database.url)
+    place = DatabaseLocation(database.url, database.owner_url, database.url)
     await selftest.run(load(database_url=database.url), place, said.append)
     assert time.monotonic() - began < 15
     assert [line.split()[0] for line in said] == ["stored", "created", "started", "paused", "resumed", "passed"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.terms import Terms
+from app.domain.trading.settings import TradingSettings
 from tests.acceptance.forking import forked_alike, forked_differently
 from tests.support.engine import MINUTE, START_MS
 from tests.support.outside import opens
@@ -28,7 +28,7 @@ async def test_forked_at_every_tenth_seq_the_log_up_to_fork_seq_is_the_parent_s_
     "changes",
     [
         {"profile_slug": "none", "config": {}},
-        {"terms": Terms(record="trades")},
+        {"terms": TradingSettings(record="trades")},
         {"symbols": ("BTCUSDT", "ETHUSDT"), "extra_timeframes": ("5m",), "gap_policy": "fill"},
     ],
     ids=["none", "trades", "longer"],

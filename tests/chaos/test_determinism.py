@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.terms import Terms
+from app.domain.trading.settings import TradingSettings
 from tests.acceptance.dropping import COUNT, dropped
 from tests.acceptance.forking import forked_alike, forked_differently
 from tests.acceptance.many_symbols import same_digests
@@ -48,7 +48,7 @@ async def test_forked_at_every_seq_with_changes_it_resumes_and_verifies(database
     [
         {},
         {"profile_slug": "none", "config": {}},
-        {"terms": Terms(record="trades")},
+        {"terms": TradingSettings(record="trades")},
         {"symbols": ("BTCUSDT", "ETHUSDT"), "extra_timeframes": ("5m",), "gap_policy": "fill"},
     ],
     ids=["strategy", "none", "trades", "longer"],

@@ -8,8 +8,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from app.db import events, logged, sessions, snapshots, stats
-from app.db.events import Place
+from app.db import events, sessions, simulated_events, snapshots, stats
+from app.db.events import StreamPosition
 from app.db.pool import Connection, connect_options
 from app.domain.session import Session
 from tests.support.engine import MINUTE, USER, spec
@@ -30,17 +30,17 @@ async def keep(connection: Connection, session: Session, last: int) -> None:
 READS: dict[str, Read] = {
     "frames": lambda c, s, last: events.frames(c, s.id, last - 100),
     "frames of a type": lambda c, s, last: events.frames(c, s.id, last // 2, ["candle"]),
-    "pages": lambda c, s, last: events.pages(c, [Place(s.id, last - 100), Place(s.id, last // 2)]),
+    "pages": lambda c, s, last: events.pages(c, [StreamPosition(s.id, last - 100), StreamPosition(s.id, last // 2)]),
     "page at the start": lambda c, s, _: events.page(c, s.id, 1, 100),
     "page in the middle": lambda c, s, last: events.page(c, s.id, last // 2, 100),
     "page of a type": lambda c, s, last: events.page(c, s.id, last // 2, 100, ["candle"]),
-    "slice": lambda c, s, last: events.slice_of(c, s.id, last // 2, last, None),
+    "slice": lambda c, s, last: events.rows_between(c, s.id, last // 2, last, None),
     "tail": lambda c, s, _: events.seq_of_tail(c, s.id, 100, None),
     "tail of a type": lambda c, s, _: events.seq_of_tail(c, s.id, 100, ["equity"]),
     "last candles": lambda c, s, _: events.last_candles(c, s.id, ["BTCUSDT"], "1m"),
     "candles since": lambda c, s, last: events.candles_since(c, s.id, last // 2 * MINUTE - 10 * MINUTE),
-    "stretch to compare": lambda c, s, last: logged.stretch(c, s.id, last // 2, 100, last),
-    "seq of a simulated event": lambda c, s, last: logged.seq_of(c, s.id, 100, last // 2),
+    "stretch to compare": lambda c, s, last: simulated_events.read_chunk(c, s.id, last // 2, 100, last),
+    "seq of a simulated event": lambda c, s, last: simulated_events.seq_of(c, s.id, 100, last // 2),
     "cursor": lambda c, s, last: events.cursor_at(c, s, last // 2),
     "equity sample": lambda c, s, _: stats.equity_sample(c, s.id, 20),
     "snapshot": keep,

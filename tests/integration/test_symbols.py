@@ -17,10 +17,10 @@ from app.candles.importer import import_file
 from app.candles.synthetic import candles as made_up
 from app.db import candles as cache
 from app.db import symbols
-from app.domain.symbol import symbol
+from app.domain.market.symbol import normalize_symbol
 from app.engine.clock import Clock
-from app.engine.verify import verify
-from app.errors import BadInput
+from app.engine.replay.verify import verify
+from app.errors import BadInputError
 from tests.support.cli import Cli
 from tests.support.engine import MINUTE, START_MS, store
 from tests.support.servers import Database
@@ -177,7 +177,7 @@ async def test_symbols_that_differ_in_where_their_separators_are_do_not_become_o
 ) -> None:
     await import_file(conn, written(tmp_path), "demo", "ABC", "1m")
     await import_file(conn, written(tmp_path), "demo", "A-BC", "1m")
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(BadInputError) as refused:
         await import_file(conn, written(tmp_path, "Y", first=20), "demo", "AB/C", "1m")
     assert refused.value.message == (
         "symbol: AB/C and A-BC, of which venue demo has candles, would both be stored as ABC;"
@@ -192,7 +192,7 @@ async def test_symbols_that_differ_in_where_their_separators_are_do_not_become_o
 async def test_a_spelling_goes_with_the_last_series(conn: Connection, tmp_path: Path) -> None:
     for timeframe in ("1m", "5m"):
         await import_file(conn, written(tmp_path), "demo", "A-BC", "1m")
-        await cache.cover(conn, "demo", "ABC", timeframe, "file", 0, 1)
+        await cache.add_coverage(conn, "demo", "ABC", timeframe, "file", 0, 1)
     await cache.delete(conn, "demo", "ABC", "1m")
     assert await symbols.written(conn, "demo", "ABC") == "A-BC"
     await cache.delete(conn, "demo", "ABC", "5m")
@@ -210,7 +210,7 @@ async def test_series_stored_before_spellings_were_kept_are_shown_as_they_are(co
 
 @pytest.mark.parametrize("text", ["BTC-USDT", "ＢＲＫ．Ｂ", *(text for text in SPELLINGS if text != "сбер_руб")])
 def test_sql_makes_the_same_stored_form(any_database: Database, text: str) -> None:
-    assert any_database.query("SELECT candle_symbol(%s)", text) == [(symbol(text),)]
+    assert any_database.query("SELECT candle_symbol(%s)", text) == [(normalize_symbol(text),)]
 
 
 async def test_functions_in_psql_take_any_spelling(conn: Connection, database: Database, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_an_exchange_maps_a_symbol_to_its_own_name(asked: str, kind: str, chosen
 
 def test_an_exchange_without_the_symbol_or_with_two_of_its_stored_form_says_so() -> None:
     both = [market("A", "BC"), market("AB", "C")]
-    with pytest.raises(BadInput, match=r"^symbol: x has A/BC and AB/C, which are both ABC here$"):
+    with pytest.raises(BadInputError, match=r"^symbol: x has A/BC and AB/C, which are both ABC here$"):
         Exchange("x").best_market("ABC", both)
-    with pytest.raises(BadInput, match=r"^symbol: x has no ABCD$"):
+    with pytest.raises(BadInputError, match=r"^symbol: x has no ABCD$"):
         Exchange("x").best_market("ABCD", both)

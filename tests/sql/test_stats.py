@@ -16,9 +16,9 @@ import pytest
 from psycopg.rows import dict_row
 
 from app.candles import synthetic
-from app.domain.candle import Candle
-from app.domain.event import Event, checked
-from app.domain.terms import Terms, sizing
+from app.domain.event import Event, parse_event
+from app.domain.market.candle import Candle
+from app.domain.trading.settings import TradingSettings, parse_sizing
 from app.strategies.sma_cross import SmaCross
 from tests.reference import between, candles, needs_data
 from tests.support.log import traded, write
@@ -49,8 +49,8 @@ def made_up(count: int, timeframe: str = "1h") -> list[Candle]:
     return list(synthetic.candles("BTCUSDT", timeframe, START, START + count * step))
 
 
-def log_of(count: int, timeframe: str = "1h", **changes: Any) -> tuple[list[Event], Terms]:
-    on = Terms(symbols=("BTCUSDT",), timeframe=timeframe, **changes)
+def log_of(count: int, timeframe: str = "1h", **changes: Any) -> tuple[list[Event], TradingSettings]:
+    on = TradingSettings(symbols=("BTCUSDT",), timeframe=timeframe, **changes)
     return traded(SmaCross(fast=3, slow=8, side="both"), made_up(count, timeframe), on), on
 
 
@@ -63,7 +63,7 @@ def stats(database: Database, session_id: UUID, until: int | None = None, state:
     return row
 
 
-def expected(events: Sequence[Event], on: Terms, period_ms: int) -> dict[str, Any]:
+def expected(events: Sequence[Event], on: TradingSettings, period_ms: int) -> dict[str, Any]:
     """Compute every figure naively, in floats."""
     curve = [(one.ts, {k: float(v) for k, v in one.payload.items()}) for one in events if one.type == "equity"]
     trades = [one.payload for one in events if one.type == "trade"]
@@ -173,7 +173,7 @@ def test_few_candles_have_few_figures(database: Database) -> None:
 
 
 def test_an_empty_log_has_counts_of_zero_and_no_figures(database: Database) -> None:
-    on = Terms(symbols=("BTCUSDT",), timeframe="1h")
+    on = TradingSettings(symbols=("BTCUSDT",), timeframe="1h")
     found = stats(database, write(database, [], on))
     known = {name: value for name, value in found.items() if value is not None and name != "state"}
     assert known == {"seq": 0, "initial_cash": 10_000, "trades": 0, "wins": 0, "losses": 0}
@@ -202,7 +202,7 @@ def test_figures_during_a_run_are_those_of_its_log_so_far(database: Database) ->
 def curve(*points: tuple[int, int, int]) -> list[Event]:
     """Return equity events of hour, equity and peak."""
     return [
-        checked(
+        parse_event(
             START + hour * 3_600_000, "equity", {"equity": equity, "peakEquity": peak, "drawdownPct": 0, "feesPaid": 0}
         )
         for hour, equity, peak in points
@@ -222,7 +222,7 @@ def curve(*points: tuple[int, int, int]) -> list[Event]:
 def test_a_peak_between_two_samples_counts_as_at_the_later(
     database: Database, points: list[tuple[int, int, int]], hours: int
 ) -> None:
-    on = Terms(symbols=("BTCUSDT",), timeframe="1h", record="trades")
+    on = TradingSettings(symbols=("BTCUSDT",), timeframe="1h", record="trades")
     session_id = write(database, curve(*points), on)
     found = stats(database, session_id)
     assert found["max_drawdown_ms"] == hours * 3_600_000
@@ -232,7 +232,7 @@ def test_a_peak_between_two_samples_counts_as_at_the_later(
 
 
 def test_ruin_has_no_risk_ratios(database: Database) -> None:
-    on = Terms(symbols=("BTCUSDT",), timeframe="1h")
+    on = TradingSettings(symbols=("BTCUSDT",), timeframe="1h")
     ratios = ("volatility_pct", "sharpe", "sortino")
     lost = [(0, 10_000, 10_000), (1, 9_000, 10_000), (2, -5, 10_000)]
     found = stats(database, write(database, curve(*lost), on))
@@ -363,14 +363,14 @@ def test_the_known_results_have_the_same_figures(database: Database, set_: str) 
         values = between(candles(row["file"]), row["from"], row["to"])
         size = {"equityPct": 100} if row["qty"] == "all cash" else {"qty": row["qty"]}
         fee = Decimal(row["fee_rate"]) * 10_000
-        on = Terms(
+        on = TradingSettings(
             symbols=(values[0].symbol,),
             timeframe=values[0].timeframe,
             initial_cash=Decimal(row["start_cash"]),
             maker_fee_bps=fee,
             taker_fee_bps=fee,
             fill="same_close" if rest[0] == "same" else "next_open",
-            sizing=sizing(size),
+            sizing=parse_sizing(size),
         )
         found = stats(database, write(database, traded(strategy_of(name, side), values, on), on))
         assert (found["trades"], found["wins"]) == (int(row["closed_trades"]), int(row["winning_trades"]))

@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.runner.warm import Forked, fits
 from tests.support.process import ROOT
 from tests.support.servers import Database
-from tests.support.warm import Forked, fits
 
 
 class Cli:

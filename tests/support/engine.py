@@ -15,11 +15,11 @@ from uuid import UUID
 from app.candles import synthetic
 from app.db import candles, events, sessions
 from app.db.pool import Database as Pool
-from app.domain.candle import Candle
+from app.domain.market.candle import Candle
+from app.domain.market.timeframe import TIMEFRAMES
 from app.domain.session import Pace, Session, SessionSpec
-from app.domain.timeframe import TIMEFRAMES
 from app.engine.clock import Clock
-from app.engine.sim import Action, Sim
+from app.engine.session_service import Action, SessionService
 from app.engine.supervisor import Supervisor
 from app.settings import Settings, load
 from tests.support.servers import Database
@@ -58,7 +58,7 @@ class Engine:
 
     pool: Pool
     supervisor: Supervisor
-    sim: Sim
+    sim: SessionService
 
     async def create(self, **changes: Any) -> Session:
         return (await self.sim.create(USER, spec(**changes)))[0]
@@ -120,7 +120,7 @@ async def engine(database: Database, *, clock: Clock | None = None, **changes: A
     supervisor = Supervisor(pool, chosen, listen_url=database.url, clock=clock)
     try:
         await supervisor.open()
-        yield Engine(pool, supervisor, Sim(pool, chosen, clock, supervisor))
+        yield Engine(pool, supervisor, SessionService(pool, chosen, clock, supervisor))
     finally:
         await supervisor.close()
         await pool.close()

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from app.domain.candle import Candle
 from app.domain.event import Event
-from app.domain.terms import Sizing, Terms
+from app.domain.market.candle import Candle
+from app.domain.trading.settings import Sizing, TradingSettings
 from tests.support.trading import MINUTE, Script, play
 
 SYMBOLS = ("AAA", "BBB")
@@ -25,7 +25,7 @@ class Run(NamedTuple):
     """A run's candles by slot, terms and events."""
 
     slots: list[list[Candle]]
-    terms: Terms
+    terms: TradingSettings
     events: list[Event]
 
 
@@ -114,7 +114,7 @@ def runs(draw: st.DrawFn) -> Run:
     candles = draw(slots(symbols, prices))
     several = st.lists(deed(symbols, prices), max_size=3)
     deeds = {number: all_of(draw(several)) for number in range(len(candles))}
-    on = Terms(
+    on = TradingSettings(
         symbols=symbols,
         timeframe="1m",
         initial_cash=Decimal(10_000),

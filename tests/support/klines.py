@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.candles.synthetic import candles
-from app.domain.candle import Candle
-from app.domain.timeframe import timeframe
+from app.domain.market.candle import Candle
+from app.domain.market.timeframe import timeframe
 
 MOST_ROWS = 1_000
 DAY = 86_400_000

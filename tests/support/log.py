@@ -9,18 +9,18 @@ from uuid import UUID
 import psycopg
 
 from app.domain import event
-from app.domain.candle import Candle
 from app.domain.event import Event
-from app.domain.strategy import Strategy
-from app.domain.terms import Terms
-from app.domain.trader import Trader
+from app.domain.market.candle import Candle
+from app.domain.trading.settings import TradingSettings
+from app.domain.trading.strategy import Strategy
+from app.domain.trading.strategy_runner import StrategyRunner
 from tests.support.servers import Database
 from tests.support.trading import finish
 
 
-def traded(strategy: Strategy, values: Iterable[Candle], on: Terms) -> list[Event]:
+def traded(strategy: Strategy, values: Iterable[Candle], on: TradingSettings) -> list[Event]:
     """Return the log of a strategy over one symbol's candles, these included where all is recorded."""
-    trader = Trader(strategy, on)
+    trader = StrategyRunner(strategy, on)
     events: list[Event] = []
     for candle in values:
         if on.record == "full":
@@ -29,7 +29,9 @@ def traded(strategy: Strategy, values: Iterable[Candle], on: Terms) -> list[Even
     return events + finish(trader, events[-1].ts if events else 0)
 
 
-def write(database: Database, events: Sequence[Event], on: Terms, *, start_ms: int = 0, **columns: Any) -> UUID:
+def write(
+    database: Database, events: Sequence[Event], on: TradingSettings, *, start_ms: int = 0, **columns: Any
+) -> UUID:
     """Store a finished session with its log and return its id."""
     values = {
         "user_id": "local",

@@ -12,9 +12,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from tests.runner.warm import ROOT as ROOT
+from tests.runner.warm import Forked, fits
 from tests.support.servers import Database
-from tests.support.warm import ROOT as ROOT
-from tests.support.warm import Forked, fits
 
 
 def free_port() -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.domain.candle import Candle
-from app.domain.strategy import Strategy
+from app.domain.market.candle import Candle
+from app.domain.trading.strategy import Strategy
 
 
 class Resting(Strategy):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from typing import Any, NamedTuple
 
-from app.domain.candle import Candle
+from app.domain.market.candle import Candle
 from app.domain.number import EXACT
-from app.domain.terms import Terms
+from app.domain.trading.settings import TradingSettings
 
 ZERO = Decimal(0)
 Action = tuple[str, Any]
@@ -72,7 +72,9 @@ class Given:
 class SecondBroker:
     """Goes through candles and actions at once; `fills` and how each order ended are left behind."""
 
-    def __init__(self, terms: Terms, candles: Sequence[Candle], actions: Mapping[int, Sequence[Action]]) -> None:
+    def __init__(
+        self, terms: TradingSettings, candles: Sequence[Candle], actions: Mapping[int, Sequence[Action]]
+    ) -> None:
         self.terms, self.cash, self.held, self.last_id, self.bar = terms, terms.initial_cash, ZERO, 0, -1
         self.live: list[Given] = []
         self.fills: list[Filled] = []

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from app.domain.candle import Candle
 from app.domain.event import Event
-from app.domain.strategy import Strategy
-from app.domain.terms import Terms
-from app.domain.trader import Shown, Trader
+from app.domain.market.candle import Candle
+from app.domain.trading.settings import TradingSettings
+from app.domain.trading.strategy import Strategy
+from app.domain.trading.strategy_runner import SlotView, StrategyRunner
 
 MINUTE = 60_000
 Deeds = Mapping[int, Callable[["Script"], Any]]
@@ -51,20 +51,20 @@ def bars(*ohlc: str) -> list[Candle]:
     return [bar(number, text) for number, text in enumerate(ohlc)]
 
 
-def terms(**changes: Any) -> Terms:
+def terms(**changes: Any) -> TradingSettings:
     """Return terms without fees for symbol BTC at 1m."""
     free: dict[str, Any] = {"maker_fee_bps": Decimal(0), "taker_fee_bps": Decimal(0), "symbols": ("BTC",)}
-    return Terms(timeframe="1m", **(free | changes))
+    return TradingSettings(timeframe="1m", **(free | changes))
 
 
-def finish(trader: Trader, ts: int) -> list[Event]:
+def finish(trader: StrategyRunner, ts: int) -> list[Event]:
     """Return what a trader makes of a range that ends without another candle, behind an event at `ts`."""
-    return trader.answer(Shown(ts, (), True, ts))
+    return trader.answer(SlotView(ts, (), True, ts))
 
 
-def play(slots: Sequence[Candle | Sequence[Candle]], deeds: Deeds, on: Terms | None = None) -> list[Event]:
+def play(slots: Sequence[Candle | Sequence[Candle]], deeds: Deeds, on: TradingSettings | None = None) -> list[Event]:
     """Run a script over slots of one or several candles and return all events."""
-    trader = Trader(Script().follow(deeds), on or terms())
+    trader = StrategyRunner(Script().follow(deeds), on or terms())
     events: list[Event] = []
     for slot in slots:
         events += trader.on_slot((slot,) if isinstance(slot, Candle) else slot)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import BadInput
+from app.errors import BadInputError
 from app.settings import Settings, load, variable
 
 README = Path(__file__).parents[2] / "README.md"
@@ -60,7 +60,7 @@ def test_a_value_given_in_python_wins(monkeypatch):
 )
 def test_a_bad_value_is_one_sentence_that_names_the_variable(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(BadInputError) as caught:
         load()
     assert name in caught.value.message
     assert caught.value.message.endswith(".")

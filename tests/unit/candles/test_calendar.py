@@ -3,9 +3,9 @@ from datetime import UTC, datetime
 import pytest
 
 from app.candles.calendar import Calendar
-from app.domain.candle import Gap
-from app.domain.hours import open_gaps
-from app.errors import BadInput
+from app.domain.market.candle import Gap
+from app.domain.market.trading_hours import open_gaps
+from app.errors import BadInputError
 
 pytest.importorskip("exchange_calendars")
 # exchange_calendars 4.13 uses what pandas 3.1 deprecates.
@@ -51,5 +51,5 @@ def test_daylight_saving_moves_the_hours() -> None:
 
 @pytest.mark.parametrize("name", ["NOWHERE", ""])
 def test_an_unknown_calendar_is_refused(name: str) -> None:
-    with pytest.raises(BadInput, match=r"^calendar: "):
+    with pytest.raises(BadInputError, match=r"^calendar: "):
         Calendar(name).following(ms("2018-12-01"))

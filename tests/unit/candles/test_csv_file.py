@@ -3,12 +3,12 @@ import io
 import pytest
 
 from app.candles import csv_file
-from app.candles.rows import Broken, Row, singly
-from app.errors import BadInput
+from app.candles.rows import BrokenFileError, Row, single_rows
+from app.errors import BadInputError
 
 
 def read(text: str | bytes) -> list[Row]:
-    return list(singly(csv_file.rows(io.BytesIO(text.encode() if isinstance(text, str) else text))))
+    return list(single_rows(csv_file.rows(io.BytesIO(text.encode() if isinstance(text, str) else text))))
 
 
 FIELDS = ("1704067200000", "1", "4", "0.5", "3", "7")
@@ -61,16 +61,16 @@ def test_a_short_row_has_empty_fields() -> None:
 
 
 def test_a_line_without_end_is_not_read_into_memory() -> None:
-    with pytest.raises(Broken, match="longer than"):
+    with pytest.raises(BrokenFileError, match="longer than"):
         read("time,open,high,low,close,volume\n" + "1" * 200_000)
 
 
 def test_a_missing_column_is_named() -> None:
-    with pytest.raises(BadInput, match=r"^close: no column"):
+    with pytest.raises(BadInputError, match=r"^close: no column"):
         read("time,open,high,low,volume\n1,1,1,1,1\n")
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "no candles here\n" * 30])
 def test_a_file_without_rows_is_refused(text: str) -> None:
-    with pytest.raises(BadInput, match=r"^file: no line with a time and four prices"):
+    with pytest.raises(BadInputError, match=r"^file: no line with a time and four prices"):
         read(text)

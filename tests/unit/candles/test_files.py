@@ -8,25 +8,25 @@ from pathlib import Path
 import pytest
 
 from app.candles import dump, files, unpack
-from app.candles.quality import Check
-from app.candles.rows import Broken, Finding, Row, singly
-from app.domain.candle import Candle
-from app.domain.timeframe import timeframe
-from app.errors import BadInput
+from app.candles.quality import RowValidator
+from app.candles.rows import BrokenFileError, Row, RowIssue, single_rows
+from app.domain.market.candle import Candle
+from app.domain.market.timeframe import timeframe
+from app.errors import BadInputError
 
 START = 1_704_067_200_000
 LINE = "1704067200000,1,4,0.5,3,7"
 ROW = (1, "1704067200000", "1", "4", "0.5", "3", "7")
 
 
-def read(path: Path) -> list[Row | Finding]:
+def read(path: Path) -> list[Row | RowIssue]:
     with path.open("rb") as file:
-        return list(singly(files.rows(path, file)))
+        return list(single_rows(files.rows(path, file)))
 
 
 def candles(path: Path, name: str = "1m") -> list[Candle]:
     grid = timeframe(name)
-    check = Check("BTCUSDT", grid, now_ms=10**14)
+    check = RowValidator("BTCUSDT", grid, now_ms=10**14)
     found = list(check.columns(read(path)))
     assert check.refused == 0, check.refusals
     return [
@@ -63,8 +63,8 @@ def test_a_cut_gzip_file_gives_its_good_half_and_then_says_where_it_broke(tmp_pa
     path = tmp_path / "cut.csv.gz"
     path.write_bytes(packed[: len(packed) // 2])
     places: list[int] = []
-    with path.open("rb") as file, pytest.raises(Broken, match=r"^after line "):
-        places.extend(row[0] for row in singly(files.rows(path, file)))
+    with path.open("rb") as file, pytest.raises(BrokenFileError, match=r"^after line "):
+        places.extend(row[0] for row in single_rows(files.rows(path, file)))
     assert places == list(range(1, len(places) + 1))
     assert 10_000 < len(places) < 30_000
 
@@ -73,14 +73,14 @@ def test_a_file_that_unpacks_to_far_too_much_is_not_read_on(tmp_path: Path, monk
     monkeypatch.setattr(unpack, "SMALL_BYTES", 2**16)
     path = tmp_path / "bomb.csv.gz"
     path.write_bytes(gzip.compress(f"{LINE}\n".encode() * 500_000))
-    with pytest.raises(Broken, match="unpacks to far more than candles would"):
+    with pytest.raises(BrokenFileError, match="unpacks to far more than candles would"):
         read(path)
 
 
 def test_a_broken_archive_is_said_so(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(b"PK\x03\x04 and nothing that follows")
-    with pytest.raises(Broken, match="the archive cannot be read"):
+    with pytest.raises(BrokenFileError, match="the archive cannot be read"):
         read(path)
 
 
@@ -89,7 +89,7 @@ def test_a_member_with_a_wrong_checksum_breaks_off_by_name(tmp_path: Path) -> No
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.csv", LINE)
     path.write_bytes(path.read_bytes().replace(LINE.encode(), LINE.replace("7", "8").encode()))
-    with pytest.raises(Broken, match=r"^a\.csv: .*CRC"):
+    with pytest.raises(BrokenFileError, match=r"^a\.csv: .*CRC"):
         read(path)
 
 
@@ -100,7 +100,7 @@ def test_a_dump_is_compared_with_the_checksum_beside_it(tmp_path: Path) -> None:
     told.write_text(f"{hashlib.sha256(LINE.encode()).hexdigest()}  {path.name}\n")
     assert read(path) == [ROW]
     told.write_text(f"{'0' * 64}  {path.name}\n")
-    with pytest.raises(BadInput, match="differs from its checksum"):
+    with pytest.raises(BadInputError, match="differs from its checksum"):
         read(path)
 
 
@@ -111,7 +111,7 @@ def test_of_a_folder_the_files_of_the_symbol_and_timeframe_are_taken(tmp_path: P
         (tmp_path / name).touch()
     found = [path.name for path in dump.files(tmp_path, "BTCUSDT", "1m")]
     assert found == ["BTCUSDT-1m-2024-01-01.zip", "BTCUSDT-1m-2024-01-02.zip", "BTC_USDT-1m.feather"]
-    with pytest.raises(BadInput, match=r"^symbol: there is no file named SOLUSDT and 1m"):
+    with pytest.raises(BadInputError, match=r"^symbol: there is no file named SOLUSDT and 1m"):
         dump.files(tmp_path, "SOLUSDT", "1m")
 
 
@@ -159,9 +159,9 @@ def test_a_row_that_says_it_was_still_open_is_not_taken(tmp_path: Path) -> None:
     rows = [[START // 1000 + n * 60, "10", "12", "9", "11", "10.5", "5", 3] for n in range(3)]
     path = tmp_path / "kraken.json"
     path.write_text(json.dumps({"error": [], "result": {"X": rows, "last": START // 1000 + 60}}))
-    assert read(path)[2] == Finding(3, "the candle was still open when it was saved")
+    assert read(path)[2] == RowIssue(3, "the candle was still open when it was saved")
     path.write_text(json.dumps({"data": [[str(START), *STANDARD[1:], "0", "0", "0"]]}))
-    assert read(path) == [Finding(1, "the candle was still open when it was saved")]
+    assert read(path) == [RowIssue(1, "the candle was still open when it was saved")]
 
 
 def test_json_numbers_that_were_binary_floats_lose_their_noise(tmp_path: Path) -> None:
@@ -178,8 +178,11 @@ def test_cut_json_gives_its_good_half_and_then_says_where_it_broke(tmp_path: Pat
     path = tmp_path / "cut.json"
     path.write_text(text[: len(text) // 2])
     places: list[int] = []
-    with path.open("rb") as file, pytest.raises(Broken, match=r"^after row \d+: the file ends inside of a row"):
-        places.extend(row[0] for row in singly(files.rows(path, file)))
+    with (
+        path.open("rb") as file,
+        pytest.raises(BrokenFileError, match=r"^after row \d+: the file ends inside of a row"),
+    ):
+        places.extend(row[0] for row in single_rows(files.rows(path, file)))
     assert 4_900 < len(places) < 5_100
 
 
@@ -198,7 +201,7 @@ def test_lean_folders_say_what_times_and_prices_mean(tmp_path: Path) -> None:
 
 def test_a_lean_row_that_is_none_is_refused_by_its_line(tmp_path: Path) -> None:
     path = zipped(tmp_path / "a.zip", **{"btc.csv": "20240101 00:00,1,4,0.5,3,7\nhalf a row\n"})
-    assert read(path)[1] == Finding(2, "not a row of a Lean file: 'half a row'")
+    assert read(path)[1] == RowIssue(2, "not a row of a Lean file: 'half a row'")
 
 
 @pytest.mark.parametrize("kind", ["parquet", "feather"])
@@ -224,5 +227,5 @@ def test_a_cut_parquet_file_is_said_to_be_broken(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     path = tmp_path / "cut.parquet"
     path.write_bytes(b"PAR1 and nothing that follows")
-    with pytest.raises(Broken, match=r"^after row 0: "):
+    with pytest.raises(BrokenFileError, match=r"^after row 0: "):
         read(path)

@@ -3,16 +3,16 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from app.candles.quality import LISTED, Check
-from app.candles.rows import Block, Broken, Row, Value
-from app.domain.timeframe import timeframe
+from app.candles.quality import LISTED, RowValidator
+from app.candles.rows import Block, BrokenFileError, Row, Value
+from app.domain.market.timeframe import timeframe
 
 HOUR = 3_600_000
 START = 1_704_067_200_000
 
 
-def check(name: str = "1h") -> Check:
-    return Check("BTCUSDT", timeframe(name), now_ms=START + 1_000 * HOUR)
+def check(name: str = "1h") -> RowValidator:
+    return RowValidator("BTCUSDT", timeframe(name), now_ms=START + 1_000 * HOUR)
 
 
 def row(time: Value, *prices: str, place: int = 1) -> Row:
@@ -20,7 +20,7 @@ def row(time: Value, *prices: str, place: int = 1) -> Row:
     return place, time, opened, high, low, close, volume
 
 
-def opens(checked: Check, rows: Iterable[Row]) -> list[int]:
+def opens(checked: RowValidator, rows: Iterable[Row]) -> list[int]:
     return [open_ms for piece in checked.columns(rows) for open_ms in piece.times]
 
 
@@ -98,7 +98,7 @@ def test_two_rows_of_one_slot_are_not_both_taken() -> None:
 def test_what_came_before_a_break_is_kept() -> None:
     def breaking() -> Iterator[Row]:
         yield row(START)
-        raise Broken("line 2: torn")
+        raise BrokenFileError("line 2: torn")
 
     checked = check()
     assert len(opens(checked, breaking())) == 1

@@ -3,8 +3,8 @@ from collections.abc import Iterator, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.candles.reasons import NOT_FETCHED, NOT_PUBLISHED, NOT_TRADED, explained
-from app.domain.candle import Gap
+from app.candles.reasons import NOT_FETCHED, NOT_PUBLISHED, NOT_TRADED, gap_reasons
+from app.domain.market.candle import Gap
 
 MINUTE = 60_000
 
@@ -36,7 +36,7 @@ def test_every_missing_slot_has_the_reason_that_looking_at_it_alone_gives(
     listed, answered = [gap(*each) for each in gaps], [(a * MINUTE, b * MINUTE) for a, b in asked]
     cut = [
         (reason, slot)
-        for reason, part in explained(listed, answered)
+        for reason, part in gap_reasons(listed, answered)
         for slot in range(part.from_ms, part.to_ms, MINUTE)
     ]
     assert cut == list(slot_by_slot(listed, answered))

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.candles.rows import Refused, Value, time_ms
+from app.candles.rows import RowError, Value, time_ms
 
 NEW_YEAR = 1_704_067_200_000
 
@@ -46,5 +46,5 @@ def test_times_before_1970_are_read() -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "31/12/2024", "nan", "inf", "1e99", "2024-13-01"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(Refused, match=r"^time:"):
+    with pytest.raises(RowError, match=r"^time:"):
         time_ms(text)

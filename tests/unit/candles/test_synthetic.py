@@ -4,8 +4,8 @@ from decimal import Decimal
 import pytest
 
 from app.candles.synthetic import candles
-from app.domain.timeframe import TIMEFRAMES
-from app.errors import BadInput
+from app.domain.market.timeframe import TIMEFRAMES
+from app.errors import BadInputError
 
 DAY = 86_400_000
 START = 1_704_067_200_000
@@ -60,5 +60,5 @@ def test_large_moves_come_together() -> None:
 
 
 def test_times_before_1970_have_no_candles() -> None:
-    with pytest.raises(BadInput, match=r"^start:"):
+    with pytest.raises(BadInputError, match=r"^start:"):
         next(candles("BTCUSDT", "1h", -DAY, DAY))

@@ -1,6 +1,6 @@
 import pytest
 
-from app.cli import event_view
+from app.cli.sessions import event_view
 from app.db.events import Frames
 
 CANDLE = (

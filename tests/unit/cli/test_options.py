@@ -1,7 +1,7 @@
 import pytest
 import typer
 
-from app.cli.options import given, read_symbol, read_timeframe, read_venue, time_ms
+from app.cli.options import read_symbol, read_timeframe, read_venue, time_ms, without_none
 
 
 @pytest.mark.parametrize(
@@ -29,4 +29,4 @@ def test_what_the_domain_refuses_is_a_usage_error(read, text):
 
 
 def test_what_was_not_given_is_left_out():
-    assert given(a=None, b=0, c=False, d="") == {"b": 0, "c": False, "d": ""}
+    assert without_none(a=None, b=0, c=False, d="") == {"b": 0, "c": False, "d": ""}

@@ -7,12 +7,12 @@ from decimal import Context, Decimal, getcontext, localcontext, setcontext
 
 import pytest
 
-from app.domain.candle import Candle
 from app.domain.event import Event
-from app.domain.strategy import Strategy
-from app.domain.succession import Succession, Turn
-from app.domain.terms import Terms
-from app.domain.trader import Shown, Trader
+from app.domain.market.candle import Candle
+from app.domain.trading.handover import Stage, StrategyChain
+from app.domain.trading.settings import TradingSettings
+from app.domain.trading.strategy import Strategy
+from app.domain.trading.strategy_runner import SlotView, StrategyRunner
 from app.strategies.registry import BUILT_IN
 from tests.support.trading import bars, of, terms
 from tests.unit.domain.test_snapshot import walk
@@ -20,15 +20,15 @@ from tests.unit.domain.test_snapshot import walk
 SIZES = (1, 7, 1000)
 
 
-def shown(slots: Sequence[Sequence[Candle]]) -> list[Shown]:
+def shown(slots: Sequence[Sequence[Candle]]) -> list[SlotView]:
     """Return slots as a trader sees them, the last one ending the range."""
     return [
-        Shown(candles[0].open_time_ms, candles, number == len(slots), candles[0].open_time_ms)
+        SlotView(candles[0].open_time_ms, candles, number == len(slots), candles[0].open_time_ms)
         for number, candles in enumerate(slots, 1)
     ]
 
 
-def in_batches(trader: Trader | Succession, slots: Sequence[Shown], size: int) -> list[list[Event]]:
+def in_batches(trader: StrategyRunner | StrategyChain, slots: Sequence[SlotView], size: int) -> list[list[Event]]:
     answers: list[list[Event]] = []
     for start in range(0, len(slots), size):
         trader.answer_all(slots[start : start + size], answers)
@@ -44,14 +44,14 @@ def in_batches(trader: Trader | Succession, slots: Sequence[Shown], size: int) -
     ],
     ids=["full", "trades"],
 )
-def test_batches_change_nothing(slug: str, on: Terms) -> None:
+def test_batches_change_nothing(slug: str, on: TradingSettings) -> None:
     config = {"side": "both"} if hasattr(BUILT_IN[slug], "side") else {}
     slots = shown(walk(300, on.symbols))
-    single = Trader(BUILT_IN[slug](**config), on)
+    single = StrategyRunner(BUILT_IN[slug](**config), on)
     expected = [single.answer(slot) for slot in slots]
     assert any(of(answer, "fill") for answer in expected)
     for size in SIZES:
-        assert in_batches(Trader(BUILT_IN[slug](**config), on), slots, size) == expected
+        assert in_batches(StrategyRunner(BUILT_IN[slug](**config), on), slots, size) == expected
 
 
 class Careless(Strategy):
@@ -68,7 +68,7 @@ class Careless(Strategy):
 def test_what_a_strategy_does_to_its_decimals_does_not_depend_on_batches() -> None:
     slots = shown([(candle,) for candle in bars(*(str(100 + number) for number in range(12)))])
     with localcontext(Context(prec=7)):
-        logs = [in_batches(Trader(Careless(), terms()), slots, size) for size in SIZES]
+        logs = [in_batches(StrategyRunner(Careless(), terms()), slots, size) for size in SIZES]
         assert getcontext().prec == 7
     assert logs[0] == logs[1] == logs[2]
     thirds = [str(one["value"]) for answer in logs[0] for one in of(answer, "plot")]
@@ -86,8 +86,8 @@ class Faulty(Strategy):
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_what_came_before_a_fault_is_answered(place: int) -> None:
-    made = Trader(Faulty(), terms())
-    trader = (made, Succession([Turn("faulty", {}, terms())], [made]))[place]
+    made = StrategyRunner(Faulty(), terms())
+    trader = (made, StrategyChain([Stage("faulty", {}, terms())], [made]))[place]
     answers: list[list[Event]] = []
     before = getcontext()
     with pytest.raises(RuntimeError, match="no more"):
@@ -99,12 +99,14 @@ def test_what_came_before_a_fault_is_answered(place: int) -> None:
 def test_a_fork_has_its_turn_within_a_batch() -> None:
     slots = shown(walk(40))
     turns = [
-        Turn("x", {}, terms(), to_cursor_ms=slots[19].open_time_ms),
-        Turn("x", {}, terms(taker_fee_bps=Decimal(50))),
+        Stage("x", {}, terms(), to_cursor_ms=slots[19].open_time_ms),
+        Stage("x", {}, terms(taker_fee_bps=Decimal(50))),
     ]
 
-    def traders() -> Succession:
-        return Succession(turns, [Trader(BUILT_IN["sma_cross"](fast=2, slow=3), turn.terms) for turn in turns])
+    def traders() -> StrategyChain:
+        return StrategyChain(
+            turns, [StrategyRunner(BUILT_IN["sma_cross"](fast=2, slow=3), turn.terms) for turn in turns]
+        )
 
     logs = [in_batches(traders(), slots, size) for size in SIZES]
     assert logs[0] == logs[1] == logs[2]
@@ -122,7 +124,7 @@ class Lower(Strategy):
 
 
 def test_orders_that_expire_are_spelled_as_all_others() -> None:
-    (answer,) = in_batches(Trader(Lower(), terms()), shown([(candle,) for candle in bars("1")]), 1)
+    (answer,) = in_batches(StrategyRunner(Lower(), terms()), shown([(candle,) for candle in bars("1")]), 1)
     bodies = [each.body for each in answer if each.type == "order"]
     assert ['"status":"expired"' in body for body in bodies] == [False, True]
     assert '"qty":0.00000001,"limitPrice":0.000000001,' in bodies[1]

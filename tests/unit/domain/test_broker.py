@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.domain.terms import sizing
+from app.domain.trading.settings import parse_sizing
 from tests.support.trading import MINUTE, bar, bars, changes, fills, of, play, terms
 
 FLAT = "100 100 100 100"
@@ -285,7 +285,7 @@ def test_the_default_size_is_all_equity_and_spends_no_more_than_the_cash() -> No
 
 def test_a_sized_reversal_closes_first_and_sizes_what_it_opens_from_the_equity_left() -> None:
     on = terms(
-        taker_fee_bps=Decimal(100), initial_cash=Decimal(1000), sizing=sizing({"equityPct": 50, "qtyStep": "0.1"})
+        taker_fee_bps=Decimal(100), initial_cash=Decimal(1000), sizing=parse_sizing({"equityPct": 50, "qtyStep": "0.1"})
     )
     events = play(bars("10", "10", "20"), {0: lambda s: s.buy(), 1: lambda s: s.sell()}, on)
     assert fills(events) == [("BUY", "49.5", "10"), ("SELL", "49.5", "20"), ("SELL", "36.6", "20")]
@@ -294,7 +294,7 @@ def test_a_sized_reversal_closes_first_and_sizes_what_it_opens_from_the_equity_l
 
 
 def test_a_size_that_rounds_to_zero_is_rejected() -> None:
-    on = terms(sizing=sizing({"cash": 5, "qtyStep": 1}))
+    on = terms(sizing=parse_sizing({"cash": 5, "qtyStep": 1}))
     events = play(bars("10", "10"), {0: lambda s: s.buy()}, on)
     assert changes(events, 1) == ["accepted: strategy", "rejected: the size rounds to zero"]
 
@@ -344,7 +344,7 @@ def test_the_equity_that_carries_an_order_is_that_at_its_price() -> None:
 
 
 def test_leveraged_equity_percent_reserves_its_fees_too() -> None:
-    on = terms(leverage=Decimal(3), taker_fee_bps=Decimal(10), sizing=sizing({"equityPct": 300}))
+    on = terms(leverage=Decimal(3), taker_fee_bps=Decimal(10), sizing=parse_sizing({"equityPct": 300}))
     assert len(fills(play(bars("100", "100"), {0: lambda s: s.buy()}, on))) == 1
 
 
@@ -370,7 +370,7 @@ def test_the_volume_share_is_shared_by_all_orders_of_a_candle() -> None:
 
 def test_a_size_is_not_fixed_by_a_candle_whose_volume_is_under_a_step() -> None:
     slots = [bar(0, "100"), bar(1, "100", volume="5"), bar(2, "50", volume="1000")]
-    on = terms(volume_share=Decimal("0.1"), sizing=sizing({"cash": 1000, "qtyStep": 1}))
+    on = terms(volume_share=Decimal("0.1"), sizing=parse_sizing({"cash": 1000, "qtyStep": 1}))
     events = play(slots, {0: lambda s: s.buy()}, on)
     assert fills(events) == [("BUY", "20", "50")]
     assert [one["status"] for one in of(events, "order")] == ["accepted", "filled"]

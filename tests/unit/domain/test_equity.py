@@ -1,7 +1,7 @@
 from decimal import Decimal
 
-from app.domain.account import Account
-from app.domain.equity import EquityCurve
+from app.domain.trading.account import Account
+from app.domain.trading.equity_curve import EquityCurve
 
 
 def test_positions_stand_in_the_order_of_jsonb_which_counts_bytes() -> None:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain import event
-from app.domain.candle import Candle
 from app.domain.event import render
-from app.errors import BadInput
+from app.domain.market.candle import Candle
+from app.errors import BadInputError
 
 amounts = st.decimals(0, 10**7, places=8) | st.integers(0, 10**6).map(Decimal) | st.just(Decimal("1E+3"))
 
@@ -37,7 +37,7 @@ def test_text_is_stored_as_it_is_and_escaped_as_json_asks() -> None:
 
 @pytest.mark.parametrize("message", ["\0", "\ud800", "x" * 70_000])
 def test_text_the_log_does_not_take_is_refused(message: str) -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises(BadInputError):
         event.log(0, message)
 
 
@@ -72,5 +72,5 @@ def test_a_signal_spells_the_members_of_a_text_enum_by_their_values() -> None:
     ],
 )
 def test_a_signal_the_log_cannot_store_is_refused(indicators: dict, reason: str, error: str) -> None:
-    with pytest.raises((ValueError, BadInput), match=error):
+    with pytest.raises((ValueError, BadInputError), match=error):
         event.signal(1, "BTC", "LONG", reason, indicators)

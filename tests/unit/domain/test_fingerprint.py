@@ -7,8 +7,8 @@ from hashlib import sha256
 
 import pytest
 
-from app.domain.candle import Candle
-from app.domain.fingerprint import Fingerprint
+from app.domain.market.candle import Candle
+from app.domain.market.fingerprint import Fingerprint
 
 PLAIN = ("10", "100.5", "0.05", "42000", "0")
 ODD = ("1", "100.5", "0.05", "42", "7.5")

@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.indicator import Ema, Extreme, Rsi, Sma
+from app.domain.trading.indicator import Ema, Extreme, Rsi, Sma
 
 PRICES = st.lists(st.decimals("0.01", "99999", places=2), min_size=1, max_size=60)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from hypothesis import given, settings
 
-from app.domain.candle import Candle
 from app.domain.event import Event, render
+from app.domain.market.candle import Candle
 from app.domain.number import EXACT
 from tests.support.generated import Run, runs
 from tests.support.trading import of

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from hypothesis import given, settings
 
-from app.domain.candle import Candle
 from app.domain.event import Event
+from app.domain.market.candle import Candle
 from app.domain.number import EXACT
 from tests.support.generated import Run, runs
 from tests.support.trading import MINUTE, of

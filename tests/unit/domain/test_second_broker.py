@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from app.domain.candle import Candle
 from app.domain.event import Event
-from app.domain.terms import Sizing, Terms
-from app.domain.trader import Trader
+from app.domain.market.candle import Candle
+from app.domain.trading.settings import Sizing, TradingSettings
+from app.domain.trading.strategy_runner import StrategyRunner
 from tests.support.second_broker import Action, Filled, SecondBroker
 from tests.support.trading import MINUTE, Script, finish, of, terms
 
@@ -83,7 +83,7 @@ def actions_of(chance: Random, candles: Sequence[Candle], tick: Decimal) -> dict
     return made
 
 
-def terms_of(chance: Random) -> Terms:
+def terms_of(chance: Random) -> TradingSettings:
     """Return terms of every kind."""
     sizes = [
         Sizing("equityPct", Decimal(100)),
@@ -102,7 +102,7 @@ def terms_of(chance: Random) -> Terms:
     )
 
 
-def run(candles: Sequence[Candle], actions: dict[int, list[Action]], on: Terms) -> list[Event]:
+def run(candles: Sequence[Candle], actions: dict[int, list[Action]], on: TradingSettings) -> list[Event]:
     """Return the events of the broker under test."""
 
     def doing(todo: list[Action]) -> Callable[[Script], None]:
@@ -115,7 +115,7 @@ def run(candles: Sequence[Candle], actions: dict[int, list[Action]], on: Terms) 
 
         return do
 
-    trader = Trader(Script().follow({number: doing(todo) for number, todo in actions.items()}), on)
+    trader = StrategyRunner(Script().follow({number: doing(todo) for number, todo in actions.items()}), on)
     events = [event for candle in candles for event in trader.on_slot((candle,))]
     return events + finish(trader, events[-1].ts)
 

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.candle import Candle
 from app.domain.event import Event
+from app.domain.market.candle import Candle
 from app.domain.session import Pace, SessionSpec
-from app.domain.snapshot import SNAPSHOT_BYTES, Unfit, keep, put_back, read, spell
-from app.domain.strategy import Strategy
-from app.domain.succession import Succession, Turn
-from app.domain.terms import Sizing, Terms
-from app.domain.tick import Slot, State, conclude, draft
-from app.domain.trader import Trader
+from app.domain.snapshot import SNAPSHOT_BYTES, InvalidSnapshotError, from_text, keep, put_back, to_text
+from app.domain.tick import ReplayState, Slot, draft_tick, finish_tick
+from app.domain.trading.handover import Stage, StrategyChain
+from app.domain.trading.settings import Sizing, TradingSettings
+from app.domain.trading.strategy import Strategy
+from app.domain.trading.strategy_runner import StrategyRunner
 from app.strategies.registry import BUILT_IN
 from tests.support.trading import MINUTE, bar, finish, terms
 
@@ -74,14 +74,14 @@ def walk(count: int, symbols: Sequence[str] = ("BTC",), seed: int = 3) -> Slots:
     return slots
 
 
-def restored(trader: Trader, fresh: Trader) -> Trader:
+def restored(trader: StrategyRunner, fresh: StrategyRunner) -> StrategyRunner:
     kept = trader.snapshot()
     assert kept is not None
-    fresh.restore(read(spell(kept)))
+    fresh.restore(from_text(to_text(kept)))
     return fresh
 
 
-def assert_same_from_everywhere(make: Callable[[], Trader], slots: Slots, every: int = 1) -> None:
+def assert_same_from_everywhere(make: Callable[[], StrategyRunner], slots: Slots, every: int = 1) -> None:
     """Hold an undisturbed run against one that is restored behind every `every`-th slot."""
     whole, other = make(), make()
     for number, candles in enumerate(slots):
@@ -97,8 +97,8 @@ def test_every_built_in_goes_on_from_a_snapshot(slug: str, symbols: tuple[str, .
     sized = terms(symbols=symbols, sizing=Sizing("equityPct", Decimal(40)), taker_fee_bps=Decimal("7.5"))
     config = {"side": "both"} if hasattr(BUILT_IN[slug], "side") else {}
     slots = walk(420, symbols)
-    assert_same_from_everywhere(lambda: Trader(BUILT_IN[slug](**config), sized), slots, every=17)
-    trader = Trader(BUILT_IN[slug](**config), sized)
+    assert_same_from_everywhere(lambda: StrategyRunner(BUILT_IN[slug](**config), sized), slots, every=17)
+    trader = StrategyRunner(BUILT_IN[slug](**config), sized)
     assert any(event.type == "order" for candles in slots for event in trader.on_slot(candles))
 
 
@@ -114,7 +114,7 @@ def test_every_built_in_goes_on_from_a_snapshot(slug: str, symbols: tuple[str, .
 )
 def test_resting_orders_partial_fills_and_chance_come_back(changes: dict[str, Any]) -> None:
     on = terms(seed="x", **changes)
-    assert_same_from_everywhere(lambda: Trader(Busy(), on), walk(150, on.symbols))
+    assert_same_from_everywhere(lambda: StrategyRunner(Busy(), on), walk(150, on.symbols))
 
 
 def test_a_state_with_longer_candles_under_way_comes_back() -> None:
@@ -122,13 +122,16 @@ def test_a_state_with_longer_candles_under_way_comes_back() -> None:
         "x", "demo", ("BTC",), "1m", 0, 200 * MINUTE, 0, Pace(0), "fill", 0, extra_timeframes=("5m", "15m")
     )
     slots = [Slot(candles[0].open_time_ms, candles) for n, candles in enumerate(walk(200)) if n not in (31, 32, 77)]
-    states, traders = [State.initial(spec), State.initial(spec)], [Trader(Busy(), spec.desk_terms) for _ in range(2)]
+    states, traders = (
+        [ReplayState.initial(spec), ReplayState.initial(spec)],
+        [StrategyRunner(Busy(), spec.desk_terms) for _ in range(2)],
+    )
     for slot in slots:
-        made = [draft(state, slot) for state in states]
-        logs = [conclude(s, d, t.answer(d.shown)) for s, d, t in zip(states, made, traders, strict=True)]
+        made = [draft_tick(state, slot) for state in states]
+        logs = [finish_tick(s, d, t.answer(d.shown)) for s, d, t in zip(states, made, traders, strict=True)]
         assert logs[0] == logs[1]
-        states[1] = State.restored(spec, read(spell(states[1].snapshot())))
-        traders[1] = restored(traders[1], Trader(Busy(), spec.desk_terms))
+        states[1] = ReplayState.restored(spec, from_text(to_text(states[1].snapshot())))
+        traders[1] = restored(traders[1], StrategyRunner(Busy(), spec.desk_terms))
 
 
 def test_a_changed_decimal_context_comes_back() -> None:
@@ -138,10 +141,10 @@ def test_a_changed_decimal_context_comes_back() -> None:
             self.plot("third", 1 / Decimal(3))
             super().on_candle(candle)
 
-    trader = Trader(Precise(), terms())
+    trader = StrategyRunner(Precise(), terms())
     for candles in walk(3):
         trader.on_slot(candles)
-    again = restored(trader, Trader(Precise(), terms()))
+    again = restored(trader, StrategyRunner(Precise(), terms()))
     assert again._context.prec == trader._context.prec == 50
 
 
@@ -156,39 +159,41 @@ def test_what_a_strategy_does_while_its_snapshot_is_taken_leaves_no_trace() -> N
             self.signal("LONG", "restored")
             super().restore(kept)
 
-    whole, other = Trader(Chatty(), terms()), Trader(Chatty(), terms())
+    whole, other = StrategyRunner(Chatty(), terms()), StrategyRunner(Chatty(), terms())
     for candles in walk(50):
         assert other.on_slot(candles) == whole.on_slot(candles)
-        other = restored(other, Trader(Chatty(), terms()))
+        other = restored(other, StrategyRunner(Chatty(), terms()))
 
 
 def test_a_strategy_that_offers_none_has_none() -> None:
     class Plain(Strategy):
         pass
 
-    trader = Trader(Plain(), terms())
+    trader = StrategyRunner(Plain(), terms())
     trader.on_slot(walk(1)[0])
     assert trader.snapshot() is None
-    assert Trader(Busy(), terms()).snapshot() is None, "it has not begun"
+    assert StrategyRunner(Busy(), terms()).snapshot() is None, "it has not begun"
 
 
 def test_a_fork_has_a_snapshot_once_its_own_turn_has_come() -> None:
-    turns = [Turn("a", {}, terms(), 9 * MINUTE), Turn("b", {}, terms())]
+    turns = [Stage("a", {}, terms(), 9 * MINUTE), Stage("b", {}, terms())]
 
-    def traders() -> Succession:
-        return Succession(turns, [Trader(Busy(), terms()), Trader(Busy(), terms(taker_fee_bps=Decimal(5)))])
+    def traders() -> StrategyChain:
+        return StrategyChain(
+            turns, [StrategyRunner(Busy(), terms()), StrategyRunner(Busy(), terms(taker_fee_bps=Decimal(5)))]
+        )
 
     whole, other = traders(), traders()
     spec = SessionSpec("x", "demo", ("BTC",), "1m", 0, 100 * MINUTE, 0, Pace(0), "fail", 0)
-    state = State.initial(spec)
+    state = ReplayState.initial(spec)
     for number, candles in enumerate(walk(60)):
-        shown = draft(state, Slot(candles[0].open_time_ms, candles)).shown
+        shown = draft_tick(state, Slot(candles[0].open_time_ms, candles)).shown
         assert whole.answer(shown) == other.answer(shown)
         kept = other.snapshot()
         assert (kept is None) == (number < 10), "its first words are still to be written"
         if kept is not None:
             other = traders()
-            other.restore(read(spell(kept)))
+            other.restore(from_text(to_text(kept)))
 
 
 VALUES = st.recursive(
@@ -204,7 +209,7 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_what_is_spelled_is_read_back_to_the_last_digit(value: Any) -> None:
-    assert repr(read(spell(value))) == repr(value)
+    assert repr(from_text(to_text(value))) == repr(value)
 
 
 @pytest.mark.parametrize(
@@ -222,14 +227,16 @@ def test_what_is_spelled_is_read_back_to_the_last_digit(value: Any) -> None:
     ],
 )
 def test_what_is_no_snapshot_is_refused(text: str) -> None:
-    with pytest.raises(Unfit):
-        read(text)
+    with pytest.raises(InvalidSnapshotError):
+        from_text(text)
 
 
-@pytest.mark.parametrize("value", [{1, 2}, object(), float("nan"), ["x" * SNAPSHOT_BYTES], Terms(), Event(1, "a", "b")])
+@pytest.mark.parametrize(
+    "value", [{1, 2}, object(), float("nan"), ["x" * SNAPSHOT_BYTES], TradingSettings(), Event(1, "a", "b")]
+)
 def test_what_cannot_be_read_back_is_not_spelled(value: Any) -> None:
-    with pytest.raises(Unfit):
-        spell(value)
+    with pytest.raises(InvalidSnapshotError):
+        to_text(value)
 
 
 def test_values_are_not_put_into_an_object_of_another_kind() -> None:
@@ -241,5 +248,5 @@ def test_values_are_not_put_into_an_object_of_another_kind() -> None:
         def __init__(self) -> None:
             self.b = 1
 
-    with pytest.raises(Unfit):
+    with pytest.raises(InvalidSnapshotError):
         put_back(Other(), keep(One()))

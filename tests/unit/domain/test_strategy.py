@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from app.domain.strategy import Strategy
-from app.errors import BadInput
+from app.domain.trading.strategy import Strategy
+from app.errors import BadInputError
 from tests.support.trading import bars, fills, of, play
 
 
@@ -60,7 +60,7 @@ def test_the_schema_says_types_bounds_defaults_and_what_is_required() -> None:
     ],
 )
 def test_a_wrong_config_is_refused_in_a_sentence(config: dict, sentence: str) -> None:
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(BadInputError) as refused:
         Example(**config)
     assert refused.value.message == sentence
 

@@ -1,7 +1,7 @@
 import pytest
 
-from app.domain.symbol import separator_places, spelling, symbol, venue
-from app.errors import BadInput
+from app.domain.market.symbol import normalize_symbol, normalize_venue, separator_places, spelling
+from app.errors import BadInputError
 
 
 @pytest.mark.parametrize(
@@ -9,7 +9,7 @@ from app.errors import BadInput
     ["BTCUSDT", "BTC/USDT", "btc-usdt", "btc_usdt", " BtcUsdt ", "ＢＴＣ／ＵＳＤＴ", "-BTC//USDT_"],
 )
 def test_spellings_of_a_symbol_are_one(text: str) -> None:
-    assert symbol(text) == "BTCUSDT"
+    assert normalize_symbol(text) == "BTCUSDT"
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_spellings_of_a_symbol_are_one(text: str) -> None:
     ],
 )
 def test_symbols_are_stored_as_the_world_writes_them(text: str, stored: str) -> None:
-    assert symbol(text) == stored
+    assert normalize_symbol(text) == stored
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,13 @@ def test_symbols_are_stored_as_the_world_writes_them(text: str, stored: str) -> 
     ],
 )
 def test_what_is_no_symbol_is_refused_by_name(text: str) -> None:
-    with pytest.raises(BadInput, match=r"^symbol:"):
-        symbol(text)
+    with pytest.raises(BadInputError, match=r"^symbol:"):
+        normalize_symbol(text)
 
 
 def test_a_refusal_names_the_character_in_a_form_that_can_be_seen() -> None:
-    with pytest.raises(BadInput) as refused:
-        symbol("BTC\u202eUSDT")
+    with pytest.raises(BadInputError) as refused:
+        normalize_symbol("BTC\u202eUSDT")
     assert refused.value.message == (
         r"symbol: 'BTC\u202eUSDT' holds '\u202e'; letters, digits and . ^ = : & + / - _ are allowed"
     )
@@ -66,16 +66,16 @@ def test_a_refusal_names_the_character_in_a_form_that_can_be_seen() -> None:
 def test_the_stored_form_of_every_character_is_its_own() -> None:
     for code in range(0x30000):
         try:
-            stored = symbol(f"A{chr(code)}B")
-        except BadInput:
+            stored = normalize_symbol(f"A{chr(code)}B")
+        except BadInputError:
             continue
-        assert symbol(stored) == stored
+        assert normalize_symbol(stored) == stored
         assert not any(char.isspace() or not char.isprintable() or char in ",\"'/-_\\" for char in stored)
 
 
 def test_a_spelling_is_kept_as_it_was_written() -> None:
     assert [spelling(text) for text in (" btc/usdt ", "BTC-USDT", "Ｂ")] == ["btc/usdt", "BTC-USDT", "B"]
-    with pytest.raises(BadInput):
+    with pytest.raises(BadInputError):
         spelling("BTC USDT")
 
 
@@ -97,6 +97,6 @@ def test_separators_are_placed_by_the_stored_form(text: str, places: tuple[int, 
 
 
 def test_a_venue_is_lower_case() -> None:
-    assert venue("Binance-USDM") == "binance-usdm"
-    with pytest.raises(BadInput, match=r"^venue:"):
-        venue("no venue")
+    assert normalize_venue("Binance-USDM") == "binance-usdm"
+    with pytest.raises(BadInputError, match=r"^venue:"):
+        normalize_venue("no venue")

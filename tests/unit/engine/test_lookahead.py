@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 import pytest
 
 from app.candles import synthetic
-from app.domain.candle import Candle
-from app.domain.strategy import Strategy
-from app.domain.succession import Succession, Turn
+from app.domain.market.candle import Candle
 from app.domain.tick import Slot
-from app.domain.trader import Trader
-from app.engine.lookahead import Finding, look
-from app.engine.trading import Desk, LocalDesk
+from app.domain.trading.handover import Stage, StrategyChain
+from app.domain.trading.strategy import Strategy
+from app.domain.trading.strategy_runner import StrategyRunner
+from app.engine.lookahead import LookaheadFinding, check_lookahead
 from app.strategies.registry import BUILT_IN
+from app.strategy_hosts.strategy_host import InProcessHost, StrategyHost
 from tests.support.engine import MINUTE, START_MS, spec
 
 
@@ -25,16 +25,16 @@ def slots(count: int = 600) -> list[Slot]:
     return [Slot(candle.open_time_ms, [candle]) for candle in made]
 
 
-async def looked(strategy: type[Strategy], **changes: Any) -> Finding | None:
+async def looked(strategy: type[Strategy], **changes: Any) -> LookaheadFinding | None:
     on = spec(end_ms=None, gap_policy="skip", **changes)
 
     @asynccontextmanager
-    async def build(data: Sequence[Slot]) -> AsyncIterator[Desk]:
+    async def build(data: Sequence[Slot]) -> AsyncIterator[StrategyHost]:
         made = strategy()
         made.data = [candle for slot in data for candle in slot.candles]  # type: ignore[attr-defined]
-        yield LocalDesk(Succession([Turn("x", {}, on.desk_terms)], [Trader(made, on.desk_terms)]))
+        yield InProcessHost(StrategyChain([Stage("x", {}, on.desk_terms)], [StrategyRunner(made, on.desk_terms)]))
 
-    return await look(on, slots(), build, cuts=5)
+    return await check_lookahead(on, slots(), build, cuts=5)
 
 
 class KnowsTheNext(Strategy):

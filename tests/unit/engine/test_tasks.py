@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from app.engine.tasks import ended
+from app.engine.tasks import cancel_and_wait
 
 
 async def test_a_task_that_loses_its_first_cancellation_ends_all_the_same() -> None:
@@ -19,10 +19,10 @@ async def test_a_task_that_loses_its_first_cancellation_ends_all_the_same() -> N
 
     task = asyncio.ensure_future(deaf())
     await asyncio.sleep(0)
-    await ended([task])
+    await cancel_and_wait([task])
     assert lost.is_set()
     assert task.cancelled()
 
 
 async def test_nothing_to_end_is_nothing_to_wait_for() -> None:
-    await ended([])
+    await cancel_and_wait([])

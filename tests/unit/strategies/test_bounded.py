@@ -9,7 +9,7 @@ from random import Random
 from talipp.indicators import RSI, TTM, KeltnerChannels
 from talipp.indicators.Indicator import Indicator
 
-from app.domain.snapshot import read, spell
+from app.domain.snapshot import from_text, to_text
 from app.strategies.bounded import Bounded, ohlcv
 from tests.support.trading import bar
 
@@ -50,4 +50,4 @@ def test_an_indicator_goes_on_from_a_snapshot_as_if_nothing_had_been() -> None:
             assert whole.last == restored.last
             if number % 7 == 0:
                 walks[place] = whole, Bounded(MADE[place][0](), 20), candles
-                walks[place][1].restore(read(spell(restored.snapshot())))
+                walks[place][1].restore(from_text(to_text(restored.snapshot())))

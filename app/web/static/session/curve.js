@@ -5,8 +5,8 @@ import { get, SESSIONS } from "../common/api.js";
 import { byId } from "../common/dom.js";
 import { minus, money, time } from "../common/format.js";
 import { color, onTheme } from "../common/theme.js";
-import { Thinned } from "./thinned.js";
-import { look } from "./look.js";
+import { Thinned } from "./downsampled.js";
+import { look } from "./chart_theme.js";
 
 const POINTS = 2000;
 const LONG = 200_000;

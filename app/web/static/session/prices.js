@@ -3,12 +3,12 @@
 import { CandlestickSeries, createChart, HistogramSeries } from "/static/vendor/lightweight-charts.js";
 import { byId } from "../common/dom.js";
 import { color, onTheme } from "../common/theme.js";
-import { look } from "./look.js";
+import { look } from "./chart_theme.js";
 import { Markers } from "./markers.js";
 import { minus } from "../common/format.js";
 import { Plots } from "./plots.js";
 import { CandleSeries, decimalsOf, keyOf, placeAt } from "./series.js";
-import { Span } from "./span.js";
+import { Span } from "./trade_line.js";
 
 const FEW = 200;
 const EDGE = 20;

@@ -1,0 +1,331 @@
+"""`zeon candles`: bring candles in, see what is there and what is missing, take them out, delete them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from app.candles.calendar import Calendar
+from app.candles.deletion import Deletion, delete_series, plan_deletion, require_idle
+from app.candles.fetch import FetchResult, fetch_candles, missing_ranges
+from app.candles.follow import Follower
+from app.candles.importer import Report, import_file
+from app.candles.load import coverage, find_gaps
+from app.candles.reasons import Reason, gap_reasons
+from app.candles.sources import VenueSource, source_of, sources
+from app.cli import deletion_report, output
+from app.cli.candles import import_report
+from app.cli.command import Context, run
+from app.cli.options import (
+    EndOption,
+    Json,
+    StartOption,
+    TimeframeOption,
+    VenueOption,
+    read_spelling,
+    read_symbol,
+    time_ms,
+)
+from app.db import candles as cache
+from app.db import symbols
+from app.db.candles import Coverage
+from app.db.pool import Connection, ConnectionPool
+from app.domain.market.candle import Candle, Gap
+from app.domain.market.symbol import normalize_symbol as stored
+from app.domain.number import format_decimal
+from app.errors import BadInputError, NotFoundError
+from app.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Bring candles in, see what is there and what is missing, take them out.")
+
+_SPELLINGS = "In any usual spelling: BTCUSDT, btc-usdt."
+SymbolArgument = Annotated[
+    str, typer.Argument(metavar="SYMBOL", parser=read_symbol, help=_SPELLINGS, show_default=False)
+]
+SymbolOption = Annotated[str, typer.Option("--symbol", metavar="SYMBOL", parser=read_spelling, help=_SPELLINGS)]
+File = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", exists=True, help="CSV, JSON, Parquet, Feather, Lean; packed or a folder.", show_default=False
+    ),
+]
+SourceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="KIND[:ARGUMENT]",
+        help="Where to fetch from, as in exchange:binance or dump:FOLDER; unset: the venue's of ZEON_SOURCES.",
+    ),
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write; unset: stdout.")]
+
+Key = tuple[str, str, str]
+"""Venue, symbol and timeframe."""
+
+_EVERY = 2**31 - 1
+_FOLLOWED_AT_ONCE = 8
+
+
+@app.command("import")
+def import_(
+    file: File, symbol: SymbolOption, timeframe: TimeframeOption, venue: VenueOption = None, json: Json = False
+) -> None:
+    """Bring a file of candles into the cache and report what was taken, refused and missing."""
+
+    async def work(context: Context) -> Report:
+        chosen = venue or context.settings.venue
+        with import_report.bar(file.name) as progress:
+            calendar = context.sim.calendars.get(chosen)
+            return await context.database.run(import_file, file, chosen, symbol, timeframe, progress, calendar)
+
+    report = run(work)
+    if json:
+        output.as_json(import_report.report_to_json(report))
+    else:
+        import_report.print_report(report)
+    if report.broke:
+        raise typer.Exit(1)
+
+
+@app.command()
+def fetch(
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", parser=read_spelling, show_default=False, help=_SPELLINGS)],
+    timeframe: TimeframeOption,
+    start: Annotated[int, typer.Option("--start", parser=time_ms, metavar="TIME", help="First open time, UTC.")],
+    end: EndOption = None,
+    venue: VenueOption = None,
+    source: SourceOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fetched, and fetch nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Fetch what is missing of a range from the venue's source; what was asked for before is not asked for again."""
+
+    async def work(context: Context) -> FetchResult:
+        chosen = venue or context.settings.venue
+        by = _source(context.settings, chosen, source)
+        until = end if end is not None else time.time_ns() // 1_000_000
+        async with _lines(context, 1) as lines, lines.lend() as conn:
+            if dry_run:
+                return FetchResult(await missing_ranges(conn, by.name, chosen, stored(symbol), timeframe, start, until))
+            await symbols.keep_spelling(conn, chosen, symbol)
+            with import_report.fetch_bar(symbol) as progress:
+                return await fetch_candles(conn, by, chosen, stored(symbol), timeframe, start, until, progress)
+
+    done = run(work)
+    if json:
+        output.as_json(import_report.fetched_to_json(done))
+    else:
+        import_report.print_fetched(done, dry_run=dry_run)
+
+
+@app.command()
+def follow(
+    spellings: Annotated[
+        list[str],
+        typer.Argument(metavar="SYMBOL...", parser=read_spelling, help="One or more symbols.", show_default=False),
+    ],
+    timeframe: TimeframeOption,
+    venue: VenueOption = None,
+    source: SourceOption = None,
+) -> None:
+    """Keep the cache current with every closed candle until interrupted; sessions that wait for them go on."""
+
+    async def work(context: Context) -> None:
+        chosen = venue or context.settings.venue
+        by = _source(context.settings, chosen, source)
+        followed = list(dict.fromkeys(map(stored, spellings)))
+        async with _lines(context, min(len(followed), _FOLLOWED_AT_ONCE)) as lines:
+            async with lines.lend() as conn:
+                for text in spellings:
+                    await symbols.keep_spelling(conn, chosen, text)
+            await Follower(lines.lend, by, chosen, timeframe, told=_tell).follow(followed)
+
+    with suppress(KeyboardInterrupt):
+        output.note(f"Following {' '.join(spellings)} {timeframe}; Ctrl-C ends it.")
+        run(work)
+
+
+def _tell(symbol: str, sentence: str) -> None:
+    output.note(f"{symbol}: {sentence}")
+
+
+def _source(settings: Settings, venue: str, spec: str | None) -> VenueSource:
+    """Return the source named on the command line, or the venue's own; raises `BadInputError` when there is none."""
+    if spec is not None:
+        return source_of(venue, spec)
+    chosen = sources(settings.sources)
+    if venue not in chosen:
+        raise BadInputError(
+            f"source: venue {venue} has none; set ZEON_SOURCES or give --source, as in exchange:{venue}"
+        )
+    return chosen[venue]
+
+
+@asynccontextmanager
+async def _lines(context: Context, size: int) -> AsyncIterator[ConnectionPool]:
+    lines = ConnectionPool(context.place.url, size=size, application_name="zeon candles")
+    try:
+        yield lines
+    finally:
+        await lines.close()
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """Show what is cached: rows, first and last candle, gaps and sources."""
+
+    async def work(context: Context) -> list[Coverage]:
+        return await context.database.run(coverage, context.sim.calendars)
+
+    found = run(work)
+    if json:
+        output.as_json([_described(each) for each in found])
+        return
+    output.table(
+        ("venue", "symbol", "timeframe", "rows", "first", "last", "gaps", "missing", "source"),
+        (
+            (each.venue, each.spelling, *each[2:4], output.utc(each.first_ms), output.utc(each.last_ms), *each[6:9])
+            for each in found
+        ),
+        right=("rows", "gaps", "missing"),
+    )
+
+
+@app.command()
+def gaps(
+    symbol: SymbolArgument,
+    timeframe: TimeframeOption,
+    venue: VenueOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    why: Annotated[bool, typer.Option("--why", help="Cut gaps by reason, as far as the sources can tell.")] = False,
+    json: Json = False,
+) -> None:
+    """List the candles missing between the first and the last one, or in a range; closed hours are none."""
+
+    async def work(context: Context) -> list[tuple[Gap, Reason | None]]:
+        chosen = venue or context.settings.venue
+        calendar = context.sim.calendars.get(chosen)
+        return await context.database.run(_gaps, (chosen, symbol, timeframe), start, end, calendar, why=why)
+
+    found = run(work)
+    if json:
+        rows = [(("fromMs", gap.from_ms), ("toMs", gap.to_ms), ("missing", gap.missing)) for gap, _ in found]
+        reasons = [(("reason", reason),) if why else () for _, reason in found]
+        output.as_json([dict((*row, *reason)) for row, reason in zip(rows, reasons, strict=True)])
+    elif found:
+        import_report.print_gaps([gap for gap, _ in found], [reason for _, reason in found])
+    else:
+        output.line("No candle is missing.")
+
+
+@app.command()
+def export(
+    symbol: SymbolArgument,
+    timeframe: TimeframeOption,
+    venue: VenueOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    output: Output = None,
+) -> None:
+    """Write cached candles as CSV, oldest first."""
+
+    async def work(context: Context) -> int:
+        key = (venue or context.settings.venue, symbol, timeframe)
+        return await context.database.run(_export, key, start, end, output)
+
+    count = run(work)
+    if output is not None:
+        output.note(f"{count:,} candles written to {output}.")
+
+
+@app.command()
+def delete(
+    symbol: SymbolArgument,
+    timeframe: TimeframeOption,
+    venue: VenueOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    json: Json = False,
+) -> None:
+    """Delete a series from the cache, with the longer candles built from it; asks before."""
+
+    async def work(context: Context) -> Deletion:
+        key = (venue or context.settings.venue, symbol, timeframe)
+        if not yes:
+            plan = await context.database.run(plan_deletion, *key)
+            require_idle(plan)
+            deletion_report.confirm(plan)
+        return await context.database.run(delete_series, *key)
+
+    deleted = run(work)
+    if json:
+        output.as_json(deletion_report.as_json(deleted))
+    else:
+        deletion_report.print_deleted(deleted)
+
+
+def _described(each: Coverage) -> dict[str, str | int | None]:
+    return {
+        "venue": each.venue,
+        "symbol": each.symbol,
+        "timeframe": each.timeframe,
+        "rows": each.rows,
+        "firstMs": each.first_ms,
+        "lastMs": each.last_ms,
+        "gaps": each.gaps,
+        "source": each.source,
+    }
+
+
+async def _gaps(
+    connection: Connection, key: Key, start: int | None, end: int | None, calendar: Calendar | None, *, why: bool
+) -> list[tuple[Gap, Reason | None]]:
+    range_ms = await _range(connection, key, start, end)
+    venue, symbol, timeframe = key
+    found, _ = await find_gaps(connection, venue, [symbol], timeframe, *range_ms, limit=_EVERY, calendar=calendar)
+    if not why:
+        return [(gap, None) for gap in found]
+    return [(gap, reason) for reason, gap in gap_reasons(found, await cache.asked_ranges(connection, *key))]
+
+
+async def _export(connection: Connection, key: Key, start: int | None, end: int | None, output: Path | None) -> int:
+    """Write the candles of a range and return how many there were."""
+    range_ms = await _range(connection, key, start, end)
+    count = 0
+    with _opened(output) as file:
+        file.write("open_time_ms,open,high,low,close,volume\n")
+        async for candle in cache.read(connection, *key, *range_ms):
+            file.write(_row(candle))
+            count += 1
+    return count
+
+
+async def _range(connection: Connection, key: Key, start: int | None, end: int | None) -> tuple[int, int]:
+    """Return the range asked for, by default all that is cached; raises `NotFoundError` when nothing is."""
+    if start is not None and end is not None:
+        return start, end
+    cached = await cache.span(connection, *key)
+    if cached is None:
+        raise NotFoundError("There are no candles of {1} {2} at venue {0}.".format(*key))
+    return cached[0] if start is None else start, cached[1] + 1 if end is None else end
+
+
+def _row(candle: Candle) -> str:
+    numbers = (candle.open, candle.high, candle.low, candle.close, candle.volume)
+    return f"{candle.open_time_ms},{','.join(map(format_decimal, numbers))}\n"
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[TextIO]:
+    """Open the file to write, or stdout."""
+    if output is None:
+        yield sys.stdout
+        return
+    with output.open("w", newline="") as file:
+        yield file

@@ -1,0 +1,140 @@
+"""What an import shows: a bar while it reads, then a report of rows, refusals and gaps."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from app.candles.fetch import FetchResult
+from app.candles.importer import Progress as Watch
+from app.candles.importer import Report
+from app.candles.quality import RowIssue
+from app.cli import output
+from app.domain.market.candle import Gap
+
+LISTED = 10
+"""How many refusals, repairs and gaps a report lists on a terminal; all are counted."""
+
+
+@contextmanager
+def bar(name: str) -> Iterator[Watch | None]:
+    """Show on stderr how far a file is read; nothing where nobody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(name, total=None)
+        yield lambda done, size: progress.update(task, completed=done, total=size)
+
+
+def report_to_json(report: Report) -> dict[str, Any]:
+    """Spell a report for scripts."""
+    return {
+        "venue": report.venue,
+        "symbol": report.symbol,
+        "timeframe": report.timeframe,
+        "rows": report.rows,
+        "new": report.new,
+        "changed": report.changed,
+        "same": report.same,
+        "duplicates": report.duplicates,
+        "unordered": report.unordered,
+        "refused": report.refused,
+        "refusals": _found(report.refusals),
+        "repairs": _found(report.repairs),
+        "broke": report.broke,
+        "firstMs": report.first_ms,
+        "lastMs": report.last_ms,
+        "gaps": [{"fromMs": gap.from_ms, "toMs": gap.to_ms, "missing": gap.missing} for gap in report.gaps],
+        "missing": report.missing,
+    }
+
+
+def print_report(report: Report) -> None:
+    """Print a report for people."""
+    output.facts(
+        (
+            ("candles", f"{report.symbol} {report.timeframe} at venue {report.venue}"),
+            ("rows", f"{report.rows:,}: {report.new:,} new, {report.changed:,} changed, {report.same:,} as before"),
+            ("first", output.utc(report.first_ms)),
+            ("last", output.utc(report.last_ms)),
+            ("duplicates", report.duplicates),
+            ("out of order", report.unordered),
+            ("refused", report.refused),
+            ("missing", f"{report.missing:,}" if report.missing else "none"),
+            ("broke off", report.broke),
+        )
+    )
+    _list("refused", report.refusals, report.refused)
+    _list("repaired", report.repairs, report.duplicates + report.unordered)
+    if report.gaps:
+        output.line("")
+        print_gaps(report.gaps[:LISTED])
+        if len(report.gaps) > LISTED:
+            output.line(
+                f"more: zeon candles gaps {report.symbol} --timeframe {report.timeframe} --venue {report.venue}"
+            )
+
+
+def print_gaps(gaps: Sequence[Gap], reasons: Sequence[str | None] = ()) -> None:
+    """Print gaps as a table, with the reasons where they are known."""
+    rows = [(output.utc(gap.from_ms), output.utc(gap.to_ms), gap.missing) for gap in gaps]
+    if not any(reasons):
+        output.table(("from", "to", "missing"), rows, right=["missing"])
+        return
+    told = ((*row, reason) for row, reason in zip(rows, reasons, strict=True))
+    output.table(("from", "to", "missing", "reason"), told, right=["missing"])
+
+
+@contextmanager
+def fetch_bar(name: str) -> Iterator[Watch | None]:
+    """Show on stderr how much of a range is fetched; nothing where nobody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(name, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def fetched_to_json(done: FetchResult) -> dict[str, Any]:
+    """Spell what a fetch did, or would do, for scripts."""
+    return {
+        "asked": [{"fromMs": each.from_ms, "toMs": each.to_ms} for each in done.asked],
+        "new": done.new,
+        "changed": done.changed,
+        "same": done.same,
+        "refused": done.refused,
+        "refusals": _found(done.refusals),
+    }
+
+
+def print_fetched(done: FetchResult, *, dry_run: bool) -> None:
+    """Print what a fetch did, or would do, for people."""
+    if not done.asked:
+        output.line("Nothing is missing that was not asked for before.")
+        return
+    output.table(("from", "to"), ((output.utc(each.from_ms), output.utc(each.to_ms)) for each in done.asked))
+    if not dry_run:
+        output.line(f"{done.new:,} new, {done.changed:,} changed, {done.same:,} as before, {done.refused:,} refused")
+        _list("refused", done.refusals, done.refused)
+
+
+def _list(title: str, findings: Sequence[RowIssue], count: int) -> None:
+    if findings:
+        output.line("")
+    for place, reason in findings[:LISTED]:
+        output.line(f"{title}: line {place}: {reason}")
+    if count > LISTED:
+        output.line(f"{title}: {count - LISTED:,} more (--json lists the first {len(findings)})")
+
+
+def _found(findings: Sequence[RowIssue]) -> list[dict[str, Any]]:
+    return [{"line": place, "reason": reason} for place, reason in findings]

@@ -1,0 +1,90 @@
+"""How commands print: tables and lines for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.domain import utc as times
+
+_PIPE_WIDTH = 240
+"""Columns a table may take where no terminal says how wide it is."""
+
+_FITTED_ROWS = 1_000
+"""Longer tables are not fitted to the terminal: Rich takes 25 s for 100,000 rows."""
+
+
+def as_json(value: Any) -> None:
+    """Print a value as one line of JSON."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def line(text: str) -> None:
+    """Print a line of text as it is."""
+    typer.echo(text)
+
+
+def note(text: str) -> None:
+    """Print a line beside the output, on stderr."""
+    typer.echo(text, err=True)
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, right: Iterable[str] = ()) -> None:
+    """Print rows under column names; columns in `right` hold numbers."""
+    names, numbers = list(columns), set(right)
+    cells = [[text(cell) for cell in row] for row in rows]
+    if len(cells) > _FITTED_ROWS:
+        typer.echo(_aligned(names, cells, numbers))
+        return
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        made.add_column(name, justify="right" if name in numbers else "left", no_wrap=name == "id")
+    for row in cells:
+        made.add_row(*row)
+    _console().print(made, markup=False)
+
+
+def _aligned(names: list[str], cells: list[list[str]], numbers: set[str]) -> str:
+    """Return a table as lines, each column as wide as its longest cell."""
+    columns = zip(*([names, *cells]), strict=True)
+    padded = [_padded(column, right=name in numbers) for name, column in zip(names, columns, strict=True)]
+    return "\n".join("  ".join(row).rstrip() for row in zip(*padded, strict=True))
+
+
+def _padded(column: tuple[str, ...], *, right: bool) -> list[str]:
+    width = max(map(len, column))
+    return [cell.rjust(width) if right else cell.ljust(width) for cell in column]
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> None:
+    """Print names and values, one pair a line; absent values are left out."""
+    known = [(name, value) for name, value in pairs if value not in (None, "", ())]
+    width = max(len(name) for name, _ in known)
+    for name, value in known:
+        line(f"{name:<{width}}  {text(value)}")
+
+
+def text(value: object) -> str:
+    """Spell a value for people."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value)
+
+
+def utc(time_ms: int | None) -> str:
+    """Spell a time for people, UTC; nothing for none."""
+    return "" if time_ms is None else times.utc(time_ms)
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)

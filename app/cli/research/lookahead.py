@@ -1,0 +1,102 @@
+"""`zeon lookahead`: find out whether a strategy knows the future."""
+
+from __future__ import annotations
+
+import json as json_text
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+
+from app.cli import output
+from app.cli.candles.candle_slots import cached_slots
+from app.cli.command import Context, run
+from app.cli.options import EndOption, Json, StartOption, TimeframeOption, VenueOption, as_usage, without_none
+from app.cli.research.strategy_arg import resolve_strategy
+from app.cli.sessions import trading_options as trade
+from app.domain.event import Event
+from app.domain.session import SessionSpec
+from app.engine.lookahead import LookaheadFinding, check_lookahead, cut_positions
+from app.errors import BadInputError
+from app.settings import load
+from app.web.http.parsing import parse
+from app.web.sim.requests import NewSession
+
+Profile = Annotated[
+    str, typer.Argument(metavar="PROFILE", help="The strategy, see `zeon profiles`.", show_default=False)
+]
+Cuts = Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="At how many times the data is cut.")]
+
+
+def lookahead(
+    profile: Profile,
+    symbol: trade.Symbols,
+    timeframe: TimeframeOption,
+    start: StartOption = None,
+    end: EndOption = None,
+    venue: VenueOption = None,
+    config: trade.Config = None,
+    extra_timeframe: trade.ExtraTimeframes = None,
+    cuts: Cuts = 10,
+    json: Json = False,
+) -> None:
+    """Run a strategy over cached candles, whole and with another future; exits with 1 if that matters."""
+    slug, settings = resolve_strategy(profile, load())
+    asked = without_none(
+        profileSlug=slug,
+        symbols=symbol,
+        timeframe=timeframe,
+        startMs=0 if start is None else start,
+        endMs=end,
+        venue=venue,
+        config=trade.parsed("config", config),
+        extraTimeframes=extra_timeframe,
+        gapPolicy="skip",
+    )
+    with as_usage():
+        wanted = parse(NewSession, asked)
+
+    async def work(context: Context) -> tuple[int, LookaheadFinding | None]:
+        return await _look(context, wanted.spec(context.settings), cuts)
+
+    with as_usage():
+        count, found = run(work, settings)
+    cuts = len(cut_positions(count, cuts))
+    if json:
+        output.as_json({"slots": count, "cuts": cuts, "lookahead": found is not None, "difference": _described(found)})
+    else:
+        _tell(count, cuts, found)
+    if found is not None:
+        raise typer.Exit(1)
+
+
+async def _look(context: Context, spec: SessionSpec, cuts: int) -> tuple[int, LookaheadFinding | None]:
+    strategies = context.sim.strategies
+    whole = replace(spec, config=await strategies.full_config(context.database, spec))
+    slots = await context.database.run(cached_slots, whole)
+    if len(slots) < 2:
+        raise BadInputError("end: the range holds one candle only, and nothing comes after it")
+    return len(slots), await check_lookahead(whole, slots, lambda _: strategies.trial(context.database, whole), cuts)
+
+
+def _tell(count: int, cuts: int, found: LookaheadFinding | None) -> None:
+    if found is None:
+        output.line(f"Nothing changed: {count:,} slots, cut at {cuts} times and given another future there.")
+        return
+    output.line(f"What happens before {output.utc(found.cut_ms)} depends on what comes after ({found.how}).")
+    if found.fault is not None:
+        output.line(f"The strategy fails there: {found.fault}")
+    for name, event in (("whole", found.whole), (found.how, found.changed)):
+        output.line(f"{name}: {json_text.dumps(_spelled(event), ensure_ascii=False)}")
+
+
+def _described(found: LookaheadFinding | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    whole, changed = _spelled(found.whole), _spelled(found.changed)
+    described = {"how": found.how, "cutMs": found.cut_ms, "whole": whole, "changed": changed}
+    return described if found.fault is None else {**described, "fault": found.fault}
+
+
+def _spelled(event: Event | None) -> dict[str, Any] | None:
+    return None if event is None else {"ts": event.ts, "type": event.type, "payload": json_text.loads(event.body)}

@@ -1,0 +1,59 @@
+"""The parameters of a sweep: `fast=5..50:5` is a range with a step, `side=long,both` a list."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import product
+from typing import Any
+
+from app.errors import BadInputError
+
+_NUMBER = r"-?\d+(?:\.\d+)?"
+_RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?::({_NUMBER}))?")
+_MOST = 100_000
+
+
+def parse_grid(texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Return every combination of the parameters' values, the last one changing fastest; raises `BadInputError`."""
+    axes = dict(_axis(text) for text in texts)
+    if len(axes) != len(texts):
+        raise BadInputError("param: is given twice for one parameter")
+    count = 1
+    for values in axes.values():
+        count *= len(values)
+    if count > _MOST:
+        raise BadInputError(f"param: {count} combinations, at most {_MOST} are allowed")
+    return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+
+
+def _axis(text: str) -> tuple[str, list[Any]]:
+    name, equals, values = text.partition("=")
+    if not (name and equals and values):
+        raise BadInputError(f"param: {text[:60]!r} is not NAME=VALUES, as in fast=5..50:5 or side=long,both")
+    matched = _RANGE.fullmatch(values)
+    return name, _range(text, *matched.groups()) if matched else [_value(word) for word in values.split(",")]
+
+
+def _range(text: str, first: str, last: str, step: str | None) -> list[Any]:
+    low, high, by = Decimal(first), Decimal(last), Decimal(step or 1)
+    if by <= 0 or high < low:
+        raise BadInputError(f"param: {text[:60]!r} is an empty range")
+    count = int((high - low) / by) + 1
+    if count > _MOST:
+        raise BadInputError(f"param: {text[:60]!r} has more than {_MOST} values")
+    return [_number(low + by * place) for place in range(count)]
+
+
+def _number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _value(word: str) -> Any:
+    """Read a JSON value, else take the word as text."""
+    try:
+        return json.loads(word)
+    except json.JSONDecodeError:
+        return word

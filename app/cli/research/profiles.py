@@ -1,0 +1,69 @@
+"""`zeon profiles`: what a session can name as its profile, and profiles of one's own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app.cli import output
+from app.cli.command import Context, run
+from app.cli.options import Json, as_usage
+from app.cli.sessions.trading_options import parsed_object
+from app.db import profiles
+from app.db.profiles import Profile
+from app.engine.strategy_catalog import ListedProfile
+from app.errors import NotFoundError
+
+app = typer.Typer(help="Strategies a session can name, and profiles of your own: a strategy with parameters.")
+
+Slug = Annotated[str, typer.Argument(metavar="SLUG", help="a-z, 0-9, _ and -, at most 64.", show_default=False)]
+Named = Annotated[str, typer.Option("--strategy", metavar="SLUG", help="The strategy it runs, see `zeon profiles`.")]
+Config = Annotated[
+    str, typer.Option("--config", metavar="JSON", help="Parameters, an object; sessions may add theirs.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def profiles_(context: typer.Context, json: Json = False) -> None:
+    """List the strategies and profiles a session can name; `none` emits candles only."""
+    if context.invoked_subcommand is None:
+        list_(json)
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """List the strategies and profiles a session can name; what is named but cannot be used is logged to stderr."""
+
+    async def work(context: Context) -> list[ListedProfile]:
+        return await context.sim.strategies.every(context.database)
+
+    found = run(work)
+    if json:
+        output.as_json([each._asdict() for each in found])
+    else:
+        rows = ((each.slug, ", ".join(each.parameters.get("properties", {})), each.source) for each in found)
+        output.table(("profile", "parameters", "source"), rows)
+
+
+@app.command()
+def add(slug: Slug, strategy: Named, config: Config = "{}") -> None:
+    """Add a profile, or replace the one of its name."""
+    profile = Profile(slug, strategy, parsed_object("config", config))
+
+    async def work(context: Context) -> None:
+        await context.sim.strategies.add(context.database, profile)
+
+    with as_usage():
+        run(work)
+
+
+@app.command()
+def remove(slug: Slug) -> None:
+    """Remove a profile; sessions that name it cannot be resumed then."""
+
+    async def work(context: Context) -> None:
+        if not await context.database.run(profiles.remove, slug):
+            raise NotFoundError(f"There is no profile {slug} in the table.")
+
+    run(work)

@@ -1,0 +1,57 @@
+"""`zeon rank`: what the sessions of a tag came to, the best first; a sweep goes on where it was interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from app.cli import output
+from app.cli.command import Context, locate, on_place
+from app.cli.options import Json
+from app.cli.research import ranking
+from app.cli.research.run_many import Processes, run_all
+from app.db import results
+from app.domain.session import CREATED, PAUSED
+from app.errors import NotFoundError
+from app.settings import load
+
+Tag = Annotated[str, typer.Argument(metavar="TAG", help="A tag of sessions, such as a sweep's.", show_default=False)]
+MinTrades = Annotated[int, typer.Option(metavar="N", min=0, help="Leave out sessions with fewer trades.")]
+Resume = Annotated[bool, typer.Option("--resume", help="First run those that are paused or not begun to their end.")]
+
+
+def rank(
+    tag: Tag,
+    by: ranking.By = "return",
+    min_trades: MinTrades = 0,
+    resume: Resume = False,
+    processes: Processes = None,
+    json: Json = False,
+) -> None:
+    """Rank the sessions of a tag, those of a sweep for instance; with --resume an interrupted sweep goes on first."""
+    settings = load()
+
+    async def work(context: Context) -> dict[UUID, str]:
+        return await context.database.run(results.tagged, context.user, tag)
+
+    with locate(settings) as place:
+        known = asyncio.run(on_place(settings, place, work))
+        if not known:
+            raise NotFoundError(f"There is no session with the tag {tag}.")
+        waiting = [session_id for session_id, status in known.items() if status in (CREATED, PAUSED)]
+        interrupted = resume and bool(waiting) and run_all(settings, place, waiting, processes)
+        came = asyncio.run(
+            on_place(settings, place, lambda context: context.database.run(results.results, list(known)))
+        )
+    ranked = ranking.ranked([each for each in came if each.trades >= min_trades], by)
+    if json:
+        output.as_json({"tag": tag, "results": ranking.ranking_to_json(ranked)})
+    else:
+        ranking.print_ranking(ranked)
+    if interrupted:
+        output.note("Interrupted: what ran is paused again.")
+    if resume and any(each.status in (CREATED, PAUSED) for each in came):
+        raise typer.Exit(1)

@@ -1,0 +1,42 @@
+"""Many sessions run by one command, on as many cores as it may have."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from app.cli.command import Context, on_place
+from app.db import results
+from app.db.location import DatabaseLocation
+from app.engine.engine_processes import Work, start_engines
+from app.settings import Settings
+
+Processes = Annotated[int | None, typer.Option(metavar="N", min=1, help="Engine processes; unset: one per core.")]
+
+
+def run_all(settings: Settings, place: DatabaseLocation, ids: Sequence[UUID], processes: int | None) -> bool:
+    """Run sessions in processes of their own to the end; returns whether Ctrl-C ended it before."""
+    work = Work(place.url, place.listen_url, settings, settings.user, ids)
+    with start_engines(work, min(processes or len(os.sched_getaffinity(0)), len(ids))) as started:
+        try:
+            asyncio.run(on_place(settings, place, lambda context: _watch(context, ids, started)))
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+async def _watch(context: Context, ids: Sequence[UUID], processes: Sequence[Any]) -> None:
+    """Show how many sessions have ended until every process has."""
+    with Progress(console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as progress:
+        task = progress.add_task("sessions", total=len(ids))
+        while any(process.is_alive() for process in processes):
+            await asyncio.sleep(0.2)
+            moving = await context.database.run(results.count_moving, ids)
+            progress.update(task, completed=len(ids) - moving)

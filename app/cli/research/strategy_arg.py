@@ -1,0 +1,15 @@
+"""A strategy named on the command line: a profile, or a class of one's own as `module:Class`."""
+
+from __future__ import annotations
+
+from app.settings import Settings
+from app.strategy_hosts.strategy_files import slug_of
+
+
+def resolve_strategy(profile: str, settings: Settings) -> tuple[str, Settings]:
+    """Return the slug of a profile, and settings that know it: `module:Class` is looked for beside what they name."""
+    _, colon, attribute = profile.partition(":")
+    if not colon:
+        return profile, settings
+    places = dict.fromkeys((*settings.strategies, profile))
+    return slug_of(attribute), settings.model_copy(update={"strategies": tuple(places)})

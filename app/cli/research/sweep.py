@@ -1,0 +1,185 @@
+"""`zeon sweep`: one strategy with many parameters, as many sessions, on all cores."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, NamedTuple
+from uuid import UUID, uuid4
+
+import typer
+
+from app.cli import output
+from app.cli.candles.candle_slots import cached_slots
+from app.cli.command import Context, locate, on_place
+from app.cli.options import Json, TimeframeOption, VenueOption, as_usage, time_ms, without_none
+from app.cli.research import ranking
+from app.cli.research.param_grid import parse_grid
+from app.cli.research.run_many import Processes, run_all
+from app.cli.research.strategy_arg import resolve_strategy
+from app.cli.sessions import trading_options as trade
+from app.cli.sessions.create import Start
+from app.db import results
+from app.db.location import DatabaseLocation
+from app.domain.session import FINISHED, SessionSpec
+from app.domain.tick import ReplayState, Slot, draft_tick
+from app.errors import StrategyFailedError, StrategyProcessLostError
+from app.settings import Settings, load
+from app.strategy_hosts.strategy_host import run_strategies
+from app.web.http.parsing import parse
+from app.web.sim.requests import NewSession
+
+Profile = Annotated[
+    str, typer.Argument(metavar="PROFILE", help="The strategy, see `zeon profiles`.", show_default=False)
+]
+Params = Annotated[
+    list[str], typer.Option("--param", metavar="NAME=VALUES", help="fast=5..50:5, or side=long,both; repeat for more.")
+]
+End = Annotated[
+    int, typer.Option("--end", parser=time_ms, metavar="TIME", help="End of the range, not part of it: ms or ISO 8601.")
+]
+GapPolicy = Annotated[
+    str | None, typer.Option(metavar="POLICY", help="What a missing candle does: fail, skip or fill.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, however much is written.")]
+
+_ASKED_ABOVE = 5 * 10**9
+_SAMPLES = 3
+_SAMPLE_SLOTS = 5000
+_ROW_BYTES = 180
+"""What a row of the log and its index entries take besides its payload."""
+_OWN_ROWS = 3
+"""Rows of a session that are there without any candle: started, finished, and one more."""
+
+
+class Size(NamedTuple):
+    """About how much a sweep writes."""
+
+    rows: int
+    bytes: int
+
+
+def sweep(
+    profile: Profile,
+    param: Params,
+    symbol: trade.Symbols,
+    timeframe: TimeframeOption,
+    start: Start,
+    end: End,
+    venue: VenueOption = None,
+    config: trade.Config = None,
+    extra_timeframe: trade.ExtraTimeframes = None,
+    warmup_candles: trade.Warmup = None,
+    initial_cash: trade.Cash = None,
+    fee_bps: trade.Fee = None,
+    maker_fee_bps: trade.MakerFee = None,
+    taker_fee_bps: trade.TakerFee = None,
+    slippage_bps: trade.Slippage = None,
+    leverage: trade.Leverage = None,
+    fill: trade.Fill = None,
+    limit_fill: trade.LimitFill = None,
+    sizing: trade.SizingText = None,
+    volume_share: trade.VolumeShare = None,
+    gap_policy: GapPolicy = None,
+    by: ranking.By = "return",
+    processes: Processes = None,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Run a strategy with every combination of parameters, each a session of its own, and rank the results."""
+    terms = trade.terms(
+        fee_bps=fee_bps,
+        maker_fee_bps=maker_fee_bps,
+        taker_fee_bps=taker_fee_bps,
+        slippage_bps=slippage_bps,
+        leverage=leverage,
+        fill=fill,
+        limit_fill=limit_fill,
+        sizing=sizing,
+        volume_share=volume_share,
+    )
+    slug, settings = resolve_strategy(profile, load())
+    tag = f"sweep-{uuid4().hex[:8]}"
+    fixed = trade.parsed_object("config", config)
+    asked = terms | without_none(
+        profileSlug=slug,
+        symbols=symbol,
+        timeframe=timeframe,
+        startMs=start,
+        endMs=end,
+        venue=venue,
+        extraTimeframes=extra_timeframe,
+        warmupCandles=warmup_candles,
+        initialCash=initial_cash,
+        gapPolicy=gap_policy,
+        record="trades",
+        replayMsPerCandle=0,
+        tags=[tag],
+    )
+    with as_usage():
+        combinations = parse_grid(param)
+        specs = [
+            parse(NewSession, asked | {"config": {**fixed, **each}, "name": _named(each)}).spec(settings)
+            for each in combinations
+        ]
+    with locate(settings) as place:
+        size = _sized(settings, place, specs, yes=yes)
+        ids = asyncio.run(on_place(settings, place, lambda context: _create(context, specs)))
+        output.note(f"They carry the tag {tag}: zeon sessions list --tag {tag}")
+        interrupted = run_all(settings, place, ids, processes)
+        came = asyncio.run(on_place(settings, place, lambda context: context.database.run(results.results, ids)))
+    ranked = ranking.ranked(came, by)
+    if json:
+        output.as_json({"tag": tag, "rows": size.rows, "bytes": size.bytes, "results": ranking.ranking_to_json(ranked)})
+    else:
+        ranking.print_ranking(ranked)
+    if interrupted:
+        output.note(f"Interrupted: what ran is paused; `zeon rank {tag} --resume` lets all of it go on.")
+    if any(each.status != FINISHED for each in came):
+        raise typer.Exit(1)
+
+
+def _sized(settings: Settings, place: DatabaseLocation, specs: list[SessionSpec], *, yes: bool) -> Size:
+    """Say how much will be written, and ask where it is a lot."""
+    with as_usage():
+        size = asyncio.run(on_place(settings, place, lambda context: _estimate(context, specs)))
+    output.note(f"{len(specs):,} sessions, about {size.rows:,} rows and {size.bytes / 1e6:,.0f} MB.")
+    if size.bytes > _ASKED_ABOVE and not yes:
+        typer.confirm("Go on?", abort=True, err=True)
+    return size
+
+
+async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
+    """Compute a few of the sessions over their first candles, and every config's parameters; raises `BadInput`.
+
+    A strategy that fails there is counted as far as it came.
+    """
+    strategies = context.sim.strategies
+    specs[:] = [replace(spec, config=await strategies.full_config(context.database, spec)) for spec in specs]
+    slots = await context.database.run(cached_slots, specs[0], _SAMPLE_SLOTS)
+    samples = specs[:: max(1, len(specs) // _SAMPLES)][:_SAMPLES]
+    sizes = [await _sampled(context, spec, slots) for spec in samples]
+    end_ms = specs[0].end_ms or specs[0].start_ms
+    factor = len(specs) * specs[0].grid.slots(specs[0].start_ms, end_ms) / len(slots) / len(samples)
+    rows = int(sum(each.rows for each in sizes) * factor) + _OWN_ROWS * len(specs)
+    return Size(rows, int(sum(each.bytes for each in sizes) * factor) + rows * _ROW_BYTES)
+
+
+async def _sampled(context: Context, spec: SessionSpec, slots: Sequence[Slot]) -> Size:
+    state = ReplayState.initial(replace(spec, gap_policy="skip"))
+    try:
+        async with context.sim.strategies.trial(context.database, spec) as desk:
+            answered = await run_strategies(state, desk, [draft_tick(state, slot) for slot in slots])
+    except (StrategyFailedError, StrategyProcessLostError):  # Its session will say why.
+        return Size(0, 0)
+    made = [event for events in answered for event in events]
+    return Size(len(made), sum(len(event.body) for event in made))
+
+
+async def _create(context: Context, specs: Sequence[SessionSpec]) -> list[UUID]:
+    return [(await context.sim.create(context.user, spec))[0].id for spec in specs]
+
+
+def _named(config: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in config.items())[:200]

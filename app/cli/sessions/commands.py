@@ -1,0 +1,179 @@
+"""`zeon sessions`: make sessions and steer them, straight on the database; any living server runs them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from app.cli import output
+from app.cli.command import Context, run
+from app.cli.options import Json, MsPerCandle, SessionId, Speed, as_usage, time_ms, without_none
+from app.cli.sessions import session_view
+from app.cli.sessions.create import create
+from app.cli.sessions.fork import fork
+from app.db import sessions
+from app.domain.session import ENDED, STATUSES, Session
+from app.engine.session_service import Action
+from app.web.http.parsing import parse
+from app.web.sim.requests import ControlRequest, SessionsQuery
+
+app = typer.Typer(no_args_is_help=True, help="Make sessions and steer them; any living server runs them.")
+app.command()(create)
+app.command()(fork)
+
+Ids = Annotated[list[UUID], typer.Argument(metavar="ID...", help="The sessions' ids.", show_default=False)]
+Status = Annotated[str | None, typer.Option(metavar="STATUS", help=f"One of {', '.join(STATUSES)}.")]
+Tag = Annotated[str | None, typer.Option(metavar="TEXT", help="Only those with this tag.")]
+Limit = Annotated[int, typer.Option(metavar="N", min=1, max=200, help="How many, newest first.")]
+Days = Annotated[int, typer.Option("--older-than", metavar="DAYS", min=0, help="Ended at least so many days ago.")]
+Candles = Annotated[int, typer.Option("--candles", metavar="N", help="How many slots to show before it pauses again.")]
+IfCursor = Annotated[int | None, typer.Option("--if-cursor", metavar="MS", help="Only if the cursor stands there.")]
+UntilTime = Annotated[
+    int | None, typer.Option("--time", parser=time_ms, metavar="TIME", help="Pause before this: ms or ISO 8601, UTC.")
+]
+UntilType = Annotated[str | None, typer.Option("--event-type", metavar="TYPE", help="Pause after the next of a type.")]
+ToTime = Annotated[int, typer.Option("--time", parser=time_ms, metavar="TIME", help="Where the pace holds again.")]
+Revised = Annotated[bool, typer.Option("--accept-revised", help="Go on though candles it has used were revised.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")]
+
+_PAGE = 200
+
+
+@app.command()
+def start(session_id: SessionId, accept_revised: Revised = False, json: Json = False) -> None:
+    """Run a session from where it stands; a living server takes it up."""
+
+    async def work(context: Context) -> Session:
+        return await context.sim.start(context.user, session_id, accept_revised=accept_revised)
+
+    session_view.print_session(run(work), json)
+
+
+@app.command()
+def pause(session_id: SessionId, json: Json = False) -> None:
+    """Hold a running session; no candle follows once this has answered."""
+    _act(session_id, Action("pause"), json)
+
+
+@app.command()
+def resume(session_id: SessionId, accept_revised: Revised = False, json: Json = False) -> None:
+    """Let a paused session go on with its next candle."""
+    _act(session_id, Action("resume", accept_revised=accept_revised), json)
+
+
+@app.command()
+def stop(session_id: SessionId, json: Json = False) -> None:
+    """End a session for good; its log stays."""
+    _act(session_id, Action("stop"), json)
+
+
+@app.command()
+def pace(session_id: SessionId, ms_per_candle: MsPerCandle = None, speed: Speed = None, json: Json = False) -> None:
+    """Change how fast a session goes, while it runs too."""
+    _control(session_id, json, action="pace", replayMsPerCandle=ms_per_candle, speed=speed)
+
+
+@app.command()
+def step(session_id: SessionId, candles: Candles = 1, if_cursor: IfCursor = None, json: Json = False) -> None:
+    """Let a session that stands still show its next candles and pause again."""
+    _control(session_id, json, action="step", candles=candles, ifCursorMs=if_cursor)
+
+
+@app.command("run-until")
+def run_until(
+    session_id: SessionId,
+    time: UntilTime = None,
+    event_type: UntilType = None,
+    if_cursor: IfCursor = None,
+    json: Json = False,
+) -> None:
+    """Let a session that stands still run up to a time, or to the next event of a type, and pause again."""
+    _control(session_id, json, action="runUntil", timeMs=time, eventType=event_type, ifCursorMs=if_cursor)
+
+
+@app.command()
+def jump(session_id: SessionId, time: ToTime, json: Json = False) -> None:
+    """Let a running session hurry to a time; everything up to there is computed and logged."""
+    _control(session_id, json, action="jump", timeMs=time)
+
+
+@app.command("list")
+def list_(status: Status = None, tag: Tag = None, limit: Limit = 50, json: Json = False) -> None:
+    """Show your sessions, newest first."""
+    with as_usage():
+        wanted = parse(SessionsQuery, without_none(status=status, tag=tag, limit=limit))
+
+    async def work(context: Context) -> list[Session]:
+        return (await context.database.run(sessions.page, context.user, **wanted.model_dump()))[0]
+
+    session_view.print_sessions(run(work), json)
+
+
+@app.command("show")
+def show_(session_id: SessionId, json: Json = False) -> None:
+    """Show what a session replays and where it stands."""
+
+    async def work(context: Context) -> Session:
+        return await context.sim.show(context.user, session_id)
+
+    session_view.print_session(run(work), json)
+
+
+@app.command()
+def delete(session_ids: Ids) -> None:
+    """Delete sessions that are not running, with their logs."""
+
+    async def work(context: Context) -> None:
+        for session_id in session_ids:
+            await context.sim.delete(context.user, session_id)
+            output.line(f"{session_id} is deleted.")
+
+    run(work)
+
+
+@app.command()
+def prune(older_than: Days = 30, dry_run: DryRun = False, json: Json = False) -> None:
+    """Delete your sessions that ended long ago (stopped, finished or failed), with their logs."""
+
+    async def work(context: Context) -> list[Session]:
+        before = datetime.now(UTC) - timedelta(days=older_than)
+        found = [each async for each in _ended(context) if each.updated_at < before]
+        for session in found if not dry_run else ():
+            await context.sim.delete(context.user, session.id)
+        return found
+
+    found = run(work)
+    session_view.print_sessions(found, json)
+    output.note(f"{len(found)} sessions {'would be' if dry_run else 'are'} deleted.")
+
+
+async def _ended(context: Context) -> AsyncIterator[Session]:
+    """Yield every session of the user that has ended."""
+    for status in ENDED:
+        cursor: str | None = None
+        more = True
+        while more:
+            found, cursor = await context.database.run(
+                sessions.page, context.user, status=status, limit=_PAGE, cursor=cursor
+            )
+            for session in found:
+                yield session
+            more = cursor is not None
+
+
+def _control(session_id: UUID, json: bool, **asked: Any) -> None:
+    """Steer a session's time as over HTTP."""
+    with as_usage():
+        wanted = parse(ControlRequest, without_none(**asked))
+    _act(session_id, wanted.asked(), json)
+
+
+def _act(session_id: UUID, action: Action, json: bool) -> None:
+    async def work(context: Context) -> Session:
+        return await context.sim.act(context.user, session_id, action)
+
+    session_view.print_session(run(work), json)

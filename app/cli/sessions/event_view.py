@@ -1,0 +1,59 @@
+"""How the command line shows events: as lines to read, or as they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from app.cli import output
+from app.db.events import Frames
+
+_DATA = "data: "
+
+
+def events(frames: Frames) -> Iterator[str]:
+    """Yield the events of a page as JSON text, exactly as Postgres rendered them."""
+    for text in frames.body.decode().split("\n"):
+        if text.startswith(_DATA):
+            yield text.removeprefix(_DATA)
+
+
+def as_it_is(event: str) -> str:
+    """Spell an event for scripts: a line of JSON."""
+    return event
+
+
+def line(event: str) -> str:
+    """Spell an event for people: seq, simulated time, type, and what happened."""
+    read = json.loads(event, parse_float=str, parse_int=str)
+    spell = _SPELLED.get(read["type"])
+    what = spell(read["payload"]) if spell else _payload(event)
+    return f"{read['seq']:>6}  {output.utc(int(read['ts']))}  {read['type']:<8}{what}"
+
+
+def _payload(event: str) -> str:
+    """Return the payload as Postgres rendered it, its numbers exact."""
+    return event.partition('"payload":')[2].removesuffix("}")
+
+
+def _candle(payload: dict[str, Any]) -> str:
+    candle = payload["candle"]
+    prices = "  ".join(f"{name} {candle[name]}" for name in ("open", "high", "low", "close", "volume"))
+    return f"{payload['symbol']} {payload['timeframe']}  {prices}{'  made up' if payload.get('synthetic') else ''}"
+
+
+def _status(payload: dict[str, Any]) -> str:
+    return f"{payload['status']}: {payload.get('error', payload['reason'])}, by {payload['by']}"
+
+
+def _gap(payload: dict[str, Any]) -> str:
+    range_ = f"{output.utc(int(payload['fromMs']))} to {output.utc(int(payload['toMs']))}"
+    return f"{payload['symbol']} {payload['timeframe']}  {range_}, {payload['missing']} missing"
+
+
+_SPELLED: dict[str, Callable[[dict[str, Any]], str]] = {
+    "candle": _candle,
+    "status": _status,
+    "gap": _gap,
+}

@@ -1,0 +1,52 @@
+"""`zeon export`: a session's log as a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO, Literal
+
+import typer
+
+from app.cli import output
+from app.cli.command import Context, run
+from app.cli.options import SessionId, as_usage, create
+from app.engine.export import encoder
+from app.engine.export import export as exported
+
+What = Annotated[Literal["events", "trades", "equity"], typer.Option(help="What to export.")]
+Format = Annotated[
+    Literal["ndjson", "csv", "parquet"], typer.Option("--format", help="As what; parquet needs pyarrow.")
+]
+Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write; unset: stdout.")]
+
+
+def export(session_id: SessionId, what: What = "events", format_: Format = "ndjson", out: Out = None) -> None:
+    """Write a session's events, trades or equity as NDJSON, CSV or Parquet."""
+    with as_usage():
+        written = encoder(what, format_)
+
+    async def work(context: Context) -> int:
+        session = await context.sim.get(context.user, session_id)
+        size = 0
+        with _opened(out) as file:
+            async for chunk in exported(context.database, session, what, written):
+                size += file.write(chunk)
+        return size
+
+    size = run(work)
+    if out is not None:
+        output.note(f"{size:,} bytes written to {out}.")
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[BinaryIO]:
+    """Open the file to write, or stdout."""
+    if out is None:
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+        return
+    with create(out) as file:
+        yield file

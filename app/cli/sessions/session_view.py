@@ -1,0 +1,70 @@
+"""How the command line shows sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.cli import output
+from app.domain.session import Session
+from app.web.sim.answers import SessionAnswer
+
+
+def session_to_json(session: Session) -> dict[str, Any]:
+    """Spell a session as the API does."""
+    return SessionAnswer.of(session).model_dump(mode="json", by_alias=True)
+
+
+def print_session(session: Session, json: bool) -> None:
+    """Print one session in full."""
+    if json:
+        output.as_json(session_to_json(session))
+        return
+    spec = session.spec
+    output.facts(
+        (
+            ("id", session.id),
+            ("name", spec.name),
+            ("tags", ", ".join(spec.tags)),
+            ("status", session.status),
+            ("error", session.error),
+            ("candles", f"{market(session)}, profile {spec.profile_slug}"),
+            ("range", f"{output.utc(spec.start_ms)} to {output.utc(spec.end_ms) or 'no end'}"),
+            ("pace", _pace(session)),
+            ("gaps", spec.gap_policy),
+            ("cursor", output.utc(session.cursor_ms)),
+            ("done", _done(session)),
+            ("last seq", session.last_seq),
+            ("digest", session.digest),
+            ("runner", session.runner),
+        )
+    )
+
+
+def print_sessions(sessions: Sequence[Session], json: bool) -> None:
+    """Print sessions, one a line."""
+    if json:
+        output.as_json([session_to_json(each) for each in sessions])
+        return
+    rows = (
+        (s.id, s.status, market(s), output.utc(s.cursor_ms), _done(s), s.last_seq, s.spec.name or "") for s in sessions
+    )
+    output.table(("id", "status", "candles", "cursor", "done", "last seq", "name"), rows, right=("done", "last seq"))
+
+
+def market(session: Session) -> str:
+    """Name what a session is about: symbols, timeframe and venue."""
+    spec = session.spec
+    return f"{' '.join(spec.symbols)} {spec.timeframe} of {spec.venue}"
+
+
+def _pace(session: Session) -> str:
+    pace = session.spec.pace
+    if pace.speed is not None:
+        return f"speed {pace.speed}"
+    return "unpaced" if pace.unpaced else f"{pace.ms:,} ms per candle"
+
+
+def _done(session: Session) -> str:
+    progress = session.progress()
+    return "" if progress is None else f"{progress['pct']}%"

@@ -1,0 +1,98 @@
+"""`zeon tail`: follow a session's log over the database, with a hub and a listener of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import typer
+
+from app.cli import output
+from app.cli.command import Context, run
+from app.cli.options import Json, SessionId, as_usage, without_none
+from app.cli.sessions import event_view
+from app.db.events import Frames
+from app.db.listen import Listener
+from app.domain.session import ENDED
+from app.engine.streaming.hub import Hub, Tail
+from app.errors import UnavailableError
+from app.web.http.parsing import parse
+from app.web.sim.requests import FromQuery
+
+FromSeq = Annotated[int, typer.Option("--from-seq", metavar="SEQ", min=0, help="The first event wanted.")]
+Types = Annotated[
+    str | None, typer.Option(metavar="TYPE,TYPE", help="Only these: candle, status, gap, control, note ...")
+]
+Follow = Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for what comes, or end with what is there.")]
+
+_RETRY_S = 0.5
+_PATIENCE_S = 3600
+"""How long one wait for the next page lasts; then the next one begins."""
+
+
+def tail(
+    session_id: SessionId, from_seq: FromSeq = 0, types: Types = None, follow: Follow = True, json: Json = False
+) -> None:
+    """Print a session's log and go on with it until the session ends: lines to read, or with --json one event each."""
+    with as_usage():
+        wanted = parse(FromQuery, without_none(fromSeq=str(from_seq), types=types))
+    spell = event_view.as_it_is if json else event_view.line
+
+    async def work(context: Context) -> None:
+        session = await context.sim.get(context.user, session_id)
+        after_seq = await context.sim.tail_from(session, wanted.from_seq, None, wanted.types)
+        async with _hub(context) as hub:
+            with hub.tail(session_id, after_seq, wanted.types) as reading:
+                async for frames in _pages(reading, follow=follow):
+                    for event in event_view.events(frames):
+                        output.line(spell(event))
+
+    try:
+        run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
+async def _pages(reading: Tail, *, follow: bool) -> AsyncIterator[Frames]:
+    """Yield pages of the log until the session has ended, or until what is there was read."""
+    while True:
+        try:
+            frames = await reading.next(_PATIENCE_S)
+        except UnavailableError:
+            await asyncio.sleep(_RETRY_S)
+            continue
+        if frames is not None:
+            yield frames
+            if _over(frames, reading, follow=follow):
+                return
+
+
+def _over(frames: Frames, reading: Tail, *, follow: bool) -> bool:
+    if frames.status is None or frames.head is None:
+        return True
+    return reading.after_seq >= frames.head and (not follow or frames.status in ENDED)
+
+
+@asynccontextmanager
+async def _hub(context: Context) -> AsyncIterator[Hub]:
+    """Listen for hints as a server does."""
+    poll_s = context.settings.poll_ms / 1000
+    hub = Hub(context.database, poll_s=poll_s)
+
+    async def look_again() -> None:
+        hub.wake_all()
+
+    def heard(channel: str, payload: str) -> None:
+        if channel == "sim_events":
+            hub.heard(payload)
+
+    listener = Listener(context.place.listen_url, on_notify=heard, on_connect=look_again, idle_s=poll_s)
+    tasks = [asyncio.create_task(work) for work in (listener.run(), hub.poll())]
+    try:
+        yield hub
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,61 @@
+"""`zeon verify`: run a session again and hold it against its log."""
+
+from __future__ import annotations
+
+import json as json_text
+from typing import Any
+
+import typer
+
+from app.cli import output
+from app.cli.command import Context, run
+from app.cli.options import Json, SessionId
+from app.engine.clock import Clock
+from app.engine.replay import verify as engine
+from app.engine.replay.verify import Verdict
+
+
+def verify(session_id: SessionId, json: Json = False) -> None:
+    """Run a session again up to its cursor and compare it with its log; exits with 1 when an event differs."""
+
+    async def work(context: Context) -> Verdict:
+        sim = context.sim
+        return await engine.verify(context.database, Clock(), sim.strategies, context.user, session_id, sim.calendars)
+
+    found = run(work)
+    if json:
+        output.as_json(_described(found))
+    else:
+        _tell(found)
+    if found.difference is not None:
+        raise typer.Exit(1)
+
+
+def _described(found: Verdict) -> dict[str, Any]:
+    return {
+        "sessionId": str(found.session.id),
+        "status": found.session.status,
+        "cursorMs": found.session.cursor_ms,
+        "lastSeq": found.session.last_seq,
+        "same": found.difference is None,
+        "difference": found.difference,
+        "warnings": found.warnings,
+        "digest": found.digest,
+    }
+
+
+def _tell(found: Verdict) -> None:
+    for warning in found.warnings:
+        output.note(f"warning: {warning}")
+    reached = (
+        f"seq {found.session.last_seq:,}, cursor {output.utc(found.session.cursor_ms) or 'before the first candle'}"
+    )
+    if found.difference is None:
+        output.line(f"The session computes its log again, up to {reached}.")
+    else:
+        seq = found.difference["seq"]
+        output.line("The log ends too early." if seq is None else f"The log differs first at seq {seq}.")
+        for side in ("logged", "computed"):
+            output.line(f"{side:<8}  {json_text.dumps(found.difference[side], ensure_ascii=False)}")
+    if found.digest is not None:
+        output.line(f"digest    {found.digest}")

@@ -1,0 +1,82 @@
+"""Where a process finds its database: at DATABASE_URL, or in the embedded server, held as long as it is needed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+from psycopg import pq
+
+from app.db import embedded
+from app.db.install import install, needs_install
+from app.errors import UnavailableError
+from app.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+class DatabaseLocation(NamedTuple):
+    """The addresses of a database, and the folder of the embedded server's programs."""
+
+    url: str
+    migrate_url: str
+    listen_url: str
+    programs: Path | None = None
+
+
+@contextmanager
+def open_location(settings: Settings) -> Iterator[DatabaseLocation]:
+    """Say where the database is; the embedded server is started or found, and let go of at the end."""
+    url = settings.database_url
+    if url is not None:
+        yield DatabaseLocation(url, settings.migrate_url or url, settings.listen_url or url)
+        return
+    server = embedded.start(settings.data_dir)
+    try:
+        yield DatabaseLocation(server.url, server.migrate_url, server.url, server.bin_path)
+    finally:
+        server.stop()
+
+
+@contextmanager
+def installed_location(settings: Settings) -> Iterator[DatabaseLocation]:
+    """Like `open_location`, with everything installed; raises `UnavailableError`, `NewerDatabase` or `SimError`."""
+    with open_location(settings) as place:
+        if is_outdated(place):
+            _log.info("installing or updating the database")
+            install_database(place)
+        yield place
+
+
+def is_outdated(place: DatabaseLocation) -> bool:
+    """Say whether a database is empty or older than this code; raises `NewerDatabase` or `UnavailableError`."""
+    with _connected(place.migrate_url) as conn:
+        return needs_install(conn)
+
+
+def install_database(place: DatabaseLocation) -> None:
+    """Install or update everything, and grant the serving role what it needs."""
+    with _connected(place.url) as conn:
+        serving_role = conn.info.user
+    install(place.migrate_url, serving_role)
+
+
+def libpq_environment(url: str) -> dict[str, str]:
+    """Return an address as the variables libpq reads, so that no password stands in a list of processes."""
+    options = pq.Conninfo.parse(url.encode())
+    return {each.envvar.decode(): each.val.decode() for each in options if each.envvar and each.val}
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[psycopg.Connection]:
+    try:
+        conn = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="zeon install")
+    except psycopg.Error as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UnavailableError(f"The database cannot be reached: {reason}") from error
+    with conn:
+        yield conn

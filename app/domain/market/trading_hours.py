@@ -1,0 +1,71 @@
+"""Trading hours: which slots of a grid a market was open in, and what of a gap is left of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from app.domain.market.candle import Gap
+from app.domain.market.timeframe import TIMEFRAMES, Timeframe
+
+
+class TradingHours(NamedTuple):
+    """A time from open to close in ms UTC, the close exclusive."""
+
+    open_ms: int
+    close_ms: int
+
+
+class OpeningHours(Protocol):
+    """When a market is open: the same answer to the same question, always."""
+
+    def following(self, time_ms: int) -> TradingHours | None:
+        """Return the first trading time that ends after `time_ms`; null when the hours known end before one."""
+
+
+def is_open(hours: OpeningHours | None, grid: Timeframe, slot_ms: int) -> bool:
+    """Whether there is trading in a slot; without hours there always is."""
+    if hours is None:
+        return True
+    trading = hours.following(slot_ms)
+    return trading is not None and trading.open_ms < slot_ms + grid.ms
+
+
+def next_open(hours: OpeningHours | None, grid: Timeframe, slot_ms: int) -> int:
+    """Return the first slot with trading, from `slot_ms` on; that one itself where nothing is known."""
+    trading = None if hours is None else hours.following(slot_ms)
+    return slot_ms if trading is None else max(slot_ms, grid.floor(trading.open_ms))
+
+
+def open_gaps(hours: OpeningHours | None, gaps: Sequence[Gap]) -> list[Gap]:
+    """Cut out of gaps the slots without trading from end to end; a gap over a night is two."""
+    if hours is None:
+        return list(gaps)
+    return [part for gap in gaps for part in _open_parts(hours, gap)]
+
+
+def _open_parts(hours: OpeningHours, gap: Gap) -> Iterator[Gap]:
+    grid = TIMEFRAMES[gap.timeframe]
+    run: tuple[int, int] | None = None
+    for trading in _within(hours, gap):
+        start, end = max(gap.from_ms, grid.floor(trading.open_ms)), min(gap.to_ms, grid.ceil(trading.close_ms))
+        if run is not None and start <= run[1]:
+            run = run[0], end
+            continue
+        yield from _counted(gap, run, grid)
+        run = start, end
+    yield from _counted(gap, run, grid)
+
+
+def _within(hours: OpeningHours, gap: Gap) -> Iterator[TradingHours]:
+    trading = hours.following(gap.from_ms)
+    while trading is not None and trading.open_ms < gap.to_ms:
+        yield trading
+        if trading.close_ms >= gap.to_ms:
+            return
+        trading = hours.following(trading.close_ms)
+
+
+def _counted(gap: Gap, run: tuple[int, int] | None, grid: Timeframe) -> Iterator[Gap]:
+    if run is not None:
+        yield gap._replace(from_ms=run[0], to_ms=run[1], missing=(run[1] - run[0]) // grid.ms)

@@ -1,0 +1,268 @@
+"""The simulated broker: resting orders against candles, exact to the last digit.
+
+In one candle whatever meets the open comes first, in order of order ids; then, inside the candle, stops
+before limits, so of a stop-loss and a take-profit in reach of the same candle the stop-loss is filled. Market
+and stop orders pay slippage; a fill at an order's own limit price pays the maker fee, every other the taker
+fee. All arithmetic expects the `EXACT` context to be current (the trader sees to it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from app.domain import event
+from app.domain.event import Event
+from app.domain.market.candle import Candle
+from app.domain.number import format_decimal
+from app.domain.trading.account import ZERO, Account, Fill, FillTime
+from app.domain.trading.order import Order, Touch, touch
+from app.domain.trading.settings import BASIS_POINT, PERCENT, TradingSettings
+
+_ONE = Decimal(1)
+
+
+class Broker:
+    """Keeps the live orders of one session and books their fills; what happens is appended to `events`."""
+
+    def __init__(self, terms: TradingSettings, account: Account, events: list[Event]) -> None:
+        self.terms = terms
+        self.account = account
+        self.events = events
+        self.live: list[Order] = []
+        self.last_id = 0
+        self._volumes: tuple[int, dict[str, Decimal]] = (-1, {})
+
+    def next_id(self) -> int:
+        """Return the next order id: 1, 2, 3 … per session."""
+        self.last_id += 1
+        return self.last_id
+
+    def accept(self, ts: int, order: Order, reason: str) -> None:
+        """Let an order rest until a candle meets it."""
+        self.live.append(order)
+        self._say(ts, order, "accepted", reason)
+
+    def end(self, ts: int, order: Order, status: str, reason: str) -> None:
+        """Take a live order out: cancelled, rejected or expired."""
+        self.live.remove(order)
+        self._say(ts, order, status, reason)
+
+    def at_open(self, candles: Mapping[str, Candle], moment: FillTime) -> None:
+        """Meet the live orders with the slot's candles by symbol; synthetic ones are not among them."""
+        self._expire(moment)
+        for symbol, candle in candles.items():
+            self.account.marks[symbol] = candle.open
+        trailing = [(order, order.stop) for order in self.live if order.trail and order.symbol in candles]
+        for order, _ in trailing:
+            order.follow(candles[order.symbol].open)
+        while met := self._first_touch(candles, moment.bar):
+            self._meet(*met, moment)
+        self._trail(trailing, candles, moment.ts)
+
+    def at_close(self, candles: Mapping[str, Candle], moment: FillTime) -> None:
+        """Fill market orders at the close of the slot they were given in (fill rule `same_close`)."""
+        for order in [order for order in self.live if order.type == "market"]:
+            candle = candles.get(order.symbol)
+            if order in self.live and candle is not None and self._has_volume(candle, moment.bar):
+                self._execute(order, candle.close, "same_close", moment, moment.bar + 1)
+
+    def _expire(self, moment: FillTime) -> None:
+        for order in [order for order in self.live if order.last_bar is not None]:
+            if order.last_bar is not None and order.last_bar < moment.bar:
+                self.end(moment.ts, order, "expired", "its number of candles has passed")
+
+    def _trail(self, trailing: list[tuple[Order, Decimal | None]], candles: Mapping[str, Candle], ts: int) -> None:
+        for order, announced in trailing:
+            if order in self.live:
+                candle = candles[order.symbol]
+                order.follow(candle.low if order.sign > 0 else candle.high)
+                if order.stop != announced:
+                    self._say(ts, order, "accepted", "trailed")
+
+    def _first_touch(self, candles: Mapping[str, Candle], bar: int) -> tuple[Order, Touch, Candle] | None:
+        """Return what happens next in this slot: the touch of the lowest rank, then of the oldest order."""
+        first: tuple[Order, Touch, Candle] | None = None
+        for order in self.live:
+            candle = candles.get(order.symbol)
+            if candle is None or order.since > bar or not self._has_volume(candle, bar):
+                continue
+            met = touch(order, candle, bar, through=self.terms.limit_fill == "through")
+            if met is not None and (first is None or met.rank < first[1].rank):
+                first = order, met, candle
+        return first
+
+    def _meet(self, order: Order, met: Touch, candle: Candle, moment: FillTime) -> None:
+        if order.type == "stop_limit" and order.waits_for_stop:
+            self._trigger(order, met, moment)
+        else:
+            inside = met.rank > 0 or order.inside > moment.bar
+            self._execute(order, met.price, self._policy(order), moment, moment.bar, inside=inside)
+
+    def _trigger(self, order: Order, met: Touch, moment: FillTime) -> None:
+        """Turn a stop-limit into a limit that begins at the trigger price, inside the candle."""
+        order.triggered, order.opened, order.since = True, met.price, moment.bar
+        if met.rank:
+            order.inside = moment.bar + 1
+        self._say(moment.ts, order, "triggered", "stop price reached")
+
+    def _policy(self, order: Order) -> str:
+        if order.type == "market":
+            return "next_open"
+        return self.terms.limit_fill if order.limit is not None else "stop"
+
+    def _execute(
+        self, order: Order, met: Decimal, policy: str, moment: FillTime, since: int, *, inside: bool = False
+    ) -> None:
+        """Fill what can be filled of an order that was met at the price `met`, before slippage."""
+        slip = met * self.terms.slippage_bps * BASIS_POINT if order.slips else ZERO
+        rate = BASIS_POINT * (self.terms.maker_fee_bps if met == order.limit else self.terms.taker_fee_bps)
+        price = met + slip * order.sign
+        if order.qty is None:
+            order.qty = self._sized(order, price, rate)
+        fill = Fill(order.id, order.symbol, order.sign, self._part(order), price, rate, slip, policy)
+        refusal = self._refusal(fill) if order.qty else "the size rounds to zero"
+        if refusal:
+            self.end(moment.ts, order, "rejected", refusal)
+            return
+        self._take_volume(fill)
+        if not fill.qty:
+            if order.sizing is not None and not order.filled:
+                order.qty = None
+            return
+        opened = self._fill(order, fill, moment)
+        if opened and order.bracket is not None:
+            self._protect(order, opened, met, moment, since, inside=inside)
+        self._release(order, fill.qty, moment.ts)
+
+    def _fill(self, order: Order, fill: Fill, moment: FillTime) -> Decimal:
+        """Book a fill, a reversal as two at one price, and return the quantity it opened."""
+        position = self.account.positions[order.symbol]
+        closing = min(fill.qty, abs(position.qty)) if position.sign == -order.sign else ZERO
+        order.filled += fill.qty
+        done = order.filled == order.qty
+        if done:
+            self.live.remove(order)
+        self._say(moment.ts, order, "filled" if done else "partial", f"met by {fill.policy}")
+        opening = fill.qty - closing
+        for leg in (closing, opening):
+            if leg:
+                self._book(fill if leg is fill.qty else fill._replace(qty=leg), moment, order.reason)
+        return opening
+
+    def _book(self, fill: Fill, moment: FillTime, reason: str) -> None:
+        trades = self.account.book(fill, moment, reason)
+        self.events.append(event.fill(moment.ts, fill))
+        for trade in trades:
+            self.events.append(event.trade(moment.ts, trade))
+
+    def _sized(self, order: Order, price: Decimal, rate: Decimal) -> Decimal:
+        """Return the quantity a sizing comes to at a price and its fee's rate: the closing leg and what it opens.
+
+        Money m buys m / (price * (1 + rate)), so that the fee is paid out of m; above 100 % of equity the fee
+        is reserved p/100 times, since it lessens the equity that carries the leverage.
+        """
+        assert order.sizing is not None
+        position = self.account.positions[order.symbol]
+        closing = abs(position.qty) if position.sign == -order.sign else ZERO
+        if price <= 0:
+            return closing
+        money, reserved = order.sizing.amount, _ONE
+        if order.sizing.kind == "equityPct":
+            equity = self.account.equity_at(order.symbol, price) - closing * price * rate
+            money, reserved = equity * money * PERCENT, max(_ONE, money * PERCENT)
+        step = order.sizing.step
+        steps = money // (price * (1 + rate * reserved) * step)
+        return closing + max(steps, ZERO) * step
+
+    def _part(self, order: Order) -> Decimal:
+        """Return how much of the order may be filled now: nothing if the volume left is under a step."""
+        assert order.qty is not None
+        part = order.qty - order.filled
+        if order.reduce_only:
+            part = min(part, abs(self.account.positions[order.symbol].qty))
+        if self.terms.volume_share is None or part <= self._volumes[1][order.symbol]:
+            return part
+        left = self._volumes[1][order.symbol]
+        return left if order.sizing is None else left // order.sizing.step * order.sizing.step
+
+    def _take_volume(self, fill: Fill) -> None:
+        if self.terms.volume_share is not None:
+            left = self._volumes[1]
+            left[fill.symbol] = left[fill.symbol] - fill.qty if fill.qty else ZERO
+
+    def _refusal(self, fill: Fill) -> str:
+        """Say why the margin does not carry a fill, or nothing; only a larger |position| is ever refused."""
+        leverage = self.terms.leverage
+        before = self.account.positions[fill.symbol].qty
+        after = before + fill.qty * fill.sign
+        if leverage is None or abs(after) <= abs(before):
+            return ""
+        notional = self.account.notional_at(fill.symbol, after, fill.price)
+        equity = self.account.equity_at(fill.symbol, fill.price)
+        if notional + fill.fee * leverage <= equity * leverage:
+            return ""
+        return (
+            f"margin: {format_decimal(notional)} at leverage {format_decimal(leverage)} and {format_decimal(fill.fee)} of fees"
+            f" is more than the equity {format_decimal(equity)} carries"
+        )
+
+    def _protect(self, entry: Order, qty: Decimal, met: Decimal, moment: FillTime, since: int, *, inside: bool) -> None:
+        """Bring an entry's exits to life.
+
+        When the entry was met inside its candle, what the candle did before is unknown: its low and high
+        count for the stop-loss and not for the take-profit.
+        """
+        assert entry.bracket is not None
+        exits = []
+        for name, stop, limit in (
+            ("stop loss", entry.bracket.stop_loss, None),
+            ("take profit", None, entry.bracket.take_profit),
+        ):
+            if stop is None and limit is None:
+                continue
+            exit_ = Order(
+                id=self.next_id(),
+                symbol=entry.symbol,
+                sign=-entry.sign,
+                type="stop" if limit is None else "limit",
+                qty=qty,
+                stop=stop,
+                limit=limit,
+                reduce_only=True,
+                tag=entry.tag,
+                reason=name,
+                since=since,
+                inside=moment.bar + 1 if inside and limit is not None else since,
+                opened=met if since == moment.bar else None,
+            )
+            exits.append(exit_)
+            self.accept(moment.ts, exit_, f"{name} of order {entry.id}")
+        if len(exits) == 2:
+            exits[0].sibling, exits[1].sibling = exits[1], exits[0]
+
+    def _release(self, order: Order, part: Decimal, ts: int) -> None:
+        """Reduce or cancel what a fill makes needless: the other exit, and exits of a closed position."""
+        sibling = order.sibling
+        if sibling is not None and sibling in self.live and sibling.qty is not None:
+            if order in self.live:
+                sibling.qty -= part
+                self._say(ts, sibling, "accepted", "reduced with the other exit")
+            else:
+                self.end(ts, sibling, "cancelled", "the other exit was filled")
+        sign = self.account.positions[order.symbol].sign
+        for other in [other for other in self.live if other.reduce_only and other.symbol == order.symbol]:
+            if other.sign * sign >= 0:
+                self.end(ts, other, "cancelled", "the position is closed")
+
+    def _has_volume(self, candle: Candle, bar: int) -> bool:
+        """Tell whether fills may still take something of the candle's volume."""
+        if self.terms.volume_share is None:
+            return True
+        if self._volumes[0] != bar:
+            self._volumes = (bar, {})
+        left = self._volumes[1].setdefault(candle.symbol, candle.volume * self.terms.volume_share)
+        return left > 0
+
+    def _say(self, ts: int, order: Order, status: str, reason: str) -> None:
+        self.events.append(event.order(ts, order, status, reason))

@@ -1,0 +1,102 @@
+"""The equity event of each tick, its text reused as far as nothing has changed."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from app.domain.number import EXACT, format_decimal, ratio
+from app.domain.trading.account import ZERO, Account
+
+_HUNDRED = Decimal(100)
+
+
+class EquityCurve:
+    """Renders an account at its marks and remembers the peak of all equities rendered.
+
+    equity = cash + positionValue; realizedPnl = sum of the trades' netPnl; unrealizedPnl = positionValue -
+    entry prices of what is open, without fees; drawdownPct = (peak - equity) / peak * 100, 0 while the peak
+    is not above zero; feesPaid = fees of all fills. Money is exact, avgPrice and drawdownPct have 10
+    decimals. Fields stand in the order of Postgres's jsonb, see `event.candle`.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._symbols = tuple(account.positions)
+        self._ordered = sorted(self._symbols, key=lambda symbol: (len(symbol.encode()), symbol))
+        self._single = len(self._symbols) == 1
+        self._version = -1
+        self._flat = False
+        self._body = ""
+        self._cash = self._qty = self._cost = ZERO
+        self._head = self._middle = self._tail = ""
+        self._peak: Decimal | None = None
+        self._percent = False
+        self._peak_text = ""
+
+    def same(self) -> str | None:
+        """Return the last payload where nothing in it can have changed: no position is held and nothing was filled."""
+        return self._body if self._flat and self._account.version == self._version else None
+
+    def body(self) -> str:
+        """Return the payload of the equity event for the account as it stands."""
+        account = self._account
+        if account.version != self._version:
+            self._settle()
+        if self._single:
+            value, held = self._qty * account.marks[self._symbols[0]], ""
+        else:
+            value, held = account.value(), ",".join(map(self._position, self._ordered)) + '},"peakEquity":'
+        equity, peak = self._cash + value, self._peak
+        if peak is None or equity > peak:
+            self._raise(equity)
+            drawdown = "0"
+        else:
+            drawdown = format_decimal(ratio((peak - equity) * _HUNDRED, peak)) if self._percent else "0"
+        self._body = (
+            f"{self._head}{format_decimal(equity)}{self._middle}{held}{self._peak_text}{drawdown}"
+            f'{self._tail}{format_decimal(value)},"unrealizedPnl":{format_decimal(value - self._cost)}}}'
+        )
+        return self._body
+
+    def track(self) -> None:
+        """Let the peak follow the equity without rendering anything."""
+        equity = self._account.equity()
+        if self._peak is None or equity > self._peak:
+            self._raise(equity)
+
+    @property
+    def peak(self) -> Decimal | None:
+        """The highest equity so far; null before the first."""
+        return self._peak
+
+    @peak.setter
+    def peak(self, equity: Decimal | None) -> None:
+        if equity is not None:
+            self._raise(equity)
+
+    def _raise(self, equity: Decimal) -> None:
+        self._peak = equity
+        self._percent = equity > ZERO
+        self._peak_text = f'{format_decimal(equity)},"drawdownPct":'
+
+    def _settle(self) -> None:
+        """Render what only a fill can change."""
+        account = self._account
+        self._version = account.version
+        positions = account.positions.values()
+        self._flat = not any(position.qty for position in positions)
+        # Exact arithmetic carries trailing zeros along: without them each tick computes and renders fewer digits.
+        self._cash = account.cash.normalize(EXACT)
+        self._qty = account.positions[self._symbols[0]].qty.normalize(EXACT)
+        self._cost = sum([position.cost for position in positions], ZERO).normalize(EXACT)
+        held = f',"positionQty":{format_decimal(self._qty)}' if self._single else ""
+        self._head = f'{{"cash":{format_decimal(account.cash)},"equity":'
+        self._middle = f',"feesPaid":{format_decimal(account.fees_paid)},' + (
+            '"peakEquity":' if self._single else '"positions":{'
+        )
+        self._tail = f'{held},"realizedPnl":{format_decimal(account.realized)},"positionValue":'
+
+    def _position(self, symbol: str) -> str:
+        position = self._account.positions[symbol]
+        value = position.qty * self._account.marks[symbol]
+        return f'"{symbol}":{{"qty":{format_decimal(position.qty)},"value":{format_decimal(value)},"avgPrice":{format_decimal(position.avg_price)}}}'

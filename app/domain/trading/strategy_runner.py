@@ -1,0 +1,406 @@
+"""One session's strategy, broker and account, driven slot by slot: candles in, events out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Context, Decimal, getcontext, localcontext, setcontext
+from random import Random
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from app.domain import event
+from app.domain.event import Event
+from app.domain.market.candle import Candle
+from app.domain.number import EXACT
+from app.domain.snapshot import InvalidSnapshotError, keep_orders, orders
+from app.domain.trading.account import Account, FillTime, Position
+from app.domain.trading.broker import Broker
+from app.domain.trading.equity_curve import EquityCurve
+from app.domain.trading.order import Order, Trail
+from app.domain.trading.order_request import to_order, word
+from app.domain.trading.settings import TradingSettings
+from app.domain.trading.strategy import Strategy
+
+_DAY = 86_400_000
+_CONTEXT = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
+_SIGNALS = ("flags", "traps")
+
+
+class OpenOrder(NamedTuple):
+    """A live order as a strategy sees it."""
+
+    id: int
+    symbol: str
+    side: str
+    type: str
+    qty: Decimal | None
+    filled: Decimal
+    limit: Decimal | None
+    stop: Decimal | None
+    tag: str | None
+
+
+class SlotView(NamedTuple):
+    """A slot as a trader sees it: openTime in ms, all its candles in log order, and the ts of the last event so far.
+
+    `last` marks the last slot of the range, behind which the trader winds up.
+    """
+
+    open_time_ms: int
+    candles: Sequence[Candle]
+    last: bool
+    ts: int
+
+
+class StrategyRunner:
+    """Runs a strategy; everything it does depends on the candles and the terms alone.
+
+    The decimal context of the caller is left as it was: money has its own, and so has the strategy (28
+    digits).
+    """
+
+    def __init__(self, strategy: Strategy, terms: TradingSettings) -> None:
+        self.strategy = strategy
+        self.terms = terms
+        self.rng = _chance(terms)
+        self.warming = False
+        self._events: list[Event] = []
+        self._early: list[Event] = []
+        self._account = Account(terms.initial_cash, terms.symbols)
+        self._broker = Broker(terms, self._account, self._events)
+        self._curve = EquityCurve(self._account)
+        self._context = Context()
+        self._ts = 0
+        self._bar = -1
+        self._full = terms.record == "full"
+        self._same_close = terms.fill == "same_close"
+        self._started = False
+        self._trading = False
+        self._day = -1
+        self._unwritten = False
+        strategy.bind(self)
+
+    # What drives it
+
+    def warm(self, candles: Sequence[Candle]) -> None:
+        """Show the strategy the candles of a slot before the range; nothing is traded or written."""
+        if not self._started:
+            self._start()
+        self.warming = True
+        try:
+            with localcontext(self._context):
+                self._show(candles)
+        finally:
+            self.warming = False
+
+    def answer(self, shown: SlotView) -> list[Event]:
+        """Return what follows from a slot, see `answer_all`."""
+        answers: list[list[Event]] = []
+        self.answer_all((shown,), answers)
+        return answers[0]
+
+    def on_slot(self, candles: Sequence[Candle]) -> list[Event]:
+        """Return what follows from a slot of these candles: all one needs to test a strategy."""
+        open_time_ms = candles[0].open_time_ms
+        return self.answer(SlotView(open_time_ms, candles, False, open_time_ms))
+
+    def answer_all(self, slots: Iterable[SlotView], answers: list[list[Event]]) -> None:
+        """Append what follows from each slot, in log order: broker at the open, strategy and equity at the close.
+
+        Behind the last slot of the range the strategy winds up and live orders expire. Raises whatever the
+        strategy raises; what it answered before stands in `answers` then.
+        """
+        if not self._started:
+            self._start()
+        outer = getcontext()
+        try:
+            for _, candles, last, ts in slots:
+                if candles:
+                    self._follow(candles, last)
+                if last:
+                    self._finish(ts)
+                answers.append(self._taken())
+        finally:
+            setcontext(outer)
+
+    def _follow(self, candles: Sequence[Candle], last: bool) -> None:
+        """Go through a slot's candles, those of the base timeframe first and at least one of them.
+
+        The decimal context is set before each part that needs one, and stays as the last part left it.
+        """
+        base = self._base(candles) if len(candles) > 1 else candles
+        self._bar += 1
+        broker, account, context = self._broker, self._account, self._context
+        if broker.live:
+            setcontext(EXACT)
+            broker.at_open(_real(base), FillTime(base[0].open_time_ms, self._bar))
+        self._ts = base[0].close_time_ms
+        marks = account.marks
+        for candle in base:
+            marks[candle.symbol] = candle.close
+        if getcontext() is not context:  # Asking costs a third of setting.
+            setcontext(context)
+        if self._early:
+            self._events += [one._replace(ts=self._ts) for one in self._early]
+            self._early = []
+        self._show(candles)
+        if self._same_close and broker.live:
+            setcontext(EXACT)
+            broker.at_close(_real(base), FillTime(self._ts, self._bar))
+        body = self._curve.same() if self._full else None
+        if body is None:
+            setcontext(EXACT)
+            if not self._full:
+                self._sample_equity(last)
+                return
+            body = self._curve.body()
+        self._events.append(event.equity(self._ts, body))
+
+    def _finish(self, ts: int) -> None:
+        """Wind up behind the range, whose last event has `ts`."""
+        self._ts = max(ts, self._ts)
+        with localcontext(self._context):
+            self.strategy.on_stop()
+        with localcontext(EXACT):
+            for order in tuple(self._broker.live):
+                self._broker.end(self._ts, order, "expired", "the range is finished")
+            if self._unwritten:
+                self._sample_equity(last=True)
+
+    def take_over(self, other: StrategyRunner) -> None:
+        """Go on with another trader's account, orders and place in the log, as a fork does with its parent's.
+
+        With the other's strategy too, its chance goes on as well; a strategy of one's own is warmed up before.
+        """
+        if self.strategy is other.strategy:
+            self._started, self.rng, self._early = other._started, other.rng, other._early
+        self._account, self._curve = other._account, other._curve
+        self._broker.account, self._broker.live = other._account, other._broker.live
+        self._broker.last_id = other._broker.last_id
+        self._ts, self._bar, self._day, self._unwritten = other._ts, other._bar, other._day, other._unwritten
+
+    def snapshot(self) -> dict[str, Any] | None:
+        """Return all that matters behind a slot; null when the strategy offers no snapshot.
+
+        What the strategy writes meanwhile is dropped and its chance stays where it is. Raises whatever it raises.
+        """
+        if not self._started or self._early:
+            return None
+        chance, account = self.rng.getstate(), self._account
+        try:
+            with localcontext(self._context):
+                strategy = self.strategy.snapshot()
+        finally:
+            self._taken()
+            self.rng.setstate(chance)
+        if strategy is None:
+            return None
+        return {
+            "strategy": strategy,
+            "rng": None if chance == _chance(self.terms).getstate() else chance,
+            "context": _spelled(self._context),
+            "account": {name: getattr(account, name) for name in account.__slots__},
+            "orders": keep_orders(self._broker.live),
+            "lastOrder": self._broker.last_id,
+            "peak": self._curve.peak,
+            "place": (self._ts, self._bar, self._day, self._unwritten),
+        }
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Bring a fresh trader to where `snapshot` was taken; raises whatever the strategy raises, `InvalidSnapshotError`.
+
+        The strategy is started first, so that it has its parts; what it writes is dropped.
+        """
+        if tuple(kept["account"]["positions"]) != self.terms.symbols:
+            raise InvalidSnapshotError("other symbols")
+        self._start()
+        self._early = []
+        with localcontext(self._context):
+            self.strategy.restore(kept["strategy"])
+        self._taken()
+        self.rng.setstate(kept["rng"] or _chance(self.terms).getstate())
+        _set(self._context, kept["context"])
+        for name in self._account.__slots__:
+            setattr(self._account, name, kept["account"][name])
+        self._broker.live, self._broker.last_id = orders(kept["orders"]), kept["lastOrder"]
+        self._curve.peak = kept["peak"]
+        self._ts, self._bar, self._day, self._unwritten = kept["place"]
+
+    def _base(self, candles: Sequence[Candle]) -> Sequence[Candle]:
+        return [candle for candle in candles if candle.timeframe == self.terms.timeframe]
+
+    def _show(self, candles: Sequence[Candle]) -> None:
+        """Call the strategy once per candle."""
+        self._trading = True
+        for candle in candles:
+            self.strategy.on_candle(candle)
+        self._trading = False
+
+    def _start(self) -> None:
+        """Start the strategy; what it writes is kept for the close of the first slot."""
+        self._started = True
+        with localcontext(self._context):
+            self.strategy.on_start()
+        self._early = self._taken()
+
+    def _sample_equity(self, last: bool) -> None:
+        """Write the equity of the first tick of a UTC day and of the last of the range (`record: trades`)."""
+        day, before = self._ts // _DAY, self._day
+        self._day = day
+        self._unwritten = day == before and not last
+        if self._unwritten:
+            self._curve.track()
+        else:
+            self._events.append(event.equity(self._ts, self._curve.body()))
+
+    def _taken(self) -> list[Event]:
+        taken = self._events
+        self._events = self._broker.events = []
+        return taken
+
+    # What the strategy asks and does through it
+
+    @property
+    def positions(self) -> Mapping[str, Position]:
+        """The position in each symbol, read-only."""
+        return MappingProxyType(self._account.positions)
+
+    @property
+    def cash(self) -> Decimal:
+        """Money not in positions."""
+        return self._account.cash
+
+    @property
+    def equity(self) -> Decimal:
+        """Cash and positions at the last closes, exact."""
+        with localcontext(EXACT):
+            return self._account.equity()
+
+    @property
+    def orders(self) -> tuple[OpenOrder, ...]:
+        """The live orders, oldest first."""
+        live = self._broker.live
+        return tuple(map(_seen, live)) if live else ()
+
+    def give(self, sign: int, symbol: str | None, ticket: Mapping[str, Any]) -> int | None:
+        """Let the broker accept an order; it can be filled from the next slot on (or at this close)."""
+        self._must_trade()
+        order = to_order(ticket, self._broker.last_id + 1, self._named(symbol), sign, self._bar, self.terms.sizing)
+        if self.warming:
+            return None
+        self._broker.last_id = order.id
+        if order.trail is not None:
+            self._set_trail(order, order.trail)
+        self._broker.accept(self._ts, order, order.reason)
+        return order.id
+
+    def close(self, symbol: str | None, tag: str | None, reason: str) -> int | None:
+        """Let the broker accept a market order that can only reduce the position in `symbol`."""
+        self._must_trade()
+        position = self._account.positions[self._named(symbol)]
+        if self.warming or not position.qty:
+            return None
+        order = Order(
+            id=self._broker.next_id(),
+            symbol=self._named(symbol),
+            sign=-position.sign,
+            type="market",
+            qty=position.qty.copy_abs(),
+            reduce_only=True,
+            tag=None if tag is None else word(tag),
+            reason=word(reason),
+            since=self._bar + 1,
+        )
+        self._broker.accept(self._ts, order, reason)
+        return order.id
+
+    def cancel(self, order_id: int | None, tag: str | None, reason: str) -> int:
+        """Cancel live orders by id, by tag, or all, and return how many."""
+        self._must_trade()
+        chosen = [
+            order
+            for order in self._broker.live
+            if (order_id is None or order.id == order_id) and (tag is None or order.tag == tag)
+        ]
+        if self.warming:
+            return 0
+        for order in chosen:
+            self._broker.end(self._ts, order, "cancelled", word(reason))
+        return len(chosen)
+
+    def signal(
+        self, direction: str, reason: str, symbol: str | None, indicators: Mapping[str, Decimal | float]
+    ) -> None:
+        """Write a signal."""
+        if direction not in ("LONG", "SHORT", "EXIT"):
+            raise ValueError(f"a signal is LONG, SHORT or EXIT, not {direction}")
+        self._write(event.signal(self._ts, self._named(symbol), direction, word(reason), indicators))
+
+    def log(self, message: str) -> None:
+        """Write a line."""
+        self._write(event.log(self._ts, str(message)))
+
+    def plot(self, name: str, value: Decimal | float | None) -> None:
+        """Write a point of a line."""
+        if value is not None:
+            self._write(event.plot(self._ts, word(name), value))
+
+    def _write(self, made: Event) -> None:
+        if not self.warming:
+            self._events.append(made)
+
+    def _must_trade(self) -> None:
+        if not self._trading:
+            raise RuntimeError("a strategy may trade in on_candle only")
+
+    def _named(self, symbol: str | None) -> str:
+        if symbol is None:
+            return self.terms.symbols[0]
+        if symbol not in self._account.positions:
+            raise ValueError(f"{symbol} is not a symbol of this session: {', '.join(self.terms.symbols)}")
+        return symbol
+
+    def _set_trail(self, order: Order, trail: Trail) -> None:
+        """Start a trailing stop behind the last close."""
+        order.best = self._account.marks[order.symbol]
+        if not order.best:
+            raise ValueError(f"{order.symbol} has no candle yet for a stop to trail")
+        with localcontext(EXACT):
+            order.stop = trail.level(order.best, order.sign)
+
+
+def _chance(terms: TradingSettings) -> Random:
+    return Random(terms.seed)  # noqa: S311 - repeatable on purpose
+
+
+def _spelled(context: Context) -> dict[str, Any]:
+    """Return a strategy's decimal context, which it may have changed."""
+    signals = {kind: [each.__name__ for each, on in getattr(context, kind).items() if on] for kind in _SIGNALS}
+    return {name: getattr(context, name) for name in _CONTEXT} | signals
+
+
+def _set(context: Context, kept: dict[str, Any]) -> None:
+    for name in _CONTEXT:
+        setattr(context, name, kept[name])
+    for kind in _SIGNALS:
+        for each in (signals := getattr(context, kind)):
+            signals[each] = each.__name__ in kept[kind]
+
+
+def _real(base: Sequence[Candle]) -> dict[str, Candle]:
+    """Return the candles something can be filled on."""
+    return {candle.symbol: candle for candle in base if not candle.synthetic}
+
+
+def _seen(order: Order) -> OpenOrder:
+    return OpenOrder(
+        order.id,
+        order.symbol,
+        order.side,
+        order.type,
+        order.qty,
+        order.filled,
+        order.limit,
+        order.stop,
+        order.tag,
+    )

@@ -1,0 +1,379 @@
+"""What can be done with sessions, whoever asks: HTTP, the command line or a test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from app.candles.aggregate import build_missing
+from app.candles.calendar import add_trading_hours, calendars
+from app.candles.load import require_candles
+from app.candles.sources import SourceUnavailableError, sources
+from app.db import candles, events, requests, runners, sessions
+from app.db.pool import Connection, Database
+from app.domain.session import CREATED, MOVES, RUNNING, Pace, Session, SessionSpec
+from app.engine.clock import Clock, wait
+from app.engine.fork import fork_point, inherited_hashes
+from app.engine.input_checks import check_inputs
+from app.engine.session_diff import SessionDiff, diff_sessions
+from app.engine.strategy_catalog import StrategyCatalog
+from app.engine.supervisor import Supervisor
+from app.errors import (
+    BadInputError,
+    CursorMovedError,
+    MissingCandlesError,
+    NoRunnerError,
+    SeqAheadError,
+    SimError,
+    TooManyRequestsError,
+    UnavailableError,
+    WrongStatusError,
+)
+from app.settings import Settings
+
+FETCH_S = 10.0
+"""How long a start waits for missing candles to be fetched, in seconds."""
+
+_BEGINNINGS = {"start": MOVES["start"][0], "step": (CREATED,), "runUntil": (CREATED,)}
+"""Per call that may begin a session: the statuses from which its candles are fetched, built and looked at first."""
+
+DIGEST_S = 0.5
+"""How long whoever looks at a session waits for the digest of its log, in seconds."""
+
+_REASONS = {"start": "started", "resume": "resumed", "pause": "paused", "stop": "stopped"}
+
+
+class Action(NamedTuple):
+    """A control: `start`, `pause`, `resume`, `stop`; `pace` with the new pace; `step` with a number of ticks;
+    `runUntil` with a time (ms UTC) or an event type; `jump` with a time.
+
+    `if_cursor` makes a step or run conditional: (cursorMs it must start from,).
+    """
+
+    call: str
+    pace: Pace | None = None
+    steps: int | None = None
+    time_ms: int | None = None
+    event_type: str | None = None
+    if_cursor: tuple[int | None] | None = None
+    accept_revised: bool = False
+
+
+class IdempotencyKey(NamedTuple):
+    """An idempotency key, and the SHA-256 of what was asked under it."""
+
+    key: str
+    body_hash: str
+
+
+class SessionService:
+    """Sessions of all users over one database.
+
+    With a supervisor, sessions it starts run in this process; without one they are put up for a claim by any
+    living server process.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock, supervisor: Supervisor | None = None
+    ) -> None:
+        self.database = database
+        self._settings = settings
+        self._clock = clock
+        self._supervisor = supervisor
+        self.strategies = StrategyCatalog(settings) if supervisor is None else supervisor.strategies
+        self._sources = sources(settings.sources)
+        self.calendars = calendars(settings.calendars) if supervisor is None else supervisor.calendars
+
+    async def create(
+        self, user_id: str, spec: SessionSpec, *, key: str | None = None, request_hash: str | None = None
+    ) -> tuple[Session, bool]:
+        """Create a session; returns it and whether it is new. Raises `BadInputError`, or `KeyReused`."""
+        end_ms = self._clock.now_ms() if spec.end_ms is None else spec.end_ms
+        slots = spec.grid.slots(spec.start_ms, end_ms)
+        if slots > self._settings.max_slots:
+            raise BadInputError(f"endMs: the range has {slots} slots, at most {self._settings.max_slots} are allowed")
+        whole = replace(spec, config=await self.strategies.full_config(self.database, spec))
+        return await self.database.run(sessions.create, user_id, whole, key=key, request_hash=request_hash)
+
+    async def get(self, user_id: str, session_id: UUID) -> Session:
+        """Return a session of the user; raises `NotFound`."""
+        session = await self.database.run(sessions.get, session_id, user_id)
+        return self._with_fetching(add_trading_hours(session, self.calendars.get(session.spec.venue)))
+
+    async def show(self, user_id: str, session_id: UUID) -> Session:
+        """Return a session of the user, with the digest of its log when that has ended; raises `NotFound`.
+
+        A digest that takes longer than `DIGEST_S` is answered to whoever asks later: it is computed all the same.
+        """
+        session = await self.get(user_id, session_id)
+        if session.digest is not None or not session.ended:
+            return session
+        try:
+            async with asyncio.timeout(DIGEST_S):
+                return replace(session, digest=await self.database.run(sessions.keep_digest, session_id))
+        except TimeoutError:
+            return session
+
+    async def start(self, user_id: str, session_id: UUID, *, accept_revised: bool = False) -> Session:
+        """Run a session from its cursor on; one that runs already is left alone. Raises what `act` raises."""
+        return await self.act(user_id, session_id, Action("start", accept_revised=accept_revised))
+
+    async def act(self, user_id: str, session_id: UUID, action: Action) -> Session:
+        """Start, step, pause, resume, stop … a session; being there already is fine.
+
+        When a pause or stop has answered, no tick follows. Raises `WrongStatusError`, `CursorMovedError`, `TooManyRequestsError`, `NoRunnerError`,
+        `NotFound`, `Changed` when it would not go on with what it began with, and, where a session begins, `MissingCandlesError` (and
+        the session fails) when its policy allows none and candles are missing.
+        """
+        await self._prepare(user_id, session_id, action)
+        return self._launched(await self.database.run(self._acted, user_id, session_id, action))
+
+    async def act_once(
+        self,
+        user_id: str,
+        session_id: UUID,
+        action: Action,
+        once: IdempotencyKey,
+        render: Callable[[Session], dict[str, Any]],
+    ) -> dict[str, Any]:
+        """Act under an idempotency key: the action and its kept answer are one transaction.
+
+        A repeated call gets the answer and does nothing; two at once wait for each other; one that fails leaves
+        the key free. Raises `KeyReused` when the key came with another body, and what `act` raises.
+        """
+        acted: list[Session] = []
+
+        async def work(connection: Connection) -> dict[str, Any]:
+            async with connection.transaction():
+                known: dict[str, Any] | None = await requests.claim(connection, user_id, once.key, once.body_hash)
+                if known is not None:
+                    return known
+                acted.append(await self._act(connection, user_id, session_id, action))
+                answer = render(acted[0])
+                await requests.answer(connection, user_id, once.key, answer)
+                return answer
+
+        await self._prepare(user_id, session_id, action)
+        answer = await self.database.run(work)
+        for session in acted:
+            self._launched(session)
+        return answer
+
+    async def fork(
+        self, user_id: str, session_id: UUID, at_seq: int, change: Callable[[SessionSpec], SessionSpec]
+    ) -> Session:
+        """Make a session that shares another one's log up to the end of the tick at `at_seq` and then its own way.
+
+        `change` returns what it does differently. Raises `BadInputError`, `SeqAheadError`, `Changed` when candles the log
+        does not hold were revised, or `NotFound`.
+        """
+        parent = await self.get(user_id, session_id)
+        if at_seq > parent.last_seq:
+            raise SeqAheadError(f"atSeq: {at_seq} is ahead of the log, which ends at {parent.last_seq}")
+        spec = change(parent.spec)
+        point = await fork_point(self.database, self._clock, self.strategies, parent, at_seq)
+        whole = replace(spec, config=await self.strategies.full_config(self.database, spec))
+
+        async def make(connection: Connection) -> Session:
+            async with connection.transaction():
+                child, _ = await sessions.create(connection, user_id, whole)
+                forked = await sessions.fork(connection, child, parent, point.seq, point.cursor_ms)
+                await sessions.remember_hashes(connection, child.id, **inherited_hashes(parent, whole, point))
+                return await sessions.get(connection, forked.id)
+
+        return await self.database.run(make)
+
+    async def diff(self, user_id: str, a: UUID, b: UUID) -> SessionDiff:
+        """Compare two sessions of the user: where their logs part, and their results; raises `NotFound`."""
+        return await self.database.run(diff_sessions, user_id, a, b)
+
+    async def describe(self, user_id: str, session_id: UUID, changes: dict[str, Any]) -> Session:
+        """Set `name` or `tags`; raises `NotFound`."""
+        return await self.database.run(sessions.describe, session_id, user_id, changes)
+
+    async def delete(self, user_id: str, session_id: UUID) -> None:
+        """Delete a session that is not running, with its log. Raises `WrongStatusError` or `NotFound`."""
+        while not await self.database.run(sessions.delete_chunk, session_id, user_id):
+            pass
+
+    async def note(self, user_id: str, session_id: UUID, payload: dict[str, Any], ts: int | None = None) -> int:
+        """Append a note to the log and return its seq; raises `RefusedEvent` or `NotFound`."""
+        await self.get(user_id, session_id)
+        return await self.database.run(events.append_event, session_id, "note", payload, ts)
+
+    async def tail_from(self, session: Session, from_seq: int, tail: int | None, types: list[str] | None) -> int:
+        """Return the seq after which a reader begins: `from_seq` is inclusive, `tail` counts from the end.
+
+        Raises `SeqAheadError` when `from_seq` lies beyond the next seq to come.
+        """
+        if tail is not None and tail >= session.last_seq:
+            return 0
+        if tail is not None:
+            return (
+                await self.database.run(events.seq_of_tail, session.id, tail, types) - 1 if tail else session.last_seq
+            )
+        if from_seq > session.last_seq + 1:
+            raise SeqAheadError(f"fromSeq: {from_seq} is ahead of the log, which ends at {session.last_seq}")
+        return max(0, from_seq - 1)
+
+    async def _prepare(self, user_id: str, session_id: UUID, action: Action) -> None:
+        """Bring in and look at the candles of a session that an action begins; it fails when it could not run.
+
+        Raises `CursorMovedError`, `MissingCandlesError`, `SourceUnavailableError` or `BadInputError`; a status that does not allow the action is
+        left to the move itself.
+        """
+        if action.call not in _BEGINNINGS:
+            return
+        session = await self.get(user_id, session_id)
+        if session.status not in _BEGINNINGS[action.call]:
+            return
+        _require_cursor(action, session)
+        try:
+            await self._require_candles(session)
+        except (MissingCandlesError, SourceUnavailableError, BadInputError) as error:
+            await self._fail(session, user_id, error)
+            raise
+
+    async def _require_candles(self, session: Session) -> None:
+        """Bring in what is missing; raises `MissingCandlesError` when that leaves some where there may be none.
+
+        A source that takes longer than `FETCH_S` goes on after the start, and the session meets its gaps as it runs.
+        """
+        if self._supervisor is None and session.spec.venue in self._sources:
+            return
+        order = self._supervisor.supply.order(session) if self._supervisor else None
+        if order is not None and not await wait(order.ended, FETCH_S):
+            return
+        if order is not None and order.error is not None:
+            raise order.error
+        await self.database.run(self._build, session)
+        if session.spec.gap_policy == "fail":
+            await self.database.run(self._look_for_gaps, session)
+
+    async def _fail(self, session: Session, user_id: str, error: SimError) -> None:
+        if self._supervisor is not None:
+            self._supervisor.supply.release(session.id)
+        await self.database.run(
+            sessions.transition,
+            session.id,
+            "fail",
+            reason=error.code or "failed",
+            by=user_id,
+            epoch=session.epoch,
+            error=error.message,
+            error_details=error.details,
+        )
+
+    async def _build(self, connection: Connection, session: Session) -> None:
+        """Build candles to warm up on and of the rest of the range that are not there from finer ones that are."""
+        spec = session.spec
+        after = spec.warmup_ms if session.cursor_ms is None else session.cursor_ms + 1
+        until = spec.grid.floor(self._clock.now_ms())
+        until = until if spec.end_ms is None else min(until, spec.end_ms)
+        for symbol in spec.symbols if after < until else ():
+            await build_missing(connection, spec.venue, symbol, spec.timeframe, after, until)
+
+    async def _look_for_gaps(self, connection: Connection, session: Session) -> None:
+        """Raise `MissingCandlesError` for what is missing of the rest of the range, as far as it closed `gap_grace_ms` ago.
+
+        An endless session waits for what comes after the last candle of a symbol, so it is looked at up to there.
+        """
+        spec = session.spec
+        after = spec.start_ms if session.cursor_ms is None else session.cursor_ms + 1
+        until = spec.grid.floor(self._clock.now_ms() - spec.gap_grace_ms)
+        calendar = self.calendars.get(spec.venue)
+        if spec.end_ms is not None:
+            end_ms = max(after, min(until, spec.end_ms))
+            await require_candles(connection, spec.venue, spec.symbols, spec.timeframe, after, end_ms, calendar)
+            return
+        for symbol in spec.symbols:
+            last = await candles.last_before(connection, spec.venue, symbol, spec.timeframe, until)
+            if last:
+                end_ms = max(after, last[0].open_time_ms)
+                await require_candles(connection, spec.venue, [symbol], spec.timeframe, after, end_ms, calendar)
+
+    async def _acted(self, connection: Connection, user_id: str, session_id: UUID, action: Action) -> Session:
+        async with connection.transaction():
+            return await self._act(connection, user_id, session_id, action)
+
+    async def _act(self, connection: Connection, user_id: str, session_id: UUID, action: Action) -> Session:
+        session = await sessions.get(connection, session_id, user_id)
+        if action.call == "pace":
+            return await sessions.pace(connection, session_id, action.pace or Pace(0), user_id)
+        if action.call == "jump":
+            return await sessions.jump(connection, session_id, action.time_ms or 0, user_id)
+        if action.call in ("step", "runUntil"):
+            return await self._run_until(connection, session, action)
+        if session.status == MOVES[action.call][1]:
+            return session
+        _require_move(action.call, session)
+        owner = None
+        if MOVES[action.call][1] == RUNNING:
+            await self._check(connection, session, accept_revised=action.accept_revised)
+            owner = await self._claimant(connection, user_id)
+        moved = await sessions.transition(
+            connection, session_id, action.call, reason=_REASONS[action.call], by=user_id, runner=owner
+        )
+        return moved or await self._act(connection, user_id, session_id, action)
+
+    async def _run_until(self, connection: Connection, session: Session, action: Action) -> Session:
+        _require_move(action.call, session)
+        _require_cursor(action, session)
+        await self._check(connection, session, accept_revised=False)
+        moved = await sessions.run_until(
+            connection,
+            session.id,
+            steps=action.steps,
+            until_ms=action.time_ms,
+            until_type=action.event_type,
+            by=session.user_id,
+            runner=await self._claimant(connection, session.user_id),
+        )
+        if moved is None:
+            raise WrongStatusError(f"{action.call} is not possible: the session was moved at the same moment.")
+        return moved
+
+    async def _check(self, connection: Connection, session: Session, *, accept_revised: bool) -> None:
+        """Make sure that a session goes on with what it was started with; raises `Changed`."""
+        codes = await self.strategies.source_hashes(connection, session)
+        await check_inputs(connection, session, codes, accept_revised=accept_revised)
+
+    async def _claimant(self, connection: Connection, user_id: str) -> tuple[str, int] | None:
+        """Return who is to run one more session of a user: this process, or null for any that is alive."""
+        most = self._settings.max_running
+        if await sessions.count_running(connection, user_id) >= most:
+            raise TooManyRequestsError(f"At most {most} sessions may run at once for one user.")
+        if self._supervisor is not None:
+            if not await runners.hold(connection, *self._supervisor.owner):
+                raise UnavailableError("The server is shutting down.")
+            return self._supervisor.owner
+        if not await runners.any_alive(connection):
+            raise NoRunnerError()
+        return None
+
+    def _launched(self, session: Session) -> Session:
+        """Run a session that this process has just claimed."""
+        if self._supervisor is not None:
+            self._supervisor.adopt(session)
+        return self._with_fetching(session)
+
+    def _with_fetching(self, session: Session) -> Session:
+        """Add what this process is fetching for a session that it runs."""
+        if self._supervisor is None or session.status != RUNNING or session.runner != self._supervisor.name:
+            return session
+        return replace(session, fetching=self._supervisor.supply.fetching(session.id))
+
+
+def _require_cursor(action: Action, session: Session) -> None:
+    """Raise `CursorMovedError` unless the cursor is where a step or run was to start from."""
+    wanted = action.if_cursor
+    if wanted is not None and wanted[0] != session.cursor_ms:
+        raise CursorMovedError(f"ifCursorMs: the cursor is at {session.cursor_ms}, not at {wanted[0]}")
+
+
+def _require_move(call: str, session: Session) -> None:
+    if session.status not in MOVES[call][0]:
+        raise WrongStatusError(f"The session is {session.status}; {call} is not possible.")

@@ -1,0 +1,86 @@
+"""What goes between the server and its children: frames of text, candles one way and events the other.
+
+Nothing that comes from a child is unpickled, evaluated or believed: an event is checked line by line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from app.domain.event import PAYLOAD_BYTES, Event
+from app.domain.market.candle import Candle
+from app.domain.trading.settings import TradingSettings
+from app.domain.trading.strategy_runner import SlotView
+
+TERMS: Final = TypeAdapter(TradingSettings)
+FLUSH_S: Final = 0.1
+"""How long answers may wait for those after them."""
+START_CANDLES: Final = 30
+"""Importing, and the first slot with `on_start`, may each take as long as this many candles."""
+HEAD_BYTES: Final = 4
+FRAME_BYTES: Final = 64 << 20
+"""The longest frame accepted from a child."""
+SLOT_EVENTS: Final = 10_000
+"""The most events one slot may have."""
+WRITTEN: Final = frozenset({"signal", "order", "fill", "trade", "equity", "log", "plot"})
+"""The types a trader writes."""
+
+
+class ProtocolError(Exception):
+    """A child sent what no child sends."""
+
+
+def frame(text: str) -> bytes:
+    """Return text as a frame: its length in bytes, then itself."""
+    body = text.encode()
+    return len(body).to_bytes(HEAD_BYTES, "big") + body
+
+
+def encode_slots(slots: Iterable[SlotView]) -> str:
+    """Spell slots as JSON, decimals as text so that none loses a digit."""
+    return json.dumps(list(slots), default=str, separators=(",", ":"))
+
+
+def decode_slots(value: list[list[Any]]) -> list[SlotView]:
+    """Read slots from parsed JSON."""
+    return [SlotView(open_ms, [_candle(each) for each in candles], last, ts) for open_ms, candles, last, ts in value]
+
+
+def _candle(value: list[Any]) -> Candle:
+    symbol, timeframe, open_ms, close_ms, *numbers, synthetic = value
+    open_, high, low, close, volume = map(Decimal, numbers)
+    return Candle(symbol, timeframe, open_ms, close_ms, open_, high, low, close, volume, synthetic)
+
+
+def encode_answer(head: dict[str, Any], slots: Sequence[Sequence[Event]] = ()) -> str:
+    """Spell an answer: a line of JSON, then per slot the number of its events and a line for each."""
+    lines = [json.dumps(head)]
+    for events in slots:
+        lines.append(str(len(events)))
+        lines += [f"{ts} {type_} {body}" for ts, type_, body in events]
+    return "\n".join(lines)
+
+
+def decode_answer(text: bytes) -> tuple[dict[str, Any], list[list[Event]]]:
+    """Read an answer; raises `ProtocolError` for anything that is none."""
+    try:
+        lines = iter(text.decode().split("\n"))
+        head = json.loads(next(lines))
+        slots = [[_event(next(lines)) for _ in range(int(count))] for count in lines]
+    except (ValueError, RuntimeError, StopIteration, RecursionError):
+        raise ProtocolError from None
+    if not isinstance(head, dict):
+        raise ProtocolError
+    return head, slots
+
+
+def _event(line: str) -> Event:
+    ts, type_, body = line.split(" ", 2)
+    if type_ not in WRITTEN or len(body) > PAYLOAD_BYTES or not isinstance(json.loads(body), dict):
+        raise ProtocolError
+    return tuple.__new__(Event, (int(ts), type_, body))

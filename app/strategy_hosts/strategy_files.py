@@ -1,0 +1,161 @@
+"""Code of one's own: where its files are and what is in them, found out without running any of it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import NamedTuple
+
+GROUP = "zeon.strategies"
+
+
+class StrategyRef(NamedTuple):
+    """A module to look for strategies in.
+
+    `origin` says how it was named: folder, setting or entry point; `label` is what to call it in a sentence. A file
+    of a folder has a `path`, anything else is imported by its name. `attribute` is the one class wanted, null for
+    every strategy defined there; `slug` is the one an entry point chose.
+    """
+
+    origin: str
+    label: str
+    module: str
+    attribute: str | None = None
+    path: str | None = None
+    slug: str | None = None
+
+
+class LoadProblem(NamedTuple):
+    """Something that was named but cannot be used, and why."""
+
+    label: str
+    sentence: str
+
+
+class StrategyFiles(NamedTuple):
+    """A module's file and the files of its own it imports: path and SHA-256 of each, and one for all together."""
+
+    digests: dict[str, str]
+    hash: str
+
+
+def find_strategies(places: tuple[str, ...]) -> tuple[list[StrategyRef], list[LoadProblem]]:
+    """Return the code that settings and installed packages name."""
+    found, faults = installed_strategies(), []
+    for place in places:
+        folder = Path(place).expanduser()
+        module, _, attribute = place.partition(":")
+        if folder.is_dir():
+            found += [_in_folder(path) for path in sorted(folder.resolve().glob("*.py")) if path.name[0] != "_"]
+        elif attribute and all(part.isidentifier() for part in (*module.split("."), attribute)):
+            found.append(StrategyRef("setting", place, module, attribute))
+        else:
+            faults.append(LoadProblem(place, "It is neither a folder nor module:Class."))
+    return found, faults
+
+
+def slug_of(name: str) -> str:
+    """Spell a class name as a slug: `EMACross2` is `ema_cross2`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+@cache
+def _entry_points() -> tuple[tuple[str, str, str], ...]:
+    return tuple((each.name, each.module, each.attr) for each in entry_points(group=GROUP))
+
+
+def installed_strategies() -> list[StrategyRef]:
+    """Return the code that installed packages offer."""
+    return [
+        StrategyRef(
+            "entry point", f"{module}:{attribute}" if attribute else module, module, attribute or None, None, name
+        )
+        for name, module, attribute in _entry_points()
+    ]
+
+
+def strategy_files(code: StrategyRef) -> StrategyFiles:
+    """Return the files of a module: its own, and those it imports from its folder or package; raises `OSError`."""
+    start, root, top = _located(code)
+    texts: dict[Path, bytes] = {}
+    rest = [start, *_packages(start, root)]
+    while rest:
+        path = rest.pop()
+        if path not in texts:
+            texts[path] = path.read_bytes()
+            rest += _imported(path, texts[path], root, top)
+    digests = {str(path): sha256(text).hexdigest() for path, text in sorted(texts.items())}
+    spelled = "".join(f"{Path(path).relative_to(root)}\0{digest}\0" for path, digest in digests.items())
+    return StrategyFiles(digests, sha256(spelled.encode()).hexdigest())
+
+
+def _packages(path: Path, root: Path) -> list[Path]:
+    """Return what runs before a module is imported: the `__init__.py` of each package around it."""
+    around = path.parents[: path.parents.index(root)] if root in path.parents else ()
+    return [package / "__init__.py" for package in around if (package / "__init__.py").is_file()]
+
+
+def _in_folder(path: Path) -> StrategyRef:
+    return StrategyRef("folder", str(path), path.stem, None, str(path))
+
+
+def _located(code: StrategyRef) -> tuple[Path, Path, str | None]:
+    """Return a module's file, the folder its imports are looked up in, and the one package that counts there."""
+    if code.path is not None:
+        return Path(code.path), Path(code.path).parent, None
+    parts = code.module.split(".")
+    start = _origin(parts)
+    depth = len(parts) if start.name == "__init__.py" else len(parts) - 1
+    return start, start.parents[depth], parts[0]
+
+
+def _origin(parts: list[str]) -> Path:
+    """Return the file a module would be imported from, asking each finder as an import would, but running nothing."""
+    path = None
+    for depth in range(1, len(parts) + 1):
+        name = ".".join(parts[:depth])
+        specs = (finder.find_spec(name, path) for finder in sys.meta_path)
+        spec = next((spec for spec in specs if spec is not None), None)
+        if spec is None:
+            raise FileNotFoundError(f"There is no module named {name}.")
+        path = spec.submodule_search_locations
+        origin = spec.origin
+    if origin is None or not origin.endswith(".py"):
+        raise FileNotFoundError(f"{'.'.join(parts)} has no source file.")
+    return Path(origin).resolve()
+
+
+def _imported(path: Path, text: bytes, root: Path, top: str | None) -> Iterator[Path]:
+    """Yield the files below a folder that a file imports."""
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except (SyntaxError, ValueError):
+        return
+    for node in nodes:
+        for base, name in _names(path, root, node):
+            if base != root or top in (None, name.split(".")[0]):
+                yield from _modules(base, name.split("."))
+
+
+def _names(path: Path, root: Path, node: ast.AST) -> Iterator[tuple[Path, str]]:
+    """Yield folder and dotted name of whatever a statement may import."""
+    if isinstance(node, ast.Import):
+        yield from ((root, each.name) for each in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = path.parents[node.level - 1] if node.level else root
+        inner = f"{node.module}." if node.module else ""
+        yield from ((base, inner + each.name) for each in node.names)
+
+
+def _modules(base: Path, parts: list[str]) -> Iterator[Path]:
+    for depth in range(1, len(parts) + 1):
+        place = base.joinpath(*parts[:depth])
+        for path in (place / "__init__.py", place.with_suffix(".py")):
+            if path.is_file():
+                yield path.resolve()

@@ -1,0 +1,106 @@
+"""What every request passes first: Host, Origin, the rate of its client; and how the answers are counted."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from urllib.parse import SplitResult, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import BadInputError, ForeignOriginError, SimError, TooManyRequestsError
+from app.settings import Settings
+from app.web.http.auth import is_loopback
+from app.web.http.responses import failure
+
+UNLIMITED = ("/healthz", "/readyz", "/metrics")
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_PORTS = {"http": 80, "https": 443}
+_CLIENTS = 10_000
+"""How many clients are remembered; one forgotten begins with a full bucket again."""
+
+
+class RateLimiter:
+    """A bucket per client that holds `burst` requests and fills by `rate` a second."""
+
+    def __init__(self, rate: int, burst: int, now: Callable[[], float] = time.monotonic) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._now = now
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, client: str) -> bool:
+        """Count a request; false when the client has none left."""
+        now = self._now()
+        level, at = self._buckets.pop(client, (self._burst, now))
+        level = min(self._burst, level + (now - at) * self._rate)
+        allowed = level >= 1
+        self._buckets[client] = (level - allowed, now)
+        if len(self._buckets) > _CLIENTS:
+            self._buckets.popitem(last=False)
+        return allowed
+
+
+class RequestGuard:
+    """ASGI middleware around everything else."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, answered: Counter[int]) -> None:
+        self._app = app
+        self._hosts = {host.lower() for host in settings.allowed_hosts}
+        self._rate = RateLimiter(settings.rate, settings.burst)
+        self._answered = answered
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it with what is wrong about it."""
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._answered[message["status"]] += 1
+            await send(message)
+
+        try:
+            self._check(scope)
+        except SimError as error:
+            await failure(error)(scope, receive, counted)
+        else:
+            await self._app(scope, receive, counted)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        client = scope.get("client")
+        if scope["path"] not in UNLIMITED and not self._rate.take(client[0] if client else ""):
+            raise TooManyRequestsError()
+        host = self._require_host(headers)
+        if scope["method"] not in _SAFE:
+            _require_own_origin(headers, host)
+
+    def _require_host(self, headers: Headers) -> SplitResult:
+        """Return the host a request names; other names could be a foreign page's way in (DNS rebinding)."""
+        named = headers.getlist("host")
+        host = _split(f"//{named[0]}") if len(named) == 1 else None
+        if host is None or host.hostname is None:
+            raise BadInputError("Host: the header must name one host")
+        if not (is_loopback(host.hostname) or host.hostname in self._hosts):
+            raise BadInputError(f"Host: {host.hostname[:100]} is neither loopback nor in ZEON_ALLOWED_HOSTS")
+        return host
+
+
+def _require_own_origin(headers: Headers, host: SplitResult) -> None:
+    for text in headers.getlist("origin"):
+        origin = _split(text)
+        if origin is None or origin.scheme not in _PORTS:
+            raise ForeignOriginError()
+        default = _PORTS[origin.scheme]
+        if (origin.hostname, origin.port or default) != (host.hostname, host.port or default):
+            raise ForeignOriginError()
+
+
+def _split(text: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts if parts.username is None and parts.password is None else None

@@ -1,0 +1,96 @@
+"""What the calls about cached candles take and answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from app.candles.reasons import Reason
+from app.db.candles import Coverage
+from app.web.sim.answers import Answer
+from app.web.sim.requests import Count, Query, Symbol, TimeframeName, TimeMs, Venue
+
+
+class CandlesQuery(Query):
+    """Which candles: `startMs <= openTime < endMs`, at most `limit`."""
+
+    symbol: Symbol
+    timeframe: TimeframeName
+    start_ms: TimeMs = 0
+    end_ms: TimeMs | None = None
+    venue: Venue | None = None
+    limit: Annotated[Count, Field(ge=1, le=5000)] = 1000
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.end_ms is not None and self.end_ms <= self.start_ms:
+            raise ValueError("endMs: must be later than startMs")
+        return self
+
+
+class CoverageQuery(Query):
+    """Which part of the cache; what is left out stands for any."""
+
+    venue: Venue | None = None
+    symbol: Symbol | None = None
+    timeframe: TimeframeName | None = None
+
+
+class CandleAnswer(Answer):
+    """A closed candle; times in ms UTC, the close exclusive."""
+
+    open_time_ms: int
+    close_time_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class GapAnswer(Answer):
+    """Slots `[fromMs, toMs)` without a candle, and why as far as anybody can tell."""
+
+    from_ms: int
+    to_ms: int
+    missing: int
+    reason: Reason
+
+
+class CandlesAnswer(Answer):
+    """Candles, oldest first; `nextStartMs` asks for the next page and is null on the last; at most 100 gaps."""
+
+    candles: list[CandleAnswer]
+    next_start_ms: int | None
+    gaps: list[GapAnswer]
+
+
+class SeriesAnswer(Answer):
+    """What is cached of one symbol and timeframe: first and last open time, gaps between, who was asked.
+
+    `spelling` is how the symbol was first written; left out where that is its stored form.
+    """
+
+    venue: str
+    symbol: str
+    timeframe: str
+    rows: int
+    first_ms: int
+    last_ms: int
+    gaps: int
+    missing: int
+    source: str | None
+    spelling: Annotated[str | None, Field(exclude_if=lambda text: text is None)] = None
+
+    @classmethod
+    def of(cls, series: Coverage) -> Self:
+        """Make the answer for one series."""
+        spelling = None if series.spelling == series.symbol else series.spelling
+        return cls(**series._asdict() | {"spelling": spelling})
+
+
+class CoverageAnswer(Answer):
+    """All series in the cache."""
+
+    coverage: list[SeriesAnswer]

@@ -1,0 +1,165 @@
+"""What the market dialect takes and answers; candles only, and no envelope."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from app.domain.market.timeframe import timeframe
+from app.domain.session import CREATED, FINISHED, RUNNING, Pace, Session, SessionSpec
+from app.settings import Settings
+from app.web.sim.answers import Answer, instant
+from app.web.sim.requests import (
+    DEFAULT_LAG_MS,
+    LEAST_GRACE_MS,
+    Body,
+    Count,
+    Query,
+    Symbol,
+    TimeframeName,
+    TimeMs,
+    Venue,
+)
+
+MarketStatus = Literal["CREATED", "RUNNING", "STOPPED", "DONE"]
+
+
+def _moment(value: Any) -> Any:
+    """Read ms since the epoch or ISO 8601; a time without a zone is UTC."""
+    if not isinstance(value, str):
+        return value
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("must be ms since the epoch or an ISO 8601 time") from None
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _integer(value: Any) -> Any:
+    """Refuse what only equals an integer, such as true."""
+    if type(value) is not int:
+        raise ValueError("must be a whole number")
+    return value
+
+
+Multiple = Annotated[Literal[1, 5, 10, 50, 100], BeforeValidator(_integer)]
+TimeInput = Annotated[TimeMs, BeforeValidator(_moment, json_schema_input_type=int | str)]
+
+
+class NewMarketSession(Body):
+    """A replay of candles: `[start, end)`, at real time or some times faster."""
+
+    symbols: Annotated[list[Symbol], Field(min_length=1, max_length=50)]
+    timeframe: TimeframeName
+    start: TimeInput
+    end: TimeInput | None = None
+    speed: Multiple
+    venue: Venue | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if len(set(self.symbols)) != len(self.symbols):
+            raise ValueError("symbols: one is given twice")
+        if self.end is not None and self.end <= self.start:
+            raise ValueError("end: must be later than start")
+        return self
+
+    def spec(self, settings: Settings) -> SessionSpec:
+        """Return the session asked for."""
+        return SessionSpec(
+            profile_slug="none",
+            venue=self.venue or settings.venue,
+            symbols=tuple(self.symbols),
+            timeframe=self.timeframe,
+            start_ms=self.start,
+            end_ms=self.end,
+            lag_ms=DEFAULT_LAG_MS,
+            pace=Pace(speed=self.speed),
+            gap_policy="skip" if self.end is None else "fail",
+            gap_grace_ms=max(LEAST_GRACE_MS, timeframe(self.timeframe).ms),
+            kind="market",
+        )
+
+
+class MarketSessionsQuery(Query):
+    """Which market sessions to list."""
+
+    limit: Annotated[Count, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, Field(max_length=200)] | None = None
+
+
+class MarketStreamQuery(Query):
+    """Where in the log to begin: a seq, inclusive."""
+
+    from_seq: Annotated[Count, Field(ge=0, le=2**63 - 2)] = 0
+
+
+class NewMarketAnswer(Answer):
+    """The id of a new session."""
+
+    session_id: UUID
+
+
+class MarketStatusAnswer(Answer):
+    """Where a session stands after a call."""
+
+    status: MarketStatus
+
+
+class MarketSessionAnswer(Answer):
+    """A market session; times in ms UTC, `end` null when it follows the market."""
+
+    session_id: UUID
+    mode: Literal["replay"]
+    symbols: list[str]
+    timeframe: str
+    start: int
+    end: int | None
+    speed: int | None
+    status: MarketStatus
+    cursor_ms: int | None
+    created_at: str
+
+    @classmethod
+    def of(cls, session: Session) -> Self:
+        """Spell a session."""
+        return cls(
+            session_id=session.id,
+            mode="replay",
+            symbols=list(session.spec.symbols),
+            timeframe=session.spec.timeframe,
+            start=session.spec.start_ms,
+            end=session.spec.end_ms,
+            speed=session.spec.pace.speed,
+            status=market_status(session),
+            cursor_ms=session.cursor_ms,
+            created_at=instant(session.created_at),
+        )
+
+
+class MarketSessionsAnswer(Answer):
+    """A page of market sessions, newest first."""
+
+    sessions: list[MarketSessionAnswer]
+    next_cursor: str | None
+
+
+def market_status(session: Session) -> MarketStatus:
+    """Return the session's status in the dialect's words; paused, stopped and failed are one."""
+    words: dict[str, MarketStatus] = {CREATED: "CREATED", RUNNING: "RUNNING", FINISHED: "DONE"}
+    return words.get(session.status, "STOPPED")
+
+
+def present_status(session: Session) -> bytes:
+    """Return the first message of a stream: where the session stands now, without an id."""
+    message = {
+        "type": "session_status",
+        "sessionId": str(session.id),
+        "status": market_status(session),
+        "cursorMs": session.cursor_ms,
+    }
+    return f"data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()

@@ -1,0 +1,196 @@
+"""Sessions over the hours of a stock market, made-up candles: Thanksgiving week of 2023, a holiday and a short day."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from app.candles.calendar import Calendar
+from app.db import candles as cache
+from app.domain.market.timeframe import TIMEFRAMES
+from app.domain.market.trading_hours import is_open
+from app.domain.trading.settings import TradingSettings
+from app.engine.clock import Clock
+from app.engine.replay.verify import verify
+from app.errors import MissingCandlesError
+from tests.support.engine import USER, Engine, engine, store
+from tests.support.servers import Database
+
+pytest.importorskip("exchange_calendars")
+# exchange_calendars 4.13 uses what pandas 3.1 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+GRID = TIMEFRAMES["15m"]
+XNYS = Calendar("XNYS")
+OPENS = {"21": "14:30", "22": "14:30", "24": "14:30", "27": "14:30"}
+BARS = {"21": 26, "22": 26, "24": 14, "27": 26}
+"""How many bars each trading day has: Thursday is a holiday, Friday ends at 13:00 in New York."""
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(f"2023-11-{text}").replace(tzinfo=UTC).timestamp() * 1000)
+
+
+START, END = ms("21T00:00"), ms("28T02:00")
+SLOTS = range(START, END, GRID.ms)
+TRADED = [ms(f"{day}T{OPENS[day]}") + n * GRID.ms for day, count in BARS.items() for n in range(count)]
+LACKING = (ms("22T20:45"), ms("27T14:30"), ms("27T18:00"))
+"""The last bar of a day, the first of the next but one, and one in the middle of a day."""
+
+
+@pytest.fixture
+async def running(database: Database) -> AsyncIterator[Engine]:
+    async with engine(database, calendars="demo=XNYS") as started:
+        yield started
+
+
+async def stock(running: Engine, *lacking: int, symbol: str = "SPY", more: tuple[int, ...] = ()) -> None:
+    """Store the bars of the trading hours, but for those that are `lacking`, and some `more`."""
+    kept = ({*TRADED} - {*lacking}) | {*more}
+    await store(
+        running.pool,
+        symbol=symbol,
+        timeframe="15m",
+        start_ms=START,
+        count=len(SLOTS),
+        without=lambda number: SLOTS[number] not in kept,
+    )
+
+
+def asked(**changes: Any) -> dict[str, Any]:
+    return {"symbols": ("SPY",), "timeframe": "15m", "start_ms": START, "end_ms": END} | changes
+
+
+async def candles(running: Engine, session_id: UUID, timeframe: str = "15m") -> list[tuple[int, bool]]:
+    """Return open time of all candles, and whether each was made up for a gap."""
+    payloads = [each["payload"] for each in await running.log(session_id) if each["type"] == "candle"]
+    mine = [each for each in payloads if each["timeframe"] == timeframe]
+    return [(each["candle"]["openTimeMs"], each.get("synthetic", False)) for each in mine]
+
+
+async def gaps(running: Engine, session_id: UUID) -> list[tuple[int, int, int]]:
+    payloads = [each["payload"] for each in await running.log(session_id) if each["type"] == "gap"]
+    return [(each["fromMs"], each["toMs"], each["missing"]) for each in payloads]
+
+
+def singly(lacking: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    return [(slot, slot + GRID.ms, 1) for slot in lacking]
+
+
+def test_the_bars_of_these_tests_are_those_of_the_calendar() -> None:
+    assert [slot for slot in SLOTS if is_open(XNYS, GRID, slot)] == TRADED
+
+
+@pytest.mark.parametrize("policy", ["fail", "skip", "fill"])
+async def test_closed_hours_are_no_gap_and_bring_no_candle(running: Engine, policy: str) -> None:
+    await stock(running)
+    session = await running.finished((await running.start(**asked(gap_policy=policy))).id)
+    assert (session.status, session.error, session.cursor_ms) == ("finished", None, END - GRID.ms)
+    assert await candles(running, session.id) == [(slot, False) for slot in TRADED]
+    assert await gaps(running, session.id) == []
+
+
+async def test_a_bar_missing_while_the_market_was_open_fails_the_start_and_is_listed(running: Engine) -> None:
+    await stock(running, *LACKING)
+    session = await running.create(**asked())
+    with pytest.raises(MissingCandlesError) as raised:
+        await running.sim.start(USER, session.id)
+    found = [(gap["fromMs"], gap["toMs"], gap["missing"]) for gap in raised.value.details["gaps"]]
+    assert (found, raised.value.details["missing"]) == (singly(LACKING), 3)
+    assert (await running.get(session.id)).status == "failed"
+
+
+@pytest.mark.parametrize("lacking", LACKING)
+async def test_a_bar_that_goes_missing_fails_a_session_under_way(running: Engine, lacking: int) -> None:
+    await stock(running)
+    session = await running.create(**asked())
+    await running.act(session.id, "step", steps=3)
+    await running.until(session.id, lambda each: each.status == "paused")
+    await running.pool.run(cache.delete, "demo", "SPY", "15m")
+    await stock(running, lacking)
+    await running.act(session.id, "resume")
+    session = await running.finished(session.id)
+    assert session.status == "failed"
+    assert [(gap["fromMs"], gap["missing"]) for gap in session.error_details["gaps"]] == [(lacking, 1)]
+    assert (await candles(running, session.id))[-1] == (TRADED[TRADED.index(lacking) - 1], False)
+
+
+async def test_skipping_writes_gap_events_for_trading_hours_only(running: Engine) -> None:
+    await stock(running, *LACKING)
+    session = await running.finished((await running.start(**asked(gap_policy="skip"))).id)
+    assert session.status == "finished"
+    assert await gaps(running, session.id) == singly(LACKING)
+    assert await candles(running, session.id) == [(slot, False) for slot in TRADED if slot not in LACKING]
+
+
+async def test_filling_makes_up_bars_of_trading_hours_only(running: Engine) -> None:
+    await stock(running, *LACKING)
+    session = await running.finished((await running.start(**asked(gap_policy="fill"))).id)
+    assert session.status == "finished"
+    assert await candles(running, session.id) == [(slot, slot in LACKING) for slot in TRADED]
+    assert await gaps(running, session.id) == singly(LACKING)
+
+
+@pytest.mark.parametrize("policy", ["fail", "skip", "fill"])
+async def test_a_trade_after_the_close_of_one_symbol_makes_no_gap_of_another(running: Engine, policy: str) -> None:
+    after_close = (ms("21T21:00"), ms("25T12:00"))
+    await stock(running, more=after_close)
+    await stock(running, symbol="QQQ")
+    session = await running.start(**asked(symbols=("SPY", "QQQ"), gap_policy=policy))
+    assert (await running.finished(session.id)).status == "finished"
+    found = await candles(running, session.id)
+    assert [slot for slot, _ in found] == sorted([*TRADED, *TRADED, *after_close])
+    assert not any(synthetic for _, synthetic in found)
+    assert await gaps(running, session.id) == []
+
+
+async def test_longer_candles_have_no_gap_over_closed_hours(running: Engine) -> None:
+    await stock(running, ms("22T15:30"))
+    session = await running.start(**asked(gap_policy="skip", extra_timeframes=("30m",)))
+    session = await running.finished(session.id)
+    halves = [slot for slot in TRADED if slot % TIMEFRAMES["30m"].ms == 0 and slot != ms("22T15:30")]
+    assert [slot for slot, _ in await candles(running, session.id, "30m")] == halves
+    assert await gaps(running, session.id) == [
+        (ms("22T15:30"), ms("22T15:45"), 1),
+        (ms("22T15:30"), ms("22T16:00"), 1),
+    ]
+
+
+@pytest.mark.parametrize("record", ["full", "trades"])
+@pytest.mark.parametrize("policy", ["fail", "skip", "fill"])
+async def test_pauses_and_a_second_computation_change_nothing(running: Engine, policy: str, record: str) -> None:
+    lacking = () if policy == "fail" else LACKING
+    await stock(running, *lacking)
+    spec = running_spec(policy, record)
+    whole = await running.finished((await running.start(**spec)).id)
+    paused = await running.create(**spec)
+    for steps in (1, 25, 27, 14):
+        await running.act(paused.id, "step", steps=steps)
+        await running.until(paused.id, lambda each: each.status == "paused")
+    await running.act(paused.id, "resume")
+    assert (await running.finished(paused.id)).status == whole.status == "finished"
+    assert await running.digest(paused.id) == await running.digest(whole.id)
+    sim = running.sim
+    verdict = await verify(running.pool, Clock(), sim.strategies, USER, paused.id, sim.calendars)
+    assert (verdict.difference, verdict.warnings) == (None, [])
+
+
+def running_spec(policy: str, record: str) -> dict[str, Any]:
+    config = {"fast": 2, "slow": 5}
+    return asked(gap_policy=policy, profile_slug="sma_cross", config=config, terms=TradingSettings(record=record))
+
+
+async def test_an_endless_session_goes_on_after_a_weekend_and_fails_for_a_bar_that_was_skipped(running: Engine) -> None:
+    monday = [slot for slot in TRADED if slot >= ms("27T00:00")]
+    await stock(running, *monday)
+    session = await running.start(**asked(end_ms=None, gap_grace_ms=10**12))
+    await running.until(session.id, lambda each: each.cursor_ms == ms("24T17:45"))
+    await stock(running, *monday[1:])
+    await running.until(session.id, lambda each: each.cursor_ms == monday[0])
+    assert await gaps(running, session.id) == []
+    await stock(running, monday[1], *monday[3:])
+    session = await running.finished(session.id)
+    assert session.status == "failed"
+    assert [(gap["fromMs"], gap["missing"]) for gap in session.error_details["gaps"]] == [(monday[1], 1)]

@@ -1,0 +1,350 @@
+"""Faults of the database and of other processes, met by an engine in the test's own process."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from app.db import events, runners, sessions
+from app.db.ticks import Tick, append_ticks, events_to_json
+from app.domain.event import Event
+from app.domain.session import Pace
+from app.engine import supervisor
+from app.engine.clock import Clock
+from app.engine.supervisor import Supervisor
+from app.engine.writer import SessionLostError, Writer
+from app.errors import RunnerNameTakenError, SimError, UnavailableError
+from tests.integration.engine.test_engine import times
+from tests.support.engine import START_MS, USER, Engine, engine, settings, store
+from tests.support.outside import pool
+from tests.support.servers import Database, PrivateServer
+
+
+async def follow(e: Engine, session_id: object, after_seq: int = 0) -> list[int]:
+    """Follow a session to its end and return the seqs seen."""
+    seen: list[int] = []
+    with e.supervisor.hub.tail(session_id, after_seq) as tail:  # type: ignore[arg-type]
+        while True:
+            try:
+                frames = await tail.next(5)
+            except SimError:
+                await asyncio.sleep(0.05)
+                continue
+            assert frames is not None, seen[-1:]
+            seen += [int(line[4:]) for line in frames.body.decode().splitlines() if line.startswith("id: ")]
+            if frames.status in ("finished", "failed", None) and tail.after_seq >= (frames.head or 0):
+                return seen
+
+
+async def test_a_tail_from_any_seq_gives_the_same_suffix(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.start(pace=Pace(3))
+        live = asyncio.gather(*(follow(e, session.id) for _ in range(20)))
+        await e.finished(session.id)
+        assert await live == [list(range(1, 103))] * 20
+        for after in (0, 1, 50, 101):
+            assert await follow(e, session.id, after) == list(range(after + 1, 103))
+
+
+async def test_with_notifications_off_everything_comes_only_slower(database: Database) -> None:
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {database.name} SET zeon.notify = 'off'")
+    often = {"poll_ms": 50, "runner_ttl_ms": 3000}
+    async with engine(database, **often) as e, engine(database, runner="two", **often) as other:
+        await store(e.pool)
+        session = await e.start(pace=Pace(10), end_ms=None, gap_policy="skip")
+        live = asyncio.ensure_future(follow(other, session.id))
+        await e.until(session.id, lambda s: s.last_seq > 5)
+        await other.act(session.id, "pace", Pace(0))
+        await e.until(session.id, lambda s: s.cursor_ms == START_MS + 99 * 60_000)
+        await store(e.pool, count=110)
+        await e.until(session.id, lambda s: s.cursor_ms == START_MS + 109 * 60_000)
+        paused = await other.act(session.id, "pause")
+        await e.idle()
+        assert (await e.get(session.id)).last_seq == paused.last_seq
+        await e.pool.run(runners.register, "psql", 1)
+        assert database.query("SELECT sim_resume(%s)", session.id) == [("running",)]
+        await e.until(session.id, lambda s: s.runner is not None)
+        await e.act(session.id, "stop")
+        live.cancel()
+
+
+async def test_a_row_held_by_somebody_delays_its_session_only(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        held, free = await e.start(pace=Pace(50)), await e.start(pace=Pace(2))
+        with psycopg.connect(database.url) as other:
+            other.execute("SELECT 1 FROM sim_sessions WHERE id = %s FOR UPDATE", (held.id,))
+            await e.finished(free.id)
+            assert (await e.get(held.id)).status == "running"
+        await e.act(held.id, "pace", Pace(0))
+        await e.finished(held.id)
+        assert times(await e.log(held.id)) == list(range(100))
+
+
+async def test_a_payload_postgres_refuses_fails_its_own_parcel_only(database: Database) -> None:
+    async with engine(database, poll_ms=60_000) as e:
+        ids = [(await e.create()).id for _ in range(9)]
+        database.query("UPDATE sim_sessions SET status = 'running', epoch = 1, runner = 'one', incarnation = 1")
+        writer = Writer(e.pool)
+        body = ['{"n":1}'] * 9
+        body[4] = '{"n":"\\u0000"}'
+        parcels = [
+            writer.append([Tick(str(session), 1, None, START_MS, events_to_json([Event(START_MS, "candle", text)]), 1)])
+            for session, text in zip(ids, body, strict=True)
+        ]
+        running = asyncio.ensure_future(writer.run())
+        results = await asyncio.gather(*parcels, return_exceptions=True)
+        running.cancel()
+        assert [result is None for result in results] == [n != 4 for n in range(9)]
+        assert "unicode" in str(results[4]).lower()
+
+
+async def test_a_runner_that_was_replaced_is_refused(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.start(pace=Pace(60_000))
+        await e.until(session.id, lambda s: s.last_seq == 2)
+        writer = Writer(e.pool)
+        running = asyncio.ensure_future(writer.run())
+        await e.act(session.id, "pause")
+        late = Tick(
+            str(session.id),
+            session.epoch,
+            START_MS,
+            START_MS + 60_000,
+            events_to_json([Event(START_MS, "candle", "{}")]),
+            1,
+        )
+        with pytest.raises(SessionLostError):
+            await writer.append([late])
+        running.cancel()
+        assert (await e.get(session.id)).last_seq == 3
+
+
+@pytest.mark.parametrize(("refusals", "status"), [(2, "finished"), (3, "failed")])
+async def test_a_runner_refused_what_is_its_own_goes_on_from_the_log_and_fails_at_the_third_time(
+    database: Database, refusals: int, status: str
+) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        append, left = e.supervisor._writer.append, list(range(refusals))
+
+        def refusing(ticks: list[Tick], **options: bool) -> asyncio.Future[None]:
+            if left and (ticks[0].prev_cursor_ms or 0) > START_MS:
+                left.pop()
+                ticks = [ticks[0]._replace(prev_cursor_ms=START_MS - 1)]
+            return append(ticks, **options)
+
+        e.supervisor._writer.append = refusing  # type: ignore[method-assign, assignment]
+        done = await e.finished((await e.start(pace=Pace(1))).id)
+        assert (done.status, left) == (status, [])
+        seen = times(await e.log(done.id))
+        assert seen == list(range(100 if status == "finished" else len(seen)))
+
+
+async def test_a_session_this_process_has_claimed_and_does_not_run_is_found(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.create()
+        name, incarnation = e.supervisor.owner
+        claim = "SELECT sim_transition(%s, '{created}', 'running', 'started', 'x', %s, %s)"
+        database.query(claim, session.id, name, incarnation)
+        assert (await e.finished(session.id)).status == "finished"
+        assert [x["payload"]["reason"] for x in await e.log(session.id) if x["type"] == "status"] == [
+            "started", "end of range",
+        ]  # fmt: skip
+
+
+async def test_an_older_claim_heard_of_late_does_not_push_out_the_present_runner(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        older = await e.start(pace=Pace(60_000))
+        await e.act(older.id, "pause")
+        await e.act(older.id, "resume")
+        e.supervisor.adopt(older)
+        await e.act(older.id, "pace", Pace(0))
+        assert (await e.finished(older.id)).status == "finished"
+
+
+async def test_ticks_that_follow_each_other_go_in_together_and_are_answered_one_by_one(database: Database) -> None:
+    def tick(session: object, prev: int | None, cursor: int, epoch: int = 1) -> Tick:
+        before = None if prev is None else START_MS + prev
+        return Tick(str(session), epoch, before, START_MS + cursor, events_to_json([Event(START_MS, "plot", "{}")]), 1)
+
+    async with engine(database, poll_ms=60_000) as e:
+        a, b = [(await e.create()).id for _ in range(2)]
+        database.query("UPDATE sim_sessions SET status = 'running', epoch = 1, runner = 'one', incarnation = 1")
+        sent = [tick(a, None, 0), tick(a, 0, 1), tick(b, None, 0), tick(a, 1, 2), tick(a, 2, 3, 2), tick(a, 2, 3)]
+        expected = ["written", "written", "written", "written", "refused", "written"]
+        assert await e.pool.run(append_ticks, sent) == expected
+        assert await e.pool.run(append_ticks, [tick(a, 0, 1), tick(b, 0, 1), tick(b, 1, 2)]) == [
+            "done", "written", "written",
+        ]  # fmt: skip
+        assert [(await e.get(each)).last_seq for each in (a, b)] == [4, 3]
+        pausing = [tick(b, 2, 3)._replace(pause="step"), tick(b, 3, 4)]
+        assert (await e.pool.run(append_ticks, pausing))[0] == "written"
+        assert (await e.get(b)).status == "paused"
+
+
+async def test_a_process_that_comes_back_under_its_name_finds_what_it_left(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.create()
+        database.query("SELECT sim_transition(%s, '{created}', 'running', 'started', 'x', 'two', 7)", session.id)
+        paused = await e.until(session.id, lambda s: s.status == "paused")
+        assert [event["payload"]["reason"] for event in await e.log(paused.id)] == ["started", "runner lost"]
+        await e.act(session.id, "resume")
+        await e.finished(session.id)
+
+
+async def test_orphans_are_taken_over_where_that_is_wanted(database: Database) -> None:
+    async with engine(database, on_orphan="resume") as e:
+        await store(e.pool)
+        session = await e.create()
+        database.query("SELECT sim_transition(%s, '{created}', 'running', 'started', 'x', 'two', 7)", session.id)
+        done = await e.finished(session.id)
+        assert done.status == "finished"
+        assert times(await e.log(session.id)) == list(range(100))
+
+
+async def test_a_process_that_stood_still_judges_nobody_before_they_could_renew(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.create()
+        other = ("two", await e.pool.run(runners.register, "two", 1000))
+        database.query("SELECT sim_transition(%s, '{created}', 'running', 'started', 'x', %s, %s)", session.id, *other)
+        time.sleep(1.5)  # noqa: ASYNC251 - as long as that neither of the two could renew.
+        for _ in range(5):
+            await asyncio.sleep(0.3)
+            assert (await e.get(session.id)).status == "running"
+            assert await e.pool.run(runners.renew, *other)
+        assert (await e.until(session.id, lambda s: s.status == "paused")).runner is None
+
+
+async def test_a_process_that_closes_pauses_its_sessions(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.start(pace=Pace(60_000))
+    status = "SELECT status FROM sim_sessions WHERE id = %s"
+    assert database.query(status, session.id) == [("paused",)]
+    assert database.query("SELECT count(*) FROM sim_runners") == [(0,)]
+
+
+async def test_a_process_that_closes_waits_for_what_it_is_claiming_and_claims_nothing_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_FAREWELL_S", 30)
+    async with engine(database) as e:
+        await store(e.pool)
+        session, other = await e.create(), await e.create()
+        async with await psycopg.AsyncConnection.connect(database.url, row_factory=dict_row) as claiming:
+            assert await runners.hold(claiming, *e.supervisor.owner)
+            closing = asyncio.create_task(e.supervisor.close())
+            await asyncio.sleep(0.2)
+            assert not closing.done()
+            owner = e.supervisor.owner
+            await sessions.transition(claiming, session.id, "start", reason="started", by=USER, runner=owner)
+        await closing
+        assert (await e.get(session.id)).status == "paused"
+        with pytest.raises(UnavailableError):
+            await e.act(other.id, "start")
+        assert (await e.get(other.id)).status == "created"
+
+
+async def test_a_last_sign_of_life_that_comes_after_the_name_was_given_back_is_no_fault(database: Database) -> None:
+    async with engine(database) as e:
+        await e.supervisor.close()
+        await e.supervisor._renew_once()
+        assert not e.supervisor.failed.done()
+
+
+async def test_a_process_that_closes_hands_its_sessions_on_where_orphans_are_resumed(database: Database) -> None:
+    async with engine(database, runner="two", on_orphan="resume") as other:
+        async with engine(database, on_orphan="resume") as e:
+            await store(e.pool)
+            session = await e.start(pace=Pace(20))
+            await e.until(session.id, lambda s: s.last_seq > 3)
+        done = await other.finished(session.id)
+        assert done.status == "finished"
+        assert times(await other.log(session.id)) == list(range(100))
+
+
+async def test_a_process_ends_soon_though_the_database_is_away(private_server: PrivateServer) -> None:
+    database = private_server.new_database()
+    async with engine(database, runner_ttl_ms=20_000) as e:
+        await store(e.pool)
+        await e.start(pace=Pace(60_000))
+        await asyncio.to_thread(private_server.halt)
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 5
+
+
+async def test_an_opening_that_is_cancelled_while_its_listener_connects_does_not_go_on(database: Database) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # Connections come up and are never answered.
+        address = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/zeon"
+        async with pool(database) as side:
+            opened = Supervisor(side, settings(database), listen_url=address, clock=Clock())
+            opening = asyncio.ensure_future(opened.open())
+            await asyncio.sleep(0.2)
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+            await opened.close()
+
+
+async def test_a_name_is_held_by_one_living_process(database: Database) -> None:
+    async with engine(database) as e:
+        with pytest.raises(RunnerNameTakenError):
+            async with engine(database):
+                pass
+        await store(e.pool)
+        assert (await e.finished((await e.start()).id)).status == "finished"
+
+
+async def test_a_pause_in_sql_stops_a_session_of_any_process(database: Database) -> None:
+    async with engine(database, runner_ttl_ms=3000) as e:
+        await store(e.pool)
+        session = await e.start(pace=Pace(200))
+        await e.until(session.id, lambda s: s.last_seq > 3)
+        assert database.query("SELECT sim_pause(%s)", session.id) == [("paused",)]
+        last_seq = (await e.get(session.id)).last_seq
+        await e.idle()
+        assert (await e.get(session.id)).last_seq == last_seq
+        database.query("SELECT sim_resume(%s)", session.id)
+        await e.act(session.id, "pace", Pace(0))
+        await e.finished(session.id)
+        assert times(await e.log(session.id)) == list(range(100))
+
+
+async def test_reading_a_backlog_uses_the_index_of_the_log(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.finished((await e.start()).id)
+        frames = await e.pool.run(events.frames, session.id, 50)
+        assert (frames.last_seq, frames.events) == (102, 52)
+    with psycopg.connect(database.url) as connection:
+        plan = connection.execute(
+            "EXPLAIN SELECT seq FROM sim_events WHERE session_id = %s AND seq > 50 ORDER BY seq LIMIT 10", (session.id,)
+        ).fetchall()
+    assert "Index" in str(plan)
+    assert "Sort" not in str(plan)
+
+
+async def test_hints_by_hand_that_say_nothing_break_nothing(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.start(pace=Pace(3))
+        live = asyncio.ensure_future(follow(e, session.id))
+        for channel in ("sim_events", "sim_control", "market_candles"):
+            for hint in ("hello", f"{session.id}", f"{session.id}:x", ":", "", "nobody:running"):
+                database.query("SELECT pg_notify(%s, %s)", channel, hint)
+        await e.finished(session.id)
+        assert await live == list(range(1, 103))
+        assert not e.supervisor.failed.done()

@@ -1,0 +1,97 @@
+"""Longer candles beside the session's own: whole, in their tick, and the same after any pause."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from app.domain.session import Pace
+from app.errors import WrongStatusError
+from tests.integration.engine.test_engine import assert_sound
+from tests.support.engine import MINUTE, START_MS, engine, store
+from tests.support.servers import Database
+
+
+def longer(log: list[dict], timeframe: str, symbol: str = "BTCUSDT") -> list[dict]:
+    return [
+        e["payload"]
+        for e in log
+        if e["type"] == "candle" and (e["payload"]["timeframe"], e["payload"]["symbol"]) == (timeframe, symbol)
+    ]
+
+
+def opens(candles: list[dict]) -> list[int]:
+    return [(candle["candle"]["openTimeMs"] - START_MS) // MINUTE for candle in candles]
+
+
+def gaps(log: list[dict], timeframe: str) -> list[tuple[int, int, int]]:
+    return [
+        ((p["fromMs"] - START_MS) // MINUTE, (p["toMs"] - START_MS) // MINUTE, p["missing"])
+        for p in (e["payload"] for e in log if e["type"] == "gap")
+        if p["timeframe"] == timeframe
+    ]
+
+
+async def test_a_longer_candle_appears_with_the_last_of_its_own(database: Database) -> None:
+    async with engine(database) as e:
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            await store(e.pool, symbol=symbol)
+        session = await e.start(symbols=("BTCUSDT", "ETHUSDT"), extra_timeframes=("5m", "15m"))
+        await e.finished(session.id)
+        log = await e.log(session.id)
+    assert opens(longer(log, "5m")) == list(range(0, 100, 5))
+    assert opens(longer(log, "15m")) == list(range(0, 90, 15))
+    assert gaps(log, "5m") == gaps(log, "15m") == []
+    tick = [e["payload"] for e in log if e["type"] == "candle" and e["ts"] == START_MS + 14 * MINUTE]
+    assert [(p["timeframe"], p["symbol"]) for p in tick] == [
+        (timeframe, symbol) for timeframe in ("1m", "5m", "15m") for symbol in ("BTCUSDT", "ETHUSDT")
+    ]
+    members = longer(log, "1m")[15:30]
+    made = longer(log, "15m")[1]["candle"]
+    assert made["open"] == members[0]["candle"]["open"]
+    assert made["close"] == members[-1]["candle"]["close"]
+    assert made["high"] == max(m["candle"]["high"] for m in members)
+    assert made["low"] == min(m["candle"]["low"] for m in members)
+    assert Decimal(str(made["volume"])) == sum(Decimal(str(m["candle"]["volume"])) for m in members)
+    assert_sound(log)
+
+
+async def test_only_buckets_wholly_in_the_range_count(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool)
+        session = await e.start(
+            start_ms=START_MS + 7 * MINUTE, end_ms=START_MS + 33 * MINUTE, extra_timeframes=("15m",)
+        )
+        await e.finished(session.id)
+        log = await e.log(session.id)
+    assert opens(longer(log, "15m")) == [15]
+    assert gaps(log, "15m") == []
+
+
+@pytest.mark.parametrize("policy", ["skip", "fill"])
+async def test_a_hole_makes_its_bucket_a_gap_or_a_synthetic_candle(database: Database, policy: str) -> None:
+    missing = {7, 20, 21, 22, 23, 24, 29, 97, 98, 99}
+    async with engine(database) as e:
+        await store(e.pool, without=missing.__contains__)
+        whole = await e.finished((await e.start(gap_policy=policy, extra_timeframes=("5m",))).id)
+        log = await e.log(whole.id)
+        if policy == "skip":
+            assert opens(longer(log, "5m")) == [*range(0, 5, 5), 10, 15, *range(30, 95, 5)]
+            assert gaps(log, "5m") == [(5, 10, 1), (20, 30, 2), (95, 100, 1)]
+        else:
+            assert opens(longer(log, "5m")) == list(range(0, 100, 5))
+            assert opens([p for p in longer(log, "5m") if p.get("synthetic")]) == [5, 20, 25, 95]
+            assert gaps(log, "5m") == []
+        assert_sound(log)
+        session = await e.start(gap_policy=policy, extra_timeframes=("5m",), pace=Pace(1))
+        while not (await e.get(session.id)).ended:
+            try:
+                await e.act(session.id, "pause")
+                await e.act(session.id, "resume")
+            except WrongStatusError:
+                break
+            await asyncio.sleep(0.004)
+        await e.finished(session.id)
+        assert await e.digest(session.id) == await e.digest(whole.id)

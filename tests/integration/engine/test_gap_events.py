@@ -1,0 +1,79 @@
+"""Gap events of sessions over random holes, against those found by brute force, however windows and pauses cut them."""
+
+import random
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from app.candles import synthetic
+from app.db import candles
+from app.engine.replay import window
+from tests.support.engine import MINUTE, START_MS, Engine, engine, store
+from tests.support.servers import Database
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+COUNT = 150
+
+
+def holes(draw: random.Random) -> set[int]:
+    """Draw slots without a candle, in stretches of any length, some of them longer than a window."""
+    starts = [draw.randrange(COUNT) for _ in range(draw.randrange(1, 9))]
+    return {slot for start in starts for slot in range(start, min(COUNT, start + draw.choice([1, 1, 2, 9, 45])))}
+
+
+def brute_force(lacking: set[int]) -> list[tuple[int, int]]:
+    """Return first slot and length of each run of slots."""
+    runs = [list(run) for _, run in groupby(enumerate(sorted(lacking)), key=lambda each: each[1] - each[0])]
+    return [(run[0][1], len(run)) for run in runs]
+
+
+async def gaps(running: Engine, session_id: UUID) -> dict[str, list[tuple[int, int]]]:
+    found: dict[str, list[tuple[int, int]]] = {symbol: [] for symbol in SYMBOLS}
+    for each in await running.log(session_id):
+        if each["type"] == "gap":
+            payload: dict[str, Any] = each["payload"]
+            assert payload["toMs"] - payload["fromMs"] == payload["missing"] * MINUTE
+            found[payload["symbol"]].append(((payload["fromMs"] - START_MS) // MINUTE, payload["missing"]))
+    return found
+
+
+@pytest.mark.parametrize("policy", ["skip", "fill"])
+@pytest.mark.parametrize("seed", range(4))
+async def test_gap_events_are_those_of_brute_force_however_the_session_was_cut(
+    database: Database, monkeypatch: pytest.MonkeyPatch, policy: str, seed: int
+) -> None:
+    draw = random.Random(seed)
+    lacking = {symbol: holes(draw) for symbol in SYMBOLS}
+    spec = {"symbols": SYMBOLS, "end_ms": START_MS + COUNT * MINUTE, "gap_policy": policy}
+    async with engine(database) as running:
+        for symbol in SYMBOLS:
+            await store(running.pool, symbol=symbol, count=COUNT, without=lacking[symbol].__contains__)
+        whole = await running.finished((await running.start(**spec)).id)
+        assert whole.status == "finished"
+        assert await gaps(running, whole.id) == {symbol: brute_force(lacking[symbol]) for symbol in SYMBOLS}
+        monkeypatch.setattr(window, "_UNPACED_ROWS", 1)  # The least there is: 20 of a symbol.
+        cut = await running.create(**spec)
+        while not cut.ended:
+            await running.act(cut.id, "step", steps=draw.randrange(1, 60))
+            cut = await running.until(cut.id, lambda each: each.status == "paused" or each.ended)
+        assert await running.digest(cut.id) == await running.digest(whole.id)
+
+
+async def test_hours_that_open_at_half_past_are_no_gaps_to_fill_and_one_that_is_missing_is_filled_once(
+    database: Database,
+) -> None:
+    hour = 60 * MINUTE
+    late = [
+        each._replace(open_time_ms=each.open_time_ms + hour // 2, close_time_ms=each.close_time_ms + hour // 2)
+        for each in synthetic.candles("BTCUSDT", "1h", START_MS, START_MS + 24 * hour)
+    ]
+    del late[10]
+    async with engine(database) as running:
+        await running.pool.run(candles.store, "demo", "BTCUSDT", "1h", late)
+        asked = {"timeframe": "1h", "end_ms": START_MS + 24 * hour, "gap_policy": "fill"}
+        session = await running.finished((await running.start(**asked)).id)
+        shown = [each["payload"] for each in await running.log(session.id) if each["type"] == "candle"]
+    opens = {made: [each["candle"]["openTimeMs"] for each in shown if ("synthetic" in each) == made] for made in (0, 1)}
+    assert opens == {0: [each.open_time_ms for each in late], 1: [START_MS + 10 * hour]}

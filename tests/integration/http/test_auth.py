@@ -1,0 +1,161 @@
+"""Who may do what: tokens, the cookie made from them, and the wall between users."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.db import tokens
+from app.errors import BadInputError
+from app.settings import load
+from app.web.http.auth import is_loopback, require_safe_bind
+from app.web.serve import serving
+from tests.support.servers import Database
+from tests.support.web import BODY, SESSIONS, Web, web
+
+CALLS = [
+    ("GET", ""),
+    ("PATCH", ""),
+    ("DELETE", ""),
+    ("POST", "/start"),
+    ("POST", "/pause"),
+    ("POST", "/resume"),
+    ("POST", "/stop"),
+    ("POST", "/control"),
+    ("POST", "/fork"),
+    ("GET", f"/diff/{UUID(int=0)}"),
+    ("GET", "/events"),
+    ("GET", "/stream"),
+    ("HEAD", "/stream"),
+]
+BODIES = {"/control": {"action": "pause"}, "": {"name": "mine"}, "/fork": {"atSeq": 0}}
+
+
+async def bearer(w: Web, user_id: str) -> dict[str, str]:
+    _, secret = await w.token(user_id)
+    return {"Authorization": f"Bearer {secret}"}
+
+
+async def test_without_a_token_nothing_but_health_is_answered(database: Database) -> None:
+    async with web(database, candles=0, auth="token") as w:
+        for method, path in [("GET", SESSIONS), ("POST", SESSIONS), ("GET", "/api/sim/profiles")]:
+            response = await w.call(method, path)
+            assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+            assert response.json()["error"]
+        for method, rest in CALLS:
+            assert (await w.call(method, f"{SESSIONS}/{uuid4()}{rest}", BODIES.get(rest))).status_code == 401
+        for value in ("", "Bearer", "Bearer nope", "Basic eDp5", "Bearer \u00fc", "Bearer " + "x" * 5000):
+            await w.refused(401, "GET", SESSIONS, headers={"Authorization": value.encode("latin1")})
+        for path in ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/static/session/main.js"):
+            assert (await w.call("GET", path)).status_code == 200
+
+
+async def test_another_users_session_is_not_there(database: Database) -> None:
+    async with web(database, auth="token") as w:
+        anna, berta = await bearer(w, "anna"), await bearer(w, "berta")
+        session = await w.data("POST", SESSIONS, {**BODY, "idempotencyKey": "k"}, status=201, headers=anna)
+        assert session["userId"] == "anna"
+        for method, rest in CALLS:
+            response = await w.call(method, f"{SESSIONS}/{session['id']}{rest}", BODIES.get(rest), headers=berta)
+            assert response.status_code == 404, (method, rest)
+        assert (await w.data("GET", SESSIONS, headers=berta))["sessions"] == []
+        other = await w.data("POST", SESSIONS, {**BODY, "idempotencyKey": "k"}, status=201, headers=berta)
+        assert other["id"] != session["id"]
+        assert (await w.data("GET", f"{SESSIONS}/{session['id']}", headers=anna))["name"] is None
+
+
+async def test_a_revoked_token_is_worth_nothing(database: Database) -> None:
+    async with web(database, candles=0, auth="token") as w:
+        token_id, secret = await w.token("anna")
+        headers = {"Authorization": f"bearer {secret}"}
+        await w.data("GET", SESSIONS, headers=headers)
+        await w.data("POST", "/login", {"token": secret})
+        await w.served.sim.database.run(tokens.revoke, token_id)
+        await w.refused(401, "GET", SESSIONS, headers=headers)
+        await w.refused(401, "GET", SESSIONS)
+        await w.refused(401, "POST", "/login", {"token": secret})
+
+
+async def test_login_sets_a_cookie_that_works_for_streams_and_ends_with_logout(database: Database) -> None:
+    async with web(database, auth="token") as w:
+        _, secret = await w.token("anna")
+        response = await w.call("POST", "/login", {"token": secret})
+        assert response.json()["data"] == {"userId": "anna"}
+        attributes = set(response.headers["set-cookie"].lower().split("; ")[1:])
+        assert attributes == {"httponly", "samesite=strict", "max-age=43200", "path=/"}
+        assert secret not in response.headers["set-cookie"]
+        session = await w.create()
+        async with w.stream(session["id"]) as stream:
+            assert (await stream.next())["type"] == "caught_up"
+        await w.data("POST", "/logout")
+        await w.refused(401, "GET", SESSIONS)
+
+
+async def test_beyond_loopback_the_cookie_is_secure(database: Database) -> None:
+    async with web(database, candles=0, auth="token", allowed_hosts=("sim.example",)) as w:
+        _, secret = await w.token("anna")
+        response = await w.call("POST", "/login", {"token": secret}, headers={"Host": "sim.example"})
+        assert "; Secure" in response.headers["set-cookie"]
+
+
+async def test_a_cookie_cannot_be_made_or_changed(database: Database) -> None:
+    async with web(database, candles=0, auth="token") as w:
+        token_id, secret = await w.token("anna")
+        cookie = (await w.call("POST", "/login", {"token": secret})).cookies["zeon"]
+        w.client.cookies.clear()
+        name, end, signature = cookie.split(".")
+        for forged in (
+            "",
+            "x",
+            "..",
+            f"{name}.{int(end) + 1}.{signature}",
+            f"{name}.1.{signature}",
+            f"{uuid4()}.{end}.{signature}",
+            f"{token_id}.{end}.",
+            f"{name}.{end}.{'0' * 64}",
+            f"{name}.{'9' * 5000}.{signature}",
+        ):
+            await w.refused(401, "GET", SESSIONS, headers={"Cookie": f"zeon={forged}"})
+        await w.data("GET", SESSIONS, headers={"Cookie": f"zeon={cookie}"})
+
+
+async def test_tokens_are_never_taken_from_urls_nor_written_to_logs(database: Database, caplog) -> None:
+    caplog.set_level("DEBUG")
+    async with web(database, candles=0, auth="token") as w:
+        _, secret = await w.token("anna")
+        await w.refused(401, "GET", f"{SESSIONS}?token={secret}")
+        caplog.clear()
+        await w.data("GET", SESSIONS, headers={"Authorization": f"Bearer {secret}"})
+        await w.data("POST", "/login", {"token": secret})
+        assert secret not in "".join(
+            record.getMessage() for record in caplog.records if record.name.startswith(("app", "uvicorn"))
+        )
+
+
+async def test_an_open_server_has_no_login(database: Database) -> None:
+    async with web(database, candles=0) as w:
+        await w.refused(400, "POST", "/login", {"token": "x"})
+        assert (await w.create())["userId"] == "local"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "sim.example", ""])
+def test_without_tokens_only_loopback_is_served(database: Database, host: str) -> None:
+    settings = load(database_url=database.url, host=host, port=0)
+    with pytest.raises(BadInputError, match="ZEON_AUTH=token"):
+        require_safe_bind(settings)
+    require_safe_bind(load(host=host, auth="token"))
+
+    async def begin() -> None:
+        async with serving(settings):
+            pass
+
+    with pytest.raises(BadInputError):
+        asyncio.run(begin())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.1.2.3"])
+def test_loopback_needs_no_tokens(host: str) -> None:
+    assert is_loopback(host)
+    require_safe_bind(load(host=host))

@@ -1,0 +1,242 @@
+"""Statistics, equity curve and exports over HTTP and on the command line, of sessions that trade."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import sys
+import time
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx2
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from app.candles import synthetic
+from app.db import stats
+from app.db.events import Row
+from app.domain import event
+from app.domain.event import Event
+from app.domain.trading.settings import TradingSettings
+from app.engine.export import encoder
+from app.errors import BadInputError
+from app.strategies.sma_cross import SmaCross
+from tests.support.cli import Cli
+from tests.support.engine import MINUTE, START_MS, engine, store
+from tests.support.log import traded, write
+from tests.support.servers import Database
+from tests.support.trading import bars, play, terms
+from tests.support.web import SESSIONS, web
+
+ON = TradingSettings(symbols=("BTCUSDT",), timeframe="1m")
+EVIL = '=HYPERLINK("http://evil")</script><img src=x onerror=alert(1)>'
+
+
+def log() -> list[Event]:
+    values = synthetic.candles("BTCUSDT", "1m", START_MS, START_MS + 300 * MINUTE)
+    return traded(SmaCross(fast=3, slow=8, side="both"), values, ON)
+
+
+def evil_log() -> list[Event]:
+    deeds = {0: lambda self: self.buy(qty=1), 2: lambda self: self.close(reason=EVIL)}
+    return play(bars("10", "10", "11", "12", "12"), deeds)
+
+
+async def test_statistics_and_curve_are_answered_exactly(database: Database) -> None:
+    session_id = write(database, log(), ON)
+    async with web(database, candles=0) as w:
+        path = f"{SESSIONS}/{session_id}"
+        first, again = [await w.call("GET", f"{path}/stats") for _ in range(2)]
+        assert first.text == again.text
+        answered = json.loads(first.text, parse_float=Decimal)["data"]
+        row = database.query("SELECT sharpe, expectancy, equity, max_drawdown_ms FROM sim_stats(%s)", session_id)
+        named = (answered["sharpe"], answered["expectancy"], answered["equity"], answered["maxDrawdownMs"])
+        assert [named] == row
+        assert answered["cagrPct"] is None
+        described = (await w.call("GET", "/openapi.json")).json()["components"]["schemas"]["StatsAnswer"]
+        assert set(described["properties"]) == set(answered)
+        points = (await w.data("GET", f"{path}/equity"))["points"]
+        assert len(points) == 300
+        assert set(points[0]) == {"seq", "ts", "equity", "drawdownPct"}
+        assert points[-1]["equity"] == float(answered["equity"])
+        assert len((await w.data("GET", f"{path}/equity?points=40"))["points"]) <= 40
+        sample = (await w.data("GET", f"{path}/equity?points=40&sample=true"))["points"]
+        assert len(sample) == 40
+        assert sample[-1] == points[-1]
+
+
+async def test_statistics_read_in_several_steps_are_the_same(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = write(database, log(), ON)
+    async with web(database, candles=0) as w:
+        at_once = await w.call("GET", f"{SESSIONS}/{session_id}/stats")
+    monkeypatch.setattr("app.web.sim.stats._STEP", 100)
+    async with web(database, candles=0) as w:
+        assert (await w.call("GET", f"{SESSIONS}/{session_id}/stats")).text == at_once.text
+
+
+WRONG = [
+    ("stats?x=1", "x"),
+    ("equity?points=1", "points"),
+    ("equity?points=5001", "points"),
+    ("equity?points=ten", "points"),
+    ("equity?sample=perhaps", "sample"),
+    ("export", "what"),
+    ("export?what=events", "format"),
+    ("export?what=prices&format=csv", "what"),
+    ("export?what=events&format=xlsx", "format"),
+    ("export?what=events&format=csv&limit=1", "limit"),
+]
+
+
+async def test_a_bad_query_is_told_its_field(database: Database) -> None:
+    session_id = write(database, [], ON)
+    async with web(database, candles=0) as w:
+        for call, field in WRONG:
+            answer = await w.refused(400, "GET", f"{SESSIONS}/{session_id}/{call}")
+            assert answer["error"].startswith(f"{field}: "), call
+
+
+async def test_what_came_of_another_s_session_is_not_there(database: Database) -> None:
+    theirs = write(database, log(), ON, user_id="other")
+    async with web(database, candles=0) as w:
+        for session_id in (theirs, uuid4()):
+            for call in ("stats", "equity", "export?what=events&format=csv"):
+                await w.refused(404, "GET", f"{SESSIONS}/{session_id}/{call}")
+
+
+async def test_exports_hold_what_the_log_holds(database: Database) -> None:
+    events = log()
+    session_id = write(database, events, ON)
+    async with web(database, candles=0) as w:
+        path = f"{SESSIONS}/{session_id}"
+        page = await w.data("GET", f"{path}/events?limit=10000")
+        sent = await w.call("GET", f"{path}/export?what=events&format=ndjson")
+        assert [json.loads(line) for line in sent.text.splitlines()] == page["events"]
+        assert sent.headers["content-disposition"] == f'attachment; filename="{session_id}-events.ndjson"'
+        head = await w.call("HEAD", f"{path}/export?what=events&format=ndjson")
+        assert head.headers["content-type"] == sent.headers["content-type"]
+        for what, type_ in (("trades", "trade"), ("equity", "equity")):
+            wanted = [one.payload for one in events if one.type == type_]
+            text = (await w.call("GET", f"{path}/export?what={what}&format=csv")).text
+            rows = list(csv.DictReader(io.StringIO(text, newline="")))
+            assert [read(row, wanted[0]) for row in rows] == wanted
+            body = (await w.call("GET", f"{path}/export?what={what}&format=parquet")).content
+            table = pq.read_table(io.BytesIO(body)).to_pylist()
+            for row, payload in zip(table, wanted, strict=True):
+                for name in ("netPnl", "equity", "fees"):
+                    assert name not in payload or row[name] == float(payload[name])
+                assert int(row["ts"].timestamp() * 1000) % MINUTE == 0
+
+
+def read(row: dict[str, str], like: dict[str, object]) -> dict[str, object]:
+    """Read a CSV row as the payload it was made from."""
+    return {name: row[name] if isinstance(value, str) else Decimal(row[name]) for name, value in like.items()}
+
+
+async def test_an_export_of_nothing_is_a_file_all_the_same(database: Database) -> None:
+    path = f"{SESSIONS}/{write(database, [], ON)}/export?what=trades&format="
+    async with web(database, candles=0) as w:
+        assert (await w.call("GET", f"{path}ndjson")).text == ""
+        assert (await w.call("GET", f"{path}csv")).text.startswith("seq,ts,symbol,")
+        assert pq.read_table(io.BytesIO((await w.call("GET", f"{path}parquet")).content)).num_rows == 0
+
+
+async def test_no_cell_is_a_formula(database: Database) -> None:
+    session_id = write(database, evil_log(), terms())
+    async with web(database, candles=0) as w:
+        path = f"{SESSIONS}/{session_id}/export?what=trades"
+        [row] = csv.DictReader(io.StringIO((await w.call("GET", f"{path}&format=csv")).text, newline=""))
+        assert row["reason"] == f"'{EVIL}"
+        [exact] = pq.read_table(io.BytesIO((await w.call("GET", f"{path}&format=parquet")).content)).to_pylist()
+        assert exact["reason"] == EVIL
+
+
+def test_positions_in_several_symbols_are_one_exact_cell() -> None:
+    body = '{"cash": 1.10, "positions": {"BTC": {"qty": 0.0000001, "avgPrice": 2, "value": -3}}}'
+    page = encoder("equity", "csv").rows([Row(1, 2, "equity", body)]).decode()
+    [row] = csv.DictReader(io.StringIO(page, newline=""))
+    assert row["positions"] == '{"BTC":{"qty":0.0000001,"avgPrice":2,"value":-3}}'
+    assert (row["cash"], row["positionQty"]) == ("1.1", "")
+
+
+def test_without_pyarrow_parquet_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(BadInputError, match=r"^format: parquet needs the package pyarrow; pip install"):
+        encoder("events", "parquet")
+
+
+async def test_figures_while_a_session_runs_are_its_log_s_up_to_there(database: Database) -> None:
+    async with engine(database) as e:
+        await store(e.pool, count=300)
+        session = await e.start(profile_slug="sma_cross", config={"fast": 3, "slow": 8}, end_ms=START_MS + 300 * MINUTE)
+        seen, state = [], stats.FROM_THE_START
+        while not (await e.get(session.id)).ended:
+            found = await e.pool.run(stats.stats, session.id, state)
+            state = found.state
+            seen.append(found.figures)
+            await asyncio.sleep(0.01)
+        finished = await e.finished(session.id)
+        assert finished.status == "finished"
+        for figures in seen:
+            after = await e.pool.run(stats.stats, session.id, until_seq=figures["seq"])
+            assert after.figures == figures
+        assert (await e.pool.run(stats.stats, session.id)).figures["trades"] > 3
+
+
+async def test_a_large_export_takes_no_memory(database: Database, zeon) -> None:
+    """200,000 events, 60 MB: the server grows by far less, whatever the format."""
+    session_id = write(database, [], ON, last_seq=200_000)
+    database.query(
+        """
+        INSERT INTO sim_events (session_id, seq, ts, type, payload)
+        SELECT %s, n, n, 'equity', %s::jsonb FROM generate_series(1, 200000) n
+        """,
+        session_id,
+        event.render({"equity": 1, "pad": "x" * 250}),
+    )
+    process = zeon(database)
+    watched = psutil.Process(process.pid)
+    async with httpx2.AsyncClient(base_url=process.url, timeout=60) as client:
+        await drain(client, session_id, "trades")
+        before, highest = watched.memory_info().rss, 0
+        size, began = 0, time.monotonic()
+        path = f"{SESSIONS}/{session_id}/export?what=events&format=ndjson"
+        async with client.stream("GET", path) as response:
+            async for chunk in response.aiter_bytes():
+                size += len(chunk)
+                highest = max(highest, watched.memory_info().rss)
+    assert size > 60_000_000
+    print(f"{(highest - before) / 1e6} MB more, {size / 1e6} MB in {time.monotonic() - began} s")
+    assert highest - before < 25_000_000
+
+
+async def drain(client: httpx2.AsyncClient, session_id: UUID, what: str) -> None:
+    assert (await client.get(f"{SESSIONS}/{session_id}/export?what={what}&format=ndjson")).status_code == 200
+
+
+def test_the_command_line_reports_and_exports(database: Database, tmp_path: Path) -> None:
+    session_id = write(database, evil_log(), terms(), profile_slug="none", name=EVIL)
+    cli = Cli(database)
+    table = cli("report", session_id)
+    assert "win rate" in table
+    assert "100.00 %" in table
+    assert cli.json("report", session_id)["trades"] == 1
+    page = tmp_path / "report.html"
+    cli("report", session_id, "--html", page)
+    text = page.read_text()
+    assert "<img src=x" not in text
+    assert "=HYPERLINK(&quot;http://evil&quot;)&lt;/script&gt;" in text
+    assert "<script src" not in text
+    assert "default-src 'none'" in text
+    lines = cli("export", session_id).splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
+    out = tmp_path / "trades.parquet"
+    cli("export", session_id, "--what", "trades", "--format", "parquet", "--out", out)
+    assert pq.read_table(out).num_rows == 1

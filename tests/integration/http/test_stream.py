@@ -1,0 +1,232 @@
+"""Streams over a real connection: order, beginnings, ends, heartbeats."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from app.web.http import event_stream
+from tests.support.engine import MINUTE, START_MS, engine, store
+from tests.support.servers import Database
+from tests.support.web import SESSIONS, web
+
+
+def control(kind: str):
+    return lambda message: message["type"] == kind
+
+
+async def test_the_stream_of_a_finished_session_is_its_log_and_ends(database: Database) -> None:
+    async with web(database) as w:
+        session = await w.finished()
+        async with w.stream(session["id"]) as stream:
+            await stream.rest()
+        page = await w.data("GET", f"{SESSIONS}/{session['id']}/events")
+    assert stream.events == page["events"]
+    assert stream.ids == [event["seq"] for event in stream.events] == list(range(1, 103))
+    assert stream.frames[-1] == {"type": "caught_up", "sessionId": session["id"], "lastSeq": 102}
+    assert stream.response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert stream.response.headers["cache-control"] == "no-store"
+    assert stream.response.headers["x-accel-buffering"] == "no"
+
+
+async def test_live_events_follow_the_backlog_without_a_seam(database: Database) -> None:
+    async with web(database) as w:
+        session = await w.create(replayMsPerCandle=5)
+        path = f"{SESSIONS}/{session['id']}"
+        async with w.stream(session["id"]) as stream:
+            await stream.until(control("caught_up"))
+            await w.data("POST", f"{path}/start")
+            await stream.until(control("candle"))
+            async with w.stream(session["id"]) as late:
+                await late.rest()
+            await stream.rest()
+    assert stream.ids == late.ids == list(range(1, 103))
+    assert stream.events == late.events
+    assert [frame["type"] for frame in late.frames].count("caught_up") == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [("?fromSeq=0", 1), ("?fromSeq=1", 1), ("?fromSeq=40", 40), ("?tail=5", 98), ("?tail=1000000000000", 1)],
+)
+async def test_any_beginning_gives_the_same_suffix(database: Database, query: str, first: int) -> None:
+    async with web(database) as w:
+        session = await w.finished()
+        async with w.stream(session["id"], query) as stream:
+            await stream.rest()
+    assert stream.ids == list(range(first, 103))
+
+
+async def test_last_event_id_is_exclusive_and_wins(database: Database) -> None:
+    async with web(database) as w:
+        session = await w.finished()
+        async with w.stream(session["id"], "?fromSeq=5", Last_Event_ID="100") as stream:
+            await stream.rest()
+        async with w.stream(session["id"], "?tail=50", Last_Event_ID="101") as other:
+            await other.rest()
+    assert stream.ids == [101, 102]
+    assert other.ids == [102]
+
+
+async def test_types_are_filtered_and_keep_their_seqs(database: Database) -> None:
+    async with web(database) as w:
+        session = await w.finished()
+        async with w.stream(session["id"], "?types=status,control") as stream:
+            await stream.rest()
+        async with w.stream(session["id"], "?types=candle&tail=3") as tail:
+            await tail.rest()
+    assert stream.ids == [1, 102]
+    assert tail.ids == [99, 100, 101]
+
+
+async def test_a_beginning_ahead_of_the_log_is_an_error_not_silence(database: Database) -> None:
+    async with web(database) as w:
+        session = await w.finished()
+        path = f"{SESSIONS}/{session['id']}/stream"
+        assert (await w.refused(400, "GET", f"{path}?fromSeq=104"))["code"] == "seq_ahead"
+        assert (await w.refused(400, "GET", path, headers={"Last-Event-ID": "103"}))["code"] == "seq_ahead"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?fromSeq=-1",
+        "?fromSeq=x",
+        "?tail=-1",
+        "?types=candel",
+        "?types=",
+        "?fromseq=1",
+        "?fromSeq=1&tail=1",
+        "?fromSeq=1&fromSeq=2",
+        "?fromSeq=99999999999999999999",
+    ],
+)
+async def test_a_wrong_question_is_refused_in_a_sentence(database: Database, query: str) -> None:
+    async with web(database) as w:
+        session = await w.create()
+        await w.refused(400, "GET", f"{SESSIONS}/{session['id']}/stream{query}")
+
+
+@pytest.mark.parametrize("seen", ["-1", "x", "1.0", "99999999999999999999", "²"])
+async def test_a_last_event_id_that_is_no_seq_is_refused(database: Database, seen: str) -> None:
+    async with web(database) as w:
+        session = await w.create()
+        await w.refused(
+            400, "GET", f"{SESSIONS}/{session['id']}/stream", headers={"Last-Event-ID": seen.encode("latin1")}
+        )
+
+
+async def test_behind_the_last_event_of_an_ended_session_there_is_204(database: Database) -> None:
+    async with web(database) as w:
+        session = await w.finished()
+        path = f"{SESSIONS}/{session['id']}/stream"
+        for query, headers in [
+            ("?fromSeq=103", {}),
+            ("", {"Last-Event-ID": "102"}),
+            ("?tail=0", {}),
+            ("?types=candle", {"Last-Event-ID": "101"}),
+            ("?types=note", {}),
+        ]:
+            response = await w.call("GET", path + query, headers=headers)
+            assert (response.status_code, response.content) == (204, b""), query
+
+
+async def test_head_answers_with_headers_only(database: Database) -> None:
+    async with web(database) as w:
+        session = await w.create()
+        response = await w.call("HEAD", f"{SESSIONS}/{session['id']}/stream")
+        assert (response.status_code, response.content) == (200, b"")
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert len(w.served.streams) == 0
+
+
+async def test_heartbeats_come_busy_or_not(database: Database) -> None:
+    async with web(database, heartbeat_ms=100) as w:
+        session = await w.create(replayMsPerCandle=50)
+        path = f"{SESSIONS}/{session['id']}"
+        async with w.stream(session["id"]) as stream:
+            beat = await stream.until(control("heartbeat"))
+            assert beat["sessionId"] == session["id"]
+            assert beat["ts"] > START_MS
+            await w.data("POST", f"{path}/start")
+            await stream.until(control("candle"))
+            took_s = []
+            for _ in range(3):  # Once suffices not to be late: something else may keep the machine busy.
+                begun = time.monotonic()
+                for _ in range(3):
+                    await stream.until(control("heartbeat"))
+                    await stream.until(control("candle"))
+                took_s.append(time.monotonic() - begun)
+            assert sum(took_s) > 0.75  # Nine, of which the first may be due already.
+            assert min(took_s) < 0.7
+            await w.data("PATCH", path, {"replayMsPerCandle": 0})
+            await stream.rest()
+    assert [frame["type"] for frame in stream.frames].count("caught_up") == 1
+
+
+async def test_first_bytes_come_at_once(database: Database) -> None:
+    async with web(database) as w:
+        session = await w.create()
+        async with w.stream(session["id"]) as stream:
+            async with asyncio.timeout(2):
+                first = [await anext(stream.lines) for _ in range(3)]
+    assert first == ["retry: 1000", ": zeon sim", ""]
+
+
+@pytest.mark.parametrize("move", ["stop", "delete"])
+async def test_a_stream_ends_when_its_session_is_stopped_or_deleted(database: Database, move: str) -> None:
+    async with web(database, poll_ms=60_000) as w:
+        session = await w.create()
+        path = f"{SESSIONS}/{session['id']}"
+        async with w.stream(session["id"]) as stream:
+            await stream.until(control("caught_up"))
+            await (w.data("POST", f"{path}/stop") if move == "stop" else w.data("DELETE", path))
+            await stream.rest()
+    assert [event["payload"]["status"] for event in stream.events] == (["stopped"] if move == "stop" else [])
+
+
+async def test_a_stream_goes_on_through_pause_and_resume(database: Database) -> None:
+    async with web(database) as w:
+        session = await w.create(replayMsPerCandle=1000, endMs=START_MS + 20 * MINUTE)
+        path = f"{SESSIONS}/{session['id']}"
+        async with w.stream(session["id"]) as stream:
+            await w.data("POST", f"{path}/start")
+            await stream.until(control("candle"))
+            paused = await w.data("POST", f"{path}/pause")
+            assert (await stream.until(control("status")))["seq"] == paused["lastSeq"]
+            await w.data("POST", f"{path}/resume")
+            await w.data("PATCH", path, {"replayMsPerCandle": 0})
+            await stream.rest()
+    assert stream.ids == list(range(1, len(stream.ids) + 1))
+    statuses = [event["payload"]["status"] for event in stream.events if event["type"] == "status"]
+    assert statuses == ["running", "paused", "running", "finished"]
+
+
+async def test_no_more_streams_than_allowed(database: Database) -> None:
+    async with web(database, max_streams=2) as w:
+        session = await w.create()
+        async with w.stream(session["id"]) as one, w.stream(session["id"]) as two:
+            await one.next()
+            await two.next()
+            response = await w.call("GET", f"{SESSIONS}/{session['id']}/stream")
+            assert (response.status_code, response.headers["retry-after"]) == (429, "1")
+        deadline = asyncio.get_running_loop().time() + 5
+        while len(w.served.streams):
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.01)
+        async with w.stream(session["id"]) as three:
+            await three.next()
+
+
+async def test_a_heartbeat_due_with_the_last_event_does_not_keep_a_stream_open(database: Database) -> None:
+    async with engine(database, poll_ms=60_000) as e:
+        await store(e.pool)
+        session = await e.finished((await e.start()).id)
+        with e.supervisor.hub.tail(session.id, 0) as tail:
+            page = await tail.next(5)
+            assert page is not None
+            assert tail.after_seq == page.head == 102
+            tail.flag.set()  # As the timer of the heartbeat does.
+            assert event_stream._over(page, tail)

@@ -1,0 +1,234 @@
+"""Sessions that share a child process: what one does to it, and what the others notice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from app.domain.session import Pace
+from app.errors import StrategyProcessLostError
+from app.settings import Settings
+from app.strategy_hosts.process_pool import ProcessPool
+from tests.support.engine import MINUTE, START_MS, engine, store
+from tests.support.servers import Database
+from tests.support.strategies import GOOD, IMPATIENT, ONE_CHILD, misbehaving, write
+
+
+@asynccontextmanager
+async def lateness() -> AsyncIterator[dict[str, float]]:
+    """Measure by how many seconds the event loop, and beside it a thread, wake too late at most."""
+    late, over = {"loop": 0.0, "machine": 0.0}, asyncio.Event()
+
+    async def loop() -> None:
+        while not over.is_set():
+            begun = time.monotonic()
+            await asyncio.sleep(0.01)
+            late["loop"] = max(late["loop"], time.monotonic() - begun - 0.01)
+
+    def machine() -> None:
+        while not over.is_set():
+            begun = time.monotonic()
+            time.sleep(0.01)
+            late["machine"] = max(late["machine"], time.monotonic() - begun - 0.01)
+
+    watching = asyncio.gather(loop(), asyncio.to_thread(machine))
+    try:
+        yield late
+    finally:
+        over.set()
+        await watching
+
+
+@pytest.mark.alone
+async def test_one_of_eight_that_loops_disturbs_no_other(database: Database, tmp_path: Path) -> None:
+    write(tmp_path, "bad", misbehaving("sum(range(10 ** 12))", at=50))
+    write(tmp_path, "good", GOOD)
+    async with engine(database, strategies=(str(tmp_path),), **IMPATIENT | {"children": 2}) as e:
+        await store(e.pool)
+        alone = await e.finished((await e.start(profile_slug="good")).id)
+        built_in = await e.start(profile_slug="sma_cross", pace=Pace(10))
+        beside = [await e.start(profile_slug="good", pace=Pace(10)) for _ in range(6)]
+        bad = await e.start(profile_slug="bad", pace=Pace(10))
+        async with lateness() as late:
+            await e.finished(bad.id)
+        assert late["loop"] - late["machine"] < 0.15  # The server itself goes on answering meanwhile.
+        await e.undisturbed(beside, await e.digest(alone.id))
+        assert (await e.finished(built_in.id)).status == "finished"
+
+
+async def test_sessions_of_a_child_that_is_killed_go_on_in_another(database: Database, tmp_path: Path) -> None:
+    write(tmp_path, "good", GOOD)
+    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+        await store(e.pool)
+        alone = await e.finished((await e.start(profile_slug="good")).id)
+        running = [await e.start(profile_slug="good", pace=Pace(ms)) for ms in (10, 12, 12)]
+        looks_at_code, *_ = e.supervisor.strategies.pids
+        killed = {looks_at_code}
+        for done in (20, 40, 60):
+            for each in running:
+                await e.until(each.id, lambda s, done=done: (s.cursor_ms or 0) >= START_MS + done * MINUTE)
+            deadline = time.monotonic() + 20
+            while not (at_work := set(e.supervisor.strategies.pids) - killed):
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.01)
+            for pid in at_work:
+                os.kill(pid, signal.SIGKILL)
+            killed |= at_work
+        await e.undisturbed(running, await e.digest(alone.id))
+
+
+async def test_an_unpaced_session_of_a_slow_strategy_can_be_followed(database: Database, tmp_path: Path) -> None:
+    write(tmp_path, "bad", misbehaving("pass").replace("self._seen += 1", "self._seen += 1; time.sleep(0.03)"))
+    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+        append, written = e.supervisor._writer.append, []
+
+        def counted(ticks: Any, **options: Any) -> Any:
+            written.append(sum(tick.ticks for tick in ticks))
+            return append(ticks, **options)
+
+        e.supervisor._writer.append = counted  # type: ignore[method-assign]
+        await store(e.pool, count=1000)
+        session = await e.start(profile_slug="bad", end_ms=START_MS + 1000 * MINUTE)
+        await e.until(session.id, lambda row: row.cursor_ms is not None and len(written) >= 3)
+        await e.act(session.id, "stop")
+        assert written[0] == 5
+        assert all(ticks <= 60 for ticks in written), written  # Half of its candles would take fifteen seconds.
+
+
+SLOW = """
+import time
+
+class Slow(Strategy):
+    def on_candle(self, candle):
+        time.sleep(0.15)
+"""
+
+
+def test_a_child_that_has_died_unheard_is_gone_for_whoever_asks(tmp_path: Path) -> None:
+    uvloop.run(ask_behind_a_closed_pipe(tmp_path))  # As a server does; asyncio's own loop would only log it.
+
+
+async def ask_behind_a_closed_pipe(tmp_path: Path) -> None:
+    children = ProcessPool(Settings(strategies=str(tmp_path)))
+    try:
+        child = await children.child({})
+        os.kill(child.pid, signal.SIGSTOP)
+        asked = [child.ask({"call": "hello"}, 60)]
+        child._process.stdin.transport.abort()  # type: ignore[union-attr]
+        await asyncio.sleep(0.05)
+        assert not child.gone
+        asked.append(child.ask({"call": "hello"}, 60))
+        child.kill()
+        for each in asked:
+            with pytest.raises(StrategyProcessLostError):
+                await each
+    finally:
+        await children.close()
+
+
+@pytest.mark.parametrize("more", ["time.sleep(0.15)", "pass"])
+async def test_a_strategy_that_closes_its_pipe_fails_and_the_others_go_on(
+    database: Database, tmp_path: Path, more: str
+) -> None:
+    write(tmp_path, "good", GOOD)
+    write(tmp_path, "bad", misbehaving(f"[os.close(number) for number in (3, 4)]; {more}", at=5))
+    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+        await store(e.pool)
+        alone = await e.finished((await e.start(profile_slug="good")).id)
+        running = [await e.start(profile_slug="good", pace=Pace(20)) for _ in range(2)]
+        bad = await e.finished((await e.start(profile_slug="bad")).id)
+        assert bad.status == "failed"
+        assert bad.error is not None
+        assert "process" in bad.error
+        await e.undisturbed(running, await e.digest(alone.id))
+
+
+async def test_haunted_children_are_shared_once_there_are_enough(database: Database, tmp_path: Path) -> None:
+    write(tmp_path, "good", GOOD)
+    write(tmp_path, "leaves", THREAD)
+    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+        await store(e.pool, count=1000)
+        for _ in range(4):
+            await e.start(profile_slug="good", pace=Pace(50), end_ms=START_MS + 1000 * MINUTE)
+            await e.finished((await e.start(profile_slug="leaves")).id)
+        assert len(e.supervisor.strategies.pids) <= 3  # One looks at code.
+
+
+async def test_slow_strategies_leave_the_others_their_pace(database: Database, tmp_path: Path) -> None:
+    write(tmp_path, "good", GOOD)
+    write(tmp_path, "slow", SLOW)
+    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+        await store(e.pool, count=9000)
+        until = {"end_ms": START_MS + 9000 * MINUTE}
+        quick = await e.start(profile_slug="good", pace=Pace(10), **until)
+        await e.until(quick.id, lambda row: row.cursor_ms is not None)
+        slow = [await e.start(profile_slug="slow", **until) for _ in range(2)]
+        for each in slow:
+            await e.until(each.id, lambda row: (row.cursor_ms or 0) >= START_MS + 3 * MINUTE)
+        later = await e.start(profile_slug="good", pace=Pace(10), **until)
+        before = [await e.slots_done(each.id) for each in (quick, later)]
+        await asyncio.sleep(3)
+        done = [await e.slots_done(each.id) for each in (quick, later)]
+        # Alone they would do 300 each; a round through a child with two slow ones takes 0.3 s, so 10.
+        assert all(now - then >= 100 for now, then in zip(done, before, strict=True)), (before, done)
+        for each in slow:
+            assert (await e.get(each.id)).status == "running"
+            await e.act(each.id, "stop")
+
+
+async def test_a_child_that_stood_still_is_not_taken_for_a_slow_strategy(database: Database, tmp_path: Path) -> None:
+    write(tmp_path, "slow", SLOW.replace("0.15", "0.5"))
+    async with engine(database, strategies=(str(tmp_path),), **IMPATIENT) as e:
+        await store(e.pool)
+        session = await e.start(profile_slug="slow", end_ms=START_MS + 8 * MINUTE)
+        await e.until(session.id, lambda row: row.cursor_ms is not None)
+        child = e.supervisor.strategies.pids[-1]
+        os.kill(child, signal.SIGSTOP)
+        await asyncio.sleep(1.5)
+        os.kill(child, signal.SIGCONT)
+        ended = await e.finished(session.id)
+        assert ended.status == "finished", ended.error
+        assert e.supervisor.strategies.pids[-1] == child
+
+
+THREAD = """
+import threading, time
+
+class Leaves(Strategy):
+    def on_start(self):
+        threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+
+    def on_candle(self, candle):
+        pass
+"""
+
+
+async def test_a_thread_ends_with_the_last_session_of_its_child(database: Database, tmp_path: Path) -> None:
+    write(tmp_path, "good", GOOD)
+    write(tmp_path, "leaves", THREAD)
+    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+        await store(e.pool, count=1000)
+        quick = await e.start(profile_slug="good", pace=Pace(50), end_ms=START_MS + 1000 * MINUTE)
+        await e.until(quick.id, lambda row: row.cursor_ms is not None)
+        before = set(e.supervisor.strategies.pids)
+        assert (await e.finished((await e.start(profile_slug="leaves")).id)).status == "finished"
+        deadline = time.monotonic() + 10
+        while before == set(e.supervisor.strategies.pids):  # Once it is known, nobody new comes beside the thread.
+            assert time.monotonic() < deadline
+            assert (await e.finished((await e.start(profile_slug="good")).id)).status == "finished"
+        assert before < set(e.supervisor.strategies.pids)
+        assert (await e.get(quick.id)).status == "running"
+        await e.act(quick.id, "stop")
+        deadline = time.monotonic() + 5
+        while len(before & set(e.supervisor.strategies.pids)) > 1:  # One looks at code.
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)

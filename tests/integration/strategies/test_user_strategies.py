@@ -1,0 +1,325 @@
+"""Strategies of a user's own: found, described, run in children; what goes wrong in one disturbs nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.db.profiles import Profile
+from app.domain.session import Pace, Session
+from app.domain.trading.settings import TradingSettings
+from app.errors import BadInputError, InputsChangedError
+from tests.support.engine import MINUTE, START_MS, USER, Engine, engine, store
+from tests.support.servers import Database
+from tests.support.strategies import EXAMPLE, GOOD, IMPATIENT, ONE_CHILD, SETS, misbehaving, write
+
+
+async def failed(e: Engine, session: Session) -> Session:
+    ended = await e.finished(session.id)
+    assert ended.status == "failed"
+    return ended
+
+
+async def test_the_example_runs_in_a_child(database: Database, tmp_path: Path) -> None:
+    shutil.copy(EXAMPLE, tmp_path)
+    changes = {"profile_slug": "breakout_with_stop", "config": {"entry": 5, "stop_pct": 0.05}}
+    async with engine(database, strategies=(str(tmp_path),), children=1) as e:
+        await store(e.pool, count=500)
+        session = await e.finished((await e.start(**changes, end_ms=START_MS + 500 * MINUTE)).id)
+        assert session.status == "finished", session.error
+        log = await e.log(session.id)
+        assert {"signal", "order", "fill", "trade", "plot"} <= {event["type"] for event in log}
+        assert len(e.supervisor.strategies.pids) == 2  # One looks at code, one trades.
+        with pytest.raises(BadInputError, match="did you mean entry"):
+            await e.create(**changes | {"config": {"entri": 5}})
+        with pytest.raises(BadInputError, match=r"config\.entry: Input should be greater"):
+            await e.create(**changes | {"config": {"entry": 0}})
+
+
+FAULTS = {
+    "1 / 0": "ZeroDivisionError: division by zero",
+    "raise ValueError('a\\0b\\ud800\\nlast')": "last",
+    "sys.exit(3)": "SystemExit: 3",
+    "while True: pass": "TimeLimit: the strategy took more than 1000 ms for a candle",
+    "time.sleep(100)": "TimeLimit: the strategy took more than 1000 ms for a candle",
+    "self.plot('x', 'rubbish')": "ValueError: 'rubbish' is not a number",
+    "self.signal('LONG', 'x', y=float('nan'))": "ValueError: nan is not a finite number",
+    "self.log('x' * 70_000)": "payload: 70014 bytes, at most 65536 are allowed",
+    "self._desk._events.append('rubbish')": "TypeError: among the events of the slot is something else",
+    "import not_there_at_all": "ModuleNotFoundError: No module named 'not_there_at_all'",
+    "self._desk._events.extend(self._desk._events * 20_000)": "events in one slot, at most 10000 are allowed",
+    "self.buy(sise=3)": "TypeError: an order has no sise",
+}
+"""What a strategy may do that Python can stop, and what its session says then."""
+
+DEATHS = {
+    "os._exit(3)": "The strategy ended its process with exit code 3.",
+    "sum(range(10 ** 12))": "TimeLimit: the strategy took more than 1000 ms for a candle",
+    "from app.domain.event import Event; self._desk._events.append(Event(1, 'log', '{]'))": "broke the process",
+    "os.write(4, b'rubbish' * 999); time.sleep(9)": "broke the process",
+    "os.kill(os.getpid(), 9)": "The process of the strategy ended 3 times at one candle (signal 9).",
+    "sys.hoard = b'x' * (1 << 30)": "MemoryError: the strategy took more than 150 MB",
+}
+"""What takes the whole process down, and what the session says then."""
+
+
+async def test_a_faulty_strategy_fails_its_own_session(database: Database, tmp_path: Path) -> None:
+    for number, deed in enumerate(FAULTS):
+        write(tmp_path, f"bad{number}", misbehaving(deed).replace("Bad", f"Bad{number}"))
+    write(tmp_path, "good", GOOD)
+    async with engine(database, strategies=(str(tmp_path),), **IMPATIENT) as e:
+        await store(e.pool)
+        alone = await e.finished((await e.start(profile_slug="good")).id)
+        beside = [await e.start(profile_slug="good", pace=Pace(10)) for _ in range(2)]
+        pids = e.supervisor.strategies.pids
+        bad = [await e.start(profile_slug=f"bad{number}") for number in range(len(FAULTS))]
+        for session, error in zip(bad, FAULTS.values(), strict=True):
+            ended = await failed(e, session)
+            assert error in str(ended.error)
+            assert await e.slots_done(session.id) == 20  # All before the candle it failed at is in its log.
+        assert (await e.get(bad[0].id)).error_details == {"at": "bad0.py:14 in on_candle"}
+        await e.undisturbed(beside, await e.digest(alone.id))
+        assert e.supervisor.strategies.pids == pids
+
+
+@pytest.mark.parametrize(
+    ("deed", "error", "said"),
+    [
+        (
+            "__import__('json').loads('x')",
+            "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+            None,
+        ),
+        ("raise ValueError('first\\nlast\\0')", "last?", "ValueError: first\nlast?"),
+    ],
+)
+async def test_a_fault_names_the_strategys_own_line_and_all_that_was_said(
+    database: Database, tmp_path: Path, deed: str, error: str, said: str | None
+) -> None:
+    write(tmp_path, "bad", misbehaving(deed))
+    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+        await store(e.pool)
+        session = await failed(e, await e.start(profile_slug="bad"))
+        assert session.error == error
+        at = {"at": "bad.py:14 in on_candle"}
+        assert session.error_details == (at if said is None else {**at, "exception": said})
+
+
+async def test_a_strategy_that_takes_its_process_down_fails_its_own_session(database: Database, tmp_path: Path) -> None:
+    for number, deed in enumerate(DEATHS):
+        write(tmp_path, f"bad{number}", misbehaving(deed).replace("Bad", f"Bad{number}"))
+    write(tmp_path, "good", GOOD)
+    async with engine(database, strategies=(str(tmp_path),), strategy_memory_mb=150, **IMPATIENT) as e:
+        await store(e.pool)
+        alone = await e.finished((await e.start(profile_slug="good")).id)
+        for number, error in enumerate(DEATHS.values()):
+            beside = [await e.start(profile_slug="good", pace=Pace(5)) for _ in range(2)]
+            ended = await failed(e, await e.start(profile_slug=f"bad{number}"))
+            assert error in str(ended.error)
+            assert await e.slots_done(ended.id) <= 20
+            await e.undisturbed(beside, await e.digest(alone.id))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"symbols": ("BTCUSDT", "ETHUSDT"), "extra_timeframes": ("5m",), "gap_policy": "fill"},
+        {
+            "start_ms": START_MS + 20 * MINUTE,
+            "warmup_candles": 20,
+            "terms": TradingSettings(record="trades", fill="same_close"),
+        },
+    ],
+)
+async def test_a_strategy_writes_the_same_log_in_a_child(
+    database: Database, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    text = "from app.strategies.sma_cross import SmaCross\nclass Mine(SmaCross): pass\nMine.__name__ = 'SmaCross'\n"
+    write(tmp_path, "mine", text)  # The name stands in the log.
+    config = {"fast": 3, "slow": 8}
+    missing = {30, 31, 99} if "gap_policy" in changes else set()
+    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            await store(e.pool, symbol=symbol, without=missing.__contains__)
+        inside = await e.finished((await e.start(profile_slug="sma_cross", config=config, **changes)).id)
+        child = await e.finished((await e.start(profile_slug="mine", config=config, **changes)).id)
+        assert (inside.status, child.status) == ("finished", "finished"), child.error
+        assert await e.digest(child.id) == await e.digest(inside.id)
+        assert child.candles_hash == inside.candles_hash
+
+
+async def test_ta_lib_computes_for_a_strategy(database: Database, tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "technical",
+        """
+import numpy
+import talib
+
+class Technical(Strategy):
+    def on_start(self):
+        self._closes = []
+
+    def on_candle(self, candle):
+        self._closes.append(float(candle.close))
+        if len(self._closes) >= 5:
+            closes = numpy.array(self._closes[-5:])
+            average = talib.SMA(closes, 5)[-1]
+            self.plot("average", average)
+            self.plot("seen", closes.size + numpy.int64(1))
+            if candle.close > average and not self.position.qty:
+                self.buy(qty=numpy.float32(0.1), limit=average * 0.999, reason="above")
+                self.signal("LONG", "above", average=average)
+""",
+    )
+    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+        await store(e.pool, count=50)
+        session = await e.finished((await e.start(profile_slug="technical", end_ms=START_MS + 50 * MINUTE)).id)
+        assert session.status == "finished", session.error
+        log = await e.log(session.id)
+    closes = [event["payload"]["candle"]["close"] for event in log if event["type"] == "candle"]
+    averages = [event["payload"]["value"] for event in log if event["payload"].get("name") == "average"]
+    assert averages == pytest.approx([sum(closes[n : n + 5]) / 5 for n in range(46)], rel=1e-12)
+    orders = [event["payload"] for event in log if event["type"] == "order"]
+    assert {order["qty"] for order in orders} == {0.1}
+
+
+async def test_pausing_at_an_event_is_exact_in_a_child(database: Database, tmp_path: Path) -> None:
+    write(tmp_path, "good", GOOD)
+    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+        await store(e.pool)
+        whole = await e.finished((await e.start(profile_slug="good")).id)
+        session = await e.create(profile_slug="good")
+        while (await e.get(session.id)).status != "finished":
+            await e.act(session.id, "runUntil", event_type="trade")
+            paused = await e.until(session.id, lambda s: s.status != "running")
+            if paused.status == "paused":
+                assert "trade" in [event["type"] for event in (await e.log(session.id))[-6:]]
+        assert await e.digest(session.id) == await e.digest(whole.id)
+
+
+async def test_changed_code_is_refused_at_resume(database: Database, tmp_path: Path) -> None:
+    write(tmp_path, "helper", "LEAST = 3\n")
+    good = write(tmp_path, "good", "from helper import LEAST\n" + GOOD)
+    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+        await store(e.pool)
+        session = await e.create(profile_slug="good")
+        await e.act(session.id, "step", steps=50)
+        paused = await e.until(session.id, lambda s: s.status == "paused")
+        for path, text in ((good, good.read_text() + "# new\n"), (tmp_path / "helper.py", "LEAST = 4\n")):
+            before = path.read_text()
+            path.write_text(text)
+            with pytest.raises(InputsChangedError) as caught:
+                await e.act(session.id, "resume")
+            assert caught.value.code == "strategy_changed"
+            path.write_text(before)
+        await e.act(session.id, "resume")
+        assert (await e.finished(session.id)).status == "finished"
+        assert paused.strategy_hash is not None
+
+
+async def test_code_that_cannot_be_used_is_reported_and_disturbs_nothing_else(
+    database: Database, tmp_path: Path
+) -> None:
+    write(tmp_path, "good", GOOD)
+    write(tmp_path, "syntax", "def (:\n")
+    write(tmp_path, "missing", "import not_there_at_all\n")
+    write(tmp_path, "ends", "import os; os._exit(0)\n")
+    write(tmp_path, "taken", "class SmaCross(Strategy): pass\n")
+    write(tmp_path, "again", "class Good(Strategy): pass\n")
+    write(tmp_path, "none_at_all", "class NotOne: pass\n")
+    places = (str(tmp_path), "json:JSONDecoder", "nowhere.at.all:Thing", "not a place")
+    async with engine(database, strategies=places, **ONE_CHILD) as e:
+        await e.supervisor.strategies.look()
+        faults = {Path(each.label).name: each.sentence for each in e.supervisor.strategies.faults}
+        listed = [each.slug for each in await e.supervisor.strategies.every(e.pool) if each.source == "folder"]
+    assert listed == ["good"]
+    assert {name: sentence.partition(":")[0] for name, sentence in faults.items()} == {
+        "syntax.py": "SyntaxError",
+        "missing.py": "ModuleNotFoundError",
+        "ends.py": "It could not be imported",
+        "taken.py": "sma_cross is the name of a built-in strategy; call yours something else.",
+        "good.py": f"good is the name of the strategy in {tmp_path}/again.py already; call yours something else.",
+        "json:JSONDecoder": "TypeError",
+        "nowhere.at.all:Thing": "There is no module named nowhere.",
+        "not a place": "It is neither a folder nor module",
+    }
+
+
+async def test_a_fork_goes_on_with_a_strategy_of_ones_own_and_back(database: Database, tmp_path: Path) -> None:
+    write(tmp_path, "good", GOOD)
+    cross = {"profile_slug": "sma_cross", "config": {"fast": 3, "slow": 8}}
+    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+        await store(e.pool)
+        for first, second in (({"profile_slug": "good", "config": {}}, cross), (cross, {"profile_slug": "good"})):
+            whole = await e.finished((await e.start(**first)).id)
+            same = await e.sim.fork(USER, whole.id, 150, lambda spec: spec)
+            other = await e.sim.fork(USER, whole.id, 150, lambda spec, to=second: replace(spec, **{"config": {}} | to))
+            for fork in (same, other):
+                await e.sim.start(USER, fork.id)
+                ended = await e.finished(fork.id)
+                assert ended.status == "finished", (ended.error, ended.error_details)
+            assert await e.digest(same.id) == await e.digest(whole.id)
+            assert await e.digest(other.id) != await e.digest(whole.id)
+            assert (await e.log(other.id))[: other.fork_seq] == (await e.log(whole.id))[: other.fork_seq]
+
+
+async def test_code_of_ones_own_is_never_imported_into_the_server(database: Database, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    deed = f"open({str(notes)!r}, 'a').write(f'{{os.getpid()}} {{sorted(os.environ)}}\\n')"
+    write(tmp_path / "code", "good", f"import os\nprint('noise')\n{deed}\n{GOOD}")
+    async with engine(database, strategies=(str(tmp_path / "code"),), **ONE_CHILD) as e:
+        await store(e.pool)
+        assert (await e.finished((await e.start(profile_slug="good")).id)).status == "finished"
+    written = notes.read_text().splitlines()
+    assert written
+    assert str(os.getpid()) not in {line.split()[0] for line in written}
+    assert not any("DATABASE_URL" in line or "ZEON_" in line for line in written)
+
+
+async def test_hash_seeds_and_rebuilds_leave_the_log_alone(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "sets", SETS)
+    digests = set()
+    for seed in ("0", "7"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)  # The children's: that of this process is fixed by now.
+        async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+            await store(e.pool)
+            whole = await e.finished((await e.start(profile_slug="sets")).id)
+            cut = await e.create(profile_slug="sets")
+            for done in (20, 50, 80):
+                await e.act(cut.id, "runUntil", time_ms=START_MS + done * MINUTE)
+                await e.until(cut.id, lambda s: s.status == "paused")
+            await e.act(cut.id, "resume")
+            ended = await e.finished(cut.id)
+            assert (whole.status, ended.status) == ("finished", "finished"), (whole.error, ended.error)
+            digests |= {await e.digest(whole.id), await e.digest(cut.id)}
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("slug", "strategy", "config", "sentence"),
+    [
+        ("good", "good", {}, "good is the name of a strategy"),
+        ("none", "good", {}, "none is the name of a strategy"),
+        ("No", "good", {}, "No cannot be a profile"),
+        ("x", "goood", {}, "did you mean good?"),
+        ("x", "good", {"fats": 1}, "did you mean fast?"),
+        ("x", "good", {"fast": "many"}, r"config\.fast"),
+        ("x", "sma_cross", {"fast": "many"}, r"config\.fast"),
+    ],
+)
+async def test_a_profile_that_is_none_is_refused(
+    database: Database, tmp_path: Path, slug: str, strategy: str, config: dict[str, Any], sentence: str
+) -> None:
+    write(tmp_path, "good", GOOD)
+    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+        with pytest.raises(BadInputError, match=sentence):
+            await e.supervisor.strategies.add(e.pool, Profile(slug, strategy, config))
