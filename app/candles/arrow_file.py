@@ -17,7 +17,7 @@ _NAUTILUS_DECIMALS = 9
 
 
 def rows(file: BinaryIO) -> Iterator[Row]:
-    """Yield the rows of an open file; raises `BrokenFileError` where it cannot be read on, `BadInputError` without pyarrow."""
+    """Yield the rows of an open file; raises `BrokenFileError` where reading fails, `BadInputError` without pyarrow."""
     pa = _pyarrow("pyarrow")
     place = 1
     try:

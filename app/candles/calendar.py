@@ -64,7 +64,7 @@ class Calendar:
         return self._times[at] if at < len(self._times) else None
 
     def read(self, from_ms: int, to_ms: int) -> None:
-        """Read a whole range at once, so that nobody has to wait for it later: it takes a second. Raises `BadInputError`."""
+        """Read a whole range ahead of need, because it takes a second. Raises `BadInputError`."""
         self.following(to_ms)
         self.following(from_ms)
 

@@ -46,7 +46,7 @@ class HeaderColumns(NamedTuple):
 
 
 def rows(stream: io.BufferedReader) -> Iterator[Row | Block]:
-    """Yield the rows of a stream; raises `BrokenFileError` where it stops making sense, `BadInputError` when it has none."""
+    """Yield the rows of a stream; raises `BrokenFileError` where reading fails, `BadInputError` when there are none."""
     reading = LineReader(stream)
     columns, first, delimiter = _start(reading)
     if first is not None:

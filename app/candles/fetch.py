@@ -132,7 +132,7 @@ async def fetch_candles(
 
     `reached` hears up to where nothing is left to ask for. `conn` must be in autocommit and outside of a transaction:
     each part is stored and remembered in one of its own, and a lock lets one process at a time fetch a series. Raises
-    `SourceUnavailableError` after `ATTEMPTS` failures in a row, `BadInput` for what the source will never give.
+    `SourceUnavailableError` after `ATTEMPTS` failures in a row, `BadInputError` for what the source will never give.
     """
     grid, clock, name = named_timeframe(timeframe), clock or FetchClock(), chosen.name
     end_ms = min(grid.ceil(to_ms), grid.floor(clock.now_ms()))

@@ -12,7 +12,7 @@ from app.candles.unpack import streams
 
 
 def rows(path: Path, file: io.BufferedReader) -> Iterator[Item]:
-    """Yield the rows of an open file; raises `BrokenFileError` where it cannot be read on, `BadInput` when it holds none."""
+    """Yield the rows of an open file; raises `BrokenFileError` where reading fails, `BadInputError` without any."""
     dump.verify(path, file)
     start = file.read(8)
     file.seek(0)

@@ -51,7 +51,7 @@ async def require_candles(
     to_ms: int,
     calendar: Calendar | None = None,
 ) -> None:
-    """Raise `MissingCandlesError` with the list unless every slot of `[from_ms, to_ms)` has its candle for every symbol.
+    """Raise `MissingCandlesError` unless every slot of `[from_ms, to_ms)` has a candle of every symbol.
 
     With a `calendar`, slots in which that market was closed need none. Where finer candles are there but
     not all, those that are missing are listed too.
@@ -123,7 +123,7 @@ async def find_gaps(
 ) -> tuple[list[Gap], int]:
     """Return the first `limit` gaps of `[from_ms, to_ms)`, symbol by symbol, and the number of all missing candles.
 
-    With a `calendar`, only slots in which that market was open count; raises `BadInput` where it has no record.
+    With a `calendar`, only slots in which that market was open count; raises `BadInputError` where it has no record.
     """
     listed: list[Gap] = []
     total = 0

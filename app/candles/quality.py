@@ -23,7 +23,7 @@ from app.db.candle_store import CandleColumns, columns_of
 from app.domain.market.candle import Candle
 from app.domain.market.timeframe import Timeframe
 
-__all__ = ["LISTED", "RowValidator", "RowIssue"]
+__all__ = ["LISTED", "RowIssue", "RowValidator"]
 
 LISTED = 100
 """How many refusals and repairs a report lists; all are counted."""

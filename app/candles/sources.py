@@ -60,7 +60,8 @@ class Source(Protocol):
     """Gives the rows of one symbol and timeframe.
 
     `fetch` yields parts that follow on each other from `from_ms` on until one reaches `to_ms`; where a source ends
-    earlier, it has not published the rest yet. Raises `RetryLaterError` for what may pass, `BadInputError` for what will not.
+    earlier, it has not published the rest yet. Raises `RetryLaterError` for a temporary failure, otherwise
+    `BadInputError`.
     """
 
     def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:

@@ -31,7 +31,7 @@ class Readable(Protocol):
 def streams(file: io.BufferedReader) -> Iterator[tuple[str, io.BufferedReader]]:
     """Yield the name and bytes of each text in a file; a file that is no archive is one text without a name.
 
-    Raises `BrokenFileError` when an archive cannot be opened; reading a stream raises it where its bytes stop making sense.
+    Raises `BrokenFileError` when an archive cannot be opened; reading a stream raises it where its bytes are damaged.
     """
     start = file.read(4)
     size = file.seek(0, io.SEEK_END)

@@ -38,7 +38,7 @@ class Context:
 
 @contextmanager
 def locate(settings: Settings) -> Iterator[DatabaseLocation]:
-    """Like `installed_location`; says so before it sets up a Postgres, since the one that is meant may be under another folder."""
+    """Like `installed_location`, but print a note before a Postgres is set up: the wanted one may be elsewhere."""
     if settings.database_url is None and not embedded.made(settings.data_dir):
         output.note(
             f"There is no Postgres under {settings.data_dir.expanduser().resolve()} yet; one is set up."

@@ -45,34 +45,41 @@ COMMANDS = {
         "Open psql on the database; everything after `psql` goes to it: zeon psql -c 'SELECT 1'.",
     ),
     "tail": CommandRef(
-        "tail:tail",
+        "sessions.tail:tail",
         "Print a session's log and go on with it until the session ends: lines to read, or with --json one event each.",
     ),
     "verify": CommandRef(
-        "verify:verify",
+        "sessions.verify:verify",
         "Run a session again up to its cursor and compare it with its log; exits with 1 when an event differs.",
     ),
     "diff": CommandRef(
-        "fork:diff", "Show where two sessions part, what they were asked for differently, and how their results differ."
+        "sessions.fork:diff",
+        "Show where two sessions part, what they were asked for differently, and how their results differ.",
     ),
     "lookahead": CommandRef(
-        "lookahead:lookahead",
+        "research.lookahead:lookahead",
         "Run a strategy over cached candles, whole and with another future; exits with 1 if that matters.",
     ),
     "sweep": CommandRef(
-        "sweep:sweep",
+        "research.sweep:sweep",
         "Run a strategy with every combination of parameters, each a session of its own, and rank the results.",
     ),
     "rank": CommandRef(
-        "rank:rank",
+        "research.rank:rank",
         "Rank the sessions of a tag, those of a sweep for instance; with --resume an interrupted sweep goes on first.",
     ),
-    "report": CommandRef("report:report", "Show what came of a session: return, risk and trades, while it runs too."),
-    "export": CommandRef("export:export", "Write a session's events, trades or equity as NDJSON, CSV or Parquet."),
-    "sessions": CommandRef("sessions:app", "Make sessions and steer them; any living server runs them."),
-    "candles": CommandRef("candles:app", "Bring candles in, see what is there and what is missing, take them out."),
+    "report": CommandRef(
+        "research.report:report", "Show what came of a session: return, risk and trades, while it runs too."
+    ),
+    "export": CommandRef(
+        "sessions.export:export", "Write a session's events, trades or equity as NDJSON, CSV or Parquet."
+    ),
+    "sessions": CommandRef("sessions.commands:app", "Make sessions and steer them; any living server runs them."),
+    "candles": CommandRef(
+        "candles.commands:app", "Bring candles in, see what is there and what is missing, take them out."
+    ),
     "profiles": CommandRef(
-        "profiles:app",
+        "research.profiles:app",
         "Strategies a session can name, and profiles of your own: a strategy with parameters.",
     ),
     "token": CommandRef("token:app", "Tokens that clients and browsers log in with when ZEON_AUTH=token."),

@@ -64,7 +64,7 @@ class Row(NamedTuple):
 async def append_event(
     connection: Connection, session_id: UUID, type_: str, payload: dict[str, Any], ts: int | None = None
 ) -> int:
-    """Append one `note` or `control` event and return its seq; raises `NotFound` or `RefusedEvent`."""
+    """Append one `note` or `control` event and return its seq; raises `NotFoundError` or `RefusedEventError`."""
     cursor = await connection.execute(
         "SELECT sim_append_event(%s, %s, %s, %s) AS seq", (session_id, ts, type_, Jsonb(payload, dumps=render))
     )

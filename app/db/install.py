@@ -50,7 +50,7 @@ class Sources:
 
     def objects(self, kind: str) -> list[Path]:
         """Return the files of one kind of object, `functions` or `views`, sorted by name."""
-        return sorted((self.sql / kind).glob("*.sql"))
+        return sorted((self.sql / kind).rglob("*.sql"), key=lambda file: file.stem)
 
     def digest(self) -> str:
         """Return a fingerprint of everything in `sql/`."""

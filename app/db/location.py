@@ -44,7 +44,7 @@ def open_location(settings: Settings) -> Iterator[DatabaseLocation]:
 
 @contextmanager
 def installed_location(settings: Settings) -> Iterator[DatabaseLocation]:
-    """Like `open_location`, with everything installed; raises `UnavailableError`, `NewerDatabase` or `SimError`."""
+    """Like `open_location`, and install what is missing; raises `NewerDatabaseError` or another `SimError`."""
     with open_location(settings) as place:
         if is_outdated(place):
             _log.info("installing or updating the database")
@@ -53,7 +53,7 @@ def installed_location(settings: Settings) -> Iterator[DatabaseLocation]:
 
 
 def is_outdated(place: DatabaseLocation) -> bool:
-    """Say whether a database is empty or older than this code; raises `NewerDatabase` or `UnavailableError`."""
+    """Say whether a database is empty or older than this code; raises `NewerDatabaseError` or `UnavailableError`."""
     with _connected(place.migrate_url) as conn:
         return needs_install(conn)
 

@@ -13,7 +13,7 @@ from app.db.pool import Connection, Database
 async def exclusive(database: Database, name: str, *, patience_s: int = 60) -> AsyncIterator[None]:
     """Keep other processes out of what has the same name; the lock dies with its connection, whatever happens.
 
-    Raises `Unavailable` when another one is at it for longer than `patience_s`.
+    Raises `UnavailableError` when another one is at it for longer than `patience_s`.
     """
     held, over = asyncio.Event(), asyncio.Event()
 

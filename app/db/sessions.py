@@ -106,7 +106,7 @@ async def describe(connection: Connection, session_id: UUID, user_id: str, chang
 
 
 async def pace(connection: Connection, session_id: UUID, pace: Pace, by: str) -> Session:
-    """Change the pace with its control event; raises `NotFoundError`, or `WrongStatus` when finished or stopped."""
+    """Change the pace and log it; raises `NotFoundError`, or `WrongStatusError` when finished or stopped."""
     cursor = await connection.execute("SELECT * FROM sim_pace(%s, %s, %s, %s)", (session_id, pace.ms, pace.speed, by))
     return _session(_present(await cursor.fetchone()))
 
@@ -206,7 +206,7 @@ async def run_until(
 
 
 async def jump(connection: Connection, session_id: UUID, time_ms: int, by: str) -> Session:
-    """Let a running session run without a pause up to a time (ms UTC); raises `WrongStatus`."""
+    """Let a running session run without a pause up to a time (ms UTC); raises `WrongStatusError`."""
     cursor = await connection.execute("SELECT * FROM sim_jump(%s, %s, %s)", (session_id, time_ms, by))
     return _session(_present(await cursor.fetchone()))
 
@@ -248,7 +248,7 @@ async def using_candles(
 async def delete_chunk(connection: Connection, session_id: UUID, user_id: str) -> bool:
     """Delete a chunk of a session's log, then the session; returns whether nothing is left.
 
-    Raises `NotFoundError`, or `WrongStatus` while it runs.
+    Raises `NotFoundError`, or `WrongStatusError` while it runs.
     """
     row = await (
         await connection.execute("SELECT sim_delete_session(%s, %s) AS done", (session_id, user_id))

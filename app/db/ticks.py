@@ -12,7 +12,7 @@ from app.domain.event import Event
 class Tick(NamedTuple):
     """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from.
 
-    `rows` are its events as `events_to_json` gives them, `events` is how many. `pause` is why the session is to be paused
+    `rows` are its events from `events_to_json`, `events` is their number. `pause` is why the session is to be paused
     with it, in the same transaction; `hash` is the fingerprint of the candles used up to it, given with the last tick
     of a batch. `ticks` is how many were joined in it.
     """

@@ -73,7 +73,7 @@ async def _check_candles(connection: Connection, session: Session, last_ms: int,
 
 
 def require_same_code(session: Session, codes: Mapping[str, str]) -> None:
-    """Raise `InputsChangedError` when a strategy's source is not what the session, or an ancestor of its log, was started with."""
+    """Raise `InputsChangedError` when a strategy's source changed since the session or an ancestor started."""
     slug = session.spec.profile_slug
     _require_same(session.strategy_hash, codes.get(slug, ""), "strategy_changed", "The strategy's code")
     for each in session.past:

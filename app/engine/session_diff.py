@@ -22,6 +22,6 @@ class SessionDiff(NamedTuple):
 
 
 async def diff_sessions(connection: Connection, user_id: str, a: UUID, b: UUID) -> SessionDiff:
-    """Compare two sessions of a user; raises `NotFound`."""
+    """Compare two sessions of a user; raises `NotFoundError`."""
     one, other = await sessions.get(connection, a, user_id), await sessions.get(connection, b, user_id)
     return SessionDiff(one, other, await events.difference(connection, a, b), await stats.compare(connection, a, b))

@@ -90,7 +90,7 @@ class SessionService:
     async def create(
         self, user_id: str, spec: SessionSpec, *, key: str | None = None, request_hash: str | None = None
     ) -> tuple[Session, bool]:
-        """Create a session; returns it and whether it is new. Raises `BadInputError`, or `KeyReused`."""
+        """Create a session; returns it and whether it is new. Raises `BadInputError`, or `KeyReusedError`."""
         end_ms = self._clock.now_ms() if spec.end_ms is None else spec.end_ms
         slots = spec.grid.slots(spec.start_ms, end_ms)
         if slots > self._settings.max_slots:
@@ -99,12 +99,12 @@ class SessionService:
         return await self.database.run(sessions.create, user_id, whole, key=key, request_hash=request_hash)
 
     async def get(self, user_id: str, session_id: UUID) -> Session:
-        """Return a session of the user; raises `NotFound`."""
+        """Return a session of the user; raises `NotFoundError`."""
         session = await self.database.run(sessions.get, session_id, user_id)
         return self._with_fetching(add_trading_hours(session, self.calendars.get(session.spec.venue)))
 
     async def show(self, user_id: str, session_id: UUID) -> Session:
-        """Return a session of the user, with the digest of its log when that has ended; raises `NotFound`.
+        """Return a session of the user, with the digest of its log when that has ended; raises `NotFoundError`.
 
         A digest that takes longer than `DIGEST_S` is answered to whoever asks later: it is computed all the same.
         """
@@ -124,9 +124,10 @@ class SessionService:
     async def act(self, user_id: str, session_id: UUID, action: Action) -> Session:
         """Start, step, pause, resume, stop … a session; being there already is fine.
 
-        When a pause or stop has answered, no tick follows. Raises `WrongStatusError`, `CursorMovedError`, `TooManyRequestsError`, `NoRunnerError`,
-        `NotFound`, `Changed` when it would not go on with what it began with, and, where a session begins, `MissingCandlesError` (and
-        the session fails) when its policy allows none and candles are missing.
+        When a pause or stop has answered, no tick follows. Raises `WrongStatusError`, `CursorMovedError`,
+        `TooManyRequestsError`, `NoRunnerError`, `NotFoundError`, and `InputsChangedError` when the session's inputs
+        have changed. Where a session begins with candles missing and its gap policy is `fail`, the session fails
+        and `MissingCandlesError` is raised.
         """
         await self._prepare(user_id, session_id, action)
         return self._launched(await self.database.run(self._acted, user_id, session_id, action))
@@ -142,7 +143,7 @@ class SessionService:
         """Act under an idempotency key: the action and its kept answer are one transaction.
 
         A repeated call gets the answer and does nothing; two at once wait for each other; one that fails leaves
-        the key free. Raises `KeyReused` when the key came with another body, and what `act` raises.
+        the key free. Raises `KeyReusedError` when the key came with another body, and what `act` raises.
         """
         acted: list[Session] = []
 
@@ -167,8 +168,8 @@ class SessionService:
     ) -> Session:
         """Make a session that shares another one's log up to the end of the tick at `at_seq` and then its own way.
 
-        `change` returns what it does differently. Raises `BadInputError`, `SeqAheadError`, `Changed` when candles the log
-        does not hold were revised, or `NotFound`.
+        `change` returns the fork's specification. Raises `BadInputError`, `SeqAheadError`, `NotFoundError`, or
+        `InputsChangedError` when candles that the log does not hold were revised.
         """
         parent = await self.get(user_id, session_id)
         if at_seq > parent.last_seq:
@@ -187,20 +188,20 @@ class SessionService:
         return await self.database.run(make)
 
     async def diff(self, user_id: str, a: UUID, b: UUID) -> SessionDiff:
-        """Compare two sessions of the user: where their logs part, and their results; raises `NotFound`."""
+        """Compare two sessions of the user: where their logs part, and their results; raises `NotFoundError`."""
         return await self.database.run(diff_sessions, user_id, a, b)
 
     async def describe(self, user_id: str, session_id: UUID, changes: dict[str, Any]) -> Session:
-        """Set `name` or `tags`; raises `NotFound`."""
+        """Set `name` or `tags`; raises `NotFoundError`."""
         return await self.database.run(sessions.describe, session_id, user_id, changes)
 
     async def delete(self, user_id: str, session_id: UUID) -> None:
-        """Delete a session that is not running, with its log. Raises `WrongStatusError` or `NotFound`."""
+        """Delete a session that is not running, with its log. Raises `WrongStatusError` or `NotFoundError`."""
         while not await self.database.run(sessions.delete_chunk, session_id, user_id):
             pass
 
     async def note(self, user_id: str, session_id: UUID, payload: dict[str, Any], ts: int | None = None) -> int:
-        """Append a note to the log and return its seq; raises `RefusedEvent` or `NotFound`."""
+        """Append a note to the log and return its seq; raises `RefusedEventError` or `NotFoundError`."""
         await self.get(user_id, session_id)
         return await self.database.run(events.append_event, session_id, "note", payload, ts)
 
@@ -222,8 +223,8 @@ class SessionService:
     async def _prepare(self, user_id: str, session_id: UUID, action: Action) -> None:
         """Bring in and look at the candles of a session that an action begins; it fails when it could not run.
 
-        Raises `CursorMovedError`, `MissingCandlesError`, `SourceUnavailableError` or `BadInputError`; a status that does not allow the action is
-        left to the move itself.
+        Raises `CursorMovedError`, `MissingCandlesError`, `SourceUnavailableError` or `BadInputError`. The status is
+        checked later, by the transition itself.
         """
         if action.call not in _BEGINNINGS:
             return
@@ -277,7 +278,7 @@ class SessionService:
             await build_missing(connection, spec.venue, symbol, spec.timeframe, after, until)
 
     async def _look_for_gaps(self, connection: Connection, session: Session) -> None:
-        """Raise `MissingCandlesError` for what is missing of the rest of the range, as far as it closed `gap_grace_ms` ago.
+        """Raise `MissingCandlesError` for gaps in the rest of the range, up to what closed `gap_grace_ms` ago.
 
         An endless session waits for what comes after the last candle of a symbol, so it is looked at up to there.
         """
@@ -337,7 +338,7 @@ class SessionService:
         return moved
 
     async def _check(self, connection: Connection, session: Session, *, accept_revised: bool) -> None:
-        """Make sure that a session goes on with what it was started with; raises `Changed`."""
+        """Make sure that a session goes on with what it was started with; raises `InputsChangedError`."""
         codes = await self.strategies.source_hashes(connection, session)
         await check_inputs(connection, session, codes, accept_revised=accept_revised)
 

@@ -143,8 +143,9 @@ class StrategyCatalog:
     ) -> StrategyHost | None:
         """Return the desk of a session before its first slot, warmed up; null where there are candles only.
 
-        With a strategy of one's own it is in a child, with `alone` in one of its own. Raises `StrategyFailed`,
-        `ChildGone`, `BadInputError` when a strategy is not there any more, `Changed` when it is not what it was.
+        With a strategy of one's own it is in a child, with `alone` in one of its own. Raises `StrategyFailedError`,
+        `StrategyProcessLostError`, `BadInputError` when a strategy no longer exists, `InputsChangedError` when its
+        source changed.
         """
         turns = _turns(session)
         slugs = {turn.slug for turn in turns}

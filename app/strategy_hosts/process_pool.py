@@ -29,7 +29,10 @@ _LOOK_S = 0.1
 _HELLO_S = 60.0
 _STALL_S = 1.0
 """A look later than this says nothing about the children: this process itself stood still."""
-_PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from app.strategy_hosts.strategy_process import main; main()"
+_PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from app.strategy_hosts.strategy_process import main; main()"
+)
 _ALONE = 4
 """So many times `ZEON_CHILDREN` slow strategies may have a child of their own."""
 _SECRET = (PREFIX, "PG", "DATABASE_URL")
@@ -120,9 +123,7 @@ class ProcessHandle:
         head = self._requests[0]
         if now - self._heard_at > head.allowed_s:
             self.kill(
-                StrategyFailedError(
-                    f"TimeLimit: the strategy took more than {self._settings.candle_timeout_ms} ms for a candle"
-                )
+                StrategyFailedError(f"The strategy took more than {self._settings.candle_timeout_ms} ms for a candle.")
             )
         elif head.tenant is not None:
             with suppress(psutil.Error):
@@ -194,7 +195,7 @@ class ProcessHandle:
         """Kill the child when it grew too much at one session."""
         most = self._settings.strategy_memory_mb
         if grown > most << 20:
-            self.kill(StrategyFailedError(f"MemoryError: the strategy took more than {most} MB"))
+            self.kill(StrategyFailedError(f"The strategy took more than {most} MB of memory."))
 
     def _bury(self, code: int) -> None:
         """Tell everybody who waits for an answer what became of the child."""

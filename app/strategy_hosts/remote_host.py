@@ -30,7 +30,7 @@ _GRACE_S = 1.5
 
 
 class RemoteHost(HostClient):
-    """One session's seat in a child; see `Desk`."""
+    """One session's seat in a child; see `StrategyHost`."""
 
     def __init__(self, children: ProcessPool, child: ProcessHandle, candle_s: float) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class RemoteHost(HostClient):
         child.tenants.add(self)
 
     async def open(self, turns: Sequence[Any]) -> None:
-        """Take the seat; raises `StrategyFailedError` or `ChildGone`."""
+        """Take the seat; raises `StrategyFailedError` or `StrategyProcessLostError`."""
         _require_answer(await self._ask({"call": "open", "turns": turns}, START_CANDLES))
 
     async def warm(self, slots: Sequence[SlotView]) -> None:
@@ -59,7 +59,7 @@ class RemoteHost(HostClient):
     async def answer(self, slots: Sequence[SlotView]) -> list[list[Event]]:
         """Return what follows from each slot, up to the one at which a strategy failed.
 
-        Raises `ChildGone`, `StrategyTooSlowError` among it.
+        Raises `StrategyProcessLostError`, `StrategyTooSlowError` among it.
         """
         answers: list[list[Event]] = []
         try:
@@ -83,7 +83,7 @@ class RemoteHost(HostClient):
         return kept if isinstance(kept, str) and len(kept) <= SNAPSHOT_BYTES else None
 
     async def restore(self, kept: str) -> None:
-        """Bring fresh traders to a `snapshot`; raises `StrategyFailedError` or `ChildGone`."""
+        """Bring fresh traders to a `snapshot`; raises `StrategyFailedError` or `StrategyProcessLostError`."""
         self._fresh = False
         _require_answer(await self._ask({"call": "restore", "snapshot": kept}, START_CANDLES))
 
@@ -102,7 +102,7 @@ class RemoteHost(HostClient):
             start += count
 
     def _time(self, took_s: Any, slots: int) -> None:
-        """Ask for as much at a time as leaves the others their turns; raises `StrategyTooSlowError` to move out for their sake."""
+        """Ask in portions, to let others run; raises `StrategyTooSlowError` to get a process of its own."""
         if not isinstance(took_s, float) or not took_s > 0:
             return
         self._spent_s += took_s

@@ -34,7 +34,7 @@ class StrategyHost(Protocol):
         """Return the traders' state as text; null when the strategy offers none, or one that cannot be kept."""
 
     async def restore(self, kept: str) -> None:
-        """Bring fresh traders to a `snapshot`; raises `InvalidSnapshotError` or `StrategyFailed`."""
+        """Bring fresh traders to a `snapshot`; raises `InvalidSnapshotError` or `StrategyFailedError`."""
 
     def close(self) -> None:
         """Give up the session; harmless when done twice."""

@@ -279,9 +279,10 @@ def _is_strategy(value: object) -> bool:
 
 
 def _last_line(error: BaseException) -> str:
-    """Return the last line of a traceback."""
+    """Return the last line of a traceback; of our own errors only the message."""
     text = "".join(traceback.format_exception_only(error)).strip().splitlines()
-    line = f"{error}" if isinstance(error, BadInputError) else text[-1] if text else type(error).__name__
+    ours = isinstance(error, BadInputError | TimeLimitError)
+    line = f"{error}" if ours else text[-1] if text else type(error).__name__
     return _storable(line)[:1000]
 
 
@@ -336,7 +337,7 @@ def main() -> None:
 
     def interrupt(_: int, __: FrameType | None) -> None:
         if _Limit.over():
-            raise TimeLimitError(f"the strategy took more than {candle_ms} ms for a candle")
+            raise TimeLimitError(f"The strategy took more than {candle_ms} ms for a candle.")
 
     signal.signal(signal.SIGALRM, interrupt)
     StrategyProcess(answers, candle_ms / 1000).serve(requests)

@@ -29,7 +29,7 @@ from app.web.sim.stats import StatsCalls
 def create_app(
     settings: Settings, sim: SessionService, supervisor: Supervisor, streams: Streams, clock: Clock
 ) -> Starlette:
-    """Return the application over an open engine; raises `BadInput` for settings that would let strangers in."""
+    """Return the application over an open engine; raises `BadInputError` for settings that would let strangers in."""
     require_safe_bind(settings)
     answered: Counter[int] = Counter()
     identity = Authenticator(settings, sim.database, clock)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 APP = Path(__file__).parents[2] / "app"
-LEVELS = ("errors", "domain", "strategies", "settings", "db", "candles", "engine", "web", "cli")
+LEVELS = ("errors", "domain", "strategies", "settings", "db", "candles", "strategy_hosts", "engine", "web", "cli")
 """Each level may import itself and those before it."""
 DRIVERS = {"psycopg", "psycopg_pool", "sqlalchemy", "yoyo"}
 IMPURE = {"asyncio", "http", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}

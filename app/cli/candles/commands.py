@@ -232,17 +232,17 @@ def export(
     venue: VenueOption = None,
     start: StartOption = None,
     end: EndOption = None,
-    output: Output = None,
+    destination: Output = None,
 ) -> None:
     """Write cached candles as CSV, oldest first."""
 
     async def work(context: Context) -> int:
         key = (venue or context.settings.venue, symbol, timeframe)
-        return await context.database.run(_export, key, start, end, output)
+        return await context.database.run(_export, key, start, end, destination)
 
     count = run(work)
-    if output is not None:
-        output.note(f"{count:,} candles written to {output}.")
+    if destination is not None:
+        output.note(f"{count:,} candles written to {destination}.")
 
 
 @app.command()

@@ -151,7 +151,7 @@ def _sized(settings: Settings, place: DatabaseLocation, specs: list[SessionSpec]
 
 
 async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
-    """Compute a few of the sessions over their first candles, and every config's parameters; raises `BadInput`.
+    """Compute a few of the sessions over their first candles, and every config's parameters; raises `BadInputError`.
 
     A strategy that fails there is counted as far as it came.
     """

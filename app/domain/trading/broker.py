@@ -203,7 +203,8 @@ class Broker:
         if notional + fill.fee * leverage <= equity * leverage:
             return ""
         return (
-            f"margin: {format_decimal(notional)} at leverage {format_decimal(leverage)} and {format_decimal(fill.fee)} of fees"
+            f"margin: {format_decimal(notional)} at leverage {format_decimal(leverage)}"
+            f" and {format_decimal(fill.fee)} of fees"
             f" is more than the equity {format_decimal(equity)} carries"
         )
 

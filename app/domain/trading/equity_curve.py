@@ -99,4 +99,5 @@ class EquityCurve:
     def _position(self, symbol: str) -> str:
         position = self._account.positions[symbol]
         value = position.qty * self._account.marks[symbol]
-        return f'"{symbol}":{{"qty":{format_decimal(position.qty)},"value":{format_decimal(value)},"avgPrice":{format_decimal(position.avg_price)}}}'
+        qty, avg_price = format_decimal(position.qty), format_decimal(position.avg_price)
+        return f'"{symbol}":{{"qty":{qty},"value":{format_decimal(value)},"avgPrice":{avg_price}}}'

@@ -207,7 +207,7 @@ class StrategyRunner:
         }
 
     def restore(self, kept: dict[str, Any]) -> None:
-        """Bring a fresh trader to where `snapshot` was taken; raises whatever the strategy raises, `InvalidSnapshotError`.
+        """Bring a fresh runner to a `snapshot`; raises `InvalidSnapshotError` or what the strategy raises.
 
         The strategy is started first, so that it has its parts; what it writes is dropped.
         """

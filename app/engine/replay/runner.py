@@ -185,7 +185,7 @@ class SessionRunner:
                 await self._start_over(cause)
 
     async def _start_over(self, cause: Exception) -> None:
-        """Go on from where the log stands, if it is still this runner's to write; raises `SessionLostError` where it is not.
+        """Go on from the end of the log; raises `SessionLostError` when another runner has the session.
 
         Raises `SimError` when that has become necessary too often at one candle.
         """

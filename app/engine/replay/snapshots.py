@@ -60,7 +60,7 @@ class Snapshots:
     async def resumed(self, session: Session, *, alone: bool = False) -> AsyncIterator[ResumedState]:
         """Open a session's desk and bring it, and the state, behind the last tick of the log.
 
-        Computes again what lies behind a snapshot, or the whole log; raises `Diverged` when that leads elsewhere.
+        Computes again what lies behind a snapshot, or the whole log; raises `DivergedError` when that leads elsewhere.
         """
         async with AsyncExitStack() as opened:
             found = await self._from_snapshot(opened, session, alone=alone)
@@ -127,7 +127,7 @@ class Snapshots:
     async def _proved(
         self, own: AsyncExitStack, session: Session, kept: StoredSnapshot, *, alone: bool
     ) -> ResumedState:
-        """Open a desk from a snapshot and compute what lies behind it; raises `InvalidSnapshotError` or `SimError` for a wrong one."""
+        """Open a host from a snapshot and compute what follows it; raises `InvalidSnapshotError` or `SimError`."""
         if kept.body_hash != _mark(session, kept.body):
             raise InvalidSnapshotError("it is damaged, or of other code or another session")
         body = json.loads(kept.body)
@@ -172,5 +172,5 @@ def _mark(session: Session, body: str) -> str:
 def _code() -> str:
     """Return the hash of what computes a tick: the domain and the built-in strategies."""
     folders = (Path(str(package.__file__)).parent for package in (domain, strategies))
-    texts = (path.read_bytes() for folder in folders for path in sorted(folder.glob("*.py")))
+    texts = (path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.py")))
     return sha256(b"\0".join(texts)).hexdigest()

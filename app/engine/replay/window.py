@@ -71,7 +71,7 @@ class Window:
         self._forgotten = True
 
     async def next(self, state: ReplayState) -> Slot | None:
-        """Return the next slot, or null when the range is done; raises `NotYetDueError` when only time or candles can tell.
+        """Return the next slot, or None at the end of the range; raises `NotYetDueError` when it cannot be decided yet.
 
         A slot that lacks a symbol is given out once that candle cannot come any more: a later one of the symbol
         is there, or this look at the cache was `gap_grace_ms` after the slot's close.
@@ -189,7 +189,7 @@ class Window:
         return next_open(spec.hours, spec.grid, behind + spec.grid.ms)
 
     def _require_asked(self, state: ReplayState, slot: Slot) -> None:
-        """Raise `NotYetDueError` while the source was not asked for what is missing up to a slot, or why it cannot be asked."""
+        """Raise `NotYetDueError` until the source was asked for what is missing up to a slot, or the source's error."""
         spec = self._spec
         if self._order is None or (self._reach_ms or 0) > spec.grid.floor(slot.open_time_ms):
             return

@@ -36,7 +36,7 @@ class BodyReader:
         self._max_depth = settings.max_depth
 
     async def json(self, request: Request) -> dict[str, Any]:
-        """Return the object in the body, `{}` without one; raises `TooLargeError`, `WrongContentTypeError`, `BadInputError`."""
+        """Return the object in the body, or `{}`; raises `TooLargeError`, `WrongContentTypeError`, `BadInputError`."""
         content = await self._content(request)
         if not content:
             return {}

@@ -60,7 +60,7 @@ class LogCalls:
         return self.follow(caller, Follow(session.id, after_seq, wanted.types, session.last_seq))
 
     def follow(self, caller: Caller, follow: Follow) -> ASGIApp:
-        """Return the response that follows a session; raises `TooMany`."""
+        """Return the response that follows a session; raises `TooManyRequestsError`."""
         self._streams.require_room()
         return EventStream(
             follow,

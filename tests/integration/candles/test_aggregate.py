@@ -16,7 +16,7 @@ from app.domain.market.timeframe import TIMEFRAMES
 from app.errors import MissingCandlesError
 from tests.support.servers import Database
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(__file__).parents[4] / "shared" / "data"
 Connection = psycopg.AsyncConnection
 MINUTE = 60_000
 WEEK = 7 * 86_400_000

@@ -19,7 +19,7 @@ from app.domain.market.candle import Candle
 from app.errors import BadInputError
 from tests.support.servers import Database
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(__file__).parents[4] / "shared" / "data"
 RAW = DATA / "raw"
 LINE = re.compile(r"\| (\S+\.csv(?:\.gz)?) \| ([\d,]+) \| (\S+ \S+) \| (\S+ \S+) \| (\d+) \((\d+)\) \|")
 DIRTY = {"dirty/ADAUSD-1h.csv.gz": 11, "dirty/DOGEUSD-1h.csv.gz": 50}

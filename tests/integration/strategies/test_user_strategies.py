@@ -45,8 +45,8 @@ FAULTS = {
     "1 / 0": "ZeroDivisionError: division by zero",
     "raise ValueError('a\\0b\\ud800\\nlast')": "last",
     "sys.exit(3)": "SystemExit: 3",
-    "while True: pass": "TimeLimit: the strategy took more than 1000 ms for a candle",
-    "time.sleep(100)": "TimeLimit: the strategy took more than 1000 ms for a candle",
+    "while True: pass": "The strategy took more than 1000 ms for a candle",
+    "time.sleep(100)": "The strategy took more than 1000 ms for a candle",
     "self.plot('x', 'rubbish')": "ValueError: 'rubbish' is not a number",
     "self.signal('LONG', 'x', y=float('nan'))": "ValueError: nan is not a finite number",
     "self.log('x' * 70_000)": "payload: 70014 bytes, at most 65536 are allowed",
@@ -59,11 +59,11 @@ FAULTS = {
 
 DEATHS = {
     "os._exit(3)": "The strategy ended its process with exit code 3.",
-    "sum(range(10 ** 12))": "TimeLimit: the strategy took more than 1000 ms for a candle",
+    "sum(range(10 ** 12))": "The strategy took more than 1000 ms for a candle",
     "from app.domain.event import Event; self._desk._events.append(Event(1, 'log', '{]'))": "broke the process",
     "os.write(4, b'rubbish' * 999); time.sleep(9)": "broke the process",
     "os.kill(os.getpid(), 9)": "The process of the strategy ended 3 times at one candle (signal 9).",
-    "sys.hoard = b'x' * (1 << 30)": "MemoryError: the strategy took more than 150 MB",
+    "sys.hoard = b'x' * (1 << 30)": "The strategy took more than 150 MB of memory.",
 }
 """What takes the whole process down, and what the session says then."""
 
