@@ -80,7 +80,7 @@ class Exchange:
         return name
 
     def best_market(self, symbol: str, markets: Iterable[Any]) -> Any:
-        """Return the market meant: of the kind asked for, then named so in full; raises `BadInputError` for none or two."""
+        """Return the market of that symbol, of the kind asked for if there is one; raises `BadInputError` for none or two."""
         found = [market for market in markets if symbol in _spellings(market)]
         if not found:
             raise BadInputError(f"symbol: {self.name} has no {symbol}")

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import typer
 
-from app.domain.market.symbol import normalize_symbol, normalize_venue, spelling
+from app.domain.market.symbol import display_form, normalize_symbol, normalize_venue
 from app.domain.market.timeframe import timeframe
 from app.errors import BadInputError
 
@@ -65,7 +65,7 @@ def _read(read: Callable[[str], T]) -> Callable[[str], T]:
 
 
 read_symbol = _read(normalize_symbol)
-read_spelling = _read(spelling)
+read_spelling = _read(display_form)
 read_venue = _read(normalize_venue)
 read_timeframe = _read(lambda text: timeframe(text).name)
 

@@ -19,8 +19,8 @@ from app.candles.importer import Report, import_file
 from app.candles.load import coverage, find_gaps
 from app.candles.reasons import Reason, gap_reasons
 from app.candles.sources import VenueSource, source_of, sources
-from app.cli import deletion_report, output
-from app.cli.candles import import_report
+from app.cli import output
+from app.cli.candles import deletion_report, import_report
 from app.cli.command import Context, run
 from app.cli.options import (
     EndOption,
@@ -37,7 +37,7 @@ from app.db import symbols
 from app.db.candles import Coverage
 from app.db.pool import Connection, ConnectionPool
 from app.domain.market.candle import Candle, Gap
-from app.domain.market.symbol import normalize_symbol as stored
+from app.domain.market.symbol import normalize_symbol
 from app.domain.number import format_decimal
 from app.errors import BadInputError, NotFoundError
 from app.settings import Settings
@@ -112,10 +112,14 @@ def fetch(
         until = end if end is not None else time.time_ns() // 1_000_000
         async with _lines(context, 1) as lines, lines.lend() as conn:
             if dry_run:
-                return FetchResult(await missing_ranges(conn, by.name, chosen, stored(symbol), timeframe, start, until))
+                return FetchResult(
+                    await missing_ranges(conn, by.name, chosen, normalize_symbol(symbol), timeframe, start, until)
+                )
             await symbols.keep_spelling(conn, chosen, symbol)
             with import_report.fetch_bar(symbol) as progress:
-                return await fetch_candles(conn, by, chosen, stored(symbol), timeframe, start, until, progress)
+                return await fetch_candles(
+                    conn, by, chosen, normalize_symbol(symbol), timeframe, start, until, progress
+                )
 
     done = run(work)
     if json:
@@ -139,7 +143,7 @@ def follow(
     async def work(context: Context) -> None:
         chosen = venue or context.settings.venue
         by = _source(context.settings, chosen, source)
-        followed = list(dict.fromkeys(map(stored, spellings)))
+        followed = list(dict.fromkeys(map(normalize_symbol, spellings)))
         async with _lines(context, min(len(followed), _FOLLOWED_AT_ONCE)) as lines:
             async with lines.lend() as conn:
                 for text in spellings:

@@ -25,9 +25,10 @@ _VENUE = re.compile(r"[a-z0-9_-]{1,40}")
 
 
 def normalize_symbol(text: str) -> str:
-    """Return the stored form: NFKC, upper case, without `/`, `-` and `_`; raises `BadInputError` when that is no symbol.
+    """Return the stored form of a symbol: NFKC, upper case, without `/`, `-` and `_`.
 
-    It is its own stored form. Letters and digits are those of any script.
+    The stored form of a stored form is itself. Letters and digits are those of any script. Raises `BadInputError` for
+    what is no symbol.
     """
     stored = _upper(text.strip()).translate(SEPARATORS)
     if _PLAIN.fullmatch(stored) and len(text) <= _LONGEST_SPELLING:
@@ -42,8 +43,8 @@ def normalize_symbol(text: str) -> str:
     return stored
 
 
-def spelling(text: str) -> str:
-    """Return a symbol as people are to see it: as it was written, in one Unicode form; raises as `normalize_symbol` does."""
+def display_form(text: str) -> str:
+    """Return a symbol as it was written, in NFKC, to show it to people; raises as `normalize_symbol` does."""
     normalize_symbol(text)
     return normalize("NFKC", text.strip())
 

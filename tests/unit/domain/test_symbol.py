@@ -1,6 +1,6 @@
 import pytest
 
-from app.domain.market.symbol import normalize_symbol, normalize_venue, separator_places, spelling
+from app.domain.market.symbol import display_form, normalize_symbol, normalize_venue, separator_places
 from app.errors import BadInputError
 
 
@@ -74,9 +74,9 @@ def test_the_stored_form_of_every_character_is_its_own() -> None:
 
 
 def test_a_spelling_is_kept_as_it_was_written() -> None:
-    assert [spelling(text) for text in (" btc/usdt ", "BTC-USDT", "Ｂ")] == ["btc/usdt", "BTC-USDT", "B"]
+    assert [display_form(text) for text in (" btc/usdt ", "BTC-USDT", "Ｂ")] == ["btc/usdt", "BTC-USDT", "B"]
     with pytest.raises(BadInputError):
-        spelling("BTC USDT")
+        display_form("BTC USDT")
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ async def test_two_spellings_of_one_symbol_in_a_session_are_one_given_twice(serv
 
 
 async def test_the_market_dialect_takes_and_tells_them(served: Web) -> None:
-    schema = json.loads((Path(__file__).parents[2] / "docs" / "market-stream.schema.json").read_text())
+    schema = json.loads((Path(__file__).parents[3] / "docs" / "market-stream.schema.json").read_text())
     asked = {"symbols": list(SPELLINGS), "timeframe": "1m", "venue": "demo", "speed": 100}
     body = asked | {"start": START_MS, "end": START_MS + MINUTE}
     session_id = (await served.call("POST", "/api/market/sessions", body)).json()["sessionId"]
@@ -194,9 +194,9 @@ async def test_a_spelling_goes_with_the_last_series(conn: Connection, tmp_path: 
         await import_file(conn, written(tmp_path), "demo", "A-BC", "1m")
         await cache.add_coverage(conn, "demo", "ABC", timeframe, "file", 0, 1)
     await cache.delete(conn, "demo", "ABC", "1m")
-    assert await symbols.written(conn, "demo", "ABC") == "A-BC"
+    assert await symbols.spelling_for_files(conn, "demo", "ABC") == "A-BC"
     await cache.delete(conn, "demo", "ABC", "5m")
-    assert await symbols.written(conn, "demo", "ABC") == "ABC"
+    assert await symbols.spelling_for_files(conn, "demo", "ABC") == "ABC"
     await import_file(conn, written(tmp_path), "demo", "AB/C", "1m")
 
 
