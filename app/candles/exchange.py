@@ -80,7 +80,7 @@ class Exchange:
         return name
 
     def best_market(self, symbol: str, markets: Iterable[Any]) -> Any:
-        """Return the market of that symbol, of the kind asked for if there is one; raises `BadInputError` for none or two."""
+        """Return the market of a symbol, of the kind asked for where there is one; raises `BadInputError`."""
         found = [market for market in markets if symbol in _spellings(market)]
         if not found:
             raise BadInputError(f"symbol: {self.name} has no {symbol}")

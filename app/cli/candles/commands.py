@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
@@ -21,6 +20,8 @@ from app.candles.reasons import Reason, gap_reasons
 from app.candles.sources import VenueSource, source_of, sources
 from app.cli import output
 from app.cli.candles import deletion_report, import_report
+from app.cli.candles.arguments import SPELLINGS, Series, SymbolArgument, range_or_all
+from app.cli.candles.export import export
 from app.cli.command import Context, run
 from app.cli.options import (
     EndOption,
@@ -29,26 +30,20 @@ from app.cli.options import (
     TimeframeOption,
     VenueOption,
     read_spelling,
-    read_symbol,
     time_ms,
 )
 from app.db import candles as cache
 from app.db import symbols
 from app.db.candles import Coverage
 from app.db.pool import Connection, ConnectionPool
-from app.domain.market.candle import Candle, Gap
+from app.domain.market.candle import Gap
 from app.domain.market.symbol import normalize_symbol
-from app.domain.number import format_decimal
-from app.errors import BadInputError, NotFoundError
+from app.errors import BadInputError
 from app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Bring candles in, see what is there and what is missing, take them out.")
 
-_SPELLINGS = "In any usual spelling: BTCUSDT, btc-usdt."
-SymbolArgument = Annotated[
-    str, typer.Argument(metavar="SYMBOL", parser=read_symbol, help=_SPELLINGS, show_default=False)
-]
-SymbolOption = Annotated[str, typer.Option("--symbol", metavar="SYMBOL", parser=read_spelling, help=_SPELLINGS)]
+SymbolOption = Annotated[str, typer.Option("--symbol", metavar="SYMBOL", parser=read_spelling, help=SPELLINGS)]
 File = Annotated[
     Path,
     typer.Argument(
@@ -63,11 +58,6 @@ SourceOption = Annotated[
         help="Where to fetch from, as in exchange:binance or dump:FOLDER; unset: the venue's of ZEON_SOURCES.",
     ),
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write; unset: stdout.")]
-
-Key = tuple[str, str, str]
-"""Venue, symbol and timeframe."""
-
 _EVERY = 2**31 - 1
 _FOLLOWED_AT_ONCE = 8
 
@@ -95,7 +85,7 @@ def import_(
 
 @app.command()
 def fetch(
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", parser=read_spelling, show_default=False, help=_SPELLINGS)],
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", parser=read_spelling, show_default=False, help=SPELLINGS)],
     timeframe: TimeframeOption,
     start: Annotated[int, typer.Option("--start", parser=time_ms, metavar="TIME", help="First open time, UTC.")],
     end: EndOption = None,
@@ -229,24 +219,7 @@ def gaps(
         output.line("No candle is missing.")
 
 
-@app.command()
-def export(
-    symbol: SymbolArgument,
-    timeframe: TimeframeOption,
-    venue: VenueOption = None,
-    start: StartOption = None,
-    end: EndOption = None,
-    destination: Output = None,
-) -> None:
-    """Write cached candles as CSV, oldest first."""
-
-    async def work(context: Context) -> int:
-        key = (venue or context.settings.venue, symbol, timeframe)
-        return await context.database.run(_export, key, start, end, destination)
-
-    count = run(work)
-    if destination is not None:
-        output.note(f"{count:,} candles written to {destination}.")
+app.command()(export)
 
 
 @app.command()
@@ -288,48 +261,11 @@ def _described(each: Coverage) -> dict[str, str | int | None]:
 
 
 async def _gaps(
-    connection: Connection, key: Key, start: int | None, end: int | None, calendar: Calendar | None, *, why: bool
+    connection: Connection, key: Series, start: int | None, end: int | None, calendar: Calendar | None, *, why: bool
 ) -> list[tuple[Gap, Reason | None]]:
-    range_ms = await _range(connection, key, start, end)
+    range_ms = await range_or_all(connection, key, start, end)
     venue, symbol, timeframe = key
     found, _ = await find_gaps(connection, venue, [symbol], timeframe, *range_ms, limit=_EVERY, calendar=calendar)
     if not why:
         return [(gap, None) for gap in found]
     return [(gap, reason) for reason, gap in gap_reasons(found, await cache.asked_ranges(connection, *key))]
-
-
-async def _export(connection: Connection, key: Key, start: int | None, end: int | None, output: Path | None) -> int:
-    """Write the candles of a range and return how many there were."""
-    range_ms = await _range(connection, key, start, end)
-    count = 0
-    with _opened(output) as file:
-        file.write("open_time_ms,open,high,low,close,volume\n")
-        async for candle in cache.read(connection, *key, *range_ms):
-            file.write(_row(candle))
-            count += 1
-    return count
-
-
-async def _range(connection: Connection, key: Key, start: int | None, end: int | None) -> tuple[int, int]:
-    """Return the range asked for, by default all that is cached; raises `NotFoundError` when nothing is."""
-    if start is not None and end is not None:
-        return start, end
-    cached = await cache.span(connection, *key)
-    if cached is None:
-        raise NotFoundError("There are no candles of {1} {2} at venue {0}.".format(*key))
-    return cached[0] if start is None else start, cached[1] + 1 if end is None else end
-
-
-def _row(candle: Candle) -> str:
-    numbers = (candle.open, candle.high, candle.low, candle.close, candle.volume)
-    return f"{candle.open_time_ms},{','.join(map(format_decimal, numbers))}\n"
-
-
-@contextmanager
-def _opened(output: Path | None) -> Iterator[TextIO]:
-    """Open the file to write, or stdout."""
-    if output is None:
-        yield sys.stdout
-        return
-    with output.open("w", newline="") as file:
-        yield file
