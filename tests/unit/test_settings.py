@@ -5,7 +5,7 @@ import pytest
 from app.errors import BadInputError
 from app.settings import Settings, load, variable
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +72,8 @@ def test_addresses_with_passwords_are_not_shown():
     assert "secret" not in repr(settings)
 
 
-def test_the_readme_lists_every_setting_with_its_default_and_description():
-    lines = README.read_text().splitlines()
+def test_the_page_of_settings_lists_every_setting_with_its_default_and_description():
+    lines = PAGE.read_text().splitlines()
     assert [line for line in lines if line.startswith(("| `ZEON_", "| `DATABASE_URL", "| `HOST", "| `PORT"))] == [
         f"| `{variable(name)}` | {shown(field.default)} | {field.description} |"
         for name, field in Settings.model_fields.items()

@@ -1,4 +1,4 @@
-"""The README runs as it stands, on a fresh folder, and what it shows is what comes out."""
+"""The walk-through runs as it stands, in a fresh folder, and prints what it shows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 from app.db import embedded
 from tests.support.process import ROOT, free_port
 
-README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "docs" / "walkthrough.md").read_text()
 BLOCK = re.compile(r"^```sh\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 MARK = "@@@ block"
 
@@ -26,7 +26,7 @@ MARK = "@@@ block"
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder with nothing but the command `zeon` in it; whatever was started there is stopped."""
-    folder = Path(tempfile.mkdtemp(prefix="zeon-readme-"))
+    folder = Path(tempfile.mkdtemp(prefix="zeon-walkthrough-"))
     command = folder / "bin" / "zeon"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m app.cli.main "$@"\n')
@@ -38,9 +38,9 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
-def test_every_command_runs_and_prints_what_the_readme_shows_numbers_aside(folder: Path) -> None:
+def test_every_command_runs_and_prints_what_the_page_shows_except_numbers(folder: Path) -> None:
     port = free_port()
-    blocks = [(commands, shown or "") for commands, shown in BLOCK.findall(README)]
+    blocks = [(commands, shown or "") for commands, shown in BLOCK.findall(PAGE)]
     script = "set -eu\n" + "".join(f"echo '{MARK}'\n{commands}" for commands, _ in blocks)
     script = script.replace('"replayMsPerCandle": 200}', '"replayMsPerCandle": 1000}')  # A slow machine may come later.
     printed = run(script.replace("127.0.0.1:8000", f"127.0.0.1:{port}"), folder, port).split(f"{MARK}\n")[1:]
