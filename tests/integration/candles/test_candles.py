@@ -227,7 +227,7 @@ async def test_storing_and_finding_gaps_work_on_every_server(any_database: Datab
         assert await cache.store(conn, *KEY, minutes([1, 2, 5])) == (3, 0, 0)
         assert await cache.store(conn, *KEY, [minute(2, "11"), minute(3), minute(5)]) == (1, 1, 1)
         await cache.add_coverage(conn, *KEY, "csv", START, START + 6 * MINUTE)
-        assert await cache.coverage(conn) == [(*KEY, 4, START + MINUTE, START + 5 * MINUTE, 1, 1, "csv")]
+        assert await cache.coverage(conn) == [(*KEY, 4, START + MINUTE, START + 5 * MINUTE, 1, 1, "csv", "BTCUSDT")]
         assert (await cache.gaps(conn, *KEY, START, START + 8 * MINUTE))[1] == 4
 
 
