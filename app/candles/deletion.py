@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from uuid import UUID
 
+from app.candles.advice import describe_cached
 from app.db import candles as cache
 from app.db import sessions
 from app.db.pool import Connection
@@ -37,7 +38,7 @@ async def plan_deletion(conn: Connection, venue: str, symbol: str, timeframe: st
     names = _with_built(counts, timeframe)
     rows = sum(count for (name, _), count in counts.items() if name == timeframe)
     if not rows and not await cache.asked_ranges(conn, venue, symbol, timeframe):
-        raise NotFoundError(f"There are no candles of {symbol} {timeframe} at venue {venue}.")
+        raise NotFoundError(await describe_cached(conn, venue, [symbol], timeframe))
     built = {name: sum(counts.get((name, finer), 0) for finer in names) for name in names if name != timeframe}
     using = await sessions.using_candles(conn, venue, symbol, names, (CREATED, PAUSED, RUNNING))
     running = [session_id for session_id, status in using if status == RUNNING]

@@ -70,6 +70,34 @@ WHERE (%(venue)s::text IS NULL OR venue = %(venue)s)
     AND (%(timeframe)s::text IS NULL OR timeframe = %(timeframe)s)
 ORDER BY venue, symbol, timeframe_ms(timeframe)"""
 
+_RANGES: LiteralString = """
+WITH RECURSIVE venues AS (
+  (SELECT venue FROM market_candles ORDER BY venue LIMIT 1)
+  UNION ALL
+  SELECT (SELECT c.venue FROM market_candles c WHERE c.venue > v.venue ORDER BY c.venue LIMIT 1)
+  FROM venues v WHERE v.venue IS NOT NULL
+)
+SELECT v.venue, t.name, first.open_time_ms, last.open_time_ms
+FROM venues v
+CROSS JOIN unnest(%(timeframes)s::text[]) WITH ORDINALITY AS t (name, place)
+CROSS JOIN LATERAL (
+  SELECT c.open_time_ms FROM market_candles c
+  WHERE c.venue = v.venue AND c.symbol = %(symbol)s AND c.timeframe = t.name
+  ORDER BY c.open_time_ms LIMIT 1) first
+CROSS JOIN LATERAL (
+  SELECT c.open_time_ms FROM market_candles c
+  WHERE c.venue = v.venue AND c.symbol = %(symbol)s AND c.timeframe = t.name
+  ORDER BY c.open_time_ms DESC LIMIT 1) last
+ORDER BY v.venue, t.place"""
+
+_NEXT: LiteralString = """
+SELECT (SELECT c.open_time_ms FROM market_candles c
+        WHERE c.venue = k.venue AND c.symbol = k.symbol AND c.timeframe = k.timeframe AND c.open_time_ms > k.after_ms
+        ORDER BY c.open_time_ms LIMIT 1)
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[]) WITH ORDINALITY
+  AS k (venue, symbol, timeframe, after_ms, place)
+ORDER BY k.place"""
+
 
 class Coverage(NamedTuple):
     """What is cached of one symbol: first and last open time in ms, gaps between them, sources asked, its spelling."""
@@ -84,6 +112,15 @@ class Coverage(NamedTuple):
     missing: int
     source: str | None
     spelling: str
+
+
+class CachedRange(NamedTuple):
+    """The first and last open time of a series in ms."""
+
+    venue: str
+    timeframe: str
+    first_ms: int
+    last_ms: int
 
 
 async def window(
@@ -237,6 +274,21 @@ async def span(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: s
         )
         first_ms, last_ms = await cursor.fetchone() or (None, None)
     return None if first_ms is None else (first_ms, last_ms)
+
+
+async def next_open_times(conn: AsyncConnection[Any], keys: Sequence[tuple[str, str, str, int]]) -> list[int | None]:
+    """Return for each (venue, symbol, timeframe, time) the first open time in the cache behind that time, in ms."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        columns = [list(column) for column in zip(*keys, strict=True)] or [[], [], [], []]
+        await cursor.execute(_NEXT, columns)
+        return list(await cursor.fetchall())
+
+
+async def cached_ranges(conn: AsyncConnection[Any], symbol: str) -> list[CachedRange]:
+    """List what is cached of a symbol at all venues, by venue and timeframe; the cost grows with venues alone."""
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(_RANGES, {"symbol": symbol, "timeframes": list(TIMEFRAMES)})
+        return [CachedRange(*row) for row in await cursor.fetchall()]
 
 
 async def add_coverage(

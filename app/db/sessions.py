@@ -327,7 +327,7 @@ def _session(row: DictRow) -> Session:
         tags=tuple(row["tags"]),
         config=row["config"],
     )
-    same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage", "fetching"))
+    same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage", "fetching", "waiting"))
     lineage = tuple(parse_ancestor(each) for each in row["lineage"])
     return Session(spec=spec, lineage=lineage, **{name: row[name] for name in same})
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from app.domain.lineage import Ancestor
@@ -113,6 +113,18 @@ class SessionSpec:
         return open_time_ms + max(self.grid.ms, self.lag_ms)
 
 
+class Waiting(NamedTuple):
+    """The candle a running session waits for: of which symbols it is not cached yet, none when it is only not due.
+
+    Times in ms UTC; before `due_ms` the candle does not appear even where it is cached. `text` says it in a sentence.
+    """
+
+    symbols: tuple[str, ...]
+    open_time_ms: int
+    due_ms: int
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """A session as it stands in its row."""
@@ -146,6 +158,7 @@ class Session:
     created_at: datetime
     updated_at: datetime
     fetching: tuple[int, int] | None = None
+    waiting: Waiting | None = None
 
     @property
     def past(self) -> tuple[Ancestor, ...]:

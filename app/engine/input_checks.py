@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
+from app.candles.advice import describe_cached
 from app.db import candles, events, sessions
 from app.db.pool import Connection
 from app.domain.market.candle import Candle
@@ -22,8 +23,10 @@ async def warmup(connection: Connection, spec: SessionSpec) -> list[Candle]:
             connection, spec.venue, symbol, spec.timeframe, spec.start_ms, spec.warmup_candles
         )
         if len(before) < spec.warmup_candles:
+            cached = await describe_cached(connection, spec.venue, [symbol], spec.timeframe)
             raise WarmupMissingError(
-                f"warmupCandles: there are {len(before)} candles of {symbol} before startMs, not {spec.warmup_candles}"
+                f"warmupCandles: there are {len(before)} candles of {symbol} before startMs, not"
+                f" {spec.warmup_candles}. {cached}"
             )
         found += before
     places = {symbol: place for place, symbol in enumerate(spec.symbols)}

@@ -21,6 +21,7 @@ from app.engine.input_checks import check_inputs
 from app.engine.session_diff import SessionDiff, diff_sessions
 from app.engine.strategy_catalog import StrategyCatalog
 from app.engine.supervisor import Supervisor
+from app.engine.waiting import add_waiting
 from app.errors import (
     BadInputError,
     CursorMovedError,
@@ -107,8 +108,11 @@ class SessionService:
         """Return a session of the user, with the digest of its log when that has ended; raises `NotFoundError`.
 
         A digest that takes longer than `DIGEST_S` is answered to whoever asks later: it is computed all the same.
+        A running one comes with the candle it waits for.
         """
         session = await self.get(user_id, session_id)
+        if session.status == RUNNING:
+            (session,) = await self.database.run(add_waiting, [session], self._clock.now_ms())
         if session.digest is not None or not session.ended:
             return session
         try:
@@ -116,6 +120,16 @@ class SessionService:
                 return replace(session, digest=await self.database.run(sessions.keep_digest, session_id))
         except TimeoutError:
             return session
+
+    async def page(self, user_id: str, **wanted: Any) -> tuple[list[Session], str | None]:
+        """Return sessions of the user, newest first, with what they wait for, and the cursor of the next page."""
+
+        async def read(connection: Connection) -> tuple[list[Session], str | None]:
+            found, cursor = await sessions.page(connection, user_id, **wanted)
+            known = [add_trading_hours(each, self.calendars.get(each.spec.venue)) for each in found]
+            return await add_waiting(connection, known, self._clock.now_ms()), cursor
+
+        return await self.database.run(read)
 
     async def start(self, user_id: str, session_id: UUID, *, accept_revised: bool = False) -> Session:
         """Run a session from its cursor on; one that runs already is left alone. Raises what `act` raises."""

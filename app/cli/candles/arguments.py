@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from app.candles.advice import describe_cached
 from app.cli.options import read_symbol
 from app.db import candles as cache
 from app.db.pool import Connection
@@ -26,5 +27,5 @@ async def range_or_all(connection: Connection, key: Series, start: int | None, e
         return start, end
     cached = await cache.span(connection, *key)
     if cached is None:
-        raise NotFoundError("There are no candles of {1} {2} at venue {0}.".format(*key))
+        raise NotFoundError(await describe_cached(connection, key[0], [key[1]], key[2]))
     return cached[0] if start is None else start, cached[1] + 1 if end is None else end

@@ -106,7 +106,8 @@ async def _write_freqtrade(
     written = await write_freqtrade(candles, folder, pair, timeframe, overwrite=overwrite)
     told = f"{written.candles:,} candles of {pair} written to {written.path}."
     if written.rounded:
-        told += f" {written.rounded:,} numbers have more than the {DIGITS} digits that freqtrade's files keep."
+        noun = "1 number has" if written.rounded == 1 else f"{written.rounded:,} numbers have"
+        told += f" {noun} more than the {DIGITS} digits that freqtrade's files keep."
     return told
 
 

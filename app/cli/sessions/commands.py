@@ -108,7 +108,7 @@ def list_(status: Status = None, tag: Tag = None, limit: Limit = 50, json: Json 
         wanted = parse(SessionsQuery, without_none(status=status, tag=tag, limit=limit))
 
     async def work(context: Context) -> list[Session]:
-        return (await context.database.run(sessions.page, context.user, **wanted.model_dump()))[0]
+        return (await context.sim.page(context.user, **wanted.model_dump()))[0]
 
     session_view.print_sessions(run(work), json)
 

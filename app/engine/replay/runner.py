@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from app.candles.advice import missing_advice
 from app.candles.calendar import Calendar, add_trading_hours
 from app.db import sessions
 from app.db.pool import Connection, Database
@@ -141,6 +142,11 @@ class SessionRunner:
             await self._replay()
         except SessionLostError:
             _log.debug("session %s left this runner", self.session.id)
+        except MissingCandlesError as error:
+            spec, gaps = self.session.spec, error.details["gaps"]
+            symbols = [gap["symbol"] for gap in gaps]
+            advice = await self._insist(missing_advice, spec.venue, symbols, gaps[0]["timeframe"])
+            await self._fail(f"{error.message} {advice}", error.details)
         except SimError as error:
             await self._fail(error.message, error.details)
         except Exception as error:

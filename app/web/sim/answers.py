@@ -44,8 +44,20 @@ class Progress(Answer):
     fetching: Fetching | None = Field(None, exclude_if=lambda value: value is None)
 
 
+class WaitingAnswer(Answer):
+    """The candle a running session waits for at the end of the cache, and that in a sentence with what to type.
+
+    `symbols` are those that have no candle yet; none when it is only not due before `dueMs`.
+    """
+
+    symbols: list[str]
+    open_time_ms: int
+    due_ms: int
+    text: str
+
+
 class SessionAnswer(Answer):
-    """A session: what was asked for, and where it stands."""
+    """A session: what was asked for, and where it stands; `waitingFor` while it waits for a candle."""
 
     id: UUID
     user_id: str
@@ -91,6 +103,7 @@ class SessionAnswer(Answer):
     parent_id: UUID | None
     fork_seq: int | None
     progress: Progress | None
+    waiting_for: WaitingAnswer | None = Field(None, exclude_if=lambda value: value is None)
     stream_url: str
     created_at: str
     updated_at: str
@@ -260,6 +273,7 @@ def _of_row(session: Session) -> dict[str, Any]:
         "parent_id": session.parent_id,
         "fork_seq": session.fork_seq,
         "progress": session.progress(),
+        "waiting_for": session.waiting and session.waiting._asdict(),
         "created_at": instant(session.created_at),
         "updated_at": instant(session.updated_at),
     }

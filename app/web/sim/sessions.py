@@ -7,7 +7,6 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.db import sessions
 from app.domain.session import Session
 from app.engine.session_service import Action, IdempotencyKey, SessionService
 from app.settings import Settings
@@ -52,7 +51,7 @@ class SessionCalls:
         """List the caller's sessions, newest first."""
         caller = await self._identity.caller(request)
         wanted = parse(SessionsQuery, query(request))
-        found, cursor = await self._sim.database.run(sessions.page, caller.user_id, **wanted.model_dump())
+        found, cursor = await self._sim.page(caller.user_id, **wanted.model_dump())
         return success(SessionsAnswer(sessions=[SessionAnswer.of(each) for each in found], next_cursor=cursor))
 
     async def get(self, request: Request) -> Response:

@@ -187,11 +187,12 @@ async def test_what_a_layout_cannot_hold_is_said(cli: Cli, tmp_path: Path) -> No
     cli("candles", "import", file, "--symbol", "X/USD", "--timeframe", "1m")
     asked = ("candles", "export", "XUSD", "--timeframe", "1m")
     said = cli.run(*asked, "--layout", "freqtrade", "-o", tmp_path).stderr
-    assert said.strip().endswith("1 numbers have more than the 15 digits that freqtrade's files keep.")
+    assert said.strip().endswith("1 number has more than the 15 digits that freqtrade's files keep.")
     equity = ("--layout", "lean", "--market", "equity/usa", "-o", tmp_path)
     assert cli.error(*asked, *equity) == "output: Lean's equities have 4 decimals, the price 1.00001 has more"
     assert cli.error("candles", "export", "XUSD", "--timeframe", "5m", "--layout", "lean", "-o", tmp_path) == (
         "There are no candles of XUSD 5m at venue binance."
+        " XUSD 1m is cached 2024-01-01 00:00 to 2024-01-01 00:00 at venue binance."
     )
     assert files_in(tmp_path) == ["X_USD-1m.feather", "x.csv"]
 

@@ -113,6 +113,8 @@ function adopt(next) {
   if (next.error && next.error !== shownError) problem({ message: next.error, details: next.errorDetails });
   shownError = next.error;
   session = next;
+  byId("waiting").hidden = !next.waitingFor;
+  say(byId("waiting"), next.waitingFor?.text ?? "");
   view.session = next;
   steering.show(next);
   if (feed.state === "ended" && !view.still && !ENDED.includes(next.status)) feed.open({ seen: feed.last, head: session.lastSeq });
