@@ -159,15 +159,22 @@ async def fork(
     connection: Connection, child: Session, parent: Session, fork_seq: int, cursor_ms: int | None
 ) -> Session:
     """Let a created, empty session begin as its parent's log up to `fork_seq`, and remember its lineage."""
-    spec = parent.spec
-    own = Ancestor(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.terms, parent.strategy_hash)
-    earlier = [stretch for stretch in parent.lineage if stretch.to_seq < fork_seq]
-    lineage = Jsonb([stretch.as_json() for stretch in (*earlier, own)])
+    lineage = Jsonb([ancestor.as_json() for ancestor in _lineage(parent, fork_seq, cursor_ms)])
     await execute(connection, update(SESSIONS).where(_s.id == child.id).values(lineage=lineage))
     cursor = await connection.execute(
         "SELECT * FROM sim_fork(%s, %s, %s, %s, %s)", (child.id, parent.id, fork_seq, cursor_ms, child.user_id)
     )
     return _session(_present(await cursor.fetchone()))
+
+
+def _lineage(parent: Session, fork_seq: int, cursor_ms: int | None) -> list[Ancestor]:
+    """Return who wrote a parent's log up to `fork_seq`: the parent last, or the ancestor in whose part that lies."""
+    spec = parent.spec
+    own = Ancestor(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.terms, parent.strategy_hash)
+    earlier = [ancestor for ancestor in parent.lineage if ancestor.to_seq < fork_seq]
+    later = parent.lineage[len(earlier) :]
+    last = later[0]._replace(to_seq=fork_seq, to_cursor_ms=cursor_ms) if later else own
+    return [*earlier, last]
 
 
 async def remember_hashes(connection: Connection, session_id: UUID, **hashes: str) -> None:

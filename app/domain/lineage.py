@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from app.domain.number import format_decimal
 from app.domain.trading.settings import TradingSettings, parse_sizing, sizing_to_json
+
+T = TypeVar("T")
 
 
 class Ancestor(NamedTuple):
@@ -32,7 +35,7 @@ class Ancestor(NamedTuple):
             "toCursorMs": self.to_cursor_ms,
             "profileSlug": self.profile_slug,
             "config": self.config,
-            "terms": _spelled(self.terms),
+            "terms": settings_to_json(self.terms),
             "strategyHash": self.strategy_hash,
         }
 
@@ -45,26 +48,42 @@ def parse_ancestor(value: dict[str, Any]) -> Ancestor:
         value["toCursorMs"],
         value["profileSlug"],
         value["config"],
-        _terms(value["terms"]),
+        parse_settings(value["terms"]),
         value.get("strategyHash"),
     )
 
 
-_DECIMALS = ("initial_cash", "maker_fee_bps", "taker_fee_bps", "slippage_bps", "leverage", "volume_share")
-_WORDS = ("fill", "limit_fill", "record")
-
-
-def _spelled(terms: TradingSettings) -> dict[str, Any]:
-    numbers = {name: getattr(terms, name) for name in _DECIMALS}
+def settings_to_json(terms: TradingSettings) -> dict[str, Any]:
+    """Return settings under names that never change, since rows hold them; decimals as text."""
     return {
-        **{name: None if value is None else format_decimal(value) for name, value in numbers.items()},
-        **{name: getattr(terms, name) for name in _WORDS},
+        "initial_cash": format_decimal(terms.initial_cash),
+        "maker_fee_bps": format_decimal(terms.maker_fee_bps),
+        "taker_fee_bps": format_decimal(terms.taker_fee_bps),
+        "slippage_bps": format_decimal(terms.slippage_bps),
+        "leverage": _optional(format_decimal, terms.leverage),
+        "volume_share": _optional(format_decimal, terms.volume_share),
+        "fill": terms.fill,
+        "limit_fill": terms.limit_fill,
+        "record": terms.record,
         "sizing": {kind: str(amount) for kind, amount in sizing_to_json(terms.sizing).items()},
     }
 
 
-def _terms(value: dict[str, Any]) -> TradingSettings:
-    numbers = {name: None if value[name] is None else Decimal(value[name]) for name in _DECIMALS}
-    words = {name: value[name] for name in _WORDS}
-    named: dict[str, Any] = {**numbers, **words, "sizing": parse_sizing(value["sizing"])}
-    return TradingSettings(**named)
+def parse_settings(value: Mapping[str, Any]) -> TradingSettings:
+    """Read what `settings_to_json` returned."""
+    return TradingSettings(
+        initial_cash=Decimal(value["initial_cash"]),
+        maker_fee_bps=Decimal(value["maker_fee_bps"]),
+        taker_fee_bps=Decimal(value["taker_fee_bps"]),
+        slippage_bps=Decimal(value["slippage_bps"]),
+        leverage=_optional(Decimal, value["leverage"]),
+        volume_share=_optional(Decimal, value["volume_share"]),
+        fill=value["fill"],
+        limit_fill=value["limit_fill"],
+        record=value["record"],
+        sizing=parse_sizing(value["sizing"]),
+    )
+
+
+def _optional(read: Callable[[Any], T], value: Any) -> T | None:
+    return None if value is None else read(value)

@@ -20,7 +20,17 @@ from app.domain.trading.settings import Sizing
 
 SNAPSHOT_BYTES = 1 << 20
 """The longest snapshot of one session that is kept."""
-_RECORDS: dict[str, Any] = {each.__name__: each for each in (Candle, FillTime, Lot, Position, Trail, Bracket, Sizing)}
+_RECORDS: dict[str, Any] = {
+    "Candle": Candle,
+    "Moment": FillTime,
+    "Lot": Lot,
+    "Position": Position,
+    "Trail": Trail,
+    "Bracket": Bracket,
+    "Sizing": Sizing,
+}
+"""The plain records by what snapshots call them, which stays as it is whatever a class is called."""
+_TAGS = {kind: tag for tag, kind in _RECORDS.items()}
 _SCALARS = (type(None), bool, int, float, str)
 
 
@@ -61,8 +71,8 @@ def _tagged(value: Any) -> Any:
         return [kind.__name__, *map(_tagged, value)]
     if kind is dict:
         return ["dict", *([_tagged(key), _tagged(each)] for key, each in value.items())]
-    if _RECORDS.get(kind.__name__) is kind:
-        return [kind.__name__, *map(_tagged, value)]
+    if kind in _TAGS:
+        return [_TAGS[kind], *map(_tagged, value)]
     raise InvalidSnapshotError(f"a snapshot cannot hold a {kind.__name__}")
 
 
@@ -86,7 +96,7 @@ def _untagged(value: Any) -> Any:
 def keep(value: Any) -> Any:
     """Return a value that `to_text` takes: of an object its attributes, or what its own `snapshot` returns."""
     kind = type(value)
-    if kind in _SCALARS or kind in (Decimal, list, tuple) or _RECORDS.get(kind.__name__) is kind:
+    if kind in _SCALARS or kind in (Decimal, list, tuple) or kind in _TAGS:
         return value
     if kind is dict:
         return {key: keep(each) for key, each in value.items()}
@@ -100,7 +110,7 @@ def keep(value: Any) -> Any:
 def put_back(present: Any, kept: Any) -> Any:
     """Return what `keep` kept, put into a `present` value that was made the same way; raises `InvalidSnapshotError`."""
     kind = type(present)
-    if kind in _SCALARS or kind in (Decimal, list, tuple) or _RECORDS.get(kind.__name__) is kind:
+    if kind in _SCALARS or kind in (Decimal, list, tuple) or kind in _TAGS:
         return kept
     if kind is deque:
         return deque(kept, present.maxlen)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from hashlib import sha256
+from collections.abc import Mapping
 
 from app.candles.advice import describe_cached
 from app.db import candles, events, sessions
 from app.db.pool import Connection
 from app.domain.market.candle import Candle
+from app.domain.market.fingerprint import ordered_hash
 from app.domain.session import Session, SessionSpec
 from app.errors import InputsChangedError, WarmupMissingError
 
@@ -45,7 +45,7 @@ async def check_inputs(
     spec = session.spec
     require_same_code(session, codes)
     if spec.profile_slug != CANDLES_ONLY:
-        shown = fingerprint(await warmup(connection, spec))
+        shown = ordered_hash(await warmup(connection, spec))
         _require_same(session.warmup_hash, shown, "warmup_changed", "The warm-up candles before startMs")
         if session.strategy_hash is None:
             await sessions.remember_hashes(
@@ -88,8 +88,3 @@ def _require_same(was: str | None, now: str, code: str, what: str) -> None:
     if was is not None and was != now:
         verb = "has" if code == "strategy_changed" else "have"
         raise InputsChangedError(f"{what} {verb} changed since the session was started.", code=code)
-
-
-def fingerprint(found: Sequence[Candle]) -> str:
-    """Return the hex SHA-256 of candles in their order."""
-    return sha256("\n".join(map(repr, found)).encode()).hexdigest()

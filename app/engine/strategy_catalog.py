@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from hashlib import sha256
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -23,6 +20,7 @@ from app.engine.input_checks import CANDLES_ONLY, require_same_code, warmup
 from app.errors import BadInputError
 from app.settings import Settings
 from app.strategies.registry import BUILT_IN
+from app.strategies.versions import rule_hash
 from app.strategy_hosts.discovery import SLUG, StrategyDiscovery, UserStrategy
 from app.strategy_hosts.process_pool import ProcessPool
 from app.strategy_hosts.protocol import TERMS
@@ -67,6 +65,11 @@ class StrategyCatalog:
         """Look before somebody asks."""
         await self.look()
 
+    @property
+    def importing_app(self) -> list[str]:
+        """The slugs of user strategies that import from `app`, as was usual before there was `zeon`."""
+        return [slug for slug, found in self._catalog.strategies.items() if found.files.imports_app]
+
     async def every(self, database: Database) -> list[ListedProfile]:
         """List every profile: the built-in ones, those of one's own, those of the table."""
         own = await self._catalog.look()
@@ -108,7 +111,7 @@ class StrategyCatalog:
         await database.run(profiles.put, profile)
 
     async def source_hashes(self, connection: Connection, session: Session) -> dict[str, str]:
-        """Return the hex SHA-256 of the source of each of a session's strategies, by the profile's slug.
+        """Return the hash that names the code of each of a session's strategies, by the profile's slug.
 
         Code of one's own is not imported for it. Raises `BadInputError` for one that is not there any more.
         """
@@ -205,14 +208,12 @@ class StrategyCatalog:
 
 
 def source_hash(found: ResolvedStrategy) -> str:
-    """Return the hex SHA-256 of a strategy's source; of a built-in: its module and its parents' below `Strategy`."""
-    if isinstance(found, UserStrategy):
-        return found.files.hash
-    modules = dict.fromkeys(
-        owner.__module__ for owner in found.__mro__ if issubclass(owner, Strategy) and owner is not Strategy
-    )
-    text = "\0".join(inspect.getsource(sys.modules[name]) for name in modules)
-    return sha256(text.encode()).hexdigest()
+    """Return the hex SHA-256 a session remembers its strategy by: of its source, or of a built-in rule's version."""
+    return found.files.hash if isinstance(found, UserStrategy) else rule_hash(_built_in_slug(found))
+
+
+def _built_in_slug(found: type[Strategy]) -> str:
+    return next(slug for slug, strategy in BUILT_IN.items() if strategy is found)
 
 
 def _turns(session: Session) -> list[Stage]:
@@ -240,7 +241,7 @@ def _spelled(turn: Stage, found: ResolvedStrategy) -> list[Any]:
     if isinstance(found, UserStrategy):
         strategy = found.reference
     elif turn.slug != CANDLES_ONLY:
-        strategy = {"builtIn": next(slug for slug, each in BUILT_IN.items() if each is found)}
+        strategy = {"builtIn": _built_in_slug(found)}
     return [turn.slug, strategy, turn.config, TERMS.dump_python(turn.terms, mode="json"), turn.to_cursor_ms]
 
 

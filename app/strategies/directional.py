@@ -39,6 +39,8 @@ class Directional(Strategy):
     """
 
     side: Literal["long", "both"] = "long"
+    _label: str = ""
+    """What a built-in rule is called in the reasons of signals and orders, whatever its class is called."""
 
     def on_start(self) -> None:
         """Make a rule for each symbol."""
@@ -91,7 +93,8 @@ class Directional(Strategy):
         return turn if turn is not None and any(order.id in turn.orders for order in self.orders) else None
 
     def _turn(self, direction: Direction, symbol: str, rule: Rule) -> None:
-        reason = f"{type(self).__name__} {direction.lower()}"
+        strategy = type(self)  # A class that somebody derives from a rule has no label, but its own name.
+        reason = f"{vars(strategy).get('_label') or strategy.__name__} {direction.lower()}"
         self.signal(direction, reason, symbol, **rule.indicators())
         sign, held = _SIGN[direction], self.positions[symbol].sign
         before = self._under_way(symbol)

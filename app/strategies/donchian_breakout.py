@@ -23,6 +23,7 @@ class DonchianBreakout(Directional):
 
     entry: Annotated[int, Field(ge=1, le=100_000)] = 20
     exit: Annotated[int, Field(ge=1, le=100_000)] = 10
+    _label = "DonchianBreakout"
 
     def rule(self) -> Rule:
         """Return a fresh rule."""

@@ -25,6 +25,7 @@ class EmaRevert(Directional):
 
     n: Annotated[int, Field(ge=1, le=100_000)] = 50
     percent: Annotated[Decimal, Field(gt=0, lt=100)] = Decimal(2)
+    _label = "EmaRevert"
 
     def rule(self) -> Rule:
         """Return a fresh rule."""

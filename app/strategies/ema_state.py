@@ -23,6 +23,7 @@ class EmaState(Directional):
 
     fast: Annotated[int, Field(ge=1, le=100_000)] = 12
     slow: Annotated[int, Field(ge=1, le=100_000)] = 26
+    _label = "EmaState"
 
     def rule(self) -> Rule:
         """Return a fresh rule."""

@@ -26,6 +26,7 @@ class KeltnerRevert(Directional):
     n: Annotated[int, Field(ge=1, le=10_000)] = 20
     atr: Annotated[int, Field(ge=1, le=10_000)] = 10
     width: Annotated[float, Field(gt=0)] = 2.0
+    _label = "KeltnerRevert"
 
     def rule(self) -> Rule:
         """Return a fresh rule."""

@@ -24,6 +24,7 @@ class RsiRevert(Directional):
     n: Annotated[int, Field(ge=1, le=100_000)] = 14
     low: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(30)
     high: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(70)
+    _label = "RsiRevert"
 
     def rule(self) -> Rule:
         """Return a fresh rule."""

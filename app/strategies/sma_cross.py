@@ -27,6 +27,7 @@ class SmaCross(Directional):
     fast: Annotated[int, Field(ge=1, le=100_000)] = 20
     slow: Annotated[int, Field(ge=1, le=100_000)] = 50
     lines: bool = False
+    _label = "SmaCross"
 
     def rule(self) -> Rule:
         """Return a fresh rule."""

@@ -27,6 +27,7 @@ class SqueezeBreakout(Directional):
     n: Annotated[int, Field(ge=2, le=10_000)] = 20
     bands: Annotated[float, Field(gt=0)] = 2.0
     channel: Annotated[float, Field(gt=0)] = 1.5
+    _label = "SqueezeBreakout"
 
     def rule(self) -> Rule:
         """Return a fresh rule."""

@@ -27,6 +27,7 @@ class TrendPullback(Directional):
     low: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(10)
     high: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(90)
     exit: Annotated[int, Field(ge=1, le=100_000)] = 5
+    _label = "TrendPullback"
 
     def rule(self) -> Rule:
         """Return a fresh rule."""

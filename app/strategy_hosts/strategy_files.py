@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
+
+from app.strategy_hosts.own_app import is_ours
 
 GROUP = "zeon.strategies"
 
@@ -39,10 +41,14 @@ class LoadProblem(NamedTuple):
 
 
 class StrategyFiles(NamedTuple):
-    """A module's file and the files of its own it imports: path and SHA-256 of each, and one for all together."""
+    """A module's file and the files of its own it imports: path and SHA-256 of each, and one for all together.
+
+    `imports_app` says that one of them imports from this project's package `app` instead of `zeon`.
+    """
 
     digests: dict[str, str]
     hash: str
+    imports_app: bool = False
 
 
 def find_strategies(places: tuple[str, ...]) -> tuple[list[StrategyRef], list[LoadProblem]]:
@@ -84,15 +90,18 @@ def strategy_files(code: StrategyRef) -> StrategyFiles:
     """Return the files of a module: its own, and those it imports from its folder or package; raises `OSError`."""
     start, root, top = _located(code)
     texts: dict[Path, bytes] = {}
+    imports_app = False
     rest = [start, *_packages(start, root)]
     while rest:
         path = rest.pop()
         if path not in texts:
             texts[path] = path.read_bytes()
-            rest += _imported(path, texts[path], root, top)
+            names = list(_imported_names(path, texts[path], root))
+            rest += _imported(names, root, top)
+            imports_app = imports_app or any(base == root and is_ours(root, name) for base, name in names)
     digests = {str(path): sha256(text).hexdigest() for path, text in sorted(texts.items())}
     spelled = "".join(f"{Path(path).relative_to(root)}\0{digest}\0" for path, digest in digests.items())
-    return StrategyFiles(digests, sha256(spelled.encode()).hexdigest())
+    return StrategyFiles(digests, sha256(spelled.encode()).hexdigest(), imports_app)
 
 
 def _packages(path: Path, root: Path) -> list[Path]:
@@ -131,16 +140,21 @@ def _origin(parts: list[str]) -> Path:
     return Path(origin).resolve()
 
 
-def _imported(path: Path, text: bytes, root: Path, top: str | None) -> Iterator[Path]:
-    """Yield the files below a folder that a file imports."""
+def _imported_names(path: Path, text: bytes, root: Path) -> Iterator[tuple[Path, str]]:
+    """Yield folder and dotted name of whatever a file may import; nothing for a file that Python cannot read."""
     try:
         nodes = list(ast.walk(ast.parse(text)))
     except (SyntaxError, ValueError):
         return
     for node in nodes:
-        for base, name in _names(path, root, node):
-            if base != root or top in (None, name.split(".")[0]):
-                yield from _modules(base, name.split("."))
+        yield from _names(path, root, node)
+
+
+def _imported(names: Iterable[tuple[Path, str]], root: Path, top: str | None) -> Iterator[Path]:
+    """Yield the files below a folder that are imported by these names."""
+    for base, name in names:
+        if base != root or top in (None, name.split(".")[0]):
+            yield from _modules(base, name.split("."))
 
 
 def _names(path: Path, root: Path, node: ast.AST) -> Iterator[tuple[Path, str]]:

@@ -33,6 +33,7 @@ from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import StrategyRunner
 from app.errors import BadInputError
 from app.strategies.registry import BUILT_IN
+from app.strategy_hosts.own_app import let_import_own_app
 from app.strategy_hosts.protocol import (
     FLUSH_S,
     HEAD_BYTES,
@@ -201,9 +202,10 @@ class StrategyProcess:
         """Import a module; a file of a folder anew each time, so that no two sessions share what it remembers."""
         if code.path is None:
             return importlib.import_module(code.module)
-        folder = str(Path(code.path).parent)
-        if folder not in sys.path:
-            sys.path.append(folder)
+        folder = Path(code.path).parent
+        let_import_own_app(folder)
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
         self._loaded += 1
         name = f"zeon_strategy_{self._loaded}_{code.module}"
         spec = spec_from_file_location(name, code.path)

@@ -22,6 +22,7 @@ Named = Annotated[str, typer.Option("--strategy", metavar="SLUG", help="The stra
 Config = Annotated[
     str, typer.Option("--config", metavar="JSON", help="Parameters, an object; sessions may add theirs.")
 ]
+_EXAMPLE = "`from zeon import Candle, Strategy`"
 
 
 @app.callback(invoke_without_command=True)
@@ -35,10 +36,13 @@ def profiles_(context: typer.Context, json: Json = False) -> None:
 def list_(json: Json = False) -> None:
     """List the strategies and profiles a session can name; what is named but cannot be used is logged to stderr."""
 
-    async def work(context: Context) -> list[ListedProfile]:
-        return await context.sim.strategies.every(context.database)
+    async def work(context: Context) -> tuple[list[ListedProfile], list[str]]:
+        strategies = context.sim.strategies
+        return await strategies.every(context.database), strategies.importing_app
 
-    found = run(work)
+    found, importing_app = run(work)
+    if importing_app:
+        output.note(f"{', '.join(importing_app)}: import from `zeon` instead of `app`, as in {_EXAMPLE}; both work.")
     if json:
         output.as_json([each._asdict() for each in found])
     else:

@@ -1,4 +1,4 @@
-"""A fingerprint of the candles a session used, which grows with them and can be computed again in SQL."""
+"""Fingerprints of the candles a session used: one grows with them and can be computed again in SQL."""
 
 from __future__ import annotations
 
@@ -43,3 +43,18 @@ def _mark(candle: Candle) -> int:
     hashed.update(f"{symbol} {open_time_ms} {numbers}".encode())
     mark: int = _FIRST_BYTES(hashed.digest())[0]
     return mark
+
+
+def ordered_hash(candles: Iterable[Candle]) -> str:
+    """Return the hex SHA-256 of candles in their order, which sessions remember of what they warmed up on."""
+    return sha256("\n".join(map(_line, candles)).encode()).hexdigest()
+
+
+def _line(candle: Candle) -> str:
+    """Return a candle as a line whose text never changes, whatever the class and its fields are called."""
+    symbol, timeframe, open_ms, close_ms, open_, high, low, close, volume, synthetic = candle
+    return (
+        f"Candle(symbol={symbol!r}, timeframe={timeframe!r}, open_time_ms={open_ms}, close_time_ms={close_ms},"
+        f" open=Decimal('{open_}'), high=Decimal('{high}'), low=Decimal('{low}'), close=Decimal('{close}'),"
+        f" volume=Decimal('{volume}'), synthetic={synthetic})"
+    )

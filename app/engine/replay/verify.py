@@ -11,10 +11,11 @@ from app.candles.calendar import Calendar, add_trading_hours
 from app.db import candles, events, sessions
 from app.db.events import Revised
 from app.db.pool import Database
+from app.domain.market.fingerprint import ordered_hash
 from app.domain.session import RUNNING, Session
 from app.domain.tick import ReplayState
 from app.engine.clock import Clock
-from app.engine.input_checks import fingerprint, warmup
+from app.engine.input_checks import warmup
 from app.engine.replay.rebuild import replay
 from app.engine.strategy_catalog import StrategyCatalog
 from app.errors import BadInputError, DivergedError, InputsChangedError, MissingCandlesError
@@ -96,7 +97,7 @@ async def _strategy_warnings(database: Database, strategies: StrategyCatalog, se
         for slug, code in began.items()
         if code not in (None, codes[slug])
     ]
-    if session.warmup_hash not in (None, fingerprint(await database.run(warmup, session.spec))):
+    if session.warmup_hash not in (None, ordered_hash(await database.run(warmup, session.spec))):
         found.append("Warm-up candles before startMs have changed since the session was started.")
     return found
 

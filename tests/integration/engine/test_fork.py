@@ -74,6 +74,19 @@ async def test_a_fork_of_a_fork_keeps_the_whole_lineage(database: Database) -> N
         assert len(back.lineage) == 1
 
 
+async def test_a_fork_in_the_past_that_its_parent_shares_remembers_who_wrote_that(database: Database) -> None:
+    async with engine(database) as e:
+        whole = await parent(e)
+        first = await e.sim.fork(USER, whole.id, 150, lambda spec: replace(spec, config={"fast": 2, "slow": 5}))
+        back = await e.sim.fork(USER, first.id, 100, unchanged)
+        assert [(one.session_id, one.to_seq, one.config) for one in back.lineage] == [
+            (whole.id, back.fork_seq, whole.spec.config)
+        ]
+        await e.sim.start(USER, back.id)
+        done = await e.finished(back.id)
+        assert done.status == "finished", (done.error, done.error_details)
+
+
 async def test_a_difference_is_told_by_place_events_and_results(database: Database) -> None:
     async with engine(database) as e:
         whole = await parent(e)
