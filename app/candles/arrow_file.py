@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, BinaryIO
 
-from app.candles.csv_file import header_columns
-from app.candles.rows import BrokenFileError, Row, float_exact
+from app.candles.columns import HeaderColumns, header_columns
+from app.candles.reading import DAY_MS
+from app.candles.request import ReadRequest
+from app.candles.rows import BrokenFileError, Item, Layout, Ms, float_exact
+from app.candles.table import choose_instrument, same_instrument
+from app.candles.times import EPOCH, local
+from app.candles.zones import known_zone
 from app.errors import BadInputError
 
 MAGIC = (b"PAR1", b"ARROW1")
@@ -16,17 +22,18 @@ _BATCH_ROWS = 10_000
 _NAUTILUS_DECIMALS = 9
 
 
-def rows(file: BinaryIO) -> Iterator[Row]:
+def rows(file: BinaryIO, request: ReadRequest) -> Iterator[Item | Layout]:
     """Yield the rows of an open file; raises `BrokenFileError` where reading fails, `BadInputError` without pyarrow."""
     pa = _pyarrow("pyarrow")
     place = 1
+    request.kind = "Parquet or Feather"
     try:
         for batch in _batches(file):
-            for row in _batch_rows(batch, place):
-                yield row
-                place += 1
-    except (pa.ArrowException, OSError) as error:
-        raise BrokenFileError(f"after row {place - 1}: {error}") from error
+            for item in _batch_rows(batch, place, request):
+                yield item
+                place += not isinstance(item, Layout)
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        raise BrokenFileError(f"after row {place - 1}: {str(error)[:200]}") from error
 
 
 def _pyarrow(name: str) -> Any:
@@ -49,26 +56,76 @@ def _batches(file: BinaryIO) -> Iterator[Any]:
             yield from (whole.slice(start, _BATCH_ROWS) for start in range(0, whole.num_rows, _BATCH_ROWS))
 
 
-def _batch_rows(batch: Any, place: int) -> Iterator[Row]:
-    columns = header_columns(batch.schema.names)
+def _batch_rows(batch: Any, place: int, request: ReadRequest) -> Iterator[Item | Layout]:
+    columns = _columns(batch, request)
+    if place == 1:
+        yield Layout(columns.stamp)
+    fields = [_values(batch.column(columns.time or 0), request)]
+    fields += [_values(batch.column(at), request) for at in columns[1:5] if at is not None]
+    fields.append(["0"] * batch.num_rows if columns.volume is None else _values(batch.column(columns.volume), request))
+    names = None if columns.symbol is None else _values(batch.column(columns.symbol), request)
+    for at in _taken(names, batch.num_rows, request):
+        time, opened, high, low, close, volume = (column[at] for column in fields)
+        yield place + at, time, opened, high, low, close, volume
+
+
+def _columns(batch: Any, request: ReadRequest) -> HeaderColumns:
+    names = batch.schema.names
+    columns = header_columns(names, request.symbol)
     if columns is None:
-        raise BadInputError(f"file: no columns of candles among {', '.join(batch.schema.names)[:200]}")
-    fields = [_values(batch.column(at)) for at in columns[:5]]
-    fields.append(["0"] * batch.num_rows if columns.volume is None else _values(batch.column(columns.volume)))
-    for at, (time, opened, high, low, close, volume) in enumerate(zip(*fields, strict=True), place):
-        yield at, time, opened, high, low, close, volume
+        raise BadInputError(f"file: no columns of candles among {', '.join(names)[:200]}")
+    if columns.time is not None:
+        return columns
+    types = _pyarrow("pyarrow").types
+    times = [at for at, field in enumerate(batch.schema) if types.is_timestamp(field.type) or types.is_date(field.type)]
+    if not times:
+        raise BadInputError(f"time: no column has that name or type: {', '.join(names)[:200]}")
+    return columns._replace(time=times[0])
 
 
-def _values(column: Any) -> list[Any]:
+def _taken(names: list[Any] | None, count: int, request: ReadRequest) -> Iterable[int]:
+    """Return which rows are of the instrument to take; raises `BadInputError` where there are several."""
+    if names is None:
+        return range(count)
+    for name in dict.fromkeys(map(str, names)):
+        request.found(name)
+    only = request.options.only
+    if only is None and len(request.instruments) == 1:
+        return range(count)
+    chosen = choose_instrument(request.instruments, request)
+    return [at for at, name in enumerate(names) if same_instrument(str(name), chosen)]
+
+
+def _values(column: Any, request: ReadRequest) -> list[Any]:
     """List a column's values: times as ISO 8601 or whole numbers, numbers exact, an absent one as empty text."""
     pa = _pyarrow("pyarrow")
     if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
-    elif pa.types.is_fixed_size_binary(column.type):
-        return [_fixed_point(value) for value in column.to_pylist()]
-    elif pa.types.is_floating(column.type):
+        return _times(column, request)
+    if pa.types.is_fixed_size_binary(column.type):
+        return ["" if value is None else _fixed_point(value) for value in column.to_pylist()]
+    if pa.types.is_floating(column.type):
         return ["" if value is None else float_exact(value) for value in column.to_pylist()]
-    return [value if isinstance(value, int | Decimal) else str(value or "") for value in column.to_pylist()]
+    return [
+        value if isinstance(value, int | Decimal) and not isinstance(value, bool) else _text(value)
+        for value in column.to_pylist()
+    ]
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _times(column: Any, request: ReadRequest) -> list[Any]:
+    """List times as ms since the epoch; as text where their zone, or the lack of one, says more."""
+    pa = _pyarrow("pyarrow")
+    zone = column.type.tz
+    ms = column.cast(pa.timestamp("ms", zone), safe=False).cast(pa.int64()).to_pylist()
+    if zone is None and request.options.time_zone is not None:
+        return ["" if each is None else (EPOCH + timedelta(milliseconds=each)).isoformat(" ") for each in ms]
+    place = None if zone in (None, "UTC") else known_zone(zone)
+    if place is None or request.timeframe is None or request.timeframe.ms < DAY_MS:
+        return ["" if each is None else Ms(each) for each in ms]
+    return ["" if each is None else f"{local(each, place).isoformat(' ')} {zone}" for each in ms]
 
 
 def _fixed_point(value: bytes) -> Decimal:

@@ -49,6 +49,7 @@ class Calendar:
         self.name = name
         self._lock = Lock()
         self._times: list[TradingHours] = []
+        self._dates: list[TradingHours] = []
         self._days: tuple[date, date] | None = None
         self._known = range(0)
 
@@ -57,11 +58,21 @@ class Calendar:
 
         Raises `BadInputError` for a time of which the calendar has no record.
         """
+        self._make_known(time_ms)
+        return _first_after(self._times, time_ms)
+
+    def following_day(self, time_ms: int) -> TradingHours | None:
+        """Return the same for whole trading days, each from midnight to midnight UTC of the date it has there.
+
+        In Sydney Monday begins on Sunday, UTC: its daily candle is Monday's all the same.
+        """
+        self._make_known(time_ms)
+        return _first_after(self._dates, time_ms)
+
+    def _make_known(self, time_ms: int) -> None:
         if time_ms not in self._known:
             with self._lock:
                 self._read(_day(time_ms))
-        at = bisect_right(self._times, time_ms, key=lambda each: each.close_ms)
-        return self._times[at] if at < len(self._times) else None
 
     def read(self, from_ms: int, to_ms: int) -> None:
         """Read a whole range ahead of need, because it takes a second. Raises `BadInputError`."""
@@ -84,8 +95,11 @@ class Calendar:
         except (library.errors.CalendarError, ValueError, OverflowError) as error:
             raise BadInputError(f"calendar: {self.name} does not reach to {day}: {error}") from None
         self._times = [each for row in days.itertuples() for each in _times(row)]
+        self._dates = [_whole(row.Index.date()) for row in days.itertuples()]
         from_ms = _midnight_ms(start if start == first else start + _EDGE)
-        to_ms = _midnight_ms(end + timedelta(1)) if end == last else self._times[-1].close_ms
+        to_ms = (
+            _midnight_ms(end + timedelta(1)) if end == last else min(self._times[-1].close_ms, self._dates[-1].close_ms)
+        )
         self._days, self._known = (start, end), range(from_ms, to_ms)
 
 
@@ -110,6 +124,15 @@ def _times(row: Any) -> Iterator[TradingHours]:
     edges = [int(moment.timestamp() * 1000) for moment in moments if moment == moment]
     for at in range(0, len(edges), 2):
         yield TradingHours(edges[at], edges[at + 1])
+
+
+def _whole(day: date) -> TradingHours:
+    return TradingHours(_midnight_ms(day), _midnight_ms(day + timedelta(1)))
+
+
+def _first_after(times: list[TradingHours], time_ms: int) -> TradingHours | None:
+    at = bisect_right(times, time_ms, key=lambda each: each.close_ms)
+    return times[at] if at < len(times) else None
 
 
 def _day(time_ms: int) -> date:

@@ -1,17 +1,14 @@
-"""Rows of CSV text: commas, semicolons, tabs or bars, with any usual header or none."""
+"""Rows of text tables: cells parted by commas, semicolons, tabs, bars or spaces, with any usual header or none."""
 
 from __future__ import annotations
 
-import csv
 import io
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from itertools import repeat
-from operator import itemgetter
-from typing import NamedTuple
 
-from app.candles.rows import Block, BrokenFileError, Row
-from app.errors import BadInputError
+from app.candles.request import ReadRequest
+from app.candles.rows import STILL_READING, Block, BrokenFileError, Item, Layout, Row, RowIssue
+from app.candles.table import HEAD_LINES, SPACES, Cells, Table, choose_instrument, cut, find_table, same_instrument
 
 BLOCK_BYTES = 2**18
 """Text read and checked at once."""
@@ -19,79 +16,79 @@ BLOCK_BYTES = 2**18
 LINE_BYTES = 65_536
 """A line this long is no line of candles; reading stops there."""
 
-_TIMES = (
-    *("opentimems", "opentime", "timestampms", "timestamp", "timems", "mts", "ts"),
-    *("unixtimestamp", "unixtime", "unix", "epoch", "start", "starttime", "startat", "tsevent"),
-    *("datetimeutc", "datetime", "dateutc", "gmttime", "timeutc", "time", "date", "t"),
-)
-_PRICES = {
-    "open": ("open", "o", "openprice", "priceopen"),
-    "high": ("high", "h", "highprice", "max", "pricehigh"),
-    "low": ("low", "l", "lowprice", "min", "pricelow"),
-    "close": ("close", "c", "closeprice", "closelast", "last", "priceclose"),
-}
-_VOLUMES = ("volume", "vol", "v", "basevolume", "volumebase", "tickvol", "tickvolume", "size", "amount")
+_DATABENTO = {"rtype", "publisher_id", "instrument_id"}
+_DATABENTO_DECIMALS = 9
 
 
-class HeaderColumns(NamedTuple):
-    """Where the fields stand in a row; `day` is the column of a date beside a time of day, `volume` may be absent."""
-
-    time: int
-    open: int
-    high: int
-    low: int
-    close: int
-    volume: int | None
-    day: int | None = None
-
-
-def rows(stream: io.BufferedReader) -> Iterator[Row | Block]:
+def rows(stream: io.BufferedReader, request: ReadRequest | None = None) -> Iterator[Item | Layout]:
     """Yield the rows of a stream; raises `BrokenFileError` where reading fails, `BadInputError` when there are none."""
+    request = request or ReadRequest()
     reading = LineReader(stream)
-    columns, first, delimiter = _start(reading)
-    if first is not None:
-        yield (reading.number, *_picker(columns)(first))
+    lines = reading.first_block()
+    table = find_table(lines, request)
+    header = cut(lines[table.skip - 1], table.delimiter) if table.header and table.skip else []
+    yield _layout(table, header, lines, request)
+    symbol = table.columns.symbol
+    cutter = _Cutter(table, request, header[symbol].strip() if symbol is not None and symbol < len(header) else "")
+    yield from cutter.items(table.skip + 1, lines[table.skip :])
+    reading.number = len(lines)
     while lines := reading.block():
-        place = reading.number - len(lines) + 1
-        block = _block(place, lines, columns, delimiter)
-        if block is not None:
-            yield block
-        else:
-            yield from _rows(place, lines, columns, delimiter)
+        yield from cutter.items(reading.number - len(lines) + 1, lines)
+    cutter.finish()
+
+
+def _layout(table: Table, header: Cells, lines: list[str], request: ReadRequest) -> Layout:
+    decimals = 0
+    if set(header) >= _DATABENTO:
+        cells = [cut(line, table.delimiter) for line in lines[table.skip : table.skip + HEAD_LINES]]
+        prices = [row[at] for row in cells if len(row) == table.width for at in table.columns[1:5]]
+        decimals = _DATABENTO_DECIMALS if all(price.lstrip("-").isdecimal() for price in prices) else 0
+    if decimals:
+        request.note("prices", f"prices were read as whole numbers of 1e-{decimals}")
+    if table.columns.stamp == "close":
+        request.note("stamp", "each time was read as the close of its candle, as its column says")
+    return Layout(table.columns.stamp, decimals)
 
 
 class LineReader:
-    """Lines of a stream, one by one or a block at once; `number` counts those given out."""
+    """Lines of a stream, a block at once; `number` counts those given out."""
 
     def __init__(self, stream: io.BufferedReader) -> None:
         self.number = 0
         self._blocks = _blocks(stream)
-        self._given: list[str] = []
+        self._broken: BrokenFileError | None = None
 
     def __iter__(self) -> Iterator[str]:
-        return self
+        while lines := self.block():
+            yield from lines
 
-    def __next__(self) -> str:
-        """Return the next line; raises `BrokenFileError` after the last one that can be read."""
-        if not self._given:
-            self._given = self._next_block()[::-1]
-        if not self._given:
-            raise StopIteration
-        self.number += 1
-        return self._given.pop()
+    def first_block(self) -> list[str]:
+        """Return at least the lines among which a header or the first row must stand, and some more to look at."""
+        lines = self._next_block()
+        while len(lines) < 2 * HEAD_LINES and self._broken is None:
+            try:
+                more = self._next_block()
+            except BrokenFileError as broken:
+                self._broken = broken
+                break
+            if not more:
+                break
+            lines += more
+        return lines
 
     def block(self) -> list[str]:
-        """Return the lines that are there already, or the next ones; none at the end."""
-        lines = self._given[::-1] or self._next_block()
-        self._given = []
+        """Return the next lines; none at the end. Raises `BrokenFileError` after the last one that can be read."""
+        if self._broken is not None:
+            raise BrokenFileError(f"after line {self.number}: {self._broken.message}")
+        try:
+            lines = self._next_block()
+        except BrokenFileError as broken:
+            raise BrokenFileError(f"after line {self.number}: {broken.message}") from broken
         self.number += len(lines)
         return lines
 
     def _next_block(self) -> list[str]:
-        try:
-            return next(self._blocks, [])
-        except BrokenFileError as broken:
-            raise BrokenFileError(f"after line {self.number}: {broken.message}") from broken
+        return next(self._blocks, [])
 
 
 def _blocks(stream: io.BufferedReader) -> Iterator[list[str]]:
@@ -115,86 +112,92 @@ def _decoded(lines: bytes, *, start: bool) -> list[str]:
     return lines.decode("utf-8-sig" if start else "utf-8", errors="replace").split("\n")
 
 
-def _block(place: int, lines: list[str], columns: HeaderColumns, delimiter: str) -> Block | None:
-    """Cut lines into columns; None unless all have as many cells as the first and none has quotes."""
-    cells = lines[0].count(delimiter) + 1
-    if columns.day is not None or any(at is not None and at >= cells for at in columns):
-        return None
-    text = delimiter.join(lines)
-    if '"' in text or set(map(str.count, lines, repeat(delimiter))) != {cells - 1}:
-        return None
-    flat = text.replace("\r", "").split(delimiter)
-    time, *prices = (flat[at::cells] for at in columns[:5])
-    volume = ["0"] * len(lines) if columns.volume is None else flat[columns.volume :: cells]
-    return Block(place, time, [*prices, volume])
+class _Cutter:
+    """Cuts lines into rows of one instrument."""
 
+    def __init__(self, table: Table, request: ReadRequest, symbol_header: str) -> None:
+        self._table = table
+        self._request = request
+        self._only = request.options.only
+        self._symbol_header = symbol_header
+        self._several = False
+        self._seen = False
+        self._at = (table.columns.time or 0, *table.columns[1:6])
 
-def _rows(place: int, lines: list[str], columns: HeaderColumns, delimiter: str) -> Iterator[Row]:
-    """Cut lines into rows; a line without enough cells becomes a row without numbers."""
-    reader = csv.reader(lines, delimiter=delimiter)
-    pick = _picker(columns)
-    try:
-        for cells in reader:
-            try:
-                yield (place + reader.line_num - 1, *pick(cells))
-            except IndexError:
-                if cells:
-                    yield (place + reader.line_num - 1, cells[0], "", "", "", "", "")
-    except csv.Error as error:
-        raise BrokenFileError(f"line {place + reader.line_num - 1}: {error}") from error
+    def items(self, place: int, lines: list[str]) -> Iterator[Item]:
+        """Yield the rows of lines, as a block where they are uniform."""
+        block = self._block(place, lines) if lines else STILL_READING
+        if block is not None:
+            yield block
+        else:
+            yield from self._rows(place, lines)
+            yield STILL_READING
+        if self._several:
+            choose_instrument(self._request.instruments, self._request)
 
+    def finish(self) -> None:
+        """Refuse a file without the instrument asked for."""
+        names = self._request.instruments
+        if self._only is not None and names and not self._seen:
+            choose_instrument(names, self._request)
 
-def _start(lines: LineReader) -> tuple[HeaderColumns, list[str] | None, str]:
-    """Read on to the header or first row: the columns, that row unless it was a header, the delimiter."""
-    for line in lines:
-        delimiter = max(",\t;|", key=line.count)
-        cells = next(csv.reader([line], delimiter=delimiter), [])
-        if len(cells) >= 5 and not line.startswith("#"):
-            header = header_columns(cells)
-            return header or plain_columns(cells), None if header else cells, delimiter
-        if lines.number == 20:
-            break
-    raise BadInputError("file: no line with a time and four prices among the first 20")
+    def _block(self, place: int, lines: list[str]) -> Block | None:
+        """Cut lines into columns; None unless all have as many cells as there are columns and none has quotes."""
+        columns, width, delimiter = self._table.columns, self._table.width, self._table.delimiter
+        if columns.day is not None or delimiter == SPACES or any(at is not None and at >= width for at in self._at):
+            return None
+        text = delimiter.join(lines)
+        if '"' in text or set(map(str.count, lines, repeat(delimiter))) != {width - 1}:
+            return None
+        if "\r" in text:
+            lines = [line.rstrip("\r") for line in lines]
+            text = delimiter.join(lines)
+            if "\r" in text:
+                return None
+        flat = text.split(delimiter)
+        if columns.symbol is not None and not self._is_one(set(flat[columns.symbol :: width])):
+            return None
+        time, *prices = (flat[at::width] for at in self._at[:5] if at is not None)
+        volume = ["0"] * len(lines) if columns.volume is None else flat[columns.volume :: width]
+        return Block(place, time, [*prices, volume])
 
+    def _is_one(self, names: set[str]) -> bool:
+        """Whether all rows are of the one instrument to be taken."""
+        return all([self._is_taken(name) for name in sorted(names)])  # noqa: C419 - all of them are to be noted
 
-def header_columns(cells: Sequence[str]) -> HeaderColumns | None:
-    """Find the fields by their names; None when the row is no header, `BadInputError` when a field has no column."""
-    names = [_name(cell) for cell in cells]
-    if not any(name in spelled for name in names for spelled in _PRICES.values()):
-        return None
-    time = _find(names, _TIMES, "time")
-    day = names.index("date") if names[time] == "time" and "date" in names else None
-    opened, high, low, close = (_find(names, spellings, field) for field, spellings in _PRICES.items())
-    named = [name for name in _VOLUMES if name in names] or [name for name in names if name.startswith("volume")]
-    return HeaderColumns(time, opened, high, low, close, names.index(named[0]) if named else None, day)
+    def _is_taken(self, name: str) -> bool:
+        """Note the instrument of a row; whether it is one to take."""
+        name = name.strip()
+        if name == self._symbol_header:
+            return True
+        known = self._request.instruments
+        if name and name not in known and len(known) < 1_000:
+            known.append(name)
+        if self._only is not None:
+            taken = same_instrument(name, self._only)
+            self._seen = self._seen or taken
+            return taken
+        self._several = self._several or len(known) > 1
+        return True
 
+    def _rows(self, place: int, lines: list[str]) -> Iterator[Row | RowIssue]:
+        for number, line in enumerate(lines, place):
+            cells = cut(line, self._table.delimiter)
+            if len(cells) > 1 or (not cells and line.strip("\r \ufeff")):
+                yield from self._row(number, line, cells)
+            elif cells and cells[0].strip():
+                yield RowIssue(number, f"not a row of the table: {line.strip()[:40]!r}")
 
-def _name(cell: str) -> str:
-    """Reduce a header to its letters: `Open time (UTC)` is `opentimeutc`, `1. open` is `open`."""
-    name = re.sub(r"[^a-z0-9]", "", cell.lower()).lstrip("0123456789")
-    return "opentime" if name.startswith("opentimeu") else name
-
-
-def _find(names: Sequence[str], spellings: Sequence[str], field: str) -> int:
-    for spelling in spellings:
-        if spelling in names:
-            return names.index(spelling)
-    raise BadInputError(f"{field}: no column of the header has that name: {', '.join(names)[:200]}")
-
-
-def plain_columns(cells: Sequence[str]) -> HeaderColumns:
-    """Take a file without header as time, open, high, low, close, volume, as exchanges publish it."""
-    return HeaderColumns(0, 1, 2, 3, 4, 5 if len(cells) > 5 else None)
-
-
-def _picker(columns: HeaderColumns) -> Callable[[list[str]], tuple[str, str, str, str, str, str]]:
-    """Make the function that picks the six fields out of a row; it raises `IndexError` for a short one."""
-    if columns.volume is not None and columns.day is None:
-        return itemgetter(*columns[:6])
-
-    def pick(cells: list[str]) -> tuple[str, str, str, str, str, str]:
-        time = cells[columns.time] if columns.day is None else f"{cells[columns.day]} {cells[columns.time]}"
-        volume = "0" if columns.volume is None else cells[columns.volume]
-        return time, cells[columns.open], cells[columns.high], cells[columns.low], cells[columns.close], volume
-
-    return pick
+    def _row(self, place: int, line: str, cells: Cells) -> Iterator[Row | RowIssue]:
+        if not self._table.width <= len(cells) <= self._table.width + (not cells or not cells[-1].strip()):
+            yield RowIssue(
+                place, f"it has {len(cells)} cells where there are {self._table.width} columns: {line[:40]!r}"
+            )
+            return
+        columns = self._table.columns
+        if columns.symbol is not None and not self._is_taken(cells[columns.symbol]):
+            return
+        time, opened, high, low, close, volume = ("0" if at is None else cells[at] for at in self._at)
+        if columns.day is not None:
+            time = f"{cells[columns.day].strip()} {time.strip()}"
+        yield place, time, opened, high, low, close, volume

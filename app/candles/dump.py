@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
+from unicodedata import normalize
 
+from app.candles.unpack import may_hold_candles
 from app.domain.market.symbol import SEPARATORS
+from app.domain.market.timeframe import TIMEFRAMES
 from app.errors import BadInputError
 
-_IGNORED = (".checksum", ".md", ".py", ".sha256", ".log")
 _PIECE = 2**20
+_NAMED = re.compile(
+    r"(?<![0-9A-Za-z])([0-9]{1,2}) ?(m|min|minutes?|h|hours?|d|days?|w|weeks?)(?![0-9A-Za-z])", re.IGNORECASE
+)
+_TERMINAL = re.compile(r"(?<![A-Za-z])([MHDW])([0-9]{1,2})(?![0-9A-Za-z])")
+_MINUTES = re.compile(r"(?<=[A-Za-z])_?([0-9]{1,5})$")
+_WORDS = {"minute": "1m", "minutely": "1m", "hourly": "1h", "hour": "1h", "daily": "1d", "weekly": "1w"}
 
 
 def verify(path: Path, file: BinaryIO) -> None:
@@ -36,24 +45,95 @@ def files(path: Path, symbol: str, timeframe: str) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    inside = [each for each in sorted(path.iterdir()) if each.is_file() and _may_hold_candles(each)]
-    named = [each for each in inside if _names(each.name, symbol, timeframe)]
-    if not named and _spelled(path.name) == symbol:
-        named = inside
+    inside = {each.name: each for each in sorted(_listed(path)) if may_hold_candles(each.name) and not each.is_dir()}
+    named = [name for name in inside if _names(name, symbol, timeframe)]
+    named = named or [name for name in inside if _names(name, symbol, timeframe, read=_letters)]
+    if not named and _letters(path.name) in (_letters(symbol), _letters(symbol.partition(":")[0])):
+        named = list(inside)
+    if not named:
+        named = [name for name in inside if _may_be(name, symbol, timeframe)]
     if not named:
         raise BadInputError(f"symbol: there is no file named {symbol} and {timeframe}")
-    return named
+    return [inside[name] for name in named]
 
 
-def _may_hold_candles(path: Path) -> bool:
-    return not path.name.startswith(".") and not path.name.lower().endswith(_IGNORED)
+def _listed(path: Path) -> list[Path]:
+    try:
+        return list(path.iterdir())
+    except OSError as error:
+        raise BadInputError(f"file: {path} cannot be opened: {error.strerror}") from None
 
 
-def _names(name: str, symbol: str, timeframe: str) -> bool:
-    """Whether a file name such as `BTC_USDT-1h.feather` or `BTCUSDT-1h-2024-01.zip` is of this symbol and timeframe."""
+def members(names: Sequence[str], symbol: str | None, timeframe: str | None) -> list[str]:
+    """Choose the members of an archive with candles of a symbol and timeframe, by name.
+
+    One alone is taken whatever its name; so are all when their names differ in figures only and name no timeframe.
+    Raises `BadInputError` naming them where none can be chosen.
+    """
+    if not names:
+        raise BadInputError("file: there is no file of candles in the archive")
+    if len(names) == 1 or symbol is None:
+        return list(names)
+    bases = {name: name.rpartition("/")[2] for name in names}
+    found = [name for name in names if _names(bases[name], symbol, timeframe or "")]
+    found = found or [name for name in names if _names(bases[name], symbol, timeframe or "", read=_letters)]
+    found = found or [name for name in names if _may_be(bases[name], symbol, timeframe)]
+    if not found and len({re.sub(r"[0-9\W_]", "", base.partition(".")[0]) for base in bases.values()}) == 1:
+        found = [name for name in names if _named_timeframe(bases[name]) in (None, timeframe)]
+    if not found:
+        shown = ", ".join(list(bases.values())[:10]) + (" …" if len(bases) > 10 else "")
+        raise BadInputError(
+            f"symbol: no member of the archive is named {symbol} and {timeframe}: {shown}; --only names one"
+        )
+    return found
+
+
+def _may_be(name: str, symbol: str, timeframe: str | None) -> bool:
+    """Whether a file name begins with the symbol in any form, and names no other timeframe."""
+    stem = name.partition(".")[0] if name.count(".") == 1 else name.rpartition(".")[0]
+    words = re.split(r"[^0-9A-Za-z]+", _TERMINAL.sub("", _NAMED.sub("", _MINUTES.sub("", stem))))
+    starts = {"".join(words[:count]).upper() for count in (1, 2, 3)} | {word.upper() for word in words if len(word) > 3}
+    return symbol in starts and _named_timeframe(name) in (None, timeframe)
+
+
+def _named_timeframe(name: str) -> str | None:
+    """Return the timeframe in a file name such as `EURUSD_M15.csv`, `XBTUSD_60.csv` or `aapl-daily.csv`."""
+    stem = name.partition(".")[0]
+    if found := _NAMED.search(stem):
+        return f"{int(found[1])}{found[2][0].lower()}"
+    if found := _TERMINAL.search(stem):
+        return f"{int(found[2])}{found[1].lower()}"
+    if found := _MINUTES.search(stem):
+        return next((each.name for each in TIMEFRAMES.values() if each.ms == int(found[1]) * 60_000), None)
+    return next((_WORDS[word] for word in re.split(r"[^a-z]+", stem.lower()) if word in _WORDS), None)
+
+
+def guess_series(name: str) -> tuple[str | None, str | None]:
+    """Guess symbol and timeframe from the name of a file; None for what it does not say."""
+    stem = name.partition(".")[0]
+    timeframe = _named_timeframe(name)
+    known = timeframe if timeframe in TIMEFRAMES else None
+    rest = _TERMINAL.sub(" ", _NAMED.sub(" ", _MINUTES.sub("", stem)))
+    words = [word for word in re.split(r"[^0-9A-Za-z]+", rest) if re.fullmatch(r"[A-Za-z][0-9A-Za-z]{2,19}", word)]
+    return (words[0].upper() if words and known else None), known
+
+
+def _names(name: str, symbol: str, timeframe: str, *, read: Callable[[str], str] | None = None) -> bool:
+    """Whether a file name such as `BTC_USDT-1h.feather` or `BTCUSDT-1h-2024-01.zip` is of this symbol and timeframe.
+
+    With `read=_letters` it may leave out or replace what is neither letter nor digit: `BTC_USDT_USDT` names
+    BTCUSDT:USDT, `BRK-B` names BRK.B.
+    """
+    read = read or _spelled
+    if not timeframe:
+        return False
     found = re.search(rf"(?<![0-9A-Za-z]){timeframe}(?![0-9A-Za-z])", name)
-    return found is not None and _spelled(name[: found.start()]) == symbol
+    return found is not None and read(name[: found.start()]) == read(symbol)
 
 
 def _spelled(name: str) -> str:
     return name.upper().translate(SEPARATORS).strip(" .")
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, normalize("NFKC", name).upper()))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from app.candles import dump, files
-from app.candles.rows import BrokenFileError, Row, RowError, RowIssue, single_rows, time_ms
+from app.candles.reading import Reading
+from app.candles.request import ReadRequest
+from app.candles.rows import BrokenFileError, Item, Row, RowError, RowIssue, single_rows
 from app.candles.sources import Part
 from app.domain.market.timeframe import Timeframe
 from app.errors import BadInputError
@@ -26,7 +29,7 @@ class Folder:
 
     async def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
         """Yield what the files have of `[from_ms, to_ms)`, in their order; they may grow behind their last candle."""
-        rows = _rows(dump.files(self.path, symbol, timeframe.name), from_ms, to_ms)
+        rows = _rows(dump.files(self.path, symbol, timeframe.name), ReadRequest(symbol, timeframe), from_ms, to_ms)
         end_ms = from_ms
         while part := await asyncio.to_thread(lambda: list(islice(rows, _ROWS))):
             yield Part(part, from_ms)
@@ -34,22 +37,40 @@ class Folder:
         yield Part([], min(end_ms, to_ms))
 
 
-def _rows(paths: list[Path], from_ms: int, to_ms: int) -> Iterator[Row | RowIssue]:
+def _rows(paths: list[Path], request: ReadRequest, from_ms: int, to_ms: int) -> Iterator[Row | RowIssue]:
+    """Yield the rows of a range; a file that cannot be read is told of, and of several the others are still read."""
     for path in paths:
-        with path.open("rb") as file:
-            try:
-                yield from (row for row in single_rows(files.rows(path, file)) if _inside(row, from_ms, to_ms))
-            except BrokenFileError as broken:
-                yield RowIssue(0, f"{path.name} {broken.message}")
+        try:
+            with files.open_file(path) as file:
+                yield from _plain(files.rows(path, file, replace(request, look_further=True)), from_ms, to_ms)
+        except BadInputError as error:
+            if len(paths) == 1 and not isinstance(error, BrokenFileError):
+                raise
+            yield RowIssue(0, f"{path.name} {error.message}")
 
 
-def _inside(row: Row | RowIssue, from_ms: int, to_ms: int) -> bool:
-    return from_ms <= _open_ms(row, from_ms) < to_ms
+def _plain(items: Iterator[Item | Reading], from_ms: int, to_ms: int) -> Iterator[Row | RowIssue]:
+    """Yield rows of a range with times and numbers as they are, whatever the file wrote."""
+    reading = Reading()
+    for item in items:
+        if isinstance(item, Reading):
+            reading = item
+            continue
+        for row in single_rows([item]):
+            plain = row if isinstance(row, RowIssue) else _settled(row, reading)
+            if isinstance(plain, RowIssue) or from_ms <= int(plain[1]) < to_ms:
+                yield plain
+
+
+def _settled(row: Row, reading: Reading) -> Row | RowIssue:
+    place, time, *written = row
+    try:
+        opened, high, low, close, volume = reading.numbers(written)
+        return place, reading.time(time), opened, high, low, close, volume
+    except RowError as refused:
+        return RowIssue(place, str(refused))
 
 
 def _open_ms(row: Row | RowIssue, otherwise: int) -> int:
-    """Return the open time of a row, `otherwise` where it has none that can be read."""
-    try:
-        return otherwise if isinstance(row, RowIssue) else time_ms(row[1])
-    except RowError:
-        return otherwise
+    """Return the open time of a row, `otherwise` where it has none."""
+    return otherwise if isinstance(row, RowIssue) else int(row[1])

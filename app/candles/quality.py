@@ -12,15 +12,17 @@ Repaired: rows in any order are sorted; of rows with the same time the last one 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from operator import le, lt
+from operator import lt
 
 from app.candles.plain import LARGEST, SMALLEST, canonical, is_digits, is_plainly_sound
-from app.candles.rows import FIELDS, MS_FROM, MS_TO, Block, BrokenFileError, Item, Row, RowError, RowIssue, time_ms
-from app.db.candle_store import CandleColumns, columns_of
-from app.domain.market.candle import Candle
+from app.candles.reading import Empty, Reading
+from app.candles.rows import FIELDS, Block, BrokenFileError, Item, Row, RowError, RowIssue, Value
+from app.candles.times import MS_FROM, MS_TO
+from app.db.candle_store import NO_COLUMNS, CandleColumns, columns_of
+from app.domain.market.candle import Candle, Gap
 from app.domain.market.timeframe import Timeframe
 
 __all__ = ["LISTED", "RowIssue", "RowValidator"]
@@ -34,6 +36,9 @@ BREAKS = 10
 _HOUR = 3_600_000
 _QUARTER = 900_000
 _CHUNK = 1_000
+_PAGE_BITS = 8
+_PAGE = 1 << _PAGE_BITS
+"""Slots kept track of in one piece: small, so that rows strewn over centuries do not take much memory."""
 _UNREADABLE = (InvalidOperation, ValueError, TypeError, OverflowError)
 
 
@@ -55,13 +60,21 @@ class RowValidator:
     last_ms: int | None = None
     file: str = ""
     breaks: int = 0
+    empty: int = 0
+    reading: Reading = field(default_factory=Reading)
 
     def __post_init__(self) -> None:
         self._slots = _Slots(self.timeframe)
 
-    def columns(self, items: Iterable[Item]) -> Iterator[CandleColumns]:
-        """Yield the candles of all good rows; a source that breaks off ends the stream and is noted in `broke`."""
+    def columns(self, items: Iterable[Item | Reading]) -> Iterator[CandleColumns]:
+        """Yield the candles of all good rows; a source that breaks off ends the stream and is noted in `broke`.
+
+        Now and then no candles are yielded, so that whoever waits for many may give up.
+        """
         for piece in _gathered(self._until_broken(items)):
+            if isinstance(piece, Reading):
+                self.reading = piece
+                continue
             self.rows += len(piece.times) if isinstance(piece, Block) else len(piece)
             block = piece if isinstance(piece, Block) else _as_block(piece)
             made = None if block is None else self._flawless(block)
@@ -69,8 +82,20 @@ class RowValidator:
                 yield made
             else:
                 yield from columns_of(self._sorted_out(piece.rows() if isinstance(piece, Block) else piece))
+                yield NO_COLUMNS
 
-    def _until_broken(self, items: Iterable[Item]) -> Iterator[Item]:
+    @property
+    def shift_ms(self) -> int:
+        """How far inside its slot the first candle opens; 0 on the UTC grid."""
+        return self._slots.inside
+
+    def gaps(self) -> list[Gap]:
+        """List the slots between the first and the last candle that none of the rows took."""
+        if self.first_ms is None or self.last_ms is None:
+            return []
+        return list(self._slots.gaps(self.symbol, self.first_ms, self.last_ms))
+
+    def _until_broken(self, items: Iterable[Item | Reading]) -> Iterator[Item | Reading]:
         try:
             yield from items
         except BrokenFileError as broken:
@@ -89,6 +114,8 @@ class RowValidator:
         Faster than row by row, and stricter: only times in ms or us, on the UTC grid, ascending from all before, and
         only plain numbers.
         """
+        if not block.times or not self.reading.plain:
+            return None
         try:
             told = list(map(int, block.times))
             times = _whole_ms(told)
@@ -120,18 +147,15 @@ class RowValidator:
                 yield self._candle(row)
             except RowError as refused:
                 self.refused += 1
+                self.empty += isinstance(refused, Empty)
                 self._note(self.refusals, row[0], str(refused))
 
     def _candle(self, row: Row) -> Candle:
-        place, time, *spelled = row
-        open_ms = time_ms(time)
-        try:
-            opened, high, low, close, volume = map(Decimal, spelled)
-            sound = _sound([opened], [high], [low], [close], [volume])
-        except _UNREADABLE:
-            sound = False
-        if not sound:
-            raise RowError(_flaw(row))
+        place, time, *written = row
+        open_ms = int(self.reading.time(time))
+        opened, high, low, close, volume = numbers = self.reading.numbers(written)
+        if flaw := _flaw(numbers, written):
+            raise RowError(flaw)
         close_ms = open_ms + self.timeframe.ms
         if close_ms > self.now_ms:
             raise RowError("the candle is still open")
@@ -156,11 +180,11 @@ class RowValidator:
             findings.append(RowIssue(place, f"{self.file}: {reason}" if self.file else reason))
 
 
-def _gathered(items: Iterator[Item]) -> Iterator[Block | list[Row | RowIssue]]:
+def _gathered(items: Iterator[Item | Reading]) -> Iterator[Block | Reading | list[Row | RowIssue]]:
     """Yield blocks as they are and other rows in lists of at most `_CHUNK`, in order."""
     rows: list[Row | RowIssue] = []
     for item in items:
-        if isinstance(item, Block):
+        if isinstance(item, Block | Reading):
             if rows:
                 yield rows
             yield item
@@ -187,34 +211,23 @@ def _whole_ms(times: list[int]) -> list[int]:
     return [time // 1_000 for time in times] if MS_TO <= times[0] <= times[-1] < MS_TO * 1_000 else times
 
 
-def _sound(
-    opened: list[Decimal], high: list[Decimal], low: list[Decimal], close: list[Decimal], volume: list[Decimal]
-) -> bool:
-    """Whether all prices are above zero and inside low to high, and no volume is negative; NaN raises."""
-    inside = all(map(le, low, opened)) and all(map(le, opened, high)) and all(map(le, low, close))
-    inside = inside and all(map(le, close, high)) and min(low) > SMALLEST and max(high) < LARGEST
-    return inside and min(volume) >= 0 and max(volume) < LARGEST
-
-
-def _flaw(row: Row) -> str:
-    """Say what is wrong with the numbers of a row, naming the field."""
-    spelled = dict(zip(FIELDS, (str(value)[:40] for value in row[2:]), strict=True))
-    numbers = {}
-    for name, value in zip(FIELDS, row[2:], strict=True):
-        try:
-            numbers[name] = Decimal(value)
-        except _UNREADABLE:
-            return f"{name}: {spelled[name]!r} is not a number"
-        if not numbers[name].is_finite() or abs(numbers[name]) >= LARGEST:
-            return f"{name}: {spelled[name]} is not a finite number below 1e18"
-        if name != "volume" and numbers[name] <= SMALLEST:
-            return f"{name}: {spelled[name]} is not above zero"
-    if numbers["volume"] < 0:
-        return f"volume: {spelled['volume']} is negative"
-    if numbers["high"] < numbers["low"]:
-        return f"high {spelled['high']} is below low {spelled['low']}"
-    name = "close" if numbers["low"] <= numbers["open"] <= numbers["high"] else "open"
-    return f"{name} {spelled[name]} is outside low {spelled['low']} to high {spelled['high']}"
+def _flaw(numbers: Sequence[Decimal], written: Sequence[Value]) -> str | None:
+    """Say what is wrong with the numbers of a row, naming the field; None when nothing is."""
+    opened, high, low, close, volume = numbers
+    texts = dict(zip(FIELDS, (str(value)[:40] for value in written), strict=True))
+    for name, number in zip(FIELDS, numbers, strict=True):
+        if abs(number) >= LARGEST:
+            return f"{name}: {texts[name]} is not a finite number below 1e18"
+        if name != "volume" and number <= SMALLEST:
+            return f"{name}: {texts[name]} is not above zero"
+    if volume < 0:
+        return f"volume: {texts['volume']} is negative"
+    if high < low:
+        return f"high {texts['high']} is below low {texts['low']}"
+    if low <= opened <= high and low <= close <= high:
+        return None
+    name = "close" if low <= opened <= high else "open"
+    return f"{name} {texts[name]} is outside low {texts['low']} to high {texts['high']}"
 
 
 class _Slots:
@@ -223,6 +236,7 @@ class _Slots:
     def __init__(self, timeframe: Timeframe) -> None:
         self.timeframe = timeframe
         self.own: frozenset[int] | None = None
+        self.inside = 0
         self.pages: dict[int, array[int]] = {}
 
     def take(self, open_ms: int) -> bool:
@@ -230,14 +244,29 @@ class _Slots:
         slot, inside = divmod(open_ms - self.timeframe.offset_ms, self.timeframe.ms)
         if inside or self.own is None:
             self._settle(open_ms, inside)
-        page = self._page(slot >> 12)
-        mark, at = 1 + inside // _QUARTER, slot & 4095
+        page = self._page(slot >> _PAGE_BITS)
+        mark, at = 1 + inside // _QUARTER, slot & (_PAGE - 1)
         if page[at] == 0:
             page[at] = mark
             return True
         if page[at] != mark:
             raise RowError(f"time {open_ms} lies in a slot that another row opens")
         return False
+
+    def gaps(self, symbol: str, first_ms: int, last_ms: int) -> Iterator[Gap]:
+        """Yield the runs of slots from first to last that no row took."""
+        grid = self.timeframe
+        slot = (first_ms - grid.offset_ms) // grid.ms
+        for taken in self._taken():
+            if taken > slot:
+                start, end = (each * grid.ms + grid.offset_ms for each in (slot, taken))
+                yield Gap(symbol, grid.name, start, end, taken - slot)
+            slot = max(slot, taken + 1)
+
+    def _taken(self) -> Iterator[int]:
+        for number in sorted(self.pages):
+            start = number << _PAGE_BITS
+            yield from (start + at for at, mark in enumerate(self.pages[number]) if mark)
 
     def take_run(self, times: list[int]) -> None:
         """Take the slots of ascending times on the UTC grid, all later than those taken before."""
@@ -248,14 +277,14 @@ class _Slots:
             for open_ms in times:
                 self.take(open_ms)
             return
-        for number in range(first >> 12, (last >> 12) + 1):
-            start, end = max(first - (number << 12), 0), min(last + 1 - (number << 12), 4096)
+        for number in range(first >> _PAGE_BITS, (last >> _PAGE_BITS) + 1):
+            start, end = max(first - (number << _PAGE_BITS), 0), min(last + 1 - (number << _PAGE_BITS), _PAGE)
             self._page(number)[start:end] = array("H", [1]) * (end - start)
 
     def _page(self, number: int) -> array[int]:
         page = self.pages.get(number)
         if page is None:
-            page = self.pages[number] = array("H", bytes(8192))
+            page = self.pages[number] = array("H", bytes(2 * _PAGE))
         return page
 
     def _settle(self, open_ms: int, inside: int) -> None:
@@ -263,5 +292,6 @@ class _Slots:
         if inside % _QUARTER or (inside and self.own is not None and inside not in self.own):
             raise RowError(f"time {open_ms} is off the {self.timeframe.name} grid")
         if self.own is None:
+            self.inside = inside
             shifts = (inside - _HOUR, inside, inside + _HOUR) if inside else ()
             self.own = frozenset(shift % self.timeframe.ms for shift in shifts)

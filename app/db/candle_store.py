@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from decimal import Context
@@ -19,6 +20,9 @@ from app.errors import SeriesBusyError
 
 BATCH = 10_000
 """Candles sent to Postgres at a time, the only ones held in memory."""
+
+TURN_S = 0.5
+"""How long a batch may take to make, in seconds; whoever gives up waits no longer than this and one piece."""
 
 _END_OF_TIME = 2**62
 _bare = Context(prec=100).normalize
@@ -38,8 +42,11 @@ CREATE TEMP TABLE candle_staging (
     position bigint GENERATED ALWAYS AS IDENTITY, LIKE market_candles
 ) ON COMMIT DROP"""
 _KEEP_LATEST: LiteralString = """
-DELETE FROM candle_staging earlier USING candle_staging later
-WHERE later.open_time_ms = earlier.open_time_ms AND later.position > earlier.position"""
+DELETE FROM candle_staging s
+USING (
+    SELECT open_time_ms, max(position) AS kept FROM candle_staging GROUP BY open_time_ms HAVING count(*) > 1
+) AS again
+WHERE s.open_time_ms = again.open_time_ms AND s.position < again.kept"""
 _MATCH: LiteralString = """
 c.venue = %(venue)s AND c.symbol = %(symbol)s AND c.timeframe = %(timeframe)s
     AND c.open_time_ms BETWEEN %(first)s AND %(last)s AND c.open_time_ms = s.open_time_ms"""
@@ -77,6 +84,10 @@ class CandleColumns(NamedTuple):
     times: Sequence[int]
     numbers: Sequence[Sequence[str]]
     spelled: Sequence[str] | None = None
+
+
+NO_COLUMNS = CandleColumns((), ())
+"""No candles, from one who is still at work."""
 
 
 def columns_of(candles: Iterable[Candle]) -> Iterator[CandleColumns]:
@@ -170,7 +181,8 @@ async def _batches(prefix: str, pieces: Iterable[CandleColumns]) -> AsyncGenerat
     try:
         while batch := await asyncio.shield(coming):
             coming = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
-            yield batch
+            if batch.rows:
+                yield batch
     finally:
         # A thread cannot be stopped: whoever gives up waits until it has let go of `pieces`.
         await asyncio.wait([coming])
@@ -178,13 +190,21 @@ async def _batches(prefix: str, pieces: Iterable[CandleColumns]) -> AsyncGenerat
 
 
 def _next_batch(prefix: str, pieces: Iterator[CandleColumns]) -> _Batch | None:
+    """Make a batch of the next pieces; a smaller one, or an empty one, where they take longer than `TURN_S`."""
     times: list[int] = []
     lines = []
-    while len(times) < BATCH and (piece := next(pieces, None)) is not None:
-        times += piece.times
-        lines.append(_lines(prefix, piece))
+    until = time.monotonic() + TURN_S
+    ended = False
+    while len(times) < BATCH and time.monotonic() < until:
+        piece = next(pieces, None)
+        if piece is None:
+            ended = True
+            break
+        if piece.times:
+            times += piece.times
+            lines.append(_lines(prefix, piece))
     if not times:
-        return None
+        return None if ended else _Batch("", 0, _END_OF_TIME, -_END_OF_TIME, ascending=True)
     ascending = all(map(lt, times, times[1:]))
     return _Batch("".join(lines), len(times), min(times), max(times), ascending)
 

@@ -62,6 +62,26 @@ SELECT from_ms, to_ms, missing, (sum(missing) OVER ())::bigint
 FROM candle_gaps(%s, %s, %s, %s, %s)
 ORDER BY from_ms
 LIMIT %s"""
+_SHARING_SLOT: LiteralString = """
+SELECT before, open_time_ms
+FROM (
+    SELECT open_time_ms, lag(open_time_ms) OVER (ORDER BY open_time_ms) AS before
+    FROM market_candles
+    WHERE venue = %(venue)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s AND built_from IS NULL
+        AND open_time_ms > %(first)s - %(step)s AND open_time_ms < %(last)s + %(step)s
+) near
+WHERE open_time_ms - before < %(step)s
+    AND candle_slot_ms(%(timeframe)s, open_time_ms) = candle_slot_ms(%(timeframe)s, before)
+LIMIT 1"""
+_DROP_BUILT: LiteralString = """
+DELETE FROM market_candles built
+WHERE built.venue = %(venue)s AND built.symbol = %(symbol)s AND built.timeframe = %(timeframe)s
+    AND built.built_from IS NOT NULL
+    AND built.open_time_ms > %(first)s - %(step)s AND built.open_time_ms <= %(last)s
+    AND EXISTS (
+        SELECT FROM market_candles c
+        WHERE c.venue = %(venue)s AND c.symbol = %(symbol)s AND c.timeframe = %(timeframe)s AND c.built_from IS NULL
+            AND c.open_time_ms > built.open_time_ms AND c.open_time_ms < built.open_time_ms + %(step)s)"""
 _COVERAGE: LiteralString = """
 SELECT venue, symbol, timeframe, rows, first_ms, last_ms, gaps, missing, source, spelling
 FROM market_cache
@@ -238,6 +258,28 @@ async def build(
         if built:
             await notify(conn, venue, symbol, timeframe)
     return built
+
+
+async def sharing_slot(
+    conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, first_ms: int, last_ms: int
+) -> tuple[int, int] | None:
+    """Return the open times of two candles of a source in one slot, in or next to a range; None where no two are."""
+    asked = _near(venue, symbol, timeframe, first_ms, last_ms)
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(_SHARING_SLOT, asked)
+        return await cursor.fetchone()
+
+
+async def drop_built_beside(
+    conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, first_ms: int, last_ms: int
+) -> None:
+    """Delete built candles of a range in whose slots candles of a source open later."""
+    await conn.execute(_DROP_BUILT, _near(venue, symbol, timeframe, first_ms, last_ms))
+
+
+def _near(venue: str, symbol: str, timeframe: str, first_ms: int, last_ms: int) -> dict[str, Any]:
+    step = named_timeframe(timeframe).ms
+    return {"venue": venue, "symbol": symbol, "timeframe": timeframe, "first": first_ms, "last": last_ms, "step": step}
 
 
 async def timeframes(conn: AsyncConnection[Any], venue: str, symbol: str, start_ms: int, end_ms: int) -> set[str]:

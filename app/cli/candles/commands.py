@@ -5,18 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.candles.calendar import Calendar
+from app.candles.calendar import Calendar, calendars
 from app.candles.deletion import Deletion, delete_series, plan_deletion, require_idle
 from app.candles.fetch import FetchResult, fetch_candles, missing_ranges
 from app.candles.follow import Follower
-from app.candles.importer import Report, import_file
+from app.candles.importer import import_file
+from app.candles.inspection import inspect_file
 from app.candles.load import coverage, find_gaps
+from app.candles.read_options import read_options
 from app.candles.reasons import Reason, gap_reasons
+from app.candles.report import Report
 from app.candles.sources import VenueSource, source_of, sources
 from app.cli import output
 from app.cli.candles import deletion_report, import_report
@@ -29,7 +33,10 @@ from app.cli.options import (
     StartOption,
     TimeframeOption,
     VenueOption,
+    as_usage,
     read_spelling,
+    read_symbol,
+    read_timeframe,
     time_ms,
 )
 from app.db import candles as cache
@@ -39,7 +46,7 @@ from app.db.pool import Connection, ConnectionPool
 from app.domain.market.candle import Gap
 from app.domain.market.symbol import normalize_symbol
 from app.errors import BadInputError
-from app.settings import Settings
+from app.settings import Settings, load
 
 app = typer.Typer(no_args_is_help=True, help="Bring candles in, see what is there and what is missing, take them out.")
 
@@ -49,6 +56,37 @@ File = Annotated[
     typer.Argument(
         metavar="FILE", exists=True, help="CSV, JSON, Parquet, Feather, Lean; packed or a folder.", show_default=False
     ),
+]
+TimeZoneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time-zone", metavar="ZONE", help="Zone of times that name none: Europe/Berlin, EST, +02:00; unset: UTC."
+    ),
+]
+StampOption = Annotated[
+    str | None,
+    typer.Option("--stamp", metavar="open|close", help="Which end of a candle its time is; unset: open."),
+]
+DatesOption = Annotated[
+    str | None,
+    typer.Option("--dates", metavar="dmy|mdy|ymd", help="Order of day, month and year where no date proves it."),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="NAME,...",
+        help="By position: time, date, open, high, low, close, volume, symbol, - (none).",
+    ),
+]
+OnlyOption = Annotated[
+    str | None, typer.Option("--only", metavar="NAME", help="The instrument to take of a file that holds several.")
+]
+DecimalOption = Annotated[
+    str | None, typer.Option("--decimal", metavar="point|comma", help="Decimal separator where no number proves it.")
+]
+KeepGoing = Annotated[
+    bool, typer.Option("--keep-going", help="Store the good rows even when more than half are refused.")
 ]
 SourceOption = Annotated[
     str | None,
@@ -64,22 +102,75 @@ _FOLLOWED_AT_ONCE = 8
 
 @app.command("import")
 def import_(
-    file: File, symbol: SymbolOption, timeframe: TimeframeOption, venue: VenueOption = None, json: Json = False
+    file: File,
+    symbol: SymbolOption,
+    timeframe: TimeframeOption,
+    venue: VenueOption = None,
+    time_zone: TimeZoneOption = None,
+    stamp: StampOption = None,
+    dates: DatesOption = None,
+    columns: ColumnsOption = None,
+    only: OnlyOption = None,
+    decimal: DecimalOption = None,
+    keep_going: KeepGoing = False,
+    json: Json = False,
 ) -> None:
-    """Bring a file of candles into the cache and report what was taken, refused and missing."""
+    """Bring a file of candles into the cache and report what was taken, assumed, refused and missing."""
+    with as_usage():
+        options = read_options(time_zone, stamp, dates, columns, only, decimal)
 
     async def work(context: Context) -> Report:
         chosen = venue or context.settings.venue
         with import_report.bar(file.name) as progress:
-            calendar = context.sim.calendars.get(chosen)
-            return await context.database.run(import_file, file, chosen, symbol, timeframe, progress, calendar)
+            key = (file, chosen, symbol, timeframe, progress, context.sim.calendars.get(chosen), options)
+            return await context.database.run(partial(import_file, keep_going=keep_going), *key)
 
     report = run(work)
     if json:
-        output.as_json(import_report.report_to_json(report))
+        output.as_json(report.as_json())
     else:
         import_report.print_report(report)
-    if report.broke:
+    if report.rejected:
+        output.note(report.rejected)
+    if report.broke or report.rejected:
+        raise typer.Exit(1)
+
+
+@app.command()
+def inspect(
+    file: File,
+    symbol: Annotated[
+        str | None,
+        typer.Option("--symbol", metavar="SYMBOL", parser=read_symbol, help="Unset: the one the file names."),
+    ] = None,
+    timeframe: Annotated[
+        str | None,
+        typer.Option("--timeframe", parser=read_timeframe, metavar="TIMEFRAME", help="Unset: told by the steps."),
+    ] = None,
+    venue: VenueOption = None,
+    time_zone: TimeZoneOption = None,
+    stamp: StampOption = None,
+    dates: DatesOption = None,
+    columns: ColumnsOption = None,
+    only: OnlyOption = None,
+    decimal: DecimalOption = None,
+    json: Json = False,
+) -> None:
+    """Show what an import of a file would store and the command for it; nothing is stored."""
+    with as_usage():
+        options = read_options(time_zone, stamp, dates, columns, only, decimal)
+    settings = load()
+    try:
+        calendar = calendars(settings.calendars).get(venue or settings.venue)
+        found = inspect_file(file, symbol, timeframe, options, calendar)
+    except BadInputError as error:
+        output.note(error.message)
+        raise typer.Exit(1) from None
+    if json:
+        output.as_json(found.as_json())
+    else:
+        import_report.tell_inspection(found)
+    if found.question:
         raise typer.Exit(1)
 
 

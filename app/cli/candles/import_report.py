@@ -12,13 +12,16 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColum
 
 from app.candles.fetch import FetchResult
 from app.candles.importer import Progress as Watch
-from app.candles.importer import Report
-from app.candles.quality import RowIssue
+from app.candles.report import Inspection, Note, Reading, Report, findings_as_json
+from app.candles.rows import RowIssue
 from app.cli import output
 from app.domain.market.candle import Gap
 
 LISTED = 10
 """How many refusals, repairs and gaps a report lists on a terminal; all are counted."""
+
+
+_TOPICS = {"timeZone": "time zone"}
 
 
 @contextmanager
@@ -31,29 +34,6 @@ def bar(name: str) -> Iterator[Watch | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(name, total=None)
         yield lambda done, size: progress.update(task, completed=done, total=size)
-
-
-def report_to_json(report: Report) -> dict[str, Any]:
-    """Spell a report for scripts."""
-    return {
-        "venue": report.venue,
-        "symbol": report.symbol,
-        "timeframe": report.timeframe,
-        "rows": report.rows,
-        "new": report.new,
-        "changed": report.changed,
-        "same": report.same,
-        "duplicates": report.duplicates,
-        "unordered": report.unordered,
-        "refused": report.refused,
-        "refusals": _found(report.refusals),
-        "repairs": _found(report.repairs),
-        "broke": report.broke,
-        "firstMs": report.first_ms,
-        "lastMs": report.last_ms,
-        "gaps": [{"fromMs": gap.from_ms, "toMs": gap.to_ms, "missing": gap.missing} for gap in report.gaps],
-        "missing": report.missing,
-    }
 
 
 def print_report(report: Report) -> None:
@@ -69,8 +49,10 @@ def print_report(report: Report) -> None:
             ("refused", report.refused),
             ("missing", f"{report.missing:,}" if report.missing else "none"),
             ("broke off", report.broke),
+            ("stored", "nothing" if report.rejected else None),
         )
     )
+    _tell_notes(report.notes)
     _list("refused", report.refusals, report.refused)
     _list("repaired", report.repairs, report.duplicates + report.unordered)
     if report.gaps:
@@ -80,6 +62,50 @@ def print_report(report: Report) -> None:
             output.line(
                 f"more: zeon candles gaps {report.symbol} --timeframe {report.timeframe} --venue {report.venue}"
             )
+
+
+def tell_inspection(found: Inspection) -> None:
+    """Print for people what an import would store."""
+    missing = f"{found.missing:,}" if found.missing else "none"
+    output.facts(
+        (
+            ("file", f"{found.file}: {found.kind}" if found.kind else found.file),
+            ("candles", f"{found.symbol or 'unknown symbol'} {found.timeframe or 'unknown timeframe'}"),
+            ("instruments", ", ".join(found.instruments[:10])),
+            ("rows", found.rows),
+            ("first", output.utc(found.first_ms)),
+            ("last", output.utc(found.last_ms)),
+            ("duplicates", found.duplicates or None),
+            ("out of order", found.unordered or None),
+            ("refused", found.refused or None),
+            ("missing", missing if found.first_ms is not None else None),
+        )
+    )
+    _tell_notes(found.notes)
+    _list("refused", found.refusals, found.refused)
+    for reading in found.readings:
+        _tell_reading(reading)
+    output.line("")
+    output.line(f"question  {found.question}" if found.question else f"to store it: {found.command}")
+
+
+def _tell_reading(reading: Reading) -> None:
+    output.line("")
+    if reading.options:
+        output.line(f"with {reading.options}:")
+    rows = list(dict.fromkeys((*reading.first, *reading.last)))
+    output.table(
+        ("line", "open time", "open", "high", "low", "close", "volume"),
+        ((row.place, output.utc(row.open_ms), *row[2:]) for row in rows),
+        right=("line", "open", "high", "low", "close", "volume"),
+    )
+
+
+def _tell_notes(notes: Sequence[Note]) -> None:
+    if notes:
+        output.line("")
+    for topic, text in notes:
+        output.line(f"{_TOPICS.get(topic, topic)}: {text}")
 
 
 def print_gaps(gaps: Sequence[Gap], reasons: Sequence[str | None] = ()) -> None:
@@ -112,7 +138,7 @@ def fetched_to_json(done: FetchResult) -> dict[str, Any]:
         "changed": done.changed,
         "same": done.same,
         "refused": done.refused,
-        "refusals": _found(done.refusals),
+        "refusals": findings_as_json(done.refusals),
     }
 
 
@@ -134,7 +160,3 @@ def _list(title: str, findings: Sequence[RowIssue], count: int) -> None:
         output.line(f"{title}: line {place}: {reason}")
     if count > LISTED:
         output.line(f"{title}: {count - LISTED:,} more (--json lists the first {len(findings)})")
-
-
-def _found(findings: Sequence[RowIssue]) -> list[dict[str, Any]]:
-    return [{"line": place, "reason": reason} for place, reason in findings]

@@ -22,18 +22,26 @@ class OpeningHours(Protocol):
     def following(self, time_ms: int) -> TradingHours | None:
         """Return the first trading time that ends after `time_ms`; null when the hours known end before one."""
 
+    def following_day(self, time_ms: int) -> TradingHours | None:
+        """Return the same for whole trading days, each from midnight to midnight UTC of the date it has there."""
+
+
+def _following(hours: OpeningHours, grid: Timeframe, time_ms: int) -> TradingHours | None:
+    """Return the next trading time; for candles of a day and longer, the next trading day, wherever the market is."""
+    return hours.following_day(time_ms) if grid.ms >= TIMEFRAMES["1d"].ms else hours.following(time_ms)
+
 
 def is_open(hours: OpeningHours | None, grid: Timeframe, slot_ms: int) -> bool:
     """Whether there is trading in a slot; without hours there always is."""
     if hours is None:
         return True
-    trading = hours.following(slot_ms)
+    trading = _following(hours, grid, slot_ms)
     return trading is not None and trading.open_ms < slot_ms + grid.ms
 
 
 def next_open(hours: OpeningHours | None, grid: Timeframe, slot_ms: int) -> int:
     """Return the first slot with trading, from `slot_ms` on; that one itself where nothing is known."""
-    trading = None if hours is None else hours.following(slot_ms)
+    trading = None if hours is None else _following(hours, grid, slot_ms)
     return slot_ms if trading is None else max(slot_ms, grid.floor(trading.open_ms))
 
 
@@ -47,7 +55,7 @@ def open_gaps(hours: OpeningHours | None, gaps: Sequence[Gap]) -> list[Gap]:
 def _open_parts(hours: OpeningHours, gap: Gap) -> Iterator[Gap]:
     grid = TIMEFRAMES[gap.timeframe]
     run: tuple[int, int] | None = None
-    for trading in _within(hours, gap):
+    for trading in _within(hours, gap, grid):
         start, end = max(gap.from_ms, grid.floor(trading.open_ms)), min(gap.to_ms, grid.ceil(trading.close_ms))
         if run is not None and start <= run[1]:
             run = run[0], end
@@ -57,13 +65,13 @@ def _open_parts(hours: OpeningHours, gap: Gap) -> Iterator[Gap]:
     yield from _counted(gap, run, grid)
 
 
-def _within(hours: OpeningHours, gap: Gap) -> Iterator[TradingHours]:
-    trading = hours.following(gap.from_ms)
+def _within(hours: OpeningHours, gap: Gap, grid: Timeframe) -> Iterator[TradingHours]:
+    trading = _following(hours, grid, gap.from_ms)
     while trading is not None and trading.open_ms < gap.to_ms:
         yield trading
         if trading.close_ms >= gap.to_ms:
             return
-        trading = hours.following(trading.close_ms)
+        trading = _following(hours, grid, trading.close_ms)
 
 
 def _counted(gap: Gap, run: tuple[int, int] | None, grid: Timeframe) -> Iterator[Gap]:

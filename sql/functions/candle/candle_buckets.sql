@@ -1,5 +1,6 @@
 -- Candles of a timeframe built from a finer one, for the slots of [start_ms, end_ms). Only complete buckets: one with a
--- finer candle missing gives no row. The finer grid must divide the other.
+-- finer candle missing gives no row, nor does one in which a candle of a source opens later (a grid of its own). The
+-- finer grid must divide the other.
 CREATE OR REPLACE FUNCTION candle_buckets(venue text, symbol text, finer text, timeframe text, start_ms bigint, end_ms bigint)
 RETURNS TABLE (open_time_ms bigint, open numeric, high numeric, low numeric, close numeric, volume numeric)
 LANGUAGE plpgsql STABLE AS $$
@@ -18,7 +19,12 @@ BEGIN
     WHERE c.venue = candle_buckets.venue AND c.symbol = candle_buckets.symbol AND c.timeframe = candle_buckets.finer
       AND c.open_time_ms >= _first AND c.open_time_ms < _end AND mod(c.open_time_ms - _first, _piece) = 0) b
   GROUP BY b.slot
-  HAVING count(*) = _step / _piece;
+  HAVING count(*) = _step / _piece
+    AND NOT EXISTS (
+      SELECT FROM market_candles own
+      WHERE own.venue = candle_buckets.venue AND own.symbol = candle_buckets.symbol
+        AND own.timeframe = candle_buckets.timeframe AND own.built_from IS NULL
+        AND own.open_time_ms > b.slot AND own.open_time_ms < b.slot + _step);
 END;
 $$;
 

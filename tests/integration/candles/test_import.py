@@ -123,9 +123,10 @@ async def test_progress_ends_with_the_whole_file(conn: Connection, tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "file: no line with a time and four prices among the first 20"),
-        ("time,open,high,low,close,volume\n", "file: candles.csv holds no good candle; it is empty"),
-        ("time,open,high,low,close\nx,1,1,1,1\n", "line 2: time: 'x' is neither a number nor an ISO 8601 time"),
+        ("", "file: it is empty"),
+        ("no candles\n", "file: no line with a time and four prices among the first 50"),
+        ("time,open,high,low,close,volume\n", "file: candles.csv holds no good candle; it has no rows"),
+        ("time,open,high,low,close\nx,1,1,1,1\n", "line 2: time: 'x' is neither a number nor a date and time"),
         ("time,open,high,low,volume\n", "close: no column of the header has that name"),
     ],
 )

@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 from app.candles.calendar import Calendar
-from app.candles.importer import Report, import_file
+from app.candles.importer import import_file
 from app.candles.load import find_gaps
+from app.candles.report import Report
 from app.db import candles as cache
 from app.domain.market.candle import Candle
 from app.errors import BadInputError
@@ -168,7 +169,7 @@ async def test_bitfinex_answers_order_their_columns_open_close_high_low(conn: Co
 
 
 async def test_an_empty_answer_is_said_to_be_empty(conn: Connection) -> None:
-    with pytest.raises(BadInputError, match="holds no good candle; it is empty"):
+    with pytest.raises(BadInputError, match="holds no good candle; it has no rows"):
         await import_file(conn, RAW / "bitfinex-rest" / "BTCUSD-1m_16-08-05_00-00-00.json", "bitfinex", "BTCUSD", "1m")
 
 

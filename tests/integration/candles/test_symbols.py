@@ -13,11 +13,13 @@ import psycopg
 import pytest
 
 from app.candles.exchange import Exchange
+from app.candles.folder import Folder
 from app.candles.importer import import_file
 from app.candles.synthetic import candles as made_up
 from app.db import candles as cache
 from app.db import symbols
 from app.domain.market.symbol import normalize_symbol
+from app.domain.market.timeframe import TIMEFRAMES
 from app.engine.clock import Clock
 from app.engine.replay.verify import verify
 from app.errors import BadInputError
@@ -220,6 +222,34 @@ async def test_functions_in_psql_take_any_spelling(conn: Connection, database: D
     expected = [(START_MS + 10 * MINUTE, end_ms, 2)]
     assert database.query("SELECT * FROM candle_gaps(%s, %s, %s, %s, %s)", *asked) == expected
     assert database.query("SELECT candle_delete(%s, %s, %s)", "demo", "btc_usdt", "1m") == [(10,)]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("BTC/USDT:USDT", "BTC_USDT_USDT-1m-futures.csv"),
+        ("^GSPC", "^GSPC-1m.csv"),
+        ("^GSPC", "GSPC_1m.csv"),
+        ("BRK.B", "BRK-B-1m.csv"),
+        ("EURUSD=X", "eurusdx-1m.csv"),
+        ("贵州茅台", "贵州茅台-1m.csv"),
+    ],
+)
+async def test_a_folder_maps_a_symbol_to_the_names_of_its_files(
+    conn: Connection, tmp_path: Path, text: str, name: str
+) -> None:
+    written(tmp_path, name=name)
+    written(tmp_path, name="OTHER-1m.csv", first=50)
+    report = await import_file(conn, tmp_path, "demo", text, "1m")
+    assert (report.symbol, report.new, report.first_ms) == (normalize_symbol(text), 10, START_MS)
+    part = await anext(Folder(str(tmp_path)).fetch(report.symbol, TIMEFRAMES["1m"], START_MS, START_MS + 99 * MINUTE))
+    assert len(part.rows) == 10
+
+
+async def test_of_two_files_the_one_with_the_symbol_s_own_name_is_taken(conn: Connection, tmp_path: Path) -> None:
+    written(tmp_path, name="BRKB-1m.csv", first=50)
+    written(tmp_path, name="BRK.B-1m.csv")
+    assert (await import_file(conn, tmp_path, "demo", "BRK.B", "1m")).first_ms == START_MS
 
 
 def market(base: str, quote: str, settle: str = "", kind: str = "spot", expiry: str = "") -> dict[str, Any]:

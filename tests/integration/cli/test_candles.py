@@ -104,7 +104,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(cli: Cli, tmp_path: Path) -> 
     empty = tmp_path / "empty.csv"
     empty.touch()
     said = cli.error("candles", "import", empty, *AS_BTC)
-    assert said == "file: no line with a time and four prices among the first 20"
+    assert said == "file: it is empty"
     assert cli.error("candles", "gaps", *BTC) == "There are no candles of BTCUSDT 1m at venue binance."
     assert "does not exist" in cli.error("candles", "import", tmp_path / "absent.csv", *AS_BTC, code=2)
     assert cli.json("candles", "list") == []

@@ -49,6 +49,30 @@ def test_daylight_saving_moves_the_hours() -> None:
     assert (found.from_ms, found.to_ms) == (ms("2024-07-01T13:30"), ms("2024-07-01T20:00"))
 
 
+@pytest.mark.parametrize(
+    ("name", "holiday"),
+    [
+        ("XASX", "2024-04-25"),
+        ("XTKS", "2024-04-29"),
+        ("XETR", "2024-05-01"),
+        ("XLON", "2024-05-06"),
+        ("XNYS", "2024-05-27"),
+    ],
+)
+def test_days_are_those_of_the_place_wherever_it_is(name: str, holiday: str) -> None:
+    """In Sydney, Monday begins on Sunday, UTC, as long as it is summer there."""
+    gaps = [
+        gap("1d", "2024-01-15", "2024-01-22"),
+        gap("1d", "2024-07-01", "2024-07-08"),
+        gap("1d", holiday, f"{holiday}T23"),
+    ]
+    week, other, closed = (open_gaps(Calendar(name), [one]) for one in gaps)
+    start = "2024-01-16" if name == "XNYS" else "2024-01-15"  # A holiday in New York.
+    assert [(each.from_ms, each.to_ms) for each in week] == [(ms(start), ms("2024-01-20"))]
+    assert closed == []
+    assert sum(each.missing for each in other) == (4 if name == "XNYS" else 5)
+
+
 @pytest.mark.parametrize("name", ["NOWHERE", ""])
 def test_an_unknown_calendar_is_refused(name: str) -> None:
     with pytest.raises(BadInputError, match=r"^calendar: "):

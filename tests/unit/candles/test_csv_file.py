@@ -3,12 +3,13 @@ import io
 import pytest
 
 from app.candles import csv_file
-from app.candles.rows import BrokenFileError, Row, single_rows
+from app.candles.rows import BrokenFileError, Layout, Row, single_rows
 from app.errors import BadInputError
 
 
 def read(text: str | bytes) -> list[Row]:
-    return list(single_rows(csv_file.rows(io.BytesIO(text.encode() if isinstance(text, str) else text))))
+    items = csv_file.rows(io.BytesIO(text.encode() if isinstance(text, str) else text))
+    return list(single_rows(item for item in items if not isinstance(item, Layout)))
 
 
 FIELDS = ("1704067200000", "1", "4", "0.5", "3", "7")
@@ -56,8 +57,12 @@ def test_a_byte_order_mark_comments_and_blank_lines_are_passed_over() -> None:
     assert read(text) == [(6, *FIELDS)]
 
 
-def test_a_short_row_has_empty_fields() -> None:
-    assert read("time,open,high,low,close,volume\n1704067200000,1\n") == [(2, "1704067200000", "", "", "", "", "")]
+def test_a_row_with_more_or_fewer_cells_than_columns_is_refused() -> None:
+    rows = read("time,open,high,low,close,volume\n1704067200000,1\n1704067260000,1,4,0.5,3,7,8\n")
+    assert [row[:2] for row in rows] == [
+        (2, "it has 2 cells where there are 6 columns: '1704067200000,1'"),
+        (3, "it has 7 cells where there are 6 columns: '1704067260000,1,4,0.5,3,7,8'"),
+    ]
 
 
 def test_a_line_without_end_is_not_read_into_memory() -> None:

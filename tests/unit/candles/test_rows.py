@@ -2,7 +2,8 @@ from decimal import Decimal
 
 import pytest
 
-from app.candles.rows import RowError, Value, time_ms
+from app.candles.reading import time_ms
+from app.candles.rows import RowError, Value
 
 NEW_YEAR = 1_704_067_200_000
 
@@ -44,7 +45,13 @@ def test_times_before_1970_are_read() -> None:
     assert time_ms("1969-12-31") == -86_400_000
 
 
-@pytest.mark.parametrize("text", ["", "soon", "31/12/2024", "nan", "inf", "1e99", "2024-13-01"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "soon", "31/14/2024", "03/04/2024", "nan", "inf", "1e99", "1e999999999", "2024-13-01", "1e-20000"),
+        *("2024-03-04 23:59:60", "２０２４-01-01", "1_704_067_200", "99999999999999999999", "2024-02-30"),
+    ],
+)
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(RowError, match=r"^time:"):
         time_ms(text)

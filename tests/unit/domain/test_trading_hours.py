@@ -19,6 +19,11 @@ class Fixed:
     def following(self, time_ms: int) -> TradingHours | None:
         return next((each for each in self.times if each.close_ms > time_ms), None)
 
+    def following_day(self, time_ms: int) -> TradingHours | None:
+        day = TIMEFRAMES["1d"]
+        whole = [TradingHours(day.floor(each.open_ms), day.ceil(each.close_ms)) for each in self.times]
+        return next((each for each in whole if each.close_ms > time_ms), None)
+
 
 def test_without_hours_every_slot_is_open_and_every_gap_stays() -> None:
     grid, gap = TIMEFRAMES["1m"], Gap("SPY", "1m", 0, 10 * MINUTE, 10)

@@ -1,0 +1,85 @@
+"""Time zones by the names that files and users give them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, timedelta, timezone, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from app.errors import BadInputError
+
+_OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])([0-9]{1,2})(?::?([0-9]{2}))?(?::?[0-9]{2})?", re.IGNORECASE)
+_HOURS = {
+    "UTC": 0.0,
+    "Z": 0.0,
+    "GMT": 0.0,
+    "UT": 0.0,
+    "WET": 0.0,
+    "WEST": 1.0,
+    "BST": 1.0,
+    "CET": 1.0,
+    "CEST": 2.0,
+    "MEZ": 1.0,
+    "MESZ": 2.0,
+    "EET": 2.0,
+    "EEST": 3.0,
+    "MSK": 3.0,
+    "SAST": 2.0,
+    "HKT": 8.0,
+    "SGT": 8.0,
+    "JST": 9.0,
+    "KST": 9.0,
+    "AEST": 10.0,
+    "AEDT": 11.0,
+    "ACST": 9.5,
+    "ACDT": 10.5,
+    "AWST": 8.0,
+    "NZST": 12.0,
+    "NZDT": 13.0,
+    "EST": -5.0,
+    "EDT": -4.0,
+    "CDT": -5.0,
+    "MST": -7.0,
+    "MDT": -6.0,
+    "PST": -8.0,
+    "PDT": -7.0,
+    "BRT": -3.0,
+    "AKST": -9.0,
+    "AKDT": -8.0,
+    "HST": -10.0,
+}
+"""Abbreviations that name one offset. IST (three countries) is none of them; CST is America's only where told."""
+_AMBIGUOUS = {"IST": "Asia/Kolkata, Europe/Dublin or Asia/Jerusalem", "CST": "America/Chicago or Asia/Shanghai"}
+_LARGEST = timedelta(hours=15)
+
+
+def find_zone(name: str) -> tzinfo:
+    """Return the zone of a name such as `Europe/Berlin`, `EST` or `+02:00`; raises `BadInputError` for others."""
+    zone = known_zone(name)
+    if zone is None:
+        hint = _AMBIGUOUS.get(name.strip().upper())
+        told = f"write {hint}" if hint else "write it as in Europe/Berlin, EST or +02:00"
+        raise BadInputError(f"timeZone: {name[:40]!r} is not the name of one time zone; {told}")
+    return zone
+
+
+@lru_cache(256)
+def known_zone(name: str) -> tzinfo | None:
+    """Return the zone of a name; None where it names none, or more than one."""
+    name = name.strip()
+    if name.upper() in _HOURS:
+        return _fixed(timedelta(hours=_HOURS[name.upper()]))
+    if found := _OFFSET.fullmatch(name):
+        size = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
+        return _fixed(size if found[1] == "+" else -size) if size < _LARGEST else None
+    if name.upper() in _AMBIGUOUS or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*", name):
+        return None
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _fixed(offset: timedelta) -> tzinfo:
+    return timezone(offset) if offset else UTC
