@@ -17,7 +17,7 @@ import pytest
 from app.domain.event import Event
 from app.domain.market.candle import Candle
 from app.domain.market.timeframe import timeframe
-from app.domain.trading.settings import TradingSettings
+from app.domain.trading.settings import BrokerConfig
 from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import StrategyRunner
 from tests.support.trading import finish
@@ -65,14 +65,14 @@ def day_ms(day: str) -> int:
     return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
 
 
-def terms(values: Sequence[Candle], **changes: Any) -> TradingSettings:
-    """Return terms for one symbol's candles; `fee_bps` sets both fees."""
+def broker_config(values: Sequence[Candle], **changes: Any) -> BrokerConfig:
+    """Return the config of one symbol's candles; `fee_bps` sets both fees."""
     fee = changes.pop("fee_bps", Decimal(0))
     given = {"maker_fee_bps": fee, "taker_fee_bps": fee} | changes
-    return TradingSettings(symbols=(values[0].symbol,), timeframe=values[0].timeframe, **given)
+    return BrokerConfig(symbols=(values[0].symbol,), timeframe=values[0].timeframe, **given)
 
 
-def run(strategy: Strategy, values: Iterable[Candle], on: TradingSettings) -> list[Event]:
+def run(strategy: Strategy, values: Iterable[Candle], on: BrokerConfig) -> list[Event]:
     """Run a strategy over one symbol's candles and return all its events."""
     trader = StrategyRunner(strategy, on)
     events: list[Event] = []

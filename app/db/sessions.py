@@ -19,8 +19,9 @@ from app.db.pool import Connection, execute
 from app.db.tables import SESSIONS
 from app.domain.event import render
 from app.domain.lineage import Ancestor, parse_ancestor
-from app.domain.session import ENDED, MOVES, RUNNING, Pace, Session, SessionSpec
-from app.domain.trading.settings import TradingSettings, parse_sizing, sizing_to_json
+from app.domain.session import ENDED, MOVES, RUNNING, SETTINGS, Pace, Session, SessionSpec, setting_from_json
+from app.domain.setting import build, flatten
+from app.domain.trading.settings import Sizing, sizing_to_json
 from app.errors import BadInputError, KeyReusedError, NotFoundError
 
 _s = SESSIONS.c
@@ -170,7 +171,7 @@ async def fork(
 def _lineage(parent: Session, fork_seq: int, cursor_ms: int | None) -> list[Ancestor]:
     """Return who wrote a parent's log up to `fork_seq`: the parent last, or the ancestor in whose part that lies."""
     spec = parent.spec
-    own = Ancestor(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.terms, parent.strategy_hash)
+    own = Ancestor(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.trading, parent.strategy_hash)
     earlier = [ancestor for ancestor in parent.lineage if ancestor.to_seq < fork_seq]
     later = parent.lineage[len(earlier) :]
     last = later[0]._replace(to_seq=fork_seq, to_cursor_ms=cursor_ms) if later else own
@@ -280,60 +281,20 @@ def _present(row: DictRow | None) -> DictRow:
 
 
 def _columns(spec: SessionSpec) -> dict[str, Any]:
-    return {
-        "kind": spec.kind,
-        "name": spec.name,
-        "tags": list(spec.tags),
-        "profile_slug": spec.profile_slug,
-        "config": Jsonb(spec.config),
-        "venue": spec.venue,
-        "symbols": list(spec.symbols),
-        "timeframe": spec.timeframe,
-        "start_ms": spec.start_ms,
-        "end_ms": spec.end_ms,
-        "lag_ms": spec.lag_ms,
-        "replay_ms_per_candle": spec.pace.ms,
-        "speed": spec.pace.speed,
-        "gap_policy": spec.gap_policy,
-        "gap_grace_ms": spec.gap_grace_ms,
-        "extra_timeframes": list(spec.extra_timeframes),
-        "warmup_candles": spec.warmup_candles,
-        **_of_terms(spec.terms),
-    }
+    return {name: _column(value) for name, value in flatten(spec).items()}
 
 
-_SAME = ("initial_cash", "maker_fee_bps", "taker_fee_bps", "slippage_bps", "leverage", "fill", "limit_fill", "record")
-
-
-def _of_terms(terms: TradingSettings) -> dict[str, Any]:
-    sized = Jsonb(sizing_to_json(terms.sizing), dumps=render)
-    return {name: getattr(terms, name) for name in (*_SAME, "volume_share")} | {"sizing": sized}
-
-
-def _terms(row: DictRow) -> TradingSettings:
-    return TradingSettings(**{name: row[name] for name in (*_SAME, "volume_share")}, sizing=parse_sizing(row["sizing"]))
+def _column(value: Any) -> Any:
+    """Return the value of a setting as its column takes it."""
+    if isinstance(value, dict):
+        return Jsonb(value)
+    if isinstance(value, Sizing):
+        return Jsonb(sizing_to_json(value), dumps=render)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _session(row: DictRow) -> Session:
-    spec = SessionSpec(
-        profile_slug=row["profile_slug"],
-        venue=row["venue"],
-        symbols=tuple(row["symbols"]),
-        timeframe=row["timeframe"],
-        start_ms=row["start_ms"],
-        end_ms=row["end_ms"],
-        lag_ms=row["lag_ms"],
-        pace=Pace(row["replay_ms_per_candle"], row["speed"]),
-        gap_policy=row["gap_policy"],
-        gap_grace_ms=row["gap_grace_ms"],
-        extra_timeframes=tuple(row["extra_timeframes"]),
-        warmup_candles=row["warmup_candles"],
-        terms=_terms(row),
-        kind=row["kind"],
-        name=row["name"],
-        tags=tuple(row["tags"]),
-        config=row["config"],
-    )
+    spec = build(SessionSpec, {field.name: setting_from_json(field, row[field.name]) for field in SETTINGS})
     same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage", "fetching", "waiting"))
     lineage = tuple(parse_ancestor(each) for each in row["lineage"])
     return Session(spec=spec, lineage=lineage, **{name: row[name] for name in same})

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
 from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Numeric, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from app.domain.session import SETTINGS
+from app.domain.trading.settings import Sizing
+
 METADATA = MetaData()
+
+_TYPES: dict[Any, Any] = {int: BigInteger, Decimal: Numeric, tuple: ARRAY(Text), dict: JSONB, Sizing: JSONB}
+"""The type of a setting's column; text for all others."""
 
 SESSIONS = Table(
     "sim_sessions",
     METADATA,
     Column("id", UUID(as_uuid=True), primary_key=True),
     Column("user_id", Text),
-    Column("kind", Text),
-    Column("name", Text),
-    Column("tags", ARRAY(Text)),
-    Column("profile_slug", Text),
-    Column("config", JSONB),
-    Column("venue", Text),
-    Column("symbols", ARRAY(Text)),
-    Column("timeframe", Text),
-    Column("start_ms", BigInteger),
-    Column("end_ms", BigInteger),
-    Column("lag_ms", BigInteger),
-    Column("replay_ms_per_candle", BigInteger),
-    Column("speed", Integer),
-    Column("gap_policy", Text),
-    Column("gap_grace_ms", BigInteger),
+    *(Column(field.name, _TYPES.get(field.base_type, Text)) for field in SETTINGS),
     Column("mode", Text),
     Column("status", Text),
     Column("cursor_ms", BigInteger),
@@ -42,22 +37,10 @@ SESSIONS = Table(
     Column("takeovers", Integer),
     Column("takeover_cursor_ms", BigInteger),
     Column("deleted_at", DateTime(timezone=True)),
-    Column("extra_timeframes", ARRAY(Text)),
     Column("steps_left", Integer),
     Column("until_ms", BigInteger),
     Column("until_type", Text),
     Column("jump_ms", BigInteger),
-    Column("warmup_candles", Integer),
-    Column("initial_cash", Numeric),
-    Column("maker_fee_bps", Numeric),
-    Column("taker_fee_bps", Numeric),
-    Column("slippage_bps", Numeric),
-    Column("leverage", Numeric),
-    Column("fill", Text),
-    Column("limit_fill", Text),
-    Column("sizing", JSONB),
-    Column("volume_share", Numeric),
-    Column("record", Text),
     Column("strategy_hash", Text),
     Column("warmup_hash", Text),
     Column("candles_hash", Text),

@@ -1,16 +1,15 @@
-"""What a fork remembers of its ancestors: per stretch of its log, which strategy ran it on which terms."""
+"""What a fork remembers of its ancestors: for each part of its log, which strategy wrote it and how it traded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.domain.number import format_decimal
-from app.domain.trading.settings import TradingSettings, parse_sizing, sizing_to_json
-
-T = TypeVar("T")
+from app.domain.setting import SettingField, build, flatten, setting_fields
+from app.domain.trading.settings import Sizing, TradingSettings, parse_sizing, sizing_to_json
 
 
 class Ancestor(NamedTuple):
@@ -24,24 +23,24 @@ class Ancestor(NamedTuple):
     to_cursor_ms: int | None
     profile_slug: str
     config: dict[str, Any]
-    terms: TradingSettings
+    trading: TradingSettings
     strategy_hash: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Spell a stretch for the session's row; decimals as text, so that nothing is lost."""
+        """Return the ancestor as the session's row stores it; decimals as text, so that nothing is lost."""
         return {
             "sessionId": str(self.session_id),
             "toSeq": self.to_seq,
             "toCursorMs": self.to_cursor_ms,
             "profileSlug": self.profile_slug,
             "config": self.config,
-            "terms": settings_to_json(self.terms),
+            "terms": settings_to_json(self.trading),
             "strategyHash": self.strategy_hash,
         }
 
 
 def parse_ancestor(value: dict[str, Any]) -> Ancestor:
-    """Read a stretch from the session's row."""
+    """Read an ancestor from the session's row."""
     return Ancestor(
         UUID(value["sessionId"]),
         value["toSeq"],
@@ -53,37 +52,24 @@ def parse_ancestor(value: dict[str, Any]) -> Ancestor:
     )
 
 
-def settings_to_json(terms: TradingSettings) -> dict[str, Any]:
-    """Return settings under names that never change, since rows hold them; decimals as text."""
-    return {
-        "initial_cash": format_decimal(terms.initial_cash),
-        "maker_fee_bps": format_decimal(terms.maker_fee_bps),
-        "taker_fee_bps": format_decimal(terms.taker_fee_bps),
-        "slippage_bps": format_decimal(terms.slippage_bps),
-        "leverage": _optional(format_decimal, terms.leverage),
-        "volume_share": _optional(format_decimal, terms.volume_share),
-        "fill": terms.fill,
-        "limit_fill": terms.limit_fill,
-        "record": terms.record,
-        "sizing": {kind: str(amount) for kind, amount in sizing_to_json(terms.sizing).items()},
-    }
+def settings_to_json(trading: TradingSettings) -> dict[str, Any]:
+    """Return settings under the names of their columns, which never change since rows hold them; decimals as text."""
+    return {name: _to_json(value) for name, value in flatten(trading).items()}
 
 
-def parse_settings(value: Mapping[str, Any]) -> TradingSettings:
-    """Read what `settings_to_json` returned."""
-    return TradingSettings(
-        initial_cash=Decimal(value["initial_cash"]),
-        maker_fee_bps=Decimal(value["maker_fee_bps"]),
-        taker_fee_bps=Decimal(value["taker_fee_bps"]),
-        slippage_bps=Decimal(value["slippage_bps"]),
-        leverage=_optional(Decimal, value["leverage"]),
-        volume_share=_optional(Decimal, value["volume_share"]),
-        fill=value["fill"],
-        limit_fill=value["limit_fill"],
-        record=value["record"],
-        sizing=parse_sizing(value["sizing"]),
-    )
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Sizing):
+        return {kind: str(amount) for kind, amount in sizing_to_json(value).items()}
+    return format_decimal(value) if isinstance(value, Decimal) else value
 
 
-def _optional(read: Callable[[Any], T], value: Any) -> T | None:
-    return None if value is None else read(value)
+def parse_settings(stored: Mapping[str, Any]) -> TradingSettings:
+    """Read what `settings_to_json` returned; a field that was added since has its default."""
+    fields = [field for field in setting_fields(TradingSettings) if field.name in stored]
+    return build(TradingSettings, {field.name: _from_json(field, stored[field.name]) for field in fields})
+
+
+def _from_json(field: SettingField, value: Any) -> Any:
+    if field.base_type is Decimal and value is not None:
+        return Decimal(value)
+    return parse_sizing(value) if field.base_type is Sizing else value

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 from uuid import UUID
 
+from pydantic import Field
+
 from app.domain.lineage import Ancestor
-from app.domain.market.timeframe import TIMEFRAMES, Timeframe
+from app.domain.market.symbol import normalize_symbol, normalize_venue
+from app.domain.market.timeframe import TIMEFRAMES, Timeframe, timeframe
 from app.domain.market.trading_hours import OpeningHours
-from app.domain.trading.settings import TradingSettings
+from app.domain.setting import PauseMs, Setting, SettingField, TimeMs, build, checked, flatten, setting_fields
+from app.domain.trading.settings import BrokerConfig, Sizing, TradingSettings, parse_sizing, sizing_to_json
+from app.errors import BadInputError
 
 CREATED: Final = "created"
 RUNNING: Final = "running"
@@ -38,12 +44,37 @@ MOVES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
 """Per call: the statuses it moves from and the one it moves to."""
 
 
+LEAST_GRACE_MS: Final = 60_000
+Speed = Annotated[int, Field(ge=1, le=200)]
+Symbol = Annotated[str, checked(normalize_symbol)]
+Venue = Annotated[str, checked(normalize_venue)]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
+Name = Annotated[str, Field(max_length=200)]
+Tag = Annotated[str, Field(min_length=1, max_length=100)]
+TimeframeName = Annotated[
+    str, checked(lambda text: timeframe(text).name), Field(json_schema_extra={"enum": list(TIMEFRAMES)})
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """The pause between two ticks: either `ms` per tick (0 = unpaced) or the timeframe divided by `speed`."""
 
-    ms: int | None = None
-    speed: int | None = None
+    ms: Annotated[
+        PauseMs | None,
+        Setting(
+            "Pause between candles in ms; 0: none.",
+            "MS",
+            name="replay_ms_per_candle",
+            option="--ms-per-candle",
+            fork=True,
+            optional=True,
+        ),
+    ] = None
+    speed: Annotated[
+        Speed | None,
+        Setting("Instead: how many times as fast as the market; 1: real time.", "1..200", fork=True, optional=True),
+    ] = None
 
     @property
     def unpaced(self) -> bool:
@@ -59,25 +90,72 @@ class Pace:
 
 @dataclass(frozen=True)
 class SessionSpec:
-    """What a caller chooses when creating a session; times in ms UTC, the range is `[start_ms, end_ms)`."""
+    """The settings of a session: times in ms UTC, the range is `[start_ms, end_ms)`.
 
-    profile_slug: str
-    venue: str
-    symbols: tuple[str, ...]
-    timeframe: str
-    start_ms: int
-    end_ms: int | None
-    lag_ms: int
-    pace: Pace
-    gap_policy: str
-    gap_grace_ms: int
-    extra_timeframes: tuple[str, ...] = ()
-    warmup_candles: int = 0
-    terms: TradingSettings = field(default_factory=TradingSettings)
-    kind: str = "sim"
-    name: str | None = None
-    tags: tuple[str, ...] = ()
-    config: dict[str, Any] = field(default_factory=dict)
+    A field added here is a field of requests, answers, options and rows; see CONTRIBUTING.md.
+    """
+
+    profile_slug: Annotated[
+        Slug,
+        Setting("Strategy, see `zeon profiles`; none: candles only.", "SLUG", option="--profile", fork=True),
+    ]
+    venue: Annotated[Venue, Setting("Where the candles come from; not given: ZEON_VENUE.", "VENUE", optional=True)]
+    symbols: Annotated[
+        tuple[Symbol, ...],
+        Field(min_length=1, max_length=50),
+        Setting(
+            "Symbol; repeat for several: their order is that in a slot.", "SYMBOL", option="--symbol", optional=True
+        ),
+    ]
+    timeframe: Annotated[TimeframeName, Setting(f"One of {' '.join(TIMEFRAMES)}.", "TIMEFRAME")]
+    start_ms: Annotated[TimeMs, Setting("Start of the range, the first open time.", "TIME", option="--start")]
+    end_ms: Annotated[
+        TimeMs | None,
+        Setting(
+            "End of the range, not part of it; not given: follow the market.", "TIME", option="--end", optional=True
+        ),
+    ]
+    lag_ms: Annotated[TimeMs, Setting("How long after its open time a candle is due at the earliest, in ms.", "MS")] = (
+        900_000
+    )
+    pace: Pace = Pace(15_000)
+    gap_policy: Annotated[
+        Literal["fail", "skip", "fill"],
+        Setting(
+            "What a missing candle does: fail, skip or fill. Not given: fail, or skip where the range has no end.",
+            "POLICY",
+            optional=True,
+        ),
+    ] = "fail"
+    gap_grace_ms: Annotated[
+        TimeMs,
+        Setting(
+            "How long after its close a missing candle is waited for, in ms. Not given: a minute or the timeframe.",
+            "MS",
+            optional=True,
+        ),
+    ] = LEAST_GRACE_MS
+    extra_timeframes: Annotated[
+        tuple[TimeframeName, ...],
+        Field(max_length=10),
+        Setting("Longer candles built as well; repeat for more.", "TIMEFRAME", option="--extra-timeframe"),
+    ] = ()
+    warmup_candles: Annotated[
+        int,
+        Field(ge=0, le=100_000),
+        Setting("Candles before the start that only the strategy sees.", "N"),
+    ] = 0
+    trading: TradingSettings = field(default_factory=TradingSettings)
+    kind: Annotated[Literal["sim", "market"], Setting("Kind of session.", in_request=False, in_diff=False)] = "sim"
+    name: Annotated[Name | None, Setting("Free text to know it by.", fork=True, in_diff=False)] = None
+    tags: Annotated[
+        tuple[Tag, ...],
+        Field(max_length=50),
+        Setting("Word to filter by; repeat for more.", option="--tag", fork=True, in_diff=False),
+    ] = ()
+    config: Annotated[dict[str, Any], Setting("Parameters of the strategy, an object.", "JSON", fork=True)] = field(
+        default_factory=dict
+    )
     hours: OpeningHours | None = field(default=None, compare=False, repr=False)
     """The trading hours of the venue, given by the process that runs it: closed hours are no gap. Not stored."""
 
@@ -87,11 +165,11 @@ class SessionSpec:
         return TIMEFRAMES[self.timeframe]
 
     @cached_property
-    def desk_terms(self) -> TradingSettings:
-        """The terms with all a trader needs; its chance comes from what the session was asked for alone."""
+    def broker_config(self) -> BrokerConfig:
+        """What broker and strategy work with; the seed is made of the session's inputs alone."""
         inputs = (self.profile_slug, self.config, self.venue, self.symbols, self.timeframe, self.start_ms)
         seed = json.dumps(inputs, sort_keys=True)
-        return replace(self.terms, symbols=self.symbols, timeframe=self.timeframe, seed=seed)
+        return BrokerConfig(**flatten(self.trading), symbols=self.symbols, timeframe=self.timeframe, seed=seed)
 
     @cached_property
     def first_slot_ms(self) -> int:
@@ -111,6 +189,61 @@ class SessionSpec:
     def due_ms(self, open_time_ms: int) -> int:
         """Return when the candle of a slot may appear at the earliest: closed, and lagging by `lag_ms`."""
         return open_time_ms + max(self.grid.ms, self.lag_ms)
+
+
+SETTINGS: Final = setting_fields(SessionSpec)
+"""Every field of a session's settings, from which requests, answers, options and columns are made."""
+
+
+def setting_to_json(value: Any) -> Any:
+    """Return the value of a setting as JSON has it, with exact decimals."""
+    if isinstance(value, Sizing):
+        return sizing_to_json(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def setting_from_json(field: SettingField, value: Any) -> Any:
+    """Return the value of a setting from JSON; raises `BadInputError` for a sizing that is none."""
+    if value is None:
+        return None
+    if field.base_type is Sizing:
+        return parse_sizing(value)
+    return tuple(value) if field.base_type is tuple else value
+
+
+def new_spec(values: Mapping[str, Any]) -> SessionSpec:
+    """Make the settings of a new session from values by name; those that are not given get their defaults.
+
+    The gap policy depends on whether the range has an end, the grace on the timeframe.
+    """
+    end_ms, extra = values.get("end_ms"), values.get("extra_timeframes", ())
+    defaults = {
+        "gap_policy": "skip" if end_ms is None else "fail",
+        "gap_grace_ms": max(LEAST_GRACE_MS, TIMEFRAMES[values["timeframe"]].ms),
+    }
+    sorted_ = {"end_ms": end_ms, "extra_timeframes": tuple(sorted(extra, key=lambda name: TIMEFRAMES[name].ms))}
+    return build(SessionSpec, defaults | dict(values) | sorted_)
+
+
+def require_consistent(values: Mapping[str, Any]) -> None:
+    """Raise `BadInputError` for settings of a new session that contradict each other."""
+    for name in values["symbols"]:
+        if values["symbols"].count(name) > 1:
+            raise BadInputError(f"symbols: {name} is given twice")
+    _require_longer(values["timeframe"], values["extra_timeframes"])
+    end_ms = values.get("end_ms")
+    if end_ms is not None and end_ms <= values["start_ms"]:
+        raise BadInputError("endMs: must be greater than startMs")
+
+
+def _require_longer(base: str, extra: Sequence[str]) -> None:
+    """Raise `BadInputError` unless every extra timeframe is made of whole candles of the base, each named once."""
+    for name in extra:
+        longer, own = TIMEFRAMES[name], TIMEFRAMES[base]
+        if longer.ms <= own.ms or longer.ms % own.ms or (longer.offset_ms - own.offset_ms) % own.ms:
+            raise BadInputError(f"extraTimeframes: {name} is not made of whole candles of {base}")
+        if extra.count(name) > 1:
+            raise BadInputError(f"extraTimeframes: {name} is given twice")
 
 
 class Waiting(NamedTuple):
@@ -163,12 +296,12 @@ class Session:
     @property
     def past(self) -> tuple[Ancestor, ...]:
         """The ancestors that left ticks in the log, oldest first."""
-        return tuple(stretch for stretch in self.lineage if stretch.to_cursor_ms is not None)
+        return tuple(ancestor for ancestor in self.lineage if ancestor.to_cursor_ms is not None)
 
     @property
     def slugs(self) -> set[str]:
         """The profiles of all strategies that wrote the log, or will."""
-        return {self.spec.profile_slug, *(each.profile_slug for each in self.past)}
+        return {self.spec.profile_slug, *(ancestor.profile_slug for ancestor in self.past)}
 
     @property
     def ended(self) -> bool:

@@ -70,7 +70,7 @@ class ReplayState:
             None,
             spec.start_ms,
             Resamplers(spec) if spec.extra_timeframes else None,
-            spec.terms.record == "full",
+            spec.trading.record == "full",
             spec.grid,
         )
 

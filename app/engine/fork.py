@@ -27,7 +27,7 @@ async def fork_point(
     database: Database, clock: Clock, strategies: StrategyCatalog, parent: Session, at_seq: int
 ) -> ForkPoint:
     """Return the end of the tick with `at_seq`; raises `SeqAheadError`, `InputsChangedError` or `DivergedError`."""
-    if parent.spec.terms.record == "full":
+    if parent.spec.trading.record == "full":
         return await database.run(_in_full_log, parent, at_seq)
     return await _computed(database, clock, strategies, parent, at_seq)
 

@@ -63,7 +63,7 @@ async def check_inputs(
 async def _check_candles(connection: Connection, session: Session, last_ms: int, *, accept_revised: bool) -> None:
     spec = session.spec
     cached = await candles.fingerprint(connection, spec.venue, spec.symbols, spec.timeframe, spec.start_ms, last_ms)
-    full = spec.terms.record == "full"
+    full = spec.trading.record == "full"
     if full and cached != session.candles_hash and not await events.revised(connection, session, 1, late=False):
         return  # Only late ones came, which the session never used.
     if not accept_revised:

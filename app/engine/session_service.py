@@ -105,19 +105,21 @@ class SessionService:
         return self._with_fetching(add_trading_hours(session, self.calendars.get(session.spec.venue)))
 
     async def show(self, user_id: str, session_id: UUID) -> Session:
-        """Return a session of the user, with the digest of its log when that has ended; raises `NotFoundError`.
+        """Return a session of the user as `with_details` does; raises `NotFoundError`."""
+        return await self.with_details(await self.get(user_id, session_id))
+
+    async def with_details(self, session: Session) -> Session:
+        """Return a session with the candle it waits for while it runs, and the digest of its log when that has ended.
 
         A digest that takes longer than `DIGEST_S` is answered to whoever asks later: it is computed all the same.
-        A running one comes with the candle it waits for.
         """
-        session = await self.get(user_id, session_id)
         if session.status == RUNNING:
             (session,) = await self.database.run(add_waiting, [session], self._clock.now_ms())
         if session.digest is not None or not session.ended:
             return session
         try:
             async with asyncio.timeout(DIGEST_S):
-                return replace(session, digest=await self.database.run(sessions.keep_digest, session_id))
+                return replace(session, digest=await self.database.run(sessions.keep_digest, session.id))
         except TimeoutError:
             return session
 

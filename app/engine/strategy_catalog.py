@@ -23,7 +23,7 @@ from app.strategies.registry import BUILT_IN
 from app.strategies.versions import rule_hash
 from app.strategy_hosts.discovery import SLUG, StrategyDiscovery, UserStrategy
 from app.strategy_hosts.process_pool import ProcessPool
-from app.strategy_hosts.protocol import TERMS
+from app.strategy_hosts.protocol import BROKER_CONFIG
 from app.strategy_hosts.remote_host import RemoteHost
 from app.strategy_hosts.strategy_files import LoadProblem
 from app.strategy_hosts.strategy_host import InProcessHost, StrategyHost
@@ -133,7 +133,7 @@ class StrategyCatalog:
     async def trial(self, database: Database, spec: SessionSpec) -> AsyncIterator[StrategyHost | None]:
         """Open the desk of a session that nobody has created, without warm-up, and give it up behind the block."""
         found, _ = await database.run(self._resolved, spec.profile_slug)
-        turn = Stage(spec.profile_slug, spec.config, spec.desk_terms)
+        turn = Stage(spec.profile_slug, spec.config, spec.broker_config)
         desk = None if turn.slug == CANDLES_ONLY else await self._opened([turn], {turn.slug: found}, alone=False)
         try:
             yield desk
@@ -220,11 +220,11 @@ def _turns(session: Session) -> list[Stage]:
     """Return who trades when: one turn per ancestor that left ticks in the log, then the session's own."""
     past = session.past
     specs = [
-        replace(session.spec, profile_slug=each.profile_slug, config=each.config, terms=each.terms) for each in past
+        replace(session.spec, profile_slug=each.profile_slug, config=each.config, trading=each.trading) for each in past
     ]
     ends = [each.to_cursor_ms for each in past]
     return [
-        Stage(spec.profile_slug, spec.config, spec.desk_terms, end)
+        Stage(spec.profile_slug, spec.config, spec.broker_config, end)
         for spec, end in zip([*specs, session.spec], [*ends, None], strict=True)
     ]
 
@@ -232,7 +232,7 @@ def _turns(session: Session) -> list[Stage]:
 def _trader(turn: Stage, found: ResolvedStrategy) -> StrategyRunner | None:
     if turn.slug == CANDLES_ONLY or isinstance(found, UserStrategy):
         return None
-    return StrategyRunner(found(**turn.config), turn.terms)
+    return StrategyRunner(found(**turn.config), turn.broker_config)
 
 
 def _spelled(turn: Stage, found: ResolvedStrategy) -> list[Any]:
@@ -242,7 +242,8 @@ def _spelled(turn: Stage, found: ResolvedStrategy) -> list[Any]:
         strategy = found.reference
     elif turn.slug != CANDLES_ONLY:
         strategy = {"builtIn": _built_in_slug(found)}
-    return [turn.slug, strategy, turn.config, TERMS.dump_python(turn.terms, mode="json"), turn.to_cursor_ms]
+    config = BROKER_CONFIG.dump_python(turn.broker_config, mode="json")
+    return [turn.slug, strategy, turn.config, config, turn.to_cursor_ms]
 
 
 def _slots(candles: Sequence[Candle]) -> list[SlotView]:

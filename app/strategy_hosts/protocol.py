@@ -14,10 +14,10 @@ from pydantic import TypeAdapter
 
 from app.domain.event import PAYLOAD_BYTES, Event
 from app.domain.market.candle import Candle
-from app.domain.trading.settings import TradingSettings
+from app.domain.trading.settings import BrokerConfig
 from app.domain.trading.strategy_runner import SlotView
 
-TERMS: Final = TypeAdapter(TradingSettings)
+BROKER_CONFIG: Final = TypeAdapter(BrokerConfig)
 FLUSH_S: Final = 0.1
 """How long answers may wait for those after them."""
 START_CANDLES: Final = 30

@@ -35,11 +35,11 @@ from app.errors import BadInputError
 from app.strategies.registry import BUILT_IN
 from app.strategy_hosts.own_app import let_import_own_app
 from app.strategy_hosts.protocol import (
+    BROKER_CONFIG,
     FLUSH_S,
     HEAD_BYTES,
     SLOT_EVENTS,
     START_CANDLES,
-    TERMS,
     decode_slots,
     encode_answer,
     frame,
@@ -123,10 +123,10 @@ class StrategyProcess:
         turns, traders = [], []
         with _Limit(START_CANDLES * self._candle_s):
             for slug, strategy, config, terms, to_cursor_ms in request["turns"]:
-                turn = Stage(slug, config, TERMS.validate_python(terms), to_cursor_ms)
+                turn = Stage(slug, config, BROKER_CONFIG.validate_python(terms), to_cursor_ms)
                 turns.append(turn)
                 made = None if strategy is None else self._strategy(strategy, config, modules)
-                traders.append(None if made is None else StrategyRunner(made, turn.terms))
+                traders.append(None if made is None else StrategyRunner(made, turn.broker_config))
         self._seats[request["session"]] = HostedStrategy(StrategyChain(turns, traders), modules)
         return {}
 

@@ -1,4 +1,4 @@
-"""Where the web part is put together."""
+"""Puts the web application together."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from app.engine.supervisor import Supervisor
 from app.settings import Settings
 from app.web.health import HealthCalls
 from app.web.http.auth import Authenticator, require_safe_bind
+from app.web.http.dispatch import Dispatcher
 from app.web.http.event_stream import Streams
+from app.web.http.login import LoginCalls
 from app.web.http.middleware import RequestGuard
 from app.web.http.responses import exception_handlers
-from app.web.login import LoginCalls
 from app.web.market.candles import CandleCalls
 from app.web.market.sessions import MarketCalls
 from app.web.page import PageCalls
-from app.web.routes import calls, routes
+from app.web.routes import Handlers, route_table
 from app.web.sim.log import LogCalls
 from app.web.sim.sessions import SessionCalls
 from app.web.sim.stats import StatsCalls
@@ -32,20 +33,20 @@ def create_app(
     """Return the application over an open engine; raises `BadInputError` for settings that would let strangers in."""
     require_safe_bind(settings)
     answered: Counter[int] = Counter()
-    identity = Authenticator(settings, sim.database, clock)
-    log = LogCalls(sim, identity, supervisor.hub, streams, clock, settings)
-    table = calls(
-        SessionCalls(sim, identity, settings),
-        MarketCalls(sim, identity, log, settings),
-        CandleCalls(sim, identity, settings),
-        log,
-        StatsCalls(sim, identity, settings),
-        LoginCalls(identity, settings),
-        HealthCalls(sim.database, supervisor, streams, answered),
-        PageCalls(),
+    authenticator = Authenticator(settings, sim.database, clock)
+    log = LogCalls(sim, authenticator, supervisor.hub, streams, clock, settings)
+    handlers = Handlers(
+        sim=SessionCalls(sim, settings),
+        market=MarketCalls(sim, log, settings),
+        candles=CandleCalls(sim, settings),
+        log=log,
+        stats=StatsCalls(sim, settings),
+        login=LoginCalls(authenticator),
+        health=HealthCalls(sim.database, supervisor, streams, answered),
+        page=PageCalls(),
     )
     app = Starlette(
-        routes=routes(table),
+        routes=Dispatcher(authenticator, sim, settings).routes(route_table(handlers)),
         middleware=[Middleware(RequestGuard, settings=settings, answered=answered)],
         exception_handlers=exception_handlers(),
     )

@@ -1,11 +1,10 @@
-"""How the process is doing, for those who watch over it."""
+"""Health and metrics of the process, for monitoring."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from app.db.pool import Connection, Database
@@ -13,9 +12,10 @@ from app.engine.supervisor import Supervisor
 from app.errors import UnavailableError
 from app.web.http.event_stream import Streams
 from app.web.http.responses import success
+from app.web.http.route_spec import Call
 from app.web.sim.answers import StateAnswer
 
-_PATIENCE_S = 2
+_TIMEOUT_S = 2
 
 
 class HealthCalls:
@@ -27,23 +27,23 @@ class HealthCalls:
         self._streams = streams
         self._answered = answered
 
-    async def healthz(self, _: Request) -> Response:
-        """Say that the process answers."""
+    async def healthz(self, call: Call) -> Response:
+        """Answer while the process runs."""
         return success(StateAnswer(status="ok"))
 
-    async def readyz(self, _: Request) -> Response:
-        """Say whether the database answers and is listened to."""
+    async def readyz(self, call: Call) -> Response:
+        """Answer 200 while the database answers and notifications arrive, otherwise 503."""
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_TIMEOUT_S):
                 await self._database.run(_ping)
         except TimeoutError:
             raise UnavailableError() from None
         if not self._supervisor.listening:
-            raise UnavailableError("Nobody listens to the database at the moment; try again.")
+            raise UnavailableError("The server receives no notifications from the database at the moment; try again.")
         return success(StateAnswer(status="ready"))
 
-    async def metrics(self, _: Request) -> Response:
-        """Count in Prometheus' text format."""
+    async def metrics(self, call: Call) -> Response:
+        """Return counters in Prometheus' text format."""
         lines = [
             *_metric("zeon_sessions_running", "gauge", "Sessions that run in this process.", self._supervisor.running),
             *_metric("zeon_streams_open", "gauge", "Streams open in this process.", len(self._streams)),

@@ -1,21 +1,19 @@
-"""The page in the browser: a list of sessions, one page per session, and the files both are made of."""
+"""The page in the browser: the list of sessions, one page per session, and the files that both load."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from hashlib import sha256
+import os
 from pathlib import Path
-from typing import NamedTuple
 
-from starlette.requests import Request
 from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
-from app.errors import NotFoundError
+from app.web.http.route_spec import Call
 
 FOLDER = Path(__file__).with_name("static")
-MEDIA = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 LOGO_STYLE = "'sha256-3pRED1tOXas1FXFoPb9TGCjmYe9XQsmO9OV23khV2nY='"
-"""The one inline style there is: it places the attribution that Lightweight Charts puts into its chart."""
+"""The only inline style: it places the attribution that Lightweight Charts puts into its chart."""
 POLICY = (
     f"default-src 'none'; script-src 'self'; style-src 'self' {LOGO_STYLE}; img-src 'self'; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -27,57 +25,50 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-
-
-MODULES = {"sessions.html": ("common/", "list/"), "session.html": ("common/", "session/", "vendor/")}
+LIST_PAGE, SESSION_PAGE = "sessions.html", "session.html"
+MODULES = {LIST_PAGE: ("common/", "list/"), SESSION_PAGE: ("common/", "session/", "vendor/")}
 """The folders with the modules of each page."""
 
 
-class File(NamedTuple):
-    """A file as it is answered."""
+class PageFiles(StaticFiles):
+    """Files with the security headers; a page also names its modules."""
 
-    content: bytes
-    media: str
-    tag: str
+    def __init__(self, folder: Path = FOLDER) -> None:
+        super().__init__(directory=folder, follow_symlink=True)
+        self._links = {page: _module_links(folder, folders) for page, folders in MODULES.items()}
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        """Return a file, or 304 when the browser has it already."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers.update(HEADERS)
+        if link := self._links.get(os.path.basename(full_path)):
+            response.headers["Link"] = link
+        return response
 
 
 class PageCalls:
-    """Open to everybody: the page itself holds nothing of any user. Its files are read once."""
+    """The page's files, open to everybody: they hold nothing of any user."""
 
     def __init__(self) -> None:
-        found = (file for file in FOLDER.rglob("*") if file.suffix in MEDIA)
-        self._files = {file.relative_to(FOLDER).as_posix(): _read(file) for file in found}
-        self._links = {page: _link(self._files, folders) for page, folders in MODULES.items()}
+        self._files = PageFiles()
 
-    async def index(self, request: Request) -> Response:
+    async def index(self, call: Call) -> Response:
         """Show the list of sessions."""
-        return self._file("sessions.html", request)
+        return await self._files.get_response(LIST_PAGE, call.request.scope)
 
-    async def session(self, request: Request) -> Response:
+    async def session(self, call: Call) -> Response:
         """Show the page of one session; `?seq=` points at one event."""
-        return self._file("session.html", request)
+        return await self._files.get_response(SESSION_PAGE, call.request.scope)
 
-    async def file(self, request: Request) -> Response:
-        """Give a file the page needs."""
-        return self._file(request.path_params["name"], request)
-
-    def _file(self, name: str, request: Request) -> Response:
-        """Answer with a file, or with 304 where the browser has this very one."""
-        if name not in self._files:
-            raise NotFoundError()
-        file = self._files[name]
-        headers = {**HEADERS, "ETag": file.tag, **self._links.get(name, {})}
-        if request.headers.get("if-none-match") == file.tag:
-            return Response(status_code=304, headers=headers)
-        return Response(file.content, media_type=file.media, headers=headers)
+    async def file(self, call: Call) -> Response:
+        """Send a file that the page loads."""
+        return await self._files.get_response(call.request.path_params["name"], call.request.scope)
 
 
-def _link(names: Iterable[str], folders: tuple[str, ...]) -> dict[str, str]:
-    """Name a page's modules in a header, so that the browser asks for all at once and not for one after the other."""
-    modules = sorted(name for name in names if name.endswith(".js") and name.startswith(folders))
-    return {"Link": ", ".join(f"</static/{name}>; rel=modulepreload" for name in modules)}
-
-
-def _read(file: Path) -> File:
-    content = file.read_bytes()
-    return File(content, MEDIA[file.suffix], f'"{sha256(content).hexdigest()[:32]}"')
+def _module_links(folder: Path, folders: tuple[str, ...]) -> str:
+    """Name a page's modules in a header, so that the browser loads all at once and not one after the other."""
+    names = (file.relative_to(folder).as_posix() for file in folder.rglob("*.js"))
+    modules = sorted(name for name in names if name.startswith(folders))
+    return ", ".join(f"</static/{name}>; rel=modulepreload" for name in modules)

@@ -1,4 +1,4 @@
-"""A server from its settings to its end: database, engine, HTTP."""
+"""Runs a server: opens database, engine and HTTP, and closes them in the opposite order."""
 
 from __future__ import annotations
 
@@ -27,36 +27,37 @@ from app.web.http.event_stream import Streams
 from app.web.http.protocol import Protocol
 
 _GRACE_S = 1
+"""How long open requests may go on at the end."""
 _OTHER_FILES = 1000
-"""Open files a process may need besides its streams."""
+"""Open files that a process may need besides its streams."""
 
 
-class Served:
+class RunningServer:
     """A server that answers at `url`."""
 
     def __init__(
-        self, url: str, sim: SessionService, streams: Streams, ended: asyncio.Task[None], failed: asyncio.Future[None]
+        self, url: str, sim: SessionService, streams: Streams, http: asyncio.Task[None], failed: asyncio.Future[None]
     ):
         self.url = url
         self.sim = sim
         self.streams = streams
-        self._ended = ended
+        self._http = http
         self._failed = failed
 
     async def wait(self) -> None:
-        """Wait for a fault the server cannot live with; raises it."""
-        done, _ = await asyncio.wait((self._ended, self._failed), return_when=asyncio.FIRST_COMPLETED)
-        for each in done:
-            each.result()
+        """Wait until the server ends by itself; raises the error that ended it."""
+        done, _ = await asyncio.wait((self._http, self._failed), return_when=asyncio.FIRST_COMPLETED)
+        for future in done:
+            future.result()
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which leaves signals to us, says when it is there, and ends streams before it waits for them."""
+    """uvicorn without its signal handlers. It says when it has started, and ends streams before it waits for them."""
 
     def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
         super().__init__(config)
         self._streams = streams
-        self.there = asyncio.Event()
+        self.started_up = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -64,7 +65,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.there.set()
+        self.started_up.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._streams.close()
@@ -72,46 +73,50 @@ class _Server(uvicorn.Server):
 
 
 def serve(settings: Settings, on_ready: Callable[[str], None] = lambda _: None) -> None:
-    """Serve until SIGINT or SIGTERM; calls `on_ready` with the address once it answers.
+    """Serve until SIGINT or SIGTERM; calls `on_ready` with the address once the server answers.
 
-    Sessions of the process are paused at the end, or released. Raises `SimError` when it cannot begin, or what ended
-    it: a process that stops by itself has failed.
+    At the end the process's sessions are paused, or released for other processes. Raises `SimError` when the server
+    cannot start, or the error that ended it.
     """
     until_interrupted(_serve(settings, on_ready))
 
 
 def until_interrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Run what uses `serving` until it ends, or until SIGINT or SIGTERM ends it, which is no failure."""
+    """Run a coroutine that uses `serving` until it ends, or until SIGINT or SIGTERM, which is no failure."""
     garbage_collection.tune_gc()
-    with _signals(), suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        _sigterm_as_interrupt(),
+        suppress(KeyboardInterrupt),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         runner.run(work)
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Served]:
-    """Serve as long as the block lasts; `PORT` 0 takes a free port."""
+async def serving(settings: Settings) -> AsyncIterator[RunningServer]:
+    """Serve until the block ends; `PORT` 0 takes a free port."""
     require_safe_bind(settings)
     async with AsyncExitStack() as stack:
-        bound = stack.enter_context(_bound(settings))
-        settings = _named(settings, bound.getsockname()[1])
-        _let_open(settings.max_streams + _OTHER_FILES)
+        listening = stack.enter_context(_listening_socket(settings))
+        settings = _with_port(settings, listening.getsockname()[1])
+        _allow_open_files(settings.max_streams + _OTHER_FILES)
         clock = Clock()
-        place = stack.enter_context(installed_location(settings))
-        database = await stack.enter_async_context(_pool(place, settings, "zeon"))
-        # Ticks and streams have connections of their own: a question that takes seconds holds up none of them.
-        engine = await stack.enter_async_context(_pool(place, settings, "zeon engine"))
-        supervisor = Supervisor(engine, settings, listen_url=place.listen_url, clock=clock)
+        location = stack.enter_context(installed_location(settings))
+        database = await stack.enter_async_context(_pool(location, settings, "zeon"))
+        # Ticks and streams have their own connections, so that a call that takes seconds does not delay them.
+        engine = await stack.enter_async_context(_pool(location, settings, "zeon engine"))
+        supervisor = Supervisor(engine, settings, listen_url=location.listen_url, clock=clock)
         stack.push_async_callback(supervisor.close)
         await supervisor.open()
         sim, streams = SessionService(database, settings, clock, supervisor), Streams(settings.max_streams)
         server = _Server(_config(create_app(settings, sim, supervisor, streams, clock)), streams)
-        ended = await stack.enter_async_context(_running(server, bound))
-        yield Served(_url(settings), sim, streams, ended, supervisor.failed)
+        http = await stack.enter_async_context(_run_http(server, listening))
+        yield RunningServer(_url(settings), sim, streams, http, supervisor.failed)
 
 
 @asynccontextmanager
-async def _pool(place: DatabaseLocation, settings: Settings, name: str) -> AsyncIterator[Database]:
-    database = Database(place.url, size=settings.pool_size, application_name=name)
+async def _pool(location: DatabaseLocation, settings: Settings, name: str) -> AsyncIterator[Database]:
+    database = Database(location.url, size=settings.pool_size, application_name=name)
     await database.open()
     try:
         yield database
@@ -120,14 +125,14 @@ async def _pool(place: DatabaseLocation, settings: Settings, name: str) -> Async
 
 
 async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
-    async with serving(settings) as served:
-        on_ready(served.url)
-        await served.wait()
+    async with serving(settings) as server:
+        on_ready(server.url)
+        await server.wait()
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does, also for a process that was started in the background without Ctrl-C."""
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does; Ctrl-C works also in a process that the shell started with SIGINT ignored."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -139,31 +144,33 @@ def _signals() -> Iterator[None]:
 
 
 @contextmanager
-def _bound(settings: Settings) -> Iterator[socket.socket]:
-    """Hold the port, taken before anything else is begun; raises `BadInputError` when it cannot be had."""
+def _listening_socket(settings: Settings) -> Iterator[socket.socket]:
+    """Take the port before anything else is started; raises `BadInputError` when that is not possible."""
     with ExitStack() as stack:
         try:
-            found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-            family, kind, protocol, _, address = found[0]
-            # With its protocol named, or asyncio would leave Nagle's algorithm on: 40 ms per answer.
-            bound = stack.enter_context(socket.socket(family, kind, protocol))
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(address)
+            addresses = socket.getaddrinfo(
+                settings.host, settings.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+            )
+            family, kind, protocol, _, address = addresses[0]
+            # The protocol is given because asyncio leaves Nagle's algorithm on without it: 40 ms per answer.
+            listening = stack.enter_context(socket.socket(family, kind, protocol))
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
         except OSError as error:
             raise BadInputError(f"PORT: cannot listen on {settings.host}:{settings.port}: {error.strerror}.") from error
-        yield bound
+        yield listening
 
 
-def _let_open(files: int) -> None:
-    """Raise the limit on open files as far as the system allows, so that every stream finds its socket."""
+def _allow_open_files(count: int) -> None:
+    """Raise the limit on open files as far as the system allows, so that every stream can have a socket."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = files if hard == resource.RLIM_INFINITY else min(files, hard)
-    if resource.RLIM_INFINITY != soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    new = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if resource.RLIM_INFINITY != soft < new:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (new, hard))
 
 
-def _named(settings: Settings, port: int) -> Settings:
-    """Return the settings with the port that was taken, after which a runner without a name is called."""
+def _with_port(settings: Settings, port: int) -> Settings:
+    """Return the settings with the port that was taken, and a runner's default name made from it."""
     changes: dict[str, object] = {"port": port}
     if "runner" not in settings.model_fields_set:
         changes["runner"] = default_runner(changes)
@@ -186,15 +193,15 @@ def _config(app: object) -> uvicorn.Config:
 
 
 @asynccontextmanager
-async def _running(server: _Server, bound: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
+async def _run_http(server: _Server, listening: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
     """Run uvicorn until the block ends."""
-    task = asyncio.create_task(server.serve([bound]))
-    there = asyncio.create_task(server.there.wait())
+    task = asyncio.create_task(server.serve([listening]))
+    started = asyncio.create_task(server.started_up.wait())
     try:
-        await asyncio.wait((task, there), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((task, started), return_when=asyncio.FIRST_COMPLETED)
         yield task
     finally:
-        there.cancel()
+        started.cancel()
         server.should_exit = True
         await task
 

@@ -29,7 +29,7 @@ async def dropped(database: Database, monkeypatch: pytest.MonkeyPatch, cuts: Col
             "end_ms": START_MS + COUNT * MINUTE,
             "gap_policy": "skip",
             "extra_timeframes": ("15m",),
-            "terms": TradingSettings(leverage=None),
+            "trading": TradingSettings(leverage=None),
         }
         whole = await e.finished((await e.start(**asked)).id)
         assert whole.status == "finished", whole.error

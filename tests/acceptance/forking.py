@@ -19,8 +19,8 @@ from tests.support.servers import Database
 CHANGES: Sequence[dict[str, Any]] = (
     {"config": {"fast": 2, "slow": 5}},
     {"profile_slug": "ema_state", "config": {"fast": 3, "slow": 8}},
-    {"terms": TradingSettings(maker_fee_bps=Decimal(1), taker_fee_bps=Decimal(50))},
-    {"terms": TradingSettings(fill="same_close")},
+    {"trading": TradingSettings(maker_fee_bps=Decimal(1), taker_fee_bps=Decimal(50))},
+    {"trading": TradingSettings(fill="same_close")},
     {"pace": Pace(1)},
     {"profile_slug": "none", "config": {}},
 )

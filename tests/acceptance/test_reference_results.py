@@ -19,7 +19,7 @@ from app.domain.trading.indicator import Ema, Rsi, Sma
 from app.domain.trading.settings import parse_sizing
 from app.domain.trading.strategy import Strategy
 from app.strategies.registry import BUILT_IN
-from tests.reference import REFERENCE, between, candles, day_ms, needs_data, payloads, rows, run, terms
+from tests.reference import REFERENCE, between, broker_config, candles, day_ms, needs_data, payloads, rows, run
 
 pytestmark = needs_data
 
@@ -64,7 +64,7 @@ def test_a_computed_run_comes_out_the_same(row: dict[str, str]) -> None:
     fill = "_".join(rest[:2])
     values = between(candles(row["file"]), row["from"], row["to"])
     size = {"equityPct": 100} if row["qty"] == "all cash" else {"qty": row["qty"]}
-    on = terms(
+    on = broker_config(
         values,
         initial_cash=Decimal(row["start_cash"]),
         fee_bps=Decimal(row["fee_rate"]) * 10_000,
@@ -144,7 +144,7 @@ class Ema1020(Strategy):
 def test_p1_ema_cross_of_nautilus_trader_comes_out_to_the_eighth_decimal() -> None:
     case = published("P1-ema-cross-btcperp-1m.json")
     values = candles("BTCPERP-1m.csv.gz")[: case["expected"]["ema_updates"]]
-    on = terms(
+    on = broker_config(
         values, initial_cash=Decimal(case["start"]["USDT"]), fee_bps=Decimal(10), fill="same_close", leverage=None
     )
     events = run(Ema1020(last_ms=values[-1].open_time_ms), values, on)
@@ -180,7 +180,7 @@ class Momentum(Strategy):
 def test_p2_momentum_comes_out_to_the_cent() -> None:
     wanted = published("P2-momentum-btcusdt-1h.json")["window_to_final_equity"]
     values = between(candles("BTCUSDT-1h.csv.gz"), "2018-02-10", "2025-04-01")
-    events = run(Momentum(windows=[int(window) for window in wanted]), values, terms(values))
+    events = run(Momentum(windows=[int(window) for window in wanted]), values, broker_config(values))
     signs: dict[str, dict[int, int]] = {window: {} for window in wanted}
     for event in events:
         if event.type == "plot":
@@ -222,7 +222,7 @@ class PriceCross(Strategy):
 def test_p3_price_and_average_of_backtrader_come_out_exactly() -> None:
     case = published("P3-sma15-index2006.json")["expected"]
     values = candles("INDEX2006-1d.csv")
-    events = run(PriceCross(), values, terms(values))
+    events = run(PriceCross(), values, broker_config(values))
     signals, fills = payloads(events, "signal"), payloads(events, "fill")
     for direction, side, names in (
         ("LONG", "BUY", ("closes_at_buy_signal", "buy_fill_prices")),
@@ -238,7 +238,7 @@ def test_p3_price_and_average_of_backtrader_come_out_exactly() -> None:
 def test_p4_reversing_averages_of_backtesting_py_come_out_the_same() -> None:
     case = published("P4-sma10-30-goog.json")["expected"]
     values = candles("GOOG-1d.csv")
-    on = terms(values, sizing=parse_sizing({"equityPct": 100, "qtyStep": 1}))
+    on = broker_config(values, sizing=parse_sizing({"equityPct": 100, "qtyStep": 1}))
     events = run(BUILT_IN["sma_cross"](fast=10, slow=30, side="both"), values, on)
     trades, equities = payloads(events, "trade"), payloads(events, "equity")
     wanted = list(rows(REFERENCE / "published" / "P4-trades.csv"))
@@ -296,7 +296,7 @@ def test_p6_falling_profit_targets_of_freqtrade_come_out_exactly() -> None:
     values = candles("ETHBTC-5m.csv")
     entries = {day_ms(one["entry"]): Decimal(one["amount"]) for one in wanted}
     strategy = RoiExits(fee=Decimal("0.0025"), entries={str(key): qty for key, qty in entries.items()})
-    trades = payloads(run(strategy, values, terms(values, fee_bps=Decimal(25))), "trade")
+    trades = payloads(run(strategy, values, broker_config(values, fee_bps=Decimal(25))), "trade")
     assert len(trades) == len(wanted)
     for one, trade in zip(wanted, trades, strict=True):
         assert (trade["entryTs"], trade["exitTs"]) == (day_ms(one["entry"]), day_ms(one["exit"]))

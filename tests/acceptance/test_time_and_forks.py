@@ -28,7 +28,7 @@ async def test_forked_at_every_tenth_seq_the_log_up_to_fork_seq_is_the_parent_s_
     "changes",
     [
         {"profile_slug": "none", "config": {}},
-        {"terms": TradingSettings(record="trades")},
+        {"trading": TradingSettings(record="trades")},
         {"symbols": ("BTCUSDT", "ETHUSDT"), "extra_timeframes": ("5m",), "gap_policy": "fill"},
     ],
     ids=["none", "trades", "longer"],

@@ -48,7 +48,7 @@ async def test_forked_at_every_seq_with_changes_it_resumes_and_verifies(database
     [
         {},
         {"profile_slug": "none", "config": {}},
-        {"terms": TradingSettings(record="trades")},
+        {"trading": TradingSettings(record="trades")},
         {"symbols": ("BTCUSDT", "ETHUSDT"), "extra_timeframes": ("5m",), "gap_policy": "fill"},
     ],
     ids=["strategy", "none", "trades", "longer"],

@@ -7,6 +7,6 @@ from importlib import import_module
 
 from app.cli.commands import COMMANDS
 
-for name in ("main", *(place.at.partition(":")[0] for place in COMMANDS.values())):
+for name in ("main", *(command.partition(":")[0] for command in COMMANDS.values())):
     import_module(f"app.cli.{name}")
 gc.freeze()

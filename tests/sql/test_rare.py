@@ -15,7 +15,7 @@ from app.db.pool import Connection
 from app.strategies.none import CandlesOnly
 from tests.support.log import traded, write
 from tests.support.servers import Database
-from tests.support.trading import terms
+from tests.support.trading import broker_config
 
 START = 1_704_067_200_000
 COUNT = 3_000
@@ -56,7 +56,7 @@ async def statistics(connection: Connection, session_id: UUID) -> None:
 async def test_a_log_without_fills_is_not_read_to_find_none(
     any_database: Database, look: Callable[[Connection, UUID], Awaitable[None]]
 ) -> None:
-    on = terms(symbols=("BTCUSDT",))
+    on = broker_config(symbols=("BTCUSDT",))
     values = synthetic.candles("BTCUSDT", "1m", START, START + COUNT * 60_000)
     session_id = write(any_database, traded(CandlesOnly(), values, on), on, start_ms=START)
     with psycopg.connect(any_database.owner_url, autocommit=True) as owner:

@@ -18,13 +18,13 @@ from psycopg.rows import dict_row
 from app.candles import synthetic
 from app.domain.event import Event, parse_event
 from app.domain.market.candle import Candle
-from app.domain.trading.settings import TradingSettings, parse_sizing
+from app.domain.trading.settings import BrokerConfig, parse_sizing
 from app.strategies.sma_cross import SmaCross
 from tests.reference import between, candles, needs_data
 from tests.support.log import traded, write
 from tests.support.servers import Database
 from tests.support.trading import MINUTE, bar, bars, play
-from tests.support.trading import terms as free_terms
+from tests.support.trading import broker_config as config_without_fees
 
 DAY_MS = 86_400_000
 YEAR_MS = 365.25 * DAY_MS
@@ -49,8 +49,8 @@ def made_up(count: int, timeframe: str = "1h") -> list[Candle]:
     return list(synthetic.candles("BTCUSDT", timeframe, START, START + count * step))
 
 
-def log_of(count: int, timeframe: str = "1h", **changes: Any) -> tuple[list[Event], TradingSettings]:
-    on = TradingSettings(symbols=("BTCUSDT",), timeframe=timeframe, **changes)
+def log_of(count: int, timeframe: str = "1h", **changes: Any) -> tuple[list[Event], BrokerConfig]:
+    on = BrokerConfig(symbols=("BTCUSDT",), timeframe=timeframe, **changes)
     return traded(SmaCross(fast=3, slow=8, side="both"), made_up(count, timeframe), on), on
 
 
@@ -63,7 +63,7 @@ def stats(database: Database, session_id: UUID, until: int | None = None, state:
     return row
 
 
-def expected(events: Sequence[Event], on: TradingSettings, period_ms: int) -> dict[str, Any]:
+def expected(events: Sequence[Event], on: BrokerConfig, period_ms: int) -> dict[str, Any]:
     """Compute every figure naively, in floats."""
     curve = [(one.ts, {k: float(v) for k, v in one.payload.items()}) for one in events if one.type == "equity"]
     trades = [one.payload for one in events if one.type == "trade"]
@@ -173,7 +173,7 @@ def test_few_candles_have_few_figures(database: Database) -> None:
 
 
 def test_an_empty_log_has_counts_of_zero_and_no_figures(database: Database) -> None:
-    on = TradingSettings(symbols=("BTCUSDT",), timeframe="1h")
+    on = BrokerConfig(symbols=("BTCUSDT",), timeframe="1h")
     found = stats(database, write(database, [], on))
     known = {name: value for name, value in found.items() if value is not None and name != "state"}
     assert known == {"seq": 0, "initial_cash": 10_000, "trades": 0, "wins": 0, "losses": 0}
@@ -222,7 +222,7 @@ def curve(*points: tuple[int, int, int]) -> list[Event]:
 def test_a_peak_between_two_samples_counts_as_at_the_later(
     database: Database, points: list[tuple[int, int, int]], hours: int
 ) -> None:
-    on = TradingSettings(symbols=("BTCUSDT",), timeframe="1h", record="trades")
+    on = BrokerConfig(symbols=("BTCUSDT",), timeframe="1h", record="trades")
     session_id = write(database, curve(*points), on)
     found = stats(database, session_id)
     assert found["max_drawdown_ms"] == hours * 3_600_000
@@ -232,7 +232,7 @@ def test_a_peak_between_two_samples_counts_as_at_the_later(
 
 
 def test_ruin_has_no_risk_ratios(database: Database) -> None:
-    on = TradingSettings(symbols=("BTCUSDT",), timeframe="1h")
+    on = BrokerConfig(symbols=("BTCUSDT",), timeframe="1h")
     ratios = ("volatility_pct", "sharpe", "sortino")
     lost = [(0, 10_000, 10_000), (1, 9_000, 10_000), (2, -5, 10_000)]
     found = stats(database, write(database, curve(*lost), on))
@@ -273,7 +273,7 @@ def test_samples_of_a_day_tell_the_same_money_and_trades(database: Database) -> 
 def test_a_position_in_any_of_several_symbols_is_exposure(database: Database) -> None:
     slots = [(bar(n, "10"), bar(n, str(20 + n), symbol="ETH")) for n in range(4)]
     deeds = {1: lambda self: self.buy(qty=1, symbol="ETH")}
-    on = free_terms(symbols=("BTC", "ETH"))
+    on = config_without_fees(symbols=("BTC", "ETH"))
     found = stats(database, write(database, play(slots, deeds, on), on))
     assert found["exposure_pct"] == 50
     assert found["equity"] == 10_001
@@ -283,12 +283,12 @@ def test_a_streak_ends_with_a_trade_that_wins_nothing(database: Database) -> Non
     prices = bars("10", "10", "11", "11", "12", "12", "12", "12", "13", "13", "13", "12", "12")
     deeds = {n: (lambda self: self.buy(qty=1)) if n % 2 == 0 else (lambda self: self.close()) for n in range(12)}
     events = play(prices, deeds)
-    found = stats(database, write(database, events, free_terms()))
+    found = stats(database, write(database, events, config_without_fees()))
     compare(found, of_trades([float(one.payload["netPnl"]) for one in events if one.type == "trade"]))
 
 
 def test_losing_everything_and_more_leaves_no_yearly_growth(database: Database) -> None:
-    on = free_terms(initial_cash=Decimal(10), leverage=None)
+    on = config_without_fees(initial_cash=Decimal(10), leverage=None)
     deeds = {0: lambda self: self.sell(qty=2)}
     days = [one._replace(ts=one.ts * 1440) for one in play(bars("10", "10", "40", "50"), deeds, on)]
     found = stats(database, write(database, days, on))
@@ -363,7 +363,7 @@ def test_the_known_results_have_the_same_figures(database: Database, set_: str) 
         values = between(candles(row["file"]), row["from"], row["to"])
         size = {"equityPct": 100} if row["qty"] == "all cash" else {"qty": row["qty"]}
         fee = Decimal(row["fee_rate"]) * 10_000
-        on = TradingSettings(
+        on = BrokerConfig(
             symbols=(values[0].symbol,),
             timeframe=values[0].timeframe,
             initial_cash=Decimal(row["start_cash"]),

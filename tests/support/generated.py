@@ -1,4 +1,4 @@
-"""Made-up candles, terms and orders for properties that must hold whatever they are."""
+"""Made-up candles, settings and orders for properties that must hold whatever they are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.domain.event import Event
 from app.domain.market.candle import Candle
-from app.domain.trading.settings import Sizing, TradingSettings
+from app.domain.trading.settings import BrokerConfig, Sizing
 from tests.support.trading import MINUTE, Script, play
 
 SYMBOLS = ("AAA", "BBB")
@@ -22,10 +22,10 @@ SIZINGS = (
 
 
 class Run(NamedTuple):
-    """A run's candles by slot, terms and events."""
+    """A run's candles by slot, settings and events."""
 
     slots: list[list[Candle]]
-    terms: TradingSettings
+    config: BrokerConfig
     events: list[Event]
 
 
@@ -114,7 +114,7 @@ def runs(draw: st.DrawFn) -> Run:
     candles = draw(slots(symbols, prices))
     several = st.lists(deed(symbols, prices), max_size=3)
     deeds = {number: all_of(draw(several)) for number in range(len(candles))}
-    on = TradingSettings(
+    on = BrokerConfig(
         symbols=symbols,
         timeframe="1m",
         initial_cash=Decimal(10_000),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from app.domain.market.candle import Candle
 from app.domain.number import EXACT
-from app.domain.trading.settings import TradingSettings
+from app.domain.trading.settings import BrokerConfig
 
 ZERO = Decimal(0)
 Action = tuple[str, Any]
@@ -73,9 +73,9 @@ class SecondBroker:
     """Goes through candles and actions at once; `fills` and how each order ended are left behind."""
 
     def __init__(
-        self, terms: TradingSettings, candles: Sequence[Candle], actions: Mapping[int, Sequence[Action]]
+        self, config: BrokerConfig, candles: Sequence[Candle], actions: Mapping[int, Sequence[Action]]
     ) -> None:
-        self.terms, self.cash, self.held, self.last_id, self.bar = terms, terms.initial_cash, ZERO, 0, -1
+        self.config, self.cash, self.held, self.last_id, self.bar = config, config.initial_cash, ZERO, 0, -1
         self.live: list[Given] = []
         self.fills: list[Filled] = []
         self.ends: dict[int, str] = {}
@@ -87,7 +87,7 @@ class SecondBroker:
                 self.end(order, "expired")
 
     def one_candle(self, actions: Sequence[Action]) -> None:
-        share = self.terms.volume_share
+        share = self.config.volume_share
         self.left = None if share is None else self.candle.volume * share
         for order in list(self.live):
             if order.given_bar + order.ticket.get("good_for", self.bar) < self.bar:
@@ -96,7 +96,7 @@ class SecondBroker:
             self.resting_orders()
         for action in actions:
             self.act(*action)
-        if self.terms.fill == "same_close" and not self.candle.synthetic:
+        if self.config.fill == "same_close" and not self.candle.synthetic:
             for order in [order for order in self.live if order.at_market]:
                 if order in self.live:
                     self.execute(order, self.candle.close, "same_close", self.bar + 1)
@@ -133,7 +133,7 @@ class SecondBroker:
         return order
 
     def size_of(self, ticket: Mapping[str, Any]) -> Size:
-        default = self.terms.sizing
+        default = self.config.sizing
         if "cash" in ticket:
             return Size(percent=False, amount=ticket["cash"], step=default.step)
         percent = ticket.get("equity_pct", default.amount if default.kind == "equityPct" else None)
@@ -180,7 +180,7 @@ class SecondBroker:
             return (1, order.stop) if inside and reached else None
         assert order.limit is not None
         passed = (order.limit - (candle.low if sign > 0 else candle.high)) * sign
-        if passed < 0 or (passed == 0 and self.terms.limit_fill == "through"):
+        if passed < 0 or (passed == 0 and self.config.limit_fill == "through"):
             return None
         if (order.limit - start) * sign >= 0:
             return 0, start
@@ -191,7 +191,7 @@ class SecondBroker:
             order.triggered, order.met_from, order.first_bar = True, price, self.bar
             order.first_inside = self.bar + 1 if rank else order.first_inside
             return
-        policy = "next_open" if order.at_market else "stop" if order.limit is None else self.terms.limit_fill
+        policy = "next_open" if order.at_market else "stop" if order.limit is None else self.config.limit_fill
         self.execute(order, price, policy, self.bar, inside=rank > 0 or order.first_inside > self.bar)
 
     # Money
@@ -199,10 +199,10 @@ class SecondBroker:
     def execute(self, order: Given, met: Decimal, policy: str, exits_from: int, *, inside: bool = False) -> None:
         if self.left is not None and self.left <= 0:
             return
-        terms, unsized = self.terms, order.qty is None
-        slip = ZERO if order.limit is not None else met * terms.slippage_bps / 10_000
+        config, unsized = self.config, order.qty is None
+        slip = ZERO if order.limit is not None else met * config.slippage_bps / 10_000
         price = met + slip * order.sign
-        rate = (terms.maker_fee_bps if met == order.limit else terms.taker_fee_bps) / 10_000
+        rate = (config.maker_fee_bps if met == order.limit else config.taker_fee_bps) / 10_000
         closing = abs(self.held) if self.held * order.sign < 0 else ZERO
         qty = self.sized(order, price, rate, closing) if order.qty is None else order.qty
         part = self.part(order, qty - order.filled)
@@ -240,7 +240,7 @@ class SecondBroker:
         return (self.left / order.size.step).to_integral_value(ROUND_FLOOR) * order.size.step
 
     def too_much(self, signed: Decimal, price: Decimal, rate: Decimal) -> bool:
-        after, leverage = abs(self.held + signed), self.terms.leverage
+        after, leverage = abs(self.held + signed), self.config.leverage
         if leverage is None or after <= abs(self.held):
             return False
         return after * price + abs(signed) * price * rate * leverage > (self.cash + self.held * price) * leverage

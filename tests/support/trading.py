@@ -8,7 +8,7 @@ from typing import Any
 
 from app.domain.event import Event
 from app.domain.market.candle import Candle
-from app.domain.trading.settings import TradingSettings
+from app.domain.trading.settings import BrokerConfig
 from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import SlotView, StrategyRunner
 
@@ -51,10 +51,10 @@ def bars(*ohlc: str) -> list[Candle]:
     return [bar(number, text) for number, text in enumerate(ohlc)]
 
 
-def terms(**changes: Any) -> TradingSettings:
-    """Return terms without fees for symbol BTC at 1m."""
+def broker_config(**changes: Any) -> BrokerConfig:
+    """Return a config without fees for symbol BTC at 1m."""
     free: dict[str, Any] = {"maker_fee_bps": Decimal(0), "taker_fee_bps": Decimal(0), "symbols": ("BTC",)}
-    return TradingSettings(timeframe="1m", **(free | changes))
+    return BrokerConfig(timeframe="1m", **(free | changes))
 
 
 def finish(trader: StrategyRunner, ts: int) -> list[Event]:
@@ -62,9 +62,9 @@ def finish(trader: StrategyRunner, ts: int) -> list[Event]:
     return trader.answer(SlotView(ts, (), True, ts))
 
 
-def play(slots: Sequence[Candle | Sequence[Candle]], deeds: Deeds, on: TradingSettings | None = None) -> list[Event]:
+def play(slots: Sequence[Candle | Sequence[Candle]], deeds: Deeds, on: BrokerConfig | None = None) -> list[Event]:
     """Run a script over slots of one or several candles and return all events."""
-    trader = StrategyRunner(Script().follow(deeds), on or terms())
+    trader = StrategyRunner(Script().follow(deeds), on or broker_config())
     events: list[Event] = []
     for slot in slots:
         events += trader.on_slot((slot,) if isinstance(slot, Candle) else slot)

@@ -14,7 +14,7 @@ import httpx2
 
 from app.db import tokens
 from app.settings import load
-from app.web.serve import Served, serving
+from app.web.serve import RunningServer, serving
 from tests.support.engine import MINUTE, START_MS, store
 from tests.support.servers import Database
 
@@ -126,7 +126,7 @@ class Client:
 class Web(Client):
     """A server and a client for it."""
 
-    served: Served
+    served: RunningServer
 
     async def token(self, user_id: str) -> tuple[Any, str]:
         """Make a token; returns its id and the token itself."""

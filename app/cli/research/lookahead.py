@@ -11,9 +11,9 @@ import typer
 from app.cli import output
 from app.cli.candles.candle_slots import cached_slots
 from app.cli.command import Context, run
-from app.cli.options import EndOption, Json, StartOption, TimeframeOption, VenueOption, as_usage, without_none
+from app.cli.options import Json, as_usage
 from app.cli.research.strategy_arg import resolve_strategy
-from app.cli.sessions import trading_options as trade
+from app.cli.sessions.setting_options import Given, takes_settings
 from app.domain.event import Event
 from app.domain.session import SessionSpec
 from app.engine.lookahead import LookaheadFinding, check_lookahead, cut_positions
@@ -25,39 +25,19 @@ from app.web.sim.requests import NewSession
 Profile = Annotated[
     str, typer.Argument(metavar="PROFILE", help="The strategy, see `zeon profiles`.", show_default=False)
 ]
+_OPTIONS = ("symbols", "timeframe", "start_ms", "end_ms", "venue", "config", "extra_timeframes")
 Cuts = Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="At how many times the data is cut.")]
 
 
-def lookahead(
-    profile: Profile,
-    symbol: trade.Symbols,
-    timeframe: TimeframeOption,
-    start: StartOption = None,
-    end: EndOption = None,
-    venue: VenueOption = None,
-    config: trade.Config = None,
-    extra_timeframe: trade.ExtraTimeframes = None,
-    cuts: Cuts = 10,
-    json: Json = False,
-) -> None:
-    """Run a strategy over cached candles, whole and with another future; exits with 1 if that matters."""
+@takes_settings(_OPTIONS, required=["symbols", "timeframe"])
+def lookahead(given: Given, profile: Profile, cuts: Cuts = 10, json: Json = False) -> None:
+    """Check a strategy for knowledge of the future: exit with 1 if later candles change what it did before."""
     slug, settings = resolve_strategy(profile, load())
-    asked = without_none(
-        profileSlug=slug,
-        symbols=symbol,
-        timeframe=timeframe,
-        startMs=0 if start is None else start,
-        endMs=end,
-        venue=venue,
-        config=trade.parsed("config", config),
-        extraTimeframes=extra_timeframe,
-        gapPolicy="skip",
-    )
     with as_usage():
-        wanted = parse(NewSession, asked)
+        request = parse(NewSession, {"startMs": 0} | given | {"profileSlug": slug, "gapPolicy": "skip"})
 
     async def work(context: Context) -> tuple[int, LookaheadFinding | None]:
-        return await _look(context, wanted.spec(context.settings), cuts)
+        return await _look(context, request.spec(context.settings), cuts)
 
     with as_usage():
         count, found = run(work, settings)

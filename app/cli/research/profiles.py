@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from app.cli import output
 from app.cli.command import Context, run
 from app.cli.options import Json, as_usage
-from app.cli.sessions.trading_options import parsed_object
+from app.cli.sessions.setting_options import parse_object
 from app.db import profiles
 from app.db.profiles import Profile
 from app.engine.strategy_catalog import ListedProfile
@@ -20,7 +20,10 @@ app = typer.Typer(help="Strategies a session can name, and profiles of your own:
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="a-z, 0-9, _ and -, at most 64.", show_default=False)]
 Named = Annotated[str, typer.Option("--strategy", metavar="SLUG", help="The strategy it runs, see `zeon profiles`.")]
 Config = Annotated[
-    str, typer.Option("--config", metavar="JSON", help="Parameters, an object; sessions may add theirs.")
+    dict[str, Any] | None,
+    typer.Option(
+        "--config", parser=parse_object, metavar="JSON", help="Parameters, an object; sessions may add theirs."
+    ),
 ]
 _EXAMPLE = "`from zeon import Candle, Strategy`"
 
@@ -51,9 +54,9 @@ def list_(json: Json = False) -> None:
 
 
 @app.command()
-def add(slug: Slug, strategy: Named, config: Config = "{}") -> None:
+def add(slug: Slug, strategy: Named, config: Config = None) -> None:
     """Add a profile, or replace the one of its name."""
-    profile = Profile(slug, strategy, parsed_object("config", config))
+    profile = Profile(slug, strategy, config or {})
 
     async def work(context: Context) -> None:
         await context.sim.strategies.add(context.database, profile)

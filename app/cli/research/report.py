@@ -17,7 +17,7 @@ from app.cli.research import report_page
 from app.cli.sessions.session_view import market
 from app.db import stats
 from app.domain.session import Session
-from app.web.sim.stats import spelled
+from app.web.sim.stats import stats_json
 
 Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write a page with charts instead; needs plotly.")
@@ -85,7 +85,7 @@ def report(session_id: SessionId, html: Html = None, json: Json = False) -> None
 
     found = run(work)
     if json:
-        output.line(spelled(found.stats))
+        output.line(stats_json(found.stats))
     elif html is None:
         output.line(title(found.session))
         output.table(("figure", "value"), lines(found.stats.figures), right=("value",))
@@ -106,10 +106,10 @@ def lines(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield name and value of each figure, a dash where it has no meaning."""
     for name, (words, kind) in FIGURES.items():
         value = figures[name]
-        yield words, "-" if value is None else _spelled(value, kind)
+        yield words, "-" if value is None else _figure(value, kind)
 
 
-def _spelled(value: Any, kind: str) -> str:
+def _figure(value: Any, kind: str) -> str:
     if kind == _TIME:
         return output.utc(value)
     if kind == _LENGTH:

@@ -13,13 +13,12 @@ import typer
 from app.cli import output
 from app.cli.candles.candle_slots import cached_slots
 from app.cli.command import Context, locate, on_place
-from app.cli.options import Json, TimeframeOption, VenueOption, as_usage, time_ms, without_none
+from app.cli.options import Json, as_usage
 from app.cli.research import ranking
 from app.cli.research.param_grid import parse_grid
 from app.cli.research.run_many import Processes, run_all
 from app.cli.research.strategy_arg import resolve_strategy
-from app.cli.sessions import trading_options as trade
-from app.cli.sessions.create import Start
+from app.cli.sessions.setting_options import NEW_SESSION, Given, takes_settings
 from app.db import results
 from app.db.location import DatabaseLocation
 from app.domain.session import FINISHED, SessionSpec
@@ -36,12 +35,6 @@ Profile = Annotated[
 Params = Annotated[
     list[str], typer.Option("--param", metavar="NAME=VALUES", help="fast=5..50:5, or side=long,both; repeat for more.")
 ]
-End = Annotated[
-    int, typer.Option("--end", parser=time_ms, metavar="TIME", help="End of the range, not part of it: ms or ISO 8601.")
-]
-GapPolicy = Annotated[
-    str | None, typer.Option(metavar="POLICY", help="What a missing candle does: fail, skip or fill.")
-]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, however much is written.")]
 
 _ASKED_ABOVE = 5 * 10**9
@@ -53,6 +46,9 @@ _OWN_ROWS = 3
 """Rows of a session that are there without any candle: started, finished, and one more."""
 
 
+_OPTIONS = NEW_SESSION - {"profile_slug", "record", "replay_ms_per_candle", "speed", "name", "tags", "lag_ms"}
+
+
 class Size(NamedTuple):
     """About how much a sweep writes."""
 
@@ -60,67 +56,25 @@ class Size(NamedTuple):
     bytes: int
 
 
+@takes_settings(_OPTIONS, required=["symbols", "timeframe", "start_ms", "end_ms"])
 def sweep(
+    given: Given,
     profile: Profile,
     param: Params,
-    symbol: trade.Symbols,
-    timeframe: TimeframeOption,
-    start: Start,
-    end: End,
-    venue: VenueOption = None,
-    config: trade.Config = None,
-    extra_timeframe: trade.ExtraTimeframes = None,
-    warmup_candles: trade.Warmup = None,
-    initial_cash: trade.Cash = None,
-    fee_bps: trade.Fee = None,
-    maker_fee_bps: trade.MakerFee = None,
-    taker_fee_bps: trade.TakerFee = None,
-    slippage_bps: trade.Slippage = None,
-    leverage: trade.Leverage = None,
-    fill: trade.Fill = None,
-    limit_fill: trade.LimitFill = None,
-    sizing: trade.SizingText = None,
-    volume_share: trade.VolumeShare = None,
-    gap_policy: GapPolicy = None,
     by: ranking.By = "return",
     processes: Processes = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Run a strategy with every combination of parameters, each a session of its own, and rank the results."""
-    terms = trade.terms(
-        fee_bps=fee_bps,
-        maker_fee_bps=maker_fee_bps,
-        taker_fee_bps=taker_fee_bps,
-        slippage_bps=slippage_bps,
-        leverage=leverage,
-        fill=fill,
-        limit_fill=limit_fill,
-        sizing=sizing,
-        volume_share=volume_share,
-    )
+    """Run a strategy with every combination of parameters, each as its own session, and rank the results."""
     slug, settings = resolve_strategy(profile, load())
     tag = f"sweep-{uuid4().hex[:8]}"
-    fixed = trade.parsed_object("config", config)
-    asked = terms | without_none(
-        profileSlug=slug,
-        symbols=symbol,
-        timeframe=timeframe,
-        startMs=start,
-        endMs=end,
-        venue=venue,
-        extraTimeframes=extra_timeframe,
-        warmupCandles=warmup_candles,
-        initialCash=initial_cash,
-        gapPolicy=gap_policy,
-        record="trades",
-        replayMsPerCandle=0,
-        tags=[tag],
-    )
+    config = given.get("config", {})
+    request = given | {"profileSlug": slug, "record": "trades", "replayMsPerCandle": 0, "tags": [tag]}
     with as_usage():
         combinations = parse_grid(param)
         specs = [
-            parse(NewSession, asked | {"config": {**fixed, **each}, "name": _named(each)}).spec(settings)
+            parse(NewSession, request | {"config": {**config, **each}, "name": _named(each)}).spec(settings)
             for each in combinations
         ]
     with locate(settings) as place:

@@ -1,4 +1,4 @@
-"""`zeon sessions fork` and `zeon diff`: leave another session's log, and see where two logs part."""
+"""`zeon sessions fork` and `zeon diff`: go on from another session's log, and compare two sessions."""
 
 from __future__ import annotations
 
@@ -11,67 +11,32 @@ import typer
 
 from app.cli import output
 from app.cli.command import Context, run
-from app.cli.options import Json, MsPerCandle, SessionId, Speed, as_usage, without_none
+from app.cli.options import Json, SessionId, as_usage
 from app.cli.sessions import session_view
-from app.cli.sessions import trading_options as trade
-from app.cli.sessions.create import Name, Tags
+from app.cli.sessions.setting_options import FORK, Given, takes_settings
 from app.domain.number import format_decimal
 from app.domain.session import Session
 from app.web.http.parsing import parse
 from app.web.sim.diff import DiffAnswer, DiffSide, SettingDiff
 from app.web.sim.requests import ForkRequest
 
-AtSeq = Annotated[int, typer.Option("--at-seq", metavar="SEQ", help="Last event to share, moved to its tick's end.")]
-Profile = Annotated[str | None, typer.Option(metavar="SLUG", help="Another strategy; its parameters begin empty.")]
+AtSeq = Annotated[
+    int, typer.Option("--at-seq", metavar="SEQ", help="Last event to share; moved to the end of its tick.")
+]
 Other = Annotated[UUID, typer.Argument(metavar="OTHER", help="The other session's id.", show_default=False)]
 
 
-def fork(
-    session_id: SessionId,
-    at_seq: AtSeq,
-    profile: Profile = None,
-    config: trade.Config = None,
-    fee_bps: trade.Fee = None,
-    maker_fee_bps: trade.MakerFee = None,
-    taker_fee_bps: trade.TakerFee = None,
-    slippage_bps: trade.Slippage = None,
-    leverage: trade.Leverage = None,
-    fill: trade.Fill = None,
-    limit_fill: trade.LimitFill = None,
-    sizing: trade.SizingText = None,
-    volume_share: trade.VolumeShare = None,
-    ms_per_candle: MsPerCandle = None,
-    speed: Speed = None,
-    name: Name = None,
-    tag: Tags = None,
-    json: Json = False,
-) -> None:
-    """Make a session that shares another one's log up to a seq; what is not given stays as it is."""
-    terms = trade.terms(
-        fee_bps=fee_bps,
-        maker_fee_bps=maker_fee_bps,
-        taker_fee_bps=taker_fee_bps,
-        slippage_bps=slippage_bps,
-        leverage=leverage,
-        fill=fill,
-        limit_fill=limit_fill,
-        sizing=sizing,
-        volume_share=volume_share,
-    )
-    asked = terms | without_none(
-        atSeq=at_seq,
-        profileSlug=profile,
-        config=trade.parsed("config", config),
-        replayMsPerCandle=ms_per_candle,
-        speed=speed,
-        name=name,
-        tags=tag,
-    )
+@takes_settings(FORK)
+def fork(settings: Given, session_id: SessionId, at_seq: AtSeq, json: Json = False) -> None:
+    """Create a session that shares another one's log up to a seq; what is not given stays as it is.
+
+    Another profile begins with no parameters.
+    """
     with as_usage():
-        wanted = parse(ForkRequest, asked)
+        request = parse(ForkRequest, settings | {"atSeq": at_seq})
 
     async def work(context: Context) -> Session:
-        return await context.sim.fork(context.user, session_id, wanted.at_seq, wanted.change)
+        return await context.sim.fork(context.user, session_id, request.at_seq, request.change)
 
     with as_usage():
         session = run(work)
@@ -79,7 +44,7 @@ def fork(
 
 
 def diff(session_id: SessionId, other: Other, json: Json = False) -> None:
-    """Show where two sessions part, what they were asked for differently, and how their results differ."""
+    """Compare two sessions: where their logs differ first, and how their settings and results differ."""
 
     async def work(context: Context) -> DiffAnswer:
         return DiffAnswer.of(await context.sim.diff(context.user, session_id, other))

@@ -17,7 +17,7 @@ from app.domain.market.candle import Candle
 from app.domain.number import format_decimal
 from app.domain.trading.account import ZERO, Account, Fill, FillTime
 from app.domain.trading.order import Order, Touch, touch
-from app.domain.trading.settings import BASIS_POINT, PERCENT, TradingSettings
+from app.domain.trading.settings import BASIS_POINT, PERCENT, BrokerConfig
 
 _ONE = Decimal(1)
 
@@ -25,8 +25,8 @@ _ONE = Decimal(1)
 class Broker:
     """Keeps the live orders of one session and books their fills; what happens is appended to `events`."""
 
-    def __init__(self, terms: TradingSettings, account: Account, events: list[Event]) -> None:
-        self.terms = terms
+    def __init__(self, config: BrokerConfig, account: Account, events: list[Event]) -> None:
+        self.config = config
         self.account = account
         self.events = events
         self.live: list[Order] = []
@@ -87,7 +87,7 @@ class Broker:
             candle = candles.get(order.symbol)
             if candle is None or order.since > bar or not self._has_volume(candle, bar):
                 continue
-            met = touch(order, candle, bar, through=self.terms.limit_fill == "through")
+            met = touch(order, candle, bar, through=self.config.limit_fill == "through")
             if met is not None and (first is None or met.rank < first[1].rank):
                 first = order, met, candle
         return first
@@ -109,14 +109,14 @@ class Broker:
     def _policy(self, order: Order) -> str:
         if order.type == "market":
             return "next_open"
-        return self.terms.limit_fill if order.limit is not None else "stop"
+        return self.config.limit_fill if order.limit is not None else "stop"
 
     def _execute(
         self, order: Order, met: Decimal, policy: str, moment: FillTime, since: int, *, inside: bool = False
     ) -> None:
         """Fill what can be filled of an order that was met at the price `met`, before slippage."""
-        slip = met * self.terms.slippage_bps * BASIS_POINT if order.slips else ZERO
-        rate = BASIS_POINT * (self.terms.maker_fee_bps if met == order.limit else self.terms.taker_fee_bps)
+        slip = met * self.config.slippage_bps * BASIS_POINT if order.slips else ZERO
+        rate = BASIS_POINT * (self.config.maker_fee_bps if met == order.limit else self.config.taker_fee_bps)
         price = met + slip * order.sign
         if order.qty is None:
             order.qty = self._sized(order, price, rate)
@@ -181,19 +181,19 @@ class Broker:
         part = order.qty - order.filled
         if order.reduce_only:
             part = min(part, abs(self.account.positions[order.symbol].qty))
-        if self.terms.volume_share is None or part <= self._volumes[1][order.symbol]:
+        if self.config.volume_share is None or part <= self._volumes[1][order.symbol]:
             return part
         left = self._volumes[1][order.symbol]
         return left if order.sizing is None else left // order.sizing.step * order.sizing.step
 
     def _take_volume(self, fill: Fill) -> None:
-        if self.terms.volume_share is not None:
+        if self.config.volume_share is not None:
             left = self._volumes[1]
             left[fill.symbol] = left[fill.symbol] - fill.qty if fill.qty else ZERO
 
     def _refusal(self, fill: Fill) -> str:
         """Say why the margin does not carry a fill, or nothing; only a larger |position| is ever refused."""
-        leverage = self.terms.leverage
+        leverage = self.config.leverage
         before = self.account.positions[fill.symbol].qty
         after = before + fill.qty * fill.sign
         if leverage is None or abs(after) <= abs(before):
@@ -258,11 +258,11 @@ class Broker:
 
     def _has_volume(self, candle: Candle, bar: int) -> bool:
         """Tell whether fills may still take something of the candle's volume."""
-        if self.terms.volume_share is None:
+        if self.config.volume_share is None:
             return True
         if self._volumes[0] != bar:
             self._volumes = (bar, {})
-        left = self._volumes[1].setdefault(candle.symbol, candle.volume * self.terms.volume_share)
+        left = self._volumes[1].setdefault(candle.symbol, candle.volume * self.config.volume_share)
         return left > 0
 
     def _say(self, ts: int, order: Order, status: str, reason: str) -> None:

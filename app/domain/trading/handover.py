@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from app.domain.event import Event
 from app.domain.market.candle import Candle
-from app.domain.trading.settings import TradingSettings
+from app.domain.trading.settings import BrokerConfig
 from app.domain.trading.strategy_runner import SlotView, StrategyRunner
 
 
@@ -16,7 +16,7 @@ class Stage(NamedTuple):
 
     slug: str
     config: dict[str, Any]
-    terms: TradingSettings
+    broker_config: BrokerConfig
     to_cursor_ms: int | None = None
 
     def same_strategy(self, other: Stage) -> bool:
@@ -83,6 +83,6 @@ class StrategyChain:
         before, after = self._traders[:2]
         if before is None or after is None or not self._turns[0].same_strategy(self._turns[1]):
             return after
-        if self._turns[0].terms == self._turns[1].terms:
+        if self._turns[0].broker_config == self._turns[1].broker_config:
             return before
-        return StrategyRunner(before.strategy, self._turns[1].terms)
+        return StrategyRunner(before.strategy, self._turns[1].broker_config)

@@ -1,13 +1,14 @@
-"""The terms a session trades on: costs, fill rules, sizing and what is recorded."""
+"""How a session trades: costs, fill rules, sizing and what is recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from app.domain.number import format_decimal, parse_decimal
+from app.domain.setting import Amount, Rate, Setting, Share
 from app.errors import BadInputError
 
 BASIS_POINT = Decimal("0.0001")
@@ -28,12 +29,12 @@ class Sizing(NamedTuple):
     step: Decimal = _TENTH_DECIMAL
 
     def __str__(self) -> str:
-        """Name the sizing the way a client writes it."""
+        """Return the sizing in words."""
         return f"{self.kind} {format_decimal(self.amount)}"
 
 
 def sizing_to_json(value: Sizing) -> dict[str, Decimal]:
-    """Spell a sizing the way a client writes it."""
+    """Return a sizing as a client writes it in JSON."""
     step = {} if value.step == _TENTH_DECIMAL else {"qtyStep": value.step}
     return {value.kind: value.amount, **step}
 
@@ -59,23 +60,55 @@ def _positive(name: str, value: Any) -> Decimal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradingSettings:
-    """What a session's trader needs to know; money in the quote currency, rates in basis points.
+    """How a session trades and what of it is recorded; money in the quote currency, rates in basis points.
 
-    `leverage` None switches the margin check off, `volume_share` None fills any size at once (otherwise it is
-    the share of a candle's volume that all fills of its symbol may take). `seed` must come from the session's
-    inputs, never from its id, or equal input would not give an equal log.
+    A field added here is a field of requests, answers, options and rows; see CONTRIBUTING.md. `leverage` None switches
+    the margin check off. `volume_share` None fills any size at once.
+    """
+
+    initial_cash: Annotated[Amount, Setting("Cash at the start, in the quote currency.", "MONEY")] = Decimal(10_000)
+    maker_fee_bps: Annotated[
+        Rate, Setting("Fee of fills at an order's own limit price, in basis points.", "BPS", fork=True, optional=True)
+    ] = Decimal(10)
+    taker_fee_bps: Annotated[
+        Rate, Setting("Fee of all other fills, in basis points.", "BPS", fork=True, optional=True)
+    ] = Decimal(10)
+    slippage_bps: Annotated[
+        Rate, Setting("How much worse than the price market and stop orders fill, in basis points.", "BPS", fork=True)
+    ] = Decimal(0)
+    leverage: Annotated[
+        Amount | None,
+        Setting("Largest positions, as a multiple of the equity; null: no margin check.", "TIMES", fork=True),
+    ] = Decimal(1)
+    fill: Annotated[
+        Literal["next_open", "same_close"],
+        Setting("When market orders fill: at the next open, or at the close they are given at.", "WHEN", fork=True),
+    ] = "next_open"
+    limit_fill: Annotated[
+        Literal["through", "touch"],
+        Setting("When limit orders fill: once the price passes them, or at a touch.", "WHEN", fork=True),
+    ] = "through"
+    sizing: Annotated[
+        Sizing,
+        Setting('Size of orders that name none: {"qty": 1}, {"cash": 500} or {"equityPct": 100}.', "JSON", fork=True),
+    ] = field(default=Sizing("equityPct", Decimal(100)))
+    volume_share: Annotated[
+        Share | None,
+        Setting("Share of a candle's volume that fills of its symbol may take; null: any size.", "0..1", fork=True),
+    ] = None
+    record: Annotated[
+        Literal["full", "trades"],
+        Setting("What is logged: everything, or no candles and the equity once a day.", "WHAT"),
+    ] = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerConfig(TradingSettings):
+    """What a session's broker and strategy work with: the trading settings, the market and a seed.
+
+    `seed` must come from the session's inputs, never from its id: equal input gives an equal log.
     """
 
     symbols: tuple[str, ...] = ()
     timeframe: str = ""
-    initial_cash: Decimal = Decimal(10_000)
-    maker_fee_bps: Decimal = Decimal(10)
-    taker_fee_bps: Decimal = Decimal(10)
-    slippage_bps: Decimal = Decimal(0)
-    leverage: Decimal | None = Decimal(1)
-    fill: Literal["next_open", "same_close"] = "next_open"
-    limit_fill: Literal["through", "touch"] = "through"
-    sizing: Sizing = field(default=Sizing("equityPct", Decimal(100)))
-    volume_share: Decimal | None = None
-    record: Literal["full", "trades"] = "full"
     seed: str = ""

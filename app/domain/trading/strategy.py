@@ -69,12 +69,12 @@ class Strategy:
     @property
     def symbols(self) -> tuple[str, ...]:
         """The session's symbols; where a symbol may be left out the first is meant."""
-        return self._desk.terms.symbols
+        return self._desk.config.symbols
 
     @property
     def timeframe(self) -> str:
         """The base timeframe of the session."""
-        return self._desk.terms.timeframe
+        return self._desk.config.timeframe
 
     @property
     def warming(self) -> bool:

@@ -18,7 +18,7 @@ from app.domain.trading.broker import Broker
 from app.domain.trading.equity_curve import EquityCurve
 from app.domain.trading.order import Order, Trail
 from app.domain.trading.order_request import to_order, word
-from app.domain.trading.settings import TradingSettings
+from app.domain.trading.settings import BrokerConfig
 from app.domain.trading.strategy import Strategy
 
 _DAY = 86_400_000
@@ -59,21 +59,21 @@ class StrategyRunner:
     digits).
     """
 
-    def __init__(self, strategy: Strategy, terms: TradingSettings) -> None:
+    def __init__(self, strategy: Strategy, config: BrokerConfig) -> None:
         self.strategy = strategy
-        self.terms = terms
-        self.rng = _chance(terms)
+        self.config = config
+        self.rng = _chance(config)
         self.warming = False
         self._events: list[Event] = []
         self._early: list[Event] = []
-        self._account = Account(terms.initial_cash, terms.symbols)
-        self._broker = Broker(terms, self._account, self._events)
+        self._account = Account(config.initial_cash, config.symbols)
+        self._broker = Broker(config, self._account, self._events)
         self._curve = EquityCurve(self._account)
         self._context = Context()
         self._ts = 0
         self._bar = -1
-        self._full = terms.record == "full"
-        self._same_close = terms.fill == "same_close"
+        self._full = config.record == "full"
+        self._same_close = config.fill == "same_close"
         self._started = False
         self._trading = False
         self._day = -1
@@ -197,7 +197,7 @@ class StrategyRunner:
             return None
         return {
             "strategy": strategy,
-            "rng": None if chance == _chance(self.terms).getstate() else chance,
+            "rng": None if chance == _chance(self.config).getstate() else chance,
             "context": _spelled(self._context),
             "account": {name: getattr(account, name) for name in account.__slots__},
             "orders": keep_orders(self._broker.live),
@@ -211,14 +211,14 @@ class StrategyRunner:
 
         The strategy is started first, so that it has its parts; what it writes is dropped.
         """
-        if tuple(kept["account"]["positions"]) != self.terms.symbols:
+        if tuple(kept["account"]["positions"]) != self.config.symbols:
             raise InvalidSnapshotError("other symbols")
         self._start()
         self._early = []
         with localcontext(self._context):
             self.strategy.restore(kept["strategy"])
         self._taken()
-        self.rng.setstate(kept["rng"] or _chance(self.terms).getstate())
+        self.rng.setstate(kept["rng"] or _chance(self.config).getstate())
         _set(self._context, kept["context"])
         for name in self._account.__slots__:
             setattr(self._account, name, kept["account"][name])
@@ -227,7 +227,7 @@ class StrategyRunner:
         self._ts, self._bar, self._day, self._unwritten = kept["place"]
 
     def _base(self, candles: Sequence[Candle]) -> Sequence[Candle]:
-        return [candle for candle in candles if candle.timeframe == self.terms.timeframe]
+        return [candle for candle in candles if candle.timeframe == self.config.timeframe]
 
     def _show(self, candles: Sequence[Candle]) -> None:
         """Call the strategy once per candle."""
@@ -285,7 +285,7 @@ class StrategyRunner:
     def give(self, sign: int, symbol: str | None, ticket: Mapping[str, Any]) -> int | None:
         """Let the broker accept an order; it can be filled from the next slot on (or at this close)."""
         self._must_trade()
-        order = to_order(ticket, self._broker.last_id + 1, self._named(symbol), sign, self._bar, self.terms.sizing)
+        order = to_order(ticket, self._broker.last_id + 1, self._named(symbol), sign, self._bar, self.config.sizing)
         if self.warming:
             return None
         self._broker.last_id = order.id
@@ -355,9 +355,9 @@ class StrategyRunner:
 
     def _named(self, symbol: str | None) -> str:
         if symbol is None:
-            return self.terms.symbols[0]
+            return self.config.symbols[0]
         if symbol not in self._account.positions:
-            raise ValueError(f"{symbol} is not a symbol of this session: {', '.join(self.terms.symbols)}")
+            raise ValueError(f"{symbol} is not a symbol of this session: {', '.join(self.config.symbols)}")
         return symbol
 
     def _set_trail(self, order: Order, trail: Trail) -> None:
@@ -369,8 +369,8 @@ class StrategyRunner:
             order.stop = trail.level(order.best, order.sign)
 
 
-def _chance(terms: TradingSettings) -> Random:
-    return Random(terms.seed)  # noqa: S311 - repeatable on purpose
+def _chance(config: BrokerConfig) -> Random:
+    return Random(config.seed)  # noqa: S311 - repeatable on purpose
 
 
 def _spelled(context: Context) -> dict[str, Any]:

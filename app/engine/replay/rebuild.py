@@ -66,7 +66,7 @@ async def replay(
     With a `start` the state and the desk are there already, and its fingerprint takes in what follows.
     """
     check = LogComparer(database, session, start.seq if start else 0)
-    full = session.spec.terms.record == "full"
+    full = session.spec.trading.record == "full"
     drafts: list[TickDraft] = []
     async for slots in logged_slots(check) if full else cached_slots(database, clock, session, state):
         for slot in slots:

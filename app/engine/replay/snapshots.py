@@ -164,7 +164,7 @@ def _mark(session: Session, body: str) -> str:
     spec = session.spec
     inputs = (
         str(session.id),
-        *(spec.profile_slug, spec.config, settings_to_json(spec.terms)),
+        *(spec.profile_slug, spec.config, settings_to_json(spec.trading)),
         *(spec.venue, spec.symbols, spec.timeframe, spec.start_ms, spec.end_ms),
         *(spec.gap_policy, spec.extra_timeframes, spec.warmup_candles),
         [ancestor.as_json() for ancestor in session.lineage],

@@ -104,7 +104,7 @@ async def _strategy_warnings(database: Database, strategies: StrategyCatalog, se
 
 async def _candle_warnings(database: Database, session: Session, cursor_ms: int) -> list[str]:
     spec = session.spec
-    if spec.terms.record == "full":
+    if spec.trading.record == "full":
         found = await database.run(events.revised, session, _NAMED)
         more = [f"Altogether {found[0].total} candles differ."] if found and found[0].total > len(found) else []
         return [_told(each) for each in found] + more

@@ -1,4 +1,4 @@
-"""Who calls: the one user of an open server, or the holder of a token or of the cookie made from it."""
+"""Authentication: the one user of a server without tokens, or the holder of a token or of the cookie made from it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COOKIE_SECONDS = 12 * 3600
 
 
 class Caller(NamedTuple):
-    """A user, and what proves it: a token, with the instant (ms) its cookie ends."""
+    """A user, the token that proves it, and when the cookie made from it ends (ms UTC); null where there is none."""
 
     user_id: str
     token_id: UUID | None = None
@@ -30,7 +30,7 @@ class Caller(NamedTuple):
 
 
 class Authenticator:
-    """Tells who makes a request, as `ZEON_AUTH` says."""
+    """Finds the user of a request in the way that `ZEON_AUTH` names."""
 
     def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
         self._settings = settings
@@ -38,17 +38,18 @@ class Authenticator:
         self._clock = clock
 
     async def caller(self, request: Request) -> Caller:
-        """Return who calls; raises `UnauthorizedError`."""
+        """Return the caller of a request; raises `UnauthorizedError`."""
         if self._settings.auth == "none":
             return Caller(self._settings.user)
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
-        caller = await (self._of_token(value.strip()) if scheme.lower() == "bearer" else self._of_cookie(request))
+        is_bearer = scheme.lower() == "bearer"
+        caller = await (self._token_caller(value.strip()) if is_bearer else self._cookie_caller(request))
         if caller is None:
             raise UnauthorizedError()
         return caller
 
-    async def still(self, caller: Caller) -> bool:
-        """Whether a caller would still be let in."""
+    async def is_still_valid(self, caller: Caller) -> bool:
+        """Whether a caller's token and cookie are still valid."""
         if caller.token_id is None:
             return True
         expired = caller.until_ms is not None and caller.until_ms <= self._clock.now_ms()
@@ -57,22 +58,22 @@ class Authenticator:
     async def login(self, secret: str) -> tuple[str, str]:
         """Return the user of a token and the value of a cookie for it; raises `UnauthorizedError`."""
         if self._settings.auth == "none":
-            raise BadInputError("token: this server runs without tokens; every call is let in")
+            raise BadInputError("token: this server runs without tokens (ZEON_AUTH=none); no login is needed")
         token = await self._database.run(tokens.find_valid, token_hash=tokens.token_hash(secret))
         if token is None:
             raise UnauthorizedError("This token is not valid.")
         until_ms = self._clock.now_ms() + COOKIE_SECONDS * 1000
         return token.user_id, f"{token.id}.{until_ms}.{_signature(token, until_ms)}"
 
-    async def _of_token(self, secret: str) -> Caller | None:
+    async def _token_caller(self, secret: str) -> Caller | None:
         token = await self._database.run(tokens.find_valid, token_hash=tokens.token_hash(secret))
         return None if token is None else Caller(token.user_id, token.id)
 
-    async def _of_cookie(self, request: Request) -> Caller | None:
-        """Return the caller a cookie stands for: token id, end and a signature that needs the token's hash."""
+    async def _cookie_caller(self, request: Request) -> Caller | None:
+        """Return the caller of a cookie `token id.end.signature`; the signature needs the token's hash."""
         try:
-            name, end, signature = request.cookies.get(COOKIE, "").split(".")
-            token_id, until_ms = UUID(name), int(end)
+            id_text, end_text, signature = request.cookies.get(COOKIE, "").split(".")
+            token_id, until_ms = UUID(id_text), int(end_text)
         except ValueError:
             return None
         if until_ms <= self._clock.now_ms():
@@ -84,9 +85,11 @@ class Authenticator:
 
 
 def require_safe_bind(settings: Settings) -> None:
-    """Raise `BadInputError` for a server that strangers could reach without a token."""
+    """Raise `BadInputError` for a server without tokens that other machines could reach."""
     if settings.auth == "none" and not is_loopback(settings.host):
-        raise BadInputError(f"HOST: {settings.host!r} is beyond loopback, which needs ZEON_AUTH=token")
+        raise BadInputError(
+            f"HOST: {settings.host!r} is not a loopback address, so tokens are needed: set ZEON_AUTH=token"
+        )
 
 
 def is_loopback(host: str) -> bool:

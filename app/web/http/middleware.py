@@ -1,4 +1,4 @@
-"""What every request passes first: Host, Origin, the rate of its client; and how the answers are counted."""
+"""Checks every request first: rate of its client, Host, Origin. Counts responses by status."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ UNLIMITED = ("/healthz", "/readyz", "/metrics")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _PORTS = {"http": 80, "https": 443}
 _CLIENTS = 10_000
-"""How many clients are remembered; one forgotten begins with a full bucket again."""
+"""Number of clients that are remembered; a client that was forgotten begins with a full bucket again."""
 
 
 class RateLimiter:
-    """A bucket per client that holds `burst` requests and fills by `rate` a second."""
+    """A token bucket per client: it holds `burst` requests and fills by `rate` per second."""
 
     def __init__(self, rate: int, burst: int, now: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
@@ -32,7 +32,7 @@ class RateLimiter:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, client: str) -> bool:
-        """Count a request; false when the client has none left."""
+        """Count a request; false when the client has no request left."""
         now = self._now()
         level, at = self._buckets.pop(client, (self._burst, now))
         level = min(self._burst, level + (now - at) * self._rate)
@@ -44,7 +44,7 @@ class RateLimiter:
 
 
 class RequestGuard:
-    """ASGI middleware around everything else."""
+    """ASGI middleware around the whole application."""
 
     def __init__(self, app: ASGIApp, settings: Settings, answered: Counter[int]) -> None:
         self._app = app
@@ -53,7 +53,7 @@ class RequestGuard:
         self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with what is wrong about it."""
+        """Pass a request on, or answer with the error that a check raises."""
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -77,9 +77,9 @@ class RequestGuard:
             _require_own_origin(headers, host)
 
     def _require_host(self, headers: Headers) -> SplitResult:
-        """Return the host a request names; other names could be a foreign page's way in (DNS rebinding)."""
-        named = headers.getlist("host")
-        host = _split(f"//{named[0]}") if len(named) == 1 else None
+        """Return the host of a request; raises `BadInputError` for a name that is not ours (DNS rebinding)."""
+        hosts = headers.getlist("host")
+        host = _split(f"//{hosts[0]}") if len(hosts) == 1 else None
         if host is None or host.hostname is None:
             raise BadInputError("Host: the header must name one host")
         if not (is_loopback(host.hostname) or host.hostname in self._hosts):

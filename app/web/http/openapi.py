@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the table of calls and the models it names."""
+"""The OpenAPI document, made from the table of routes and the models it names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app.web.http.route_spec import RouteSpec
+from app.web.http.route_spec import IDEMPOTENCY_KEY, LAST_EVENT_ID, RouteSpec
 
 _REF = "#/components/schemas/{model}"
 _FAILURE = {
@@ -18,33 +18,28 @@ _FAILURE = {
     "required": ["error"],
     "properties": {"error": {"type": "string"}, "code": {"type": "string"}, "details": {}},
 }
-_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "description": "The same key and body again do nothing twice.",
-    "schema": {"type": "string", "maxLength": 200},
+_HEADERS: dict[str, dict[str, Any]] = {
+    IDEMPOTENCY_KEY: {
+        "description": "The same key with the same body again does nothing twice.",
+        "schema": {"type": "string", "maxLength": 200},
+    },
+    LAST_EVENT_ID: {
+        "description": "The last seq seen; wins over fromSeq and tail.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
 }
-_LAST_EVENT_ID = {
-    "name": "Last-Event-ID",
-    "in": "header",
-    "description": "The last seq seen; wins over fromSeq and tail.",
-    "schema": {"type": "integer", "minimum": 0},
+_ANSWERS_OF_HEADERS = {
+    IDEMPOTENCY_KEY: ("200", "The answer to the first call with this key."),
+    LAST_EVENT_ID: ("204", "Nothing more comes: the session has ended."),
 }
-_HEADERS = {
-    "create": [_KEY],
-    "create_market": [_KEY],
-    "control": [_KEY],
-    "stream": [_LAST_EVENT_ID],
-    "market_stream": [_LAST_EVENT_ID],
-}
-_BEHIND_THE_END = {"204": {"description": "Nothing more comes: the session has ended."}}
+"""The additional answer of a call that reads a header."""
 
 
 def openapi(table: Sequence[RouteSpec]) -> dict[str, Any]:
-    """Describe every call of the table."""
+    """Describe every route of the table."""
     paths: dict[str, dict[str, Any]] = {}
-    for call in table:
-        paths.setdefault(_plain(call.path), {})[call.method.lower()] = _operation(call)
+    for spec in table:
+        paths.setdefault(_plain(spec.path), {})[spec.method.lower()] = _operation(spec)
     return {
         "openapi": "3.1.0",
         "info": {"title": "ZEON sim", "version": _version()},
@@ -59,51 +54,55 @@ def openapi(table: Sequence[RouteSpec]) -> dict[str, Any]:
     }
 
 
-def _operation(call: RouteSpec) -> dict[str, Any]:
+def _operation(spec: RouteSpec) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": call.run.__qualname__.rpartition(".")[2] if call.open else call.run.__name__,
-        "summary": (call.run.__doc__ or "").partition("\n")[0],
-        "parameters": [*_path_parameters(call), *_query_parameters(call), *_HEADERS.get(call.run.__name__, [])],
-        "responses": _responses(call),
-        "security": [{}] if call.open else [{"token": []}, {"cookie": []}, {}],
+        "operationId": spec.handler.__name__,
+        "summary": _first_line(spec.handler),
+        "parameters": [*_path_parameters(spec), *_query_parameters(spec), *_header_parameters(spec)],
+        "responses": _responses(spec),
+        "security": [{}] if spec.open else [{"token": []}, {"cookie": []}, {}],
     }
-    if call.body is not None:
-        content = {"application/json": {"schema": _ref(call.body.__name__)}}
-        operation["requestBody"] = {"required": bool(_required(call.body)), "content": content}
+    if spec.body is not None:
+        content = {"application/json": {"schema": _ref(spec.body.__name__)}}
+        operation["requestBody"] = {"required": _has_required_fields(spec.body), "content": content}
     return operation
 
 
-def _responses(call: RouteSpec) -> dict[str, Any]:
-    """Return every answer of a call: under a key used before create answers 200, behind its end a stream 204."""
-    headers = _HEADERS.get(call.run.__name__, [])
+def _responses(spec: RouteSpec) -> dict[str, Any]:
+    answer = _answer(spec)
     return {
-        str(call.status): _answer(call),
-        **({"200": _answer(call)} if _KEY in headers else {}),
-        **(_BEHIND_THE_END if _LAST_EVENT_ID in headers else {}),
+        **dict(_answer_of_header(name, answer) for name in spec.headers),
+        str(spec.status): answer,
         "4XX": _content("A sentence says why.", _ref("Failure")),
-        "503": _content("The database is away; try again.", _ref("Failure")),
+        "503": _content("The database does not answer; try again.", _ref("Failure")),
     }
 
 
-def _answer(call: RouteSpec) -> dict[str, Any]:
-    if call.answer is None:
-        return {
-            "description": "As it says.",
-            "content": {media: {} for media in (call.media or "text/plain").split(", ")},
-        }
-    if call.bare:
-        return _content((call.answer.__doc__ or "").partition("\n")[0], _ref(call.answer.__name__))
-    properties = {"success": {"const": True}, "data": _ref(call.answer.__name__)}
+def _answer_of_header(name: str, answer: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    status, description = _ANSWERS_OF_HEADERS[name]
+    return status, {"description": description, **({"content": answer["content"]} if status == "200" else {})}
+
+
+def _answer(spec: RouteSpec) -> dict[str, Any]:
+    if spec.answer is None:
+        media = (spec.media or "text/plain").split(", ")
+        return {"description": "The body, in the media type below.", "content": {kind: {} for kind in media}}
+    if spec.bare:
+        return _content(_first_line(spec.answer), _ref(spec.answer.__name__))
+    properties = {"success": {"const": True}, "data": _ref(spec.answer.__name__)}
     envelope = {"type": "object", "required": ["success", "data"], "properties": properties}
-    return _content((call.answer.__doc__ or "").partition("\n")[0], envelope)
+    return _content(_first_line(spec.answer), envelope)
+
+
+def _first_line(documented: Any) -> str:
+    return (documented.__doc__ or "").partition("\n")[0]
 
 
 def _content(description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def _path_parameters(call: RouteSpec) -> list[dict[str, Any]]:
-    found = re.findall(r"{(\w+)(?::(\w+))?}", call.path)
+def _path_parameters(spec: RouteSpec) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
@@ -111,27 +110,31 @@ def _path_parameters(call: RouteSpec) -> list[dict[str, Any]]:
             "required": True,
             "schema": {"type": "string", **({"format": kind} if kind else {})},
         }
-        for name, kind in found
+        for name, kind in re.findall(r"{(\w+)(?::(\w+))?}", spec.path)
     ]
 
 
-def _query_parameters(call: RouteSpec) -> list[dict[str, Any]]:
-    if call.query is None:
+def _query_parameters(spec: RouteSpec) -> list[dict[str, Any]]:
+    if spec.query is None:
         return []
-    properties = call.query.model_json_schema(by_alias=True)["properties"]
+    properties = spec.query.model_json_schema(by_alias=True)["properties"]
     return [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()]
 
 
+def _header_parameters(spec: RouteSpec) -> list[dict[str, Any]]:
+    return [{"name": name, "in": "header", **_HEADERS[name]} for name in spec.headers]
+
+
 def _schemas(table: Sequence[RouteSpec]) -> dict[str, Any]:
-    bodies = {call.body for call in table if call.body}
-    answers = {call.answer for call in table if call.answer}
+    bodies = {spec.body for spec in table if spec.body}
+    answers = {spec.answer for spec in table if spec.answer}
     modes: list[Any] = [*((body, "validation") for body in bodies), *((answer, "serialization") for answer in answers)]
     modes.sort(key=lambda pair: pair[0].__name__)
     definitions: dict[str, Any] = models_json_schema(modes, by_alias=True, ref_template=_REF)[1]["$defs"]
     return definitions
 
 
-def _required(model: type[BaseModel]) -> bool:
+def _has_required_fields(model: type[BaseModel]) -> bool:
     return any(field.is_required() for field in model.model_fields.values())
 
 

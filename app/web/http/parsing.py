@@ -1,4 +1,4 @@
-"""What callers send: JSON bodies and query strings, checked before anything else sees them."""
+"""Reads and checks JSON bodies and query strings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.settings import Settings
 Model = TypeVar("Model", bound=BaseModel)
 
 _MAX_INT = 2**63 - 1
-_NESTING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+_STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _ROOTS = ("body", "query")
 _CONSTANTS = ("NaN", "Infinity", "-Infinity")
 _KEY = re.compile(r"[!-~]{1,200}")
@@ -35,65 +35,67 @@ class BodyReader:
         self._max_body = settings.max_body
         self._max_depth = settings.max_depth
 
-    async def json(self, request: Request) -> dict[str, Any]:
-        """Return the object in the body, or `{}`; raises `TooLargeError`, `WrongContentTypeError`, `BadInputError`."""
-        content = await self._content(request)
+    async def json(self, request: Request, limit: int | None = None) -> dict[str, Any]:
+        """Return the object in a body of at most `limit` bytes, or `{}`.
+
+        Raises `TooLargeError`, `WrongContentTypeError` or `BadInputError`.
+        """
+        content = await _content(request, self._max_body if limit is None else min(limit, self._max_body))
         if not content:
             return {}
         _require_json(request)
-        value = self._parsed(_text(content))
+        value = self._parse_json(_decode(content))
         if not isinstance(value, dict):
             raise BadInputError("body: must be a JSON object")
         _require_storable(value, "body")
         return value
 
-    async def _content(self, request: Request) -> bytes:
-        """Collect the body, refusing it as soon as it is known to be too large."""
-        announced = request.headers.get("content-length", "0")
-        content = bytearray()
-        if announced.isdecimal() and int(announced[:20]) > self._max_body:
-            raise self._too_large()
-        while True:
-            message = await request.receive()
-            if message["type"] == "http.disconnect":
-                raise BadInputError("body: ended early")
-            content += message.get("body", b"")
-            if len(content) > self._max_body:
-                raise self._too_large()
-            if not message.get("more_body"):
-                return bytes(content)
-
-    def _too_large(self) -> TooLargeError:
-        return TooLargeError(f"The body is larger than {self._max_body} bytes.")
-
-    def _parsed(self, text: str) -> Any:
+    def _parse_json(self, text: str) -> Any:
         self._require_shallow(text)
         try:
-            return json.loads(text, parse_constant=DecimalFloat, parse_float=DecimalFloat, parse_int=_bounded)
+            return json.loads(text, parse_constant=DecimalFloat, parse_float=DecimalFloat, parse_int=_parse_int)
         except json.JSONDecodeError as error:
             raise BadInputError(f"body: is not JSON: {error}") from None
 
     def _require_shallow(self, text: str) -> None:
         depth = 0
-        for match in _NESTING.finditer(text):
+        for match in _STRINGS_AND_BRACKETS.finditer(text):
             depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
             if depth > self._max_depth:
                 raise BadInputError(f"body: is nested deeper than {self._max_depth} levels")
 
 
-def query(request: Request) -> dict[str, str]:
+async def _content(request: Request, limit: int) -> bytes:
+    """Collect the body; raises `TooLargeError` as soon as it is known to have more than `limit` bytes."""
+    too_large = TooLargeError(f"The body is larger than {limit} bytes.")
+    announced = request.headers.get("content-length", "0")
+    content = bytearray()
+    if announced.isdecimal() and int(announced[:20]) > limit:
+        raise too_large
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise BadInputError("body: ended early")
+        content += message.get("body", b"")
+        if len(content) > limit:
+            raise too_large
+        if not message.get("more_body"):
+            return bytes(content)
+
+
+def query_values(request: Request) -> dict[str, str]:
     """Return the query string's parameters; raises `BadInputError` for one given twice."""
     pairs = request.query_params.multi_items()
     values = dict(pairs)
     if len(values) != len(pairs):
-        twice = next(name for name, _ in pairs if sum(name == other for other, _ in pairs) > 1)
-        raise BadInputError(f"{_shown(twice)}: is given twice")
+        repeated = next(name for name, _ in pairs if sum(name == other for other, _ in pairs) > 1)
+        raise BadInputError(f"{_shorten(repeated)}: is given twice")
     _require_storable(values, "query")
     return values
 
 
 def parse(model: type[Model], values: Mapping[str, Any]) -> Model:
-    """Build a model of what was sent; raises `BadInputError` that names the first wrong field as it was spelled."""
+    """Build a model from what was sent; raises `BadInputError`, which names the first wrong field as it was written."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -112,16 +114,16 @@ def idempotency_key(request: Request, body: Mapping[str, Any]) -> str | None:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Return the hex SHA-256 of JSON values, whatever the order of their fields; every digit of a number counts."""
-    return sha256(json.dumps([_whole(part) for part in parts], sort_keys=True).encode()).hexdigest()
+    """Return the hex SHA-256 of JSON values. The order of fields does not count; every digit of a number does."""
+    return sha256(json.dumps([_with_all_digits(part) for part in parts], sort_keys=True).encode()).hexdigest()
 
 
-def _whole(value: Any) -> Any:
-    """Return a JSON value with numbers that no float can hold as what they were written."""
+def _with_all_digits(value: Any) -> Any:
+    """Return a JSON value in which a number that no float can hold stands as its text."""
     if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
+        return {key: _with_all_digits(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_whole(item) for item in value]
+        return [_with_all_digits(item) for item in value]
     if isinstance(value, DecimalFloat) and Decimal(value.text) != Decimal(repr(value)):
         return {"written": value.text}
     return value
@@ -133,47 +135,47 @@ def _require_json(request: Request) -> None:
         raise WrongContentTypeError()
 
 
-def _text(content: bytes) -> str:
+def _decode(content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError:
         raise BadInputError("body: is not UTF-8") from None
 
 
-class _TooLong(DecimalFloat):
+class _TooLargeInt(DecimalFloat):
     """A whole number of more than 64 bits."""
 
 
-def _bounded(text: str) -> int | float:
-    return _TooLong(text) if len(text) > 20 or abs(value := int(text)) > _MAX_INT else value
+def _parse_int(text: str) -> int | float:
+    return _TooLargeInt(text) if len(text) > 20 or abs(value := int(text)) > _MAX_INT else value
 
 
-def _require_storable(value: Any, place: str) -> None:
-    """Raise `BadInputError` for text and numbers that cannot be stored, naming where they stand."""
+def _require_storable(value: Any, path: str) -> None:
+    """Raise `BadInputError` for text and numbers that cannot be stored; `path` is where they are in the body."""
     if isinstance(value, DecimalFloat):
         if value.text in _CONSTANTS:
-            raise BadInputError(f"{place}: {value.text} is not a JSON number")
-        if isinstance(value, _TooLong) or not math.isfinite(value):
-            raise BadInputError(f"{place}: the number {value.text[:40]} is out of range")
+            raise BadInputError(f"{path}: {value.text} is not a JSON number")
+        if isinstance(value, _TooLargeInt) or not math.isfinite(value):
+            raise BadInputError(f"{path}: the number {value.text[:40]} is out of range")
     elif isinstance(value, str):
         if "\0" in value:
-            raise BadInputError(f"{place}: NUL characters cannot be stored")
+            raise BadInputError(f"{path}: NUL characters cannot be stored")
         if any("\ud800" <= char <= "\udfff" for char in value):
-            raise BadInputError(f"{place}: lone surrogates cannot be stored")
+            raise BadInputError(f"{path}: lone surrogates cannot be stored")
     elif isinstance(value, dict):
         for key, item in value.items():
-            _require_storable(key, place)
-            _require_storable(item, _shown(key) if place in _ROOTS else f"{place}.{_shown(key)}")
+            _require_storable(key, path)
+            _require_storable(item, _shorten(key) if path in _ROOTS else f"{path}.{_shorten(key)}")
     elif isinstance(value, list):
         for item in value:
-            _require_storable(item, place)
+            _require_storable(item, path)
 
 
 def _sentence(error: ErrorDetails) -> str:
     message = _SENTENCES.get(error["type"], error["msg"].removeprefix("Value error, "))
-    place = ".".join(_shown(str(part)) for part in error["loc"])
-    return f"{place}: {message}" if place else message
+    path = ".".join(_shorten(str(part)) for part in error["loc"])
+    return f"{path}: {message}" if path else message
 
 
-def _shown(name: str) -> str:
+def _shorten(name: str) -> str:
     return name if len(name) <= 60 else f"{name[:60]}…"

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with two differences: its own refusals are JSON too, and a response can cut a client off."""
+"""uvicorn's HTTP protocol with two differences: its own errors are JSON too, and a response can end the connection."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ class Protocol(HttpToolsProtocol):
     """One connection."""
 
     def on_message_begin(self) -> None:
-        """Begin a request; its state's `abort` ends the connection with whatever waits to be written.
+        """Begin a request. Its state has two functions for responses.
 
-        `paused` says whether sending would have to wait for the client.
+        `abort` ends the connection and drops what waits to be written; `paused` says whether sending would wait for
+        the client.
         """
         super().on_message_begin()
         self.scope["state"]["paused"] = self._write_paused
         self.scope["state"]["abort"] = self.transport.abort
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP."""
+        """Answer a request that is not HTTP."""
         body = json.dumps({"error": msg}).encode()
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(STATUS_LINE[400] + head + body)

@@ -1,27 +1,36 @@
-"""One entry of the table of calls."""
+"""One entry of the table of routes: who may call, what is sent, what is answered; and the call its handler gets."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-Endpoint = Callable[[Request], Awaitable[ASGIApp]]
+from app.domain.session import Session
+from app.web.http.auth import Caller
+
+IDEMPOTENCY_KEY, LAST_EVENT_ID = "Idempotency-Key", "Last-Event-ID"
+
+Handler = Callable[..., Awaitable[ASGIApp]]
+"""Takes a `Call` and, by name, the `query` and `body` that its route declares; returns the response."""
 
 
 class RouteSpec(NamedTuple):
-    """One method of one path and the models of what goes in and comes out.
+    """One method of one path. `Dispatcher` checks all that is declared here before it calls the handler.
 
-    `media` is set where the answer is no JSON, several with commas between; `bare` answers have no envelope;
-    `open` calls need no user.
+    `open` routes need no user. In all others each UUID of the path names a session of the caller; with `kind` only
+    sessions of that kind are found. `body_limit` is in bytes, null means `ZEON_MAX_BODY`. `headers` are those that
+    the handler reads. For the OpenAPI document: `media` is the type of an answer that is not JSON, or several
+    separated by commas; `bare` answers have no envelope.
     """
 
     method: str
     path: str
-    run: Endpoint
+    handler: Handler
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None
@@ -29,3 +38,36 @@ class RouteSpec(NamedTuple):
     media: str | None = None
     open: bool = False
     bare: bool = False
+    kind: Literal["market"] | None = None
+    body_limit: int | None = None
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that has passed the checks of its route.
+
+    `user` is null on open routes. `sessions` are those that the path names, as they were before the call. `json` is
+    the body as it was sent, `{}` without one.
+    """
+
+    request: Request
+    user: Caller | None
+    sessions: tuple[Session, ...]
+    json: dict[str, Any]
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls; handlers of open routes must not ask."""
+        assert self.user is not None, "an open route has no caller"
+        return self.user
+
+    @property
+    def user_id(self) -> str:
+        """The caller's user id."""
+        return self.caller.user_id
+
+    @property
+    def session(self) -> Session:
+        """The session that the path names first."""
+        return self.sessions[0]

@@ -8,8 +8,10 @@ from pydantic import Field, model_validator
 
 from app.candles.reasons import Reason
 from app.db.candles import Coverage
+from app.domain.session import Symbol, TimeframeName, Venue
+from app.domain.setting import TimeMs
 from app.web.sim.answers import Answer
-from app.web.sim.requests import Count, Query, Symbol, TimeframeName, TimeMs, Venue
+from app.web.sim.requests import Count, Query
 
 
 class CandlesQuery(Query):

@@ -9,21 +9,22 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from app.domain.market.timeframe import timeframe
-from app.domain.session import CREATED, FINISHED, RUNNING, Pace, Session, SessionSpec
-from app.settings import Settings
-from app.web.sim.answers import Answer, instant
-from app.web.sim.requests import (
-    DEFAULT_LAG_MS,
-    LEAST_GRACE_MS,
-    Body,
-    Count,
-    Query,
+from app.domain.session import (
+    CREATED,
+    FINISHED,
+    RUNNING,
+    Session,
+    SessionSpec,
     Symbol,
     TimeframeName,
-    TimeMs,
     Venue,
+    new_spec,
 )
+from app.domain.setting import TimeMs
+from app.engine.input_checks import CANDLES_ONLY
+from app.settings import Settings
+from app.web.sim.answers import Answer, instant
+from app.web.sim.requests import Body, Count, Query
 
 MarketStatus = Literal["CREATED", "RUNNING", "STOPPED", "DONE"]
 
@@ -69,20 +70,18 @@ class NewMarketSession(Body):
         return self
 
     def spec(self, settings: Settings) -> SessionSpec:
-        """Return the session asked for."""
-        return SessionSpec(
-            profile_slug="none",
-            venue=self.venue or settings.venue,
-            symbols=tuple(self.symbols),
-            timeframe=self.timeframe,
-            start_ms=self.start,
-            end_ms=self.end,
-            lag_ms=DEFAULT_LAG_MS,
-            pace=Pace(speed=self.speed),
-            gap_policy="skip" if self.end is None else "fail",
-            gap_grace_ms=max(LEAST_GRACE_MS, timeframe(self.timeframe).ms),
-            kind="market",
-        )
+        """Return the session to create."""
+        values = {
+            "profile_slug": CANDLES_ONLY,
+            "venue": self.venue or settings.venue,
+            "symbols": tuple(self.symbols),
+            "timeframe": self.timeframe,
+            "start_ms": self.start,
+            "end_ms": self.end,
+            "speed": self.speed,
+            "kind": "market",
+        }
+        return new_spec(values)
 
 
 class MarketSessionsQuery(Query):
@@ -126,7 +125,7 @@ class MarketSessionAnswer(Answer):
 
     @classmethod
     def of(cls, session: Session) -> Self:
-        """Spell a session."""
+        """Make the answer of a session."""
         return cls(
             session_id=session.id,
             mode="replay",

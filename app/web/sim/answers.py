@@ -1,25 +1,17 @@
-"""A session as answers spell it."""
+"""What answers hold: a session, its events, statistics and more."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from app.domain.session import Session
-from app.domain.trading.settings import TradingSettings, sizing_to_json
-
-
-def _number(value: Decimal) -> int | float:
-    return int(value) if value == value.to_integral_value() else float(value)
-
-
-Number = Annotated[Decimal, PlainSerializer(_number, return_type=int | float, when_used="json")]
-"""An exact decimal, answered as a JSON number."""
+from app.domain.session import Session, SessionSpec, setting_to_json
+from app.domain.setting import flatten
+from app.web.sim.setting_models import Number, answers_settings
 
 
 class Answer(BaseModel):
@@ -56,40 +48,19 @@ class WaitingAnswer(Answer):
     text: str
 
 
-class SessionAnswer(Answer):
-    """A session: what was asked for, and where it stands; `waitingFor` while it waits for a candle."""
+@answers_settings
+class _SettingsAnswer(Answer):
+    """The settings of a session."""
 
     id: UUID
     user_id: str
-    kind: Literal["sim", "market"]
-    name: str | None
-    tags: list[str]
-    profile_slug: str
-    config: dict[str, Any]
-    venue: str
+
+
+class SessionAnswer(_SettingsAnswer):
+    """A session: its settings, and where it stands."""
+
     symbol: str | None
-    symbols: list[str]
-    timeframe: str
-    extra_timeframes: list[str]
-    start_ms: int
-    end_ms: int | None
-    lag_ms: int
-    warmup_candles: int
-    initial_cash: Number
     fee_bps: Number | None
-    maker_fee_bps: Number
-    taker_fee_bps: Number
-    slippage_bps: Number
-    leverage: Number | None
-    fill: Literal["next_open", "same_close"]
-    limit_fill: Literal["through", "touch"]
-    sizing: dict[str, Number]
-    volume_share: Number | None
-    record: Literal["full", "trades"]
-    replay_ms_per_candle: int | None
-    speed: int | None
-    gap_policy: Literal["fail", "skip", "fill"]
-    gap_grace_ms: int
     mode: Literal["replay"]
     status: Literal["created", "running", "paused", "stopped", "finished", "failed"]
     cursor_ms: int | None
@@ -110,8 +81,14 @@ class SessionAnswer(Answer):
 
     @classmethod
     def of(cls, session: Session) -> Self:
-        """Spell a session."""
-        return cls(**_of_spec(session), **_of_row(session), stream_url=f"/api/sim/sessions/{session.id}/stream")
+        """Make the answer of a session."""
+        settings = {name: setting_to_json(value) for name, value in flatten(session.spec).items()}
+        return cls(
+            **settings,
+            **_short_forms(session.spec),
+            **_row(session),
+            stream_url=f"/api/sim/sessions/{session.id}/stream",
+        )
 
 
 class SessionsAnswer(Answer):
@@ -221,43 +198,17 @@ class EmptyAnswer(Answer):
     """Nothing to tell beyond success."""
 
 
-def _of_spec(session: Session) -> dict[str, Any]:
-    spec = session.spec
+def _short_forms(spec: SessionSpec) -> dict[str, Any]:
+    """Return the one symbol and the one fee of a session that has no more, null otherwise."""
+    trading = spec.trading
     return {
-        "kind": spec.kind,
-        "name": spec.name,
-        "tags": list(spec.tags),
-        "profile_slug": spec.profile_slug,
-        "config": spec.config,
-        "venue": spec.venue,
         "symbol": spec.symbols[0] if len(spec.symbols) == 1 else None,
-        "symbols": list(spec.symbols),
-        "timeframe": spec.timeframe,
-        "extra_timeframes": list(spec.extra_timeframes),
-        "start_ms": spec.start_ms,
-        "end_ms": spec.end_ms,
-        "lag_ms": spec.lag_ms,
-        "warmup_candles": spec.warmup_candles,
-        **_of_terms(spec.terms),
-        "replay_ms_per_candle": spec.pace.ms,
-        "speed": spec.pace.speed,
-        "gap_policy": spec.gap_policy,
-        "gap_grace_ms": spec.gap_grace_ms,
+        "fee_bps": trading.taker_fee_bps if trading.maker_fee_bps == trading.taker_fee_bps else None,
         "mode": "replay",
     }
 
 
-def _of_terms(terms: TradingSettings) -> dict[str, Any]:
-    same = ("initial_cash", "maker_fee_bps", "taker_fee_bps", "slippage_bps", "leverage", "fill", "limit_fill")
-    one_fee = terms.maker_fee_bps == terms.taker_fee_bps
-    return {
-        **{name: getattr(terms, name) for name in (*same, "volume_share", "record")},
-        "fee_bps": terms.taker_fee_bps if one_fee else None,
-        "sizing": sizing_to_json(terms.sizing),
-    }
-
-
-def _of_row(session: Session) -> dict[str, Any]:
+def _row(session: Session) -> dict[str, Any]:
     return {
         "id": session.id,
         "user_id": session.user_id,
@@ -274,11 +225,12 @@ def _of_row(session: Session) -> dict[str, Any]:
         "fork_seq": session.fork_seq,
         "progress": session.progress(),
         "waiting_for": session.waiting and session.waiting._asdict(),
+        "waiting_for": session.waiting and session.waiting._asdict(),
         "created_at": instant(session.created_at),
         "updated_at": instant(session.updated_at),
     }
 
 
 def instant(time: datetime) -> str:
-    """Spell a time in ISO 8601, UTC, to the millisecond."""
+    """Return a time in ISO 8601, UTC, to the millisecond."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -7,37 +7,12 @@ from uuid import UUID
 
 from pydantic.alias_generators import to_camel
 
-from app.domain.session import Session
+from app.domain.session import SETTINGS, Session
 from app.engine.session_diff import SessionDiff
-from app.web.sim.answers import Answer, Number, SessionAnswer
+from app.web.sim.answers import Answer, SessionAnswer
+from app.web.sim.setting_models import Number
 
-_COMPARED = (
-    "profile_slug",
-    "config",
-    "venue",
-    "symbols",
-    "timeframe",
-    "extra_timeframes",
-    "start_ms",
-    "end_ms",
-    "lag_ms",
-    "warmup_candles",
-    "initial_cash",
-    "maker_fee_bps",
-    "taker_fee_bps",
-    "slippage_bps",
-    "leverage",
-    "fill",
-    "limit_fill",
-    "sizing",
-    "volume_share",
-    "record",
-    "replay_ms_per_candle",
-    "speed",
-    "gap_policy",
-    "gap_grace_ms",
-    "strategy_hash",
-)
+_COMPARED = {field.name for field in SETTINGS if field.setting.in_diff} | {"strategy_hash"}
 
 
 class DiffSide(Answer):
@@ -103,7 +78,7 @@ def _side(session: Session, seq: int | None, event: dict[str, Any] | None) -> Di
 
 def _settings(session: Session) -> dict[str, Any]:
     """Return what a session was asked for under the names a client gives, each parameter by itself."""
-    shown = SessionAnswer.of(session).model_dump(mode="json", by_alias=True, include=set(_COMPARED))
+    shown = SessionAnswer.of(session).model_dump(mode="json", by_alias=True, include=_COMPARED)
     config = {f"config.{name}": value for name, value in shown.pop("config").items()}
     return {"profileSlug": shown.pop("profileSlug"), **config, **shown}
 

@@ -15,10 +15,10 @@ from app.engine.session_service import SessionService
 from app.engine.streaming.hub import Hub
 from app.errors import BadInputError
 from app.settings import Settings
-from app.web.http.auth import Authenticator, Caller
+from app.web.http.auth import Authenticator
 from app.web.http.event_stream import EventStream, Follow, Streams
-from app.web.http.parsing import parse, query
 from app.web.http.responses import success_text
+from app.web.http.route_spec import LAST_EVENT_ID, Call
 from app.web.sim.requests import MAX_SEQ, EventsQuery, StreamQuery
 
 PAGE = 1000
@@ -28,43 +28,46 @@ class LogCalls:
     """The calls that read events."""
 
     def __init__(
-        self, sim: SessionService, identity: Authenticator, hub: Hub, streams: Streams, clock: Clock, settings: Settings
+        self,
+        sim: SessionService,
+        authenticator: Authenticator,
+        hub: Hub,
+        streams: Streams,
+        clock: Clock,
+        settings: Settings,
     ) -> None:
         self._sim = sim
-        self._identity = identity
+        self._authenticator = authenticator
         self._hub = hub
         self._streams = streams
         self._clock = clock
         self._settings = settings
 
-    async def events(self, request: Request) -> Response:
-        """Read a page of the log; its events are rendered in Postgres and passed on as they are."""
-        caller = await self._identity.caller(request)
-        wanted = parse(EventsQuery, query(request))
-        session = await self._sim.get(caller.user_id, request.path_params["id"])
-        after_seq = await self._sim.tail_from(session, wanted.from_seq, wanted.tail, wanted.types)
-        limit = wanted.limit or max(1, PAGE if wanted.tail is None else wanted.tail)
-        page = await self._sim.database.run(events.page, session.id, after_seq + 1, limit, wanted.types)
+    async def events(self, call: Call, query: EventsQuery) -> Response:
+        """Read a page of the log."""
+        # Postgres renders the events; they are passed on as they are.
+        session = call.session
+        after_seq = await self._sim.tail_from(session, query.from_seq, query.tail, query.types)
+        limit = query.limit or max(1, PAGE if query.tail is None else query.tail)
+        page = await self._sim.database.run(events.page, session.id, after_seq + 1, limit, query.types)
         last_seq = max(session.last_seq, page.last_seq or 0)
-        looked_to = page.last_seq if page.events == limit and page.last_seq is not None else last_seq
-        return success_text(f'{{"events":{page.body},"lastSeq":{last_seq},"nextFromSeq":{looked_to + 1}}}')
+        read_to = page.last_seq if page.events == limit and page.last_seq is not None else last_seq
+        return success_text(f'{{"events":{page.body},"lastSeq":{last_seq},"nextFromSeq":{read_to + 1}}}')
 
-    async def stream(self, request: Request) -> ASGIApp:
+    async def stream(self, call: Call, query: StreamQuery) -> ASGIApp:
         """Follow the log as server-sent events."""
-        caller = await self._identity.caller(request)
-        wanted = parse(StreamQuery, query(request))
-        session = await self._sim.get(caller.user_id, request.path_params["id"])
-        after_seq = await self.beginning(request, session, wanted.from_seq, wanted.tail, wanted.types)
-        if await self.over(session, after_seq, wanted.types):
+        session = call.session
+        after_seq = await self.beginning(call.request, session, query.from_seq, query.tail, query.types)
+        if await self.over(session, after_seq, query.types):
             return nothing_more()
-        return self.follow(caller, Follow(session.id, after_seq, wanted.types, session.last_seq))
+        return self.follow(call, Follow(session.id, after_seq, query.types, session.last_seq))
 
-    def follow(self, caller: Caller, follow: Follow) -> ASGIApp:
+    def follow(self, call: Call, follow: Follow) -> ASGIApp:
         """Return the response that follows a session; raises `TooManyRequestsError`."""
         self._streams.require_room()
         return EventStream(
             follow,
-            partial(self._identity.still, caller),
+            partial(self._authenticator.is_still_valid, call.caller),
             hub=self._hub,
             streams=self._streams,
             clock=self._clock,
@@ -79,8 +82,8 @@ class LogCalls:
         tail: int | None = None,
         types: list[str] | None = None,
     ) -> int:
-        """Return the seq behind which to begin: the last one seen, where a client comes back."""
-        seen = request.headers.get("last-event-id")
+        """Return the seq after which to begin: the last one seen, where a client comes back."""
+        seen = request.headers.get(LAST_EVENT_ID)
         if not seen:
             return await self._sim.tail_from(session, from_seq, tail, types)
         if not (seen.isascii() and seen.isdecimal() and len(seen) <= 19 and int(seen) <= MAX_SEQ):
@@ -88,7 +91,7 @@ class LogCalls:
         return await self._sim.tail_from(session, int(seen) + 1, None, types)
 
     async def over(self, session: Session, after_seq: int, types: list[str] | None) -> bool:
-        """Whether a session has ended and shows no event behind a seq, so that a browser may stop asking."""
+        """Whether a session has ended and shows no event after a seq, so that a browser may stop asking."""
         if not session.ended or after_seq >= session.last_seq:
             return session.ended
         if types is None:

@@ -1,50 +1,40 @@
-"""What requests may carry, in the spelling of the API."""
+"""What requests may carry, in the names of the API."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from app.domain.event import TYPES
-from app.domain.market.symbol import normalize_symbol as spelled_symbol
-from app.domain.market.symbol import normalize_venue as spelled_venue
-from app.domain.market.timeframe import TIMEFRAMES, timeframe
-from app.domain.number import parse_decimal
-from app.domain.session import STATUSES, Pace, SessionSpec
-from app.domain.trading.settings import Sizing, TradingSettings, parse_sizing
+from app.domain.session import (
+    SETTINGS,
+    STATUSES,
+    Name,
+    Pace,
+    SessionSpec,
+    Slug,
+    Speed,
+    Symbol,
+    Tag,
+    new_spec,
+    require_consistent,
+    setting_from_json,
+)
+from app.domain.setting import RATE_LIMITS, PauseMs, Rate, TimeMs, build, flatten
 from app.engine.input_checks import CANDLES_ONLY
 from app.engine.session_service import Action
 from app.errors import BadInputError
 from app.settings import Settings
+from app.web.sim.setting_models import json_number, takes_settings
 
 MAX_SEQ = 2**63 - 2
-MAX_TIME_MS = 8_640_000_000_000_000
-"""The last instant a browser's Date can hold."""
-MAX_PAUSE_MS = 365 * 86_400_000
-MOST = Decimal("1e18")
-_DIGITS = 40
-DEFAULT_PAUSE_MS = 15_000
-DEFAULT_LAG_MS = 900_000
-LEAST_GRACE_MS = 60_000
-
-
-def _spelled(spell: Callable[[str], Any]) -> AfterValidator:
-    """Check a text with a function of the domain; pydantic names the field itself."""
-
-    def check(text: str) -> Any:
-        try:
-            return spell(text)
-        except BadInputError as error:
-            raise ValueError(error.message.partition(": ")[2]) from None
-
-    return AfterValidator(check)
+FEE_HELP = "Fee of every fill, in basis points; instead of one for makers and one for takers."
 
 
 def _whole(text: Any) -> Any:
@@ -63,33 +53,8 @@ def _types(text: Any) -> Any:
     return names
 
 
-def _decimal(value: Any) -> Any:
-    """Read a JSON number without loss."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("must be a number")
-    number = parse_decimal(value)
-    exponent = number.as_tuple().exponent
-    if number.adjusted() > _DIGITS or not isinstance(exponent, int) or exponent < -_DIGITS:
-        raise ValueError(f"must have at most {_DIGITS} digits before and after the point")
-    return number
-
-
-Amount = Annotated[Decimal, BeforeValidator(_decimal, json_schema_input_type=float), Field(gt=0, le=MOST)]
-Rate = Annotated[Decimal, BeforeValidator(_decimal, json_schema_input_type=float), Field(ge=0, le=10_000)]
-Share = Annotated[Decimal, BeforeValidator(_decimal, json_schema_input_type=float), Field(gt=0, le=1)]
-TimeMs = Annotated[int, Field(ge=0, le=MAX_TIME_MS)]
-PauseMs = Annotated[int, Field(ge=0, le=MAX_PAUSE_MS)]
-Speed = Annotated[int, Field(ge=1, le=200)]
-Symbol = Annotated[str, _spelled(spelled_symbol)]
-Venue = Annotated[str, _spelled(spelled_venue)]
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
-Name = Annotated[str, Field(max_length=200)]
-Tag = Annotated[str, Field(min_length=1, max_length=100)]
-Tags = Annotated[list[Tag], Field(max_length=50)]
 Key = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
-TimeframeName = Annotated[
-    str, _spelled(lambda text: timeframe(text).name), Field(json_schema_extra={"enum": list(TIMEFRAMES)})
-]
+Tags = Annotated[list[Tag], Field(max_length=50)]
 Count = Annotated[int, BeforeValidator(_whole, json_schema_input_type=int)]
 Types = Annotated[list[str], BeforeValidator(_types, json_schema_input_type=str)]
 
@@ -113,22 +78,21 @@ class PaceFields(Body):
         return self
 
     def pace(self) -> Pace | None:
-        """Return the pace asked for, null when none is."""
+        """Return the pace, null when none is given."""
         if self.speed is None and self.replay_ms_per_candle is None:
             return None
         return Pace(self.replay_ms_per_candle, self.speed)
 
 
-def _sized(value: Mapping[Any, Decimal]) -> Sizing:
-    return parse_sizing({str(kind): amount for kind, amount in value.items()})
+_RateNumber = Annotated[Rate, json_number(RATE_LIMITS)]
 
 
 class FeeFields(Body):
-    """A body that may set fees, in basis points: one for all orders, or one each."""
+    """A body that may set fees: one for all orders, or one each."""
 
-    fee_bps: Rate | None = None
-    maker_fee_bps: Rate | None = None
-    taker_fee_bps: Rate | None = None
+    fee_bps: Annotated[_RateNumber | None, Field(description=FEE_HELP)] = None
+    maker_fee_bps: _RateNumber | None = None
+    taker_fee_bps: _RateNumber | None = None
 
     @model_validator(mode="after")
     def _one_fee(self) -> Self:
@@ -136,86 +100,46 @@ class FeeFields(Body):
             raise ValueError("feeBps: give feeBps, or makerFeeBps and takerFeeBps")
         return self
 
-
-class TradingFields(FeeFields):
-    """The terms a session trades on; money in the quote currency, rates in basis points."""
-
-    initial_cash: Amount = Decimal(10_000)
-    slippage_bps: Rate = Decimal(0)
-    leverage: Amount | None = Decimal(1)
-    fill: Literal["next_open", "same_close"] = "next_open"
-    limit_fill: Literal["through", "touch"] = "through"
-    sizing: dict[Literal["qty", "cash", "equityPct", "qtyStep"], Amount] = {"equityPct": Decimal(100)}
-    volume_share: Share | None = None
-    record: Literal["full", "trades"] = "full"
-
-    def terms(self) -> TradingSettings:
-        """Return the terms, defaults filled in; raises `BadInputError` for a sizing that is none."""
-        both = Decimal(10) if self.fee_bps is None else self.fee_bps
-        same = ("initial_cash", "slippage_bps", "leverage", "fill", "limit_fill", "volume_share", "record")
-        return TradingSettings(
-            maker_fee_bps=both if self.maker_fee_bps is None else self.maker_fee_bps,
-            taker_fee_bps=both if self.taker_fee_bps is None else self.taker_fee_bps,
-            sizing=_sized(self.sizing),
-            **{name: getattr(self, name) for name in same},
-        )
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the body by name; those that are optional and not given are left out."""
+        both = {} if self.fee_bps is None else {"maker_fee_bps": self.fee_bps, "taker_fee_bps": self.fee_bps}
+        fields = [field for field in SETTINGS if field.name in type(self).model_fields]
+        values = {field.name: setting_from_json(field, getattr(self, field.name)) for field in fields}
+        left_out = {field.name for field in fields if field.setting.optional and values[field.name] is None}
+        return both | {name: value for name, value in values.items() if name not in left_out}
 
 
-class NewSession(PaceFields, TradingFields):
+@takes_settings()
+class NewSession(PaceFields, FeeFields):
     """What a session is created from."""
 
-    profile_slug: Slug
     symbol: Symbol | None = None
-    symbols: Annotated[list[Symbol], Field(min_length=1, max_length=50)] | None = None
-    timeframe: TimeframeName
-    extra_timeframes: Annotated[list[TimeframeName], Field(max_length=10)] = []
-    start_ms: TimeMs
-    end_ms: TimeMs | None = None
-    lag_ms: TimeMs = DEFAULT_LAG_MS
-    warmup_candles: Annotated[int, Field(ge=0, le=100_000)] = 0
-    gap_policy: Literal["fail", "skip", "fill"] | None = None
-    gap_grace_ms: TimeMs | None = None
     mode: Literal["replay"] = "replay"
-    venue: Venue | None = None
-    name: Name | None = None
-    tags: Tags = []
-    config: dict[str, Any] = {}
     idempotency_key: Key | None = None
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if (self.symbol is None) == (self.symbols is None):
-            raise ValueError("symbol: give either symbol or symbols")
-        for name in self.symbols or ():
-            if self.symbols and self.symbols.count(name) > 1:
-                raise ValueError(f"symbols: {name} is given twice")
-        longer_than(self.timeframe, self.extra_timeframes)
-        if self.end_ms is not None and self.end_ms <= self.start_ms:
-            raise ValueError("endMs: must be greater than startMs")
+    def _consistent(self) -> Self:
+        try:
+            require_consistent(self.settings())
+        except BadInputError as error:
+            raise ValueError(error.message) from None
         return self
 
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the body, see `FeeFields.settings`; raises `BadInputError` for a sizing that is none.
+
+        `symbol` is short for `symbols` with one.
+        """
+        values = super().settings()
+        if (self.symbol is None) == ("symbols" not in values):
+            raise BadInputError("symbol: give either symbol or symbols")
+        return values if self.symbol is None else {**values, "symbols": (self.symbol,)}
+
     def spec(self, settings: Settings) -> SessionSpec:
-        """Return the session asked for, defaults filled in; raises `BadInputError` for a config that is too large."""
-        require_small(self.config, settings)
-        grace_ms = max(LEAST_GRACE_MS, timeframe(self.timeframe).ms) if self.gap_grace_ms is None else self.gap_grace_ms
-        return SessionSpec(
-            profile_slug=self.profile_slug,
-            venue=self.venue or settings.venue,
-            symbols=tuple(self.symbols or [self.symbol or ""]),
-            timeframe=self.timeframe,
-            start_ms=self.start_ms,
-            end_ms=self.end_ms,
-            lag_ms=self.lag_ms,
-            pace=self.pace() or Pace(DEFAULT_PAUSE_MS),
-            gap_policy=self.gap_policy or ("skip" if self.end_ms is None else "fail"),
-            gap_grace_ms=grace_ms,
-            extra_timeframes=tuple(sorted(self.extra_timeframes, key=lambda name: TIMEFRAMES[name].ms)),
-            warmup_candles=self.warmup_candles,
-            terms=self.terms(),
-            name=self.name,
-            tags=tuple(self.tags),
-            config=self.config,
-        )
+        """Return the session to create, defaults filled in; raises `BadInputError` for a config that is too large."""
+        values = {"venue": settings.venue} | self.settings()
+        require_small(values["config"], settings)
+        return new_spec(values)
 
 
 def require_small(config: Mapping[str, Any], settings: Settings) -> None:
@@ -223,16 +147,6 @@ def require_small(config: Mapping[str, Any], settings: Settings) -> None:
     size = len(json.dumps(config, ensure_ascii=False, separators=(",", ":")).encode())
     if size > settings.max_config:
         raise BadInputError(f"config: {size} bytes, at most {settings.max_config} are allowed")
-
-
-def longer_than(base: str, extra: Sequence[str]) -> None:
-    """Raise ValueError unless every extra timeframe is made of whole candles of the base, each named once."""
-    for name in extra:
-        longer, own = TIMEFRAMES[name], TIMEFRAMES[base]
-        if longer.ms <= own.ms or longer.ms % own.ms or (longer.offset_ms - own.offset_ms) % own.ms:
-            raise ValueError(f"extraTimeframes: {name} is not made of whole candles of {base}")
-        if extra.count(name) > 1:
-            raise ValueError(f"extraTimeframes: {name} is given twice")
 
 
 class SessionChanges(PaceFields):
@@ -246,47 +160,41 @@ class SessionChanges(PaceFields):
         return {field: getattr(self, field) for field in ("name", "tags") if field in self.model_fields_set}
 
 
+@takes_settings(fork=True)
 class ForkRequest(PaceFields, FeeFields):
     """Where to leave a session's log, and what to do differently from there; what is not given stays as it is."""
 
     at_seq: Annotated[int, Field(ge=0, le=MAX_SEQ)]
     profile_slug: Slug | None = None
     config: dict[str, Any] | None = None
-    slippage_bps: Rate | None = None
-    leverage: Amount | None = None
-    fill: Literal["next_open", "same_close"] | None = None
-    limit_fill: Literal["through", "touch"] | None = None
-    sizing: dict[Literal["qty", "cash", "equityPct", "qtyStep"], Amount] | None = None
-    volume_share: Share | None = None
-    name: Name | None = None
-    tags: Tags | None = None
 
     def change(self, parent: SessionSpec) -> SessionSpec:
-        """Return the parent's terms of reference with the changes; another profile begins with no parameters.
+        """Return the parent's settings with the changes; another profile begins with no parameters.
 
         A market session shows candles only, so a fork of one that trades is a sim session.
         """
-        given = self.model_fields_set
-        profile = self.profile_slug or parent.profile_slug
-        config = self.config if "config" in given else {} if "profile_slug" in given else parent.config
-        return replace(
-            parent,
-            kind=parent.kind if profile == CANDLES_ONLY else "sim",
-            profile_slug=profile,
-            config=config or {},
-            terms=replace(parent.terms, **self._terms()),
-            pace=self.pace() or parent.pace,
-            name=self.name if "name" in given else parent.name,
-            tags=tuple(self.tags or ()) if "tags" in given else parent.tags,
-        )
+        settings = flatten(parent) | self._changes()
+        kind = parent.kind if settings["profile_slug"] == CANDLES_ONLY else "sim"
+        return replace(build(SessionSpec, {**settings, "kind": kind}), hours=parent.hours)
 
-    def _terms(self) -> dict[str, Any]:
-        nullable = ("leverage", "volume_share")
-        plain = ("maker_fee_bps", "taker_fee_bps", "slippage_bps", "fill", "limit_fill", *nullable)
-        both = {} if self.fee_bps is None else {"maker_fee_bps": self.fee_bps, "taker_fee_bps": self.fee_bps}
-        sized = {} if self.sizing is None else {"sizing": _sized(self.sizing)}
-        values = {name: getattr(self, name) for name in plain if name in self.model_fields_set}
-        return both | sized | {name: value for name, value in values.items() if value is not None or name in nullable}
+    def _changes(self) -> dict[str, Any]:
+        """Return the settings that change; null is a change where a setting may be null, list or object."""
+        given = self.model_fields_set
+        pace = self.pace()
+        changes = {} if pace is None else flatten(pace)
+        if self.fee_bps is not None:
+            changes |= {"maker_fee_bps": self.fee_bps, "taker_fee_bps": self.fee_bps}
+        if "profile_slug" in given:
+            changes["config"] = {}
+        for field in SETTINGS:
+            if field.name not in given or field.name in PaceFields.model_fields:
+                continue
+            value = setting_from_json(field, getattr(self, field.name))
+            if value is None and field.base_type in (tuple, dict):
+                value = field.base_type()
+            if value is not None or field.nullable:
+                changes[field.name] = value
+        return changes
 
 
 class StartRequest(Body):

@@ -1,4 +1,4 @@
-"""What came of a session over HTTP: its statistics, its equity curve and its log as a file."""
+"""Results of a session over HTTP: its statistics, its equity curve and its log as a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 from pydantic.alias_generators import to_camel
-from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
@@ -17,66 +16,58 @@ from app.db import stats
 from app.db.stats import FROM_THE_START, Point, Stats
 from app.domain.event import render
 from app.domain.number import format_decimal
-from app.domain.session import Session
 from app.engine.export import MEDIA, encoder, export
 from app.engine.session_service import SessionService
 from app.settings import Settings
-from app.web.http.auth import Authenticator
-from app.web.http.parsing import parse, query
 from app.web.http.responses import success_text
+from app.web.http.route_spec import Call
 from app.web.sim.requests import EquityQuery, ExportQuery, NoQuery
 
-_KEPT = 1000
-"""Of how many sessions the state of the last statistics is kept, so that the next ask reads only what is new."""
+_REMEMBERED = 1000
+"""Number of sessions whose last state of statistics is remembered, so that the next call reads only new events."""
 _STEP = 500_000
-"""How many events one statement reads at most: a log of millions takes seconds, a statement has a time limit."""
+"""Events that one statement reads at most: a log of millions takes seconds, and a statement has a time limit."""
 
 
 class StatsCalls:
-    """The calls that read what came of a session."""
+    """The calls that read a session's results."""
 
-    def __init__(self, sim: SessionService, identity: Authenticator, settings: Settings) -> None:
+    def __init__(self, sim: SessionService, settings: Settings) -> None:
         self._sim = sim
-        self._identity = identity
         self._write_timeout_s = settings.write_timeout_ms / 1000
         self._states: OrderedDict[UUID, tuple[int, str]] = OrderedDict()
 
-    async def stats(self, request: Request) -> Response:
+    async def stats(self, call: Call, query: NoQuery) -> Response:
         """Compute the statistics of a session, while it runs too; figures without a meaning are null."""
-        session = await self._session(request)
-        parse(NoQuery, query(request))
+        session = call.session
         seq, state = self._states.get(session.id, (0, FROM_THE_START))
-        found = await self._step(session.id, seq, state)
-        while found.figures["seq"] < session.last_seq:
-            found = await self._step(session.id, found.figures["seq"], found.state)
-        return success_text(spelled(found))
+        result = await self._step(session.id, seq, state)
+        while result.figures["seq"] < session.last_seq:
+            result = await self._step(session.id, result.figures["seq"], result.state)
+        return success_text(stats_json(result))
 
     async def _step(self, session_id: UUID, seq: int, state: str) -> Stats:
-        """Go on from a state at a seq by one step, and keep the state reached."""
-        found = await self._sim.database.run(stats.stats, session_id, state, seq + _STEP)
-        self._states[session_id] = (found.figures["seq"], found.state)
+        """Go on from the state at a seq by at most `_STEP` events, and remember the state after them."""
+        result = await self._sim.database.run(stats.stats, session_id, state, seq + _STEP)
+        self._states[session_id] = (result.figures["seq"], result.state)
         self._states.move_to_end(session_id)
-        if len(self._states) > _KEPT:
+        if len(self._states) > _REMEMBERED:
             self._states.popitem(last=False)
-        return found
+        return result
 
-    async def equity(self, request: Request) -> Response:
-        """Draw the equity curve in few points: its ends, highs and lows, or faster a sample spread evenly."""
-        session = await self._session(request)
-        wanted = parse(EquityQuery, query(request))
-        read = stats.equity_sample if wanted.sample else stats.equity
-        found = await self._sim.database.run(read, session.id, wanted.points)
-        return success_text(f'{{"points":{_points(found)}}}')
+    async def equity(self, call: Call, query: EquityQuery) -> Response:
+        """Return the equity curve in few points: its ends, highs and lows, or faster a sample spread evenly."""
+        read = stats.equity_sample if query.sample else stats.equity
+        points = await self._sim.database.run(read, call.session.id, query.points)
+        return success_text(f'{{"points":{_points_json(points)}}}')
 
-    async def export(self, request: Request) -> Response:
+    async def export(self, call: Call, query: ExportQuery) -> Response:
         """Send the events, trades or equity of a session as a file."""
-        session = await self._session(request)
-        wanted = parse(ExportQuery, query(request))
-        written = encoder(wanted.what, wanted.format)
-        name = f"{session.id}-{wanted.what}.{wanted.format}"
+        session = call.session
+        name = f"{session.id}-{query.what}.{query.format}"
         return Download(
-            export(self._sim.database, session, wanted.what, written),
-            media_type=MEDIA[wanted.format],
+            export(self._sim.database, session, query.what, encoder(query.what, query.format)),
+            media_type=MEDIA[query.format],
             headers={
                 "Content-Disposition": f'attachment; filename="{name}"',
                 "Cache-Control": "no-store",
@@ -85,13 +76,9 @@ class StatsCalls:
             write_timeout_s=self._write_timeout_s,
         )
 
-    async def _session(self, request: Request) -> Session:
-        caller = await self._identity.caller(request)
-        return await self._sim.get(caller.user_id, request.path_params["id"])
-
 
 class Download(StreamingResponse):
-    """A file sent as it is made; a client that does not read for too long is left, and HEAD gets the headers only."""
+    """A file sent while it is made. A client that stops reading is disconnected; HEAD gets the headers only."""
 
     def __init__(self, content: Any, *, write_timeout_s: float, **options: Any) -> None:
         super().__init__(content, **options)
@@ -113,14 +100,15 @@ class Download(StreamingResponse):
         await super().__call__(scope, receive, in_time)
 
 
-def spelled(found: Stats) -> str:
-    """Spell statistics as the API does: JSON with exact, canonical numbers."""
-    return render({to_camel(name): value for name, value in found.figures.items()})
+def stats_json(result: Stats) -> str:
+    """Return statistics as the API's JSON text, with exact, canonical numbers."""
+    return render({to_camel(name): value for name, value in result.figures.items()})
 
 
-def _points(points: Sequence[Point]) -> str:
-    rows = (
-        f'{{"seq":{each.seq},"ts":{each.ts},"equity":{format_decimal(each.equity)},"drawdownPct":{format_decimal(each.drawdown_pct)}}}'
-        for each in points
-    )
-    return f"[{','.join(rows)}]"
+def _points_json(points: Sequence[Point]) -> str:
+    return f"[{','.join(map(_point_json, points))}]"
+
+
+def _point_json(point: Point) -> str:
+    equity, drawdown_pct = format_decimal(point.equity), format_decimal(point.drawdown_pct)
+    return f'{{"seq":{point.seq},"ts":{point.ts},"equity":{equity},"drawdownPct":{drawdown_pct}}}'

@@ -179,7 +179,7 @@ async def test_pauses_and_a_second_computation_change_nothing(running: Engine, p
 
 def running_spec(policy: str, record: str) -> dict[str, Any]:
     config = {"fast": 2, "slow": 5}
-    return asked(gap_policy=policy, profile_slug="sma_cross", config=config, terms=TradingSettings(record=record))
+    return asked(gap_policy=policy, profile_slug="sma_cross", config=config, trading=TradingSettings(record=record))
 
 
 async def test_an_endless_session_goes_on_after_a_weekend_and_fails_for_a_bar_that_was_skipped(running: Engine) -> None:

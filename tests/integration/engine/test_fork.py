@@ -34,8 +34,8 @@ async def parent(e: Engine, **changes: Any) -> Any:
     [
         {"profile_slug": "ema_state", "config": {"fast": 3, "slow": 8}},
         {"config": {"fast": 2, "slow": 5}},
-        {"terms": TradingSettings(taker_fee_bps=Decimal(50))},
-        {"terms": TradingSettings(fill="same_close")},
+        {"trading": TradingSettings(taker_fee_bps=Decimal(50))},
+        {"trading": TradingSettings(fill="same_close")},
         {"profile_slug": "none", "config": {}},
     ],
 )

@@ -17,6 +17,7 @@ from app.engine.clock import Clock
 from app.engine.replay import runner, snapshots
 from app.engine.replay.verify import verify
 from app.strategies.registry import BUILT_IN
+from app.strategies.versions import VERSIONS
 from app.strategy_hosts import remote_host
 from tests.support.engine import MINUTE, START_MS, USER, Engine, engine, store
 from tests.support.servers import Database
@@ -27,7 +28,7 @@ COUNT = 300
 ASKED: dict[str, Any] = {
     "profile_slug": "busy",
     "end_ms": START_MS + COUNT * MINUTE,
-    "terms": TradingSettings(leverage=None, taker_fee_bps=Decimal("7.5")),
+    "trading": TradingSettings(leverage=None, taker_fee_bps=Decimal("7.5")),
 }
 LATE = START_MS + 207 * MINUTE
 
@@ -47,6 +48,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     monkeypatch.setattr(snapshots, "PROOF", 5)
     monkeypatch.setattr(runner, "_CHUNK_TICKS", 7)
     monkeypatch.setitem(BUILT_IN, "busy", Busy)
+    monkeypatch.setitem(VERSIONS, "busy", 1)
     return calls
 
 
@@ -76,8 +78,8 @@ async def resumed_digest(e: Engine, session: Session) -> str:
         {},
         {"symbols": ("BTCUSDT", "ETHUSDT")},
         {"extra_timeframes": ("5m", "1h"), "gap_policy": "fill"},
-        {"terms": TradingSettings(record="trades", leverage=None)},
-        {"terms": TradingSettings(volume_share=Decimal("0.001"), leverage=None, fill="same_close")},
+        {"trading": TradingSettings(record="trades", leverage=None)},
+        {"trading": TradingSettings(volume_share=Decimal("0.001"), leverage=None, fill="same_close")},
         {"profile_slug": "sma_cross", "config": {"fast": 3, "slow": 8, "side": "both"}},
         {"profile_slug": "keltner_revert", "start_ms": START_MS + 20 * MINUTE, "warmup_candles": 20},
     ],

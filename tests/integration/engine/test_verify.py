@@ -53,7 +53,7 @@ def tamper(database: Database, session_id: Any, chosen: str, change: str) -> int
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, NONE, {"terms": TradingSettings(record="trades")}, LONGER, {**LONGER, **NONE}, {"end_ms": None, **NONE}],
+    [{}, NONE, {"trading": TradingSettings(record="trades")}, LONGER, {**LONGER, **NONE}, {"end_ms": None, **NONE}],
     ids=["strategy", "none", "trades", "longer", "none longer", "endless"],
 )
 async def test_a_session_computes_its_log_again(database: Database, changes: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ async def test_a_paused_session_is_verified_up_to_its_cursor_and_a_new_one_has_n
         session = await e.create(**CROSS)
         assert (await verdict(e, session.id)).difference is None
         for record in ("full", "trades"):
-            session = await e.create(**CROSS, terms=TradingSettings(record=record))
+            session = await e.create(**CROSS, trading=TradingSettings(record=record))
             await e.act(session.id, "step", steps=37)
             await e.until(session.id, lambda s: s.status == "paused")
             found = await verdict(e, session.id)
@@ -91,7 +91,7 @@ async def test_forks_are_verified_stretch_by_stretch(database: Database) -> None
         whole = await parent(e)
         changes: list[dict[str, Any]] = [
             {"profile_slug": "ema_state", "config": {"fast": 3, "slow": 8}},
-            {"terms": TradingSettings(taker_fee_bps=Decimal(50))},
+            {"trading": TradingSettings(taker_fee_bps=Decimal(50))},
             NONE,
         ]
         latest = whole
@@ -187,7 +187,7 @@ async def check(e: Engine, session: Session, after_seq: int, computed: list[Even
 
 async def test_a_log_cut_short_or_prolonged_is_found(database: Database) -> None:
     async with engine(database) as e:
-        whole = await parent(e, terms=TradingSettings(record="trades"))
+        whole = await parent(e, trading=TradingSettings(record="trades"))
         database.query("SELECT sim_append_event(%s, NULL, 'note', '{}')", whole.id)
         seq = tamper(database, whole.id, "type = 'note'", """type = 'log', payload = '{"message": "x"}'""")
         found = await verdict(e, whole.id)
@@ -203,7 +203,7 @@ async def test_a_log_cut_short_or_prolonged_is_found(database: Database) -> None
 
 async def test_changed_candles_and_code_are_warnings_as_long_as_the_log_comes_out(database: Database) -> None:
     async with engine(database) as e:
-        full, trades = await parent(e), await parent(e, terms=TradingSettings(record="trades"))
+        full, trades = await parent(e), await parent(e, trading=TradingSettings(record="trades"))
         at = [START_MS + number * MINUTE for number in (3, 5)]
         database.query("UPDATE market_candles SET volume = volume + 1 WHERE open_time_ms = %s", at[0])
         database.query("DELETE FROM market_candles WHERE open_time_ms = %s AND symbol = 'BTCUSDT'", at[1])

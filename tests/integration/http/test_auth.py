@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -15,55 +15,32 @@ from app.web.serve import serving
 from tests.support.servers import Database
 from tests.support.web import BODY, SESSIONS, Web, web
 
-CALLS = [
-    ("GET", ""),
-    ("PATCH", ""),
-    ("DELETE", ""),
-    ("POST", "/start"),
-    ("POST", "/pause"),
-    ("POST", "/resume"),
-    ("POST", "/stop"),
-    ("POST", "/control"),
-    ("POST", "/fork"),
-    ("GET", f"/diff/{UUID(int=0)}"),
-    ("GET", "/events"),
-    ("GET", "/stream"),
-    ("HEAD", "/stream"),
-]
-BODIES = {"/control": {"action": "pause"}, "": {"name": "mine"}, "/fork": {"atSeq": 0}}
-
 
 async def bearer(w: Web, user_id: str) -> dict[str, str]:
     _, secret = await w.token(user_id)
     return {"Authorization": f"Bearer {secret}"}
 
 
-async def test_without_a_token_nothing_but_health_is_answered(database: Database) -> None:
+async def test_without_a_valid_token_a_sentence_says_so(database: Database) -> None:
     async with web(database, candles=0, auth="token") as w:
-        for method, path in [("GET", SESSIONS), ("POST", SESSIONS), ("GET", "/api/sim/profiles")]:
-            response = await w.call(method, path)
-            assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
-            assert response.json()["error"]
-        for method, rest in CALLS:
-            assert (await w.call(method, f"{SESSIONS}/{uuid4()}{rest}", BODIES.get(rest))).status_code == 401
+        response = await w.call("GET", SESSIONS)
+        assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+        assert response.json()["error"] == "This call needs a valid token."
         for value in ("", "Bearer", "Bearer nope", "Basic eDp5", "Bearer \u00fc", "Bearer " + "x" * 5000):
             await w.refused(401, "GET", SESSIONS, headers={"Authorization": value.encode("latin1")})
-        for path in ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/static/session/main.js"):
-            assert (await w.call("GET", path)).status_code == 200
 
 
-async def test_another_users_session_is_not_there(database: Database) -> None:
+async def test_users_do_not_see_each_others_sessions_nor_share_idempotency_keys(database: Database) -> None:
     async with web(database, auth="token") as w:
         anna, berta = await bearer(w, "anna"), await bearer(w, "berta")
         session = await w.data("POST", SESSIONS, {**BODY, "idempotencyKey": "k"}, status=201, headers=anna)
         assert session["userId"] == "anna"
-        for method, rest in CALLS:
-            response = await w.call(method, f"{SESSIONS}/{session['id']}{rest}", BODIES.get(rest), headers=berta)
-            assert response.status_code == 404, (method, rest)
+        for caller, status in ((anna, 200), (berta, 404)):
+            response = await w.call("HEAD", f"{SESSIONS}/{session['id']}/stream", headers=caller)
+            assert response.status_code == status
         assert (await w.data("GET", SESSIONS, headers=berta))["sessions"] == []
         other = await w.data("POST", SESSIONS, {**BODY, "idempotencyKey": "k"}, status=201, headers=berta)
         assert other["id"] != session["id"]
-        assert (await w.data("GET", f"{SESSIONS}/{session['id']}", headers=anna))["name"] is None
 
 
 async def test_a_revoked_token_is_worth_nothing(database: Database) -> None:

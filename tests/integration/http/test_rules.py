@@ -275,6 +275,28 @@ async def test_the_page_needs_no_inline_script(database: Database, path: str) ->
             assert (again.status_code, again.content) == (304, b"")
 
 
+async def test_a_page_names_its_modules_and_its_files_can_be_read_in_part(database: Database) -> None:
+    async with web(database, candles=0) as w:
+        for path, folder in (("/", "list"), (f"/sessions/{UUID(int=0)}", "session")):
+            links = (await w.call("GET", path)).headers["link"].split(", ")
+            assert f"</static/{folder}/main.js>; rel=modulepreload" in links
+            assert all(
+                re.fullmatch(rf"</static/(common|{folder}|vendor)/[\w-]+\.js>; rel=modulepreload", link)
+                for link in links
+            )
+        whole = await w.call("GET", "/static/icon.svg")
+        head = await w.call("HEAD", "/static/icon.svg")
+        assert (head.content, head.headers["content-length"]) == (b"", str(len(whole.content)))
+        part = await w.call("GET", "/static/icon.svg", headers={"Range": "bytes=0-3"})
+        assert (part.status_code, part.content) == (206, whole.content[:4])
+        for response in (whole, head, part, await w.call("GET", "/static/icon.svg", headers={"If-None-Match": "*"})):
+            assert response.headers["cache-control"] == "no-cache"
+            assert "default-src 'none'" in response.headers["content-security-policy"]
+            assert "link" not in response.headers
+        for wrong in ("nothing.js", "list", "%2e%2e/page.py", "/etc/passwd", "%00", "x" * 5000):
+            await w.refused(404, "GET", f"/static/{wrong}")
+
+
 async def test_the_api_describes_every_call(database: Database) -> None:
     async with web(database, candles=0) as w:
         described = (await w.call("GET", "/openapi.json")).json()

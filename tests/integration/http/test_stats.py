@@ -22,7 +22,7 @@ from app.db import stats
 from app.db.events import Row
 from app.domain import event
 from app.domain.event import Event
-from app.domain.trading.settings import TradingSettings
+from app.domain.trading.settings import BrokerConfig
 from app.engine.export import encoder
 from app.errors import BadInputError
 from app.strategies.sma_cross import SmaCross
@@ -30,10 +30,10 @@ from tests.support.cli import Cli
 from tests.support.engine import MINUTE, START_MS, engine, store
 from tests.support.log import traded, write
 from tests.support.servers import Database
-from tests.support.trading import bars, play, terms
+from tests.support.trading import bars, broker_config, play
 from tests.support.web import SESSIONS, web
 
-ON = TradingSettings(symbols=("BTCUSDT",), timeframe="1m")
+ON = BrokerConfig(symbols=("BTCUSDT",), timeframe="1m")
 EVIL = '=HYPERLINK("http://evil")</script><img src=x onerror=alert(1)>'
 
 
@@ -149,7 +149,7 @@ async def test_an_export_of_nothing_is_a_file_all_the_same(database: Database) -
 
 
 async def test_no_cell_is_a_formula(database: Database) -> None:
-    session_id = write(database, evil_log(), terms())
+    session_id = write(database, evil_log(), broker_config())
     async with web(database, candles=0) as w:
         path = f"{SESSIONS}/{session_id}/export?what=trades"
         [row] = csv.DictReader(io.StringIO((await w.call("GET", f"{path}&format=csv")).text, newline=""))
@@ -222,7 +222,7 @@ async def drain(client: httpx2.AsyncClient, session_id: UUID, what: str) -> None
 
 
 def test_the_command_line_reports_and_exports(database: Database, tmp_path: Path) -> None:
-    session_id = write(database, evil_log(), terms(), profile_slug="none", name=EVIL)
+    session_id = write(database, evil_log(), broker_config(), profile_slug="none", name=EVIL)
     cli = Cli(database)
     table = cli("report", session_id)
     assert "win rate" in table

@@ -47,8 +47,8 @@ async def test_a_strategy_writes_signals_orders_fills_trades_and_equity(database
     "changes",
     [
         CROSS,
-        {**CROSS, "terms": TradingSettings(record="trades")},
-        {**CROSS, "terms": TradingSettings(fill="same_close", slippage_bps=Decimal(5))},
+        {**CROSS, "trading": TradingSettings(record="trades")},
+        {**CROSS, "trading": TradingSettings(fill="same_close", slippage_bps=Decimal(5))},
         {**CROSS, "extra_timeframes": ("5m",)},
         {**CROSS, "symbols": ("BTCUSDT", "ETHUSDT")},
         {"profile_slug": "keltner_revert"},

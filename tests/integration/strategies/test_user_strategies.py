@@ -133,7 +133,7 @@ async def test_a_strategy_that_takes_its_process_down_fails_its_own_session(data
         {
             "start_ms": START_MS + 20 * MINUTE,
             "warmup_candles": 20,
-            "terms": TradingSettings(record="trades", fill="same_close"),
+            "trading": TradingSettings(record="trades", fill="same_close"),
         },
     ],
 )

@@ -10,11 +10,11 @@ import pytest
 from app.domain.event import Event
 from app.domain.market.candle import Candle
 from app.domain.trading.handover import Stage, StrategyChain
-from app.domain.trading.settings import TradingSettings
+from app.domain.trading.settings import BrokerConfig
 from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import SlotView, StrategyRunner
 from app.strategies.registry import BUILT_IN
-from tests.support.trading import bars, of, terms
+from tests.support.trading import bars, broker_config, of
 from tests.unit.domain.test_snapshot import walk
 
 SIZES = (1, 7, 1000)
@@ -39,12 +39,12 @@ def in_batches(trader: StrategyRunner | StrategyChain, slots: Sequence[SlotView]
 @pytest.mark.parametrize(
     "on",
     [
-        terms(symbols=("BTC", "ETH"), taker_fee_bps=Decimal("7.5"), leverage=Decimal(3)),
-        terms(fill="same_close", record="trades"),
+        broker_config(symbols=("BTC", "ETH"), taker_fee_bps=Decimal("7.5"), leverage=Decimal(3)),
+        broker_config(fill="same_close", record="trades"),
     ],
     ids=["full", "trades"],
 )
-def test_batches_change_nothing(slug: str, on: TradingSettings) -> None:
+def test_batches_change_nothing(slug: str, on: BrokerConfig) -> None:
     config = {"side": "both"} if hasattr(BUILT_IN[slug], "side") else {}
     slots = shown(walk(300, on.symbols))
     single = StrategyRunner(BUILT_IN[slug](**config), on)
@@ -68,7 +68,7 @@ class Careless(Strategy):
 def test_what_a_strategy_does_to_its_decimals_does_not_depend_on_batches() -> None:
     slots = shown([(candle,) for candle in bars(*(str(100 + number) for number in range(12)))])
     with localcontext(Context(prec=7)):
-        logs = [in_batches(StrategyRunner(Careless(), terms()), slots, size) for size in SIZES]
+        logs = [in_batches(StrategyRunner(Careless(), broker_config()), slots, size) for size in SIZES]
         assert getcontext().prec == 7
     assert logs[0] == logs[1] == logs[2]
     thirds = [str(one["value"]) for answer in logs[0] for one in of(answer, "plot")]
@@ -86,8 +86,8 @@ class Faulty(Strategy):
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_what_came_before_a_fault_is_answered(place: int) -> None:
-    made = StrategyRunner(Faulty(), terms())
-    trader = (made, StrategyChain([Stage("faulty", {}, terms())], [made]))[place]
+    made = StrategyRunner(Faulty(), broker_config())
+    trader = (made, StrategyChain([Stage("faulty", {}, broker_config())], [made]))[place]
     answers: list[list[Event]] = []
     before = getcontext()
     with pytest.raises(RuntimeError, match="no more"):
@@ -99,13 +99,13 @@ def test_what_came_before_a_fault_is_answered(place: int) -> None:
 def test_a_fork_has_its_turn_within_a_batch() -> None:
     slots = shown(walk(40))
     turns = [
-        Stage("x", {}, terms(), to_cursor_ms=slots[19].open_time_ms),
-        Stage("x", {}, terms(taker_fee_bps=Decimal(50))),
+        Stage("x", {}, broker_config(), to_cursor_ms=slots[19].open_time_ms),
+        Stage("x", {}, broker_config(taker_fee_bps=Decimal(50))),
     ]
 
     def traders() -> StrategyChain:
         return StrategyChain(
-            turns, [StrategyRunner(BUILT_IN["sma_cross"](fast=2, slow=3), turn.terms) for turn in turns]
+            turns, [StrategyRunner(BUILT_IN["sma_cross"](fast=2, slow=3), turn.broker_config) for turn in turns]
         )
 
     logs = [in_batches(traders(), slots, size) for size in SIZES]
@@ -124,7 +124,7 @@ class Lower(Strategy):
 
 
 def test_orders_that_expire_are_spelled_as_all_others() -> None:
-    (answer,) = in_batches(StrategyRunner(Lower(), terms()), shown([(candle,) for candle in bars("1")]), 1)
+    (answer,) = in_batches(StrategyRunner(Lower(), broker_config()), shown([(candle,) for candle in bars("1")]), 1)
     bodies = [each.body for each in answer if each.type == "order"]
     assert ['"status":"expired"' in body for body in bodies] == [False, True]
     assert '"qty":0.00000001,"limitPrice":0.000000001,' in bodies[1]

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from app.domain.trading.settings import parse_sizing
-from tests.support.trading import MINUTE, bar, bars, changes, fills, of, play, terms
+from tests.support.trading import MINUTE, bar, bars, broker_config, changes, fills, of, play
 
 FLAT = "100 100 100 100"
 
@@ -23,8 +23,8 @@ def test_a_market_order_fills_at_the_next_open() -> None:
     ]
 
 
-def test_a_market_order_fills_at_the_same_close_when_the_terms_say_so() -> None:
-    events = play(bars("100 103 99 102"), {0: lambda s: s.buy(qty=2)}, terms(fill="same_close"))
+def test_a_market_order_fills_at_the_same_close_when_the_settings_say_so() -> None:
+    events = play(bars("100 103 99 102"), {0: lambda s: s.buy(qty=2)}, broker_config(fill="same_close"))
     assert fills(events) == [("BUY", "2", "102")]
     assert [event.type for event in events] == ["order", "order", "fill", "equity"]
     assert {event.ts for event in events} == {MINUTE}
@@ -43,7 +43,7 @@ def test_a_market_order_fills_at_the_same_close_when_the_terms_say_so() -> None:
     ],
 )
 def test_a_buy_limit_fills_at_the_better_open_else_its_price(candle: str, rule: str, price: str | None) -> None:
-    events = play(bars(FLAT, candle), {0: lambda s: s.buy(qty=1, limit=96)}, terms(limit_fill=rule))
+    events = play(bars(FLAT, candle), {0: lambda s: s.buy(qty=1, limit=96)}, broker_config(limit_fill=rule))
     assert fills(events) == ([("BUY", "1", price)] if price else [])
 
 
@@ -177,7 +177,7 @@ def test_a_close_never_goes_beyond_what_is_still_held() -> None:
 
 def test_exits_of_an_entry_at_the_close_wait_for_the_next_candle() -> None:
     deeds = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=99)}
-    events = play(bars("100 101 90 98", "98.5 100 96 97"), deeds, terms(fill="same_close"))
+    events = play(bars("100 101 90 98", "98.5 100 96 97"), deeds, broker_config(fill="same_close"))
     assert fills(events) == [("BUY", "1", "98"), ("SELL", "1", "99")]
 
 
@@ -192,13 +192,13 @@ def test_nothing_is_filled_on_a_synthetic_candle() -> None:
     events = play(slots, {0: lambda s: s.buy(qty=1)})
     assert [event.ts for event in events if event.type == "fill"] == [2 * MINUTE]
     closing = play(
-        [bar(0, "100", synthetic=True), bar(1, "101")], {0: lambda s: s.buy(qty=1)}, terms(fill="same_close")
+        [bar(0, "100", synthetic=True), bar(1, "101")], {0: lambda s: s.buy(qty=1)}, broker_config(fill="same_close")
     )
     assert fills(closing) == [("BUY", "1", "101")]
 
 
 def test_market_and_stop_orders_pay_slippage_and_limits_do_not() -> None:
-    on = terms(slippage_bps=Decimal(50))
+    on = broker_config(slippage_bps=Decimal(50))
     events = play(bars("200", "200"), {0: lambda s: s.buy(qty=1)}, on)
     assert fills(events) == [("BUY", "1", "201")]
     assert of(events, "fill")[0]["slippage"] == 1
@@ -207,7 +207,7 @@ def test_market_and_stop_orders_pay_slippage_and_limits_do_not() -> None:
 
 
 def test_a_fill_at_the_orders_own_limit_pays_the_maker_fee_and_every_other_the_taker_fee() -> None:
-    on = terms(maker_fee_bps=Decimal(1), taker_fee_bps=Decimal(10))
+    on = broker_config(maker_fee_bps=Decimal(1), taker_fee_bps=Decimal(10))
     market = play(bars("100", "100"), {0: lambda s: s.buy(qty=1)}, on)
     assert of(market, "fill")[0]["fee"] == Decimal("0.1")
     resting = play(bars("100", "100 101 90 95"), {0: lambda s: s.buy(qty=1, limit=95)}, on)
@@ -227,7 +227,7 @@ def test_a_reversal_is_two_fills_at_one_price_and_the_exits_protect_what_it_open
 
 
 def test_lots_are_closed_first_in_first_out_with_fees_of_both_sides_pro_rata() -> None:
-    on = terms(taker_fee_bps=Decimal(10), initial_cash=Decimal(10_000))
+    on = broker_config(taker_fee_bps=Decimal(10), initial_cash=Decimal(10_000))
     deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.buy(qty=2), 2: lambda s: s.sell(qty="1.5", reason="half")}
     events = play(bars("100", "100", "200", "300"), deeds, on)
     first, second = of(events, "trade")
@@ -250,7 +250,7 @@ def test_lots_are_closed_first_in_first_out_with_fees_of_both_sides_pro_rata() -
 
 
 def test_the_rest_of_a_lot_stays_the_oldest_with_its_entry_and_each_side_its_own_fee() -> None:
-    on = terms(taker_fee_bps=Decimal(10), maker_fee_bps=Decimal(20))
+    on = broker_config(taker_fee_bps=Decimal(10), maker_fee_bps=Decimal(20))
     deeds = {
         0: lambda s: s.buy(qty=2),
         1: lambda s: s.buy(qty=1),
@@ -267,7 +267,7 @@ def test_the_rest_of_a_lot_stays_the_oldest_with_its_entry_and_each_side_its_own
 
 
 def test_money_fixes_the_quantity_at_the_fill_price_with_fees_reserved_rounded_down() -> None:
-    on = terms(taker_fee_bps=Decimal(10), slippage_bps=Decimal(10))
+    on = broker_config(taker_fee_bps=Decimal(10), slippage_bps=Decimal(10))
     events = play(bars("100", "30"), {0: lambda s: s.buy(cash=1000)}, on)
     given, filled = of(events, "order")
     assert (given["qty"], given["sizing"]) == (None, {"cash": 1000})
@@ -278,13 +278,13 @@ def test_money_fixes_the_quantity_at_the_fill_price_with_fees_reserved_rounded_d
 
 
 def test_the_default_size_is_all_equity_and_spends_no_more_than_the_cash() -> None:
-    events = play(bars("100", "30"), {0: lambda s: s.buy()}, terms(taker_fee_bps=Decimal(10)))
+    events = play(bars("100", "30"), {0: lambda s: s.buy()}, broker_config(taker_fee_bps=Decimal(10)))
     cash = of(events, "equity")[-1]["cash"]
     assert 0 <= cash < Decimal("0.00000001")
 
 
 def test_a_sized_reversal_closes_first_and_sizes_what_it_opens_from_the_equity_left() -> None:
-    on = terms(
+    on = broker_config(
         taker_fee_bps=Decimal(100), initial_cash=Decimal(1000), sizing=parse_sizing({"equityPct": 50, "qtyStep": "0.1"})
     )
     events = play(bars("10", "10", "20"), {0: lambda s: s.buy(), 1: lambda s: s.sell()}, on)
@@ -294,7 +294,7 @@ def test_a_sized_reversal_closes_first_and_sizes_what_it_opens_from_the_equity_l
 
 
 def test_a_size_that_rounds_to_zero_is_rejected() -> None:
-    on = terms(sizing=parse_sizing({"cash": 5, "qtyStep": 1}))
+    on = broker_config(sizing=parse_sizing({"cash": 5, "qtyStep": 1}))
     events = play(bars("10", "10"), {0: lambda s: s.buy()}, on)
     assert changes(events, 1) == ["accepted: strategy", "rejected: the size rounds to zero"]
 
@@ -308,10 +308,10 @@ def test_an_order_beyond_the_margin_is_rejected_at_its_fill() -> None:
 def test_margin_counts_fees_and_leverage_and_is_off_without_leverage() -> None:
     exact = {0: lambda s: s.buy(qty=100)}
     assert len(fills(play(bars("100", "100"), exact))) == 1
-    assert fills(play(bars("100", "100"), exact, terms(taker_fee_bps=Decimal(1)))) == []
+    assert fills(play(bars("100", "100"), exact, broker_config(taker_fee_bps=Decimal(1)))) == []
     triple = {0: lambda s: s.sell(qty=300)}
-    assert len(fills(play(bars("100", "100"), triple, terms(leverage=Decimal(3))))) == 1
-    assert len(fills(play(bars("100", "100"), {0: lambda s: s.buy(qty=9000)}, terms(leverage=None)))) == 1
+    assert len(fills(play(bars("100", "100"), triple, broker_config(leverage=Decimal(3))))) == 1
+    assert len(fills(play(bars("100", "100"), {0: lambda s: s.buy(qty=9000)}, broker_config(leverage=None)))) == 1
 
 
 def test_a_reversal_to_the_same_size_is_not_larger_and_so_never_refused() -> None:
@@ -325,7 +325,7 @@ def test_a_reversal_to_the_same_size_is_not_larger_and_so_never_refused() -> Non
     [("30 30 10 10", "61", False), ("30 30 10 10", "60", True), ("10 30 10 30", "100", True)],
 )
 def test_the_margin_counts_the_other_symbols_at_their_opens_short_ones_too(a: str, b: str, bought: bool) -> None:
-    on = terms(symbols=("A", "B"), initial_cash=Decimal(100))
+    on = broker_config(symbols=("A", "B"), initial_cash=Decimal(100))
     deeds = {0: lambda s: s.sell("A", qty=1), 1: lambda s: s.buy("B", qty=1)}
     slots = [
         [bar(number, one, symbol="A"), bar(number, other, symbol="B")]
@@ -336,7 +336,7 @@ def test_the_margin_counts_the_other_symbols_at_their_opens_short_ones_too(a: st
 
 
 def test_the_equity_that_carries_an_order_is_that_at_its_price() -> None:
-    on = terms(initial_cash=Decimal(100), leverage=Decimal(2))
+    on = broker_config(initial_cash=Decimal(100), leverage=Decimal(2))
     deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.buy(qty=1, stop=120)}
     assert fills(play(bars("100", "100", "100 125 100 125"), deeds, on))[1:] == [("BUY", "1", "120")]
     deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.buy(qty="1.01", stop=120)}
@@ -344,7 +344,7 @@ def test_the_equity_that_carries_an_order_is_that_at_its_price() -> None:
 
 
 def test_leveraged_equity_percent_reserves_its_fees_too() -> None:
-    on = terms(leverage=Decimal(3), taker_fee_bps=Decimal(10), sizing=parse_sizing({"equityPct": 300}))
+    on = broker_config(leverage=Decimal(3), taker_fee_bps=Decimal(10), sizing=parse_sizing({"equityPct": 300}))
     assert len(fills(play(bars("100", "100"), {0: lambda s: s.buy()}, on))) == 1
 
 
@@ -357,7 +357,7 @@ def test_what_reduces_a_position_is_never_rejected_and_equity_may_go_negative() 
 
 def test_a_share_of_the_volume_fills_in_parts_over_candles() -> None:
     slots = [bar(0, "100"), bar(1, "100", volume="30"), bar(2, "101", volume="0"), bar(3, "102", volume="100")]
-    events = play(slots, {0: lambda s: s.buy(qty=5)}, terms(volume_share=Decimal("0.1")))
+    events = play(slots, {0: lambda s: s.buy(qty=5)}, broker_config(volume_share=Decimal("0.1")))
     assert fills(events) == [("BUY", "3", "100"), ("BUY", "2", "102")]
     assert [one["status"] for one in of(events, "order")] == ["accepted", "partial", "filled"]
 
@@ -365,12 +365,15 @@ def test_a_share_of_the_volume_fills_in_parts_over_candles() -> None:
 def test_the_volume_share_is_shared_by_all_orders_of_a_candle() -> None:
     slots = [bar(0, "100"), bar(1, "100", volume="30")]
     deeds = {0: lambda s: (s.buy(qty=2), s.buy(qty=2))}
-    assert fills(play(slots, deeds, terms(volume_share=Decimal("0.1")))) == [("BUY", "2", "100"), ("BUY", "1", "100")]
+    assert fills(play(slots, deeds, broker_config(volume_share=Decimal("0.1")))) == [
+        ("BUY", "2", "100"),
+        ("BUY", "1", "100"),
+    ]
 
 
 def test_a_size_is_not_fixed_by_a_candle_whose_volume_is_under_a_step() -> None:
     slots = [bar(0, "100"), bar(1, "100", volume="5"), bar(2, "50", volume="1000")]
-    on = terms(volume_share=Decimal("0.1"), sizing=parse_sizing({"cash": 1000, "qtyStep": 1}))
+    on = broker_config(volume_share=Decimal("0.1"), sizing=parse_sizing({"cash": 1000, "qtyStep": 1}))
     events = play(slots, {0: lambda s: s.buy()}, on)
     assert fills(events) == [("BUY", "20", "50")]
     assert [one["status"] for one in of(events, "order")] == ["accepted", "filled"]
@@ -384,7 +387,7 @@ def test_partly_filled_exits_shrink_together() -> None:
         bar(3, "100 100 90 95", volume="1000"),
     ]
     deeds = {0: lambda s: s.buy(qty=10, stop_loss=95, take_profit=110)}
-    events = play(slots, deeds, terms(volume_share=Decimal("0.1")))
+    events = play(slots, deeds, broker_config(volume_share=Decimal("0.1")))
     assert fills(events) == [("BUY", "10", "100"), ("SELL", "3", "110"), ("SELL", "7", "95")]
     assert "accepted: reduced with the other exit" in changes(events, 2)
     assert changes(events, 3)[-1] == "cancelled: the other exit was filled"
@@ -414,7 +417,7 @@ def test_orders_of_several_symbols_meet_the_open_in_the_order_given() -> None:
         1: lambda s: (s.close("BBB"), s.buy("AAA", qty=100)),
         2: lambda s: s.buy("BBB", qty=1),
     }
-    events = play(slots, deeds, terms(symbols=("AAA", "BBB")))
+    events = play(slots, deeds, broker_config(symbols=("AAA", "BBB")))
     assert fills(events) == [("BUY", "200", "50"), ("SELL", "200", "50"), ("BUY", "100", "100")]
     assert changes(events, 4)[-1].startswith("rejected: margin")
     assert of(events, "equity")[-1]["positions"] == {
@@ -427,6 +430,8 @@ def test_a_symbol_without_a_candle_keeps_its_orders_waiting() -> None:
     both = (bar(0, "100", symbol="AAA"), bar(0, "50", symbol="BBB"))
     later = (bar(2, "100", symbol="AAA"), bar(2, "60", symbol="BBB"))
     events = play(
-        [both, (bar(1, "100", symbol="AAA"),), later], {0: lambda s: s.buy("BBB", qty=1)}, terms(symbols=("AAA", "BBB"))
+        [both, (bar(1, "100", symbol="AAA"),), later],
+        {0: lambda s: s.buy("BBB", qty=1)},
+        broker_config(symbols=("AAA", "BBB")),
     )
     assert fills(events) == [("BUY", "1", "60")]

@@ -76,9 +76,9 @@ def an_order_changes_until_it_ends(run: Run) -> None:
 
 
 def money_and_positions_rebuilt_from_fills_equal_the_equity_events(run: Run) -> None:
-    cash, fees, realized = run.terms.initial_cash, Decimal(0), Decimal(0)
-    held = dict.fromkeys(run.terms.symbols, Decimal(0))
-    marks = dict.fromkeys(run.terms.symbols, Decimal(0))
+    cash, fees, realized = run.config.initial_cash, Decimal(0), Decimal(0)
+    held = dict.fromkeys(run.config.symbols, Decimal(0))
+    marks = dict.fromkeys(run.config.symbols, Decimal(0))
     peak = None
     closes = {slot[0].close_time_ms: {one.symbol: one.close for one in slot} for slot in run.slots}
     for event in run.events:
@@ -105,13 +105,13 @@ def money_and_positions_rebuilt_from_fills_equal_the_equity_events(run: Run) -> 
 
 def positions(run: Run, equity: dict[str, Any]) -> dict[str, Decimal]:
     """Return the quantities an equity event names."""
-    if len(run.terms.symbols) == 1:
-        return {run.terms.symbols[0]: equity["positionQty"]}
+    if len(run.config.symbols) == 1:
+        return {run.config.symbols[0]: equity["positionQty"]}
     return {symbol: one["qty"] for symbol, one in equity["positions"].items()}
 
 
 def trades_are_the_fills_first_in_first_out(run: Run) -> None:
-    lots: dict[str, deque[list[Any]]] = {symbol: deque() for symbol in run.terms.symbols}
+    lots: dict[str, deque[list[Any]]] = {symbol: deque() for symbol in run.config.symbols}
     expected = []
     for event in run.events:
         if event.type == "fill":
@@ -133,10 +133,10 @@ def trades_are_the_fills_first_in_first_out(run: Run) -> None:
 
 
 def no_position_grows_beyond_its_margin(run: Run) -> None:
-    if run.terms.leverage is None:
+    if run.config.leverage is None:
         return
-    cash, last = run.terms.initial_cash, dict.fromkeys(run.terms.symbols, Decimal(0))
-    held = dict.fromkeys(run.terms.symbols, Decimal(0))
+    cash, last = run.config.initial_cash, dict.fromkeys(run.config.symbols, Decimal(0))
+    held = dict.fromkeys(run.config.symbols, Decimal(0))
     by_slot: dict[int, list[list[Event]]] = {}
     for group in executions(run.events):
         by_slot.setdefault(slot_of(run, group[0])[0].open_time_ms, []).append(group)
@@ -154,7 +154,7 @@ def no_position_grows_beyond_its_margin(run: Run) -> None:
             before, held[symbol] = held[symbol], held[symbol] + qty * sign
             if abs(held[symbol]) > abs(before):
                 notional = sum(abs(held[one]) * now[one] for one in held)
-                assert notional / run.terms.leverage + fees <= equity * (1 + Decimal("1E-20"))
+                assert notional / run.config.leverage + fees <= equity * (1 + Decimal("1E-20"))
             cash -= qty * sign * price + fees
         last |= closes
 

@@ -63,7 +63,7 @@ def met(run: Run) -> Iterator[Met]:
 def test_what_fills_owe_their_orders_and_orders_their_candles(run: Run) -> None:
     for one in met(run):
         price_and_policy_follow_from_the_type(run, one)
-        costs_follow_from_the_terms(run, one)
+        costs_follow_from_the_settings(run, one)
         a_take_profit_yields_to_a_stop_loss_in_reach(run, one)
     exits_and_closes_only_reduce(run)
     nothing_is_left_that_a_candle_met(run)
@@ -77,18 +77,18 @@ def price_and_policy_follow_from_the_type(run: Run, one: Met) -> None:
     raw, opened = one.before_slippage, one.candle.open
     if type_ == "market":
         assert raw == (one.candle.close if one.fill["policy"] == "same_close" else opened)
-        assert one.fill["policy"] in (run.terms.fill, "next_open")
+        assert one.fill["policy"] in (run.config.fill, "next_open")
         return
     if limit is None:
         assert one.fill["policy"] == "stop"
         assert raw == stop or (raw - stop) * one.sign > 0
         assert type_ == "trailing_stop" or raw in (stop, *starts(run, one))
         return
-    assert one.fill["policy"] == run.terms.limit_fill
+    assert one.fill["policy"] == run.config.limit_fill
     assert (limit - raw) * one.sign >= 0
     assert raw in (limit, stop, *starts(run, one))
     passed = limit - (one.candle.low if one.sign > 0 else one.candle.high)
-    assert passed * one.sign > 0 or (passed == 0 and run.terms.limit_fill == "touch")
+    assert passed * one.sign > 0 or (passed == 0 and run.config.limit_fill == "touch")
 
 
 def starts(run: Run, one: Met) -> set[Decimal]:
@@ -102,10 +102,10 @@ def fills_of(run: Run, order_id: str) -> list[Met]:
     return [one for one in met(run) if str(one.fill["orderId"]) == order_id]
 
 
-def costs_follow_from_the_terms(run: Run, one: Met) -> None:
-    terms, limit, raw = run.terms, one.order.get("limitPrice"), one.before_slippage
-    slip = terms.slippage_bps if limit is None else Decimal(0)
-    rate = terms.maker_fee_bps if raw == limit else terms.taker_fee_bps
+def costs_follow_from_the_settings(run: Run, one: Met) -> None:
+    config, limit, raw = run.config, one.order.get("limitPrice"), one.before_slippage
+    slip = config.slippage_bps if limit is None else Decimal(0)
+    rate = config.maker_fee_bps if raw == limit else config.taker_fee_bps
     assert EXACT.multiply(raw, slip) == EXACT.multiply(one.fill["slippage"], 10_000)
     assert EXACT.multiply(one.fill["fee"], 10_000) == EXACT.multiply(
         EXACT.multiply(one.fill["qty"], one.fill["price"]), rate
@@ -119,7 +119,7 @@ def a_take_profit_yields_to_a_stop_loss_in_reach(run: Run, one: Met) -> None:
     strategy took back asks for nothing.
     """
     at_start = one.before_slippage in starts(run, one)
-    if run.terms.volume_share is not None or at_start or not one.order["given"].startswith("take profit"):
+    if run.config.volume_share is not None or at_start or not one.order["given"].startswith("take profit"):
         return
     entry = one.order["given"].split(" ")[-1]
     orders = of(run.events, "order")
@@ -141,7 +141,7 @@ def a_take_profit_yields_to_a_stop_loss_in_reach(run: Run, one: Met) -> None:
 
 
 def exits_and_closes_only_reduce(run: Run) -> None:
-    held = dict.fromkeys(run.terms.symbols, Decimal(0))
+    held = dict.fromkeys(run.config.symbols, Decimal(0))
     for one in met(run):
         symbol = one.fill["symbol"]
         before, held[symbol] = held[symbol], held[symbol] + one.fill["qty"] * one.sign
@@ -152,7 +152,7 @@ def exits_and_closes_only_reduce(run: Run) -> None:
 
 def nothing_is_left_that_a_candle_met(run: Run) -> None:
     """Without a share of the volume an order rests only as long as no candle meets it."""
-    if run.terms.volume_share is not None:
+    if run.config.volume_share is not None:
         return
     live: dict[int, dict[str, Any]] = {}
     events = iter([*run.events, None])
@@ -190,13 +190,13 @@ def reached(run: Run, order: dict[str, Any], candle: Candle) -> bool:
     if "stopPrice" in order:
         return ((candle.high if sign > 0 else candle.low) - order["stopPrice"]) * sign >= 0
     passed = (order["limitPrice"] - (candle.low if sign > 0 else candle.high)) * sign
-    return passed > 0 or (passed == 0 and run.terms.limit_fill == "touch")
+    return passed > 0 or (passed == 0 and run.config.limit_fill == "touch")
 
 
 def trades_carry_the_fees_and_the_age_of_their_lots(run: Run) -> None:
     """Fees are both sides' pro rata: what trades and open lots carry is what was paid."""
     slots = [slot[0].open_time_ms // MINUTE for slot in run.slots]
-    lots: dict[str, list[list[Any]]] = {symbol: [] for symbol in run.terms.symbols}
+    lots: dict[str, list[list[Any]]] = {symbol: [] for symbol in run.config.symbols}
     expected = []
     for one in met(run):
         left, queue = one.fill["qty"], lots[one.fill["symbol"]]
@@ -224,7 +224,7 @@ def cost(one: Met) -> Decimal:
 
 
 def what_is_open_is_worth_its_close_less_its_entries(run: Run) -> None:
-    cost = dict.fromkeys(run.terms.symbols, Decimal(0))
+    cost = dict.fromkeys(run.config.symbols, Decimal(0))
     for event in run.events:
         data = event.payload
         if event.type == "fill":
@@ -243,7 +243,7 @@ def what_is_open_is_worth_its_close_less_its_entries(run: Run) -> None:
 
 def what_the_margin_refuses_was_too_much(run: Run) -> None:
     """A refusal names numbers that refuse, and only for what enlarges a position."""
-    held = dict.fromkeys(run.terms.symbols, Decimal(0))
+    held = dict.fromkeys(run.config.symbols, Decimal(0))
     for event in run.events:
         data = event.payload
         if event.type == "fill":

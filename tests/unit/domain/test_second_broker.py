@@ -11,10 +11,10 @@ import pytest
 
 from app.domain.event import Event
 from app.domain.market.candle import Candle
-from app.domain.trading.settings import Sizing, TradingSettings
+from app.domain.trading.settings import BrokerConfig, Sizing
 from app.domain.trading.strategy_runner import StrategyRunner
 from tests.support.second_broker import Action, Filled, SecondBroker
-from tests.support.trading import MINUTE, Script, finish, of, terms
+from tests.support.trading import MINUTE, Script, broker_config, finish, of
 
 KINDS = ("market", "market", "limit", "stop", "stop_limit", "stop_limit", "trail", "trail_pct")
 ENDS = {"filled", "cancelled", "rejected", "expired"}
@@ -83,14 +83,14 @@ def actions_of(chance: Random, candles: Sequence[Candle], tick: Decimal) -> dict
     return made
 
 
-def terms_of(chance: Random) -> TradingSettings:
-    """Return terms of every kind."""
+def config_of(chance: Random) -> BrokerConfig:
+    """Return a config of every kind."""
     sizes = [
         Sizing("equityPct", Decimal(100)),
         Sizing("equityPct", Decimal(50), Decimal(1)),
         Sizing("cash", Decimal(3000), Decimal("0.1")),
     ]
-    return terms(
+    return broker_config(
         maker_fee_bps=chance.choice([ZERO, Decimal(2), Decimal("7.5")]),
         taker_fee_bps=chance.choice([ZERO, Decimal(10), Decimal(100)]),
         slippage_bps=chance.choice([ZERO, ZERO, Decimal("2.5"), Decimal(50)]),
@@ -102,7 +102,7 @@ def terms_of(chance: Random) -> TradingSettings:
     )
 
 
-def run(candles: Sequence[Candle], actions: dict[int, list[Action]], on: TradingSettings) -> list[Event]:
+def run(candles: Sequence[Candle], actions: dict[int, list[Action]], on: BrokerConfig) -> list[Event]:
     """Return the events of the broker under test."""
 
     def doing(todo: list[Action]) -> Callable[[Script], None]:
@@ -134,7 +134,7 @@ def test_two_brokers_fill_the_same_orders_at_the_same_prices(seed: int) -> None:
         chance = Random(one)
         tick = chance.choice([Decimal(1), Decimal("0.5"), Decimal("0.01")])
         candles = candles_of(chance, tick)
-        actions, on = actions_of(chance, candles, tick), terms_of(chance)
+        actions, on = actions_of(chance, candles, tick), config_of(chance)
         events, second = run(candles, actions, on), SecondBroker(on, candles, actions)
         assert [filled(event) for event in events if event.type == "fill"] == second.fills, f"seed {one}"
         ends = {order["orderId"]: order["status"] for order in of(events, "order") if order["status"] in ENDS}

@@ -17,11 +17,11 @@ from app.domain.session import Pace, SessionSpec
 from app.domain.snapshot import SNAPSHOT_BYTES, InvalidSnapshotError, from_text, keep, put_back, to_text
 from app.domain.tick import ReplayState, Slot, draft_tick, finish_tick
 from app.domain.trading.handover import Stage, StrategyChain
-from app.domain.trading.settings import Sizing, TradingSettings
+from app.domain.trading.settings import BrokerConfig, Sizing
 from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import StrategyRunner
 from app.strategies.registry import BUILT_IN
-from tests.support.trading import MINUTE, bar, finish, terms
+from tests.support.trading import MINUTE, bar, broker_config, finish
 
 Slots = Sequence[tuple[Candle, ...]]
 
@@ -94,7 +94,7 @@ def assert_same_from_everywhere(make: Callable[[], StrategyRunner], slots: Slots
 @pytest.mark.parametrize("slug", [slug for slug in BUILT_IN if slug != "none"])
 @pytest.mark.parametrize("symbols", [("BTC",), ("BTC", "ETH")])
 def test_every_built_in_goes_on_from_a_snapshot(slug: str, symbols: tuple[str, ...]) -> None:
-    sized = terms(symbols=symbols, sizing=Sizing("equityPct", Decimal(40)), taker_fee_bps=Decimal("7.5"))
+    sized = broker_config(symbols=symbols, sizing=Sizing("equityPct", Decimal(40)), taker_fee_bps=Decimal("7.5"))
     config = {"side": "both"} if hasattr(BUILT_IN[slug], "side") else {}
     slots = walk(420, symbols)
     assert_same_from_everywhere(lambda: StrategyRunner(BUILT_IN[slug](**config), sized), slots, every=17)
@@ -113,7 +113,7 @@ def test_every_built_in_goes_on_from_a_snapshot(slug: str, symbols: tuple[str, .
     ],
 )
 def test_resting_orders_partial_fills_and_chance_come_back(changes: dict[str, Any]) -> None:
-    on = terms(seed="x", **changes)
+    on = broker_config(seed="x", **changes)
     assert_same_from_everywhere(lambda: StrategyRunner(Busy(), on), walk(150, on.symbols))
 
 
@@ -124,14 +124,14 @@ def test_a_state_with_longer_candles_under_way_comes_back() -> None:
     slots = [Slot(candles[0].open_time_ms, candles) for n, candles in enumerate(walk(200)) if n not in (31, 32, 77)]
     states, traders = (
         [ReplayState.initial(spec), ReplayState.initial(spec)],
-        [StrategyRunner(Busy(), spec.desk_terms) for _ in range(2)],
+        [StrategyRunner(Busy(), spec.broker_config) for _ in range(2)],
     )
     for slot in slots:
         made = [draft_tick(state, slot) for state in states]
         logs = [finish_tick(s, d, t.answer(d.shown)) for s, d, t in zip(states, made, traders, strict=True)]
         assert logs[0] == logs[1]
         states[1] = ReplayState.restored(spec, from_text(to_text(states[1].snapshot())))
-        traders[1] = restored(traders[1], StrategyRunner(Busy(), spec.desk_terms))
+        traders[1] = restored(traders[1], StrategyRunner(Busy(), spec.broker_config))
 
 
 def test_a_changed_decimal_context_comes_back() -> None:
@@ -141,10 +141,10 @@ def test_a_changed_decimal_context_comes_back() -> None:
             self.plot("third", 1 / Decimal(3))
             super().on_candle(candle)
 
-    trader = StrategyRunner(Precise(), terms())
+    trader = StrategyRunner(Precise(), broker_config())
     for candles in walk(3):
         trader.on_slot(candles)
-    again = restored(trader, StrategyRunner(Precise(), terms()))
+    again = restored(trader, StrategyRunner(Precise(), broker_config()))
     assert again._context.prec == trader._context.prec == 50
 
 
@@ -159,28 +159,29 @@ def test_what_a_strategy_does_while_its_snapshot_is_taken_leaves_no_trace() -> N
             self.signal("LONG", "restored")
             super().restore(kept)
 
-    whole, other = StrategyRunner(Chatty(), terms()), StrategyRunner(Chatty(), terms())
+    whole, other = StrategyRunner(Chatty(), broker_config()), StrategyRunner(Chatty(), broker_config())
     for candles in walk(50):
         assert other.on_slot(candles) == whole.on_slot(candles)
-        other = restored(other, StrategyRunner(Chatty(), terms()))
+        other = restored(other, StrategyRunner(Chatty(), broker_config()))
 
 
 def test_a_strategy_that_offers_none_has_none() -> None:
     class Plain(Strategy):
         pass
 
-    trader = StrategyRunner(Plain(), terms())
+    trader = StrategyRunner(Plain(), broker_config())
     trader.on_slot(walk(1)[0])
     assert trader.snapshot() is None
-    assert StrategyRunner(Busy(), terms()).snapshot() is None, "it has not begun"
+    assert StrategyRunner(Busy(), broker_config()).snapshot() is None, "it has not begun"
 
 
 def test_a_fork_has_a_snapshot_once_its_own_turn_has_come() -> None:
-    turns = [Stage("a", {}, terms(), 9 * MINUTE), Stage("b", {}, terms())]
+    turns = [Stage("a", {}, broker_config(), 9 * MINUTE), Stage("b", {}, broker_config())]
 
     def traders() -> StrategyChain:
         return StrategyChain(
-            turns, [StrategyRunner(Busy(), terms()), StrategyRunner(Busy(), terms(taker_fee_bps=Decimal(5)))]
+            turns,
+            [StrategyRunner(Busy(), broker_config()), StrategyRunner(Busy(), broker_config(taker_fee_bps=Decimal(5)))],
         )
 
     whole, other = traders(), traders()
@@ -232,7 +233,7 @@ def test_what_is_no_snapshot_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [{1, 2}, object(), float("nan"), ["x" * SNAPSHOT_BYTES], TradingSettings(), Event(1, "a", "b")]
+    "value", [{1, 2}, object(), float("nan"), ["x" * SNAPSHOT_BYTES], BrokerConfig(), Event(1, "a", "b")]
 )
 def test_what_cannot_be_read_back_is_not_spelled(value: Any) -> None:
     with pytest.raises(InvalidSnapshotError):

@@ -43,7 +43,7 @@ SPEC = SessionSpec(
     gap_policy="skip",
     gap_grace_ms=0,
     config={"slow": 30, "fast": 2.5, "side": "both"},
-    terms=SETTINGS,
+    trading=SETTINGS,
 )
 ANCESTOR = {
     "sessionId": "00000000-0000-0000-0000-000000000007",
@@ -79,11 +79,11 @@ def test_the_hash_of_candles_used() -> None:
 
 
 def test_the_seed_of_a_session_and_what_is_drawn_from_it() -> None:
-    assert SPEC.desk_terms.seed == (
+    assert SPEC.broker_config.seed == (
         '["sma_cross", {"fast": 2.5, "side": "both", "slow": 30},'
         ' "binance", ["BTCUSDT", "ETHUSDT"], "5m", 1704067200000]'
     )
-    rng = StrategyRunner(Strategy(), SPEC.desk_terms).rng
+    rng = StrategyRunner(Strategy(), SPEC.broker_config).rng
     assert (rng.random(), rng.random(), rng.randrange(1000)) == (0.7944581745831152, 0.6713499665406628, 18)
 
 
@@ -93,7 +93,7 @@ def test_the_lineage_of_a_fork() -> None:
     assert parse_ancestor(ANCESTOR) == ancestor
     assert parse_ancestor(
         {**ANCESTOR, "terms": {**ANCESTOR["terms"], "leverage": "3", "volume_share": None}}
-    ).terms == (
+    ).trading == (
         TradingSettings(
             initial_cash=Decimal(10_000),
             maker_fee_bps=Decimal("1.5"),

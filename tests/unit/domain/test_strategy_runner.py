@@ -11,7 +11,7 @@ from app.domain.market.candle import Candle
 from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import SlotView, StrategyRunner
 from app.strategies.registry import BUILT_IN
-from tests.support.trading import MINUTE, Script, bar, bars, fills, finish, of, play, terms
+from tests.support.trading import MINUTE, Script, bar, bars, broker_config, fills, finish, of, play
 
 DAY = 86_400_000
 
@@ -38,7 +38,7 @@ class Teller(Strategy):
 
 
 def test_a_tick_has_two_instants_and_their_order() -> None:
-    trader = StrategyRunner(Teller(), terms())
+    trader = StrategyRunner(Teller(), broker_config())
     first, second = (trader.on_slot((candle,)) for candle in bars("100", "101"))
     assert [(event.ts, event.type) for event in first] == [
         (MINUTE, kind) for kind in ("log", "signal", "order", "log", "plot", "equity")
@@ -65,7 +65,7 @@ def test_a_tick_has_two_instants_and_their_order() -> None:
 
 
 def test_the_end_of_a_range_stops_the_strategy_and_lets_orders_expire() -> None:
-    trader = StrategyRunner(Teller(), terms())
+    trader = StrategyRunner(Teller(), broker_config())
     drive(trader, bars("100"))
     end = finish(trader, MINUTE)
     assert [(event.ts, event.type) for event in end] == [(MINUTE, "log"), (MINUTE, "order")]
@@ -86,7 +86,7 @@ def test_warm_up_shows_candles_and_writes_and_trades_nothing() -> None:
             super().on_candle(candle)
 
     strategy = Warmed()
-    trader = StrategyRunner(strategy, terms())
+    trader = StrategyRunner(strategy, broker_config())
     trader.warm((bar(0, "90"),))
     events = trader.on_slot((bar(1, "100"),))
     assert strategy.seen == [True, False]
@@ -105,7 +105,7 @@ def test_a_strategy_may_take_another_on_candle_from_the_next_candle_on() -> None
         def then(self, candle: Candle) -> None:
             self.log(f"then {candle.symbol}")
 
-    trader = StrategyRunner(Turning(), terms(symbols=("BTC", "ETH")))
+    trader = StrategyRunner(Turning(), broker_config(symbols=("BTC", "ETH")))
     events = trader.on_slot((bar(0, "1"), bar(0, "1", symbol="ETH")))
     assert [one["message"] for one in of(events, "log")] == ["first BTC", "then ETH"]
 
@@ -118,11 +118,11 @@ def test_a_strategy_may_trade_in_on_candle_only() -> None:
             self.buy()
 
     with pytest.raises(RuntimeError, match="may trade in on_candle only"):
-        StrategyRunner(Early(), terms()).on_slot((bar(0, "1"),))
+        StrategyRunner(Early(), broker_config()).on_slot((bar(0, "1"),))
 
 
 def test_equity_is_cash_and_position_at_the_close() -> None:
-    events = play(bars("100", "100 120 90 110"), {0: lambda s: s.buy(qty=2)}, terms(taker_fee_bps=Decimal(10)))
+    events = play(bars("100", "100 120 90 110"), {0: lambda s: s.buy(qty=2)}, broker_config(taker_fee_bps=Decimal(10)))
     assert of(events, "equity") == [
         {
             "cash": 10_000,
@@ -163,8 +163,8 @@ def test_record_trades_keeps_the_first_equity_of_each_day_and_the_last_of_the_ra
         for at in range(0, 3 * DAY, step)
     ]
     deeds = {2: lambda s: s.buy(qty=1)}
-    full = drive(StrategyRunner(Script().follow(deeds), terms()), candles)
-    trader = StrategyRunner(Script().follow(deeds), terms(record="trades"))
+    full = drive(StrategyRunner(Script().follow(deeds), broker_config()), candles)
+    trader = StrategyRunner(Script().follow(deeds), broker_config(record="trades"))
     some = drive(trader, candles[:-1]) + trader.answer(
         SlotView(candles[-1].open_time_ms, candles[-1:], True, candles[-1].open_time_ms)
     )
@@ -175,7 +175,7 @@ def test_record_trades_keeps_the_first_equity_of_each_day_and_the_last_of_the_ra
 
 
 def test_record_trades_writes_a_left_out_last_equity_when_the_range_ends_in_a_gap() -> None:
-    trader = StrategyRunner(Script().follow({}), terms(record="trades"))
+    trader = StrategyRunner(Script().follow({}), broker_config(record="trades"))
     assert len(of(drive(trader, bars("1", "1", "1")), "equity")) == 1
     assert len(of(finish(trader, 3 * MINUTE), "equity")) == 1
 
@@ -200,7 +200,7 @@ def test_a_strategys_own_decimal_context_lasts_for_the_session() -> None:
         def on_candle(self, candle: Candle) -> None:
             self.log(len(str(candle.close / 3)))
 
-    assert of(drive(StrategyRunner(Wide(), terms()), bars("1", "1")), "log") == [{"message": "30"}] * 2
+    assert of(drive(StrategyRunner(Wide(), broker_config()), bars("1", "1")), "log") == [{"message": "30"}] * 2
 
 
 def test_chance_repeats_with_the_seed() -> None:
@@ -210,15 +210,18 @@ def test_chance_repeats_with_the_seed() -> None:
         def on_candle(self, candle: Candle) -> None:
             self.log(self.rng.random())
 
-    draws = [of(drive(StrategyRunner(Gambler(), terms(seed=seed)), bars("1", "1")), "log") for seed in ("a", "a", "b")]
+    draws = [
+        of(drive(StrategyRunner(Gambler(), broker_config(seed=seed)), bars("1", "1")), "log")
+        for seed in ("a", "a", "b")
+    ]
     assert draws[0] == draws[1] != draws[2]
 
 
 def test_a_trader_can_be_kept_and_taken_up_again_at_any_candle() -> None:
     candles = bars(*(str(100 + (number * 7) % 13) for number in range(80)))
     for slug, config in (("sma_cross", {"fast": 2, "slow": 5}), ("keltner_revert", {"n": 5, "atr": 3, "width": 0.1})):
-        whole = drive(StrategyRunner(BUILT_IN[slug](side="both", **config), terms()), candles)
-        trader = StrategyRunner(BUILT_IN[slug](side="both", **config), terms())
+        whole = drive(StrategyRunner(BUILT_IN[slug](side="both", **config), broker_config()), candles)
+        trader = StrategyRunner(BUILT_IN[slug](side="both", **config), broker_config())
         halves = drive(trader, candles[:37])
         halves += drive(pickle.loads(pickle.dumps(trader)), candles[37:])
         assert halves == whole
@@ -226,9 +229,9 @@ def test_a_trader_can_be_kept_and_taken_up_again_at_any_candle() -> None:
 
 
 def test_a_successor_takes_over_cash_position_and_resting_orders() -> None:
-    parent = StrategyRunner(Script().follow({0: lambda s: (s.buy(qty=1), s.sell(qty=1, limit=110))}), terms())
+    parent = StrategyRunner(Script().follow({0: lambda s: (s.buy(qty=1), s.sell(qty=1, limit=110))}), broker_config())
     before = drive(parent, bars("100", "100"))
-    heir = StrategyRunner(Script().follow({}), terms(maker_fee_bps=Decimal(100)))
+    heir = StrategyRunner(Script().follow({}), broker_config(maker_fee_bps=Decimal(100)))
     heir.take_over(parent)
     heir.warm((bar(0, "100"),))
     after = heir.on_slot((bar(2, "105 111 100 105"),))
@@ -248,7 +251,7 @@ def test_candles_of_other_timeframes_are_shown_and_never_traded_on() -> None:
                 self.buy(qty=1)
 
     coarse = Candle("BTC", "5m", 0, 5 * MINUTE, *map(Decimal, ("1", "1000", "1", "999")), Decimal(1))
-    trader = StrategyRunner(Watcher(), terms())
+    trader = StrategyRunner(Watcher(), broker_config())
     first = trader.on_slot((bar(4, "100"), coarse))
     assert of(first, "log") == [{"message": "1m 100"}, {"message": "5m 999"}]
     assert fills(trader.on_slot((bar(5, "101"),))) == [("BUY", "1", "101")]
@@ -257,14 +260,14 @@ def test_candles_of_other_timeframes_are_shown_and_never_traded_on() -> None:
 def test_equal_input_gives_equal_events() -> None:
     candles = bars(*(str(100 + (number * 31) % 17) for number in range(200)))
     for slug, strategy in BUILT_IN.items():
-        once, again = (drive(StrategyRunner(strategy(), terms()), candles) for _ in range(2))
+        once, again = (drive(StrategyRunner(strategy(), broker_config()), candles) for _ in range(2))
         assert once == again, slug
 
 
 def test_a_position_of_more_digits_than_a_strategy_computes_with_is_closed_whole() -> None:
     amount = Decimal("6704704691281872489.9261812013")
     deeds = {0: lambda script: script.buy(qty=amount), 1: lambda script: script.close()}
-    events = play(bars("0.000001", "0.000001", "0.000001"), deeds, terms(initial_cash=Decimal(10**14)))
+    events = play(bars("0.000001", "0.000001", "0.000001"), deeds, broker_config(initial_cash=Decimal(10**14)))
     assert fills(events) == [("BUY", str(amount), "0.000001"), ("SELL", str(amount), "0.000001")]
 
 

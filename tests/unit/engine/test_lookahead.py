@@ -32,7 +32,7 @@ async def looked(strategy: type[Strategy], **changes: Any) -> LookaheadFinding |
     async def build(data: Sequence[Slot]) -> AsyncIterator[StrategyHost]:
         made = strategy()
         made.data = [candle for slot in data for candle in slot.candles]  # type: ignore[attr-defined]
-        yield InProcessHost(StrategyChain([Stage("x", {}, on.desk_terms)], [StrategyRunner(made, on.desk_terms)]))
+        yield InProcessHost(StrategyChain([Stage("x", {}, on.broker_config)], [StrategyRunner(made, on.broker_config)]))
 
     return await check_lookahead(on, slots(), build, cuts=5)
 

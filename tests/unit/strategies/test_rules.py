@@ -14,7 +14,7 @@ from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import StrategyRunner
 from app.strategies.directional import Directional, Excursion
 from app.strategies.registry import BUILT_IN
-from tests.support.trading import Script, bar, bars, fills, of, terms
+from tests.support.trading import Script, bar, bars, broker_config, fills, of
 
 
 def answers(slug: str, candles: list[Candle], **config: object) -> list[str | None]:
@@ -26,7 +26,7 @@ def answers(slug: str, candles: list[Candle], **config: object) -> list[str | No
 
 
 def events_of(strategy: Strategy, candles: list[Candle], **changes: object) -> list:
-    trader = StrategyRunner(strategy, terms(**changes))
+    trader = StrategyRunner(strategy, broker_config(**changes))
     return [event for candle in candles for event in trader.on_slot((candle,))]
 
 
@@ -131,7 +131,7 @@ def test_no_second_order_is_given_while_one_waits() -> None:
 
 
 def test_several_symbols_are_followed_separately() -> None:
-    trader = StrategyRunner(BUILT_IN["buy_and_hold"](), terms(symbols=("AAA", "BBB"), leverage=None))
+    trader = StrategyRunner(BUILT_IN["buy_and_hold"](), broker_config(symbols=("AAA", "BBB"), leverage=None))
     events = []
     for number in range(3):
         events += trader.on_slot([bar(number, "10", symbol=symbol) for symbol in ("AAA", "BBB")[: number + 1]])
@@ -139,7 +139,7 @@ def test_several_symbols_are_followed_separately() -> None:
 
 
 def test_buying_waits_for_the_range_to_begin() -> None:
-    trader = StrategyRunner(BUILT_IN["buy_and_hold"](), terms())
+    trader = StrategyRunner(BUILT_IN["buy_and_hold"](), broker_config())
     trader.warm((bar(0, "1"),))
     assert len(of(trader.on_slot((bar(1, "1"),)), "order")) == 1
 
@@ -212,7 +212,7 @@ def test_what_a_partial_exit_has_left_is_replaced_when_the_rule_turns_back() -> 
 
 
 def test_orders_of_a_predecessor_do_not_hold_a_rule_back() -> None:
-    on = terms(sizing=Sizing("qty", Decimal(1)))
+    on = broker_config(sizing=Sizing("qty", Decimal(1)))
     before = StrategyRunner(Script().follow({0: lambda script: script.buy(qty=1, limit=Decimal("0.1"))}), on)
     before.on_slot((bar(0, "3"),))
     strategy = BUILT_IN["sma_cross"](fast=1, slow=2)

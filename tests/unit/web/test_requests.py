@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.domain.number import DecimalFloat
 from app.domain.session import Pace, SessionSpec
 from app.errors import BadInputError
 from app.settings import load
@@ -60,3 +61,10 @@ def test_queries_read_numbers_and_types() -> None:
 
 def test_a_fingerprint_does_not_depend_on_the_order_of_fields() -> None:
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 1, "b": 3})
+
+
+def test_a_fingerprint_is_the_one_that_commit_b53902f_stored() -> None:
+    known = "8bb7dc6511ef971d3442cee6e42e51d6ace0172409cb14b8af22c7f42f560a3c"
+    assert fingerprint({"b": 1.5, "a": ["x", None]}) == known
+    known = "6ee558b0fed952d616b72332e39c9753d20248eeeb49dccf7798f6c31c9b997f"
+    assert fingerprint("market", {"q": DecimalFloat("0.1234567890123456789")}) == known

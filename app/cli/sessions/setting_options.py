@@ -1,0 +1,150 @@
+"""The options of a session's settings, made from the settings themselves; what is not given is left to the API."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal
+from functools import wraps
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn, get_args, get_origin
+
+import typer
+
+from app.cli.options import time_ms
+from app.domain.number import DecimalFloat
+from app.domain.session import SETTINGS
+from app.domain.setting import SettingField
+from app.domain.trading.settings import Sizing
+from app.web.sim.requests import FEE_HELP
+
+Command = Callable[..., None]
+Given = dict[str, Any]
+"""The fields of a request that were given as options, by their names in JSON."""
+
+NEW_SESSION = frozenset(field.name for field in SETTINGS if field.setting.in_request)
+FORK = frozenset(field.name for field in SETTINGS if field.setting.fork)
+
+_NULL: Any = object()
+"""What the word none is read as: a null that was given."""
+
+
+class _Option(NamedTuple):
+    """An option, and the field of the request that it gives."""
+
+    json_name: str
+    parameter: inspect.Parameter
+
+
+def takes_settings(
+    names: Collection[str], *, required: Collection[str] = (), defaults: Mapping[str, Any] | None = None
+) -> Callable[[Command], Command]:
+    """Give a command an option for each of these settings; those that are given are its first argument.
+
+    `required` options have to be given, `defaults` are those of the command line alone.
+    """
+
+    def decorate(command: Command) -> Command:
+        parameters = list(inspect.signature(command, eval_str=True).parameters.values())
+        options = {option.parameter.name: option for option in _options(names, required, defaults or {})}
+
+        @wraps(command)
+        def call(**values: Any) -> None:
+            given = {option.json_name: values.pop(name) for name, option in options.items()}
+            command({name: _value(value) for name, value in given.items() if value not in (None, [])}, **values)
+
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters[1:]]
+        arguments = [parameter for parameter in own if parameter.default is inspect.Parameter.empty]
+        others = [parameter for parameter in own if parameter.default is not inspect.Parameter.empty]
+        shown = [*arguments, *(option.parameter for option in options.values()), *others]
+        vars(call)["__signature__"] = inspect.Signature(shown)
+        vars(call)["__annotations__"] = {parameter.name: parameter.annotation for parameter in shown}
+        return call
+
+    return decorate
+
+
+def _value(value: Any) -> Any:
+    return None if value is _NULL else value
+
+
+def _options(names: Collection[str], required: Collection[str], defaults: Mapping[str, Any]) -> list[_Option]:
+    """Return options in the order of the settings, those that have to be given first."""
+    made = []
+    for field in SETTINGS:
+        if field.name in names:
+            made += [_fee_option()] if field.name == "maker_fee_bps" else []
+            default = inspect.Parameter.empty if field.name in required else defaults.get(field.name)
+            made.append(_option(field, default))
+    return sorted(made, key=lambda option: option.parameter.default is not inspect.Parameter.empty)
+
+
+def _option(field: SettingField, default: Any) -> _Option:
+    hint, parser = _READ.get(field.base_type, (str, None))
+    if field.setting.metavar == "TIME":
+        parser = time_ms
+    if field.nullable and parser is parse_number:
+        parser = parse_number_or_none
+    option = typer.Option(
+        field.option, parser=parser, metavar=_metavar(field), help=field.setting.help.replace("null:", "none:")
+    )
+    return _Option(field.json_name, _parameter(field.name, Annotated[hint | None, option], default))
+
+
+def _fee_option() -> _Option:
+    option = typer.Option("--fee-bps", parser=parse_number, metavar="BPS", help=FEE_HELP)
+    return _Option("feeBps", _parameter("fee_bps", Annotated[float | None, option], None))
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _metavar(field: SettingField) -> str:
+    return "|".join(get_args(field.type)) if get_origin(field.type) is Literal else field.setting.metavar
+
+
+def parse_number(text: str) -> DecimalFloat:
+    """Read the number of an option with every digit."""
+    try:
+        return DecimalFloat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text[:40]!r} is not a number") from None
+
+
+def parse_number_or_none(text: str) -> Any:
+    """Read the number of an option, or the word none as an explicit null."""
+    try:
+        return _NULL if text == "none" else DecimalFloat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text[:40]!r} is neither a number nor none") from None
+
+
+def parse_json(text: str) -> Any:
+    """Read the JSON of an option, numbers with every digit."""
+
+    def refuse(word: str) -> NoReturn:
+        raise typer.BadParameter(f"{word} is not a JSON number")
+
+    try:
+        return json.loads(text, parse_float=DecimalFloat, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        raise typer.BadParameter(f"this is not JSON: {error}") from None
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """Read the JSON object of an option."""
+    value = parse_json(text)
+    if not isinstance(value, dict):
+        raise typer.BadParameter("must be a JSON object")
+    return value
+
+
+_READ: dict[Any, tuple[Any, Callable[[str], Any] | None]] = {
+    int: (int, None),
+    Decimal: (float, parse_number),
+    tuple: (list[str], None),
+    dict: (str, parse_object),
+    Sizing: (str, parse_object),
+}
+"""The type of an option and how its text is read, by the type of the setting; text for all others."""

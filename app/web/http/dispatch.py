@@ -1,0 +1,63 @@
+"""Between the router and the handlers: checks each request as its entry in the table of routes says."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from app.domain.session import Session
+from app.engine.session_service import SessionService
+from app.errors import NotFoundError
+from app.settings import Settings
+from app.web.http.auth import Authenticator, Caller
+from app.web.http.parsing import BodyReader, parse, query_values
+from app.web.http.route_spec import Call, RouteSpec
+
+
+class Dispatcher:
+    """Authenticates, reads query and body, finds the sessions of the path, and only then calls the handler."""
+
+    def __init__(self, authenticator: Authenticator, sim: SessionService, settings: Settings) -> None:
+        self._authenticator = authenticator
+        self._sim = sim
+        self._reader = BodyReader(settings)
+
+    def routes(self, table: Sequence[RouteSpec]) -> list[Route]:
+        """Return one route per path, so that the router answers another method with those that are allowed."""
+        paths: dict[str, dict[str, RouteSpec]] = {}
+        for spec in table:
+            paths.setdefault(spec.path, {})[spec.method] = spec
+        return [Route(path, self._endpoint(specs), methods=list(specs)) for path, specs in paths.items()]
+
+    def _endpoint(self, specs: Mapping[str, RouteSpec]) -> Callable[[Request], Awaitable[ASGIApp]]:
+        async def endpoint(request: Request) -> ASGIApp:
+            return await self.respond(specs["GET" if request.method == "HEAD" else request.method], request)
+
+        return endpoint
+
+    async def respond(self, spec: RouteSpec, request: Request) -> ASGIApp:
+        """Return the response of a route; raises `SimError` for what a check or the handler refuses."""
+        inputs: dict[str, Any] = {}
+        sessions: list[Session] = []
+        caller = None if spec.open else await self._authenticator.caller(request)
+        if spec.query is not None:
+            inputs["query"] = parse(spec.query, query_values(request))
+        json = {} if spec.body is None else await self._reader.json(request, spec.body_limit)
+        if spec.body is not None:
+            inputs["body"] = parse(spec.body, json)
+        if caller is not None:
+            sessions = await self._sessions(spec, request, caller)
+        return await spec.handler(Call(request, caller, tuple(sessions), json), **inputs)
+
+    async def _sessions(self, spec: RouteSpec, request: Request, caller: Caller) -> list[Session]:
+        """Return the caller's sessions that the path names; raises `NotFoundError` for any other."""
+        ids = [value for value in request.path_params.values() if isinstance(value, UUID)]
+        sessions = [await self._sim.get(caller.user_id, session_id) for session_id in ids]
+        if any(spec.kind not in (None, session.spec.kind) for session in sessions):
+            raise NotFoundError(f"There is no such {spec.kind} session.")
+        return sessions

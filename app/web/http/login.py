@@ -1,0 +1,38 @@
+"""Login for browsers: a cookie, because their EventSource cannot send an Authorization header."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.web.http.auth import COOKIE, COOKIE_SECONDS, Authenticator, is_loopback
+from app.web.http.responses import success
+from app.web.http.route_spec import Call
+from app.web.sim.answers import EmptyAnswer, UserAnswer
+from app.web.sim.requests import EmptyRequest, LoginRequest
+
+BODY_LIMIT = 16 * 1024
+"""Of login and logout, in bytes: anybody may call them."""
+
+
+class LoginCalls:
+    """Exchange a token for a cookie, and delete the cookie."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+
+    async def login(self, call: Call, body: LoginRequest) -> Response:
+        """Set the cookie."""
+        user_id, value = await self._authenticator.login(body.token)
+        return _with_cookie(call.request, success(UserAnswer(user_id=user_id)), value, COOKIE_SECONDS)
+
+    async def logout(self, call: Call, body: EmptyRequest) -> Response:
+        """Delete the cookie."""
+        return _with_cookie(call.request, success(EmptyAnswer()), "", 0)
+
+
+def _with_cookie(request: Request, response: Response, value: str, seconds: int) -> Response:
+    """Set the cookie so that scripts and other sites never get it; beyond this machine it needs HTTPS."""
+    secure = not is_loopback(request.url.hostname or "")
+    response.set_cookie(COOKIE, value, max_age=seconds, httponly=True, samesite="strict", secure=secure)
+    return response

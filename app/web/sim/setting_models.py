@@ -1,0 +1,98 @@
+"""Requests and answers made from the fields of a session's settings: a field of the model is a field here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, create_model
+
+from app.domain.number import parse_decimal
+from app.domain.session import SETTINGS, setting_to_json
+from app.domain.setting import REQUIRED, Amount, SettingField, annotate, split_annotation, without_null
+from app.domain.trading.settings import Sizing
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_DIGITS = 40
+
+
+def _decimal(value: Any) -> Any:
+    """Read a JSON number without loss."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number")
+    number = parse_decimal(value)
+    exponent = number.as_tuple().exponent
+    if number.adjusted() > _DIGITS or not isinstance(exponent, int) or exponent < -_DIGITS:
+        raise ValueError(f"must have at most {_DIGITS} digits before and after the point")
+    return number
+
+
+def _number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def json_number(*limits: Any) -> Any:
+    """Return a type's note: the value is a JSON number within limits, read as an exact decimal."""
+    return BeforeValidator(_decimal, json_schema_input_type=annotate(float, list(limits)))
+
+
+Number = Annotated[Decimal, PlainSerializer(_number, return_type=int | float, when_used="json")]
+"""An exact decimal, answered as a JSON number."""
+_SIZING_KEYS = Literal["qty", "cash", "equityPct", "qtyStep"]
+
+
+def takes_settings(*, fork: bool = False) -> Callable[[type[Model]], type[Model]]:
+    """Give a request the settings a client may choose, or with `fork` those a fork may change, all optional."""
+
+    def decorate(model: type[Model]) -> type[Model]:
+        chosen = [field for field in SETTINGS if (field.setting.fork if fork else field.setting.in_request)]
+        return _extended(model, ((field.name, *_request_field(field, optional=fork)) for field in chosen))
+
+    return decorate
+
+
+def answers_settings(model: type[Model]) -> type[Model]:
+    """Give an answer every setting of a session."""
+    return _extended(model, ((field.name, _answer_type(field.type), ...) for field in SETTINGS))
+
+
+def _extended(model: type[Model], fields: Iterable[tuple[str, Any, Any]]) -> type[Model]:
+    more: dict[str, Any] = {name: (type_, default) for name, type_, default in fields}
+    return create_model(model.__name__, __base__=model, __module__=model.__module__, __doc__=model.__doc__, **more)
+
+
+def _request_field(field: SettingField, *, optional: bool) -> tuple[Any, Any]:
+    type_, default = _request_type(field.type), field.default
+    if optional or field.setting.optional:
+        type_, default = type_ | None, None
+    described: Any = Field(description=field.setting.help)
+    return Annotated[type_, described], ... if default is REQUIRED else setting_to_json(default)
+
+
+def _request_type(type_: Any) -> Any:
+    plain, notes = split_annotation(type_)
+    if get_origin(plain) in (Union, UnionType):
+        return _request_type(without_null(plain)) | None
+    if plain is Sizing:
+        return dict[_SIZING_KEYS, _request_type(Amount)]  # type: ignore[misc]
+    if plain is Decimal:
+        return annotate(Decimal, [*notes, json_number(*notes)])
+    if get_origin(plain) is tuple:
+        return annotate(list[_request_type(get_args(plain)[0])], notes)  # type: ignore[misc]
+    return type_
+
+
+def _answer_type(type_: Any) -> Any:
+    plain = split_annotation(type_)[0]
+    if get_origin(plain) in (Union, UnionType):
+        return _answer_type(without_null(plain)) | None
+    if plain is Sizing:
+        return dict[str, Number]
+    if plain is Decimal:
+        return Number
+    if get_origin(plain) is tuple:
+        return list[_answer_type(get_args(plain)[0])]  # type: ignore[misc]
+    return plain

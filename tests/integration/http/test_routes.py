@@ -1,0 +1,325 @@
+"""All routes of the table, called without a token, with a wrong one, for another user's session, with too much."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, get_type_hints
+from uuid import uuid4
+
+import pytest
+
+from app.engine.session_service import SessionService
+from app.settings import load
+from app.web import app as web_app
+from app.web.http import dispatch
+from app.web.http.auth import Authenticator, Caller
+from app.web.http.dispatch import Dispatcher
+from app.web.http.parsing import parse
+from app.web.http.route_spec import RouteSpec
+from app.web.market.session_schemas import NewMarketSession
+from app.web.routes import route_table
+from app.web.sim.requests import NewSession
+from tests.support.engine import MINUTE, START_MS
+from tests.support.servers import Database
+from tests.support.web import BODY, SESSIONS, Web, web
+
+MARKET = "/api/market/sessions"
+MARKET_BODY = {
+    "symbols": ["BTCUSDT"],
+    "timeframe": "1m",
+    "start": START_MS,
+    "end": START_MS + 9 * MINUTE,
+    "speed": 1,
+    "venue": "demo",
+}
+OPEN = {
+    "POST /login",
+    "POST /logout",
+    "GET /healthz",
+    "GET /readyz",
+    "GET /metrics",
+    "GET /openapi.json",
+    "GET /",
+    "GET /sessions/{id:uuid}",
+    "GET /static/{name:path}",
+}
+"""The routes that anybody may call. All others need a token; add one here only if it tells nothing of any user."""
+BODIES: dict[str, dict[str, Any]] = {
+    f"POST {SESSIONS}": BODY,
+    f"POST {MARKET}": MARKET_BODY,
+    f"PATCH {SESSIONS}/{{id:uuid}}": {"name": "mine"},
+    f"POST {SESSIONS}/{{id:uuid}}/control": {"action": "pause"},
+    f"POST {SESSIONS}/{{id:uuid}}/fork": {"atSeq": 0},
+    "POST /login": {"token": "x"},
+}
+"""The smallest accepted body of each route that does not take an empty one."""
+QUERIES = {
+    "GET /api/market/candles": "?symbol=BTCUSDT&timeframe=1m",
+    f"GET {SESSIONS}/{{id:uuid}}/export": "?what=events&format=csv",
+}
+"""The smallest accepted query of each route that needs one."""
+WITH_BODY = ("POST", "PATCH", "PUT")
+MAX_BODY, MAX_OPEN_BODY = 256 * 1024, 16 * 1024
+WRONG_TOKENS: dict[str, dict[str, str]] = {
+    "without a token": {},
+    "with a wrong token": {"Authorization": "Bearer nope"},
+    "with a wrong cookie": {"Cookie": f"zeon={uuid4()}.{2**50}.{'0' * 64}"},
+}
+
+
+class Walk:
+    """Calls every route of a table; each method yields the routes that do not answer as they must."""
+
+    def __init__(self, w: Web, table: list[RouteSpec], own: dict[str, str]) -> None:
+        self._w = w
+        self._own = own
+        self.table = table
+
+    @property
+    def closed(self) -> list[RouteSpec]:
+        return [spec for spec in self.table if key(spec) not in OPEN]
+
+    async def faults(self) -> AsyncIterator[str]:
+        """Walk all routes in all ways, the quick ones first."""
+        for part in (self.strangers(), self.other_users(), *self.checks()):
+            async for fault in part:
+                yield fault
+
+    def checks(self) -> list[AsyncIterator[str]]:
+        """Walk all routes as somebody who may call them."""
+        return [self.other_kinds(), self.unknown(), self.owners(), self.large()]
+
+    async def strangers(self) -> AsyncIterator[str]:
+        """Call without a valid token: all closed routes answer 401."""
+        sessions = await self._create("anna")
+        for spec in self.closed:
+            for name, headers in WRONG_TOKENS.items():
+                status = await self._status(spec, sessions[kind(spec)], headers)
+                if status != 401:
+                    yield f"{key(spec)} {name}: {status}"
+
+    async def other_users(self) -> AsyncIterator[str]:
+        """Call with another user's session in each place of the path: 404."""
+        own, others = await self._create("anna"), await self._create("berta")
+        for spec in self.closed:
+            for name in parameters(spec):
+                ids = {**own[kind(spec)], name: others[kind(spec)][name]}
+                status = await self._status(spec, ids, self._own)
+                if status != 404:
+                    yield f"{key(spec)} with another user's {name}: {status}"
+
+    async def other_kinds(self) -> AsyncIterator[str]:
+        """Call the market dialect's routes for a sim session: 404."""
+        sessions = await self._create("anna")
+        for spec in self.closed:
+            if parameters(spec) and kind(spec) == "market":
+                status = await self._status(spec, sessions["sim"], self._own)
+                if status != 404:
+                    yield f"{key(spec)} with a sim session: {status}"
+
+    async def large(self) -> AsyncIterator[str]:
+        """Send a body over the limit: 413."""
+        sessions = await self._create("anna")
+        for spec in self.table:
+            if spec.method in WITH_BODY:
+                limit = MAX_OPEN_BODY if key(spec) in OPEN else MAX_BODY
+                status = await self._status(spec, sessions[kind(spec)], self._own, {"name": "x" * limit})
+                if status != 413:
+                    yield f"{key(spec)} with more than {limit} bytes: {status}"
+
+    async def unknown(self) -> AsyncIterator[str]:
+        """Send an unknown field or parameter: 400."""
+        sessions = await self._create("anna")
+        for spec in self.table:
+            ids = sessions[kind(spec)]
+            if spec.method in WITH_BODY and (status := await self._status(spec, ids, self._own, {"new": 1})) != 400:
+                yield f"{key(spec)} with an unknown field: {status}"
+            if spec.query and (status := await self._status(spec, ids, self._own, query="?new=1")) != 400:
+                yield f"{key(spec)} with an unknown parameter: {status}"
+
+    async def owners(self) -> AsyncIterator[str]:
+        """Call as it should be: nothing is refused, except for the session's status."""
+        for spec in self.table:
+            sessions = await self._create("anna", kind(spec))
+            status = await self._status(spec, sessions[kind(spec)], self._own)
+            if status not in (200, 201, 204, 409) and (key(spec), status) != ("POST /login", 401):
+                yield f"{key(spec)} by the owner: {status}"
+
+    async def _create(self, user_id: str, *kinds: str) -> dict[str, dict[str, str]]:
+        """Create two sessions of each kind without HTTP: a broken route must not keep the walk from the others."""
+        bodies = {"sim": parse(NewSession, BODY), "market": parse(NewMarketSession, MARKET_BODY)}
+        ids: dict[str, dict[str, str]] = {}
+        for name in kinds or bodies:
+            spec = bodies[name].spec(load())
+            a, b = [(await self._w.served.sim.create(user_id, spec))[0] for _ in range(2)]
+            ids[name] = {"id": str(a.id), "other": str(b.id)}
+        return ids
+
+    async def _status(
+        self,
+        spec: RouteSpec,
+        ids: dict[str, str],
+        headers: dict[str, str],
+        body: dict[str, Any] | None = None,
+        query: str | None = None,
+    ) -> int:
+        path = re.sub(r"{(\w+):uuid}", lambda found: ids[found[1]], spec.path)
+        path = path.replace("{name:path}", "style/base.css") + (QUERIES.get(key(spec), "") if query is None else query)
+        body = BODIES.get(key(spec)) if body is None else body
+        async with self._w.client.stream(spec.method, path, json=body, headers=headers) as response:
+            return response.status_code
+
+
+def key(spec: RouteSpec) -> str:
+    return f"{spec.method} {spec.path}"
+
+
+def kind(spec: RouteSpec) -> str:
+    return "market" if spec.path.startswith(MARKET) else "sim"
+
+
+def parameters(spec: RouteSpec) -> list[str]:
+    return re.findall(r"{(\w+):uuid}", spec.path)
+
+
+@asynccontextmanager
+async def walk(
+    database: Database, monkeypatch: pytest.MonkeyPatch, change: Callable[[RouteSpec], RouteSpec] = lambda spec: spec
+) -> AsyncIterator[Walk]:
+    """Serve the table of routes, with a change to each of them, to a user with a token."""
+    table: list[RouteSpec] = []
+
+    def changed_table(*arguments: Any) -> list[RouteSpec]:
+        table.extend(change(spec) for spec in route_table(*arguments))
+        return table
+
+    monkeypatch.setattr(web_app, "route_table", changed_table)
+    async with web(database, auth="token") as w:
+        yield Walk(w, table, {"Authorization": f"Bearer {(await w.token('anna'))[1]}"})
+
+
+async def test_every_route_refuses_strangers_other_users_and_wrong_input(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with walk(database, monkeypatch) as all_routes:
+        assert [fault async for fault in all_routes.faults()] == []
+        assert {key(spec) for spec in all_routes.table} >= OPEN
+        assert len(all_routes.closed) > 20
+
+
+async def test_a_route_that_the_table_opens_is_noticed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with walk(database, monkeypatch, lambda spec: spec._replace(open=True)) as all_routes:
+        faults = [fault async for fault in all_routes.strangers()]
+        for spec in all_routes.closed:
+            for name in WRONG_TOKENS:
+                assert any(fault.startswith(f"{key(spec)} {name}") for fault in faults)
+
+
+@pytest.mark.parametrize("field", ["kind", "body_limit", "query", "body"])
+async def test_each_line_of_the_table_that_loses_a_check_is_noticed(
+    database: Database, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    declared: list[str] = []
+
+    def change(spec: RouteSpec) -> RouteSpec:
+        if getattr(spec, field) is not None and (field != "kind" or parameters(spec)):
+            declared.append(key(spec))
+        return spec._replace(**{field: None})
+
+    async with walk(database, monkeypatch, change) as all_routes:
+        faults = [fault for part in all_routes.checks() async for fault in part]
+    assert declared
+    assert [line for line in declared if not any(fault.startswith(f"{line} ") for fault in faults)] == []
+
+
+def without_one_statement(function: Callable[..., Any]) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield a function without each of its statements in turn, and which one that is."""
+    source = textwrap.dedent(inspect.getsource(function))
+    for number, statement in enumerate(statements(ast.parse(source))):
+        tree = ast.parse(source)
+        removed = statements(tree)[number]
+        for node in ast.walk(tree):
+            for field in ("body", "orelse"):
+                block = getattr(node, field, None)
+                if isinstance(block, list) and removed in block:
+                    block[block.index(removed)] = ast.copy_location(ast.Pass(), removed)
+        names: dict[str, Any] = {}
+        exec(compile(ast.fix_missing_locations(tree), "<mutant>", "exec"), vars(dispatch), names)
+        yield ast.unparse(statement), names[function.__name__]
+
+
+def statements(tree: ast.Module) -> list[ast.stmt]:
+    """All statements inside a module's function, without its docstring."""
+    function = tree.body[0]
+    return [
+        node for node in ast.walk(function) if isinstance(node, ast.stmt) and node is not function and not is_text(node)
+    ]
+
+
+def is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+async def test_a_dispatcher_without_any_one_of_its_statements_is_noticed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+    async with walk(database, monkeypatch) as all_routes:
+        for name in ("respond", "_sessions"):
+            for statement, mutant in without_one_statement(getattr(Dispatcher, name)):
+                with monkeypatch.context() as patch:
+                    patch.setattr(Dispatcher, name, mutant)
+                    assert [fault async for fault in first(all_routes.faults())], statement
+                checked.append(statement)
+        assert [fault async for fault in all_routes.faults()] == []
+    assert any("authenticator.caller" in statement for statement in checked)
+    assert any("NotFoundError" in statement for statement in checked)
+
+
+async def first(faults: AsyncIterator[str]) -> AsyncIterator[str]:
+    async for fault in faults:
+        yield fault
+        return
+
+
+async def test_an_authenticator_that_lets_everybody_in_is_noticed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def anybody(*_: Any) -> Caller:
+        return Caller("anna")
+
+    async with walk(database, monkeypatch) as all_routes:
+        monkeypatch.setattr(Authenticator, "caller", anybody)
+        faults = [fault async for fault in all_routes.strangers()]
+        assert len(faults) == len(WRONG_TOKENS) * len(all_routes.closed)
+
+
+async def test_sessions_that_are_found_for_any_user_are_noticed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = SessionService.get
+
+    async def get_any(sim: SessionService, user_id: str, session_id: Any) -> Any:
+        try:
+            return await get(sim, "anna", session_id)
+        except Exception:
+            return await get(sim, "berta", session_id)
+
+    async with walk(database, monkeypatch) as all_routes:
+        monkeypatch.setattr(SessionService, "get", get_any)
+        faults = [fault async for fault in all_routes.other_users()]
+        assert any("another user's id" in fault for fault in faults)
+
+
+async def test_handlers_take_the_models_that_their_routes_declare(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with walk(database, monkeypatch) as all_routes:
+        for spec in all_routes.table:
+            hints = get_type_hints(spec.handler)
+            assert (hints.get("query"), hints.get("body")) == (spec.query, spec.body), key(spec)
