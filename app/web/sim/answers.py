@@ -225,7 +225,6 @@ def _row(session: Session) -> dict[str, Any]:
         "fork_seq": session.fork_seq,
         "progress": session.progress(),
         "waiting_for": session.waiting and session.waiting._asdict(),
-        "waiting_for": session.waiting and session.waiting._asdict(),
         "created_at": instant(session.created_at),
         "updated_at": instant(session.updated_at),
     }

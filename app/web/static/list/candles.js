@@ -19,14 +19,16 @@ export class Candles {
     for (const id of ["from", "to"]) byId(id).addEventListener("change", () => this.#look());
   }
 
-  /** Ask what the cache holds, which takes a while where it holds millions of candles. */
-  async load() {
+  /** Ask what the cache holds, which takes a while where it holds millions of candles, and choose a series. */
+  async load(preferred = null) {
     byId("cached").replaceChildren(option("", "reading …"));
     const [{ components }, series] = await Promise.all([description(), coverage()]);
     byId("timeframe").replaceChildren(...components.schemas.NewSession.properties.timeframe.enum.map((name) => option(name)));
     this.#series = series;
     const options = this.#series.map((each, place) => option(place, title(each)));
     byId("cached").replaceChildren(...options, option("", "something else …"));
+    const place = this.#series.findIndex((each) => preferred && ["venue", "symbol", "timeframe"].every((name) => each[name] === preferred[name]));
+    if (place >= 0) byId("cached").value = place;
     this.#choose();
   }
 
@@ -55,7 +57,7 @@ export class Candles {
   /** Further symbols that have candles of the same kind. */
   #others(series) {
     const same = this.#series.filter((each) => each !== series && each.venue === series.venue && each.timeframe === series.timeframe);
-    const boxes = same.map(({ symbol }) => make("label", { class: "choice" }, make("input", { type: "checkbox", value: symbol, name: "other" }), symbol));
+    const boxes = same.map(({ symbol, spelling }) => make("label", { class: "choice" }, make("input", { type: "checkbox", value: symbol, name: "other" }), spelling ?? symbol));
     return boxes.length ? [make("span", { class: "hint" }, "Together with"), ...boxes] : [];
   }
 
@@ -80,7 +82,7 @@ async function coverage() {
 
 function title(row) {
   const gaps = row.gaps ? `${whole(row.gaps)} gap${row.gaps === 1 ? "" : "s"}` : "no gaps";
-  return `${row.symbol} · ${row.timeframe} · ${row.venue} · ${utc(row.firstMs).slice(0, 10)} to ${utc(row.endMs).slice(0, 10)} · ${gaps}`;
+  return `${row.spelling ?? row.symbol} · ${row.timeframe} · ${row.venue} · ${utc(row.firstMs).slice(0, 10)} to ${utc(row.endMs).slice(0, 10)} · ${gaps}`;
 }
 
 const checked = () => [...document.querySelectorAll("input[name=other]:checked")].map((box) => box.value);

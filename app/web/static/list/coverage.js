@@ -7,6 +7,7 @@ import { fromField, timeframeMs, utc, whole } from "../common/format.js";
 const NAMED = 3;
 const PAGES = 20;
 const LISTED = 100;
+const DRAWN = 500;
 
 export class CoverageBar {
   #asked = 0;
@@ -34,20 +35,28 @@ export class CoverageBar {
   }
 
   #draw(series, startMs, endMs, gaps) {
-    const first = Math.min(series.firstMs, startMs);
-    const span = Math.max(series.endMs, endMs) - first;
-    const part = (from, to, kind) => {
-      const piece = make("span", { class: kind });
-      piece.style.left = `${(100 * (from - first)) / span}%`;
-      piece.style.width = `${(100 * (to - from)) / span}%`;
-      return piece;
-    };
-    this.element.append(
-      part(series.firstMs, series.endMs, "held"),
-      ...gaps.slice(0, 500).map((gap) => part(gap.fromMs, gap.toMs, "missing")),
-      part(startMs, endMs, "chosen"),
-    );
+    const missing = gaps.map((gap) => [gap.fromMs, gap.toMs, "missing"]);
+    drawRanges(this.element, [[series.firstMs, series.endMs, "held"], ...missing, [startMs, endMs, "chosen"]]);
   }
+}
+
+/** Draw ranges of time, each `[fromMs, toMs, class]`, over each other in a bar as long as all of them. */
+export function drawRanges(element, ranges) {
+  const first = Math.min(...ranges.map(([from]) => from));
+  const span = Math.max(...ranges.map(([, to]) => to)) - first;
+  const pieces = [...ranges.slice(0, DRAWN), ...ranges.slice(DRAWN).slice(-1)].map(([from, to, kind]) => {
+    const piece = make("span", { class: kind });
+    piece.style.left = `${(100 * (from - first)) / span}%`;
+    piece.style.width = `${(100 * (to - from)) / span}%`;
+    return piece;
+  });
+  element.replaceChildren(...pieces);
+}
+
+/** Name the first gaps, and how many more there are. */
+export function named(gaps) {
+  const told = gaps.slice(0, NAMED).map((gap) => `${utc(gap.fromMs)} to ${utc(gap.toMs)}`);
+  return told.join(", ") + (gaps.length > NAMED ? ` and ${gaps.length - NAMED} more` : "");
 }
 
 /** The gaps within a range; `readMs` is how far a very long one was read, null when to its end. */
@@ -78,7 +87,5 @@ function told(series, startMs, endMs, { gaps, readMs }) {
   const rest = readMs ? ` Looked at up to ${utc(readMs)}; of the whole series ${whole(series.missing)} are missing.` : "";
   if (!gaps.length) return readMs ? `${whole(total)} slots, none missing so far.${rest}` : `${whole(total)} candles, none missing.`;
   const lost = gaps.reduce((sum, gap) => sum + gap.missing, 0);
-  const named = gaps.slice(0, NAMED).map((gap) => `${utc(gap.fromMs)} to ${utc(gap.toMs)}`);
-  const more = gaps.length > NAMED ? ` and ${gaps.length - NAMED} more` : "";
-  return `${whole(total)} slots, ${whole(lost)} missing in ${gaps.length} gap${gaps.length === 1 ? "" : "s"}: ${named.join(", ")}${more}.${rest}`;
+  return `${whole(total)} slots, ${whole(lost)} missing in ${gaps.length} gap${gaps.length === 1 ? "" : "s"}: ${named(gaps)}.${rest}`;
 }

@@ -21,13 +21,13 @@ export function startForm() {
   byId("create").addEventListener("submit", create);
 }
 
-/** Show the form at once, and in it what the server has at the moment. */
-export async function openForm() {
+/** Show the form at once, and in it what the server has at the moment, with a series of the cache chosen. */
+export async function openForm(series = null) {
   tell("");
   ready(false);
   byId("creation").showModal();
   try {
-    await fill();
+    await fill(series);
     ready(true);
   } catch (error) {
     tell(error.message);
@@ -38,8 +38,8 @@ function ready(is) {
   for (const button of byId("create").querySelectorAll("button[value]")) button.disabled = !is;
 }
 
-async function fill() {
-  const [{ profiles }, described] = await Promise.all([get("/api/sim/profiles"), description(), candles.load()]);
+async function fill(series) {
+  const [{ profiles }, described] = await Promise.all([get("/api/sim/profiles"), description(), candles.load(series)]);
   const fields = described.components.schemas.NewSession.properties;
   parameters.profiles = new Map(profiles.map((profile) => [profile.slug, profile]));
   byId("profile").replaceChildren(...profiles.map(({ slug }) => option(slug, slug, slug === "sma_cross")));

@@ -6,6 +6,7 @@ import { whole } from "../common/format.js";
 import { announce, attempt, clear, problem } from "../common/notice.js";
 import { startTheme } from "../common/theme.js";
 import { openForm, startForm } from "./form.js";
+import { startImport } from "./importing.js";
 import { Row } from "./row.js";
 
 const POLL_MS = 2000;
@@ -56,7 +57,7 @@ function show(session, place) {
 function emptyText() {
   const status = byId("status").value;
   if (status) return `No session is ${status}. Choose another status to see the others.`;
-  return "There are no sessions yet. Make the first with “New session”; if the cache is empty, import candles with “zeon candles import”.";
+  return "There are no sessions yet. Make the first with “New session”; if the cache is empty, drop a file of candles on this page first.";
 }
 
 /** Do what a row's button asks for. */
@@ -98,7 +99,8 @@ async function keepUp() {
 
 startTheme();
 startForm();
-byId("new").addEventListener("click", () => attempt(openForm));
+startImport((series) => attempt(() => openForm(series)));
+byId("new").addEventListener("click", () => attempt(() => openForm()));
 byId("status").addEventListener("change", () => attempt(refresh));
 byId("more").addEventListener("click", () => {
   wanted += PAGE;
