@@ -46,6 +46,7 @@ def test_a_dropped_file_is_recognised_stored_and_made_a_session_of(site: Site, o
     expect(page.locator("#import-status")).to_have_text("Ready to store 295 candles.")
     assert page.input_value("#import-symbol") == "DROPUSDT"
     assert page.input_value("#import-timeframe") == "1m"
+    assert page.evaluate("document.getElementById('import-file').files[0].name") == "DROPUSDT-1m.csv"
     facts = page.inner_text("#import-facts")
     assert re.search(r"Missing\s+5 in 1 gap: 2024-01-01 00:40 to 2024-01-01 00:45", facts)
     expect(page.locator("#import-bar .missing")).to_have_count(1)
@@ -97,7 +98,7 @@ def test_a_doubt_is_shown_both_ways_and_answered_by_a_click(site: Site, open_pag
     page.evaluate(DROP, ["DOUBT-1m.csv", "\n".join(["Date,Open,High,Low,Close,Volume", *lines])])
     expect(page.locator("#import-question")).to_contain_text("“Dates”")
     expect(page.locator("#import-rows table")).to_have_count(2)
-    page.click("text=Read it so: “Dates” mdy")
+    page.click("text=Read it so: month, day, year")
     expect(page.locator("#import-status")).to_have_text("Ready to store 5 candles.")
     assert page.input_value("#import-dates") == "mdy"
     assert "2024-01-02 00:00" in page.inner_text("#import-facts")

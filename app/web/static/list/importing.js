@@ -41,8 +41,16 @@ export function startImport(onSession) {
 function open(dropped, sentence = "") {
   byId("import-form").reset();
   if (!byId("importing").open) byId("importing").showModal();
+  byId("import-file").files = fileList(dropped);
   choose(dropped);
   ask(sentence);
+}
+
+/** What a file field holds after a file was dropped rather than chosen. */
+function fileList(dropped) {
+  const list = new DataTransfer();
+  if (dropped) list.items.add(dropped);
+  return list.files;
 }
 
 function choose(chosen) {
@@ -92,7 +100,7 @@ function show(found) {
   bar(found);
   byId("import-rows").replaceChildren(...found.readings.filter(({ first }) => first.length).map((reading) => rows(reading, found.readings.length > 1)));
   const question = field("keepGoing").checked && found.question?.includes("--keep-going") ? null : found.question;
-  byId("import-reading").open ||= question !== null && !/^(symbol|timeframe):/.test(question);
+  byId("import-reading").open ||= question !== null && found.readings.length < 2 && !/^(symbol|timeframe):/.test(question);
   ask(question ?? "");
   tell(question ? "" : `Ready to store ${whole(found.rows - found.refused)} candles.`);
   ready(!question);
@@ -106,7 +114,7 @@ function facts(found) {
     ["Rows", `${whole(found.rows)}${found.refused ? `, ${whole(found.refused)} refused` : ""}`],
     ...range,
     ...(refused.length ? [["Refused", refused.join("; ") + (found.refused > refused.length ? " …" : "")]] : []),
-    ...found.notes.map(({ text }, place) => [place ? "" : "Assumed", text]),
+    ...found.notes.map(({ text }, place) => [place ? "" : "Assumed", worded(text)]),
   ];
 }
 
@@ -127,14 +135,22 @@ function rows({ options, first, last }, doubtful) {
   const body = [...first.map((line) => make("tr", {}, ...cells(line))), ...later.map((line, place) => make("tr", { class: place ? "" : "later" }, ...cells(line)))];
   const heads = ["Opens (UTC)", "Open", "High", "Low", "Close", "Volume"].map((text) => make("th", { scope: "col" }, text));
   const table = make("table", { "aria-label": "First and last rows" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...body));
-  const button = doubtful ? make("button", { type: "button", onclick: () => answer(options) }, `Read it so: ${worded(options)}`) : null;
+  const button = doubtful ? make("button", { type: "button", onclick: () => answer(options) }, `Read it so: ${chosen(options).text}`) : null;
   return make("div", { class: "stack" }, button, make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Rows of the file" }, table));
 }
 
-/** Take a reading's option, such as `--dates dmy`, into its field. */
-function answer(options) {
+/** The field and value of a reading's option, such as `--dates dmy`, and what the page calls it. */
+function chosen(options) {
   const [, name, value] = options.match(/^--(\S+) (.*)$/);
-  field(name === "time-zone" ? "timeZone" : name).value = value;
+  const element = field(name === "time-zone" ? "timeZone" : name);
+  const text = [...(element.options ?? [])].find((each) => each.value === value)?.textContent ?? value;
+  return { element, value, text };
+}
+
+/** Take a reading's option into its field. */
+function answer(options) {
+  const { element, value } = chosen(options);
+  element.value = value;
   look();
 }
 
