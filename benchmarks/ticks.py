@@ -7,7 +7,7 @@ from itertools import islice
 
 from app.candles import synthetic
 from app.db.ticks import Tick, events_to_json
-from app.domain import event
+from app.domain import candle_event
 from app.domain.event import Event
 from app.domain.session import Session
 from benchmarks.place import MINUTE, START_MS
@@ -16,7 +16,7 @@ from benchmarks.place import MINUTE, START_MS
 def events(count: int) -> list[Event]:
     """Return candle events as a session logs them."""
     made = synthetic.candles("BTCUSDT", "1m", START_MS, START_MS + count * MINUTE)
-    return [event.candle(candle.open_time_ms, candle) for candle in made]
+    return [candle_event.encode(candle.open_time_ms, candle) for candle in made]
 
 
 def chain(session: Session, made: list[Event], per_tick: int, first: int = 0) -> Iterator[Tick]:

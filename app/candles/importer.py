@@ -57,7 +57,7 @@ async def import_file(
     refused nothing is stored, unless with `keep_going`. With a `calendar`, closed hours are no gaps.
     """
     spelling, venue, symbol = symbol, spelled_venue(venue), spelled_symbol(symbol)
-    request = ReadRequest(symbol, named_timeframe(timeframe), options)
+    request = ReadRequest(symbol, named_timeframe(timeframe), options, keep_going=keep_going)
     check = RowValidator(symbol, named_timeframe(timeframe), now_ms=request.now_ms)
     reading = FileReader(dump.files(path, options.only or symbol, timeframe), check, request, progress)
     rejected = None
@@ -171,6 +171,7 @@ class FileReader:
         """Yield the rows of one file, and how they are read."""
         options = self._request.options
         self._request.look_further = True
+        self._request.several = len(self._paths) > 1
         self._check.reading = Reading(self._check.timeframe)
         try:
             with files.open_file(path) as file:

@@ -11,7 +11,7 @@ import typer
 
 from app.cli import output
 from app.db import embedded
-from app.db.location import DatabaseLocation, install_database, libpq_environment, open_location
+from app.db.location import DatabaseLocation, install_database, libpq_environment, open_location, require_database
 from app.errors import SimError
 from app.settings import load
 
@@ -25,7 +25,9 @@ def migrate() -> None:
 
 def psql(context: typer.Context) -> None:
     """Open psql on the database; everything after `psql` goes to it: zeon psql -c 'SELECT 1'."""
-    with open_location(load()) as place:
+    settings = load()
+    require_database(settings)
+    with open_location(settings) as place:
         environment = {**os.environ, **libpq_environment(place.url)}
         with subprocess.Popen([_program(place), *context.args], env=environment) as process:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for psql alone.

@@ -75,11 +75,11 @@ async def running(sim: SessionService, settings: Settings) -> Session:
     """
     session = await _latest(sim, settings.user) or await _new(sim, settings)
     if session.status == RUNNING:
-        session = await sim.act(settings.user, session.id, Action("pause"))
+        session = await sim.pause(settings.user, session.id)
     try:
         return await _started(sim, session)
     except InputsChangedError:
-        await sim.act(settings.user, session.id, Action("stop"))
+        await sim.stop(settings.user, session.id)
         return await _started(sim, await _new(sim, settings))
 
 

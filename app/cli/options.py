@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TypeVar
-from uuid import UUID
 
 import typer
 
@@ -18,6 +17,8 @@ from app.errors import BadInputError
 
 T = TypeVar("T")
 
+LEAST_DIGITS = 4
+"""The fewest digits of an id that stand for it."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -49,6 +50,16 @@ def create(path: Path) -> BinaryIO:
         raise typer.BadParameter(f"{path}: {error.strerror}") from None
 
 
+def read_id(text: str) -> str:
+    """Read an id of 32 hexadecimal digits, or some of its first or last ones, without hyphens."""
+    digits = text.replace("-", "").lower()
+    if not re.fullmatch(rf"[0-9a-f]{{{LEAST_DIGITS},32}}", digits):
+        raise typer.BadParameter(
+            f"{text[:60]!r} is neither an id nor at least {LEAST_DIGITS} of its first or last digits"
+        )
+    return digits
+
+
 def without_none(**values: Any) -> dict[str, Any]:
     """Return the values that were given, null ones left out."""
     return {name: value for name, value in values.items() if value is not None}
@@ -70,7 +81,9 @@ read_venue = _read(normalize_venue)
 read_timeframe = _read(lambda text: timeframe(text).name)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-SessionId = Annotated[UUID, typer.Argument(metavar="ID", help="The session's id.", show_default=False)]
+SessionId = Annotated[
+    str, typer.Argument(parser=read_id, metavar="ID", help="The session's id, or its first or last digits.")
+]
 VenueOption = Annotated[
     str | None,
     typer.Option("--venue", parser=read_venue, metavar="VENUE", help="Where the candles come from; unset: ZEON_VENUE."),

@@ -14,13 +14,13 @@ from app.candles import synthetic
 from app.cli import output
 from app.cli.command import locate
 from app.cli.sessions import event_view
+from app.clock import Clock
 from app.db import candles, events, sessions
 from app.db.location import DatabaseLocation
 from app.db.lock import exclusive
 from app.db.pool import Database
 from app.domain.market.timeframe import timeframe
 from app.domain.session import FAILED, PAUSED, RUNNING, Session
-from app.engine.clock import Clock
 from app.engine.session_service import Action, SessionService
 from app.engine.supervisor import Supervisor
 from app.errors import SimError
@@ -50,7 +50,7 @@ class SelftestError(SimError):
 def selftest() -> None:
     """Prove on this database that a session starts, goes on, pauses and resumes; everything made for it is removed."""
     settings = load()
-    with locate(settings) as place:
+    with locate(settings, set_up=True) as place:
         asyncio.run(run(settings, place, output.line))
 
 
@@ -74,7 +74,7 @@ async def _engine(settings: Settings, place: DatabaseLocation) -> AsyncIterator[
     await database.open()
     try:
         async with exclusive(database, NAME):
-            supervisor = Supervisor(database, chosen, listen_url=place.listen_url, clock=clock, alone=True)
+            supervisor = Supervisor(database, chosen, listen_url=place.listen_url, clock=clock, own_sessions_only=True)
             sim = SessionService(database, chosen, clock, supervisor)
             await _remove(sim)
             try:
@@ -92,7 +92,7 @@ async def _remove(sim: SessionService) -> None:
     found, _ = await sim.database.run(sessions.page, NAME)
     for session in found:
         if session.status == RUNNING:
-            await sim.act(NAME, session.id, Action("stop"))
+            await sim.stop(NAME, session.id)
         await sim.delete(NAME, session.id)
     await sim.database.run(candles.delete, NAME, SYMBOL, TIMEFRAME)
 
@@ -125,7 +125,7 @@ async def _starts(sim: SessionService, session: Session, say: Say) -> None:
 
 
 async def _pauses(sim: SessionService, session: Session, say: Say) -> None:
-    paused = await sim.act(NAME, session.id, Action("pause"))
+    paused = await sim.pause(NAME, session.id)
     _require(paused.status == PAUSED, f"after pause the session is {paused.status}")
     await asyncio.sleep(QUIET_S)
     added = len(await _log(sim, session)) - paused.last_seq

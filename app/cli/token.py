@@ -31,7 +31,7 @@ def create(user: User = None, name: Name = None, json: Json = False) -> None:
     async def work(context: Context) -> tuple[Token, str]:
         return await context.database.run(tokens.create, user or context.user, name)
 
-    token, secret = run(work)
+    token, secret = run(work, set_up=True)
     if json:
         output.as_json({**_described(token), "token": secret})
     else:

@@ -29,9 +29,7 @@ _bare = Context(prec=100).normalize
 COLUMNS: LiteralString = "venue, symbol, timeframe, open_time_ms, open, high, low, close, volume"
 """All columns of a candle that comes from a source."""
 
-LOCK: LiteralString = (
-    "SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(':', 'candles', %s::text, %s::text, %s::text), 0))"
-)
+LOCK: LiteralString = "SELECT pg_advisory_xact_lock(sim_lock_key('candles', %s, %s, %s))"
 _NEXT_TAKEN: LiteralString = """
 SELECT open_time_ms FROM market_candles
 WHERE venue = %(venue)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s AND open_time_ms >= %(first)s

@@ -22,12 +22,8 @@ _END_OF_TIME = 2**62
 _new = tuple.__new__
 _VALUES: LiteralString = "open, high, low, close, volume"
 
-_CLAIM: LiteralString = (
-    "SELECT pg_try_advisory_lock(hashtextextended(concat_ws(':', 'fetch', %s::text, %s::text, %s::text), 0))"
-)
-_RELEASE: LiteralString = (
-    "SELECT pg_advisory_unlock(hashtextextended(concat_ws(':', 'fetch', %s::text, %s::text, %s::text), 0))"
-)
+_CLAIM: LiteralString = "SELECT pg_try_advisory_lock(sim_lock_key('fetch', %s, %s, %s))"
+_RELEASE: LiteralString = "SELECT pg_advisory_unlock(sim_lock_key('fetch', %s, %s, %s))"
 _SERIES: LiteralString = f"""
 SELECT open_time_ms, {_VALUES}
 FROM market_candles
@@ -338,7 +334,7 @@ async def add_coverage(
 ) -> None:
     """Remember that `source` was asked for `[from_ms, to_ms)` and answered in full."""
     await conn.execute(
-        "SELECT market_cover(%s, %s, %s, %s, %s, %s)", (venue, symbol, timeframe, source, from_ms, to_ms)
+        "SELECT market_add_coverage(%s, %s, %s, %s, %s, %s)", (venue, symbol, timeframe, source, from_ms, to_ms)
     )
 
 

@@ -16,7 +16,7 @@ from yoyo import internalmigrations, read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 
-from app.errors import NewerDatabaseError, SimError, UnavailableError
+from app.errors import DatabaseAwayError, NewerDatabaseError, SimError
 
 APPEND_ONLY = ("sim_events",)
 READ_WRITE = (
@@ -101,7 +101,7 @@ def _described() -> Iterator[None]:
     try:
         yield
     except psycopg.OperationalError as error:
-        raise UnavailableError(f"The database cannot be reached: {error}") from error
+        raise DatabaseAwayError(f"The database cannot be reached: {error}") from error
     except psycopg.Error as error:
         raise SimError(f"The database cannot be installed: {error}") from error
 

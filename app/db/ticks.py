@@ -29,54 +29,23 @@ class Tick(NamedTuple):
 
 
 def events_to_json(events: Iterable[Event]) -> str:
-    """Render events, whose payloads are JSON text already, as a tick carries them: ahead of its turn in Postgres."""
+    """Render events, whose payloads are JSON text already, as a tick carries them."""
     return ",".join([f'[{ts},"{type_}",{body}]' for ts, type_, body in events])
 
 
 async def append_ticks(connection: Connection, ticks: Sequence[Tick]) -> list[str]:
-    """Write ticks in one transaction; answers each with `written`, `done`, `refused` or `busy`, in order.
+    """Write ticks of different sessions in one transaction; answers each with its outcome, in order.
 
-    Neighbours that follow each other in one session go in as one, so what was not written of them may not be mixed
-    with what was.
+    `written`; `done`, when the log has it already; `refused`, when the session is no longer this runner's; `busy`, when
+    its row is locked, or for a second tick of one session.
     """
-    chains = _chains(ticks)
     cursor = await connection.execute(
         "SELECT string_agg(outcome, ' ' ORDER BY tick) AS outcomes FROM sim_append_ticks(%s::jsonb)",
-        (encode_ticks([join_ticks(chain) for chain in chains]),),
+        (encode_ticks(ticks),),
     )
     row = await cursor.fetchone()
     assert row is not None
-    outcomes = str(row["outcomes"]).split()
-    return [outcome for chain, outcome in zip(chains, outcomes, strict=True) for _ in chain]
-
-
-def join_ticks(ticks: Sequence[Tick]) -> Tick:
-    """Join ticks of one session that go into the log in one transaction: what lies between them need not be sent."""
-    first, last = ticks[0], ticks[-1]
-    if first is last:
-        return first
-    return last._replace(
-        prev_cursor_ms=first.prev_cursor_ms,
-        rows=",".join([tick.rows for tick in ticks if tick.rows]),
-        events=sum(tick.events for tick in ticks),
-        ticks=sum(tick.ticks for tick in ticks),
-    )
-
-
-def _chains(ticks: Sequence[Tick]) -> list[list[Tick]]:
-    """Group neighbours that follow each other in one session; what pauses it ends its group."""
-    chains: list[list[Tick]] = []
-    for tick in ticks:
-        if chains and _follows(chains[-1][-1], tick):
-            chains[-1].append(tick)
-        else:
-            chains.append([tick])
-    return chains
-
-
-def _follows(before: Tick, tick: Tick) -> bool:
-    same = (before.session_id, before.epoch, before.cursor_ms) == (tick.session_id, tick.epoch, tick.prev_cursor_ms)
-    return same and before.pause is None and tick.cursor_ms > before.cursor_ms
+    return str(row["outcomes"]).split()
 
 
 def encode_ticks(ticks: Sequence[Tick]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from app.domain import event
+from app.domain import candle_event, event
 from app.domain.event import Event
 from app.domain.market.candle import Candle, Gap
 from app.domain.market.resample import Resamplers
@@ -145,7 +145,7 @@ def draft_tick(state: ReplayState, slot: Slot) -> TickDraft:
         shown = [*candles, *longer]
     if state.full:
         for candle in shown:
-            events.append(event.candle(ts, candle))
+            events.append(candle_event.encode(ts, candle))
     following = grid.floor(open_time_ms) + length_ms
     for candle in candles:
         track = tracks[candle.symbol]

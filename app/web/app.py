@@ -7,7 +7,7 @@ from collections import Counter
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from app.engine.clock import Clock
+from app.clock import Clock
 from app.engine.session_service import SessionService
 from app.engine.supervisor import Supervisor
 from app.settings import Settings

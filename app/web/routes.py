@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 from starlette.types import ASGIApp
@@ -10,7 +11,7 @@ from app.engine.export import MEDIA
 from app.web.health import HealthCalls
 from app.web.http.login import BODY_LIMIT, LoginCalls
 from app.web.http.openapi import openapi
-from app.web.http.responses import json_document
+from app.web.http.responses import json_text_response
 from app.web.http.route_spec import IDEMPOTENCY_KEY, LAST_EVENT_ID, Call, RouteSpec
 from app.web.market import candle_schemas, import_schemas, session_schemas
 from app.web.market.candles import CandleCalls
@@ -53,11 +54,11 @@ def route_table(handlers: Handlers) -> list[RouteSpec]:
         *_candle_routes(handlers.candles, handlers.imports),
         *_open_routes(handlers.login, handlers.health, handlers.page),
     ]
-    description = openapi(table)
+    description = json.dumps(openapi(table))
 
     async def describe(call: Call) -> ASGIApp:
         """Describe every call."""
-        return json_document(description)
+        return json_text_response(description)
 
     return [*table, RouteSpec("GET", "/openapi.json", describe, media="application/json", open=True)]
 

@@ -1,4 +1,4 @@
-"""What the page gives to be pasted elsewhere works when it is pasted."""
+"""The commands that the page offers for copying work."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import BadInputError
-from app.settings import Settings, load, variable
+from app.settings import Settings, load, unknown_variables, variable
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -65,6 +65,32 @@ def test_a_bad_value_is_one_sentence_that_names_the_variable(monkeypatch, name, 
     assert name in caught.value.message
     assert caught.value.message.endswith(".")
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("ZEON_POL_MS", "ZEON_POLL_MS"),
+        ("ZEON_STRATEGIE", "ZEON_STRATEGIES"),
+        ("ZEON_RATES", "ZEON_RATE"),
+        ("ZEON_DATABASE_URL", "DATABASE_URL"),
+        ("ZEON_PORT", "PORT"),
+    ],
+)
+def test_a_slip_in_a_name_is_refused_with_what_was_meant(monkeypatch, name, meant):
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(BadInputError, match=f"{name}: there is no such setting; did you mean {meant}?"):
+        load()
+
+
+def test_any_other_unknown_name_is_warned_of_once(monkeypatch, caplog):
+    monkeypatch.setenv("ZEON_SOMETHING_ELSE", "x")
+    assert unknown_variables() == ["ZEON_SOMETHING_ELSE"]
+    load()
+    load()
+    assert [record.getMessage() for record in caplog.records] == [
+        "ZEON_SOMETHING_ELSE is not a setting and is ignored."
+    ]
 
 
 def test_addresses_with_passwords_are_not_shown():

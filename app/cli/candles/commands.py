@@ -125,7 +125,7 @@ def import_(
             key = (file, chosen, symbol, timeframe, progress, context.sim.calendars.get(chosen), options)
             return await context.database.run(partial(import_file, keep_going=keep_going), *key)
 
-    report = run(work)
+    report = run(work, set_up=True)
     if json:
         output.as_json(report.as_json())
     else:
@@ -202,7 +202,7 @@ def fetch(
                     conn, by, chosen, normalize_symbol(symbol), timeframe, start, until, progress
                 )
 
-    done = run(work)
+    done = run(work, set_up=True)
     if json:
         output.as_json(import_report.fetched_to_json(done))
     else:
@@ -233,7 +233,7 @@ def follow(
 
     with suppress(KeyboardInterrupt):
         output.note(f"Following {' '.join(spellings)} {timeframe}; Ctrl-C ends it.")
-        run(work)
+        run(work, set_up=True)
 
 
 def _tell(symbol: str, sentence: str) -> None:

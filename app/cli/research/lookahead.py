@@ -56,7 +56,9 @@ async def _look(context: Context, spec: SessionSpec, cuts: int) -> tuple[int, Lo
     slots = await context.database.run(cached_slots, whole)
     if len(slots) < 2:
         raise BadInputError("end: the range holds one candle only, and nothing comes after it")
-    return len(slots), await check_lookahead(whole, slots, lambda _: strategies.trial(context.database, whole), cuts)
+    return len(slots), await check_lookahead(
+        whole, slots, lambda _: strategies.open_trial_host(context.database, whole), cuts
+    )
 
 
 def _tell(count: int, cuts: int, found: LookaheadFinding | None) -> None:
@@ -64,8 +66,8 @@ def _tell(count: int, cuts: int, found: LookaheadFinding | None) -> None:
         output.line(f"Nothing changed: {count:,} slots, cut at {cuts} times and given another future there.")
         return
     output.line(f"What happens before {output.utc(found.cut_ms)} depends on what comes after ({found.how}).")
-    if found.fault is not None:
-        output.line(f"The strategy fails there: {found.fault}")
+    if found.error is not None:
+        output.line(f"The strategy fails there: {found.error}")
     for name, event in (("whole", found.whole), (found.how, found.changed)):
         output.line(f"{name}: {json_text.dumps(_spelled(event), ensure_ascii=False)}")
 
@@ -75,7 +77,7 @@ def _described(found: LookaheadFinding | None) -> dict[str, Any] | None:
         return None
     whole, changed = _spelled(found.whole), _spelled(found.changed)
     described = {"how": found.how, "cutMs": found.cut_ms, "whole": whole, "changed": changed}
-    return described if found.fault is None else {**described, "fault": found.fault}
+    return described if found.error is None else {**described, "fault": found.error}
 
 
 def _spelled(event: Event | None) -> dict[str, Any] | None:

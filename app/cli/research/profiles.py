@@ -1,4 +1,4 @@
-"""`zeon profiles`: what a session can name as its profile, and profiles of one's own."""
+"""`zeon profiles`: what a session can name as its profile, and stored profiles."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from app.cli.options import Json, as_usage
 from app.cli.sessions.setting_options import parse_object
 from app.db import profiles
 from app.db.profiles import Profile
-from app.engine.strategy_catalog import ListedProfile
 from app.errors import NotFoundError
+from app.strategy_hosts.strategy_catalog import ListedProfile
 
 app = typer.Typer(help="Strategies a session can name, and profiles of your own: a strategy with parameters.")
 
@@ -41,7 +41,7 @@ def list_(json: Json = False) -> None:
 
     async def work(context: Context) -> tuple[list[ListedProfile], list[str]]:
         strategies = context.sim.strategies
-        return await strategies.every(context.database), strategies.importing_app
+        return await strategies.list_profiles(context.database), strategies.importing_app
 
     found, importing_app = run(work)
     if importing_app:
@@ -59,10 +59,10 @@ def add(slug: Slug, strategy: Named, config: Config = None) -> None:
     profile = Profile(slug, strategy, config or {})
 
     async def work(context: Context) -> None:
-        await context.sim.strategies.add(context.database, profile)
+        await context.sim.strategies.add_profile(context.database, profile)
 
     with as_usage():
-        run(work)
+        run(work, set_up=True)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from app.cli.research import report_page
 from app.cli.sessions.session_view import market
 from app.db import stats
 from app.domain.session import Session
+from app.domain.trading.account import Trade
 from app.web.sim.stats import stats_json
 
 Html = Annotated[
@@ -66,7 +67,7 @@ class Outcome(NamedTuple):
     session: Session
     stats: stats.Stats
     points: list[stats.Point]
-    trades: list[stats.Trade]
+    trades: list[Trade]
 
 
 def report(session_id: SessionId, html: Html = None, json: Json = False) -> None:
@@ -75,7 +76,7 @@ def report(session_id: SessionId, html: Html = None, json: Json = False) -> None
         report_page.require_plotly()
 
     async def work(context: Context) -> Outcome:
-        session = await context.sim.get(context.user, session_id)
+        session = await context.sim.get(context.user, await context.session_id(session_id))
         figures = await context.database.run(stats.stats, session.id)
         if html is None:
             return Outcome(session, figures, [], [])

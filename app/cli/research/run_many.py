@@ -15,7 +15,7 @@ from rich.progress import Progress
 from app.cli.command import Context, on_place
 from app.db import results
 from app.db.location import DatabaseLocation
-from app.engine.engine_processes import Work, start_engines
+from app.engine.engine_processes import EngineWork, start_engines
 from app.settings import Settings
 
 Processes = Annotated[int | None, typer.Option(metavar="N", min=1, help="Engine processes; unset: one per core.")]
@@ -23,7 +23,7 @@ Processes = Annotated[int | None, typer.Option(metavar="N", min=1, help="Engine 
 
 def run_all(settings: Settings, place: DatabaseLocation, ids: Sequence[UUID], processes: int | None) -> bool:
     """Run sessions in processes of their own to the end; returns whether Ctrl-C ended it before."""
-    work = Work(place.url, place.listen_url, settings, settings.user, ids)
+    work = EngineWork(place.url, place.listen_url, settings, settings.user, ids)
     with start_engines(work, min(processes or len(os.sched_getaffinity(0)), len(ids))) as started:
         try:
             asyncio.run(on_place(settings, place, lambda context: _watch(context, ids, started)))

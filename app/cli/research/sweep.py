@@ -77,7 +77,7 @@ def sweep(
             parse(NewSession, request | {"config": {**config, **each}, "name": _named(each)}).spec(settings)
             for each in combinations
         ]
-    with locate(settings) as place:
+    with locate(settings, set_up=True) as place:
         size = _sized(settings, place, specs, yes=yes)
         ids = asyncio.run(on_place(settings, place, lambda context: _create(context, specs)))
         output.note(f"They carry the tag {tag}: zeon sessions list --tag {tag}")
@@ -123,7 +123,7 @@ async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
 async def _sampled(context: Context, spec: SessionSpec, slots: Sequence[Slot]) -> Size:
     state = ReplayState.initial(replace(spec, gap_policy="skip"))
     try:
-        async with context.sim.strategies.trial(context.database, spec) as desk:
+        async with context.sim.strategies.open_trial_host(context.database, spec) as desk:
             answered = await run_strategies(state, desk, [draft_tick(state, slot) for slot in slots])
     except (StrategyFailedError, StrategyProcessLostError):  # Its session will say why.
         return Size(0, 0)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
-from uuid import UUID
 
 import typer
 
 from app.cli import output
 from app.cli.command import Context, run
-from app.cli.options import Json, MsPerCandle, SessionId, Speed, as_usage, time_ms, without_none
+from app.cli.options import Json, MsPerCandle, SessionId, Speed, as_usage, read_id, time_ms, without_none
 from app.cli.sessions import session_view
 from app.cli.sessions.create import create
 from app.cli.sessions.fork import fork
@@ -25,7 +24,9 @@ app = typer.Typer(no_args_is_help=True, help="Make sessions and steer them; any 
 app.command()(create)
 app.command()(fork)
 
-Ids = Annotated[list[UUID], typer.Argument(metavar="ID...", help="The sessions' ids.", show_default=False)]
+Ids = Annotated[
+    list[str], typer.Argument(parser=read_id, metavar="ID...", help="The sessions' ids, or their first or last digits.")
+]
 Status = Annotated[str | None, typer.Option(metavar="STATUS", help=f"One of {', '.join(STATUSES)}.")]
 Tag = Annotated[str | None, typer.Option(metavar="TEXT", help="Only those with this tag.")]
 Limit = Annotated[int, typer.Option(metavar="N", min=1, max=200, help="How many, newest first.")]
@@ -48,7 +49,9 @@ def start(session_id: SessionId, accept_revised: Revised = False, json: Json = F
     """Run a session from where it stands; a living server takes it up."""
 
     async def work(context: Context) -> Session:
-        return await context.sim.start(context.user, session_id, accept_revised=accept_revised)
+        return await context.sim.start(
+            context.user, await context.session_id(session_id), accept_revised=accept_revised
+        )
 
     session_view.print_session(run(work), json)
 
@@ -118,7 +121,7 @@ def show_(session_id: SessionId, json: Json = False) -> None:
     """Show what a session replays and where it stands."""
 
     async def work(context: Context) -> Session:
-        return await context.sim.show(context.user, session_id)
+        return await context.sim.show(context.user, await context.session_id(session_id))
 
     session_view.print_session(run(work), json)
 
@@ -128,7 +131,7 @@ def delete(session_ids: Ids) -> None:
     """Delete sessions that are not running, with their logs."""
 
     async def work(context: Context) -> None:
-        for session_id in session_ids:
+        for session_id in [await context.session_id(digits) for digits in session_ids]:
             await context.sim.delete(context.user, session_id)
             output.line(f"{session_id} is deleted.")
 
@@ -165,15 +168,15 @@ async def _ended(context: Context) -> AsyncIterator[Session]:
             more = cursor is not None
 
 
-def _control(session_id: UUID, json: bool, **asked: Any) -> None:
+def _control(session_id: str, json: bool, **asked: Any) -> None:
     """Steer a session's time as over HTTP."""
     with as_usage():
         wanted = parse(ControlRequest, without_none(**asked))
-    _act(session_id, wanted.asked(), json)
+    _act(session_id, wanted.to_action(), json)
 
 
-def _act(session_id: UUID, action: Action, json: bool) -> None:
+def _act(session_id: str, action: Action, json: bool) -> None:
     async def work(context: Context) -> Session:
-        return await context.sim.act(context.user, session_id, action)
+        return await context.sim.act(context.user, await context.session_id(session_id), action)
 
     session_view.print_session(run(work), json)

@@ -29,7 +29,7 @@ def export(session_id: SessionId, what: What = "events", format_: Format = "ndjs
         written = encoder(what, format_)
 
     async def work(context: Context) -> int:
-        session = await context.sim.get(context.user, session_id)
+        session = await context.sim.get(context.user, await context.session_id(session_id))
         size = 0
         with _opened(out) as file:
             async for chunk in exported(context.database, session, what, written):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json as json_text
 from decimal import Decimal
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
 from app.cli import output
 from app.cli.command import Context, run
-from app.cli.options import Json, SessionId, as_usage
+from app.cli.options import Json, SessionId, as_usage, read_id
 from app.cli.sessions import session_view
 from app.cli.sessions.setting_options import FORK, Given, takes_settings
 from app.domain.number import format_decimal
@@ -23,7 +22,9 @@ from app.web.sim.requests import ForkRequest
 AtSeq = Annotated[
     int, typer.Option("--at-seq", metavar="SEQ", help="Last event to share; moved to the end of its tick.")
 ]
-Other = Annotated[UUID, typer.Argument(metavar="OTHER", help="The other session's id.", show_default=False)]
+Other = Annotated[
+    str, typer.Argument(parser=read_id, metavar="OTHER", help="The other session's id, or its first or last digits.")
+]
 
 
 @takes_settings(FORK)
@@ -36,7 +37,9 @@ def fork(settings: Given, session_id: SessionId, at_seq: AtSeq, json: Json = Fal
         request = parse(ForkRequest, settings | {"atSeq": at_seq})
 
     async def work(context: Context) -> Session:
-        return await context.sim.fork(context.user, session_id, request.at_seq, request.change)
+        return await context.sim.fork(
+            context.user, await context.session_id(session_id), request.at_seq, request.change
+        )
 
     with as_usage():
         session = run(work)
@@ -47,7 +50,8 @@ def diff(session_id: SessionId, other: Other, json: Json = False) -> None:
     """Compare two sessions: where their logs differ first, and how their settings and results differ."""
 
     async def work(context: Context) -> DiffAnswer:
-        return DiffAnswer.of(await context.sim.diff(context.user, session_id, other))
+        a, b = await context.session_id(session_id), await context.session_id(other)
+        return DiffAnswer.of(await context.sim.diff(context.user, a, b))
 
     found = run(work)
     if json:

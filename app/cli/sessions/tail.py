@@ -14,10 +14,10 @@ from app.cli import output
 from app.cli.command import Context, run
 from app.cli.options import Json, SessionId, as_usage, without_none
 from app.cli.sessions import event_view
+from app.clock import Clock
 from app.db.events import Frames
 from app.db.listen import Listener
 from app.domain.session import ENDED
-from app.engine.clock import Clock
 from app.engine.streaming.hub import Hub, Tail
 from app.errors import UnavailableError
 from app.web.http.parsing import parse
@@ -43,11 +43,11 @@ def tail(
     spell = event_view.as_it_is if json else event_view.line
 
     async def work(context: Context) -> None:
-        session = await context.sim.get(context.user, session_id)
+        session = await context.sim.get(context.user, await context.session_id(session_id))
         after_seq = await context.sim.tail_from(session, wanted.from_seq, None, wanted.types)
         async with _hub(context) as hub:
-            with hub.tail(session_id, after_seq, wanted.types) as reading:
-                async for frames in _pages(reading, _Silence(context, session_id), follow=follow):
+            with hub.tail(session.id, after_seq, wanted.types) as reading:
+                async for frames in _pages(reading, _Silence(context, session.id), follow=follow):
                     for event in event_view.events(frames):
                         output.line(spell(event))
 
@@ -109,7 +109,7 @@ async def _hub(context: Context) -> AsyncIterator[Hub]:
 
     def heard(channel: str, payload: str) -> None:
         if channel == "sim_events":
-            hub.heard(payload)
+            hub.on_notify(payload)
 
     listener = Listener(context.place.listen_url, on_notify=heard, on_connect=look_again, idle_s=poll_s)
     tasks = [asyncio.create_task(work) for work in (listener.run(), hub.poll())]

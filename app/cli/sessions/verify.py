@@ -10,17 +10,17 @@ import typer
 from app.cli import output
 from app.cli.command import Context, run
 from app.cli.options import Json, SessionId
-from app.engine.clock import Clock
+from app.clock import Clock
 from app.engine.replay import verify as engine
-from app.engine.replay.verify import Verdict
+from app.engine.replay.verify import VerifyResult
 
 
 def verify(session_id: SessionId, json: Json = False) -> None:
     """Run a session again up to its cursor and compare it with its log; exits with 1 when an event differs."""
 
-    async def work(context: Context) -> Verdict:
-        sim = context.sim
-        return await engine.verify(context.database, Clock(), sim.strategies, context.user, session_id, sim.calendars)
+    async def work(context: Context) -> VerifyResult:
+        sim, found = context.sim, await context.session_id(session_id)
+        return await engine.verify(context.database, Clock(), sim.strategies, context.user, found, sim.calendars)
 
     found = run(work)
     if json:
@@ -31,7 +31,7 @@ def verify(session_id: SessionId, json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _described(found: Verdict) -> dict[str, Any]:
+def _described(found: VerifyResult) -> dict[str, Any]:
     return {
         "sessionId": str(found.session.id),
         "status": found.session.status,
@@ -44,7 +44,7 @@ def _described(found: Verdict) -> dict[str, Any]:
     }
 
 
-def _tell(found: Verdict) -> None:
+def _tell(found: VerifyResult) -> None:
     for warning in found.warnings:
         output.note(f"warning: {warning}")
     reached = (

@@ -16,7 +16,7 @@ class EquityCurve:
     equity = cash + positionValue; realizedPnl = sum of the trades' netPnl; unrealizedPnl = positionValue -
     entry prices of what is open, without fees; drawdownPct = (peak - equity) / peak * 100, 0 while the peak
     is not above zero; feesPaid = fees of all fills. Money is exact, avgPrice and drawdownPct have 10
-    decimals. Fields stand in the order of Postgres's jsonb, see `event.candle`.
+    decimals. Fields stand in the order of Postgres's jsonb, see `candle_event.encode`.
     """
 
     def __init__(self, account: Account) -> None:

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from starlette.types import Message, Receive, Scope, Send
 
+from app.clock import Clock, TimedEvent
 from app.db.events import Frames
 from app.domain.session import ENDED
-from app.engine.clock import Clock, wait
 from app.engine.streaming.hub import Hub, Tail
 from app.errors import TooManyRequestsError, UnavailableError
 from app.settings import Settings
@@ -100,7 +100,7 @@ class EventStream:
         self._clock = clock
         self._heartbeat_s = settings.heartbeat_ms / 1000
         self._write_timeout_s = settings.write_timeout_ms / 1000
-        self._beat_due = asyncio.Event()
+        self._beat_due = TimedEvent()
         self._caught_up = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -152,9 +152,9 @@ class EventStream:
         """Return the next page, or null when a heartbeat is due; without the database there are only heartbeats."""
         try:
             while (page := tail.take(ahead=True)) is None and not self._beat_due.is_set():
-                await tail.flag.wait()
+                await tail.wake.wait()
         except UnavailableError:
-            await wait(self._beat_due, _RETRY_S)
+            await self._beat_due.wait(_RETRY_S)
             return None
         return page
 
@@ -177,7 +177,7 @@ class EventStream:
 
     def _ring(self, tail: Tail) -> None:
         self._beat_due.set()
-        tail.flag.set()
+        tail.wake.set()
         self._arm(tail)
 
     def _news(self, tail: Tail) -> bytes:
@@ -211,7 +211,7 @@ def _over(page: Frames, tail: Tail) -> bool:
     """Whether a session is gone, or has ended and everything of it was read."""
     if page.status is None or page.head is None:
         return True
-    return page.status in ENDED and tail.after_seq >= page.head and not tail.behind
+    return page.status in ENDED and tail.after_seq >= page.head and not tail.may_have_more
 
 
 async def _finished(send: Send) -> bool:

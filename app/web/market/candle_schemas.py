@@ -1,4 +1,4 @@
-"""What the calls about cached candles take and answer."""
+"""Requests and answers of the calls about cached candles."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from app.candles.report import Inspection, Report
 from app.engine.session_service import SessionService
 from app.errors import RejectedFileError
 from app.settings import Settings
-from app.web.http.responses import json_document
+from app.web.http.responses import json_text_response
 from app.web.http.route_spec import Call
 from app.web.http.upload import received_file
 from app.web.market.import_schemas import ImportQuery
@@ -38,11 +39,11 @@ class ImportCalls:
         async with received_file(call.request, query.file, self._settings.max_import) as path, self._turns:
             if query.dry_run:
                 inspection = await self._inspect(path, venue, query)
-                return json_document({"venue": venue, **inspection.as_json()})
+                return json_text_response(json.dumps({"venue": venue, **inspection.as_json()}))
             report = await self._import(path, venue, query)
         if report.rejected is not None:
             raise RejectedFileError(report.rejected, details=report.as_json())
-        return json_document(report.as_json())
+        return json_text_response(json.dumps(report.as_json()))
 
     async def _inspect(self, path: Path, venue: str, query: ImportQuery) -> Inspection:
         calendar = self._sim.calendars.get(venue)

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp
 
 from app.db import sessions
 from app.domain.session import CREATED, FAILED, PAUSED, STOPPED, Session
-from app.engine.session_service import Action, SessionService
+from app.engine.session_service import SessionService
 from app.settings import Settings
 from app.web.http.event_stream import Follow
 from app.web.http.parsing import fingerprint, idempotency_key
@@ -67,7 +67,7 @@ class MarketCalls:
         """Pause a running session; no candle follows the answer."""
         if call.session.status in _NOT_RUNNING:
             return _status(call.session)
-        return _status(await self._sim.act(call.user_id, call.session.id, Action("pause")))
+        return _status(await self._sim.pause(call.user_id, call.session.id))
 
     async def market_stream(self, call: Call, query: MarketStreamQuery) -> ASGIApp:
         """Follow candles and statuses as server-sent events."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from app.domain.event import TYPES
 from app.domain.session import Session, SessionSpec, setting_to_json
 from app.domain.setting import flatten
 from app.web.sim.setting_models import Number, answers_settings
@@ -57,7 +58,7 @@ class _SettingsAnswer(Answer):
 
 
 class SessionAnswer(_SettingsAnswer):
-    """A session: its settings, and where it stands."""
+    """A session: its settings and its state."""
 
     symbol: str | None
     fee_bps: Number | None
@@ -103,7 +104,7 @@ class EventAnswer(Answer):
 
     seq: int
     ts: int
-    type: str
+    type: Annotated[str, Field(json_schema_extra={"enum": list(TYPES)})]
     payload: dict[str, Any]
 
 
@@ -183,19 +184,19 @@ class ProfilesAnswer(Answer):
 
 
 class UserAnswer(Answer):
-    """Who a token speaks for."""
+    """The user of a token."""
 
     user_id: str
 
 
 class StateAnswer(Answer):
-    """How the process is doing."""
+    """The state of the process."""
 
     status: str
 
 
 class EmptyAnswer(Answer):
-    """Nothing to tell beyond success."""
+    """No data: the call succeeded."""
 
 
 def _short_forms(spec: SessionSpec) -> dict[str, Any]:

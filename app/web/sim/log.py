@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from app.clock import Clock
 from app.db import events
 from app.domain.session import Session
-from app.engine.clock import Clock
 from app.engine.session_service import SessionService
 from app.engine.streaming.hub import Hub
 from app.errors import BadInputError

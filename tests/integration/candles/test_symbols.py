@@ -16,11 +16,11 @@ from app.candles.exchange import Exchange
 from app.candles.folder import Folder
 from app.candles.importer import import_file
 from app.candles.synthetic import candles as made_up
+from app.clock import Clock
 from app.db import candles as cache
 from app.db import symbols
 from app.domain.market.symbol import normalize_symbol
 from app.domain.market.timeframe import TIMEFRAMES
-from app.engine.clock import Clock
 from app.engine.replay.verify import verify
 from app.errors import BadInputError
 from tests.support.cli import Cli

@@ -31,7 +31,7 @@ async def test_the_stream_of_a_finished_session_is_its_log_and_ends(database: Da
     assert stream.response.headers["x-accel-buffering"] == "no"
 
 
-async def test_live_events_follow_the_backlog_without_a_seam(database: Database) -> None:
+async def test_live_events_follow_the_backlog_without_a_hole_or_duplicate(database: Database) -> None:
     async with web(database) as w:
         session = await w.create(replayMsPerCandle=5)
         path = f"{SESSIONS}/{session['id']}"
@@ -51,7 +51,7 @@ async def test_live_events_follow_the_backlog_without_a_seam(database: Database)
     ("query", "first"),
     [("?fromSeq=0", 1), ("?fromSeq=1", 1), ("?fromSeq=40", 40), ("?tail=5", 98), ("?tail=1000000000000", 1)],
 )
-async def test_any_beginning_gives_the_same_suffix(database: Database, query: str, first: int) -> None:
+async def test_a_stream_from_any_seq_gives_the_same_suffix(database: Database, query: str, first: int) -> None:
     async with web(database) as w:
         session = await w.finished()
         async with w.stream(session["id"], query) as stream:
@@ -81,7 +81,7 @@ async def test_types_are_filtered_and_keep_their_seqs(database: Database) -> Non
     assert tail.ids == [99, 100, 101]
 
 
-async def test_a_beginning_ahead_of_the_log_is_an_error_not_silence(database: Database) -> None:
+async def test_a_seq_ahead_of_the_log_is_an_error(database: Database) -> None:
     async with web(database) as w:
         session = await w.finished()
         path = f"{SESSIONS}/{session['id']}/stream"
@@ -103,7 +103,7 @@ async def test_a_beginning_ahead_of_the_log_is_an_error_not_silence(database: Da
         "?fromSeq=99999999999999999999",
     ],
 )
-async def test_a_wrong_question_is_refused_in_a_sentence(database: Database, query: str) -> None:
+async def test_a_wrong_parameter_is_refused_in_a_sentence(database: Database, query: str) -> None:
     async with web(database) as w:
         session = await w.create()
         await w.refused(400, "GET", f"{SESSIONS}/{session['id']}/stream{query}")
@@ -142,7 +142,7 @@ async def test_head_answers_with_headers_only(database: Database) -> None:
         assert len(w.served.streams) == 0
 
 
-async def test_heartbeats_come_busy_or_not(database: Database) -> None:
+async def test_heartbeats_come_with_and_without_events(database: Database) -> None:
     async with web(database, heartbeat_ms=100) as w:
         session = await w.create(replayMsPerCandle=50)
         path = f"{SESSIONS}/{session['id']}"
@@ -228,5 +228,5 @@ async def test_a_heartbeat_due_with_the_last_event_does_not_keep_a_stream_open(d
             page = await tail.next(5)
             assert page is not None
             assert tail.after_seq == page.head == 102
-            tail.flag.set()  # As the timer of the heartbeat does.
+            tail.wake.set()  # As the timer of the heartbeat does.
             assert event_stream._over(page, tail)

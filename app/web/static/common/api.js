@@ -1,11 +1,11 @@
-// Calls the public API, the same one scripts use.
+// Calls the public API, the same that scripts use.
 
-import { login, logins } from "./login.js";
+import { login, loginCount } from "./login.js";
 
 export const SESSIONS = "/api/sim/sessions";
 
-/** A call that failed: a sentence for people, the status (0 = nobody answered), and the API's code and details. */
-export class CallFailed extends Error {
+/** A call that failed: the API's sentence, the status (0 = no answer), and the API's code and details. */
+export class ApiError extends Error {
   constructor(message, status, answer = {}) {
     super(message);
     this.status = status;
@@ -14,16 +14,16 @@ export class CallFailed extends Error {
   }
 }
 
-/** Make a call and return its data; a missing login is asked for, unless there was one since, and the call repeated. */
+/** Make a call and return its data. After a 401 the user logs in, unless that happened during the call, and the call is repeated. */
 export async function call(method, path, body) {
-  const before = logins();
+  const before = loginCount();
   const response = await request(method, path, body);
   if (response.status === 401) {
-    if (logins() === before) await login();
+    if (loginCount() === before) await login();
     return call(method, path, body);
   }
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new CallFailed(answer.error ?? `The server answered ${response.status}.`, response.status, answer);
+  if (!response.ok) throw new ApiError(answer.error ?? `The server answered ${response.status}.`, response.status, answer);
   return "success" in answer ? answer.data : answer;
 }
 
@@ -35,17 +35,22 @@ async function request(method, path, body) {
   try {
     return await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   } catch {
-    throw new CallFailed("The server cannot be reached. Is it still running? The page keeps trying.", 0);
+    throw new ApiError("The server cannot be reached. Is it still running? The page keeps trying.", 0);
   }
 }
 
-let described = null;
+let openapi = null;
 
-/** Return the API's own description, asked for once. */
-export function description() {
-  described ??= get("/openapi.json").catch((error) => {
-    described = null;
+/** Return the schemas of the OpenAPI document, which is read once. */
+export async function schemas() {
+  openapi ??= get("/openapi.json").catch((error) => {
+    openapi = null;
     throw error;
   });
-  return described;
+  return (await openapi).components.schemas;
+}
+
+/** Return the types of events that a log can hold. */
+export async function eventTypes() {
+  return (await schemas()).EventAnswer.properties.type.enum;
 }

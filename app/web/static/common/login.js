@@ -1,14 +1,14 @@
-// Asks for a token where the server wants one. The cookie it becomes is out of reach for scripts.
+// Asks for a token where the server needs one. The server turns it into a cookie that scripts cannot read.
 
 import { make } from "./dom.js";
 
 let waiting = null;
 let accepted = 0;
 
-/** How many tokens were accepted so far: a call sent before the latest was refused for want of it. */
-export const logins = () => accepted;
+/** How many logins succeeded so far. A call that was sent before the last one has to be repeated. */
+export const loginCount = () => accepted;
 
-/** Resolve once a token was accepted; many callers share one dialog. */
+/** Show the login dialog, one for all callers; resolves when the server has accepted a token. */
 export function login() {
   waiting ??= ask().finally(() => {
     waiting = null;
@@ -23,7 +23,7 @@ function ask() {
     "form",
     { method: "dialog", class: "stack" },
     make("h2", { id: "login-title" }, "Log in"),
-    make("p", {}, "This server asks for a token. Make one with ", make("code", {}, "zeon token create"), "."),
+    make("p", {}, "This server needs a token. Create one with ", make("code", {}, "zeon token create"), "."),
     make("label", { for: "token" }, "Token"),
     token,
     problem,
@@ -35,7 +35,7 @@ function ask() {
   return new Promise((resolve) => {
     form.addEventListener("submit", async (submit) => {
       submit.preventDefault();
-      problem.textContent = await refusal(token.value);
+      problem.textContent = await loginError(token.value);
       if (problem.textContent) return;
       accepted += 1;
       dialog.remove();
@@ -44,8 +44,8 @@ function ask() {
   });
 }
 
-/** Exchange the token for a cookie; returns what is wrong, or nothing. */
-async function refusal(token) {
+/** Exchange the token for a cookie; returns the error as a sentence, or an empty text. */
+async function loginError(token) {
   const headers = { "Content-Type": "application/json" };
   try {
     const response = await fetch("/login", { method: "POST", headers, body: JSON.stringify({ token }) });

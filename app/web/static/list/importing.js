@@ -1,10 +1,10 @@
 // Imports a file of candles: shows what was recognised and what is missing before anything is stored.
 
-import { description } from "../common/api.js";
-import { byId, fillPairs, make, option, say } from "../common/dom.js";
+import { schemas } from "../common/api.js";
+import { byId, fillPairs, make, option, setText } from "../common/dom.js";
 import { timeframeMs, utc, whole } from "../common/format.js";
 import { announce } from "../common/notice.js";
-import { drawRanges, named } from "./coverage.js";
+import { drawRanges, nameGaps } from "./coverage.js";
 import { startDrop } from "./drop.js";
 import { upload } from "./upload.js";
 
@@ -83,8 +83,8 @@ async function look() {
 
 async function timeframes() {
   if (field("timeframe").options.length) return;
-  const { components } = await description();
-  field("timeframe").replaceChildren(option("", "which?"), ...components.schemas.NewSession.properties.timeframe.enum.map((name) => option(name)));
+  const { NewSession } = await schemas();
+  field("timeframe").replaceChildren(option("", "which?"), ...NewSession.properties.timeframe.enum.map((name) => option(name)));
 }
 
 /** What the fields say; of the series only what somebody typed, so that the file is asked for the rest. */
@@ -120,12 +120,12 @@ function facts(found) {
 
 function missing({ missing: count, gaps }) {
   if (!count) return "none";
-  return `${whole(count)} in ${gaps.length >= 100 ? "at least 100 gaps" : gaps.length === 1 ? "1 gap" : `${gaps.length} gaps`}: ${named(gaps)}`;
+  return `${whole(count)} in ${gaps.length >= 100 ? "at least 100 gaps" : gaps.length === 1 ? "1 gap" : `${gaps.length} gaps`}: ${nameGaps(gaps)}`;
 }
 
 function bar({ firstMs, lastMs, timeframe, gaps }) {
   if (firstMs === null || !timeframe) byId("import-bar").replaceChildren();
-  else drawRanges(byId("import-bar"), [[firstMs, lastMs + timeframeMs(timeframe), "held"], ...gaps.map((gap) => [gap.fromMs, gap.toMs, "missing"])]);
+  else drawRanges(byId("import-bar"), [[firstMs, lastMs + timeframeMs(timeframe), "cached"], ...gaps.map((gap) => [gap.fromMs, gap.toMs, "missing"])]);
 }
 
 /** The first and last rows as they would be stored; where there is a doubt, with a button that chooses this reading. */
@@ -188,19 +188,19 @@ function stored() {
   tell(text);
   announce(text);
   byId("import-session").disabled = false;
-  say(byId("import-session"), "Make a session of it");
+  setText(byId("import-session"), "Make a session of it");
   byId("import-session").focus();
 }
 
 function ready(is) {
   byId("import-store").disabled = !is;
   byId("import-session").disabled = !is;
-  say(byId("import-session"), "Store and make a session");
+  setText(byId("import-session"), "Store and make a session");
 }
 
 function ask(sentence) {
   byId("import-question").hidden = !sentence;
-  say(byId("import-question"), worded(sentence));
+  setText(byId("import-question"), worded(sentence));
 }
 
-const tell = (sentence) => say(byId("import-status"), sentence);
+const tell = (sentence) => setText(byId("import-status"), sentence);

@@ -1,11 +1,11 @@
-// Follows the public stream with the browser's own EventSource and hands events on in batches, one per frame.
+// Follows the public stream with the browser's EventSource and passes events on in batches, one per frame.
 
 import { get } from "../common/api.js";
 
 const PAGE = 10_000;
 const NEAR = 200;
 const BATCH = 10_000;
-const REST_MS = 150;
+const BATCH_DELAY_MS = 150;
 
 export class Feed {
   last = 0;
@@ -16,12 +16,12 @@ export class Feed {
   caughtUp = false;
   #queue = [];
   #source = null;
-  #due = false;
+  #scheduled = false;
   #opening = 0;
 
   /**
-   * `onBatch(events)` gets events in seq order, each once; `onState()` is called when something about the connection
-   * changes; `onClosed()` when the browser has given up, because the log ended or the server refused.
+   * `onBatch(events)` gets events in seq order, each once. `onState()` is called when the connection's state changes,
+   * `onClosed()` when the browser has given up: the log has ended, or the server refused the call.
    */
   constructor(path, { onBatch, onState, onClosed }) {
     this.path = path;
@@ -29,12 +29,12 @@ export class Feed {
     document.addEventListener("visibilitychange", () => this.#schedule());
   }
 
-  /** The seq up to which everything has been handed on; `last` has only come. */
+  /** The last seq that was passed on; `last` is the last one received. */
   get drawn() {
     return this.#queue.length ? this.#queue[0].seq - 1 : this.last;
   }
 
-  /** Begin behind `seen` in a log that ends at `head`: what is there is read in pages, what comes is streamed. */
+  /** Begin after `seen` in a log that ends at `head`: read the backlog in pages, then follow the stream. */
   async open({ seen, head }) {
     this.close();
     const opening = this.#opening;
@@ -44,13 +44,13 @@ export class Feed {
     try {
       await this.#read(head, opening);
     } catch {
-      if (opening === this.#opening) this.#gaveUp();
+      if (opening === this.#opening) this.#closed();
       return;
     }
     if (opening === this.#opening) this.#stream();
   }
 
-  /** Read pages as long as more is missing than a stream brings in no time. */
+  /** Read pages until so little is missing that the stream can bring it. */
   async #read(head, opening) {
     for (let end = head; end - this.last > NEAR; ) {
       const page = await get(`${this.path}/events?fromSeq=${this.last + 1}&limit=${PAGE}`);
@@ -68,7 +68,7 @@ export class Feed {
     source.onerror = () => source === this.#source && this.#lost(source);
   }
 
-  /** End the connection; what has come already is still handed on. */
+  /** End the connection; events already received are still passed on. */
   close() {
     this.#opening += 1;
     this.#source?.close();
@@ -76,13 +76,13 @@ export class Feed {
     this.#set("closed");
   }
 
-  /** End the connection and forget what has come, to look elsewhere. */
+  /** End the connection and drop the events received, to show another part of the log. */
   drop() {
     this.#queue = [];
     this.close();
   }
 
-  /** Say that the log is over. */
+  /** Mark the log as ended. */
   end() {
     this.#set("ended");
   }
@@ -106,11 +106,11 @@ export class Feed {
   }
 
   #lost(source) {
-    if (source.readyState === EventSource.CLOSED) this.#gaveUp();
+    if (source.readyState === EventSource.CLOSED) this.#closed();
     else this.#set("reconnecting");
   }
 
-  #gaveUp() {
+  #closed() {
     this.#set("reconnecting");
     this.handlers.onClosed();
   }
@@ -122,18 +122,18 @@ export class Feed {
   }
 
   /**
-   * Draw with the next frame. A page nobody sees has no frames, and a backlog is read faster than it is drawn: there
-   * a timer lets a larger batch come together.
+   * Draw with the next frame. A hidden page has no frames, and a backlog arrives faster than it is drawn: in both cases
+   * a timer collects a larger batch.
    */
   #schedule() {
-    if (this.#due || !this.#queue.length) return;
-    this.#due = true;
-    if (document.hidden || !this.caughtUp) setTimeout(() => this.#flush(), REST_MS);
+    if (this.#scheduled || !this.#queue.length) return;
+    this.#scheduled = true;
+    if (document.hidden || !this.caughtUp) setTimeout(() => this.#flush(), BATCH_DELAY_MS);
     else requestAnimationFrame(() => this.#flush());
   }
 
   #flush() {
-    this.#due = false;
+    this.#scheduled = false;
     const batch = this.#queue.splice(0, BATCH);
     if (batch.length) this.handlers.onBatch(batch);
     this.#schedule();

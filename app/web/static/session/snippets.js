@@ -1,10 +1,10 @@
-// The session for curl, psql and Python, ready to be copied.
+// Commands that read the session with curl, psql and Python, ready to be copied.
 
 import { byId, make } from "../common/dom.js";
 
 const TOKEN = ' -H "Authorization: Bearer $TOKEN"';
 
-/** Show the dialog for a session; `fromSeq` is where the snippets begin. */
+/** Show the dialog for a session; the snippets read from `fromSeq` on. */
 export async function showSnippets(session, fromSeq) {
   const open = (await fetch(`/api/sim/sessions/${session.id}`, { credentials: "omit" })).ok;
   const entries = Object.entries(snippets(session, fromSeq, open));
@@ -39,14 +39,14 @@ function entry(name, text) {
   return make("section", {}, make("div", { class: "row" }, make("h3", {}, name), make("span", { class: "push" }), button), code);
 }
 
-/** Copy where the browser lets us; mark the text for Ctrl-C where it does not. */
+/** Copy where the browser allows it; otherwise select the text for Ctrl-C. */
 async function copy(text, code, button) {
   try {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
   } catch {
     getSelection().selectAllChildren(code);
-    button.textContent = "Marked: press Ctrl-C";
+    button.textContent = "Selected: press Ctrl-C";
   }
   setTimeout(() => (button.textContent = "Copy"), 2000);
 }

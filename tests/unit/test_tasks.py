@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from app.engine.tasks import cancel_and_wait
+from app.tasks import cancel_and_wait
 
 
-async def test_a_task_that_loses_its_first_cancellation_ends_all_the_same() -> None:
+async def test_a_task_that_loses_its_first_cancellation_still_ends() -> None:
     lost = asyncio.Event()
 
     async def deaf() -> None:
@@ -24,5 +24,5 @@ async def test_a_task_that_loses_its_first_cancellation_ends_all_the_same() -> N
     assert task.cancelled()
 
 
-async def test_nothing_to_end_is_nothing_to_wait_for() -> None:
+async def test_ending_no_tasks_returns_at_once() -> None:
     await cancel_and_wait([])
