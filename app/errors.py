@@ -134,6 +134,13 @@ class MissingCandlesError(SimError):
     code = "gaps"
 
 
+class RejectedFileError(SimError):
+    """More than half of the rows of the file were refused, so nothing was stored."""
+
+    status = 422
+    code = "file_rejected"
+
+
 class WarmupMissingError(SimError):
     """There are not enough candles before the range to warm up on."""
 

@@ -107,6 +107,7 @@ class Settings(BaseSettings):
     rate: int = Field(200, ge=1, description="requests per second and client")
     burst: int = Field(1000, ge=1, description="requests a client may make at once before `ZEON_RATE` limits it")
     max_body: int = Field(262_144, ge=1, description="most bytes in a request body")
+    max_import: int = Field(67_108_864, ge=1, description="most bytes in a file of candles imported over HTTP")
     max_config: int = Field(16_384, ge=1, description="most bytes in a session's config")
     max_depth: int = Field(32, ge=1, description="most levels of nesting in a request body")
     heartbeat_ms: int = Field(15_000, ge=10, description="pause between heartbeats on a stream")

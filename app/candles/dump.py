@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
+from unicodedata import normalize
 
 from app.candles.unpack import may_hold_candles
 from app.domain.market.symbol import SEPARATORS
@@ -47,7 +48,8 @@ def files(path: Path, symbol: str, timeframe: str) -> list[Path]:
         return [path]
     inside = {each.name: each for each in sorted(_listed(path)) if may_hold_candles(each.name) and not each.is_dir()}
     named = [name for name in inside if _names(name, symbol, timeframe)]
-    if not named and _spelled(path.name) == symbol:
+    named = named or [name for name in inside if _names(name, symbol, timeframe, read=_letters)]
+    if not named and _letters(path.name) in (_letters(symbol), _letters(symbol.partition(":")[0])):
         named = list(inside)
     if not named:
         named = [name for name in inside if _may_be(name, symbol, timeframe)]
@@ -75,6 +77,7 @@ def members(names: Sequence[str], symbol: str | None, timeframe: str | None) -> 
         return list(names)
     bases = {name: name.rpartition("/")[2] for name in names}
     found = [name for name in names if _names(bases[name], symbol, timeframe or "")]
+    found = found or [name for name in names if _names(bases[name], symbol, timeframe or "", read=_letters)]
     found = found or [name for name in names if _may_be(bases[name], symbol, timeframe)]
     if not found and len({re.sub(r"[0-9\W_]", "", base.partition(".")[0]) for base in bases.values()}) == 1:
         found = [name for name in names if _named_timeframe(bases[name]) in (None, timeframe)]
@@ -124,13 +127,22 @@ def guess_series(name: str) -> tuple[str | None, str | None]:
     return (symbol or None), timeframe
 
 
-def _names(name: str, symbol: str, timeframe: str) -> bool:
-    """Whether a file name such as `BTC_USDT-1h.feather` or `BTCUSDT-1h-2024-01.zip` is of this symbol and timeframe."""
+def _names(name: str, symbol: str, timeframe: str, *, read: Callable[[str], str] | None = None) -> bool:
+    """Whether a file name such as `BTC_USDT-1h.feather` or `BTCUSDT-1h-2024-01.zip` is of this symbol and timeframe.
+
+    With `read=_letters` it may leave out or replace what is neither letter nor digit: `BTC_USDT_USDT` names
+    BTCUSDT:USDT, `BRK-B` names BRK.B.
+    """
+    read = read or _spelled
     if not timeframe:
         return False
     found = re.search(rf"(?<![0-9A-Za-z]){timeframe}(?![0-9A-Za-z])", name)
-    return found is not None and _spelled(name[: found.start()]) == symbol
+    return found is not None and read(name[: found.start()]) == read(symbol)
 
 
 def _spelled(name: str) -> str:
     return name.upper().translate(SEPARATORS).strip(" .")
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, normalize("NFKC", name).upper()))

@@ -21,6 +21,7 @@ from app.web.http.login import LoginCalls
 from app.web.http.middleware import RequestGuard
 from app.web.http.responses import exception_handlers
 from app.web.market.candles import CandleCalls
+from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
 from app.web.page import PageCalls
 from app.web.routes import Handlers, route_table
@@ -41,6 +42,7 @@ def create_app(
         sim=SessionCalls(sim, settings),
         market=MarketCalls(sim, log, settings),
         candles=CandleCalls(sim, settings),
+        imports=ImportCalls(sim, settings),
         log=log,
         stats=StatsCalls(sim, settings),
         login=LoginCalls(authenticator),

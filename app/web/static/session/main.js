@@ -113,6 +113,8 @@ function update(next) {
   if (next.error && next.error !== shownError) showProblem({ message: next.error, details: next.errorDetails });
   shownError = next.error;
   session = next;
+  byId("waiting").hidden = !next.waitingFor;
+  setText(byId("waiting"), next.waitingFor?.text ?? "");
   position.session = next;
   controls.show(next);
   if (feed.state === "ended" && !position.lookingBack && !ENDED.includes(next.status)) feed.open({ seen: feed.last });
