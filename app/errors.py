@@ -1,8 +1,28 @@
-"""Every error a caller can meet. The docstring is the message; the class holds the HTTP status and SQLSTATE."""
+"""Every error a caller can meet.
+
+The docstring is the message; the class holds the HTTP status, the SQLSTATE, and what a loop that meets it should do.
+"""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
+
+
+class Recovery(Enum):
+    """What a loop that meets an error should do."""
+
+    GIVE_UP = "give up"
+    """Stop: the same call would fail again."""
+
+    RETRY = "retry"
+    """Wait a moment and make the same call again: nothing was lost, and it is nobody's fault."""
+
+    REBUILD = "rebuild"
+    """Rebuild the state in memory from the log and go on; give up when this happens too often at one candle."""
+
+    ISOLATE = "isolate"
+    """Rebuild the state in memory from the log and go on with the strategy in a process of its own."""
 
 
 class SimError(Exception):
@@ -11,6 +31,7 @@ class SimError(Exception):
     status = 500
     sqlstate: str | None = None
     code: str | None = None
+    recovery = Recovery.GIVE_UP
 
     def __init__(self, message: str | None = None, *, code: str | None = None, details: Any = None) -> None:
         super().__init__(message or type(self).__doc__ or "")
@@ -42,7 +63,7 @@ class UnauthorizedError(SimError):
 
 
 class ForeignOriginError(SimError):
-    """Calls that change something are not accepted from another origin."""
+    """Calls that change something are not accepted from another origin, unless ZEON_ALLOWED_ORIGINS names it."""
 
     status = 403
 
@@ -131,6 +152,13 @@ class MissingCandlesError(SimError):
     code = "gaps"
 
 
+class RejectedFileError(SimError):
+    """More than half of the rows of the file were refused, so nothing was stored."""
+
+    status = 422
+    code = "file_rejected"
+
+
 class WarmupMissingError(SimError):
     """There are not enough candles before the range to warm up on."""
 
@@ -152,9 +180,38 @@ class TooManyRequestsError(SimError):
 
 
 class UnavailableError(SimError):
-    """The database is away; try again."""
+    """The server cannot do this at the moment; try again."""
 
     status = 503
+    recovery = Recovery.RETRY
+
+
+class DatabaseAwayError(UnavailableError):
+    """The database is away; try again."""
+
+    code = "database_away"
+
+
+class DatabaseFullError(UnavailableError):
+    """The database is out of disk space, memory or connections; free some, then try again."""
+
+    code = "database_full"
+
+
+class BusyError(UnavailableError):
+    """Another transaction holds a lock that this call needs; try again."""
+
+    code = "busy"
+
+
+class SeriesBusyError(BusyError):
+    """Another process is storing this series; try again."""
+
+
+class TooSlowError(UnavailableError):
+    """The call took too long in the database and was stopped; ask for less, or try again later."""
+
+    code = "too_slow"
 
 
 class StrategyProcessLostError(UnavailableError):
@@ -162,6 +219,8 @@ class StrategyProcessLostError(UnavailableError):
 
     `suspect` says how it ended when it was at work for this very session, from a cause unknown.
     """
+
+    recovery = Recovery.REBUILD
 
     def __init__(self, suspect: str | None = None) -> None:
         super().__init__("The process the strategy ran in is gone; try again.")
@@ -171,11 +230,7 @@ class StrategyProcessLostError(UnavailableError):
 class StrategyTooSlowError(StrategyProcessLostError):
     """The strategy holds up others in its process; it goes on in one of its own."""
 
-
-class SeriesBusyError(SimError):
-    """Others are at it; try again."""
-
-    status = 503
+    recovery = Recovery.ISOLATE
 
 
 class NoRunnerError(UnavailableError):
@@ -188,8 +243,20 @@ class RunnerNameTakenError(SimError):
     """Another living process runs under this name."""
 
 
+class NoDatabaseError(SimError):
+    """The database is empty or older than this version; run `zeon migrate`."""
+
+
 class NewerDatabaseError(SimError):
     """The database was migrated by a newer version of ZEON sim; use that version."""
+
+
+class InUseError(SimError):
+    """Something of the database that has to be replaced is used by objects of somebody else."""
+
+
+class ServersAliveError(SimError):
+    """Servers of an older version use this database; stop them first."""
 
 
 class RefusedEventError(BadInputError):

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.domain.market.symbol import normalize_venue as spelled_venue
+from app.domain.market.symbol import normalize_venue
 from app.errors import BadInputError
+
+_log = logging.getLogger(__name__)
 
 PREFIX = "ZEON_"
 UNPREFIXED = ("DATABASE_URL", "HOST", "PORT")
+_SLIP = 2
+"""So many letters apart a name is taken for a slip."""
+_PORTS = {"http": ":80", "https": ":443"}
 
 
 def _plain(name: str) -> AliasChoices:
@@ -55,11 +63,16 @@ class Settings(BaseSettings):
     )
     port: int = Field(8000, ge=0, le=65535, validation_alias=_plain("PORT"), description="port to listen on")
     auth: Literal["none", "token"] = Field("none", description="`none` (loopback only) or `token`")
-    user: str = Field("local", min_length=1, description="owner of what the command line creates")
+    user: str = Field("local", min_length=1, description="user the command line acts for")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="host names besides loopback that requests may name, separated by commas"
     )
-    venue: str = Field("binance", min_length=1, description="venue of sessions that name none")
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="origins whose pages may call this server with credentials, separated by commas: "
+        "`http://localhost:5173`",
+    )
+    venue: str = Field("binance", min_length=1, description="venue of sessions that do not name one")
     sources: str = Field(
         "",
         description="where candles are fetched from: `venue=kind:argument`, separated by spaces; "
@@ -77,15 +90,17 @@ class Settings(BaseSettings):
         "pause", description="what happens to sessions whose process died: `pause` or `resume`"
     )
     strategies: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="strategies of your own: folders of .py files and `module:Class`, separated by commas"
+        (), description="custom strategies: folders of .py files and `module:Class`, separated by commas"
     )
     children: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
-        description="processes that strategies of your own share; slow ones get some more; unset: one per core",
+        description="processes that run custom strategies; slow strategies get more; unset: one per core",
     )
-    candle_timeout_ms: int = Field(1000, ge=1, description="longest such a strategy may take for a candle")
-    strategy_memory_mb: int = Field(512, ge=1, description="most megabytes such a strategy may take")
+    candle_timeout_ms: int = Field(1000, ge=1, description="longest time a custom strategy may take for a candle")
+    strategy_memory_mb: int = Field(
+        512, ge=1, description="most memory a process of custom strategies may take, in megabytes"
+    )
     max_slots: int = Field(5_000_000, ge=1, description="most slots in a session's range")
     max_running: int = Field(1000, ge=1, description="most running sessions per user")
     max_streams: int = Field(1000, ge=1, description="most open streams")
@@ -96,30 +111,41 @@ class Settings(BaseSettings):
         256, ge=1, description="most connections of one address that have not sent a whole request yet"
     )
     rate: int = Field(200, ge=1, description="requests per second and client")
-    burst: int = Field(1000, ge=1, description="requests a client may make at once before `ZEON_RATE` holds")
+    burst: int = Field(1000, ge=1, description="requests a client may make at once before `ZEON_RATE` limits it")
     max_body: int = Field(262_144, ge=1, description="most bytes in a request body")
+    max_import: int = Field(67_108_864, ge=1, description="most bytes in a file of candles imported over HTTP")
     max_config: int = Field(16_384, ge=1, description="most bytes in a session's config")
     max_depth: int = Field(32, ge=1, description="most levels of nesting in a request body")
     heartbeat_ms: int = Field(15_000, ge=10, description="pause between heartbeats on a stream")
     write_timeout_ms: int = Field(30_000, ge=10, description="longest an answer or a stream waits for a client to read")
-    poll_ms: int = Field(5000, ge=10, description="slow poll under every wake-up")
-    renew_ms: int = Field(3000, ge=10, description="pause between signs of life of this process")
-    runner_ttl_ms: int = Field(15_000, ge=30, description="silence after which a process counts as dead")
-    pool_size: int = Field(8, ge=2, description="connections for requests, and as many for ticks and streams")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+    poll_ms: int = Field(5000, ge=10, description="fallback polling interval, in case notifications are lost")
+    renew_ms: int = Field(3000, ge=10, description="how often this process renews its sign of life")
+    runner_ttl_ms: int = Field(
+        15_000, ge=30, description="time without a sign of life after which a process counts as dead"
+    )
+    pool_size: int = Field(8, ge=2, description="database connections for requests, and as many for ticks and streams")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="minimum log level: `debug`, `info`, `warning` or `error`"
+    )
 
-    @field_validator("allowed_hosts", "strategies", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "strategies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Read a comma-separated list."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @field_validator("allowed_origins")
+    @classmethod
+    def _as_browsers_send(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        """Write origins as browsers send them."""
+        return tuple(_origin(value) for value in values)
+
     @field_validator("venue")
     @classmethod
-    def _spelled(cls, value: str) -> str:
-        """Spell the venue as requests do."""
+    def _normalize(cls, value: str) -> str:
+        """Write the venue as requests do."""
         try:
-            return spelled_venue(value)
+            return normalize_venue(value)
         except BadInputError as error:
             raise ValueError(error.message.partition(": ")[2]) from None
 
@@ -137,6 +163,39 @@ class Settings(BaseSettings):
         return self
 
 
+def unknown_variables() -> list[str]:
+    """Return the variables of the environment that begin like a setting's and are none."""
+    known = {variable(field) for field in Settings.model_fields}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+@cache
+def _check_name(name: str) -> None:
+    """Refuse an unknown variable that is likely a slip, and warn once of any other."""
+    for known in map(variable, Settings.model_fields):
+        if _distance(name, known) <= _SLIP or name == PREFIX + known:
+            raise BadInputError(f"{name}: there is no such setting; did you mean {known}?")
+    _log.warning("%s is not a setting and is ignored.", name)
+
+
+def _distance(one: str, other: str) -> int:
+    """Return how many letters must be added, removed or replaced to make one name the other (Levenshtein)."""
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        before, row = row, [i]
+        for j, wanted in enumerate(other, 1):
+            row.append(min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted)))
+    return row[-1]
+
+
+def _origin(text: str) -> str:
+    """Return scheme, host and port in lower case, without the scheme's own port."""
+    parts = urlsplit(text.rstrip("/").lower())
+    if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc or parts[2:] != ("", "", ""):
+        raise ValueError(f"{text[:100]!r} is not an origin such as http://localhost:5173")
+    return f"{parts.scheme}://{parts.netloc.removesuffix(_PORTS[parts.scheme])}"
+
+
 def variable(field: str) -> str:
     """Return the environment variable a field of Settings is read from."""
     name = field.upper()
@@ -144,7 +203,12 @@ def variable(field: str) -> str:
 
 
 def load(**values: Any) -> Settings:
-    """Read the settings, `values` winning over the environment; a bad one is BadInput naming its variable."""
+    """Read the settings from `values`, then the environment; raises `BadInputError` that names a wrong variable.
+
+    A variable whose name is almost a setting's is wrong; a warning is logged for every other unknown one.
+    """
+    for name in unknown_variables():
+        _check_name(name)
     try:
         return Settings(**values)
     except ValidationError as error:

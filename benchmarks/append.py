@@ -9,11 +9,11 @@ from contextlib import suppress
 from functools import partial
 from itertools import count
 
+from app.db.chunks import Chunk, append_chunks, events_to_json
 from app.db.pool import Connection, Database
-from app.db.ticks import Tick, append_ticks, events_to_json
 from app.domain.event import Event
 from app.domain.session import Session
-from app.engine.writer import Writer
+from app.engine.replay.writer import Writer
 from benchmarks.place import Place, pool, running
 from benchmarks.row import Goal, Row, alternate
 from benchmarks.ticks import chain, events
@@ -54,12 +54,12 @@ class _Shape:
     async def append(self, connection: Connection) -> float:
         """Append batches, each its own commit; returns events per second, the rendering of the events included."""
         batches = [self._batch() for _ in range(BATCHES)]
-        chunks = [self._made[at : at + self._per_tick] for at in range(0, len(self._made), self._per_tick)]
+        ticks = [self._made[at : at + self._per_tick] for at in range(0, len(self._made), self._per_tick)]
         begun = time.perf_counter()
         for batch in batches:
-            assert [events_to_json(chunk) for chunk in chunks] == [tick.rows for tick in batch]
-            outcomes = await append_ticks(connection, batch)
-            assert set(outcomes) == {"written"}, outcomes
+            assert ",".join([events_to_json(tick) for tick in ticks]) == batch.rows
+            outcomes = await append_chunks(connection, [batch])
+            assert outcomes == ["written"], outcomes
         return BATCH * BATCHES / (time.perf_counter() - begun)
 
     async def copy(self, connection: Connection) -> float:
@@ -73,10 +73,16 @@ class _Shape:
                 await copy.write(lines)
         return BATCH * BATCHES / (time.perf_counter() - begun)
 
-    def _batch(self) -> list[Tick]:
+    def _batch(self) -> Chunk:
+        """Join the next ticks, as a session does before it hands them over."""
         ticks = list(chain(self._session, self._made, self._per_tick, self._ticks))
         self._ticks += len(ticks)
-        return ticks
+        return ticks[-1]._replace(
+            prev_cursor_ms=ticks[0].prev_cursor_ms,
+            rows=",".join([tick.rows for tick in ticks]),
+            events=len(self._made),
+            ticks=len(ticks),
+        )
 
     def _lines(self) -> str:
         return "".join(
@@ -108,7 +114,7 @@ class _Due:
         writer = Writer(self._database)
         task = asyncio.ensure_future(writer.run())
         begun = time.perf_counter()
-        await asyncio.gather(*[writer.append([tick]) for tick in ticks])
+        await asyncio.gather(*[writer.append(tick) for tick in ticks])
         took = time.perf_counter() - begun
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -119,12 +125,12 @@ class _Due:
         """Append each tick by a call and a commit of its own; returns ticks per second."""
         return await self._database.run(self._one_by_one, self._next())
 
-    async def _one_by_one(self, connection: Connection, ticks: Sequence[Tick]) -> float:
+    async def _one_by_one(self, connection: Connection, ticks: Sequence[Chunk]) -> float:
         begun = time.perf_counter()
         for tick in ticks:
-            assert await append_ticks(connection, [tick]) == ["written"]
+            assert await append_chunks(connection, [tick]) == ["written"]
         return len(ticks) / (time.perf_counter() - begun)
 
-    def _next(self) -> list[Tick]:
+    def _next(self) -> list[Chunk]:
         number = next(self._numbers)
         return [tick for session in self._sessions for tick in chain(session, self._made, 3, number)]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
 from statistics import median
 from uuid import UUID
 
+from app.clock import Clock
 from app.db import sessions
+from app.db.chunks import Chunk
 from app.db.pool import Connection, Database
-from app.db.ticks import Tick
 from app.domain.session import Pace, Session
-from app.engine.clock import Clock
-from app.engine.writer import Writer
+from app.engine.replay.writer import Writer
 from benchmarks.place import MINUTE, USER, Engine, Place, engine, spec, store
 from benchmarks.row import Goal, Row, quantile
 
@@ -54,17 +53,16 @@ class _Stamped(Writer):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self._noted: list[tuple[int, Sequence[Tick]]] = []
+        self._noted: list[tuple[int, Chunk]] = []
 
-    def append(self, ticks: Iterable[Tick], *, unpaced: bool = False) -> asyncio.Future[None]:
-        ticks = list(ticks)
-        done = super().append(ticks, unpaced=unpaced)
-        done.add_done_callback(lambda _: self._noted.append((time.monotonic_ns(), ticks)))
+    def append(self, chunk: Chunk, *, unpaced: bool = False) -> asyncio.Future[None]:
+        done = super().append(chunk, unpaced=unpaced)
+        done.add_done_callback(lambda _: self._noted.append((time.monotonic_ns(), chunk)))
         return done
 
     def written(self) -> dict[tuple[str, int], int]:
         """Return when (ns, monotonic) the tick of a session and cursor was in the log."""
-        return {(tick.session_id, tick.cursor_ms): at for at, ticks in self._noted for tick in ticks}
+        return {(chunk.session_id, chunk.cursor_ms): at for at, chunk in self._noted}
 
 
 async def _lateness(running: Engine, clock: _Held, *, equal: bool) -> list[float]:
@@ -93,7 +91,7 @@ async def _start(running: Engine, clock: _Held, *, equal: bool) -> dict[UUID, in
     anchors = {}
     for number, session in enumerate(made):
         clock.until_ns = anchors[session.id] = first + (0 if equal else number * PAUSE_NS // SESSIONS)
-        running.supervisor.adopt(session)
+        running.supervisor.run_claimed(session)
     return anchors
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import psycopg
 
 from app.candles import synthetic
+from app.clock import Clock
 from app.db import candles, sessions
 from app.db.embedded import OWNER, SERVING, Embedded, start
 from app.db.install import install
 from app.db.pool import Connection, Database
 from app.domain.session import Pace, Session, SessionSpec
-from app.engine.clock import Clock
 from app.engine.session_service import SessionService
 from app.engine.supervisor import Supervisor
 from app.settings import load

@@ -43,7 +43,23 @@ CLOCKS = (
 )
 """Names of the time of day beside a date."""
 
-DAYS = ("date", "day", "datum", "fecha", "data", "tradedate", "tradingdate", "дата", "日期", "日付", "날짜", "일자")
+DAYS = (
+    "date",
+    "dtyyyymmdd",
+    "dateyyyymmdd",
+    "yyyymmdd",
+    "day",
+    "datum",
+    "fecha",
+    "data",
+    "tradedate",
+    "tradingdate",
+    "дата",
+    "日期",
+    "日付",
+    "날짜",
+    "일자",
+)
 
 _PRICES = {
     "open": (

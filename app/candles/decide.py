@@ -9,6 +9,7 @@ from itertools import chain, pairwise
 
 from app.candles import times
 from app.candles.numbers import decimal_separator
+from app.candles.quality import find_flaw
 from app.candles.read_options import DateOrder
 from app.candles.reading import DAY_MS, Reading
 from app.candles.request import ReadRequest, UnprovenDatesError
@@ -24,7 +25,7 @@ LOOKED_AT = 500
 
 _HOUR_MS = 3_600_000
 _WEEKS_MS = 27 * DAY_MS
-_WORDS: dict[DateOrder, str] = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
+DATE_ORDERS: dict[DateOrder, str] = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
 _COMPACT = {8, 10, 12, 14, 17}
 
 
@@ -35,6 +36,8 @@ def read_settled(items: Iterator[Item | Layout], request: ReadRequest) -> Iterat
     if rows:
         reading = _reading(rows, head.layout, request)
         _check(rows, replace(reading), request)
+        if request.several and not request.keep_going:
+            _check_flaws(rows, replace(reading))
         yield reading
         for piece in chain(head.items, () if head.broken else items):
             if not isinstance(piece, Layout):
@@ -142,11 +145,11 @@ def _order(texts: Sequence[str], request: ReadRequest) -> DateOrder | None:
         return None
     if len(search.orders) == 1 and search.proof is not None:
         (order,) = search.orders
-        request.note("dates", f"dates were read {_WORDS[order]}, as {search.proof} proves")
+        request.note("dates", f"dates were read {DATE_ORDERS[order]}, as {search.proof} proves")
         return order
     if (stepped := _order_by_steps(texts, search.orders, request.timeframe)) is not None:
         name = "" if request.timeframe is None else request.timeframe.name
-        request.note("dates", f"dates were read {_WORDS[stepped]}, as only so the steps between them are {name}")
+        request.note("dates", f"dates were read {DATE_ORDERS[stepped]}, as only so the steps between them are {name}")
         return stepped
     if request.look_further and search.orders:
         raise UnprovenDatesError
@@ -243,6 +246,14 @@ def _check(rows: Sequence[Row], reading: Reading, request: ReadRequest) -> None:
     certain = not any(_is_naive(str(row[1]).strip(), reading) for row in rows[:LOOKED_AT])
     if reading.is_dated and reading.zone is None and not reading.local and certain:
         _check_midnight(opens, request.timeframe.name)
+
+
+def _check_flaws(rows: Sequence[Row], reading: Reading) -> None:
+    """Refuse one of several files in which most of the first rows are no candles: the others are to be stored."""
+    flaws = [(row[0], flaw) for row in rows if (flaw := find_flaw(row, reading)) is not None]
+    if len(flaws) * 2 > len(rows):
+        place, flaw = flaws[0]
+        raise BadInputError(f"file: {len(flaws):,} of its first {len(rows):,} rows are refused; line {place}: {flaw}")
 
 
 def _is_naive(text: str, reading: Reading) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from app.candles.quality import LISTED, RowValidator
 from app.candles.rows import RowIssue
 from app.candles.sources import Part, RetryLaterError, Source, SourceUnavailableError, VenueSource
+from app.clock import Clock
 from app.db import candles as cache
 from app.db.pool import Connection
 from app.domain.market.timeframe import Timeframe
@@ -31,26 +31,6 @@ JOINED_SLOTS = 500
 
 
 _TURN_S = 0.1
-_STEP_S = 0.2
-
-
-class FetchClock:
-    """The time, and how to wait for it."""
-
-    def now_ms(self) -> int:
-        """Return the time in ms since the epoch."""
-        return time.time_ns() // 1_000_000
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
-
-    async def until(self, time_ms: int) -> None:
-        """Wait for a time, in short steps: the wall clock may be set."""
-        left_ms = time_ms - self.now_ms()
-        while left_ms > 0:
-            await asyncio.sleep(min(left_ms / 1_000, _STEP_S))
-            left_ms = time_ms - self.now_ms()
 
 
 Progress = Callable[[int, int], None]
@@ -124,7 +104,7 @@ async def fetch_candles(
     from_ms: int,
     to_ms: int,
     progress: Progress | None = None,
-    clock: FetchClock | None = None,
+    clock: Clock | None = None,
     longest_pause_s: float = LONGEST_PAUSE_S,
     reached: Callable[[int], None] = lambda up_to_ms: None,
 ) -> FetchResult:
@@ -134,7 +114,7 @@ async def fetch_candles(
     each part is stored and remembered in one of its own, and a lock lets one process at a time fetch a series. Raises
     `SourceUnavailableError` after `ATTEMPTS` failures in a row, `BadInputError` for what the source will never give.
     """
-    grid, clock, name = named_timeframe(timeframe), clock or FetchClock(), chosen.name
+    grid, clock, name = named_timeframe(timeframe), clock or Clock(), chosen.name
     end_ms = min(grid.ceil(to_ms), grid.floor(clock.now_ms()))
     async with _alone(conn, venue, symbol, timeframe, clock):
         asked = await missing_ranges(conn, name, venue, symbol, timeframe, from_ms, end_ms)
@@ -156,7 +136,7 @@ async def fetch_candles(
 
 
 async def _parts(
-    source: Source, symbol: str, grid: Timeframe, asked: Range, clock: FetchClock, longest_pause_s: float
+    source: Source, symbol: str, grid: Timeframe, asked: Range, clock: Clock, longest_pause_s: float
 ) -> AsyncGenerator[Part]:
     """Yield a source's parts; after a failure that may pass, go on where the last part ended."""
     at, failures = asked.from_ms, 0
@@ -202,7 +182,7 @@ def _known_until(check: RowValidator, to_ms: int) -> int:
 
 
 @asynccontextmanager
-async def _alone(conn: Connection, venue: str, symbol: str, timeframe: str, clock: FetchClock) -> AsyncIterator[None]:
+async def _alone(conn: Connection, venue: str, symbol: str, timeframe: str, clock: Clock) -> AsyncIterator[None]:
     """Let one process at a time fetch a series; the others wait and then find it fetched."""
     while not await cache.claim(conn, venue, symbol, timeframe):
         await clock.sleep(_TURN_S)

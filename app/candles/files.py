@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app.candles import arrow_file, csv_file, dump, json_file, lean
-from app.candles.decide import OrderSearch, read_settled
+from app.candles.decide import DATE_ORDERS, OrderSearch, read_settled
 from app.candles.encoding import as_utf8
 from app.candles.reading import Reading
 from app.candles.request import ReadRequest, UnprovenDatesError
@@ -50,7 +50,7 @@ def rows(path: Path, file: io.BufferedReader, request: ReadRequest | None = None
             yield from _search(path, file, request, search)
             orders = list(search.orders)
             if len(orders) == 1 and search.proof is not None:
-                request.note("dates", f"dates were read in the order {orders[0]}, as {search.proof} proves")
+                request.note("dates", f"dates were read {DATE_ORDERS[orders[0]]}, as {search.proof} proves")
                 request.options = replace(request.options, dates=orders[0])
             request.look_further = False
             file.seek(0)
@@ -96,7 +96,13 @@ def _texts(path: Path, file: io.BufferedReader, request: ReadRequest) -> Iterato
     folders = path.resolve().parts[:-1]
     timeframe = None if request.timeframe is None else request.timeframe.name
     named = request.options.only or request.symbol
-    for name, stream in streams(file, lambda names: dump.members(names, named, timeframe)):
+
+    def choose(names: Sequence[str]) -> list[str]:
+        chosen = dump.members(names, named, timeframe)
+        request.several = request.several or len(chosen) > 1
+        return chosen
+
+    for name, stream in streams(file, choose):
         yield name, _rows(name, stream, folders, request)
 
 
@@ -109,19 +115,20 @@ def _search(path: Path, file: io.BufferedReader, request: ReadRequest, search: O
         for _, items in _texts(path, file, aside):
             for item in items:
                 yield STILL_READING
-                for day in _days(item) - seen:
-                    seen.add(day)
-                    search.look_at(day)
+                for day in _days(item):
+                    if day not in seen:
+                        seen.add(day)
+                        search.look_at(day)
     except BadInputError:
         return  # What is wrong with the file is said when it is read.
 
 
-def _days(item: Item | Layout) -> set[str]:
-    if isinstance(item, Block):
-        return {time.strip().partition(" ")[0] for time in item.times}
+def _days(item: Item | Layout) -> Iterable[str]:
+    """Return the dates of the times of rows, without their times of day."""
     if isinstance(item, RowIssue | Layout):
-        return set()
-    return {str(item[1]).strip().partition(" ")[0]}
+        return ()
+    texts = item.times if isinstance(item, Block) else [str(item[1])]
+    return dict.fromkeys(text.strip().partition(" ")[0] for text in texts)
 
 
 def _rows(

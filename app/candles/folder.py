@@ -42,7 +42,9 @@ def _rows(paths: list[Path], request: ReadRequest, from_ms: int, to_ms: int) -> 
     for path in paths:
         try:
             with files.open_file(path) as file:
-                yield from _plain(files.rows(path, file, replace(request, look_further=True)), from_ms, to_ms)
+                yield from _plain(
+                    files.rows(path, file, replace(request, look_further=True, several=len(paths) > 1)), from_ms, to_ms
+                )
         except BadInputError as error:
             if len(paths) == 1 and not isinstance(error, BrokenFileError):
                 raise

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-from app.candles.fetch import FetchClock, fetch_candles
+from app.candles.fetch import fetch_candles
 from app.candles.sources import SourceUnavailableError, VenueSource
+from app.clock import Clock
 from app.db import candles as cache
 from app.db.pool import Connection
 from app.domain.market.timeframe import Timeframe
 from app.domain.market.timeframe import timeframe as named_timeframe
-from app.errors import SeriesBusyError, UnavailableError
+from app.errors import UnavailableError
 
 EAGER_S, EAGER_FOR_S, IDLE_S = 0.2, 5.0, 5.0
 """After a close the source is asked every `EAGER_S` for `EAGER_FOR_S`, then every `IDLE_S`; in seconds."""
@@ -43,7 +44,7 @@ class Follower:
     timeframe: str
     told: Told = lambda symbol, sentence: None
     asked: Asked = lambda symbol, up_to_ms: None
-    clock: FetchClock = field(default_factory=FetchClock)
+    clock: Clock = field(default_factory=Clock)
 
     async def follow(self, symbols: Sequence[str]) -> None:
         """Store the closed candles of all symbols as they come, until cancelled; begin where the cache ends.
@@ -63,7 +64,7 @@ class Follower:
             began = time.monotonic()
             try:
                 asked_ms, next_ms = await self._look(symbol, pause_s)
-            except (SourceUnavailableError, UnavailableError, SeriesBusyError) as error:
+            except (SourceUnavailableError, UnavailableError) as error:
                 self.told(symbol, error.message)
                 await self.clock.sleep(pause_s)
                 failing_s += time.monotonic() - began
@@ -90,7 +91,7 @@ class Follower:
         grid, now_ms = named_timeframe(self.timeframe), self.clock.now_ms()
         since_close_s = (now_ms - grid.floor(now_ms)) / 1_000
         if asked_ms < next_ms + grid.ms:
-            await self.clock.until(next_ms + grid.ms)
+            await self.clock.sleep_until(next_ms + grid.ms)
         elif since_close_s < EAGER_FOR_S:
             await self.clock.sleep(EAGER_S)
         else:

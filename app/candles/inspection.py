@@ -150,7 +150,8 @@ def _end(item: Item) -> Item:
     if not isinstance(item, Block):
         return item
     at = max(len(item.times) - _SHOWN, 0)
-    return Block(item.place + at, item.times[at:], [column[at:] for column in item.numbers])
+    numbers = [column[at:] for column in item.numbers]
+    return item._replace(place=item.place + at, times=item.times[at:], numbers=numbers)
 
 
 def _rows(item: Item) -> Iterator[Row]:

@@ -11,6 +11,7 @@ from app.candles.rows import Value
 LARGEST_DIGITS = 100
 """A number has at most so many decimals; prices lie below 1e18 anyhow."""
 
+_LONGEST = 300
 _PLAIN = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,9})?")
 _UNIT = re.compile(r"(.*[0-9.,])\s*(k|m|mm|mio|b|bn|t|tsd|mrd|thousand|million|billion|万|亿)\.?", re.IGNORECASE)
 _UNITS = {
@@ -67,6 +68,8 @@ def read_number(value: Value, decimal: str | None = ".") -> Decimal:
 
 
 def _written_out(text: str, decimal: str | None) -> Decimal:
+    if len(text) > _LONGEST:
+        raise NotANumberError
     power = 0
     text = _CURRENCY.sub("", text.replace("−", "-")).strip()
     if text.startswith("(") and text.endswith(")"):

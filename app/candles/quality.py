@@ -18,7 +18,7 @@ from decimal import Decimal, InvalidOperation
 from operator import lt
 
 from app.candles.plain import LARGEST, SMALLEST, canonical, is_digits, is_plainly_sound
-from app.candles.reading import Empty, Reading
+from app.candles.reading import EmptyRowError, Reading
 from app.candles.rows import FIELDS, Block, BrokenFileError, Item, Row, RowError, RowIssue, Value
 from app.candles.times import MS_FROM, MS_TO
 from app.db.candle_store import NO_COLUMNS, CandleColumns, columns_of
@@ -147,7 +147,7 @@ class RowValidator:
                 yield self._candle(row)
             except RowError as refused:
                 self.refused += 1
-                self.empty += isinstance(refused, Empty)
+                self.empty += isinstance(refused, EmptyRowError)
                 self._note(self.refusals, row[0], str(refused))
 
     def _candle(self, row: Row) -> Candle:
@@ -209,6 +209,17 @@ def _as_block(rows: list[Row | RowIssue]) -> Block | None:
 def _whole_ms(times: list[int]) -> list[int]:
     """Take times in us as times in ms."""
     return [time // 1_000 for time in times] if MS_TO <= times[0] <= times[-1] < MS_TO * 1_000 else times
+
+
+def find_flaw(row: Row, reading: Reading) -> str | None:
+    """Say why a row is no candle, whatever its slot; None when it is one, or holds no numbers."""
+    try:
+        reading.time(row[1])
+        return _flaw(reading.numbers(row[2:]), row[2:])
+    except EmptyRowError:
+        return None
+    except RowError as error:
+        return str(error)
 
 
 def _flaw(numbers: Sequence[Decimal], written: Sequence[Value]) -> str | None:

@@ -21,7 +21,7 @@ _DAYS_FROM, _DAYS_TO = 19_000_101, 22_001_231
 _LARGEST_EXPONENT = 40
 
 
-class Empty(RowError):
+class EmptyRowError(RowError):
     """A row without any number."""
 
 
@@ -71,7 +71,7 @@ class Reading:
     def numbers(self, values: Sequence[Value]) -> list[Decimal]:
         """Return the five numbers of a row; raises `RowError` naming the field."""
         if all(map(is_nothing, values[:4])):
-            raise Empty("the row holds no numbers")
+            raise EmptyRowError("the row holds no numbers")
         found = [self._number(name, value) for name, value in zip(FIELDS, values, strict=True)]
         if self.decimals:
             found[:4] = [number.scaleb(-self.decimals) for number in found[:4]]
@@ -96,7 +96,7 @@ class Reading:
             yield from map(self._settled, block.rows())
             return
         if opens and int(min(opens, key=int)) >= times.MS_FROM:
-            yield block._replace(times=opens)
+            yield block._replace(times=opens, settled=True)
             return
         for place, (open_ms, *values) in enumerate(zip(opens, *block.numbers, strict=True), block.place):
             yield (place, Ms(open_ms), *values)

@@ -20,6 +20,7 @@ class ReadRequest:
 
     `notes` say what was assumed, `instruments` which were found, `kind` what kind of file it is. `look_further` lets
     a reader raise `UnprovenDatesError` instead of asking, so that the rest of the file can be searched for a proof.
+    Of `several` files, or members of an archive, one with mostly bad rows is left out, unless with `keep_going`.
     """
 
     symbol: str | None = None
@@ -30,6 +31,8 @@ class ReadRequest:
     instruments: list[str] = field(default_factory=list)
     kind: str = ""
     look_further: bool = False
+    several: bool = False
+    keep_going: bool = False
     step: str | None = None
 
     def note(self, topic: str, text: str) -> None:

@@ -41,16 +41,18 @@ class Block(NamedTuple):
     """Many rows at once, column by column, all as text: the number of the first, the times and the five `FIELDS`.
 
     A reader that knows its rows to be uniform yields these instead, which saves most of the work. An empty one only
-    says that a reader is still at work.
+    says that a reader is still at work. Times that are `settled` are ms since the epoch for certain.
     """
 
     place: int
     times: list[str]
     numbers: list[list[str]]
+    settled: bool = False
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows one by one."""
-        for place, row in enumerate(zip(self.times, *self.numbers, strict=True), self.place):
+        times: Iterable[Value] = map(Ms, self.times) if self.settled else self.times
+        for place, row in enumerate(zip(times, *self.numbers, strict=True), self.place):
             yield (place, *row)
 
 

@@ -28,6 +28,7 @@ SPACES = " "
 
 _DELIMITERS = ";\t|,"
 _FEWEST_CELLS = 5
+_FEWEST_EDGES = 4
 _ORDERS = {
     "time, open, high, low, close": (0, 1, 2, 3),
     "time, open, close, high, low": (0, 2, 3, 1),
@@ -113,9 +114,8 @@ def _with_header(
     columns = _shifted(columns, shift)
     if columns.time is None:
         columns = columns._replace(time=_find_time(body, columns, header))
-    return Table(
-        delimiter, len(header) + shift, _fuller_volume(columns, header, shift, body, request), start, header=True
-    )
+    columns = _with_day(columns, body)
+    return Table(delimiter, width + shift, _fuller_volume(columns, header, shift, body, request), start, header=True)
 
 
 def _more_header(
@@ -207,6 +207,20 @@ def _find_time(body: Sequence[Cells], columns: HeaderColumns, header: Cells) -> 
     raise BadInputError(f"time: no column of the header has that name: {', '.join(header)[:200]}")
 
 
+def _with_day(columns: HeaderColumns, body: Sequence[Cells]) -> HeaderColumns:
+    """Find the column of dates beside times that are only times of day, whatever its name."""
+    if columns.day is not None or columns.time is None or not body:
+        return columns
+    width = min(map(len, body))
+    clocks = [cells[columns.time] for cells in body] if columns.time < width else [""]
+    if not all(map(_is_clock, clocks)) or any(map(is_time, clocks)):
+        return columns
+    for at in range(width):
+        if at not in columns[:6] and all(_is_day(cells[at]) for cells in body):
+            return columns._replace(day=at)
+    return columns
+
+
 def _fuller_volume(
     columns: HeaderColumns, header: Cells, shift: int, body: Sequence[Cells], request: ReadRequest
 ) -> HeaderColumns:
@@ -250,7 +264,7 @@ def guess_columns(body: Sequence[Cells], request: ReadRequest) -> HeaderColumns:
     numbers = [[_number(cell) for cell in column] for column in by_column]
     start, order = _prices(numbers, max(time, -1 if day is None else day) + 1, body[0])
     name, places = order
-    if _is_turned(numbers[start : start + 4], places):
+    if _is_turned(numbers[start : start + 4], places, newest_first=_newest_first(by_column[time])):
         raise BadInputError(_which_columns("its opens and closes do not follow on each other", body[0]))
     opened, high, low, close = (start + at for at in places)
     volume = _volume_column(numbers, by_column, start + 4, high, low)
@@ -338,22 +352,34 @@ def _fits(row: Sequence[Decimal | None], places: Sequence[int]) -> bool:
     return 0 < low <= min(opened, close) and max(opened, close) <= high
 
 
-def _is_turned(prices: Sequence[Numbers], places: Sequence[int]) -> bool:
+def _is_turned(prices: Sequence[Numbers], places: Sequence[int], *, newest_first: bool) -> bool:
     """Whether opens follow on closes much better when they are taken for each other."""
     rows = [[row[at] for at in places] for row in zip(*prices, strict=True)]
-    opens_closes = [(row[0], row[3]) for row in rows if row[0] is not None and row[3] is not None]
-    if len(opens_closes) < 4:
+    edges = [(row[0], row[3]) for row in rows if row[0] is not None and row[3] is not None]
+    if newest_first:
+        edges.reverse()
+    if len(edges) < _FEWEST_EDGES:
         return False
-    ahead = [_jump(pair, after) for pair, after in pairwise(opens_closes)]
-    straight = min(sum(step[0] for step in ahead), sum(step[1] for step in ahead))
-    turned = min(sum(step[2] for step in ahead), sum(step[3] for step in ahead))
-    return turned * 2 < straight
+    straight = sum(abs(after[0] - before[1]) for before, after in pairwise(edges))
+    turned = sum(abs(after[1] - before[0]) for before, after in pairwise(edges))
+    return bool(turned * 2 < straight)
 
 
-def _jump(one: tuple[Decimal, Decimal], other: tuple[Decimal, Decimal]) -> tuple[Decimal, Decimal, Decimal, Decimal]:
-    """Return how far opens are from closes: of rows in order and newest first, as they stand and turned."""
-    (opened, close), (next_open, next_close) = one, other
-    return abs(next_open - close), abs(opened - next_close), abs(next_close - opened), abs(close - next_open)
+def _newest_first(column: Cells) -> bool:
+    first, last = _about(column[0]), _about(column[-1])
+    return first is not None and last is not None and first > last
+
+
+def _about(cell: str) -> int | None:
+    """Read a time as ms, whichever of its numbers the day is; None where it is none."""
+    if (time_ms := times.epoch_ms(cell.strip())) is not None:
+        return time_ms
+    for order in times.ORDERS:
+        try:
+            return times.utc_ms(times.wall(cell, order).moment)
+        except (NotATimeError, ValueError):
+            continue
+    return None
 
 
 def _volume_column(numbers: Sequence[Numbers], cells: Sequence[Cells], at: int, high: int, low: int) -> int | None:

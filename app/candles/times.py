@@ -21,6 +21,9 @@ MS_FROM, MS_TO = 10**11, 10**14
 EARLIEST_MS, LATEST_MS = -5_364_662_400_000, 7_258_118_400_000
 """Candles open between 1800 and 2200."""
 
+LONGEST = 100
+"""No time takes so many characters."""
+
 _MONTHS = {
     name: number
     for number, names in enumerate(
@@ -50,12 +53,15 @@ _MONTH_DAY = re.compile(r"([^\W\d_]{3,10})[-. ]+([0-9]{1,2})(?:st|nd|rd|th)?[-, 
 _YEAR_MONTH_NAME = re.compile(r"([0-9]{4})[-. /]([^\W\d_]{3,10})[-. /]([0-9]{1,2})(?![0-9])")
 _MONTH_DAY_TIME_YEAR = re.compile(r"([^\W\d_]{3,10}) +([0-9]{1,2}) +([0-9:.]{5,15}) +([^ ]+ +)?([0-9]{4})")
 _COMPACT = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})(?![0-9])")
-_CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,:]([0-9]{1,9}))?)?\s*([AaPp]\.?[Mm]\.?)?(?![0-9:])")
+_CLOCK = re.compile(
+    r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:[.,:]([0-9]{1,9}))?)?(?:\s*([AaPp])\.?[Mm](?![A-Za-z])\.?)?(?![0-9:])"
+)
 _HOUR = re.compile(r"(0?[1-9]|1[0-2])[- ]?([AaPp])[Mm]\b")
 _BARE_CLOCK = re.compile(r"([0-9]{2})([0-9]{2})(?:([0-9]{2})([0-9]{3})?)?(?![0-9])")
 _DIGITS = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})(?:([0-9]{2})(?:([0-9]{2})([0-9]{3})?)?)?")
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-][0-9]{1,2}(?::?[0-9]{2})?)\b", re.IGNORECASE)
-_NUMBER = re.compile(r"[-+]?[0-9]{1,25}(?:\.[0-9]*)?(?:[eE][-+]?[0-9]{1,2})?")
+_NUMBER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,24})(?:\.[0-9]*)?(?:[eE][-+]?[0-9]{1,2})?")
+"""A number since the epoch; digits with zeros in front are a time of day or an index."""
 _ISO = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:[+-][0-9]{2}:[0-9]{2})?)?"
 )
@@ -126,6 +132,8 @@ def wall(text: str, order: DateOrder | None = None) -> Wall:
             return Wall(moment.replace(tzinfo=None), moment.tzinfo, len(text) > 10)
         except ValueError:
             pass  # 24:00 and the like; what is wrong is said below.
+    if len(text) > LONGEST:
+        raise NotATimeError
     text = _plain(text)
     day, rest = _date(text, order)
     clock, rest = _time_of_day(rest.lstrip(" T,_:;-/"))
@@ -137,7 +145,7 @@ def wall(text: str, order: DateOrder | None = None) -> Wall:
 
 def orders_of(text: str) -> tuple[DateOrder, ...]:
     """List the orders of day, month and year in which a text is a date; all of them where its form leaves no doubt."""
-    found = _YEAR_LAST.match(_plain(text))
+    found = _YEAR_LAST.match(_plain(text[:LONGEST]))
     if found is None or _YEAR_FIRST.match(text):
         return ORDERS
     return tuple(order for order in _usual(found) if _ordered(found, order) is not None)

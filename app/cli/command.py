@@ -1,4 +1,4 @@
-"""What a command works with: the settings, the database, and sessions without a server."""
+"""What commands work with: settings, a database, and sessions without a server."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
+from uuid import UUID
 
 from app.cli import output
-from app.db import embedded
-from app.db.location import DatabaseLocation, installed_location
+from app.clock import Clock
+from app.db import embedded, sessions
+from app.db.location import DatabaseLocation, existing_location, installed_location
 from app.db.pool import Database
-from app.engine.clock import Clock
 from app.engine.session_service import SessionService
+from app.errors import BadInputError, NotFoundError
 from app.settings import Settings, load
 
 T = TypeVar("T")
 
 _CONNECTIONS = 2
+ID_DIGITS = 32
 
 
 @dataclass(frozen=True)
 class Context:
-    """One command at work."""
+    """The settings, database and services that a command works with."""
 
     settings: Settings
     place: DatabaseLocation
@@ -35,10 +38,31 @@ class Context:
         """The user the command acts for."""
         return self.settings.user
 
+    async def session_id(self, digits: str) -> UUID:
+        """Return the id of a session of the user from its first or last digits; raises `NotFoundError`.
+
+        Raises `BadInputError` when several sessions have them.
+        """
+        if len(digits) == ID_DIGITS:
+            return UUID(digits)
+        ids = await self.database.run(sessions.ids_with_digits, self.user, digits)
+        if not ids:
+            raise NotFoundError(f"There is no session whose id begins or ends with {digits}.")
+        if len(ids) > 1:
+            raise BadInputError(f"{digits} fits several ids: {', '.join(map(str, ids))}. Give more digits.")
+        return ids[0]
+
 
 @contextmanager
-def locate(settings: Settings) -> Iterator[DatabaseLocation]:
-    """Like `installed_location`, but print a note before a Postgres is set up: the wanted one may be elsewhere."""
+def locate(settings: Settings, *, set_up: bool = False) -> Iterator[DatabaseLocation]:
+    """Say where the database is; with `set_up` install it where there is none, else raise `NoDatabaseError`.
+
+    A note is printed before a Postgres is set up: the wanted one may be elsewhere.
+    """
+    if not set_up:
+        with existing_location(settings) as place:
+            yield place
+        return
     if settings.database_url is None and not embedded.made(settings.data_dir):
         output.note(
             f"There is no Postgres under {settings.data_dir.expanduser().resolve()} yet; one is set up."
@@ -48,10 +72,10 @@ def locate(settings: Settings) -> Iterator[DatabaseLocation]:
         yield place
 
 
-def run(work: Callable[[Context], Awaitable[T]], settings: Settings | None = None) -> T:
-    """Do the work of a command on the database the settings name, installed when it is empty or older."""
+def run(work: Callable[[Context], Awaitable[T]], settings: Settings | None = None, *, set_up: bool = False) -> T:
+    """Do the work of a command on the database that the settings name; for `set_up` see `locate`."""
     settings = settings or load()
-    with locate(settings) as place:
+    with locate(settings, set_up=set_up) as place:
         return asyncio.run(on_place(settings, place, work))
 
 

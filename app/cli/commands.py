@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,13 @@ COMMANDS = {
     "token": "token:app",
 }
 """Per command its module below `app.cli` and its name there."""
+VERSION_HELP = "Print the version and exit."
 _PASSES_ON = {"psql": {"allow_extra_args": True, "ignore_unknown_options": True}}
 """Commands whose arguments are another program's."""
 
 
 class Commands(TyperGroup):
-    """The commands of the program, each but a name until it is called."""
+    """The commands of the program; each is only a name until it is called."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -54,7 +56,8 @@ class Commands(TyperGroup):
         super().format_help(ctx, formatter)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, _Command | None, list[str]]:
-        """Bring the command that is called."""
+        """Import the command that is called; `--version` behind it is the program's."""
+        print_version(wanted="--version" in args and args[0] not in _PASSES_ON)
         if args[0] in COMMANDS:
             self.add_command(load(args[0]))
         return super().resolve_command(ctx, args)
@@ -70,6 +73,13 @@ def load(name: str) -> _Command:
     else:
         holder.command(name, context_settings=_PASSES_ON.get(name))(command)
     return typer.main.get_group(holder).commands[name]
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and exit where an option asks for it."""
+    if wanted:
+        typer.echo(f"zeon {version('zeon-sim')}")
+        raise typer.Exit
 
 
 def read_help(name: str) -> str:

@@ -6,26 +6,31 @@ import os
 import shutil
 import signal
 import subprocess
+from typing import Annotated
 
 import typer
 
 from app.cli import output
 from app.db import embedded
-from app.db.location import DatabaseLocation, install_database, libpq_environment, open_location
+from app.db.location import DatabaseLocation, install_database, libpq_environment, open_location, require_database
 from app.errors import SimError
 from app.settings import load
 
+Force = Annotated[bool, typer.Option("--force", help="Update even while servers of an older version are alive.")]
 
-def migrate() -> None:
-    """Install or update the database: pending migrations, functions, views and grants. Twice is harmless."""
+
+def migrate(force: Force = False) -> None:
+    """Install or update the database: migrations, functions, views and grants. Running it again is harmless."""
     with open_location(load()) as place:
-        install_database(place)
+        install_database(place, force=force)
     output.line("The database is up to date.")
 
 
 def psql(context: typer.Context) -> None:
-    """Open psql on the database; everything after `psql` goes to it: zeon psql -c 'SELECT 1'."""
-    with open_location(load()) as place:
+    """Open psql on the database; arguments after `psql` go to it: zeon psql -c 'SELECT 1'."""
+    settings = load()
+    require_database(settings)
+    with open_location(settings) as place:
         environment = {**os.environ, **libpq_environment(place.url)}
         with subprocess.Popen([_program(place), *context.args], env=environment) as process:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for psql alone.
@@ -44,4 +49,4 @@ def _program(place: DatabaseLocation) -> str:
     try:
         return str(embedded.binaries() / "psql")
     except SimError:
-        raise SimError("There is no psql on this machine; install Postgres's client.") from None
+        raise SimError("psql was not found; install the Postgres client.") from None

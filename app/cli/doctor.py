@@ -1,4 +1,4 @@
-"""`zeon doctor`: what is right and what is wrong with the database and the servers on it."""
+"""`zeon doctor`: check settings, database and servers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import typer
 from app.cli import output
 from app.cli.options import Json
 from app.db import health, sessions
-from app.db.location import DatabaseLocation, is_outdated, open_location
+from app.db.location import DatabaseLocation, is_outdated, open_location, require_database
 from app.db.pool import Database
-from app.engine.strategy_catalog import StrategyCatalog
 from app.errors import NewerDatabaseError, SimError
-from app.settings import load
+from app.settings import load, unknown_variables
+from app.strategy_hosts.strategy_catalog import StrategyCatalog
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"
 LEAST_VERSION = 15
@@ -23,7 +23,7 @@ SKEW_MS = 1000
 
 
 class HealthCheck(NamedTuple):
-    """One thing looked at: its name, `ok`, `warning` or `wrong`, a sentence, and the value behind it."""
+    """One check: its name, `ok`, `warning` or `wrong`, a sentence, and the value behind it."""
 
     name: str
     state: str
@@ -32,25 +32,38 @@ class HealthCheck(NamedTuple):
 
 
 def doctor(json: Json = False) -> None:
-    """Look over the database and the servers on it; exits with 1 when something is wrong."""
+    """Check settings, database and servers; exit with 1 when something is wrong."""
     checks = examine()
     if json:
         names = ("check", "state", "text", "value")
         output.as_json([dict(zip(names, each, strict=True)) for each in checks])
     else:
-        output.table(("check", "state", "what"), (each[:3] for each in checks))
+        output.table(("check", "state", "text"), (each[:3] for each in checks))
     if any(each.state == WRONG for each in checks):
         raise typer.Exit(1)
 
 
 def examine() -> list[HealthCheck]:
-    """Look at one thing after the other; what cannot be looked at without another is left out."""
+    """Run the checks one after the other; those that need one that failed are left out."""
     try:
-        with open_location(load()) as place:
-            migrations = _migrations(place)
-            return asyncio.run(_on_database(place, migrations))
+        settings = load()
     except SimError as error:
-        return [HealthCheck("database", WRONG, error.message)]
+        return [HealthCheck("settings", WRONG, error.message)]
+    try:
+        require_database(settings)
+        with open_location(settings) as place:
+            migrations = _migrations(place)
+            return [_settings(), *asyncio.run(_on_database(place, migrations))]
+    except SimError as error:
+        return [_settings(), HealthCheck("database", WRONG, error.message)]
+
+
+def _settings() -> HealthCheck:
+    unknown = unknown_variables()
+    if unknown:
+        verb = "is not a setting" if len(unknown) == 1 else "are not settings"
+        return HealthCheck("settings", WARNING, f"{', '.join(unknown)} {verb}; see docs/settings.md.", unknown)
+    return HealthCheck("settings", OK, "Every ZEON_ variable is a setting.", unknown)
 
 
 async def _on_database(place: DatabaseLocation, migrations: HealthCheck) -> list[HealthCheck]:
@@ -60,8 +73,8 @@ async def _on_database(place: DatabaseLocation, migrations: HealthCheck) -> list
         checks = [await _version(database), migrations]
         if migrations.state == OK:
             checks += [await _notifications(database, place), await _rights(database, place)]
-            looks = (_clock, _servers, _orphans, _half_deleted)
-            checks += [await look(database) for look in looks]
+            more = (_clock, _servers, _orphans, _half_deleted)
+            checks += [await check(database) for check in more]
             checks.append(await _strategies())
         return checks
     finally:
@@ -91,7 +104,7 @@ async def _notifications(database: Database, place: DatabaseLocation) -> HealthC
     took_ms = await health.round_trip_ms(database, place.listen_url)
     if took_ms is None:
         advice = "behind PgBouncer, set ZEON_LISTEN_URL to a direct address"
-        return HealthCheck(name, WRONG, f"They do not arrive, so everything waits for the slow poll; {advice}.")
+        return HealthCheck(name, WRONG, f"They do not arrive, so clients wait for the next poll; {advice}.")
     return HealthCheck(name, OK if took_ms < SLOW_MS else WARNING, f"They take {took_ms:.1f} ms.", round(took_ms, 3))
 
 
@@ -121,7 +134,7 @@ async def _servers(database: Database) -> HealthCheck:
     alive = [f"{each.name} runs {each.running}" for each in runners if each.alive]
     if not alive:
         return HealthCheck(
-            "servers", WARNING, "None is alive, so no session can run; start one with `zeon serve`.", value
+            "servers", WARNING, "No server is alive, so no session can run; start one with `zeon serve`.", value
         )
     return HealthCheck("servers", OK, f"{len(alive)} alive: {'; '.join(alive)}.", value)
 
@@ -129,24 +142,24 @@ async def _servers(database: Database) -> HealthCheck:
 async def _orphans(database: Database) -> HealthCheck:
     count = await database.run(health.orphans)
     if count:
-        text = f"{count} sessions say running, but no living server runs them; a server that is started sees to them."
+        text = f"{count} sessions are marked running but no live server owns them; starting a server recovers them."
         return HealthCheck("orphans", WRONG, text, count)
-    return HealthCheck("orphans", OK, "Every session that says running is run.", count)
+    return HealthCheck("orphans", OK, "Every session marked running has a live server.", count)
 
 
 async def _strategies() -> HealthCheck:
-    """Look at strategies of one's own with the settings of this command."""
+    """Load the user strategies that the settings of this command name."""
     strategies = StrategyCatalog(load())
     try:
-        count = await strategies.look()
+        count = await strategies.refresh()
     finally:
         await strategies.close()
-    if strategies.faults:
-        value = [each._asdict() for each in strategies.faults]
-        text = "; ".join(f"{each.label}: {each.sentence}" for each in strategies.faults)
+    if strategies.problems:
+        value = [each._asdict() for each in strategies.problems]
+        text = "; ".join(f"{each.label}: {each.sentence}" for each in strategies.problems)
         return HealthCheck("strategies", WARNING, text, value)
     return HealthCheck(
-        "strategies", OK, f"{count} of your own can be used." if count else "None of your own is named.", count
+        "strategies", OK, f"{count} custom strategies load." if count else "No custom strategies are configured.", count
     )
 
 
@@ -154,6 +167,6 @@ async def _half_deleted(database: Database) -> HealthCheck:
     count = len(await database.run(sessions.half_deleted))
     if count:
         return HealthCheck(
-            "deletions", WARNING, f"{count} sessions are half deleted; a living server ends that.", count
+            "deletions", WARNING, f"{count} sessions are half deleted; a live server deletes the rest.", count
         )
-    return HealthCheck("deletions", OK, "None is left half done.", count)
+    return HealthCheck("deletions", OK, "No session is half deleted.", count)

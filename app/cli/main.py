@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import Annotated
 
 import typer
 
 from app.cli import output
-from app.cli.commands import Commands
+from app.cli.commands import VERSION_HELP, Commands, print_version
 from app.errors import SimError
 
 app = typer.Typer(
@@ -17,12 +18,16 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+Version = Annotated[bool, typer.Option("--version", callback=print_version, is_eager=True, help=VERSION_HELP)]
+
+
 @app.callback()
-def zeon() -> None:
-    """Turns stored market candles into a live feed and keeps every moment of it, in Postgres."""
+def zeon(version: Version = False) -> None:
+    """Replay stored market candles as a live feed, every event a row in Postgres."""
 
 
 def main() -> None:

@@ -29,9 +29,7 @@ _bare = Context(prec=100).normalize
 COLUMNS: LiteralString = "venue, symbol, timeframe, open_time_ms, open, high, low, close, volume"
 """All columns of a candle that comes from a source."""
 
-LOCK: LiteralString = (
-    "SELECT pg_advisory_xact_lock(hashtextextended(concat_ws(':', 'candles', %s::text, %s::text, %s::text), 0))"
-)
+LOCK: LiteralString = "SELECT pg_advisory_xact_lock(sim_lock_key('candles', %s, %s, %s))"
 _NEXT_TAKEN: LiteralString = """
 SELECT open_time_ms FROM market_candles
 WHERE venue = %(venue)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s AND open_time_ms >= %(first)s
@@ -125,6 +123,17 @@ async def store_columns(
             await notify(conn, venue, symbol, timeframe)
             await _rebuild(conn, venue, symbol, timeframe, *loading.range_ms)
     return stored
+
+
+async def delete(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> int:
+    """Delete a series, what was built from it, and who was asked for it; return how many candles it had.
+
+    Raises `SeriesBusyError` when others store the series for longer than a minute.
+    """
+    async with conn.transaction(), conn.cursor(row_factory=scalar_row) as cursor:
+        await _alone(conn, venue, symbol, timeframe)
+        await cursor.execute("SELECT candle_delete(%s, %s, %s)", (venue, symbol, timeframe))
+        return int(await cursor.fetchone() or 0)
 
 
 async def _rebuild(

@@ -77,7 +77,7 @@ class Listener:
         deadline = asyncio.get_running_loop().time() + self._patience_s
         while True:
             cursor = await connection.execute(
-                "SELECT pg_try_advisory_lock(hashtextextended('zeon runner ' || %s, 0)) AS held", (name,)
+                "SELECT pg_try_advisory_lock(sim_lock_key('runner', %s)) AS held", (name,)
             )
             row = await cursor.fetchone()
             if row is not None and row["held"]:

@@ -13,7 +13,7 @@ from psycopg import pq
 
 from app.db import embedded
 from app.db.install import install, needs_install
-from app.errors import UnavailableError
+from app.errors import DatabaseAwayError, NoDatabaseError
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -52,17 +52,36 @@ def installed_location(settings: Settings) -> Iterator[DatabaseLocation]:
         yield place
 
 
+@contextmanager
+def existing_location(settings: Settings) -> Iterator[DatabaseLocation]:
+    """Like `open_location`, but raise `NoDatabaseError` where no database is installed yet."""
+    require_database(settings)
+    with open_location(settings) as place:
+        if is_outdated(place):
+            raise NoDatabaseError()
+        yield place
+
+
+def require_database(settings: Settings) -> None:
+    """Raise `NoDatabaseError` where an embedded server would have to be set up first."""
+    if settings.database_url is None and not embedded.made(settings.data_dir):
+        raise NoDatabaseError(
+            f"There is no database under {settings.data_dir.expanduser().resolve()} yet. `zeon serve` sets one up;"
+            " DATABASE_URL or ZEON_DATA_DIR names another."
+        )
+
+
 def is_outdated(place: DatabaseLocation) -> bool:
-    """Say whether a database is empty or older than this code; raises `NewerDatabaseError` or `UnavailableError`."""
+    """Say whether a database is empty or older than this code; raises `NewerDatabaseError` or `DatabaseAwayError`."""
     with _connected(place.migrate_url) as conn:
         return needs_install(conn)
 
 
-def install_database(place: DatabaseLocation) -> None:
-    """Install or update everything, and grant the serving role what it needs."""
+def install_database(place: DatabaseLocation, *, force: bool = False) -> None:
+    """Install or update everything, and grant the serving role what it needs; raises what `install` raises."""
     with _connected(place.url) as conn:
         serving_role = conn.info.user
-    install(place.migrate_url, serving_role)
+    install(place.migrate_url, serving_role, force=force)
 
 
 def libpq_environment(url: str) -> dict[str, str]:
@@ -77,6 +96,6 @@ def _connected(url: str) -> Iterator[psycopg.Connection]:
         conn = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="zeon install")
     except psycopg.Error as error:
         reason = str(error).strip().partition("\n")[0]
-        raise UnavailableError(f"The database cannot be reached: {reason}") from error
+        raise DatabaseAwayError(f"The database cannot be reached: {reason}") from error
     with conn:
         yield conn

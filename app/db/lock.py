@@ -13,14 +13,14 @@ from app.db.pool import Connection, Database
 async def exclusive(database: Database, name: str, *, patience_s: int = 60) -> AsyncIterator[None]:
     """Keep other processes out of what has the same name; the lock dies with its connection, whatever happens.
 
-    Raises `UnavailableError` when another one is at it for longer than `patience_s`.
+    Raises `BusyError` when another process holds the lock for longer than `patience_s`.
     """
     held, over = asyncio.Event(), asyncio.Event()
 
     async def hold(connection: Connection) -> None:
         async with connection.transaction():
             await connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{patience_s}s",))
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"zeon {name}",))
+            await connection.execute("SELECT pg_advisory_xact_lock(sim_lock_key('exclusive', %s))", (name,))
             held.set()
             await over.wait()
 

@@ -1,4 +1,4 @@
-"""The one pool of connections, and the translation of what the driver raises."""
+"""The one pool of connections of a process, and what every connection sets."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql import ClauseElement
 
+from app.db.errors import translate_errors
 from app.domain.number import DecimalFloat
-from app.errors import SimError, UnavailableError
+from app.errors import BusyError, DatabaseAwayError, UnavailableError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,22 +44,16 @@ _LIMITS = "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_se
 _ADAPTERS = SimpleNamespace(adapters=AdaptersMap(psycopg.adapters), connection=None)
 """How values are read: numbers in JSON keep their text, which may say more than a float can hold."""
 set_json_loads(partial(json.loads, parse_float=DecimalFloat), _ADAPTERS)
-_PLANS = "-c enable_sort=off"
-"""Logs are read along their primary key, whatever Postgres believes how long they are.
-
-Its statistics know nothing of a session that began after they were taken, and a plan is kept while the log it was made
-for grows. Both made it read and sort a whole log for every page. Functions that sort anything else say so.
-"""
 
 
 def connect_options(url: str, application_name: str) -> dict[str, Any]:
-    """Return what every server connection sets: its name, limits on waiting for locks and statements, and how to plan.
+    """Return what every connection of a server sets: its name, and limits on waiting for locks and statements.
 
     Options in the address itself, such as a search_path, are kept and win.
     """
     return {
         "application_name": application_name,
-        "options": f"{_LIMITS} {_PLANS} {conninfo_to_dict(url).get('options') or ''}".strip(),
+        "options": f"{_LIMITS} {conninfo_to_dict(url).get('options') or ''}".strip(),
         "connect_timeout": 5,
         "autocommit": True,
         "context": _ADAPTERS,
@@ -74,15 +69,16 @@ class Database:
     waiting for its task, and the task ends by itself.
     """
 
-    def __init__(self, url: str, *, size: int, application_name: str = "zeon") -> None:
+    def __init__(self, url: str, *, size: int, application_name: str = "zeon", wait_s: float = _WAIT_S) -> None:
         self.url = url
         self._size = size
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._lent = 0
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             min_size=min(2, size),
             max_size=size,
-            timeout=_WAIT_S,
+            timeout=wait_s,
             max_lifetime=3600,
             reconnect_timeout=60,
             kwargs=connect_options(url, application_name),
@@ -92,13 +88,13 @@ class Database:
         )
 
     async def open(self) -> None:
-        """Open the pool; raises `UnavailableError` when no connection comes up.
+        """Open the pool; raises `DatabaseAwayError` when no connection comes up.
 
         One that is not opened to the end is closed: the pool's workers take a cancellation while they connect for
         one more failed attempt, and without their order to stop the event loop would wait for them for ever.
         """
         try:
-            with translate_errors():
+            with self._translate_errors():
                 await self._pool.open(wait=True, timeout=15)
         except BaseException:
             await self._pool.close(timeout=1)
@@ -130,7 +126,7 @@ class Database:
     async def _run(
         self, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        with translate_errors():
+        with self._translate_errors():
             for _ in range(4):
                 try:
                     async with self._connection() as connection:
@@ -147,13 +143,39 @@ class Database:
         The pool's own check would wait longer behind each.
         """
         for _ in range(self._size):
-            async with self._pool.connection() as connection:
+            async with self._counted() as connection:
                 if not _cut(connection):
                     yield connection
                     return
                 await connection.close()
-        async with self._pool.connection() as connection:
+        async with self._counted() as connection:
             yield connection
+
+    @asynccontextmanager
+    async def _counted(self) -> AsyncIterator[Connection]:
+        """Lend a connection of the pool and count those that are lent."""
+        async with self._pool.connection() as connection:
+            self._lent += 1
+            try:
+                yield connection
+            finally:
+                self._lent -= 1
+
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        """Like `translate_errors`, and for the pool's own errors.
+
+        No connection in time means that all are in use, or, where some are not, that no new one comes up.
+        """
+        with translate_errors():
+            try:
+                yield
+            except PoolTimeout as error:
+                if self._lent >= self._size:
+                    raise BusyError("All connections to the database are in use; try again.") from error
+                raise DatabaseAwayError() from error
+            except PoolClosed as error:
+                raise UnavailableError("The server is shutting down.") from error
 
 
 def _cut(connection: Connection) -> bool:
@@ -195,34 +217,6 @@ class ConnectionPool:
 
     async def _connect(self) -> Connection:
         return await psycopg.AsyncConnection.connect(self._url, **connect_options(self._url, self._name))
-
-
-@contextmanager
-def translate_errors() -> Iterator[None]:
-    """Turn what the driver raises into the error tree: own SQLSTATEs by code, a lost server into `UnavailableError`."""
-    try:
-        yield
-    except (PoolTimeout, PoolClosed) as error:
-        raise UnavailableError() from error
-    except psycopg.Error as error:
-        domain = _by_sqlstate(error.sqlstate)
-        if domain is not None:
-            raise domain(error.diag.message_primary) from error
-        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-            raise UnavailableError() from error
-        raise
-
-
-def _by_sqlstate(sqlstate: str | None) -> type[SimError] | None:
-    if sqlstate is None or not sqlstate.startswith("ZN"):
-        return None
-    queue = SimError.__subclasses__()
-    while queue:
-        kind = queue.pop()
-        if kind.sqlstate == sqlstate:
-            return kind
-        queue.extend(kind.__subclasses__())
-    return None
 
 
 async def execute(connection: Connection, statement: ClauseElement) -> psycopg.AsyncCursor[DictRow]:

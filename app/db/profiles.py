@@ -1,4 +1,4 @@
-"""Profiles in Postgres: a strategy with parameters under a name of one's own."""
+"""Profiles in Postgres: a strategy with parameters under another name."""
 
 from __future__ import annotations
 

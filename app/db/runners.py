@@ -51,7 +51,10 @@ async def hold(connection: Connection, name: str, incarnation: int) -> bool:
 
 async def claim_orphans(connection: Connection, name: str, incarnation: int, *, resume: bool) -> list[OrphanCounts]:
     """Claim sessions up for a claim; take over (`resume`) or pause those of dead processes."""
-    cursor = await connection.execute("SELECT * FROM sim_sweep(%s, %s, %s, 500)", (name, incarnation, resume))
+    cursor = await connection.execute(
+        "SELECT * FROM sim_claim_orphans(%s, incarnation => %s, resume => %s, max_rows => 500)",
+        (name, incarnation, resume),
+    )
     return [OrphanCounts(row["session"], row["status"], row["reason"]) for row in await cursor.fetchall()]
 
 
@@ -72,10 +75,10 @@ async def leave(connection: Connection, name: str, incarnation: int, *, resume: 
     """
     async with connection.transaction():
         await connection.execute("DELETE FROM sim_runners WHERE name = %s AND incarnation = %s", (name, incarnation))
-        await connection.execute("SET LOCAL enable_sort = on")  # A few of all sessions, in the order they are locked.
         cursor = await connection.execute(
             """
-            SELECT sim_transition(s.id, '{running}', %s, 'server stopped', %s)
+            SELECT sim_transition(
+              s.id, from_status => '{running}', to_status => %s, reason => 'server stopped', by => %s)
             FROM (SELECT id FROM sim_sessions WHERE status = 'running' AND runner = %s AND incarnation = %s
                   ORDER BY id FOR NO KEY UPDATE) s
             """,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
-from sqlalchemy import Select, any_, func, literal, select, tuple_, update
+from sqlalchemy import Select, Text, any_, cast, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.db.pool import Connection, execute
@@ -70,6 +71,15 @@ async def get(connection: Connection, session_id: UUID, user_id: str | None = No
     return _session(_present(await (await execute(connection, statement)).fetchone()))
 
 
+async def ids_with_digits(connection: Connection, user_id: str, digits: str) -> list[UUID]:
+    """Return up to 3 ids of the user's sessions that begin or end with some hexadecimal digits, the newest first."""
+    hex_id = func.replace(cast(_s.id, Text), "-", "")
+    fits = or_(hex_id.startswith(digits), hex_id.endswith(digits))
+    statement = select(_s.id).where(_s.user_id == user_id, _s.deleted_at.is_(None), fits)
+    rows = await execute(connection, statement.order_by(_s.created_at.desc()).limit(3))
+    return [row["id"] for row in await rows.fetchall()]
+
+
 async def page(
     connection: Connection,
     user_id: str | None,
@@ -107,7 +117,10 @@ async def describe(connection: Connection, session_id: UUID, user_id: str, chang
 
 async def pace(connection: Connection, session_id: UUID, pace: Pace, by: str) -> Session:
     """Change the pace and log it; raises `NotFoundError`, or `WrongStatusError` when finished or stopped."""
-    cursor = await connection.execute("SELECT * FROM sim_pace(%s, %s, %s, %s)", (session_id, pace.ms, pace.speed, by))
+    cursor = await connection.execute(
+        "SELECT * FROM sim_pace(%s, replay_ms_per_candle => %s, speed => %s, actor => %s)",
+        (session_id, pace.ms, pace.speed, by),
+    )
     return _session(_present(await cursor.fetchone()))
 
 
@@ -131,19 +144,24 @@ async def transition(
     from_status, to_status = MOVES[call]
     name, incarnation = runner or (None, None)
     cursor = await connection.execute(
-        "SELECT * FROM sim_transition(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (
-            session_id,
-            list(from_status),
-            to_status,
-            reason,
-            by,
-            name,
-            incarnation,
-            epoch,
-            error,
-            None if error_details is None else Jsonb(error_details),
-        ),
+        """
+        SELECT * FROM sim_transition(
+          %(session)s, from_status => %(from_status)s, to_status => %(to_status)s, reason => %(reason)s, by => %(by)s,
+          runner => %(runner)s, incarnation => %(incarnation)s, expected_epoch => %(epoch)s, error => %(error)s,
+          error_details => %(details)s)
+        """,
+        {
+            "session": session_id,
+            "from_status": list(from_status),
+            "to_status": to_status,
+            "reason": reason,
+            "by": by,
+            "runner": name,
+            "incarnation": incarnation,
+            "epoch": epoch,
+            "error": error,
+            "details": None if error_details is None else Jsonb(error_details),
+        },
     )
     row = await cursor.fetchone()
     return None if row is None else _session(row)
@@ -162,7 +180,8 @@ async def fork(
     lineage = Jsonb([ancestor.as_json() for ancestor in _lineage(parent, fork_seq, cursor_ms)])
     await execute(connection, update(SESSIONS).where(_s.id == child.id).values(lineage=lineage))
     cursor = await connection.execute(
-        "SELECT * FROM sim_fork(%s, %s, %s, %s, %s)", (child.id, parent.id, fork_seq, cursor_ms, child.user_id)
+        "SELECT * FROM sim_fork(%s, parent => %s, fork_seq => %s, cursor_ms => %s, actor => %s)",
+        (child.id, parent.id, fork_seq, cursor_ms, child.user_id),
     )
     return _session(_present(await cursor.fetchone()))
 
@@ -205,7 +224,8 @@ async def run_until(
     """
     name, incarnation = runner or (None, None)
     cursor = await connection.execute(
-        "SELECT * FROM sim_run_until(%s, %s, %s, %s, %s, %s, %s)",
+        "SELECT * FROM sim_run_until(%s, steps => %s, until_ms => %s, until_type => %s, actor => %s,"
+        " runner => %s, incarnation => %s)",
         (session_id, steps, until_ms, until_type, by, name, incarnation),
     )
     row = await cursor.fetchone()
@@ -214,7 +234,9 @@ async def run_until(
 
 async def jump(connection: Connection, session_id: UUID, time_ms: int, by: str) -> Session:
     """Let a running session run without a pause up to a time (ms UTC); raises `WrongStatusError`."""
-    cursor = await connection.execute("SELECT * FROM sim_jump(%s, %s, %s)", (session_id, time_ms, by))
+    cursor = await connection.execute(
+        "SELECT * FROM sim_jump(%s, time_ms => %s, actor => %s)", (session_id, time_ms, by)
+    )
     return _session(_present(await cursor.fetchone()))
 
 
@@ -237,6 +259,19 @@ async def count_running(connection: Connection, user_id: str) -> int:
     """Count the running sessions of a user."""
     statement = select(func.count()).where(_s.user_id == user_id, _s.status == RUNNING)
     return int(_present(await (await execute(connection, statement)).fetchone())["count_1"])
+
+
+async def using_candles(
+    connection: Connection, venue: str, symbol: str, timeframes: Sequence[str], statuses: Sequence[str]
+) -> list[tuple[UUID, str]]:
+    """Return (id, status) of all users' sessions that replay a symbol in one of some timeframes, oldest first."""
+    statement = (
+        select(_s.id, _s.status)
+        .where(_s.venue == venue, literal(symbol) == any_(_s.symbols), _s.timeframe.in_(timeframes))
+        .where(_s.status.in_(statuses), _s.deleted_at.is_(None))
+        .order_by(_s.created_at, _s.id)
+    )
+    return [(row["id"], row["status"]) for row in await (await execute(connection, statement)).fetchall()]
 
 
 async def delete_chunk(connection: Connection, session_id: UUID, user_id: str) -> bool:
@@ -281,7 +316,7 @@ def _column(value: Any) -> Any:
 
 def _session(row: DictRow) -> Session:
     spec = build(SessionSpec, {field.name: setting_from_json(field, row[field.name]) for field in SETTINGS})
-    same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage", "fetching"))
+    same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage", "fetching", "waiting"))
     lineage = tuple(parse_ancestor(each) for each in row["lineage"])
     return Session(spec=spec, lineage=lineage, **{name: row[name] for name in same})
 

@@ -1,4 +1,4 @@
-"""Snapshots in Postgres: a cache of where long sessions stand, held against the log whenever one is read."""
+"""Snapshots in Postgres: a cache of the state of long sessions, compared with the log whenever one is read."""
 
 from __future__ import annotations
 
@@ -7,18 +7,11 @@ from uuid import UUID
 
 from app.db.pool import Connection
 
-_LAST_EVENTS = 200
 _KEPT = 2
-_LOG_HASH = """
-    SELECT encode(sha256(convert_to(string_agg(concat_ws(' ', e.seq, e.ts, e.type, e.payload), E'\\n' ORDER BY e.seq),
-                                    'UTF8')), 'hex')
-    FROM (SELECT seq, ts, type, payload FROM sim_events
-          WHERE session_id = s.id AND seq > {seq} - {count} AND seq <= {seq}) e
-"""
 
 
 class StoredSnapshot(NamedTuple):
-    """A snapshot: the cursor it was taken at (ms UTC), the last seq of the log then, its body and that one's hash."""
+    """A snapshot: cursor (ms UTC) and last seq of the session when it was taken, its body, and the hash of the body."""
 
     cursor_ms: int
     seq: int
@@ -27,30 +20,30 @@ class StoredSnapshot(NamedTuple):
 
 
 async def put(connection: Connection, session_id: UUID, epoch: int, cursor_ms: int, body: str, body_hash: str) -> bool:
-    """Keep a snapshot if the session stands at that cursor under that epoch, and forget all but the newest two.
+    """Store a snapshot if the session has that cursor and epoch, and delete all but the newest two.
 
-    Returns whether it was kept.
+    Returns whether it was stored.
     """
-    log_hash = _LOG_HASH.format(seq="s.last_seq", count=_LAST_EVENTS)
     cursor = await connection.execute(
-        f"""
-        WITH kept AS (
+        """
+        WITH stored AS (
           INSERT INTO sim_snapshots (session_id, cursor_ms, seq, log_hash, body_hash, body)
-          SELECT s.id, s.cursor_ms, s.last_seq, ({log_hash}), %(body_hash)s, %(body)s FROM sim_sessions s
+          SELECT s.id, s.cursor_ms, s.last_seq, sim_log_hash(s.id, s.last_seq), %(body_hash)s, %(body)s
+          FROM sim_sessions s
           WHERE s.id = %(session)s AND s.epoch = %(epoch)s AND s.cursor_ms = %(cursor_ms)s AND s.deleted_at IS NULL
           FOR KEY SHARE OF s
           ON CONFLICT (session_id, cursor_ms) DO UPDATE
           SET seq = EXCLUDED.seq, log_hash = EXCLUDED.log_hash, body_hash = EXCLUDED.body_hash,
               body = EXCLUDED.body, created_at = EXCLUDED.created_at
           RETURNING session_id, cursor_ms
-        ), forgotten AS (
-          DELETE FROM sim_snapshots o USING kept k
+        ), deleted AS (
+          DELETE FROM sim_snapshots o USING stored k
           WHERE o.session_id = k.session_id AND o.cursor_ms < (
-            SELECT min(n.cursor_ms) FROM (  -- what was there before, since this does not see what is kept now
+            SELECT min(n.cursor_ms) FROM (  -- those from before: this statement does not see the new one
               SELECT b.cursor_ms FROM sim_snapshots b WHERE b.session_id = %(session)s AND b.cursor_ms <> %(cursor_ms)s
               ORDER BY b.cursor_ms DESC LIMIT %(others)s) n)
         )
-        SELECT FROM kept
+        SELECT FROM stored
         """,
         {
             "session": session_id,
@@ -65,14 +58,13 @@ async def put(connection: Connection, session_id: UUID, epoch: int, cursor_ms: i
 
 
 async def newest(connection: Connection, session_id: UUID, to_cursor_ms: int) -> StoredSnapshot | None:
-    """Return the newest snapshot up to a cursor whose log is still the session's; null when there is none."""
-    log_hash = _LOG_HASH.format(seq="k.seq", count=_LAST_EVENTS)
+    """Return the newest snapshot up to a cursor of which the log is still what it was; null when there is none."""
     cursor = await connection.execute(
-        f"""
+        """
         SELECT k.cursor_ms, k.seq, k.body, k.body_hash
         FROM sim_snapshots k JOIN sim_sessions s ON s.id = k.session_id
         WHERE k.session_id = %s AND k.cursor_ms <= %s AND k.seq <= s.last_seq
-          AND k.log_hash = ({log_hash})
+          AND k.log_hash = sim_log_hash(s.id, k.seq)
         ORDER BY k.cursor_ms DESC LIMIT 1
         """,
         (session_id, to_cursor_ms),
@@ -82,5 +74,5 @@ async def newest(connection: Connection, session_id: UUID, to_cursor_ms: int) ->
 
 
 async def forget(connection: Connection, session_id: UUID) -> None:
-    """Drop the snapshots of a session."""
+    """Delete the snapshots of a session."""
     await connection.execute("DELETE FROM sim_snapshots WHERE session_id = %s", (session_id,))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.db.pool import Connection
+from app.domain.trading.account import Trade
 from app.errors import NotFoundError
 
 FROM_THE_START = "{}"
@@ -30,21 +31,6 @@ class Point(NamedTuple):
     drawdown_pct: Decimal
 
 
-class Trade(NamedTuple):
-    """One closed trade as a chart shows it; times in ms UTC, money in quote currency."""
-
-    symbol: str
-    side: str
-    qty: Decimal
-    entry_price: Decimal
-    exit_price: Decimal
-    entry_ts: int
-    exit_ts: int
-    net_pnl: Decimal
-    fees: Decimal
-    reason: str
-
-
 class Compared(NamedTuple):
     """A figure of two sessions by its name in SQL, and the second less the first; null where it has no meaning."""
 
@@ -62,7 +48,8 @@ async def stats(
     With the state of an earlier answer only what was written since is read.
     """
     cursor = await connection.execute(
-        "SELECT *, next_state::text AS state FROM sim_stats(%s, %s, %s::jsonb)", (session_id, until_seq, state)
+        "SELECT *, next_state::text AS state FROM sim_stats(%s, until_seq => %s, state => %s::jsonb)",
+        (session_id, until_seq, state),
     )
     row = await cursor.fetchone()
     if row is None:
@@ -81,7 +68,7 @@ async def compare(connection: Connection, a: UUID, b: UUID) -> list[Compared]:
 async def equity(connection: Connection, session_id: UUID, points: int) -> list[Point]:
     """Return the equity curve in at most so many points (2 or more), in seq order."""
     cursor = await connection.execute(
-        "SELECT seq, ts, equity, drawdown_pct FROM sim_equity_points(%s, %s)", (session_id, points)
+        "SELECT seq, ts, equity, drawdown_pct FROM sim_equity_points(%s, max_points => %s)", (session_id, points)
     )
     return [Point(**row) for row in await cursor.fetchall()]
 
@@ -89,19 +76,12 @@ async def equity(connection: Connection, session_id: UUID, points: int) -> list[
 async def equity_sample(connection: Connection, session_id: UUID, points: int) -> list[Point]:
     """Return the equity at so many places spread evenly over the log; fast, but blind to spikes between them."""
     cursor = await connection.execute(
-        "SELECT seq, ts, equity, drawdown_pct FROM sim_equity_sample(%s, %s)", (session_id, points)
+        "SELECT seq, ts, equity, drawdown_pct FROM sim_equity_sample(%s, max_points => %s)", (session_id, points)
     )
     return [Point(**row) for row in await cursor.fetchall()]
 
 
 async def last_trades(connection: Connection, session_id: UUID, limit: int) -> Sequence[Trade]:
     """Return the newest closed trades, oldest first."""
-    cursor = await connection.execute(
-        """
-        SELECT symbol, side, qty, entry_price, exit_price, (extract(epoch FROM entered) * 1000)::bigint AS entry_ts,
-               (extract(epoch FROM exited) * 1000)::bigint AS exit_ts, net_pnl, fees, reason
-        FROM sim_view_trades WHERE session_id = %s ORDER BY seq DESC LIMIT %s
-        """,
-        (session_id, limit),
-    )
+    cursor = await connection.execute("SELECT * FROM sim_last_trades(%s, max_rows => %s)", (session_id, limit))
     return [Trade(**row) for row in reversed(await cursor.fetchall())]

@@ -1,4 +1,4 @@
-"""Events of the log: one constructor per type, each checked when made.
+"""Events of the log: one constructor per type, each checked when made; that of candles is in `candle_event`.
 
 An event carries its payload as JSON text, rendered once with canonical numbers, so that nothing between the
 tick and Postgres parses or renders it again.
@@ -13,32 +13,23 @@ from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
-from app.domain.market.candle import Candle
 from app.domain.number import format_decimal, number_text, parse_decimal, round_significant
+from app.domain.record import new_record
 from app.domain.trading.account import Fill, Trade
 from app.domain.trading.order import Order
 from app.errors import BadInputError
 
-TYPES = (
-    "status",
-    "control",
-    "candle",
-    "gap",
-    "signal",
-    "order",
-    "fill",
-    "trade",
-    "equity",
-    "log",
-    "plot",
-    "note",
-)
+SIMULATED = ("candle", "gap", "signal", "order", "fill", "trade", "equity", "log", "plot")
+"""The types of events that the simulation itself writes; `sim_is_simulated` says the same in SQL."""
+
+STEERING = ("status", "control", "note")
+"""The types of events that say who steered a session, and when: two equal simulations may differ in them."""
+
+TYPES = (*SIMULATED, *STEERING)
 """Every type an event may have."""
 
 PAYLOAD_BYTES = 65_536
 """The most bytes a payload may have as JSON text in UTF-8."""
-
-_new = tuple.__new__
 
 
 class Event(NamedTuple):
@@ -55,29 +46,9 @@ class Event(NamedTuple):
         return parsed
 
 
-def candle(ts: int, value: Candle) -> Event:
-    """Make the event of one closed candle, its fields in the order of Postgres's jsonb, as an `EquityCurve`'s are.
-
-    So a rebuild can compare most events by their text.
-    """
-    symbol, timeframe, open_ms, close_ms, open_, high, low, close, volume, synthetic = value
-    numbers = f'"low":{low!s},"high":{high!s},"open":{open_!s},"close":{close!s},"volume":{volume!s}'
-    if "0," in numbers or "E" in numbers or numbers[-1] == "0":  # One of them might not be canonical.
-        numbers = (
-            f'"low":{format_decimal(low)},"high":{format_decimal(high)},"open":{format_decimal(open_)},'
-            f'"close":{format_decimal(close)},"volume":{format_decimal(volume)}'
-        )
-    made_up = '"synthetic":true,' if synthetic else ""
-    body = (
-        f'{{"candle":{{{numbers},"openTimeMs":{open_ms},"closeTimeMs":{close_ms}}},'
-        f'"symbol":"{symbol}",{made_up}"timeframe":"{timeframe}"}}'
-    )
-    return _new(Event, (ts, "candle", body))  # one per candle: half the time of Event(...)
-
-
 def equity(ts: int, body: str) -> Event:
     """Make the equity event of a tick from the payload of an `EquityCurve`."""
-    return _new(Event, (ts, "equity", body))
+    return new_record(Event, (ts, "equity", body))
 
 
 def gap(ts: int, symbol: str, timeframe: str, from_ms: int, to_ms: int, missing: int) -> Event:

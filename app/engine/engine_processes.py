@@ -1,4 +1,4 @@
-"""Engine processes of one command: together they run a list of sessions, each as fast as it goes."""
+"""The engine processes of one command: together they run a list of sessions, each as fast as possible."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from uuid import UUID
 
 import uvloop
 
+from app.clock import Clock
 from app.db.pool import Database
 from app.domain.session import CREATED, PAUSED, RUNNING
 from app.engine import garbage_collection
-from app.engine.clock import Clock
 from app.engine.session_service import Action, SessionService
 from app.engine.supervisor import Supervisor
 from app.errors import SimError
 from app.settings import Settings
 
-_AT_ONCE = 4
+_PARALLEL_SESSIONS = 4
 """Sessions of a process at a time: while one waits for Postgres another computes."""
-_LOOK_S = 0.05
+_POLL_S = 0.05
 _log = logging.getLogger(__name__)
 
 
@@ -39,8 +39,8 @@ class SharedNumber(Protocol):
         """Return the lock that guards it."""
 
 
-class Work(NamedTuple):
-    """What the processes are told: where the database is, whose sessions they run, and which."""
+class EngineWork(NamedTuple):
+    """What the processes need to know: the database, the settings, the user, and which of his sessions to run."""
 
     url: str
     listen_url: str
@@ -50,11 +50,11 @@ class Work(NamedTuple):
 
 
 @contextmanager
-def start_engines(work: Work, count: int) -> Iterator[list[SpawnProcess]]:
-    """Run engine processes that share a list of sessions; at the end of the block they pause what still runs."""
+def start_engines(work: EngineWork, count: int) -> Iterator[list[SpawnProcess]]:
+    """Start engine processes that share a list of sessions; at the end of the block they pause what still runs."""
     spawn = multiprocessing.get_context("spawn")
-    taken = spawn.Value("q", 0)
-    processes = [spawn.Process(target=_process, args=(work, taken)) for _ in range(count)]
+    next_index = spawn.Value("q", 0)
+    processes = [spawn.Process(target=_process, args=(work, next_index)) for _ in range(count)]
     try:
         for process in processes:
             process.start()
@@ -67,14 +67,14 @@ def start_engines(work: Work, count: int) -> Iterator[list[SpawnProcess]]:
             process.join()
 
 
-def _process(work: Work, taken: SharedNumber) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command, which ends its processes.
+def _process(work: EngineWork, next_index: SharedNumber) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the command, which ends its processes.
     garbage_collection.tune_gc()
     with suppress(asyncio.CancelledError), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_engine(work, taken))
+        runner.run(_engine(work, next_index))
 
 
-async def _engine(work: Work, taken: SharedNumber) -> None:
+async def _engine(work: EngineWork, next_index: SharedNumber) -> None:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -83,40 +83,40 @@ async def _engine(work: Work, taken: SharedNumber) -> None:
     clock = Clock()
     database = Database(work.url, size=4, application_name="zeon sweep")
     await database.open()
-    supervisor = Supervisor(database, settings, listen_url=work.listen_url, clock=clock, alone=True)
+    supervisor = Supervisor(database, settings, listen_url=work.listen_url, clock=clock, own_sessions_only=True)
     try:
         await supervisor.open()
         sim = SessionService(database, settings, clock, supervisor)
-        async with asyncio.TaskGroup() as lanes:
-            for _ in range(_AT_ONCE):
-                lanes.create_task(_lane(sim, work, taken))
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(_PARALLEL_SESSIONS):
+                tasks.create_task(_run_sessions(sim, work, next_index))
     finally:
         await supervisor.close()
         await database.close()
 
 
-async def _lane(sim: SessionService, work: Work, taken: SharedNumber) -> None:
-    """Run one session after the other until none is left, or the command is gone."""
+async def _run_sessions(sim: SessionService, work: EngineWork, next_index: SharedNumber) -> None:
+    """Run one session after the other until none is left, or the command has ended."""
     parent = multiprocessing.parent_process()
-    while (session_id := _next(work.ids, taken)) is not None:
+    while (session_id := _next_id(work.ids, next_index)) is not None:
         try:
             before = await sim.get(work.user, session_id)
             session = await sim.act(work.user, session_id, Action("resume" if before.status == PAUSED else "start"))
             while session.status == RUNNING and parent is not None and parent.is_alive():
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(_POLL_S)
                 session = await sim.get(work.user, session_id)
         except SimError as error:
-            await _complain(sim, work, session_id, error)
+            await _log_failure(sim, work, session_id, error)
 
 
-async def _complain(sim: SessionService, work: Work, session_id: UUID, error: SimError) -> None:
-    """Say why a session did not go on, unless that stands in its row."""
+async def _log_failure(sim: SessionService, work: EngineWork, session_id: UUID, error: SimError) -> None:
+    """Log why a session did not run, unless it has failed: then its row says why."""
     with suppress(SimError):
         if (await sim.get(work.user, session_id)).status in (CREATED, PAUSED):
-            _log.warning("%s did not go on: %s", session_id, error.message)
+            _log.warning("session %s did not run: %s", session_id, error.message)
 
 
-def _next(ids: Sequence[UUID], taken: SharedNumber) -> UUID | None:
-    with taken.get_lock():
-        place, taken.value = taken.value, taken.value + 1
-    return ids[place] if place < len(ids) else None
+def _next_id(ids: Sequence[UUID], next_index: SharedNumber) -> UUID | None:
+    with next_index.get_lock():
+        index, next_index.value = next_index.value, next_index.value + 1
+    return ids[index] if index < len(ids) else None

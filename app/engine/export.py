@@ -23,11 +23,11 @@ NUMBER: Final = "number"
 INTEGER: Final = "integer"
 TIME: Final = "time"
 
-_HEAD = {"seq": INTEGER, "ts": TIME}
+_FIRST_COLUMNS = {"seq": INTEGER, "ts": TIME}
 COLUMNS: Final[dict[str, dict[str, str]]] = {
-    "events": {**_HEAD, "type": TEXT, "payload": TEXT},
+    "events": {**_FIRST_COLUMNS, "type": TEXT, "payload": TEXT},
     "trades": {
-        **_HEAD,
+        **_FIRST_COLUMNS,
         "symbol": TEXT,
         "side": TEXT,
         "qty": NUMBER,
@@ -42,7 +42,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "reason": TEXT,
     },
     "equity": {
-        **_HEAD,
+        **_FIRST_COLUMNS,
         "cash": NUMBER,
         "positionQty": NUMBER,
         "positionValue": NUMBER,
@@ -98,7 +98,7 @@ def encoder(what: str, format_: str) -> Encoder:
 
 
 class Ndjson:
-    """One event a line, spelled as the API does."""
+    """One event a line, as in the API."""
 
     def rows(self, page: Sequence[Row]) -> bytes:
         """Return the events' lines."""
@@ -112,32 +112,32 @@ class Ndjson:
 
 
 class Csv:
-    """A header and a row per event (RFC 4180), numbers as the log spells them.
+    """A header and a row per event (RFC 4180), numbers as in the log.
 
     Text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, CSV injection).
     """
 
     def __init__(self, columns: dict[str, str]) -> None:
         self._columns = columns
-        self._headed = False
+        self._has_header = False
 
     def rows(self, page: Sequence[Row]) -> bytes:
         """Return the rows, the header before the first ones."""
         texts = [name for name, kind in self._columns.items() if kind == TEXT]
         lines = list(_cells(page, self._columns))
         for line in lines:
-            line.update({name: harmless(line[name]) for name in texts if line[name] is not None})
-        return self._header() + self._written(line.values() for line in lines)
+            line.update({name: escape_formula(line[name]) for name in texts if line[name] is not None})
+        return self._header() + self._lines(line.values() for line in lines)
 
     def end(self) -> bytes:
-        """Return the header where no row came."""
+        """Return the header if there was no row."""
         return self._header()
 
     def _header(self) -> bytes:
-        first, self._headed = not self._headed, True
-        return self._written([self._columns]) if first else b""
+        needed, self._has_header = not self._has_header, True
+        return self._lines([self._columns]) if needed else b""
 
-    def _written(self, lines: Iterable[Iterable[Any]]) -> bytes:
+    def _lines(self, lines: Iterable[Iterable[Any]]) -> bytes:
         text = io.StringIO(newline="")
         csv.writer(text).writerows(lines)
         return text.getvalue().encode()
@@ -172,20 +172,20 @@ class Parquet:
         self._bytes += sum(len(row.body) for row in page)
         if len(self._waiting) >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
             self._write()
-        return self._sink.taken()
+        return self._sink.take()
 
     def end(self) -> bytes:
         """Return the last group and the footer."""
         if self._waiting:
             self._write()
         self._writer.close()
-        return self._sink.taken()
+        return self._sink.take()
 
     def _write(self) -> None:
-        read = {NUMBER: float, INTEGER: int, TIME: int, TEXT: str}
+        convert = {NUMBER: float, INTEGER: int, TIME: int, TEXT: str}
         lines = list(_cells(self._waiting, self._columns))
         table = {
-            name: [None if line[name] is None else read[kind](line[name]) for line in lines]
+            name: [None if line[name] is None else convert[kind](line[name]) for line in lines]
             for name, kind in self._columns.items()
         }
         self._writer.write_table(self._table.from_pydict(table, schema=self._schema))
@@ -193,7 +193,7 @@ class Parquet:
 
 
 class _Sink(io.RawIOBase):
-    """A file that is only written to and whose bytes are taken away as they come."""
+    """A file that is only written to, and whose bytes are taken out as they come."""
 
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
@@ -211,28 +211,28 @@ class _Sink(io.RawIOBase):
         self._position += len(chunk)
         return len(chunk)
 
-    def taken(self) -> bytes:
-        """Return what was written since the last time."""
-        taken, self._chunks = b"".join(self._chunks), []
-        return taken
+    def take(self) -> bytes:
+        """Return what was written since the last call."""
+        written, self._chunks = b"".join(self._chunks), []
+        return written
 
 
-def harmless(cell: str) -> str:
-    """Spell a text so that no spreadsheet takes it for a formula."""
+def escape_formula(cell: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def _cells(page: Iterable[Row], columns: Iterable[str]) -> Iterable[dict[str, Any]]:
     """Yield the cells of each event by column, numbers as their exact text, absent ones null."""
     for row in page:
-        found = {"seq": row.seq, "ts": row.ts, "type": row.type, "payload": row.body}
+        cells = {"seq": row.seq, "ts": row.ts, "type": row.type, "payload": row.body}
         if "payload" not in columns:
-            found |= {name: _cell(value) for name, value in json.loads(row.body, parse_float=Decimal).items()}
-        yield {name: found.get(name) for name in columns}
+            cells |= {name: _cell(value) for name, value in json.loads(row.body, parse_float=Decimal).items()}
+        yield {name: cells.get(name) for name in columns}
 
 
 def _cell(value: Any) -> Any:
-    """Spell a value within a payload by itself; objects are JSON text."""
+    """Return a value of a payload as the text or number of its cell; objects are JSON text."""
     if isinstance(value, Decimal):
         return format_decimal(value)
     return render(value) if isinstance(value, dict) else value

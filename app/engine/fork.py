@@ -1,17 +1,17 @@
-"""Where a fork leaves its parent: the end of a tick, the cursor there, and the candles used up to it."""
+"""Finds where a fork leaves its parent: the end of a tick, the cursor there, and the candles used up to it."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from app.clock import Clock
 from app.db import candles, events, sessions, simulated_events
 from app.db.pool import Connection, Database
 from app.domain.session import Session, SessionSpec
 from app.domain.tick import ReplayState, draft_tick
-from app.engine.clock import Clock
 from app.engine.replay.rebuild import cached_slots
-from app.engine.strategy_catalog import StrategyCatalog
 from app.errors import InputsChangedError, SeqAheadError
+from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.strategy_hosts.strategy_host import run_strategies
 
 
@@ -29,18 +29,27 @@ async def fork_point(
     """Return the end of the tick with `at_seq`; raises `SeqAheadError`, `InputsChangedError` or `DivergedError`."""
     if parent.spec.trading.record == "full":
         return await database.run(_in_full_log, parent, at_seq)
-    return await _computed(database, clock, strategies, parent, at_seq)
+    return await _by_computing(database, clock, strategies, parent, at_seq)
 
 
 def inherited_hashes(parent: Session, spec: SessionSpec, point: ForkPoint) -> dict[str, str]:
-    """Return the hashes a fork takes over: of its candles, and of code and warm-up where the strategy is the same."""
+    """Return the hashes a fork inherits: of its candles, and of code and warm-up where the strategy is the same."""
     same = (spec.profile_slug, spec.config) == (parent.spec.profile_slug, parent.spec.config)
-    found = {
+    hashes = {
         "candles_hash": point.candles_hash,
         "strategy_hash": parent.strategy_hash if same else None,
         "warmup_hash": parent.warmup_hash if same else None,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in hashes.items() if value is not None}
+
+
+async def create_fork(connection: Connection, parent: Session, spec: SessionSpec, point: ForkPoint) -> Session:
+    """Create a session that shares its parent's log up to a point."""
+    async with connection.transaction():
+        child, _ = await sessions.create(connection, parent.user_id, spec)
+        forked = await sessions.fork(connection, child, parent, point.seq, point.cursor_ms)
+        await sessions.remember_hashes(connection, child.id, **inherited_hashes(parent, spec, point))
+        return await sessions.get(connection, forked.id)
 
 
 async def _in_full_log(connection: Connection, parent: Session, at_seq: int) -> ForkPoint:
@@ -52,26 +61,26 @@ async def _in_full_log(connection: Connection, parent: Session, at_seq: int) -> 
     return ForkPoint(seq, cursor_ms, used)
 
 
-async def _computed(
+async def _by_computing(
     database: Database, clock: Clock, strategies: StrategyCatalog, parent: Session, at_seq: int
 ) -> ForkPoint:
-    """Find the tick by computing the log again, since a log of trades does not show where ticks end."""
-    if parent.cursor_ms is not None and await _cached(database, parent, parent.cursor_ms) != parent.candles_hash:
+    """Find the tick by computing the log again, since a log without candles does not show where ticks end."""
+    if parent.cursor_ms is not None and await _cached_hash(database, parent, parent.cursor_ms) != parent.candles_hash:
         raise InputsChangedError(
             "Candles the session has used have changed; it cannot be forked.", code="candles_changed"
         )
     state = ReplayState.initial(parent.spec)
     wanted, written = await database.run(simulated_events.count, parent.id, at_seq), 0
-    async with strategies.desk(database, parent, alone=True) as desk:
+    async with strategies.open_host(database, parent, own_process=True) as host:
         slots = cached_slots(database, clock, parent, state)
         while written < wanted:
             [slot] = await anext(slots)
-            written += sum(map(len, await run_strategies(state, desk, [draft_tick(state, slot)])))
+            written += sum(map(len, await run_strategies(state, host, [draft_tick(state, slot)])))
     seq = await database.run(simulated_events.seq_of, parent.id, written) if written else 0
-    used = None if state.cursor_ms is None else await _cached(database, parent, state.cursor_ms)
+    used = None if state.cursor_ms is None else await _cached_hash(database, parent, state.cursor_ms)
     return ForkPoint(max(at_seq, seq), state.cursor_ms, used)
 
 
-async def _cached(database: Database, session: Session, last_ms: int) -> str:
+async def _cached_hash(database: Database, session: Session, last_ms: int) -> str:
     spec = session.spec
     return await database.run(candles.fingerprint, spec.venue, spec.symbols, spec.timeframe, spec.start_ms, last_ms)

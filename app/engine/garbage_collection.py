@@ -8,9 +8,9 @@ _THRESHOLDS = (5_000, 10, 50)
 
 
 def tune_gc() -> None:
-    """Let it look rarely at what lives long: with thousands of sessions a full look holds everything for 0.3 s.
+    """Make full collections rare: with thousands of sessions one pauses the process for 0.3 s.
 
-    What a tick or a page leaves behind is freed by counting references; cycles among young objects are still found.
+    Objects of a tick or a page are freed by reference counting; cycles among young objects are still collected.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Two sessions side by side: where their logs part, how their results differ, what they were asked for differently."""
+"""Compares two sessions: the first simulated event that differs, and their results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.domain.session import Session
 
 
 class SessionDiff(NamedTuple):
-    """Two sessions, where what they simulated differs first (null: nowhere), and their figures side by side."""
+    """Two sessions, where their simulated events differ first (null: nowhere), and their figures side by side."""
 
     a: Session
     b: Session
@@ -23,5 +23,7 @@ class SessionDiff(NamedTuple):
 
 async def diff_sessions(connection: Connection, user_id: str, a: UUID, b: UUID) -> SessionDiff:
     """Compare two sessions of a user; raises `NotFoundError`."""
-    one, other = await sessions.get(connection, a, user_id), await sessions.get(connection, b, user_id)
-    return SessionDiff(one, other, await events.difference(connection, a, b), await stats.compare(connection, a, b))
+    session_a, session_b = await sessions.get(connection, a, user_id), await sessions.get(connection, b, user_id)
+    return SessionDiff(
+        session_a, session_b, await events.difference(connection, a, b), await stats.compare(connection, a, b)
+    )

@@ -1,4 +1,4 @@
-"""What can be done with sessions, whoever asks: HTTP, the command line or a test."""
+"""What can be done with sessions, by HTTP, the command line or a test."""
 
 from __future__ import annotations
 
@@ -8,40 +8,35 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from app.candles.aggregate import build_missing
 from app.candles.calendar import add_trading_hours, calendars
-from app.candles.load import require_candles
-from app.candles.sources import SourceUnavailableError, sources
-from app.db import candles, events, requests, runners, sessions
+from app.candles.sources import sources
+from app.clock import Clock
+from app.db import events, requests, runners, sessions
 from app.db.pool import Connection, Database
 from app.domain.session import CREATED, MOVES, RUNNING, Pace, Session, SessionSpec
-from app.engine.clock import Clock, wait
-from app.engine.fork import fork_point, inherited_hashes
+from app.engine.fork import create_fork, fork_point
 from app.engine.input_checks import check_inputs
 from app.engine.session_diff import SessionDiff, diff_sessions
-from app.engine.strategy_catalog import StrategyCatalog
+from app.engine.start_preparation import StartPreparation
 from app.engine.supervisor import Supervisor
+from app.engine.waiting import add_waiting
 from app.errors import (
     BadInputError,
     CursorMovedError,
-    MissingCandlesError,
     NoRunnerError,
     SeqAheadError,
-    SimError,
     TooManyRequestsError,
     UnavailableError,
     WrongStatusError,
 )
 from app.settings import Settings
+from app.strategy_hosts.strategy_catalog import StrategyCatalog
 
-FETCH_S = 10.0
-"""How long a start waits for missing candles to be fetched, in seconds."""
-
-_BEGINNINGS = {"start": MOVES["start"][0], "step": (CREATED,), "runUntil": (CREATED,)}
-"""Per call that may begin a session: the statuses from which its candles are fetched, built and looked at first."""
+_PREPARED_FROM = {"start": MOVES["start"][0], "step": (CREATED,), "runUntil": (CREATED,)}
+"""Per call that may start a session: the statuses from which its candles are brought in first."""
 
 DIGEST_S = 0.5
-"""How long whoever looks at a session waits for the digest of its log, in seconds."""
+"""How long an answer waits for the digest of a session's log, in seconds."""
 
 _REASONS = {"start": "started", "resume": "resumed", "pause": "paused", "stop": "stopped"}
 
@@ -63,7 +58,7 @@ class Action(NamedTuple):
 
 
 class IdempotencyKey(NamedTuple):
-    """An idempotency key, and the SHA-256 of what was asked under it."""
+    """An idempotency key, and the SHA-256 of the request sent with it."""
 
     key: str
     body_hash: str
@@ -72,8 +67,8 @@ class IdempotencyKey(NamedTuple):
 class SessionService:
     """Sessions of all users over one database.
 
-    With a supervisor, sessions it starts run in this process; without one they are put up for a claim by any
-    living server process.
+    With a supervisor, the sessions it starts run in this process; without one any living server process may claim
+    them.
     """
 
     def __init__(
@@ -84,8 +79,8 @@ class SessionService:
         self._clock = clock
         self._supervisor = supervisor
         self.strategies = StrategyCatalog(settings) if supervisor is None else supervisor.strategies
-        self._sources = sources(settings.sources)
         self.calendars = calendars(settings.calendars) if supervisor is None else supervisor.calendars
+        self._preparation = StartPreparation(database, clock, sources(settings.sources), self.calendars, supervisor)
 
     async def create(
         self, user_id: str, spec: SessionSpec, *, key: str | None = None, request_hash: str | None = None
@@ -101,17 +96,19 @@ class SessionService:
     async def get(self, user_id: str, session_id: UUID) -> Session:
         """Return a session of the user; raises `NotFoundError`."""
         session = await self.database.run(sessions.get, session_id, user_id)
-        return self._with_fetching(add_trading_hours(session, self.calendars.get(session.spec.venue)))
+        return self._with_fetch_progress(add_trading_hours(session, self.calendars.get(session.spec.venue)))
 
     async def show(self, user_id: str, session_id: UUID) -> Session:
-        """Return a session of the user, with the digest of its log when that has ended; raises `NotFoundError`."""
-        return await self.with_digest(await self.get(user_id, session_id))
+        """Return a session of the user as `with_details` does; raises `NotFoundError`."""
+        return await self.with_details(await self.get(user_id, session_id))
 
-    async def with_digest(self, session: Session) -> Session:
-        """Return a session with the digest of its log when that has ended.
+    async def with_details(self, session: Session) -> Session:
+        """Return a session with the candle it waits for while it runs, and the digest of its log when that has ended.
 
-        A digest that takes longer than `DIGEST_S` is answered to whoever asks later: it is computed all the same.
+        One that takes longer than `DIGEST_S` is left out; it is computed and stored all the same.
         """
+        if session.status == RUNNING:
+            (session,) = await self.database.run(add_waiting, [session], self._clock.now_ms())
         if session.digest is not None or not session.ended:
             return session
         try:
@@ -120,20 +117,43 @@ class SessionService:
         except TimeoutError:
             return session
 
+    async def page(self, user_id: str, **wanted: Any) -> tuple[list[Session], str | None]:
+        """Return sessions of the user, newest first, with what they wait for, and the cursor of the next page."""
+
+        async def read(connection: Connection) -> tuple[list[Session], str | None]:
+            found, cursor = await sessions.page(connection, user_id, **wanted)
+            known = [add_trading_hours(each, self.calendars.get(each.spec.venue)) for each in found]
+            return await add_waiting(connection, known, self._clock.now_ms()), cursor
+
+        return await self.database.run(read)
+
     async def start(self, user_id: str, session_id: UUID, *, accept_revised: bool = False) -> Session:
-        """Run a session from its cursor on; one that runs already is left alone. Raises what `act` raises."""
+        """Run a session from its cursor on; one that runs already stays as it is. Raises what `act` raises."""
         return await self.act(user_id, session_id, Action("start", accept_revised=accept_revised))
 
-    async def act(self, user_id: str, session_id: UUID, action: Action) -> Session:
-        """Start, step, pause, resume, stop … a session; being there already is fine.
+    async def pause(self, user_id: str, session_id: UUID) -> Session:
+        """Pause a running session; one that is paused stays as it is. Once this has answered, no tick follows.
 
-        When a pause or stop has answered, no tick follows. Raises `WrongStatusError`, `CursorMovedError`,
-        `TooManyRequestsError`, `NoRunnerError`, `NotFoundError`, and `InputsChangedError` when the session's inputs
-        have changed. Where a session begins with candles missing and its gap policy is `fail`, the session fails
-        and `MissingCandlesError` is raised.
+        Raises `WrongStatusError` or `NotFoundError`.
+        """
+        return await self.database.run(_halt, user_id, session_id, "pause")
+
+    async def stop(self, user_id: str, session_id: UUID) -> Session:
+        """Stop a session for good; one that is stopped stays as it is. Once this has answered, no tick follows.
+
+        Raises `WrongStatusError` or `NotFoundError`.
+        """
+        return await self.database.run(_halt, user_id, session_id, "stop")
+
+    async def act(self, user_id: str, session_id: UUID, action: Action) -> Session:
+        """Start, step, pause, resume, stop … a session; one that has the status already stays as it is.
+
+        Raises `WrongStatusError`, `CursorMovedError`, `TooManyRequestsError`, `NoRunnerError`, `NotFoundError`, and
+        `InputsChangedError` when the session's inputs have changed. Where a session starts with candles missing and
+        its gap policy is `fail`, the session fails and `MissingCandlesError` is raised.
         """
         await self._prepare(user_id, session_id, action)
-        return self._launched(await self.database.run(self._acted, user_id, session_id, action))
+        return self._run_here(await self.database.run(self._act_in_transaction, user_id, session_id, action))
 
     async def act_once(
         self,
@@ -143,33 +163,33 @@ class SessionService:
         once: IdempotencyKey,
         render: Callable[[Session], dict[str, Any]],
     ) -> dict[str, Any]:
-        """Act under an idempotency key: the action and its kept answer are one transaction.
+        """Act under an idempotency key: the action and its stored answer are one transaction.
 
-        A repeated call gets the answer and does nothing; two at once wait for each other; one that fails leaves
-        the key free. Raises `KeyReusedError` when the key came with another body, and what `act` raises.
+        A repeated call gets the stored answer and does nothing; two at once wait for each other; one that fails
+        leaves the key unused. Raises `KeyReusedError` when the key came with another body, and what `act` raises.
         """
-        acted: list[Session] = []
+        changed: list[Session] = []
 
         async def work(connection: Connection) -> dict[str, Any]:
             async with connection.transaction():
-                known: dict[str, Any] | None = await requests.claim(connection, user_id, once.key, once.body_hash)
-                if known is not None:
-                    return known
-                acted.append(await self._act(connection, user_id, session_id, action))
-                answer = render(acted[0])
+                stored: dict[str, Any] | None = await requests.claim(connection, user_id, once.key, once.body_hash)
+                if stored is not None:
+                    return stored
+                changed.append(await self._act(connection, user_id, session_id, action))
+                answer = render(changed[0])
                 await requests.answer(connection, user_id, once.key, answer)
                 return answer
 
         await self._prepare(user_id, session_id, action)
         answer = await self.database.run(work)
-        for session in acted:
-            self._launched(session)
+        for session in changed:
+            self._run_here(session)
         return answer
 
     async def fork(
         self, user_id: str, session_id: UUID, at_seq: int, change: Callable[[SessionSpec], SessionSpec]
     ) -> Session:
-        """Make a session that shares another one's log up to the end of the tick at `at_seq` and then its own way.
+        """Create a session that shares another one's log up to the end of the tick at `at_seq`.
 
         `change` returns the fork's specification. Raises `BadInputError`, `SeqAheadError`, `NotFoundError`, or
         `InputsChangedError` when candles that the log does not hold were revised.
@@ -179,19 +199,11 @@ class SessionService:
             raise SeqAheadError(f"atSeq: {at_seq} is ahead of the log, which ends at {parent.last_seq}")
         spec = change(parent.spec)
         point = await fork_point(self.database, self._clock, self.strategies, parent, at_seq)
-        whole = replace(spec, config=await self.strategies.full_config(self.database, spec))
-
-        async def make(connection: Connection) -> Session:
-            async with connection.transaction():
-                child, _ = await sessions.create(connection, user_id, whole)
-                forked = await sessions.fork(connection, child, parent, point.seq, point.cursor_ms)
-                await sessions.remember_hashes(connection, child.id, **inherited_hashes(parent, whole, point))
-                return await sessions.get(connection, forked.id)
-
-        return await self.database.run(make)
+        spec = replace(spec, config=await self.strategies.full_config(self.database, spec))
+        return await self.database.run(create_fork, parent, spec, point)
 
     async def diff(self, user_id: str, a: UUID, b: UUID) -> SessionDiff:
-        """Compare two sessions of the user: where their logs part, and their results; raises `NotFoundError`."""
+        """Compare two sessions of the user: the first event that differs, and their results. Raises `NotFoundError`."""
         return await self.database.run(diff_sessions, user_id, a, b)
 
     async def describe(self, user_id: str, session_id: UUID, changes: dict[str, Any]) -> Session:
@@ -224,86 +236,26 @@ class SessionService:
         return max(0, from_seq - 1)
 
     async def _prepare(self, user_id: str, session_id: UUID, action: Action) -> None:
-        """Bring in and look at the candles of a session that an action begins; it fails when it could not run.
+        """Bring in the candles of a session that an action starts; the transition itself checks the status later.
 
-        Raises `CursorMovedError`, `MissingCandlesError`, `SourceUnavailableError` or `BadInputError`. The status is
-        checked later, by the transition itself.
+        Raises `CursorMovedError` and what `StartPreparation.prepare` raises.
         """
-        if action.call not in _BEGINNINGS:
+        if action.call not in _PREPARED_FROM:
             return
         session = await self.get(user_id, session_id)
-        if session.status not in _BEGINNINGS[action.call]:
-            return
-        _require_cursor(action, session)
-        try:
-            await self._require_candles(session)
-        except (MissingCandlesError, SourceUnavailableError, BadInputError) as error:
-            await self._fail(session, user_id, error)
-            raise
+        if session.status in _PREPARED_FROM[action.call]:
+            _require_cursor(action, session)
+            await self._preparation.prepare(session)
 
-    async def _require_candles(self, session: Session) -> None:
-        """Bring in what is missing; raises `MissingCandlesError` when that leaves some where there may be none.
-
-        A source that takes longer than `FETCH_S` goes on after the start, and the session meets its gaps as it runs.
-        """
-        if self._supervisor is None and session.spec.venue in self._sources:
-            return
-        order = self._supervisor.supply.order(session) if self._supervisor else None
-        if order is not None and not await wait(order.ended, FETCH_S):
-            return
-        if order is not None and order.error is not None:
-            raise order.error
-        await self.database.run(self._build, session)
-        if session.spec.gap_policy == "fail":
-            await self.database.run(self._look_for_gaps, session)
-
-    async def _fail(self, session: Session, user_id: str, error: SimError) -> None:
-        if self._supervisor is not None:
-            self._supervisor.supply.release(session.id)
-        await self.database.run(
-            sessions.transition,
-            session.id,
-            "fail",
-            reason=error.code or "failed",
-            by=user_id,
-            epoch=session.epoch,
-            error=error.message,
-            error_details=error.details,
-        )
-
-    async def _build(self, connection: Connection, session: Session) -> None:
-        """Build candles to warm up on and of the rest of the range that are not there from finer ones that are."""
-        spec = session.spec
-        after = spec.warmup_ms if session.cursor_ms is None else session.cursor_ms + 1
-        until = spec.grid.floor(self._clock.now_ms())
-        until = until if spec.end_ms is None else min(until, spec.end_ms)
-        for symbol in spec.symbols if after < until else ():
-            await build_missing(connection, spec.venue, symbol, spec.timeframe, after, until)
-
-    async def _look_for_gaps(self, connection: Connection, session: Session) -> None:
-        """Raise `MissingCandlesError` for gaps in the rest of the range, up to what closed `gap_grace_ms` ago.
-
-        An endless session waits for what comes after the last candle of a symbol, so it is looked at up to there.
-        """
-        spec = session.spec
-        after = spec.start_ms if session.cursor_ms is None else session.cursor_ms + 1
-        until = spec.grid.floor(self._clock.now_ms() - spec.gap_grace_ms)
-        calendar = self.calendars.get(spec.venue)
-        if spec.end_ms is not None:
-            end_ms = max(after, min(until, spec.end_ms))
-            await require_candles(connection, spec.venue, spec.symbols, spec.timeframe, after, end_ms, calendar)
-            return
-        for symbol in spec.symbols:
-            last = await candles.last_before(connection, spec.venue, symbol, spec.timeframe, until)
-            if last:
-                end_ms = max(after, last[0].open_time_ms)
-                await require_candles(connection, spec.venue, [symbol], spec.timeframe, after, end_ms, calendar)
-
-    async def _acted(self, connection: Connection, user_id: str, session_id: UUID, action: Action) -> Session:
+    async def _act_in_transaction(
+        self, connection: Connection, user_id: str, session_id: UUID, action: Action
+    ) -> Session:
         async with connection.transaction():
             return await self._act(connection, user_id, session_id, action)
 
     async def _act(self, connection: Connection, user_id: str, session_id: UUID, action: Action) -> Session:
+        if action.call in ("pause", "stop"):
+            return await _halt(connection, user_id, session_id, action.call)
         session = await sessions.get(connection, session_id, user_id)
         if action.call == "pace":
             return await sessions.pace(connection, session_id, action.pace or Pace(0), user_id)
@@ -311,22 +263,24 @@ class SessionService:
             return await sessions.jump(connection, session_id, action.time_ms or 0, user_id)
         if action.call in ("step", "runUntil"):
             return await self._run_until(connection, session, action)
-        if session.status == MOVES[action.call][1]:
-            return session
-        _require_move(action.call, session)
-        owner = None
-        if MOVES[action.call][1] == RUNNING:
-            await self._check(connection, session, accept_revised=action.accept_revised)
-            owner = await self._claimant(connection, user_id)
-        moved = await sessions.transition(
-            connection, session_id, action.call, reason=_REASONS[action.call], by=user_id, runner=owner
-        )
-        return moved or await self._act(connection, user_id, session_id, action)
+        return await self._run_on(connection, session, action)
+
+    async def _run_on(self, connection: Connection, session: Session, action: Action) -> Session:
+        """Start or resume a session."""
+        while session.status != RUNNING:
+            _require_move(action.call, session)
+            await self._check_inputs(connection, session, accept_revised=action.accept_revised)
+            runner = await self._claimant(connection, session.user_id)
+            moved = await sessions.transition(
+                connection, session.id, action.call, reason=_REASONS[action.call], by=session.user_id, runner=runner
+            )
+            session = moved or await sessions.get(connection, session.id, session.user_id)
+        return session
 
     async def _run_until(self, connection: Connection, session: Session, action: Action) -> Session:
         _require_move(action.call, session)
         _require_cursor(action, session)
-        await self._check(connection, session, accept_revised=False)
+        await self._check_inputs(connection, session, accept_revised=False)
         moved = await sessions.run_until(
             connection,
             session.id,
@@ -340,16 +294,16 @@ class SessionService:
             raise WrongStatusError(f"{action.call} is not possible: the session was moved at the same moment.")
         return moved
 
-    async def _check(self, connection: Connection, session: Session, *, accept_revised: bool) -> None:
-        """Make sure that a session goes on with what it was started with; raises `InputsChangedError`."""
-        codes = await self.strategies.source_hashes(connection, session)
-        await check_inputs(connection, session, codes, accept_revised=accept_revised)
+    async def _check_inputs(self, connection: Connection, session: Session, *, accept_revised: bool) -> None:
+        """Make sure that a session goes on with the inputs it was started with; raises `InputsChangedError`."""
+        hashes = await self.strategies.source_hashes(connection, session)
+        await check_inputs(connection, session, hashes, accept_revised=accept_revised)
 
     async def _claimant(self, connection: Connection, user_id: str) -> tuple[str, int] | None:
-        """Return who is to run one more session of a user: this process, or null for any that is alive."""
-        most = self._settings.max_running
-        if await sessions.count_running(connection, user_id) >= most:
-            raise TooManyRequestsError(f"At most {most} sessions may run at once for one user.")
+        """Return the process that will run one more session of a user: this one, or null for any that is alive."""
+        limit = self._settings.max_running
+        if await sessions.count_running(connection, user_id) >= limit:
+            raise TooManyRequestsError(f"At most {limit} sessions may run at once for one user.")
         if self._supervisor is not None:
             if not await runners.hold(connection, *self._supervisor.owner):
                 raise UnavailableError("The server is shutting down.")
@@ -358,17 +312,27 @@ class SessionService:
             raise NoRunnerError()
         return None
 
-    def _launched(self, session: Session) -> Session:
-        """Run a session that this process has just claimed."""
+    def _run_here(self, session: Session) -> Session:
+        """Run a session if this process has claimed it."""
         if self._supervisor is not None:
-            self._supervisor.adopt(session)
-        return self._with_fetching(session)
+            self._supervisor.run_claimed(session)
+        return self._with_fetch_progress(session)
 
-    def _with_fetching(self, session: Session) -> Session:
-        """Add what this process is fetching for a session that it runs."""
+    def _with_fetch_progress(self, session: Session) -> Session:
+        """Add the progress of fetching candles to a session that runs in this process."""
         if self._supervisor is None or session.status != RUNNING or session.runner != self._supervisor.name:
             return session
-        return replace(session, fetching=self._supervisor.supply.fetching(session.id))
+        return replace(session, fetching=self._supervisor.candle_feed.progress(session.id))
+
+
+async def _halt(connection: Connection, user_id: str, session_id: UUID, call: str) -> Session:
+    """Pause or stop a session; another move at the same moment makes for another try."""
+    session = await sessions.get(connection, session_id, user_id)
+    while session.status != MOVES[call][1]:
+        _require_move(call, session)
+        moved = await sessions.transition(connection, session_id, call, reason=_REASONS[call], by=user_id)
+        session = moved or await sessions.get(connection, session_id, user_id)
+    return session
 
 
 def _require_cursor(action: Action, session: Session) -> None:

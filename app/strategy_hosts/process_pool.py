@@ -1,7 +1,7 @@
-"""Child processes that run strategies of one's own: started when needed, watched, and killed when they overrun.
+"""The processes that run user strategies: started when needed, watched, and killed when they exceed a limit.
 
-A child answers its requests one after the other, so the oldest one unanswered is what it is at work on. That tells
-whose fault a death is: its session fails, and all others are rebuilt in another child.
+A process answers its requests one after the other, so when it dies the oldest unanswered one was the cause: the
+session of that request fails, and all others are rebuilt in another process.
 """
 
 from __future__ import annotations
@@ -23,120 +23,124 @@ import psutil
 from app.domain.event import Event
 from app.errors import StrategyFailedError, StrategyProcessLostError
 from app.settings import PREFIX, Settings
-from app.strategy_hosts.protocol import FRAME_BYTES, HEAD_BYTES, ProtocolError, decode_answer, frame
+from app.strategy_hosts.protocol import FRAME_BYTES, HEADER_BYTES, ProtocolError, decode_answer, frame
 
-_LOOK_S = 0.1
-_HELLO_S = 60.0
+_CHECK_S = 0.1
+_START_S = 60.0
 _STALL_S = 1.0
-"""A look later than this says nothing about the children: this process itself stood still."""
+"""A check later than this says nothing about the processes: the server itself stood still."""
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from app.strategy_hosts.strategy_process import main; main()"
 )
-_ALONE = 4
-"""So many times `ZEON_CHILDREN` slow strategies may have a child of their own."""
-_SECRET = (PREFIX, "PG", "DATABASE_URL")
-"""How variables begin that no strategy needs to know."""
+_OWN_PROCESSES = 4
+"""So many times `ZEON_CHILDREN` slow strategies may have a process of their own."""
+_SECRET_PREFIXES = (PREFIX, "PG", "DATABASE_URL")
+"""Environment variables that begin like this are not passed on: strategies need none of them."""
 _log = logging.getLogger(__name__)
 
 Answer = tuple[dict[str, Any], list[list[Event]]]
 
 
 class HostClient:
-    """Somebody a child works for.
+    """One session, as the process that runs its strategies is concerned.
 
-    `grown` is by how many bytes the child has grown at it; `slow` says whether it holds up others, null as long as
-    nobody knows.
+    `memory_growth` is by how many bytes the process has grown while it ran this session; `is_slow` says whether the
+    session delays others, null until that is known.
     """
 
     def __init__(self) -> None:
-        self.grown = 0
-        self.slow: bool | None = None
+        self.memory_growth = 0
+        self.is_slow: bool | None = None
 
 
 @dataclass(eq=False)
 class _Request:
-    tenant: HostClient | None
+    client: HostClient | None
     allowed_s: float
     slots: list[list[Event]] = field(default_factory=list)
     answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class ProcessHandle:
-    """One child process, as the server sees it."""
+    """One strategy process, as the server sees it.
 
-    def __init__(self, process: asyncio.subprocess.Process, settings: Settings, *, alone: bool) -> None:
+    `exclusive` says that it is for one session only, `dead` that it has ended or was killed, `has_stray_threads` that
+    a thread of a session that has left still runs in it.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, settings: Settings, *, exclusive: bool) -> None:
         self.pid = process.pid
-        self.alone = alone
-        self.tenants: set[HostClient] = set()
+        self.exclusive = exclusive
+        self.clients: set[HostClient] = set()
         self.loaded: dict[str, str] = {}
-        self.gone = False
-        self.haunted = False
+        self.dead = False
+        self.has_stray_threads = False
         self._process = process
         self._settings = settings
-        self._seen = psutil.Process(process.pid)
+        self._psutil = psutil.Process(process.pid)
         self._rss = 0
         self._requests: deque[_Request] = deque()
-        self._heard_at = 0.0
-        self._verdict: StrategyFailedError | None = None
+        self._last_answer_s = 0.0
+        self._kill_reason: StrategyFailedError | None = None
         self._reading = asyncio.ensure_future(self._read())
 
     @property
     def ended(self) -> bool:
-        """Whether the process is gone and everybody knows."""
+        """Whether the process has ended and every request has its answer."""
         return self._reading.done()
 
     @property
-    def slow(self) -> bool:
-        """Whether somebody in it holds up others."""
-        return any(tenant.slow for tenant in self.tenants)
+    def has_slow_client(self) -> bool:
+        """Whether a session in it delays others."""
+        return any(client.is_slow for client in self.clients)
 
     def fits(self, files: Mapping[str, str]) -> bool:
         """Whether it has loaded no other version of these files (path to SHA-256)."""
         return all(self.loaded.get(path, digest) == digest for path, digest in files.items())
 
-    def ask(
-        self, request: Mapping[str, Any], allowed_s: float, tenant: HostClient | None = None
+    def send(
+        self, request: Mapping[str, Any], allowed_s: float, client: HostClient | None = None
     ) -> asyncio.Future[Answer]:
         """Send a request; the future holds its answer, or raises `StrategyFailedError` or `StrategyProcessLostError`.
 
-        `allowed_s` is how long the child may be silent over it.
+        `allowed_s` is how long the process may go without answering.
         """
-        asked = _Request(tenant, allowed_s)
+        sent = _Request(client, allowed_s)
         assert self._process.stdin is not None
-        if self._process.stdin.is_closing():  # It has died, which `_read` has not heard of yet, or closed its pipe.
+        if self._process.stdin.is_closing():  # It has died, which `_read` does not know yet, or has closed its pipe.
             self.kill()
-        if self.gone:
-            asked.answer.set_exception(StrategyProcessLostError())
-            asked.answer.add_done_callback(_seen)
-            return asked.answer
+        if self.dead:
+            sent.answer.set_exception(StrategyProcessLostError())
+            sent.answer.add_done_callback(_ignore_error)
+            return sent.answer
         if not self._requests:
-            self._heard_at = asyncio.get_running_loop().time()
-        self._requests.append(asked)
+            self._last_answer_s = asyncio.get_running_loop().time()
+        self._requests.append(sent)
         self._process.stdin.write(frame(json.dumps(request, default=str, separators=(",", ":"))))
-        return asked.answer
+        return sent.answer
 
-    def look(self, now: float) -> None:
-        """Kill the child when what it is at takes too long or too much memory."""
-        if self.gone or not self._requests:
+    def check_limits(self, now_s: float) -> None:
+        """Kill the process when the request it works on takes too long or too much memory."""
+        if self.dead or not self._requests:
             return
-        head = self._requests[0]
-        if now - self._heard_at > head.allowed_s:
-            self.kill(
-                StrategyFailedError(f"The strategy took more than {self._settings.candle_timeout_ms} ms for a candle.")
-            )
-        elif head.tenant is not None:
+        current = self._requests[0]
+        if now_s - self._last_answer_s > current.allowed_s:
+            limit_ms = self._settings.candle_timeout_ms
+            self.kill(StrategyFailedError(f"The strategy took more than {limit_ms} ms for a candle."))
+        elif current.client is not None:
             with suppress(psutil.Error):
-                self._weigh(head.tenant, head.tenant.grown + self._seen.memory_info().rss - self._rss)
+                growth = self._psutil.memory_info().rss - self._rss
+                self._check_memory(current.client.memory_growth + growth)
 
-    def excuse(self, now: float) -> None:
-        """Begin to count again: nobody listened for a while."""
-        self._heard_at = now
+    def restart_timer(self, now_s: float) -> None:
+        """Count the time of the current request from now on: the server did not read answers for a while."""
+        self._last_answer_s = now_s
 
-    def kill(self, verdict: StrategyFailedError | None = None) -> None:
-        """Kill the process and what it started; the request it is at fails with `verdict`."""
-        self._verdict = self._verdict or verdict
-        self.gone = True
+    def kill(self, reason: StrategyFailedError | None = None) -> None:
+        """Kill the process and what it started; the request it works on fails with `reason`."""
+        self._kill_reason = self._kill_reason or reason
+        self.dead = True
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
@@ -146,26 +150,26 @@ class ProcessHandle:
         await self._reading
 
     async def _read(self) -> None:
-        """Take in answers until the pipe ends, then tell everybody who still waits."""
+        """Take in answers until the pipe ends, then fail the requests that still wait."""
         assert self._process.stdout is not None
         try:
             while True:
-                head = await self._process.stdout.readexactly(HEAD_BYTES)
-                size = int.from_bytes(head, "big")
+                header = await self._process.stdout.readexactly(HEADER_BYTES)
+                size = int.from_bytes(header, "big")
                 if size > FRAME_BYTES:
                     raise ProtocolError
-                self._heard(*decode_answer(await self._process.stdout.readexactly(size)))
+                self._take_answer(*decode_answer(await self._process.stdout.readexactly(size)))
         except (asyncio.IncompleteReadError, ConnectionError):
-            _log.debug("child %d ended", self.pid)
+            _log.debug("strategy process %d ended", self.pid)
         except (ProtocolError, KeyError, TypeError, IndexError):
-            self.kill(StrategyFailedError("The strategy broke the process it runs in: what came from it is no answer."))
-        if not self.gone and self._requests:
-            _log.warning("child %d ended while it was at work", self.pid)
-        self.gone = True
-        self._bury(await self._ended())
+            self.kill(StrategyFailedError("The strategy corrupted its process (invalid response)."))
+        if not self.dead and self._requests:
+            _log.warning("strategy process %d ended during a request", self.pid)
+        self.dead = True
+        self._fail_pending(await self._wait_for_exit())
 
-    async def _ended(self) -> int:
-        """Wait for the process; one that only closed its pipe is killed."""
+    async def _wait_for_exit(self) -> int:
+        """Return the exit code; a process that only closed its pipe is killed."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         code = await self._process.wait()
@@ -173,141 +177,148 @@ class ProcessHandle:
         self._process.stdin.close()
         return code
 
-    def _heard(self, head: dict[str, Any], slots: list[list[Event]]) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
+    def _take_answer(self, header: dict[str, Any], slots: list[list[Event]]) -> None:
+        self._last_answer_s = asyncio.get_running_loop().time()
         request = self._requests[0]
         request.slots += slots
-        if not head["done"]:
+        if not header["done"]:
             return
-        self.haunted = self.haunted or head.get("haunted") is True
-        if request.tenant is not None:
-            request.tenant.grown += head["rss"] - self._rss
-            self._weigh(request.tenant, request.tenant.grown)
-        self._rss = head["rss"]
-        if self._verdict is None:
+        self.has_stray_threads = self.has_stray_threads or header.get("strayThreads") is True
+        if request.client is not None:
+            request.client.memory_growth += header["rss"] - self._rss
+            self._check_memory(request.client.memory_growth)
+        self._rss = header["rss"]
+        if self._kill_reason is None:
             self._requests.popleft()
             if not request.answer.done():
-                request.answer.set_result((head, request.slots))
-        if self.haunted and not self.tenants:
+                request.answer.set_result((header, request.slots))
+        if self.has_stray_threads and not self.clients:
             self.kill()
 
-    def _weigh(self, tenant: HostClient, grown: int) -> None:
-        """Kill the child when it grew too much at one session."""
-        most = self._settings.strategy_memory_mb
-        if grown > most << 20:
-            self.kill(StrategyFailedError(f"The strategy took more than {most} MB of memory."))
+    def _check_memory(self, growth: int) -> None:
+        """Kill the process when it grew too much while it ran one session."""
+        limit_mb = self._settings.strategy_memory_mb
+        if growth > limit_mb << 20:
+            self.kill(StrategyFailedError(f"The strategy took more than {limit_mb} MB of memory."))
 
-    def _bury(self, code: int) -> None:
-        """Tell everybody who waits for an answer what became of the child."""
-        for place, request in enumerate(self._requests):
+    def _fail_pending(self, exit_code: int) -> None:
+        """Fail the requests that wait: the first one with the reason, all others as having lost their process."""
+        for index, request in enumerate(self._requests):
             if not request.answer.done():
-                request.answer.set_exception(self._reason(code) if place == 0 else StrategyProcessLostError())
-                request.answer.add_done_callback(_seen)
+                request.answer.set_exception(self._exit_error(exit_code) if index == 0 else StrategyProcessLostError())
+                request.answer.add_done_callback(_ignore_error)
         self._requests.clear()
 
-    def _reason(self, code: int) -> Exception:
-        if self._verdict is not None:
-            return self._verdict
-        if code >= 0:
-            return StrategyFailedError(f"The strategy ended its process with exit code {code}.")
-        return StrategyProcessLostError(f"signal {-code}")
+    def _exit_error(self, exit_code: int) -> Exception:
+        if self._kill_reason is not None:
+            return self._kill_reason
+        if exit_code >= 0:
+            return StrategyFailedError(f"The strategy ended its process with exit code {exit_code}.")
+        return StrategyProcessLostError(f"signal {-exit_code}")
 
 
 class ProcessPool:
-    """The children of this process."""
+    """The strategy processes of this server process."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._children: list[ProcessHandle] = []
+        self._processes: list[ProcessHandle] = []
         self._starting = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
 
     @property
     def pids(self) -> list[int]:
         """The processes alive."""
-        return [child.pid for child in self._children if not child.gone]
+        return [process.pid for process in self._processes if not process.dead]
 
-    async def child(self, files: Mapping[str, str], *, alone: bool = False) -> ProcessHandle:
-        """Return a child that has loaded no other version of these files; with `alone` one nobody else is in."""
+    async def acquire(self, files: Mapping[str, str], *, exclusive: bool = False) -> ProcessHandle:
+        """Return a process that has loaded no other version of these files; with `exclusive` one without sessions."""
         async with self._starting:
-            self._children = [child for child in self._children if not child.ended]
-            shared = [] if alone else self._shared()
-            fitting = [child for child in shared if child.fits(files)]
-            chosen = min(fitting, key=lambda child: (child.haunted, child.slow, len(child.tenants)), default=None)
-            if chosen is None or (chosen.tenants and len(shared) < self._most(shared)):
-                chosen = await self._start(alone=alone)
+            self._processes = [process for process in self._processes if not process.ended]
+            shared = [] if exclusive else self._shared()
+            fitting = [process for process in shared if process.fits(files)]
+            chosen = min(fitting, key=_load, default=None)
+            if chosen is None or (chosen.clients and len(shared) < self._max_shared(shared)):
+                chosen = await self._start(exclusive=exclusive)
             chosen.loaded |= files
             return chosen
 
     @property
-    def roomy(self) -> bool:
-        """Whether there may be one more child with a single tenant."""
-        return sum(child.alone for child in self._children if not child.gone) < _ALONE * self._settings.children
+    def has_capacity(self) -> bool:
+        """Whether one more strategy may have a process of its own."""
+        exclusive = sum(process.exclusive for process in self._processes if not process.dead)
+        return exclusive < _OWN_PROCESSES * self._settings.children
 
     def _shared(self) -> list[ProcessHandle]:
-        """Return the children that others may come into, not those with a thread of a session that has left.
+        """Return the processes that sessions can share, but for those with stray threads.
 
-        Only when more than `ZEON_CHILDREN` of them are such, they are taken as they are.
+        Only when more than `ZEON_CHILDREN` of them have stray threads, they are used all the same.
         """
-        shared = [child for child in self._children if not (child.alone or child.gone)]
-        quiet = [child for child in shared if not child.haunted]
-        return quiet if len(shared) - len(quiet) <= self._settings.children else shared
+        shared = [process for process in self._processes if not (process.exclusive or process.dead)]
+        clean = [process for process in shared if not process.has_stray_threads]
+        return clean if len(shared) - len(clean) <= self._settings.children else shared
 
-    def _most(self, shared: Sequence[ProcessHandle]) -> int:
-        """How many children may be shared: one more for each in which a slow strategy is, up to twice as many."""
-        return self._settings.children + min(self._settings.children, sum(child.slow for child in shared))
+    def _max_shared(self, shared: Sequence[ProcessHandle]) -> int:
+        """Return how many processes may be shared: one more for each with a slow strategy, up to twice as many."""
+        slow = sum(process.has_slow_client for process in shared)
+        return self._settings.children + min(self._settings.children, slow)
 
-    def leave(self, child: ProcessHandle, tenant: HostClient) -> None:
-        """Take a tenant out; a child of its own ends with it."""
-        child.tenants.discard(tenant)
-        if child.alone:
-            child.kill()
+    def release(self, process: ProcessHandle, client: HostClient) -> None:
+        """Remove a session from its process; a process of its own ends with it."""
+        process.clients.discard(client)
+        if process.exclusive:
+            process.kill()
 
     async def close(self) -> None:
-        """End all children."""
+        """End all processes."""
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
         async with self._starting:
-            await asyncio.gather(*(child.close() for child in self._children))
-            self._children = []
+            await asyncio.gather(*(process.close() for process in self._processes))
+            self._processes = []
 
-    async def _start(self, *, alone: bool) -> ProcessHandle:
+    async def _start(self, *, exclusive: bool) -> ProcessHandle:
         arguments = (json.dumps(sys.path), os.getpid(), self._settings.candle_timeout_ms)
-        process = await asyncio.create_subprocess_exec(
+        subprocess = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
             _PROGRAM,
             *map(str, arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={name: value for name, value in os.environ.items() if not name.startswith(_SECRET)},
+            env={name: value for name, value in os.environ.items() if not name.startswith(_SECRET_PREFIXES)},
             start_new_session=True,
             limit=1 << 20,
         )
-        child = ProcessHandle(process, self._settings, alone=alone)
-        self._children.append(child)
-        await child.ask({"call": "hello"}, _HELLO_S)
+        process = ProcessHandle(subprocess, self._settings, exclusive=exclusive)
+        self._processes.append(process)
+        await process.send({"call": "hello"}, _START_S)
         if self._watching is None or self._watching.done():
             self._watching = asyncio.ensure_future(self._watch())
-        return child
+        return process
 
     async def _watch(self) -> None:
-        """Look at every child ten times a second until cancelled."""
+        """Check the limits of every process ten times a second until cancelled."""
         loop = asyncio.get_running_loop()
-        looked_at = loop.time()
+        checked_s = loop.time()
         while True:
-            await asyncio.sleep(_LOOK_S)
-            now = loop.time()
-            for child in self._children:
-                if now - looked_at > _STALL_S:
-                    child.excuse(now)
+            await asyncio.sleep(_CHECK_S)
+            now_s = loop.time()
+            for process in self._processes:
+                if now_s - checked_s > _STALL_S:
+                    process.restart_timer(now_s)
                 else:
-                    child.look(now)
-            looked_at = now
+                    process.check_limits(now_s)
+            checked_s = now_s
 
 
-def _seen(answer: asyncio.Future[Answer]) -> None:
-    """Look at what a request raised; whoever asked may have left."""
+def _load(process: ProcessHandle) -> tuple[bool, bool, int]:
+    """Return what makes a process a worse choice for one more session, the most important first."""
+    return process.has_stray_threads, process.has_slow_client, len(process.clients)
+
+
+def _ignore_error(answer: asyncio.Future[Answer]) -> None:
+    """Retrieve what a request raised; the caller may have left."""
     if not answer.cancelled():
         answer.exception()

@@ -1,12 +1,12 @@
-"""What goes between the server and its children: frames of text, candles one way and events the other.
+"""The messages between the server and its strategy processes: frames of text, candles one way and events the other.
 
-Nothing that comes from a child is unpickled, evaluated or believed: an event is checked line by line.
+Nothing that comes from a strategy process is unpickled, evaluated or trusted: an event is checked line by line.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -19,36 +19,31 @@ from app.domain.trading.strategy_runner import SlotView
 
 BROKER_CONFIG: Final = TypeAdapter(BrokerConfig)
 FLUSH_S: Final = 0.1
-"""How long answers may wait for those after them."""
+"""How long computed slots may wait in the process for those after them."""
 START_CANDLES: Final = 30
 """Importing, and the first slot with `on_start`, may each take as long as this many candles."""
-HEAD_BYTES: Final = 4
+HEADER_BYTES: Final = 4
 FRAME_BYTES: Final = 64 << 20
-"""The longest frame accepted from a child."""
+"""The longest frame accepted from a strategy process."""
 SLOT_EVENTS: Final = 10_000
 """The most events one slot may have."""
-WRITTEN: Final = frozenset({"signal", "order", "fill", "trade", "equity", "log", "plot"})
-"""The types a trader writes."""
+STRATEGY_EVENT_TYPES: Final = frozenset({"signal", "order", "fill", "trade", "equity", "log", "plot"})
+"""The event types that follow from a strategy."""
 
 
 class ProtocolError(Exception):
-    """A child sent what no child sends."""
+    """A strategy process sent something that is no valid message."""
 
 
 def frame(text: str) -> bytes:
     """Return text as a frame: its length in bytes, then itself."""
     body = text.encode()
-    return len(body).to_bytes(HEAD_BYTES, "big") + body
-
-
-def encode_slots(slots: Iterable[SlotView]) -> str:
-    """Spell slots as JSON, decimals as text so that none loses a digit."""
-    return json.dumps(list(slots), default=str, separators=(",", ":"))
+    return len(body).to_bytes(HEADER_BYTES, "big") + body
 
 
 def decode_slots(value: list[list[Any]]) -> list[SlotView]:
-    """Read slots from parsed JSON."""
-    return [SlotView(open_ms, [_candle(each) for each in candles], last, ts) for open_ms, candles, last, ts in value]
+    """Read slots from parsed JSON, where decimals are text so that none loses a digit."""
+    return [SlotView(open_ms, [_candle(item) for item in candles], last, ts) for open_ms, candles, last, ts in value]
 
 
 def _candle(value: list[Any]) -> Candle:
@@ -57,9 +52,9 @@ def _candle(value: list[Any]) -> Candle:
     return Candle(symbol, timeframe, open_ms, close_ms, open_, high, low, close, volume, synthetic)
 
 
-def encode_answer(head: dict[str, Any], slots: Sequence[Sequence[Event]] = ()) -> str:
-    """Spell an answer: a line of JSON, then per slot the number of its events and a line for each."""
-    lines = [json.dumps(head)]
+def encode_answer(header: dict[str, Any], slots: Sequence[Sequence[Event]] = ()) -> str:
+    """Render an answer: a line of JSON, then per slot the number of its events and a line for each."""
+    lines = [json.dumps(header)]
     for events in slots:
         lines.append(str(len(events)))
         lines += [f"{ts} {type_} {body}" for ts, type_, body in events]
@@ -67,20 +62,20 @@ def encode_answer(head: dict[str, Any], slots: Sequence[Sequence[Event]] = ()) -
 
 
 def decode_answer(text: bytes) -> tuple[dict[str, Any], list[list[Event]]]:
-    """Read an answer; raises `ProtocolError` for anything that is none."""
+    """Read an answer: its header and the events of each slot; raises `ProtocolError`."""
     try:
         lines = iter(text.decode().split("\n"))
-        head = json.loads(next(lines))
+        header = json.loads(next(lines))
         slots = [[_event(next(lines)) for _ in range(int(count))] for count in lines]
     except (ValueError, RuntimeError, StopIteration, RecursionError):
         raise ProtocolError from None
-    if not isinstance(head, dict):
+    if not isinstance(header, dict):
         raise ProtocolError
-    return head, slots
+    return header, slots
 
 
 def _event(line: str) -> Event:
     ts, type_, body = line.split(" ", 2)
-    if type_ not in WRITTEN or len(body) > PAYLOAD_BYTES or not isinstance(json.loads(body), dict):
+    if type_ not in STRATEGY_EVENT_TYPES or len(body) > PAYLOAD_BYTES or not isinstance(json.loads(body), dict):
         raise ProtocolError
-    return tuple.__new__(Event, (int(ts), type_, body))
+    return Event(int(ts), type_, body)

@@ -1,4 +1,4 @@
-"""The traders of a session whose strategies run in a child process."""
+"""Runs a session's strategies in a child process."""
 
 from __future__ import annotations
 
@@ -16,124 +16,128 @@ from app.strategy_hosts.process_pool import Answer, HostClient, ProcessHandle, P
 from app.strategy_hosts.protocol import FLUSH_S, START_CANDLES
 
 _log = logging.getLogger(__name__)
-_BATCH = 100
-_TURN_S = 0.05
-"""How long a request may take where it can be helped: everybody else in the child waits for it."""
-_SLOW_S = 0.1
-"""Who needs longer for a slot holds up the others."""
+_MAX_SLOTS = 100
+_REQUEST_S = 0.05
+"""Target seconds per request: every other session in the process waits for it."""
+_SLOW_SLOT_S = 0.1
+"""A strategy that takes longer than this for a slot delays the others in its process."""
 _SLOW_SLOTS = 3
-"""So many slots in a row tell that it is the strategy, not the moment."""
+"""So many slow slots in a row show that the strategy is slow, and not just the machine at the moment."""
 _MOVE_S = 10.0
-"""A slow strategy moves out while computing it again costs less than this."""
+"""A slow strategy moves to its own process only while computing it again costs less than this."""
 _GRACE_S = 1.5
-"""How much later than the child's own limit the server steps in: more than a machine may stand still unnoticed."""
+"""How much later than the process's own time limit the server kills it: a machine may stand still for a while."""
 
 
 class RemoteHost(HostClient):
-    """One session's seat in a child; see `StrategyHost`."""
+    """One session's strategies in a strategy process; see `StrategyHost`."""
 
-    def __init__(self, children: ProcessPool, child: ProcessHandle, candle_s: float) -> None:
+    def __init__(self, pool: ProcessPool, process: ProcessHandle, candle_s: float) -> None:
         super().__init__()
-        self.fault: Exception | None = None
-        self._children = children
-        self._child = child
+        self.error: Exception | None = None
+        self._pool = pool
+        self._process = process
         self._candle_s = candle_s
         self._id = uuid4().hex
-        self._fresh = True
-        self._most = _BATCH
+        self._first_request = True
+        self._max_slots = _MAX_SLOTS
         self._spent_s = 0.0
-        self._dragged = 0
-        child.tenants.add(self)
+        self._slow_slots = 0
+        process.clients.add(self)
 
-    async def open(self, turns: Sequence[Any]) -> None:
-        """Take the seat; raises `StrategyFailedError` or `StrategyProcessLostError`."""
-        _require_answer(await self._ask({"call": "open", "turns": turns}, START_CANDLES))
+    async def open(self, stages: Sequence[Any]) -> None:
+        """Create the strategies; raises `StrategyFailedError` or `StrategyProcessLostError`."""
+        _require_success(await self._send({"call": "open", "stages": stages}, START_CANDLES))
 
-    async def warm(self, slots: Sequence[SlotView]) -> None:
+    async def warm_up(self, slots: Sequence[SlotView]) -> None:
         """Show the strategies slots from before the range."""
         for batch in self._batches(slots):
-            head, _ = answer = await self._show("warm", batch)
-            _require_answer(answer)
-            self._time(head.get("took"), len(batch))
+            header, _ = answer = await self._send_slots("warm_up", batch)
+            _require_success(answer)
+            self._measure(header.get("seconds"), len(batch))
 
-    async def answer(self, slots: Sequence[SlotView]) -> list[list[Event]]:
-        """Return what follows from each slot, up to the one at which a strategy failed.
+    async def run_slots(self, slots: Sequence[SlotView]) -> list[list[Event]]:
+        """Return the events that follow from each slot, up to the one at which a strategy failed.
 
-        Raises `StrategyProcessLostError`, `StrategyTooSlowError` among it.
+        Raises `StrategyProcessLostError`, or `StrategyTooSlowError` when the strategy has to move to its own process.
         """
         answers: list[list[Event]] = []
         try:
             for batch in self._batches(slots):
-                head, answered = await self._show("slots", batch)
-                answers += answered[: len(batch)]
-                _require_answer((head, answered))
-                if len(answered) != len(batch):
-                    raise StrategyFailedError("The strategy broke the process it runs in: answers are missing.")
-                self._time(head.get("took"), len(batch))
-        except StrategyFailedError as fault:
-            self.fault = fault
+                header, events = await self._send_slots("run_slots", batch)
+                answers += events[: len(batch)]
+                _require_success((header, events))
+                if len(events) != len(batch):
+                    raise StrategyFailedError("The strategy corrupted its process (the events of a slot are missing).")
+                self._measure(header.get("seconds"), len(batch))
+        except StrategyFailedError as error:
+            self.error = error
         return answers
 
     async def snapshot(self) -> str | None:
-        """Return the traders' state as text; null when the strategy offers none, or one that cannot be kept."""
-        head, _ = await self._ask({"call": "snapshot"}, 1)
-        kept = head.get("snapshot")
-        if head.get("why"):
-            _log.warning("a strategy's snapshot cannot be kept: %s", str(head["why"])[:1000])
-        return kept if isinstance(kept, str) and len(kept) <= SNAPSHOT_BYTES else None
+        """Return the state as text; null when a strategy offers none, or one that cannot be stored."""
+        header, _ = await self._send({"call": "snapshot"}, 1)
+        snapshot = header.get("snapshot")
+        if header.get("problem"):
+            _log.warning("no snapshot of a strategy: %s", str(header["problem"])[:1000])
+        return snapshot if isinstance(snapshot, str) and len(snapshot) <= SNAPSHOT_BYTES else None
 
-    async def restore(self, kept: str) -> None:
-        """Bring fresh traders to a `snapshot`; raises `StrategyFailedError` or `StrategyProcessLostError`."""
-        self._fresh = False
-        _require_answer(await self._ask({"call": "restore", "snapshot": kept}, START_CANDLES))
+    async def restore(self, snapshot: str) -> None:
+        """Bring new strategies to a `snapshot`; raises `StrategyFailedError` or `StrategyProcessLostError`."""
+        self._first_request = False
+        _require_success(await self._send({"call": "restore", "snapshot": snapshot}, START_CANDLES))
 
     def close(self) -> None:
-        """Give up the seat; harmless when done twice."""
-        if self in self._child.tenants:
-            self._child.ask({"call": "close", "session": self._id}, self._candle_s + _GRACE_S).cancel()
-            self._children.leave(self._child, self)
+        """Drop the session from its process; harmless when done twice."""
+        if self in self._process.clients:
+            self._process.send({"call": "close", "session": self._id}, self._candle_s + _GRACE_S).cancel()
+            self._pool.release(self._process, self)
 
     def _batches(self, slots: Sequence[SlotView]) -> Iterator[Sequence[SlotView]]:
-        """Cut slots into requests; the first slot of all goes alone, since it may take longer."""
+        """Cut slots into requests; the very first slot goes alone, since it may take longer."""
         start = 0
         while start < len(slots):
-            count = 1 if self._fresh else self._most
+            count = 1 if self._first_request else self._max_slots
             yield slots[start : start + count]
             start += count
 
-    def _time(self, took_s: Any, slots: int) -> None:
-        """Ask in portions, to let others run; raises `StrategyTooSlowError` to get a process of its own."""
+    def _measure(self, took_s: Any, slots: int) -> None:
+        """Keep requests short, so that other sessions of the process can run.
+
+        Raises `StrategyTooSlowError` when a slot alone takes too long for that.
+        """
         if not isinstance(took_s, float) or not took_s > 0:
             return
         self._spent_s += took_s
-        self._most = max(1, min(_BATCH, int(_TURN_S * slots / took_s)))
-        self._dragged = self._dragged + slots if took_s > _SLOW_S * slots else 0
-        self.slow = None if 0 < self._dragged < _SLOW_SLOTS else self._dragged > 0
-        hindered = any(tenant.slow is False for tenant in self._child.tenants)
-        if self.slow and hindered and self._spent_s < _MOVE_S and self._children.roomy:
+        self._max_slots = max(1, min(_MAX_SLOTS, int(_REQUEST_S * slots / took_s)))
+        self._slow_slots = self._slow_slots + slots if took_s > _SLOW_SLOT_S * slots else 0
+        self.is_slow = None if 0 < self._slow_slots < _SLOW_SLOTS else self._slow_slots > 0
+        delays_others = self.is_slow and any(client.is_slow is False for client in self._process.clients)
+        if delays_others and self._spent_s < _MOVE_S and self._pool.has_capacity:
             raise StrategyTooSlowError
 
-    async def _show(self, call: str, slots: Sequence[SlotView]) -> Answer:
-        most = max((len(slot.candles) for slot in slots), default=1)
-        fresh, self._fresh = self._fresh, False
-        return await self._ask({"call": call, "slots": slots}, START_CANDLES if fresh else max(1, most))
+    async def _send_slots(self, call: str, slots: Sequence[SlotView]) -> Answer:
+        max_candles = max((len(slot.candles) for slot in slots), default=1)
+        first, self._first_request = self._first_request, False
+        return await self._send({"call": call, "slots": slots}, START_CANDLES if first else max(1, max_candles))
 
-    def _ask(self, request: dict[str, Any], candles: int) -> asyncio.Future[Answer]:
+    def _send(self, request: dict[str, Any], candles: int) -> asyncio.Future[Answer]:
+        """Send a request for which a strategy has the time of so many candles."""
         allowed_s = candles * self._candle_s + FLUSH_S + _GRACE_S
-        return self._child.ask({**request, "session": self._id}, allowed_s, self)
+        return self._process.send({**request, "session": self._id}, allowed_s, self)
 
 
-def _require_answer(answer: Answer) -> None:
-    """Raise `StrategyFailedError` when a child answers that the strategy failed."""
-    head, _ = answer
-    if "failed" in head:
-        details = {name: str(head[name]) for name in ("at", "exception") if head.get(name) is not None}
-        raise StrategyFailedError(str(head["failed"]), details=details or None)
+def _require_success(answer: Answer) -> None:
+    """Raise `StrategyFailedError` when a strategy process answers that the strategy failed."""
+    header, _ = answer
+    if "failed" in header:
+        details = {name: str(header[name]) for name in ("at", "exception") if header.get(name) is not None}
+        raise StrategyFailedError(str(header["failed"]), details=details or None)
 
 
-def require_input(answer: Answer) -> None:
-    """Raise `BadInputError` when a child answers that a strategy cannot be made with a config."""
+def require_valid_config(answer: Answer) -> None:
+    """Raise `BadInputError` when a strategy process answers that a strategy cannot be created with a config."""
     try:
-        _require_answer(answer)
-    except StrategyFailedError as fault:
-        raise BadInputError(fault.message if answer[0].get("input") else f"config: {fault.message}") from None
+        _require_success(answer)
+    except StrategyFailedError as error:
+        raise BadInputError(error.message if answer[0].get("input") else f"config: {error.message}") from None

@@ -1,4 +1,4 @@
-"""Code of one's own: where its files are and what is in them, found out without running any of it."""
+"""The files of user strategies: where they are and which others they import, without running any of their code."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ GROUP = "zeon.strategies"
 class StrategyRef(NamedTuple):
     """A module to look for strategies in.
 
-    `origin` says how it was named: folder, setting or entry point; `label` is what to call it in a sentence. A file
-    of a folder has a `path`, anything else is imported by its name. `attribute` is the one class wanted, null for
-    every strategy defined there; `slug` is the one an entry point chose.
+    `origin` says how it was configured: folder, setting or entry point; `label` is its name in messages. A file of a
+    folder has a `path`, anything else is imported by its name. `attribute` is the one class to use, null for every
+    strategy defined there; `slug` is the one that an entry point sets.
     """
 
     origin: str
@@ -34,14 +34,14 @@ class StrategyRef(NamedTuple):
 
 
 class LoadProblem(NamedTuple):
-    """Something that was named but cannot be used, and why."""
+    """A configured module or folder that cannot be used, and why."""
 
     label: str
     sentence: str
 
 
 class StrategyFiles(NamedTuple):
-    """A module's file and the files of its own it imports: path and SHA-256 of each, and one for all together.
+    """A module's file and the files it imports from its folder or package: SHA-256 by path, and one of them all.
 
     `imports_app` says that one of them imports from this project's package `app` instead of `zeon`.
     """
@@ -51,33 +51,33 @@ class StrategyFiles(NamedTuple):
     imports_app: bool = False
 
 
-def find_strategies(places: tuple[str, ...]) -> tuple[list[StrategyRef], list[LoadProblem]]:
-    """Return the code that settings and installed packages name."""
-    found, faults = installed_strategies(), []
-    for place in places:
-        folder = Path(place).expanduser()
-        module, _, attribute = place.partition(":")
+def find_strategies(locations: tuple[str, ...]) -> tuple[list[StrategyRef], list[LoadProblem]]:
+    """Return the modules that settings and installed packages name, and the settings that name none."""
+    found, problems = installed_strategies(), []
+    for location in locations:
+        folder = Path(location).expanduser()
+        module, _, attribute = location.partition(":")
         if folder.is_dir():
             found += [_in_folder(path) for path in sorted(folder.resolve().glob("*.py")) if path.name[0] != "_"]
         elif attribute and all(part.isidentifier() for part in (*module.split("."), attribute)):
-            found.append(StrategyRef("setting", place, module, attribute))
+            found.append(StrategyRef("setting", location, module, attribute))
         else:
-            faults.append(LoadProblem(place, "It is neither a folder nor module:Class."))
-    return found, faults
+            problems.append(LoadProblem(location, "It is neither a folder nor module:Class."))
+    return found, problems
 
 
 def slug_of(name: str) -> str:
-    """Spell a class name as a slug: `EMACross2` is `ema_cross2`."""
+    """Return the slug of a class name: `ema_cross2` for `EMACross2`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 @cache
 def _entry_points() -> tuple[tuple[str, str, str], ...]:
-    return tuple((each.name, each.module, each.attr) for each in entry_points(group=GROUP))
+    return tuple((entry.name, entry.module, entry.attr) for entry in entry_points(group=GROUP))
 
 
 def installed_strategies() -> list[StrategyRef]:
-    """Return the code that installed packages offer."""
+    """Return the modules that installed packages offer."""
     return [
         StrategyRef(
             "entry point", f"{module}:{attribute}" if attribute else module, module, attribute or None, None, name
@@ -88,7 +88,7 @@ def installed_strategies() -> list[StrategyRef]:
 
 def strategy_files(code: StrategyRef) -> StrategyFiles:
     """Return the files of a module: its own, and those it imports from its folder or package; raises `OSError`."""
-    start, root, top = _located(code)
+    start, root, top = _locate(code)
     texts: dict[Path, bytes] = {}
     imports_app = False
     rest = [start, *_packages(start, root)]
@@ -97,25 +97,25 @@ def strategy_files(code: StrategyRef) -> StrategyFiles:
         if path not in texts:
             texts[path] = path.read_bytes()
             names = list(_imported_names(path, texts[path], root))
-            rest += _imported(names, root, top)
+            rest += _imported_files(names, root, top)
             imports_app = imports_app or any(base == root and is_ours(root, name) for base, name in names)
     digests = {str(path): sha256(text).hexdigest() for path, text in sorted(texts.items())}
-    spelled = "".join(f"{Path(path).relative_to(root)}\0{digest}\0" for path, digest in digests.items())
-    return StrategyFiles(digests, sha256(spelled.encode()).hexdigest(), imports_app)
+    listing = "".join(f"{Path(path).relative_to(root)}\0{digest}\0" for path, digest in digests.items())
+    return StrategyFiles(digests, sha256(listing.encode()).hexdigest(), imports_app)
 
 
 def _packages(path: Path, root: Path) -> list[Path]:
     """Return what runs before a module is imported: the `__init__.py` of each package around it."""
-    around = path.parents[: path.parents.index(root)] if root in path.parents else ()
-    return [package / "__init__.py" for package in around if (package / "__init__.py").is_file()]
+    folders = path.parents[: path.parents.index(root)] if root in path.parents else ()
+    return [package / "__init__.py" for package in folders if (package / "__init__.py").is_file()]
 
 
 def _in_folder(path: Path) -> StrategyRef:
     return StrategyRef("folder", str(path), path.stem, None, str(path))
 
 
-def _located(code: StrategyRef) -> tuple[Path, Path, str | None]:
-    """Return a module's file, the folder its imports are looked up in, and the one package that counts there."""
+def _locate(code: StrategyRef) -> tuple[Path, Path, str | None]:
+    """Return a module's file, the folder of its imports, and the package whose files count (null for all)."""
     if code.path is not None:
         return Path(code.path), Path(code.path).parent, None
     parts = code.module.split(".")
@@ -147,29 +147,29 @@ def _imported_names(path: Path, text: bytes, root: Path) -> Iterator[tuple[Path,
     except (SyntaxError, ValueError):
         return
     for node in nodes:
-        yield from _names(path, root, node)
+        yield from _names_in(path, root, node)
 
 
-def _imported(names: Iterable[tuple[Path, str]], root: Path, top: str | None) -> Iterator[Path]:
+def _imported_files(names: Iterable[tuple[Path, str]], root: Path, top: str | None) -> Iterator[Path]:
     """Yield the files below a folder that are imported by these names."""
     for base, name in names:
         if base != root or top in (None, name.split(".")[0]):
-            yield from _modules(base, name.split("."))
+            yield from _module_files(base, name.split("."))
 
 
-def _names(path: Path, root: Path, node: ast.AST) -> Iterator[tuple[Path, str]]:
+def _names_in(path: Path, root: Path, node: ast.AST) -> Iterator[tuple[Path, str]]:
     """Yield folder and dotted name of whatever a statement may import."""
     if isinstance(node, ast.Import):
-        yield from ((root, each.name) for each in node.names)
+        yield from ((root, alias.name) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
         base = path.parents[node.level - 1] if node.level else root
         inner = f"{node.module}." if node.module else ""
-        yield from ((base, inner + each.name) for each in node.names)
+        yield from ((base, inner + alias.name) for alias in node.names)
 
 
-def _modules(base: Path, parts: list[str]) -> Iterator[Path]:
+def _module_files(base: Path, parts: list[str]) -> Iterator[Path]:
     for depth in range(1, len(parts) + 1):
-        place = base.joinpath(*parts[:depth])
-        for path in (place / "__init__.py", place.with_suffix(".py")):
+        module = base.joinpath(*parts[:depth])
+        for path in (module / "__init__.py", module.with_suffix(".py")):
             if path.is_file():
                 yield path.resolve()

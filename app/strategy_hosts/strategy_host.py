@@ -1,4 +1,4 @@
-"""Where a session trades: slots in, events out, whether its strategy runs in this process or in a child."""
+"""Where a session's strategies run: slots in, events out, whether in this process or in a child process."""
 
 from __future__ import annotations
 
@@ -13,89 +13,89 @@ from app.domain.tick import ReplayState, TickDraft, finish_tick
 from app.domain.trading.handover import StrategyChain
 from app.domain.trading.strategy_runner import SlotView
 
-BREATH_SLOTS = 50
+SLOTS_PER_ROUND = 50
 """Slots computed in one round of the event loop: between two of them others go on, the writer among them."""
 
 _log = logging.getLogger(__name__)
 
 
 class StrategyHost(Protocol):
-    """The traders of one session; `fault` is why a strategy failed, once it has."""
+    """The strategies of one session, with their brokers and accounts; `error` is why one failed, once it has."""
 
-    fault: Exception | None
+    error: Exception | None
 
-    async def warm(self, slots: Sequence[SlotView]) -> None:
+    async def warm_up(self, slots: Sequence[SlotView]) -> None:
         """Show the strategies slots from before the range."""
 
-    async def answer(self, slots: Sequence[SlotView]) -> list[list[Event]]:
-        """Return what follows from each slot, and less than asked when `fault` came up."""
+    async def run_slots(self, slots: Sequence[SlotView]) -> list[list[Event]]:
+        """Return the events that follow from each slot; fewer than the slots when a strategy failed (see `error`)."""
 
     async def snapshot(self) -> str | None:
-        """Return the traders' state as text; null when the strategy offers none, or one that cannot be kept."""
+        """Return the state as text; null when a strategy offers none, or one that cannot be stored."""
 
-    async def restore(self, kept: str) -> None:
-        """Bring fresh traders to a `snapshot`; raises `InvalidSnapshotError` or `StrategyFailedError`."""
+    async def restore(self, snapshot: str) -> None:
+        """Bring a new host to a `snapshot`; raises `InvalidSnapshotError` or `StrategyFailedError`."""
 
     def close(self) -> None:
-        """Give up the session; harmless when done twice."""
+        """Drop the session; harmless when done twice."""
 
 
 class InProcessHost:
-    """The traders of a session whose strategies run in this process."""
+    """Runs a session's strategies in this process."""
 
-    def __init__(self, traders: StrategyChain) -> None:
-        self._traders = traders
-        self.fault: Exception | None = None
+    def __init__(self, strategies: StrategyChain) -> None:
+        self._strategies = strategies
+        self.error: Exception | None = None
 
-    async def warm(self, slots: Sequence[SlotView]) -> None:
+    async def warm_up(self, slots: Sequence[SlotView]) -> None:
         """Show the strategies slots from before the range."""
         for slot in slots:
-            self._traders.warm(slot.candles)
+            self._strategies.warm(slot.candles)
 
-    async def answer(self, slots: Sequence[SlotView]) -> list[list[Event]]:
-        """Return what follows from each slot, up to the one at which a strategy failed."""
+    async def run_slots(self, slots: Sequence[SlotView]) -> list[list[Event]]:
+        """Return the events that follow from each slot, up to the one at which a strategy failed."""
         answers: list[list[Event]] = []
         try:
-            for start in range(0, len(slots), BREATH_SLOTS):
+            for start in range(0, len(slots), SLOTS_PER_ROUND):
                 if start:
                     await asyncio.sleep(0)
-                self._traders.answer_all(slots[start : start + BREATH_SLOTS], answers)
+                self._strategies.answer_all(slots[start : start + SLOTS_PER_ROUND], answers)
         except Exception as error:
-            self.fault = error
+            self.error = error
         return answers
 
     async def snapshot(self) -> str | None:
-        """Return the traders' state as text; null when the strategy offers none, or one that cannot be kept."""
+        """Return the state as text; null when a strategy offers none, or one that cannot be stored."""
         try:
-            kept = self._traders.snapshot()
-            return None if kept is None else to_text(kept)
+            snapshot = self._strategies.snapshot()
+            return None if snapshot is None else to_text(snapshot)
         except InvalidSnapshotError as error:
             _log.info("no snapshot: %s", error)
             return None
 
-    async def restore(self, kept: str) -> None:
-        """Bring fresh traders to a `snapshot`; raises `InvalidSnapshotError`."""
+    async def restore(self, snapshot: str) -> None:
+        """Bring a new host to a `snapshot`; raises `InvalidSnapshotError`."""
         try:
-            self._traders.restore(from_text(kept))
+            self._strategies.restore(from_text(snapshot))
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise InvalidSnapshotError(f"{type(error).__name__}: {error}") from None
 
     def close(self) -> None:
-        """Do nothing: there is nobody to tell."""
+        """Do nothing: no process has to be told."""
 
 
 async def run_strategies(
-    state: ReplayState, desk: StrategyHost | None, drafts: Sequence[TickDraft]
+    state: ReplayState, host: StrategyHost | None, drafts: Sequence[TickDraft]
 ) -> list[list[Event]]:
-    """Return the events of slots after each other; raises the strategy's fault when there are none at all.
+    """Return all events of slots, one list per slot; raises the strategy's error when it failed at the first of them.
 
-    A fault behind the first slot stays in `desk.fault`, and what came before it is returned.
+    An error at a later slot stays in `host.error`, and the events of the slots before it are returned.
     """
-    if desk is None:
-        return [made.events for made in drafts]
-    if desk.fault is not None:
-        raise desk.fault
-    answers = await desk.answer([made.shown for made in drafts])
-    if desk.fault is not None and not answers:
-        raise desk.fault
-    return [finish_tick(state, made, answer) for made, answer in zip(drafts, answers, strict=False)]
+    if host is None:
+        return [draft.events for draft in drafts]
+    if host.error is not None:
+        raise host.error
+    answers = await host.run_slots([draft.view for draft in drafts])
+    if host.error is not None and not answers:
+        raise host.error
+    return [finish_tick(state, draft, answer) for draft, answer in zip(drafts, answers, strict=False)]

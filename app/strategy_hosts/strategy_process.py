@@ -1,7 +1,7 @@
-"""A child process: runs strategies of one's own, many sessions in turn, as asked through a pipe.
+"""The program of a strategy process: runs user strategies of many sessions, one request of the server at a time.
 
-The code it imports may do anything, so the server believes nothing it says and kills it when it is late. Requests
-and answers go through pipes of their own: what a strategy prints ends up on stderr.
+The code it imports may do anything, so the server trusts none of its answers and kills it when it is late. Requests
+and answers go through pipes of their own: what a strategy prints goes to stderr.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from app.strategy_hosts.own_app import let_import_own_app
 from app.strategy_hosts.protocol import (
     BROKER_CONFIG,
     FLUSH_S,
-    HEAD_BYTES,
+    HEADER_BYTES,
     SLOT_EVENTS,
     START_CANDLES,
     decode_slots,
@@ -51,8 +51,8 @@ _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib",
 _PR_SET_PDEATHSIG = 1
 _TICKS = 10
 """Into so many ticks the time a strategy has for a candle is divided."""
-_SAID = 2000
-"""So many characters of what an exception says are kept."""
+_MAX_EXCEPTION_TEXT = 2000
+"""So many characters of an exception's text are reported."""
 
 
 class TimeLimitError(BaseException):
@@ -60,12 +60,12 @@ class TimeLimitError(BaseException):
 
 
 class HostedStrategy:
-    """One session in this process: its traders, and whether they have been shown anything yet."""
+    """One session in this process: its strategies, the modules imported for it, and whether a slot was run yet."""
 
-    def __init__(self, traders: StrategyChain, modules: list[str]) -> None:
-        self.traders = traders
+    def __init__(self, strategies: StrategyChain, modules: list[str]) -> None:
+        self.strategies = strategies
         self.modules = modules
-        self.fresh = True
+        self.started = False
 
 
 class StrategyProcess:
@@ -74,17 +74,17 @@ class StrategyProcess:
     def __init__(self, answers: BinaryIO, candle_s: float) -> None:
         self._answers = answers
         self._candle_s = candle_s
-        self._seats: dict[str, HostedStrategy] = {}
+        self._hosted: dict[str, HostedStrategy] = {}
         self._loaded = 0
-        self._threads = threading.active_count()
+        self._own_threads = threading.active_count()
         self._process = psutil.Process()
         self._calls: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "hello": lambda _: {},
             "describe": self._describe,
             "check": self._check,
             "open": self._open,
-            "warm": self._warm,
-            "slots": self._slots,
+            "warm_up": self._warm_up,
+            "run_slots": self._run_slots,
             "snapshot": self._snapshot,
             "restore": self._restore,
             "close": self._close,
@@ -92,8 +92,8 @@ class StrategyProcess:
 
     def serve(self, requests: BinaryIO) -> None:
         """Answer until the pipe ends."""
-        while head := requests.read(HEAD_BYTES):
-            request = json.loads(requests.read(int.from_bytes(head, "big")))
+        while header := requests.read(HEADER_BYTES):
+            request = json.loads(requests.read(int.from_bytes(header, "big")))
             try:
                 answer = self._calls[request["call"]](request)
             except BaseException as error:
@@ -106,100 +106,104 @@ class StrategyProcess:
         code = StrategyRef(*request["code"])
         with _Limit(START_CANDLES * self._candle_s):
             module = self._module(code, [])
-            names = [code.attribute] if code.attribute else _strategies(module)
-            schemas = {name: _named(module, name).parameter_schema() for name in names}
+            names = [code.attribute] if code.attribute else _strategy_names(module)
+            schemas = {name: _strategy_class(module, name).parameter_schema() for name in names}
             described = [(name, code.slug or slug_of(name), parameters) for name, parameters in schemas.items()]
         return {"strategies": described}
 
     def _check(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Make a strategy with a config, to see whether it can be."""
+        """Create a strategy with a config, to see whether that works."""
         with _Limit(START_CANDLES * self._candle_s):
             self._strategy(request["strategy"], request["config"], [])
         return {}
 
     def _open(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Make the traders of a session."""
+        """Create the strategies of a session."""
         modules: list[str] = []
-        turns, traders = [], []
+        stages, runners = [], []
         with _Limit(START_CANDLES * self._candle_s):
-            for slug, strategy, config, terms, to_cursor_ms in request["turns"]:
-                turn = Stage(slug, config, BROKER_CONFIG.validate_python(terms), to_cursor_ms)
-                turns.append(turn)
-                made = None if strategy is None else self._strategy(strategy, config, modules)
-                traders.append(None if made is None else StrategyRunner(made, turn.broker_config))
-        self._seats[request["session"]] = HostedStrategy(StrategyChain(turns, traders), modules)
+            for slug, strategy, config, broker_config, to_cursor_ms in request["stages"]:
+                stage = Stage(slug, config, BROKER_CONFIG.validate_python(broker_config), to_cursor_ms)
+                stages.append(stage)
+                created = None if strategy is None else self._strategy(strategy, config, modules)
+                runners.append(None if created is None else StrategyRunner(created, stage.broker_config))
+        self._hosted[request["session"]] = HostedStrategy(StrategyChain(stages, runners), modules)
         return {}
 
-    def _warm(self, request: dict[str, Any]) -> dict[str, Any]:
-        seat = self._seats[request["session"]]
-        begun = time.monotonic()
+    def _warm_up(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Show the strategies slots from before the range."""
+        hosted = self._hosted[request["session"]]
+        started_s = time.monotonic()
         for slot in decode_slots(request["slots"]):
-            with _Limit(self._allowed_s(seat, len(slot.candles))):
-                seat.traders.warm(slot.candles)
-        return {"took": time.monotonic() - begun}
+            with _Limit(self._allowed_s(hosted, len(slot.candles))):
+                hosted.strategies.warm(slot.candles)
+        return {"seconds": time.monotonic() - started_s}
 
-    def _slots(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Answer slots; answers that have waited for a while are sent ahead of the rest."""
-        seat = self._seats[request["session"]]
+    def _run_slots(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the events of slots; those that have waited for a while are sent ahead of the rest."""
+        hosted = self._hosted[request["session"]]
         waiting: list[list[Event]] = []
-        begun = flushed = time.monotonic()
+        started_s = flushed_s = time.monotonic()
         try:
             for slot in decode_slots(request["slots"]):
-                with _Limit(self._allowed_s(seat, len(slot.candles))):
-                    waiting.append(_sound(seat.traders.answer(slot)))
-                if time.monotonic() - flushed > FLUSH_S:
+                with _Limit(self._allowed_s(hosted, len(slot.candles))):
+                    waiting.append(_require_events(hosted.strategies.answer(slot)))
+                if time.monotonic() - flushed_s > FLUSH_S:
                     self._send({"done": False}, waiting)
-                    waiting, flushed = [], time.monotonic()
+                    waiting, flushed_s = [], time.monotonic()
         finally:
             self._send({"done": False}, waiting)
-        return {"took": time.monotonic() - begun}
+        return {"seconds": time.monotonic() - started_s}
 
     def _snapshot(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return a session's state; one that cannot be had is done without."""
+        """Return a session's state, or null and the problem when it cannot be taken."""
         try:
             with _Limit(self._candle_s):
-                kept = self._seats[request["session"]].traders.snapshot()
-                return {"snapshot": None if kept is None else to_text(kept)}
+                snapshot = self._hosted[request["session"]].strategies.snapshot()
+                return {"snapshot": None if snapshot is None else to_text(snapshot)}
         except (Exception, TimeLimitError) as error:
-            return {"snapshot": None, "why": _last_line(error)}
+            return {"snapshot": None, "problem": _last_line(error)}
 
     def _restore(self, request: dict[str, Any]) -> dict[str, Any]:
-        seat = self._seats[request["session"]]
-        seat.fresh = False
+        """Bring new strategies to a snapshot."""
+        hosted = self._hosted[request["session"]]
+        hosted.started = True
         with _Limit(START_CANDLES * self._candle_s):
-            seat.traders.restore(from_text(request["snapshot"]))
+            hosted.strategies.restore(from_text(request["snapshot"]))
         return {}
 
     def _close(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Forget a session, and say whether something of it, or of another, goes on in a thread."""
+        """Drop a session, and report whether a thread of it, or of another one, still runs."""
         self._drop(request["session"])
-        return {"haunted": threading.active_count() > self._threads}
+        return {"strayThreads": threading.active_count() > self._own_threads}
 
     def _drop(self, session: str | None) -> None:
-        """Forget a session and the modules that were imported for it alone."""
-        seat = self._seats.pop(session, None) if session else None
-        if seat is not None:
-            for name in seat.modules:
+        """Drop a session and the modules that were imported for it alone."""
+        hosted = self._hosted.pop(session, None) if session else None
+        if hosted is not None:
+            for name in hosted.modules:
                 sys.modules.pop(name, None)
-            del seat
+            del hosted
             gc.collect()
 
-    def _allowed_s(self, seat: HostedStrategy, candles: int) -> float:
-        candles, seat.fresh = (START_CANDLES if seat.fresh else max(1, candles)), False
+    def _allowed_s(self, hosted: HostedStrategy, candles: int) -> float:
+        """Return the seconds for a slot of so many candles; the first one of a session may take longer."""
+        candles = max(1, candles) if hosted.started else START_CANDLES
+        hosted.started = True
         return candles * self._candle_s
 
     def _strategy(self, strategy: dict[str, Any], config: dict[str, Any], modules: list[str]) -> Strategy:
-        """Make a strategy, from the very files the server looked at."""
+        """Create a strategy, from the same files whose hash the server has."""
         if "builtIn" in strategy:
             return BUILT_IN[strategy["builtIn"]](**config)
         code = StrategyRef(*strategy["code"])
-        cls = _named(self._module(code, modules), strategy["class"])
+        cls = _strategy_class(self._module(code, modules), strategy["class"])
         if strategy_files(code).hash != strategy["files"]:
             raise ImportError(f"{code.label} changed while it was imported")
         return cls(**config)
 
     def _module(self, code: StrategyRef, modules: list[str]) -> ModuleType:
-        """Import a module; a file of a folder anew each time, so that no two sessions share what it remembers."""
+        """Import a module; a file of a folder anew each time, so that sessions share no state."""
         if code.path is None:
             return importlib.import_module(code.module)
         folder = Path(code.path).parent
@@ -217,16 +221,16 @@ class StrategyProcess:
         spec.loader.exec_module(module)
         return module
 
-    def _send(self, head: dict[str, Any], slots: list[list[Event]] | None = None) -> None:
-        self._answers.write(frame(encode_answer(head, slots or ())))
+    def _send(self, header: dict[str, Any], slots: list[list[Event]] | None = None) -> None:
+        self._answers.write(frame(encode_answer(header, slots or ())))
         self._answers.flush()
 
 
 class _Limit:
-    """Interrupts what is in the block after `seconds`, where Python can be interrupted at all.
+    """Interrupts the code in the block after `seconds`, where Python can be interrupted at all.
 
-    Counted are ticks of a tenth of the time, and the processor's time. Where the machine, or this process, stands still
-    no processor works and any number of ticks come as one, so that it is not the strategy that took too long.
+    The time is over after ten ticks of a timer that takes a tenth of it, or after so much processor time. While the
+    machine or this process stands still many ticks arrive as one, so that time does not count against the strategy.
     """
 
     ticks_left = 0
@@ -243,8 +247,8 @@ class _Limit:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     @staticmethod
-    def over() -> bool:
-        """Count a tick, and tell whether that ends it."""
+    def count_tick() -> bool:
+        """Count a tick and return whether the time is over."""
         _Limit.ticks_left -= 1
         if _Limit.ticks_left > 0 and time.thread_time() < _Limit.until_s:
             return False
@@ -252,28 +256,28 @@ class _Limit:
         return True
 
 
-def _sound(events: list[Event]) -> list[Event]:
-    """Return a slot's events if they can be sent."""
+def _require_events(events: list[Event]) -> list[Event]:
+    """Return a slot's events; raises `ValueError` or `TypeError` when they cannot be sent."""
     if len(events) > SLOT_EVENTS:
         raise ValueError(f"{len(events)} events in one slot, at most {SLOT_EVENTS} are allowed")
     if not all(isinstance(event, Event) for event in events):
-        raise TypeError("among the events of the slot is something else")
+        raise TypeError("the events of the slot contain something that is no event")
     return events
 
 
-def _strategies(module: ModuleType) -> Iterator[str]:
-    """Yield the names of the strategies a module defines itself; `_Name` is but a base of others."""
+def _strategy_names(module: ModuleType) -> Iterator[str]:
+    """Yield the names of the strategies a module defines itself; one named `_Name` is only a base class."""
     for name, value in vars(module).items():
         if _is_strategy(value) and value.__module__ == module.__name__ and name[0] != "_":
             yield name
 
 
-def _named(module: ModuleType, name: str) -> type[Strategy]:
+def _strategy_class(module: ModuleType, name: str) -> type[Strategy]:
     value = getattr(module, name)
     if not _is_strategy(value):
         raise TypeError(f"{name} is not a subclass of Strategy")
-    found: type[Strategy] = value
-    return found
+    strategy: type[Strategy] = value
+    return strategy
 
 
 def _is_strategy(value: object) -> bool:
@@ -281,25 +285,26 @@ def _is_strategy(value: object) -> bool:
 
 
 def _last_line(error: BaseException) -> str:
-    """Return the last line of a traceback; of our own errors only the message."""
+    """Return the last line of a traceback; only the message of an error of this project."""
     text = "".join(traceback.format_exception_only(error)).strip().splitlines()
-    ours = isinstance(error, BadInputError | TimeLimitError)
-    line = f"{error}" if ours else text[-1] if text else type(error).__name__
+    own = isinstance(error, BadInputError | TimeLimitError)
+    line = f"{error}" if own else text[-1] if text else type(error).__name__
     return _storable(line)[:1000]
 
 
 def _details(error: BaseException) -> dict[str, str]:
-    """Return where an error came up, and all it says where that is more than a line."""
-    place, said = _place(error), _storable("".join(traceback.format_exception_only(error)).strip())
-    found = {} if place is None else {"at": place}
-    return found | ({"exception": said[:_SAID]} if "\n" in said else {})
+    """Return where an error was raised, and its whole text where that is more than a line."""
+    position = _position(error)
+    text = _storable("".join(traceback.format_exception_only(error)).strip())
+    details = {} if position is None else {"at": position}
+    return details | ({"exception": text[:_MAX_EXCEPTION_TEXT]} if "\n" in text else {})
 
 
-def _place(error: BaseException) -> str | None:
+def _position(error: BaseException) -> str | None:
     """Return file, line and function of the last place an error passed through outside this project and libraries."""
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(_APP)]
-    frames = [each for each in frames if "importlib" not in each.filename]
-    own = [each for each in frames if not each.filename.startswith(_LIBRARIES)] or frames
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_APP)]
+    frames = [frame for frame in frames if "importlib" not in frame.filename]
+    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)] or frames
     return f"{Path(own[-1].filename).name}:{own[-1].lineno} in {own[-1].name}" if own else None
 
 
@@ -309,7 +314,7 @@ def _storable(text: str) -> str:
 
 
 def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Take the pipes away from stdin and stdout, so that a strategy can neither read nor write them by accident."""
+    """Move the pipes away from stdin and stdout, so that a strategy can neither read nor write them by accident."""
     requests, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -319,16 +324,16 @@ def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _die_with(parent: int) -> None:
-    """End this process when its parent has ended, whatever a strategy is at by then."""
+    """End this process when its parent has ended, whatever a strategy is doing."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
-    def look() -> None:
+    def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
         os._exit(0)
 
-    threading.Thread(target=look, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def main() -> None:
@@ -338,7 +343,7 @@ def main() -> None:
     requests, answers = _private_pipes()
 
     def interrupt(_: int, __: FrameType | None) -> None:
-        if _Limit.over():
+        if _Limit.count_tick():
             raise TimeLimitError(f"The strategy took more than {candle_ms} ms for a candle.")
 
     signal.signal(signal.SIGALRM, interrupt)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from app.db.pool import Connection, Database
 from app.engine.supervisor import Supervisor
-from app.errors import UnavailableError
+from app.errors import DatabaseAwayError, UnavailableError
 from app.web.http.event_stream import Streams
 from app.web.http.responses import success
 from app.web.http.route_spec import Call
@@ -37,7 +37,7 @@ class HealthCalls:
             async with asyncio.timeout(_TIMEOUT_S):
                 await self._database.run(_ping)
         except TimeoutError:
-            raise UnavailableError() from None
+            raise DatabaseAwayError() from None
         if not self._supervisor.listening:
             raise UnavailableError("The server receives no notifications from the database at the moment; try again.")
         return success(StateAnswer(status="ready"))

@@ -16,10 +16,10 @@ from typing import Any
 import uvicorn
 import uvloop
 
+from app.clock import Clock
 from app.db.location import DatabaseLocation, installed_location
 from app.db.pool import Database
 from app.engine import garbage_collection
-from app.engine.clock import Clock
 from app.engine.session_service import SessionService
 from app.engine.supervisor import Supervisor
 from app.errors import BadInputError

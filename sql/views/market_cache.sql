@@ -1,18 +1,29 @@
--- The cache to read by eye: how much there is of what, from when to when, with which holes, and who was asked.
+-- The candle cache, one row per series: how many candles, from when to when, with which gaps, and from which sources.
 CREATE OR REPLACE VIEW market_cache AS
-SELECT k.venue, k.symbol, k.timeframe, k.rows, k.first_ms, k.last_ms,
-       to_timestamp(k.first_ms / 1000.0) AS first_at, to_timestamp(k.last_ms / 1000.0) AS last_at,
-       g.gaps, g.missing, s.source
+SELECT
+  k.venue,
+  k.symbol,
+  k.timeframe,
+  k.rows,
+  k.first_ms,
+  k.last_ms,
+  to_timestamp(k.first_ms / 1000.0) AS first_at,
+  to_timestamp(k.last_ms / 1000.0) AS last_at,
+  g.gaps,
+  g.missing,
+  s.source,
+  coalesce(w.spelling, k.symbol) AS spelling
 FROM (
   SELECT c.venue, c.symbol, c.timeframe, count(*) AS rows, min(c.open_time_ms) AS first_ms, max(c.open_time_ms) AS last_ms
   FROM market_candles c
   GROUP BY c.venue, c.symbol, c.timeframe) k
 CROSS JOIN LATERAL (
-  SELECT count(*) AS gaps, coalesce(sum(found.missing), 0)::bigint AS missing
-  FROM candle_gaps(k.venue, k.symbol, k.timeframe, k.first_ms, k.last_ms) found) g
+  SELECT count(*) AS gaps, coalesce(sum(c.missing), 0)::bigint AS missing
+  FROM candle_gaps(k.venue, k.symbol, k.timeframe, k.first_ms, k.last_ms) c) g
 CROSS JOIN LATERAL (
   SELECT string_agg(DISTINCT m.source, ',' ORDER BY m.source) AS source
   FROM market_coverage m
-  WHERE m.venue = k.venue AND m.symbol = k.symbol AND m.timeframe = k.timeframe) s;
+  WHERE m.venue = k.venue AND m.symbol = k.symbol AND m.timeframe = k.timeframe) s
+LEFT JOIN market_symbols w ON w.venue = k.venue AND w.symbol = k.symbol;
 
-COMMENT ON VIEW market_cache IS 'Rows, first and last open time, gaps, missing candles and sources of each venue, symbol and timeframe.';
+COMMENT ON VIEW market_cache IS 'Rows, first and last open time, gaps, missing candles, sources and spelling of each series.';

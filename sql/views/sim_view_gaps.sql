@@ -1,8 +1,13 @@
--- Gaps the sessions met and wrote down.
+-- The gaps in the candles of sessions, as their logs have them.
 CREATE OR REPLACE VIEW sim_view_gaps AS
-SELECT e.session_id, e.seq, e.payload ->> 'symbol' AS symbol, e.payload ->> 'timeframe' AS timeframe,
-       to_timestamp((e.payload ->> 'fromMs')::bigint / 1000.0) AS starts, to_timestamp((e.payload ->> 'toMs')::bigint / 1000.0) AS ends,
-       (e.payload ->> 'missing')::bigint AS missing
+SELECT
+  e.session_id,
+  e.seq,
+  e.payload ->> 'symbol' AS symbol,
+  e.payload ->> 'timeframe' AS timeframe,
+  to_timestamp((e.payload ->> 'fromMs')::bigint / 1000.0) AS starts,
+  to_timestamp((e.payload ->> 'toMs')::bigint / 1000.0) AS ends,
+  (e.payload ->> 'missing')::bigint AS missing
 FROM sim_events e
 WHERE e.type = 'gap';
 

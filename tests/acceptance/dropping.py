@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.domain.trading.settings import TradingSettings
-from app.engine.replay import runner
+from app.engine.replay import chunk_builder
 from app.strategies.registry import BUILT_IN
 from tests.support.engine import MINUTE, START_MS, Engine, engine, store
 from tests.support.resting import Resting
@@ -33,7 +33,7 @@ async def dropped(database: Database, monkeypatch: pytest.MonkeyPatch, cuts: Col
         }
         whole = await e.finished((await e.start(**asked)).id)
         assert whole.status == "finished", whole.error
-        monkeypatch.setattr(runner, "_CHUNK_TICKS", 1)
+        monkeypatch.setattr(chunk_builder, "_MAX_SLOTS", 1)
         left = {START_MS + number * MINUTE for number in cuts}
         _drop(e, left)
         session = await e.start(**asked)
@@ -56,11 +56,11 @@ def _drop(e: Engine, cuts: set[int]) -> None:
         await written
         raise asyncio.CancelledError
 
-    def dropping(ticks: Any, **options: Any) -> asyncio.Future[None]:
-        written = append(ticks, **options)
-        if ticks[-1].cursor_ms not in cuts:
+    def dropping(chunk: Any, **options: Any) -> asyncio.Future[None]:
+        written = append(chunk, **options)
+        if chunk.cursor_ms not in cuts:
             return written
-        cuts.discard(ticks[-1].cursor_ms)
+        cuts.discard(chunk.cursor_ms)
         return asyncio.ensure_future(die(written))
 
     writer.append = dropping  # type: ignore[method-assign]

@@ -7,9 +7,9 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from app.clock import Clock
 from app.domain.session import Pace, SessionSpec
 from app.domain.trading.settings import TradingSettings
-from app.engine.clock import Clock
 from app.engine.replay.verify import verify
 from tests.integration.engine.test_engine import assert_sound
 from tests.integration.engine.test_fork import parent, unchanged

@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
+from app.clock import Clock, TimedEvent
 from app.domain.session import Pace
-from app.engine.clock import Alarm, Clock
 from tests.acceptance.dropping import COUNT, dropped
 from tests.acceptance.many_symbols import same_digests
 from tests.acceptance.walk import walked
@@ -45,12 +45,12 @@ class StalledClock(Clock):
     def monotonic_ns(self) -> int:
         return self.ns
 
-    async def wait(self, alarm: Alarm, timeout_s: float) -> bool:
+    async def wait(self, event: TimedEvent, timeout_s: float) -> bool:
         await asyncio.sleep(0)
-        if timeout_s > 0 and not alarm.is_set():
+        if timeout_s > 0 and not event.is_set():
             self.waits += 1
             self.ns += int((timeout_s + (self._stall_s if self.waits == 20 else 0)) * 1e9)
-        return alarm.is_set()
+        return event.is_set()
 
 
 @pytest.mark.parametrize("stall_s", [5, 90])

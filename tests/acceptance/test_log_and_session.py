@@ -295,7 +295,7 @@ async def test_after_a_restart_nothing_says_running_without_a_runner(database: D
         await asyncio.to_thread(server.start)
         await until(lambda: database.query(unrun) == [(0,)])
         assert {row(database, session_id, "status") for session_id in ids} == {"paused"}
-        await until(lambda: "3 sessions runner lost" in server.output)
+        await until(lambda: "paused 3 sessions: runner lost" in server.output)
         await call(c, ids[0], "resume")
         assert server.stop() == 0
     assert {row(database, session_id, "status") for session_id in ids} == {"paused"}

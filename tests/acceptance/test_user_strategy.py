@@ -39,7 +39,7 @@ def store_a_day(database: Database) -> None:
     asyncio.run(work())
 
 
-def test_the_readme_runs_a_strategy_of_ones_own(database: Database, zeon, tmp_path: Path) -> None:
+def test_the_readme_runs_a_user_strategy(database: Database, zeon, tmp_path: Path) -> None:
     prepare, use = blocks(README, "A strategy of your own")
     program = tmp_path / "bin" / "zeon"
     program.parent.mkdir()

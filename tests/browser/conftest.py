@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from app.web.page import FOLDER
 from tests.browser.pages import SessionPage
-from tests.browser.site import Site, stored
+from tests.browser.site import Site, store_candles
 from tests.conftest import MAIN
 from tests.support.process import Zeon
 from tests.support.servers import Server
@@ -31,21 +31,21 @@ QUIET = (
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """The machine's own Chromium, without a window."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
+    executable = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if executable is None:
         pytest.skip("no browser: apt-get install chromium, or name one in CHROMIUM")
     if not (FOLDER / "vendor").is_dir():
         pytest.skip("no chart library: make install brings it")
-    expect.set_options(timeout=30_000)  # What is expected comes as late as the machine is slow.
+    expect.set_options(timeout=30_000)  # A slow machine needs time.
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=executable, args=QUIET)
         yield browser
         browser.close()
 
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., SessionPage]]:
-    """Open a page in a context of its own; whatever it logs as an error fails the test."""
+    """Open a page in its own browser context; an error that the page logs fails the test."""
     opened: list[SessionPage] = []
 
     def open_(url: str, **options: object) -> SessionPage:
@@ -57,9 +57,9 @@ def open_page(browser: Browser) -> Iterator[Callable[..., SessionPage]]:
         return opened[-1]
 
     yield open_
-    for each in opened:
-        each.page.context.close()
-    assert [line for each in opened for line in each.complaints] == []
+    for shown in opened:
+        shown.page.context.close()
+    assert [error for shown in opened for error in shown.errors] == []
 
 
 @pytest.fixture(scope="package")
@@ -67,7 +67,7 @@ def site(running_servers: Callable[[str], Server], tmp_path_factory: pytest.Temp
     """One server for all tests of the pages, with candles of two symbols in its cache, one of which has a gap."""
     postgres = running_servers(MAIN)
     database = postgres.new_database()
-    stored(database)
+    store_candles(database)
     zeon = Zeon(database, tmp_path_factory.mktemp("site") / "zeon.log", ZEON_POLL_MS=200, ZEON_RUNNER_TTL_MS=6000)
     yield Site(zeon.start(), database)
     zeon.kill()

@@ -1,4 +1,4 @@
-"""The two pages as tests use them: by what a person sees on them."""
+"""The two pages as tests use them: through what a person sees."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from tests.support.process import free_port
 from tests.support.servers import Database
 
 EXPECTED = "Failed to load resource"
-"""What Chromium logs for every call that is refused, and while a server is away."""
+"""What Chromium logs for each call that fails, also while a server is down."""
 
 LATE_FRAMES = """() => {
   window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 1200);
 }"""
-"""Draws as a busy machine does: each frame more than a second after it was asked for."""
+"""Draws each frame more than a second late, as a busy machine does."""
 
 
-class Watched:
-    """A page, and what it logged as wrong: uncaught exceptions and breaches of the policy among it."""
+class WatchedPage:
+    """A page and the errors it logged, such as uncaught exceptions and violations of the security policy."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.complaints: list[str] = []
-        page.on("console", self._heard)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.errors: list[str] = []
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
 
-    def _heard(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not message.text.startswith(EXPECTED):
-            self.complaints.append(message.text)
+            self.errors.append(message.text)
 
 
-class SessionPage(Watched):
+class SessionPage(WatchedPage):
     """The page of one session."""
 
     def number(self, name: str) -> int:
@@ -53,7 +53,7 @@ class SessionPage(Watched):
         self.page.wait_for_function(script, arg=count, timeout=seconds * 1000)
 
     def until_caught_up(self) -> None:
-        """Wait until every event is drawn that the session had at the last answer; a status shows before they are."""
+        """Wait until every event of the last answer is drawn; the status is shown before that."""
         expect(self.page.locator("#stream-lag")).to_have_text("0 events", timeout=60_000)
 
     def lost_nothing(self) -> None:
@@ -62,23 +62,23 @@ class SessionPage(Watched):
 
 @contextmanager
 def demo(database: Database) -> Iterator[str]:
-    """Run `zeon demo`; give the address of its page."""
+    """Run `zeon demo`; yields the address of its page."""
     with Cli(database, PORT=free_port(), ZEON_POLL_MS=200).start("demo", "--no-open") as process:
         try:
             assert process.stdout is not None
-            said = ""
-            while "Ctrl-C" not in said:
+            output = ""
+            while "Ctrl-C" not in output:
                 line = process.stdout.readline()
-                assert line, said
-                said += line
-            found = re.search(r"page +(http://\S+)", said)
-            assert found is not None, said
-            yield found[1]
+                assert line, output
+                output += line
+            match = re.search(r"page +(http://\S+)", output)
+            assert match is not None, output
+            yield match[1]
         finally:
             process.terminate()
             process.wait(10)
 
 
 def fits(page: Page) -> bool:
-    """Whether nothing sticks out of the window at its right."""
+    """Whether the page is not wider than the window."""
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))

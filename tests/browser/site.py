@@ -1,4 +1,4 @@
-"""A server whose pages are tested, and calls to it past the pages."""
+"""A server whose pages are tested, and calls to it without the pages."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ class Site:
 
     zeon: Zeon
     database: Database
+    token: str = ""
 
     @property
     def url(self) -> str:
         return self.zeon.url
 
     def create(self, **changes: Any) -> str:
-        """Create a session; gives its id."""
+        """Create a session and return its id."""
         body = {
             "profileSlug": "sma_cross",
             "config": {"fast": 5, "slow": 20, "lines": True},
@@ -50,13 +51,13 @@ class Site:
         return str(self.post("", body)["id"])
 
     def start(self, **changes: Any) -> str:
-        """Create a session and start it; gives the address of its page."""
+        """Create a session, start it and return the address of its page."""
         session_id = self.create(**changes)
         self.post(f"/{session_id}/start")
         return f"{self.url}/sessions/{session_id}"
 
     def finished(self, session_id: str) -> None:
-        """Wait until a session is at its end."""
+        """Wait until a session is finished."""
         deadline = time.monotonic() + 30
         while self.call("GET", f"/{session_id}")["status"] != "finished":
             assert time.monotonic() < deadline
@@ -68,12 +69,13 @@ class Site:
     def call(self, method: str, path: str, body: Any = None) -> Any:
         url = f"{self.url}/api/sim/sessions{path}"
         data = None if body is None else json.dumps(body).encode()
-        asked = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
+        request = urllib.request.Request(url, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)["data"]
 
     def write(self, session_id: str, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """Write events into a session's log past the engine, one a minute of simulated time."""
+        """Insert events into a session's log without the engine, one per minute of simulated time."""
         last = self.database.query("SELECT last_seq FROM sim_sessions WHERE id = %s", session_id)[0][0]
         for seq, (type_, payload) in enumerate(events, last + 1):
             row = (session_id, seq, START_MS + seq * MINUTE, type_, json.dumps(payload))
@@ -82,8 +84,8 @@ class Site:
         self.database.query("UPDATE sim_sessions SET last_seq = %s WHERE id = %s RETURNING 1", count, session_id)
 
 
-def stored(database: Database, count: int = CANDLES) -> None:
-    """Store candles, on a thread of its own because Playwright's loop runs on this one."""
+def store_candles(database: Database, count: int = CANDLES) -> None:
+    """Store candles in another thread, because Playwright's event loop runs in this one."""
 
     async def work() -> None:
         pool = Pool(database.url, size=2)

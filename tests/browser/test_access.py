@@ -1,4 +1,4 @@
-"""The pages for people who use no mouse or do not see them, and for names that look like markup."""
+"""The pages with the keyboard and with a screen reader, and names that look like markup."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from tests.browser.site import Site
 Open = Callable[..., SessionPage]
 MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 NAMED = {"button", "link", "textbox", "searchbox", "combobox", "radio", "checkbox", "progressbar", "dialog", "table"}
-CHATTER = """
-new MutationObserver(() => { window.told = (window.told ?? 0) + 1; })
+COUNT_ANNOUNCEMENTS = """
+new MutationObserver(() => { window.announcements = (window.announcements ?? 0) + 1; })
   .observe(document.getElementById("announcement"), { childList: true, characterData: true, subtree: true })
 """
 
 
-def serious(page: Page) -> list[str]:
-    """What axe-core finds that keeps people out: everything in light, and what depends on colors in dark too."""
+def serious_violations(page: Page) -> list[str]:
+    """Serious violations that axe-core reports: all rules in the light theme, contrast in the dark one too."""
     page.emulate_media(reduced_motion="reduce")  # Colors in transition have no contrast of their own.
-    found = Axe().run(page).response["violations"]
+    violations = Axe().run(page).response["violations"]
     page.emulate_media(color_scheme="dark")
-    found += Axe().run(page, options={"runOnly": ["color-contrast"]}).response["violations"]
+    violations += Axe().run(page, options={"runOnly": ["color-contrast"]}).response["violations"]
     page.emulate_media(color_scheme="light")
-    grave = [each for each in found if each["impact"] in ("serious", "critical")]
-    return [f"{each['id']}: {node['html'][:160]}" for each in grave for node in each["nodes"]]
+    serious = [violation for violation in violations if violation["impact"] in ("serious", "critical")]
+    return [f"{violation['id']}: {node['html'][:160]}" for violation in serious for node in violation["nodes"]]
 
 
-def nameless(page: Page) -> list[str]:
-    """The controls of the accessibility tree that a screen reader could only call by their role."""
+def unnamed_controls(page: Page) -> list[str]:
+    """Controls of the accessibility tree that have a role but no name for a screen reader."""
     nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
     seen: list[dict[str, Any]] = [node for node in nodes if not node["ignored"]]
     return [
@@ -45,39 +45,39 @@ def test_axe_finds_nothing_serious(site: Site, open_page: Open) -> None:
     shown.until_state("ended")
     assert shown.page.get_attribute("#tv-attr-logo", "href") == "https://www.tradingview.com/"
     shown.page.locator("#rows a").first.click()
-    assert serious(shown.page) == []
+    assert serious_violations(shown.page) == []
     shown.page.keyboard.press("?")
     expect(shown.page.locator("#help")).to_be_visible()
-    assert serious(shown.page) == []
+    assert serious_violations(shown.page) == []
     shown.page.keyboard.press("Escape")
     shown.page.click("#copy")
     expect(shown.page.locator("#snippets")).to_be_visible()
-    assert serious(shown.page) == []
-    assert nameless(shown.page) == []
+    assert serious_violations(shown.page) == []
+    assert unnamed_controls(shown.page) == []
     shown.page.goto(site.url)
     expect(shown.page.locator("#rows tr").first).to_be_visible()
-    assert serious(shown.page) == []
+    assert serious_violations(shown.page) == []
     shown.page.click("#new")
     expect(shown.page.locator("button[value=start]")).to_be_enabled()
-    assert serious(shown.page) == []
-    assert nameless(shown.page) == []
+    assert serious_violations(shown.page) == []
+    assert unnamed_controls(shown.page) == []
 
 
 def test_axe_finds_nothing_serious_where_something_is_wrong_or_missing(site: Site, open_page: Open) -> None:
     shown = open_page(f"{site.url}/sessions/{site.create(symbols=['ETHUSDT'])}")
     expect(shown.page.locator("#prices-empty")).to_be_visible()
-    assert serious(shown.page) == []
+    assert serious_violations(shown.page) == []
     shown.page.click("#play")
     shown.until_status("failed")
     expect(shown.page.locator("#problem")).to_be_visible()
-    assert serious(shown.page) == []
+    assert serious_violations(shown.page) == []
     shown.page.goto(f"{site.url}/sessions/{'0' * 8}-0000-0000-0000-{'0' * 12}")
-    expect(shown.page.locator("#title")).to_have_text("This session is not there")
-    assert serious(shown.page) == []
+    expect(shown.page.locator("#title")).to_have_text("Session not violations")
+    assert serious_violations(shown.page) == []
     shown.page.goto(site.url)
     shown.page.select_option("#status", "stopped")
     expect(shown.page.locator("#empty")).to_be_visible()
-    assert serious(shown.page) == []
+    assert serious_violations(shown.page) == []
 
 
 def test_every_key_does_what_the_list_of_keys_says(site: Site, open_page: Open) -> None:
@@ -131,17 +131,17 @@ def test_end_leads_to_the_newest_candle_however_late_frames_come(site: Site, ope
     expect(shown.page.locator("#latest")).to_be_hidden()
 
 
-def test_a_fast_session_does_not_talk_a_screen_reader_to_death(site: Site, open_page: Open) -> None:
+def test_a_fast_session_makes_few_announcements_to_screen_readers(site: Site, open_page: Open) -> None:
     session_id = site.create(config={"fast": 2, "slow": 3}, replayMsPerCandle=2)
     shown = open_page(f"{site.url}/sessions/{session_id}")
     shown.until_state("live")
-    shown.page.evaluate(CHATTER)
+    shown.page.evaluate(COUNT_ANNOUNCEMENTS)
     shown.page.keyboard.press("Space")
     shown.until_status("finished")
     shown.until_state("ended")
     trades = site.database.query("SELECT count(*) FROM sim_events WHERE session_id = %s AND type = 'trade'", session_id)
     assert trades[0][0] > 100
-    assert 0 < shown.page.evaluate("told") < 20
+    assert 0 < shown.page.evaluate("announcements") < 20
 
 
 def test_what_users_and_strategies_wrote_is_never_markup(site: Site, open_page: Open) -> None:
@@ -157,7 +157,7 @@ def test_what_users_and_strategies_wrote_is_never_markup(site: Site, open_page: 
         "holdBars": 1,
         "reason": MARKUP,
     }
-    said = [
+    events = [
         ("log", {"message": MARKUP}),
         ("plot", {"name": MARKUP, "value": 1}),
         ("signal", {"symbol": "BTCUSDT", "direction": "LONG", "reason": MARKUP}),
@@ -167,11 +167,11 @@ def test_what_users_and_strategies_wrote_is_never_markup(site: Site, open_page: 
     ]
     shown = open_page(f"{site.url}/sessions/{session_id}")
     shown.until_status("paused")
-    site.write(session_id, said)
+    site.write(session_id, events)
     page = shown.page
     page.reload()
     expect(page.locator("#title")).to_have_text(MARKUP)
-    for type_, _ in said:
+    for type_, _ in events:
         row = page.locator(f"#rows tr[data-type={type_}]").first
         expect(row).to_contain_text("onerror=alert(1)")
         row.locator("a").click()

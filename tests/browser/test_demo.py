@@ -14,7 +14,9 @@ from tests.support.servers import Database
 Open = Callable[..., SessionPage]
 
 
-def test_the_demo_is_watched_steered_and_runs_to_its_end(database: Database, open_page: Open, tmp_path: Path) -> None:
+def test_the_demo_is_watched_controlled_and_runs_to_its_end(
+    database: Database, open_page: Open, tmp_path: Path
+) -> None:
     with demo(database) as url:
         shown = open_page(url)
         page = shown.page

@@ -1,4 +1,4 @@
-"""Pages whose server, database, session or token goes away."""
+"""Pages whose server, database, session or token is lost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_server_killed_and_started_again_under_an_open_page_goes_on(site: Site
     shown.lost_nothing()
 
 
-def test_a_database_that_drops_every_connection_is_a_hiccup_only(site: Site, open_page: Open) -> None:
+def test_the_page_goes_on_after_the_database_dropped_every_connection(site: Site, open_page: Open) -> None:
     shown = open_page(site.start())
     shown.until_candles(30)
     site.database.query(
@@ -53,13 +53,13 @@ def test_a_database_that_drops_every_connection_is_a_hiccup_only(site: Site, ope
     shown.lost_nothing()
 
 
-def test_a_session_deleted_under_its_page_is_said_to_be_gone(site: Site, open_page: Open) -> None:
+def test_the_page_of_a_deleted_session_says_that_it_is_not_found(site: Site, open_page: Open) -> None:
     session_id = site.create()
     shown = open_page(f"{site.url}/sessions/{session_id}")
     shown.until_state("live")
     site.call("DELETE", f"/{session_id}")
-    expect(shown.page.locator("#title")).to_have_text("This session is not there")
-    expect(shown.page.locator("#steering")).to_be_hidden()
+    expect(shown.page.locator("#title")).to_have_text("Session not found")
+    expect(shown.page.locator("#controls")).to_be_hidden()
     shown.page.click("#what a")
     expect(shown.page.locator("h1")).to_have_text("Sessions")
 
@@ -92,7 +92,7 @@ def test_a_server_with_tokens_asks_for_one_and_again_when_it_is_revoked(
     shown.lost_nothing()
 
 
-def test_a_call_sent_before_a_login_and_refused_behind_it_is_repeated_and_asks_for_nothing(
+def test_a_call_sent_before_a_login_and_refused_after_it_is_repeated_without_asking(
     database: Database, zeon: Callable[..., Zeon], open_page: Open
 ) -> None:
     token = Cli(database).json("token", "create")["token"]

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import CDPSession, expect
 
 from tests.browser.pages import SessionPage
-from tests.browser.site import Site, stored
+from tests.browser.site import Site, store_candles
 from tests.support.engine import MINUTE, START_MS
 
 Open = Callable[..., SessionPage]
@@ -18,28 +18,28 @@ FULL = 22_000
 
 PASSED = """seq => document.getElementById("stream-state").textContent === "ended"
   || Number(document.getElementById("stream-seq").textContent.replace(/\\D/g, "")) > seq"""
-KEPT = """async () => {
-  const [{ CandleSeries }, { Thinned }] = await Promise.all(
+FILL = """async () => {
+  const [{ CandleSeries }, { Downsampled }] = await Promise.all(
     ["series", "downsampled"].map((name) => import(`/static/session/${name}.js`)));
   const candle = (n) => ({ openTimeMs: n * 60000, open: 1, high: 1, low: 1, close: 1, volume: 1 });
-  const [series, curve, counts] = [new CandleSeries(), new Thinned(2000), []];
+  const [series, curve, counts] = [new CandleSeries(), new Downsampled(2000), []];
   for (let n = 0; n < 100000; n += 500) {
-    const batch = Array.from({ length: 500 }, (_, place) => n + place);
-    series.add(batch.map((each) => ({ payload: { symbol: "A", timeframe: "1m", candle: candle(each) } })));
-    batch.forEach((each) => curve.add({ time: each * 60, equity: 1, drawdown: 0 }));
-    counts.push(Math.max(series.count, 10 * curve.take().length));
+    const batch = Array.from({ length: 500 }, (_, index) => n + index);
+    series.add(batch.map((minute) => ({ payload: { symbol: "A", timeframe: "1m", candle: candle(minute) } })));
+    batch.forEach((minute) => curve.add({ time: minute * 60, equity: 1, drawdown: 0 }));
+    counts.push(Math.max(series.count, 10 * curve.points.length));
   }
   const last = series.of("A 1m").at(-1).time;
-  return { most: Math.max(...counts), candles: series.count, last, points: curve.take().length };
+  return { most: Math.max(...counts), candles: series.count, last, points: curve.points.length };
 }"""
 
 
 def test_candles_and_curve_are_trimmed_and_keep_their_end(site: Site, open_page: Open) -> None:
-    found = open_page(site.url).page.evaluate(KEPT)
-    assert found["most"] <= FULL
-    assert found["candles"] >= 20_000
-    assert found["last"] == 99_999 * 60
-    assert 1000 <= found["points"] <= 2000
+    result = open_page(site.url).page.evaluate(FILL)
+    assert result["most"] <= FULL
+    assert result["candles"] >= 20_000
+    assert result["last"] == 99_999 * 60
+    assert 1000 <= result["points"] <= 2000
 
 
 def test_the_table_keeps_its_newest_rows_only(site: Site, open_page: Open) -> None:
@@ -53,7 +53,7 @@ def test_the_table_keeps_its_newest_rows_only(site: Site, open_page: Open) -> No
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
 def test_memory_stays_flat_under_a_page_that_hundreds_of_thousands_of_events_pass(site: Site, open_page: Open) -> None:
-    stored(site.database, LONG)
+    store_candles(site.database, LONG)
     session_id = site.create(endMs=START_MS + LONG * MINUTE, replayMsPerCandle=0)
     shown = open_page(f"{site.url}/sessions/{session_id}")
     cdp = shown.page.context.new_cdp_session(shown.page)
@@ -75,8 +75,8 @@ def test_memory_stays_flat_under_a_page_that_hundreds_of_thousands_of_events_pas
 
 
 def _used(cdp: CDPSession) -> dict[str, float]:
-    """What is in use after everything that can go is gone."""
+    """Memory, nodes and listeners in use after a garbage collection."""
     cdp.send("HeapProfiler.collectGarbage")
-    wanted = ("JSHeapUsedSize", "Nodes", "JSEventListeners")
+    names = ("JSHeapUsedSize", "Nodes", "JSEventListeners")
     metrics = cdp.send("Performance.getMetrics")["metrics"]
-    return {each["name"]: each["value"] for each in metrics if each["name"] in wanted}
+    return {each["name"]: each["value"] for each in metrics if each["name"] in names}

@@ -1,4 +1,4 @@
-"""What people do on the pages: make sessions, follow links, fork, stop; on small screens too."""
+"""Work with the pages: create sessions, follow links, fork, stop; on small screens too."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(site: Site, open_pa
     assert fits(shown.page)
 
 
-def test_a_session_is_made_watched_and_deleted_by_keyboard_alone(site: Site, open_page: Open) -> None:
+def test_a_session_is_created_watched_and_deleted_by_keyboard_alone(site: Site, open_page: Open) -> None:
     shown = open_page(site.url)
     page = shown.page
     page.focus("#new")
@@ -80,9 +80,9 @@ def test_a_link_to_an_event_shows_it_however_far_back(site: Site, open_page: Ope
     page.route("**/events?fromSeq=3001&limit=4000", lambda route: later.append(route))
     page.goto(f"{url}?seq=700")
     expect(page.locator("#payload-title")).to_contain_text(" 700")
-    expect(page.locator("#still")).to_be_visible()
+    expect(page.locator("#looking-back")).to_be_visible()
     page.wait_for_url("**?seq=700")
-    later[0].continue_()  # what comes behind is read too, and must not move what is looked at
+    later[0].continue_()  # Later events are read too; they must not move the visible range.
     shown.until_candles(900)
     page.locator("#prices").hover()
     ts = site.database.query("SELECT ts FROM sim_events WHERE session_id = %s AND seq = 700", url.rpartition("/")[2])[
@@ -90,13 +90,13 @@ def test_a_link_to_an_event_shows_it_however_far_back(site: Site, open_page: Ope
     ][0]
     page.wait_for_function(POINTED, arg=[ts, 30 * MINUTE])
     page.keyboard.press("End")
-    expect(page.locator("#still")).to_be_hidden()
+    expect(page.locator("#looking-back")).to_be_hidden()
     shown.until_state("ended")
     shown.lost_nothing()
     assert "seq" not in page.url
     page.keyboard.press("Home")
-    if frames == "in time":  # Late ones may find the log's begin fetched already, which then needs no still piece.
-        expect(page.locator("#still")).to_be_visible()
+    if frames == "in time":  # Late frames may find the beginning already read, so that the page need not look back.
+        expect(page.locator("#looking-back")).to_be_visible()
     page.wait_for_timeout(0 if frames == "in time" else 3000)
     box = page.locator("#prices").bounding_box()
     assert box is not None
@@ -110,7 +110,7 @@ def test_a_session_with_gaps_says_what_to_do_and_an_unknown_one_leads_back(site:
     expect(shown.page.locator("#problem")).to_contain_text(f"{len(GAP)} missing")
     expect(shown.page.locator("#problem")).to_contain_text("gap policy")
     shown.page.goto(f"{site.url}/sessions/{'0' * 8}-0000-0000-0000-{'0' * 12}")
-    expect(shown.page.locator("#title")).to_have_text("This session is not there")
+    expect(shown.page.locator("#title")).to_have_text("Session not found")
     shown.page.click("#what a")
     expect(shown.page.locator("#rows tr").first).to_be_visible()
 
@@ -130,9 +130,9 @@ def test_a_fork_and_a_stop_are_asked_for_with_buttons(site: Site, open_page: Ope
     expect(shown.page.locator("#step")).to_be_disabled()
 
 
-def test_a_trade_chosen_in_the_table_is_traced_on_the_candles_however_far_back(site: Site, open_page: Open) -> None:
+def test_a_trade_chosen_in_the_table_is_shown_on_the_candles_however_far_back(site: Site, open_page: Open) -> None:
     url = site.start(replayMsPerCandle=0)
-    site.finished(url.rpartition("/")[2])  # A page that is opened earlier may show the log from its begin.
+    site.finished(url.rpartition("/")[2])  # A page that is opened earlier may show the log from its beginning.
     shown = open_page(url)
     page = shown.page
     shown.until_state("ended")
@@ -143,7 +143,7 @@ def test_a_trade_chosen_in_the_table_is_traced_on_the_candles_however_far_back(s
         "SELECT min(seq) FROM sim_events WHERE session_id = %s AND type = 'trade'", url.rpartition("/")[2]
     )[0][0]
     page.locator(f"#rows tr[data-seq='{seq}'] a").click()
-    expect(page.locator("#still")).to_be_visible()
+    expect(page.locator("#looking-back")).to_be_visible()
     expect(page.locator("#rows tr.selected")).to_have_attribute("data-seq", str(seq))
     expect(page.locator("#payload-title")).to_have_text(f"trade {seq}")
     assert page.url.endswith(f"?seq={seq}")
@@ -159,7 +159,7 @@ def test_the_range_picker_counts_every_gap_before_anything_starts(site: Site, op
     assert page.locator("#coverage .missing").count() == gaps
 
 
-def test_the_candle_under_the_pointer_is_told_with_its_volume(site: Site, open_page: Open) -> None:
+def test_the_candle_under_the_pointer_is_shown_with_its_volume(site: Site, open_page: Open) -> None:
     shown = open_page(site.start(replayMsPerCandle=0))
     shown.until_state("ended")
     shown.page.locator("#prices").hover()
@@ -205,7 +205,7 @@ HELD_FRAMES = """() => {
 }"""
 
 
-def test_seq_and_lag_tell_what_is_drawn_not_what_has_come(site: Site, open_page: Open) -> None:
+def test_seq_and_lag_count_events_drawn_not_events_received(site: Site, open_page: Open) -> None:
     session_id = site.create()
     site.post(f"/{session_id}/control", {"action": "step", "candles": 200})
     shown = open_page(f"{site.url}/sessions/{session_id}")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from app.candles import fetch
+from app import clock as clock_module
 from app.candles.synthetic import candles as made_up
 from tests.support.engine import MINUTE, Engine, engine
 from tests.support.fast import Fast, lateness, latenesses
@@ -25,7 +25,7 @@ async def test_each_candle_comes_within_half_a_second_of_being_due_through_an_ou
 ) -> None:
     """The exchange publishes a candle every second; one due while it is away is due when it is back."""
     pytest.importorskip("ccxt")
-    monkeypatch.setattr(fetch, "_STEP_S", 0.02)
+    monkeypatch.setattr(clock_module, "_STEP_S", 0.02)
     clock = Fast()
     async with kline_server() as klines:
         klines.now_ms = clock.now_ms

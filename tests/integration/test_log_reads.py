@@ -1,4 +1,7 @@
-"""What is read of a log is read along its primary key, however wrong Postgres is about how long the log is."""
+"""Reads of a log follow its primary key, however wrong Postgres is about how long the log is.
+
+The planner's settings stand on the functions that read, so that a connection without any gets the same plans.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,9 @@ READS: dict[str, Read] = {
     "tail of a type": lambda c, s, _: events.seq_of_tail(c, s.id, 100, ["equity"]),
     "last candles": lambda c, s, _: events.last_candles(c, s.id, ["BTCUSDT"], "1m"),
     "candles since": lambda c, s, last: events.candles_since(c, s.id, last // 2 * MINUTE - 10 * MINUTE),
-    "stretch to compare": lambda c, s, last: simulated_events.read_chunk(c, s.id, last // 2, 100, last),
+    "chunk to compare": lambda c, s, last: simulated_events.read_chunk(c, s.id, last // 2, 100, last),
+    "seq at a time": lambda c, s, last: events.seq_from(c, s.id, last // 2 * MINUTE - 10 * MINUTE),
+    "tick end": lambda c, s, last: sessions.tick_end(c, s.id, last // 2),
     "seq of a simulated event": lambda c, s, last: simulated_events.seq_of(c, s.id, 100, last // 2),
     "cursor": lambda c, s, last: events.cursor_at(c, s, last // 2),
     "equity sample": lambda c, s, _: stats.equity_sample(c, s.id, 20),
@@ -48,10 +53,12 @@ READS: dict[str, Read] = {
 }
 
 
-@pytest.fixture
-async def reader(database: Database) -> AsyncIterator[Connection]:
-    """A connection as servers have them."""
+@pytest.fixture(params=["as servers have it", "with no settings"])
+async def reader(database: Database, request: pytest.FixtureRequest) -> AsyncIterator[Connection]:
+    """A connection as servers have it, or one without any setting, as psql has it."""
     options = connect_options(database.url, "zeon test")
+    if request.param == "with no settings":
+        del options["options"]
     async with await psycopg.AsyncConnection.connect(database.url, **options) as connection:
         yield connection
 

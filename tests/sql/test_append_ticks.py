@@ -1,4 +1,4 @@
-"""sim_append_ticks: gapless, fenced, atomic per tick, and never in anybody's way."""
+"""sim_append_ticks: no holes, only from the present runner, each chunk whole or not at all, none delays another."""
 
 from __future__ import annotations
 
@@ -59,6 +59,12 @@ def append(connection: psycopg.Connection, ticks: list[dict]) -> list[str]:
     return [row[2] for row in rows]
 
 
+def append_each(connection: psycopg.Connection, ticks: list[dict]) -> None:
+    """Append ticks that follow each other, each in a call of its own."""
+    for each in ticks:
+        assert append(connection, [each]) == ["written"]
+
+
 def state(connection: psycopg.Connection, session: UUID) -> tuple[int, int | None, list[int]]:
     """last_seq, cursor in minutes, and every seq in the log."""
     row = connection.execute("SELECT last_seq, cursor_ms FROM sim_sessions WHERE id = %s", (session,)).fetchone()
@@ -67,52 +73,60 @@ def state(connection: psycopg.Connection, session: UUID) -> tuple[int, int | Non
     return row[0], None if row[1] is None else row[1] // MINUTE, [seq for (seq,) in seqs]
 
 
-@pytest.mark.parametrize("count", [1, 2, 500])
-def test_any_number_of_ticks_of_one_session_stands_among_others_in_one_call(
-    connection: psycopg.Connection, count: int
-) -> None:
+@pytest.mark.parametrize("events", [1, 2, 500])
+def test_chunks_of_any_length_of_many_sessions_go_into_one_call(connection: psycopg.Connection, events: int) -> None:
     sessions = [new_session(connection) for _ in range(5)]
-    ticks = [one for session in sessions[:2] for one in chain(session, 0, 3)]
-    ticks += chain(sessions[2], 0, count, events=2)
-    ticks += [one for session in sessions[3:] for one in chain(session, 0, 1)]
-    assert append(connection, ticks) == ["written"] * len(ticks)
-    for session, last in zip(sessions, (3, 3, 2 * count, 1, 1), strict=True):
-        assert state(connection, session)[0] == last
-        assert state(connection, session)[2] == list(range(1, last + 1))
-    assert state(connection, sessions[2])[1] == count - 1
+    chunks = [tick(session, None, 7, n) for session, n in zip(sessions, (3, 0, events, 1, 1), strict=True)]
+    assert append(connection, chunks) == ["written"] * 5
+    for session, last in zip(sessions, (3, 0, events, 1, 1), strict=True):
+        assert state(connection, session) == (last, 7, list(range(1, last + 1)))
 
 
-def test_ticks_of_two_sessions_may_alternate(connection: psycopg.Connection) -> None:
-    a, b = new_session(connection), new_session(connection)
-    mixed = [one for pair in zip(chain(a, 0, 20, 3), chain(b, 0, 20, 2), strict=True) for one in pair]
-    assert set(append(connection, mixed)) == {"written"}
+def test_the_events_of_a_chunk_keep_their_order(connection: psycopg.Connection) -> None:
+    session = new_session(connection)
+    sent = tick(session, None, 19)
+    sent["events"] = [[minute * MINUTE, "candle", {}] for minute in range(20) for _ in range(3)]
+    assert append(connection, [sent]) == ["written"]
     stored = connection.execute(
-        "SELECT array_agg(ts / 60000 ORDER BY seq) FROM sim_events WHERE session_id = %s", (a,)
+        "SELECT array_agg(ts / 60000 ORDER BY seq) FROM sim_events WHERE session_id = %s", (session,)
     ).fetchone()
     assert stored == ([minute for minute in range(20) for _ in range(3)],)
 
 
+def test_a_second_chunk_of_a_session_in_one_call_is_busy(connection: psycopg.Connection) -> None:
+    a, b = new_session(connection), new_session(connection)
+    first, second, third = chain(a, 0, 3)
+    assert append(connection, [first, tick(b, None, 0), second, third]) == ["written", "written", "busy", "busy"]
+    assert state(connection, a) == (1, 0, [1])
+    assert append(connection, [second]) == ["written"]
+    assert append(connection, [first, third]) == ["done", "busy"]
+    assert append(connection, [third]) == ["written"]
+    assert state(connection, a) == (3, 2, [1, 2, 3])
+
+
 def test_a_repeated_call_answers_done_and_writes_nothing(connection: psycopg.Connection) -> None:
-    session = new_session(connection)
-    ticks = chain(session, 0, 4, events=2)
-    assert append(connection, ticks) == ["written"] * 4
-    before = state(connection, session)
-    assert append(connection, ticks) == ["done"] * 4
-    assert append(connection, [*ticks[2:], *chain(session, 4, 1)]) == ["done", "done", "written"]
-    assert state(connection, session)[0] == before[0] + 1
+    a, b = new_session(connection), new_session(connection)
+    chunks = [tick(a, None, 3, events=2), tick(b, None, 0)]
+    assert append(connection, chunks) == ["written", "written"]
+    before = state(connection, a), state(connection, b)
+    assert append(connection, chunks) == ["done", "done"]
+    assert (state(connection, a), state(connection, b)) == before
+    assert append(connection, [chunks[0], tick(b, 0, 1)]) == ["done", "written"]
 
 
-def test_a_tick_that_does_not_follow_the_cursor_is_refused(connection: psycopg.Connection) -> None:
+def test_a_chunk_that_does_not_follow_the_cursor_is_refused(connection: psycopg.Connection) -> None:
     session = new_session(connection)
     assert append(connection, [tick(session, 3, 4)]) == ["refused"]
-    assert append(connection, [tick(session, None, 0), tick(session, 1, 2), tick(session, 2, 3)]) == [
-        "written", "refused", "refused",
-    ]  # fmt: skip
+    assert append(connection, [tick(session, None, 0)]) == ["written"]
+    assert append(connection, [tick(session, 1, 2)]) == ["refused"]
+    assert append(connection, [tick(session, None, 2)]) == ["refused"]
+    nowhere = tick(session, 0, 1)
+    assert append(connection, [{**nowhere, "cursor": None}]) == ["refused"]
     assert state(connection, session) == (1, 0, [1])
 
 
 @pytest.mark.parametrize("status", ["created", "paused", "stopped", "finished", "failed"])
-def test_a_session_that_does_not_run_takes_no_tick(connection: psycopg.Connection, status: str) -> None:
+def test_a_session_that_does_not_run_takes_no_chunk(connection: psycopg.Connection, status: str) -> None:
     session = new_session(connection, status=status)
     assert append(connection, [tick(session, None, 0)]) == ["refused"]
     assert state(connection, session) == (0, None, [])
@@ -126,29 +140,39 @@ def test_a_runner_of_another_epoch_is_refused_even_for_what_is_done(connection: 
     assert append(connection, [tick(uuid4(), None, 0)]) == ["refused"]
 
 
-def test_a_tick_in_which_several_were_joined_counts_as_so_many_steps(connection: psycopg.Connection) -> None:
+def test_a_chunk_counts_as_as_many_steps_as_it_has_ticks(connection: psycopg.Connection) -> None:
     session = new_session(connection, steps_left=9)
-    assert append(connection, [{**tick(session, None, 3, 4), "ticks": 4}, *chain(session, 4, 2)]) == ["written"] * 3
+    assert append(connection, [{**tick(session, None, 3, 4), "ticks": 4}]) == ["written"]
+    assert append(connection, chain(session, 4, 1)) == ["written"]
     left = "SELECT steps_left, cursor_ms / 60000, last_seq FROM sim_sessions WHERE id = %s"
-    assert connection.execute(left, (session,)).fetchone() == (3, 5, 6)
+    assert connection.execute(left, (session,)).fetchone() == (4, 4, 5)
 
 
-def test_what_a_replaced_runner_sent_late_keeps_no_tick_of_the_next_one_out(connection: psycopg.Connection) -> None:
+def test_a_late_chunk_of_a_replaced_runner_keeps_none_of_the_next_one_out(connection: psycopg.Connection) -> None:
     session = new_session(connection, epoch=3, cursor_ms=4 * MINUTE)
-    late = [tick(session, 4, 5, epoch=1), tick(session, 5, 6, epoch=1)]
-    assert append(connection, [late[0], tick(session, 4, 5, 2, epoch=3), late[1], tick(session, 5, 6, epoch=3)]) == [
-        "refused", "written", "refused", "written",
-    ]  # fmt: skip
-    assert state(connection, session) == (3, 6, [1, 2, 3])
+    late, present = tick(session, 4, 5, epoch=1), tick(session, 4, 5, 2, epoch=3)
+    assert append(connection, [late, present]) == ["refused", "busy"]
+    assert append(connection, [present]) == ["written"]
+    assert append(connection, [late]) == ["refused"]
+    assert state(connection, session) == (2, 5, [1, 2])
 
 
-def test_a_held_row_delays_its_own_session_only(connection: psycopg.Connection, any_database: Database) -> None:
-    held, free = new_session(connection), new_session(connection)
+def test_a_chunk_with_a_pause_pauses_its_session_in_the_same_transaction(connection: psycopg.Connection) -> None:
+    paused, other = new_session(connection), new_session(connection)
+    sent = [{**tick(paused, None, 0), "pause": "step"}, tick(other, None, 0)]
+    assert append(connection, sent) == ["written", "written"]
+    assert append(connection, [tick(paused, 0, 1), tick(other, 0, 1)]) == ["refused", "written"]
+    log = "SELECT seq, payload ->> 'status', payload ->> 'reason' FROM sim_events WHERE session_id = %s ORDER BY seq"
+    assert connection.execute(log, (paused,)).fetchall() == [(1, None, None), (2, "paused", "step")]
+
+
+def test_a_locked_row_delays_its_own_session_only(connection: psycopg.Connection, any_database: Database) -> None:
+    locked, free = new_session(connection), new_session(connection)
     with psycopg.connect(any_database.url) as other:
-        other.execute("SELECT 1 FROM sim_sessions WHERE id = %s FOR UPDATE", (held,))
-        assert append(connection, [tick(held, None, 0), tick(free, None, 0)]) == ["busy", "written"]
+        other.execute("SELECT 1 FROM sim_sessions WHERE id = %s FOR UPDATE", (locked,))
+        assert append(connection, [tick(locked, None, 0), tick(free, None, 0)]) == ["busy", "written"]
         other.rollback()
-    assert append(connection, [tick(held, None, 0)]) == ["written"]
+    assert append(connection, [tick(locked, None, 0)]) == ["written"]
 
 
 def test_what_postgres_refuses_writes_nothing_of_the_call(connection: psycopg.Connection) -> None:
@@ -162,7 +186,7 @@ def test_what_postgres_refuses_writes_nothing_of_the_call(connection: psycopg.Co
 
 def test_ts_never_decreases_even_after_a_note_ahead_of_the_next_event(connection: psycopg.Connection) -> None:
     session = new_session(connection)
-    append(connection, chain(session, 0, 1))
+    append_each(connection, chain(session, 0, 1))
     connection.execute("SELECT sim_append_event(%s, %s, 'note', '{}')", (session, MINUTE))
     trailing = tick(session, 0, 5)
     trailing["events"] = [[0, "gap", {}]]
@@ -178,8 +202,8 @@ def test_one_notification_names_every_session_or_all_of_them(
         listener.execute("LISTEN sim_events")
         few = [new_session(connection) for _ in range(3)]
         append(connection, [tick(session, None, 0, events=2) for session in few])
-        heard = [note.payload for note in listener.notifies(timeout=5, stop_after=1)]
-        assert sorted(heard[0].splitlines()) == sorted(f"{session}:2" for session in few)
+        received = [note.payload for note in listener.notifies(timeout=5, stop_after=1)]
+        assert sorted(received[0].splitlines()) == sorted(f"{session}:2" for session in few)
         append(connection, [tick(new_session(connection), None, 0) for _ in range(250)])
         assert [note.payload for note in listener.notifies(timeout=5, stop_after=1)] == ["*"]
         append(connection, [tick(few[0], 9, 10)])
@@ -226,12 +250,12 @@ def test_seqs_have_no_hole_under_eight_writers_and_aborted_transactions(
     assert sum(totals) == 8 * 40
 
 
-@pytest.mark.parametrize("joined", ["absent", None, "3", 3])
-def test_only_what_is_written_is_looked_into(connection: psycopg.Connection, joined: Any) -> None:
+@pytest.mark.parametrize("ticks", ["absent", None, "3", 3])
+def test_a_refused_chunk_is_not_parsed(connection: psycopg.Connection, ticks: Any) -> None:
     session = new_session(connection)
     late, fine = tick(uuid4(), None, 0), tick(session, None, 0)
     late["events"] = [["no time", "candle", {}]]
-    if joined != "absent":
-        fine["ticks"] = joined
+    if ticks != "absent":
+        fine["ticks"] = ticks
     assert append(connection, [late, fine]) == ["refused", "written"]
     assert state(connection, session) == (1, 0, [1])

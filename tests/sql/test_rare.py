@@ -10,7 +10,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from app.candles import synthetic
-from app.db import events
+from app.db import events, stats
 from app.db.pool import Connection
 from app.strategies.none import CandlesOnly
 from tests.support.log import traded, write
@@ -45,6 +45,10 @@ async def trades(connection: Connection, session_id: UUID) -> None:
     assert not await cursor.fetchall()
 
 
+async def last_trades(connection: Connection, session_id: UUID) -> None:
+    assert not await stats.last_trades(connection, session_id, 1000)
+
+
 async def statistics(connection: Connection, session_id: UUID) -> None:
     cursor = await connection.execute("SELECT sim_trade_fold(%s, '{}', 0, %s) AS figures", (session_id, 2 * COUNT))
     row = await cursor.fetchone()
@@ -52,7 +56,7 @@ async def statistics(connection: Connection, session_id: UUID) -> None:
     assert row["figures"]["trades"] == 0
 
 
-@pytest.mark.parametrize("look", [tail, page, trades, statistics])
+@pytest.mark.parametrize("look", [tail, page, trades, last_trades, statistics])
 async def test_a_log_without_fills_is_not_read_to_find_none(
     any_database: Database, look: Callable[[Connection, UUID], Awaitable[None]]
 ) -> None:

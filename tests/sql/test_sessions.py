@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from tests.sql.test_append_ticks import MINUTE, append, chain, connection, new_session, state, tick
+from tests.sql.test_append_ticks import MINUTE, append, append_each, chain, connection, new_session, state, tick
 
 __all__ = ["connection"]
 
@@ -56,7 +56,7 @@ def test_a_move_by_hand_follows_the_status_machine(connection: psycopg.Connectio
 def test_a_digest_is_kept_from_the_end_of_a_log_until_the_session_runs_again(connection: psycopg.Connection) -> None:
     alive(connection)
     session = new_session(connection, status="running")
-    append(connection, chain(session, 0, 3))
+    append_each(connection, chain(session, 0, 3))
     keep = "SELECT sim_keep_digest(%s)"
     assert connection.execute(keep, (session,)).fetchone() == (None,)
     connection.execute("SELECT sim_transition(%s, '{running}', 'failed', 'r', 'b', error => 'e')", (session,))
@@ -119,7 +119,7 @@ def test_a_note_the_log_does_not_take_is_refused(
     connection: psycopg.Connection, arguments: tuple, sqlstate: str
 ) -> None:
     session = new_session(connection)
-    append(connection, chain(session, 0, 2))
+    append_each(connection, chain(session, 0, 2))
     with pytest.raises(psycopg.Error) as raised:
         connection.execute("SELECT sim_append_event(%s, %s, %s, %s)", (session, *arguments))
     assert raised.value.sqlstate == sqlstate
@@ -131,7 +131,7 @@ def test_a_note_may_lie_anywhere_in_the_cursors_slot(connection: psycopg.Connect
     for ts in (None, 0):
         connection.execute("SELECT sim_append_event(%s, %s, 'note', '{}')", (session, ts))
     connection.execute("UPDATE sim_sessions SET status = 'running' WHERE id = %s", (session,))
-    append(connection, chain(session, 0, 2))
+    append_each(connection, chain(session, 0, 2))
     for ts in (None, MINUTE, MINUTE + 1, 2 * MINUTE):
         connection.execute("SELECT sim_append_event(%s, %s, 'note', '{}')", (session, ts))
     assert state(connection, session)[0] == 8
@@ -169,7 +169,7 @@ def test_the_serving_role_can_only_add_events(connection: psycopg.Connection, st
 
 def test_the_digest_is_the_published_formula_without_who_steered(connection: psycopg.Connection) -> None:
     session = new_session(connection)
-    append(connection, chain(session, 0, 3, events=2))
+    append_each(connection, chain(session, 0, 3, events=2))
     connection.execute("SELECT sim_append_event(%s, NULL, 'note', '{\"a\": 1}')", (session,))
     connection.execute("SELECT sim_pause(%s)", (session,))
     rows = connection.execute(
@@ -189,7 +189,7 @@ def frames(connection: psycopg.Connection, *arguments: object) -> tuple:
 
 def test_frames_are_the_events_of_a_page_as_a_stream_spells_them(connection: psycopg.Connection) -> None:
     session = new_session(connection)
-    append(connection, chain(session, 0, 5))
+    append_each(connection, chain(session, 0, 5))
     assert frames(connection, session, 3, 10, 1000, None) == (
         5, 2,
         'id: 4\ndata: {"seq":4,"ts":180000,"type":"candle","payload":{"n": 0}}\n\n'
@@ -202,7 +202,7 @@ def test_frames_are_the_events_of_a_page_as_a_stream_spells_them(connection: psy
 
 def test_a_page_of_frames_ends_at_its_rows_or_bytes_but_never_stands_still(connection: psycopg.Connection) -> None:
     session = new_session(connection)
-    append(connection, [tick(session, n - 1 if n else None, n, payload={"text": "x" * 1000}) for n in range(5)])
+    append_each(connection, [tick(session, n - 1 if n else None, n, payload={"text": "x" * 1000}) for n in range(5)])
     assert frames(connection, session, 0, 2, 100_000, None)[:2] == (2, 2)
     assert frames(connection, session, 0, 100, 2500, None)[:2] == (2, 2)
     assert frames(connection, session, 0, 100, 10, None)[:2] == (1, 1)
@@ -210,14 +210,14 @@ def test_a_page_of_frames_ends_at_its_rows_or_bytes_but_never_stands_still(conne
 
 def test_frames_of_some_types_move_past_the_others(connection: psycopg.Connection) -> None:
     session = new_session(connection)
-    append(connection, chain(session, 0, 5))
+    append_each(connection, chain(session, 0, 5))
     connection.execute("SELECT sim_append_event(%s, NULL, 'note', '{}')", (session,))
     assert frames(connection, session, 0, 3, 10_000, ["note"])[:3] == (3, 0, None)
     assert frames(connection, session, 3, 10, 10_000, ["note"])[:2] == (6, 1)
 
 
 def sweep(connection: psycopg.Connection, *, resume: bool = False) -> list[tuple]:
-    return connection.execute("SELECT status, reason FROM sim_sweep('me', 1, %s, 100)", (resume,)).fetchall()
+    return connection.execute("SELECT status, reason FROM sim_claim_orphans('me', 1, %s, 100)", (resume,)).fetchall()
 
 
 def test_the_sweep_leaves_the_living_alone_and_never_judges_itself(connection: psycopg.Connection) -> None:
@@ -280,8 +280,8 @@ def test_notifications_can_be_switched_off(connection: psycopg.Connection) -> No
     session = new_session(connection)
     connection.execute("LISTEN sim_events")
     connection.execute("SET zeon.notify = 'off'")
-    append(connection, chain(session, 0, 1))
+    append_each(connection, chain(session, 0, 1))
     assert not list(connection.notifies(timeout=0.2))
     connection.execute("RESET zeon.notify")
-    append(connection, chain(session, 1, 1))
+    append_each(connection, chain(session, 1, 1))
     assert len(list(connection.notifies(timeout=2, stop_after=1))) == 1

@@ -305,7 +305,7 @@ def test_quotients_are_rounded_half_to_even(any_database: Database) -> None:
         ("1.50", "1.5"),
     ]
     for value, rounded in [*pairs, ("0.000000000050001", "0.0000000001")]:
-        assert any_database.query("SELECT sim_rounded(%s::numeric)::text", value) == [(rounded,)]
+        assert any_database.query("SELECT sim_stats_round(%s::numeric)::text", value) == [(rounded,)]
 
 
 def test_the_curve_in_few_points_keeps_ends_highs_and_lows(database: Database) -> None:

@@ -13,12 +13,12 @@ from typing import Any
 from uuid import UUID
 
 from app.candles import synthetic
+from app.clock import Clock
 from app.db import candles, events, sessions
 from app.db.pool import Database as Pool
 from app.domain.market.candle import Candle
 from app.domain.market.timeframe import TIMEFRAMES
 from app.domain.session import Pace, Session, SessionSpec
-from app.engine.clock import Clock
 from app.engine.session_service import Action, SessionService
 from app.engine.supervisor import Supervisor
 from app.settings import Settings, load

@@ -6,7 +6,7 @@ import asyncio
 import time
 from uuid import UUID
 
-from app.engine.clock import Clock
+from app.clock import Clock
 from tests.support.engine import MINUTE, START_MS, Engine
 
 

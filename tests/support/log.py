@@ -8,7 +8,7 @@ from uuid import UUID
 
 import psycopg
 
-from app.domain import event
+from app.domain import candle_event
 from app.domain.event import Event
 from app.domain.market.candle import Candle
 from app.domain.trading.settings import BrokerConfig
@@ -24,7 +24,7 @@ def traded(strategy: Strategy, values: Iterable[Candle], on: BrokerConfig) -> li
     events: list[Event] = []
     for candle in values:
         if on.record == "full":
-            events.append(event.candle(candle.open_time_ms, candle))
+            events.append(candle_event.encode(candle.open_time_ms, candle))
         events += trader.on_slot((candle,))
     return events + finish(trader, events[-1].ts if events else 0)
 

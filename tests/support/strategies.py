@@ -9,7 +9,7 @@ from tests.support.process import ROOT
 
 EXAMPLE = ROOT / "examples" / "strategies" / "breakout_with_stop.py"
 ONE_CHILD: dict[str, Any] = {"children": 1, "candle_timeout_ms": 10_000}
-"""Settings under which sessions share a child, where no candle is too slow only because the machine stood still."""
+"""Sessions share one strategy process, and no candle is too slow only because the machine stood still."""
 IMPATIENT: dict[str, Any] = ONE_CHILD | {"candle_timeout_ms": 1000}
 """For strategies that never come to an end: more than a candle takes anywhere, and not long to wait for."""
 HEAD = "from app.domain.trading.strategy import Strategy\n"

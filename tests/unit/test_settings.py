@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import BadInputError
-from app.settings import Settings, load, variable
+from app.settings import Settings, load, unknown_variables, variable
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -35,6 +35,11 @@ def test_variables_are_read(monkeypatch):
     assert settings.venue == "bybit"
 
 
+def test_origins_are_kept_as_browsers_send_them(monkeypatch):
+    monkeypatch.setenv("ZEON_ALLOWED_ORIGINS", "http://LOCALHOST:5173/, https://sim.example:443, http://[::1]:80")
+    assert load().allowed_origins == ("http://localhost:5173", "https://sim.example", "http://[::1]")
+
+
 def test_an_empty_variable_counts_as_unset(monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "")
     assert load().database_url is None
@@ -56,6 +61,12 @@ def test_a_value_given_in_python_wins(monkeypatch):
         ("ZEON_ON_ORPHAN", "delete"),
         ("ZEON_RENEW_MS", "15000"),
         ("ZEON_VENUE", "no such venue"),
+        ("ZEON_ALLOWED_ORIGINS", "*"),
+        ("ZEON_ALLOWED_ORIGINS", "null"),
+        ("ZEON_ALLOWED_ORIGINS", "localhost:5173"),
+        ("ZEON_ALLOWED_ORIGINS", "http://localhost:5173/page"),
+        ("ZEON_ALLOWED_ORIGINS", "http://user@localhost"),
+        ("ZEON_ALLOWED_ORIGINS", "http://[::1"),
     ],
 )
 def test_a_bad_value_is_one_sentence_that_names_the_variable(monkeypatch, name, value):
@@ -65,6 +76,32 @@ def test_a_bad_value_is_one_sentence_that_names_the_variable(monkeypatch, name, 
     assert name in caught.value.message
     assert caught.value.message.endswith(".")
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("ZEON_POL_MS", "ZEON_POLL_MS"),
+        ("ZEON_STRATEGIE", "ZEON_STRATEGIES"),
+        ("ZEON_RATES", "ZEON_RATE"),
+        ("ZEON_DATABASE_URL", "DATABASE_URL"),
+        ("ZEON_PORT", "PORT"),
+    ],
+)
+def test_a_slip_in_a_name_is_refused_with_what_was_meant(monkeypatch, name, meant):
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(BadInputError, match=f"{name}: there is no such setting; did you mean {meant}?"):
+        load()
+
+
+def test_any_other_unknown_name_is_warned_of_once(monkeypatch, caplog):
+    monkeypatch.setenv("ZEON_SOMETHING_ELSE", "x")
+    assert unknown_variables() == ["ZEON_SOMETHING_ELSE"]
+    load()
+    load()
+    assert [record.getMessage() for record in caplog.records] == [
+        "ZEON_SOMETHING_ELSE is not a setting and is ignored."
+    ]
 
 
 def test_addresses_with_passwords_are_not_shown():

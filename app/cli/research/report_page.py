@@ -8,8 +8,9 @@ from html import escape
 from importlib.util import find_spec
 
 from app.cli import output
-from app.db.stats import Point, Trade
+from app.db.stats import Point
 from app.domain.number import format_decimal
+from app.domain.trading.account import Trade
 from app.errors import SimError
 
 POINTS = 5000

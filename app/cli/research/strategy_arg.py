@@ -1,4 +1,4 @@
-"""A strategy named on the command line: a profile, or a class of one's own as `module:Class`."""
+"""A strategy named on the command line: a profile, or a user strategy as `module:Class`."""
 
 from __future__ import annotations
 

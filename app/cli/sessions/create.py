@@ -11,7 +11,7 @@ from app.cli.options import Json, as_usage
 from app.cli.sessions import session_view
 from app.cli.sessions.setting_options import NEW_SESSION, Given, takes_settings
 from app.domain.session import Session
-from app.engine.input_checks import CANDLES_ONLY
+from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
 from app.web.http.parsing import fingerprint, parse
 from app.web.sim.requests import NewSession
 
@@ -29,5 +29,5 @@ def create(settings: Given, key: Key = None, json: Json = False) -> None:
         return (await context.sim.create(context.user, spec, key=key, request_hash=fingerprint(settings)))[0]
 
     with as_usage():
-        session = run(work)
+        session = run(work, set_up=True)
     session_view.print_session(session, json)

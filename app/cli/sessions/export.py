@@ -1,4 +1,4 @@
-"""`zeon export`: a session's log as a file."""
+"""`zeon export`: write a session's log to a file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from app.engine.export import export as exported
 
 What = Annotated[Literal["events", "trades", "equity"], typer.Option(help="What to export.")]
 Format = Annotated[
-    Literal["ndjson", "csv", "parquet"], typer.Option("--format", help="As what; parquet needs pyarrow.")
+    Literal["ndjson", "csv", "parquet"], typer.Option("--format", help="File format; parquet needs pyarrow.")
 ]
-Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write; unset: stdout.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write; not given: stdout.")]
 
 
 def export(session_id: SessionId, what: What = "events", format_: Format = "ndjson", out: Out = None) -> None:
@@ -29,7 +29,7 @@ def export(session_id: SessionId, what: What = "events", format_: Format = "ndjs
         written = encoder(what, format_)
 
     async def work(context: Context) -> int:
-        session = await context.sim.get(context.user, session_id)
+        session = await context.sim.get(context.user, await context.session_id(session_id))
         size = 0
         with _opened(out) as file:
             async for chunk in exported(context.database, session, what, written):

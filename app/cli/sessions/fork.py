@@ -5,13 +5,12 @@ from __future__ import annotations
 import json as json_text
 from decimal import Decimal
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
 from app.cli import output
 from app.cli.command import Context, run
-from app.cli.options import Json, SessionId, as_usage
+from app.cli.options import Json, SessionId, as_usage, read_id
 from app.cli.sessions import session_view
 from app.cli.sessions.setting_options import FORK, Given, takes_settings
 from app.domain.number import format_decimal
@@ -23,7 +22,9 @@ from app.web.sim.requests import ForkRequest
 AtSeq = Annotated[
     int, typer.Option("--at-seq", metavar="SEQ", help="Last event to share; moved to the end of its tick.")
 ]
-Other = Annotated[UUID, typer.Argument(metavar="OTHER", help="The other session's id.", show_default=False)]
+Other = Annotated[
+    str, typer.Argument(parser=read_id, metavar="OTHER", help="The other session's id, or its first or last digits.")
+]
 
 
 @takes_settings(FORK)
@@ -36,7 +37,9 @@ def fork(settings: Given, session_id: SessionId, at_seq: AtSeq, json: Json = Fal
         request = parse(ForkRequest, settings | {"atSeq": at_seq})
 
     async def work(context: Context) -> Session:
-        return await context.sim.fork(context.user, session_id, request.at_seq, request.change)
+        return await context.sim.fork(
+            context.user, await context.session_id(session_id), request.at_seq, request.change
+        )
 
     with as_usage():
         session = run(work)
@@ -47,16 +50,17 @@ def diff(session_id: SessionId, other: Other, json: Json = False) -> None:
     """Compare two sessions: where their logs differ first, and how their settings and results differ."""
 
     async def work(context: Context) -> DiffAnswer:
-        return DiffAnswer.of(await context.sim.diff(context.user, session_id, other))
+        a, b = await context.session_id(session_id), await context.session_id(other)
+        return DiffAnswer.of(await context.sim.diff(context.user, a, b))
 
-    found = run(work)
+    answer = run(work)
     if json:
-        output.as_json(found.model_dump(mode="json", by_alias=True))
+        output.as_json(answer.model_dump(mode="json", by_alias=True))
         return
-    place = "nowhere" if found.place is None else f"at simulated event {found.place:,}"
+    place = "nowhere" if answer.place is None else f"at simulated event {answer.place:,}"
     output.line(f"The logs differ {place}.")
-    output.table(("", "a", "b"), [*_facts(found.a, found.b), *_spelled(found.settings)])
-    results = [(name, *map(_number, (each.a, each.b, each.difference))) for name, each in found.results.items()]
+    output.table(("", "a", "b"), [*_facts(answer.a, answer.b), *_setting_rows(answer.settings)])
+    results = [(name, *map(_number, (each.a, each.b, each.difference))) for name, each in answer.results.items()]
     output.line("")
     output.table(
         ("result", "a", "b", "difference"), [row for row in results if any(row[1:])], right=("a", "b", "difference")
@@ -75,7 +79,7 @@ def _facts(a: DiffSide, b: DiffSide) -> list[tuple[str, object, object]]:
     return [fact for fact in facts if any(value not in (None, "") for value in fact[1:])]
 
 
-def _spelled(settings: dict[str, SettingDiff]) -> list[tuple[str, object, object]]:
+def _setting_rows(settings: dict[str, SettingDiff]) -> list[tuple[str, object, object]]:
     return [(name, _json(each.a), _json(each.b)) for name, each in settings.items()]
 
 

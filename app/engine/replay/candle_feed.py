@@ -1,4 +1,4 @@
-"""What sessions lack, fetched from the source of their venue: the range up to now first, then candle by candle."""
+"""Fetches what sessions lack from the source of their venue: the range up to now first, then candle by candle."""
 
 from __future__ import annotations
 
@@ -8,196 +8,193 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from uuid import UUID
 
-from app.candles import fetch
 from app.candles.aggregate import build_missing
 from app.candles.fetch import fetch_candles
 from app.candles.follow import Follower
 from app.candles.sources import VenueSource
+from app.clock import Clock, TimedEvent
 from app.db.pool import ConnectionPool, Database
 from app.domain.session import Session, SessionSpec
-from app.engine.clock import Clock
-from app.engine.tasks import cancel_and_wait
 from app.errors import SimError, UnavailableError
+from app.tasks import cancel_and_wait
 
-FETCHES = 4
+MAX_FETCHES = 4
 """How many series a process fetches at the same time; each takes a connection."""
 
-Key = tuple[str, str, str]
+Series = tuple[str, str, str]
 """Venue, symbol and timeframe."""
 
 _log = logging.getLogger(__name__)
 
 
 class FetchJob:
-    """What one session needs of its source, and how far that has come."""
+    """What one session needs of its source, and how much of it has been fetched.
+
+    `done` is set when the range is fetched or `error` says why it cannot be; `on_progress` is called whenever the
+    session may find more candles.
+    """
 
     def __init__(self, spec: SessionSpec, from_ms: int, to_ms: int) -> None:
         self.from_ms = from_ms
         self.to_ms = to_ms
         self.error: SimError | None = None
-        self.ended = asyncio.Event()
-        self.woken: Callable[[], None] = lambda: None
-        self._length_ms = spec.grid.ms
-        self._reach = dict.fromkeys(spec.symbols, from_ms)
-        self._left = dict.fromkeys(spec.symbols, 0)
+        self.done = TimedEvent()
+        self.on_progress: Callable[[], None] = lambda: None
+        self._slot_ms = spec.grid.ms
+        self._fetched_to = dict.fromkeys(spec.symbols, from_ms)
+        self._remaining = dict.fromkeys(spec.symbols, 0)
         self._total = dict.fromkeys(spec.symbols, 0)
 
     @property
-    def reach_ms(self) -> int:
+    def fetched_to_ms(self) -> int:
         """Up to where, exclusive, the source was asked for all symbols: before that, what is not there is missing."""
-        return min(self._reach.values())
+        return min(self._fetched_to.values())
 
     @property
-    def fetching(self) -> tuple[int, int] | None:
-        """Slots fetched and slots to fetch in all; null when the range is there."""
-        if self.ended.is_set():
+    def progress(self) -> tuple[int, int] | None:
+        """Slots fetched and slots to fetch in all; null when the range is fetched."""
+        if self.done.is_set():
             return None
         total = sum(self._total.values())
-        return (total - sum(self._left.values())) // self._length_ms, total // self._length_ms
+        return (total - sum(self._remaining.values())) // self._slot_ms, total // self._slot_ms
 
-    def came(self, symbol: str, done: int, total: int) -> None:
+    def set_progress(self, symbol: str, fetched: int, total: int) -> None:
         """Note how many ms of a symbol's missing ranges have been fetched."""
-        self._total[symbol], self._left[symbol] = total, total - done
+        self._total[symbol], self._remaining[symbol] = total, total - fetched
 
-    def reached(self, symbol: str, up_to_ms: int) -> None:
-        """Note up to where the source was asked for a symbol, and wake who waits for it."""
-        self._left[symbol] = 0
-        if up_to_ms > self._reach[symbol]:
-            self._reach[symbol] = up_to_ms
-            self.woken()
+    def set_fetched(self, symbol: str, to_ms: int) -> None:
+        """Note up to where the source was asked for a symbol, and wake the session that waits for it."""
+        self._remaining[symbol] = 0
+        if to_ms > self._fetched_to[symbol]:
+            self._fetched_to[symbol] = to_ms
+            self.on_progress()
 
     def fail(self, error: SimError) -> None:
         """Note that nothing more will come."""
         self.error = error
-        self.ended.set()
-        self.woken()
+        self.done.set()
+        self.on_progress()
 
 
 class CandleFeed:
     """All that one process fetches for its sessions; a series is followed once, however many sessions it has."""
 
-    def __init__(self, database: Database, chosen: Mapping[str, VenueSource], clock: Clock) -> None:
+    def __init__(self, database: Database, sources: Mapping[str, VenueSource], clock: Clock) -> None:
         self._database = database
-        self._chosen = chosen
+        self._sources = sources
         self._clock = clock
-        self._asking = _Asking(clock)
-        self._lines = ConnectionPool(database.url, size=FETCHES)
-        self._orders: dict[UUID, tuple[FetchJob, asyncio.Task[None]]] = {}
-        self._followed: dict[Key, tuple[set[FetchJob], asyncio.Task[None]]] = {}
+        self._connections = ConnectionPool(database.url, size=MAX_FETCHES)
+        self._jobs: dict[UUID, tuple[FetchJob, asyncio.Task[None]]] = {}
+        self._followers: dict[Series, tuple[set[FetchJob], asyncio.Task[None]]] = {}
 
-    def order(self, session: Session) -> FetchJob | None:
-        """Return what is fetched for a session, begun unless it is under way; null for a venue without a source."""
-        if session.spec.venue not in self._chosen:
+    def job_for(self, session: Session) -> FetchJob | None:
+        """Return what is fetched for a session, starting it if needed; null for a venue without a source."""
+        if session.spec.venue not in self._sources:
             return None
-        known = self._orders.get(session.id)
+        known = self._jobs.get(session.id)
         if known is not None and known[0].error is None:
             return known[0]
         spec = session.spec
         from_ms = spec.warmup_ms if session.cursor_ms is None else session.cursor_ms + 1
         now_ms = spec.grid.floor(self._clock.now_ms())
         to_ms = now_ms if spec.end_ms is None else min(now_ms, spec.end_ms)
-        order = FetchJob(spec, spec.grid.ceil(from_ms), to_ms)
-        self._orders[session.id] = order, asyncio.create_task(self._fill(order, spec))
-        return order
+        job = FetchJob(spec, spec.grid.ceil(from_ms), to_ms)
+        self._jobs[session.id] = job, asyncio.create_task(self._run(job, spec))
+        return job
 
-    def fetching(self, session_id: UUID) -> tuple[int, int] | None:
-        """Return slots fetched and slots to fetch for a session; null when nothing is under way."""
-        order, _ = self._orders.get(session_id, (None, None))
-        return order.fetching if order is not None else None
+    def progress(self, session_id: UUID) -> tuple[int, int] | None:
+        """Return slots fetched and slots to fetch for a session; null when nothing is being fetched for it."""
+        job, _ = self._jobs.get(session_id, (None, None))
+        return job.progress if job is not None else None
 
     def release(self, session_id: UUID) -> None:
         """Stop fetching for a session."""
-        order, task = self._orders.pop(session_id, (None, None))
-        if order is None or task is None:
+        job, task = self._jobs.pop(session_id, (None, None))
+        if job is None or task is None:
             return
         task.cancel()
-        for key, (orders, following) in list(self._followed.items()):
-            orders.discard(order)
-            if not orders:
+        for series, (jobs, following) in list(self._followers.items()):
+            jobs.discard(job)
+            if not jobs:
                 following.cancel()
-                del self._followed[key]
+                del self._followers[series]
 
     async def close(self) -> None:
         """Stop fetching."""
-        tasks = [task for _, task in (*self._orders.values(), *self._followed.values())]
-        for session_id in list(self._orders):
+        tasks = [task for _, task in (*self._jobs.values(), *self._followers.values())]
+        for session_id in list(self._jobs):
             self.release(session_id)
         await cancel_and_wait(tasks)
-        await self._lines.close()
+        await self._connections.close()
 
-    async def _fill(self, order: FetchJob, spec: SessionSpec) -> None:
+    async def _run(self, job: FetchJob, spec: SessionSpec) -> None:
         """Fetch the range of a session up to now, all symbols at once, then follow what is still to come."""
         try:
-            await asyncio.gather(*(self._fetch(order, spec, symbol) for symbol in spec.symbols))
+            await asyncio.gather(*(self._fetch(job, spec, symbol) for symbol in spec.symbols))
         except SimError as error:
-            order.fail(error)
+            job.fail(error)
             return
         except Exception as error:
-            _log.exception("fetching failed")
-            order.fail(SimError(f"The source of candles failed: {type(error).__name__}."))
+            _log.exception("fetching candles failed")
+            job.fail(SimError(f"The source of candles failed: {type(error).__name__}."))
             return
-        order.ended.set()
-        if spec.end_ms is None or spec.end_ms > order.to_ms:
+        job.done.set()
+        if spec.end_ms is None or spec.end_ms > job.to_ms:
             for symbol in spec.symbols:
-                self._follow(order, (spec.venue, symbol, spec.timeframe))
+                self._follow(job, (spec.venue, symbol, spec.timeframe))
 
-    async def _fetch(self, order: FetchJob, spec: SessionSpec, symbol: str) -> None:
+    async def _fetch(self, job: FetchJob, spec: SessionSpec, symbol: str) -> None:
         """Build what can be built of one symbol's range and fetch the rest, however long the database is away."""
-        key = (spec.venue, symbol, spec.timeframe)
-        while order.from_ms < order.to_ms:
+        series = (spec.venue, symbol, spec.timeframe)
+        while job.from_ms < job.to_ms:
             try:
-                await self._database.run(build_missing, *key, order.from_ms, order.to_ms)
-                async with self._lines.lend() as conn:
+                await self._database.run(build_missing, *series, job.from_ms, job.to_ms)
+                async with self._connections.lend() as conn:
                     await fetch_candles(
                         conn,
-                        self._chosen[spec.venue],
-                        *key,
-                        order.from_ms,
-                        order.to_ms,
-                        lambda done, total: order.came(symbol, done, total),
-                        clock=self._asking,
-                        reached=lambda up_to_ms: order.reached(symbol, up_to_ms),
+                        self._sources[spec.venue],
+                        *series,
+                        job.from_ms,
+                        job.to_ms,
+                        lambda fetched, total: job.set_progress(symbol, fetched, total),
+                        clock=self._clock,
+                        reached=lambda to_ms: job.set_fetched(symbol, to_ms),
                     )
                 break
             except UnavailableError:
                 await asyncio.sleep(1)
-        order.reached(symbol, order.to_ms)
+        job.set_fetched(symbol, job.to_ms)
 
-    def _follow(self, order: FetchJob, key: Key) -> None:
-        if key not in self._followed:
-            orders: set[FetchJob] = set()
-            self._followed[key] = orders, asyncio.create_task(self._followed_by(orders, key))
-        self._followed[key][0].add(order)
+    def _follow(self, job: FetchJob, series: Series) -> None:
+        if series not in self._followers:
+            jobs: set[FetchJob] = set()
+            self._followers[series] = jobs, asyncio.create_task(self._follow_series(jobs, series))
+        self._followers[series][0].add(job)
 
-    async def _followed_by(self, orders: set[FetchJob], key: Key) -> None:
+    async def _follow_series(self, jobs: set[FetchJob], series: Series) -> None:
         """Keep one series current for some sessions until cancelled."""
 
-        def asked(symbol: str, up_to_ms: int) -> None:
-            for order in orders:
-                order.reached(symbol, up_to_ms)
+        def set_fetched(symbol: str, to_ms: int) -> None:
+            for job in jobs:
+                job.set_fetched(symbol, to_ms)
 
-        venue, symbol, timeframe = key
+        venue, symbol, timeframe = series
         follower = Follower(
-            self._lines.lend, self._chosen[venue], venue, timeframe, told=_tell, asked=asked, clock=self._asking
+            self._connections.lend,
+            self._sources[venue],
+            venue,
+            timeframe,
+            told=_warn,
+            asked=set_fetched,
+            clock=self._clock,
         )
         with suppress(asyncio.CancelledError):
             try:
                 await follower.follow([symbol])
             except SimError as error:
-                for order in orders:
-                    order.fail(error)
+                for job in jobs:
+                    job.fail(error)
 
 
-class _Asking(fetch.FetchClock):
-    """The engine's clock, as fetching wants it."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    def now_ms(self) -> int:
-        """Return the engine's wall clock."""
-        return self._clock.now_ms()
-
-
-def _tell(symbol: str, sentence: str) -> None:
+def _warn(symbol: str, sentence: str) -> None:
     _log.warning("%s: %s", symbol, sentence)

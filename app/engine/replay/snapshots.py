@@ -1,4 +1,4 @@
-"""Long sessions resume from a snapshot: a cache of their state, held against the log and dropped at the least doubt."""
+"""Snapshots let long sessions resume quickly: a cache of their state, checked against the log before it is used."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app import domain, strategies
+from app.clock import Clock
 from app.db import snapshots
 from app.db.pool import Database
 from app.db.snapshots import StoredSnapshot
@@ -20,37 +21,39 @@ from app.domain.market.fingerprint import Fingerprint
 from app.domain.session import Session
 from app.domain.snapshot import InvalidSnapshotError, from_text, to_text
 from app.domain.tick import ReplayState
-from app.engine.clock import Clock
-from app.engine.replay.rebuild import Start, rebuild, replay
-from app.engine.strategy_catalog import StrategyCatalog
+from app.engine.replay.rebuild import ReplayStart, rebuild, replay
 from app.errors import SimError, UnavailableError
+from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.strategy_hosts.strategy_host import StrategyHost
 
-TICKS = 5_000
-"""Ticks between two snapshots; so many are computed again in some 0.07 s."""
-PROOF = 500
-"""So many slots at least lie behind a snapshot that is used: they show that it leads to the log."""
+INTERVAL_SLOTS = 5_000
+"""Slots between two snapshots; so many are computed again in some 0.07 s."""
+PROOF_SLOTS = 500
+"""Slots of the log that must follow a snapshot that is used: computed again they show that it leads to the log."""
+
+_STRATEGY = "desk"
+"""The key of the strategy's state in a stored snapshot, a name of earlier versions."""
 
 _log = logging.getLogger(__name__)
 
 
-class TakenSnapshot(NamedTuple):
-    """A snapshot on its way to the database, once the ticks up to its cursor (ms UTC) are in the log."""
+class NewSnapshot(NamedTuple):
+    """A snapshot to be stored as soon as the ticks up to its cursor (ms UTC) are in the log."""
 
     cursor_ms: int
     body: str
 
 
-class ResumedState(NamedTuple):
-    """A session behind the last tick of its log, and how many slots ago its newest snapshot was taken."""
+class ResumedSession(NamedTuple):
+    """A session after the last tick of its log, and how many slots ago its newest snapshot was taken."""
 
-    desk: StrategyHost | None
+    host: StrategyHost | None
     state: ReplayState
-    since: int
+    slots_since_snapshot: int
 
 
 class Snapshots:
-    """Takes the snapshots of sessions, and opens desks from them."""
+    """Takes the snapshots of sessions, and opens strategy hosts from them."""
 
     def __init__(self, database: Database, clock: Clock, strategies: StrategyCatalog) -> None:
         self._database = database
@@ -58,109 +61,117 @@ class Snapshots:
         self._strategies = strategies
 
     @asynccontextmanager
-    async def resumed(self, session: Session, *, alone: bool = False) -> AsyncIterator[ResumedState]:
-        """Open a session's desk and bring it, and the state, behind the last tick of the log.
+    async def resume(self, session: Session, *, own_process: bool = False) -> AsyncIterator[ResumedSession]:
+        """Open a session's strategy host and bring it, and the state, after the last tick of the log.
 
-        Computes again what lies behind a snapshot, or the whole log; raises `DivergedError` when that leads elsewhere.
+        Computes again what follows the newest snapshot, or else the whole log; raises `DivergedError` when that gives
+        another log.
         """
-        async with AsyncExitStack() as opened:
-            found = await self._from_snapshot(opened, session, alone=alone)
-            if found is None:
-                desk = await opened.enter_async_context(self._strategies.desk(self._database, session, alone=alone))
-                state = await rebuild(self._database, self._clock, session, desk)
-                found = ResumedState(desk, state, await self._kept_again(session, desk, state))
-            yield found
+        async with AsyncExitStack() as stack:
+            resumed = await self._from_snapshot(stack, session, own_process=own_process)
+            if resumed is None:
+                opening = self._strategies.open_host(self._database, session, own_process=own_process)
+                host = await stack.enter_async_context(opening)
+                state = await rebuild(self._database, self._clock, session, host)
+                resumed = ResumedSession(host, state, await self._ensure_snapshot(session, host, state))
+            yield resumed
 
-    async def take(self, state: ReplayState, desk: StrategyHost | None, candles_hash: str) -> TakenSnapshot | None:
+    async def take(self, state: ReplayState, host: StrategyHost | None, candles_hash: str) -> NewSnapshot | None:
         """Return a snapshot of a session as it is computed; null when its strategy offers none."""
-        kept = None if desk is None or desk.fault is not None else await desk.snapshot()
-        if kept is None or state.cursor_ms is None:
+        strategy = None if host is None or host.error is not None else await host.snapshot()
+        if strategy is None or state.cursor_ms is None:
             return None
-        body = json.dumps({"state": to_text(state.snapshot()), "desk": kept, "candles": candles_hash})
-        return TakenSnapshot(state.cursor_ms, body)
+        body = json.dumps({"state": to_text(state.snapshot()), _STRATEGY: strategy, "candles": candles_hash})
+        return NewSnapshot(state.cursor_ms, body)
 
-    async def put(self, session: Session, taken: TakenSnapshot) -> None:
-        """Keep a snapshot whose ticks are in the log; a cache that cannot be written is done without."""
-        marked = _mark(session, taken.body)
+    async def store(self, session: Session, snapshot: NewSnapshot) -> None:
+        """Store a snapshot whose ticks are in the log; a session goes on without one that cannot be stored."""
+        body_hash = _body_hash(session, snapshot.body)
         try:
-            await self._database.run(snapshots.put, session.id, session.epoch, taken.cursor_ms, taken.body, marked)
+            await self._database.run(
+                snapshots.put, session.id, session.epoch, snapshot.cursor_ms, snapshot.body, body_hash
+            )
         except SimError as error:
-            _log.warning("session %s: no snapshot was kept: %s", session.id, error.message, exc_info=True)
+            _log.warning("session %s: the snapshot was not stored: %s", session.id, error.message, exc_info=True)
 
-    async def _kept_again(self, session: Session, desk: StrategyHost | None, state: ReplayState) -> int:
-        """Keep a snapshot of a long log that had to be computed as a whole; returns how many slots ago one was taken.
+    async def _ensure_snapshot(self, session: Session, host: StrategyHost | None, state: ReplayState) -> int:
+        """Store a snapshot of a long log that had to be computed completely; returns how many slots ago one was taken.
 
-        One that is only too young to be used stays, or a session that goes on in small steps would never have any.
+        A stored one that is only too young to be used stays: otherwise a session that goes on in small steps would
+        never get a usable one.
         """
-        if session.cursor_ms is None or session.candles_hash is None or _ticks(session) < TICKS:
-            return _ticks(session)
+        if session.cursor_ms is None or session.candles_hash is None or _slots_done(session) < INTERVAL_SLOTS:
+            return _slots_done(session)
         young = await self._database.run(snapshots.newest, session.id, session.cursor_ms)
         if young is not None:
-            return _ticks(session) - _slots(session, young.cursor_ms)
-        taken = await self.take(state, desk, session.candles_hash)
-        if taken is not None:
-            await self.put(session, taken)
+            return _slots_done(session) - _slots_at(session, young.cursor_ms)
+        snapshot = await self.take(state, host, session.candles_hash)
+        if snapshot is not None:
+            await self.store(session, snapshot)
         return 0
 
-    async def _from_snapshot(self, opened: AsyncExitStack, session: Session, *, alone: bool) -> ResumedState | None:
-        kept = await self._newest(session)
-        if kept is None:
+    async def _from_snapshot(
+        self, stack: AsyncExitStack, session: Session, *, own_process: bool
+    ) -> ResumedSession | None:
+        """Resume from the newest usable snapshot; one that does not lead to the log is deleted. Null for none."""
+        stored = await self._newest(session)
+        if stored is None:
             return None
         try:
-            async with AsyncExitStack() as own:
-                found = await self._proved(own, session, kept, alone=alone)
-                opened.push_async_exit(own.pop_all())
-                return found
+            async with AsyncExitStack() as opened:
+                resumed = await self._open_and_prove(opened, session, stored, own_process=own_process)
+                stack.push_async_exit(opened.pop_all())
+                return resumed
         except UnavailableError:
             raise
         except (SimError, InvalidSnapshotError) as error:
-            _log.warning("session %s: its snapshot at %d is dropped: %s", session.id, kept.cursor_ms, error)
+            _log.warning("session %s: deleted its snapshot at %d: %s", session.id, stored.cursor_ms, error)
         await self._database.run(snapshots.forget, session.id)
         return None
 
     async def _newest(self, session: Session) -> StoredSnapshot | None:
-        """Return the newest snapshot that enough of the log lies behind; null for none."""
-        if session.cursor_ms is None or _ticks(session) < min(TICKS, PROOF):
+        """Return the newest snapshot that is followed by enough of the log; null for none."""
+        if session.cursor_ms is None or _slots_done(session) < min(INTERVAL_SLOTS, PROOF_SLOTS):
             return None
-        to_ms = session.cursor_ms - PROOF * session.spec.grid.ms
+        to_ms = session.cursor_ms - PROOF_SLOTS * session.spec.grid.ms
         return await self._database.run(snapshots.newest, session.id, to_ms)
 
-    async def _proved(
-        self, own: AsyncExitStack, session: Session, kept: StoredSnapshot, *, alone: bool
-    ) -> ResumedState:
+    async def _open_and_prove(
+        self, stack: AsyncExitStack, session: Session, stored: StoredSnapshot, *, own_process: bool
+    ) -> ResumedSession:
         """Open a host from a snapshot and compute what follows it; raises `InvalidSnapshotError` or `SimError`."""
-        if kept.body_hash != _mark(session, kept.body):
-            raise InvalidSnapshotError("it is damaged, or of other code or another session")
-        body = json.loads(kept.body)
-        state = _restored(session, body["state"])
-        desk = await own.enter_async_context(
-            self._strategies.desk(self._database, session, alone=alone, kept=body["desk"])
+        if stored.body_hash != _body_hash(session, stored.body):
+            raise InvalidSnapshotError("it is damaged, or belongs to other code or another session")
+        body = json.loads(stored.body)
+        state = _restored_state(session, body["state"])
+        host = await stack.enter_async_context(
+            self._strategies.open_host(self._database, session, own_process=own_process, snapshot=body[_STRATEGY])
         )
         used = Fingerprint(body["candles"])
-        await replay(self._database, self._clock, session, state, desk, Start(kept.seq, used))
+        await replay(self._database, self._clock, session, state, host, ReplayStart(stored.seq, used))
         if str(used) != session.candles_hash:
             raise InvalidSnapshotError("the session has used other candles since")
-        return ResumedState(desk, state, _ticks(session) - _slots(session, kept.cursor_ms))
+        return ResumedSession(host, state, _slots_done(session) - _slots_at(session, stored.cursor_ms))
 
 
-def _restored(session: Session, text: str) -> ReplayState:
+def _restored_state(session: Session, text: str) -> ReplayState:
     try:
         return ReplayState.restored(session.spec, from_text(text))
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise InvalidSnapshotError(f"its state is of another kind: {error}") from None
+        raise InvalidSnapshotError(f"its state does not fit the session: {error}") from None
 
 
-def _ticks(session: Session) -> int:
+def _slots_done(session: Session) -> int:
     """Return how many slots of its range a session has done."""
-    return 0 if session.cursor_ms is None else _slots(session, session.cursor_ms)
+    return 0 if session.cursor_ms is None else _slots_at(session, session.cursor_ms)
 
 
-def _slots(session: Session, cursor_ms: int) -> int:
+def _slots_at(session: Session, cursor_ms: int) -> int:
     return session.spec.grid.slots(session.spec.start_ms, cursor_ms + 1)
 
 
-def _mark(session: Session, body: str) -> str:
-    """Return the hash of a body, all that led to it by the session's row, and the code that computes it."""
+def _body_hash(session: Session, body: str) -> str:
+    """Return the hash of a snapshot, of everything in the session's row that led to it, and of the code."""
     spec = session.spec
     inputs = (
         str(session.id),
@@ -168,14 +179,14 @@ def _mark(session: Session, body: str) -> str:
         *(spec.venue, spec.symbols, spec.timeframe, spec.start_ms, spec.end_ms),
         *(spec.gap_policy, spec.extra_timeframes, spec.warmup_candles),
         [ancestor.as_json() for ancestor in session.lineage],
-        *(session.strategy_hash, session.warmup_hash, _code()),
+        *(session.strategy_hash, session.warmup_hash, _code_hash()),
     )
     return sha256(f"{json.dumps(inputs)}\0{body}".encode()).hexdigest()
 
 
 @cache
-def _code() -> str:
-    """Return the hash of what computes a tick: the domain and the built-in strategies."""
+def _code_hash() -> str:
+    """Return the hash of the code that computes a tick: the domain and the built-in strategies."""
     folders = (Path(str(package.__file__)).parent for package in (domain, strategies))
     texts = (path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.py")))
     return sha256(b"\0".join(texts)).hexdigest()

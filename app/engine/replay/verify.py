@@ -1,4 +1,4 @@
-"""Runs a session again up to its cursor and says whether that leads to its log."""
+"""Computes a session again up to its cursor and reports whether that gives its log."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.candles.calendar import Calendar, add_trading_hours
+from app.candles.warmup import read_warmup
+from app.clock import Clock
 from app.db import candles, events, sessions
 from app.db.events import Revised
 from app.db.pool import Database
 from app.domain.market.fingerprint import ordered_hash
 from app.domain.session import RUNNING, Session
 from app.domain.tick import ReplayState
-from app.engine.clock import Clock
-from app.engine.input_checks import warmup
 from app.engine.replay.rebuild import replay
-from app.engine.strategy_catalog import StrategyCatalog
 from app.errors import BadInputError, DivergedError, InputsChangedError, MissingCandlesError
+from app.strategy_hosts.strategy_catalog import StrategyCatalog
 
-_NAMED = 10
+_MAX_LISTED = 10
 
 
-class Verdict(NamedTuple):
-    """What came out: `difference` holds seq, logged and computed of the first event that differs, null when none does.
+class VerifyResult(NamedTuple):
+    """The first event that differs as `difference` (seq, logged, computed), null when none does.
 
-    `digest` is that of the log, null while the session runs on. `warnings` say what has changed since.
+    `digest` is that of the log, null while the session runs on. `warnings` say what has changed since the session ran.
     """
 
     session: Session
@@ -42,7 +42,7 @@ async def verify(
     user_id: str,
     session_id: UUID,
     calendars: Mapping[str, Calendar] | None = None,
-) -> Verdict:
+) -> VerifyResult:
     """Compute a session again, unpaced, from the candles of its log (`record: trades`: of the cache)."""
     session = await database.run(sessions.get, session_id, user_id)
     session = add_trading_hours(session, (calendars or {}).get(session.spec.venue))
@@ -56,66 +56,66 @@ async def verify(
             InputsChangedError(" ".join([*warnings, error.message]), code="strategy_changed") if warnings else error
         ) from None
     digest = None if session.status == RUNNING else await database.run(events.digest, session_id)
-    return Verdict(session, digest, difference, warnings)
+    return VerifyResult(session, digest, difference, warnings)
 
 
 async def _difference(
     database: Database, clock: Clock, strategies: StrategyCatalog, session: Session
 ) -> dict[str, Any] | None:
-    """Return the first difference; code that has changed since is run all the same, and warned of elsewhere."""
+    """Return the first difference; a strategy whose code has changed is run all the same, and a warning says so."""
     if session.cursor_ms is None:
         return None
     try:
-        async with strategies.desk(database, _of_any_code(session)) as desk:
-            await replay(database, clock, session, ReplayState.initial(session.spec), desk)
-    except DivergedError as diverged:
-        return dict(diverged.details)
-    except MissingCandlesError as gaps:
-        return await _hole(database, session, gaps.details)
+        async with strategies.open_host(database, _without_code_hashes(session)) as host:
+            await replay(database, clock, session, ReplayState.initial(session.spec), host)
+    except DivergedError as error:
+        return dict(error.details)
+    except MissingCandlesError as error:
+        return await _first_event_after_gap(database, session, error.details)
     return None
 
 
-def _of_any_code(session: Session) -> Session:
-    """Return a session that does not remember what code it began with."""
-    lineage = tuple(each._replace(strategy_hash=None) for each in session.lineage)
+def _without_code_hashes(session: Session) -> Session:
+    """Return a session that any version of its strategies may compute."""
+    lineage = tuple(ancestor._replace(strategy_hash=None) for ancestor in session.lineage)
     return replace(session, strategy_hash=None, lineage=lineage)
 
 
-async def _hole(database: Database, session: Session, details: dict[str, Any]) -> dict[str, Any]:
-    """Name the first event behind a candle that is not there and may not be missing."""
+async def _first_event_after_gap(database: Database, session: Session, details: dict[str, Any]) -> dict[str, Any]:
+    """Return the first event after the first gap as the difference: a missing candle that the session had used."""
     seq = await database.run(events.seq_from, session.id, details["gaps"][0]["toMs"])
     logged = None if seq is None else await database.run(events.get_event, session.id, seq)
     return {"seq": seq, "logged": logged, "computed": details}
 
 
 async def _strategy_warnings(database: Database, strategies: StrategyCatalog, session: Session) -> list[str]:
-    codes = await database.run(strategies.source_hashes, session)
-    began = {each.profile_slug: each.strategy_hash for each in session.past}
-    began[session.spec.profile_slug] = session.strategy_hash
-    found = [
+    hashes = await database.run(strategies.source_hashes, session)
+    at_start = {ancestor.profile_slug: ancestor.strategy_hash for ancestor in session.past}
+    at_start[session.spec.profile_slug] = session.strategy_hash
+    warnings = [
         f"The code of strategy {slug} has changed since the session was started."
-        for slug, code in began.items()
-        if code not in (None, codes[slug])
+        for slug, before in at_start.items()
+        if before not in (None, hashes[slug])
     ]
-    if session.warmup_hash not in (None, ordered_hash(await database.run(warmup, session.spec))):
-        found.append("Warm-up candles before startMs have changed since the session was started.")
-    return found
+    if session.warmup_hash not in (None, ordered_hash(await database.run(read_warmup, session.spec))):
+        warnings.append("Warm-up candles before startMs have changed since the session was started.")
+    return warnings
 
 
 async def _candle_warnings(database: Database, session: Session, cursor_ms: int) -> list[str]:
     spec = session.spec
     if spec.trading.record == "full":
-        found = await database.run(events.revised, session, _NAMED)
-        more = [f"Altogether {found[0].total} candles differ."] if found and found[0].total > len(found) else []
-        return [_told(each) for each in found] + more
+        revised = await database.run(events.revised, session, _MAX_LISTED)
+        more = [f"Altogether {revised[0].total} candles differ."] if revised and revised[0].total > len(revised) else []
+        return [_warning(candle) for candle in revised] + more
     cached = await database.run(candles.fingerprint, spec.venue, spec.symbols, spec.timeframe, spec.start_ms, cursor_ms)
     return [] if cached == session.candles_hash else ["Cached candles that the session has used have changed since."]
 
 
-def _told(each: Revised) -> str:
-    name = f"The candle of {each.symbol} at {each.open_time_ms}"
-    if each.cached is None:
-        return f"{name} is not in the cache any more."
-    if each.logged is None:
-        return f"{name} came into the cache after the session had passed it."
-    return f"{name} is {each.logged} in the log and {each.cached} in the cache."
+def _warning(candle: Revised) -> str:
+    name = f"The candle of {candle.symbol} at {candle.open_time_ms}"
+    if candle.cached is None:
+        return f"{name} is no longer in the cache."
+    if candle.logged is None:
+        return f"{name} was stored after the session had passed it."
+    return f"{name} is {candle.logged} in the log and {candle.cached} in the cache."

@@ -1,19 +1,19 @@
-"""The small stretch of candles a runner looks at: what comes next, and whether what is missing may still come."""
+"""The next candles of a session, read ahead a page at a time, and whether a missing one may still come."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from app.clock import Clock
 from app.db import candles
 from app.db.pool import Database
 from app.domain.market.candle import Candle
 from app.domain.market.trading_hours import is_open, next_open
 from app.domain.session import SessionSpec
 from app.domain.tick import ReplayState, Slot
-from app.engine.clock import Clock
 from app.engine.replay.candle_feed import FetchJob
 
 _PACED_ROWS = 64
@@ -21,7 +21,7 @@ _UNPACED_ROWS = 1000
 
 
 class NotYetDueError(Exception):
-    """Nothing can be said before `until_ms` (wall clock), or before more candles are stored."""
+    """The next slot cannot be decided before `until_ms` (wall clock; null: before more candles are stored)."""
 
     def __init__(self, until_ms: int | None) -> None:
         super().__init__()
@@ -29,17 +29,21 @@ class NotYetDueError(Exception):
 
 
 class _CandlePage(NamedTuple):
-    """Candles read from the cache in one look, when (wall clock, ms) it began, and how far the source was asked."""
+    """Candles read from the cache at once.
+
+    `read_at_ms` is when the read began (wall clock), `fetched_to_ms` up to where the source had been asked by then.
+    """
 
     read_at_ms: int
-    reach_ms: int | None
+    fetched_to_ms: int | None
     candles: list[Candle]
 
 
 class Window:
-    """Slots of a session's range behind its cursor, read in stretches of bounded size, the next one ahead of need.
+    """The slots of a session's range after its cursor; while one page of candles is used the next one is read.
 
-    Paced stretches differ in size by `stagger`, or sessions started together would go on reading together.
+    `stagger` makes the pages of paced sessions differ in size: otherwise sessions started together would always read
+    at the same moment.
     """
 
     def __init__(
@@ -50,190 +54,207 @@ class Window:
         *,
         unpaced: bool,
         stagger: int = 0,
-        order: FetchJob | None = None,
+        fetch_job: FetchJob | None = None,
     ) -> None:
         self._database = database
-        self._order = order
-        self._reach_ms: int | None = None
+        self._fetch_job = fetch_job
         self._clock = clock
         self._spec = spec
-        self._single = len(spec.symbols) == 1
-        least = max(20, (_UNPACED_ROWS if unpaced else _PACED_ROWS) // len(spec.symbols))
-        self._rows = least if unpaced else least + stagger % least
+        min_rows = max(20, (_UNPACED_ROWS if unpaced else _PACED_ROWS) // len(spec.symbols))
+        self._rows = min_rows if unpaced else min_rows + stagger % min_rows
         self._candles: deque[Candle] = deque()
-        self._looked_ms = 0
-        self._forgotten = False
-        self._plain_to_ms = 0
-        self._ahead: asyncio.Task[_CandlePage] | None = None
+        self._invalid = False
+        self._read_at_ms = 0
+        self._fetched_to_ms: int | None = None
+        self._simple_to_ms = 0
+        self._next_page: asyncio.Task[_CandlePage] | None = None
 
-    def forget(self) -> None:
-        """Drop what was read, or is being read: the cache has changed."""
-        self._forgotten = True
+    def invalidate(self) -> None:
+        """Read again what was read, or is being read: the cache has changed."""
+        self._invalid = True
 
-    async def next(self, state: ReplayState) -> Slot | None:
-        """Return the next slot, or None at the end of the range; raises `NotYetDueError` when it cannot be decided yet.
+    async def next_slot(self, state: ReplayState) -> Slot | None:
+        """Return the slot that follows `state`, or null at the end of the range.
 
-        A slot that lacks a symbol is given out once that candle cannot come any more: a later one of the symbol
-        is there, or this look at the cache was `gap_grace_ms` after the slot's close.
+        A slot that lacks a symbol is returned once that candle cannot come any more: a later one of the symbol is
+        there, or the cache was read `gap_grace_ms` after the slot's close. Raises `NotYetDueError` before that.
         """
-        if not self.done(state) and not self.ready:
+        if not self.at_end(state) and not self._has_candles:
             await self._read(state.cursor_ms)
-        return self.peek(state)
+        return self._simple_slot(state) or self._decided_slot(state)
+
+    def due_slots(self, state: ReplayState) -> Iterator[Slot]:
+        """Yield the slots that follow `state` and are due, as far as candles have been read already.
+
+        The caller applies each to `state` and calls `take`, then asks for the next.
+        """
+        while self._has_candles:
+            slot = self._simple_slot(state)
+            if slot is None:
+                try:
+                    slot = self._decided_slot(state)
+                except NotYetDueError:
+                    return
+                if slot is None or (slot.trailing and not slot.candles):
+                    return  # The ts of its gaps is that of the last event, which is not known yet.
+            yield slot
+
+    def take(self, slot: Slot) -> None:
+        """Remove the candles of a slot that was used."""
+        for _ in slot.candles:
+            self._candles.popleft()
+
+    def at_end(self, state: ReplayState) -> bool:
+        """Whether no slot of the range is left."""
+        last_ms = self._spec.last_slot_ms
+        cursor_ms = self._spec.first_slot_ms - 1 if state.cursor_ms is None else state.cursor_ms
+        return last_ms is not None and cursor_ms >= last_ms
 
     @property
-    def ready(self) -> bool:
-        """Whether `peek` has candles to look at."""
-        return bool(self._candles) and not self._forgotten
+    def _has_candles(self) -> bool:
+        return bool(self._candles) and not self._invalid
 
-    def peek(self, state: ReplayState) -> Slot | None:
-        """Do what `next` does with what has been read already."""
-        return self.plain(state) or self._judged(state)
+    def _simple_slot(self, state: ReplayState) -> Slot | None:
+        """Return the next slot if it is complete, due, right after the cursor and not the last; otherwise null.
 
-    def plain(self, state: ReplayState) -> Slot | None:
-        """Return the next slot where nothing is to be judged: whole, due, right behind the cursor and not the last.
-
-        Nearly all slots are, and looking closer at each costs more than its candles.
+        A shortcut for nearly all slots of a long range: `_decided_slot` returns the same, but takes twice as long.
         """
         if not self._candles or state.cursor_ms is None:
             return None
         open_time_ms = self._candles[0].open_time_ms
-        if open_time_ms > self._plain_to_ms or not 0 < open_time_ms - state.cursor_ms <= self._spec.grid.ms:
+        if open_time_ms > self._simple_to_ms or not 0 < open_time_ms - state.cursor_ms <= self._spec.grid.ms:
             return None
-        if self._single:
-            return tuple.__new__(Slot, (open_time_ms, (self._candles[0],), False))  # half the time of Slot(...)
-        found = _leading(self._candles, open_time_ms)
+        if len(self._spec.symbols) == 1:
+            return Slot(open_time_ms, (self._candles[0],))
+        found = _first_slot(self._candles)
         return Slot(open_time_ms, found) if len(found) == len(self._spec.symbols) else None
 
-    def _judged(self, state: ReplayState) -> Slot | None:
-        if self.done(state):
+    def _decided_slot(self, state: ReplayState) -> Slot | None:
+        """Return the next slot, or null at the end of the range; raises `NotYetDueError`."""
+        if self.at_end(state):
             return None
-        found = self._candles[0].open_time_ms if self._candles else None
-        slot = self._to_fill(state, found) or (self._at_edge(state) if found is None else self._at(found))
-        self._require_asked(state, slot)
+        open_time_ms = self._candles[0].open_time_ms if self._candles else None
+        slot = self._slot_to_fill(state, open_time_ms)
+        if slot is None:
+            slot = self._slot_without_candles(state) if open_time_ms is None else self._slot_at(open_time_ms)
+        self._require_fetched(state, slot)
         self._require_decided(slot)
         due_ms = self._spec.due_ms(slot.open_time_ms)
         if due_ms > self._clock.now_ms():
             raise NotYetDueError(due_ms)
         return slot
 
-    def take(self, slot: Slot) -> None:
-        """Move on behind a slot that was given out."""
-        for _ in slot.candles:
-            self._candles.popleft()
-
-    def done(self, state: ReplayState) -> bool:
-        """Whether no slot of the range is left."""
-        last = self._spec.last_slot_ms
-        behind = self._spec.first_slot_ms - 1 if state.cursor_ms is None else state.cursor_ms
-        return last is not None and behind >= last
-
     async def _read(self, cursor_ms: int | None) -> None:
-        """Read the next stretch, or take the one read ahead, and begin to read the one after it.
+        """Use the page that was read ahead, or read one, and begin to read the one after it.
 
-        Of one that was forgotten while it was read only the next slot is given out, then it is read again.
+        Of a page invalidated while it was read only the next slot is used, then it is read again.
         """
-        forgotten, self._forgotten = self._forgotten, False
-        ahead, self._ahead = self._ahead, None
-        stretch = None if forgotten or ahead is None else await ahead
-        if stretch is None or not stretch.candles:
-            stretch = await self._stretch(cursor_ms)
-        self._candles = deque(stretch.candles)
-        self._looked_ms, self._reach_ms = stretch.read_at_ms, stretch.reach_ms
-        self._plain_to_ms = self._last_plain_ms(stretch.read_at_ms)
-        if len(stretch.candles) >= self._rows:
-            self._ahead = asyncio.ensure_future(self._stretch(stretch.candles[-1].open_time_ms))
-            self._ahead.add_done_callback(_seen)
+        invalid, self._invalid = self._invalid, False
+        ahead, self._next_page = self._next_page, None
+        page = None if invalid or ahead is None else await ahead
+        if page is None or not page.candles:
+            page = await self._read_page(cursor_ms)
+        self._candles = deque(page.candles)
+        self._read_at_ms, self._fetched_to_ms = page.read_at_ms, page.fetched_to_ms
+        self._simple_to_ms = self._last_simple_ms(page.read_at_ms)
+        if len(page.candles) >= self._rows:
+            self._next_page = asyncio.ensure_future(self._read_page(page.candles[-1].open_time_ms))
+            self._next_page.add_done_callback(_ignore_error)
 
-    async def _stretch(self, after_ms: int | None) -> _CandlePage:
+    async def _read_page(self, after_ms: int | None) -> _CandlePage:
         spec = self._spec
-        behind = spec.start_ms - 1 if after_ms is None else after_ms
-        read_at_ms, reach_ms = self._clock.now_ms(), self._order.reach_ms if self._order else None
+        after_ms = spec.start_ms - 1 if after_ms is None else after_ms
+        read_at_ms, fetched_to_ms = self._clock.now_ms(), self._fetch_job.fetched_to_ms if self._fetch_job else None
         found = await self._database.run(
-            candles.window, spec.venue, spec.symbols, spec.timeframe, behind, spec.end_ms, self._rows
+            candles.window, spec.venue, spec.symbols, spec.timeframe, after_ms, spec.end_ms, self._rows
         )
-        return _CandlePage(read_at_ms, reach_ms, found)
+        return _CandlePage(read_at_ms, fetched_to_ms, found)
 
-    def _last_plain_ms(self, now_ms: int) -> int:
-        """Return up to which openTime a whole slot that follows its predecessor needs no judgement."""
+    def _last_simple_ms(self, now_ms: int) -> int:
+        """Return up to which openTime a complete slot right after its predecessor is due and not the last."""
         spec = self._spec
         due_ms = now_ms - spec.due_ms(0)
         return due_ms if spec.last_slot_ms is None else min(due_ms, spec.last_slot_ms - 1)
 
-    def _at(self, open_time_ms: int) -> Slot:
+    def _slot_at(self, open_time_ms: int) -> Slot:
         last = self._spec.grid.floor(open_time_ms) == self._spec.last_slot_ms
-        return Slot(open_time_ms, _leading(self._candles, open_time_ms), trailing=last)
+        return Slot(open_time_ms, _first_slot(self._candles), trailing=last)
 
-    def _to_fill(self, state: ReplayState, found: int | None) -> Slot | None:
-        """Return the next slot of the grid when the gap policy makes candles for it."""
+    def _slot_to_fill(self, state: ReplayState, open_time_ms: int | None) -> Slot | None:
+        """Return the next slot of the grid when it has no candles and the gap policy makes some for it."""
         if self._spec.gap_policy != "fill" or not state.started or state.cursor_ms is None:
             return None
-        following, last = self._following(state), self._spec.last_slot_ms
-        if (found is not None and self._spec.grid.floor(found) <= following) or (last is not None and following > last):
+        expected_ms, last_ms = self._expected_ms(state), self._spec.last_slot_ms
+        if open_time_ms is not None and self._spec.grid.floor(open_time_ms) <= expected_ms:
             return None
-        return Slot(following, (), trailing=following == last)
+        if last_ms is not None and expected_ms > last_ms:
+            return None
+        return Slot(expected_ms, (), trailing=expected_ms == last_ms)
 
-    def _at_edge(self, state: ReplayState) -> Slot:
-        """Return the slot that says the rest of the range is missing; without an end there is none to wait for."""
-        spec, following = self._spec, self._following(state)
+    def _slot_without_candles(self, state: ReplayState) -> Slot:
+        """Return the slot that says that the rest of the range is missing; an endless session waits instead."""
+        spec, expected_ms = self._spec, self._expected_ms(state)
         if spec.last_slot_ms is None:
             self._require_source()
-            due_ms = spec.due_ms(following)
+            due_ms = spec.due_ms(expected_ms)
             raise NotYetDueError(due_ms if due_ms > self._clock.now_ms() else None)
-        missing = spec.gap_policy == "fail" and following < spec.last_slot_ms
-        return Slot(following if missing else spec.last_slot_ms, (), trailing=True)
+        missing = spec.gap_policy == "fail" and expected_ms < spec.last_slot_ms
+        return Slot(expected_ms if missing else spec.last_slot_ms, (), trailing=True)
 
-    def _following(self, state: ReplayState) -> int:
-        """Return the next slot in which a candle should open."""
+    def _expected_ms(self, state: ReplayState) -> int:
+        """Return the openTime of the next candle by the grid and the trading hours."""
         spec = self._spec
-        behind = spec.first_slot_ms - spec.grid.ms if state.cursor_ms is None else spec.grid.floor(state.cursor_ms)
-        return next_open(spec.hours, spec.grid, behind + spec.grid.ms)
+        before_ms = spec.first_slot_ms - spec.grid.ms if state.cursor_ms is None else spec.grid.floor(state.cursor_ms)
+        return next_open(spec.hours, spec.grid, before_ms + spec.grid.ms)
 
-    def _require_asked(self, state: ReplayState, slot: Slot) -> None:
+    def _require_fetched(self, state: ReplayState, slot: Slot) -> None:
         """Raise `NotYetDueError` until the source was asked for what is missing up to a slot, or the source's error."""
         spec = self._spec
-        if self._order is None or (self._reach_ms or 0) > spec.grid.floor(slot.open_time_ms):
+        slot_ms = spec.grid.floor(slot.open_time_ms)
+        if self._fetch_job is None or (self._fetched_to_ms or 0) > slot_ms:
             return
-        if len(slot.candles) == len(spec.symbols) and spec.grid.floor(slot.open_time_ms) <= self._following(state):
+        if len(slot.candles) == len(spec.symbols) and slot_ms <= self._expected_ms(state):
             return
         self._require_source()
-        if self._order.reach_ms > spec.grid.floor(slot.open_time_ms):
-            self.forget()
+        if self._fetch_job.fetched_to_ms > slot_ms:
+            self.invalidate()
             raise NotYetDueError(0)
         raise NotYetDueError(None)
 
     def _require_source(self) -> None:
-        if self._order is not None and self._order.error is not None:
-            raise self._order.error
+        if self._fetch_job is not None and self._fetch_job.error is not None:
+            raise self._fetch_job.error
 
     def _require_decided(self, slot: Slot) -> None:
         """Raise `NotYetDueError` while a candle missing from the slot may still come."""
         spec = self._spec
         decided_ms = slot.open_time_ms + spec.grid.ms + spec.gap_grace_ms
         slot_ms = spec.grid.floor(slot.open_time_ms)
-        patient = spec.end_ms is None and spec.gap_policy == "fail" and is_open(spec.hours, spec.grid, slot_ms)
-        if len(slot.candles) == len(spec.symbols) or (self._looked_ms >= decided_ms and not patient):
+        endless = spec.end_ms is None and spec.gap_policy == "fail" and is_open(spec.hours, spec.grid, slot_ms)
+        if len(slot.candles) == len(spec.symbols) or (self._read_at_ms >= decided_ms and not endless):
             return
         missing = set(spec.symbols).difference(candle.symbol for candle in slot.candles)
         missing.difference_update(candle.symbol for candle in self._candles if candle.open_time_ms > slot.open_time_ms)
         if not missing:
             return
-        if patient:
+        if endless:
             raise NotYetDueError(None)
         if self._clock.now_ms() >= decided_ms:
-            self.forget()
+            self.invalidate()
         raise NotYetDueError(decided_ms)
 
 
-def _leading(found: deque[Candle], open_time_ms: int) -> Sequence[Candle]:
-    leading = []
+def _first_slot(found: deque[Candle]) -> Sequence[Candle]:
+    """Return the leading candles that have the same openTime."""
+    first = []
     for candle in found:
-        if candle.open_time_ms != open_time_ms:
+        if candle.open_time_ms != found[0].open_time_ms:
             break
-        leading.append(candle)
-    return leading
+        first.append(candle)
+    return first
 
 
-def _seen(task: asyncio.Task[Any]) -> None:
-    """Look at what a read-ahead raised: the one who needs the candles reads again and meets the error itself."""
+def _ignore_error(task: asyncio.Task[Any]) -> None:
+    """Retrieve what reading ahead raised: whoever needs the candles reads again and meets the error then."""
     if not task.cancelled():
         task.exception()

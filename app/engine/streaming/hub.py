@@ -1,4 +1,4 @@
-"""Wake and tail: turns hints into reads, and one read into the bytes of every client that is at the same place."""
+"""Fan-out: a NOTIFY hint becomes one page read, shared by all clients at that position."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
+from app.clock import TimedEvent
 from app.db import sessions
-from app.db.events import Frames, StreamPosition
+from app.db.events import DialectName, Frames, StreamPosition
 from app.db.pool import Database
-from app.engine.clock import wait
 from app.engine.streaming.page_reader import PageReader, PageResult
 from app.errors import UnavailableError
 
@@ -24,18 +24,18 @@ _SHARED_BYTES = 1 << 16
 
 
 class Hub:
-    """Every session that somebody in this process follows."""
+    """Every session that has a follower in this process."""
 
     def __init__(self, database: Database, *, poll_s: float = 5) -> None:
         self._database = database
         self._reader = PageReader(database)
         self._poll_s = poll_s
-        self._feeds: dict[UUID, Feed] = {}
+        self._sessions: dict[UUID, FollowedSession] = {}
 
-    def heard(self, payload: str) -> None:
-        """Take in a notification of `sim_events`: lines `session:last_seq`; `*` and whatever else mean everybody.
+    def on_notify(self, payload: str) -> None:
+        """Take in a notification of `sim_events`: lines `session:last_seq`; `*` or anything else means all sessions.
 
-        A last seq of 0 says that the session is gone.
+        A last seq of 0 says that the session was deleted.
         """
         try:
             hints = [_hint(line) for line in payload.splitlines()]
@@ -43,104 +43,104 @@ class Hub:
             self.wake_all()
             return
         for session_id, last_seq in hints:
-            feed = self._feeds.get(session_id)
-            if feed is not None:
-                feed.wake(last_seq or math.inf)
+            followed = self._sessions.get(session_id)
+            if followed is not None:
+                followed.wake(last_seq or math.inf)
 
     def wake_all(self) -> None:
-        """Let everybody look again; hints may have been lost."""
-        for feed in self._feeds.values():
-            feed.wake()
+        """Let every tail read again; hints may have been lost."""
+        for followed in self._sessions.values():
+            followed.wake()
 
     async def poll(self) -> None:
-        """Look for missed hints until cancelled: the floor under every tail when notifications fail."""
+        """Look for events whose hint was lost, every `poll_s` until cancelled."""
         while True:
             await asyncio.sleep(self._poll_s)
-            followed = {session_id: feed.seen_seq for session_id, feed in self._feeds.items()}
-            if followed:
-                await self._wake_behind(followed)
+            seen = {session_id: followed.seen_seq for session_id, followed in self._sessions.items()}
+            if seen:
+                await self._wake_behind(seen)
 
-    async def _wake_behind(self, followed: dict[UUID, int]) -> None:
+    async def _wake_behind(self, seen: dict[UUID, int]) -> None:
         try:
-            heads = await self._database.run(sessions.heads, list(followed))
+            heads = await self._database.run(sessions.heads, list(seen))
         except UnavailableError:
             return
-        for session_id, seen_seq in followed.items():
+        for session_id, seen_seq in seen.items():
             head = heads.get(session_id)
-            feed = self._feeds.get(session_id)
-            if feed is not None and (head is None or head[0] > seen_seq or head[1]):
-                feed.wake()
+            followed = self._sessions.get(session_id)
+            if followed is not None and (head is None or head[0] > seen_seq or head[1]):
+                followed.wake()
 
     def tail(
-        self, session_id: UUID, after_seq: int, types: Sequence[str] | None = None, *, market: bool = False
+        self, session_id: UUID, after_seq: int, types: Sequence[str] | None = None, *, dialect: DialectName = "sim"
     ) -> Tail:
-        """Follow a session behind a seq, some types only or in the market dialect; use it as a context manager."""
-        return Tail(self, StreamPosition(session_id, after_seq, None if types is None else tuple(types), market))
+        """Follow a session after a seq in a dialect, with some types only; use it as a context manager."""
+        return Tail(self, StreamPosition(session_id, after_seq, None if types is None else tuple(types), dialect))
 
-    def _join(self, tail: Tail) -> Feed:
-        feed = self._feeds.get(tail.session_id)
-        if feed is None:
-            feed = self._feeds[tail.session_id] = Feed(self._reader)
-        feed.tails.add(tail)
-        return feed
+    def _join(self, tail: Tail) -> FollowedSession:
+        followed = self._sessions.get(tail.session_id)
+        if followed is None:
+            followed = self._sessions[tail.session_id] = FollowedSession(self._reader)
+        followed.tails.add(tail)
+        return followed
 
-    def _leave(self, tail: Tail, feed: Feed) -> None:
-        feed.tails.discard(tail)
-        if not feed.tails and self._feeds.get(tail.session_id) is feed:
-            del self._feeds[tail.session_id]
+    def _leave(self, tail: Tail, followed: FollowedSession) -> None:
+        followed.tails.discard(tail)
+        if not followed.tails and self._sessions.get(tail.session_id) is followed:
+            del self._sessions[tail.session_id]
 
 
 @dataclass(slots=True)
-class _Coming:
-    """A page on its way: who waits for it, and how far the log goes by the hints since."""
+class _PendingPage:
+    """A page that is being read: the tails that wait for it, and the last seq by the hints since it was requested."""
 
     tails: list[Tail] = field(default_factory=list)
-    hinted: float = 0
+    hinted_seq: float = 0
 
 
-class Feed:
-    """One session in this process: who follows it, and the pages read lately."""
+class FollowedSession:
+    """One session in this process: its tails, the pages being read, and those read lately."""
 
     def __init__(self, reader: PageReader) -> None:
         self._reader = reader
-        self._kept: OrderedDict[StreamPosition, Frames] = OrderedDict()
-        self._coming: dict[StreamPosition, _Coming] = {}
+        self._recent: OrderedDict[StreamPosition, Frames] = OrderedDict()
+        self._pending: dict[StreamPosition, _PendingPage] = {}
         self.tails: set[Tail] = set()
         self.seen_seq = 0
 
     def wake(self, last_seq: float = math.inf) -> None:
-        """Let the tails look again that are not yet as far as the hint says the log goes."""
-        for coming in self._coming.values():
-            coming.hinted = max(coming.hinted, last_seq)
+        """Let the tails read again that have not yet reached the last seq of a hint."""
+        for pending in self._pending.values():
+            pending.hinted_seq = max(pending.hinted_seq, last_seq)
         for tail in self.tails:
             tail.hint(last_seq)
 
-    def kept(self, place: StreamPosition) -> Frames | None:
-        """Return a page read lately: what it found stays true."""
-        return self._kept.get(place)
+    def recent_page(self, position: StreamPosition) -> Frames | None:
+        """Return a page read lately: the log is append-only, so it stays true."""
+        return self._recent.get(position)
 
-    def ask(self, place: StreamPosition, tail: Tail) -> None:
-        """Have a page given to `tail`, read once for everybody who waits for it."""
-        coming = self._coming.get(place)
-        if coming is None:
-            coming = self._coming[place] = _Coming()
-            self._reader.read(place, partial(self._give, place))
-        coming.tails.append(tail)
+    def request(self, position: StreamPosition, tail: Tail) -> None:
+        """Have a page delivered to `tail`; it is read once for all tails that wait for it."""
+        pending = self._pending.get(position)
+        if pending is None:
+            pending = self._pending[position] = _PendingPage()
+            self._reader.read(position, partial(self._deliver, position))
+        pending.tails.append(tail)
 
-    def _give(self, place: StreamPosition, found: PageResult) -> None:
-        """Hand a page to those who wait for it, and keep it when it found events and is small."""
-        if isinstance(found, Frames) and found.last_seq is not None:
-            self.seen_seq = max(self.seen_seq, found.last_seq)
-            if len(found.body) <= _SHARED_BYTES:
-                self._keep(place, found)
-        coming = self._coming.pop(place)
-        for tail in coming.tails:
-            tail.give(found, coming.hinted)
+    def _deliver(self, position: StreamPosition, result: PageResult) -> None:
+        """Hand a page to the tails that wait for it, and remember it when it has events and is small."""
+        if isinstance(result, Frames) and result.last_seq is not None:
+            self.seen_seq = max(self.seen_seq, result.last_seq)
+            if len(result.body) <= _SHARED_BYTES:
+                self._remember(position, result)
+        pending = self._pending.pop(position)
+        for tail in pending.tails:
+            tail.deliver(result, pending.hinted_seq)
 
-    def _keep(self, place: StreamPosition, page: Frames) -> None:
-        self._kept[place] = page
-        if len(self._kept) > _SHARED_PAGES:
-            self._kept.popitem(last=False)
+    def _remember(self, position: StreamPosition, page: Frames) -> None:
+        self._recent[position] = page
+        if len(self._recent) > _SHARED_PAGES:
+            self._recent.popitem(last=False)
 
 
 def _hint(line: str) -> tuple[UUID, int]:
@@ -149,100 +149,100 @@ def _hint(line: str) -> tuple[UUID, int]:
 
 
 class Tail:
-    """One follower of one session: backlog and live are the same loop, so there is no seam between them.
+    """One follower of one session: the backlog and new events come from the same loop, so none is lost in between.
 
-    `flag` is set when there is something to take or to look for. A hint is forgotten only for a read that begins
-    after it: one that comes while a page is on its way makes for another look, so no commit is overlooked.
+    `wake` is set when there is a page to take or a reason to read one. Only a read that begins after a hint clears
+    it: a hint that comes while a page is being read makes for another read, so no commit is overlooked.
     """
 
-    def __init__(self, hub: Hub, place: StreamPosition) -> None:
-        self.session_id = place.session_id
-        self.flag = asyncio.Event()
-        self._place = place
+    def __init__(self, hub: Hub, position: StreamPosition) -> None:
+        self.session_id = position.session_id
+        self.wake = TimedEvent()
+        self._position = position
         self._hub = hub
-        self._feed: Feed | None = None
-        self._asked = False
-        self._given: PageResult | None = None
-        self._hinted = math.inf
+        self._followed: FollowedSession | None = None
+        self._requested = False
+        self._delivered: PageResult | None = None
+        self._hinted_seq = math.inf
 
     @property
     def after_seq(self) -> int:
-        """How far it has read."""
-        return self._place.after_seq
+        """The last seq that was read."""
+        return self._position.after_seq
 
     @property
-    def behind(self) -> bool:
-        """Whether there is, or may be, more to read, whatever else the flag was set for."""
-        return self._asked or self._given is not None or self._hinted > self.after_seq
+    def may_have_more(self) -> bool:
+        """Whether there is, or may be, more to read, whatever else the event was set for."""
+        return self._requested or self._delivered is not None or self._hinted_seq > self.after_seq
 
     def __enter__(self) -> Self:
-        self._feed = self._hub._join(self)
-        self.flag.set()
+        self._followed = self._hub._join(self)
+        self.wake.set()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._feed is not None
-        self._hub._leave(self, self._feed)
+        assert self._followed is not None
+        self._hub._leave(self, self._followed)
 
     async def next(self, timeout_s: float) -> Frames | None:
-        """Return the next page that moves on or tells of an ended session; null when `timeout_s` passed first.
+        """Return the next page that has events or says that the session has ended; null after `timeout_s`.
 
-        Raises `UnavailableError` while the database is away; asking again goes on where this left off.
+        Raises `UnavailableError` while the database is away; a later call goes on where this one stopped.
         """
         loop = asyncio.get_running_loop()
-        until = loop.time() + timeout_s
+        until_s = loop.time() + timeout_s
         while (page := self.take()) is None:
-            if not await wait(self.flag, until - loop.time()):
+            if not await self.wake.wait(until_s - loop.time()):
                 return None
         return page
 
     def take(self, *, ahead: bool = False) -> Frames | None:
-        """Do what `next` does without waiting: null when the flag is to be waited for.
+        """Do what `next` does without waiting: null when there is nothing before `wake` is set.
 
-        With `ahead` the next page of a backlog is read while the caller deals with this one.
+        With `ahead` the next page of a backlog is read while the caller works on this one.
         """
-        assert self._feed is not None
-        self.flag.clear()
-        found, self._given = self._given or self._feed.kept(self._place), None
-        if found is not None:
-            return self._taken(found, ahead=ahead)
-        if not self._asked and self._hinted > self.after_seq:
-            self._ask(self._feed)
+        assert self._followed is not None
+        self.wake.clear()
+        result, self._delivered = self._delivered or self._followed.recent_page(self._position), None
+        if result is not None:
+            return self._advance(result, ahead=ahead)
+        if not self._requested and self._hinted_seq > self.after_seq:
+            self._request(self._followed)
         return None
 
     def hint(self, last_seq: float) -> None:
-        """Hear how far the log goes, as somebody says."""
+        """Take in the last seq of the log according to a notification."""
         if last_seq > self.after_seq:
-            self._hinted = max(self._hinted, last_seq)
-            if not self._asked:
-                self.flag.set()
+            self._hinted_seq = max(self._hinted_seq, last_seq)
+            if not self._requested:
+                self.wake.set()
 
-    def give(self, found: PageResult, hinted: float) -> None:
-        """Take in the page that was asked for, and how far the log goes by the hints since it began to be read."""
-        self._asked = False
-        self._hinted = max(self._hinted, hinted)
-        self._given = found
-        self.flag.set()
+    def deliver(self, result: PageResult, hinted_seq: float) -> None:
+        """Take in the page that was requested, and the last seq by the hints since."""
+        self._requested = False
+        self._hinted_seq = max(self._hinted_seq, hinted_seq)
+        self._delivered = result
+        self.wake.set()
 
-    def _taken(self, found: PageResult, *, ahead: bool) -> Frames:
-        assert self._feed is not None
-        if isinstance(found, Exception):
-            self._hinted = math.inf
-            self.flag.set()
-            raise found
-        if found.last_seq is not None:
-            self._place = self._place._replace(after_seq=found.last_seq)
-            if found.last_seq != found.head:
-                self._hinted = math.inf
-                if ahead and self._feed.kept(self._place) is None:
-                    self._ask(self._feed)
-        if self._hinted > self.after_seq:
-            self.flag.set()
-        return found
+    def _advance(self, result: PageResult, *, ahead: bool) -> Frames:
+        assert self._followed is not None
+        if isinstance(result, Exception):
+            self._hinted_seq = math.inf
+            self.wake.set()
+            raise result
+        if result.last_seq is not None:
+            self._position = self._position._replace(after_seq=result.last_seq)
+            if result.last_seq != result.head:
+                self._hinted_seq = math.inf
+                if ahead and self._followed.recent_page(self._position) is None:
+                    self._request(self._followed)
+        if self._hinted_seq > self.after_seq:
+            self.wake.set()
+        return result
 
-    def _ask(self, feed: Feed) -> None:
-        self._asked = True
-        self._hinted = 0
-        feed.ask(self._place, self)
+    def _request(self, followed: FollowedSession) -> None:
+        self._requested = True
+        self._hinted_seq = 0
+        followed.request(self._position, self)

@@ -1,4 +1,4 @@
-"""Group reads: the pages that tails want at the same moment come from Postgres in one call."""
+"""Group reads: the pages that tails need at the same moment come from Postgres in one call."""
 
 from __future__ import annotations
 
@@ -11,47 +11,46 @@ from app.db import events
 from app.db.events import Frames, StreamPosition
 from app.db.pool import Database
 
-_MOST_PAGES = 100
-_AT_ONCE = 2
+_MAX_PAGES = 100
+_MAX_CALLS = 2
 
 PageResult = Frames | Exception
 
 
-class _Wish(NamedTuple):
-    """A page wanted, and whom to give it."""
+class _PageRequest(NamedTuple):
+    """A page to read, and the function to call with it."""
 
-    place: StreamPosition
-    give: Callable[[PageResult], None]
+    position: StreamPosition
+    deliver: Callable[[PageResult], None]
 
 
 class PageReader:
-    """Reads pages of any session; those asked for while a call is under way go together in the next."""
+    """Reads pages of any session; those requested while calls are under way are read together in the next one."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._wishes: deque[_Wish] = deque()
+        self._requests: deque[_PageRequest] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def read(self, place: StreamPosition, give: Callable[[PageResult], None]) -> None:
-        """Read a page and give it, or what kept it from being read, to `give`."""
-        self._wishes.append(_Wish(place, give))
-        if len(self._tasks) < _AT_ONCE:
-            task = asyncio.ensure_future(self._work())
-            self._tasks.add(task)
+    def read(self, position: StreamPosition, deliver: Callable[[PageResult], None]) -> None:
+        """Read a page and call `deliver` with it, or with the error that prevented it."""
+        self._requests.append(_PageRequest(position, deliver))
+        if len(self._tasks) < _MAX_CALLS:
+            self._tasks.add(asyncio.ensure_future(self._read_all()))
 
-    async def _work(self) -> None:
+    async def _read_all(self) -> None:
         try:
-            while self._wishes:
-                await self._fulfil([self._wishes.popleft() for _ in range(min(len(self._wishes), _MOST_PAGES))])
+            while self._requests:
+                await self._read_batch([self._requests.popleft() for _ in range(min(len(self._requests), _MAX_PAGES))])
         finally:
-            # Here, not in a callback of the task, which runs later: a wish made in between would wait for nobody.
+            # Not in a callback of the task, which runs later: no call would read a page requested in between.
             self._tasks.remove(cast("asyncio.Task[None]", asyncio.current_task()))
 
-    async def _fulfil(self, batch: Sequence[_Wish]) -> None:
-        found: Sequence[PageResult]
+    async def _read_batch(self, batch: Sequence[_PageRequest]) -> None:
+        results: Sequence[PageResult]
         try:
-            found = await self._database.run(events.pages, [wish.place for wish in batch])
+            results = await self._database.run(events.pages, [request.position for request in batch])
         except Exception as error:
-            found = [error] * len(batch)
-        for wish, each in zip(batch, found, strict=True):
-            wish.give(each)
+            results = [error] * len(batch)
+        for request, result in zip(batch, results, strict=True):
+            request.deliver(result)

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from starlette.requests import Request
 
+from app.clock import Clock
 from app.db import tokens
 from app.db.pool import Database
 from app.db.tokens import Token
-from app.engine.clock import Clock
 from app.errors import BadInputError, UnauthorizedError
 from app.settings import Settings
 

@@ -24,7 +24,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "maxLength": 200},
     },
     LAST_EVENT_ID: {
-        "description": "The last seq seen; wins over fromSeq and tail.",
+        "description": "The last seq seen; wins over lastEventId, fromSeq and tail.",
         "schema": {"type": "integer", "minimum": 0},
     },
 }
@@ -65,6 +65,8 @@ def _operation(spec: RouteSpec) -> dict[str, Any]:
     if spec.body is not None:
         content = {"application/json": {"schema": _ref(spec.body.__name__)}}
         operation["requestBody"] = {"required": _has_required_fields(spec.body), "content": content}
+    if spec.takes_file:
+        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
     return operation
 
 
@@ -74,7 +76,7 @@ def _responses(spec: RouteSpec) -> dict[str, Any]:
         **dict(_answer_of_header(name, answer) for name in spec.headers),
         str(spec.status): answer,
         "4XX": _content("A sentence says why.", _ref("Failure")),
-        "503": _content("The database does not answer; try again.", _ref("Failure")),
+        "503": _content("The database is away, busy or too slow (see `code`); try again.", _ref("Failure")),
     }
 
 

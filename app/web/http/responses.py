@@ -52,11 +52,6 @@ def failure(error: SimError, headers: Mapping[str, str] | None = None) -> Respon
     return _json(json.dumps(body), error.status, {**_STATUS_HEADERS.get(error.status, {}), **(headers or {})})
 
 
-def json_document(value: Any) -> Response:
-    """Return a JSON document without the envelope."""
-    return _json(json.dumps(value), 200, None)
-
-
 def exception_handlers() -> dict[Any, ExceptionHandler]:
     """Return Starlette's handlers of exceptions; all of them answer `{"error"}`."""
     return {

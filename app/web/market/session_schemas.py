@@ -1,8 +1,7 @@
-"""What the market dialect takes and answers; candles only, and no envelope."""
+"""Requests and answers of the market dialect: candles only, and no envelope."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -10,9 +9,6 @@ from uuid import UUID
 from pydantic import BeforeValidator, Field, model_validator
 
 from app.domain.session import (
-    CREATED,
-    FINISHED,
-    RUNNING,
     Session,
     SessionSpec,
     Symbol,
@@ -21,15 +17,14 @@ from app.domain.session import (
     new_spec,
 )
 from app.domain.setting import TimeMs
-from app.engine.input_checks import CANDLES_ONLY
 from app.settings import Settings
+from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
+from app.web.market.dialect import MarketStatus, market_status
 from app.web.sim.answers import Answer, instant
-from app.web.sim.requests import Body, Count, Query
-
-MarketStatus = Literal["CREATED", "RUNNING", "STOPPED", "DONE"]
+from app.web.sim.requests import Body, CacheBuster, Count, LastEventId, Query
 
 
-def _moment(value: Any) -> Any:
+def _parse_time(value: Any) -> Any:
     """Read ms since the epoch or ISO 8601; a time without a zone is UTC."""
     if not isinstance(value, str):
         return value
@@ -40,25 +35,25 @@ def _moment(value: Any) -> Any:
     return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def _integer(value: Any) -> Any:
-    """Refuse what only equals an integer, such as true."""
+def _require_integer(value: Any) -> Any:
+    """Refuse values that only equal an integer, such as true."""
     if type(value) is not int:
         raise ValueError("must be a whole number")
     return value
 
 
-Multiple = Annotated[Literal[1, 5, 10, 50, 100], BeforeValidator(_integer)]
-TimeInput = Annotated[TimeMs, BeforeValidator(_moment, json_schema_input_type=int | str)]
+SpeedFactor = Annotated[Literal[1, 5, 10, 50, 100], BeforeValidator(_require_integer)]
+TimeInput = Annotated[TimeMs, BeforeValidator(_parse_time, json_schema_input_type=int | str)]
 
 
 class NewMarketSession(Body):
-    """A replay of candles: `[start, end)`, at real time or some times faster."""
+    """A replay of candles in `[start, end)`, in real time or faster by a factor."""
 
     symbols: Annotated[list[Symbol], Field(min_length=1, max_length=50)]
     timeframe: TimeframeName
     start: TimeInput
     end: TimeInput | None = None
-    speed: Multiple
+    speed: SpeedFactor
     venue: Venue | None = None
 
     @model_validator(mode="after")
@@ -95,6 +90,8 @@ class MarketStreamQuery(Query):
     """Where in the log to begin: a seq, inclusive."""
 
     from_seq: Annotated[Count, Field(ge=0, le=2**63 - 2)] = 0
+    last_event_id: LastEventId = ""
+    cache_buster: CacheBuster = None
 
 
 class NewMarketAnswer(Answer):
@@ -104,13 +101,13 @@ class NewMarketAnswer(Answer):
 
 
 class MarketStatusAnswer(Answer):
-    """Where a session stands after a call."""
+    """The status of a session after a call."""
 
     status: MarketStatus
 
 
 class MarketSessionAnswer(Answer):
-    """A market session; times in ms UTC, `end` null when it follows the market."""
+    """A market session; times in ms UTC, `end` null for an endless one."""
 
     session_id: UUID
     mode: Literal["replay"]
@@ -125,7 +122,7 @@ class MarketSessionAnswer(Answer):
 
     @classmethod
     def of(cls, session: Session) -> Self:
-        """Make the answer of a session."""
+        """Return the answer of a session."""
         return cls(
             session_id=session.id,
             mode="replay",
@@ -145,20 +142,3 @@ class MarketSessionsAnswer(Answer):
 
     sessions: list[MarketSessionAnswer]
     next_cursor: str | None
-
-
-def market_status(session: Session) -> MarketStatus:
-    """Return the session's status in the dialect's words; paused, stopped and failed are one."""
-    words: dict[str, MarketStatus] = {CREATED: "CREATED", RUNNING: "RUNNING", FINISHED: "DONE"}
-    return words.get(session.status, "STOPPED")
-
-
-def present_status(session: Session) -> bytes:
-    """Return the first message of a stream: where the session stands now, without an id."""
-    message = {
-        "type": "session_status",
-        "sessionId": str(session.id),
-        "status": market_status(session),
-        "cursorMs": session.cursor_ms,
-    }
-    return f"data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from app.domain.event import TYPES
 from app.domain.session import Session, SessionSpec, setting_to_json
 from app.domain.setting import flatten
 from app.web.sim.setting_models import Number, answers_settings
@@ -36,6 +37,18 @@ class Progress(Answer):
     fetching: Fetching | None = Field(None, exclude_if=lambda value: value is None)
 
 
+class WaitingAnswer(Answer):
+    """The candle a running session waits for at the end of the cache, and that in a sentence with what to type.
+
+    `symbols` are those that have no candle yet; none when it is only not due before `dueMs`.
+    """
+
+    symbols: list[str]
+    open_time_ms: int
+    due_ms: int
+    text: str
+
+
 @answers_settings
 class _SettingsAnswer(Answer):
     """The settings of a session."""
@@ -45,7 +58,7 @@ class _SettingsAnswer(Answer):
 
 
 class SessionAnswer(_SettingsAnswer):
-    """A session: its settings, and where it stands."""
+    """A session: its settings and its state."""
 
     symbol: str | None
     fee_bps: Number | None
@@ -62,6 +75,7 @@ class SessionAnswer(_SettingsAnswer):
     parent_id: UUID | None
     fork_seq: int | None
     progress: Progress | None
+    waiting_for: WaitingAnswer | None = Field(None, exclude_if=lambda value: value is None)
     stream_url: str
     created_at: str
     updated_at: str
@@ -90,7 +104,7 @@ class EventAnswer(Answer):
 
     seq: int
     ts: int
-    type: str
+    type: Annotated[str, Field(json_schema_extra={"enum": list(TYPES)})]
     payload: dict[str, Any]
 
 
@@ -170,19 +184,19 @@ class ProfilesAnswer(Answer):
 
 
 class UserAnswer(Answer):
-    """Who a token speaks for."""
+    """The user of a token."""
 
     user_id: str
 
 
 class StateAnswer(Answer):
-    """How the process is doing."""
+    """The state of the process."""
 
     status: str
 
 
 class EmptyAnswer(Answer):
-    """Nothing to tell beyond success."""
+    """No data: the call succeeded."""
 
 
 def _short_forms(spec: SessionSpec) -> dict[str, Any]:
@@ -211,6 +225,7 @@ def _row(session: Session) -> dict[str, Any]:
         "parent_id": session.parent_id,
         "fork_seq": session.fork_seq,
         "progress": session.progress(),
+        "waiting_for": session.waiting and session.waiting._asdict(),
         "created_at": instant(session.created_at),
         "updated_at": instant(session.updated_at),
     }

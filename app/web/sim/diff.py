@@ -1,4 +1,4 @@
-"""Two sessions side by side as answers spell them."""
+"""The answer that compares two sessions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COMPARED = {field.name for field in SETTINGS if field.setting.in_diff} | {"stra
 
 
 class DiffSide(Answer):
-    """One of two sessions at the place where they part: what stands there, null behind the end of its log."""
+    """One of two sessions: its event at the first difference, null where its log has ended before."""
 
     session_id: UUID
     status: str
@@ -26,14 +26,14 @@ class DiffSide(Answer):
 
 
 class SettingDiff(Answer):
-    """What each of two sessions was asked for; null where it was not."""
+    """A setting of both sessions; null where a session does not have it."""
 
     a: Any
     b: Any
 
 
 class ResultDiff(Answer):
-    """A figure of both sessions' statistics, and b less a; null where it has no meaning."""
+    """A figure of both sessions' statistics, and b minus a; null where it has no meaning."""
 
     a: Number | None
     b: Number | None
@@ -41,9 +41,10 @@ class ResultDiff(Answer):
 
 
 class DiffAnswer(Answer):
-    """Where what two sessions simulated differs first, counted over simulated events (place null: nowhere).
+    """The first difference of two logs and all differing settings and results.
 
-    `settings` are those that differ, each parameter by itself as `config.name`; `results` are all statistics.
+    `place` counts simulated events, null where none differs. `settings` are those that differ, with each parameter of
+    the strategy as `config.name`; `results` are all statistics.
     """
 
     same: bool
@@ -54,20 +55,20 @@ class DiffAnswer(Answer):
     results: dict[str, ResultDiff]
 
     @classmethod
-    def of(cls, found: SessionDiff) -> Self:
-        """Spell a comparison."""
-        parting = found.parting
-        seq_a, event_a = (parting.seq_a, parting.event_a) if parting else (None, None)
-        seq_b, event_b = (parting.seq_b, parting.event_b) if parting else (None, None)
+    def of(cls, diff: SessionDiff) -> Self:
+        """Return the answer of a comparison."""
+        first = diff.parting
+        seq_a, event_a = (first.seq_a, first.event_a) if first else (None, None)
+        seq_b, event_b = (first.seq_b, first.event_b) if first else (None, None)
         return cls(
-            same=parting is None,
-            place=parting.place if parting else None,
-            a=_side(found.a, seq_a, event_a),
-            b=_side(found.b, seq_b, event_b),
-            settings=_differing(_settings(found.a), _settings(found.b)),
+            same=first is None,
+            place=first.place if first else None,
+            a=_side(diff.a, seq_a, event_a),
+            b=_side(diff.b, seq_b, event_b),
+            settings=_differing(_settings(diff.a), _settings(diff.b)),
             results={
-                to_camel(each.figure): ResultDiff(a=each.value_a, b=each.value_b, difference=each.difference)
-                for each in found.results
+                to_camel(row.figure): ResultDiff(a=row.value_a, b=row.value_b, difference=row.difference)
+                for row in diff.results
             },
         )
 
@@ -77,10 +78,10 @@ def _side(session: Session, seq: int | None, event: dict[str, Any] | None) -> Di
 
 
 def _settings(session: Session) -> dict[str, Any]:
-    """Return what a session was asked for under the names a client gives, each parameter by itself."""
-    shown = SessionAnswer.of(session).model_dump(mode="json", by_alias=True, include=_COMPARED)
-    config = {f"config.{name}": value for name, value in shown.pop("config").items()}
-    return {"profileSlug": shown.pop("profileSlug"), **config, **shown}
+    """Return the settings of a session by their API names, each parameter of the strategy by itself."""
+    values = SessionAnswer.of(session).model_dump(mode="json", by_alias=True, include=_COMPARED)
+    config = {f"config.{name}": value for name, value in values.pop("config").items()}
+    return {"profileSlug": values.pop("profileSlug"), **config, **values}
 
 
 def _differing(a: dict[str, Any], b: dict[str, Any]) -> dict[str, SettingDiff]:

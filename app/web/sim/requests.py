@@ -27,10 +27,10 @@ from app.domain.session import (
     setting_from_json,
 )
 from app.domain.setting import RATE_LIMITS, PauseMs, Rate, TimeMs, build, flatten
-from app.engine.input_checks import CANDLES_ONLY
 from app.engine.session_service import Action
 from app.errors import BadInputError
 from app.settings import Settings
+from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
 from app.web.sim.setting_models import json_number, takes_settings
 
 MAX_SEQ = 2**63 - 2
@@ -155,14 +155,14 @@ class SessionChanges(PaceFields):
     name: Name | None = None
     tags: Tags = []
 
-    def described(self) -> dict[str, Any]:
+    def name_and_tags(self) -> dict[str, Any]:
         """Return name and tags, where given."""
         return {field: getattr(self, field) for field in ("name", "tags") if field in self.model_fields_set}
 
 
 @takes_settings(fork=True)
 class ForkRequest(PaceFields, FeeFields):
-    """Where to leave a session's log, and what to do differently from there; what is not given stays as it is."""
+    """The seq to fork a session at, and the settings that change; those not given stay as they are."""
 
     at_seq: Annotated[int, Field(ge=0, le=MAX_SEQ)]
     profile_slug: Slug | None = None
@@ -198,7 +198,7 @@ class ForkRequest(PaceFields, FeeFields):
 
 
 class StartRequest(Body):
-    """A call that lets a session run: over candles that were revised since only where that is accepted."""
+    """A call that starts or resumes a session. If candles were revised since, it must accept that."""
 
     accept_revised: bool = False
 
@@ -208,7 +208,7 @@ class EmptyRequest(Body):
 
 
 class ControlRequest(PaceFields):
-    """An action on a session's time, its arguments beside it."""
+    """An action on a session's time, with its arguments beside it."""
 
     action: Literal["pause", "resume", "stop", "pace", "step", "runUntil", "jump"]
     candles: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
@@ -230,8 +230,8 @@ class ControlRequest(PaceFields):
             raise ValueError(f"eventType: is not one of {', '.join(TYPES)}")
         return self
 
-    def asked(self) -> Action:
-        """Return the action asked for."""
+    def to_action(self) -> Action:
+        """Return the action of the request."""
         conditional = "if_cursor_ms" in self.model_fields_set
         return Action(
             self.action,
@@ -251,7 +251,7 @@ _ARGUMENTS: dict[str, tuple[set[str], set[str]]] = {
     "runUntil": ({"timeMs", "eventType"}, {"ifCursorMs"}),
     "jump": ({"timeMs"}, set()),
 }
-"""Per action: the arguments of which exactly one is needed, and those it may have besides."""
+"""Per action: the arguments of which exactly one is needed, and those that are optional."""
 
 _FIELDS = {to_camel(name): name for name in ControlRequest.model_fields}
 
@@ -260,6 +260,16 @@ class LoginRequest(Body):
     """A token to exchange for a cookie."""
 
     token: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+LastEventId = Annotated[
+    str,
+    Field(
+        max_length=200,
+        description="The last seq seen, for clients that send no header Last-Event-ID; wins over fromSeq and tail.",
+    ),
+]
+CacheBuster = Annotated[str | None, Field(alias="_", description="Ignored: some clients send a random value.")]
 
 
 class Query(BaseModel):
@@ -284,7 +294,7 @@ class SessionsQuery(Query):
 
 
 class FromQuery(Query):
-    """Where in the log to begin, and which types to show."""
+    """Where in the log to begin, and which types of events to show."""
 
     from_seq: Annotated[Count, Field(ge=0, le=MAX_SEQ)] = 0
     tail: Annotated[Count, Field(ge=0, le=MAX_SEQ)] | None = None
@@ -307,6 +317,9 @@ class EventsQuery(FromQuery):
 class StreamQuery(FromQuery):
     """Which events to follow."""
 
+    last_event_id: LastEventId = ""
+    cache_buster: CacheBuster = None
+
 
 class NoQuery(Query):
     """A call that takes no parameters."""
@@ -320,7 +333,7 @@ class EquityQuery(Query):
 
 
 class ExportQuery(Query):
-    """What to export, and as what."""
+    """What to export, and in which format."""
 
     what: Literal["events", "trades", "equity"]
     format: Literal["ndjson", "csv", "parquet"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from app.db import sessions
 from app.domain.session import Session
 from app.engine.session_service import Action, IdempotencyKey, SessionService
 from app.settings import Settings
@@ -42,20 +41,20 @@ class SessionCalls:
 
     async def page(self, call: Call, query: SessionsQuery) -> Response:
         """List the caller's sessions, newest first."""
-        page, cursor = await self._sim.database.run(sessions.page, call.user_id, **query.model_dump())
+        page, cursor = await self._sim.page(call.user_id, **query.model_dump())
         return success(SessionsAnswer(sessions=list(map(SessionAnswer.of, page)), next_cursor=cursor))
 
     async def get(self, call: Call) -> Response:
         """Show one session."""
-        return _answer(await self._sim.with_digest(call.session))
+        return _answer(await self._sim.with_details(call.session))
 
     async def change(self, call: Call, body: SessionChanges) -> Response:
         """Change pace, name or tags."""
         session = call.session
         if (pace := body.pace()) is not None:
             session = await self._sim.act(call.user_id, session.id, Action("pace", pace))
-        if described := body.described():
-            session = await self._sim.describe(call.user_id, session.id, described)
+        if changes := body.name_and_tags():
+            session = await self._sim.describe(call.user_id, session.id, changes)
         return _answer(session)
 
     async def delete(self, call: Call) -> Response:
@@ -69,7 +68,7 @@ class SessionCalls:
 
     async def pause(self, call: Call, body: EmptyRequest) -> Response:
         """Pause a running session; no tick follows the answer."""
-        return await self._act(call, Action("pause"))
+        return _answer(await self._sim.pause(call.user_id, call.session.id))
 
     async def resume(self, call: Call, body: StartRequest) -> Response:
         """Go on with a paused session."""
@@ -77,15 +76,15 @@ class SessionCalls:
 
     async def stop(self, call: Call, body: EmptyRequest) -> Response:
         """Stop a session for good; no tick follows the answer."""
-        return await self._act(call, Action("stop"))
+        return _answer(await self._sim.stop(call.user_id, call.session.id))
 
     async def control(self, call: Call, body: ControlRequest) -> Response:
         """Control a session's time; a call repeated under its Idempotency-Key does nothing twice."""
         key = idempotency_key(call.request, {})
         if key is None:
-            return await self._act(call, body.asked())
+            return await self._act(call, body.to_action())
         once = IdempotencyKey(key, fingerprint(str(call.session.id), call.json))
-        return success(await self._sim.act_once(call.user_id, call.session.id, body.asked(), once, _to_json))
+        return success(await self._sim.act_once(call.user_id, call.session.id, body.to_action(), once, _to_json))
 
     async def fork(self, call: Call, body: ForkRequest) -> Response:
         """Create a session that shares this one's log up to a seq and then goes its own way."""
@@ -100,7 +99,7 @@ class SessionCalls:
 
     async def profiles(self, call: Call) -> Response:
         """List the strategies a session can name."""
-        profiles = await self._sim.strategies.every(self._sim.database)
+        profiles = await self._sim.strategies.list_profiles(self._sim.database)
         return success(ProfilesAnswer(profiles=[ProfileAnswer(**profile._asdict()) for profile in profiles]))
 
     async def _act(self, call: Call, action: Action) -> Response:

@@ -1,14 +1,19 @@
--- One event by hand or of a control, in any status, in line with everything else: the row lock gives it the next
--- seq. ts null = the last event's; given, it may not lie before that nor behind the end of the cursor's slot.
+-- Append one event by hand, or that of a control call, in any status. The row lock gives it the next seq, in line with
+-- the ticks. Without ts it gets the ts of the last event; a given one may not lie before that, nor after the end of the
+-- slot at the cursor.
 CREATE OR REPLACE FUNCTION sim_append_event(session uuid, ts bigint, type text, payload jsonb)
-RETURNS bigint LANGUAGE plpgsql AS $$
+RETURNS bigint
+LANGUAGE plpgsql AS $$
 DECLARE
+  _max_payload_bytes CONSTANT integer := 65536;
   _row sim_sessions;
-  _from bigint;
-  _to bigint;
+  _from_ms bigint;
+  _to_ms bigint;
 BEGIN
-  SELECT s.* INTO _row FROM sim_sessions s
-  WHERE s.id = sim_append_event.session AND s.deleted_at IS NULL FOR NO KEY UPDATE;
+  SELECT s.* INTO _row
+  FROM sim_sessions s
+  WHERE s.id = sim_append_event.session AND s.deleted_at IS NULL
+  FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'There is no session %.', sim_append_event.session USING ERRCODE = 'ZN001';
   END IF;
@@ -19,22 +24,27 @@ BEGIN
   IF jsonb_typeof(sim_append_event.payload) IS DISTINCT FROM 'object' THEN
     RAISE EXCEPTION 'payload: must be a JSON object.' USING ERRCODE = 'ZN003';
   END IF;
-  IF octet_length(sim_append_event.payload::text) > 65536 THEN
-    RAISE EXCEPTION 'payload: at most 65536 bytes are allowed.' USING ERRCODE = 'ZN003';
+  IF octet_length(sim_append_event.payload::text) > _max_payload_bytes THEN
+    RAISE EXCEPTION 'payload: at most % bytes are allowed.', _max_payload_bytes USING ERRCODE = 'ZN003';
   END IF;
 
-  _from := coalesce(_row.last_ts, _row.start_ms);
-  _to := greatest(_from, coalesce(_row.cursor_ms + timeframe_ms(_row.timeframe), _row.start_ms));
-  IF sim_append_event.ts NOT BETWEEN _from AND _to THEN
-    RAISE EXCEPTION 'ts: must lie between % and %.', _from, _to USING ERRCODE = 'ZN003';
+  _from_ms := coalesce(_row.last_ts, _row.start_ms);
+  _to_ms := greatest(_from_ms, coalesce(_row.cursor_ms + timeframe_ms(_row.timeframe), _row.start_ms));
+  IF sim_append_event.ts NOT BETWEEN _from_ms AND _to_ms THEN
+    RAISE EXCEPTION 'ts: must lie between % and %.', _from_ms, _to_ms
+    USING ERRCODE = 'ZN003', HINT = 'Leave it null to use the time of the last event.';
   END IF;
 
-  UPDATE sim_sessions s SET last_seq = s.last_seq + 1, last_ts = coalesce(sim_append_event.ts, _from), updated_at = now()
-  WHERE s.id = _row.id;
+  UPDATE sim_sessions s
+  SET last_seq = s.last_seq + 1,
+      last_ts = coalesce(sim_append_event.ts, _from_ms),
+      updated_at = now()
+  WHERE s.id = _row.id
+  RETURNING s.* INTO _row;
   INSERT INTO sim_events (session_id, seq, ts, type, payload)
-  VALUES (_row.id, _row.last_seq + 1, coalesce(sim_append_event.ts, _from), sim_append_event.type, sim_append_event.payload);
-  PERFORM sim_notify('sim_events', _row.id || ':' || _row.last_seq + 1);
-  RETURN _row.last_seq + 1;
+  VALUES (_row.id, _row.last_seq, _row.last_ts, sim_append_event.type, sim_append_event.payload);
+  PERFORM sim_notify('sim_events', _row.id || ':' || _row.last_seq);
+  RETURN _row.last_seq;
 END;
 $$;
 

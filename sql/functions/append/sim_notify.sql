@@ -1,6 +1,8 @@
--- Hints only: nothing is correct because one arrives. SET zeon.notify = 'off' silences them for a role or database.
+-- Notifications are hints: nothing depends on one arriving. SET zeon.notify = 'off' silences them for a role or a
+-- database.
 CREATE OR REPLACE FUNCTION sim_notify(channel text, payload text)
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS void
+LANGUAGE plpgsql AS $$
 BEGIN
   IF current_setting('zeon.notify', true) IS DISTINCT FROM 'off' THEN
     PERFORM pg_notify(sim_notify.channel, sim_notify.payload);

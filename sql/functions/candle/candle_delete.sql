@@ -1,29 +1,36 @@
--- A series goes with all that was built from it, or what it said would be told on by its longer candles. Who was asked
--- for it is forgotten, so that it can be fetched again.
+-- Delete a series and all candles built from it. Its coverage is deleted too, so that it can be fetched again, and with
+-- the last series of a symbol how that was written.
 CREATE OR REPLACE FUNCTION candle_delete(venue text, symbol text, timeframe text)
-RETURNS bigint LANGUAGE plpgsql AS $$
+RETURNS bigint
+LANGUAGE plpgsql AS $$
 DECLARE
+  _symbol text := candle_symbol(candle_delete.symbol);
   _first bigint;
   _last bigint;
-  _gone bigint;
+  _deleted bigint;
 BEGIN
-  PERFORM pg_advisory_xact_lock(hashtextextended(
-    concat_ws(':', 'candles', candle_delete.venue, candle_delete.symbol, candle_delete.timeframe), 0));
+  PERFORM pg_advisory_xact_lock(
+    sim_lock_key('candles', candle_delete.venue, _symbol, candle_delete.timeframe));
 
   DELETE FROM market_coverage m
-  WHERE m.venue = candle_delete.venue AND m.symbol = candle_delete.symbol AND m.timeframe = candle_delete.timeframe;
+  WHERE m.venue = candle_delete.venue AND m.symbol = _symbol AND m.timeframe = candle_delete.timeframe;
 
-  WITH gone AS (
+  WITH deleted AS (
     DELETE FROM market_candles c
-    WHERE c.venue = candle_delete.venue AND c.symbol = candle_delete.symbol AND c.timeframe = candle_delete.timeframe
+    WHERE c.venue = candle_delete.venue AND c.symbol = _symbol AND c.timeframe = candle_delete.timeframe
     RETURNING c.open_time_ms)
-  SELECT count(*), min(g.open_time_ms), max(g.open_time_ms) INTO _gone, _first, _last FROM gone g;
+  SELECT count(*), min(d.open_time_ms), max(d.open_time_ms) INTO _deleted, _first, _last FROM deleted d;
 
-  IF _gone > 0 THEN
-    PERFORM candle_rebuild(candle_delete.venue, candle_delete.symbol, candle_delete.timeframe, _first, _last);
+  IF _deleted > 0 THEN
+    PERFORM candle_rebuild(candle_delete.venue, _symbol, candle_delete.timeframe, _first, _last);
   END IF;
-  RETURN _gone;
+
+  DELETE FROM market_symbols k
+  WHERE k.venue = candle_delete.venue AND k.symbol = _symbol
+    AND NOT EXISTS (SELECT FROM market_candles c WHERE c.venue = k.venue AND c.symbol = k.symbol)
+    AND NOT EXISTS (SELECT FROM market_coverage m WHERE m.venue = k.venue AND m.symbol = k.symbol);
+  RETURN _deleted;
 END;
 $$;
 
-COMMENT ON FUNCTION candle_delete(text, text, text) IS 'Delete a series, what was built from it, and who was asked for it; answers how many candles of its own it had.';
+COMMENT ON FUNCTION candle_delete(text, text, text) IS 'Delete a series, the candles built from it, and its coverage; answers how many candles the series had.';

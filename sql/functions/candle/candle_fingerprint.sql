@@ -1,7 +1,9 @@
--- What a session's own fingerprint must equal while the cache still holds the candles it used: the sum of the first
--- 8 bytes of each candle's SHA-256, not yet reduced modulo 2^64.
-CREATE OR REPLACE FUNCTION candle_fingerprint(venue text, symbols text[], timeframe text, start_ms bigint, last_ms bigint)
-RETURNS numeric LANGUAGE sql STABLE AS $$
+-- The fingerprint of cached candles: the sum of the first 8 bytes of each candle's SHA-256, not reduced modulo 2^64. A
+-- session's own fingerprint equals it as long as the cache holds the candles that the session used.
+CREATE OR REPLACE FUNCTION candle_fingerprint(
+  venue text, symbols text[], timeframe text, start_ms bigint, last_ms bigint)
+RETURNS numeric
+LANGUAGE sql STABLE AS $$
   SELECT coalesce(sum(('x' || encode(substr(sha256(convert_to(concat_ws(' ', c.symbol, c.open_time_ms,
            trim_scale(c.open), trim_scale(c.high), trim_scale(c.low), trim_scale(c.close), trim_scale(c.volume)),
            'UTF8')), 1, 8), 'hex'))::bit(64)::bigint), 0)

@@ -1,4 +1,4 @@
--- The market dialect has four words where the core has six: it cannot tell paused from stopped or failed.
+-- The market dialect has four words where a session has six: it cannot tell paused from stopped or failed.
 CREATE OR REPLACE FUNCTION market_status(status text)
 RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
   SELECT CASE market_status.status WHEN 'created' THEN 'CREATED' WHEN 'running' THEN 'RUNNING'

@@ -1,8 +1,10 @@
--- The fingerprint of the candles in a log up to a seq, as candle_fingerprint has it of the cache.
+-- The fingerprint of the candles in a log up to a seq; candle_fingerprint computes the same of the cache.
 CREATE OR REPLACE FUNCTION sim_fingerprint(session uuid, to_seq bigint)
-RETURNS numeric LANGUAGE sql STABLE AS $$
+RETURNS numeric
+LANGUAGE sql STABLE AS $$
   SELECT coalesce(sum(('x' || encode(substr(sha256(convert_to(concat_ws(' ', e.payload ->> 'symbol', c ->> 'openTimeMs',
-           c ->> 'open', c ->> 'high', c ->> 'low', c ->> 'close', c ->> 'volume'), 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint), 0)
+           c ->> 'open', c ->> 'high', c ->> 'low', c ->> 'close', c ->> 'volume'
+         ), 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint), 0)
   FROM sim_sessions s
   JOIN sim_events e ON e.session_id = s.id AND e.seq <= sim_fingerprint.to_seq AND e.type = 'candle'
     AND e.payload ->> 'timeframe' = s.timeframe AND NOT e.payload ? 'synthetic'

@@ -1,27 +1,46 @@
--- The last seq of the tick that holds a seq, in a log with its candles: a tick is gaps, then candles, then the rest,
--- so the next one begins with a gap or candle that cannot stand where it stands. What others put in between (status,
--- control, note) belongs to no tick. null when the log does not go that far.
+-- The last seq of the tick that holds a seq, in a log with its candles. A tick is gaps, then candles, then the rest; so
+-- the next tick begins with a gap or candle that cannot follow the event before it. Events of other types (status,
+-- control, note) may stand between and belong to no tick. Null when the log ends before the seq.
 CREATE OR REPLACE FUNCTION sim_tick_end(session uuid, seq bigint)
-RETURNS bigint LANGUAGE sql STABLE AS $$
+RETURNS bigint
+LANGUAGE sql STABLE
+SET enable_sort = off AS $$
   WITH here AS (
-    SELECT e.seq, e.ts, e.type FROM sim_events e
-    WHERE e.session_id = sim_tick_end.session AND e.seq <= sim_tick_end.seq
-      AND e.type NOT IN ('status', 'control', 'note') ORDER BY e.seq DESC LIMIT 1
-  ), rest AS (
-    SELECT h.* FROM here h UNION ALL
-    (SELECT e.seq, e.ts, e.type FROM sim_events e
-     WHERE e.session_id = sim_tick_end.session AND e.seq > sim_tick_end.seq
-       AND e.type NOT IN ('status', 'control', 'note') ORDER BY e.seq LIMIT 100000)
+    SELECT e.seq, e.ts, e.type
+    FROM sim_events e
+    WHERE e.session_id = sim_tick_end.session AND e.seq <= sim_tick_end.seq AND sim_is_simulated(e.type)
+    ORDER BY e.seq DESC
+    LIMIT 1
+  ), following AS (
+    SELECT h.* FROM here h
+    UNION ALL (
+      SELECT e.seq, e.ts, e.type
+      FROM sim_events e
+      WHERE e.session_id = sim_tick_end.session AND e.seq > sim_tick_end.seq AND sim_is_simulated(e.type)
+      ORDER BY e.seq
+      LIMIT 100000  -- no tick has more events
+    )
   ), judged AS (
-    SELECT r.seq, lag(r.seq) OVER w AS before,
-           r.type IN ('gap', 'candle') AND (lag(r.type) OVER w NOT IN ('gap', 'candle') OR lag(r.ts) OVER w <> r.ts
-             OR (r.type = 'gap' AND lag(r.type) OVER w = 'candle')) AS begins
-    FROM rest r WINDOW w AS (ORDER BY r.seq)
+    SELECT
+      f.seq,
+      lag(f.seq) OVER w AS before,
+      f.type IN ('gap', 'candle') AND (
+        lag(f.type) OVER w NOT IN ('gap', 'candle')
+        OR lag(f.ts) OVER w <> f.ts
+        OR (f.type = 'gap' AND lag(f.type) OVER w = 'candle')
+      ) AS begins_tick
+    FROM following f
+    WINDOW w AS (ORDER BY f.seq)
   )
-  SELECT CASE WHEN NOT EXISTS (SELECT FROM here) THEN sim_tick_end.seq ELSE greatest(sim_tick_end.seq, coalesce(
-    (SELECT j.before FROM judged j WHERE j.begins AND j.before IS NOT NULL ORDER BY j.seq LIMIT 1),
-    (SELECT max(j.seq) FROM judged j))) END
-  FROM sim_sessions s WHERE s.id = sim_tick_end.session AND s.last_seq >= sim_tick_end.seq;
+  SELECT CASE
+    WHEN NOT EXISTS (SELECT FROM here) THEN sim_tick_end.seq
+    ELSE greatest(sim_tick_end.seq, coalesce(
+      (SELECT j.before FROM judged j WHERE j.begins_tick AND j.before IS NOT NULL ORDER BY j.seq LIMIT 1),
+      (SELECT max(j.seq) FROM judged j)
+    ))
+  END
+  FROM sim_sessions s
+  WHERE s.id = sim_tick_end.session AND s.last_seq >= sim_tick_end.seq;
 $$;
 
 COMMENT ON FUNCTION sim_tick_end(uuid, bigint) IS 'Last seq of the tick that holds a seq, in a log recorded in full.';

@@ -1,29 +1,39 @@
--- One chunk of a deletion; call again until it answers true. The newest events go first and last_seq with them, so
--- what is left is a whole log at any moment. Runs as its owner: nobody else may delete events.
+-- Delete a session that is not running, 50,000 events a call, so that no call takes long: repeat it until it answers
+-- true. The newest events go first, and last_seq with them, so that what is left is a log without a hole at any moment.
+-- The session is gone for its owner from the first call on.
+--
+-- The serving role may not delete events; that is why this runs with the rights of its owner.
 CREATE OR REPLACE FUNCTION sim_delete_session(session uuid, user_id text)
-RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT AS $$
 DECLARE
+  _max_events CONSTANT integer := 50000;
   _row sim_sessions;
-  _keep bigint;
+  _last_seq bigint;
 BEGIN
-  SELECT s.* INTO _row FROM sim_sessions s
-  WHERE s.id = sim_delete_session.session AND s.user_id = sim_delete_session.user_id FOR UPDATE;
+  SELECT s.* INTO _row
+  FROM sim_sessions s
+  WHERE s.id = sim_delete_session.session AND s.user_id = sim_delete_session.user_id
+  FOR UPDATE;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'There is no session %.', sim_delete_session.session USING ERRCODE = 'ZN001';
   END IF;
   IF _row.status = 'running' THEN
-    RAISE EXCEPTION 'The session is running; pause or stop it first.' USING ERRCODE = 'ZN002';
+    RAISE EXCEPTION 'The session is running.' USING ERRCODE = 'ZN002', HINT = 'Pause or stop it first.';
   END IF;
 
-  _keep := greatest(_row.last_seq - 50000, 0);
-  DELETE FROM sim_events e WHERE e.session_id = _row.id AND e.seq > _keep;
+  _last_seq := greatest(_row.last_seq - _max_events, 0);
+  DELETE FROM sim_events e WHERE e.session_id = _row.id AND e.seq > _last_seq;
   DELETE FROM sim_snapshots k WHERE k.session_id = _row.id;
-  IF _keep = 0 THEN
+  IF _last_seq = 0 THEN
     DELETE FROM sim_sessions s WHERE s.id = _row.id;
     PERFORM sim_notify('sim_events', _row.id || ':0');
     RETURN true;
   END IF;
-  UPDATE sim_sessions s SET last_seq = _keep, deleted_at = coalesce(s.deleted_at, now()) WHERE s.id = _row.id;
+  UPDATE sim_sessions s
+  SET last_seq = _last_seq, deleted_at = coalesce(s.deleted_at, now())
+  WHERE s.id = _row.id;
   RETURN false;
 END;
 $$;

@@ -1,24 +1,36 @@
--- A new session's log begins as another one's: its events up to a seq are copied, then a status event says so. The
--- row is there already, created and empty.
-CREATE OR REPLACE FUNCTION sim_fork(session uuid, parent uuid, fork_seq bigint, cursor_ms bigint, by text)
-RETURNS SETOF sim_sessions LANGUAGE plpgsql AS $$
+-- Begin the log of a new session with that of another one: copy its events up to a seq, and write a status event behind
+-- them. The new session's row is there already, with an empty log.
+CREATE OR REPLACE FUNCTION sim_fork(session uuid, parent uuid, fork_seq bigint, cursor_ms bigint, actor text)
+RETURNS SETOF sim_sessions
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   _last_ts bigint;
 BEGIN
   INSERT INTO sim_events (session_id, seq, ts, type, payload)
-  SELECT sim_fork.session, e.seq, e.ts, e.type, e.payload FROM sim_events e
-  WHERE e.session_id = sim_fork.parent AND e.seq <= sim_fork.fork_seq ORDER BY e.seq;
+  SELECT sim_fork.session, e.seq, e.ts, e.type, e.payload
+  FROM sim_events e
+  WHERE e.session_id = sim_fork.parent AND e.seq <= sim_fork.fork_seq
+  ORDER BY e.seq;
 
-  SELECT e.ts INTO _last_ts FROM sim_events e WHERE e.session_id = sim_fork.session AND e.seq = sim_fork.fork_seq;
+  SELECT e.ts INTO _last_ts
+  FROM sim_events e
+  WHERE e.session_id = sim_fork.session AND e.seq = sim_fork.fork_seq;
+
   UPDATE sim_sessions s
-  SET parent_id = sim_fork.parent, fork_seq = sim_fork.fork_seq, cursor_ms = sim_fork.cursor_ms,
-      last_seq = sim_fork.fork_seq + 1, last_ts = coalesce(_last_ts, s.start_ms)
+  SET parent_id = sim_fork.parent,
+      fork_seq = sim_fork.fork_seq,
+      cursor_ms = sim_fork.cursor_ms,
+      last_seq = sim_fork.fork_seq + 1,
+      last_ts = coalesce(_last_ts, s.start_ms)
   WHERE s.id = sim_fork.session;
+
   INSERT INTO sim_events (session_id, seq, ts, type, payload)
   SELECT s.id, s.last_seq, s.last_ts, 'status', jsonb_build_object(
-    'status', s.status, 'reason', 'forked', 'cursorMs', s.cursor_ms, 'by', sim_fork.by)
-  FROM sim_sessions s WHERE s.id = sim_fork.session;
+    'status', s.status, 'reason', 'forked', 'cursorMs', s.cursor_ms, 'by', sim_fork.actor)
+  FROM sim_sessions s
+  WHERE s.id = sim_fork.session;
+
   PERFORM sim_notify('sim_events', sim_fork.session || ':' || sim_fork.fork_seq + 1);
   RETURN QUERY SELECT s.* FROM sim_sessions s WHERE s.id = sim_fork.session;
 END;

@@ -1,13 +1,16 @@
--- A change of pace: the row, its control event and the hint to whoever runs it, in one transaction. Exactly one of
+-- Change the pace: the row, its control event and the notification to the runner, in one transaction. Exactly one of
 -- replay_ms_per_candle and speed is given.
-CREATE OR REPLACE FUNCTION sim_pace(session uuid, replay_ms_per_candle bigint, speed integer, by text)
-RETURNS SETOF sim_sessions LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION sim_pace(session uuid, replay_ms_per_candle bigint, speed integer, actor text)
+RETURNS SETOF sim_sessions
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   _status text;
 BEGIN
   UPDATE sim_sessions s
-  SET replay_ms_per_candle = sim_pace.replay_ms_per_candle, speed = sim_pace.speed, updated_at = now()
+  SET replay_ms_per_candle = sim_pace.replay_ms_per_candle,
+      speed = sim_pace.speed,
+      updated_at = now()
   WHERE s.id = sim_pace.session AND s.deleted_at IS NULL
   RETURNING s.status INTO _status;
   IF NOT FOUND THEN
@@ -18,7 +21,7 @@ BEGIN
   END IF;
 
   PERFORM sim_append_event(sim_pace.session, NULL, 'control', jsonb_build_object(
-    'action', 'pace', 'by', sim_pace.by, 'args',
+    'action', 'pace', 'by', sim_pace.actor, 'args',
     jsonb_strip_nulls(jsonb_build_object('replayMsPerCandle', sim_pace.replay_ms_per_candle, 'speed', sim_pace.speed))));
   PERFORM sim_notify('sim_control', sim_pace.session || ':pace');
   RETURN QUERY SELECT s.* FROM sim_sessions s WHERE s.id = sim_pace.session;

@@ -1,12 +1,14 @@
--- The row goes up for a claim: whichever living process sees it first runs it. Without one alive it is refused
--- (ZN004), since nothing may say running that nobody runs.
+-- Resume a session: it is marked running without a runner, and the first living server that sees it claims it. With no
+-- living server it is refused (ZN004), because a session marked running must have somebody to run it.
 CREATE OR REPLACE FUNCTION sim_resume(session uuid)
-RETURNS text LANGUAGE plpgsql AS $$
+RETURNS text
+LANGUAGE plpgsql AS $$
 BEGIN
   IF NOT EXISTS (SELECT FROM sim_runners r WHERE r.seen_at + r.ttl > clock_timestamp()) THEN
-    RAISE EXCEPTION 'No server process is alive to run the session.' USING ERRCODE = 'ZN004';
+    RAISE EXCEPTION 'No server process is alive to run the session.'
+    USING ERRCODE = 'ZN004', HINT = 'Start one with `zeon serve`.';
   END IF;
-  RETURN sim_move(sim_resume.session, '{paused}', 'running', 'resumed in SQL');
+  RETURN sim_session_move(sim_resume.session, '{paused}', 'running', 'resumed in SQL');
 END;
 $$;
 

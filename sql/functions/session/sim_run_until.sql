@@ -1,25 +1,36 @@
--- Let a session that stands still run up to a point and pause by itself: some ticks, a time, or an event of a type.
--- The point is in the row before the first tick, the pause comes with the last tick's own transaction.
+-- Let a session that is created or paused run up to a point and pause by itself: after some ticks, at a time, or after
+-- an event of a type. The point is in the row before the first tick; the pause is written in the last tick's
+-- transaction.
 CREATE OR REPLACE FUNCTION sim_run_until(
-  session uuid, steps integer, until_ms bigint, until_type text, by text, runner text, incarnation bigint)
-RETURNS SETOF sim_sessions LANGUAGE plpgsql AS $$
+  session uuid, steps integer, until_ms bigint, until_type text, actor text, runner text, incarnation bigint)
+RETURNS SETOF sim_sessions
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   _action text := CASE WHEN sim_run_until.steps IS NULL THEN 'runUntil' ELSE 'step' END;
 BEGIN
-  PERFORM FROM sim_transition(sim_run_until.session, '{created,paused}', 'running', _action, sim_run_until.by,
-                              sim_run_until.runner, sim_run_until.incarnation);
+  PERFORM FROM sim_transition(
+    session => sim_run_until.session,
+    from_status => '{created,paused}',
+    to_status => 'running',
+    reason => _action,
+    by => sim_run_until.actor,
+    runner => sim_run_until.runner,
+    incarnation => sim_run_until.incarnation);
   IF NOT FOUND THEN
     RETURN;
   END IF;
 
   PERFORM sim_append_event(sim_run_until.session, NULL, 'control', jsonb_build_object(
-    'action', _action, 'by', sim_run_until.by, 'args', jsonb_strip_nulls(jsonb_build_object(
+    'action', _action, 'by', sim_run_until.actor, 'args', jsonb_strip_nulls(jsonb_build_object(
       'candles', sim_run_until.steps, 'timeMs', sim_run_until.until_ms, 'eventType', sim_run_until.until_type))));
   RETURN QUERY
   UPDATE sim_sessions s
-  SET steps_left = sim_run_until.steps, until_ms = sim_run_until.until_ms, until_type = sim_run_until.until_type
-  WHERE s.id = sim_run_until.session RETURNING s.*;
+  SET steps_left = sim_run_until.steps,
+      until_ms = sim_run_until.until_ms,
+      until_type = sim_run_until.until_type
+  WHERE s.id = sim_run_until.session
+  RETURNING s.*;
 END;
 $$;
 

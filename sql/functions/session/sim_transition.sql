@@ -1,29 +1,36 @@
--- Every move of a status: one UPDATE, its status event in the same transaction, and a new epoch, so that a runner
--- of before cannot write after. Only running again clears the error. No row comes back when the status was not one
--- of `from_status`.
+-- Change a status: the one UPDATE that every move goes through, with its status event in the same transaction. It
+-- raises the epoch, so that the runner from before cannot write any more. Only a move to running clears the error. No
+-- row comes back when the session's status is none of from_status, or its epoch is not the expected one.
 CREATE OR REPLACE FUNCTION sim_transition(
   session uuid, from_status text[], to_status text, reason text, by text,
   runner text DEFAULT NULL, incarnation bigint DEFAULT NULL, expected_epoch bigint DEFAULT NULL,
   error text DEFAULT NULL, error_details jsonb DEFAULT NULL)
-RETURNS SETOF sim_sessions LANGUAGE plpgsql AS $$
+RETURNS SETOF sim_sessions
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
+  _keeps_error boolean := sim_transition.error IS NULL AND sim_transition.to_status <> 'running';
   _row sim_sessions;
-  _keeps boolean := sim_transition.error IS NULL AND sim_transition.to_status <> 'running';
 BEGIN
   UPDATE sim_sessions s
-  SET status = sim_transition.to_status, epoch = s.epoch + 1, last_seq = s.last_seq + 1,
-      last_ts = coalesce(s.last_ts, s.start_ms), updated_at = now(),
-      runner = sim_transition.runner, incarnation = sim_transition.incarnation,
-      error = CASE WHEN _keeps THEN s.error ELSE sim_transition.error END,
-      error_details = CASE WHEN _keeps THEN s.error_details ELSE sim_transition.error_details END, digest = NULL,
+  SET status = sim_transition.to_status,
+      epoch = s.epoch + 1,
+      last_seq = s.last_seq + 1,
+      last_ts = coalesce(s.last_ts, s.start_ms),
+      runner = sim_transition.runner,
+      incarnation = sim_transition.incarnation,
+      error = CASE WHEN _keeps_error THEN s.error ELSE sim_transition.error END,
+      error_details = CASE WHEN _keeps_error THEN s.error_details ELSE sim_transition.error_details END,
       steps_left = CASE WHEN s.status = sim_transition.to_status THEN s.steps_left END,
       until_ms = CASE WHEN s.status = sim_transition.to_status THEN s.until_ms END,
-      until_type = CASE WHEN s.status = sim_transition.to_status THEN s.until_type END
-  WHERE s.id = sim_transition.session AND s.status = ANY (sim_transition.from_status) AND s.deleted_at IS NULL
+      until_type = CASE WHEN s.status = sim_transition.to_status THEN s.until_type END,
+      digest = NULL,
+      updated_at = now()
+  WHERE s.id = sim_transition.session
+    AND s.status = ANY (sim_transition.from_status)
     AND s.epoch = coalesce(sim_transition.expected_epoch, s.epoch)
+    AND s.deleted_at IS NULL
   RETURNING s.* INTO _row;
-
   IF NOT FOUND THEN
     RETURN;
   END IF;

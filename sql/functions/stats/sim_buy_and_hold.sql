@@ -1,8 +1,11 @@
--- The return, as a fraction, of holding instead: last close / first open - 1 without costs, the mean over the symbols.
--- Candles are the log's up to until_seq; where none are recorded, the cache's that opened before until_ts. Found from the
--- ends of the log, never by sorting it, whatever the planner guesses of a log that grows.
+-- The return of buying and holding, as a fraction: last close / first open - 1, without costs, the mean over the
+-- symbols. The candles are those of the log up to until_seq, or, where the log has none, those of the cache that open
+-- before until_ts.
 CREATE OR REPLACE FUNCTION sim_buy_and_hold(session uuid, until_seq bigint, until_ts bigint)
-RETURNS numeric LANGUAGE sql STABLE SET enable_sort = off SET enable_bitmapscan = off AS $$
+RETURNS numeric
+LANGUAGE sql STABLE
+SET enable_sort = off
+SET enable_bitmapscan = off AS $$
   SELECT avg((c.close - c.open) / nullif(c.open, 0))
   FROM sim_sessions s
   CROSS JOIN LATERAL unnest(s.symbols) AS m (symbol)

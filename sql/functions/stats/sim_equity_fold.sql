@@ -1,9 +1,12 @@
--- What statistics need of the equity events in (after_seq, until_seq], added to the figures of those before. All sums are
--- exact, so the result is the same however the log is cut. Returns are taken from an equity above zero only; under water
--- lasts from the last event at the peak to the first there again, or as far as the log goes; a peak between two samples
--- (`record: trades`) counts as at the later.
+-- Fold the equity events in (after_seq, until_seq] into the figures of the events before them. All sums are exact, so
+-- the result is the same however the log is cut. A return needs an equity above zero before it. A drawdown lasts from
+-- the last event at the peak to the first one there again, or to the end of the log; a peak between two samples
+-- (`record: trades`) counts as at the later one.
 CREATE OR REPLACE FUNCTION sim_equity_fold(session uuid, figures jsonb, after_seq bigint, until_seq bigint)
-RETURNS jsonb LANGUAGE plpgsql STABLE SET max_parallel_workers_per_gather = 0 AS $$
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET enable_sort = off
+SET max_parallel_workers_per_gather = 0 AS $$
 DECLARE
   _equity numeric := figures ->> 'equity';
   _peak numeric := figures ->> 'peak';
@@ -17,7 +20,7 @@ BEGIN
 
   WITH read AS (
     SELECT e.seq, e.ts, (e.payload -> 'equity')::numeric AS equity, (e.payload -> 'peakEquity')::numeric AS peak,
-           (e.payload -> 'drawdownPct')::numeric AS pct, sim_holds(e.payload) AS held
+           (e.payload -> 'drawdownPct')::numeric AS pct, sim_stats_has_position(e.payload) AS held
     FROM sim_events e
     WHERE e.session_id = sim_equity_fold.session AND e.type = 'equity'
       AND e.seq > sim_equity_fold.after_seq AND e.seq <= sim_equity_fold.until_seq
@@ -39,10 +42,12 @@ BEGIN
     'firstTs', min(w.ts), 'peakTs', max(w.ts) FILTER (WHERE w.raised OR w.equity = w.peak), 'seq', max(w.seq)) INTO _new
   FROM walked w;
 
-  RETURN figures || sim_add(figures, _new, '{events,held,returns,sum,squares,losses}', '{maxFall,maxPct,maxUnder,peakTs}')
+  RETURN figures
+    || sim_stats_merge(
+      figures, _new, '{events,held,returns,sum,squares,losses}', '{maxFall,maxPct,maxUnder,peakTs}')
     || jsonb_build_object('firstTs', coalesce(figures ->> 'firstTs', _new ->> 'firstTs')::bigint)
-    || coalesce((SELECT jsonb_build_object('lastTs', e.ts, 'equity', e.payload -> 'equity', 'peak', e.payload -> 'peakEquity',
-                                           'fees', e.payload -> 'feesPaid')
+    || coalesce((SELECT jsonb_build_object('lastTs', e.ts, 'equity', e.payload -> 'equity',
+                                           'peak', e.payload -> 'peakEquity', 'fees', e.payload -> 'feesPaid')
                  FROM sim_events e
                  WHERE e.session_id = sim_equity_fold.session AND e.seq = (_new ->> 'seq')::bigint), '{}');
 END;

@@ -1,6 +1,6 @@
--- The equity curve in at most max_points. Beyond that the log is cut into max_points / 4 equal parts, and of each the
--- first, last, lowest and highest equity are kept (M4: Jugel et al., VLDB 2014), so that a drawn line keeps its ends and
--- every spike; below 4 the two ends alone.
+-- The equity curve in at most max_points. A longer curve is cut into max_points / 4 parts of equal length, and the
+-- first, last, lowest and highest equity of each are kept (M4: Jugel et al., VLDB 2014), so that a drawn line keeps its
+-- ends and every spike. With fewer than 4 points only the two ends are kept.
 CREATE OR REPLACE FUNCTION sim_equity_points(session uuid, max_points integer)
 RETURNS TABLE (seq bigint, ts bigint, equity numeric, drawdown_pct numeric)
 LANGUAGE plpgsql STABLE SET max_parallel_workers_per_gather = 0 SET enable_sort = off SET enable_bitmapscan = off AS $$
@@ -20,7 +20,8 @@ BEGIN
     ORDER BY e.seq DESC LIMIT 1;
     SELECT array_agg(DISTINCT k.seq) INTO _kept
     FROM (
-      SELECT min(r.seq) AS first, max(r.seq) AS last, min(ARRAY[r.equity, r.seq]) AS low, max(ARRAY[r.equity, -r.seq]) AS high
+      SELECT min(r.seq) AS first, max(r.seq) AS last,
+             min(ARRAY[r.equity, r.seq]) AS low, max(ARRAY[r.equity, -r.seq]) AS high
       FROM (SELECT e.seq, (e.payload -> 'equity')::numeric AS equity FROM sim_events e
             WHERE e.session_id = sim_equity_points.session AND e.type = 'equity') r
       WHERE sim_equity_points.max_points >= 4

@@ -1,7 +1,10 @@
--- What statistics need of the trade events in (after_seq, until_seq], added to the figures of those before. A streak is a
--- run of trades that all won or all lost; `start` is how many trades there were before the one under way.
+-- Fold the trade events in (after_seq, until_seq] into the figures of the events before them. A streak is a run of
+-- trades that all won or all lost; `start` is how many trades there were before the present one.
 CREATE OR REPLACE FUNCTION sim_trade_fold(session uuid, figures jsonb, after_seq bigint, until_seq bigint)
-RETURNS jsonb LANGUAGE plpgsql STABLE SET max_parallel_workers_per_gather = 0 AS $$
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET enable_sort = off
+SET max_parallel_workers_per_gather = 0 AS $$
 DECLARE
   _trades bigint := coalesce((figures ->> 'trades')::bigint, 0);
   _start bigint := coalesce((figures ->> 'start')::bigint, 0);
@@ -15,7 +18,8 @@ BEGIN
     WHERE e.session_id = sim_trade_fold.session AND e.type = 'trade'
       AND e.seq > sim_trade_fold.after_seq AND e.seq <= sim_trade_fold.until_seq
   ), turned AS (
-    SELECT r.*, CASE WHEN r.sign IS DISTINCT FROM lag(r.sign, 1, _sign) OVER (ORDER BY r.seq) THEN r.number - 1 END AS turn
+    SELECT r.*,
+           CASE WHEN r.sign IS DISTINCT FROM lag(r.sign, 1, _sign) OVER (ORDER BY r.seq) THEN r.number - 1 END AS turn
     FROM read r
   ), counted AS (
     SELECT t.*, coalesce(max(t.turn) OVER (ORDER BY t.seq), _start) AS start FROM turned t
@@ -29,7 +33,9 @@ BEGIN
     'start', max(c.start), 'sign', (array_agg(c.sign ORDER BY c.seq DESC))[1]) INTO _new
   FROM counted c;
 
-  RETURN sim_add(figures, _new, '{trades,wins,defeats,profit,loss,squares,bars}', '{best,worst,winStreak,lossStreak,start}')
+  RETURN sim_stats_merge(
+      figures, _new,
+      '{trades,wins,defeats,profit,loss,squares,bars}', '{best,worst,winStreak,lossStreak,start}')
     || jsonb_build_object('sign', coalesce(nullif(_new -> 'sign', 'null'), figures -> 'sign'));
 END;
 $$;

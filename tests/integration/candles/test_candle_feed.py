@@ -6,10 +6,11 @@ from uuid import UUID
 
 import pytest
 
+from app import clock as clock_module
 from app.candles import fetch
 from app.candles.synthetic import candles as made_up
 from app.db import candles as cache
-from app.engine import session_service
+from app.engine import start_preparation
 from app.errors import BadInputError, MissingCandlesError
 from tests.support.engine import MINUTE, START_MS, Engine, engine, store
 from tests.support.fast import Fast, latenesses
@@ -78,7 +79,7 @@ async def test_a_true_hole_fails_the_start_and_says_that_the_source_was_asked(
 async def test_a_slow_source_lets_the_session_run_and_nothing_is_a_gap_before_it_was_asked(
     database: Database, klines: KlineServer, monkeypatch: pytest.MonkeyPatch, policy: str
 ) -> None:
-    monkeypatch.setattr(session_service, "FETCH_S", 0.2)
+    monkeypatch.setattr(start_preparation, "FETCH_S", 0.2)
     klines.down = True
     async with engine(database, **by(klines)) as running:
         await store(running.pool, count=100, without=lambda number: 20 <= number < 60)
@@ -99,7 +100,7 @@ async def test_a_slow_source_lets_the_session_run_and_nothing_is_a_gap_before_it
 async def test_a_source_that_stays_away_fails_the_session(
     database: Database, klines: KlineServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_service, "FETCH_S", 0.1)
+    monkeypatch.setattr(start_preparation, "FETCH_S", 0.1)
     monkeypatch.setattr(fetch, "ATTEMPTS", 3)
     klines.down = True
     async with engine(database, **by(klines)) as running:
@@ -156,7 +157,7 @@ async def test_an_endless_session_gets_each_candle_within_half_a_second_of_being
     database: Database, klines: KlineServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A minute passes every second, from a wall clock that all share; before an outage as well as behind it."""
-    monkeypatch.setattr(fetch, "_STEP_S", 0.02)
+    monkeypatch.setattr(clock_module, "_STEP_S", 0.02)
     clock = Fast()
     klines.now_ms = clock.now_ms
     async with engine(database, clock=clock, poll_ms=5_000, **by(klines)) as running:

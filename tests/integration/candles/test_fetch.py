@@ -8,11 +8,12 @@ import psycopg
 import pytest
 from starlette.responses import JSONResponse
 
-from app.candles.fetch import ATTEMPTS, FetchClock, FetchResult, Range, fetch_candles, missing_ranges
+from app.candles.fetch import ATTEMPTS, FetchResult, Range, fetch_candles, missing_ranges
 from app.candles.folder import Folder
 from app.candles.sources import Part, RetryLaterError, Source, SourceUnavailableError, VenueSource, source, sources
 from app.candles.synthetic import Synthetic
 from app.candles.synthetic import candles as made_up
+from app.clock import Clock
 from app.db import candles as cache
 from app.domain.market.candle import Candle
 from app.domain.market.timeframe import Timeframe
@@ -39,7 +40,7 @@ async def klines() -> AsyncIterator[KlineServer]:
         yield server
 
 
-class NoPause(FetchClock):
+class NoPause(Clock):
     """Goes on at once and remembers how long it should have waited, in seconds."""
 
     def __init__(self) -> None:

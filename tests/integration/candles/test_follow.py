@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 import psycopg
 import pytest
 
-from app.candles import fetch
-from app.candles.fetch import FetchClock
+from app import clock as clock_module
 from app.candles.follow import Follower
 from app.candles.sources import source
 from app.candles.synthetic import candles as made_up
+from app.clock import Clock
 from app.db import candles as cache
 from app.db.pool import ConnectionPool
 from tests.support.klines import kline_server
@@ -22,7 +22,7 @@ START = 1_704_067_200_000
 KEY = ("binance", "BTCUSDT", "1m")
 
 
-class Fast(FetchClock):
+class Fast(Clock):
     """A minute passes every second."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ async def test_every_closed_candle_is_stored_soon_after_its_close_through_an_out
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ccxt.async_support")  # Which takes a while, so before the clock begins.
-    monkeypatch.setattr(fetch, "_STEP_S", 0.02)
+    monkeypatch.setattr(clock_module, "_STEP_S", 0.02)
     clock = Fast()
 
     @asynccontextmanager

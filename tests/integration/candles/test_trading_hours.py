@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 
 from app.candles.calendar import Calendar
+from app.clock import Clock
 from app.db import candles as cache
 from app.domain.market.timeframe import TIMEFRAMES
 from app.domain.market.trading_hours import is_open
 from app.domain.trading.settings import TradingSettings
-from app.engine.clock import Clock
 from app.engine.replay.verify import verify
 from app.errors import MissingCandlesError
 from tests.support.engine import USER, Engine, engine, store

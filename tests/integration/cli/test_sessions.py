@@ -67,6 +67,21 @@ def test_a_session_is_made_started_paused_resumed_and_stopped(cli: Cli, database
     assert database.query("SELECT count(*) FROM sim_events") == [(0,)]
 
 
+def test_an_id_may_be_shortened_while_it_fits_one_session(cli: Cli, database: Database) -> None:
+    one, other = (cli.json(*NEW, *DAY)["id"] for _ in range(2))
+    for short in (one[-6:], one[-6:].upper(), one[9:], one.replace("-", "")[12:]):
+        assert cli.json("sessions", "show", short)["id"] == one
+    assert cli.json("diff", one[-8:], other[-8:])["b"]["sessionId"] == other
+    message = cli.error("sessions", "delete", one[-6:], one[:4])
+    assert "fits several ids" in message
+    assert {one, other} <= set(message.replace(",", "").replace(".", "").split())
+    assert database.query("SELECT count(*) FROM sim_sessions") == [(2,)]
+    assert "no session whose id begins or ends with" in cli.error("sessions", "show", "ffff" + one[:4])
+    assert "no session" in Cli(database, ZEON_USER="another").error("sessions", "show", one[-8:])
+    cli("sessions", "delete", one[-8:])
+    assert database.query("SELECT id::text FROM sim_sessions") == [(other,)]
+
+
 def test_without_a_server_nothing_is_started(cli: Cli) -> None:
     session_id = cli.json(*NEW, *DAY)["id"]
     assert cli.error("sessions", "start", session_id).startswith("No server process is alive")

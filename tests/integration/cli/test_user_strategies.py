@@ -1,4 +1,4 @@
-"""`zeon lookahead` and `zeon sweep` with strategies of one's own, in child processes."""
+"""`zeon lookahead` and `zeon sweep` with user strategies, in strategy processes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def cli(database: Database, tmp_path: Path) -> Cli:
     return found
 
 
-def test_a_strategy_of_one_s_own_does_not_look_ahead(cli: Cli) -> None:
+def test_a_user_strategy_does_not_look_ahead(cli: Cli) -> None:
     assert cli.json("lookahead", "good", *ASKED, "--cuts", 3) == {
         "slots": 1500,
         "cuts": 3,
@@ -67,7 +67,7 @@ def test_a_class_can_be_named_for_one_command_alone(cli: Cli) -> None:
     assert "fast?" in cli.error("lookahead", "good:Good", *ASKED, "--config", '{"fats": 1}', code=2)
 
 
-def test_a_sweep_estimates_and_runs_strategies_of_one_s_own(cli: Cli, database: Database) -> None:
+def test_a_sweep_estimates_and_runs_user_strategies(cli: Cli, database: Database) -> None:
     done = cli.run("sweep", "good", *ASKED, "--end", "2024-01-02", "--param", "fast=2..4", "--json")
     found = json.loads(done.stdout)
     assert done.stderr.startswith("3 sessions, about ")

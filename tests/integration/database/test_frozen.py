@@ -13,8 +13,8 @@ from uuid import UUID
 
 import pytest
 
-from app.engine.clock import Clock
-from app.engine.replay.snapshots import _mark
+from app.clock import Clock
+from app.engine.replay.snapshots import _body_hash
 from app.engine.replay.verify import verify
 from tests.frozen.restore import STRATEGIES, dump, restore
 from tests.support.cli import Cli
@@ -194,7 +194,7 @@ async def test_an_old_snapshot_never_changes_what_follows(
         for one in long:
             await go_on(w, one)
         await reach_their_ends(w, old, long)
-    said = [record for record in caplog.records if " is dropped: " in record.message]
+    said = [record for record in caplog.records if ": deleted its snapshot at " in record.message]
     assert dropped is None or len(said) == dropped
 
 
@@ -208,7 +208,7 @@ async def mark_snapshot(w: Web, database: Database, one: dict[str, Any], cash: s
         assert count == 1
         text = json.dumps(body)
     change = "UPDATE sim_snapshots SET body = %s, body_hash = %s WHERE session_id = %s RETURNING 1"
-    assert database.query(change, text, _mark(session, text), one["id"]) == [(1,)]
+    assert database.query(change, text, _body_hash(session, text), one["id"]) == [(1,)]
 
 
 async def test_a_repeated_create_gives_the_old_session(old: Database) -> None:

@@ -73,7 +73,7 @@ async def test_a_range_without_a_slot_finishes_at_once(database: Database) -> No
         assert session.cursor_ms is None
 
 
-async def test_the_pace_is_kept(database: Database) -> None:
+async def test_ticks_come_at_the_pace(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         began = asyncio.get_running_loop().time()
@@ -221,7 +221,7 @@ async def test_a_note_by_hand_stands_in_the_log_and_not_in_the_digest(database: 
         assert await e.digest(session.id) == await e.digest(plain.id)
 
 
-async def test_a_session_begun_before_fingerprints_were_kept_goes_on_again_and_again(database: Database) -> None:
+async def test_a_session_started_before_fingerprints_were_stored_resumes_again_and_again(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         session = await e.start(pace=Pace(200))

@@ -10,14 +10,14 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from app.clock import Clock
 from app.db import events, runners, sessions
-from app.db.ticks import Tick, append_ticks, events_to_json
+from app.db.chunks import Chunk, append_chunks, events_to_json
 from app.domain.event import Event
 from app.domain.session import Pace
 from app.engine import supervisor
-from app.engine.clock import Clock
+from app.engine.replay.writer import SessionLostError, Writer
 from app.engine.supervisor import Supervisor
-from app.engine.writer import SessionLostError, Writer
 from app.errors import RunnerNameTakenError, SimError, UnavailableError
 from tests.integration.engine.test_engine import times
 from tests.support.engine import START_MS, USER, Engine, engine, settings, store
@@ -52,7 +52,7 @@ async def test_a_tail_from_any_seq_gives_the_same_suffix(database: Database) -> 
             assert await follow(e, session.id, after) == list(range(after + 1, 103))
 
 
-async def test_with_notifications_off_everything_comes_only_slower(database: Database) -> None:
+async def test_without_notifications_everything_works_only_slower(database: Database) -> None:
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
         admin.execute(f"ALTER DATABASE {database.name} SET zeon.notify = 'off'")
     often = {"poll_ms": 50, "runner_ttl_ms": 3000}
@@ -75,7 +75,7 @@ async def test_with_notifications_off_everything_comes_only_slower(database: Dat
         live.cancel()
 
 
-async def test_a_row_held_by_somebody_delays_its_session_only(database: Database) -> None:
+async def test_a_locked_row_delays_its_own_session_only(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         held, free = await e.start(pace=Pace(50)), await e.start(pace=Pace(2))
@@ -88,19 +88,19 @@ async def test_a_row_held_by_somebody_delays_its_session_only(database: Database
         assert times(await e.log(held.id)) == list(range(100))
 
 
-async def test_a_payload_postgres_refuses_fails_its_own_parcel_only(database: Database) -> None:
+async def test_a_payload_postgres_refuses_fails_its_own_session_only(database: Database) -> None:
     async with engine(database, poll_ms=60_000) as e:
         ids = [(await e.create()).id for _ in range(9)]
         database.query("UPDATE sim_sessions SET status = 'running', epoch = 1, runner = 'one', incarnation = 1")
         writer = Writer(e.pool)
         body = ['{"n":1}'] * 9
         body[4] = '{"n":"\\u0000"}'
-        parcels = [
-            writer.append([Tick(str(session), 1, None, START_MS, events_to_json([Event(START_MS, "candle", text)]), 1)])
+        pending = [
+            writer.append(Chunk(str(session), 1, None, START_MS, events_to_json([Event(START_MS, "candle", text)]), 1))
             for session, text in zip(ids, body, strict=True)
         ]
         running = asyncio.ensure_future(writer.run())
-        results = await asyncio.gather(*parcels, return_exceptions=True)
+        results = await asyncio.gather(*pending, return_exceptions=True)
         running.cancel()
         assert [result is None for result in results] == [n != 4 for n in range(9)]
         assert "unicode" in str(results[4]).lower()
@@ -114,7 +114,7 @@ async def test_a_runner_that_was_replaced_is_refused(database: Database) -> None
         writer = Writer(e.pool)
         running = asyncio.ensure_future(writer.run())
         await e.act(session.id, "pause")
-        late = Tick(
+        late = Chunk(
             str(session.id),
             session.epoch,
             START_MS,
@@ -123,24 +123,24 @@ async def test_a_runner_that_was_replaced_is_refused(database: Database) -> None
             1,
         )
         with pytest.raises(SessionLostError):
-            await writer.append([late])
+            await writer.append(late)
         running.cancel()
         assert (await e.get(session.id)).last_seq == 3
 
 
 @pytest.mark.parametrize(("refusals", "status"), [(2, "finished"), (3, "failed")])
-async def test_a_runner_refused_what_is_its_own_goes_on_from_the_log_and_fails_at_the_third_time(
+async def test_a_runner_whose_tick_is_refused_starts_again_from_the_log_and_fails_the_third_time(
     database: Database, refusals: int, status: str
 ) -> None:
     async with engine(database) as e:
         await store(e.pool)
         append, left = e.supervisor._writer.append, list(range(refusals))
 
-        def refusing(ticks: list[Tick], **options: bool) -> asyncio.Future[None]:
-            if left and (ticks[0].prev_cursor_ms or 0) > START_MS:
+        def refusing(chunk: Chunk, **options: bool) -> asyncio.Future[None]:
+            if left and (chunk.prev_cursor_ms or 0) > START_MS:
                 left.pop()
-                ticks = [ticks[0]._replace(prev_cursor_ms=START_MS - 1)]
-            return append(ticks, **options)
+                chunk = chunk._replace(prev_cursor_ms=START_MS - 1)
+            return append(chunk, **options)
 
         e.supervisor._writer.append = refusing  # type: ignore[method-assign, assignment]
         done = await e.finished((await e.start(pace=Pace(1))).id)
@@ -162,34 +162,30 @@ async def test_a_session_this_process_has_claimed_and_does_not_run_is_found(data
         ]  # fmt: skip
 
 
-async def test_an_older_claim_heard_of_late_does_not_push_out_the_present_runner(database: Database) -> None:
+async def test_an_older_claim_that_arrives_late_does_not_replace_the_present_runner(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         older = await e.start(pace=Pace(60_000))
         await e.act(older.id, "pause")
         await e.act(older.id, "resume")
-        e.supervisor.adopt(older)
+        e.supervisor.run_claimed(older)
         await e.act(older.id, "pace", Pace(0))
         assert (await e.finished(older.id)).status == "finished"
 
 
-async def test_ticks_that_follow_each_other_go_in_together_and_are_answered_one_by_one(database: Database) -> None:
-    def tick(session: object, prev: int | None, cursor: int, epoch: int = 1) -> Tick:
+async def test_each_tick_is_answered_and_a_second_one_of_a_session_has_to_wait(database: Database) -> None:
+    def tick(session: object, prev: int | None, cursor: int, epoch: int = 1) -> Chunk:
         before = None if prev is None else START_MS + prev
-        return Tick(str(session), epoch, before, START_MS + cursor, events_to_json([Event(START_MS, "plot", "{}")]), 1)
+        return Chunk(str(session), epoch, before, START_MS + cursor, events_to_json([Event(START_MS, "plot", "{}")]), 1)
 
     async with engine(database, poll_ms=60_000) as e:
         a, b = [(await e.create()).id for _ in range(2)]
         database.query("UPDATE sim_sessions SET status = 'running', epoch = 1, runner = 'one', incarnation = 1")
-        sent = [tick(a, None, 0), tick(a, 0, 1), tick(b, None, 0), tick(a, 1, 2), tick(a, 2, 3, 2), tick(a, 2, 3)]
-        expected = ["written", "written", "written", "written", "refused", "written"]
-        assert await e.pool.run(append_ticks, sent) == expected
-        assert await e.pool.run(append_ticks, [tick(a, 0, 1), tick(b, 0, 1), tick(b, 1, 2)]) == [
-            "done", "written", "written",
-        ]  # fmt: skip
-        assert [(await e.get(each)).last_seq for each in (a, b)] == [4, 3]
-        pausing = [tick(b, 2, 3)._replace(pause="step"), tick(b, 3, 4)]
-        assert (await e.pool.run(append_ticks, pausing))[0] == "written"
+        sent = [tick(a, None, 0), tick(a, 0, 1), tick(b, None, 0, 2)]
+        assert await e.pool.run(append_chunks, sent) == ["written", "busy", "refused"]
+        pausing = [tick(a, None, 0), tick(b, None, 0)._replace(pause="step")]
+        assert await e.pool.run(append_chunks, pausing) == ["done", "written"]
+        assert [(await e.get(each)).last_seq for each in (a, b)] == [1, 2]
         assert (await e.get(b)).status == "paused"
 
 
@@ -204,7 +200,7 @@ async def test_a_process_that_comes_back_under_its_name_finds_what_it_left(datab
         await e.finished(session.id)
 
 
-async def test_orphans_are_taken_over_where_that_is_wanted(database: Database) -> None:
+async def test_orphans_are_taken_over_with_on_orphan_resume(database: Database) -> None:
     async with engine(database, on_orphan="resume") as e:
         await store(e.pool)
         session = await e.create()
@@ -214,7 +210,7 @@ async def test_orphans_are_taken_over_where_that_is_wanted(database: Database) -
         assert times(await e.log(session.id)) == list(range(100))
 
 
-async def test_a_process_that_stood_still_judges_nobody_before_they_could_renew(database: Database) -> None:
+async def test_a_process_that_stood_still_claims_no_orphans_before_others_could_renew(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         session = await e.create()
@@ -240,7 +236,7 @@ async def test_a_process_that_closes_pauses_its_sessions(database: Database) -> 
 async def test_a_process_that_closes_waits_for_what_it_is_claiming_and_claims_nothing_more(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_FAREWELL_S", 30)
+    monkeypatch.setattr(supervisor, "_RELEASE_S", 30)
     async with engine(database) as e:
         await store(e.pool)
         session, other = await e.create(), await e.create()
@@ -258,14 +254,14 @@ async def test_a_process_that_closes_waits_for_what_it_is_claiming_and_claims_no
         assert (await e.get(other.id)).status == "created"
 
 
-async def test_a_last_sign_of_life_that_comes_after_the_name_was_given_back_is_no_fault(database: Database) -> None:
+async def test_renewing_a_name_after_it_was_released_is_no_error(database: Database) -> None:
     async with engine(database) as e:
         await e.supervisor.close()
         await e.supervisor._renew_once()
         assert not e.supervisor.failed.done()
 
 
-async def test_a_process_that_closes_hands_its_sessions_on_where_orphans_are_resumed(database: Database) -> None:
+async def test_a_process_that_closes_releases_its_sessions_where_orphans_are_resumed(database: Database) -> None:
     async with engine(database, runner="two", on_orphan="resume") as other:
         async with engine(database, on_orphan="resume") as e:
             await store(e.pool)
@@ -276,7 +272,7 @@ async def test_a_process_that_closes_hands_its_sessions_on_where_orphans_are_res
         assert times(await other.log(session.id)) == list(range(100))
 
 
-async def test_a_process_ends_soon_though_the_database_is_away(private_server: PrivateServer) -> None:
+async def test_a_process_ends_soon_although_the_database_is_away(private_server: PrivateServer) -> None:
     database = private_server.new_database()
     async with engine(database, runner_ttl_ms=20_000) as e:
         await store(e.pool)
@@ -299,7 +295,7 @@ async def test_an_opening_that_is_cancelled_while_its_listener_connects_does_not
             await opened.close()
 
 
-async def test_a_name_is_held_by_one_living_process(database: Database) -> None:
+async def test_only_one_living_process_has_a_runner_name(database: Database) -> None:
     async with engine(database) as e:
         with pytest.raises(RunnerNameTakenError):
             async with engine(database):
@@ -337,7 +333,7 @@ async def test_reading_a_backlog_uses_the_index_of_the_log(database: Database) -
     assert "Sort" not in str(plan)
 
 
-async def test_hints_by_hand_that_say_nothing_break_nothing(database: Database) -> None:
+async def test_meaningless_notifications_by_hand_break_nothing(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         session = await e.start(pace=Pace(3))

@@ -58,7 +58,7 @@ async def test_a_longer_candle_appears_with_the_last_of_its_own(database: Databa
     assert_sound(log)
 
 
-async def test_only_buckets_wholly_in_the_range_count(database: Database) -> None:
+async def test_only_longer_candles_completely_in_the_range_count(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         session = await e.start(
@@ -71,7 +71,7 @@ async def test_only_buckets_wholly_in_the_range_count(database: Database) -> Non
 
 
 @pytest.mark.parametrize("policy", ["skip", "fill"])
-async def test_a_hole_makes_its_bucket_a_gap_or_a_synthetic_candle(database: Database, policy: str) -> None:
+async def test_a_missing_candle_makes_its_longer_candle_a_gap_or_synthetic(database: Database, policy: str) -> None:
     missing = {7, 20, 21, 22, 23, 24, 29, 97, 98, 99}
     async with engine(database) as e:
         await store(e.pool, without=missing.__contains__)

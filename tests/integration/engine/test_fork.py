@@ -39,7 +39,7 @@ async def parent(e: Engine, **changes: Any) -> Any:
         {"profile_slug": "none", "config": {}},
     ],
 )
-async def test_a_fork_that_goes_its_own_way_resumes_and_survives_its_parent(
+async def test_a_fork_with_other_settings_resumes_and_survives_its_parent(
     database: Database, changes: dict[str, Any]
 ) -> None:
     async with engine(database) as e:
@@ -66,7 +66,7 @@ async def test_a_fork_of_a_fork_keeps_the_whole_lineage(database: Database) -> N
         await e.sim.start(USER, first.id)
         await e.finished(first.id)
         second = await e.sim.fork(USER, first.id, 150, lambda spec: replace(spec, profile_slug="ema_revert", config={}))
-        assert [stretch.profile_slug for stretch in second.lineage] == ["sma_cross", "sma_cross"]
+        assert [ancestor.profile_slug for ancestor in second.lineage] == ["sma_cross", "sma_cross"]
         await e.sim.start(USER, second.id)
         done = await e.finished(second.id)
         assert done.status == "finished", (done.error, done.error_details)
@@ -87,7 +87,7 @@ async def test_a_fork_in_the_past_that_its_parent_shares_remembers_who_wrote_tha
         assert done.status == "finished", (done.error, done.error_details)
 
 
-async def test_a_difference_is_told_by_place_events_and_results(database: Database) -> None:
+async def test_a_diff_has_the_position_the_events_and_the_results(database: Database) -> None:
     async with engine(database) as e:
         whole = await parent(e)
         fork = await e.sim.fork(USER, whole.id, 60, lambda spec: replace(spec, config={"fast": 2, "slow": 5}))
@@ -123,7 +123,7 @@ async def test_changed_code_of_an_ancestor_keeps_a_fork_from_going_on(database: 
     async with engine(database) as e:
         whole = await parent(e)
         fork = await e.sim.fork(USER, whole.id, 150, lambda spec: replace(spec, profile_slug=slug, config={}))
-        assert [stretch.strategy_hash for stretch in fork.lineage] == [whole.strategy_hash]
+        assert [ancestor.strategy_hash for ancestor in fork.lineage] == [whole.strategy_hash]
         early = await e.sim.fork(USER, whole.id, 1, lambda spec: replace(spec, profile_slug=slug, config={}))
         for session in (fork, early):
             database.query(
@@ -139,7 +139,7 @@ async def test_changed_code_of_an_ancestor_keeps_a_fork_from_going_on(database: 
         assert (await e.finished(early.id)).status == "finished", "nothing of it was written by that code"
 
 
-async def test_a_fork_of_before_code_was_remembered_goes_on(database: Database) -> None:
+async def test_a_fork_made_before_code_hashes_were_stored_goes_on(database: Database) -> None:
     async with engine(database) as e:
         whole = await parent(e)
         fork = await e.sim.fork(USER, whole.id, 150, unchanged)

@@ -18,7 +18,7 @@ COUNT = 150
 
 
 def holes(draw: random.Random) -> set[int]:
-    """Draw slots without a candle, in stretches of any length, some of them longer than a window."""
+    """Draw slots without a candle, in runs of any length, some of them longer than a window."""
     starts = [draw.randrange(COUNT) for _ in range(draw.randrange(1, 9))]
     return {slot for start in starts for slot in range(start, min(COUNT, start + draw.choice([1, 1, 2, 9, 45])))}
 

@@ -10,11 +10,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from app.clock import Clock
 from app.domain.session import PAUSED, Session
 from app.domain.trading.settings import TradingSettings
 from app.domain.trading.strategy_runner import StrategyRunner
-from app.engine.clock import Clock
-from app.engine.replay import runner, snapshots
+from app.engine.replay import chunk_builder, snapshots
 from app.engine.replay.verify import verify
 from app.strategies.registry import BUILT_IN
 from app.strategies.versions import VERSIONS
@@ -40,13 +40,13 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     restore = StrategyRunner.restore
 
     def noted(self: StrategyRunner, kept: dict[str, Any]) -> None:
-        calls.append(kept["place"][1])
+        calls.append(kept["progress"][1])
         restore(self, kept)
 
     monkeypatch.setattr(StrategyRunner, "restore", noted)
-    monkeypatch.setattr(snapshots, "TICKS", 40)
-    monkeypatch.setattr(snapshots, "PROOF", 5)
-    monkeypatch.setattr(runner, "_CHUNK_TICKS", 7)
+    monkeypatch.setattr(snapshots, "INTERVAL_SLOTS", 40)
+    monkeypatch.setattr(snapshots, "PROOF_SLOTS", 5)
+    monkeypatch.setattr(chunk_builder, "_MAX_SLOTS", 7)
     monkeypatch.setitem(BUILT_IN, "busy", Busy)
     monkeypatch.setitem(VERSIONS, "busy", 1)
     return calls
@@ -129,7 +129,7 @@ OFFERED = """
 """
 
 
-async def test_strategies_of_one_s_own_may_offer_snapshots(database: Database, tmp_path: Path) -> None:
+async def test_user_strategies_may_offer_snapshots(database: Database, tmp_path: Path) -> None:
     offered = OFFERED.format(taken="self._closes", put="self._closes = kept")
     write(tmp_path, "own", OWN.format(deed="pass") + offered)
     asked = {**ASKED, "profile_slug": "own"}
@@ -160,7 +160,7 @@ async def test_strategies_of_one_s_own_may_offer_snapshots(database: Database, t
         ("'x' * 2_000_000", "pass"),
     ],
 )
-async def test_a_snapshot_that_does_not_lead_to_the_log_is_done_without(
+async def test_a_snapshot_that_does_not_lead_to_the_log_is_not_used(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str, put: str
 ) -> None:
     write(tmp_path, "own", "import time\n" + OWN.format(deed="pass") + OFFERED.format(taken=taken, put=put))
@@ -208,13 +208,13 @@ async def test_a_snapshot_of_another_session_or_of_other_code_is_ignored(
         assert await resumed_digest(e, session) == expected
         assert restored == [], "the very same log, and yet another session's"
         third = await paused(e, ASKED)
-        monkeypatch.setattr(snapshots, "_code", lambda: "newer")
+        monkeypatch.setattr(snapshots, "_code_hash", lambda: "newer")
         assert await resumed_digest(e, third) == expected
         assert restored == []
         assert await resumed_digest(e, other) == expected
 
 
-async def test_the_log_behind_a_snapshot_is_still_held_against_what_is_computed(
+async def test_the_log_after_a_snapshot_is_still_compared_with_what_is_computed(
     database: Database, restored: list[int]
 ) -> None:
     async with engine(database) as e:
@@ -229,7 +229,7 @@ async def test_the_log_behind_a_snapshot_is_still_held_against_what_is_computed(
         assert database.query("SELECT count(*) FROM sim_snapshots") == [(0,)]
 
 
-async def test_revised_candles_make_a_snapshot_void(database: Database, restored: list[int]) -> None:
+async def test_revised_candles_make_a_snapshot_invalid(database: Database, restored: list[int]) -> None:
     async with engine(database) as e:
         await store(e.pool, count=COUNT)
         expected = await whole_digest(e, ASKED)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from app.clock import Clock, TimedEvent
 from app.domain.session import Pace
-from app.engine.clock import Alarm, Clock
 from app.errors import CursorMovedError, MissingCandlesError, WrongStatusError
 from tests.integration.engine.test_engine import assert_sound, times
 from tests.support.engine import MINUTE, START_MS, Engine, engine, store
@@ -55,7 +55,7 @@ BEGINNINGS = [("start", {}), ("step", {"steps": 3}), ("runUntil", {"time_ms": ST
 
 
 @pytest.mark.parametrize(("call", "arguments"), BEGINNINGS)
-async def test_however_a_session_begins_longer_candles_are_built_those_to_warm_up_on_too(
+async def test_however_a_session_starts_longer_candles_and_those_of_the_warm_up_are_built(
     database: Database, call: str, arguments: dict[str, Any]
 ) -> None:
     async with engine(database) as e:
@@ -69,7 +69,7 @@ async def test_however_a_session_begins_longer_candles_are_built_those_to_warm_u
 
 
 @pytest.mark.parametrize(("call", "arguments"), BEGINNINGS)
-async def test_however_a_session_begins_gaps_it_may_not_have_fail_it_at_once(
+async def test_however_a_session_starts_gaps_fail_it_at_once_where_the_policy_is_fail(
     database: Database, call: str, arguments: dict[str, Any]
 ) -> None:
     async with engine(database) as e:
@@ -82,7 +82,7 @@ async def test_however_a_session_begins_gaps_it_may_not_have_fail_it_at_once(
         assert (failed.status, failed.error_details, failed.cursor_ms) == ("failed", raised.value.details, None)
 
 
-async def test_a_step_that_does_not_begin_here_leaves_the_candles_unlooked_at(database: Database) -> None:
+async def test_a_step_from_another_cursor_does_not_check_the_candles(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool, without={90}.__contains__)
         session = await e.create()
@@ -124,7 +124,7 @@ async def test_a_run_until_an_event_type_stops_after_its_tick(database: Database
         assert [event["type"] for event in (await e.log(session.id))[-3:]] == ["gap", "candle", "status"]
 
 
-async def test_a_jump_hurries_to_a_time_and_then_keeps_the_pace(database: Database) -> None:
+async def test_a_jump_ignores_the_pace_up_to_a_time_and_then_keeps_it(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         session = await e.start(pace=Pace(60_000))
@@ -189,7 +189,7 @@ async def test_a_step_taken_over_goes_on_for_the_rest_of_it(database: Database) 
         assert at.cursor_ms == START_MS + 4 * MINUTE
 
 
-async def test_steps_and_pauses_leave_the_digest_alone(database: Database) -> None:
+async def test_steps_and_pauses_do_not_change_the_digest(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         whole = await e.finished((await e.start(extra_timeframes=("5m", "15m"))).id)
@@ -211,11 +211,11 @@ class JumpyClock(Clock):
     def monotonic_ns(self) -> int:
         return self.ns
 
-    async def wait(self, alarm: Alarm, timeout_s: float) -> bool:
+    async def wait(self, event: TimedEvent, timeout_s: float) -> bool:
         await asyncio.sleep(0)
-        if timeout_s > 0 and not alarm.is_set():
+        if timeout_s > 0 and not event.is_set():
             self.ns += int(timeout_s * 1e9) + self._random.randrange(30_000_000)
-        return alarm.is_set()
+        return event.is_set()
 
 
 @pytest.mark.parametrize("pace", [Pace(10_000), Pace(333), Pace(speed=7), Pace(speed=200)])
@@ -225,9 +225,9 @@ async def test_over_an_hour_of_ticks_the_grid_does_not_drift(database: Database,
         writer = e.supervisor._writer
         append, stamps = writer.append, []
 
-        def stamped(ticks: Any, **options: Any) -> Any:
-            stamps.extend([clock.ns] * len(ticks))
-            return append(ticks, **options)
+        def stamped(chunk: Any, **options: Any) -> Any:
+            stamps.append(clock.ns)
+            return append(chunk, **options)
 
         writer.append = stamped  # type: ignore[method-assign]
         count = 600

@@ -9,13 +9,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from app.clock import Clock
 from app.db import simulated_events
 from app.domain.event import Event
 from app.domain.session import Pace, Session
 from app.domain.trading.settings import TradingSettings
-from app.engine.clock import Clock
 from app.engine.replay import rebuild
-from app.engine.replay.verify import Verdict, verify
+from app.engine.replay.verify import VerifyResult, verify
 from app.errors import DivergedError
 from tests.integration.engine.test_fork import parent
 from tests.integration.strategies.test_strategies import CROSS
@@ -28,14 +28,19 @@ NONE = {"profile_slug": "none", "config": {}}
 
 
 @pytest.fixture(params=["long", "short"], autouse=True)
-def stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a stretch of the log end anywhere, inside a slot, behind its candles, before its equity, and be compared."""
+def chunk_sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a chunk of the log end anywhere: inside a slot, after its candles, before its equity."""
     if request.param == "short":
-        for name, value in {"_BATCH": 5, "_FIRST_EVENTS": 7, "_EVENTS": 7, "_CHARACTERS": 1_000}.items():
+        for name, value in {
+            "_SLOTS_PER_CALL": 5,
+            "_FIRST_EVENTS": 7,
+            "_MAX_EVENTS": 7,
+            "_MAX_CHARACTERS": 1_000,
+        }.items():
             monkeypatch.setattr(rebuild, name, value)
 
 
-async def verdict(e: Engine, session_id: Any) -> Verdict:
+async def verified(e: Engine, session_id: Any) -> VerifyResult:
     return await verify(e.pool, Clock(), e.sim.strategies, USER, session_id, e.sim.calendars)
 
 
@@ -62,11 +67,11 @@ async def test_a_session_computes_its_log_again(database: Database, changes: dic
             await store(e.pool, without=HOLES)
             session = await e.start(**{**CROSS, "gap_policy": "skip", **changes})
             await e.until(session.id, lambda s: s.cursor_ms == START_MS + 97 * MINUTE)
-            assert (await verdict(e, session.id)).digest is None
+            assert (await verified(e, session.id)).digest is None
             await e.act(session.id, "pause")
         else:
             session = await parent(e, **changes)
-        found = await verdict(e, session.id)
+        found = await verified(e, session.id)
         assert (found.difference, found.warnings) == (None, [])
         assert found.digest == await e.digest(session.id)
 
@@ -77,16 +82,16 @@ async def test_a_paused_session_is_verified_up_to_its_cursor_and_a_new_one_has_n
     async with engine(database) as e:
         await store(e.pool)
         session = await e.create(**CROSS)
-        assert (await verdict(e, session.id)).difference is None
+        assert (await verified(e, session.id)).difference is None
         for record in ("full", "trades"):
             session = await e.create(**CROSS, trading=TradingSettings(record=record))
             await e.act(session.id, "step", steps=37)
             await e.until(session.id, lambda s: s.status == "paused")
-            found = await verdict(e, session.id)
+            found = await verified(e, session.id)
             assert (found.difference, found.warnings) == (None, [])
 
 
-async def test_forks_are_verified_stretch_by_stretch(database: Database) -> None:
+async def test_forks_are_verified_one_ancestor_after_the_other(database: Database) -> None:
     async with engine(database) as e:
         whole = await parent(e)
         changes: list[dict[str, Any]] = [
@@ -97,13 +102,13 @@ async def test_forks_are_verified_stretch_by_stretch(database: Database) -> None
         latest = whole
         for at_seq, change in zip((60, 120, 180), changes, strict=True):
             latest = await e.sim.fork(USER, latest.id, at_seq, lambda spec, change=change: replace(spec, **change))
-            assert (await verdict(e, latest.id)).difference is None
+            assert (await verified(e, latest.id)).difference is None
             await e.sim.start(USER, latest.id)
             assert (await e.finished(latest.id)).status == "finished"
-            found = await verdict(e, latest.id)
+            found = await verified(e, latest.id)
             assert (found.difference, found.warnings) == (None, [])
         seq = tamper(database, latest.id, "type = 'equity' AND seq > 70", "payload = jsonb_set(payload, '{cash}', '1')")
-        found = await verdict(e, latest.id)
+        found = await verified(e, latest.id)
         assert found.difference is not None
         assert found.difference["seq"] == seq
         assert found.difference["logged"]["payload"]["cash"] == 1
@@ -121,7 +126,7 @@ async def test_forks_are_verified_stretch_by_stretch(database: Database) -> None
     ],
     ids=["gap", "synthetic", "longer candle", "time", "hole"],
 )
-async def test_without_a_strategy_too_a_changed_event_is_named(
+async def test_without_a_strategy_too_a_changed_event_is_reported(
     database: Database, changes: dict[str, Any] | None, chosen: str, change: str
 ) -> None:
     async with engine(database) as e:
@@ -131,7 +136,7 @@ async def test_without_a_strategy_too_a_changed_event_is_named(
         else:
             session = await parent(e, **{**changes, **NONE})
         seq = tamper(database, session.id, chosen, change)
-        found = await verdict(e, session.id)
+        found = await verified(e, session.id)
         assert found.difference is not None
         assert found.difference["seq"] == (seq + 1 if changes is None else seq)
         assert found.difference["logged"] != found.difference["computed"]
@@ -139,32 +144,32 @@ async def test_without_a_strategy_too_a_changed_event_is_named(
 
 @pytest.mark.parametrize("type_", ["type || ' x'", "E'log\\nx'", "'candle'", "E'candle\\n'", "'candle {'"])
 @pytest.mark.parametrize("chosen", ["type = 'signal'", "type = 'equity' AND seq > 100"])
-async def test_an_event_of_another_type_is_named(database: Database, chosen: str, type_: str) -> None:
+async def test_an_event_of_another_type_is_reported(database: Database, chosen: str, type_: str) -> None:
     async with engine(database) as e:
         session = await parent(e)
         seq = tamper(database, session.id, chosen, f"type = {type_}")
-        found = await verdict(e, session.id)
+        found = await verified(e, session.id)
         assert found.difference is not None
         assert found.difference["seq"] == seq
 
 
-async def test_what_differs_before_a_hole_is_named_first(database: Database) -> None:
+async def test_a_difference_before_a_gap_is_reported_first(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         session = await e.finished((await e.start(**CROSS)).id)
         hole = tamper(database, session.id, "type = 'candle' AND seq > 150", "type = 'note'")
-        found = await verdict(e, session.id)
+        found = await verified(e, session.id)
         assert found.difference is not None
         assert found.difference["seq"] == hole + 1
         seq = tamper(
             database, session.id, "type = 'equity' AND seq > 20", "payload = jsonb_set(payload, '{cash}', '1')"
         )
-        found = await verdict(e, session.id)
+        found = await verified(e, session.id)
         assert found.difference is not None
         assert found.difference["seq"] == seq
 
 
-async def test_what_is_compared_behind_a_seq_is_named_by_its_own(database: Database) -> None:
+async def test_a_difference_after_a_given_seq_has_its_own_seq(database: Database) -> None:
     async with engine(database) as e:
         session = await parent(e)
         begun = await e.pool.run(simulated_events.seq_of, session.id, 30)
@@ -185,23 +190,23 @@ async def check(e: Engine, session: Session, after_seq: int, computed: list[Even
     await one.finish()
 
 
-async def test_a_log_cut_short_or_prolonged_is_found(database: Database) -> None:
+async def test_a_log_with_too_few_or_too_many_events_is_found(database: Database) -> None:
     async with engine(database) as e:
         whole = await parent(e, trading=TradingSettings(record="trades"))
         database.query("SELECT sim_append_event(%s, NULL, 'note', '{}')", whole.id)
         seq = tamper(database, whole.id, "type = 'note'", """type = 'log', payload = '{"message": "x"}'""")
-        found = await verdict(e, whole.id)
+        found = await verified(e, whole.id)
         assert found.difference is not None
         assert (found.difference["seq"], found.difference["computed"]) == (seq, None)
         tamper(database, whole.id, f"seq = {seq}", "type = 'note'")
         last = f"seq = (SELECT max(seq) FROM sim_events WHERE session_id = '{whole.id}' AND type = 'equity')"
         tamper(database, whole.id, last, "type = 'note'")
-        found = await verdict(e, whole.id)
+        found = await verified(e, whole.id)
         assert found.difference is not None
         assert (found.difference["seq"], found.difference["computed"]["type"]) == (None, "equity")
 
 
-async def test_changed_candles_and_code_are_warnings_as_long_as_the_log_comes_out(database: Database) -> None:
+async def test_changed_candles_and_code_are_warnings_as_long_as_the_log_is_the_same(database: Database) -> None:
     async with engine(database) as e:
         full, trades = await parent(e), await parent(e, trading=TradingSettings(record="trades"))
         at = [START_MS + number * MINUTE for number in (3, 5)]
@@ -209,17 +214,17 @@ async def test_changed_candles_and_code_are_warnings_as_long_as_the_log_comes_ou
         database.query("DELETE FROM market_candles WHERE open_time_ms = %s AND symbol = 'BTCUSDT'", at[1])
         await store(e.pool, without=lambda number: number != 30)
         database.query("UPDATE sim_sessions SET strategy_hash = 'x'")
-        found = await verdict(e, full.id)
+        found = await verified(e, full.id)
         assert found.difference is None
         said = [
             "The code of strategy",
             f" at {at[0]} is 5",
-            f" at {at[1]} is not in the cache any more",
-            " came into the cache ",
+            f" at {at[1]} is no longer in the cache",
+            " was stored after ",
         ]
         assert len(found.warnings) == len(said)
         assert all(part in warning for part, warning in zip(said, found.warnings, strict=True))
-        found = await verdict(e, trades.id)
+        found = await verified(e, trades.id)
         assert found.warnings[1:] == ["Cached candles that the session has used have changed since."]
 
 
@@ -228,4 +233,4 @@ async def test_a_session_goes_on_while_it_is_verified(database: Database) -> Non
         await store(e.pool)
         session = await e.start(**CROSS, pace=Pace(5))
         while not (await e.get(session.id)).ended:
-            assert (await verdict(e, session.id)).difference is None
+            assert (await verified(e, session.id)).difference is None

@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 
-from app.domain.tick import ReplayState, draft_tick
-from app.engine.clock import Clock
+import pytest
+
+from app.clock import Clock
+from app.db.pool import Database as Pool
+from app.domain.market.candle import Candle
+from app.domain.session import SessionSpec
+from app.domain.tick import ReplayState, Slot, draft_tick
 from app.engine.replay.window import Window
 from tests.support.engine import MINUTE, START_MS, spec, store
 from tests.support.outside import pool
@@ -19,13 +24,13 @@ async def test_candles_revised_while_they_are_read_are_read_again_behind_the_nex
         window, state = Window(side, Clock(), spec(), unpaced=True), ReplayState.initial(spec())
         reading = await answered(database, window, state)
         database.query("UPDATE market_candles SET volume = volume + 1 WHERE open_time_ms > %s", START_MS)
-        window.forget()
+        window.invalidate()
         found = [await reading]
         while len(found) < 3:
             assert found[-1] is not None
             draft_tick(state, found[-1])
             window.take(found[-1])
-            found.append(await window.next(state))
+            found.append(await window.next_slot(state))
     stored = dict(database.query("SELECT open_time_ms, volume FROM market_candles"))
     assert [[candle.volume for candle in slot.candles] for slot in found] == [
         [stored[START_MS + n * MINUTE]] for n in range(3)
@@ -35,7 +40,7 @@ async def test_candles_revised_while_they_are_read_are_read_again_behind_the_nex
 async def answered(database: Database, window: Window, state: ReplayState) -> asyncio.Task:
     """Begin to read and return as soon as Postgres has answered, before anybody here has seen the answer."""
     [(began,)] = database.query("SELECT clock_timestamp()")
-    reading = asyncio.ensure_future(window.next(state))
+    reading = asyncio.ensure_future(window.next_slot(state))
     deadline = time.monotonic() + 10
     while not database.query(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'zeon test'"
@@ -47,3 +52,43 @@ async def answered(database: Database, window: Window, state: ReplayState) -> as
         time.sleep(0.05)  # noqa: ASYNC251 - Nothing goes on here meanwhile; Postgres does.
     assert not reading.done()
     return reading
+
+
+async def slots_of(side: Pool, on: SessionSpec) -> list[tuple[int, list[Candle], bool]]:
+    """Take every slot of a session as its runner does: the first one waited for, then those that are due."""
+    window, state = Window(side, Clock(), on, unpaced=True), ReplayState.initial(on)
+    slots = []
+
+    def take(slot: Slot) -> None:
+        draft_tick(state, slot)
+        window.take(slot)
+        slots.append((slot.open_time_ms, list(slot.candles), slot.trailing))
+
+    while (slot := await window.next_slot(state)) is not None:
+        take(slot)
+        for due in window.due_slots(state):
+            take(due)
+    return slots
+
+
+@pytest.mark.parametrize("symbols", [("A",), ("A", "B")])
+@pytest.mark.parametrize("policy", ["skip", "fill"])
+async def test_the_shortcut_for_simple_slots_gives_the_same_slots(
+    database: Database, monkeypatch: pytest.MonkeyPatch, symbols: tuple[str, ...], policy: str
+) -> None:
+    shortcut, found = Window._simple_slot, []
+
+    def counted(self: Window, state: ReplayState) -> Slot | None:
+        slot = shortcut(self, state)
+        found.extend([] if slot is None else [slot])
+        return slot
+
+    on = spec(symbols=symbols, gap_policy=policy)
+    async with pool(database) as side:
+        for symbol in symbols:
+            await store(side, symbol=symbol, without={0, 3, 4, 50, 98 if symbol == "A" else 97}.__contains__)
+        monkeypatch.setattr(Window, "_simple_slot", counted)
+        slots = await slots_of(side, on)
+        assert len(found) > 80
+        monkeypatch.setattr(Window, "_simple_slot", lambda self, state: None)
+        assert await slots_of(side, on) == slots

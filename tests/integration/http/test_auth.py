@@ -1,4 +1,4 @@
-"""Who may do what: tokens, the cookie made from them, and the wall between users."""
+"""Authentication: tokens, the cookie made from them, and the separation of users."""
 
 from __future__ import annotations
 

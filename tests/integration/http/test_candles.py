@@ -1,4 +1,4 @@
-"""Cached candles over HTTP: what there is, what is missing and why."""
+"""Cached candles over HTTP: which there are, which are missing and why."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BTC = {"symbol": "btc/usdt", "timeframe": "1m", "venue": "demo"}
 
 
 async def test_candles_are_answered_page_by_page_with_exact_numbers(database: Database) -> None:
-    async with web(database, candles=100) as served:
-        first = (await served.client.get(CANDLES, params=BTC | {"limit": 60})).json()
+    async with web(database, candles=100) as server:
+        first = (await server.client.get(CANDLES, params=BTC | {"limit": 60})).json()
         assert (len(first["candles"]), first["nextStartMs"], first["gaps"]) == (60, START_MS + 60 * MINUTE, [])
-        rest = (await served.client.get(CANDLES, params=BTC | {"startMs": first["nextStartMs"]})).json()
+        rest = (await server.client.get(CANDLES, params=BTC | {"startMs": first["nextStartMs"]})).json()
         assert (len(rest["candles"]), rest["nextStartMs"]) == (40, None)
         expected = next(made_up("BTCUSDT", "1m", START_MS, START_MS + MINUTE))
         assert first["candles"][0] == {
@@ -32,30 +32,30 @@ async def test_candles_are_answered_page_by_page_with_exact_numbers(database: Da
         }
 
 
-async def test_gaps_say_why_as_far_as_anybody_can_tell(database: Database) -> None:
-    async with web(database, candles=0) as served:
-        pool = served.served.sim.database
+async def test_gaps_have_a_reason_where_it_is_known(database: Database) -> None:
+    async with web(database, candles=0) as server:
+        pool = server.served.sim.database
         await store(pool, count=100, without=lambda number: number in (10, 11, 50))
         await pool.run(cache.add_coverage, "demo", "BTCUSDT", "1m", "dump", START_MS, START_MS + 40 * MINUTE)
-        asked = BTC | {"startMs": START_MS, "endMs": START_MS + 105 * MINUTE}
-        gaps = (await served.client.get(CANDLES, params=asked)).json()["gaps"]
+        query = BTC | {"startMs": START_MS, "endMs": START_MS + 105 * MINUTE}
+        gaps = (await server.client.get(CANDLES, params=query)).json()["gaps"]
         assert gaps == [
             {"fromMs": START_MS + 10 * MINUTE, "toMs": START_MS + 12 * MINUTE, "missing": 2, "reason": "notTraded"},
             {"fromMs": START_MS + 50 * MINUTE, "toMs": START_MS + 51 * MINUTE, "missing": 1, "reason": "notFetched"},
             {"fromMs": START_MS + 100 * MINUTE, "toMs": START_MS + 105 * MINUTE, "missing": 5, "reason": "notFetched"},
         ]
         await pool.run(cache.add_coverage, "demo", "BTCUSDT", "1m", "dump", START_MS, START_MS + 100 * MINUTE)
-        gaps = (await served.client.get(CANDLES, params=asked)).json()["gaps"]
+        gaps = (await server.client.get(CANDLES, params=query)).json()["gaps"]
         assert [gap["reason"] for gap in gaps] == ["notTraded", "notTraded", "notPublished"]
 
 
 async def test_coverage_lists_what_is_cached(database: Database) -> None:
-    async with web(database, candles=100) as served:
-        found = (await served.client.get("/api/market/coverage")).json()
+    async with web(database, candles=100) as server:
+        coverage = (await server.client.get("/api/market/coverage")).json()
         series = {"venue": "demo", "symbol": "BTCUSDT", "timeframe": "1m", "rows": 100, "gaps": 0, "missing": 0}
         series |= {"firstMs": START_MS, "lastMs": START_MS + 99 * MINUTE, "source": None}
-        assert found == {"coverage": [series]}
-        assert (await served.client.get("/api/market/coverage?symbol=ETHUSDT")).json() == {"coverage": []}
+        assert coverage == {"coverage": [series]}
+        assert (await server.client.get("/api/market/coverage?symbol=ETHUSDT")).json() == {"coverage": []}
 
 
 @pytest.mark.parametrize(
@@ -70,27 +70,27 @@ async def test_coverage_lists_what_is_cached(database: Database) -> None:
     ],
 )
 async def test_bad_input_names_the_field(database: Database, wrong: dict[str, str], field: str) -> None:
-    async with web(database, candles=0) as served:
-        answer = await served.client.get(CANDLES, params=BTC | wrong)
+    async with web(database, candles=0) as server:
+        answer = await server.client.get(CANDLES, params=BTC | wrong)
         assert answer.status_code == 400
         assert answer.json()["error"].startswith(field)
 
 
 async def test_reading_never_writes(database: Database) -> None:
-    async with web(database, candles=60) as served:
-        answer = (await served.client.get(CANDLES, params=BTC | {"timeframe": "15m"})).json()
+    async with web(database, candles=60) as server:
+        answer = (await server.client.get(CANDLES, params=BTC | {"timeframe": "15m"})).json()
         assert answer == {"candles": [], "nextStartMs": None, "gaps": []}
-        assert len((await served.client.get("/api/market/coverage")).json()["coverage"]) == 1
+        assert len((await server.client.get("/api/market/coverage")).json()["coverage"]) == 1
 
 
 async def test_a_server_with_a_source_fetches_for_a_market_session(database: Database) -> None:
-    async with web(database, candles=0, sources="demo=synthetic", venue="demo") as served:
+    async with web(database, candles=0, sources="demo=synthetic", venue="demo") as server:
         body = {"symbols": ["BTCUSDT"], "timeframe": "1m", "speed": 100}
         body |= {"start": START_MS, "end": START_MS + 3 * MINUTE}
-        made = (await served.client.post("/api/market/sessions", json=body)).json()
-        answer = await served.client.post(f"/api/market/sessions/{made['sessionId']}/start", json={})
+        session = (await server.client.post("/api/market/sessions", json=body)).json()
+        answer = await server.client.post(f"/api/market/sessions/{session['sessionId']}/start", json={})
         assert (answer.status_code, answer.json()) == (200, {"status": "RUNNING"})
-        rows = (await served.client.get(CANDLES, params=BTC)).json()["candles"]
+        rows = (await server.client.get(CANDLES, params=BTC)).json()["candles"]
         assert len(rows) == 3
 
 
@@ -99,11 +99,11 @@ async def test_closed_hours_of_a_venue_with_a_calendar_are_no_gaps(database: Dat
     pytest.importorskip("exchange_calendars")
     thursday = 1_704_931_200_000  # 2024-01-11; the market opens at 14:30 and closes at 21:00.
     opens = {hour for day in (0, 1) for hour in range(day * 24 + 14, day * 24 + 21)} - {38}
-    async with web(database, candles=0, calendars="demo=XNYS") as served:
-        pool = served.served.sim.database
+    async with web(database, candles=0, calendars="demo=XNYS") as server:
+        pool = server.served.sim.database
         await store(pool, timeframe="1h", start_ms=thursday, count=72, without=lambda number: number not in opens)
-        asked = {"symbol": "BTCUSDT", "timeframe": "1h", "venue": "demo"}
+        query = {"symbol": "BTCUSDT", "timeframe": "1h", "venue": "demo"}
         lacking = {"fromMs": thursday + 38 * 60 * MINUTE, "toMs": thursday + 39 * 60 * MINUTE, "missing": 1}
-        assert (await served.client.get(CANDLES, params=asked)).json()["gaps"] == [lacking | {"reason": "notFetched"}]
-        (series,) = (await served.client.get("/api/market/coverage")).json()["coverage"]
+        assert (await server.client.get(CANDLES, params=query)).json()["gaps"] == [lacking | {"reason": "notFetched"}]
+        (series,) = (await server.client.get("/api/market/coverage")).json()["coverage"]
         assert (series["rows"], series["gaps"], series["missing"]) == (13, 1, 1)

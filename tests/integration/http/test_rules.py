@@ -1,4 +1,4 @@
-"""What holds for every call: envelope, limits, Host, Origin, rate, health, the page and the API's description."""
+"""Rules for all calls: envelope, limits, Host, Origin, rate; health, the page's files and the API's description."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_bodies_must_be_json_objects_within_limits(database: Database) -> 
             assert (status, list(answer)) == (400, ["error"]), content[:40]
 
 
-async def test_a_number_that_is_none_is_refused_by_its_field(database: Database) -> None:
+async def test_a_value_that_is_not_a_number_is_refused_with_its_field(database: Database) -> None:
     body = json.dumps(BODY)[:-1]
     async with web(database, candles=0) as w:
         for number in ("NaN", "-Infinity", "1e999", "9" * 500, str(10**30), "1" + "0" * 20 + ".5"):
@@ -124,8 +124,8 @@ async def test_numbers_of_more_digits_than_a_float_are_kept_to_the_last(database
     )[0]
     assert fill == qty
     assert fees == pytest.approx(Decimal(qty) * Decimal(fee) / 10_000, rel=Decimal("1e-18"))
-    kept = database.query("SELECT initial_cash::text, sizing ->> 'qty' FROM sim_sessions ORDER BY created_at")
-    assert kept == [(cash, qty), (cash, "0.1234567890123456788")]
+    stored = database.query("SELECT initial_cash::text, sizing ->> 'qty' FROM sim_sessions ORDER BY created_at")
+    assert stored == [(cash, qty), (cash, "0.1234567890123456788")]
 
 
 async def test_a_body_that_is_too_large_is_refused_while_it_comes_in(database: Database) -> None:
@@ -176,7 +176,7 @@ async def test_loopback_and_allowed_hosts_are_accepted(database: Database) -> No
         assert b" 400 " in await raw(w, b"GET /healthz HTTP/1.0\r\n\r\n")
 
 
-async def test_a_foreign_origin_may_look_but_not_touch(database: Database) -> None:
+async def test_a_foreign_origin_may_read_but_not_change(database: Database) -> None:
     async with web(database, candles=0, allowed_hosts=("sim.example",)) as w:
         for origin in ("https://evil.example", "null", "http://localhost:1", "file://", w.served.url + "0", "x" * 5000):
             assert "origin" in (await w.refused(403, "POST", SESSIONS, BODY, headers={"Origin": origin}))["error"]
@@ -200,16 +200,16 @@ async def test_a_client_that_asks_too_often_is_slowed_down(database: Database) -
 
 @pytest.mark.alone
 async def test_small_answers_are_not_held_back_by_nagles_algorithm(database: Database) -> None:
-    took = []
+    durations = []
     async with web(database, candles=0) as w:
         for _ in range(60):
             began = time.monotonic()
             await w.data("GET", "/healthz")
-            took.append(time.monotonic() - began)
-    assert median(took) < 0.03
+            durations.append(time.monotonic() - began)
+    assert median(durations) < 0.03
 
 
-async def test_metrics_count(database: Database) -> None:
+async def test_metrics_count_sessions_streams_and_requests(database: Database) -> None:
     async with web(database) as w:
         path = f"{SESSIONS}/{(await w.create(replayMsPerCandle=60_000))['id']}"
         await w.data("POST", f"{path}/start")
@@ -281,7 +281,7 @@ async def test_a_page_names_its_modules_and_its_files_can_be_read_in_part(databa
             links = (await w.call("GET", path)).headers["link"].split(", ")
             assert f"</static/{folder}/main.js>; rel=modulepreload" in links
             assert all(
-                re.fullmatch(rf"</static/(common|{folder}|vendor)/[\w-]+\.js>; rel=modulepreload", link)
+                re.fullmatch(rf"</static/(client|(common|{folder}|vendor)/[\w-]+)\.js>; rel=modulepreload", link)
                 for link in links
             )
         whole = await w.call("GET", "/static/icon.svg")
@@ -316,7 +316,7 @@ async def test_the_api_describes_every_call(database: Database) -> None:
     assert set(created["required"]) == {"profileSlug", "timeframe", "startMs"}
 
 
-def test_a_port_that_is_taken_is_said_in_a_sentence(database: Database) -> None:
+def test_a_port_that_is_taken_is_an_error_in_a_sentence(database: Database) -> None:
     async def begin() -> None:
         async with serving(load(database_url=database.url, port=port)):
             pass

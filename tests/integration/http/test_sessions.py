@@ -125,8 +125,8 @@ async def test_a_created_session_is_answered_with_its_defaults(database: Databas
     }
 
 
-async def test_what_was_asked_for_is_kept(database: Database) -> None:
-    asked = {
+async def test_every_setting_of_a_request_is_stored(database: Database) -> None:
+    settings = {
         "symbol": None,
         "symbols": ["eth-usdt", "BTC_USDT"],
         "replayMsPerCandle": None,
@@ -151,8 +151,8 @@ async def test_what_was_asked_for_is_kept(database: Database) -> None:
         "record": "trades",
     }
     async with web(database) as w:
-        session = await w.create(**asked)
-    assert {name: session[name] for name in asked} == {**asked, "symbols": ["ETHUSDT", "BTCUSDT"]}
+        session = await w.create(**settings)
+    assert {name: session[name] for name in settings} == {**settings, "symbols": ["ETHUSDT", "BTCUSDT"]}
     assert session["progress"] == {"done": 0, "total": 100, "pct": 0.0}
     assert session["gapPolicy"] == "fill"
 
@@ -189,21 +189,21 @@ async def test_the_same_key_and_body_make_one_session(database: Database) -> Non
 
 async def test_sessions_are_listed_newest_first_in_pages(database: Database) -> None:
     async with web(database, candles=0) as w:
-        made = [(await w.create(name=str(n), tags=["even"] if n % 2 == 0 else []))["id"] for n in range(7)]
-        await w.data("POST", f"{SESSIONS}/{made[3]}/stop")
+        ids = [(await w.create(name=str(n), tags=["even"] if n % 2 == 0 else []))["id"] for n in range(7)]
+        await w.data("POST", f"{SESSIONS}/{ids[3]}/stop")
         seen, cursor = [], ""
         while cursor is not None:
             page = await w.data("GET", f"{SESSIONS}?limit=3" + (f"&cursor={cursor}" if cursor else ""))
             seen += [session["id"] for session in page["sessions"]]
             cursor = page["nextCursor"]
-        assert seen == made[::-1]
+        assert seen == ids[::-1]
         tagged = await w.data("GET", f"{SESSIONS}?tag=even")
-        assert [session["id"] for session in tagged["sessions"]] == [made[n] for n in (6, 4, 2, 0)]
+        assert [session["id"] for session in tagged["sessions"]] == [ids[n] for n in (6, 4, 2, 0)]
         stopped = await w.data("GET", f"{SESSIONS}?status=stopped")
-        assert [session["id"] for session in stopped["sessions"]] == [made[3]]
+        assert [session["id"] for session in stopped["sessions"]] == [ids[3]]
 
 
-async def test_a_list_refuses_wrong_questions(database: Database) -> None:
+async def test_a_list_refuses_wrong_parameters(database: Database) -> None:
     questions = [
         "limit=0",
         "limit=201",
@@ -239,7 +239,7 @@ async def test_pace_name_and_tags_can_be_changed(database: Database) -> None:
         await w.refused(400, "PATCH", path, {"tags": None})
 
 
-async def test_moves_answer_with_the_session_and_change_nothing_twice(database: Database) -> None:
+async def test_start_pause_and_stop_answer_with_the_session_and_do_nothing_twice(database: Database) -> None:
     async with web(database) as w:
         path = f"{SESSIONS}/{(await w.create(replayMsPerCandle=60_000))['id']}"
         for call, status in [("start", "running"), ("pause", "paused"), ("resume", "running"), ("stop", "stopped")]:
@@ -252,7 +252,7 @@ async def test_moves_answer_with_the_session_and_change_nothing_twice(database: 
             assert "stopped" in (await w.refused(409, "POST", f"{path}/{call}"))["error"]
 
 
-async def test_controls_do_what_the_moves_do(database: Database) -> None:
+async def test_control_actions_do_the_same_as_the_calls_of_their_own(database: Database) -> None:
     async with web(database) as w:
         path = f"{SESSIONS}/{(await w.create(replayMsPerCandle=60_000))['id']}"
         await w.refused(409, "POST", f"{path}/control", {"action": "pause"})
@@ -384,10 +384,10 @@ async def test_events_are_read_in_pages(database: Database) -> None:
 
 async def test_profiles_are_listed(database: Database) -> None:
     async with web(database, candles=0) as w:
-        found = {each["slug"]: each for each in (await w.data("GET", "/api/sim/profiles"))["profiles"]}
-    assert {"none", "buy_and_hold", "sma_cross", "rsi_revert"} <= set(found)
-    assert found["sma_cross"]["parameters"]["properties"]["fast"]["default"] == 20
-    assert {each["source"] for each in found.values()} == {"built-in"}
+        profiles = {each["slug"]: each for each in (await w.data("GET", "/api/sim/profiles"))["profiles"]}
+    assert {"none", "buy_and_hold", "sma_cross", "rsi_revert"} <= set(profiles)
+    assert profiles["sma_cross"]["parameters"]["properties"]["fast"]["default"] == 20
+    assert {each["source"] for each in profiles.values()} == {"built-in"}
 
 
 async def test_a_running_process_that_loses_its_name_fails(database: Database) -> None:

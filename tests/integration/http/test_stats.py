@@ -95,7 +95,7 @@ WRONG = [
 ]
 
 
-async def test_a_bad_query_is_told_its_field(database: Database) -> None:
+async def test_a_wrong_query_names_its_field(database: Database) -> None:
     session_id = write(database, [], ON)
     async with web(database, candles=0) as w:
         for call, field in WRONG:
@@ -103,7 +103,7 @@ async def test_a_bad_query_is_told_its_field(database: Database) -> None:
             assert answer["error"].startswith(f"{field}: "), call
 
 
-async def test_what_came_of_another_s_session_is_not_there(database: Database) -> None:
+async def test_results_of_another_users_session_are_not_found(database: Database) -> None:
     theirs = write(database, log(), ON, user_id="other")
     async with web(database, candles=0) as w:
         for session_id in (theirs, uuid4()):
@@ -123,13 +123,13 @@ async def test_exports_hold_what_the_log_holds(database: Database) -> None:
         head = await w.call("HEAD", f"{path}/export?what=events&format=ndjson")
         assert head.headers["content-type"] == sent.headers["content-type"]
         for what, type_ in (("trades", "trade"), ("equity", "equity")):
-            wanted = [one.payload for one in events if one.type == type_]
+            payloads = [one.payload for one in events if one.type == type_]
             text = (await w.call("GET", f"{path}/export?what={what}&format=csv")).text
             rows = list(csv.DictReader(io.StringIO(text, newline="")))
-            assert [read(row, wanted[0]) for row in rows] == wanted
+            assert [read(row, payloads[0]) for row in rows] == payloads
             body = (await w.call("GET", f"{path}/export?what={what}&format=parquet")).content
             table = pq.read_table(io.BytesIO(body)).to_pylist()
-            for row, payload in zip(table, wanted, strict=True):
+            for row, payload in zip(table, payloads, strict=True):
                 for name in ("netPnl", "equity", "fees"):
                     assert name not in payload or row[name] == float(payload[name])
                 assert int(row["ts"].timestamp() * 1000) % MINUTE == 0
@@ -140,7 +140,7 @@ def read(row: dict[str, str], like: dict[str, object]) -> dict[str, object]:
     return {name: row[name] if isinstance(value, str) else Decimal(row[name]) for name, value in like.items()}
 
 
-async def test_an_export_of_nothing_is_a_file_all_the_same(database: Database) -> None:
+async def test_an_export_without_rows_is_a_valid_file(database: Database) -> None:
     path = f"{SESSIONS}/{write(database, [], ON)}/export?what=trades&format="
     async with web(database, candles=0) as w:
         assert (await w.call("GET", f"{path}ndjson")).text == ""
@@ -172,15 +172,15 @@ def test_without_pyarrow_parquet_is_refused_in_a_sentence(monkeypatch: pytest.Mo
         encoder("events", "parquet")
 
 
-async def test_figures_while_a_session_runs_are_its_log_s_up_to_there(database: Database) -> None:
+async def test_statistics_of_a_running_session_are_those_of_its_log_so_far(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool, count=300)
         session = await e.start(profile_slug="sma_cross", config={"fast": 3, "slow": 8}, end_ms=START_MS + 300 * MINUTE)
         seen, state = [], stats.FROM_THE_START
         while not (await e.get(session.id)).ended:
-            found = await e.pool.run(stats.stats, session.id, state)
-            state = found.state
-            seen.append(found.figures)
+            result = await e.pool.run(stats.stats, session.id, state)
+            state = result.state
+            seen.append(result.figures)
             await asyncio.sleep(0.01)
         finished = await e.finished(session.id)
         assert finished.status == "finished"

@@ -1,4 +1,4 @@
-"""Streams when something goes: the client, its patience, the server, the database, the right to look."""
+"""Streams that lose something: the client, a client that reads, the server, the database, the token."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def control(kind: str) -> Callable[[dict], bool]:
 
 
 async def no_streams(w: Web) -> float:
-    """Wait until no stream is open, for less than the time to the first heartbeat; returns how long that took."""
+    """Wait until no stream is open, for less than the time to the first heartbeat; returns how long that seconds."""
     began = time.monotonic()
     while len(w.served.streams):
         assert time.monotonic() - began < 10, "a stream is still open"
@@ -36,13 +36,13 @@ async def no_streams(w: Web) -> float:
     return time.monotonic() - began
 
 
-async def least(took_s: Callable[[], Awaitable[float]], bound_s: float) -> float:
-    """Return how long something takes, at most three times tried: something else may keep the machine busy."""
-    found = await took_s()
+async def fastest(measure: Callable[[], Awaitable[float]], bound_s: float) -> float:
+    """Return how long something takes, measured up to three times: the machine may be busy with something else."""
+    seconds = await measure()
     for _ in range(2):
-        if found >= bound_s:
-            found = await took_s()
-    return found
+        if seconds >= bound_s:
+            seconds = await measure()
+    return seconds
 
 
 async def open_raw(w: Web, session_id: str, *, buffer: int | None = None) -> socket.socket:
@@ -79,7 +79,7 @@ async def test_a_client_that_vanishes_frees_everything(database: Database) -> No
             raw.close()
             return await no_streams(w)
 
-        assert await least(freed_s, 1) < 1
+        assert await fastest(freed_s, 1) < 1
 
 
 async def test_a_client_that_vanishes_in_a_backlog_frees_everything(database: Database) -> None:
@@ -94,10 +94,10 @@ async def test_a_client_that_vanishes_in_a_backlog_frees_everything(database: Da
             raw.close()
             return await no_streams(w)
 
-        assert await least(freed_s, 1) < 1
+        assert await fastest(freed_s, 1) < 1
 
 
-async def test_a_client_that_does_not_read_is_cut_off_and_disturbs_nobody(database: Database) -> None:
+async def test_a_client_that_does_not_read_is_disconnected_and_delays_no_other(database: Database) -> None:
     async with web(database, write_timeout_ms=3000) as w:
         session = await w.create()
         await fill(w, session["id"], 600)
@@ -143,11 +143,11 @@ async def test_a_stopping_server_ends_open_streams_at_once(database: Database) -
                 w.served.streams.close()
                 began = time.monotonic()
                 await stream.rest()
-                took_s = time.monotonic() - began
+                measure = time.monotonic() - began
             await w.refused(503, "GET", f"{SESSIONS}/{session['id']}/stream")
-        return took_s
+        return measure
 
-    assert await least(ended_s, 0.5) < 0.5
+    assert await fastest(ended_s, 0.5) < 0.5
 
 
 @pytest.mark.alone
@@ -163,14 +163,14 @@ async def test_a_revoked_token_ends_its_streams_within_a_heartbeat(database: Dat
                 await w.served.sim.database.run(tokens.revoke, token_id)
                 began = time.monotonic()
                 await stream.rest()
-                took_s = time.monotonic() - began
+                measure = time.monotonic() - began
             await w.refused(401, "GET", f"{SESSIONS}/{session['id']}/stream")
-            return took_s
+            return measure
 
-        assert await least(ended_s, 1) < 1
+        assert await fastest(ended_s, 1) < 1
 
 
-async def test_slow_questions_of_clients_hold_up_neither_ticks_nor_streams(database: Database) -> None:
+async def test_slow_calls_of_clients_delay_neither_ticks_nor_streams(database: Database) -> None:
     async with web(database, pool_size=2) as w:
         session = await w.create(replayMsPerCandle=20)
         async with w.stream(session["id"]) as stream:
@@ -212,26 +212,26 @@ async def test_an_idle_stream_costs_less_than_50_kb(database: Database) -> None:
     with ServeProcess(database) as server:
         session_id = server.create()
         memory = psutil.Process(server.pid).memory_info
-        for raw in [await server.follow(session_id) for _ in range(50)]:  # Warm up what is made once.
+        for raw in [await server.follow(session_id) for _ in range(50)]:  # Warm up what is created once.
             raw.close()
         await asyncio.sleep(0.5)
         before = memory().rss
         open_ = [await server.follow(session_id) for _ in range(count)]
         await asyncio.sleep(0.5)
-        each = (memory().rss - before) / count
+        bytes_per_stream = (memory().rss - before) / count
         for raw in open_:
             raw.close()
-    print(f"{each:.0f} bytes per stream")
-    assert each < 50_000
+    print(f"{bytes_per_stream:.0f} bytes per stream")
+    assert bytes_per_stream < 50_000
 
 
 @pytest.mark.alone
 async def test_sigterm_with_open_streams_ends_the_process_in_under_two_seconds(database: Database) -> None:
-    assert await least(lambda: _took_to_end(database), 2) < 2
+    assert await fastest(lambda: _took_to_end(database), 2) < 2
 
 
 async def _took_to_end(database: Database) -> float:
-    """Return for how many seconds a process lives on that SIGTERM ends with streams open, and look at what it left."""
+    """Return how many seconds a process with open streams takes to end after SIGTERM; check how it left its session."""
     with ServeProcess(database) as server:
         session_id = server.create(endMs=None, gapPolicy="skip")
         server.start(session_id)
@@ -248,7 +248,7 @@ async def _took_to_end(database: Database) -> float:
         for raw in readers:
             await asyncio.to_thread(read_to_end, raw)
         code = await asyncio.to_thread(server.wait)
-        took = time.monotonic() - began
+        seconds = time.monotonic() - began
         for raw in stalled:
             raw.close()
     assert code == 0, server.output
@@ -258,7 +258,7 @@ async def _took_to_end(database: Database) -> float:
         session_id,
     )
     assert (status, reason) == ("paused", "server stopped")
-    return took
+    return seconds
 
 
 async def test_a_process_that_loses_its_runner_name_ends_with_a_failure(database: Database) -> None:

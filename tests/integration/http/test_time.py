@@ -1,4 +1,4 @@
-"""Time control and forks over HTTP: what is answered, to whom, and what is refused."""
+"""Time control and forks over HTTP: answers and errors."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def test_a_wrong_control_names_its_field(database: Database, body: dict[st
         assert field in (await w.refused(400, "POST", f"{path}/control", body))["error"]
 
 
-async def test_a_fork_is_made_shown_compared_and_run(database: Database) -> None:
+async def test_a_fork_is_created_shown_compared_and_run(database: Database) -> None:
     async with web(database) as w:
         whole = await w.finished(**CROSS)
         path = f"{SESSIONS}/{whole['id']}"

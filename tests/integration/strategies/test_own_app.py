@@ -121,7 +121,7 @@ async def test_each_folder_sees_its_own_app_in_one_process(database: Database, f
             assert session.status == "finished", session.error
             drawn = [event["payload"] for event in await e.log(session.id) if event["type"] == "plot"]
             assert drawn == [{"name": name, "value": value}] * 100
-        assert e.supervisor.strategies.faults == []
+        assert e.supervisor.strategies.problems == []
 
 
 async def test_a_changed_file_of_a_folders_own_app_is_changed_code(
@@ -136,7 +136,7 @@ async def test_a_changed_file_of_a_folders_own_app_is_changed_code(
         assert [event["payload"]["value"] for event in await e.log(after.id) if event["type"] == "plot"] == [9] * 100
 
 
-def test_what_is_wrong_in_a_folders_own_app_is_told_with_its_place(database: Database, tmp_path: Path) -> None:
+def test_an_error_in_a_folders_own_app_is_reported_with_its_position(database: Database, tmp_path: Path) -> None:
     files = {**OWN, "app/settings.py": "STEP = 1 / 0\n"}
     done = Cli(database, ZEON_STRATEGIES=folder(tmp_path / "own", files)).run("profiles")
     assert "ZeroDivisionError: division by zero (settings.py:1" in done.stderr

@@ -35,7 +35,7 @@ def until(database: Database, condition: str, seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
-def test_children_die_with_a_server_that_is_killed(database: Database, zeon, tmp_path: Path) -> None:
+def test_strategy_processes_die_with_a_server_that_is_killed(database: Database, zeon, tmp_path: Path) -> None:
     write(tmp_path, "bad", misbehaving(f"open({str(tmp_path / 'there')!r}, 'w').close(); sum(range(10 ** 12))"))
     asyncio.run(store_a_day(database))
     server = zeon(database, ZEON_STRATEGIES=tmp_path, ZEON_CANDLE_TIMEOUT_MS=100_000)

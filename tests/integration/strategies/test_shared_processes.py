@@ -1,4 +1,4 @@
-"""Sessions that share a child process: what one does to it, and what the others notice."""
+"""Sessions that share a strategy process: what one does to it, and what the others notice."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def lateness() -> AsyncIterator[dict[str, float]]:
 
 
 @pytest.mark.alone
-async def test_one_of_eight_that_loops_disturbs_no_other(database: Database, tmp_path: Path) -> None:
+async def test_one_of_eight_that_loops_affects_no_other(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "bad", misbehaving("sum(range(10 ** 12))", at=50))
     write(tmp_path, "good", GOOD)
     async with engine(database, strategies=(str(tmp_path),), **IMPATIENT | {"children": 2}) as e:
@@ -65,7 +65,7 @@ async def test_one_of_eight_that_loops_disturbs_no_other(database: Database, tmp
         assert (await e.finished(built_in.id)).status == "finished"
 
 
-async def test_sessions_of_a_child_that_is_killed_go_on_in_another(database: Database, tmp_path: Path) -> None:
+async def test_sessions_of_a_process_that_is_killed_go_on_in_another(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
     async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
         await store(e.pool)
@@ -91,9 +91,9 @@ async def test_an_unpaced_session_of_a_slow_strategy_can_be_followed(database: D
     async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
         append, written = e.supervisor._writer.append, []
 
-        def counted(ticks: Any, **options: Any) -> Any:
-            written.append(sum(tick.ticks for tick in ticks))
-            return append(ticks, **options)
+        def counted(chunk: Any, **options: Any) -> Any:
+            written.append(chunk.ticks)
+            return append(chunk, **options)
 
         e.supervisor._writer.append = counted  # type: ignore[method-assign]
         await store(e.pool, count=1000)
@@ -113,26 +113,26 @@ class Slow(Strategy):
 """
 
 
-def test_a_child_that_has_died_unheard_is_gone_for_whoever_asks(tmp_path: Path) -> None:
-    uvloop.run(ask_behind_a_closed_pipe(tmp_path))  # As a server does; asyncio's own loop would only log it.
+def test_requests_to_a_process_whose_death_is_not_known_yet_fail(tmp_path: Path) -> None:
+    uvloop.run(send_into_a_closed_pipe(tmp_path))  # As a server does; asyncio's own loop would only log it.
 
 
-async def ask_behind_a_closed_pipe(tmp_path: Path) -> None:
-    children = ProcessPool(Settings(strategies=str(tmp_path)))
+async def send_into_a_closed_pipe(tmp_path: Path) -> None:
+    pool = ProcessPool(Settings(strategies=str(tmp_path)))
     try:
-        child = await children.child({})
-        os.kill(child.pid, signal.SIGSTOP)
-        asked = [child.ask({"call": "hello"}, 60)]
-        child._process.stdin.transport.abort()  # type: ignore[union-attr]
+        process = await pool.acquire({})
+        os.kill(process.pid, signal.SIGSTOP)
+        answers = [process.send({"call": "hello"}, 60)]
+        process._process.stdin.transport.abort()  # type: ignore[union-attr]
         await asyncio.sleep(0.05)
-        assert not child.gone
-        asked.append(child.ask({"call": "hello"}, 60))
-        child.kill()
-        for each in asked:
+        assert not process.dead
+        answers.append(process.send({"call": "hello"}, 60))
+        process.kill()
+        for answer in answers:
             with pytest.raises(StrategyProcessLostError):
-                await each
+                await answer
     finally:
-        await children.close()
+        await pool.close()
 
 
 @pytest.mark.parametrize("more", ["time.sleep(0.15)", "pass"])
@@ -152,7 +152,7 @@ async def test_a_strategy_that_closes_its_pipe_fails_and_the_others_go_on(
         await e.undisturbed(running, await e.digest(alone.id))
 
 
-async def test_haunted_children_are_shared_once_there_are_enough(database: Database, tmp_path: Path) -> None:
+async def test_processes_with_stray_threads_are_shared_if_need_be(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
     write(tmp_path, "leaves", THREAD)
     async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
@@ -163,7 +163,7 @@ async def test_haunted_children_are_shared_once_there_are_enough(database: Datab
         assert len(e.supervisor.strategies.pids) <= 3  # One looks at code.
 
 
-async def test_slow_strategies_leave_the_others_their_pace(database: Database, tmp_path: Path) -> None:
+async def test_slow_strategies_do_not_slow_down_the_others(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
     write(tmp_path, "slow", SLOW)
     async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
@@ -178,26 +178,26 @@ async def test_slow_strategies_leave_the_others_their_pace(database: Database, t
         before = [await e.slots_done(each.id) for each in (quick, later)]
         await asyncio.sleep(3)
         done = [await e.slots_done(each.id) for each in (quick, later)]
-        # Alone they would do 300 each; a round through a child with two slow ones takes 0.3 s, so 10.
+        # Alone they would do 300 each; a round through a process with two slow ones takes 0.3 s, so 10.
         assert all(now - then >= 100 for now, then in zip(done, before, strict=True)), (before, done)
         for each in slow:
             assert (await e.get(each.id)).status == "running"
             await e.act(each.id, "stop")
 
 
-async def test_a_child_that_stood_still_is_not_taken_for_a_slow_strategy(database: Database, tmp_path: Path) -> None:
+async def test_a_process_that_stood_still_is_not_taken_for_a_slow_strategy(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "slow", SLOW.replace("0.15", "0.5"))
     async with engine(database, strategies=(str(tmp_path),), **IMPATIENT) as e:
         await store(e.pool)
         session = await e.start(profile_slug="slow", end_ms=START_MS + 8 * MINUTE)
         await e.until(session.id, lambda row: row.cursor_ms is not None)
-        child = e.supervisor.strategies.pids[-1]
-        os.kill(child, signal.SIGSTOP)
+        process = e.supervisor.strategies.pids[-1]
+        os.kill(process, signal.SIGSTOP)
         await asyncio.sleep(1.5)
-        os.kill(child, signal.SIGCONT)
+        os.kill(process, signal.SIGCONT)
         ended = await e.finished(session.id)
         assert ended.status == "finished", ended.error
-        assert e.supervisor.strategies.pids[-1] == child
+        assert e.supervisor.strategies.pids[-1] == process
 
 
 THREAD = """
@@ -212,7 +212,7 @@ class Leaves(Strategy):
 """
 
 
-async def test_a_thread_ends_with_the_last_session_of_its_child(database: Database, tmp_path: Path) -> None:
+async def test_a_thread_ends_with_the_last_session_of_its_process(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
     write(tmp_path, "leaves", THREAD)
     async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:

@@ -56,7 +56,7 @@ async def test_a_strategy_writes_signals_orders_fills_trades_and_equity(database
     ],
 )
 @pytest.mark.parametrize("policy", ["skip", "fill"])
-async def test_pauses_and_rebuilds_leave_the_digest_alone(
+async def test_pauses_and_rebuilds_do_not_change_the_digest(
     database: Database, changes: dict[str, Any], policy: str
 ) -> None:
     async with engine(database) as e:
@@ -82,7 +82,7 @@ async def halfway(e: Engine, **changes: Any) -> Session:
     return await e.until(session.id, lambda s: s.status == "paused")
 
 
-async def test_a_log_that_the_strategy_does_not_lead_to_fails_the_session(database: Database) -> None:
+async def test_a_log_that_the_strategy_does_not_reproduce_fails_the_session(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         session = await halfway(e)
@@ -99,7 +99,7 @@ async def test_a_log_that_the_strategy_does_not_lead_to_fails_the_session(databa
         assert f"seq {failed.error_details['seq']}" in failed.error
 
 
-async def test_revised_candles_are_met_before_a_session_drifts(database: Database) -> None:
+async def test_revised_candles_are_noticed_before_a_session_uses_them(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         paused = session = await halfway(e)
@@ -135,7 +135,7 @@ async def test_a_candle_that_comes_late_is_no_revision(database: Database) -> No
         assert sum(event["type"] == "gap" for event in await e.log(session.id)) == 1
 
 
-async def test_other_code_or_warmup_candles_keep_a_session_from_going_on(database: Database) -> None:
+async def test_a_session_does_not_resume_with_other_code_or_warmup_candles(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         session = await e.start(**CROSS, start_ms=START_MS + 20 * MINUTE, warmup_candles=20, pace=Pace(60_000))
@@ -154,7 +154,7 @@ async def test_other_code_or_warmup_candles_keep_a_session_from_going_on(databas
         assert raised.value.code == "warmup_changed"
 
 
-async def test_too_few_candles_to_warm_up_on_are_said(database: Database) -> None:
+async def test_too_few_warmup_candles_are_an_error(database: Database) -> None:
     async with engine(database) as e:
         await store(e.pool)
         session = await e.create(**CROSS, warmup_candles=5)
@@ -170,7 +170,7 @@ async def test_too_few_candles_to_warm_up_on_are_said(database: Database) -> Non
         ({"profile_slug": "sma_cross", "config": {"fast": "x"}}, "config.fast"),
     ],
 )
-async def test_a_wrong_profile_or_parameter_is_named(database: Database, changes: dict[str, Any], words: str) -> None:
+async def test_an_error_names_the_wrong_parameter(database: Database, changes: dict[str, Any], words: str) -> None:
     async with engine(database) as e:
         with pytest.raises(BadInputError, match=words):
             await e.create(**changes)

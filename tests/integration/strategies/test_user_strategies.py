@@ -1,4 +1,4 @@
-"""Strategies of a user's own: found, described, run in children; what goes wrong in one disturbs nothing else."""
+"""User strategies: discovered, described, run in strategy processes; an error in one affects nothing else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def failed(e: Engine, session: Session) -> Session:
     return ended
 
 
-async def test_the_example_runs_in_a_child(database: Database, tmp_path: Path) -> None:
+async def test_the_example_runs_in_a_strategy_process(database: Database, tmp_path: Path) -> None:
     shutil.copy(EXAMPLE, tmp_path)
     changes = {"profile_slug": "breakout_with_stop", "config": {"entry": 5, "stop_pct": 0.05}}
     async with engine(database, strategies=(str(tmp_path),), children=1) as e:
@@ -50,7 +50,7 @@ FAULTS = {
     "self.plot('x', 'rubbish')": "ValueError: 'rubbish' is not a number",
     "self.signal('LONG', 'x', y=float('nan'))": "ValueError: nan is not a finite number",
     "self.log('x' * 70_000)": "payload: 70014 bytes, at most 65536 are allowed",
-    "self._desk._events.append('rubbish')": "TypeError: among the events of the slot is something else",
+    "self._desk._events.append('rubbish')": "TypeError: the events of the slot contain something that is no event",
     "import not_there_at_all": "ModuleNotFoundError: No module named 'not_there_at_all'",
     "self._desk._events.extend(self._desk._events * 20_000)": "events in one slot, at most 10000 are allowed",
     "self.buy(sise=3)": "TypeError: an order has no sise",
@@ -60,9 +60,9 @@ FAULTS = {
 DEATHS = {
     "os._exit(3)": "The strategy ended its process with exit code 3.",
     "sum(range(10 ** 12))": "The strategy took more than 1000 ms for a candle",
-    "from app.domain.event import Event; self._desk._events.append(Event(1, 'log', '{]'))": "broke the process",
-    "os.write(4, b'rubbish' * 999); time.sleep(9)": "broke the process",
-    "os.kill(os.getpid(), 9)": "The process of the strategy ended 3 times at one candle (signal 9).",
+    "from app.domain.event import Event; self._desk._events.append(Event(1, 'log', '{]'))": "corrupted its process",
+    "os.write(4, b'rubbish' * 999); time.sleep(9)": "corrupted its process",
+    "os.kill(os.getpid(), 9)": "The strategy's process died 3 times at the same candle (signal 9).",
     "sys.hoard = b'x' * (1 << 30)": "The strategy took more than 150 MB of memory.",
 }
 """What takes the whole process down, and what the session says then."""
@@ -98,7 +98,7 @@ async def test_a_faulty_strategy_fails_its_own_session(database: Database, tmp_p
         ("raise ValueError('first\\nlast\\0')", "last?", "ValueError: first\nlast?"),
     ],
 )
-async def test_a_fault_names_the_strategys_own_line_and_all_that_was_said(
+async def test_an_error_has_the_line_of_the_strategy_and_the_whole_text(
     database: Database, tmp_path: Path, deed: str, error: str, said: str | None
 ) -> None:
     write(tmp_path, "bad", misbehaving(deed))
@@ -137,7 +137,7 @@ async def test_a_strategy_that_takes_its_process_down_fails_its_own_session(data
         },
     ],
 )
-async def test_a_strategy_writes_the_same_log_in_a_child(
+async def test_a_strategy_writes_the_same_log_in_a_strategy_process(
     database: Database, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     text = "from app.strategies.sma_cross import SmaCross\nclass Mine(SmaCross): pass\nMine.__name__ = 'SmaCross'\n"
@@ -190,7 +190,7 @@ class Technical(Strategy):
     assert {order["qty"] for order in orders} == {0.1}
 
 
-async def test_pausing_at_an_event_is_exact_in_a_child(database: Database, tmp_path: Path) -> None:
+async def test_pausing_at_an_event_is_exact_in_a_strategy_process(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
     async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
         await store(e.pool)
@@ -224,7 +224,7 @@ async def test_changed_code_is_refused_at_resume(database: Database, tmp_path: P
         assert paused.strategy_hash is not None
 
 
-async def test_code_that_cannot_be_used_is_reported_and_disturbs_nothing_else(
+async def test_code_that_cannot_be_used_is_reported_and_affects_nothing_else(
     database: Database, tmp_path: Path
 ) -> None:
     write(tmp_path, "good", GOOD)
@@ -236,23 +236,23 @@ async def test_code_that_cannot_be_used_is_reported_and_disturbs_nothing_else(
     write(tmp_path, "none_at_all", "class NotOne: pass\n")
     places = (str(tmp_path), "json:JSONDecoder", "nowhere.at.all:Thing", "not a place")
     async with engine(database, strategies=places, **ONE_CHILD) as e:
-        await e.supervisor.strategies.look()
-        faults = {Path(each.label).name: each.sentence for each in e.supervisor.strategies.faults}
-        listed = [each.slug for each in await e.supervisor.strategies.every(e.pool) if each.source == "folder"]
+        await e.supervisor.strategies.refresh()
+        problems = {Path(problem.label).name: problem.sentence for problem in e.supervisor.strategies.problems}
+        listed = [each.slug for each in await e.supervisor.strategies.list_profiles(e.pool) if each.source == "folder"]
     assert listed == ["good"]
-    assert {name: sentence.partition(":")[0] for name, sentence in faults.items()} == {
+    assert {name: sentence.partition(":")[0] for name, sentence in problems.items()} == {
         "syntax.py": "SyntaxError",
         "missing.py": "ModuleNotFoundError",
         "ends.py": "It could not be imported",
         "taken.py": "sma_cross is the name of a built-in strategy; call yours something else.",
-        "good.py": f"good is the name of the strategy in {tmp_path}/again.py already; call yours something else.",
+        "good.py": f"good is already the name of the strategy in {tmp_path}/again.py; call yours something else.",
         "json:JSONDecoder": "TypeError",
         "nowhere.at.all:Thing": "There is no module named nowhere.",
         "not a place": "It is neither a folder nor module",
     }
 
 
-async def test_a_fork_goes_on_with_a_strategy_of_ones_own_and_back(database: Database, tmp_path: Path) -> None:
+async def test_a_fork_switches_to_a_user_strategy_and_back(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
     cross = {"profile_slug": "sma_cross", "config": {"fast": 3, "slow": 8}}
     async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
@@ -270,7 +270,7 @@ async def test_a_fork_goes_on_with_a_strategy_of_ones_own_and_back(database: Dat
             assert (await e.log(other.id))[: other.fork_seq] == (await e.log(whole.id))[: other.fork_seq]
 
 
-async def test_code_of_ones_own_is_never_imported_into_the_server(database: Database, tmp_path: Path) -> None:
+async def test_a_user_strategy_is_never_imported_into_the_server(database: Database, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     deed = f"open({str(notes)!r}, 'a').write(f'{{os.getpid()}} {{sorted(os.environ)}}\\n')"
     write(tmp_path / "code", "good", f"import os\nprint('noise')\n{deed}\n{GOOD}")
@@ -283,13 +283,13 @@ async def test_code_of_ones_own_is_never_imported_into_the_server(database: Data
     assert not any("DATABASE_URL" in line or "ZEON_" in line for line in written)
 
 
-async def test_hash_seeds_and_rebuilds_leave_the_log_alone(
+async def test_hash_seeds_and_rebuilds_do_not_change_the_log(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, "sets", SETS)
     digests = set()
     for seed in ("0", "7"):
-        monkeypatch.setenv("PYTHONHASHSEED", seed)  # The children's: that of this process is fixed by now.
+        monkeypatch.setenv("PYTHONHASHSEED", seed)  # Of the strategy processes: that of this process is fixed by now.
         async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
             await store(e.pool)
             whole = await e.finished((await e.start(profile_slug="sets")).id)
@@ -316,10 +316,10 @@ async def test_hash_seeds_and_rebuilds_leave_the_log_alone(
         ("x", "sma_cross", {"fast": "many"}, r"config\.fast"),
     ],
 )
-async def test_a_profile_that_is_none_is_refused(
+async def test_an_invalid_profile_is_refused(
     database: Database, tmp_path: Path, slug: str, strategy: str, config: dict[str, Any], sentence: str
 ) -> None:
     write(tmp_path, "good", GOOD)
     async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
         with pytest.raises(BadInputError, match=sentence):
-            await e.supervisor.strategies.add(e.pool, Profile(slug, strategy, config))
+            await e.supervisor.strategies.add_profile(e.pool, Profile(slug, strategy, config))

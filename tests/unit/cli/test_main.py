@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 from typer.testing import CliRunner
 
 from app.cli import commands
 from app.cli.main import app
+from app.errors import NoDatabaseError
 from tests.support.process import ROOT
 
 COMMANDS = {
@@ -47,7 +49,7 @@ COMMANDS = {
         "delete",
         "prune",
     },
-    "candles": {"import", "fetch", "follow", "list", "gaps", "export"},
+    "candles": {"import", "inspect", "fetch", "follow", "list", "gaps", "export", "delete"},
     "token": {"create", "list", "revoke"},
 }
 runner = CliRunner()
@@ -94,6 +96,20 @@ def test_every_option_says_what_it_is_for():
         if not getattr(parameter, "help", None)
     ]
     assert not nameless
+
+
+@pytest.mark.parametrize("arguments", ["", "serve", "candles", "candles list", "sessions create"])
+def test_every_command_has_version_and_short_help(arguments):
+    version = runner.invoke(app, [*arguments.split(), "--version"])
+    assert (version.exit_code, version.stdout) == (0, f"zeon {metadata.version('zeon-sim')}\n")
+    short, long = (runner.invoke(app, [*arguments.split(), option]) for option in ("-h", "--help"))
+    assert (short.exit_code, short.stdout) == (0, long.stdout)
+    assert "Usage: " in short.stdout
+
+
+def test_a_version_behind_psql_is_that_of_psql(tmp_path):
+    done = runner.invoke(app, ["psql", "--version"], env={"ZEON_DATA_DIR": str(tmp_path), "DATABASE_URL": ""})
+    assert isinstance(done.exception, NoDatabaseError)
 
 
 @pytest.mark.parametrize(

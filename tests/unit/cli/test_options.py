@@ -1,7 +1,7 @@
 import pytest
 import typer
 
-from app.cli.options import read_symbol, read_timeframe, read_venue, time_ms, without_none
+from app.cli.options import read_id, read_symbol, read_timeframe, read_venue, time_ms, without_none
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,17 @@ def test_words_of_the_domain_are_read_in_any_spelling():
 def test_what_the_domain_refuses_is_a_usage_error(read, text):
     with pytest.raises(typer.BadParameter):
         read(text)
+
+
+@pytest.mark.parametrize("text", ["0193A1F2-7b7e", "0193a1f27b7e", "0193a1f27b7-e"])
+def test_an_id_is_read_without_hyphens_and_may_be_short(text):
+    assert read_id(text) == "0193a1f27b7e"
+
+
+@pytest.mark.parametrize("text", ["", "1", "123", "0193g", "0" * 33, "%%%%"])
+def test_what_is_no_id_is_a_usage_error(text):
+    with pytest.raises(typer.BadParameter, match="neither an id nor"):
+        read_id(text)
 
 
 def test_what_was_not_given_is_left_out():

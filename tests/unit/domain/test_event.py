@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain import event
+from app.domain import candle_event, event
 from app.domain.event import render
 from app.domain.market.candle import Candle
 from app.errors import BadInputError
@@ -20,7 +20,7 @@ amounts = st.decimals(0, 10**7, places=8) | st.integers(0, 10**6).map(Decimal) |
 
 @given(st.lists(amounts, min_size=5, max_size=5), st.booleans())
 def test_a_candle_is_canonical_however_its_numbers_are_spelled(values: list[Decimal], synthetic: bool) -> None:
-    made = event.candle(5, Candle("BTC", "1m", 0, 60_000, *values, synthetic))
+    made = candle_event.encode(5, Candle("BTC", "1m", 0, 60_000, *values, synthetic))
     names = ("open", "high", "low", "close", "volume")
     wanted = {"openTimeMs": 0, "closeTimeMs": 60_000} | dict(zip(names, values, strict=True))
     assert made.payload == {"symbol": "BTC", "timeframe": "1m", "candle": wanted} | (

@@ -25,16 +25,18 @@ def slots(count: int = 600) -> list[Slot]:
     return [Slot(candle.open_time_ms, [candle]) for candle in made]
 
 
-async def looked(strategy: type[Strategy], **changes: Any) -> LookaheadFinding | None:
+async def lookahead_of(strategy: type[Strategy], **changes: Any) -> LookaheadFinding | None:
     on = spec(end_ms=None, gap_policy="skip", **changes)
 
     @asynccontextmanager
-    async def build(data: Sequence[Slot]) -> AsyncIterator[StrategyHost]:
-        made = strategy()
-        made.data = [candle for slot in data for candle in slot.candles]  # type: ignore[attr-defined]
-        yield InProcessHost(StrategyChain([Stage("x", {}, on.broker_config)], [StrategyRunner(made, on.broker_config)]))
+    async def open_host(data: Sequence[Slot]) -> AsyncIterator[StrategyHost]:
+        created = strategy()
+        created.data = [candle for slot in data for candle in slot.candles]  # type: ignore[attr-defined]
+        yield InProcessHost(
+            StrategyChain([Stage("x", {}, on.broker_config)], [StrategyRunner(created, on.broker_config)])
+        )
 
-    return await check_lookahead(on, slots(), build, cuts=5)
+    return await check_lookahead(on, slots(), open_host, cuts=5)
 
 
 class KnowsTheNext(Strategy):
@@ -59,7 +61,7 @@ class KnowsTheLast(Strategy):
 
 
 class Remembers(Strategy):
-    """Keeps what it has seen for its next life."""
+    """Remembers what it has seen for its next run."""
 
     _closes: ClassVar[dict[int, Any]] = {}
 
@@ -70,7 +72,7 @@ class Remembers(Strategy):
 
 @pytest.mark.parametrize("strategy", [KnowsTheNext, KnowsTheLast, Remembers])
 async def test_a_strategy_that_knows_the_future_is_found(strategy: type[Strategy]) -> None:
-    found = await looked(strategy)
+    found = await lookahead_of(strategy)
     assert found is not None
     event = found.changed or found.whole
     assert event is not None
@@ -80,7 +82,7 @@ async def test_a_strategy_that_knows_the_future_is_found(strategy: type[Strategy
 
 @pytest.mark.parametrize("slug", BUILT_IN)
 async def test_a_built_in_does_not_know_the_future(slug: str) -> None:
-    assert await looked(BUILT_IN[slug], extra_timeframes=("5m", "1h")) is None
+    assert await lookahead_of(BUILT_IN[slug], extra_timeframes=("5m", "1h")) is None
 
 
 class NeedsTheNext(Strategy):
@@ -95,9 +97,9 @@ class NeedsTheNext(Strategy):
 
 
 async def test_a_strategy_that_fails_without_the_future_is_found() -> None:
-    found = await looked(NeedsTheNext)
+    found = await lookahead_of(NeedsTheNext)
     assert found is not None
-    assert (found.how, found.changed, found.fault) == ("cut", None, "IndexError: list index out of range")
+    assert (found.how, found.changed, found.error) == ("cut", None, "IndexError: list index out of range")
     assert found.whole is not None
     assert found.whole.ts < found.cut_ms
 
@@ -111,4 +113,4 @@ class Breaks(Strategy):
 
 async def test_a_strategy_that_cannot_run_at_all_says_why() -> None:
     with pytest.raises(ValueError, match="no"):
-        await looked(Breaks)
+        await lookahead_of(Breaks)

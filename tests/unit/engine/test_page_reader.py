@@ -11,13 +11,13 @@ from app.engine.streaming import page_reader as group_reads
 from app.engine.streaming.page_reader import PageReader, PageResult
 from app.errors import UnavailableError
 
-PLACE = StreamPosition(UUID(int=1), 0, None, False)
-TWO_CALLS = group_reads._MOST_PAGES + 1
+PLACE = StreamPosition(UUID(int=1), 0)
+TWO_CALLS = group_reads._MAX_PAGES + 1
 """So many pages asked for at once need two calls."""
 
 
 @pytest.mark.parametrize("rounds", range(6))
-async def test_a_page_asked_for_around_the_end_of_both_calls_under_way_is_read(rounds: int) -> None:
+async def test_a_page_requested_around_the_end_of_both_calls_under_way_is_read(rounds: int) -> None:
     reader = PageReader(Database("", size=1))  # Never opened: every call fails at once, both in one round of the loop.
     loop = asyncio.get_running_loop()
     answers: list[asyncio.Future[PageResult]] = [loop.create_future() for _ in range(TWO_CALLS)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.db.chunks import Chunk
 from app.db.pool import Database
-from app.db.ticks import Tick
-from app.engine.writer import MAX_EVENTS, MAX_TICKS, Writer
+from app.engine.replay.writer import MAX_CHUNKS, MAX_EVENTS, Writer
 
 
 @pytest.fixture
@@ -14,35 +14,35 @@ def writer() -> Writer:
     return Writer(Database("", size=1))
 
 
-def tick(number: int, events: int) -> Tick:
-    return Tick(str(number), 1, None, 0, "", events)
+def chunk(number: int, events: int) -> Chunk:
+    return Chunk(str(number), 1, None, 0, "", events)
 
 
-async def test_an_unpaced_parcel_goes_with_the_paced_ones_however_many_there_are(writer: Writer) -> None:
-    for number in range(2 * MAX_TICKS):
-        writer.append([tick(number, 3)])
-    writer.append([tick(-1, MAX_EVENTS)], unpaced=True)
-    batch = writer._collect()
-    assert [parcel.unpaced for parcel in batch] == [False] * MAX_TICKS + [True]
+async def test_an_unpaced_chunk_goes_with_the_paced_ones_however_many_there_are(writer: Writer) -> None:
+    for number in range(2 * MAX_CHUNKS):
+        writer.append(chunk(number, 3))
+    writer.append(chunk(-1, MAX_EVENTS), unpaced=True)
+    batch = writer._next_batch()
+    assert [item.unpaced for item in batch] == [False] * MAX_CHUNKS + [True]
 
 
-async def test_unpaced_parcels_fill_a_batch_of_their_own_and_half_of_one_they_share(writer: Writer) -> None:
-    for number in range(3 * MAX_TICKS):
-        writer.append([tick(number, 1)], unpaced=True)
-    assert len(writer._collect()) == MAX_TICKS
-    writer.append([tick(-1, 1)])
-    assert [parcel.unpaced for parcel in writer._collect()] == [False] + [True] * (MAX_TICKS // 2)
+async def test_unpaced_chunks_fill_a_batch_of_their_own_and_half_of_one_they_share(writer: Writer) -> None:
+    for number in range(3 * MAX_CHUNKS):
+        writer.append(chunk(number, 1), unpaced=True)
+    assert len(writer._next_batch()) == MAX_CHUNKS
+    writer.append(chunk(-1, 1))
+    assert [item.unpaced for item in writer._next_batch()] == [False] + [True] * (MAX_CHUNKS // 2)
 
 
-async def test_a_parcel_larger_than_a_batch_goes_alone(writer: Writer) -> None:
+async def test_a_chunk_larger_than_a_batch_goes_alone(writer: Writer) -> None:
     for number in range(3):
-        writer.append([tick(number, MAX_EVENTS + 1)])
-    assert [len(writer._collect()) for _ in range(4)] == [1, 1, 1, 0]
+        writer.append(chunk(number, MAX_EVENTS + 1))
+    assert [len(writer._next_batch()) for _ in range(4)] == [1, 1, 1, 0]
 
 
-async def test_it_is_crowded_while_paced_ticks_are_under_way(writer: Writer) -> None:
-    assert not writer.crowded
-    for unpaced, crowded in ((True, False), (False, True), (True, False)):
-        writer.append([tick(1, 1)], unpaced=unpaced)
-        writer._collect()
-        assert writer.crowded == crowded
+async def test_unpaced_sessions_see_whether_the_batch_under_way_holds_paced_chunks(writer: Writer) -> None:
+    assert not writer.has_paced
+    for unpaced, has_paced in ((True, False), (False, True), (True, False)):
+        writer.append(chunk(1, 1), unpaced=unpaced)
+        writer._next_batch()
+        assert writer.has_paced == has_paced

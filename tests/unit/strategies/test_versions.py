@@ -10,10 +10,10 @@ from app.candles import synthetic
 from app.domain.trading.settings import BrokerConfig
 from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import StrategyRunner
-from app.engine.strategy_catalog import source_hash
 from app.strategies import versions
 from app.strategies.registry import BUILT_IN
 from app.strategies.versions import VERSIONS, rule_hash
+from app.strategy_hosts.strategy_catalog import source_hash
 
 
 def test_every_built_in_rule_has_a_version() -> None:

@@ -69,7 +69,7 @@ def test_a_class_name_becomes_a_slug(name: str, slug: str):
     assert slug_of(name) == slug
 
 
-def test_answers_survive_the_way_and_rubbish_does_not():
+def test_answers_are_decoded_as_they_were_encoded_and_invalid_ones_are_refused():
     events = [
         [Event(1, "log", '{"message":"a b\\n"}'), Event(2, "equity", '{"cash":0.10}')],
         [],

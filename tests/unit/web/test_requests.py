@@ -1,4 +1,4 @@
-"""A new session's body turned into what the engine runs."""
+"""The body of a new session as the settings of a session."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def test_either_pace_is_kept_as_it_was_given() -> None:
     assert spec(replayMsPerCandle=0).pace == Pace(0)
 
 
-def test_symbols_and_venue_are_spelled_one_way_in_the_order_given() -> None:
-    made = spec(symbol=None, symbols=["eth/btc", "BTC-USDT", "a_b.c"], venue=" Demo ")
-    assert (made.symbols, made.venue) == (("ETHBTC", "BTCUSDT", "AB.C"), "demo")
+def test_symbols_and_venue_are_normalized_in_the_order_given() -> None:
+    created = spec(symbol=None, symbols=["eth/btc", "BTC-USDT", "a_b.c"], venue=" Demo ")
+    assert (created.symbols, created.venue) == (("ETHBTC", "BTCUSDT", "AB.C"), "demo")
 
 
-def test_a_config_as_large_as_allowed_is_taken_and_no_larger() -> None:
+def test_a_config_as_large_as_allowed_is_accepted_and_no_larger() -> None:
     limits = load(max_config=20)
     assert parse(NewSession, {**LEAST, "config": {"a": "x" * 12}}).spec(limits)
     with pytest.raises(BadInputError, match="config: 21 bytes"):

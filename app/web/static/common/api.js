@@ -1,51 +1,38 @@
-// Calls the public API, the same one scripts use.
+// Calls the public API with the client that scripts use too.
 
-import { login, logins } from "./login.js";
+import { Client } from "../client.js";
+import { loginSince } from "./login.js";
 
-export const SESSIONS = "/api/sim/sessions";
+export { SESSIONS } from "../client.js";
 
-/** A call that failed: a sentence for people, the status (0 = nobody answered), and the API's code and details. */
-export class CallFailed extends Error {
-  constructor(message, status, answer = {}) {
-    super(message);
-    this.status = status;
-    this.code = answer.code;
-    this.details = answer.details;
-  }
-}
+/** The client of this server. After a 401 the user logs in, unless that happened during the call, and the call is repeated. */
+export const client = new Client(location.origin, { onUnauthorized: loginSince });
 
-/** Make a call and return its data; a missing login is asked for, unless there was one since, and the call repeated. */
+/** Make a call and return its data; when nobody answers, the error says what the page does about it. */
 export async function call(method, path, body) {
-  const before = logins();
-  const response = await request(method, path, body);
-  if (response.status === 401) {
-    if (logins() === before) await login();
-    return call(method, path, body);
+  try {
+    return await client.call(method, path, body);
+  } catch (error) {
+    if (error.status === 0) error.message = "The server cannot be reached. Is it still running? The page keeps trying.";
+    throw error;
   }
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new CallFailed(answer.error ?? `The server answered ${response.status}.`, response.status, answer);
-  return "success" in answer ? answer.data : answer;
 }
 
 export const get = (path) => call("GET", path);
 export const post = (path, body = {}) => call("POST", path, body);
 
-async function request(method, path, body) {
-  const headers = body === undefined ? {} : { "Content-Type": "application/json" };
-  try {
-    return await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
-  } catch {
-    throw new CallFailed("The server cannot be reached. Is it still running? The page keeps trying.", 0);
-  }
-}
+let openapi = null;
 
-let described = null;
-
-/** Return the API's own description, asked for once. */
-export function description() {
-  described ??= get("/openapi.json").catch((error) => {
-    described = null;
+/** Return the schemas of the OpenAPI document, which is read once. */
+export async function schemas() {
+  openapi ??= get("/openapi.json").catch((error) => {
+    openapi = null;
     throw error;
   });
-  return described;
+  return (await openapi).components.schemas;
+}
+
+/** Return the types of events that a log can hold. */
+export async function eventTypes() {
+  return (await schemas()).EventAnswer.properties.type.enum;
 }

@@ -1,8 +1,8 @@
-// Makes and finds elements. Text only ever becomes a text node, so nothing anybody wrote is read as markup.
+// Creates and finds elements. Text always becomes a text node, so nothing that a user wrote is read as markup.
 
 export const byId = (id) => document.getElementById(id);
 
-/** Make an element: `onclick`-like properties are listeners, true is an empty attribute, false and null are none. */
+/** Create an element. Properties such as `onclick` are listeners; true is an empty attribute, false and null are no attribute. */
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -13,22 +13,22 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Set text only where it changed, so that a screen reader and a selection are left in peace. */
-export function say(element, text) {
+/** Set text only where it changed, so that a screen reader does not repeat it and a selection stays. */
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Make an `<option>`. */
-export function option(value, text = value, chosen = false) {
-  return make("option", { value, selected: chosen }, String(text));
+/** Create an `<option>`. */
+export function option(value, text = value, selected = false) {
+  return make("option", { value, selected }, String(text));
 }
 
-/** Fill a `<dl>` with pairs of words and values; a value is text or an element. */
+/** Fill a `<dl>` with pairs of label and value; a value is text or an element. */
 export function fillPairs(list, pairs) {
-  list.replaceChildren(...pairs.map(([word, value]) => make("div", {}, make("dt", {}, word), make("dd", {}, value))));
+  list.replaceChildren(...pairs.map(([label, value]) => make("div", {}, make("dt", {}, label), make("dd", {}, value))));
 }
 
-/** Whether keys typed now belong to a field rather than to the page. */
+/** Whether a key press on this element is text for a field, not a key of the page. */
 export function isTyping(target) {
   return target.matches?.("input:not([type=radio]):not([type=checkbox]), select, textarea") ?? false;
 }

@@ -1,4 +1,4 @@
-// How numbers and times are written: times in UTC, with the local time as the title one sees on hover.
+// Formats numbers and times. Times are in UTC; the local time is the title that a pointer shows.
 
 import { make } from "./dom.js";
 
@@ -19,9 +19,9 @@ export function utc(ms) {
   return `${text.slice(0, 10)} ${text.slice(11, ms % MINUTE ? 19 : 16)}`;
 }
 
-export const local = (ms) => `${LOCAL.format(ms)} on your clock`;
+export const local = (ms) => `${LOCAL.format(ms)} local time`;
 
-/** A sentence of the server with its times, milliseconds since 1970, to be read by people. */
+/** A sentence of the server in which times in milliseconds are written as UTC. */
 export const readable = (sentence) => sentence.replace(/\b1\d{12}\b/g, (ms) => utc(Number(ms)));
 
 /** A `<time>` in UTC. */
@@ -31,7 +31,7 @@ export function time(ms) {
 
 export const whole = (number) => WHOLE.format(number);
 
-/** A number with as many decimals as its size deserves. */
+/** A number with more decimals the smaller it is. */
 export function decimal(number) {
   const size = Math.abs(number);
   return minus((size >= 1000 ? CENTS : size >= 1 ? FOUR : EIGHT).format(number));
@@ -41,8 +41,8 @@ export const money = (number) => minus(CENTS.format(number));
 
 export const minus = (text) => text.replace("-", "−");
 
-/** The same with its sign, for gains and losses. */
-export const signed = (number, write = money) => (number > 0 ? "+" : number < 0 ? "−" : "") + write(Math.abs(number));
+/** A number with its sign, for gains and losses. */
+export const signed = (number, format = money) => (number > 0 ? "+" : number < 0 ? "−" : "") + format(Math.abs(number));
 
 export const percent = (number, digits = 2) => `${signed(number, (size) => size.toFixed(digits))} %`;
 
@@ -50,9 +50,9 @@ export const percent = (number, digits = 2) => `${signed(number, (size) => size.
 export const tone = (number) => (number > 0 ? "positive" : number < 0 ? "negative" : "");
 
 /** A gain or loss in its color. */
-export const gain = (number, write = signed) => make("span", { class: tone(number) }, write(number));
+export const gain = (number, format = signed) => make("span", { class: tone(number) }, format(number));
 
-/** How fast a session goes, in words. */
+/** The pace of a session in words. */
 export function pace(session) {
   if (session.speed != null) return `${session.speed}× real time`;
   const ms = session.replayMsPerCandle;
@@ -61,7 +61,7 @@ export function pace(session) {
 }
 
 /** `unrealizedPnl` as `Unrealized pnl`. */
-export function words(name) {
+export function label(name) {
   const text = name.replace(/([a-z])([A-Z0-9])/g, "$1 $2").toLowerCase();
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -1,19 +1,18 @@
-// Asks for a token where the server wants one. The cookie it becomes is out of reach for scripts.
+// Asks for a token where the server needs one. The server turns it into a cookie that scripts cannot read.
 
+import { Client } from "../client.js";
 import { make } from "./dom.js";
 
 let waiting = null;
-let accepted = 0;
+let acceptedMs = -1;
 
-/** How many tokens were accepted so far: a call sent before the latest was refused for want of it. */
-export const logins = () => accepted;
-
-/** Resolve once a token was accepted; many callers share one dialog. */
-export function login() {
+/** Show the login dialog, one for all callers, unless a token was accepted after `sentMs`; resolves when one is. */
+export async function loginSince(sentMs) {
+  if (acceptedMs > sentMs) return;
   waiting ??= ask().finally(() => {
     waiting = null;
   });
-  return waiting;
+  await waiting;
 }
 
 function ask() {
@@ -23,7 +22,7 @@ function ask() {
     "form",
     { method: "dialog", class: "stack" },
     make("h2", { id: "login-title" }, "Log in"),
-    make("p", {}, "This server asks for a token. Make one with ", make("code", {}, "zeon token create"), "."),
+    make("p", {}, "This server needs a token. Create one with ", make("code", {}, "zeon token create"), "."),
     make("label", { for: "token" }, "Token"),
     token,
     problem,
@@ -35,22 +34,21 @@ function ask() {
   return new Promise((resolve) => {
     form.addEventListener("submit", async (submit) => {
       submit.preventDefault();
-      problem.textContent = await refusal(token.value);
+      problem.textContent = await loginError(token.value);
       if (problem.textContent) return;
-      accepted += 1;
+      acceptedMs = performance.now();
       dialog.remove();
       resolve();
     });
   });
 }
 
-/** Exchange the token for a cookie; returns what is wrong, or nothing. */
-async function refusal(token) {
-  const headers = { "Content-Type": "application/json" };
+/** Exchange the token for a cookie; returns the error as a sentence, or an empty text. */
+async function loginError(token) {
   try {
-    const response = await fetch("/login", { method: "POST", headers, body: JSON.stringify({ token }) });
-    return response.ok ? "" : (await response.json()).error;
-  } catch {
-    return "The server cannot be reached.";
+    await new Client(location.origin).login(token);
+    return "";
+  } catch (error) {
+    return error.message;
   }
 }

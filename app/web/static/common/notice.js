@@ -1,4 +1,4 @@
-// What a page has to say: problems in sight of everybody, news for screen readers.
+// Messages of a page: problems on the screen, and announcements for screen readers.
 
 import { byId, make } from "./dom.js";
 import { readable, utc } from "./format.js";
@@ -6,36 +6,36 @@ import { readable, utc } from "./format.js";
 const QUIET_MS = 5000;
 let quietUntil = 0;
 
-/** Show what went wrong until it is dismissed or something else goes wrong. */
-export function problem(error) {
+/** Show an error until the user dismisses it or the next one comes. */
+export function showProblem(error) {
   const box = byId("problem");
-  const close = make("button", { type: "button", class: "quiet", onclick: clear }, "Dismiss");
+  const close = make("button", { type: "button", class: "quiet", onclick: clearProblem }, "Dismiss");
   box.replaceChildren(make("p", {}, readable(error.message)), ...details(error), close);
   box.hidden = false;
 }
 
-export function clear() {
+export function clearProblem() {
   byId("problem").hidden = true;
 }
 
-/** Tell a screen reader, without a word on the screen. */
+/** Tell a screen reader something that the screen shows already. */
 export function announce(sentence) {
   byId("announcement").textContent = sentence;
   quietUntil = performance.now() + QUIET_MS;
 }
 
-/** Tell what happened by itself, unless something was told a moment ago: a fast session would never be silent. */
-export function mention(sentence) {
+/** Announce an event of the session, unless there was an announcement a moment ago: a fast session would never be silent. */
+export function announceUnlessRecent(sentence) {
   if (performance.now() >= quietUntil) announce(sentence);
 }
 
-/** Run something a user asked for; what goes wrong is shown. Returns its result, or nothing. */
+/** Do what a user asked for and return its result; an error is shown, and the result is undefined. */
 export async function attempt(work) {
   try {
-    clear();
+    clearProblem();
     return await work();
   } catch (error) {
-    problem(error);
+    showProblem(error);
     return undefined;
   }
 }
@@ -43,10 +43,9 @@ export async function attempt(work) {
 function details(error) {
   const gaps = error.details?.gaps;
   if (!gaps) return [];
-  const advice = "Import the missing candles, choose another range, or create the session with the gap policy skip or fill.";
   const lines = gaps.slice(0, 5).map((gap) => make("li", {}, gapText(gap)));
   const more = gaps.length > 5 ? [make("li", {}, `… and ${gaps.length - 5} more`)] : [];
-  return [make("ul", {}, ...lines, ...more), make("p", {}, advice)];
+  return [make("ul", {}, ...lines, ...more)];
 }
 
 function gapText(gap) {

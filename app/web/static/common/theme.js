@@ -1,4 +1,4 @@
-// Light, dark, or as the system says; charts ask here for colors, because a canvas knows no style sheet.
+// Light, dark, or the system's theme. Charts get their colors here, because a canvas does not use style sheets.
 
 import { byId } from "./dom.js";
 
@@ -8,42 +8,42 @@ const system = matchMedia("(prefers-color-scheme: dark)");
 const listeners = new Set();
 const colors = new Map();
 
-/** Show the choice of the last visit, and let the button move on to the next. */
+/** Apply the theme of the last visit; the button switches to the next one. */
 export function startTheme() {
   const button = byId("theme");
   apply(localStorage.getItem(KEY) ?? CHOICES[0]);
-  button.addEventListener("click", () => apply(CHOICES[(CHOICES.indexOf(chosen()) + 1) % CHOICES.length]));
-  system.addEventListener("change", tell);
+  button.addEventListener("click", () => apply(CHOICES[(CHOICES.indexOf(currentChoice()) + 1) % CHOICES.length]));
+  system.addEventListener("change", notifyListeners);
 }
 
 /** Call back whenever colors change. */
 export const onTheme = (listener) => listeners.add(listener);
 
-/** The color a custom property stands for at the moment. */
+/** The color that a custom property has in the current theme. */
 export function color(name) {
-  if (!colors.has(name)) colors.set(name, computed(name));
+  if (!colors.has(name)) colors.set(name, computedColor(name));
   return colors.get(name);
 }
 
-function computed(name) {
+function computedColor(name) {
   const probe = byId("theme");
   probe.style.setProperty("outline-color", `var(${name})`);
-  const found = getComputedStyle(probe).outlineColor;
+  const value = getComputedStyle(probe).outlineColor;
   probe.style.removeProperty("outline-color");
-  return found;
+  return value;
 }
 
-const chosen = () => document.documentElement.dataset.theme ?? CHOICES[0];
+const currentChoice = () => document.documentElement.dataset.theme ?? CHOICES[0];
 
 function apply(choice) {
   if (choice === CHOICES[0]) delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = choice;
   localStorage.setItem(KEY, choice);
   byId("theme").textContent = `Theme: ${choice}`;
-  tell();
+  notifyListeners();
 }
 
-function tell() {
+function notifyListeners() {
   colors.clear();
   for (const listener of listeners) listener();
 }

@@ -1,19 +1,19 @@
-// The form for a new session: what can be asked for comes from the server, so that it shows what works there.
+// The form for a new session. Fields and profiles come from the server, so that the form shows what works there.
 
-import { description, get, post, SESSIONS } from "../common/api.js";
+import { get, post, schemas, SESSIONS } from "../common/api.js";
 import { byId, make, option } from "../common/dom.js";
-import { fromField, words } from "../common/format.js";
-import { Candles } from "./candles.js";
+import { fromField, label } from "../common/format.js";
+import { CandlePicker } from "./candles.js";
 import { Parameters } from "./parameters.js";
 
-const TERMS = ["initialCash", "feeBps", "slippageBps"];
+const TRADING_FIELDS = ["initialCash", "feeBps", "slippageBps"];
 const DEFAULTS = { initialCash: 10000, feeBps: 10, slippageBps: 0 };
 let candles = null;
 let parameters = null;
 
 /** Connect the form's fields once. */
 export function startForm() {
-  candles = new Candles();
+  candles = new CandlePicker();
   parameters = new Parameters(byId("parameters"));
   byId("close").addEventListener("click", () => byId("creation").close());
   byId("pace").addEventListener("change", showSpeed);
@@ -21,36 +21,36 @@ export function startForm() {
   byId("create").addEventListener("submit", create);
 }
 
-/** Show the form at once, and in it what the server has at the moment. */
-export async function openForm() {
-  tell("");
-  ready(false);
+/** Show the form at once, then fill it with what the server has now, a series of the cache chosen. */
+export async function openForm(series = null) {
+  showError("");
+  enableButtons(false);
   byId("creation").showModal();
   try {
-    await fill();
-    ready(true);
+    await fill(series);
+    enableButtons(true);
   } catch (error) {
-    tell(error.message);
+    showError(error.message);
   }
 }
 
-function ready(is) {
-  for (const button of byId("create").querySelectorAll("button[value]")) button.disabled = !is;
+function enableButtons(enabled) {
+  for (const button of byId("create").querySelectorAll("button[value]")) button.disabled = !enabled;
 }
 
-async function fill() {
-  const [{ profiles }, described] = await Promise.all([get("/api/sim/profiles"), description(), candles.load()]);
-  const fields = described.components.schemas.NewSession.properties;
+async function fill(series) {
+  const [{ profiles }, { NewSession }] = await Promise.all([get("/api/sim/profiles"), schemas(), candles.load(series)]);
+  const fields = NewSession.properties;
   parameters.profiles = new Map(profiles.map((profile) => [profile.slug, profile]));
   byId("profile").replaceChildren(...profiles.map(({ slug }) => option(slug, slug, slug === "sma_cross")));
-  byId("terms").replaceChildren(...TERMS.filter((name) => name in fields).map(term));
+  byId("terms").replaceChildren(...TRADING_FIELDS.filter((name) => name in fields).map(tradingField));
   showParameters();
   showSpeed();
 }
 
-function term(name) {
+function tradingField(name) {
   const input = make("input", { id: name, type: "number", min: 0, step: "any", value: DEFAULTS[name], required: true });
-  return make("label", { class: "field" }, words(name).replace("bps", "(basis points)"), input);
+  return make("label", { class: "field" }, label(name).replace("bps", "(basis points)"), input);
 }
 
 function showSpeed() {
@@ -65,18 +65,18 @@ function showParameters() {
   byId("profile-more").textContent = rest.join(" ").replace(/^Rule: /, "");
 }
 
-function tell(sentence) {
+function showError(sentence) {
   byId("create-problem").textContent = sentence;
   byId("create-problem").hidden = !sentence;
 }
 
-/** The request, with nothing in it that was left empty. */
-function asked() {
+/** The body of the request, without the fields that are empty. */
+function newSession() {
   const name = byId("name").value.trim();
   const endMs = fromField(byId("to").value);
   const pace = byId("pace").value;
   return {
-    ...candles.chosen(),
+    ...candles.values(),
     profileSlug: byId("profile").value,
     config: parameters.values(),
     startMs: fromField(byId("from").value),
@@ -84,19 +84,19 @@ function asked() {
     ...(endMs === null && byId("gap-policy").value === "fail" ? {} : { gapPolicy: byId("gap-policy").value }),
     ...(pace === "speed" ? { speed: Number(byId("speed").value) } : { replayMsPerCandle: Number(pace) }),
     ...(name ? { name } : {}),
-    ...Object.fromEntries(TERMS.filter(byId).map((field) => [field, Number(byId(field).value)])),
+    ...Object.fromEntries(TRADING_FIELDS.filter(byId).map((field) => [field, Number(byId(field).value)])),
   };
 }
 
-/** Create, start if asked for, and go to the session; one that cannot start says so on its own page. */
+/** Create the session, start it if the user chose that, and go to its page, which shows why a session could not start. */
 async function create(submit) {
   submit.preventDefault();
   try {
-    tell("");
-    const session = await post(SESSIONS, asked());
+    showError("");
+    const session = await post(SESSIONS, newSession());
     if (submit.submitter?.value === "start") await post(`${SESSIONS}/${session.id}/start`).catch(() => null);
     location.assign(`/sessions/${session.id}`);
   } catch (error) {
-    tell(error.message);
+    showError(error.message);
   }
 }

@@ -1,20 +1,21 @@
 // The page of all sessions: the list, kept up to date, and the form for a new one.
 
 import { get, post, SESSIONS, call } from "../common/api.js";
-import { byId, say } from "../common/dom.js";
+import { byId, setText } from "../common/dom.js";
 import { whole } from "../common/format.js";
-import { announce, attempt, clear, problem } from "../common/notice.js";
+import { announce, attempt, clearProblem, showProblem } from "../common/notice.js";
 import { startTheme } from "../common/theme.js";
 import { openForm, startForm } from "./form.js";
+import { startImport } from "./importing.js";
 import { Row } from "./row.js";
 
 const POLL_MS = 2000;
 const PAGE = 50;
 const rows = new Map();
-let wanted = PAGE;
+let limit = PAGE;
 let unreachable = false;
 
-/** Read the sessions and bring the table in line with them. */
+/** Read the sessions and update the table. */
 async function refresh() {
   const { sessions, complete } = await read();
   const known = new Set(sessions.map((session) => session.id));
@@ -27,39 +28,39 @@ async function refresh() {
   byId("sessions").hidden = sessions.length === 0;
   byId("empty").hidden = sessions.length > 0;
   byId("more").hidden = complete;
-  say(byId("empty-text"), emptyText());
+  setText(byId("empty-text"), emptyText());
 }
 
 async function read() {
   const sessions = [];
   let cursor = null;
   do {
-    const query = new URLSearchParams({ limit: Math.min(200, wanted - sessions.length) });
+    const query = new URLSearchParams({ limit: Math.min(200, limit - sessions.length) });
     if (byId("status").value) query.set("status", byId("status").value);
     if (cursor) query.set("cursor", cursor);
     const page = await get(`${SESSIONS}?${query}`);
     sessions.push(...page.sessions);
     cursor = page.nextCursor;
-  } while (cursor && sessions.length < wanted);
+  } while (cursor && sessions.length < limit);
   return { sessions, complete: cursor === null };
 }
 
-/** Put a session where it belongs, in the row it may have already. */
-function show(session, place) {
+/** Show a session at its place in the list, in the row that it may have already. */
+function show(session, index) {
   if (!rows.has(session.id)) rows.set(session.id, new Row(act));
   const row = rows.get(session.id);
   row.update(session);
   const body = byId("rows");
-  if (body.children[place] !== row.element) body.insertBefore(row.element, body.children[place] ?? null);
+  if (body.children[index] !== row.element) body.insertBefore(row.element, body.children[index] ?? null);
 }
 
 function emptyText() {
   const status = byId("status").value;
   if (status) return `No session is ${status}. Choose another status to see the others.`;
-  return "There are no sessions yet. Make the first with “New session”; if the cache is empty, import candles with “zeon candles import”.";
+  return "There are no sessions yet. Create one with “New session”. If no candles are cached, drop a file of candles on this page.";
 }
 
-/** Do what a row's button asks for. */
+/** Do the action of a row's button. */
 async function act(action, session) {
   await attempt(async () => {
     if (action === "delete") {
@@ -76,7 +77,7 @@ async function act(action, session) {
 function confirmed(session) {
   const dialog = byId("confirm");
   const what = session.name ?? session.symbols.join(" ");
-  say(byId("confirm-text"), `“${what}” and its ${whole(session.lastSeq)} events will be gone for good.`);
+  setText(byId("confirm-text"), `“${what}” and its ${whole(session.lastSeq)} events will be deleted. This cannot be undone.`);
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
@@ -84,24 +85,25 @@ function confirmed(session) {
   });
 }
 
-async function keepUp() {
+async function poll() {
   try {
     if (!document.hidden) await refresh();
-    if (unreachable) clear();
+    if (unreachable) clearProblem();
     unreachable = false;
   } catch (error) {
     unreachable = true;
-    problem(error);
+    showProblem(error);
   }
-  setTimeout(keepUp, POLL_MS);
+  setTimeout(poll, POLL_MS);
 }
 
 startTheme();
 startForm();
-byId("new").addEventListener("click", () => attempt(openForm));
+startImport((series) => attempt(() => openForm(series)));
+byId("new").addEventListener("click", () => attempt(() => openForm()));
 byId("status").addEventListener("change", () => attempt(refresh));
 byId("more").addEventListener("click", () => {
-  wanted += PAGE;
+  limit += PAGE;
   attempt(refresh);
 });
-await keepUp();
+await poll();

@@ -1,9 +1,9 @@
 // Fields for a strategy's parameters, made from their JSON schema.
 
 import { make, option } from "../common/dom.js";
-import { words } from "../common/format.js";
+import { label } from "../common/format.js";
 
-/** The parameter that makes a strategy plot its lines: off by default, but who makes a session here wants to look at it. */
+/** The parameter that makes a strategy plot its lines. Its default is off, but a session created here is for looking at. */
 const LINES = "lines";
 
 export class Parameters {
@@ -18,21 +18,21 @@ export class Parameters {
   show(slug) {
     const schema = this.profiles.get(slug)?.parameters ?? {};
     const required = new Set(schema.required);
-    this.#fields = new Map(Object.entries(schema.properties ?? {}).map(([name, each]) => [name, field(name, plain(each), required.has(name))]));
-    this.element.replaceChildren(...[...this.#fields].map(([name, { input }]) => make("label", { class: "field" }, words(name), input)));
+    this.#fields = new Map(Object.entries(schema.properties ?? {}).map(([name, property]) => [name, field(name, withoutNull(property), required.has(name))]));
+    this.element.replaceChildren(...[...this.#fields].map(([name, { input }]) => make("label", { class: "field" }, label(name), input)));
     return schema;
   }
 
-  /** The values that differ from the defaults, as JSON has them. */
+  /** The values that differ from the defaults. */
   values() {
-    const given = [...this.#fields].map(([name, { input, read, initial }]) => [name, read(input), initial]);
-    return Object.fromEntries(given.filter(([, value, initial]) => value !== undefined && value !== initial).map(([name, value]) => [name, value]));
+    const all = [...this.#fields].map(([name, { input, read, initial }]) => [name, read(input), initial]);
+    return Object.fromEntries(all.filter(([, value, initial]) => value !== undefined && value !== initial).map(([name, value]) => [name, value]));
   }
 }
 
-/** A value that may also be null is shown as what it is otherwise. */
-function plain(schema) {
-  const choices = schema.anyOf?.filter((each) => each.type !== "null");
+/** A schema that also allows null, without it. */
+function withoutNull(schema) {
+  const choices = schema.anyOf?.filter(({ type }) => type !== "null");
   return choices?.length === 1 ? { ...schema, ...choices[0] } : schema;
 }
 
@@ -43,7 +43,7 @@ function field(name, schema, required) {
   }
   if (schema.enum) {
     const input = make("select", {}, ...schema.enum.map((value) => option(value, value, value === initial)));
-    return { input, read: (chosen) => schema.enum[chosen.selectedIndex], initial };
+    return { input, read: (select) => schema.enum[select.selectedIndex], initial };
   }
   if (schema.type === "integer" || schema.type === "number") return { ...numeric(schema, required), initial };
   if (schema.type === "string") {

@@ -1,12 +1,12 @@
-// One session in the table, updated in place so that focus and selection stay where they are.
+// One session in the table. It is updated in place, so that focus and selection stay.
 
 import { get, SESSIONS } from "../common/api.js";
-import { make, say } from "../common/dom.js";
-import { gain, pace, percent, readable, time } from "../common/format.js";
+import { make, setText } from "../common/dom.js";
+import { gain, pace, percent, readable, time, utc } from "../common/format.js";
 import { sparkline } from "./sparkline.js";
 
 const POINTS = 48;
-const NEXT = { created: "start", paused: "resume", failed: "start", running: "pause" };
+const NEXT_ACTION = { created: "start", paused: "resume", failed: "start", running: "pause" };
 const LABELS = { start: "Start", resume: "Resume", pause: "Pause" };
 
 export class Row {
@@ -23,7 +23,7 @@ export class Row {
     this.done = make("span", { class: "hint" });
     this.pace = make("td", { "data-label": "Pace" });
     this.result = make("td", { "data-label": "Result", class: "number" }, "–");
-    this.move = make("button", { type: "button", onclick: () => act(NEXT[this.#session.status], this.#session) });
+    this.move = make("button", { type: "button", onclick: () => act(NEXT_ACTION[this.#session.status], this.#session) });
     this.remove = make("button", { type: "button", class: "quiet", onclick: () => act("delete", this.#session) }, "Delete");
     this.element = make(
       "tr",
@@ -43,36 +43,40 @@ export class Row {
     if (!changed) return;
     const title = session.name ?? session.symbols.join(" ");
     this.link.href = `/sessions/${session.id}`;
-    say(this.link, title);
+    setText(this.link, title);
     this.what.replaceChildren(`${session.symbols.join(" ")} · ${session.timeframe} · ${session.profileSlug} · `, time(session.startMs), ...session.tags.map((tag) => make("span", { class: "tag" }, tag)));
-    say(this.status, session.status);
+    setText(this.status, session.status);
     this.status.dataset.status = session.status;
     this.error.hidden = !session.error;
-    say(this.error, readable(session.error ?? ""));
-    this.#progress(session.progress, title);
-    say(this.pace, pace(session));
+    setText(this.error, readable(session.error ?? ""));
+    this.#progress(session, title);
+    setText(this.pace, pace(session));
     this.#buttons(session, title);
     this.#showResult(session);
   }
 
-  #progress(progress, title) {
-    this.bar.hidden = progress === null;
+  /** How much is done; an endless session has no percentage, but may wait for a candle. */
+  #progress({ progress, waitingFor }, title) {
+    const pct = progress?.pct ?? null;
+    this.bar.hidden = pct === null;
     this.bar.setAttribute("aria-label", `Progress of ${title}`);
-    this.bar.value = progress?.pct ?? 0;
-    say(this.done, progress === null ? "endless" : `${progress.pct.toFixed(progress.pct < 10 ? 1 : 0)} %`);
+    this.bar.value = pct ?? 0;
+    this.done.title = waitingFor?.text ?? "";
+    if (waitingFor) setText(this.done, `waits for ${utc(waitingFor.openTimeMs)}`);
+    else setText(this.done, pct === null ? "endless" : `${pct.toFixed(pct < 10 ? 1 : 0)} %`);
   }
 
   #buttons(session, title) {
-    const action = NEXT[session.status];
+    const action = NEXT_ACTION[session.status];
     this.move.hidden = action === undefined;
-    say(this.move, LABELS[action] ?? "");
+    setText(this.move, LABELS[action] ?? "");
     this.move.setAttribute("aria-label", `${LABELS[action]} ${title}`);
     this.remove.disabled = session.status === "running";
-    this.remove.title = this.remove.disabled ? "Pause or stop it first" : "";
+    this.remove.title = this.remove.disabled ? "Pause or stop the session first" : "";
     this.remove.setAttribute("aria-label", `Delete ${title}`);
   }
 
-  /** Show what a strategy has made of its money so far; candles alone have no result. */
+  /** Show the strategy's result so far; a session without a strategy has none. */
   async #showResult(session) {
     if (session.profileSlug === "none" || session.lastSeq === this.#resultSeq) return;
     this.#resultSeq = session.lastSeq;

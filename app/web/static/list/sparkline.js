@@ -1,15 +1,15 @@
-// A curve the size of a word.
+// A small curve beside a number.
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 96;
 const HEIGHT = 24;
 
-/** Draw values as a line with its first value as the base; the numbers beside it say the same to those who do not see it. */
+/** Draw values as a line, with the first value as the base line. Screen readers skip it: the number beside it says the same. */
 export function sparkline(values) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  const x = (place) => (WIDTH * place) / Math.max(1, values.length - 1);
+  const x = (index) => (WIDTH * index) / Math.max(1, values.length - 1);
   const y = (value) => HEIGHT - 2 - ((HEIGHT - 4) * (value - low)) / (high - low || 1);
-  const points = values.map((value, place) => `${x(place).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
+  const points = values.map((value, index) => `${x(index).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
   const base = y(values[0]).toFixed(1);
   const tone = values.at(-1) < values[0] ? "negative" : "positive";
   const lines = [element("line", { x1: 0, x2: WIDTH, y1: base, y2: base }), element("polyline", { points })];
@@ -17,8 +17,8 @@ export function sparkline(values) {
 }
 
 function element(tag, attributes, children = []) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
 }

@@ -1,18 +1,18 @@
-// How both charts look, in the colors of the page.
+// The options of both charts: the colors and fonts of the page.
 
 import { utc } from "../common/format.js";
 import { color } from "../common/theme.js";
 
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
 
-/** The time under the pointer, and what the user's clock shows then where that is another. */
-function pointed(seconds) {
+/** The time under the pointer in UTC, and the local time where it differs. */
+function crosshairTime(seconds) {
   const ms = seconds * 1000;
   return `${utc(ms)} UTC${new Date(ms).getTimezoneOffset() ? ` · ${CLOCK.format(ms)}` : ""}`;
 }
 
-/** Options of Lightweight Charts for the present theme. */
-export function look() {
+/** Options of Lightweight Charts for the current theme. */
+export function chartOptions() {
   const [line, text] = [color("--line"), color("--muted")];
   const { fontFamily, fontSize } = getComputedStyle(document.body);
   return {
@@ -21,6 +21,6 @@ export function look() {
     rightPriceScale: { borderColor: line },
     timeScale: { borderColor: line, timeVisible: true, secondsVisible: false, rightOffset: 4, minBarSpacing: 0.02 },
     crosshair: { mode: 0 },
-    localization: { locale: "en-GB", timeFormatter: pointed },
+    localization: { locale: "en-GB", timeFormatter: crosshairTime },
   };
 }

@@ -1,13 +1,13 @@
-// How the stream is doing: state, seq, how far behind; and doubles and holes, of which there are none.
+// The state of the stream: connection, seq, lag. Duplicates and missed events are always 0.
 
 import { byId, make } from "../common/dom.js";
 import { whole } from "../common/format.js";
 
 const DOTS = { live: "good", "catching up": "busy", connecting: "busy", reconnecting: "bad", "looking back": "busy", ended: "idle", closed: "idle" };
-const ROWS = { state: "Connection", seq: "Seq", lag: "Lag", duplicates: "Duplicates", missed: "Missed", candles: "Candles kept" };
+const ROWS = { state: "Connection", seq: "Seq", lag: "Lag", duplicates: "Duplicates", missed: "Missed", candles: "Candles loaded" };
 let cells = null;
 
-/** Show the connection; `lag` is how many events of the log are not on the page yet. */
+/** Show the state; `lag` is the number of events in the log that are not drawn yet. */
 export function showConnection({ state, seq, lag, duplicates, missed, candles }) {
   cells ??= build();
   if (cells.state.textContent !== state) {
@@ -22,7 +22,7 @@ export function showConnection({ state, seq, lag, duplicates, missed, candles })
 }
 
 function build() {
-  const made = Object.fromEntries(Object.keys(ROWS).map((name) => [name, make("dd", { id: `stream-${name}`, class: name === "state" ? "dot" : null })]));
-  byId("connection").replaceChildren(...Object.entries(ROWS).map(([name, word]) => make("div", {}, make("dt", {}, word), made[name])));
-  return made;
+  const cells = Object.fromEntries(Object.keys(ROWS).map((name) => [name, make("dd", { id: `stream-${name}`, class: name === "state" ? "dot" : null })]));
+  byId("connection").replaceChildren(...Object.entries(ROWS).map(([name, label]) => make("div", {}, make("dt", {}, label), cells[name])));
+  return cells;
 }

@@ -1,7 +1,7 @@
-// The controls: what the session's status allows is possible, everything else is greyed out.
+// The controls of a session. Those that its status does not allow are disabled.
 
 import { post, SESSIONS } from "../common/api.js";
-import { byId, make, say } from "../common/dom.js";
+import { byId, make, setText } from "../common/dom.js";
 import { fromField, pace, time, timeframeMs, toField } from "../common/format.js";
 import { announce, attempt } from "../common/notice.js";
 
@@ -12,53 +12,53 @@ const PLAY_LABELS = { start: "Play", resume: "Play", pause: "Pause" };
 const STEPPABLE = ["created", "paused"];
 const OVER = ["stopped", "finished"];
 
-export class Steering {
-  /** `onSession(session)` gets the session after every call; `forkSeq()` is the seq a fork begins behind. */
+export class Controls {
+  /** `onSession(session)` gets the session after every call; `forkSeq()` returns the seq to fork at. */
   constructor(session, { onSession, forkSeq }) {
     this.path = `${SESSIONS}/${session.id}`;
     this.onSession = onSession;
     this.forkSeq = forkSeq;
-    byId("paces").append(...PACES.map((ms, place) => this.#paceButton(ms, place)));
+    byId("paces").append(...PACES.map((ms, index) => this.#paceButton(ms, index)));
     byId("play").addEventListener("click", () => this.play());
     byId("step").addEventListener("click", () => this.step());
     byId("stop").addEventListener("click", () => this.stop());
     byId("fork").addEventListener("click", () => this.fork());
-    byId("until").addEventListener("submit", (submit) => this.#until(submit));
+    byId("until").addEventListener("submit", (submit) => this.#runTo(submit));
     byId("until-what").addEventListener("change", () => this.show(this.session));
-    byId("until-time").addEventListener("input", () => (this.timed = true));
+    byId("until-time").addEventListener("input", () => (this.timeChosen = true));
     this.show(session);
   }
 
-  /** Bring buttons and texts in line with the session. */
+  /** Update buttons and texts. */
   show(session) {
     this.session = session;
     const { status } = session;
     const byTime = byId("until-what").value === "time";
-    say(byId("play"), PLAY_LABELS[PLAY[status]] ?? "Play");
+    setText(byId("play"), PLAY_LABELS[PLAY[status]] ?? "Play");
     byId("play").disabled = !(status in PLAY);
     byId("step").disabled = !STEPPABLE.includes(status);
     byId("stop").disabled = OVER.includes(status);
     byId("until-time").hidden = !byTime;
-    if (!this.timed && document.activeElement !== byId("until-time")) byId("until-time").value = toField(ahead(session));
+    if (!this.timeChosen && document.activeElement !== byId("until-time")) byId("until-time").value = toField(defaultTime(session));
     byId("until-go").disabled = !(STEPPABLE.includes(status) || (status === "running" && byTime));
     byId("paces").disabled = OVER.includes(status);
     for (const input of byId("paces").querySelectorAll("input")) input.checked = Number(input.value) === session.replayMsPerCandle;
-    say(byId("status"), status);
+    setText(byId("status"), status);
     byId("status").dataset.status = status;
-    this.#progress(session);
+    this.#showProgress(session);
   }
 
   play() {
     const action = PLAY[this.session.status];
-    return action && this.#do(() => this.#go(action));
+    return action && this.#do(() => this.#move(action));
   }
 
-  /** Go on; over candles that were revised meanwhile only if the user says so. */
-  async #go(action) {
+  /** Start, pause or resume. If candles were revised since, the user decides whether to go on with them. */
+  async #move(action) {
     try {
       return await post(`${this.path}/${action}`);
     } catch (error) {
-      if (error.code !== "candles_changed" || !(await confirmed(`${error.message} Go on over the revised candles?`, "Go on"))) throw error;
+      if (error.code !== "candles_changed" || !(await confirmed(`${error.message} Continue with the revised candles?`, "Continue"))) throw error;
       return post(`${this.path}/${action}`, { acceptRevised: true });
     }
   }
@@ -68,10 +68,10 @@ export class Steering {
   }
 
   async stop() {
-    if (await confirmed("Stop this session for good? It cannot go on afterwards.", "Stop it")) await this.#do(() => post(`${this.path}/stop`));
+    if (await confirmed("Stop this session? A stopped session cannot be started again.", "Stop session")) await this.#do(() => post(`${this.path}/stop`));
   }
 
-  /** Choose one of the paces, counted from 1. */
+  /** Set one of the paces; `number` counts from 1. */
   pace(number) {
     if (!OVER.includes(this.session.status)) return this.#control({ action: "pace", replayMsPerCandle: PACES[number - 1] });
     return undefined;
@@ -82,8 +82,8 @@ export class Steering {
     if (child) location.assign(`/sessions/${child.id}`);
   }
 
-  /** A paused session runs to there and pauses; a running one jumps there and goes on. */
-  #until(submit) {
+  /** A paused session runs to the time or event and pauses again; a running one jumps to the time and goes on. */
+  #runTo(submit) {
     submit.preventDefault();
     const what = byId("until-what").value;
     const timeMs = fromField(byId("until-time").value);
@@ -102,31 +102,32 @@ export class Steering {
     this.onSession(session);
   }
 
-  #paceButton(ms, place) {
-    const input = make("input", { type: "radio", name: "pace", value: ms, onchange: () => this.pace(place + 1) });
-    const key = String(place + 1);
-    return make("label", { title: `Key ${key}` }, input, make("span", {}, LABELS[place]));
+  #paceButton(ms, index) {
+    const input = make("input", { type: "radio", name: "pace", value: ms, onchange: () => this.pace(index + 1) });
+    const key = String(index + 1);
+    return make("label", { title: `Key ${key}` }, input, make("span", {}, LABELS[index]));
   }
 
-  /** Say where the session is, and how fast it goes where no button says so. */
-  #progress(session) {
+  /** Show where the session is, and its pace where it is none of the buttons. */
+  #showProgress(session) {
     const { progress, cursorMs, replayMsPerCandle } = session;
-    byId("progress").hidden = !progress;
-    byId("progress").value = progress?.pct ?? 0;
-    const parts = [progress && `${progress.pct.toFixed(1)} %`, PACES.includes(replayMsPerCandle) ? null : pace(session)];
-    byId("at").replaceChildren(cursorMs === null ? "not begun" : time(cursorMs), ...parts.filter(Boolean).map((part) => ` · ${part}`));
+    const pct = progress?.pct ?? null; // Null while an endless session's candles are fetched.
+    byId("progress").hidden = pct === null;
+    byId("progress").value = pct ?? 0;
+    const parts = [pct !== null && `${pct.toFixed(1)} %`, PACES.includes(replayMsPerCandle) ? null : pace(session)];
+    byId("at").replaceChildren(cursorMs === null ? "not started" : time(cursorMs), ...parts.filter(Boolean).map((part) => ` · ${part}`));
   }
 }
 
-/** A hundred candles after the cursor, but not behind the end: where one may want to run to. */
-function ahead({ cursorMs, startMs, endMs, timeframe }) {
+/** The time that "Run to" offers first: a hundred candles after the cursor, at most the end. */
+function defaultTime({ cursorMs, startMs, endMs, timeframe }) {
   return Math.min((cursorMs ?? startMs) + 100 * timeframeMs(timeframe), endMs ?? Infinity);
 }
 
-function confirmed(question, answer) {
+function confirmed(question, yes) {
   const dialog = byId("question");
-  say(byId("question-text"), question);
-  say(byId("question-yes"), answer);
+  setText(byId("question-text"), question);
+  setText(byId("question-yes"), yes);
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {

@@ -1,77 +1,78 @@
-// Equity over the whole session with the drawdown below it.
+// The equity of the whole session, with the drawdown below it.
 
 import { BaselineSeries, createChart } from "/static/vendor/lightweight-charts.js";
 import { get, SESSIONS } from "../common/api.js";
 import { byId } from "../common/dom.js";
 import { minus, money, time } from "../common/format.js";
 import { color, onTheme } from "../common/theme.js";
-import { Thinned } from "./downsampled.js";
-import { look } from "./chart_theme.js";
+import { Downsampled } from "./downsampled.js";
+import { chartOptions } from "./chart_theme.js";
 
 const POINTS = 2000;
-const LONG = 200_000;
+const LONG_LOG = 200_000;
 const PERCENT = { type: "custom", minMove: 0.1, formatter: (value) => `${minus(value.toFixed(1))} %` };
 
 export class Curve {
-  #points = new Thinned(POINTS);
+  #shown = new Downsampled(POINTS);
   #chart = null;
-  #waiting = new Thinned(POINTS);
+  #early = new Downsampled(POINTS);
 
   constructor(session) {
     this.session = session;
   }
 
   /**
-   * Begin with the points of the whole session, as few as fit on a screen. Those of a long log take seconds, so that
-   * a sample of them is drawn first.
+   * Read the curve of the whole session in as many points as fit on a screen. That takes seconds for a long log, so a
+   * sample is drawn first.
    */
   async load() {
-    if (this.session.lastSeq > LONG) this.#begin(await this.#read("&sample=true"));
-    this.#begin(await this.#read(""));
-    this.#waiting = null;
+    if (this.session.lastSeq > LONG_LOG) this.#drawWhole(await this.#read("&sample=true"));
+    this.#drawWhole(await this.#read(""));
+    this.#early = null;
   }
 
-  /** Add the equity events of a batch, also to those that a beginning still to come is followed by. */
+  /** Add the equity events of a batch. Until the whole curve is read they are collected too, to be drawn after it. */
   add(events) {
-    const points = events.filter(({ type }) => type === "equity").map(point);
-    points.forEach((each) => this.#waiting?.add(each));
-    if (this.#chart || !this.#waiting) this.#add(points);
+    const points = events.filter(({ type }) => type === "equity").map(toPoint);
+    points.forEach((point) => this.#early?.add(point));
+    if (this.#chart || !this.#early) this.#add(points);
   }
 
   async #read(more) {
     const { points } = await get(`${SESSIONS}/${this.session.id}/equity?points=${POINTS}${more}`);
-    return points.map(point);
+    return points.map(toPoint);
   }
 
-  /** Draw points of the whole session, and what came since they were asked for. */
-  #begin(points) {
-    this.#points = new Thinned(POINTS);
-    this.#add([...points, ...this.#waiting.take()]);
+  /** Draw the points of the whole session, and those that came while they were read. */
+  #drawWhole(points) {
+    this.#shown = new Downsampled(POINTS);
+    this.#add([...points, ...this.#early.points]);
   }
 
   #add(points) {
-    const news = points.filter((each) => this.#points.add(each));
-    if (!news.length) return;
-    if (!this.#chart) this.#open();
-    if (news.length > 1 || this.#points.rebuilt) this.#redraw();
-    else this.#put(news[0]);
+    const added = points.filter((point) => this.#shown.add(point));
+    if (!added.length) return;
+    if (!this.#chart) this.#createChart();
+    if (added.length > 1 || this.#shown.rebuilt) this.#redraw();
+    else this.#append(added[0]);
   }
 
-  #put({ time: at, equity, drawdown }) {
+  #append({ time: at, equity, drawdown }) {
     this.equity.update({ time: at, value: equity });
     this.drawdown.update({ time: at, value: -drawdown });
   }
 
   #redraw() {
-    const points = this.#points.take();
-    this.equity.setData(points.map((each) => ({ time: each.time, value: each.equity })));
-    this.drawdown.setData(points.map((each) => ({ time: each.time, value: -each.drawdown })));
+    const points = this.#shown.points;
+    this.#shown.rebuilt = false;
+    this.equity.setData(points.map(({ time: at, equity }) => ({ time: at, value: equity })));
+    this.drawdown.setData(points.map(({ time: at, drawdown }) => ({ time: at, value: -drawdown })));
     this.#chart.timeScale().fitContent();
   }
 
-  #open() {
+  #createChart() {
     byId("curve-panel").hidden = false;
-    const options = look();
+    const options = chartOptions();
     this.#chart = createChart(byId("curve"), { autoSize: true, ...options, layout: { ...options.layout, attributionLogo: false } });
     this.equity = this.#chart.addSeries(BaselineSeries, { lineWidth: 2, priceLineVisible: false, baseValue: { type: "price", price: this.session.initialCash ?? 0 } });
     this.drawdown = this.#chart.addSeries(BaselineSeries, { lineWidth: 1, priceLineVisible: false, baseValue: { type: "price", price: 0 }, priceFormat: PERCENT }, 1);
@@ -91,7 +92,7 @@ export class Curve {
   }
 
   #paint() {
-    const options = look();
+    const options = chartOptions();
     this.#chart.applyOptions({ ...options, layout: { ...options.layout, attributionLogo: false } });
     const [up, down, upSoft, downSoft, upFaint, downFaint] = ["--up", "--down", "--up-soft", "--down-soft", "--up-faint", "--down-faint"].map(color);
     this.equity.applyOptions({ topLineColor: up, topFillColor1: upSoft, topFillColor2: upFaint, bottomLineColor: down, bottomFillColor1: downFaint, bottomFillColor2: downSoft });
@@ -99,8 +100,8 @@ export class Curve {
   }
 }
 
-/** A point from an equity event or from the thinned curve. */
-function point(each) {
-  const { equity, drawdownPct } = each.payload ?? each;
-  return { time: Math.floor(each.ts / 1000), equity, drawdown: drawdownPct ?? 0 };
+/** A point from an equity event or from a row of the curve. */
+function toPoint(row) {
+  const { equity, drawdownPct } = row.payload ?? row;
+  return { time: Math.floor(row.ts / 1000), equity, drawdown: drawdownPct ?? 0 };
 }

@@ -17,7 +17,7 @@ const BY_TYPE = {
   plot: (p) => `${p.name} ${decimal(p.value)}`,
 };
 
-/** Say what happened; an event written by hand may have any shape and is shown as it is. */
+/** Describe an event. One that was appended by hand may have any payload, which is shown as JSON. */
 export function describe({ type, payload }) {
   try {
     return BY_TYPE[type]?.(payload) ?? JSON.stringify(payload);

@@ -1,31 +1,26 @@
-// At most so many points of a curve however long it runs, evenly spread in time: the last of each interval is kept.
+// A curve of at most `limit` points, however long it runs: the last point of each interval of time.
 
-export class Thinned {
+export class Downsampled {
+  /** Whether older points have changed, so that the curve must be drawn anew. */
   rebuilt = false;
-  #points = [];
+  points = [];
   #interval = 60;
 
-  constructor(most) {
-    this.most = most;
+  constructor(limit) {
+    this.limit = limit;
   }
 
-  /** Add a point behind those there are; returns whether it was news. Times are in seconds. */
+  /** Append a point, times in seconds; returns whether it is later than the last one. */
   add(point) {
-    const last = this.#points.at(-1);
+    const last = this.points.at(-1);
     if (last && point.time <= last.time) return false;
     if (last && this.#slot(last) === this.#slot(point)) {
-      this.#points.pop();
+      this.points.pop();
       this.rebuilt = true;
     }
-    this.#points.push(point);
-    while (this.#points.length > this.most) this.#halve();
+    this.points.push(point);
+    while (this.points.length > this.limit) this.#halve();
     return true;
-  }
-
-  /** The points as they are now. */
-  take() {
-    this.rebuilt = false;
-    return this.#points;
   }
 
   #slot(point) {
@@ -34,8 +29,8 @@ export class Thinned {
 
   #halve() {
     this.#interval *= 2;
-    const kept = new Map(this.#points.map((point) => [this.#slot(point), point]));
-    this.#points = [...kept.values()];
+    const lastOf = new Map(this.points.map((point) => [this.#slot(point), point]));
+    this.points = [...lastOf.values()];
     this.rebuilt = true;
   }
 }

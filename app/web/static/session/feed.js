@@ -1,11 +1,9 @@
-// Follows the public stream with the browser's own EventSource and hands events on in batches, one per frame.
+// Follows the log with the client that scripts use too, and passes events on in batches, one per frame.
 
-import { get } from "../common/api.js";
+import { client } from "../common/api.js";
 
-const PAGE = 10_000;
-const NEAR = 200;
 const BATCH = 10_000;
-const REST_MS = 150;
+const BATCH_DELAY_MS = 150;
 
 export class Feed {
   last = 0;
@@ -15,102 +13,81 @@ export class Feed {
   since = 0;
   caughtUp = false;
   #queue = [];
-  #source = null;
-  #due = false;
-  #opening = 0;
+  #reading = null;
+  #scheduled = false;
 
   /**
-   * `onBatch(events)` gets events in seq order, each once; `onState()` is called when something about the connection
-   * changes; `onClosed()` when the browser has given up, because the log ended or the server refused.
+   * `onBatch(events)` gets events in seq order, each once. `onState()` is called when the connection's state changes,
+   * `onClosed()` when nothing more comes: the log has ended, or the server refused the call.
    */
-  constructor(path, { onBatch, onState, onClosed }) {
-    this.path = path;
+  constructor(id, { onBatch, onState, onClosed }) {
+    this.id = id;
     this.handlers = { onBatch, onState, onClosed };
     document.addEventListener("visibilitychange", () => this.#schedule());
   }
 
-  /** The seq up to which everything has been handed on; `last` has only come. */
+  /** The last seq that was passed on; `last` is the last one received. */
   get drawn() {
     return this.#queue.length ? this.#queue[0].seq - 1 : this.last;
   }
 
-  /** Begin behind `seen` in a log that ends at `head`: what is there is read in pages, what comes is streamed. */
-  async open({ seen, head }) {
+  /** Begin after `seen`: the backlog comes first, then new events. */
+  open({ seen }) {
     this.close();
-    const opening = this.#opening;
     this.caughtUp = false;
     this.last = seen;
-    this.#set("connecting");
+    this.#reading = new AbortController();
+    this.#read(this.#reading);
+  }
+
+  async #read(reading) {
+    const onState = (state) => this.#reading === reading && this.#onClientState(state);
     try {
-      await this.#read(head, opening);
+      for await (const batch of client.batches(this.id, { fromSeq: this.last + 1, signal: reading.signal, onState })) {
+        if (this.#reading === reading) batch.forEach((event) => this.#take(event));
+      }
     } catch {
-      if (opening === this.#opening) this.#gaveUp();
-      return;
+      // Whatever it is, the session is read again, and that call shows the error.
     }
-    if (opening === this.#opening) this.#stream();
+    if (this.#reading === reading) this.#closed();
   }
 
-  /** Read pages as long as more is missing than a stream brings in no time. */
-  async #read(head, opening) {
-    for (let end = head; end - this.last > NEAR; ) {
-      const page = await get(`${this.path}/events?fromSeq=${this.last + 1}&limit=${PAGE}`);
-      if (opening !== this.#opening) return;
-      page.events.forEach((event) => this.#take(event));
-      end = page.lastSeq;
-    }
-  }
-
-  #stream() {
-    const source = new EventSource(`${this.path}/stream?fromSeq=${this.last + 1}`);
-    this.#source = source;
-    source.onopen = () => this.#set(this.caughtUp ? "live" : "catching up");
-    source.onmessage = (message) => this.#take(JSON.parse(message.data));
-    source.onerror = () => source === this.#source && this.#lost(source);
-  }
-
-  /** End the connection; what has come already is still handed on. */
+  /** End the connection; events already received are still passed on. */
   close() {
-    this.#opening += 1;
-    this.#source?.close();
-    this.#source = null;
+    this.#reading?.abort();
+    this.#reading = null;
     this.#set("closed");
   }
 
-  /** End the connection and forget what has come, to look elsewhere. */
+  /** End the connection and drop the events received, to show another part of the log. */
   drop() {
     this.#queue = [];
     this.close();
   }
 
-  /** Say that the log is over. */
+  /** Mark the log as ended. */
   end() {
     this.#set("ended");
   }
 
-  #take(message) {
-    if (message.seq === undefined) return this.#told(message);
-    if (message.seq <= this.last) {
+  #take(event) {
+    if (event.seq <= this.last) {
       this.duplicates += 1;
-      return undefined;
+      return;
     }
-    this.missed += message.seq - this.last - 1;
-    this.last = message.seq;
-    this.#queue.push(message);
-    return this.#schedule();
+    this.missed += event.seq - this.last - 1;
+    this.last = event.seq;
+    this.#queue.push(event);
+    this.#schedule();
   }
 
-  #told(message) {
-    if (message.type !== "caught_up") return;
-    this.caughtUp = true;
-    this.#set("live");
+  #onClientState(state) {
+    if (state === "ended") return;
+    this.caughtUp ||= state === "live";
+    this.#set(state === "catching up" && this.caughtUp ? "live" : state);
   }
 
-  #lost(source) {
-    if (source.readyState === EventSource.CLOSED) this.#gaveUp();
-    else this.#set("reconnecting");
-  }
-
-  #gaveUp() {
+  #closed() {
     this.#set("reconnecting");
     this.handlers.onClosed();
   }
@@ -122,18 +99,18 @@ export class Feed {
   }
 
   /**
-   * Draw with the next frame. A page nobody sees has no frames, and a backlog is read faster than it is drawn: there
-   * a timer lets a larger batch come together.
+   * Draw with the next frame. A hidden page has no frames, and a backlog arrives faster than it is drawn: in both cases
+   * a timer collects a larger batch.
    */
   #schedule() {
-    if (this.#due || !this.#queue.length) return;
-    this.#due = true;
-    if (document.hidden || !this.caughtUp) setTimeout(() => this.#flush(), REST_MS);
+    if (this.#scheduled || !this.#queue.length) return;
+    this.#scheduled = true;
+    if (document.hidden || !this.caughtUp) setTimeout(() => this.#flush(), BATCH_DELAY_MS);
     else requestAnimationFrame(() => this.#flush());
   }
 
   #flush() {
-    this.#due = false;
+    this.#scheduled = false;
     const batch = this.#queue.splice(0, BATCH);
     if (batch.length) this.handlers.onBatch(batch);
     this.#schedule();

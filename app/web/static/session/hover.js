@@ -1,4 +1,4 @@
-// What stands under the pointer: the candle's numbers, the strategy's lines, and the trade behind an arrow.
+// What is under the pointer: a candle's numbers, the strategy's lines, or the fill of an arrow with its trades.
 
 import { byId, make } from "../common/dom.js";
 import { decimal, gain, money, time } from "../common/format.js";
@@ -9,17 +9,17 @@ export function showLegend(bar, plots) {
   const change = (100 * (bar.close - bar.open)) / bar.open;
   const values = ["open", "high", "low", "close", "volume"].map((name) => make("span", {}, make("b", {}, name[0].toUpperCase()), ` ${decimal(bar[name])} `));
   const lines = plots.map(({ name, number, value }) => make("span", { class: `plot-${number}` }, `${name} ${decimal(value)} `));
-  byId("legend").replaceChildren(time(bar.time * 1000), " ", ...values, gain(change, (each) => `${each >= 0 ? "+" : "−"}${Math.abs(each).toFixed(2)} %`), " ", ...lines);
+  byId("legend").replaceChildren(time(bar.time * 1000), " ", ...values, gain(change, (percent) => `${percent >= 0 ? "+" : "−"}${Math.abs(percent).toFixed(2)} %`), " ", ...lines);
 }
 
-/** Show the fill under the pointer and what it closed; without one nothing. */
-export function showHover(found, point) {
+/** Show the fill under the pointer and the trades that it closed; `hovered` is null where there is none. */
+export function showHover(hovered, point) {
   const box = byId("hover");
-  box.hidden = !found;
-  if (!found) return;
-  const { side, qty, symbol, price, fee } = found.fill.payload;
+  box.hidden = !hovered;
+  if (!hovered) return;
+  const { side, qty, symbol, price, fee } = hovered.fill.payload;
   const head = make("p", {}, make("b", {}, side), ` ${decimal(qty)} ${symbol} at ${decimal(price)}, fee ${money(fee)}`);
-  box.replaceChildren(head, make("p", {}, time(found.fill.ts)), ...found.trades.map(trade));
+  box.replaceChildren(head, make("p", {}, time(hovered.fill.ts)), ...hovered.trades.map(trade));
   const room = box.parentElement.clientWidth;
   box.style.left = `${Math.max(8, Math.min(point.x + 16, room - box.offsetWidth - 8))}px`;
   box.style.top = `${point.y + 56}px`;

@@ -1,51 +1,51 @@
-// The table of events: the newest first, by type and by what they say, each with its payload.
+// The table of events, newest first, with a filter by type and text, and the payload of one event.
 
 import { get, SESSIONS } from "../common/api.js";
-import { byId, make, option, say } from "../common/dom.js";
+import { byId, make, option, setText } from "../common/dom.js";
 import { time, tone, whole } from "../common/format.js";
 import { describe } from "./describe.js";
 
-const TYPES = ["status", "control", "candle", "gap", "signal", "order", "fill", "trade", "equity", "log", "plot", "note"];
-const KEPT = 300;
-const SHOWN = 150;
+const EVENTS_PER_TYPE = 300;
+const MAX_ROWS = 150;
 
 export class Log {
   selected = null;
-  #kept = new Map(TYPES.map((type) => [type, []]));
+  #events;
 
-  /** `onSelect(event)` is called with the event a user chose. */
-  constructor(session, onSelect) {
+  /** `types` are the types of events there are; `onSelect(event)` is called with the event that a user chose. */
+  constructor(session, types, onSelect) {
     this.session = session;
+    this.#events = new Map(types.map((type) => [type, []]));
     this.onSelect = onSelect;
-    byId("type").replaceChildren(option("", "all"), ...TYPES.map((type) => option(type)));
-    byId("type").addEventListener("change", () => this.#older());
+    byId("type").replaceChildren(option("", "all"), ...types.map((type) => option(type)));
+    byId("type").addEventListener("change", () => this.#loadOlder());
     byId("search").addEventListener("input", () => this.redraw());
     byId("payload-close").addEventListener("click", () => this.#unselect());
   }
 
-  /** Take a batch in; only what can be seen becomes elements. */
+  /** Add a batch; only events that are shown become elements. */
   add(events) {
-    for (const event of events) this.#kept.get(event.type)?.push(event);
-    for (const list of this.#kept.values()) list.splice(0, Math.max(0, list.length - KEPT));
-    const rows = this.#fitting(events).slice(-SHOWN).reverse().map((event) => this.#row(event));
+    for (const event of events) this.#events.get(event.type)?.push(event);
+    for (const list of this.#events.values()) list.splice(0, Math.max(0, list.length - EVENTS_PER_TYPE));
+    const rows = this.#matching(events).slice(-MAX_ROWS).reverse().map((event) => this.#row(event));
     const body = byId("rows");
     body.prepend(...rows);
-    while (body.childElementCount > SHOWN) body.lastElementChild.remove();
-    this.#tell();
+    while (body.childElementCount > MAX_ROWS) body.lastElementChild.remove();
+    this.#showCount();
   }
 
   redraw() {
-    const all = [...this.#kept.values()].flat().sort((a, b) => b.seq - a.seq);
-    byId("rows").replaceChildren(...this.#fitting(all).slice(0, SHOWN).map((event) => this.#row(event)));
-    this.#tell();
+    const all = [...this.#events.values()].flat().sort((a, b) => b.seq - a.seq);
+    byId("rows").replaceChildren(...this.#matching(all).slice(0, MAX_ROWS).map((event) => this.#row(event)));
+    this.#showCount();
   }
 
   clear() {
-    for (const list of this.#kept.values()) list.length = 0;
+    for (const list of this.#events.values()) list.length = 0;
     this.redraw();
   }
 
-  /** Show these events instead of those there are. */
+  /** Show these events instead of those in the table. */
   show(events) {
     this.clear();
     this.add(events);
@@ -57,21 +57,21 @@ export class Log {
     for (const row of byId("rows").children) row.classList.toggle("selected", row.dataset.seq === String(event.seq));
     this.#reveal(byId("rows").querySelector(".selected"));
     byId("payload").hidden = false;
-    say(byId("payload-title"), `${event.type} ${event.seq}`);
-    say(byId("payload-text"), JSON.stringify(event, null, 2));
+    setText(byId("payload-title"), `${event.type} ${event.seq}`);
+    setText(byId("payload-text"), JSON.stringify(event, null, 2));
     byId("payload-link").href = `?seq=${event.seq}`;
   }
 
-  /** The newest event of a type that is kept. */
+  /** The newest event of a type, if there is one here. */
   latest(type) {
-    return this.#kept.get(type).at(-1);
+    return this.#events.get(type).at(-1);
   }
 
   find(seq) {
-    return [...this.#kept.values()].flat().find((event) => event.seq === seq);
+    return [...this.#events.values()].flat().find((event) => event.seq === seq);
   }
 
-  /** Scroll the table, but not the page, to a row that is out of its sight. */
+  /** Scroll the table, but not the page, to a row that is not visible in it. */
   #reveal(row) {
     const box = row?.closest(".scroll");
     if (!box || (row.offsetTop >= box.scrollTop && row.offsetTop < box.scrollTop + box.clientHeight - row.offsetHeight)) return;
@@ -84,18 +84,18 @@ export class Log {
     for (const row of byId("rows").children) row.classList.remove("selected");
   }
 
-  /** Rare events lie far back in the log: ask for the last ones of the chosen type. */
-  async #older() {
+  /** Read the last events of the chosen type: rare ones may be far back in the log. */
+  async #loadOlder() {
     this.redraw();
     const type = byId("type").value;
     if (!type) return;
-    const { events } = await get(`${SESSIONS}/${this.session.id}/events?types=${type}&tail=${KEPT}`).catch(() => ({ events: [] }));
-    const all = [...events, ...this.#kept.get(type)].map((event) => [event.seq, event]);
-    this.#kept.set(type, [...new Map(all).values()].sort((a, b) => a.seq - b.seq).slice(-KEPT));
+    const { events } = await get(`${SESSIONS}/${this.session.id}/events?types=${type}&tail=${EVENTS_PER_TYPE}`).catch(() => ({ events: [] }));
+    const all = [...events, ...this.#events.get(type)].map((event) => [event.seq, event]);
+    this.#events.set(type, [...new Map(all).values()].sort((a, b) => a.seq - b.seq).slice(-EVENTS_PER_TYPE));
     this.redraw();
   }
 
-  #fitting(events) {
+  #matching(events) {
     const [type, text] = [byId("type").value, byId("search").value.trim().toLowerCase()];
     return events.filter((event) => (!type || event.type === type) && (!text || `${event.seq} ${event.type} ${describe(event)}`.toLowerCase().includes(text)));
   }
@@ -111,11 +111,11 @@ export class Log {
     return make("tr", { "data-seq": event.seq, "data-type": event.type, class: event.seq === this.selected ? "selected" : null, onclick: choose }, ...cells);
   }
 
-  #tell() {
+  #showCount() {
     const count = byId("rows").childElementCount;
     byId("log-empty").hidden = count > 0;
     const filtered = byId("type").value || byId("search").value;
-    say(byId("log-empty"), filtered ? "No event fits. Choose another type or clear the search." : "No events yet. Press Play to start the session.");
-    say(byId("shown"), count ? `the newest ${whole(count)}${filtered ? " that fit" : ""}` : "");
+    setText(byId("log-empty"), filtered ? "No event matches. Choose another type or clear the search." : "No events yet. Press Play to start the session.");
+    setText(byId("shown"), count ? `the newest ${whole(count)}${filtered ? " that match" : ""}` : "");
   }
 }

@@ -1,24 +1,25 @@
-// Which part of the log is on the screen: its end, live, or a still piece around one seq.
+// Which part of the log is on the screen: its end, live, or a fixed part around one seq.
 
 import { get, SESSIONS } from "../common/api.js";
-import { byId, say } from "../common/dom.js";
+import { byId, setText } from "../common/dom.js";
 import { whole } from "../common/format.js";
 import { attempt } from "../common/notice.js";
 
 const TAIL = 5000;
 const AROUND = 1500;
-const RELOADED = 50_000;
+const MAX_RELOADED = 50_000;
 const MORE = 4000;
 const NEAR = 60;
 
-export class View {
-  still = false;
+export class LogPosition {
+  /** Whether an older part of the log is shown instead of its end. */
+  lookingBack = false;
   firstSeq = Infinity;
   #lastSeq = 0;
-  #piece = 0;
+  #part = 0;
   #busy = false;
 
-  /** `parts` are what draws; `clear()` empties them and `draw(events)` fills them. */
+  /** `clear()` empties charts and table, `draw(events)` adds events to them. */
   constructor(session, feed, { clear, draw, prices, log }) {
     Object.assign(this, { session, feed, clear, draw, prices, log });
     this.path = `${SESSIONS}/${session.id}`;
@@ -26,50 +27,50 @@ export class View {
     byId("live").addEventListener("click", () => this.toLive());
   }
 
-  /** Show what the address asks for; after a reload, what was there before and all that came since. */
+  /** Show the event that the address names; else, after a reload, what was shown before and all events since. */
   async open() {
-    const asked = Number(new URLSearchParams(location.search).get("seq"));
-    if (asked > 0) return this.#openAt(Math.min(asked, Math.max(1, this.session.lastSeq)));
+    const seq = Number(new URLSearchParams(location.search).get("seq"));
+    if (seq > 0) return this.#openAt(Math.min(seq, Math.max(1, this.session.lastSeq)));
     const first = Number(sessionStorage.getItem(this.memory));
     const last = this.session.lastSeq;
-    return this.#follow(first > 0 && first <= last && last - first < RELOADED ? first - 1 : last - TAIL);
+    return this.#follow(first > 0 && first <= last && last - first < MAX_RELOADED ? first - 1 : last - TAIL);
   }
 
-  /** Remember where what is shown begins and ends. */
-  note(events) {
+  /** Remember the first and last seq that are shown. */
+  track(events) {
     this.#lastSeq = events.at(-1).seq;
     if (events[0].seq >= this.firstSeq) return;
     this.firstSeq = events[0].seq;
-    if (!this.still) sessionStorage.setItem(this.memory, this.firstSeq);
+    if (!this.lookingBack) sessionStorage.setItem(this.memory, this.firstSeq);
   }
 
   toStart() {
     if (this.firstSeq <= 1 && !this.prices.trimmed) return this.prices.chart.timeScale().setVisibleLogicalRange({ from: -2, to: 118 });
-    return attempt(() => this.#lookAt(1));
+    return attempt(() => this.#lookBackTo(1));
   }
 
   toLive() {
-    if (!this.still) return this.prices.toEnd();
-    this.#leave(false);
+    if (!this.lookingBack) return this.prices.toEnd();
+    this.#switchTo(false);
     this.#follow(this.session.lastSeq - TAIL);
     return this.prices.toEnd();
   }
 
-  /** Make the address name an event, and bring its candle into sight, from however far back. */
-  async point(event) {
-    const [at, first] = [event.payload.candle?.openTimeMs ?? event.ts, this.prices.bounds()?.[0]];
-    const undrawn = first === undefined && this.feed.drawn < this.feed.last;
-    if (undrawn || first > at / 1000) {
-      await this.#lookAt(event.seq);
+  /** Put an event into the address and show its candle, however far back it is. */
+  async goTo(event) {
+    const [openMs, first] = [event.payload.candle?.openTimeMs ?? event.ts, this.prices.bounds()?.[0]];
+    const notDrawn = first === undefined && this.feed.drawn < this.feed.last;
+    if (notDrawn || first > openMs / 1000) {
+      await this.#lookBackTo(event.seq);
       this.log.select(event);
     }
     history.replaceState(null, "", `?seq=${event.seq}`);
-    if (event.type === "trade" && this.prices.key.startsWith(`${event.payload.symbol} `)) this.prices.trace(event.payload);
-    else this.prices.centre(at);
+    if (event.type === "trade" && this.prices.key.startsWith(`${event.payload.symbol} `)) this.prices.showTrade(event.payload);
+    else this.prices.centre(openMs);
   }
 
-  /** Fetch what lies before the oldest candle, as long as there is room. */
-  older() {
+  /** Read events before the oldest candle, until there are as many candles as the page can hold. */
+  loadOlder() {
     if (!(this.firstSeq > 1) || this.firstSeq === Infinity || this.prices.trimmed) return undefined;
     const from = Math.max(1, this.firstSeq - MORE);
     return this.#fetch(`fromSeq=${from}&limit=${MORE}&types=candle,plot,fill,trade`, (events) => {
@@ -78,66 +79,66 @@ export class View {
     });
   }
 
-  /** Fetch what comes after the newest candle of a still piece. */
-  newer() {
-    if (!this.still || this.#lastSeq >= this.session.lastSeq) return undefined;
+  /** Read events after the newest candle while an older part is shown. */
+  loadNewer() {
+    if (!this.lookingBack || this.#lastSeq >= this.session.lastSeq) return undefined;
     return this.#fetch(`fromSeq=${this.#lastSeq + 1}&limit=${MORE}`, (events) => {
-      this.note(events);
+      this.track(events);
       this.prices.append(events);
     });
   }
 
-  /** Fetch events, one piece at a time; what was asked for elsewhere in the log is thrown away. */
+  /** Read events, one page at a time. Those that arrive after a switch to another part are dropped. */
   async #fetch(query, use) {
     if (this.#busy) return;
     this.#busy = true;
-    const piece = this.#piece;
+    const part = this.#part;
     try {
       const { events } = await get(`${this.path}/events?${query}`);
-      if (events.length && piece === this.#piece) use(events);
+      if (events.length && part === this.#part) use(events);
     } finally {
       this.#busy = false;
     }
   }
 
   #follow(seen) {
-    return this.feed.open({ seen: Math.max(0, seen), head: this.session.lastSeq });
+    this.feed.open({ seen: Math.max(0, seen) });
   }
 
   async #openAt(seq) {
-    if (this.session.lastSeq - seq > TAIL) await this.#lookAt(seq);
-    else await this.#follow(seq - AROUND);
+    if (this.session.lastSeq - seq > TAIL) await this.#lookBackTo(seq);
+    else this.#follow(seq - AROUND);
     const { events } = await get(`${this.path}/events?fromSeq=${seq}&limit=1`);
     if (!events.length) return;
     this.log.select(events[0]);
-    await this.#drawn(events[0]);
-    await this.point(events[0]);
+    await this.#untilDrawn(events[0]);
+    await this.goTo(events[0]);
   }
 
-  /** Wait until the candle of an event is there, but not forever: it may have none. */
-  async #drawn(event) {
+  /** Wait until the candle of an event is drawn, but not forever: it may have none. */
+  async #untilDrawn(event) {
     for (let frames = 0; frames < 120 && !((this.prices.bounds()?.[1] ?? 0) * 1000 >= event.ts); frames += 1) {
       await new Promise(requestAnimationFrame);
     }
   }
 
-  async #lookAt(seq) {
+  async #lookBackTo(seq) {
     const { events } = await get(`${this.path}/events?fromSeq=${Math.max(1, seq - AROUND)}&limit=${2 * AROUND}`);
-    this.#leave(true);
-    say(byId("still-text"), `Looking at seq ${whole(seq)} of ${whole(this.session.lastSeq)}; what comes is not shown here.`);
+    this.#switchTo(true);
+    setText(byId("looking-back-text"), `Looking at seq ${whole(seq)} of ${whole(this.session.lastSeq)}. New events are not shown here.`);
     this.draw(events);
     this.log.show(events.filter((event) => Math.abs(event.seq - seq) <= NEAR));
     this.prices.centre(events.find((event) => event.seq >= seq)?.ts ?? 0);
   }
 
-  /** Leave what is shown, for a still piece or for the end of the log. */
-  #leave(still) {
+  /** Clear the screen, to show an older part or the end of the log. */
+  #switchTo(lookingBack) {
     this.feed.drop();
-    this.#piece += 1;
+    this.#part += 1;
     this.clear();
-    this.still = still;
+    this.lookingBack = lookingBack;
     this.firstSeq = Infinity;
-    byId("still").hidden = !still;
-    if (!still) history.replaceState(null, "", location.pathname);
+    byId("looking-back").hidden = !lookingBack;
+    if (!lookingBack) history.replaceState(null, "", location.pathname);
   }
 }

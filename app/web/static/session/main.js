@@ -1,9 +1,9 @@
-// The page of one session: puts the parts together and keeps them in line with the log.
+// The page of one session: creates the parts and passes events and changes of the session to them.
 
-import { get, SESSIONS } from "../common/api.js";
-import { byId, make, option, say } from "../common/dom.js";
+import { eventTypes, get, SESSIONS } from "../common/api.js";
+import { byId, make, option, setText } from "../common/dom.js";
 import { decimal, signed, time, utc, whole } from "../common/format.js";
-import { announce, attempt, mention, problem } from "../common/notice.js";
+import { announce, attempt, announceUnlessRecent, showProblem } from "../common/notice.js";
 import { startTheme } from "../common/theme.js";
 import { showConnection } from "./connection.js";
 import { Curve } from "./curve.js";
@@ -12,61 +12,61 @@ import { Feed } from "./feed.js";
 import { showHover, showLegend } from "./hover.js";
 import { startKeys } from "./keys.js";
 import { Log } from "./log.js";
-import { missing } from "./not_found.js";
+import { showNotFound } from "./not_found.js";
 import { Prices } from "./prices.js";
 import { keyOf } from "./series.js";
 import { showSnippets } from "./snippets.js";
-import { Steering } from "./controls.js";
-import { View } from "./log_position.js";
+import { Controls } from "./controls.js";
+import { LogPosition } from "./log_position.js";
 
 const POLL_MS = 2000;
 const RETRY_MS = 1000;
 const AWAY_MS = 1500;
-const OVER = ["stopped", "finished"];
-const ENDED = [...OVER, "failed"];
+const STOPPED = ["stopped", "finished"];
+const ENDED = [...STOPPED, "failed"];
 const id = location.pathname.split("/").pop();
 
 startTheme();
 let shownError = null;
 let hovering = false;
-let session = await get(`${SESSIONS}/${id}`).catch(missing);
-const feed = new Feed(`${SESSIONS}/${id}`, { onBatch: draw, onState: tell, onClosed: recover });
-const prices = new Prices(session, { onOldest: () => extend("older"), onNewest: () => extend("newer"), onCrosshair: point });
+let [session, types] = await Promise.all([get(`${SESSIONS}/${id}`), eventTypes()]).catch(showNotFound);
+const feed = new Feed(id, { onBatch: draw, onState: showState, onClosed: recover });
+const prices = new Prices(session, { onOldest: () => extend("loadOlder"), onNewest: () => extend("loadNewer"), onCrosshair: showPointed });
 const curve = new Curve(session);
-const log = new Log(session, (event) => attempt(() => view.point(event)));
-const view = new View(session, feed, { clear, draw, prices, log });
-const steering = new Steering(session, { onSession: adopt, forkSeq: () => log.selected ?? feed.drawn });
+const log = new Log(session, types, (event) => attempt(() => position.goTo(event)));
+const position = new LogPosition(session, feed, { clear, draw, prices, log });
+const controls = new Controls(session, { onSession: update, forkSeq: () => log.selected ?? feed.drawn });
 const statistics = new Statistics(session);
 
-introduce();
-startKeys(steering, view);
-adopt(session);
+showTitle();
+startKeys(controls, position);
+update(session);
 const polling = setInterval(poll, POLL_MS);
-await Promise.all([view.open(), loadTrading()]).catch(problem);
+await Promise.all([position.open(), loadTrading()]).catch(showProblem);
 
-/** Say who the page is about. */
-function introduce() {
+/** Show the session's title and settings. */
+function showTitle() {
   const title = session.name ?? session.symbols.join(" ");
   document.title = `${title} · ZEON sim`;
-  say(byId("title"), title);
+  setText(byId("title"), title);
   const range = session.endMs === null ? ["endless from ", time(session.startMs)] : [time(session.startMs), " to ", time(session.endMs)];
   byId("what").replaceChildren(`${session.symbols.join(" ")} · ${session.timeframe} · ${session.profileSlug} · ${session.venue} · `, ...range, ...origin(), ...session.tags.map((tag) => make("span", { class: "tag" }, tag)));
   const timeframes = [session.timeframe, ...session.extraTimeframes];
   byId("series").replaceChildren(...session.symbols.flatMap((symbol) => timeframes.map((each) => option(keyOf(symbol, each)))));
-  byId("series").addEventListener("change", choose);
-  byId("copy").addEventListener("click", () => showSnippets(session, log.selected ?? Math.max(1, feed.last - 19)).catch(problem));
+  byId("series").addEventListener("change", chooseSeries);
+  byId("copy").addEventListener("click", () => showSnippets(session, log.selected ?? Math.max(1, feed.last - 19)).catch(showProblem));
 }
 
-/** Where a fork comes from. */
+/** A link to the session that this one was forked from. */
 function origin() {
   return session.parentId ? [" · fork of ", make("a", { href: `/sessions/${session.parentId}?seq=${session.forkSeq}` }, `seq ${whole(session.forkSeq)} of another`)] : [];
 }
 
-function extend(side) {
-  view[side]()?.then(() => hovering || showLast()).catch(problem);
+function extend(method) {
+  position[method]()?.then(() => hovering || showLast()).catch(showProblem);
 }
 
-/** Fills and trades lie further back than the tail, equity goes over the whole session. */
+/** Read the last fills and trades, which may be further back than the tail, and the whole equity curve. */
 function loadTrading() {
   return session.profileSlug === "none" ? null : Promise.all([loadFills(), curve.load()]);
 }
@@ -78,21 +78,21 @@ async function loadFills() {
 
 /** Draw a batch of events. */
 function draw(events) {
-  view.note(events);
+  position.track(events);
   prices.add(events);
   log.add(events);
-  if (!view.still) curve.add(events);
+  if (!position.lookingBack) curve.add(events);
   if (!hovering) showLast();
   if (byId("prices-empty").hidden === false) describePrices();
   showPosition(session, log.latest("equity"));
   for (const { type, payload } of events.slice(-20)) {
-    if (type === "trade") mention(`${payload.side} closed, ${signed(payload.netPnl)}`);
+    if (type === "trade") announceUnlessRecent(`${payload.side} closed, ${signed(payload.netPnl)}`);
   }
   if (events.some(({ type }) => type === "status" || type === "control")) refresh();
-  tell();
+  showState();
 }
 
-function choose() {
+function chooseSeries() {
   prices.choose(byId("series").value);
   showLast();
   describePrices();
@@ -107,78 +107,80 @@ function clear() {
   log.clear();
 }
 
-/** Take over what a call answered. */
-function adopt(next) {
+/** Show the session as a call returned it. */
+function update(next) {
   if (next.status !== session.status) announce(`The session is ${next.status}`);
-  if (next.error && next.error !== shownError) problem({ message: next.error, details: next.errorDetails });
+  if (next.error && next.error !== shownError) showProblem({ message: next.error, details: next.errorDetails });
   shownError = next.error;
   session = next;
-  view.session = next;
-  steering.show(next);
-  if (feed.state === "ended" && !view.still && !ENDED.includes(next.status)) feed.open({ seen: feed.last, head: session.lastSeq });
+  byId("waiting").hidden = !next.waitingFor;
+  setText(byId("waiting"), next.waitingFor?.text ?? "");
+  position.session = next;
+  controls.show(next);
+  if (feed.state === "ended" && !position.lookingBack && !ENDED.includes(next.status)) feed.open({ seen: feed.last });
   showPosition(next, log.latest("equity"));
   statistics.refresh(next, ENDED.includes(next.status)).catch(() => null);
   describePrices();
-  tell();
+  showState();
 }
 
 async function refresh() {
   try {
-    adopt(await get(`${SESSIONS}/${id}`));
+    update(await get(`${SESSIONS}/${id}`));
   } catch (error) {
-    if (error.status === 404) await gone(error);
-    tell();
+    if (error.status === 404) await stopAfterDelete(error);
+    showState();
   }
 }
 
-/** The session was deleted while it was watched. */
-function gone(error) {
+/** The session was deleted while its page was open. */
+function stopAfterDelete(error) {
   clearInterval(polling);
   feed.close();
-  return missing(error);
+  return showNotFound(error);
 }
 
 function poll() {
   if (!document.hidden && (session.status === "running" || feed.state !== "ended")) refresh();
 }
 
-/** The browser gave up on the stream: the log is over, or somebody has to ask again. */
+/** The stream is over: the log has ended, or the stream has to be opened again. */
 async function recover() {
   await refresh();
-  if (view.still) return;
+  if (position.lookingBack) return;
   if (ENDED.includes(session.status) && feed.last >= session.lastSeq) feed.end();
-  else setTimeout(() => feed.state === "reconnecting" && !view.still && feed.open({ seen: feed.last, head: session.lastSeq }), RETRY_MS);
+  else setTimeout(() => feed.state === "reconnecting" && !position.lookingBack && feed.open({ seen: feed.last }), RETRY_MS);
 }
 
-function tell() {
+function showState() {
   const { drawn, duplicates, missed } = feed;
   const lag = Math.max(0, session.lastSeq - drawn);
-  tellConnection();
-  showConnection({ state: view.still ? "looking back" : feed.state, seq: drawn, lag: view.still ? 0 : lag, duplicates, missed, candles: prices.candles.count });
+  showConnectionLoss();
+  showConnection({ state: position.lookingBack ? "looking back" : feed.state, seq: drawn, lag: position.lookingBack ? 0 : lag, duplicates, missed, candles: prices.candles.count });
 }
 
-/** Say beside the title that the stream has been away for a while, and that it is back. */
-function tellConnection() {
+/** Show beside the title that the connection has been lost for a while, and announce when it is back. */
+function showConnectionLoss() {
   const away = feed.state === "reconnecting" && performance.now() - feed.since > AWAY_MS;
   if (away === !byId("away").hidden) return;
   byId("away").hidden = !away;
-  announce(away ? "The connection is lost; the page keeps trying." : "Connected again.");
+  announce(away ? "The connection is lost; the page tries again." : "Connected again.");
 }
 
-/** Tell what is under the pointer; without one, what came last. */
-function point(bar, moved) {
+/** Show what is under the pointer; without a pointer, the last candle. */
+function showPointed(bar, moved) {
   hovering = bar !== undefined;
   if (hovering) showLegend(bar, prices.plots.values(moved));
   else showLast();
   showHover(moved.hoveredObjectId ? prices.markers.find(moved.hoveredObjectId) : null, moved.point);
 }
 
-/** A chart is a picture: say what it shows to those who do not see it. */
+/** Describe the chart for screen readers. */
 function describePrices() {
   const bars = prices.candles.of(prices.key);
   const last = bars.at(-1);
   const text = last ? `${whole(bars.length)} candles of ${prices.key} with ${prices.markers.count} fills; the last closed at ${decimal(last.close)}, ${utc(last.time * 1000)} UTC` : "No candle yet";
   byId("prices").setAttribute("aria-label", text);
   byId("prices-empty").hidden = last !== undefined;
-  say(byId("prices-empty"), OVER.includes(session.status) ? "The session ended before its first candle." : "No candle yet. Press Play, or Step for the first one.");
+  setText(byId("prices-empty"), STOPPED.includes(session.status) ? "The session ended before its first candle." : "No candle yet. Press Play, or Step for the first one.");
 }

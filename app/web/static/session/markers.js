@@ -1,11 +1,11 @@
-// Fills as arrows on the candles, and the trades that they closed.
+// Fills as arrows on the candles, with the trades that they closed.
 
 import { createSeriesMarkers } from "/static/vendor/lightweight-charts.js";
 import { color } from "../common/theme.js";
 import { timeframeMs } from "../common/format.js";
-import { placeAt } from "./series.js";
+import { indexAt } from "./series.js";
 
-const KEPT = 1000;
+const MAX_EVENTS = 1000;
 
 export class Markers {
   count = 0;
@@ -19,17 +19,17 @@ export class Markers {
     this.candles = candles;
   }
 
-  /** Remember fills and trades among events, each once, and draw them where they belong to the key. */
+  /** Remember the fills and trades among events, and draw those of the key. */
   add(events, key, firstTime) {
-    const news = events.filter(({ type, seq }) => (type === "fill" || type === "trade") && !this.#seen.has(seq));
-    if (!news.length) return;
-    for (const event of news) {
+    const added = events.filter(({ type, seq }) => (type === "fill" || type === "trade") && !this.#seen.has(seq));
+    if (!added.length) return;
+    for (const event of added) {
       this.#seen.add(event.seq);
       (event.type === "fill" ? this.#fills : this.#trades).push(event);
     }
     for (const list of [this.#fills, this.#trades]) {
       list.sort((a, b) => a.seq - b.seq);
-      for (const old of list.splice(0, Math.max(0, list.length - KEPT))) this.#seen.delete(old.seq);
+      for (const old of list.splice(0, Math.max(0, list.length - MAX_EVENTS))) this.#seen.delete(old.seq);
     }
     this.draw(key, firstTime);
   }
@@ -43,12 +43,12 @@ export class Markers {
     this.count = shown.length;
   }
 
-  /** The times in seconds of the candles at which a trade was entered and left. */
-  ends({ entryTs, exitTs }) {
-    return [this.#slot(entryTs), this.#slot(exitTs)];
+  /** The times in seconds of the candles of a trade's entry and exit. */
+  candleTimes({ entryTs, exitTs }) {
+    return [this.#candleTime(entryTs), this.#candleTime(exitTs)];
   }
 
-  /** The fill whose arrow has an id, with the trades it closed. */
+  /** The fill of the arrow with this id, and the trades that it closed; null where there is none. */
   find(id) {
     const fill = this.#fills.find(({ seq }) => `fill-${seq}` === id);
     if (!fill) return null;
@@ -68,7 +68,7 @@ export class Markers {
     const buy = payload.side === "BUY";
     return {
       id: `fill-${seq}`,
-      time: this.#slot(ts),
+      time: this.#candleTime(ts),
       position: buy ? "belowBar" : "aboveBar",
       shape: buy ? "arrowUp" : "arrowDown",
       color: color(buy ? "--buy" : "--sell"),
@@ -76,12 +76,12 @@ export class Markers {
     };
   }
 
-  /** The candle a fill belongs to: at its open, or at its close where the session fills there. */
-  #slot(ts) {
+  /** The time of the candle that a fill belongs to: the one that opens then, or closes then for `same_close`. */
+  #candleTime(ts) {
     const timeframe = this.key.split(" ")[1];
     const length = timeframeMs(timeframe);
     const within = this.session.fill === "same_close" ? ts - 1 : ts;
     const bars = this.candles.of(this.key);
-    return bars[placeAt(bars, within / 1000)]?.time ?? Math.floor(within / length) * (length / 1000);
+    return bars[indexAt(bars, within / 1000)]?.time ?? Math.floor(within / length) * (length / 1000);
   }
 }

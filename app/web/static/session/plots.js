@@ -1,12 +1,12 @@
-// Lines a strategy plots: on the candles where they are of the same size, in a pane of their own otherwise.
+// Lines that a strategy plots: over the candles where their values are of the size of prices, otherwise in a pane below.
 
 import { LineSeries } from "/static/vendor/lightweight-charts.js";
 import { color } from "../common/theme.js";
 import { decimal, timeframeMs } from "../common/format.js";
-import { KEPT } from "./series.js";
+import { MAX_CANDLES } from "./series.js";
 
 const COLORS = 6;
-const MOST = 12;
+const MAX_LINES = 12;
 const SIMILAR = 3;
 
 export class Plots {
@@ -19,10 +19,10 @@ export class Plots {
     this.symbol = session.symbols[0];
   }
 
-  /** Hide lines whose name begins with another symbol than the one shown. */
+  /** Show a symbol: lines whose name begins with another one are hidden. */
   choose(symbol) {
     this.symbol = symbol;
-    for (const [name, { series }] of this.#lines) series.applyOptions({ visible: this.#fits(name) });
+    for (const [name, { series }] of this.#lines) series.applyOptions({ visible: this.#isShown(name) });
   }
 
   /** Draw plot events; `priceOf(symbol)` decides where a new line goes, points before `firstTime` are left out. */
@@ -40,7 +40,7 @@ export class Plots {
     for (const [line, count] of changed) this.#draw(line, count);
   }
 
-  /** Put older plot events in front of the lines there are. */
+  /** Add older plot events at the beginning of the lines. */
   prepend(events, firstTime) {
     for (const [name, line] of this.#lines) {
       const own = events.filter(({ type, payload }) => type === "plot" && payload.name === name);
@@ -52,7 +52,7 @@ export class Plots {
   }
 
   #draw(line, count) {
-    if (line.points.length > KEPT) line.points.splice(0, line.points.length - KEPT * 0.9);
+    if (line.points.length > MAX_CANDLES) line.points.splice(0, line.points.length - MAX_CANDLES * 0.9);
     else if (count < 200) {
       for (const point of line.points.slice(-count)) line.series.update(point);
       return;
@@ -60,21 +60,21 @@ export class Plots {
     line.series.setData(line.points);
   }
 
-  /** Forget points before the first candle. */
+  /** Remove points before the first candle. */
   trim(firstTime = Infinity) {
     for (const line of this.#lines.values()) {
-      const kept = line.points.filter((point) => point.time >= firstTime);
-      if (kept.length === line.points.length) continue;
-      line.points = kept;
-      line.series.setData(kept);
+      const points = line.points.filter(({ time }) => time >= firstTime);
+      if (points.length === line.points.length) continue;
+      line.points = points;
+      line.series.setData(points);
     }
   }
 
-  /** The value of every line shown, under the pointer or, without one, the last. */
+  /** The value of each visible line: under the pointer, or the last one without a pointer. */
   values(moved) {
-    const own = [...this.#lines].filter(([name]) => this.#fits(name));
-    const found = own.map(([name, { series, number, points }]) => ({ name, number, value: (moved ? moved.seriesData.get(series) : points.at(-1))?.value }));
-    return found.filter(({ value }) => value !== undefined);
+    const own = [...this.#lines].filter(([name]) => this.#isShown(name));
+    const values = own.map(([name, { series, number, points }]) => ({ name, number, value: (moved ? moved.seriesData.get(series) : points.at(-1))?.value }));
+    return values.filter(({ value }) => value !== undefined);
   }
 
   paint() {
@@ -86,21 +86,21 @@ export class Plots {
     this.#lines.clear();
   }
 
-  #fits(name) {
+  #isShown(name) {
     return this.#symbolOf(name) === this.symbol;
   }
 
-  /** The symbol a name begins with; a line that names none belongs to whatever is shown. */
+  /** The symbol that a line's name begins with; a line without one belongs to the symbol shown. */
   #symbolOf(name) {
     return this.symbols.find((symbol) => name.startsWith(`${symbol} `)) ?? this.symbol;
   }
 
   #line({ name, value }, priceOf) {
-    if (!this.#lines.has(name) && this.#lines.size < MOST) {
+    if (!this.#lines.has(name) && this.#lines.size < MAX_LINES) {
       const number = (this.#lines.size % COLORS) + 1;
       const price = priceOf(this.#symbolOf(name));
       const similar = price === undefined || (value < price * SIMILAR && value > price / SIMILAR);
-      const options = { priceFormat: { type: "custom", minMove: 1e-8, formatter: decimal }, color: color(`--plot-${number}`), lineWidth: 2, title: similar ? "" : name, priceLineVisible: false, lastValueVisible: !similar, visible: this.#fits(name) };
+      const options = { priceFormat: { type: "custom", minMove: 1e-8, formatter: decimal }, color: color(`--plot-${number}`), lineWidth: 2, title: similar ? "" : name, priceLineVisible: false, lastValueVisible: !similar, visible: this.#isShown(name) };
       this.#lines.set(name, { points: [], number, series: this.chart.addSeries(LineSeries, options, similar ? 0 : 1) });
     }
     return this.#lines.get(name);

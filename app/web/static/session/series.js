@@ -1,6 +1,6 @@
-// The candles the page keeps: per symbol and timeframe, sorted, without doubles, and never more than a limit.
+// The candles in the page: per symbol and timeframe, sorted, each once, and at most `MAX_CANDLES`.
 
-export const KEPT = 20_000;
+export const MAX_CANDLES = 20_000;
 const SLACK = 1.1;
 
 export const keyOf = (symbol, timeframe) => `${symbol} ${timeframe}`;
@@ -10,8 +10,8 @@ function bar({ openTimeMs, open, high, low, close, volume }) {
   return { time: openTimeMs / 1000, open, high, low, close, volume };
 }
 
-/** The place of the last bar that is not after a time in seconds; -1 without one. */
-export function placeAt(bars, seconds) {
+/** The index of the last bar that is not after a time in seconds; -1 without one. */
+export function indexAt(bars, seconds) {
   let [low, high] = [0, bars.length];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -21,10 +21,10 @@ export function placeAt(bars, seconds) {
   return low - 1;
 }
 
-/** How many decimals the prices of bars have, 2 to 8. */
+/** The number of decimals that the prices of bars need, 2 to 8. */
 export function decimalsOf(bars) {
-  const most = bars.flatMap(({ open, high, low, close }) => [open, high, low, close]).map(decimals);
-  return Math.max(2, ...most);
+  const all = bars.flatMap(({ open, high, low, close }) => [open, high, low, close]).map(decimals);
+  return Math.max(2, ...all);
 }
 
 function decimals(number) {
@@ -35,7 +35,7 @@ function decimals(number) {
 export class CandleSeries {
   #bars = new Map();
 
-  /** Add candle events behind those there are; returns how many came per key, and the keys cut off at their beginning. */
+  /** Append candle events. Returns how many were added per key, and the keys whose oldest candles were removed. */
   add(events) {
     const [added, cut] = [new Map(), new Set()];
     for (const { payload } of events) {
@@ -46,10 +46,10 @@ export class CandleSeries {
       bars.push(next);
       added.set(key, (added.get(key) ?? 0) + 1);
     }
-    const most = Math.floor(KEPT / Math.max(1, this.#bars.size));
+    const limit = Math.floor(MAX_CANDLES / Math.max(1, this.#bars.size));
     for (const [key, bars] of this.#bars) {
-      if (bars.length <= most * SLACK) continue;
-      bars.splice(0, bars.length - most);
+      if (bars.length <= limit * SLACK) continue;
+      bars.splice(0, bars.length - limit);
       cut.add(key);
     }
     return { added, cut };
@@ -61,15 +61,15 @@ export class CandleSeries {
     return this.#bars.get(key);
   }
 
-  /** Put older candle events in front, as far as there is room; returns whether anything came. */
+  /** Add older candle events at the beginning, as far as there is room; returns whether any was added. */
   prepend(events) {
     let added = 0;
     const older = new CandleSeries();
     older.add(events);
     for (const [key, bars] of older.#bars) {
       const known = this.of(key);
-      const before = bars.filter((each) => !known.length || each.time < known[0].time);
-      const room = Math.max(0, Math.floor(KEPT / this.#bars.size) - known.length);
+      const before = bars.filter(({ time }) => !known.length || time < known[0].time);
+      const room = Math.max(0, Math.floor(MAX_CANDLES / this.#bars.size) - known.length);
       if (!room || !before.length) continue;
       known.unshift(...before.slice(-room));
       added += Math.min(room, before.length);

@@ -4,7 +4,7 @@ import { get, SESSIONS } from "../common/api.js";
 import { byId, fillPairs } from "../common/dom.js";
 import { decimal, gain, minus, money, percent, time, whole } from "../common/format.js";
 
-const EVERY_MS = 3000;
+const INTERVAL_MS = 3000;
 const share = (value) => `${value.toFixed(2)} %`;
 const ratio = (value) => minus(value.toFixed(2));
 const gainPct = (value) => gain(value, percent);
@@ -26,7 +26,7 @@ const FIGURES = {
   SQN: ["sqn", ratio],
 };
 
-/** Show what the last equity event says. */
+/** Show the position of the last equity event. */
 export function showPosition(session, event) {
   const list = byId("position");
   if (!event) return fillPairs(list, [["Strategy", session.profileSlug === "none" ? "none: candles only" : session.profileSlug]]);
@@ -47,31 +47,31 @@ export function showPosition(session, event) {
 export class Statistics {
   #next = 0;
   #seq = -1;
-  #asking = false;
+  #loading = false;
 
   constructor(session) {
     this.path = `${SESSIONS}/${session.id}`;
   }
 
-  /** Ask again when the log has grown, one call at a time and at most every few seconds unless `now`. */
+  /** Read the statistics again when the log has grown: one call at a time, every few seconds at most unless `now`. */
   async refresh(session, now = false) {
-    if (this.#seq < 0) fillPairs(byId("statistics"), counted(session));
-    if (this.#asking || session.lastSeq === this.#seq || (!now && performance.now() < this.#next)) return;
-    this.#asking = true;
-    if (this.#seq < 0 && session.lastSeq > 0) fillPairs(byId("statistics"), [...counted(session), ["Figures", "being computed …"]]);
+    if (this.#seq < 0) fillPairs(byId("statistics"), basics(session));
+    if (this.#loading || session.lastSeq === this.#seq || (!now && performance.now() < this.#next)) return;
+    this.#loading = true;
+    if (this.#seq < 0 && session.lastSeq > 0) fillPairs(byId("statistics"), [...basics(session), ["Figures", "being computed …"]]);
     this.#seq = session.lastSeq;
-    const own = await get(`${this.path}/stats`).catch(() => null);
-    this.#asking = false;
-    this.#next = performance.now() + EVERY_MS;
-    fillPairs(byId("statistics"), own?.toMs ? fromApi(own) : counted(session));
+    const stats = await get(`${this.path}/stats`).catch(() => null);
+    this.#loading = false;
+    this.#next = performance.now() + INTERVAL_MS;
+    fillPairs(byId("statistics"), stats?.toMs ? figures(stats) : basics(session));
   }
 }
 
-function counted(session) {
+function basics(session) {
   const range = [["Events", whole(session.lastSeq)], ["Range from", time(session.startMs)]];
   return session.endMs === null ? range : [...range, ["Range to", time(session.endMs)]];
 }
 
-function fromApi(stats) {
-  return Object.entries(FIGURES).map(([word, [name, write]]) => [word, stats[name] == null ? "–" : write(stats[name])]);
+function figures(stats) {
+  return Object.entries(FIGURES).map(([label, [name, format]]) => [label, stats[name] == null ? "–" : format(stats[name])]);
 }

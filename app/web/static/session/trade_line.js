@@ -1,16 +1,16 @@
-// The way of one trade on the candles: a line from its entry to its exit.
+// One trade on the candles: a line from its entry to its exit.
 
 import { LineSeries, LineStyle } from "/static/vendor/lightweight-charts.js";
 import { color } from "../common/theme.js";
 
-export class Span {
+export class TradeLine {
   #series = null;
 
   constructor(chart) {
     this.chart = chart;
   }
 
-  /** Draw a trade between two candle times in seconds; within one candle there is nothing to draw. */
+  /** Draw a trade between two candle times in seconds; a trade within one candle has no line. */
   show({ entryPrice, exitPrice, netPnl }, from, to) {
     this.hide();
     if (!(from < to)) return;

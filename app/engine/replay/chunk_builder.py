@@ -1,0 +1,150 @@
+"""Computes the next chunk of a session: the slots that are due, joined into what one append takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from app.clock import Clock
+from app.db.chunks import Chunk, events_to_json
+from app.domain.event import Event
+from app.domain.market.fingerprint import Fingerprint
+from app.domain.session import Session
+from app.domain.tick import ReplayState, Slot, TickDraft, draft_tick
+from app.engine.replay.pacer import Pacer
+from app.engine.replay.run_limit import RunLimit
+from app.engine.replay.window import Window
+from app.errors import MissingCandlesError, StrategyProcessLostError
+from app.strategy_hosts.strategy_host import SLOTS_PER_ROUND, StrategyHost, run_strategies
+
+_MAX_SLOTS = 500
+"""Slots in a chunk of an unpaced session; half as many while paced sessions write beside it."""
+
+_MAX_EVENTS = 500
+"""Events the market may put into a chunk before it ends; where there are many symbols each slot has many."""
+
+_FIRST_SLOTS = 5
+"""Slots in the first chunk; the number is doubled while they are computed quickly."""
+
+_CHUNK_S = 1.0
+"""Target seconds per chunk, so that a slow strategy still writes about once a second."""
+
+
+@dataclass(slots=True)
+class _ChunkDraft:
+    """Slots that are due, at most `max_slots`, with what the market makes of them; `pause`: why to pause after them."""
+
+    prev_cursor_ms: int | None
+    max_slots: int
+    slots: list[Slot] = field(default_factory=list)
+    ticks: list[TickDraft] = field(default_factory=list)
+    events: int = 0
+    pause: str | None = None
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.slots) < self.max_slots and self.events < _MAX_EVENTS and self.pause is None
+
+
+class ChunkBuilder:
+    """Takes slots from a session's window and computes their ticks."""
+
+    def __init__(self, session: Session, window: Window, limit: RunLimit, pacer: Pacer, clock: Clock) -> None:
+        self._session_id = str(session.id)
+        self._epoch = session.epoch
+        self._window = window
+        self._limit = limit
+        self._pacer = pacer
+        self._clock = clock
+        self._used = Fingerprint(session.candles_hash)
+        self._max_slots = _FIRST_SLOTS
+
+    @property
+    def unpaced(self) -> bool:
+        """Whether ticks follow each other without a pause."""
+        return self._pacer.unpaced or self._limit.fast_forward
+
+    async def build(
+        self, state: ReplayState, host: StrategyHost | None, slot: Slot, *, before: Sequence[Event], short: bool
+    ) -> Chunk:
+        """Return the ticks of a slot and of those that are due after it, after the events `before` them.
+
+        `short` keeps the chunk small. Raises `MissingCandlesError` or what the strategy raises.
+        """
+        max_slots = min(self._max_slots, _MAX_SLOTS // 2 if short else _MAX_SLOTS)
+        draft = _ChunkDraft(state.cursor_ms, max_slots)
+        await self._draft(draft, state, slot)
+        started_ns = self._clock.monotonic_ns()
+        try:
+            ticks = await run_strategies(state, host, draft.ticks)
+        except StrategyProcessLostError:
+            self._pacer.take_back(len(draft.slots))
+            raise
+        self._adjust_size(len(draft.slots), (self._clock.monotonic_ns() - started_ns) / 1e9)
+        return self._join(draft, before, ticks)
+
+    async def _draft(self, draft: _ChunkDraft, state: ReplayState, slot: Slot) -> None:
+        """Add a slot to a draft, and those after it as far as they are due."""
+        unpaced = self.unpaced
+        self._add(draft, state, slot)
+        due_slots = self._window.due_slots(state)
+        while draft.has_room and (unpaced or self._pacer.ahead_s <= 0):
+            following = next(due_slots, None)
+            if following is None or self._limit.reached_before(following) or self._limit.jump_done(following):
+                return
+            try:
+                self._add(draft, state, following)
+            except MissingCandlesError:  # What comes before it is written first, whatever the pace.
+                return
+            if len(draft.slots) % SLOTS_PER_ROUND == 0:
+                await let_others_run()
+
+    def _add(self, draft: _ChunkDraft, state: ReplayState, slot: Slot) -> None:
+        """Add a slot to a draft; raises `MissingCandlesError` with nothing changed."""
+        tick = draft_tick(state, slot)
+        self._window.take(slot)
+        self._pacer.advance()
+        draft.slots.append(slot)
+        draft.ticks.append(tick)
+        draft.events += len(tick.events)
+        draft.pause = self._limit.reached_with(slot)
+
+    def _adjust_size(self, slots: int, took_s: float) -> None:
+        """Let the next chunk be as large as can be computed in `_CHUNK_S`."""
+        if took_s > _CHUNK_S:
+            self._max_slots = max(1, int(slots * _CHUNK_S / took_s))
+        elif took_s < _CHUNK_S / 2:
+            self._max_slots = min(_MAX_SLOTS, 2 * self._max_slots)
+
+    def _join(self, draft: _ChunkDraft, before: Sequence[Event], ticks: Sequence[list[Event]]) -> Chunk:
+        """Join ticks into a chunk, up to the first with which the session pauses.
+
+        There are fewer ticks than slots where the strategy failed.
+        """
+        reached = self._limit.reached_at(ticks)
+        count = len(ticks) if reached is None else reached
+        pause = draft.pause if count == len(draft.slots) else None
+        if pause is None and reached is not None:
+            pause = "runUntil"
+        slots = draft.slots[:count]
+        self._used.add([candle for slot in slots for candle in slot.candles])
+        events = [*before, *chain.from_iterable(ticks[:count])]
+        return Chunk(
+            self._session_id,
+            self._epoch,
+            draft.prev_cursor_ms,
+            slots[-1].open_time_ms,
+            events_to_json(events),
+            len(events),
+            pause,
+            str(self._used),
+            count,
+        )
+
+
+async def let_others_run(rounds: int = 1) -> None:
+    """Let everything else in this event loop go on for some rounds."""
+    for _ in range(rounds):
+        await asyncio.sleep(0)

@@ -1,0 +1,185 @@
+"""Group commit: the chunks of all sessions that are ready go to Postgres in one call and one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import get_args
+
+from app.db.chunks import Chunk, append_chunks
+from app.db.pool import Database, DataError
+from app.errors import Recovery, SimError, UnavailableError
+
+MAX_CHUNKS = 250
+MAX_EVENTS = 1000
+
+_DATA_ERRORS = get_args(DataError)
+_BUSY_PAUSE_S = 0.02
+_ADMITTED_PER_ROUND = 20
+"""Paced sessions that may compute in one round of the event loop; more would keep everything else waiting."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _BatchItem:
+    """A chunk on its way, and the future of the session that waits for it."""
+
+    chunk: Chunk
+    unpaced: bool
+    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def finish(self, error: Exception | None = None) -> None:
+        """End the future, unless whoever waited has left."""
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
+
+
+_Outcome = tuple[_BatchItem, str | SimError]
+"""A chunk, and the answer of the log or why Postgres refused its data."""
+
+
+class SessionLostError(Exception):
+    """The session is no longer this runner's: paused, stopped, deleted, or claimed by another process."""
+
+    recovery = Recovery.REBUILD
+
+
+class Writer:
+    """The only way of this process into the log; each session has at most one chunk in it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._paced: deque[_BatchItem] = deque()
+        self._unpaced: deque[_BatchItem] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._admission_scheduled = False
+        self._has_paced = False
+        self._wake = asyncio.Event()
+
+    @property
+    def has_paced(self) -> bool:
+        """Whether the batch under way holds paced chunks: unpaced sessions should keep their next one short."""
+        return self._has_paced
+
+    def append(self, chunk: Chunk, *, unpaced: bool = False) -> asyncio.Future[None]:
+        """Hand over the next chunk of a session; the future ends when it is in the log.
+
+        It raises `SessionLostError` when the log refused it because the session is not this runner's any more, or a
+        `SimError` when Postgres refused the data. A lost connection or a locked row is waited out.
+        """
+        item = _BatchItem(chunk, unpaced)
+        (self._unpaced if unpaced else self._paced).append(item)
+        self._wake.set()
+        return item.done
+
+    async def wait_for_turn(self) -> None:
+        """Wait until a paced session may compute its next tick, so that no more are computed than can be written."""
+        if self._waiting or len(self._paced) >= _ADMITTED_PER_ROUND:
+            admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(admitted)
+            self._schedule_admission()
+            await admitted
+
+    async def run(self) -> None:
+        """Write until cancelled: each batch is on its way before the sessions of the last one go on."""
+        written: list[_Outcome] = []
+        while True:
+            batch = self._next_batch()
+            work = asyncio.ensure_future(self._write(batch) if batch else self._wait_for_chunks())
+            for item, outcome in written:
+                self._report(item, outcome)
+            self._schedule_admission()
+            written = await work
+
+    async def _wait_for_chunks(self) -> list[_Outcome]:
+        await self._wake.wait()
+        self._wake.clear()
+        return []
+
+    def _schedule_admission(self) -> None:
+        if self._waiting and not self._admission_scheduled:
+            self._admission_scheduled = True
+            asyncio.get_running_loop().call_soon(self._admit)
+
+    def _admit(self) -> None:
+        """Let a few sessions compute, and in the loop's next round a few more, while the next batch has room."""
+        room = MAX_CHUNKS - len(self._paced)
+        for _ in range(min(_ADMITTED_PER_ROUND, room, len(self._waiting))):
+            admitted = self._waiting.popleft()
+            if not admitted.done():
+                admitted.set_result(None)
+        self._admission_scheduled = False
+        if room > 0:
+            self._schedule_admission()
+
+    def _next_batch(self) -> list[_BatchItem]:
+        """Take the next batch: at most `MAX_CHUNKS` and `MAX_EVENTS`, of which unpaced ones get half at most."""
+        batch: list[_BatchItem] = []
+        events = _fill(batch, self._paced, MAX_CHUNKS, MAX_EVENTS)
+        self._has_paced = bool(batch)
+        share = 2 if batch else 1
+        _fill(
+            batch,
+            self._unpaced,
+            min(MAX_CHUNKS // share, MAX_CHUNKS - len(batch)),
+            min(MAX_EVENTS // share, MAX_EVENTS - events),
+        )
+        return batch
+
+    async def _write(self, batch: Sequence[_BatchItem]) -> list[_Outcome]:
+        """Write a batch; one that is refused for its data is halved until the chunk at fault is alone."""
+        try:
+            outcomes = await self._append([item.chunk for item in batch])
+        except _DATA_ERRORS as error:
+            if len(batch) == 1:
+                reason = str(error).partition("\n")[0]
+                return [(batch[0], SimError(f"Postgres refused the tick: {reason}"))]
+            middle = len(batch) // 2
+            return await self._write(batch[:middle]) + await self._write(batch[middle:])
+        return list(zip(batch, outcomes, strict=True))
+
+    async def _append(self, chunks: Sequence[Chunk]) -> list[str]:
+        """Send chunks until an answer comes; what an unanswered commit has written is answered `done`."""
+        pause_s = 0.05
+        while True:
+            try:
+                return await self._database.run(append_chunks, chunks)
+            except UnavailableError as error:
+                _log.warning("%s %d chunks wait to be written", error.message, len(chunks))
+                await asyncio.sleep(pause_s)
+                pause_s = min(1, 2 * pause_s)
+
+    def _report(self, item: _BatchItem, outcome: str | SimError) -> None:
+        if isinstance(outcome, SimError):
+            item.finish(outcome)
+        elif outcome == "refused":
+            item.finish(SessionLostError())
+        elif outcome == "busy":
+            asyncio.get_running_loop().call_later(_BUSY_PAUSE_S, self._retry, item)
+        else:
+            item.finish()
+
+    def _retry(self, item: _BatchItem) -> None:
+        (self._unpaced if item.unpaced else self._paced).append(item)
+        self._wake.set()
+
+
+def _fill(batch: list[_BatchItem], queue: deque[_BatchItem], max_chunks: int, max_events: int) -> int:
+    """Move items from a queue to a batch up to both limits, but at least one; returns the number of their events."""
+    chunks = events = 0
+    while queue:
+        more = queue[0].chunk.events
+        if chunks and (chunks + 1 > max_chunks or events + more > max_events):
+            break
+        batch.append(queue.popleft())
+        chunks += 1
+        events += more
+    return events

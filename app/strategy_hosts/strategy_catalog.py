@@ -1,0 +1,279 @@
+"""Every strategy a session can name: built-in, user strategy, or a stored profile with parameters of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from app.candles.warmup import read_warmup
+from app.db import profiles
+from app.db.pool import Connection, Database
+from app.domain.market.candle import Candle
+from app.domain.session import Session, SessionSpec
+from app.domain.trading.handover import Stage, StrategyChain
+from app.domain.trading.parameters import did_you_mean
+from app.domain.trading.strategy import Strategy
+from app.domain.trading.strategy_runner import SlotView, StrategyRunner
+from app.errors import BadInputError, InputsChangedError
+from app.settings import Settings
+from app.strategies.registry import BUILT_IN
+from app.strategies.versions import rule_hash
+from app.strategy_hosts.discovery import SLUG, StrategyDiscovery, UserStrategy
+from app.strategy_hosts.process_pool import ProcessPool
+from app.strategy_hosts.protocol import BROKER_CONFIG
+from app.strategy_hosts.remote_host import RemoteHost
+from app.strategy_hosts.strategy_files import LoadProblem
+from app.strategy_hosts.strategy_host import InProcessHost, StrategyHost
+
+CANDLES_ONLY = "none"
+"""The profile without a strategy."""
+
+ResolvedStrategy = type[Strategy] | UserStrategy
+
+
+class ListedProfile(NamedTuple):
+    """A profile as it is listed: slug, JSON schema of its parameters, and where it comes from."""
+
+    slug: str
+    parameters: dict[str, Any]
+    source: str
+
+
+class StrategyCatalog:
+    """Resolves profiles and opens the strategy hosts of sessions; no process is started before one is needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._processes = ProcessPool(settings)
+        self._discovery = StrategyDiscovery(settings, self._processes)
+
+    @property
+    def pids(self) -> list[int]:
+        """The strategy processes alive."""
+        return self._processes.pids
+
+    @property
+    def problems(self) -> list[LoadProblem]:
+        """What is configured but could not be used at the last `refresh`."""
+        return self._discovery.problems
+
+    async def refresh(self) -> int:
+        """Find the user strategies again and return how many there are; those that cannot be used are logged."""
+        return len(await self._discovery.refresh())
+
+    @property
+    def importing_app(self) -> list[str]:
+        """The slugs of user strategies that import from `app`, as was usual before there was `zeon`."""
+        return [slug for slug, strategy in self._discovery.strategies.items() if strategy.files.imports_app]
+
+    async def list_profiles(self, database: Database) -> list[ListedProfile]:
+        """List every profile: built-in strategies, user strategies, stored profiles."""
+        own = await self._discovery.refresh()
+        found = [ListedProfile(slug, strategy.parameter_schema(), "built-in") for slug, strategy in BUILT_IN.items()]
+        found += [ListedProfile(user.slug, user.parameters, user.code.origin) for user in own.values()]
+        schemas = {profile.slug: profile.parameters for profile in found}
+        for stored in await database.run(profiles.list_all):
+            if stored.strategy in schemas and stored.slug not in schemas:
+                parameters = _with_defaults(schemas[stored.strategy], stored.config)
+                found.append(ListedProfile(stored.slug, parameters, f"profile of {stored.strategy}"))
+        return found
+
+    async def full_config(self, database: Database, spec: SessionSpec) -> dict[str, Any]:
+        """Return the session's parameters on top of its profile's; raises `BadInputError` naming a wrong one."""
+        strategy, preset = await database.run(self._resolve, spec.profile_slug)
+        config = {**preset, **spec.config}
+        if isinstance(strategy, UserStrategy):
+            await self._discovery.check_config(strategy, config)
+        else:
+            strategy(**config)
+        return config
+
+    async def add_profile(self, database: Database, profile: profiles.Profile) -> None:
+        """Add or replace a stored profile; raises `BadInputError` when its slug, strategy or config is wrong."""
+        own = await self._discovery.refresh()
+        if not SLUG.fullmatch(profile.slug):
+            raise BadInputError(f"{profile.slug} cannot be a profile: only a-z, 0-9, _ and -, at most 64 of them.")
+        if profile.slug in BUILT_IN or profile.slug in own:
+            raise BadInputError(f"{profile.slug} is the name of a strategy; call the profile something else.")
+        if profile.strategy not in BUILT_IN and profile.strategy not in own:
+            known = dict.fromkeys([*BUILT_IN, *own])
+            raise BadInputError(
+                f"strategy: there is no strategy {profile.strategy!r}{did_you_mean(profile.strategy, known)}"
+            )
+        if profile.strategy in own:
+            await self._discovery.check_config(own[profile.strategy], profile.config)
+        else:
+            BUILT_IN[profile.strategy](**profile.config)
+        await database.run(profiles.put, profile)
+
+    async def source_hashes(self, connection: Connection, session: Session) -> dict[str, str]:
+        """Return the hash that names the code of each of a session's strategies, by the profile's slug.
+
+        A user strategy is not imported for it. Raises `BadInputError` for one that no longer exists.
+        """
+        return {slug: source_hash((await self._resolve(connection, slug))[0]) for slug in session.slugs}
+
+    @asynccontextmanager
+    async def open_host(
+        self, database: Database, session: Session, *, own_process: bool = False, snapshot: str | None = None
+    ) -> AsyncIterator[StrategyHost | None]:
+        """Open the strategy host of a session, at a `snapshot` if one is given, and close it after the block.
+
+        Before the first slot it is warmed up; null where there are candles only. User strategies run in a strategy
+        process, with `own_process` in one for this session only. Raises `StrategyFailedError`,
+        `StrategyProcessLostError`, `BadInputError` when a strategy no longer exists, `InputsChangedError` when its
+        code has changed.
+        """
+        host = await self._open_session(database, session, own_process=own_process, snapshot=snapshot)
+        try:
+            yield host
+        finally:
+            if host is not None:
+                host.close()
+
+    @asynccontextmanager
+    async def open_trial_host(self, database: Database, spec: SessionSpec) -> AsyncIterator[StrategyHost | None]:
+        """Open a strategy host without a session and without warm-up, and close it after the block."""
+        strategy, _ = await database.run(self._resolve, spec.profile_slug)
+        stage = Stage(spec.profile_slug, spec.config, spec.broker_config)
+        host = None
+        if stage.slug != CANDLES_ONLY:
+            host = await self._create_host([stage], {stage.slug: strategy}, own_process=False)
+        try:
+            yield host
+        finally:
+            if host is not None:
+                host.close()
+
+    async def close(self) -> None:
+        """End the strategy processes."""
+        await self._processes.close()
+
+    async def _open_session(
+        self, database: Database, session: Session, *, own_process: bool, snapshot: str | None
+    ) -> StrategyHost | None:
+        stages = _stages(session)
+        slugs = {stage.slug for stage in stages}
+        if slugs == {CANDLES_ONLY}:
+            return None
+        strategies = {slug: (await database.run(self._resolve, slug))[0] for slug in slugs}
+        require_same_code(session, {slug: source_hash(strategy) for slug, strategy in strategies.items()})
+        host = await self._create_host(stages, strategies, own_process=own_process)
+        try:
+            if snapshot is None:
+                await host.warm_up(_slots(await database.run(read_warmup, session.spec)))
+            else:
+                await host.restore(snapshot)
+        except BaseException:
+            host.close()
+            raise
+        return host
+
+    async def _create_host(
+        self, stages: Sequence[Stage], strategies: dict[str, ResolvedStrategy], *, own_process: bool
+    ) -> StrategyHost:
+        """Create a host before its first slot: in this process, or elsewhere when one is a user strategy."""
+        own = [strategy for strategy in strategies.values() if isinstance(strategy, UserStrategy)]
+        if not own:
+            runners = [_strategy_runner(stage, strategies[stage.slug]) for stage in stages]
+            return InProcessHost(StrategyChain(stages, runners))
+        files = {path: digest for strategy in own for path, digest in strategy.files.digests.items()}
+        process = await self._processes.acquire(files, exclusive=own_process)
+        host = RemoteHost(self._processes, process, self._settings.candle_timeout_ms / 1000)
+        try:
+            await host.open([_stage_message(stage, strategies[stage.slug]) for stage in stages])
+        except BaseException:
+            host.close()
+            raise
+        return host
+
+    async def _resolve(self, connection: Connection, slug: str) -> tuple[ResolvedStrategy, dict[str, Any]]:
+        """Return the strategy of a slug and the parameters its profile sets; or raise `BadInputError`."""
+        if slug in BUILT_IN:
+            return BUILT_IN[slug], {}
+        own = await self._discovery.refresh()
+        if slug in own:
+            return own[slug], {}
+        profile = await profiles.get(connection, slug)
+        strategies: dict[str, ResolvedStrategy] = {**BUILT_IN, **own}
+        if profile is not None and profile.strategy not in strategies:
+            raise BadInputError(f"profileSlug: the strategy {profile.strategy!r} of profile {slug!r} no longer exists")
+        if profile is None:
+            known = [*strategies, *(stored.slug for stored in await profiles.list_all(connection))]
+            raise BadInputError(f"profileSlug: there is no profile {slug!r}{did_you_mean(slug, dict.fromkeys(known))}")
+        return strategies[profile.strategy], profile.config
+
+
+def source_hash(strategy: ResolvedStrategy) -> str:
+    """Return the hex SHA-256 a session remembers its strategy by: of its source, or of a built-in rule's version."""
+    return strategy.files.hash if isinstance(strategy, UserStrategy) else rule_hash(_built_in_slug(strategy))
+
+
+def _built_in_slug(strategy: type[Strategy]) -> str:
+    return next(slug for slug, built_in in BUILT_IN.items() if built_in is strategy)
+
+
+def require_same_code(session: Session, codes: Mapping[str, str]) -> None:
+    """Raise `InputsChangedError` when a strategy's code has changed since the session or an ancestor started.
+
+    `codes` holds the hash of each strategy's code now, by the profile's slug.
+    """
+    slug = session.spec.profile_slug
+    _require_same_hash(session.strategy_hash, codes.get(slug), "The strategy's code has")
+    for ancestor in session.past:
+        what = f"The code of strategy {ancestor.profile_slug}, which wrote the log up to seq {ancestor.to_seq}, has"
+        _require_same_hash(ancestor.strategy_hash, codes.get(ancestor.profile_slug), what)
+
+
+def _require_same_hash(before: str | None, now: str | None, what: str) -> None:
+    if before not in (None, now):
+        raise InputsChangedError(f"{what} changed since the session was started.", code="strategy_changed")
+
+
+def _stages(session: Session) -> list[Stage]:
+    """Return which strategy trades when: one stage per ancestor with ticks in the log, then the session's own."""
+    past = session.past
+    specs = [
+        replace(session.spec, profile_slug=ancestor.profile_slug, config=ancestor.config, trading=ancestor.trading)
+        for ancestor in past
+    ]
+    ends = [ancestor.to_cursor_ms for ancestor in past]
+    return [
+        Stage(spec.profile_slug, spec.config, spec.broker_config, end)
+        for spec, end in zip([*specs, session.spec], [*ends, None], strict=True)
+    ]
+
+
+def _strategy_runner(stage: Stage, strategy: ResolvedStrategy) -> StrategyRunner | None:
+    if stage.slug == CANDLES_ONLY or isinstance(strategy, UserStrategy):
+        return None
+    return StrategyRunner(strategy(**stage.config), stage.broker_config)
+
+
+def _stage_message(stage: Stage, strategy: ResolvedStrategy) -> list[Any]:
+    """Return a stage as a strategy process is sent it."""
+    reference: dict[str, Any] | None = None
+    if isinstance(strategy, UserStrategy):
+        reference = strategy.reference
+    elif stage.slug != CANDLES_ONLY:
+        reference = {"builtIn": _built_in_slug(strategy)}
+    broker_config = BROKER_CONFIG.dump_python(stage.broker_config, mode="json")
+    return [stage.slug, reference, stage.config, broker_config, stage.to_cursor_ms]
+
+
+def _slots(candles: Sequence[Candle]) -> list[SlotView]:
+    grouped = groupby(candles, key=lambda candle: candle.open_time_ms)
+    return [SlotView(open_ms, list(slot), last=False, ts=open_ms) for open_ms, slot in grouped]
+
+
+def _with_defaults(parameters: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema whose defaults are what a profile sets."""
+    properties = {name: dict(schema) for name, schema in parameters["properties"].items()}
+    for name, value in config.items():
+        if name in properties:
+            properties[name]["default"] = value
+    required = [name for name in parameters["required"] if name not in config]
+    return {**parameters, "properties": properties, "required": required}

@@ -1,0 +1,25 @@
+-- A page of events from a seq on (inclusive), as the elements of a JSON array without its brackets. Planned anew for
+-- each call, so that a page of rare types is read from the index that holds only these.
+CREATE OR REPLACE FUNCTION sim_event_page(session uuid, from_seq bigint, max_rows bigint, types text[])
+RETURNS TABLE (body text, events bigint, last_seq bigint)
+LANGUAGE plpgsql STABLE
+SET enable_sort = off
+SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+  RETURN QUERY
+  SELECT coalesce(string_agg(p.event, ',' ORDER BY p.seq), ''), count(*), max(p.seq)
+  FROM (
+    SELECT
+      e.seq,
+      '{"seq":' || e.seq || ',"ts":' || e.ts || ',"type":"' || e.type || '","payload":' || e.payload::text || '}' AS event
+    FROM sim_events e
+    WHERE e.session_id = sim_event_page.session
+      AND e.seq >= sim_event_page.from_seq
+      AND (sim_event_page.types IS NULL OR e.type = ANY (sim_event_page.types))
+    ORDER BY e.seq
+    LIMIT sim_event_page.max_rows
+  ) p;
+END;
+$$;
+
+COMMENT ON FUNCTION sim_event_page(uuid, bigint, bigint, text[]) IS 'Events from a seq on as JSON text, of some types: the text, how many, and the last seq.';

@@ -1,0 +1,20 @@
+-- The seq at which the last `events` events (of some types) begin, 1 when there are fewer. Planned anew for each call,
+-- so that rare types are found in the index that holds only these.
+CREATE OR REPLACE FUNCTION sim_tail_seq(session uuid, events bigint, types text[])
+RETURNS bigint
+LANGUAGE plpgsql STABLE
+SET enable_sort = off
+SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+  RETURN coalesce((
+    SELECT e.seq
+    FROM sim_events e
+    WHERE e.session_id = sim_tail_seq.session
+      AND (sim_tail_seq.types IS NULL OR e.type = ANY (sim_tail_seq.types))
+    ORDER BY e.seq DESC
+    OFFSET sim_tail_seq.events - 1
+    LIMIT 1), 1);
+END;
+$$;
+
+COMMENT ON FUNCTION sim_tail_seq(uuid, bigint, text[]) IS 'Seq at which the last events of a log, of some types, begin.';

@@ -1,0 +1,49 @@
+-- Decide what becomes of one running session that no living process runs, and do it. Its row is locked by the caller.
+CREATE OR REPLACE FUNCTION sim_claim_orphan(orphan sim_sessions, runner text, incarnation bigint, resume boolean)
+RETURNS TABLE (session uuid, status text, reason text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  _max_takeovers CONSTANT integer := 3;
+  _takeovers integer := 1;
+  _to_status text;
+  _reason text;
+  _error text;
+BEGIN
+  -- Takeovers count from the last tick: a cursor that has moved since the last one begins at 1 again.
+  IF orphan.cursor_ms IS NOT DISTINCT FROM orphan.takeover_cursor_ms THEN
+    _takeovers := orphan.takeovers + 1;
+  END IF;
+
+  IF orphan.runner IS NULL THEN
+    _to_status := 'running';
+    _reason := 'claimed';
+  ELSIF NOT sim_claim_orphan.resume THEN
+    _to_status := 'paused';
+    _reason := 'runner lost';
+  ELSIF _takeovers > _max_takeovers THEN
+    _to_status := 'failed';
+    _reason := 'crash loop';
+    _error := 'crash loop: three processes died before the next candle';
+  ELSE
+    _to_status := 'running';
+    _reason := 'taken over';
+    UPDATE sim_sessions s
+    SET takeovers = _takeovers, takeover_cursor_ms = orphan.cursor_ms
+    WHERE s.id = orphan.id;
+  END IF;
+
+  PERFORM sim_transition(
+    session => orphan.id,
+    from_status => '{running}',
+    to_status => _to_status,
+    reason => _reason,
+    by => sim_claim_orphan.runner,
+    runner => CASE _to_status WHEN 'running' THEN sim_claim_orphan.runner END,
+    incarnation => CASE _to_status WHEN 'running' THEN sim_claim_orphan.incarnation END,
+    error => _error);
+  RETURN QUERY SELECT orphan.id, _to_status, _reason;
+END;
+$$;
+
+COMMENT ON FUNCTION sim_claim_orphan(sim_sessions, text, bigint, boolean) IS 'Claim, take over, pause or fail one session for sim_claim_orphans; answers what became of it.';

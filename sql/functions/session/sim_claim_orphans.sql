@@ -1,0 +1,39 @@
+-- Claim running sessions that no living process runs. One that has no runner is claimed. One whose runner is dead is
+-- taken over (`resume`) or paused; after three takeovers without a new tick it fails.
+--
+-- Sessions of the caller's own name are left alone. Silence counts from the start of Postgres at the earliest, since
+-- nobody could renew before. The caller's row in sim_runners is locked to the end: a process that leaves waits for the
+-- claims it is making, and one that has left claims nothing.
+CREATE OR REPLACE FUNCTION sim_claim_orphans(runner text, incarnation bigint, resume boolean, max_rows integer)
+RETURNS TABLE (session uuid, status text, reason text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  _row sim_sessions;
+BEGIN
+  PERFORM FROM sim_runners r
+  WHERE r.name = sim_claim_orphans.runner AND r.incarnation = sim_claim_orphans.incarnation
+  FOR KEY SHARE;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+
+  FOR _row IN
+    SELECT s.*
+    FROM sim_sessions s
+    WHERE s.status = 'running' AND NOT EXISTS (
+      SELECT FROM sim_runners r
+      WHERE r.name = s.runner AND r.incarnation = s.incarnation
+        AND (greatest(r.seen_at, pg_postmaster_start_time()) + r.ttl > clock_timestamp()
+             OR r.name = sim_claim_orphans.runner))
+    ORDER BY s.id
+    LIMIT sim_claim_orphans.max_rows
+    FOR NO KEY UPDATE SKIP LOCKED
+  LOOP
+    RETURN QUERY SELECT * FROM sim_claim_orphan(
+      _row, sim_claim_orphans.runner, sim_claim_orphans.incarnation, sim_claim_orphans.resume);
+  END LOOP;
+END;
+$$;
+
+COMMENT ON FUNCTION sim_claim_orphans(text, bigint, boolean, integer) IS 'Claim, take over, pause or fail running sessions that no living process runs; answers what became of each.';

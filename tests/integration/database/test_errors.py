@@ -1,0 +1,130 @@
+"""Each way a statement can fail has its own error: a lock that is held is not a database that is away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+
+from app.db.errors import BY_SQLSTATE, error_class
+from app.db.pool import Connection, Database
+from app.errors import BusyError, DatabaseAwayError, Recovery, SimError, TooSlowError, UnavailableError
+from tests.support import servers
+
+EXAMPLES = {
+    "08": "08006",
+    "57P": "57P01",
+    "53": "53100",
+}
+"""An SQLSTATE for each entry of the map that is a prefix."""
+
+
+@pytest.fixture
+async def pool(database: servers.Database) -> AsyncIterator[Database]:
+    pool = Database(database.url, size=1)
+    await pool.open()
+    yield pool
+    await pool.close()
+
+
+async def fail_with(connection: Connection, sqlstate: str) -> None:
+    await connection.execute(f"DO $$ BEGIN RAISE 'What happened.' USING ERRCODE = '{sqlstate}'; END $$")
+
+
+@pytest.mark.parametrize("prefix", BY_SQLSTATE)
+async def test_each_sqlstate_of_the_map_is_raised_as_its_error(pool: Database, prefix: str) -> None:
+    with pytest.raises(BY_SQLSTATE[prefix]) as raised:
+        await pool.run(fail_with, EXAMPLES.get(prefix, prefix))
+    assert (raised.value.status, raised.value.recovery) == (503, Recovery.RETRY)
+    assert raised.value.code in ("database_away", "database_full", "busy", "too_slow")
+    assert "What happened" not in raised.value.message
+
+
+def test_each_sqlstate_of_our_own_stands_for_one_error_and_keeps_its_sentence() -> None:
+    own = [kind for kind in subclasses(SimError) if "sqlstate" in vars(kind)]
+    assert sorted(str(kind.sqlstate) for kind in own) == ["ZN001", "ZN002", "ZN003", "ZN004"]
+    assert [error_class(kind.sqlstate) for kind in own] == own
+
+
+@pytest.mark.parametrize("sqlstate", ["ZN001", "ZN002", "ZN003", "ZN004"])
+async def test_an_error_of_our_own_keeps_the_sentence_it_was_raised_with(pool: Database, sqlstate: str) -> None:
+    with pytest.raises(SimError, match=r"^What happened\.$") as raised:
+        await pool.run(fail_with, sqlstate)
+    assert raised.value.sqlstate == sqlstate
+
+
+async def test_a_refused_value_is_not_translated(pool: Database) -> None:
+    async def divide(connection: Connection) -> None:
+        await connection.execute("SELECT 1 / 0")
+
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await pool.run(divide)
+
+
+async def test_a_lock_that_another_transaction_holds_is_busy(pool: Database, database: servers.Database) -> None:
+    async def lock(connection: Connection) -> None:
+        await connection.execute("SET lock_timeout = '50ms'")
+        await connection.execute("SELECT pg_advisory_lock(1)")
+
+    with psycopg.connect(database.url) as other:
+        other.execute("SELECT pg_advisory_lock(1)")
+        with pytest.raises(BusyError, match="holds a lock"):
+            await pool.run(lock)
+
+
+async def test_a_statement_that_takes_too_long_is_too_slow(pool: Database) -> None:
+    async def sleep(connection: Connection) -> None:
+        await connection.execute("SET statement_timeout = '50ms'")
+        await connection.execute("SELECT pg_sleep(5)")
+
+    with pytest.raises(TooSlowError):
+        await pool.run(sleep)
+
+
+async def test_a_connection_that_is_cut_is_a_database_that_is_away(pool: Database, database: servers.Database) -> None:
+    async def sleep(connection: Connection) -> None:
+        cutting = asyncio.to_thread(cut, database.admin_url, connection.info.backend_pid)
+        await asyncio.gather(connection.execute("SELECT pg_sleep(30)"), cutting)
+
+    with pytest.raises(DatabaseAwayError):
+        await pool.run(sleep)
+
+
+def cut(admin_url: str, pid: int) -> None:
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(%s)", (pid,))
+
+
+async def test_a_pool_whose_connections_are_all_in_use_is_busy(database: servers.Database) -> None:
+    pool, taken, done = Database(database.url, size=1, wait_s=0.2), asyncio.Event(), asyncio.Event()
+
+    async def hold(_: Connection) -> None:
+        taken.set()
+        await done.wait()
+
+    async def nothing(_: Connection) -> None:
+        """Only take a connection."""
+
+    await pool.open()
+    holding = asyncio.create_task(pool.run(hold))
+    await taken.wait()
+    with pytest.raises(BusyError, match="All connections"):
+        await pool.run(nothing)
+    done.set()
+    await holding
+    await pool.run(nothing)
+    await pool.close()
+    with pytest.raises(UnavailableError, match="shutting down"):
+        await pool.run(nothing)
+
+
+async def test_a_pool_that_gets_no_connection_says_that_the_database_is_away() -> None:
+    pool = Database("postgresql://nobody@127.0.0.1:1/nothing", size=1, wait_s=0.2)
+    with pytest.raises(DatabaseAwayError):
+        await pool.open()
+
+
+def subclasses(kind: type[SimError]) -> list[type[SimError]]:
+    return [each for child in kind.__subclasses__() for each in (child, *subclasses(child))]
