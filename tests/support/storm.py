@@ -1,92 +1,144 @@
-"""Hostile clients, in a process of their own: `python -m tests.support.storm URL SESSION COUNT SECONDS`.
-
-Each opens one connection in the first two thirds of the time and leaves it only when the server closes it, or at the
-end. Prints how many connections of each kind were opened, and the status lines they got.
-"""
+"""A server among thousands of hostile connections, as another client sees it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from urllib.parse import urlsplit
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from tests.support.raw import Raw, raw, request
+import psutil
 
-_PAUSE_S = 0.5
-_HUGE_BYTES = 200_000_000
+from tests.support.engine import MINUTE, START_MS, store
+from tests.support.outside import client, pool
+from tests.support.process import ROOT, Zeon
+from tests.support.servers import Database
+from tests.support.web import SESSIONS, Client
+
+PACE_MS = 50
+WORK_S = 0.005
+"""Most work of the server for a hostile connection."""
+_PAUSE_S = 0.05
 
 
-class Storm:
-    """All hostile clients of one server."""
+@dataclass
+class Latencies:
+    """Seconds that calls of each kind took, and the stream's events came late."""
 
-    def __init__(self, url: str, session_id: str, seconds: float) -> None:
-        self._url = url
-        self._stream = request(f"/api/sim/sessions/{session_id}/stream")
-        self._seconds = seconds
-        self.opened: Counter[str] = Counter()
-        self.answers: Counter[str] = Counter()
-        self.kinds: Sequence[Callable[[Raw], Awaitable[None]]] = (
-            self.idle,
-            self.slow,
-            self.huge,
-            self.many_lines,
-            self.many_requests,
-            self.never_reading,
+    healthz: list[float] = field(default_factory=list)
+    listed: list[float] = field(default_factory=list)
+    stream: list[float] = field(default_factory=list)
+
+    def p99_ms(self) -> dict[str, float]:
+        return {name: 1000 * sorted(values)[int(len(values) * 0.99)] for name, values in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What a client measured before and during the storm, and what the storm left behind."""
+
+    calm: dict[str, float]
+    storm: dict[str, float]
+    calm_cpu_s: float
+    storm_cpu_s: float
+    grown_mb: float
+    files_left: int
+    hostile: dict[str, dict[str, int]]
+
+    def is_fair(self) -> bool:
+        """Whether each p99 was at most twice that of before, or 50 ms more."""
+        return all(self.storm[name] <= max(2 * calm_ms, calm_ms + 50) for name, calm_ms in self.calm.items())
+
+    def require_harmless(self, count: int) -> None:
+        """Fail when something of the storm is left, or a hostile connection cost the server much work."""
+        assert sum(self.hostile["opened"].values()) == count, self
+        assert self.grown_mb < 100, self
+        assert self.files_left <= 0, self
+        assert self.storm_cpu_s - self.calm_cpu_s < count * WORK_S, self
+
+
+async def storm(database: Database, zeon: Callable[..., Zeon], count: int, seconds: float) -> Weather:
+    """Measure a server for some seconds without, and as long with hostile connections."""
+    candles = int(3 * seconds * 1000 / PACE_MS) + 1000
+    server = zeon(database, ZEON_BURST=1_000_000, ZEON_RATE=100_000)
+    process = psutil.Process(server.pid)
+    async with client(server) as c:
+        async with pool(database) as connections:
+            await store(connections, count=candles)
+        session = await c.create(endMs=START_MS + candles * MINUTE, replayMsPerCandle=PACE_MS)
+        await c.data("POST", f"{SESSIONS}/{session['id']}/start")
+        await _measure(c, session["id"], 1)
+        began_s = _cpu_s(process)
+        calm = await _measure(c, session["id"], seconds)
+        calm_s = _cpu_s(process)
+        files, memory = process.num_fds(), process.memory_info().rss
+        hostile = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.support.hostile", server.url, session["id"], str(count), str(seconds)),
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
         )
-
-    async def blow(self, count: int) -> None:
-        async with asyncio.TaskGroup() as group:
-            for n in range(count):
-                group.create_task(self._attack(n, self._seconds * 2 / 3 * n / count))
-
-    async def _attack(self, n: int, after_s: float) -> None:
-        kind = self.kinds[n % len(self.kinds)]
-        with suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(self._seconds):
-                await asyncio.sleep(after_s)
-                async with raw(self._url) as client:
-                    self.opened[kind.__name__] += 1
-                    await kind(client)
-
-    async def idle(self, client: Raw) -> None:
-        await self._note_answer(client)
-
-    async def slow(self, client: Raw) -> None:
-        async with client.sending(request("/healthz", "X: " + "x" * 1000), 1, _PAUSE_S):
-            await self._note_answer(client)
-
-    async def huge(self, client: Raw) -> None:
-        async with client.sending(b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000, 70_000, 0):
-            await self._note_answer(client)
-
-    async def many_lines(self, client: Raw) -> None:
-        async with client.sending(b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 200, 6, 0.01):
-            await self._note_answer(client)
-
-    async def many_requests(self, client: Raw) -> None:
-        async with client.sending(request("/nowhere") * 2_000, 65_536, 0):
-            await self._note_answer(client)
-
-    async def never_reading(self, client: Raw) -> None:
-        client.reader._transport.pause_reading()  # type: ignore[attr-defined]
-        await client.send(self._stream)
-        await asyncio.sleep(self._seconds)
-
-    async def _note_answer(self, client: Raw) -> None:
-        line, _, _ = (await client.closed(self._seconds)).partition(b"\r\n")
-        self.answers[line.decode()] += 1
+        try:
+            stormy = await _measure(c, session["id"], seconds)
+            storm_s = _cpu_s(process)
+            grown = process.memory_info().rss - memory
+            output, _ = await hostile.communicate()
+        finally:
+            if hostile.returncode is None:
+                hostile.kill()
+                await hostile.wait()
+        left = await _files_left(process, files)
+    return Weather(
+        calm=calm.p99_ms(),
+        storm=stormy.p99_ms(),
+        calm_cpu_s=calm_s - began_s,
+        storm_cpu_s=storm_s - calm_s,
+        grown_mb=grown / 1e6,
+        files_left=left,
+        hostile=json.loads(output),
+    )
 
 
-async def main(url: str, session_id: str, count: str, seconds: str) -> None:
-    assert urlsplit(url).hostname == "127.0.0.1"
-    storm = Storm(url, session_id, float(seconds))
-    await storm.blow(int(count))
-    print(json.dumps({"opened": storm.opened, "answers": storm.answers}))
+async def _measure(c: Client, session_id: str, seconds: float) -> Latencies:
+    """Call again and again, and follow a session, for some seconds."""
+    result, ends = Latencies(), time.monotonic() + seconds
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_call(c, "/healthz", result.healthz, ends))
+        group.create_task(_call(c, f"{SESSIONS}?limit=20", result.listed, ends))
+        group.create_task(_follow(c, session_id, result.stream, ends))
+    return result
 
 
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+async def _call(c: Client, path: str, took_s: list[float], ends: float) -> None:
+    while time.monotonic() < ends:
+        began = time.monotonic()
+        await c.data("GET", path)
+        took_s.append(time.monotonic() - began)
+        await asyncio.sleep(_PAUSE_S)
+
+
+async def _follow(c: Client, session_id: str, late_s: list[float], ends: float) -> None:
+    """Note how much later than the session's pace each event came after the one before."""
+    async with c.stream(session_id, "?tail=1") as stream:
+        await stream.next()
+        before = time.monotonic()
+        while before < ends:
+            await stream.until(lambda message: message["type"] == "candle")
+            now = time.monotonic()
+            late_s.append(max(0.0, now - before - PACE_MS / 1000))
+            before = now
+
+
+async def _files_left(process: psutil.Process, before: int) -> int:
+    """Return how many files more than before are open, after a moment for connections that are closing."""
+    for _ in range(150):
+        if process.num_fds() <= before:
+            break
+        await asyncio.sleep(0.1)
+    return process.num_fds() - before
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system

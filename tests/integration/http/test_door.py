@@ -15,6 +15,7 @@ from app.db import events
 from app.web.http.connections import ConnectionLimits
 from tests.support.raw import Raw, raw, request
 from tests.support.servers import Database
+from tests.support.storm import storm
 from tests.support.web import BODY, SESSIONS, Web, web
 
 QUICK = ConnectionLimits(head_s=0.4, body_s=0.4, idle_s=0.4, linger_s=0.2, check_s=0.02)
@@ -336,3 +337,9 @@ async def test_where_nobody_makes_room_only_probes_are_answered(database: Databa
                     assert await newcomer.closed() == b""
             assert len(w.served.connections) <= 2 + limits.over
             assert len(w.served.streams) == 2
+
+
+async def test_hostile_connections_cost_little_and_leave_nothing(database: Database, zeon) -> None:
+    """The small form of the test in `tests/chaos`, which looks at times too."""
+    weather = await storm(database, zeon, count=300, seconds=5)
+    weather.require_harmless(300)
