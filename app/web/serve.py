@@ -119,22 +119,23 @@ async def serving(settings: Settings, limits: ConnectionLimits | None = None) ->
         connections = Connections(_connection_limits(settings, limits or ConnectionLimits()))
         clock = Clock()
         location = stack.enter_context(installed_location(settings))
-        database = await stack.enter_async_context(_pool(location, settings, "zeon"))
+        database = await stack.enter_async_context(_pool(location, "zeon", settings.pool_size))
         # Ticks and streams have their own connections, so that a call that takes seconds does not delay them.
-        engine = await stack.enter_async_context(_pool(location, settings, "zeon engine"))
+        engine = await stack.enter_async_context(_pool(location, "zeon engine", settings.pool_size))
+        probe = await stack.enter_async_context(_pool(location, "zeon probe", 1))
         supervisor = Supervisor(engine, settings, listen_url=location.listen_url, clock=clock)
         stack.push_async_callback(supervisor.close)
         await supervisor.open()
         sim, streams = SessionService(database, settings, clock, supervisor), Streams(settings.max_streams)
-        app = create_app(settings, sim, supervisor, streams, clock)
+        app = create_app(settings, sim, supervisor, streams, clock, connections, probe)
         server = _Server(_config(app, connections), streams)
         http = await stack.enter_async_context(_run_http(server, listening))
         yield RunningServer(_url(settings), sim, streams, connections, http, supervisor.failed)
 
 
 @asynccontextmanager
-async def _pool(location: DatabaseLocation, settings: Settings, name: str) -> AsyncIterator[Database]:
-    database = Database(location.url, size=settings.pool_size, application_name=name)
+async def _pool(location: DatabaseLocation, name: str, size: int) -> AsyncIterator[Database]:
+    database = Database(location.url, size=size, application_name=name)
     await database.open()
     try:
         yield database
