@@ -341,7 +341,7 @@ async def test_where_nobody_makes_room_only_probes_are_answered(database: Databa
 
 async def test_hostile_connections_cost_little_and_leave_nothing(database: Database, zeon) -> None:
     """The small form of the test in `tests/chaos`, which looks at times too."""
-    weather = await storm(database, zeon, count=300, seconds=5)
+    weather = await storm(database, zeon, count=300, seconds=8)
     weather.require_harmless(300)
 
 
@@ -359,7 +359,7 @@ async def test_among_hostile_connections_no_round_of_the_event_loop_is_long(data
 
     async with web(database, burst=1_000_000) as w:
         session = await w.create(replayMsPerCandle=50)
-        async with hostile_clients(w.served.url, session["id"], 300, 4) as hostile:
+        async with hostile_clients(w.served.url, session["id"], 300, 8) as hostile:
             watching = asyncio.create_task(watch())
             output, _ = await hostile.communicate()
             watching.cancel()
