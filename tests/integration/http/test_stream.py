@@ -7,7 +7,10 @@ import time
 
 import pytest
 
+from app.domain.session import Session
 from app.web.http import event_stream
+from app.web.http.dialect import Dialect
+from app.web.sim import log
 from tests.support.engine import MINUTE, START_MS, engine, store
 from tests.support.servers import Database
 from tests.support.web import SESSIONS, web
@@ -230,3 +233,23 @@ async def test_a_heartbeat_due_with_the_last_event_does_not_keep_a_stream_open(d
             assert tail.after_seq == page.head == 102
             tail.wake.set()  # As the timer of the heartbeat does.
             assert event_stream._is_over(page, tail)
+
+
+async def test_a_dialect_says_how_a_stream_begins_and_whether_it_says_that_it_caught_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hello(session: Session) -> bytes:
+        return f'data: {{"type":"hello","seq":0,"sessionId":"{session.id}"}}\n\n'.encode()
+
+    monkeypatch.setattr(log, "SIM", Dialect("sim", types=("trade",), opening=hello, says_caught_up=False))
+    async with web(database) as w:
+        session = await w.finished(endMs=START_MS + 3 * MINUTE)
+        async with w.stream(session["id"], "?fromSeq=1") as stream:
+            messages = await stream.rest()
+        assert messages == []
+        running = await w.create(replayMsPerCandle=60_000)
+        async with w.stream(running["id"]) as stream:
+            assert await stream.next() == {"type": "hello", "seq": 0, "sessionId": running["id"]}
+            await w.data("POST", f"{SESSIONS}/{running['id']}/stop")
+            types = [message["type"] for message in await stream.rest()]
+    assert types == ["hello", "status"]
