@@ -14,11 +14,13 @@ from app.db.pool import Connection
 from app.domain.candle_event import decode as parse_candle
 from app.domain.event import render
 from app.domain.market.candle import Candle
-from app.domain.market.fingerprint import spelled
+from app.domain.market.fingerprint import format_sum
 from app.domain.session import Session
 
 MAX_PAGE_ROWS = 1000
 MAX_PAGE_BYTES = 1 << 19
+_ESCAPED = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+"""Line separators of Unicode, which JSON allows in strings: some clients end a line of a stream at them."""
 
 
 class Frames(NamedTuple):
@@ -127,7 +129,9 @@ async def pages(connection: Connection, positions: Sequence[StreamPosition]) -> 
 
 
 def _frames(row: DictRow) -> Frames:
-    return Frames(row["last_seq"], row["events"], (row["body"] or "").encode(), row["status"], row["head"])
+    body: str = row["body"] or ""
+    text = body if body.isascii() else body.translate(_ESCAPED)  # Telling ASCII takes no time, however long the page.
+    return Frames(row["last_seq"], row["events"], text.encode(), row["status"], row["head"])
 
 
 async def page(
@@ -220,7 +224,7 @@ async def fingerprint(connection: Connection, session_id: UUID, to_seq: int) -> 
     """Return the fingerprint of the real base candles in a log up to a seq."""
     row = await (await connection.execute("SELECT sim_fingerprint(%s, %s) AS total", (session_id, to_seq))).fetchone()
     assert row is not None
-    return spelled(int(row["total"]))
+    return format_sum(int(row["total"]))
 
 
 class Revised(NamedTuple):

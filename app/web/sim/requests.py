@@ -262,6 +262,16 @@ class LoginRequest(Body):
     token: Annotated[str, Field(min_length=1, max_length=200)]
 
 
+LastEventId = Annotated[
+    str,
+    Field(
+        max_length=200,
+        description="The last seq seen, for clients that send no header Last-Event-ID; wins over fromSeq and tail.",
+    ),
+]
+CacheBuster = Annotated[str | None, Field(alias="_", description="Ignored: some clients send a random value.")]
+
+
 class Query(BaseModel):
     """A query string: everything is text, nothing unknown."""
 
@@ -283,10 +293,22 @@ class SessionsQuery(Query):
         return self
 
 
-class FromQuery(Query):
-    """Where in the log to begin, and which types of events to show."""
+class FromSeq(Query):
+    """Where in the log to begin: a seq, inclusive."""
 
     from_seq: Annotated[Count, Field(ge=0, le=MAX_SEQ)] = 0
+
+
+class FollowQuery(FromSeq):
+    """Where in the log a stream begins, also for clients that come back."""
+
+    last_event_id: LastEventId = ""
+    cache_buster: CacheBuster = None
+
+
+class FromQuery(FromSeq):
+    """Where in the log to begin, and which types of events to show."""
+
     tail: Annotated[Count, Field(ge=0, le=MAX_SEQ)] | None = None
     types: Types | None = None
 
@@ -304,7 +326,7 @@ class EventsQuery(FromQuery):
     limit: Annotated[Count, Field(ge=1, le=10_000)] | None = None
 
 
-class StreamQuery(FromQuery):
+class StreamQuery(FromQuery, FollowQuery):
     """Which events to follow."""
 
 
