@@ -19,9 +19,10 @@ from app.domain.session import (
 from app.domain.setting import TimeMs
 from app.settings import Settings
 from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
+from app.web.http.models import Answer, Body, Count, Query
 from app.web.market.dialect import MarketStatus, market_status
-from app.web.sim.answers import Answer, instant
-from app.web.sim.requests import Body, Count, FollowQuery, Query
+from app.web.sim.answers import instant
+from app.web.sim.requests import FollowQuery
 
 
 def _parse_time(value: Any) -> Any:
