@@ -75,6 +75,6 @@ def ours(candles: Sequence[Candle]) -> int:
             draft_tick(state, Slot(each.open_time_ms, (each,))) for each in candles[start : start + SLOTS_PER_ROUND]
         ]
         answers: list[list[Event]] = []
-        trader.answer_all([each.shown for each in made], answers)
+        trader.answer_all([each.view for each in made], answers)
         count += sum(len(finish_tick(state, *each)) for each in zip(made, answers, strict=True))
     return count
