@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from psycopg import Rollback
-
 from app.candles import dump, files
 from app.candles.calendar import Calendar
 from app.candles.load import find_gaps
@@ -20,7 +18,7 @@ from app.candles.rows import Block, BrokenFileError, Item
 from app.db import candles as cache
 from app.db import symbols
 from app.db.candle_store import CandleColumns
-from app.db.pool import Connection
+from app.db.pool import Connection, Rollback
 from app.domain.market.candle import Gap
 from app.domain.market.symbol import normalize_symbol as spelled_symbol
 from app.domain.market.symbol import normalize_venue as spelled_venue

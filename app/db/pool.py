@@ -31,6 +31,9 @@ Connection = psycopg.AsyncConnection[DictRow]
 DataError = psycopg.DataError | psycopg.IntegrityError | psycopg.ProgrammingError | psycopg.NotSupportedError
 """What Postgres raises when it refuses data, as opposed to being away."""
 
+Rollback = psycopg.Rollback
+"""Raised within `connection.transaction()` it undoes the transaction and goes no further."""
+
 ValueRefused = psycopg.DataError
 """The part of it that a value of a caller can cause: out of range, not text, no date."""
 
