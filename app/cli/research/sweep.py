@@ -123,8 +123,8 @@ async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
 async def _run_sample(context: Context, spec: SessionSpec, slots: Sequence[Slot]) -> Size:
     state = ReplayState.initial(replace(spec, gap_policy="skip"))
     try:
-        async with context.sim.strategies.open_trial_host(context.database, spec) as desk:
-            answered = await run_strategies(state, desk, [draft_tick(state, slot) for slot in slots])
+        async with context.sim.strategies.open_trial_host(context.database, spec) as host:
+            answered = await run_strategies(state, host, [draft_tick(state, slot) for slot in slots])
     except (StrategyFailedError, StrategyProcessLostError):  # Its session will say why.
         return Size(0, 0)
     made = [event for events in answered for event in events]
