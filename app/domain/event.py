@@ -19,7 +19,13 @@ from app.domain.trading.account import Fill, Trade
 from app.domain.trading.order import Order
 from app.errors import BadInputError
 
-SIMULATED = ("candle", "gap", "signal", "order", "fill", "trade", "equity", "log", "plot")
+MARKET = ("candle", "gap")
+"""The types of events that the market writes."""
+
+TRADING = ("signal", "order", "fill", "trade", "equity", "log", "plot")
+"""The types of events that a strategy and its broker write."""
+
+SIMULATED = (*MARKET, *TRADING)
 """The types of events that the simulation itself writes; `sim_is_simulated` says the same in SQL."""
 
 STEERING = ("status", "control", "note")
@@ -71,7 +77,7 @@ def signal(ts: int, symbol: str, direction: str, reason: str, indicators: Mappin
     head = f'{{"symbol":{_render(symbol)},"direction":{_render(direction)},"reason":{_render(reason)}'
     shown = ",".join([f"{_key(name)}:{_number(value)}" for name, value in rounded])
     body = f'{head},"indicators":{{{shown}}}}}'
-    return Event(ts, "signal", _fitting(body))
+    return Event(ts, "signal", _require_storable(body))
 
 
 def order(ts: int, value: Order, status: str, reason: str) -> Event:
@@ -87,7 +93,7 @@ def order(ts: int, value: Order, status: str, reason: str) -> Event:
         ts,
         "order",
         f'{{"orderId":{value.id},"symbol":"{value.symbol}","side":"{value.side}","type":"{value.type}",{size},'
-        f'"status":"{status}","reason":{_word(reason)},"tag":{_word(value.tag)}}}',
+        f'"status":"{status}","reason":{_render_text(reason)},"tag":{_render_text(value.tag)}}}',
     )
 
 
@@ -116,7 +122,7 @@ def trade(ts: int, value: Trade) -> Event:
         f'"entryPrice":{format_decimal(value.entry_price)},"exitPrice":{format_decimal(value.exit_price)},'
         f'"entryTs":{value.entry_ts},"exitTs":{value.exit_ts},"grossPnl":{format_decimal(value.gross_pnl)},'
         f'"fees":{format_decimal(value.fees)},"netPnl":{format_decimal(value.net_pnl)},"holdBars":{value.hold_bars},'
-        f'"reason":{_word(value.reason)}}}',
+        f'"reason":{_render_text(value.reason)}}}',
     )
 
 
@@ -142,21 +148,21 @@ def render(payload: Any) -> str:
     Raises `BadInputError` for what the log refuses: numbers that are not finite, NUL characters, lone surrogates,
     more than `PAYLOAD_BYTES` bytes, or a value that is not JSON.
     """
-    return _fitting(_render(payload))
+    return _require_storable(_render(payload))
 
 
-def _word(value: str | None) -> str:
+def _render_text(value: str | None) -> str:
     """Render a reason or a tag."""
-    return _known(value) if type(value) is str else render(value)
+    return _render_cached(value) if type(value) is str else render(value)
 
 
 @lru_cache(maxsize=1024)
-def _known(value: str) -> str:
+def _render_cached(value: str) -> str:
     """Render a text once: few of them stand in many events."""
     return render(value)
 
 
-def _fitting(text: str) -> str:
+def _require_storable(text: str) -> str:
     """Return a text that the log can store as a payload; raises `BadInputError` for any other."""
     try:
         size = len(text) if text.isascii() else len(text.encode())
