@@ -58,7 +58,7 @@ def equity(ts: int, body: str) -> Event:
 
 
 def gap(ts: int, symbol: str, timeframe: str, from_ms: int, to_ms: int, missing: int) -> Event:
-    """Make the event that says which slots `[from_ms, to_ms)` had no candle, `missing` of them."""
+    """Make the event of a gap: slots `[from_ms, to_ms)` without candles, `missing` of them."""
     return Event(
         ts,
         "gap",
@@ -67,12 +67,12 @@ def gap(ts: int, symbol: str, timeframe: str, from_ms: int, to_ms: int, missing:
 
 
 def control(ts: int, action: str, args: Mapping[str, Any], by: str) -> Event:
-    """Make the event of something done to the session's time rather than by the market."""
+    """Make the event of a control: something a user did to the session's time."""
     return parse_event(ts, "control", {"action": action, "args": dict(args), "by": by})
 
 
 def signal(ts: int, symbol: str, direction: str, reason: str, indicators: Mapping[str, Decimal | float]) -> Event:
-    """Make the event of what a strategy sees; indicators are rounded to 10 significant digits."""
+    """Make the event of a strategy's signal; indicators are rounded to 10 significant digits."""
     rounded = [(name, round_significant(parse_decimal(value))) for name, value in indicators.items()]
     head = f'{{"symbol":{_render(symbol)},"direction":{_render(direction)},"reason":{_render(reason)}'
     shown = ",".join([f"{_key(name)}:{_number(value)}" for name, value in rounded])
@@ -158,7 +158,7 @@ def _render_text(value: str | None) -> str:
 
 @lru_cache(maxsize=1024)
 def _render_cached(value: str) -> str:
-    """Render a text once: few of them stand in many events."""
+    """Render a text, cached: few texts are in many events."""
     return render(value)
 
 

@@ -35,9 +35,9 @@ class Bounded:
         """Return the values the indicator still needs."""
         return _last_values(self._indicator, 4 * self._period)
 
-    def restore(self, kept: Any) -> None:
+    def restore(self, stored: Any) -> None:
         """Set the values that `snapshot` returned."""
-        _restore(self._indicator, kept)
+        _restore(self._indicator, stored)
 
 
 def ohlcv(candle: Candle) -> OHLCV:
@@ -52,8 +52,8 @@ def _last_values(indicator: Indicator, count: int) -> list[Any]:
     return [values, [_last_values(inside, count) for inside in indicator.sub_indicators]]
 
 
-def _restore(indicator: Indicator, kept: list[Any]) -> None:
-    (ins, outs, *between), parts = kept
+def _restore(indicator: Indicator, stored: list[Any]) -> None:
+    (ins, outs, *between), parts = stored
     indicator.input_values = [OHLCV(*value) if isinstance(value, list) else value for value in ins]
     made = indicator.output_value_type
     indicator.output_values = [made(*value) if isinstance(value, list) else value for value in outs]

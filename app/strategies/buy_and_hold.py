@@ -19,9 +19,9 @@ class BuyAndHold(Strategy):
         """Return the symbols bought."""
         return sorted(self._bought)
 
-    def restore(self, kept: Any) -> None:
+    def restore(self, stored: Any) -> None:
         """Set the symbols bought."""
-        self._bought = set(kept)
+        self._bought = set(stored)
 
     def on_candle(self, candle: Candle) -> None:
         """Buy the symbol at its first candle."""

@@ -57,9 +57,9 @@ class Directional(Strategy):
         """Return the state of the rules, and the last orders."""
         return [keep(self._rules), {symbol: list(turn) for symbol, turn in self._turns.items()}]
 
-    def restore(self, kept: Any) -> None:
+    def restore(self, stored: Any) -> None:
         """Set the state that `snapshot` returned."""
-        rules, turns = kept
+        rules, turns = stored
         self._rules = put_back(self._rules, rules)
         self._turns = {symbol: _Turn(*turn) for symbol, turn in turns.items()}
 
