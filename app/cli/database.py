@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+from typing import Annotated
 
 import typer
 
@@ -15,11 +16,13 @@ from app.db.location import DatabaseLocation, install_database, libpq_environmen
 from app.errors import SimError
 from app.settings import load
 
+Force = Annotated[bool, typer.Option("--force", help="Update even while servers of an older version are alive.")]
 
-def migrate() -> None:
+
+def migrate(force: Force = False) -> None:
     """Install or update the database: migrations, functions, views and grants. Running it again is harmless."""
     with open_location(load()) as place:
-        install_database(place)
+        install_database(place, force=force)
     output.line("The database is up to date.")
 
 

@@ -121,6 +121,15 @@ def test_a_second_demo_goes_on_with_the_same_session(database: Database) -> None
     assert database.query("SELECT DISTINCT venue FROM market_candles") == [("demo",)]
 
 
+def test_migrate_is_refused_while_a_server_of_an_older_version_is_alive_unless_forced(database: Database) -> None:
+    cli = Cli(database)
+    with psycopg.connect(database.owner_url, autocommit=True) as owner:
+        owner.execute("INSERT INTO sim_runners (name, ttl) VALUES ('old', '1 hour')")
+        owner.execute("COMMENT ON TABLE _yoyo_migration IS 'Migrations applied; sql of before'")
+    assert re.search(r"old \(seen \d+ s ago\)\. Stop them first", cli.error("migrate"))
+    assert cli("migrate", "--force") == "The database is up to date.\n"
+
+
 def test_migrate_twice_is_harmless(empty_database: Database) -> None:
     cli = Cli(empty_database)
     for _ in range(2):

@@ -53,7 +53,7 @@ def trade_at_random(account: Account, rng: Random, bar: int) -> None:
     account.book(Fill(bar, name, sign, qty, price, rate, ZERO, "next_open"), FillTime(bar, bar), "test")
 
 
-@pytest.mark.parametrize("symbols", [("BTC",), ("BTC", "ETH"), ("LONGER", "A", "B")])
+@pytest.mark.parametrize("symbols", [("BTC",), ("BTC", "ETH"), ("LONGER", "茅台", "АБ", "A")])
 @pytest.mark.parametrize("seed", range(5))
 def test_every_payload_is_what_the_account_says(symbols: tuple[str, ...], seed: int) -> None:
     rng, account = Random(seed), Account(Decimal("1000.50"), symbols)
@@ -79,5 +79,12 @@ def reordered(text: str) -> str:
 def render(value: Any) -> str:
     if isinstance(value, Decimal):
         return format_decimal(value)
-    fields = sorted(value.items(), key=lambda item: (len(item[0]), item[0]))
+    fields = sorted(value.items(), key=lambda item: (len(item[0].encode()), item[0]))
     return "{" + ",".join(f'"{name}":{render(item)}' for name, item in fields) + "}"
+
+
+def test_positions_stand_in_the_order_of_jsonb_which_counts_bytes() -> None:
+    symbols = ("茅台", "BTCUSDT", "АБ", "ETH", "EURUSD=X")
+    with localcontext():
+        payload = EquityCurve(Account(Decimal(100), symbols)).render()
+    assert sorted(symbols, key=payload.index) == ["ETH", "АБ", "茅台", "BTCUSDT", "EURUSD=X"]
