@@ -1,4 +1,4 @@
-"""Ticks on their way into the log: many sessions' in one call and one transaction."""
+"""The append: ticks of many sessions go into the log in one call and one transaction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.domain.event import Event
 
 
 class Tick(NamedTuple):
-    """A computed tick on its way into the log; times in ms, `prev_cursor_ms` is what it was computed from.
+    """A chunk: one or more consecutive ticks of a session; times in ms, computed from the cursor `prev_cursor_ms`.
 
     `rows` are its events from `events_to_json`, `events` is their number. `pause` is why the session is to be paused
     with it, in the same transaction; `hash` is the fingerprint of the candles used up to it, given with the last tick
