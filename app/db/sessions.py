@@ -196,7 +196,7 @@ def _lineage(parent: Session, fork_seq: int, cursor_ms: int | None) -> list[Ance
 
 
 async def remember_hashes(connection: Connection, session_id: UUID, **hashes: str) -> None:
-    """Store hashes of what a session was started with, or goes on with: `strategy_hash`, `warmup_hash`, `candles_hash`."""
+    """Store hashes of what a session was started with: `strategy_hash`, `warmup_hash`, `candles_hash`."""
     if hashes:
         await execute(connection, update(SESSIONS).where(_s.id == session_id).values(**hashes))
 

@@ -15,15 +15,15 @@ _VENUE = re.compile(r"[a-z0-9_-]{1,40}")
 
 def normalize_symbol(text: str) -> str:
     """Return `text` in upper case without `/`, `-` and `_`; raises `BadInputError` when that is no symbol."""
-    spelled = text.strip().upper().translate(SEPARATORS)
-    if not _SYMBOL.fullmatch(spelled):
+    normalized = text.strip().upper().translate(SEPARATORS)
+    if not _SYMBOL.fullmatch(normalized):
         raise BadInputError(f"symbol: {text[:60]!r} is not 1 to 40 letters, digits and dots")
-    return spelled
+    return normalized
 
 
 def normalize_venue(text: str) -> str:
     """Return `text` in lower case; raises `BadInputError` unless it is 1 to 40 letters, digits, `_` and `-`."""
-    spelled = text.strip().lower()
-    if not _VENUE.fullmatch(spelled):
+    normalized = text.strip().lower()
+    if not _VENUE.fullmatch(normalized):
         raise BadInputError(f"venue: {text[:60]!r} is not 1 to 40 letters, digits, '_' and '-'")
-    return spelled
+    return normalized

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from starlette.requests import Request
@@ -16,12 +17,14 @@ from app.engine.streaming.hub import Hub
 from app.errors import BadInputError
 from app.settings import Settings
 from app.web.http.auth import Authenticator
-from app.web.http.event_stream import EventStream, Follow, Streams
+from app.web.http.dialect import Dialect
+from app.web.http.event_stream import EventStream, Streams, Subscription
 from app.web.http.responses import success_text
 from app.web.http.route_spec import LAST_EVENT_ID, Call
 from app.web.sim.requests import MAX_SEQ, EventsQuery, StreamQuery
 
 PAGE = 1000
+SIM = Dialect("sim")
 
 
 class LogCalls:
@@ -56,17 +59,22 @@ class LogCalls:
 
     async def stream(self, call: Call, query: StreamQuery) -> ASGIApp:
         """Follow the log as server-sent events."""
-        session = call.session
-        after_seq = await self.beginning(call.request, session, query.from_seq, query.tail, query.types)
-        if await self.over(session, after_seq, query.types):
-            return nothing_more()
-        return self.follow(call, Follow(session.id, after_seq, query.types, session.last_seq))
+        return await self.follow(call, SIM, query.from_seq, query.tail, query.types)
 
-    def follow(self, call: Call, follow: Follow) -> ASGIApp:
-        """Return the response that follows a session; raises `TooManyRequestsError`."""
-        self._streams.require_room()
+    async def follow(
+        self, call: Call, dialect: Dialect, from_seq: int, tail: int | None = None, types: list[str] | None = None
+    ) -> ASGIApp:
+        """Return the response that follows the call's session in a dialect.
+
+        Raises `TooManyRequestsError`, `SeqAheadError` or `BadInputError`.
+        """
+        session = call.session
+        after_seq = await self._beginning(call.request, session, from_seq, tail, types)
+        if await self._is_over(session, after_seq, types or dialect.types):
+            return _nothing_more()
+        self._streams.require_capacity()
         return EventStream(
-            follow,
+            Subscription(session, after_seq, dialect, types),
             partial(self._authenticator.is_still_valid, call.caller),
             hub=self._hub,
             streams=self._streams,
@@ -74,13 +82,8 @@ class LogCalls:
             settings=self._settings,
         )
 
-    async def beginning(
-        self,
-        request: Request,
-        session: Session,
-        from_seq: int,
-        tail: int | None = None,
-        types: list[str] | None = None,
+    async def _beginning(
+        self, request: Request, session: Session, from_seq: int, tail: int | None, types: list[str] | None
     ) -> int:
         """Return the seq after which to begin: the last one seen, where a client comes back."""
         seen = request.headers.get(LAST_EVENT_ID)
@@ -90,7 +93,7 @@ class LogCalls:
             raise BadInputError("Last-Event-ID: must be the seq of an event")
         return await self._sim.tail_from(session, int(seen) + 1, None, types)
 
-    async def over(self, session: Session, after_seq: int, types: list[str] | None) -> bool:
+    async def _is_over(self, session: Session, after_seq: int, types: Sequence[str] | None) -> bool:
         """Whether a session has ended and shows no event after a seq, so that a browser may stop asking."""
         if not session.ended or after_seq >= session.last_seq:
             return session.ended
@@ -100,6 +103,6 @@ class LogCalls:
         return page.events == 0
 
 
-def nothing_more() -> Response:
-    """Tell an EventSource that asks behind the end of a log to stop asking."""
+def _nothing_more() -> Response:
+    """Return the answer that tells an EventSource to stop asking."""
     return Response(status_code=204, headers={"Cache-Control": "no-store"})

@@ -229,4 +229,4 @@ async def test_a_heartbeat_due_with_the_last_event_does_not_keep_a_stream_open(d
             assert page is not None
             assert tail.after_seq == page.head == 102
             tail.wake.set()  # As the timer of the heartbeat does.
-            assert event_stream._over(page, tail)
+            assert event_stream._is_over(page, tail)
