@@ -63,7 +63,7 @@ class UnauthorizedError(SimError):
 
 
 class ForeignOriginError(SimError):
-    """Calls that change something are not accepted from another origin."""
+    """Calls that change something are not accepted from another origin, unless ZEON_ALLOWED_ORIGINS names it."""
 
     status = 403
 
@@ -132,6 +132,13 @@ class MissingCandlesError(SimError):
 
     status = 422
     code = "gaps"
+
+
+class RejectedFileError(SimError):
+    """More than half of the rows of the file were refused, so nothing was stored."""
+
+    status = 422
+    code = "file_rejected"
 
 
 class WarmupMissingError(SimError):

@@ -8,6 +8,7 @@ import socket
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -21,6 +22,7 @@ PREFIX = "ZEON_"
 UNPREFIXED = ("DATABASE_URL", "HOST", "PORT")
 _SLIP = 2
 """So many letters apart a name is taken for a slip."""
+_PORTS = {"http": ":80", "https": ":443"}
 
 
 def _plain(name: str) -> AliasChoices:
@@ -65,6 +67,11 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="host names besides loopback that requests may name, separated by commas"
     )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="origins whose pages may call this server with credentials, separated by commas: "
+        "`http://localhost:5173`",
+    )
     venue: str = Field("binance", min_length=1, description="venue of sessions that do not name one")
     sources: str = Field(
         "",
@@ -100,6 +107,7 @@ class Settings(BaseSettings):
     rate: int = Field(200, ge=1, description="requests per second and client")
     burst: int = Field(1000, ge=1, description="requests a client may make at once before `ZEON_RATE` limits it")
     max_body: int = Field(262_144, ge=1, description="most bytes in a request body")
+    max_import: int = Field(67_108_864, ge=1, description="most bytes in a file of candles imported over HTTP")
     max_config: int = Field(16_384, ge=1, description="most bytes in a session's config")
     max_depth: int = Field(32, ge=1, description="most levels of nesting in a request body")
     heartbeat_ms: int = Field(15_000, ge=10, description="pause between heartbeats on a stream")
@@ -114,11 +122,17 @@ class Settings(BaseSettings):
         "info", description="minimum log level: `debug`, `info`, `warning` or `error`"
     )
 
-    @field_validator("allowed_hosts", "strategies", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "strategies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Read a comma-separated list."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _as_browsers_send(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        """Write origins as browsers send them."""
+        return tuple(_origin(value) for value in values)
 
     @field_validator("venue")
     @classmethod
@@ -166,6 +180,14 @@ def _distance(one: str, other: str) -> int:
         for j, wanted in enumerate(other, 1):
             row.append(min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted)))
     return row[-1]
+
+
+def _origin(text: str) -> str:
+    """Return scheme, host and port in lower case, without the scheme's own port."""
+    parts = urlsplit(text.rstrip("/").lower())
+    if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc or parts[2:] != ("", "", ""):
+        raise ValueError(f"{text[:100]!r} is not an origin such as http://localhost:5173")
+    return f"{parts.scheme}://{parts.netloc.removesuffix(_PORTS[parts.scheme])}"
 
 
 def variable(field: str) -> str:

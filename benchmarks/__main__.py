@@ -32,6 +32,7 @@ MODULES: dict[str, Callable[[Place], Awaitable[list[Row]]]] = {
     "latency": streams.latency,
     "import": candles.importing,
     "candles": candles.reading,
+    "gaps": candles.listing_gaps,
     "length": memory.length,
     "streams": memory.streams,
     "page": page.page,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -22,6 +25,7 @@ KEY = ("bench", "BTCUSDT", "1m")
 COPIED = "market_candles_copied"
 ROUNDS = 3
 WINDOW = 1_000
+GAPS = 100_000
 MB = 1e6
 
 
@@ -115,6 +119,35 @@ async def reading(place: Place) -> list[Row]:
             Goal(1.25, at_most=True),
             "start",
         ),
+    ]
+
+
+async def listing_gaps(place: Place) -> list[Row]:
+    """Measure `zeon candles gaps` of 100,000 gaps as a user waits for it, the start of Python included."""
+    first_ms, last_ms = START_MS, START_MS + 2 * GAPS * MINUTE
+    place.owner(
+        f"INSERT INTO market_candles SELECT '{KEY[0]}', '{KEY[1]}', '{KEY[2]}', open_ms, 1, 1, 1, 1, 1"
+        f" FROM generate_series({first_ms}, {last_ms}, {2 * MINUTE}) open_ms"
+    )
+    async with pool(place) as database:
+        await database.run(_analyze)
+    env = os.environ | {"DATABASE_URL": place.url, "ZEON_MIGRATE_URL": place.owner_url}
+    took = []
+    for shape in ((), ("--json",)):
+        begun = time.perf_counter()
+        done = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "app.cli.main", "candles", "gaps", KEY[1], "--timeframe", KEY[2]),
+            *("--venue", KEY[0], *shape),
+            env=env,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await done.communicate()
+        took.append(time.perf_counter() - begun)
+        assert len(output) > 50 * GAPS
+    goal = Goal(2, at_most=True)
+    return [
+        Row(f"zeon candles gaps, {GAPS:,} gaps", took[0], "s", None, goal),
+        Row(f"zeon candles gaps --json, {GAPS:,} gaps", took[1], "s", None, goal),
     ]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
+from unicodedata import normalize
 
 from app.candles.unpack import may_hold_candles
 from app.domain.market.symbol import SEPARATORS
@@ -18,7 +19,8 @@ _NAMED = re.compile(
     r"(?<![0-9A-Za-z])([0-9]{1,2}) ?(m|min|minutes?|h|hours?|d|days?|w|weeks?)(?![0-9A-Za-z])", re.IGNORECASE
 )
 _TERMINAL = re.compile(r"(?<![A-Za-z])([MHDW])([0-9]{1,2})(?![0-9A-Za-z])")
-_MINUTES = re.compile(r"(?<=[A-Za-z])_?([0-9]{1,5})$")
+_MINUTES = re.compile(r"(?<=[A-Za-z]{5})_?([0-9]{1,5})$")
+_QUOTES = ("USDT", "USDC", "USD", "BUSD", "FDUSD", "BTC", "ETH", "EUR", "GBP", "JPY", "TRY", "BNB", "PERP")
 _WORDS = {"minute": "1m", "minutely": "1m", "hourly": "1h", "hour": "1h", "daily": "1d", "weekly": "1w"}
 
 
@@ -46,7 +48,8 @@ def files(path: Path, symbol: str, timeframe: str) -> list[Path]:
         return [path]
     inside = {each.name: each for each in sorted(_listed(path)) if may_hold_candles(each.name) and not each.is_dir()}
     named = [name for name in inside if _names(name, symbol, timeframe)]
-    if not named and _spelled(path.name) == symbol:
+    named = named or [name for name in inside if _names(name, symbol, timeframe, read=_letters)]
+    if not named and _letters(path.name) in (_letters(symbol), _letters(symbol.partition(":")[0])):
         named = list(inside)
     if not named:
         named = [name for name in inside if _may_be(name, symbol, timeframe)]
@@ -74,6 +77,7 @@ def members(names: Sequence[str], symbol: str | None, timeframe: str | None) -> 
         return list(names)
     bases = {name: name.rpartition("/")[2] for name in names}
     found = [name for name in names if _names(bases[name], symbol, timeframe or "")]
+    found = found or [name for name in names if _names(bases[name], symbol, timeframe or "", read=_letters)]
     found = found or [name for name in names if _may_be(bases[name], symbol, timeframe)]
     if not found and len({re.sub(r"[0-9\W_]", "", base.partition(".")[0]) for base in bases.values()}) == 1:
         found = [name for name in names if _named_timeframe(bases[name]) in (None, timeframe)]
@@ -88,6 +92,8 @@ def members(names: Sequence[str], symbol: str | None, timeframe: str | None) -> 
 def _may_be(name: str, symbol: str, timeframe: str | None) -> bool:
     """Whether a file name begins with the symbol in any form, and names no other timeframe."""
     stem = name.partition(".")[0] if name.count(".") == 1 else name.rpartition(".")[0]
+    if _spelled(stem) == symbol:
+        return True
     words = re.split(r"[^0-9A-Za-z]+", _TERMINAL.sub("", _NAMED.sub("", _MINUTES.sub("", stem))))
     starts = {"".join(words[:count]).upper() for count in (1, 2, 3)} | {word.upper() for word in words if len(word) > 3}
     return symbol in starts and _named_timeframe(name) in (None, timeframe)
@@ -109,19 +115,34 @@ def guess_series(name: str) -> tuple[str | None, str | None]:
     """Guess symbol and timeframe from the name of a file; None for what it does not say."""
     stem = name.partition(".")[0]
     timeframe = _named_timeframe(name)
-    known = timeframe if timeframe in TIMEFRAMES else None
-    rest = _TERMINAL.sub(" ", _NAMED.sub(" ", _MINUTES.sub("", stem)))
-    words = [word for word in re.split(r"[^0-9A-Za-z]+", rest) if re.fullmatch(r"[A-Za-z][0-9A-Za-z]{2,19}", word)]
-    return (words[0].upper() if words and known else None), known
+    if timeframe not in TIMEFRAMES:
+        return None, None
+    found = _NAMED.search(stem) or _TERMINAL.search(stem) or _MINUTES.search(stem)
+    parts = re.split(r"[^0-9A-Za-z]+", stem[: found.start()] if found else stem)
+    words = [word for word in parts if word and word.lower() not in _WORDS]
+    at = len(words) - 1
+    while at > 0 and words[at].upper() in _QUOTES:
+        at -= 1
+    symbol = "".join(words[max(at, 0) :]).upper()
+    return (symbol or None), timeframe
 
 
-def _names(name: str, symbol: str, timeframe: str) -> bool:
-    """Whether a file name such as `BTC_USDT-1h.feather` or `BTCUSDT-1h-2024-01.zip` is of this symbol and timeframe."""
+def _names(name: str, symbol: str, timeframe: str, *, read: Callable[[str], str] | None = None) -> bool:
+    """Whether a file name such as `BTC_USDT-1h.feather` or `BTCUSDT-1h-2024-01.zip` is of this symbol and timeframe.
+
+    With `read=_letters` it may leave out or replace what is neither letter nor digit: `BTC_USDT_USDT` names
+    BTCUSDT:USDT, `BRK-B` names BRK.B.
+    """
+    read = read or _spelled
     if not timeframe:
         return False
     found = re.search(rf"(?<![0-9A-Za-z]){timeframe}(?![0-9A-Za-z])", name)
-    return found is not None and _spelled(name[: found.start()]) == symbol
+    return found is not None and read(name[: found.start()]) == read(symbol)
 
 
 def _spelled(name: str) -> str:
     return name.upper().translate(SEPARATORS).strip(" .")
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, normalize("NFKC", name).upper()))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
 from typing import Any
 
 from app.candles.rows import Row, RowIssue
 from app.candles.sources import Part, RetryLaterError
-from app.domain.market.symbol import SEPARATORS
+from app.domain.market.symbol import normalize_symbol as stored_form
 from app.domain.market.timeframe import Timeframe
 from app.errors import BadInputError
 
@@ -74,13 +74,28 @@ class Exchange:
     async def _market(self, client: Any, symbol: str) -> str:
         """Return the exchange's own name of a symbol, of the kind asked for where there are several."""
         if symbol not in self.markets:
-            found = [market for market in (await client.load_markets()).values() if symbol in _spellings(market)]
-            if not found:
-                raise BadInputError(f"symbol: {self.name} has no {symbol}")
-            self.markets[symbol] = min(found, key=lambda market: not market.get(self.kind))
+            self.markets[symbol] = self.best_market(symbol, (await client.load_markets()).values())
         client.set_markets([self.markets[symbol]])
         name: str = self.markets[symbol]["symbol"]
         return name
+
+    def best_market(self, symbol: str, markets: Iterable[Any]) -> Any:
+        """Return the market of a symbol, of the kind asked for where there is one; raises `BadInputError`."""
+        found = [market for market in markets if symbol in _spellings(market)]
+        if not found:
+            raise BadInputError(f"symbol: {self.name} has no {symbol}")
+
+        def rank(market: Any) -> tuple[bool, bool, bool]:
+            return not market.get(self.kind), _stored(market["symbol"]) != symbol, _stored(market["id"]) != symbol
+
+        best = min(found, key=rank)
+        same = [market for market in found if rank(market) == rank(best)]
+        other = next((each for each in same if (each["base"], each["quote"]) != (best["base"], best["quote"])), None)
+        if other is not None:
+            raise BadInputError(
+                f"symbol: {self.name} has {best['symbol']} and {other['symbol']}, which are both {symbol} here"
+            )
+        return best
 
 
 def _ccxt() -> Any:
@@ -97,9 +112,19 @@ def _moved(urls: Any, address: str) -> Any:
     return re.sub(r"^https?://[^/]+", address, urls) if isinstance(urls, str) else urls
 
 
-def _spellings(market: Any) -> set[str]:
-    names = (str(market["id"]), f"{market['base']}{market['quote']}", str(market["symbol"]).partition(":")[0])
-    return {name.upper().translate(SEPARATORS) for name in names}
+def _spellings(market: Any) -> set[str | None]:
+    """Return the stored forms of all names a market has: its id, base and quote, the unified symbol in full or not."""
+    unified = str(market["symbol"])
+    names = (market["id"], f"{market['base']}{market['quote']}", unified, unified.partition(":")[0])
+    return {_stored(name) for name in names}
+
+
+def _stored(name: object) -> str | None:
+    """Return the stored form of an exchange's name; None for one that is no symbol here."""
+    try:
+        return stored_form(str(name))
+    except BadInputError:
+        return None
 
 
 def _most_rows(client: Any, kind: str) -> int:

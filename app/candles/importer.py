@@ -18,6 +18,7 @@ from app.candles.report import Report
 from app.candles.request import ReadRequest
 from app.candles.rows import Block, BrokenFileError, Item
 from app.db import candles as cache
+from app.db import symbols
 from app.db.candle_store import CandleColumns
 from app.db.pool import Connection
 from app.domain.market.candle import Gap
@@ -55,12 +56,13 @@ async def import_file(
     opened, no row is good, or the user has to say how to read it (`options`). When more than half of the rows are
     refused nothing is stored, unless with `keep_going`. With a `calendar`, closed hours are no gaps.
     """
-    venue, symbol = spelled_venue(venue), spelled_symbol(symbol)
+    spelling, venue, symbol = symbol, spelled_venue(venue), spelled_symbol(symbol)
     request = ReadRequest(symbol, named_timeframe(timeframe), options, keep_going=keep_going)
     check = RowValidator(symbol, named_timeframe(timeframe), now_ms=request.now_ms)
     reading = FileReader(dump.files(path, options.only or symbol, timeframe), check, request, progress)
     rejected = None
     async with conn.transaction():
+        await symbols.require_one_symbol(conn, venue, spelling)
         stored = await cache.store_columns(conn, venue, symbol, timeframe, reading.columns())
         first_ms, last_ms = _range(path, check)
         if check.timeframe.ms > _QUARTER_MS:
@@ -133,8 +135,8 @@ async def _check_slots(
     pair = await cache.sharing_slot(conn, venue, symbol, timeframe.name, first_ms, last_ms)
     if pair is not None:
         raise BadInputError(
-            f"file: a candle of {symbol} {timeframe.name} that opens at {utc(pair[0])} is stored already, and another"
-            f" of the same slot at {utc(pair[1])}; say --time-zone or --stamp as when it was stored, or delete it first"
+            f"file: two candles of {symbol} {timeframe.name} would open in one slot, at {utc(pair[0])} and at"
+            f" {utc(pair[1])}: one is stored already; say --time-zone or --stamp as you did then, or delete it first"
         )
 
 

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.candles.advice import missing_advice
 from app.candles.aggregate import build_missing, finest
 from app.candles.calendar import Calendar
-from app.candles.reasons import gap_reasons
+from app.candles.reasons import NOT_TRADED, gap_reasons
 from app.db import candles as cache
 from app.db.candles import Coverage
 from app.db.pool import Connection
@@ -66,7 +67,10 @@ async def require_candles(
         details["finer"] = [gap.as_json() for gap in await _finer_gaps(conn, venue, found, finer)]
     if reasons := await reasons_of(conn, venue, found):
         details["reasons"] = reasons
-    raise MissingCandlesError(f"{missing} {noun} missing between {utc(from_ms)} and {utc(to_ms)}.", details=details)
+    not_traded = set(reasons) == {NOT_TRADED}
+    advice = await missing_advice(conn, venue, [gap.symbol for gap in found], timeframe, not_traded=not_traded)
+    message = f"{missing} {noun} missing between {utc(from_ms)} and {utc(to_ms)}. {advice}"
+    raise MissingCandlesError(message, details=details)
 
 
 async def coverage(

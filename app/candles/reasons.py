@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Final, Literal
 
 from app.domain.market.candle import Gap
@@ -28,13 +30,19 @@ def gap_reasons(gaps: Sequence[Gap], asked: Sequence[tuple[int, int]]) -> Iterat
     last_ms = asked[-1][1] if asked else None
     for gap in gaps:
         at = gap.from_ms
-        for from_ms, to_ms in (*asked, (gap.to_ms, gap.to_ms)):
+        for from_ms, to_ms in (*_overlapping(asked, gap), (gap.to_ms, gap.to_ms)):
             start, end = min(max(at, from_ms), gap.to_ms), min(max(at, to_ms), gap.to_ms)
             if at < start:
                 yield NOT_PUBLISHED if at == last_ms else NOT_FETCHED, _part(gap, at, start)
             if start < end:
                 yield NOT_TRADED, _part(gap, start, end)
             at = end
+
+
+def _overlapping(asked: Sequence[tuple[int, int]], gap: Gap) -> Sequence[tuple[int, int]]:
+    """Return the ranges that touch a gap, found by bisection: there may be thousands of both."""
+    first = bisect_left(asked, gap.from_ms, key=itemgetter(1))
+    return asked[first : bisect_left(asked, gap.to_ms, lo=first, key=itemgetter(0))]
 
 
 def _part(gap: Gap, from_ms: int, to_ms: int) -> Gap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.candles.advice import describe_cached
 from app.db import candles
 from app.db.pool import Connection
 from app.domain.market.candle import Candle
@@ -20,8 +21,10 @@ async def read_warmup(connection: Connection, spec: SessionSpec) -> list[Candle]
             connection, spec.venue, symbol, spec.timeframe, spec.start_ms, spec.warmup_candles
         )
         if len(before) < spec.warmup_candles:
+            cached = await describe_cached(connection, spec.venue, [symbol], spec.timeframe)
             raise WarmupMissingError(
-                f"warmupCandles: there are {len(before)} candles of {symbol} before startMs, not {spec.warmup_candles}"
+                f"warmupCandles: there are {len(before)} candles of {symbol} before startMs, not"
+                f" {spec.warmup_candles}. {cached}"
             )
         found += before
     positions = {symbol: position for position, symbol in enumerate(spec.symbols)}

@@ -11,7 +11,7 @@ from typing import Annotated, Any, BinaryIO, TypeVar
 
 import typer
 
-from app.domain.market.symbol import normalize_symbol, normalize_venue
+from app.domain.market.symbol import display_form, normalize_symbol, normalize_venue
 from app.domain.market.timeframe import timeframe
 from app.errors import BadInputError
 
@@ -76,6 +76,7 @@ def _read(read: Callable[[str], T]) -> Callable[[str], T]:
 
 
 read_symbol = _read(normalize_symbol)
+read_spelling = _read(display_form)
 read_venue = _read(normalize_venue)
 read_timeframe = _read(lambda text: timeframe(text).name)
 

@@ -125,6 +125,17 @@ async def store_columns(
     return stored
 
 
+async def delete(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> int:
+    """Delete a series, what was built from it, and who was asked for it; return how many candles it had.
+
+    Raises `SeriesBusyError` when others store the series for longer than a minute.
+    """
+    async with conn.transaction(), conn.cursor(row_factory=scalar_row) as cursor:
+        await _alone(conn, venue, symbol, timeframe)
+        await cursor.execute("SELECT candle_delete(%s, %s, %s)", (venue, symbol, timeframe))
+        return int(await cursor.fetchone() or 0)
+
+
 async def _rebuild(
     conn: AsyncConnection[Any], venue: str, symbol: str, finer: str, first_ms: int, last_ms: int
 ) -> None:

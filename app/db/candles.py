@@ -10,6 +10,7 @@ from psycopg.rows import scalar_row, tuple_row
 
 from app.db.candle_store import COLUMNS, LOCK, notify
 from app.db.candle_store import Stored as Stored
+from app.db.candle_store import delete as delete
 from app.db.candle_store import store as store
 from app.db.candle_store import store_columns as store_columns
 from app.domain.market.candle import Candle, Gap
@@ -78,16 +79,44 @@ WHERE built.venue = %(venue)s AND built.symbol = %(symbol)s AND built.timeframe 
         WHERE c.venue = %(venue)s AND c.symbol = %(symbol)s AND c.timeframe = %(timeframe)s AND c.built_from IS NULL
             AND c.open_time_ms > built.open_time_ms AND c.open_time_ms < built.open_time_ms + %(step)s)"""
 _COVERAGE: LiteralString = """
-SELECT venue, symbol, timeframe, rows, first_ms, last_ms, gaps, missing, source
+SELECT venue, symbol, timeframe, rows, first_ms, last_ms, gaps, missing, source, spelling
 FROM market_cache
 WHERE (%(venue)s::text IS NULL OR venue = %(venue)s)
     AND (%(symbol)s::text IS NULL OR symbol = %(symbol)s)
     AND (%(timeframe)s::text IS NULL OR timeframe = %(timeframe)s)
 ORDER BY venue, symbol, timeframe_ms(timeframe)"""
 
+_RANGES: LiteralString = """
+WITH RECURSIVE venues AS (
+  (SELECT venue FROM market_candles ORDER BY venue LIMIT 1)
+  UNION ALL
+  SELECT (SELECT c.venue FROM market_candles c WHERE c.venue > v.venue ORDER BY c.venue LIMIT 1)
+  FROM venues v WHERE v.venue IS NOT NULL
+)
+SELECT v.venue, t.name, first.open_time_ms, last.open_time_ms
+FROM venues v
+CROSS JOIN unnest(%(timeframes)s::text[]) WITH ORDINALITY AS t (name, place)
+CROSS JOIN LATERAL (
+  SELECT c.open_time_ms FROM market_candles c
+  WHERE c.venue = v.venue AND c.symbol = %(symbol)s AND c.timeframe = t.name
+  ORDER BY c.open_time_ms LIMIT 1) first
+CROSS JOIN LATERAL (
+  SELECT c.open_time_ms FROM market_candles c
+  WHERE c.venue = v.venue AND c.symbol = %(symbol)s AND c.timeframe = t.name
+  ORDER BY c.open_time_ms DESC LIMIT 1) last
+ORDER BY v.venue, t.place"""
+
+_NEXT: LiteralString = """
+SELECT (SELECT c.open_time_ms FROM market_candles c
+        WHERE c.venue = k.venue AND c.symbol = k.symbol AND c.timeframe = k.timeframe AND c.open_time_ms > k.after_ms
+        ORDER BY c.open_time_ms LIMIT 1)
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[]) WITH ORDINALITY
+  AS k (venue, symbol, timeframe, after_ms, place)
+ORDER BY k.place"""
+
 
 class Coverage(NamedTuple):
-    """What is cached of one symbol: first and last open time in ms, gaps between them, sources asked."""
+    """What is cached of one symbol: first and last open time in ms, gaps between them, sources asked, its spelling."""
 
     venue: str
     symbol: str
@@ -98,6 +127,16 @@ class Coverage(NamedTuple):
     gaps: int
     missing: int
     source: str | None
+    spelling: str
+
+
+class CachedRange(NamedTuple):
+    """The first and last open time of a series in ms."""
+
+    venue: str
+    timeframe: str
+    first_ms: int
+    last_ms: int
 
 
 async def window(
@@ -263,6 +302,33 @@ async def coverage(
         return [Coverage(*row) for row in await cursor.fetchall()]
 
 
+async def span(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> tuple[int, int] | None:
+    """Return the first and last open time of a series in ms; None where nothing is cached."""
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(
+            "SELECT min(open_time_ms), max(open_time_ms) FROM market_candles"
+            " WHERE venue = %s AND symbol = %s AND timeframe = %s",
+            (venue, symbol, timeframe),
+        )
+        first_ms, last_ms = await cursor.fetchone() or (None, None)
+    return None if first_ms is None else (first_ms, last_ms)
+
+
+async def next_open_times(conn: AsyncConnection[Any], keys: Sequence[tuple[str, str, str, int]]) -> list[int | None]:
+    """Return for each (venue, symbol, timeframe, time) the first open time in the cache behind that time, in ms."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        columns = [list(column) for column in zip(*keys, strict=True)] or [[], [], [], []]
+        await cursor.execute(_NEXT, columns)
+        return list(await cursor.fetchall())
+
+
+async def cached_ranges(conn: AsyncConnection[Any], symbol: str) -> list[CachedRange]:
+    """List what is cached of a symbol at all venues, by venue and timeframe; the cost grows with venues alone."""
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(_RANGES, {"symbol": symbol, "timeframes": list(TIMEFRAMES)})
+        return [CachedRange(*row) for row in await cursor.fetchall()]
+
+
 async def add_coverage(
     conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, source: str, from_ms: int, to_ms: int
 ) -> None:
@@ -308,11 +374,14 @@ async def release(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe
     await conn.execute(_RELEASE, (venue, symbol, timeframe))
 
 
-async def delete(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> int:
-    """Delete a series, what was built from it, and who was asked for it; return how many candles it had."""
-    async with conn.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute("SELECT candle_delete(%s, %s, %s)", (venue, symbol, timeframe))
-        return int(await cursor.fetchone() or 0)
+async def count_by_origin(conn: AsyncConnection[Any], venue: str, symbol: str) -> dict[tuple[str, str | None], int]:
+    """Count the candles of a symbol by timeframe and by what they were built from, None for those of a source."""
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(
+            "SELECT timeframe, built_from, count(*) FROM market_candles WHERE venue = %s AND symbol = %s GROUP BY 1, 2",
+            (venue, symbol),
+        )
+        return {(timeframe, built_from): count for timeframe, built_from, count in await cursor.fetchall()}
 
 
 async def fingerprint(

@@ -19,6 +19,8 @@ from app.domain.session import Session
 
 MAX_PAGE_ROWS = 1000
 MAX_PAGE_BYTES = 1 << 19
+_ESCAPED = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+"""Line separators of Unicode, which JSON allows in strings: some clients end a line of a stream at them."""
 
 
 class Frames(NamedTuple):
@@ -127,7 +129,9 @@ async def pages(connection: Connection, positions: Sequence[StreamPosition]) -> 
 
 
 def _frames(row: DictRow) -> Frames:
-    return Frames(row["last_seq"], row["events"], (row["body"] or "").encode(), row["status"], row["head"])
+    body: str = row["body"] or ""
+    text = body if body.isascii() else body.translate(_ESCAPED)  # Telling ASCII takes no time, however long the page.
+    return Frames(row["last_seq"], row["events"], text.encode(), row["status"], row["head"])
 
 
 async def page(

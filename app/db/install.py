@@ -29,6 +29,7 @@ READ_WRITE = (
     "sim_snapshots",
     "market_candles",
     "market_coverage",
+    "market_symbols",
 )
 APPLIED = "_yoyo_migration"
 FIRST_NAMES = frozenset({"market_cover", "sim_add", "sim_holds", "sim_move", "sim_rounded", "sim_sweep"})

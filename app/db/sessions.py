@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -260,6 +261,19 @@ async def count_running(connection: Connection, user_id: str) -> int:
     return int(_present(await (await execute(connection, statement)).fetchone())["count_1"])
 
 
+async def using_candles(
+    connection: Connection, venue: str, symbol: str, timeframes: Sequence[str], statuses: Sequence[str]
+) -> list[tuple[UUID, str]]:
+    """Return (id, status) of all users' sessions that replay a symbol in one of some timeframes, oldest first."""
+    statement = (
+        select(_s.id, _s.status)
+        .where(_s.venue == venue, literal(symbol) == any_(_s.symbols), _s.timeframe.in_(timeframes))
+        .where(_s.status.in_(statuses), _s.deleted_at.is_(None))
+        .order_by(_s.created_at, _s.id)
+    )
+    return [(row["id"], row["status"]) for row in await (await execute(connection, statement)).fetchall()]
+
+
 async def delete_part(connection: Connection, session_id: UUID, user_id: str) -> bool:
     """Delete the newest part of a session's log, at last the session; return whether nothing is left.
 
@@ -302,7 +316,7 @@ def _column(value: Any) -> Any:
 
 def _session(row: DictRow) -> Session:
     spec = build(SessionSpec, {field.name: setting_from_json(field, row[field.name]) for field in SETTINGS})
-    same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage", "fetching"))
+    same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage", "fetching", "waiting"))
     lineage = tuple(parse_ancestor(each) for each in row["lineage"])
     return Session(spec=spec, lineage=lineage, **{name: row[name] for name in same})
 

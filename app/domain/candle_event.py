@@ -17,7 +17,7 @@ from app.domain.record import new_record
 _NUMBER = r"(-?[0-9.]+)"
 _LINES = re.compile(
     rf' candle \{{"candle":\{{"low":{_NUMBER},"high":{_NUMBER},"open":{_NUMBER},"close":{_NUMBER},"volume":{_NUMBER}'
-    r',"openTimeMs":(-?\d+),"closeTimeMs":(-?\d+)\},"symbol":"([A-Z0-9.]+)",("synthetic":true,)?"timeframe":"(\w+)"\}$',
+    r',"openTimeMs":(-?\d+),"closeTimeMs":(-?\d+)\},"symbol":"([^"\\]+)",("synthetic":true,)?"timeframe":"(\w+)"\}$',
     re.MULTILINE,
 )
 """Candle events in the lines of `sim_simulated_lines`. No text in a payload can match, since its quotes are escaped."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import Field
@@ -246,6 +246,18 @@ def _require_longer(base: str, extra: Sequence[str]) -> None:
             raise BadInputError(f"extraTimeframes: {name} is given twice")
 
 
+class Waiting(NamedTuple):
+    """The candle a running session waits for: of which symbols it is not cached yet, none when it is only not due.
+
+    Times in ms UTC; before `due_ms` the candle does not appear even where it is cached. `text` says it in a sentence.
+    """
+
+    symbols: tuple[str, ...]
+    open_time_ms: int
+    due_ms: int
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """A session as it stands in its row."""
@@ -279,6 +291,7 @@ class Session:
     created_at: datetime
     updated_at: datetime
     fetching: tuple[int, int] | None = None
+    waiting: Waiting | None = None
 
     @property
     def past(self) -> tuple[Ancestor, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # Formatting a time without a zone is faster.
 
 
 def utc(time_ms: int) -> str:
@@ -14,4 +14,4 @@ def utc(time_ms: int) -> str:
     except OverflowError:
         return str(time_ms)
     precision = "milliseconds" if time_ms % 1000 else "seconds"
-    return f"{moment.replace(tzinfo=None).isoformat(' ', precision)}Z"
+    return f"{moment.isoformat(' ', precision)}Z"

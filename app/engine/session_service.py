@@ -19,6 +19,7 @@ from app.engine.input_checks import check_inputs
 from app.engine.session_diff import SessionDiff, diff_sessions
 from app.engine.start_preparation import StartPreparation
 from app.engine.supervisor import Supervisor
+from app.engine.waiting import add_waiting
 from app.errors import (
     BadInputError,
     CursorMovedError,
@@ -98,14 +99,16 @@ class SessionService:
         return self._with_fetch_progress(add_trading_hours(session, self.calendars.get(session.spec.venue)))
 
     async def show(self, user_id: str, session_id: UUID) -> Session:
-        """Return a session of the user, with the digest of its log when that has ended; raises `NotFoundError`."""
-        return await self.with_digest(await self.get(user_id, session_id))
+        """Return a session of the user as `with_details` does; raises `NotFoundError`."""
+        return await self.with_details(await self.get(user_id, session_id))
 
-    async def with_digest(self, session: Session) -> Session:
-        """Return a session with the digest of its log when that has ended.
+    async def with_details(self, session: Session) -> Session:
+        """Return a session with the candle it waits for while it runs, and the digest of its log when that has ended.
 
         One that takes longer than `DIGEST_S` is left out; it is computed and stored all the same.
         """
+        if session.status == RUNNING:
+            (session,) = await self.database.run(add_waiting, [session], self._clock.now_ms())
         if session.digest is not None or not session.ended:
             return session
         try:
@@ -113,6 +116,16 @@ class SessionService:
                 return replace(session, digest=await self.database.run(sessions.keep_digest, session.id))
         except TimeoutError:
             return session
+
+    async def page(self, user_id: str, **wanted: Any) -> tuple[list[Session], str | None]:
+        """Return sessions of the user, newest first, with what they wait for, and the cursor of the next page."""
+
+        async def read(connection: Connection) -> tuple[list[Session], str | None]:
+            found, cursor = await sessions.page(connection, user_id, **wanted)
+            known = [add_trading_hours(each, self.calendars.get(each.spec.venue)) for each in found]
+            return await add_waiting(connection, known, self._clock.now_ms()), cursor
+
+        return await self.database.run(read)
 
     async def start(self, user_id: str, session_id: UUID, *, accept_revised: bool = False) -> Session:
         """Run a session from its cursor on; one that runs already stays as it is. Raises what `act` raises."""

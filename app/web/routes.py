@@ -13,8 +13,9 @@ from app.web.http.login import BODY_LIMIT, LoginCalls
 from app.web.http.openapi import openapi
 from app.web.http.responses import json_text_response
 from app.web.http.route_spec import IDEMPOTENCY_KEY, LAST_EVENT_ID, Call, RouteSpec
-from app.web.market import candle_schemas, session_schemas
+from app.web.market import candle_schemas, import_schemas, session_schemas
 from app.web.market.candles import CandleCalls
+from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
 from app.web.page import PageCalls
 from app.web.sim import answers, diff, requests
@@ -36,6 +37,7 @@ class Handlers(NamedTuple):
     sim: SessionCalls
     market: MarketCalls
     candles: CandleCalls
+    imports: ImportCalls
     log: LogCalls
     stats: StatsCalls
     login: LoginCalls
@@ -49,7 +51,7 @@ def route_table(handlers: Handlers) -> list[RouteSpec]:
         *_session_routes(handlers.sim),
         *_log_routes(handlers.log, handlers.stats),
         *_market_routes(handlers.market),
-        *_candle_routes(handlers.candles),
+        *_candle_routes(handlers.candles, handlers.imports),
         *_open_routes(handlers.login, handlers.health, handlers.page),
     ]
     description = json.dumps(openapi(table))
@@ -109,11 +111,19 @@ def _market_routes(market: MarketCalls) -> list[RouteSpec]:
     return [spec._replace(kind="market", bare=True) for spec in table]
 
 
-def _candle_routes(candles: CandleCalls) -> list[RouteSpec]:
+def _candle_routes(candles: CandleCalls, imports: ImportCalls) -> list[RouteSpec]:
     models, path = candle_schemas, "/api/market"
     table = [
         RouteSpec("GET", f"{path}/candles", candles.candles, models.CandlesQuery, answer=models.CandlesAnswer),
         RouteSpec("GET", f"{path}/coverage", candles.coverage, models.CoverageQuery, answer=models.CoverageAnswer),
+        RouteSpec(
+            "POST",
+            f"{path}/import",
+            imports.import_candles,
+            import_schemas.ImportQuery,
+            answer=import_schemas.ImportAnswer,
+            takes_file=True,
+        ),
     ]
     return [spec._replace(bare=True) for spec in table]
 

@@ -11,7 +11,8 @@ SELECT
   to_timestamp(k.last_ms / 1000.0) AS last_at,
   g.gaps,
   g.missing,
-  s.source
+  s.source,
+  coalesce(w.spelling, k.symbol) AS spelling
 FROM (
   SELECT c.venue, c.symbol, c.timeframe, count(*) AS rows, min(c.open_time_ms) AS first_ms, max(c.open_time_ms) AS last_ms
   FROM market_candles c
@@ -22,6 +23,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
   SELECT string_agg(DISTINCT m.source, ',' ORDER BY m.source) AS source
   FROM market_coverage m
-  WHERE m.venue = k.venue AND m.symbol = k.symbol AND m.timeframe = k.timeframe) s;
+  WHERE m.venue = k.venue AND m.symbol = k.symbol AND m.timeframe = k.timeframe) s
+LEFT JOIN market_symbols w ON w.venue = k.venue AND w.symbol = k.symbol;
 
-COMMENT ON VIEW market_cache IS 'Rows, first and last open time, gaps, missing candles and sources of each series.';
+COMMENT ON VIEW market_cache IS 'Rows, first and last open time, gaps, missing candles, sources and spelling of each series.';

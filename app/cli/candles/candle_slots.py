@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from app.candles.advice import describe_cached
 from app.candles.aggregate import build_missing
 from app.clock import Clock
 from app.db import candles
@@ -33,5 +34,6 @@ async def cached_slots(connection: Connection, spec: SessionSpec, most: int | No
         found += page
         after_ms = page[-1].open_time_ms
     if not found:
-        raise NotFoundError(f"There are no candles of {' '.join(spec.symbols)} {spec.timeframe} at venue {spec.venue}.")
+        cached = await describe_cached(connection, spec.venue, spec.symbols, spec.timeframe)
+        raise NotFoundError(f"There are no candles of {' '.join(spec.symbols)} {spec.timeframe} in the range. {cached}")
     return [Slot(open_ms, list(group)) for open_ms, group in groupby(found, key=lambda candle: candle.open_time_ms)]

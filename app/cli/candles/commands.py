@@ -1,18 +1,18 @@
-"""`zeon candles`: bring candles in, see what is there and what is missing, take them out."""
+"""`zeon candles`: bring candles in, see what is there and what is missing, take them out, delete them."""
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
 from app.candles.calendar import Calendar, calendars
+from app.candles.deletion import Deletion, delete_series, plan_deletion, require_idle
 from app.candles.fetch import FetchResult, fetch_candles, missing_ranges
 from app.candles.follow import Follower
 from app.candles.importer import import_file
@@ -23,7 +23,9 @@ from app.candles.reasons import Reason, gap_reasons
 from app.candles.report import Report
 from app.candles.sources import VenueSource, source_of, sources
 from app.cli import output
-from app.cli.candles import import_report
+from app.cli.candles import deletion_report, import_report
+from app.cli.candles.arguments import SPELLINGS, Series, SymbolArgument, range_or_all
+from app.cli.candles.export import export
 from app.cli.command import Context, run
 from app.cli.options import (
     EndOption,
@@ -32,30 +34,23 @@ from app.cli.options import (
     TimeframeOption,
     VenueOption,
     as_usage,
+    read_spelling,
     read_symbol,
     read_timeframe,
     time_ms,
 )
 from app.db import candles as cache
+from app.db import symbols
 from app.db.candles import Coverage
 from app.db.pool import Connection, ConnectionPool
-from app.domain.market.candle import Candle, Gap
-from app.domain.number import format_decimal
-from app.errors import BadInputError, NotFoundError
+from app.domain.market.candle import Gap
+from app.domain.market.symbol import normalize_symbol
+from app.errors import BadInputError
 from app.settings import Settings, load
 
 app = typer.Typer(no_args_is_help=True, help="Bring candles in, see what is there and what is missing, take them out.")
 
-SymbolArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="SYMBOL", parser=read_symbol, help="In any usual spelling: BTCUSDT, btc-usdt.", show_default=False
-    ),
-]
-SymbolOption = Annotated[
-    str,
-    typer.Option("--symbol", metavar="SYMBOL", parser=read_symbol, help="In any usual spelling: BTCUSDT, btc-usdt."),
-]
+SymbolOption = Annotated[str, typer.Option("--symbol", metavar="SYMBOL", parser=read_spelling, help=SPELLINGS)]
 File = Annotated[
     Path,
     typer.Argument(
@@ -101,11 +96,6 @@ SourceOption = Annotated[
         help="Where to fetch from, as in exchange:binance or dump:FOLDER; unset: the venue's of ZEON_SOURCES.",
     ),
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write; unset: stdout.")]
-
-Key = tuple[str, str, str]
-"""Venue, symbol and timeframe."""
-
 _EVERY = 2**31 - 1
 _FOLLOWED_AT_ONCE = 8
 
@@ -186,7 +176,7 @@ def inspect(
 
 @app.command()
 def fetch(
-    symbol: SymbolArgument,
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", parser=read_spelling, show_default=False, help=SPELLINGS)],
     timeframe: TimeframeOption,
     start: Annotated[int, typer.Option("--start", parser=time_ms, metavar="TIME", help="First open time, UTC.")],
     end: EndOption = None,
@@ -203,9 +193,14 @@ def fetch(
         until = end if end is not None else time.time_ns() // 1_000_000
         async with _lines(context, 1) as lines, lines.lend() as conn:
             if dry_run:
-                return FetchResult(await missing_ranges(conn, by.name, chosen, symbol, timeframe, start, until))
+                return FetchResult(
+                    await missing_ranges(conn, by.name, chosen, normalize_symbol(symbol), timeframe, start, until)
+                )
+            await symbols.keep_spelling(conn, chosen, symbol)
             with import_report.fetch_bar(symbol) as progress:
-                return await fetch_candles(conn, by, chosen, symbol, timeframe, start, until, progress)
+                return await fetch_candles(
+                    conn, by, chosen, normalize_symbol(symbol), timeframe, start, until, progress
+                )
 
     done = run(work, set_up=True)
     if json:
@@ -216,9 +211,9 @@ def fetch(
 
 @app.command()
 def follow(
-    symbols: Annotated[
+    spellings: Annotated[
         list[str],
-        typer.Argument(metavar="SYMBOL...", parser=read_symbol, help="One or more symbols.", show_default=False),
+        typer.Argument(metavar="SYMBOL...", parser=read_spelling, help="One or more symbols.", show_default=False),
     ],
     timeframe: TimeframeOption,
     venue: VenueOption = None,
@@ -229,11 +224,15 @@ def follow(
     async def work(context: Context) -> None:
         chosen = venue or context.settings.venue
         by = _source(context.settings, chosen, source)
-        async with _lines(context, min(len(symbols), _FOLLOWED_AT_ONCE)) as lines:
-            await Follower(lines.lend, by, chosen, timeframe, told=_tell).follow(list(dict.fromkeys(symbols)))
+        followed = list(dict.fromkeys(map(normalize_symbol, spellings)))
+        async with _lines(context, min(len(followed), _FOLLOWED_AT_ONCE)) as lines:
+            async with lines.lend() as conn:
+                for text in spellings:
+                    await symbols.keep_spelling(conn, chosen, text)
+            await Follower(lines.lend, by, chosen, timeframe, told=_tell).follow(followed)
 
     with suppress(KeyboardInterrupt):
-        output.note(f"Following {' '.join(symbols)} {timeframe}; Ctrl-C ends it.")
+        output.note(f"Following {' '.join(spellings)} {timeframe}; Ctrl-C ends it.")
         run(work, set_up=True)
 
 
@@ -275,7 +274,10 @@ def list_(json: Json = False) -> None:
         return
     output.table(
         ("venue", "symbol", "timeframe", "rows", "first", "last", "gaps", "missing", "source"),
-        ((*each[:4], output.utc(each.first_ms), output.utc(each.last_ms), *each[6:]) for each in found),
+        (
+            (each.venue, each.spelling, *each[2:4], output.utc(each.first_ms), output.utc(each.last_ms), *each[6:9])
+            for each in found
+        ),
         right=("rows", "gaps", "missing"),
     )
 
@@ -308,24 +310,32 @@ def gaps(
         output.line("No candle is missing.")
 
 
+app.command()(export)
+
+
 @app.command()
-def export(
+def delete(
     symbol: SymbolArgument,
     timeframe: TimeframeOption,
     venue: VenueOption = None,
-    start: StartOption = None,
-    end: EndOption = None,
-    destination: Output = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    json: Json = False,
 ) -> None:
-    """Write cached candles as CSV, oldest first."""
+    """Delete a series from the cache, with the longer candles built from it; asks before."""
 
-    async def work(context: Context) -> int:
+    async def work(context: Context) -> Deletion:
         key = (venue or context.settings.venue, symbol, timeframe)
-        return await context.database.run(_export, key, start, end, destination)
+        if not yes:
+            plan = await context.database.run(plan_deletion, *key)
+            require_idle(plan)
+            deletion_report.confirm(plan)
+        return await context.database.run(delete_series, *key)
 
-    count = run(work)
-    if destination is not None:
-        output.note(f"{count:,} candles written to {destination}.")
+    deleted = run(work)
+    if json:
+        output.as_json(deletion_report.as_json(deleted))
+    else:
+        deletion_report.print_deleted(deleted)
 
 
 def _described(each: Coverage) -> dict[str, str | int | None]:
@@ -342,48 +352,11 @@ def _described(each: Coverage) -> dict[str, str | int | None]:
 
 
 async def _gaps(
-    connection: Connection, key: Key, start: int | None, end: int | None, calendar: Calendar | None, *, why: bool
+    connection: Connection, key: Series, start: int | None, end: int | None, calendar: Calendar | None, *, why: bool
 ) -> list[tuple[Gap, Reason | None]]:
-    range_ms = await _range(connection, key, start, end)
+    range_ms = await range_or_all(connection, key, start, end)
     venue, symbol, timeframe = key
     found, _ = await find_gaps(connection, venue, [symbol], timeframe, *range_ms, limit=_EVERY, calendar=calendar)
     if not why:
         return [(gap, None) for gap in found]
     return [(gap, reason) for reason, gap in gap_reasons(found, await cache.asked_ranges(connection, *key))]
-
-
-async def _export(connection: Connection, key: Key, start: int | None, end: int | None, output: Path | None) -> int:
-    """Write the candles of a range and return how many there were."""
-    range_ms = await _range(connection, key, start, end)
-    count = 0
-    with _opened(output) as file:
-        file.write("open_time_ms,open,high,low,close,volume\n")
-        async for candle in cache.read(connection, *key, *range_ms):
-            file.write(_row(candle))
-            count += 1
-    return count
-
-
-async def _range(connection: Connection, key: Key, start: int | None, end: int | None) -> tuple[int, int]:
-    """Return the range asked for, by default all that is cached; raises `NotFoundError` when nothing is."""
-    if start is not None and end is not None:
-        return start, end
-    found = await cache.coverage(connection, *key)
-    if not found:
-        raise NotFoundError("There are no candles of {1} {2} at venue {0}.".format(*key))
-    return found[0].first_ms if start is None else start, found[0].last_ms + 1 if end is None else end
-
-
-def _row(candle: Candle) -> str:
-    numbers = (candle.open, candle.high, candle.low, candle.close, candle.volume)
-    return f"{candle.open_time_ms},{','.join(map(format_decimal, numbers))}\n"
-
-
-@contextmanager
-def _opened(output: Path | None) -> Iterator[TextIO]:
-    """Open the file to write, or stdout."""
-    if output is None:
-        yield sys.stdout
-        return
-    with output.open("w", newline="") as file:
-        yield file

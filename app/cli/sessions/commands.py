@@ -124,7 +124,7 @@ def list_(status: Status = None, tag: Tag = None, limit: Limit = 50, json: Json 
         query = parse(SessionsQuery, without_none(status=status, tag=tag, limit=limit))
 
     async def work(context: Context) -> list[Session]:
-        return (await context.database.run(sessions.page, context.user, **query.model_dump()))[0]
+        return (await context.sim.page(context.user, **query.model_dump()))[0]
 
     session_view.print_sessions(run(work), json)
 

@@ -34,6 +34,7 @@ def print_session(session: Session, json: bool) -> None:
             ("gaps", spec.gap_policy),
             ("cursor", output.utc(session.cursor_ms)),
             ("done", _done(session)),
+            ("waits", session.waiting and session.waiting.text),
             ("last seq", session.last_seq),
             ("digest", session.digest),
             ("runner", session.runner),
@@ -67,4 +68,6 @@ def _pace(session: Session) -> str:
 
 def _done(session: Session) -> str:
     progress = session.progress()
-    return "" if progress is None else f"{progress['pct']}%"
+    if session.waiting is not None:
+        return "waiting"
+    return "" if progress is None or progress["pct"] is None else f"{progress['pct']}%"

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -13,6 +14,7 @@ from app.cli import output
 from app.cli.command import Context, run
 from app.cli.options import Json, SessionId, as_usage, without_none
 from app.cli.sessions import event_view
+from app.clock import Clock
 from app.db.events import Frames
 from app.db.listen import Listener
 from app.domain.session import ENDED
@@ -28,8 +30,8 @@ Types = Annotated[
 Follow = Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for new events, or end after the last one.")]
 
 _RETRY_S = 0.5
-_PATIENCE_S = 3600
-"""How long one wait for the next page lasts; then the next one begins."""
+_QUIET_S, _SILENT_S = 2, 30
+"""After so long without an event it is asked what the session waits for, and again every so long; in seconds."""
 
 
 def tail(
@@ -45,7 +47,7 @@ def tail(
         after_seq = await context.sim.tail_from(session, query.from_seq, None, query.types)
         async with _hub(context) as hub:
             with hub.tail(session.id, after_seq, query.types) as reading:
-                async for frames in _pages(reading, follow=follow):
+                async for frames in _pages(reading, _Silence(context, session.id), follow=follow):
                     for event in event_view.events(frames):
                         output.line(format_event(event))
 
@@ -55,14 +57,35 @@ def tail(
         raise typer.Exit from None
 
 
-async def _pages(reading: Tail, *, follow: bool) -> AsyncIterator[Frames]:
+class _Silence:
+    """Says on stderr, once, why no event comes: which candle the session waits for."""
+
+    def __init__(self, context: Context, session_id: UUID) -> None:
+        self._context = context
+        self._session_id = session_id
+        self._printed: str | None = None
+
+    async def explain(self) -> None:
+        """Print what the session waits for where that is missing, unless it was said before."""
+        session = await self._context.sim.show(self._context.user, self._session_id)
+        waiting = session.waiting
+        if waiting is not None and waiting.due_ms <= Clock().now_ms() and waiting.text != self._printed:
+            self._printed = waiting.text
+            output.note(waiting.text)
+
+
+async def _pages(reading: Tail, silence: _Silence, *, follow: bool) -> AsyncIterator[Frames]:
     """Yield pages of the log until the session has ended, or without `follow` until the last event."""
+    patience_s = _QUIET_S
     while True:
         try:
-            frames = await reading.next(_PATIENCE_S)
+            frames = await reading.next(patience_s)
+            if frames is None:
+                await silence.explain()
         except UnavailableError:
             await asyncio.sleep(_RETRY_S)
             continue
+        patience_s = _SILENT_S if frames is None else _QUIET_S
         if frames is not None:
             yield frames
             if _over(frames, reading, follow=follow):

@@ -24,7 +24,7 @@ class EquityCurve:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._symbols = tuple(account.positions)
-        self._ordered = sorted(self._symbols, key=lambda symbol: (len(symbol), symbol))
+        self._ordered = sorted(self._symbols, key=lambda symbol: (len(symbol.encode()), symbol))
         self._single = len(self._symbols) == 1
         self._version = -1
         self._flat = False

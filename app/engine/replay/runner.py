@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
+from app.candles.advice import missing_advice
 from app.candles.calendar import Calendar, add_trading_hours
 from app.clock import Clock, TimedEvent
 from app.db.chunks import Chunk
@@ -25,7 +26,7 @@ from app.engine.replay.session_log import RETRY_S, SessionLog
 from app.engine.replay.snapshots import NewSnapshot, Snapshots
 from app.engine.replay.window import NotYetDueError, Window
 from app.engine.replay.writer import SessionLostError, Writer
-from app.errors import Recovery, SimError, UnavailableError
+from app.errors import MissingCandlesError, Recovery, SimError, UnavailableError
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.strategy_hosts.strategy_host import StrategyHost
 
@@ -95,6 +96,8 @@ class SessionRunner:
             await self._run_with_restarts()
         except SessionLostError:
             _log.debug("session %s left this runner", self.session.id)
+        except MissingCandlesError as error:
+            await self._session_log.fail(await self._describe_missing(error), error.details)
         except SimError as error:
             await self._session_log.fail(error.message, error.details)
         except Exception as error:
@@ -102,6 +105,16 @@ class SessionRunner:
             await self._session_log.fail(f"{type(error).__name__}: {error}")
         finally:
             self._session_log.abandon()
+
+    async def _describe_missing(self, error: MissingCandlesError) -> str:
+        """Return the error's sentence with what the cache holds instead, where the database answers."""
+        gaps = error.details["gaps"]
+        symbols, timeframe = [gap["symbol"] for gap in gaps], gaps[0]["timeframe"]
+        try:
+            advice = await self._database.run(missing_advice, self.session.spec.venue, symbols, timeframe)
+        except UnavailableError:
+            return error.message
+        return f"{error.message} {advice}"
 
     async def _read_hours(self) -> None:
         """Read the trading hours of the range in a thread: that takes a while and must not hold up others."""

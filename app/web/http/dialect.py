@@ -14,9 +14,11 @@ class Dialect(NamedTuple):
 
     `types` are the types of events that it shows, null for all. `opening` returns the bytes that a stream of a session
     begins with. With `says_caught_up` a stream says once that it has sent all events that were there when it began.
+    With `names_control_frames` control frames have a name, so that a client with `onmessage` alone sees only the log.
     """
 
     name: DialectName
     types: tuple[str, ...] | None = None
     opening: Callable[[Session], bytes] = lambda _: b""
     says_caught_up: bool = True
+    names_control_frames: bool = True

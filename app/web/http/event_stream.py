@@ -17,10 +17,11 @@ from app.errors import TooManyRequestsError, UnavailableError
 from app.settings import Settings
 from app.web.http.dialect import Dialect
 
-PREAMBLE = b"retry: 1000\n: zeon sim\n\n"
+PREAMBLE = b"retry: 1000\n: zeon sim\n"
+"""Begins the first block; a blank line behind it would be an empty message to many client libraries."""
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
+    (b"cache-control", b"no-store, no-transform"),
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
 ]
@@ -195,8 +196,10 @@ class EventStream:
         return self._line("heartbeat", "ts", self._clock.now_ms())
 
     def _line(self, kind: str, name: str, value: int) -> bytes:
+        """Return a control frame, named where the dialect names them."""
         message = {"type": kind, "sessionId": str(self._subscription.session.id), name: value}
-        return f"data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()
+        event = f"event: {kind}\n" if self._subscription.dialect.names_control_frames else ""
+        return f"{event}data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()
 
     async def _allowed(self) -> bool:
         """Whether the caller may go on; yes while the database does not answer."""

@@ -24,7 +24,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "maxLength": 200},
     },
     LAST_EVENT_ID: {
-        "description": "The last seq seen; wins over fromSeq and tail.",
+        "description": "The last seq seen; wins over lastEventId, fromSeq and tail.",
         "schema": {"type": "integer", "minimum": 0},
     },
 }
@@ -65,6 +65,8 @@ def _operation(spec: RouteSpec) -> dict[str, Any]:
     if spec.body is not None:
         content = {"application/json": {"schema": _ref(spec.body.__name__)}}
         operation["requestBody"] = {"required": _has_required_fields(spec.body), "content": content}
+    if spec.takes_file:
+        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
     return operation
 
 

@@ -23,9 +23,9 @@ class RouteSpec(NamedTuple):
     """One method of one path. `Dispatcher` checks all that is declared here before it calls the handler.
 
     `open` routes need no user. In all others each UUID of the path names a session of the caller; with `kind` only
-    sessions of that kind are found. `body_limit` is in bytes, null means `ZEON_MAX_BODY`. `headers` are those that
-    the handler reads. For the OpenAPI document: `media` is the type of an answer that is not JSON, or several
-    separated by commas; `bare` answers have no envelope.
+    sessions of that kind are found. `body_limit` is in bytes, null means `ZEON_MAX_BODY`. With `takes_file` the body
+    is a file, which the handler reads itself. `headers` are those that the handler reads. For the OpenAPI document:
+    `media` is the type of an answer that is not JSON, or several separated by commas; `bare` answers have no envelope.
     """
 
     method: str
@@ -41,6 +41,7 @@ class RouteSpec(NamedTuple):
     kind: Literal["market"] | None = None
     body_limit: int | None = None
     headers: tuple[str, ...] = ()
+    takes_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from app.candles.reasons import Reason
+from app.db.candles import Coverage
 from app.domain.session import Symbol, TimeframeName, Venue
 from app.domain.setting import TimeMs
 from app.web.sim.answers import Answer
@@ -68,7 +69,10 @@ class CandlesAnswer(Answer):
 
 
 class SeriesAnswer(Answer):
-    """What is cached of one symbol and timeframe: first and last open time, gaps between, who was asked."""
+    """What is cached of one symbol and timeframe: first and last open time, gaps between, who was asked.
+
+    `spelling` is how the symbol was first written; left out where that is its stored form.
+    """
 
     venue: str
     symbol: str
@@ -79,6 +83,13 @@ class SeriesAnswer(Answer):
     gaps: int
     missing: int
     source: str | None
+    spelling: Annotated[str | None, Field(exclude_if=lambda text: text is None)] = None
+
+    @classmethod
+    def of(cls, series: Coverage) -> Self:
+        """Make the answer for one series."""
+        spelling = None if series.spelling == series.symbol else series.spelling
+        return cls(**series._asdict() | {"spelling": spelling})
 
 
 class CoverageAnswer(Answer):

@@ -34,7 +34,7 @@ class CandleCalls:
     async def coverage(self, call: Call, query: CoverageQuery) -> Response:
         """List the cached series."""
         series = await self._sim.database.run(coverage, self._sim.calendars, query.venue, query.symbol, query.timeframe)
-        return json_response(CoverageAnswer(coverage=[SeriesAnswer(**row._asdict()) for row in series]))
+        return json_response(CoverageAnswer(coverage=[SeriesAnswer.of(row) for row in series]))
 
     async def _page(self, connection: Connection, query: CandlesQuery) -> Response:
         venue, symbol, timeframe = query.venue or self._settings.venue, query.symbol, query.timeframe

@@ -28,4 +28,6 @@ def _present_status(session: Session) -> bytes:
     return f"data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()
 
 
-MARKET = Dialect("market", types=("candle", "status"), opening=_present_status, says_caught_up=False)
+MARKET = Dialect(
+    "market", types=("candle", "status"), opening=_present_status, says_caught_up=False, names_control_frames=False
+)

@@ -21,7 +21,7 @@ from app.settings import Settings
 from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
 from app.web.market.dialect import MarketStatus, market_status
 from app.web.sim.answers import Answer, instant
-from app.web.sim.requests import Body, Count, Query
+from app.web.sim.requests import Body, CacheBuster, Count, LastEventId, Query
 
 
 def _parse_time(value: Any) -> Any:
@@ -90,6 +90,8 @@ class MarketStreamQuery(Query):
     """Where in the log to begin: a seq, inclusive."""
 
     from_seq: Annotated[Count, Field(ge=0, le=2**63 - 2)] = 0
+    last_event_id: LastEventId = ""
+    cache_buster: CacheBuster = None
 
 
 class NewMarketAnswer(Answer):

@@ -67,7 +67,7 @@ class MarketCalls:
 
     async def market_stream(self, call: Call, query: MarketStreamQuery) -> ASGIApp:
         """Follow candles and statuses as server-sent events."""
-        return await self._log.follow(call, MARKET, query.from_seq)
+        return await self._log.follow(call, MARKET, query)
 
 
 def _status(session: Session) -> Response:

@@ -37,6 +37,18 @@ class Progress(Answer):
     fetching: Fetching | None = Field(None, exclude_if=lambda value: value is None)
 
 
+class WaitingAnswer(Answer):
+    """The candle a running session waits for at the end of the cache, and that in a sentence with what to type.
+
+    `symbols` are those that have no candle yet; none when it is only not due before `dueMs`.
+    """
+
+    symbols: list[str]
+    open_time_ms: int
+    due_ms: int
+    text: str
+
+
 @answers_settings
 class _SettingsAnswer(Answer):
     """The settings of a session."""
@@ -63,6 +75,7 @@ class SessionAnswer(_SettingsAnswer):
     parent_id: UUID | None
     fork_seq: int | None
     progress: Progress | None
+    waiting_for: WaitingAnswer | None = Field(None, exclude_if=lambda value: value is None)
     stream_url: str
     created_at: str
     updated_at: str
@@ -212,6 +225,7 @@ def _row(session: Session) -> dict[str, Any]:
         "parent_id": session.parent_id,
         "fork_seq": session.fork_seq,
         "progress": session.progress(),
+        "waiting_for": session.waiting and session.waiting._asdict(),
         "created_at": instant(session.created_at),
         "updated_at": instant(session.updated_at),
     }

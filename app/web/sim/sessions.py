@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from app.db import sessions
 from app.domain.session import Session
 from app.engine.session_service import Action, IdempotencyKey, SessionService
 from app.settings import Settings
@@ -42,12 +41,12 @@ class SessionCalls:
 
     async def page(self, call: Call, query: SessionsQuery) -> Response:
         """List the caller's sessions, newest first."""
-        page, cursor = await self._sim.database.run(sessions.page, call.user_id, **query.model_dump())
+        page, cursor = await self._sim.page(call.user_id, **query.model_dump())
         return success(SessionsAnswer(sessions=list(map(SessionAnswer.of, page)), next_cursor=cursor))
 
     async def get(self, call: Call) -> Response:
         """Show one session."""
-        return _answer(await self._sim.with_digest(call.session))
+        return _answer(await self._sim.with_details(call.session))
 
     async def change(self, call: Call, body: SessionChanges) -> Response:
         """Change pace, name or tags."""

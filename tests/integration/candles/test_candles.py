@@ -227,7 +227,7 @@ async def test_storing_and_finding_gaps_work_on_every_server(any_database: Datab
         assert await cache.store(conn, *KEY, minutes([1, 2, 5])) == (3, 0, 0)
         assert await cache.store(conn, *KEY, [minute(2, "11"), minute(3), minute(5)]) == (1, 1, 1)
         await cache.add_coverage(conn, *KEY, "csv", START, START + 6 * MINUTE)
-        assert await cache.coverage(conn) == [(*KEY, 4, START + MINUTE, START + 5 * MINUTE, 1, 1, "csv")]
+        assert await cache.coverage(conn) == [(*KEY, 4, START + MINUTE, START + 5 * MINUTE, 1, 1, "csv", "BTCUSDT")]
         assert (await cache.gaps(conn, *KEY, START, START + 8 * MINUTE))[1] == 4
 
 
@@ -243,7 +243,13 @@ async def test_load_candles_lists_the_gaps_of_every_symbol(conn: Connection) -> 
         ],
         "missing": 7,
     }
-    assert raised.value.message == "7 candles are missing between 2024-01-01 00:00:00Z and 2024-01-01 00:06:00Z."
+    assert raised.value.message == (
+        "7 candles are missing between 2024-01-01 00:00:00Z and 2024-01-01 00:06:00Z."
+        " BTCUSDT 1m is cached 2024-01-01 00:00 to 2024-01-01 00:04 at venue demo."
+        " There are no candles of ETHUSDT 1m at venue demo."
+        " Add them with: zeon candles import FILE --symbol BTCUSDT --timeframe 1m --venue demo (or zeon candles fetch);"
+        " else choose another range, or the gapPolicy skip or fill."
+    )
 
 
 async def test_the_answer_lists_at_most_a_hundred_gaps(conn: Connection) -> None:
@@ -275,8 +281,8 @@ async def test_coverage_says_what_is_there_with_which_holes_and_from_whom(conn: 
     await cache.add_coverage(conn, *KEY, "dump", START, START + 5 * MINUTE)
     await cache.add_coverage(conn, *KEY, "csv", START, START + 10 * MINUTE)
     assert await cache.coverage(conn) == [
-        (*KEY, 4, START, START + 9 * MINUTE, 2, 6, "csv,dump"),
-        ("demo", "ETHUSDT", "1m", 1, START, START, 0, 0, None),
+        (*KEY, 4, START, START + 9 * MINUTE, 2, 6, "csv,dump", "BTCUSDT"),
+        ("demo", "ETHUSDT", "1m", 1, START, START, 0, 0, None, "ETHUSDT"),
     ]
     assert [found.symbol for found in await cache.coverage(conn, symbol="ETHUSDT")] == ["ETHUSDT"]
     assert await cache.coverage(conn, venue="elsewhere") == []

@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from app.candles import synthetic
 from app.domain.number import format_decimal
 from tests.support.cli import Cli
+from tests.support.process import Zeon
 from tests.support.servers import Database
 
 START = 1_704_067_200_000
@@ -137,3 +141,80 @@ def test_follow_stores_what_has_closed_and_ends_with_ctrl_c(cli: Cli) -> None:
         following.send_signal(signal.SIGINT)
         following.communicate(timeout=20)
     assert following.returncode == 0
+
+
+def session(cli: Cli, *more: object, timeframe: str = "5m") -> str:
+    made = cli.json(
+        *("sessions", "create", "--profile", "none", "--symbol", "BTCUSDT", "--timeframe", timeframe),
+        *("--start", "2024-01-01", "--ms-per-candle", 60_000, *more),
+    )
+    return str(made["id"])
+
+
+@pytest.fixture
+def built(cli: Cli, database: Database, tmp_path: Path) -> Cli:
+    """Minutes of an hour and what was built from them: 5m from 1m, 15m from 5m."""
+    cli("candles", "import", written(tmp_path / "btc.csv", rows(60)), *AS_BTC)
+    for finer, longer in (("1m", "5m"), ("5m", "15m")):
+        database.query(
+            "INSERT INTO market_candles SELECT 'binance', 'BTCUSDT', %s, b.*, %s"
+            " FROM candle_buckets('binance', 'BTCUSDT', %s, %s, %s, %s) b",
+            *(longer, finer, finer, longer, START, START + 60 * MINUTE),
+        )
+    cli("candles", "import", written(tmp_path / "eth.csv", rows(60)), "--symbol", "ETHUSDT", "--timeframe", "1m")
+    return cli
+
+
+def listed(cli: Cli) -> list[tuple[str, str, int]]:
+    return [(each["symbol"], each["timeframe"], each["rows"]) for each in cli.json("candles", "list")]
+
+
+def test_a_series_is_deleted_with_what_was_built_from_it(built: Cli) -> None:
+    assert len(listed(built)) == 4
+    deleted = built.json("candles", "delete", "btc/usdt", "--timeframe", "1m", "--yes")
+    assert (deleted["symbol"], deleted["rows"], deleted["built"]) == ("BTCUSDT", 60, {"5m": 12, "15m": 4})
+    assert listed(built) == [("ETHUSDT", "1m", 60)]
+    assert built.error("candles", "delete", *BTC, "--yes") == "There are no candles of BTCUSDT 1m at venue binance."
+
+
+def test_delete_asks_first_and_deletes_nothing_where_nobody_answers(built: Cli) -> None:
+    said = built.error("candles", "delete", *BTC)
+    assert "This deletes BTCUSDT 1m at venue binance: 60 candles." in said
+    assert "deleted too: 12 candles of 5m, 4 candles of 15m." in said
+    assert "Nothing was deleted. To delete without being asked, add --yes." in said
+    assert len(listed(built)) == 4
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y\n", 1), ("n\n", 4), ("\n", 4)])
+def test_delete_does_what_is_answered(built: Cli, answer: str, left: int) -> None:
+    command = [sys.executable, "-m", "app.cli.main", "candles", "delete", *BTC]
+    done = subprocess.run(command, env=built.env, cwd=built.folder, input=answer, capture_output=True, text=True)
+    assert (done.returncode, len(listed(built))) == (int(left == 4), left)
+    assert done.stdout == (
+        "Deleted 60 candles of BTCUSDT 1m at venue binance,"
+        " and what was built from it: 12 candles of 5m, 4 candles of 15m.\n"
+        if left == 1
+        else ""
+    )
+
+
+def test_candles_that_a_running_session_reads_are_not_deleted(built: Cli, zeon: Callable[..., Zeon]) -> None:
+    running = session(built, "--end", START + 60 * MINUTE)
+    zeon(Database("", built.env["DATABASE_URL"], built.env["ZEON_MIGRATE_URL"], ""))
+    built("sessions", "start", running)
+    said = built.error("candles", "delete", *BTC, "--yes")
+    assert said == (
+        "1 running session reads BTCUSDT 1m at venue binance, or candles built from it: pause or stop it first"
+        f" ({running})."
+    )
+    assert len(listed(built)) == 4
+    built("sessions", "pause", running)
+    done = built.run("candles", "delete", *BTC, "--yes")
+    assert "1 created or paused session needs these candles to go on" in done.stderr
+    assert listed(built) == [("ETHUSDT", "1m", 60)]
+
+
+def test_sessions_of_other_candles_do_not_hinder_a_delete(built: Cli) -> None:
+    session(built, "--venue", "bybit")
+    session(built, timeframe="1h")
+    assert built.json("candles", "delete", *BTC, "--yes")["waiting"] == []

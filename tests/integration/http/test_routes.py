@@ -56,10 +56,12 @@ BODIES: dict[str, dict[str, Any]] = {
     f"POST {SESSIONS}/{{id:uuid}}/control": {"action": "pause"},
     f"POST {SESSIONS}/{{id:uuid}}/fork": {"atSeq": 0},
     "POST /login": {"token": "x"},
+    "POST /api/market/import": {"data": [[START_MS, 1, 2, 1, 2, 5]]},
 }
 """The smallest accepted body of each route that does not take an empty one."""
 QUERIES = {
     "GET /api/market/candles": "?symbol=BTCUSDT&timeframe=1m",
+    "POST /api/market/import": "?symbol=BTCUSDT&timeframe=1m",
     f"GET {SESSIONS}/{{id:uuid}}/export": "?what=events&format=csv",
 }
 """The smallest accepted query of each route that needs one."""
@@ -199,7 +201,7 @@ async def walk(
         return table
 
     monkeypatch.setattr(web_app, "route_table", changed_table)
-    async with web(database, auth="token") as w:
+    async with web(database, auth="token", max_import=MAX_BODY) as w:
         yield Walk(w, table, {"Authorization": f"Bearer {(await w.token('anna'))[1]}"})
 
 

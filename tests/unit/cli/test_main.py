@@ -49,7 +49,7 @@ COMMANDS = {
         "delete",
         "prune",
     },
-    "candles": {"import", "fetch", "follow", "list", "gaps", "export"},
+    "candles": {"import", "inspect", "fetch", "follow", "list", "gaps", "export", "delete"},
     "token": {"create", "list", "revoke"},
 }
 runner = CliRunner()

@@ -35,3 +35,13 @@ def test_a_table_shows_text_as_it_is(capsys):
 def test_json_is_one_line(capsys):
     output.as_json({"name": "é\n"})
     assert capsys.readouterr().out == '{"name": "é\\n"}\n'
+
+
+def test_a_long_table_looks_like_a_short_one(capsys):
+    rows = [(f"row {number}", number) for number in range(1_000, 2_500)]
+    output.table(("name", "number"), rows, right=["number"])
+    long = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    output.table(("name", "number"), rows[:500], right=["number"])
+    short = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert long[:501] == short
+    assert long[-1] == "row 2499   2,499"

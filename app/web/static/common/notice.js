@@ -43,10 +43,9 @@ export async function attempt(work) {
 function details(error) {
   const gaps = error.details?.gaps;
   if (!gaps) return [];
-  const advice = "Import the missing candles, choose another range, or create the session with the gap policy skip or fill.";
   const lines = gaps.slice(0, 5).map((gap) => make("li", {}, gapText(gap)));
   const more = gaps.length > 5 ? [make("li", {}, `… and ${gaps.length - 5} more`)] : [];
-  return [make("ul", {}, ...lines, ...more), make("p", {}, advice)];
+  return [make("ul", {}, ...lines, ...more)];
 }
 
 function gapText(gap) {

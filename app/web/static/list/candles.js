@@ -19,14 +19,16 @@ export class CandlePicker {
     for (const id of ["from", "to"]) byId(id).addEventListener("change", () => this.#showCoverage());
   }
 
-  /** Read which series are cached; this takes a while where there are millions of candles. */
-  async load() {
+  /** Read which series are cached, which takes a while where there are millions of candles, and choose one. */
+  async load(preferred = null) {
     byId("cached").replaceChildren(option("", "reading …"));
     const [{ NewSession }, series] = await Promise.all([schemas(), coverage()]);
     byId("timeframe").replaceChildren(...NewSession.properties.timeframe.enum.map((name) => option(name)));
     this.#series = series;
     const options = this.#series.map((row, index) => option(index, title(row)));
     byId("cached").replaceChildren(...options, option("", "something else …"));
+    const index = this.#series.findIndex((row) => preferred && ["venue", "symbol", "timeframe"].every((name) => row[name] === preferred[name]));
+    if (index >= 0) byId("cached").value = index;
     this.#showSeries();
   }
 
@@ -55,7 +57,7 @@ export class CandlePicker {
   /** Other symbols with candles of the same venue and timeframe. */
   #others(series) {
     const same = this.#series.filter((row) => row !== series && row.venue === series.venue && row.timeframe === series.timeframe);
-    const boxes = same.map(({ symbol }) => make("label", { class: "choice" }, make("input", { type: "checkbox", value: symbol, name: "other" }), symbol));
+    const boxes = same.map(({ symbol, spelling }) => make("label", { class: "choice" }, make("input", { type: "checkbox", value: symbol, name: "other" }), spelling ?? symbol));
     return boxes.length ? [make("span", { class: "hint" }, "Together with"), ...boxes] : [];
   }
 
@@ -80,7 +82,7 @@ async function coverage() {
 
 function title(row) {
   const gaps = row.gaps ? `${whole(row.gaps)} gap${row.gaps === 1 ? "" : "s"}` : "no gaps";
-  return `${row.symbol} · ${row.timeframe} · ${row.venue} · ${utc(row.firstMs).slice(0, 10)} to ${utc(row.endMs).slice(0, 10)} · ${gaps}`;
+  return `${row.spelling ?? row.symbol} · ${row.timeframe} · ${row.venue} · ${utc(row.firstMs).slice(0, 10)} to ${utc(row.endMs).slice(0, 10)} · ${gaps}`;
 }
 
 const checkedSymbols = () => [...document.querySelectorAll("input[name=other]:checked")].map((box) => box.value);

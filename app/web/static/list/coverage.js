@@ -7,6 +7,7 @@ import { fromField, timeframeMs, utc, whole } from "../common/format.js";
 const NAMED_GAPS = 3;
 const MAX_PAGES = 20;
 const GAPS_PER_PAGE = 100;
+const DRAWN_RANGES = 500;
 
 export class CoverageBar {
   #requests = 0;
@@ -34,20 +35,28 @@ export class CoverageBar {
   }
 
   #draw(series, startMs, endMs, gaps) {
-    const first = Math.min(series.firstMs, startMs);
-    const span = Math.max(series.endMs, endMs) - first;
-    const part = (from, to, kind) => {
-      const piece = make("span", { class: kind });
-      piece.style.left = `${(100 * (from - first)) / span}%`;
-      piece.style.width = `${(100 * (to - from)) / span}%`;
-      return piece;
-    };
-    this.element.append(
-      part(series.firstMs, series.endMs, "cached"),
-      ...gaps.slice(0, 500).map((gap) => part(gap.fromMs, gap.toMs, "missing")),
-      part(startMs, endMs, "chosen"),
-    );
+    const missing = gaps.map((gap) => [gap.fromMs, gap.toMs, "missing"]);
+    drawRanges(this.element, [[series.firstMs, series.endMs, "cached"], ...missing, [startMs, endMs, "chosen"]]);
   }
+}
+
+/** Draw ranges of time, each `[fromMs, toMs, class]`, over each other in a bar as long as all of them. */
+export function drawRanges(element, ranges) {
+  const first = Math.min(...ranges.map(([from]) => from));
+  const span = Math.max(...ranges.map(([, to]) => to)) - first;
+  const pieces = [...ranges.slice(0, DRAWN_RANGES), ...ranges.slice(DRAWN_RANGES).slice(-1)].map(([from, to, kind]) => {
+    const piece = make("span", { class: kind });
+    piece.style.left = `${(100 * (from - first)) / span}%`;
+    piece.style.width = `${(100 * (to - from)) / span}%`;
+    return piece;
+  });
+  element.replaceChildren(...pieces);
+}
+
+/** Name the first gaps, and how many more there are. */
+export function nameGaps(gaps) {
+  const first = gaps.slice(0, NAMED_GAPS).map((gap) => `${utc(gap.fromMs)} to ${utc(gap.toMs)}`);
+  return first.join(", ") + (gaps.length > NAMED_GAPS ? ` and ${gaps.length - NAMED_GAPS} more` : "");
 }
 
 /** The gaps within a range; `readMs` is how far a very long one was read, null when to its end. */
@@ -78,7 +87,5 @@ function summary(series, startMs, endMs, { gaps, readMs }) {
   const rest = readMs ? ` Checked up to ${utc(readMs)}; in the whole series ${whole(series.missing)} are missing.` : "";
   if (!gaps.length) return readMs ? `${whole(total)} slots, none missing so far.${rest}` : `${whole(total)} candles, none missing.`;
   const missing = gaps.reduce((sum, gap) => sum + gap.missing, 0);
-  const named = gaps.slice(0, NAMED_GAPS).map((gap) => `${utc(gap.fromMs)} to ${utc(gap.toMs)}`);
-  const more = gaps.length > NAMED_GAPS ? ` and ${gaps.length - NAMED_GAPS} more` : "";
-  return `${whole(total)} slots, ${whole(missing)} missing in ${gaps.length} gap${gaps.length === 1 ? "" : "s"}: ${named.join(", ")}${more}.${rest}`;
+  return `${whole(total)} slots, ${whole(missing)} missing in ${gaps.length} gap${gaps.length === 1 ? "" : "s"}: ${nameGaps(gaps)}.${rest}`;
 }

@@ -21,13 +21,13 @@ export function startForm() {
   byId("create").addEventListener("submit", create);
 }
 
-/** Show the form at once, then fill it with what the server has now. */
-export async function openForm() {
+/** Show the form at once, then fill it with what the server has now, a series of the cache chosen. */
+export async function openForm(series = null) {
   showError("");
   enableButtons(false);
   byId("creation").showModal();
   try {
-    await fill();
+    await fill(series);
     enableButtons(true);
   } catch (error) {
     showError(error.message);
@@ -38,8 +38,8 @@ function enableButtons(enabled) {
   for (const button of byId("create").querySelectorAll("button[value]")) button.disabled = !enabled;
 }
 
-async function fill() {
-  const [{ profiles }, { NewSession }] = await Promise.all([get("/api/sim/profiles"), schemas(), candles.load()]);
+async function fill(series) {
+  const [{ profiles }, { NewSession }] = await Promise.all([get("/api/sim/profiles"), schemas(), candles.load(series)]);
   const fields = NewSession.properties;
   parameters.profiles = new Map(profiles.map((profile) => [profile.slug, profile]));
   byId("profile").replaceChildren(...profiles.map(({ slug }) => option(slug, slug, slug === "sma_cross")));

@@ -6,6 +6,7 @@ import { whole } from "../common/format.js";
 import { announce, attempt, clearProblem, showProblem } from "../common/notice.js";
 import { startTheme } from "../common/theme.js";
 import { openForm, startForm } from "./form.js";
+import { startImport } from "./importing.js";
 import { Row } from "./row.js";
 
 const POLL_MS = 2000;
@@ -56,7 +57,7 @@ function show(session, index) {
 function emptyText() {
   const status = byId("status").value;
   if (status) return `No session is ${status}. Choose another status to see the others.`;
-  return "There are no sessions yet. Create one with “New session”. If no candles are cached, import some with “zeon candles import”.";
+  return "There are no sessions yet. Create one with “New session”. If no candles are cached, drop a file of candles on this page.";
 }
 
 /** Do the action of a row's button. */
@@ -98,7 +99,8 @@ async function poll() {
 
 startTheme();
 startForm();
-byId("new").addEventListener("click", () => attempt(openForm));
+startImport((series) => attempt(() => openForm(series)));
+byId("new").addEventListener("click", () => attempt(() => openForm()));
 byId("status").addEventListener("change", () => attempt(refresh));
 byId("more").addEventListener("click", () => {
   limit += PAGE;

@@ -2,7 +2,7 @@
 
 import { get, SESSIONS } from "../common/api.js";
 import { make, setText } from "../common/dom.js";
-import { gain, pace, percent, readable, time } from "../common/format.js";
+import { gain, pace, percent, readable, time, utc } from "../common/format.js";
 import { sparkline } from "./sparkline.js";
 
 const POINTS = 48;
@@ -49,17 +49,21 @@ export class Row {
     this.status.dataset.status = session.status;
     this.error.hidden = !session.error;
     setText(this.error, readable(session.error ?? ""));
-    this.#progress(session.progress, title);
+    this.#progress(session, title);
     setText(this.pace, pace(session));
     this.#buttons(session, title);
     this.#showResult(session);
   }
 
-  #progress(progress, title) {
-    this.bar.hidden = progress === null;
+  /** How much is done; an endless session has no percentage, but may wait for a candle. */
+  #progress({ progress, waitingFor }, title) {
+    const pct = progress?.pct ?? null;
+    this.bar.hidden = pct === null;
     this.bar.setAttribute("aria-label", `Progress of ${title}`);
-    this.bar.value = progress?.pct ?? 0;
-    setText(this.done, progress === null ? "endless" : `${progress.pct.toFixed(progress.pct < 10 ? 1 : 0)} %`);
+    this.bar.value = pct ?? 0;
+    this.done.title = waitingFor?.text ?? "";
+    if (waitingFor) setText(this.done, `waits for ${utc(waitingFor.openTimeMs)}`);
+    else setText(this.done, pct === null ? "endless" : `${pct.toFixed(pct < 10 ? 1 : 0)} %`);
   }
 
   #buttons(session, title) {

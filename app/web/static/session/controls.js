@@ -111,9 +111,10 @@ export class Controls {
   /** Show where the session is, and its pace where it is none of the buttons. */
   #showProgress(session) {
     const { progress, cursorMs, replayMsPerCandle } = session;
-    byId("progress").hidden = !progress;
-    byId("progress").value = progress?.pct ?? 0;
-    const parts = [progress && `${progress.pct.toFixed(1)} %`, PACES.includes(replayMsPerCandle) ? null : pace(session)];
+    const pct = progress?.pct ?? null; // Null while an endless session's candles are fetched.
+    byId("progress").hidden = pct === null;
+    byId("progress").value = pct ?? 0;
+    const parts = [pct !== null && `${pct.toFixed(1)} %`, PACES.includes(replayMsPerCandle) ? null : pace(session)];
     byId("at").replaceChildren(cursorMs === null ? "not started" : time(cursorMs), ...parts.filter(Boolean).map((part) => ` · ${part}`));
   }
 }

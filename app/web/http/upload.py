@@ -1,0 +1,87 @@
+"""A file as the body of a request: streamed to a folder of its own, which is gone afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from starlette.requests import Request
+
+from app.errors import BadInputError, TooLargeError, WrongContentTypeError
+
+_PIECE = 2**20
+_LONGEST_NAME = 120
+_READ_ON_BYTES, _READ_ON_S = 2**24, 5
+_UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]")
+
+
+@asynccontextmanager
+async def received_file(request: Request, name: str, limit: int) -> AsyncIterator[Path]:
+    """Give the path of the body, at most `limit` bytes, under its own name in a temporary folder.
+
+    Raises `TooLargeError` as soon as that is known, `WrongContentTypeError` for a form, `BadInputError` for nothing.
+    """
+    _require_file(request)
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced[:20]) > limit:
+        await _read_on(request)
+        raise _too_large(limit)
+    with tempfile.TemporaryDirectory(prefix="zeon-import-") as folder:
+        path = Path(folder, safe_name(name))
+        await _save(request, path, limit)
+        yield path
+
+
+def safe_name(name: str) -> str:
+    """Return the last part of a file's name, without what a path or a terminal would take for something else."""
+    last = _UNSAFE.sub("_", re.split(r"[/\\]", name)[-1]).strip(" .")
+    return last[-_LONGEST_NAME:] or "upload"
+
+
+async def _save(request: Request, path: Path, limit: int) -> None:
+    """Write the body to a file, a piece at a time, in a thread."""
+    size, piece = 0, bytearray()
+    with path.open("wb") as file:
+        while True:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise BadInputError("body: ended early")
+            piece += message.get("body", b"")
+            size += len(message.get("body", b""))
+            if size > limit:
+                await _read_on(request)
+                raise _too_large(limit)
+            more = message.get("more_body", False)
+            if len(piece) >= _PIECE or not more:
+                await asyncio.to_thread(file.write, bytes(piece))
+                piece.clear()
+            if not more:
+                break
+    if not size:
+        raise BadInputError("body: is empty; send the file as the body, as in curl --data-binary @FILE")
+
+
+async def _read_on(request: Request) -> None:
+    """Read on for a while: a client that is cut off while it sends does not read the answer."""
+    size = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_READ_ON_S):
+            while size < _READ_ON_BYTES:
+                message = await request.receive()
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+
+
+def _require_file(request: Request) -> None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        raise WrongContentTypeError("The body must be the file itself, not a form: curl --data-binary @FILE.")
+
+
+def _too_large(limit: int) -> TooLargeError:
+    return TooLargeError(f"The file is larger than {limit} bytes; use zeon candles import, or raise ZEON_MAX_IMPORT.")

@@ -1,0 +1,160 @@
+"""What the import of a file over HTTP takes and answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, RootModel, model_validator
+
+from app.candles.read_options import ReadOptions, read_options
+from app.domain.market.symbol import display_form
+from app.domain.session import TimeframeName, Venue
+from app.domain.setting import checked
+from app.errors import BadInputError
+from app.web.sim.answers import Answer
+from app.web.sim.requests import Query
+
+_WORDS = {"true": True, "1": True, "": True, "false": False, "0": False}
+
+
+def _flag(text: Any) -> Any:
+    """Read a switch of a query string; its name alone turns it on."""
+    if str(text).lower() not in _WORDS:
+        raise ValueError("must be true or false")
+    return _WORDS[str(text).lower()]
+
+
+Spelling = Annotated[str, checked(display_form)]
+Flag = Annotated[bool, BeforeValidator(_flag, json_schema_input_type=bool)]
+Text = Annotated[str, Field(max_length=200)]
+
+
+class ImportQuery(Query):
+    """What the file in the body holds, and how to read it; what is left out is left to the file.
+
+    Only with `dryRun` symbol and timeframe may be left out. `file` is the name of the file.
+    """
+
+    symbol: Spelling | None = None
+    timeframe: TimeframeName | None = None
+    venue: Venue | None = None
+    dry_run: Flag = False
+    file: Text = "upload"
+    time_zone: Text | None = None
+    stamp: Text | None = None
+    dates: Text | None = None
+    columns: Text | None = None
+    only: Text | None = None
+    decimal: Text | None = None
+    keep_going: Flag = False
+
+    @model_validator(mode="after")
+    def _says_enough(self) -> Self:
+        for name in ("symbol", "timeframe"):
+            if getattr(self, name) is None and not self.dry_run:
+                raise ValueError(f"{name}: is required, unless with dryRun=true")
+        try:
+            self.options()
+        except BadInputError as error:
+            raise ValueError(error.message) from None
+        return self
+
+    def options(self) -> ReadOptions:
+        """Return how to read the file; raises `BadInputError`."""
+        return read_options(self.time_zone, self.stamp, self.dates, self.columns, self.only, self.decimal)
+
+
+class FindingAnswer(Answer):
+    """Something about one row."""
+
+    line: int
+    reason: str
+
+
+class NoteAnswer(Answer):
+    """One thing that was assumed or found out about a file."""
+
+    topic: str
+    text: str
+
+
+class MissingAnswer(Answer):
+    """Slots `[fromMs, toMs)` without a candle."""
+
+    from_ms: int
+    to_ms: int
+    missing: int
+
+
+class ImportReport(Answer):
+    """What an import did, as `zeon candles import --json` prints it; at most 100 refusals, repairs and gaps."""
+
+    venue: str
+    symbol: str
+    timeframe: str
+    rows: int
+    new: int
+    changed: int
+    same: int
+    duplicates: int
+    unordered: int
+    refused: int
+    empty: int
+    refusals: list[FindingAnswer]
+    repairs: list[FindingAnswer]
+    broke: str | None
+    rejected: str | None
+    notes: list[NoteAnswer]
+    first_ms: int
+    last_ms: int
+    gaps: list[MissingAnswer]
+    missing: int
+
+
+class LineAnswer(Answer):
+    """One row as it would be stored, its numbers as text."""
+
+    line: int
+    open_time_ms: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+
+
+class ReadingAnswer(Answer):
+    """One way to read a file, with the option that chooses it: its first and last rows."""
+
+    options: str
+    first: list[LineAnswer]
+    last: list[LineAnswer]
+
+
+class ImportInspection(Answer):
+    """What an import would store, as `zeon candles inspect --json` prints it; `question` says why it would not."""
+
+    venue: str
+    file: str
+    kind: str
+    symbol: str | None
+    timeframe: str | None
+    instruments: list[str]
+    rows: int
+    refused: int
+    empty: int
+    refusals: list[FindingAnswer]
+    duplicates: int
+    unordered: int
+    first_ms: int | None
+    last_ms: int | None
+    gaps: list[MissingAnswer]
+    missing: int
+    notes: list[NoteAnswer]
+    question: str | None
+    readings: list[ReadingAnswer]
+    command: str
+
+
+class ImportAnswer(RootModel[ImportReport | ImportInspection]):
+    """The report of an import, or with `dryRun` what it would store."""

@@ -1,0 +1,58 @@
+"""Import of a candle file over HTTP: the file is the body."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from functools import partial
+from pathlib import Path
+
+from starlette.responses import Response
+
+from app.candles.importer import import_file
+from app.candles.inspection import inspect_file
+from app.candles.report import Inspection, Report
+from app.engine.session_service import SessionService
+from app.errors import RejectedFileError
+from app.settings import Settings
+from app.web.http.responses import json_text_response
+from app.web.http.route_spec import Call
+from app.web.http.upload import received_file
+from app.web.market.import_schemas import ImportQuery
+
+_AT_ONCE = 2
+"""How many files a process reads at the same time; each takes a connection and a core."""
+
+
+class ImportCalls:
+    """The call `/api/market/import`."""
+
+    def __init__(self, sim: SessionService, settings: Settings) -> None:
+        self._sim = sim
+        self._settings = settings
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def import_candles(self, call: Call, query: ImportQuery) -> Response:
+        """Import the candle file in the body, or with dryRun say what that would store."""
+        venue = query.venue or self._settings.venue
+        async with received_file(call.request, query.file, self._settings.max_import) as path, self._turns:
+            if query.dry_run:
+                inspection = await self._inspect(path, venue, query)
+                return json_text_response(json.dumps({"venue": venue, **inspection.as_json()}))
+            report = await self._import(path, venue, query)
+        if report.rejected is not None:
+            raise RejectedFileError(report.rejected, details=report.as_json())
+        return json_text_response(json.dumps(report.as_json()))
+
+    async def _inspect(self, path: Path, venue: str, query: ImportQuery) -> Inspection:
+        calendar = self._sim.calendars.get(venue)
+        asked = (path, query.symbol, query.timeframe, query.options(), calendar)
+        inspection = await asyncio.to_thread(inspect_file, *asked)
+        inspection.command = inspection.command.replace(shlex.quote(str(path)), shlex.quote(path.name))
+        return inspection
+
+    async def _import(self, path: Path, venue: str, query: ImportQuery) -> Report:
+        key = (path, venue, query.symbol or "", query.timeframe or "", None, self._sim.calendars.get(venue))
+        work = partial(import_file, options=query.options(), keep_going=query.keep_going)
+        return await self._sim.database.run(work, *key)

@@ -1,0 +1,206 @@
+// Imports a file of candles: shows what was recognised and what is missing before anything is stored.
+
+import { schemas } from "../common/api.js";
+import { byId, fillPairs, make, option, setText } from "../common/dom.js";
+import { timeframeMs, utc, whole } from "../common/format.js";
+import { announce } from "../common/notice.js";
+import { drawRanges, nameGaps } from "./coverage.js";
+import { startDrop } from "./drop.js";
+import { upload } from "./upload.js";
+
+const IMPORT = "/api/market/import";
+const SERIES = ["symbol", "timeframe", "venue"];
+const READING = ["timeZone", "stamp", "dates", "decimal", "only", "columns"];
+const OPTIONS = { "time-zone": "Time zone", stamp: "Stamp", dates: "Dates", decimal: "Decimal", only: "Only the instrument", columns: "Columns", "keep-going": "Keep going", symbol: "Symbol", timeframe: "Timeframe" };
+const SHOWN = 3;
+
+let file = null;
+let report = null;
+let looks = 0;
+let makeSession = null;
+const typed = new Set();
+const field = (name) => byId(`import-${name}`);
+
+/** Connect button, dialog and drops; `onSession` gets the series of which somebody wants a session. */
+export function startImport(onSession) {
+  makeSession = onSession;
+  startDrop(open, (sentence) => open(null, sentence));
+  byId("import").addEventListener("click", () => open(null));
+  byId("import-close").addEventListener("click", () => byId("importing").close());
+  byId("import-file").addEventListener("change", () => choose(byId("import-file").files[0] ?? null));
+  for (const name of [...SERIES, ...READING, "keepGoing"]) {
+    field(name).addEventListener("change", () => {
+      typed.add(name);
+      look();
+    });
+  }
+  byId("import-form").addEventListener("submit", submit);
+}
+
+/** Show the dialog with a file, or with the question for one. */
+function open(dropped, sentence = "") {
+  byId("import-form").reset();
+  if (!byId("importing").open) byId("importing").showModal();
+  byId("import-file").files = fileList(dropped);
+  choose(dropped);
+  ask(sentence);
+}
+
+/** What a file field holds after a file was dropped rather than chosen. */
+function fileList(dropped) {
+  const list = new DataTransfer();
+  if (dropped) list.items.add(dropped);
+  return list.files;
+}
+
+function choose(chosen) {
+  file = chosen;
+  typed.clear();
+  for (const name of [...SERIES, ...READING]) field(name).value = "";
+  byId("import-found").hidden = true;
+  ask("");
+  tell("");
+  look();
+}
+
+/** Let the server read the file as the fields say, and show what it would store. */
+async function look() {
+  const look = ++looks;
+  report = null;
+  ready(false);
+  if (!file) return;
+  tell(`Reading ${file.name} …`);
+  try {
+    await timeframes();
+    const found = await upload(IMPORT, { ...query(), dryRun: true }, file);
+    if (look === looks) show(found);
+  } catch (error) {
+    if (look !== looks) return;
+    tell("");
+    ask(error.message);
+  }
+}
+
+async function timeframes() {
+  if (field("timeframe").options.length) return;
+  const { NewSession } = await schemas();
+  field("timeframe").replaceChildren(option("", "which?"), ...NewSession.properties.timeframe.enum.map((name) => option(name)));
+}
+
+/** What the fields say; of the series only what somebody typed, so that the file is asked for the rest. */
+function query() {
+  const said = [...SERIES.filter((name) => typed.has(name) || report), ...READING].map((name) => [name, field(name).value.trim()]);
+  return { file: file.name, keepGoing: field("keepGoing").checked, ...Object.fromEntries(said.filter(([, value]) => value)) };
+}
+
+function show(found) {
+  for (const name of SERIES) if (!typed.has(name)) field(name).value = found[name] ?? "";
+  byId("import-found").hidden = false;
+  fillPairs(byId("import-facts"), facts(found));
+  bar(found);
+  byId("import-rows").replaceChildren(...found.readings.filter(({ first }) => first.length).map((reading) => rows(reading, found.readings.length > 1)));
+  const question = field("keepGoing").checked && found.question?.includes("--keep-going") ? null : found.question;
+  byId("import-reading").open ||= question !== null && found.readings.length < 2 && !/^(symbol|timeframe):/.test(question);
+  ask(question ?? "");
+  tell(question ? "" : `Ready to store ${whole(found.rows - found.refused)} candles.`);
+  ready(!question);
+}
+
+function facts(found) {
+  const range = found.firstMs === null ? [] : [["From", utc(found.firstMs)], ["To", utc(found.lastMs)], ["Missing", missing(found)]];
+  const refused = found.refusals.slice(0, SHOWN).map(({ line, reason }) => `line ${line}: ${reason}`);
+  return [
+    ["File", `${found.file}${found.kind ? `, ${found.kind}` : ""}`],
+    ["Rows", `${whole(found.rows)}${found.refused ? `, ${whole(found.refused)} refused` : ""}`],
+    ...range,
+    ...(refused.length ? [["Refused", refused.join("; ") + (found.refused > refused.length ? " …" : "")]] : []),
+    ...found.notes.map(({ text }, place) => [place ? "" : "Assumed", worded(text)]),
+  ];
+}
+
+function missing({ missing: count, gaps }) {
+  if (!count) return "none";
+  return `${whole(count)} in ${gaps.length >= 100 ? "at least 100 gaps" : gaps.length === 1 ? "1 gap" : `${gaps.length} gaps`}: ${nameGaps(gaps)}`;
+}
+
+function bar({ firstMs, lastMs, timeframe, gaps }) {
+  if (firstMs === null || !timeframe) byId("import-bar").replaceChildren();
+  else drawRanges(byId("import-bar"), [[firstMs, lastMs + timeframeMs(timeframe), "cached"], ...gaps.map((gap) => [gap.fromMs, gap.toMs, "missing"])]);
+}
+
+/** The first and last rows as they would be stored; where there is a doubt, with a button that chooses this reading. */
+function rows({ options, first, last }, doubtful) {
+  const cells = ({ openTimeMs, open, high, low, close, volume }) => [utc(openTimeMs), open, high, low, close, volume].map((text) => make("td", {}, text));
+  const later = last.filter(({ line }) => line > first.at(-1).line);
+  const body = [...first.map((line) => make("tr", {}, ...cells(line))), ...later.map((line, place) => make("tr", { class: place ? "" : "later" }, ...cells(line)))];
+  const heads = ["Opens (UTC)", "Open", "High", "Low", "Close", "Volume"].map((text) => make("th", { scope: "col" }, text));
+  const table = make("table", { "aria-label": "First and last rows" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...body));
+  const button = doubtful ? make("button", { type: "button", onclick: () => answer(options) }, `Read it so: ${chosen(options).text}`) : null;
+  return make("div", { class: "stack" }, button, make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Rows of the file" }, table));
+}
+
+/** The field and value of a reading's option, such as `--dates dmy`, and what the page calls it. */
+function chosen(options) {
+  const [, name, value] = options.match(/^--(\S+) (.*)$/);
+  const element = field(name === "time-zone" ? "timeZone" : name);
+  const text = [...(element.options ?? [])].find((each) => each.value === value)?.textContent ?? value;
+  return { element, value, text };
+}
+
+/** Take a reading's option into its field. */
+function answer(options) {
+  const { element, value } = chosen(options);
+  element.value = value;
+  look();
+}
+
+/** Words of the command line as the fields are called here. */
+const worded = (sentence) => sentence.replace(/--([a-z-]+)/g, (whole, name) => (OPTIONS[name] ? `“${OPTIONS[name]}”` : whole));
+
+async function submit(event) {
+  event.preventDefault();
+  const wantsSession = event.submitter?.value === "session";
+  ready(false);
+  try {
+    report ??= await store();
+    if (wantsSession) {
+      byId("importing").close();
+      makeSession(report);
+      return;
+    }
+    stored();
+  } catch (error) {
+    tell("");
+    ask(error.message);
+  }
+}
+
+function store() {
+  tell(`Storing ${file.name} …`);
+  for (const name of SERIES) typed.add(name);
+  return upload(IMPORT, query(), file);
+}
+
+/** Say what became of the file; what is left to do is a session of it. */
+function stored() {
+  const { symbol, timeframe, venue, changed, same } = report;
+  const text = `Stored: ${whole(report.new)} new candles of ${symbol} ${timeframe} at ${venue}, ${whole(changed)} changed, ${whole(same)} as before.${report.broke ? ` The file broke off: ${report.broke}.` : ""}`;
+  tell(text);
+  announce(text);
+  byId("import-session").disabled = false;
+  setText(byId("import-session"), "Make a session of it");
+  byId("import-session").focus();
+}
+
+function ready(is) {
+  byId("import-store").disabled = !is;
+  byId("import-session").disabled = !is;
+  setText(byId("import-session"), "Store and make a session");
+}
+
+function ask(sentence) {
+  byId("import-question").hidden = !sentence;
+  setText(byId("import-question"), worded(sentence));
+}
+
+const tell = (sentence) => setText(byId("import-status"), sentence);
