@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any, BinaryIO
 
 from app.candles.columns import HeaderColumns, header_columns
+from app.candles.instruments import choose_instrument, same_instrument
 from app.candles.reading import DAY_MS
 from app.candles.request import ReadRequest
 from app.candles.rows import BrokenFileError, Item, Layout, Ms, float_exact
-from app.candles.table import choose_instrument, same_instrument
 from app.candles.times import EPOCH, local
 from app.candles.zones import known_zone
 from app.errors import BadInputError

@@ -6,9 +6,10 @@ import io
 from collections.abc import Iterator
 from itertools import repeat
 
+from app.candles.instruments import choose_instrument, same_instrument
 from app.candles.request import ReadRequest
 from app.candles.rows import STILL_READING, Block, BrokenFileError, Item, Layout, Row, RowIssue
-from app.candles.table import HEAD_LINES, SPACES, Cells, Table, choose_instrument, cut, find_table, same_instrument
+from app.candles.table import HEAD_LINES, SPACES, Cells, Table, cut, find_table
 
 BLOCK_BYTES = 2**18
 """Text read and checked at once."""
