@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from app.candles.read_options import Stamp
+from app.candles.zones import is_zone
 from app.domain.market.symbol import SEPARATORS
 from app.errors import BadInputError
 
@@ -122,6 +123,9 @@ _SYMBOLS = ("symbol", "ticker", "instrument", "pair", "market", "sym", "secid", 
 _LETTERS = str.maketrans({"ł": "l", "ø": "o", "ß": "ss", "ı": "i", "đ": "d"})
 
 
+_ZONE_WORDS = re.compile(r"(?:UTC|GMT)[+-][0-9:]{1,5}|[A-Za-z]+(?:/[A-Za-z_]+)?|[+-][0-9]{2}:?[0-9]{2}", re.IGNORECASE)
+
+
 class HeaderColumns(NamedTuple):
     """Where the fields stand in a row; `day` is the column of a date beside a time of day.
 
@@ -183,6 +187,15 @@ def column_name(cell: str) -> str:
     composed = unicodedata.normalize("NFC", "".join(mark for mark in letters if not unicodedata.combining(mark)))
     name = "".join(letter for letter in composed if letter.isalnum()).lstrip("0123456789")
     return "opentime" if name.startswith("opentimeu") else name
+
+
+def zone_of_header(cell: str) -> str | None:
+    """Return the zone that the name of a column of times says, as in `Time (EET)` and `Gmt time`."""
+    for word in _ZONE_WORDS.findall(cell):
+        name = word if "/" in word else word.upper()
+        if len(name) > 2 and name not in ("TIME", "DATE") and is_zone(name):
+            return str(name)
+    return None
 
 
 def _index(names: Sequence[str], known: Sequence[str]) -> int | None:

@@ -31,7 +31,8 @@ class Reading:
 
     `zone` is where times without a zone were written. Of a grid of days and longer, times that name another offset
     than UTC (`local`: in any row) belong to their own date. `compact` digits are dates. Repeated hours of the end of
-    summer time are told apart by the order of the file; `descending` files have the later one first.
+    summer time are told apart by the order of the file; `descending` files have the later one first. With `small_ms`,
+    numbers that could be seconds are ms of the years around 1970.
     """
 
     grid: Timeframe | None = None
@@ -43,6 +44,7 @@ class Reading:
     descending: bool = False
     decimal: str | None = "."
     decimals: int = 0
+    small_ms: bool = False
     epoch: bool = True
     plain: bool = True
     _repeated: set[datetime] = field(default_factory=set, init=False)
@@ -54,7 +56,7 @@ class Reading:
         """Return the open time of a row; raises `RowError`."""
         if isinstance(value, Ms):
             return value
-        text = str(value).strip()
+        text = str(value).strip(" \t\ufeff")
         try:
             found = self._moment(text)
             open_ms = self._absolute(found) if isinstance(found, int) else self._on_the_wall(found)
@@ -129,7 +131,7 @@ class Reading:
         """Read a time as ms since the epoch, or as what a clock on the wall showed."""
         if text.isascii() and text.isdecimal() and (found := self._digits(text)):
             return found
-        number = times.epoch_ms(text)
+        number = times.epoch_ms(text, small_ms=self.small_ms)
         return times.wall(text, self.order) if number is None else number
 
     def _digits(self, text: str) -> Wall | None:

@@ -418,3 +418,30 @@ def test_what_was_assumed_is_said_once_each(tmp_path: Path) -> None:
     notes = read(tmp_path, "time,open,high,low,close\n2024-01-02 10:00,10,12,9,11\n", "1h").notes
     for words in ("read as UTC; --time-zone", "read as the open of its candle; --stamp close", "no column of volumes"):
         assert notes.count(words) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "hour"),
+    [
+        *(("Time (EET)", 22), ("Time (America/New_York)", 5), ("Gmt time", 0), ("Date (UTC)", 0), ("date_msk", 21)),
+        *(("Time (UTC+2)", 22), ("Time (EST)", 5), ("Local time", 0), ("Datetime", 0), ("Time [+05:30]", 18)),
+    ],
+)
+def test_a_zone_in_the_name_of_a_column_counts(tmp_path: Path, name: str, hour: int) -> None:
+    text = f"{name},Open,High,Low,Close\n2024-01-02 00:00,10,12,9,11\n2024-01-02 00:30,10,12,9,11\n"
+    result = read(tmp_path, text, "30m")
+    assert result.candles[0][0] // 3_600_000 % 24 == hour
+    said = read(tmp_path, text, "30m", time_zone="EST")
+    assert said.candles[0][0] // 3_600_000 % 24 == 5
+
+
+def test_ms_around_1970_are_told_from_seconds_by_their_steps(tmp_path: Path) -> None:
+    opens = [number * DAY for number in range(-3, 900)]
+    for unit in (1, 1_000):
+        text = "\n".join(["time,open,high,low,close", *(f"{each // unit},10,12,9,11" for each in opens)])
+        assert [each for each, _ in read(tmp_path, text).candles] == opens
+
+
+def test_a_mark_in_the_middle_of_joined_files_is_passed_over(tmp_path: Path) -> None:
+    text = f"time,open,high,low,close,volume\n{MS},10,12,9,11,5\n\ufeff{MS + DAY},11,14,10.5,13.25,1234.5\n"
+    assert read(tmp_path, text).candles == BOTH
