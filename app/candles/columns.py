@@ -151,7 +151,7 @@ def header_columns(cells: Sequence[str], symbol: str | None = None) -> HeaderCol
 
     Of volumes named after a currency, the one that `symbol` begins with is taken.
     """
-    names = [column_name(cell) for cell in cells]
+    names = _distinct([column_name(cell) for cell in cells], cells)
     prices = [_price(names, field, known) for field, known in _PRICES.items()]
     count = sum(at is not None for at in prices)
     if count < 3 and (count == 0 or any(cell[:1].isdecimal() for cell in cells)):
@@ -187,6 +187,14 @@ def column_name(cell: str) -> str:
     composed = unicodedata.normalize("NFC", "".join(mark for mark in letters if not unicodedata.combining(mark)))
     name = "".join(letter for letter in composed if letter.isalnum()).lstrip("0123456789")
     return "opentime" if name.startswith("opentimeu") else name
+
+
+def _distinct(names: list[str], cells: Sequence[str]) -> list[str]:
+    """Blank the names of cells in capitals beside which the same stands in small letters, as `L` beside `l`."""
+    small = {cell for cell in cells if cell == cell.lower()}
+    return [
+        "" if cell not in small and cell.lower() in small else name for name, cell in zip(names, cells, strict=True)
+    ]
 
 
 def zone_of_header(cell: str) -> str | None:

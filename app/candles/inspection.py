@@ -98,9 +98,8 @@ def _read(path: Path, inspection: Inspection, options: ReadOptions, calendar: Ca
 def _question(inspection: Inspection, check: RowValidator) -> str | None:
     if check.first_ms is None:
         first = check.refusals[0] if check.refusals else None
-        return f"file: {inspection.file} holds no good candle" + (
-            f"; line {first.place}: {first.reason}" if first else ""
-        )
+        why = f"line {first.place}: {first.reason}" if first else check.broke or "it has no rows"
+        return f"file: {inspection.file} holds no good candle; {why}"
     if inspection.timeframe is None:
         return "timeframe: the steps between the rows do not say which it is; say --timeframe"
     if inspection.symbol is None:

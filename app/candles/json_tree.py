@@ -58,7 +58,7 @@ def text_of(value: Any) -> str:
 
 def still_open(row: Mapping[str, Any]) -> bool:
     """Whether a row says itself that its candle was still forming."""
-    return any(text_of(row[name]).lower() in ("false", "0") for name in _CLOSED if name in row)
+    return row.get("x") is False or any(text_of(row[name]).lower() in ("false", "0") for name in _CLOSED if name in row)
 
 
 def is_row_time(key: str | None) -> bool:

@@ -12,8 +12,10 @@ from app.errors import BadInputError
 _NAMES = {timeframe.ms: timeframe.name for timeframe in TIMEFRAMES.values()}
 _UNITS = ((604_800_000, "w"), (86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"))
 _MONTH_MS = range(28 * 86_400_000, 31 * 86_400_000 + 1)
+_DAY_MS = 86_400_000
+_CLOCK_CHANGE_MS = 2 * 3_600_000
 _FEWEST = 2
-"""So many steps say something."""
+"""So many longer steps say something: there may be holes. A shorter one always does."""
 
 
 def steps_between(times: Sequence[int]) -> Counter[int]:
@@ -30,13 +32,17 @@ def check_steps(times: Sequence[int], timeframe: Timeframe) -> None:
     """
     steps = steps_between(times)
     count = steps.total()
-    if count < _FEWEST:
+    if not count:
         return
     usual, often = steps.most_common(1)[0]
     shortest = min(steps)
-    if usual < timeframe.ms and often * 2 > count:
+    if usual < timeframe.ms - (_CLOCK_CHANGE_MS if timeframe.ms >= _DAY_MS else 0) and often * 2 > count:
         raise BadInputError(_sentence(usual))
-    if shortest > timeframe.ms and _regular(steps, shortest, often * 2 > count and usual == shortest):
+    if (
+        count >= _FEWEST
+        and shortest > timeframe.ms
+        and _regular(steps, shortest, often * 2 > count and usual == shortest)
+    ):
         raise BadInputError(_sentence(shortest))
 
 

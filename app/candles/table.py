@@ -96,6 +96,7 @@ def _with_header(
     body = [cells for cells in rows[start : start + LOOKED_AT] if len(cells) >= _FEWEST_CELLS]
     if request.options.columns is not None:
         return Table(delimiter, len(header), named_columns(request.options.columns), start, header=True)
+    _refuse_twins(header, columns)
     width = _filled(header, body)
     shift = _shift(width, columns.time, body)
     columns = _shifted(columns, shift)
@@ -129,6 +130,16 @@ def _of_ticker(
     chosen = choose_instrument(tickers, request)
     kept = [name if at == 0 or row[at].strip() == chosen else "" for at, name in enumerate(names[: len(row)])]
     return header_columns(kept, request.symbol) or columns
+
+
+def _refuse_twins(header: Cells, columns: HeaderColumns) -> None:
+    """Refuse a header in which two columns have the name of one price."""
+    for at in columns[1:5]:
+        if at is not None and columns.time is not None and header.count(header[at]) > 1:
+            raise BadInputError(
+                f"columns: two columns are named {header[at].strip()[:40]}; say which is which, as in --columns"
+                " time,open,high,low,close,-,volume"
+            )
 
 
 def _filled(header: Cells, body: Sequence[Cells]) -> int:

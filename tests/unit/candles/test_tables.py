@@ -445,3 +445,11 @@ def test_ms_around_1970_are_told_from_seconds_by_their_steps(tmp_path: Path) -> 
 def test_a_mark_in_the_middle_of_joined_files_is_passed_over(tmp_path: Path) -> None:
     text = f"time,open,high,low,close,volume\n{MS},10,12,9,11,5\n\ufeff{MS + DAY},11,14,10.5,13.25,1234.5\n"
     assert read(tmp_path, text).candles == BOTH
+
+
+def test_two_columns_of_one_name_are_asked_for(tmp_path: Path) -> None:
+    header = "date,open,high,low,close,close,volume"
+    text = f"{header}\n2024-01-02,10,12,9,11,50,5\n2024-01-03,11,14,10.5,13.25,50,1234.5\n"
+    with pytest.raises(BadInputError, match=r"^columns: two columns are named close"):
+        read(tmp_path, text)
+    assert read(tmp_path, text, columns="time,open,high,low,close,-,volume").candles == BOTH
