@@ -97,8 +97,21 @@ def _reading(rows: Sequence[Row], layout: Layout, request: ReadRequest) -> Readi
     _decide_numbers(reading, rows, request)
     reading.epoch = reading.stamp == "open" and not reading.compact and all(map(_is_epoch, texts))
     reading.epoch = reading.epoch and (reading.zone is None or not reading.is_dated)
+    if request.timeframe is not None and request.timeframe.name == "1w" and _has_holidays(rows, replace(reading)):
+        request.note("grid", "weeks that open after a holiday were stored under their Monday")
+        reading.whole_weeks, reading.epoch = True, False
     reading.plain = reading.decimal != "," and not reading.decimals
     return reading
+
+
+def _has_holidays(rows: Sequence[Row], reading: Reading) -> bool:
+    """Whether most weeks open on a Monday, and some on another working day."""
+    grid = reading.grid
+    opens = [open_ms for row in rows if (open_ms := _open_ms(row[1], reading)) is not None]
+    if grid is None or not opens:
+        return False
+    days = [(open_ms - grid.floor(open_ms)) // DAY_MS for open_ms in opens]
+    return days.count(0) * 2 > len(days) and 0 < max(days) < 5
 
 
 def _is_epoch(text: str) -> bool:

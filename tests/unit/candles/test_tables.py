@@ -453,3 +453,11 @@ def test_two_columns_of_one_name_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"^columns: two columns are named close"):
         read(tmp_path, text)
     assert read(tmp_path, text, columns="time,open,high,low,close,-,volume").candles == BOTH
+
+
+def test_a_week_that_opens_after_a_holiday_is_that_of_its_monday(tmp_path: Path) -> None:
+    weeks = ["2024-05-13", "2024-05-20", "2024-05-28", "2024-06-03"]
+    text = "\n".join(["date,open,high,low,close", *(f"{week},10,12,9,11" for week in weeks)])
+    result = read(tmp_path, text, "1w")
+    assert [each for each, _ in result.candles] == [1_715_558_400_000 + number * 7 * DAY for number in range(4)]
+    assert "under their Monday" in result.notes
