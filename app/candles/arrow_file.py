@@ -88,7 +88,7 @@ def _taken(names: list[Any] | None, count: int, request: ReadRequest) -> Iterabl
     if names is None:
         return range(count)
     for name in dict.fromkeys(map(str, names)):
-        request.found(name)
+        request.add_instrument(name)
     only = request.options.only
     if only is None and len(request.instruments) == 1:
         return range(count)

@@ -132,10 +132,10 @@ def _is_small_ms(texts: Sequence[str], timeframe: Timeframe | None) -> bool:
     if timeframe is None or not any(_is_epoch(text) and abs(float(text)) < times.MS_FROM for text in texts):
         return False
     as_ms, as_s = ([times.epoch_ms(text, small_ms=small) for text in texts] for small in (True, False))
-    return _fitting(as_ms, timeframe.ms) > _fitting(as_s, timeframe.ms)
+    return _count_steps(as_ms, timeframe.ms) > _count_steps(as_s, timeframe.ms)
 
 
-def _fitting(opens: Sequence[int | None], step_ms: int) -> int:
+def _count_steps(opens: Sequence[int | None], step_ms: int) -> int:
     return sum(a is not None and b is not None and abs(b - a) == step_ms for a, b in pairwise(opens))
 
 

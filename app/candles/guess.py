@@ -39,12 +39,12 @@ def guess_columns(body: Sequence[Cells], request: ReadRequest) -> HeaderColumns:
     numbers = [[number_of(cell) for cell in column] for column in by_column]
     start, order = _prices(numbers, max(time, -1 if day is None else day) + 1, body[0])
     name, places = order
-    if _is_turned(numbers[start : start + 4], places, newest_first=_newest_first(by_column[time])):
+    if _is_swapped(numbers[start : start + 4], places, newest_first=_newest_first(by_column[time])):
         raise BadInputError(_which_columns("its opens and closes do not follow on each other", body[0]))
     opened, high, low, close = (start + at for at in places)
     volume = _volume_column(numbers, by_column, start + 4, high, low)
-    told = f"{name}{'' if volume is None else ', volume' if volume == start + 4 else ', vwap, volume'}"
-    request.note("columns", f"without a header, columns were read as {told}")
+    order_text = f"{name}{'' if volume is None else ', volume' if volume == start + 4 else ', vwap, volume'}"
+    request.note("columns", f"without a header, columns were read as {order_text}")
     return HeaderColumns(time, opened, high, low, close, volume, day, symbol=_symbol_column(by_column, time))
 
 
@@ -127,7 +127,7 @@ def _fits(row: Sequence[Decimal | None], places: Sequence[int]) -> bool:
     return 0 < low <= min(opened, close) and max(opened, close) <= high
 
 
-def _is_turned(prices: Sequence[Numbers], places: Sequence[int], *, newest_first: bool) -> bool:
+def _is_swapped(prices: Sequence[Numbers], places: Sequence[int], *, newest_first: bool) -> bool:
     """Whether opens follow on closes much better when they are taken for each other."""
     rows = [[row[at] for at in places] for row in zip(*prices, strict=True)]
     edges = [(row[0], row[3]) for row in rows if row[0] is not None and row[3] is not None]
@@ -136,8 +136,8 @@ def _is_turned(prices: Sequence[Numbers], places: Sequence[int], *, newest_first
     if len(edges) < _FEWEST_EDGES:
         return False
     straight = sum(abs(after[0] - before[1]) for before, after in pairwise(edges))
-    turned = sum(abs(after[1] - before[0]) for before, after in pairwise(edges))
-    return bool(turned * 2 < straight)
+    swapped = sum(abs(after[1] - before[0]) for before, after in pairwise(edges))
+    return bool(swapped * 2 < straight)
 
 
 def _newest_first(column: Cells) -> bool:

@@ -184,7 +184,7 @@ def _both_ways(path: Path, inspection: Inspection, question: str, options: ReadO
     elif "--stamp" in question:
         ways = [("--stamp open", replace(options, stamp="open")), ("--stamp close", replace(options, stamp="close"))]
     grid = named_timeframe(inspection.timeframe or _ASSUMED)
-    for told, way in ways:
+    for option, way in ways:
         request = ReadRequest(inspection.symbol, None, way)
         reader = _Shown([path], RowValidator("SYMBOL", grid, request.now_ms), request)
         try:
@@ -192,7 +192,7 @@ def _both_ways(path: Path, inspection: Inspection, question: str, options: ReadO
                 pass
         except BadInputError:
             continue
-        yield Reading(told, reader.first, reader.last)
+        yield Reading(option, reader.first, reader.last)
 
 
 def _command(path: Path, inspection: Inspection, options: ReadOptions) -> str:

@@ -16,8 +16,8 @@ def choose_instrument(found: Sequence[str], request: ReadRequest) -> str:
         for name in found:
             if same_instrument(name, only):
                 return name
-        raise BadInputError(f"only: {only[:40]!r} is not in the file; it holds {_listed(found)}")
-    raise BadInputError(f"file: it holds {_listed(found)}; choose one with --only, as in --only {found[0][:40]}")
+        raise BadInputError(f"only: {only[:40]!r} is not in the file; it holds {_join_names(found)}")
+    raise BadInputError(f"file: it holds {_join_names(found)}; choose one with --only, as in --only {found[0][:40]}")
 
 
 def same_instrument(one: str, other: str) -> bool:
@@ -29,7 +29,7 @@ def _bare(name: str) -> str:
     return re.sub(r"[\W_]", "", name).casefold()
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     shown = [name[:40] for name in names[:10]]
     if len(names) > 10:
         return f"{len(names)} instruments: {', '.join(shown)} …"

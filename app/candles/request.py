@@ -43,7 +43,7 @@ class ReadRequest:
         if Note(topic, text) not in self.notes and len(self.notes) < MOST_NOTES:
             self.notes.append(Note(topic, text))
 
-    def found(self, instrument: str) -> None:
+    def add_instrument(self, instrument: str) -> None:
         """Keep the name of an instrument."""
         if instrument not in self.instruments:
             self.instruments.append(instrument)

@@ -1,4 +1,4 @@
-"""Which timeframe the candles of a file have, told by the steps between them."""
+"""Which timeframe the candles of a file have, by the steps between them."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def check_steps(times: Sequence[int], timeframe: Timeframe) -> None:
     usual, often = steps.most_common(1)[0]
     shortest = min(steps)
     if usual < timeframe.ms - (_CLOCK_CHANGE_MS if timeframe.ms >= _DAY_MS else 0) and often * 2 > count:
-        raise BadInputError(_sentence(usual))
+        raise BadInputError(_describe(usual))
     if (
         count >= _FEWEST
         and shortest > timeframe.ms
         and _regular(steps, shortest, often * 2 > count and usual == shortest)
     ):
-        raise BadInputError(_sentence(shortest))
+        raise BadInputError(_describe(shortest))
 
 
 def timeframe_of(times: Sequence[int]) -> str | None:
@@ -58,12 +58,12 @@ def _regular(steps: Counter[int], shortest: int, mostly: bool) -> bool:
     return mostly and all(step % shortest == 0 for step in steps)
 
 
-def _sentence(step_ms: int) -> str:
+def _describe(step_ms: int) -> str:
     if step_ms in _NAMES:
         return f"timeframe: every step is {_NAMES[step_ms]}; did you mean --timeframe {_NAMES[step_ms]}?"
-    told = "a month" if step_ms in _MONTH_MS else _spelled(step_ms)
-    return f"timeframe: every step is {told}, and there is no such timeframe; there are {' '.join(TIMEFRAMES)}"
+    name = "a month" if step_ms in _MONTH_MS else _format_step(step_ms)
+    return f"timeframe: every step is {name}, and there is no such timeframe; there are {' '.join(TIMEFRAMES)}"
 
 
-def _spelled(step_ms: int) -> str:
+def _format_step(step_ms: int) -> str:
     return next((f"{step_ms // ms}{unit}" for ms, unit in _UNITS if step_ms % ms == 0), f"{step_ms} ms")

@@ -124,7 +124,7 @@ def _of_ticker(
     names: Cells, row: Cells, tickers: list[str], columns: HeaderColumns, request: ReadRequest
 ) -> HeaderColumns:
     for ticker in tickers:
-        request.found(ticker)
+        request.add_instrument(ticker)
     if len(tickers) == 1 and request.options.only is None:
         return columns
     chosen = choose_instrument(tickers, request)

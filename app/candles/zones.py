@@ -49,7 +49,7 @@ _HOURS = {
     "AKDT": -8.0,
     "HST": -10.0,
 }
-"""Abbreviations that name one offset. IST (three countries) is none of them; CST is America's only where told."""
+"""Abbreviations that name one offset. IST (three countries) is none of them; CST (two countries) neither."""
 _AMBIGUOUS = {"IST": "Asia/Kolkata, Europe/Dublin or Asia/Jerusalem", "CST": "America/Chicago or Asia/Shanghai"}
 _LARGEST = timedelta(hours=15)
 
@@ -68,8 +68,8 @@ def find_zone(name: str) -> tzinfo:
     zone = ZoneInfo(name.upper()) if name.upper() in _WITH_SUMMER else known_zone(name)
     if zone is None:
         hint = _AMBIGUOUS.get(name.strip().upper())
-        told = f"write {hint}" if hint else "write it as in Europe/Berlin, EST or +02:00"
-        raise BadInputError(f"timeZone: {name[:40]!r} is not the name of one time zone; {told}")
+        advice = f"write {hint}" if hint else "write it as in Europe/Berlin, EST or +02:00"
+        raise BadInputError(f"timeZone: {name[:40]!r} is not the name of one time zone; {advice}")
     return zone
 
 
