@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.browser.site import Site, stored
+from tests.browser.site import Site, store_candles
 from tests.clients import npm
 from tests.support.engine import MINUTE, START_MS
 from tests.support.outside import QUICK
@@ -109,5 +109,5 @@ def kill_midway(site: Site, session_id: str, after: int = CANDLES // 3) -> None:
 
 def serve(database: Database, zeon: Callable[..., Zeon], **env: object) -> Site:
     """Start a server that takes sessions up again, with candles for them."""
-    stored(database, CANDLES)
+    store_candles(database, CANDLES)
     return Site(zeon(database, **QUICK, ZEON_ON_ORPHAN="resume", **env), database)
