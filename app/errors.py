@@ -63,7 +63,7 @@ class UnauthorizedError(SimError):
 
 
 class ForeignOriginError(SimError):
-    """Calls that change something are not accepted from another origin."""
+    """Calls that change something are not accepted from another origin, unless ZEON_ALLOWED_ORIGINS names it."""
 
     status = 403
 
@@ -231,6 +231,14 @@ class NoDatabaseError(SimError):
 
 class NewerDatabaseError(SimError):
     """The database was migrated by a newer version of ZEON sim; use that version."""
+
+
+class InUseError(SimError):
+    """Something of the database that has to be replaced is used by objects of somebody else."""
+
+
+class ServersAliveError(SimError):
+    """Servers of an older version use this database; stop them first."""
 
 
 class RefusedEventError(BadInputError):

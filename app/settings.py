@@ -8,6 +8,7 @@ import socket
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -21,6 +22,7 @@ PREFIX = "ZEON_"
 UNPREFIXED = ("DATABASE_URL", "HOST", "PORT")
 _SLIP = 2
 """So many letters apart a name is taken for a slip."""
+_PORTS = {"http": ":80", "https": ":443"}
 
 
 def _plain(name: str) -> AliasChoices:
@@ -64,6 +66,11 @@ class Settings(BaseSettings):
     user: str = Field("local", min_length=1, description="user the command line acts for")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="host names besides loopback that requests may name, separated by commas"
+    )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="origins whose pages may call this server with credentials, separated by commas: "
+        "`http://localhost:5173`",
     )
     venue: str = Field("binance", min_length=1, description="venue of sessions that do not name one")
     sources: str = Field(
@@ -115,11 +122,17 @@ class Settings(BaseSettings):
         "info", description="minimum log level: `debug`, `info`, `warning` or `error`"
     )
 
-    @field_validator("allowed_hosts", "strategies", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "strategies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Read a comma-separated list."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _as_browsers_send(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        """Write origins as browsers send them."""
+        return tuple(_origin(value) for value in values)
 
     @field_validator("venue")
     @classmethod
@@ -167,6 +180,14 @@ def _distance(one: str, other: str) -> int:
         for j, wanted in enumerate(other, 1):
             row.append(min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted)))
     return row[-1]
+
+
+def _origin(text: str) -> str:
+    """Return scheme, host and port in lower case, without the scheme's own port."""
+    parts = urlsplit(text.rstrip("/").lower())
+    if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc or parts[2:] != ("", "", ""):
+        raise ValueError(f"{text[:100]!r} is not an origin such as http://localhost:5173")
+    return f"{parts.scheme}://{parts.netloc.removesuffix(_PORTS[parts.scheme])}"
 
 
 def variable(field: str) -> str:

@@ -9,8 +9,8 @@ from contextlib import suppress
 from functools import partial
 from itertools import count
 
+from app.db.chunks import Chunk, append_chunks, events_to_json
 from app.db.pool import Connection, Database
-from app.db.ticks import Tick, append_ticks, events_to_json
 from app.domain.event import Event
 from app.domain.session import Session
 from app.engine.replay.writer import Writer
@@ -58,7 +58,7 @@ class _Shape:
         begun = time.perf_counter()
         for batch in batches:
             assert ",".join([events_to_json(tick) for tick in ticks]) == batch.rows
-            outcomes = await append_ticks(connection, [batch])
+            outcomes = await append_chunks(connection, [batch])
             assert outcomes == ["written"], outcomes
         return BATCH * BATCHES / (time.perf_counter() - begun)
 
@@ -73,7 +73,7 @@ class _Shape:
                 await copy.write(lines)
         return BATCH * BATCHES / (time.perf_counter() - begun)
 
-    def _batch(self) -> Tick:
+    def _batch(self) -> Chunk:
         """Join the next ticks, as a session does before it hands them over."""
         ticks = list(chain(self._session, self._made, self._per_tick, self._ticks))
         self._ticks += len(ticks)
@@ -125,12 +125,12 @@ class _Due:
         """Append each tick by a call and a commit of its own; returns ticks per second."""
         return await self._database.run(self._one_by_one, self._next())
 
-    async def _one_by_one(self, connection: Connection, ticks: Sequence[Tick]) -> float:
+    async def _one_by_one(self, connection: Connection, ticks: Sequence[Chunk]) -> float:
         begun = time.perf_counter()
         for tick in ticks:
-            assert await append_ticks(connection, [tick]) == ["written"]
+            assert await append_chunks(connection, [tick]) == ["written"]
         return len(ticks) / (time.perf_counter() - begun)
 
-    def _next(self) -> list[Tick]:
+    def _next(self) -> list[Chunk]:
         number = next(self._numbers)
         return [tick for session in self._sessions for tick in chain(session, self._made, 3, number)]

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from app.clock import Clock
 from app.db import sessions
+from app.db.chunks import Chunk
 from app.db.pool import Connection, Database
-from app.db.ticks import Tick
 from app.domain.session import Pace, Session
 from app.engine.replay.writer import Writer
 from benchmarks.place import MINUTE, USER, Engine, Place, engine, spec, store
@@ -53,9 +53,9 @@ class _Stamped(Writer):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self._noted: list[tuple[int, Tick]] = []
+        self._noted: list[tuple[int, Chunk]] = []
 
-    def append(self, chunk: Tick, *, unpaced: bool = False) -> asyncio.Future[None]:
+    def append(self, chunk: Chunk, *, unpaced: bool = False) -> asyncio.Future[None]:
         done = super().append(chunk, unpaced=unpaced)
         done.add_done_callback(lambda _: self._noted.append((time.monotonic_ns(), chunk)))
         return done

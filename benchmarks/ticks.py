@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from app.candles import synthetic
-from app.db.ticks import Tick, events_to_json
+from app.db.chunks import Chunk, events_to_json
 from app.domain import candle_event
 from app.domain.event import Event
 from app.domain.session import Session
@@ -19,12 +19,12 @@ def events(count: int) -> list[Event]:
     return [candle_event.encode(candle.open_time_ms, candle) for candle in made]
 
 
-def chain(session: Session, made: list[Event], per_tick: int, first: int = 0) -> Iterator[Tick]:
+def chain(session: Session, made: list[Event], per_tick: int, first: int = 0) -> Iterator[Chunk]:
     """Yield ticks of one session that follow each other, from tick number `first` on."""
     rest = iter(made)
     prev = None if first == 0 else START_MS + (first - 1) * MINUTE
     number = first
     while chunk := list(islice(rest, per_tick)):
         cursor = START_MS + number * MINUTE
-        yield Tick(str(session.id), session.epoch, prev, cursor, events_to_json(chunk), len(chunk))
+        yield Chunk(str(session.id), session.epoch, prev, cursor, events_to_json(chunk), len(chunk))
         prev, number = cursor, number + 1

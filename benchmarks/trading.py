@@ -16,10 +16,10 @@ from app.domain.event import Event
 from app.domain.market.candle import Candle
 from app.domain.session import Pace, SessionSpec
 from app.domain.tick import ReplayState, Slot, draft_tick, finish_tick
-from app.domain.trading.settings import TradingSettings
+from app.domain.trading.settings import BrokerConfig
 from app.domain.trading.strategy_runner import StrategyRunner
 from app.strategies.sma_cross import SmaCross
-from app.strategy_hosts.strategy_host import BREATH_SLOTS
+from app.strategy_hosts.strategy_host import SLOTS_PER_ROUND
 from benchmarks import rivals
 from benchmarks.place import MINUTE, START_MS, Place
 from benchmarks.row import Goal, Row, middle
@@ -68,11 +68,13 @@ def ours(candles: Sequence[Candle]) -> int:
         "sma_cross", "binance", ("BTCUSDT",), "1m", first.open_time_ms, last.close_time_ms, 0, Pace(0), "fail", 0
     )
     state = ReplayState.initial(spec)
-    trader = StrategyRunner(SmaCross(), TradingSettings(symbols=spec.symbols, timeframe=spec.timeframe))
+    trader = StrategyRunner(SmaCross(), BrokerConfig(symbols=spec.symbols, timeframe=spec.timeframe))
     count = 0
-    for start in range(0, len(candles), BREATH_SLOTS):
-        made = [draft_tick(state, Slot(each.open_time_ms, (each,))) for each in candles[start : start + BREATH_SLOTS]]
+    for start in range(0, len(candles), SLOTS_PER_ROUND):
+        made = [
+            draft_tick(state, Slot(each.open_time_ms, (each,))) for each in candles[start : start + SLOTS_PER_ROUND]
+        ]
         answers: list[list[Event]] = []
-        trader.answer_all([each.shown for each in made], answers)
+        trader.answer_all([each.view for each in made], answers)
         count += sum(len(finish_tick(state, *each)) for each in zip(made, answers, strict=True))
     return count

@@ -1,6 +1,51 @@
-"""What strategies import from ZEON sim."""
+"""What programs around ZEON sim import: clients of a server, the events of a log, and what strategies are made of.
 
-from app.domain.market.candle import Candle
-from app.domain.trading.strategy import Strategy
+Each name is loaded when it is first used, so that a strategy needs no HTTP library and a notebook no engine.
+"""
 
-__all__ = ["Candle", "Strategy"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from app.domain.market.candle import Candle as Candle
+    from app.domain.trading.account import Position as Position
+    from app.domain.trading.settings import BrokerConfig as BrokerConfig
+    from app.domain.trading.strategy import Strategy as Strategy
+    from app.domain.trading.strategy_runner import OpenOrder as OpenOrder
+    from app.domain.trading.strategy_runner import StrategyRunner as StrategyRunner
+    from zeon.async_client import AsyncClient as AsyncClient
+    from zeon.client import Client as Client
+    from zeon.events import *  # noqa: F403 - every public name of it
+    from zeon.protocol import ApiError as ApiError
+    from zeon.protocol import BrokenStreamError as BrokenStreamError
+
+_MODULES = {
+    "app.domain.trading.account": "Position",
+    "app.domain.market.candle": "Candle",
+    "app.domain.trading.strategy": "Strategy",
+    "app.domain.trading.settings": "BrokerConfig",
+    "app.domain.trading.strategy_runner": "OpenOrder StrategyRunner",
+    "zeon.async_client": "AsyncClient",
+    "zeon.client": "Client",
+    "zeon.events": "AnyEvent CandleEvent ControlEvent EquityEvent Event FillEvent GapEvent LogEvent NoteEvent"
+    " OrderEvent PlotEvent SignalEvent StatusEvent TradeEvent events_frame",
+    "zeon.protocol": "ApiError BrokenStreamError",
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name from its module and keep it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zeon' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """List every public name, loaded or not."""
+    return __all__

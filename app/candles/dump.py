@@ -19,7 +19,8 @@ _NAMED = re.compile(
     r"(?<![0-9A-Za-z])([0-9]{1,2}) ?(m|min|minutes?|h|hours?|d|days?|w|weeks?)(?![0-9A-Za-z])", re.IGNORECASE
 )
 _TERMINAL = re.compile(r"(?<![A-Za-z])([MHDW])([0-9]{1,2})(?![0-9A-Za-z])")
-_MINUTES = re.compile(r"(?<=[A-Za-z])_?([0-9]{1,5})$")
+_MINUTES = re.compile(r"(?<=[A-Za-z]{5})_?([0-9]{1,5})$")
+_QUOTES = ("USDT", "USDC", "USD", "BUSD", "FDUSD", "BTC", "ETH", "EUR", "GBP", "JPY", "TRY", "BNB", "PERP")
 _WORDS = {"minute": "1m", "minutely": "1m", "hourly": "1h", "hour": "1h", "daily": "1d", "weekly": "1w"}
 
 
@@ -91,6 +92,8 @@ def members(names: Sequence[str], symbol: str | None, timeframe: str | None) -> 
 def _may_be(name: str, symbol: str, timeframe: str | None) -> bool:
     """Whether a file name begins with the symbol in any form, and names no other timeframe."""
     stem = name.partition(".")[0] if name.count(".") == 1 else name.rpartition(".")[0]
+    if _spelled(stem) == symbol:
+        return True
     words = re.split(r"[^0-9A-Za-z]+", _TERMINAL.sub("", _NAMED.sub("", _MINUTES.sub("", stem))))
     starts = {"".join(words[:count]).upper() for count in (1, 2, 3)} | {word.upper() for word in words if len(word) > 3}
     return symbol in starts and _named_timeframe(name) in (None, timeframe)
@@ -112,10 +115,16 @@ def guess_series(name: str) -> tuple[str | None, str | None]:
     """Guess symbol and timeframe from the name of a file; None for what it does not say."""
     stem = name.partition(".")[0]
     timeframe = _named_timeframe(name)
-    known = timeframe if timeframe in TIMEFRAMES else None
-    rest = _TERMINAL.sub(" ", _NAMED.sub(" ", _MINUTES.sub("", stem)))
-    words = [word for word in re.split(r"[^0-9A-Za-z]+", rest) if re.fullmatch(r"[A-Za-z][0-9A-Za-z]{2,19}", word)]
-    return (words[0].upper() if words and known else None), known
+    if timeframe not in TIMEFRAMES:
+        return None, None
+    found = _NAMED.search(stem) or _TERMINAL.search(stem) or _MINUTES.search(stem)
+    parts = re.split(r"[^0-9A-Za-z]+", stem[: found.start()] if found else stem)
+    words = [word for word in parts if word and word.lower() not in _WORDS]
+    at = len(words) - 1
+    while at > 0 and words[at].upper() in _QUOTES:
+        at -= 1
+    symbol = "".join(words[max(at, 0) :]).upper()
+    return (symbol or None), timeframe
 
 
 def _names(name: str, symbol: str, timeframe: str, *, read: Callable[[str], str] | None = None) -> bool:

@@ -135,8 +135,8 @@ async def _check_slots(
     pair = await cache.sharing_slot(conn, venue, symbol, timeframe.name, first_ms, last_ms)
     if pair is not None:
         raise BadInputError(
-            f"file: a candle of {symbol} {timeframe.name} that opens at {utc(pair[0])} is stored already, and another"
-            f" of the same slot at {utc(pair[1])}; say --time-zone or --stamp as when it was stored, or delete it first"
+            f"file: two candles of {symbol} {timeframe.name} would open in one slot, at {utc(pair[0])} and at"
+            f" {utc(pair[1])}: one is stored already; say --time-zone or --stamp as you did then, or delete it first"
         )
 
 

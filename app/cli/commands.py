@@ -42,7 +42,7 @@ _PASSES_ON = {"psql": {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 class Commands(TyperGroup):
-    """The commands of the program, each but a name until it is called."""
+    """The commands of the program; each is only a name until it is called."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)

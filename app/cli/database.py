@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+from typing import Annotated
 
 import typer
 
@@ -15,16 +16,18 @@ from app.db.location import DatabaseLocation, install_database, libpq_environmen
 from app.errors import SimError
 from app.settings import load
 
+Force = Annotated[bool, typer.Option("--force", help="Update even while servers of an older version are alive.")]
 
-def migrate() -> None:
-    """Install or update the database: pending migrations, functions, views and grants. Twice is harmless."""
+
+def migrate(force: Force = False) -> None:
+    """Install or update the database: migrations, functions, views and grants. Running it again is harmless."""
     with open_location(load()) as place:
-        install_database(place)
+        install_database(place, force=force)
     output.line("The database is up to date.")
 
 
 def psql(context: typer.Context) -> None:
-    """Open psql on the database; everything after `psql` goes to it: zeon psql -c 'SELECT 1'."""
+    """Open psql on the database; arguments after `psql` go to it: zeon psql -c 'SELECT 1'."""
     settings = load()
     require_database(settings)
     with open_location(settings) as place:
@@ -46,4 +49,4 @@ def _program(place: DatabaseLocation) -> str:
     try:
         return str(embedded.binaries() / "psql")
     except SimError:
-        raise SimError("There is no psql on this machine; install Postgres's client.") from None
+        raise SimError("psql was not found; install the Postgres client.") from None

@@ -1,4 +1,4 @@
-"""`zeon demo`: a server with a session on made-up candles already running, and how to look at it."""
+"""`zeon demo`: start the server with a session on generated candles."""
 
 from __future__ import annotations
 
@@ -30,28 +30,26 @@ SYMBOL = "BTCUSDT"
 TIMEFRAME = "1m"
 START_MS = time_ms("2024-01-01")
 AHEAD_MS = time_ms("2024-01-01T08:00")
-"""Up to here a new demo runs at once, so that there is something to look at."""
+"""A new demo runs up to here without pauses, so that there is something to see."""
 END_MS = time_ms("2024-01-10")
 MS_PER_CANDLE = 250
 
 _TEXT = """\
-ZEON sim is running. Its demo session trades on made-up candles, four a second; they are no market's.
+ZEON sim is running. Its demo session trades on generated candles, four a second; they are not market data.
 
   page    {url}/sessions/{id}
   stream  curl -N {token}{url}/api/sim/sessions/{id}/stream
   psql    {zeon} psql -c "SELECT seq, at, what, close FROM sim_view_tail
             WHERE session_id = '{id}' ORDER BY seq DESC LIMIT 5"
 
-Ctrl-C pauses the session and ends the server; the next run goes on with it."""
+Ctrl-C pauses the session and ends the server; the next run continues it."""
 _BEARER = '-H "Authorization: Bearer $TOKEN" '
 
 
 def demo(
-    open_page: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open the page in a browser, if there is one.")
-    ] = True,
+    open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
 ) -> None:
-    """Set up, serve, and run a session on made-up candles; a second run goes on with the same session."""
+    """Start the server and a session on generated candles; the next run continues the same session."""
     settings = load()
     log_to_stderr(settings)
     if settings.database_url is None:
@@ -62,14 +60,14 @@ def demo(
 async def _demo(settings: Settings, *, open_page: bool) -> None:
     async with serving(settings) as served:
         session = await running(served.sim, settings)
-        output.line(_told(served.url, session, settings))
+        output.line(_text(served.url, session, settings))
         if open_page and _has_screen():
             await asyncio.to_thread(webbrowser.open, f"{served.url}/sessions/{session.id}")
         await served.wait()
 
 
 async def running(sim: SessionService, settings: Settings) -> Session:
-    """Let the latest demo session go on here, or a new one when it is over or was begun by other code.
+    """Continue the latest demo session, or start a new one if it has ended or was started by other code.
 
     One that says running is handed over by whoever runs it, or was left behind by a process that died.
     """
@@ -84,14 +82,14 @@ async def running(sim: SessionService, settings: Settings) -> Session:
 
 
 async def _started(sim: SessionService, session: Session) -> Session:
-    """Let a session go on; a new one runs ahead at first."""
+    """Start a session; a new one first runs ahead without pauses."""
     begun = session.cursor_ms is not None
     session = await sim.start(session.user_id, session.id)
     return session if begun else await sim.act(session.user_id, session.id, Action("jump", time_ms=AHEAD_MS))
 
 
 async def _latest(sim: SessionService, user_id: str) -> Session | None:
-    """Return the newest demo session that can still go on."""
+    """Return the newest demo session that has not ended."""
     found, _ = await sim.database.run(sessions.page, user_id, tag=TAG, limit=1)
     return next((each for each in found if each.status not in (FINISHED, STOPPED)), None)
 
@@ -116,17 +114,17 @@ async def _new(sim: SessionService, settings: Settings) -> Session:
 
 
 def _has_screen() -> bool:
-    """Whether somebody sits in front of this: a terminal, and a desktop that a browser could open on."""
+    """Whether there is a terminal and a desktop to open a browser on."""
     desktop = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     return sys.stdout.isatty() and bool(desktop)
 
 
-def _told(url: str, session: Session, settings: Settings) -> str:
+def _text(url: str, session: Session, settings: Settings) -> str:
     token = "" if settings.auth == "none" else _BEARER
     return _TEXT.format(url=url, id=session.id, token=token, zeon=_program())
 
 
 def _program() -> str:
-    """Return how to call this program from the same folder."""
+    """Return the command of this program as seen from the current folder."""
     called = sys.argv[0]
     return called if Path(called).name == "zeon" and shutil.which("zeon") != called else "zeon"

@@ -23,7 +23,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def time_ms(text: str) -> int:
-    """Read ms since the epoch or an ISO 8601 time, which is UTC unless it names a zone."""
+    """Read ms since the epoch, or an ISO 8601 time; without a zone it is UTC."""
     if re.fullmatch(r"\d{1,18}", text):
         return int(text)
     try:
@@ -35,7 +35,7 @@ def time_ms(text: str) -> int:
 
 @contextmanager
 def as_usage() -> Iterator[None]:
-    """Make input that is not valid a usage error, which exits with 2."""
+    """Turn invalid input into a usage error, which exits with 2."""
     try:
         yield
     except BadInputError as error:
@@ -43,7 +43,7 @@ def as_usage() -> Iterator[None]:
 
 
 def create(path: Path) -> BinaryIO:
-    """Open a file to write; a usage error where there can be none."""
+    """Open a file to write; a usage error if that fails."""
     try:
         return path.open("wb")
     except OSError as error:
@@ -61,12 +61,12 @@ def read_id(text: str) -> str:
 
 
 def without_none(**values: Any) -> dict[str, Any]:
-    """Return the values that were given, null ones left out."""
+    """Return the values without those that are null."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _read(read: Callable[[str], T]) -> Callable[[str], T]:
-    """Read an option with a function of the domain."""
+    """Return a parser of an option that uses a function of the domain."""
 
     def parser(value: str) -> T:
         with as_usage():
@@ -86,23 +86,29 @@ SessionId = Annotated[
 ]
 VenueOption = Annotated[
     str | None,
-    typer.Option("--venue", parser=read_venue, metavar="VENUE", help="Where the candles come from; unset: ZEON_VENUE."),
+    typer.Option(
+        "--venue", parser=read_venue, metavar="VENUE", help="Where the candles come from; not given: ZEON_VENUE."
+    ),
 ]
 TimeframeOption = Annotated[
     str,
-    typer.Option("--timeframe", parser=read_timeframe, metavar="TIMEFRAME", help="1m 3m 5m 15m 30m 1h … 1d 3d 1w."),
+    typer.Option(
+        "--timeframe", parser=read_timeframe, metavar="TIMEFRAME", help="One of 1m 3m 5m 15m 30m 1h … 1d 3d 1w."
+    ),
 ]
 StartOption = Annotated[
     int | None,
-    typer.Option("--start", parser=time_ms, metavar="TIME", help="First open time: ms or ISO 8601, UTC."),
+    typer.Option(
+        "--start", parser=time_ms, metavar="TIME", help="Start of the range, the first open time: ms or ISO 8601, UTC."
+    ),
 ]
 EndOption = Annotated[
     int | None,
     typer.Option("--end", parser=time_ms, metavar="TIME", help="End of the range, not part of it: ms or ISO 8601."),
 ]
 MsPerCandle = Annotated[
-    int | None, typer.Option("--ms-per-candle", metavar="MS", help="Pause between candles, 0 for none.")
+    int | None, typer.Option("--ms-per-candle", metavar="MS", help="Pause between candles in ms; 0: none.")
 ]
 Speed = Annotated[
-    int | None, typer.Option(metavar="1..200", help="Instead: so many times as fast as the market, 1 is real time.")
+    int | None, typer.Option(metavar="1..200", help="Instead: how many times as fast as the market; 1: real time.")
 ]

@@ -31,7 +31,7 @@ def line(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print a line beside the output, on stderr."""
+    """Print a line to stderr."""
     typer.echo(text, err=True)
 
 
@@ -71,7 +71,7 @@ def facts(pairs: Iterable[tuple[str, object]]) -> None:
 
 
 def text(value: object) -> str:
-    """Spell a value for people."""
+    """Return a value as text for people."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -82,7 +82,7 @@ def text(value: object) -> str:
 
 
 def utc(time_ms: int | None) -> str:
-    """Spell a time for people, UTC; nothing for none."""
+    """Return a time as text, UTC; empty for None."""
     return "" if time_ms is None else times.utc(time_ms)
 
 

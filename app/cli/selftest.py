@@ -1,4 +1,4 @@
-"""`zeon selftest`: a live session from start to end on the database at hand, in an engine of this process."""
+"""`zeon selftest`: run a session from start to end on the configured database, in this process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from app.web.http.parsing import parse
 from app.web.sim.requests import NewSession
 
 NAME = "selftest"
-"""Its venue, its user and its runner: all that it leaves in the database until it removes it."""
+"""The venue, user and runner of the self test: all it writes, until it removes it."""
 SYMBOL = "BTCUSDT"
 TIMEFRAME = "15m"
 START_MS = 1_704_067_200_000
@@ -48,14 +48,14 @@ class SelftestError(SimError):
 
 
 def selftest() -> None:
-    """Prove on this database that a session starts, goes on, pauses and resumes; everything made for it is removed."""
+    """Test this database: a session starts, runs, pauses and resumes; everything is removed afterwards."""
     settings = load()
     with locate(settings, set_up=True) as place:
         asyncio.run(run(settings, place, output.line))
 
 
 async def run(settings: Settings, place: DatabaseLocation, say: Say) -> None:
-    """Run the self test and tell each step; raises `SelftestError` naming what was not as it should be."""
+    """Run the self test and report each step; raises `SelftestError` with the first difference."""
     began = time.monotonic()
     async with _engine(settings, place) as sim:
         session = await _created(sim, settings, say)
@@ -67,7 +67,7 @@ async def run(settings: Settings, place: DatabaseLocation, say: Say) -> None:
 
 @asynccontextmanager
 async def _engine(settings: Settings, place: DatabaseLocation) -> AsyncIterator[SessionService]:
-    """Run an engine of its own beside any servers of the database, and remove whatever was made with it."""
+    """Run an engine beside any servers of the database, and remove everything it wrote."""
     chosen = settings.model_copy(update={"runner": NAME, "on_orphan": "pause"})
     clock = Clock()
     database = Database(place.url, size=4, application_name="zeon selftest")
@@ -88,7 +88,7 @@ async def _engine(settings: Settings, place: DatabaseLocation) -> AsyncIterator[
 
 
 async def _remove(sim: SessionService) -> None:
-    """Remove what this or a killed self test made."""
+    """Remove what this self test, or one that was killed, wrote."""
     found, _ = await sim.database.run(sessions.page, NAME)
     for session in found:
         if session.status == RUNNING:
@@ -156,7 +156,7 @@ async def _until(sim: SessionService, session: Session, fits: Callable[[Log], bo
 
 
 async def _log(sim: SessionService, session: Session) -> Log:
-    """Read the whole log, which must have no hole."""
+    """Read the whole log, which must have no gaps in seq."""
     frames = await sim.database.run(events.frames, session.id, 0)
     log = [json.loads(event) for event in event_view.events(frames)]
     _require([event["seq"] for event in log] == list(range(1, len(log) + 1)), "seq has a hole")

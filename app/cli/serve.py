@@ -13,14 +13,14 @@ _log = logging.getLogger(__name__)
 
 
 def serve() -> None:
-    """Serve sessions over HTTP; settings come from the environment. Sessions are paused when it ends."""
+    """Start the server; settings come from the environment. It pauses its sessions when it ends."""
     settings = load()
     log_to_stderr(settings)
     web.serve(settings, lambda url: _log.info("serving on %s", url))
 
 
 def log_to_stderr(settings: Settings) -> None:
-    """Log from ZEON_LOG_LEVEL up, with UTC times; of libraries warnings at most."""
+    """Log to stderr from ZEON_LOG_LEVEL up, with UTC times; of libraries only warnings and errors."""
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]

@@ -1,4 +1,4 @@
-"""`zeon token`: what clients and browsers prove themselves with when ZEON_AUTH=token."""
+"""`zeon token`: tokens with which clients and browsers authenticate when ZEON_AUTH=token."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from app.db import tokens
 from app.db.tokens import Token
 from app.errors import NotFoundError
 
-app = typer.Typer(no_args_is_help=True, help="Tokens that clients and browsers log in with when ZEON_AUTH=token.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Create, list and revoke the tokens that clients and browsers log in with when ZEON_AUTH=token.",
+)
 
-User = Annotated[str | None, typer.Option(metavar="USER", help="Whom the token speaks for; unset: ZEON_USER.")]
-Name = Annotated[str | None, typer.Option(metavar="TEXT", help="Where it is used, to tell it from others.")]
+User = Annotated[str | None, typer.Option(metavar="USER", help="User of the token; not given: ZEON_USER.")]
+Name = Annotated[str | None, typer.Option(metavar="TEXT", help="Free text to recognize it by.")]
 TokenId = Annotated[
     UUID, typer.Argument(metavar="ID", help="The token's id, from `zeon token list`.", show_default=False)
 ]
@@ -26,14 +29,14 @@ TokenId = Annotated[
 
 @app.command()
 def create(user: User = None, name: Name = None, json: Json = False) -> None:
-    """Make a token and print it, this once: only its hash is stored."""
+    """Create a token and print it once: only its hash is stored."""
 
     async def work(context: Context) -> tuple[Token, str]:
         return await context.database.run(tokens.create, user or context.user, name)
 
     token, secret = run(work, set_up=True)
     if json:
-        output.as_json({**_described(token), "token": secret})
+        output.as_json({**_token_to_json(token), "token": secret})
     else:
         output.note(f"A token for {token.user_id}; keep it, it is not shown again:")
         output.line(secret)
@@ -41,14 +44,14 @@ def create(user: User = None, name: Name = None, json: Json = False) -> None:
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """Show whose tokens there are and which are revoked, never the tokens themselves."""
+    """List tokens with their users and which are revoked, never the tokens themselves."""
 
     async def work(context: Context) -> list[Token]:
         return await context.database.run(tokens.list_all)
 
     found = run(work)
     if json:
-        output.as_json([_described(each) for each in found])
+        output.as_json([_token_to_json(each) for each in found])
         return
     columns = ("id", "user", "name", "created", "revoked")
     output.table(columns, ((each.id, each.user_id, each.name, *map(_time, each[4:])) for each in found))
@@ -56,7 +59,7 @@ def list_(json: Json = False) -> None:
 
 @app.command()
 def revoke(token: TokenId) -> None:
-    """Make a token worthless; streams opened with it end within a heartbeat."""
+    """Revoke a token; streams opened with it end within a heartbeat."""
 
     async def work(context: Context) -> bool:
         return await context.database.run(tokens.revoke, token)
@@ -66,7 +69,7 @@ def revoke(token: TokenId) -> None:
     output.line("The token is revoked.")
 
 
-def _described(token: Token) -> dict[str, Any]:
+def _token_to_json(token: Token) -> dict[str, Any]:
     return {
         "id": str(token.id),
         "userId": token.user_id,

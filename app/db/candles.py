@@ -14,12 +14,12 @@ from app.db.candle_store import delete as delete
 from app.db.candle_store import store as store
 from app.db.candle_store import store_columns as store_columns
 from app.domain.market.candle import Candle, Gap
-from app.domain.market.fingerprint import spelled
+from app.domain.market.fingerprint import format_sum
 from app.domain.market.timeframe import TIMEFRAMES
 from app.domain.market.timeframe import timeframe as named_timeframe
+from app.domain.record import new_record
 
 _END_OF_TIME = 2**62
-_new = tuple.__new__
 _VALUES: LiteralString = "open, high, low, close, volume"
 
 _CLAIM: LiteralString = "SELECT pg_try_advisory_lock(sim_lock_key('fetch', %s, %s, %s))"
@@ -167,12 +167,12 @@ async def window(
             await cursor.execute(_SERIES, asked | {"symbol": symbol})
             # An unpaced session may read 50,000 candles a second: this takes two thirds of what the other does.
             return [
-                _new(Candle, (symbol, timeframe, open_ms, open_ms + step, open_, high, low, close, volume, False))
+                new_record(Candle, (symbol, timeframe, open_ms, open_ms + step, open_, high, low, close, volume, False))
                 for open_ms, open_, high, low, close, volume in await cursor.fetchall()
             ]
         await cursor.execute(_WINDOW, asked | {"symbols": list(symbols)})
         found = [
-            _new(Candle, (symbols[place], timeframe, open_ms, open_ms + step, *values, False))
+            new_record(Candle, (symbols[place], timeframe, open_ms, open_ms + step, *values, False))
             for place, open_ms, *values in await cursor.fetchall()
         ]
     return _complete(found, limit)
@@ -394,4 +394,4 @@ async def fingerprint(
         )
         row = await cursor.fetchone()
     assert row is not None
-    return spelled(int(row[0]))
+    return format_sum(int(row[0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from psycopg.rows import DictRow
@@ -14,11 +14,13 @@ from app.db.pool import Connection
 from app.domain.candle_event import decode as parse_candle
 from app.domain.event import render
 from app.domain.market.candle import Candle
-from app.domain.market.fingerprint import spelled
+from app.domain.market.fingerprint import format_sum
 from app.domain.session import Session
 
 MAX_PAGE_ROWS = 1000
 MAX_PAGE_BYTES = 1 << 19
+_ESCAPED = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+"""Line separators of Unicode, which JSON allows in strings: some clients end a line of a stream at them."""
 
 
 class Frames(NamedTuple):
@@ -35,13 +37,17 @@ class Frames(NamedTuple):
     head: int | None
 
 
+DialectName = Literal["sim", "market"]
+"""The dialects that Postgres renders frames for."""
+
+
 class StreamPosition(NamedTuple):
-    """Where a page of frames begins: behind a seq of a session, of some types only or in the market dialect."""
+    """Where a page of frames begins: after a seq of a session, in a dialect, in the sim dialect also of some types."""
 
     session_id: UUID
     after_seq: int
     types: tuple[str, ...] | None = None
-    market: bool = False
+    dialect: DialectName = "sim"
 
 
 class Page(NamedTuple):
@@ -79,12 +85,19 @@ async def frames(
     session_id: UUID,
     after_seq: int,
     types: Sequence[str] | None = None,
-    market: bool = False,
+    dialect: DialectName = "sim",
 ) -> Frames:
-    """Read the page of frames behind a seq, of some types only or in the market dialect."""
+    """Read the page of frames after a seq in a dialect, in the sim dialect also of some types only."""
     cursor = await connection.execute(
         "SELECT * FROM sim_frames(%s, after_seq => %s, max_rows => %s, max_bytes => %s, types => %s, market => %s)",
-        (session_id, after_seq, MAX_PAGE_ROWS, MAX_PAGE_BYTES, None if types is None else list(types), market),
+        (
+            session_id,
+            after_seq,
+            MAX_PAGE_ROWS,
+            MAX_PAGE_BYTES,
+            None if types is None else list(types),
+            dialect == "market",
+        ),
     )
     row = await cursor.fetchone()
     assert row is not None
@@ -93,7 +106,7 @@ async def frames(
 
 async def pages(connection: Connection, positions: Sequence[StreamPosition]) -> list[Frames]:
     """Read a page of frames at each position: of many, shorter pages, but each a tenth of the usual rows at least."""
-    session_ids, after_seqs, types, markets = zip(*positions, strict=True)
+    session_ids, after_seqs, types, dialects = zip(*positions, strict=True)
     rows = max(MAX_PAGE_ROWS // len(positions), MAX_PAGE_ROWS // 10)
     cursor = await connection.execute(
         """
@@ -107,7 +120,7 @@ async def pages(connection: Connection, positions: Sequence[StreamPosition]) -> 
             list(session_ids),
             list(after_seqs),
             [None if each is None else ",".join(each) for each in types],
-            list(markets),
+            [dialect == "market" for dialect in dialects],
             rows,
             MAX_PAGE_BYTES * rows // MAX_PAGE_ROWS,
         ),
@@ -116,7 +129,9 @@ async def pages(connection: Connection, positions: Sequence[StreamPosition]) -> 
 
 
 def _frames(row: DictRow) -> Frames:
-    return Frames(row["last_seq"], row["events"], (row["body"] or "").encode(), row["status"], row["head"])
+    body: str = row["body"] or ""
+    text = body if body.isascii() else body.translate(_ESCAPED)  # Telling ASCII takes no time, however long the page.
+    return Frames(row["last_seq"], row["events"], text.encode(), row["status"], row["head"])
 
 
 async def page(
@@ -209,7 +224,7 @@ async def fingerprint(connection: Connection, session_id: UUID, to_seq: int) -> 
     """Return the fingerprint of the real base candles in a log up to a seq."""
     row = await (await connection.execute("SELECT sim_fingerprint(%s, %s) AS total", (session_id, to_seq))).fetchone()
     assert row is not None
-    return spelled(int(row["total"]))
+    return format_sum(int(row["total"]))
 
 
 class Revised(NamedTuple):

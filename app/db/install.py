@@ -1,4 +1,4 @@
-"""Bring a database up to date: pending migrations, then all of `sql/`, then grants, one installer at a time."""
+"""Update a database in one transaction: pending migrations, all of `sql/`, then grants; one installer at a time."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
-from psycopg import errors, sql
+from psycopg import sql
 from yoyo import internalmigrations, read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 
-from app.errors import DatabaseAwayError, NewerDatabaseError, SimError
+from app.db.sql_objects import replace_objects
+from app.errors import DatabaseAwayError, NewerDatabaseError, ServersAliveError, SimError
 
 APPEND_ONLY = ("sim_events",)
 READ_WRITE = (
@@ -31,7 +32,10 @@ READ_WRITE = (
     "market_symbols",
 )
 APPLIED = "_yoyo_migration"
-NOT_YET_THERE = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedObject)
+FIRST_NAMES = frozenset({"market_cover", "sim_add", "sim_holds", "sim_move", "sim_rounded", "sim_sweep"})
+"""Functions of the first version that have gone since; its databases do not say what they have."""
+
+_OBJECTS = "; objects "
 
 Connection = psycopg.Connection[Any]
 
@@ -66,13 +70,24 @@ def default_sources() -> Sources:
     return Sources(package.parent / "migrations", package.parent / "sql")
 
 
-def install(migrate_url: str, serving_role: str | None = None, *, sources: Sources | None = None) -> None:
-    """Install or update the database; raises `NewerDatabaseError`. Doing it twice, or at once, is harmless."""
+def install(
+    migrate_url: str, serving_role: str | None = None, *, sources: Sources | None = None, force: bool = False
+) -> None:
+    """Install or update the database in one transaction; doing it twice, or at once, is harmless.
+
+    Raises `NewerDatabaseError`; `ServersAliveError` while a living server uses an older version, unless `force`;
+    `InUseError` when something of somebody else's uses what has to be dropped.
+    """
     sources = sources or default_sources()
     with _described(), _installer(migrate_url) as backend:
-        _refuse_newer(backend.connection, sources)
-        _migrate(backend, sources)
-        _install_sql(backend.connection, sources, serving_role)
+        conn: Connection = backend.connection
+        if needs_install(conn, sources=sources) and not force:
+            _refuse_living_servers(conn)
+        if internalmigrations.needs_upgrading(backend):
+            internalmigrations.upgrade(backend)
+        with backend.transaction():
+            _migrate(backend, sources)
+            _install_sql(conn, sources, serving_role)
 
 
 def needs_install(conn: Connection, *, sources: Sources | None = None) -> bool:
@@ -81,7 +96,7 @@ def needs_install(conn: Connection, *, sources: Sources | None = None) -> bool:
     _refuse_newer(conn, sources)
     if _applied(conn) != sources.migration_names():
         return True
-    return bool(_value(conn, "SELECT obj_description(to_regclass(%s))", _table(conn)) != _mark(sources))
+    return _stored_mark(conn) != _mark(sources)
 
 
 def rollback(migrate_url: str, *, steps: int | None = None, sources: Sources | None = None) -> None:
@@ -118,6 +133,7 @@ def _installer(url: str) -> Iterator[Any]:
         conn.execute("SET application_name = 'zeon install'")
         conn.execute("SET statement_timeout = 0")
         conn.execute("SET client_min_messages = warning")
+        # Not by sim_lock_key, which may not be there yet; installers of all versions wait for the same key.
         conn.execute("SELECT pg_advisory_lock(hashtextextended('zeon install', 0))")
         if _value(conn, "SELECT current_schema()") is None:
             raise SimError("The search_path names no schema that exists; create one first.")
@@ -125,9 +141,7 @@ def _installer(url: str) -> Iterator[Any]:
 
 
 def _migrate(backend: Any, sources: Sources) -> None:
-    """Apply pending migrations, each in one transaction with the note that it was applied."""
-    if internalmigrations.needs_upgrading(backend):
-        internalmigrations.upgrade(backend)
+    """Apply pending migrations, each with the note that it was applied."""
     for migration in backend.to_apply(_migrations(sources)):
         with backend.transaction():
             migration.process_steps(backend, "apply")
@@ -147,6 +161,23 @@ def _applied(conn: Connection) -> set[str]:
     return {name for (name,) in rows}
 
 
+def _refuse_living_servers(conn: Connection) -> None:
+    """Raise when servers are alive: they began before this version was installed."""
+    if _value(conn, "SELECT to_regclass(quote_ident(current_schema()) || '.sim_runners')") is None:
+        return
+    alive = conn.execute(
+        "SELECT name, extract(epoch FROM clock_timestamp() - seen_at)::integer FROM sim_runners"
+        " WHERE seen_at + ttl > clock_timestamp() ORDER BY name"
+    ).fetchall()
+    if alive:
+        servers = ", ".join(f"{name} (seen {seconds} s ago)" for name, seconds in alive)
+        raise ServersAliveError(
+            f"Servers of an older version use this database: {servers}."
+            " Stop them first, or run `zeon migrate --force`.",
+            details={"servers": [name for name, _ in alive]},
+        )
+
+
 def _refuse_newer(conn: Connection, sources: Sources) -> None:
     """Raise when the database has migrations this code does not know."""
     unknown = sorted(_applied(conn) - sources.migration_names())
@@ -155,35 +186,18 @@ def _refuse_newer(conn: Connection, sources: Sources) -> None:
 
 
 def _install_sql(conn: Connection, sources: Sources, serving_role: str | None) -> None:
-    """Replace all functions and views, then grant, in one transaction."""
+    """Replace all functions and views, then grant."""
     with conn.transaction():
         conn.execute("SET LOCAL lock_timeout = '10s'")
         conn.execute("SET LOCAL check_function_bodies = off")
         conn.execute("SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true)")
-        _create(conn, sources.objects("functions") + sources.objects("views"))
+        former = set(_stored_mark(conn).partition(_OBJECTS)[2].split()) or FIRST_NAMES
+        replace_objects(conn, sources.objects("functions") + sources.objects("views"), former)
         _secure(conn)
         if serving_role not in (None, _value(conn, "SELECT current_user")):
             _grant(conn, sources, serving_role)
         note = sql.SQL("COMMENT ON TABLE {} IS {}")
         conn.execute(note.format(sql.Identifier(APPLIED), sql.Literal(_mark(sources))))
-
-
-def _create(conn: Connection, files: list[Path]) -> None:
-    """Run the files; one that needs an object of a later file is run again after it."""
-    waiting: dict[Path, psycopg.Error] = {}
-    for file in files:
-        try:
-            with conn.transaction():
-                conn.execute(file.read_bytes())
-        except NOT_YET_THERE as error:
-            waiting[file] = error
-        except psycopg.Error as error:
-            raise SimError(f"{file.name}: {error}") from error
-    if len(waiting) == len(files) > 0:
-        file, cause = next(iter(waiting.items()))
-        raise SimError(f"{file.name}: {cause}") from cause
-    if waiting:
-        _create(conn, list(waiting))
 
 
 def _drop_sql(conn: Connection, sources: Sources) -> None:
@@ -234,8 +248,14 @@ def _table(conn: Connection) -> str:
 
 
 def _mark(sources: Sources) -> str:
-    """Return the comment that says which `sql/` a database has."""
-    return f"Migrations applied; sql {sources.digest()}"
+    """Return the comment that says which `sql/` a database has, and the names of its functions and views."""
+    names = [file.stem for kind in ("functions", "views") for file in sources.objects(kind)]
+    return f"Migrations applied; sql {sources.digest()}{_OBJECTS}{' '.join(names)}"
+
+
+def _stored_mark(conn: Connection) -> str:
+    """Return the comment of `_mark` in the database, empty without one."""
+    return str(_value(conn, "SELECT obj_description(to_regclass(%s))", _table(conn)) or "")
 
 
 def _value(conn: Connection, query: LiteralString, *arguments: object) -> Any:

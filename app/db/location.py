@@ -77,11 +77,11 @@ def is_outdated(place: DatabaseLocation) -> bool:
         return needs_install(conn)
 
 
-def install_database(place: DatabaseLocation) -> None:
-    """Install or update everything, and grant the serving role what it needs."""
+def install_database(place: DatabaseLocation, *, force: bool = False) -> None:
+    """Install or update everything, and grant the serving role what it needs; raises what `install` raises."""
     with _connected(place.url) as conn:
         serving_role = conn.info.user
-    install(place.migrate_url, serving_role)
+    install(place.migrate_url, serving_role, force=force)
 
 
 def libpq_environment(url: str) -> dict[str, str]:

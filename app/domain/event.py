@@ -14,6 +14,7 @@ from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
 from app.domain.number import format_decimal, number_text, parse_decimal, round_significant
+from app.domain.record import new_record
 from app.domain.trading.account import Fill, Trade
 from app.domain.trading.order import Order
 from app.errors import BadInputError
@@ -29,8 +30,6 @@ TYPES = (*SIMULATED, *STEERING)
 
 PAYLOAD_BYTES = 65_536
 """The most bytes a payload may have as JSON text in UTF-8."""
-
-_new = tuple.__new__
 
 
 class Event(NamedTuple):
@@ -49,7 +48,7 @@ class Event(NamedTuple):
 
 def equity(ts: int, body: str) -> Event:
     """Make the equity event of a tick from the payload of an `EquityCurve`."""
-    return _new(Event, (ts, "equity", body))
+    return new_record(Event, (ts, "equity", body))
 
 
 def gap(ts: int, symbol: str, timeframe: str, from_ms: int, to_ms: int, missing: int) -> Event:

@@ -1,8 +1,9 @@
-"""Exact decimals and their one canonical spelling in the log."""
+"""Exact decimals and the one form in which the log has them."""
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, setcontext
+from functools import partial
 from numbers import Real
 
 EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
@@ -11,11 +12,13 @@ EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, DivisionByZero, Over
 _QUOTIENT = Decimal("1E-10")
 _INDICATOR = Context(prec=10, rounding=ROUND_HALF_EVEN)
 _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
+use_exact_arithmetic = partial(setcontext, EXACT)
+"""Make `EXACT` the current decimal context."""
 _READ_AS_IS = (Decimal, str, int)
 
 
 def format_decimal(value: Decimal) -> str:
-    """Spell a finite decimal plainly: no exponent, no trailing zeros, no minus zero."""
+    """Return a finite decimal as text without exponent, trailing zeros or minus zero."""
     text = str(value)
     if "E" in text:
         text = format(value, "f")
@@ -27,7 +30,7 @@ def format_decimal(value: Decimal) -> str:
 
 
 class DecimalFloat(float):
-    """A float that keeps the text it was written as, which may say more than a float can hold."""
+    """A float that also keeps the text it was read from, which may have more digits than a float can hold."""
 
     __slots__ = ("text",)
     text: str
@@ -40,27 +43,27 @@ class DecimalFloat(float):
 
 
 def parse_decimal(value: Decimal | float | str) -> Decimal:
-    """Read a number without loss, a float by its text or shortest spelling; raises `ValueError` unless finite.
+    """Return a number as an exact decimal, a float by its text or shortest form; raises `ValueError` unless finite.
 
-    A scalar of NumPy, as TA-Lib and pandas give it, is a number as well.
+    NumPy scalars, which TA-Lib and pandas return, are numbers too.
     """
     try:
         number = Decimal(value if isinstance(value, _READ_AS_IS) else number_text(value))
     except (InvalidOperation, TypeError):
-        raise ValueError(f"{_shown(value)} is not a number") from None
+        raise ValueError(f"{_quoted(value)} is not a number") from None
     if not number.is_finite():
-        raise ValueError(f"{_shown(value)} is not a finite number")
+        raise ValueError(f"{_quoted(value)} is not a finite number")
     return number
 
 
-def _shown(value: object) -> str:
+def _quoted(value: object) -> str:
     return value.text if isinstance(value, DecimalFloat) else repr(value)
 
 
 def number_text(value: object) -> str:
-    """Spell a float, or a real number of another library, as it was written or as short as its precision allows.
+    """Return the text of a float, or of a real number of another library: as it was read, or the shortest exact form.
 
-    Raises `TypeError` for what is no real number.
+    Raises `TypeError` for anything else.
     """
     if isinstance(value, DecimalFloat):
         return value.text

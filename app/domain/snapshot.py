@@ -1,7 +1,6 @@
 """Snapshots of a session's state: exact values as JSON text, so that nothing is ever unpickled or evaluated.
 
-What is read back goes into objects that are there already; no class is chosen by what a snapshot says, but for
-the plain records listed here.
+Values read back are set on objects that exist already. A snapshot can name no class but the plain records listed here.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from app.domain.trading.order import Bracket, Order, Trail
 from app.domain.trading.settings import Sizing
 
 SNAPSHOT_BYTES = 1 << 20
-"""The longest snapshot of one session that is kept."""
+"""The longest snapshot of one session that is stored."""
 _RECORDS: dict[str, Any] = {
     "Candle": Candle,
     "Moment": FillTime,
@@ -35,13 +34,13 @@ _SCALARS = (type(None), bool, int, float, str)
 
 
 class InvalidSnapshotError(Exception):
-    """A snapshot cannot be taken, or what was kept is none of this state."""
+    """A snapshot cannot be taken, or a stored one does not fit this state."""
 
 
 def to_text(value: Any) -> str:
-    """Spell a value as JSON text; raises `InvalidSnapshotError` for what cannot be read back as it was.
+    """Return a value as JSON text; raises `InvalidSnapshotError` for what could not be read back unchanged.
 
-    Numbers, texts, decimals, lists, tuples, dicts and candles are; a list is `["list", ...]`, a decimal
+    Numbers, texts, decimals, lists, tuples, dicts and candles can be; a list is `["list", ...]`, a decimal
     `["decimal", "1.50"]`, and so on.
     """
     try:
@@ -54,7 +53,7 @@ def to_text(value: Any) -> str:
 
 
 def from_text(text: str) -> Any:
-    """Read what `to_text` wrote; raises `InvalidSnapshotError` for anything else."""
+    """Read what `to_text` returned; raises `InvalidSnapshotError` for anything else."""
     try:
         return _untagged(json.loads(text))
     except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
@@ -79,7 +78,7 @@ def _tagged(value: Any) -> Any:
 def _untagged(value: Any) -> Any:
     if not isinstance(value, list):
         if isinstance(value, dict):
-            raise ValueError("no dict is spelled as one")
+            raise ValueError("a dict is written as a list")
         return value
     tag, *rest = value
     if tag == "decimal":
@@ -94,7 +93,7 @@ def _untagged(value: Any) -> Any:
 
 
 def keep(value: Any) -> Any:
-    """Return a value that `to_text` takes: of an object its attributes, or what its own `snapshot` returns."""
+    """Return a value for `to_text`: of an object its attributes, or what its own `snapshot` returns."""
     kind = type(value)
     if kind in _SCALARS or kind in (Decimal, list, tuple) or kind in _TAGS:
         return value
@@ -108,7 +107,7 @@ def keep(value: Any) -> Any:
 
 
 def put_back(present: Any, kept: Any) -> Any:
-    """Return what `keep` kept, put into a `present` value that was made the same way; raises `InvalidSnapshotError`."""
+    """Set the state that `keep` returned on a value of the same kind, and return it; raises `InvalidSnapshotError`."""
     kind = type(present)
     if kind in _SCALARS or kind in (Decimal, list, tuple) or kind in _TAGS:
         return kept
@@ -137,17 +136,17 @@ def _attributes(value: Any) -> list[str]:
 _ORDER = tuple(each.name for each in fields(Order) if each.name != "sibling")
 
 
-def keep_orders(live: list[Order]) -> list[dict[str, Any]]:
-    """Return live orders as values, the other exit of a bracket by its id."""
+def orders_to_json(live: list[Order]) -> list[dict[str, Any]]:
+    """Return live orders as JSON values, the other exit of a bracket by its id."""
     return [
         {**{name: getattr(order, name) for name in _ORDER}, "sibling": order.sibling and order.sibling.id}
         for order in live
     ]
 
 
-def orders(kept: list[dict[str, Any]]) -> list[Order]:
-    """Return live orders from what `keep_orders` returned; raises `TypeError`."""
-    made = {each["id"]: Order(**{**each, "sibling": None}) for each in kept}
-    for each in kept:
-        made[each["id"]].sibling = made.get(each["sibling"])
-    return list(made.values())
+def orders_from_json(stored: list[dict[str, Any]]) -> list[Order]:
+    """Return the live orders that `orders_to_json` returned; raises `TypeError`."""
+    orders = {each["id"]: Order(**{**each, "sibling": None}) for each in stored}
+    for each in stored:
+        orders[each["id"]].sibling = orders.get(each["sibling"])
+    return list(orders.values())

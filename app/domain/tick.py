@@ -1,4 +1,4 @@
-"""One tick: what a slot of the range puts into the log. Pure, so the same input gives the same events."""
+"""One tick: the events of one slot. Pure, so the same input gives the same events."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from app.domain.market.candle import Candle, Gap
 from app.domain.market.resample import Resamplers
 from app.domain.market.timeframe import Timeframe
 from app.domain.market.trading_hours import is_open, open_gaps
+from app.domain.record import new_record
 from app.domain.session import SessionSpec
 from app.domain.trading.strategy_runner import SlotView
 from app.errors import MissingCandlesError
-
-_new = tuple.__new__
 
 
 class Slot(NamedTuple):
@@ -32,15 +31,15 @@ class Slot(NamedTuple):
 
 
 class TickDraft(NamedTuple):
-    """What the market puts into a slot's tick, and what the session's trader is shown of it."""
+    """The market's events of a slot, and the slot as the strategy sees it."""
 
     events: list[Event]
-    shown: SlotView
+    view: SlotView
 
 
 @dataclass(slots=True)
 class SymbolState:
-    """What a tick must remember of one symbol: where its next gap would begin, and its last close."""
+    """What ticks carry over per symbol: where the next gap would begin, and the last close."""
 
     symbol: str
     next_open_ms: int
@@ -49,24 +48,24 @@ class SymbolState:
 
 @dataclass(slots=True)
 class ReplayState:
-    """What a session carries from tick to tick."""
+    """The market state of a session, carried from tick to tick."""
 
     spec: SessionSpec
-    tracks: dict[str, SymbolState]
+    symbol_states: dict[str, SymbolState]
     cursor_ms: int | None
     last_ts: int
-    buckets: Resamplers | None
+    resamplers: Resamplers | None
     full: bool
-    """Whether candles stand in the log."""
+    """Whether candles are logged (`record: full`)."""
     grid: Timeframe
 
     @classmethod
     def initial(cls, spec: SessionSpec) -> ReplayState:
         """Return the state before the first tick."""
-        tracks = {symbol: SymbolState(symbol, spec.first_slot_ms) for symbol in spec.symbols}
+        symbol_states = {symbol: SymbolState(symbol, spec.first_slot_ms) for symbol in spec.symbols}
         return cls(
             spec,
-            tracks,
+            symbol_states,
             None,
             spec.start_ms,
             Resamplers(spec) if spec.extra_timeframes else None,
@@ -75,72 +74,72 @@ class ReplayState:
         )
 
     @property
-    def reach_ms(self) -> int | None:
-        """From which openTime on logged candles matter to the longer ones under way; null when none are wanted."""
-        if self.cursor_ms is None or self.buckets is None:
+    def resample_from_ms(self) -> int | None:
+        """The openTime of the first logged candle in an unfinished longer one; null without longer timeframes."""
+        if self.cursor_ms is None or self.resamplers is None:
             return None
-        return min(bucket.grid.floor(self.cursor_ms) for bucket in self.buckets)
+        return min(resampler.grid.floor(self.cursor_ms) for resampler in self.resamplers)
 
-    def recall(self, candles: Sequence[Candle]) -> None:
-        """Take in candles of the log, in order, without writing anything: what a restart needs to go on."""
-        assert self.buckets is not None
+    def resample(self, candles: Sequence[Candle]) -> None:
+        """Add candles of the log, in order, to the longer ones without writing events; a restart needs this."""
+        assert self.resamplers is not None
         for candle in candles:
             if candle.timeframe == self.spec.timeframe:
-                self.buckets.add([candle])
+                self.resamplers.add([candle])
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what `restored` needs."""
+        """Return the state for `restored`."""
         return {
-            "tracks": {symbol: (track.next_open_ms, track.close) for symbol, track in self.tracks.items()},
+            "symbols": {name: (each.next_open_ms, each.close) for name, each in self.symbol_states.items()},
             "cursorMs": self.cursor_ms,
             "lastTs": self.last_ts,
-            "buckets": [bucket.snapshot() for bucket in self.buckets or ()],
+            "resamplers": [resampler.snapshot() for resampler in self.resamplers or ()],
         }
 
     @classmethod
-    def restored(cls, spec: SessionSpec, kept: dict[str, Any]) -> ReplayState:
-        """Return the state whose `snapshot` was taken with the same spec; raises `ValueError` for another."""
+    def restored(cls, spec: SessionSpec, stored: dict[str, Any]) -> ReplayState:
+        """Return the state of a `snapshot` with the same spec; raises `ValueError` for another spec."""
         state = cls.initial(spec)
-        state.cursor_ms, state.last_ts = kept["cursorMs"], kept["lastTs"]
-        for track, (symbol, values) in zip(state.tracks.values(), kept["tracks"].items(), strict=True):
-            if track.symbol != symbol:
+        state.cursor_ms, state.last_ts = stored["cursorMs"], stored["lastTs"]
+        for symbol_state, (symbol, values) in zip(state.symbol_states.values(), stored["symbols"].items(), strict=True):
+            if symbol_state.symbol != symbol:
                 raise ValueError(symbol)
-            track.next_open_ms, track.close = values
-        for bucket, values in zip(state.buckets or (), kept["buckets"], strict=True):
-            bucket.restore(values)
+            symbol_state.next_open_ms, symbol_state.close = values
+        for resampler, values in zip(state.resamplers or (), stored["resamplers"], strict=True):
+            resampler.restore(values)
         return state
 
     @property
     def started(self) -> bool:
-        """Whether some symbol has had a candle, so that a gap could be filled."""
-        return any(track.close is not None for track in self.tracks.values())
+        """Whether some symbol has had a candle, so that gaps can be filled."""
+        return any(each.close is not None for each in self.symbol_states.values())
 
 
 def draft_tick(state: ReplayState, slot: Slot) -> TickDraft:
-    """Advance `state` over one slot and return what the market makes of it, in order; a trader's events come behind.
+    """Advance `state` over one slot and return the market's events in order; the strategy's events follow them.
 
-    Raises `MissingCandlesError`, and leaves `state` as it was, when something is missing that may not be.
+    Raises `MissingCandlesError`, without changing `state`, for gaps under the gap policy `fail`.
     """
     open_time_ms, candles, trailing = slot
-    # The two loops over the candles stand here, as a call for each costs more than they do.
-    tracks, grid = state.tracks, state.grid
+    # Two loops instead of a function for each candle: the call would cost more than the loop.
+    symbol_states, grid = state.symbol_states, state.grid
     length_ms = grid.ms
-    whole = len(candles) == len(tracks)
+    whole = len(candles) == len(symbol_states)
     for candle in candles if whole else ():
-        if candle.open_time_ms - tracks[candle.symbol].next_open_ms >= length_ms:
+        if candle.open_time_ms - symbol_states[candle.symbol].next_open_ms >= length_ms:
             whole = False
     if whole:
         ts = open_time_ms
         events: list[Event] = []
     else:
         if state.spec.gap_policy == "fail":
-            _refuse(absent(state, slot))
+            _require_none(find_missing(state, slot))
         candles = _with_synthetic(state, slot)
         ts = open_time_ms if candles else state.last_ts
         events = _gaps(state, slot, ts)
     shown = candles
-    if state.buckets is not None:
-        gaps, longer = state.buckets.events(candles, ts, trailing=trailing)
+    if state.resamplers is not None:
+        gaps, longer = state.resamplers.events(candles, ts, trailing=trailing)
         events += gaps
         shown = [*candles, *longer]
     if state.full:
@@ -148,24 +147,23 @@ def draft_tick(state: ReplayState, slot: Slot) -> TickDraft:
             events.append(candle_event.encode(ts, candle))
     following = grid.floor(open_time_ms) + length_ms
     for candle in candles:
-        track = tracks[candle.symbol]
-        track.close = candle.close
+        symbol_state = symbol_states[candle.symbol]
+        symbol_state.close = candle.close
         if not candle.synthetic:
-            track.next_open_ms = following
+            symbol_state.next_open_ms = following
     state.cursor_ms = open_time_ms
     if events:
         state.last_ts = ts
-    # One of each per slot: half the time of Draft(...) and Shown(...).
-    seen = _new(SlotView, (open_time_ms, shown, trailing, state.last_ts))
-    return _new(TickDraft, (events, seen))
+    view = new_record(SlotView, (open_time_ms, shown, trailing, state.last_ts))
+    return new_record(TickDraft, (events, view))
 
 
-def finish_tick(state: ReplayState, made: TickDraft, answer: list[Event]) -> list[Event]:
-    """Return all events of a slot: the market's, to whose list it adds what its trader answered.
+def finish_tick(state: ReplayState, draft: TickDraft, answer: list[Event]) -> list[Event]:
+    """Append the strategy's events to those of a draft and return them all.
 
-    Slots behind it may have been drafted by now, so the last ts only ever moves on.
+    Later slots may have been drafted by now, so the state's last ts only ever grows.
     """
-    events = made.events
+    events = draft.events
     if answer:
         events += answer
         if answer[-1].ts > state.last_ts:
@@ -173,25 +171,25 @@ def finish_tick(state: ReplayState, made: TickDraft, answer: list[Event]) -> lis
     return events
 
 
-def _refuse(missing: Sequence[Gap]) -> None:
+def _require_none(missing: Sequence[Gap]) -> None:
     if missing:
         details = {"gaps": [gap.as_json() for gap in missing], "missing": sum(gap.missing for gap in missing)}
         raise MissingCandlesError(details=details)
 
 
-def absent(state: ReplayState, slot: Slot) -> list[Gap]:
-    """Return what is missing up to and in a slot, for a session that may not have gaps."""
+def find_missing(state: ReplayState, slot: Slot) -> list[Gap]:
+    """Return the gaps up to and in a slot."""
     grid = state.spec.grid
     ends = {candle.symbol: grid.floor(candle.open_time_ms) for candle in slot.candles}
     beyond = grid.floor(slot.open_time_ms) + grid.ms
-    found = ((track, ends.get(track.symbol, beyond)) for track in state.tracks.values())
-    return [gap for track, end in found for gap in _missing(state.spec, track, end)]
+    states = state.symbol_states.values()
+    return [gap for each in states for gap in _missing(state.spec, each, ends.get(each.symbol, beyond))]
 
 
-def _missing(spec: SessionSpec, track: SymbolState, end_ms: int) -> list[Gap]:
-    """Return what is missing of one symbol before `end_ms`: closed hours are not."""
-    missing = (end_ms - track.next_open_ms) // spec.grid.ms
-    gap = Gap(track.symbol, spec.timeframe, track.next_open_ms, end_ms, missing)
+def _missing(spec: SessionSpec, symbol_state: SymbolState, end_ms: int) -> list[Gap]:
+    """Return the gaps of one symbol before `end_ms`; closed hours are no gap."""
+    missing = (end_ms - symbol_state.next_open_ms) // spec.grid.ms
+    gap = Gap(symbol_state.symbol, spec.timeframe, symbol_state.next_open_ms, end_ms, missing)
     return open_gaps(spec.hours, [gap]) if missing > 0 else []
 
 
@@ -199,35 +197,38 @@ def _gaps(state: ReplayState, slot: Slot, ts: int) -> list[Event]:
     spec, grid = state.spec, state.spec.grid
     ends = {candle.symbol: grid.floor(candle.open_time_ms) for candle in slot.candles}
     events = []
-    for track in state.tracks.values():
-        end = ends.get(track.symbol, grid.floor(slot.open_time_ms) + grid.ms if slot.trailing else track.next_open_ms)
+    for symbol_state in state.symbol_states.values():
+        end = ends.get(
+            symbol_state.symbol, grid.floor(slot.open_time_ms) + grid.ms if slot.trailing else symbol_state.next_open_ms
+        )
         events += [
             event.gap(ts, gap.symbol, gap.timeframe, gap.from_ms, gap.to_ms, gap.missing)
-            for gap in _missing(spec, track, end)
+            for gap in _missing(spec, symbol_state, end)
         ]
-        track.next_open_ms = end
+        symbol_state.next_open_ms = end
     return events
 
 
 def _with_synthetic(state: ReplayState, slot: Slot) -> Sequence[Candle]:
     spec = state.spec
-    if spec.gap_policy != "fill" or len(slot.candles) == len(state.tracks):
+    if spec.gap_policy != "fill" or len(slot.candles) == len(state.symbol_states):
         return slot.candles
     if not is_open(spec.hours, spec.grid, spec.grid.floor(slot.open_time_ms)):
         return slot.candles
     real = {candle.symbol: candle for candle in slot.candles}
-    made = (real.get(track.symbol) or _flat(spec, track, slot.open_time_ms) for track in state.tracks.values())
-    return [candle for candle in made if candle is not None]
+    states = state.symbol_states.values()
+    candles = (real.get(each.symbol) or _flat_candle(spec, each, slot.open_time_ms) for each in states)
+    return [candle for candle in candles if candle is not None]
 
 
-def _flat(spec: SessionSpec, track: SymbolState, open_time_ms: int) -> Candle | None:
-    close = track.close
+def _flat_candle(spec: SessionSpec, symbol_state: SymbolState, open_time_ms: int) -> Candle | None:
+    close = symbol_state.close
     if close is None:
         return None
     zero = Decimal(0)
     close_time_ms = open_time_ms + spec.grid.ms
     return Candle(
-        track.symbol,
+        symbol_state.symbol,
         spec.timeframe,
         open_time_ms,
         close_time_ms,

@@ -1,4 +1,4 @@
-"""Times as people read them."""
+"""Times as text for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # Formatting a t
 
 
 def utc(time_ms: int) -> str:
-    """Spell a time in ms since the epoch, UTC; milliseconds only where there are some, beyond year 9999 as it is."""
+    """Return ms since the epoch as a UTC time; the number itself beyond year 9999."""
     try:
         moment = _EPOCH + timedelta(milliseconds=time_ms)
     except OverflowError:

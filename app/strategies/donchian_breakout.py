@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.domain.market.candle import Candle
-from app.domain.trading.indicator import Extreme
+from app.domain.trading.indicator import rolling_max, rolling_min
 from app.domain.trading.strategy import Direction
 from app.strategies.directional import Directional, Rule
 
@@ -34,12 +34,12 @@ class DonchianRule:
     """The channel of one symbol."""
 
     def __init__(self, entry: int, exit_: int) -> None:
-        self._highest = Extreme(entry, 1)
-        self._lowest = Extreme(exit_, -1)
+        self._highest = rolling_max(entry)
+        self._lowest = rolling_min(exit_)
         self._channel = (Decimal(0), Decimal(0))
 
     def next(self, candle: Candle) -> Direction | None:
-        """Return LONG above the channel, SHORT below; the candle itself counts from the next one on."""
+        """Return LONG above the channel of the candles before this one, SHORT below."""
         direction: Direction | None = None
         if self._highest.ready and self._lowest.ready:
             self._channel = self._highest.value, self._lowest.value
@@ -52,5 +52,5 @@ class DonchianRule:
         return direction
 
     def indicators(self) -> dict[str, Decimal | float]:
-        """Return the channel the close was held against."""
+        """Return the channel that the close was compared with."""
         return {"highest": self._channel[0], "lowest": self._channel[1]}

@@ -95,7 +95,7 @@ async def run_strategies(
         return [draft.events for draft in drafts]
     if host.error is not None:
         raise host.error
-    answers = await host.run_slots([draft.shown for draft in drafts])
+    answers = await host.run_slots([draft.view for draft in drafts])
     if host.error is not None and not answers:
         raise host.error
     return [finish_tick(state, draft, answer) for draft, answer in zip(drafts, answers, strict=False)]

@@ -6,6 +6,7 @@ from collections import Counter
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
 from app.clock import Clock
 from app.engine.session_service import SessionService
@@ -13,6 +14,7 @@ from app.engine.supervisor import Supervisor
 from app.settings import Settings
 from app.web.health import HealthCalls
 from app.web.http.auth import Authenticator, require_safe_bind
+from app.web.http.cors import with_cors
 from app.web.http.dispatch import Dispatcher
 from app.web.http.event_stream import Streams
 from app.web.http.login import LoginCalls
@@ -30,7 +32,7 @@ from app.web.sim.stats import StatsCalls
 
 def create_app(
     settings: Settings, sim: SessionService, supervisor: Supervisor, streams: Streams, clock: Clock
-) -> Starlette:
+) -> ASGIApp:
     """Return the application over an open engine; raises `BadInputError` for settings that would let strangers in."""
     require_safe_bind(settings)
     answered: Counter[int] = Counter()
@@ -53,4 +55,4 @@ def create_app(
         exception_handlers=exception_handlers(),
     )
     app.router.redirect_slashes = False
-    return app
+    return with_cors(app, settings)

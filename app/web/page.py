@@ -26,8 +26,11 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 LIST_PAGE, SESSION_PAGE = "sessions.html", "session.html"
-MODULES = {LIST_PAGE: ("common/", "list/"), SESSION_PAGE: ("common/", "session/", "vendor/")}
-"""The folders with the modules of each page."""
+MODULES = {
+    LIST_PAGE: ("client.js", "common/", "list/"),
+    SESSION_PAGE: ("client.js", "common/", "session/", "vendor/"),
+}
+"""The modules of each page, most of them by their folder."""
 
 
 class PageFiles(StaticFiles):

@@ -8,8 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.domain.market.candle import Candle
-from app.domain.trading.strategy import Strategy
+from zeon import Candle, Strategy
 
 
 class BreakoutWithStop(Strategy):

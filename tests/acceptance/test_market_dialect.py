@@ -69,6 +69,7 @@ async def test_every_message_of_a_whole_run_has_its_type_and_required_fields(dat
     for message in stream.frames:
         SCHEMA.validate(message)
     assert {message["type"] for message in stream.frames} == {"session_status", "candle", "heartbeat"}
+    assert set(stream.named) == {"message"}
     candles = [message for message in stream.frames if message["type"] == "candle"]
     assert [message["symbol"] for message in candles] == SYMBOLS * 100
     assert [m["status"] for m in stream.frames if m["type"] == "session_status"] == ["CREATED", "RUNNING", "DONE"]

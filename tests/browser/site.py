@@ -29,6 +29,7 @@ class Site:
 
     zeon: Zeon
     database: Database
+    token: str = ""
 
     @property
     def url(self) -> str:
@@ -68,7 +69,8 @@ class Site:
     def call(self, method: str, path: str, body: Any = None) -> Any:
         url = f"{self.url}/api/sim/sessions{path}"
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
+        request = urllib.request.Request(url, data, headers, method=method)
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)["data"]
 

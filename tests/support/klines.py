@@ -23,7 +23,7 @@ DAY = 86_400_000
 Fault = Callable[[], Response]
 
 
-class Cut(Exception):
+class CutError(Exception):
     """The connection ends in the middle of an answer."""
 
 
@@ -92,7 +92,7 @@ class CutResponse(Response):
         headers = [(b"content-length", b"1000"), (b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"[[17", "more_body": True})
-        raise Cut
+        raise CutError
 
 
 @asynccontextmanager

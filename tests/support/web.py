@@ -38,15 +38,21 @@ class Stream:
     lines: AsyncIterator[str]
     frames: list[dict[str, Any]] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
+    named: dict[str, int] = field(default_factory=dict)
+    """How many events of each name came; those without one are under `message`."""
 
     async def next(self, timeout_s: float = 10) -> dict[str, Any]:
         """Return the next message; raises `StopAsyncIteration` at the end of the response."""
+        name = "message"
         async with asyncio.timeout(timeout_s):
             async for line in self.lines:
-                if line.startswith("id: "):
+                if line.startswith("event: "):
+                    name = line[7:]
+                elif line.startswith("id: "):
                     self.ids.append(int(line[4:]))
                 elif line.startswith("data: "):
                     self.frames.append(json.loads(line[6:]))
+                    self.named[name] = self.named.get(name, 0) + 1
                     return self.frames[-1]
         raise StopAsyncIteration
 

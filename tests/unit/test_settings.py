@@ -35,6 +35,11 @@ def test_variables_are_read(monkeypatch):
     assert settings.venue == "bybit"
 
 
+def test_origins_are_kept_as_browsers_send_them(monkeypatch):
+    monkeypatch.setenv("ZEON_ALLOWED_ORIGINS", "http://LOCALHOST:5173/, https://sim.example:443, http://[::1]:80")
+    assert load().allowed_origins == ("http://localhost:5173", "https://sim.example", "http://[::1]")
+
+
 def test_an_empty_variable_counts_as_unset(monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "")
     assert load().database_url is None
@@ -56,6 +61,12 @@ def test_a_value_given_in_python_wins(monkeypatch):
         ("ZEON_ON_ORPHAN", "delete"),
         ("ZEON_RENEW_MS", "15000"),
         ("ZEON_VENUE", "no such venue"),
+        ("ZEON_ALLOWED_ORIGINS", "*"),
+        ("ZEON_ALLOWED_ORIGINS", "null"),
+        ("ZEON_ALLOWED_ORIGINS", "localhost:5173"),
+        ("ZEON_ALLOWED_ORIGINS", "http://localhost:5173/page"),
+        ("ZEON_ALLOWED_ORIGINS", "http://user@localhost"),
+        ("ZEON_ALLOWED_ORIGINS", "http://[::1"),
     ],
 )
 def test_a_bad_value_is_one_sentence_that_names_the_variable(monkeypatch, name, value):

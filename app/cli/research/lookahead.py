@@ -1,4 +1,4 @@
-"""`zeon lookahead`: find out whether a strategy knows the future."""
+"""`zeon lookahead`: check whether a strategy uses candles that come later."""
 
 from __future__ import annotations
 
@@ -26,31 +26,35 @@ Profile = Annotated[
     str, typer.Argument(metavar="PROFILE", help="The strategy, see `zeon profiles`.", show_default=False)
 ]
 _OPTIONS = ("symbols", "timeframe", "start_ms", "end_ms", "venue", "config", "extra_timeframes")
-Cuts = Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="At how many times the data is cut.")]
+Cuts = Annotated[
+    int, typer.Option(metavar="N", min=1, max=1000, help="Number of times at which the candles after it are replaced.")
+]
 
 
 @takes_settings(_OPTIONS, required=["symbols", "timeframe"])
 def lookahead(given: Given, profile: Profile, cuts: Cuts = 10, json: Json = False) -> None:
-    """Check a strategy for knowledge of the future: exit with 1 if later candles change what it did before."""
+    """Check that later candles do not change what a strategy did before; exit with 1 if they do."""
     slug, settings = resolve_strategy(profile, load())
     with as_usage():
         request = parse(NewSession, {"startMs": 0} | given | {"profileSlug": slug, "gapPolicy": "skip"})
 
     async def work(context: Context) -> tuple[int, LookaheadFinding | None]:
-        return await _look(context, request.spec(context.settings), cuts)
+        return await _check(context, request.spec(context.settings), cuts)
 
     with as_usage():
         count, found = run(work, settings)
     cuts = len(cut_positions(count, cuts))
     if json:
-        output.as_json({"slots": count, "cuts": cuts, "lookahead": found is not None, "difference": _described(found)})
+        output.as_json(
+            {"slots": count, "cuts": cuts, "lookahead": found is not None, "difference": _finding_to_json(found)}
+        )
     else:
-        _tell(count, cuts, found)
+        _print_finding(count, cuts, found)
     if found is not None:
         raise typer.Exit(1)
 
 
-async def _look(context: Context, spec: SessionSpec, cuts: int) -> tuple[int, LookaheadFinding | None]:
+async def _check(context: Context, spec: SessionSpec, cuts: int) -> tuple[int, LookaheadFinding | None]:
     strategies = context.sim.strategies
     whole = replace(spec, config=await strategies.full_config(context.database, spec))
     slots = await context.database.run(cached_slots, whole)
@@ -61,24 +65,24 @@ async def _look(context: Context, spec: SessionSpec, cuts: int) -> tuple[int, Lo
     )
 
 
-def _tell(count: int, cuts: int, found: LookaheadFinding | None) -> None:
+def _print_finding(count: int, cuts: int, found: LookaheadFinding | None) -> None:
     if found is None:
-        output.line(f"Nothing changed: {count:,} slots, cut at {cuts} times and given another future there.")
+        output.line(f"No lookahead found: {count:,} slots, with other candles after each of {cuts} times.")
         return
-    output.line(f"What happens before {output.utc(found.cut_ms)} depends on what comes after ({found.how}).")
+    output.line(f"Events before {output.utc(found.cut_ms)} depend on later candles ({found.how}).")
     if found.error is not None:
         output.line(f"The strategy fails there: {found.error}")
     for name, event in (("whole", found.whole), (found.how, found.changed)):
-        output.line(f"{name}: {json_text.dumps(_spelled(event), ensure_ascii=False)}")
+        output.line(f"{name}: {json_text.dumps(_event_to_json(event), ensure_ascii=False)}")
 
 
-def _described(found: LookaheadFinding | None) -> dict[str, Any] | None:
+def _finding_to_json(found: LookaheadFinding | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    whole, changed = _spelled(found.whole), _spelled(found.changed)
+    whole, changed = _event_to_json(found.whole), _event_to_json(found.changed)
     described = {"how": found.how, "cutMs": found.cut_ms, "whole": whole, "changed": changed}
     return described if found.error is None else {**described, "fault": found.error}
 
 
-def _spelled(event: Event | None) -> dict[str, Any] | None:
+def _event_to_json(event: Event | None) -> dict[str, Any] | None:
     return None if event is None else {"ts": event.ts, "type": event.type, "payload": json_text.loads(event.body)}

@@ -15,14 +15,16 @@ from app.db.profiles import Profile
 from app.errors import NotFoundError
 from app.strategy_hosts.strategy_catalog import ListedProfile
 
-app = typer.Typer(help="Strategies a session can name, and profiles of your own: a strategy with parameters.")
+app = typer.Typer(
+    help="List the strategies that sessions can use; add and remove profiles: a strategy with parameters."
+)
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="a-z, 0-9, _ and -, at most 64.", show_default=False)]
-Named = Annotated[str, typer.Option("--strategy", metavar="SLUG", help="The strategy it runs, see `zeon profiles`.")]
+Named = Annotated[str, typer.Option("--strategy", metavar="SLUG", help="Strategy of the profile, see `zeon profiles`.")]
 Config = Annotated[
     dict[str, Any] | None,
     typer.Option(
-        "--config", parser=parse_object, metavar="JSON", help="Parameters, an object; sessions may add theirs."
+        "--config", parser=parse_object, metavar="JSON", help="Parameters, an object; a session can add its own."
     ),
 ]
 _EXAMPLE = "`from zeon import Candle, Strategy`"
@@ -30,14 +32,14 @@ _EXAMPLE = "`from zeon import Candle, Strategy`"
 
 @app.callback(invoke_without_command=True)
 def profiles_(context: typer.Context, json: Json = False) -> None:
-    """List the strategies and profiles a session can name; `none` emits candles only."""
+    """List the strategies and profiles a session can use; `none` replays candles only."""
     if context.invoked_subcommand is None:
         list_(json)
 
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """List the strategies and profiles a session can name; what is named but cannot be used is logged to stderr."""
+    """List the strategies and profiles a session can use; those that cannot be loaded are named on stderr."""
 
     async def work(context: Context) -> tuple[list[ListedProfile], list[str]]:
         strategies = context.sim.strategies
@@ -55,7 +57,7 @@ def list_(json: Json = False) -> None:
 
 @app.command()
 def add(slug: Slug, strategy: Named, config: Config = None) -> None:
-    """Add a profile, or replace the one of its name."""
+    """Add a profile, or replace the one with this name."""
     profile = Profile(slug, strategy, config or {})
 
     async def work(context: Context) -> None:
@@ -67,7 +69,7 @@ def add(slug: Slug, strategy: Named, config: Config = None) -> None:
 
 @app.command()
 def remove(slug: Slug) -> None:
-    """Remove a profile; sessions that name it cannot be resumed then."""
+    """Remove a profile; sessions that use it can no longer be resumed."""
 
     async def work(context: Context) -> None:
         if not await context.database.run(profiles.remove, slug):

@@ -1,4 +1,4 @@
-"""`zeon rank`: what the sessions of a tag came to, the best first; a sweep goes on where it was interrupted."""
+"""`zeon rank`: rank the sessions of a tag, and finish an interrupted sweep."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from app.domain.session import CREATED, PAUSED
 from app.errors import NotFoundError
 from app.settings import load
 
-Tag = Annotated[str, typer.Argument(metavar="TAG", help="A tag of sessions, such as a sweep's.", show_default=False)]
+Tag = Annotated[
+    str, typer.Argument(metavar="TAG", help="Tag of the sessions, a sweep's for instance.", show_default=False)
+]
 MinTrades = Annotated[int, typer.Option(metavar="N", min=0, help="Leave out sessions with fewer trades.")]
-Resume = Annotated[bool, typer.Option("--resume", help="First run those that are paused or not begun to their end.")]
+Resume = Annotated[bool, typer.Option("--resume", help="First run paused and unstarted sessions to completion.")]
 
 
 def rank(
@@ -31,27 +33,27 @@ def rank(
     processes: Processes = None,
     json: Json = False,
 ) -> None:
-    """Rank the sessions of a tag, those of a sweep for instance; with --resume an interrupted sweep goes on first."""
+    """Rank the sessions of a tag, a sweep's for instance; with --resume finish an interrupted sweep first."""
     settings = load()
 
     async def work(context: Context) -> dict[UUID, str]:
         return await context.database.run(results.tagged, context.user, tag)
 
     with locate(settings) as place:
-        known = asyncio.run(on_place(settings, place, work))
-        if not known:
+        statuses = asyncio.run(on_place(settings, place, work))
+        if not statuses:
             raise NotFoundError(f"There is no session with the tag {tag}.")
-        waiting = [session_id for session_id, status in known.items() if status in (CREATED, PAUSED)]
+        waiting = [session_id for session_id, status in statuses.items() if status in (CREATED, PAUSED)]
         interrupted = resume and bool(waiting) and run_all(settings, place, waiting, processes)
-        came = asyncio.run(
-            on_place(settings, place, lambda context: context.database.run(results.results, list(known)))
+        outcomes = asyncio.run(
+            on_place(settings, place, lambda context: context.database.run(results.results, list(statuses)))
         )
-    ranked = ranking.ranked([each for each in came if each.trades >= min_trades], by)
+    ranked = ranking.ranked([each for each in outcomes if each.trades >= min_trades], by)
     if json:
         output.as_json({"tag": tag, "results": ranking.ranking_to_json(ranked)})
     else:
         ranking.print_ranking(ranked)
     if interrupted:
-        output.note("Interrupted: what ran is paused again.")
-    if resume and any(each.status in (CREATED, PAUSED) for each in came):
+        output.note("Interrupted: the sessions that ran are paused again.")
+    if resume and any(each.status in (CREATED, PAUSED) for each in outcomes):
         raise typer.Exit(1)

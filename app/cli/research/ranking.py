@@ -1,4 +1,4 @@
-"""The order and the table of what many sessions came to."""
+"""The ranking of many sessions' results, and its table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.domain.session import FINISHED
 
 By = Annotated[
     Literal["return", "sharpe", "sortino", "drawdown", "profitFactor", "winRate", "trades"],
-    typer.Option("--by", help="What the best is first by; the drawdown that is smallest."),
+    typer.Option("--by", help="Figure to rank by, best first (for drawdown: smallest first)."),
 ]
 
 _KEYS: dict[str, Callable[[SessionResult], Decimal | int | None]] = {
@@ -35,23 +35,23 @@ _COLUMNS = {
 }
 
 
-def ranked(found: Sequence[SessionResult], by: str) -> list[SessionResult]:
-    """Return results with the best first, equal ones as they came.
+def ranked(results: Sequence[SessionResult], by: str) -> list[SessionResult]:
+    """Return results with the best first, equal ones in their order.
 
-    Those that have not finished come behind all that have, those without the figure last among their like.
+    Sessions that have not finished come after all that have; among each, those without the figure come last.
     """
 
-    def place(each: SessionResult) -> tuple[bool, bool, Decimal | int]:
+    def key(each: SessionResult) -> tuple[bool, bool, Decimal | int]:
         figure = _KEYS[by](each)
         return each.status == FINISHED, figure is not None, 0 if figure is None else figure
 
-    return sorted(found, key=place, reverse=True)
+    return sorted(results, key=key, reverse=True)
 
 
-def print_ranking(found: Sequence[SessionResult]) -> None:
-    """Print a table of results: the parameters that differ, and what came of them."""
-    names = list(dict.fromkeys(name for each in found for name in each.config))
-    names = [name for name in names if len({str(each.config.get(name)) for each in found}) > 1]
+def print_ranking(results: Sequence[SessionResult]) -> None:
+    """Print a table of results: the parameters that differ, and the figures."""
+    names = list(dict.fromkeys(name for each in results for name in each.config))
+    names = [name for name in names if len({str(each.config.get(name)) for each in results}) > 1]
     rows = (
         (
             each.id,
@@ -60,12 +60,12 @@ def print_ranking(found: Sequence[SessionResult]) -> None:
             each.trades,
             each.status if each.error is None else f"{each.status}: {each.error}",
         )
-        for each in found
+        for each in results
     )
     output.table(("id", *names, *_COLUMNS, "trades", "status"), rows, right=(*names, *_COLUMNS, "trades"))
 
 
-def ranking_to_json(found: Sequence[SessionResult]) -> list[dict[str, Any]]:
+def ranking_to_json(results: Sequence[SessionResult]) -> list[dict[str, Any]]:
     """Return results as JSON values."""
     return [
         {
@@ -82,7 +82,7 @@ def ranking_to_json(found: Sequence[SessionResult]) -> list[dict[str, Any]]:
             "winRatePct": _float(each.win_rate_pct),
             "trades": each.trades,
         }
-        for each in found
+        for each in results
     ]
 
 

@@ -1,4 +1,4 @@
-"""`zeon report`: what came of a session, as a table, as JSON, or as one page that needs nothing else."""
+"""`zeon report`: the results of a session as a table, as JSON, or as one HTML page without other files."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ FIGURES = {
     "loss_streak": ("most losses in a row", _COUNT),
     "avg_hold_bars": ("average candles held", _RATIO),
 }
-"""Which figures are shown, under what name, and how they read."""
+"""The figures shown: their names and how they are formatted."""
 
 
 class Outcome(NamedTuple):
-    """A session with what came of it."""
+    """A session with its results."""
 
     session: Session
     stats: stats.Stats
@@ -71,7 +71,7 @@ class Outcome(NamedTuple):
 
 
 def report(session_id: SessionId, html: Html = None, json: Json = False) -> None:
-    """Show what came of a session: return, risk and trades, while it runs too."""
+    """Show the results of a session: return, risk and trades, also while it runs."""
     if html is not None:
         report_page.require_plotly()
 
@@ -98,13 +98,13 @@ def report(session_id: SessionId, html: Html = None, json: Json = False) -> None
 
 
 def title(session: Session) -> str:
-    """Name a session in one line, with what it failed of."""
+    """Return a line that names a session, and its error if it failed."""
     named = f"{session.spec.profile_slug} on {market(session)}, {session.status}"
     return named if session.error is None else f"{named}: {session.error}"
 
 
 def lines(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield name and value of each figure, a dash where it has no meaning."""
+    """Yield name and value of each figure; a dash where there is none."""
     for name, (words, kind) in FIGURES.items():
         value = figures[name]
         yield words, "-" if value is None else _figure(value, kind)
@@ -121,5 +121,5 @@ def _figure(value: Any, kind: str) -> str:
 
 
 def _number(value: Decimal) -> str:
-    """Spell a number to 2 decimals, one below 1 to 4 significant digits."""
+    """Format a number with 2 decimals, one below 1 with 4 significant digits."""
     return f"{value:,.2f}" if abs(value) >= 1 or not value else f"{value:.4g}"

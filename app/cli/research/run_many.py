@@ -1,4 +1,4 @@
-"""Many sessions run by one command, on as many cores as it may have."""
+"""Run many sessions in one command, on several cores."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from app.db.location import DatabaseLocation
 from app.engine.engine_processes import EngineWork, start_engines
 from app.settings import Settings
 
-Processes = Annotated[int | None, typer.Option(metavar="N", min=1, help="Engine processes; unset: one per core.")]
+Processes = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Number of processes; not given: one per core.")
+]
 
 
 def run_all(settings: Settings, place: DatabaseLocation, ids: Sequence[UUID], processes: int | None) -> bool:
-    """Run sessions in processes of their own to the end; returns whether Ctrl-C ended it before."""
+    """Run sessions to the end in separate processes; returns whether Ctrl-C interrupted them."""
     work = EngineWork(place.url, place.listen_url, settings, settings.user, ids)
     with start_engines(work, min(processes or len(os.sched_getaffinity(0)), len(ids))) as started:
         try:
@@ -33,7 +35,7 @@ def run_all(settings: Settings, place: DatabaseLocation, ids: Sequence[UUID], pr
 
 
 async def _watch(context: Context, ids: Sequence[UUID], processes: Sequence[Any]) -> None:
-    """Show how many sessions have ended until every process has."""
+    """Show how many sessions have ended, until all processes have."""
     with Progress(console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as progress:
         task = progress.add_task("sessions", total=len(ids))
         while any(process.is_alive() for process in processes):

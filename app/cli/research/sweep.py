@@ -1,4 +1,4 @@
-"""`zeon sweep`: one strategy with many parameters, as many sessions, on all cores."""
+"""`zeon sweep`: run one strategy with many parameters, each in its own session, on all cores."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ Profile = Annotated[
 Params = Annotated[
     list[str], typer.Option("--param", metavar="NAME=VALUES", help="fast=5..50:5, or side=long,both; repeat for more.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, however much is written.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before a large sweep.")]
 
 _ASKED_ABOVE = 5 * 10**9
 _SAMPLES = 3
 _SAMPLE_SLOTS = 5000
 _ROW_BYTES = 180
-"""What a row of the log and its index entries take besides its payload."""
+"""Bytes of a row of the log and its index entries without the payload."""
 _OWN_ROWS = 3
-"""Rows of a session that are there without any candle: started, finished, and one more."""
+"""Rows a session has without any candle: started, finished, and one more."""
 
 
 _OPTIONS = NEW_SESSION - {"profile_slug", "record", "replay_ms_per_candle", "speed", "name", "tags", "lag_ms"}
 
 
 class Size(NamedTuple):
-    """About how much a sweep writes."""
+    """An estimate of what a sweep writes."""
 
     rows: int
     bytes: int
@@ -74,28 +74,28 @@ def sweep(
     with as_usage():
         combinations = parse_grid(param)
         specs = [
-            parse(NewSession, request | {"config": {**config, **each}, "name": _named(each)}).spec(settings)
+            parse(NewSession, request | {"config": {**config, **each}, "name": _session_name(each)}).spec(settings)
             for each in combinations
         ]
     with locate(settings, set_up=True) as place:
-        size = _sized(settings, place, specs, yes=yes)
+        size = _print_estimate(settings, place, specs, yes=yes)
         ids = asyncio.run(on_place(settings, place, lambda context: _create(context, specs)))
-        output.note(f"They carry the tag {tag}: zeon sessions list --tag {tag}")
+        output.note(f"The sessions have the tag {tag}: zeon sessions list --tag {tag}")
         interrupted = run_all(settings, place, ids, processes)
-        came = asyncio.run(on_place(settings, place, lambda context: context.database.run(results.results, ids)))
-    ranked = ranking.ranked(came, by)
+        outcomes = asyncio.run(on_place(settings, place, lambda context: context.database.run(results.results, ids)))
+    ranked = ranking.ranked(outcomes, by)
     if json:
         output.as_json({"tag": tag, "rows": size.rows, "bytes": size.bytes, "results": ranking.ranking_to_json(ranked)})
     else:
         ranking.print_ranking(ranked)
     if interrupted:
-        output.note(f"Interrupted: what ran is paused; `zeon rank {tag} --resume` lets all of it go on.")
-    if any(each.status != FINISHED for each in came):
+        output.note(f"Interrupted: the sessions that ran are paused; `zeon rank {tag} --resume` finishes the sweep.")
+    if any(each.status != FINISHED for each in outcomes):
         raise typer.Exit(1)
 
 
-def _sized(settings: Settings, place: DatabaseLocation, specs: list[SessionSpec], *, yes: bool) -> Size:
-    """Say how much will be written, and ask where it is a lot."""
+def _print_estimate(settings: Settings, place: DatabaseLocation, specs: list[SessionSpec], *, yes: bool) -> Size:
+    """Print how much will be written, and ask if it is a lot."""
     with as_usage():
         size = asyncio.run(on_place(settings, place, lambda context: _estimate(context, specs)))
     output.note(f"{len(specs):,} sessions, about {size.rows:,} rows and {size.bytes / 1e6:,.0f} MB.")
@@ -105,26 +105,26 @@ def _sized(settings: Settings, place: DatabaseLocation, specs: list[SessionSpec]
 
 
 async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
-    """Compute a few of the sessions over their first candles, and every config's parameters; raises `BadInputError`.
+    """Estimate from a few of the sessions over their first candles; raises `BadInputError` for wrong parameters.
 
-    A strategy that fails there is counted as far as it came.
+    `specs` get the full config. A strategy that fails there counts as writing nothing.
     """
     strategies = context.sim.strategies
     specs[:] = [replace(spec, config=await strategies.full_config(context.database, spec)) for spec in specs]
     slots = await context.database.run(cached_slots, specs[0], _SAMPLE_SLOTS)
     samples = specs[:: max(1, len(specs) // _SAMPLES)][:_SAMPLES]
-    sizes = [await _sampled(context, spec, slots) for spec in samples]
+    sizes = [await _run_sample(context, spec, slots) for spec in samples]
     end_ms = specs[0].end_ms or specs[0].start_ms
     factor = len(specs) * specs[0].grid.slots(specs[0].start_ms, end_ms) / len(slots) / len(samples)
     rows = int(sum(each.rows for each in sizes) * factor) + _OWN_ROWS * len(specs)
     return Size(rows, int(sum(each.bytes for each in sizes) * factor) + rows * _ROW_BYTES)
 
 
-async def _sampled(context: Context, spec: SessionSpec, slots: Sequence[Slot]) -> Size:
+async def _run_sample(context: Context, spec: SessionSpec, slots: Sequence[Slot]) -> Size:
     state = ReplayState.initial(replace(spec, gap_policy="skip"))
     try:
-        async with context.sim.strategies.open_trial_host(context.database, spec) as desk:
-            answered = await run_strategies(state, desk, [draft_tick(state, slot) for slot in slots])
+        async with context.sim.strategies.open_trial_host(context.database, spec) as host:
+            answered = await run_strategies(state, host, [draft_tick(state, slot) for slot in slots])
     except (StrategyFailedError, StrategyProcessLostError):  # Its session will say why.
         return Size(0, 0)
     made = [event for events in answered for event in events]
@@ -135,5 +135,5 @@ async def _create(context: Context, specs: Sequence[SessionSpec]) -> list[UUID]:
     return [(await context.sim.create(context.user, spec))[0].id for spec in specs]
 
 
-def _named(config: dict[str, Any]) -> str:
+def _session_name(config: dict[str, Any]) -> str:
     return " ".join(f"{name}={value}" for name, value in config.items())[:200]

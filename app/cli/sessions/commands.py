@@ -1,4 +1,4 @@
-"""`zeon sessions`: make sessions and steer them, straight on the database; any living server runs them."""
+"""`zeon sessions`: create and control sessions directly in the database; any live server runs them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from app.engine.session_service import Action
 from app.web.http.parsing import parse
 from app.web.sim.requests import ControlRequest, SessionsQuery
 
-app = typer.Typer(no_args_is_help=True, help="Make sessions and steer them; any living server runs them.")
+app = typer.Typer(no_args_is_help=True, help="Create, control, list and delete sessions; any live server runs them.")
 app.command()(create)
 app.command()(fork)
 
@@ -28,25 +28,38 @@ Ids = Annotated[
     list[str], typer.Argument(parser=read_id, metavar="ID...", help="The sessions' ids, or their first or last digits.")
 ]
 Status = Annotated[str | None, typer.Option(metavar="STATUS", help=f"One of {', '.join(STATUSES)}.")]
-Tag = Annotated[str | None, typer.Option(metavar="TEXT", help="Only those with this tag.")]
-Limit = Annotated[int, typer.Option(metavar="N", min=1, max=200, help="How many, newest first.")]
-Days = Annotated[int, typer.Option("--older-than", metavar="DAYS", min=0, help="Ended at least so many days ago.")]
-Candles = Annotated[int, typer.Option("--candles", metavar="N", help="How many slots to show before it pauses again.")]
-IfCursor = Annotated[int | None, typer.Option("--if-cursor", metavar="MS", help="Only if the cursor stands there.")]
-UntilTime = Annotated[
-    int | None, typer.Option("--time", parser=time_ms, metavar="TIME", help="Pause before this: ms or ISO 8601, UTC.")
+Tag = Annotated[str | None, typer.Option(metavar="TEXT", help="Show only sessions with this tag.")]
+Limit = Annotated[int, typer.Option(metavar="N", min=1, max=200, help="Number of sessions, newest first.")]
+Days = Annotated[
+    int,
+    typer.Option("--older-than", metavar="DAYS", min=0, help="Delete sessions that ended at least this many days ago."),
 ]
-UntilType = Annotated[str | None, typer.Option("--event-type", metavar="TYPE", help="Pause after the next of a type.")]
-ToTime = Annotated[int, typer.Option("--time", parser=time_ms, metavar="TIME", help="Where the pace holds again.")]
-Revised = Annotated[bool, typer.Option("--accept-revised", help="Go on though candles it has used were revised.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")]
+Candles = Annotated[int, typer.Option("--candles", metavar="N", help="Number of slots to run.")]
+IfCursor = Annotated[
+    int | None, typer.Option("--if-cursor", metavar="MS", help="Do it only if the session's cursor is here.")
+]
+UntilTime = Annotated[
+    int | None,
+    typer.Option("--time", parser=time_ms, metavar="TIME", help="Pause before this time: ms or ISO 8601, UTC."),
+]
+UntilType = Annotated[
+    str | None, typer.Option("--event-type", metavar="TYPE", help="Pause after the next event of this type.")
+]
+ToTime = Annotated[
+    int,
+    typer.Option("--time", parser=time_ms, metavar="TIME", help="Time to jump to; after it the normal pace applies."),
+]
+Revised = Annotated[
+    bool, typer.Option("--accept-revised", help="Continue although candles that the session has used were revised.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")]
 
 _PAGE = 200
 
 
 @app.command()
 def start(session_id: SessionId, accept_revised: Revised = False, json: Json = False) -> None:
-    """Run a session from where it stands; a living server takes it up."""
+    """Start a session at its cursor; a live server runs it."""
 
     async def work(context: Context) -> Session:
         return await context.sim.start(
@@ -58,31 +71,31 @@ def start(session_id: SessionId, accept_revised: Revised = False, json: Json = F
 
 @app.command()
 def pause(session_id: SessionId, json: Json = False) -> None:
-    """Hold a running session; no candle follows once this has answered."""
+    """Pause a running session; no candle follows once this command has ended."""
     _act(session_id, Action("pause"), json)
 
 
 @app.command()
 def resume(session_id: SessionId, accept_revised: Revised = False, json: Json = False) -> None:
-    """Let a paused session go on with its next candle."""
+    """Resume a paused session with its next candle."""
     _act(session_id, Action("resume", accept_revised=accept_revised), json)
 
 
 @app.command()
 def stop(session_id: SessionId, json: Json = False) -> None:
-    """End a session for good; its log stays."""
+    """Stop a session for good; its log stays."""
     _act(session_id, Action("stop"), json)
 
 
 @app.command()
 def pace(session_id: SessionId, ms_per_candle: MsPerCandle = None, speed: Speed = None, json: Json = False) -> None:
-    """Change how fast a session goes, while it runs too."""
+    """Change the pace of a session, also while it runs."""
     _control(session_id, json, action="pace", replayMsPerCandle=ms_per_candle, speed=speed)
 
 
 @app.command()
 def step(session_id: SessionId, candles: Candles = 1, if_cursor: IfCursor = None, json: Json = False) -> None:
-    """Let a session that stands still show its next candles and pause again."""
+    """Run the next slots of a session that is not running, then pause it."""
     _control(session_id, json, action="step", candles=candles, ifCursorMs=if_cursor)
 
 
@@ -94,31 +107,31 @@ def run_until(
     if_cursor: IfCursor = None,
     json: Json = False,
 ) -> None:
-    """Let a session that stands still run up to a time, or to the next event of a type, and pause again."""
+    """Run a session that is not running up to a time, or to the next event of a type, then pause it."""
     _control(session_id, json, action="runUntil", timeMs=time, eventType=event_type, ifCursorMs=if_cursor)
 
 
 @app.command()
 def jump(session_id: SessionId, time: ToTime, json: Json = False) -> None:
-    """Let a running session hurry to a time; everything up to there is computed and logged."""
+    """Run a session without pauses up to a time; everything up to there is computed and logged."""
     _control(session_id, json, action="jump", timeMs=time)
 
 
 @app.command("list")
 def list_(status: Status = None, tag: Tag = None, limit: Limit = 50, json: Json = False) -> None:
-    """Show your sessions, newest first."""
+    """List your sessions, newest first."""
     with as_usage():
-        wanted = parse(SessionsQuery, without_none(status=status, tag=tag, limit=limit))
+        query = parse(SessionsQuery, without_none(status=status, tag=tag, limit=limit))
 
     async def work(context: Context) -> list[Session]:
-        return (await context.sim.page(context.user, **wanted.model_dump()))[0]
+        return (await context.sim.page(context.user, **query.model_dump()))[0]
 
     session_view.print_sessions(run(work), json)
 
 
 @app.command("show")
 def show_(session_id: SessionId, json: Json = False) -> None:
-    """Show what a session replays and where it stands."""
+    """Show a session: what it replays, its status and its cursor."""
 
     async def work(context: Context) -> Session:
         return await context.sim.show(context.user, await context.session_id(session_id))
@@ -144,14 +157,14 @@ def prune(older_than: Days = 30, dry_run: DryRun = False, json: Json = False) ->
 
     async def work(context: Context) -> list[Session]:
         before = datetime.now(UTC) - timedelta(days=older_than)
-        found = [each async for each in _ended(context) if each.updated_at < before]
-        for session in found if not dry_run else ():
+        old = [session async for session in _ended(context) if session.updated_at < before]
+        for session in old if not dry_run else ():
             await context.sim.delete(context.user, session.id)
-        return found
+        return old
 
-    found = run(work)
-    session_view.print_sessions(found, json)
-    output.note(f"{len(found)} sessions {'would be' if dry_run else 'are'} deleted.")
+    old = run(work)
+    session_view.print_sessions(old, json)
+    output.note(f"{len(old)} sessions {'would be' if dry_run else 'are'} deleted.")
 
 
 async def _ended(context: Context) -> AsyncIterator[Session]:
@@ -160,19 +173,19 @@ async def _ended(context: Context) -> AsyncIterator[Session]:
         cursor: str | None = None
         more = True
         while more:
-            found, cursor = await context.database.run(
+            page, cursor = await context.database.run(
                 sessions.page, context.user, status=status, limit=_PAGE, cursor=cursor
             )
-            for session in found:
+            for session in page:
                 yield session
             more = cursor is not None
 
 
-def _control(session_id: str, json: bool, **asked: Any) -> None:
-    """Steer a session's time as over HTTP."""
+def _control(session_id: str, json: bool, **arguments: Any) -> None:
+    """Control a session's time as over HTTP."""
     with as_usage():
-        wanted = parse(ControlRequest, without_none(**asked))
-    _act(session_id, wanted.to_action(), json)
+        request = parse(ControlRequest, without_none(**arguments))
+    _act(session_id, request.to_action(), json)
 
 
 def _act(session_id: str, action: Action, json: bool) -> None:

@@ -1,4 +1,4 @@
-"""How the command line shows events: as lines to read, or as they are."""
+"""How the command line prints events: as readable lines or as JSON."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def events(frames: Frames) -> Iterator[str]:
             yield text.removeprefix(_DATA)
 
 
-def as_it_is(event: str) -> str:
-    """Spell an event for scripts: a line of JSON."""
+def as_json(event: str) -> str:
+    """Return an event for scripts: a line of JSON."""
     return event
 
 
 def line(event: str) -> str:
-    """Spell an event for people: seq, simulated time, type, and what happened."""
+    """Return an event for people: seq, simulated time, type, and its payload in short."""
     read = json.loads(event, parse_float=str, parse_int=str)
-    spell = _SPELLED.get(read["type"])
-    what = spell(read["payload"]) if spell else _payload(event)
+    format_payload = _FORMATS.get(read["type"])
+    what = format_payload(read["payload"]) if format_payload else _payload(event)
     return f"{read['seq']:>6}  {output.utc(int(read['ts']))}  {read['type']:<8}{what}"
 
 
@@ -40,7 +40,7 @@ def _payload(event: str) -> str:
 def _candle(payload: dict[str, Any]) -> str:
     candle = payload["candle"]
     prices = "  ".join(f"{name} {candle[name]}" for name in ("open", "high", "low", "close", "volume"))
-    return f"{payload['symbol']} {payload['timeframe']}  {prices}{'  made up' if payload.get('synthetic') else ''}"
+    return f"{payload['symbol']} {payload['timeframe']}  {prices}{'  synthetic' if payload.get('synthetic') else ''}"
 
 
 def _status(payload: dict[str, Any]) -> str:
@@ -52,7 +52,7 @@ def _gap(payload: dict[str, Any]) -> str:
     return f"{payload['symbol']} {payload['timeframe']}  {range_}, {payload['missing']} missing"
 
 
-_SPELLED: dict[str, Callable[[dict[str, Any]], str]] = {
+_FORMATS: dict[str, Callable[[dict[str, Any]], str]] = {
     "candle": _candle,
     "status": _status,
     "gap": _gap,

@@ -1,4 +1,4 @@
-"""`zeon export`: a session's log as a file."""
+"""`zeon export`: write a session's log to a file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from app.engine.export import export as exported
 
 What = Annotated[Literal["events", "trades", "equity"], typer.Option(help="What to export.")]
 Format = Annotated[
-    Literal["ndjson", "csv", "parquet"], typer.Option("--format", help="As what; parquet needs pyarrow.")
+    Literal["ndjson", "csv", "parquet"], typer.Option("--format", help="File format; parquet needs pyarrow.")
 ]
-Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write; unset: stdout.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write; not given: stdout.")]
 
 
 def export(session_id: SessionId, what: What = "events", format_: Format = "ndjson", out: Out = None) -> None:

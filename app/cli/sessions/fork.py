@@ -53,14 +53,14 @@ def diff(session_id: SessionId, other: Other, json: Json = False) -> None:
         a, b = await context.session_id(session_id), await context.session_id(other)
         return DiffAnswer.of(await context.sim.diff(context.user, a, b))
 
-    found = run(work)
+    answer = run(work)
     if json:
-        output.as_json(found.model_dump(mode="json", by_alias=True))
+        output.as_json(answer.model_dump(mode="json", by_alias=True))
         return
-    place = "nowhere" if found.place is None else f"at simulated event {found.place:,}"
+    place = "nowhere" if answer.place is None else f"at simulated event {answer.place:,}"
     output.line(f"The logs differ {place}.")
-    output.table(("", "a", "b"), [*_facts(found.a, found.b), *_spelled(found.settings)])
-    results = [(name, *map(_number, (each.a, each.b, each.difference))) for name, each in found.results.items()]
+    output.table(("", "a", "b"), [*_facts(answer.a, answer.b), *_setting_rows(answer.settings)])
+    results = [(name, *map(_number, (each.a, each.b, each.difference))) for name, each in answer.results.items()]
     output.line("")
     output.table(
         ("result", "a", "b", "difference"), [row for row in results if any(row[1:])], right=("a", "b", "difference")
@@ -79,7 +79,7 @@ def _facts(a: DiffSide, b: DiffSide) -> list[tuple[str, object, object]]:
     return [fact for fact in facts if any(value not in (None, "") for value in fact[1:])]
 
 
-def _spelled(settings: dict[str, SettingDiff]) -> list[tuple[str, object, object]]:
+def _setting_rows(settings: dict[str, SettingDiff]) -> list[tuple[str, object, object]]:
     return [(name, _json(each.a), _json(each.b)) for name, each in settings.items()]
 
 

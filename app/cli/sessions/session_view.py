@@ -1,4 +1,4 @@
-"""How the command line shows sessions."""
+"""How the command line prints sessions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.web.sim.answers import SessionAnswer
 
 
 def session_to_json(session: Session) -> dict[str, Any]:
-    """Spell a session as the API does."""
+    """Return a session as the API answers it."""
     return SessionAnswer.of(session).model_dump(mode="json", by_alias=True)
 
 
@@ -54,7 +54,7 @@ def print_sessions(sessions: Sequence[Session], json: bool) -> None:
 
 
 def market(session: Session) -> str:
-    """Name what a session is about: symbols, timeframe and venue."""
+    """Return the symbols, timeframe and venue of a session as text."""
     spec = session.spec
     return f"{' '.join(spec.symbols)} {spec.timeframe} of {spec.venue}"
 

@@ -1,4 +1,4 @@
-"""`zeon tail`: follow a session's log over the database, with a hub and a listener of its own."""
+"""`zeon tail`: follow a session's log directly in the database, without a server."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from app.errors import UnavailableError
 from app.web.http.parsing import parse
 from app.web.sim.requests import FromQuery
 
-FromSeq = Annotated[int, typer.Option("--from-seq", metavar="SEQ", min=0, help="The first event wanted.")]
+FromSeq = Annotated[int, typer.Option("--from-seq", metavar="SEQ", min=0, help="First event to print.")]
 Types = Annotated[
-    str | None, typer.Option(metavar="TYPE,TYPE", help="Only these: candle, status, gap, control, note ...")
+    str | None, typer.Option(metavar="TYPE,TYPE", help="Print only these types: candle, status, gap, control, note ...")
 ]
-Follow = Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for what comes, or end with what is there.")]
+Follow = Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for new events, or end after the last one.")]
 
 _RETRY_S = 0.5
 _QUIET_S, _SILENT_S = 2, 30
@@ -37,19 +37,19 @@ _QUIET_S, _SILENT_S = 2, 30
 def tail(
     session_id: SessionId, from_seq: FromSeq = 0, types: Types = None, follow: Follow = True, json: Json = False
 ) -> None:
-    """Print a session's log and go on with it until the session ends: lines to read, or with --json one event each."""
+    """Print a session's log and follow it until the session ends; with --json one JSON event per line."""
     with as_usage():
-        wanted = parse(FromQuery, without_none(fromSeq=str(from_seq), types=types))
-    spell = event_view.as_it_is if json else event_view.line
+        query = parse(FromQuery, without_none(fromSeq=str(from_seq), types=types))
+    format_event = event_view.as_json if json else event_view.line
 
     async def work(context: Context) -> None:
         session = await context.sim.get(context.user, await context.session_id(session_id))
-        after_seq = await context.sim.tail_from(session, wanted.from_seq, None, wanted.types)
+        after_seq = await context.sim.tail_from(session, query.from_seq, None, query.types)
         async with _hub(context) as hub:
-            with hub.tail(session.id, after_seq, wanted.types) as reading:
+            with hub.tail(session.id, after_seq, query.types) as reading:
                 async for frames in _pages(reading, _Silence(context, session.id), follow=follow):
                     for event in event_view.events(frames):
-                        output.line(spell(event))
+                        output.line(format_event(event))
 
     try:
         run(work)
@@ -63,19 +63,19 @@ class _Silence:
     def __init__(self, context: Context, session_id: UUID) -> None:
         self._context = context
         self._session_id = session_id
-        self._told: str | None = None
+        self._printed: str | None = None
 
     async def explain(self) -> None:
         """Print what the session waits for where that is missing, unless it was said before."""
         session = await self._context.sim.show(self._context.user, self._session_id)
         waiting = session.waiting
-        if waiting is not None and waiting.due_ms <= Clock().now_ms() and waiting.text != self._told:
-            self._told = waiting.text
+        if waiting is not None and waiting.due_ms <= Clock().now_ms() and waiting.text != self._printed:
+            self._printed = waiting.text
             output.note(waiting.text)
 
 
 async def _pages(reading: Tail, silence: _Silence, *, follow: bool) -> AsyncIterator[Frames]:
-    """Yield pages of the log until the session has ended, or until what is there was read."""
+    """Yield pages of the log until the session has ended, or without `follow` until the last event."""
     patience_s = _QUIET_S
     while True:
         try:
@@ -100,7 +100,7 @@ def _over(frames: Frames, reading: Tail, *, follow: bool) -> bool:
 
 @asynccontextmanager
 async def _hub(context: Context) -> AsyncIterator[Hub]:
-    """Listen for hints as a server does."""
+    """Listen for notifications as a server does."""
     poll_s = context.settings.poll_ms / 1000
     hub = Hub(context.database, poll_s=poll_s)
 

@@ -1,4 +1,4 @@
-"""`zeon verify`: run a session again and hold it against its log."""
+"""`zeon verify`: compute a session again and compare it with its log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.engine.replay.verify import VerifyResult
 
 
 def verify(session_id: SessionId, json: Json = False) -> None:
-    """Run a session again up to its cursor and compare it with its log; exits with 1 when an event differs."""
+    """Compute a session again up to its cursor and compare it with its log; exit with 1 if an event differs."""
 
     async def work(context: Context) -> VerifyResult:
         sim, found = context.sim, await context.session_id(session_id)
@@ -24,14 +24,14 @@ def verify(session_id: SessionId, json: Json = False) -> None:
 
     found = run(work)
     if json:
-        output.as_json(_described(found))
+        output.as_json(_verdict_to_json(found))
     else:
-        _tell(found)
+        _print_verdict(found)
     if found.difference is not None:
         raise typer.Exit(1)
 
 
-def _described(found: VerifyResult) -> dict[str, Any]:
+def _verdict_to_json(found: VerifyResult) -> dict[str, Any]:
     return {
         "sessionId": str(found.session.id),
         "status": found.session.status,
@@ -44,14 +44,14 @@ def _described(found: VerifyResult) -> dict[str, Any]:
     }
 
 
-def _tell(found: VerifyResult) -> None:
+def _print_verdict(found: VerifyResult) -> None:
     for warning in found.warnings:
         output.note(f"warning: {warning}")
     reached = (
         f"seq {found.session.last_seq:,}, cursor {output.utc(found.session.cursor_ms) or 'before the first candle'}"
     )
     if found.difference is None:
-        output.line(f"The session computes its log again, up to {reached}.")
+        output.line(f"Recomputing the session gives the same log, up to {reached}.")
     else:
         seq = found.difference["seq"]
         output.line("The log ends too early." if seq is None else f"The log differs first at seq {seq}.")

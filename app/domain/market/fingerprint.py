@@ -15,7 +15,7 @@ _NOTHING = sha256()
 
 
 class Fingerprint:
-    """Sum of the first 8 bytes of each candle's SHA-256, modulo 2^64; spelled as 16 hex digits."""
+    """Sum of the first 8 bytes of each candle's SHA-256, modulo 2^64, as 16 hex digits."""
 
     def __init__(self, text: str | None = None) -> None:
         self._sum = int(text, 16) if text else 0
@@ -26,11 +26,11 @@ class Fingerprint:
             self._sum += _mark(candle)
 
     def __str__(self) -> str:
-        return spelled(self._sum)
+        return format_sum(self._sum)
 
 
-def spelled(total: int) -> str:
-    """Spell a sum of marks."""
+def format_sum(total: int) -> str:
+    """Return a sum of marks as 16 hex digits."""
     return f"{total % _SIZE:016x}"
 
 

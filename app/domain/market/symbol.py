@@ -60,10 +60,10 @@ def separator_places(text: str) -> tuple[int, ...]:
 
 def normalize_venue(text: str) -> str:
     """Return `text` in lower case; raises `BadInputError` unless it is 1 to 40 letters, digits, `_` and `-`."""
-    spelled = text.strip().lower()
-    if not _VENUE.fullmatch(spelled):
+    normalized = text.strip().lower()
+    if not _VENUE.fullmatch(normalized):
         raise BadInputError(f"venue: {text[:60]!r} is not 1 to 40 letters, digits, '_' and '-'")
-    return spelled
+    return normalized
 
 
 def _upper(text: str) -> str:

@@ -17,7 +17,7 @@ class TradingHours(NamedTuple):
 
 
 class OpeningHours(Protocol):
-    """When a market is open: the same answer to the same question, always."""
+    """When a market is open; the same question always gets the same answer."""
 
     def following(self, time_ms: int) -> TradingHours | None:
         """Return the first trading time that ends after `time_ms`; null when the hours known end before one."""
@@ -46,7 +46,7 @@ def next_open(hours: OpeningHours | None, grid: Timeframe, slot_ms: int) -> int:
 
 
 def open_gaps(hours: OpeningHours | None, gaps: Sequence[Gap]) -> list[Gap]:
-    """Cut out of gaps the slots without trading from end to end; a gap over a night is two."""
+    """Remove from gaps the slots without any trading; a gap over a night becomes two."""
     if hours is None:
         return list(gaps)
     return [part for gap in gaps for part in _open_parts(hours, gap)]

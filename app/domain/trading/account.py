@@ -1,6 +1,6 @@
 """Money, positions and FIFO lots; every number here is exact, nothing is rounded.
 
-All arithmetic expects the `EXACT` context to be current (the trader sees to it).
+All arithmetic needs the `EXACT` context, which the strategy runner sets.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ ZERO = Decimal(0)
 class Fill(NamedTuple):
     """One execution: `qty` above zero in units of the base, `price` after slippage, `fee` in quote money.
 
-    `slippage` is what one unit became dearer (buy) or cheaper (sell) by, in quote money; `rate` is the fee as
-    a share of the notional, so that a part of the fee can be told exactly.
+    `slippage` is by how much one unit became dearer (buy) or cheaper (sell), in quote money; `rate` is the fee as a
+    share of the notional, so that the fee of a part is exact.
     """
 
     order_id: int
@@ -43,7 +43,7 @@ class FillTime(NamedTuple):
 
 
 class Lot(NamedTuple):
-    """What one fill opened and nothing has closed yet."""
+    """What one fill opened and no fill has closed yet."""
 
     qty: Decimal
     price: Decimal
@@ -73,7 +73,7 @@ class Trade(NamedTuple):
 
 
 class Position(NamedTuple):
-    """What is held: signed quantity, signed cost (sum of quantity * entry price) and lots, oldest first."""
+    """A position: signed quantity, signed cost (sum of quantity * entry price) and lots, oldest first."""
 
     qty: Decimal = ZERO
     cost: Decimal = ZERO
@@ -93,7 +93,7 @@ class Position(NamedTuple):
 class Account:
     """Cash, fees, realised profit (net of both sides' fees) and a position and mark price per symbol.
 
-    `version` grows with each fill, so that readers can keep what they derived until then.
+    `version` grows with each fill, so that readers know when values derived from it are out of date.
     """
 
     __slots__ = ("cash", "fees_paid", "marks", "positions", "realized", "version")
@@ -127,7 +127,7 @@ class Account:
         return sum(others, abs(qty) * price)
 
     def book(self, fill: Fill, moment: FillTime, reason: str) -> list[Trade]:
-        """Book a fill that either opens or closes (never both) and return the trades it ended."""
+        """Book a fill that either opens or closes (never both) and return the trades it closed."""
         signed = fill.qty * fill.sign
         position = self.positions[fill.symbol]
         self.cash -= signed * fill.price + fill.fee
@@ -135,19 +135,19 @@ class Account:
         self.version += 1
         if position.sign * fill.sign >= 0:
             lot = Lot(fill.qty, fill.price, fill.rate, moment)
-            self.positions[fill.symbol] = _opened(position, fill.sign, lot)
+            self.positions[fill.symbol] = _add_lot(position, fill.sign, lot)
             return []
-        self.positions[fill.symbol], trades = _closed(position, fill, moment, reason)
+        self.positions[fill.symbol], trades = _close_lots(position, fill, moment, reason)
         self.realized += sum((trade.net_pnl for trade in trades), ZERO)
         return trades
 
 
-def _opened(position: Position, sign: int, lot: Lot) -> Position:
+def _add_lot(position: Position, sign: int, lot: Lot) -> Position:
     signed = lot.qty * sign
     return Position(position.qty + signed, position.cost + signed * lot.price, (*position.lots, lot))
 
 
-def _closed(position: Position, fill: Fill, moment: FillTime, reason: str) -> tuple[Position, list[Trade]]:
+def _close_lots(position: Position, fill: Fill, moment: FillTime, reason: str) -> tuple[Position, list[Trade]]:
     """Close `fill.qty` of the position, oldest lots first."""
     left, cost, taken, trades = fill.qty, position.cost, 0, []
     rest: tuple[Lot, ...] = ()

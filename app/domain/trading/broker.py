@@ -1,9 +1,9 @@
 """The simulated broker: resting orders against candles, exact to the last digit.
 
-In one candle whatever meets the open comes first, in order of order ids; then, inside the candle, stops
-before limits, so of a stop-loss and a take-profit in reach of the same candle the stop-loss is filled. Market
-and stop orders pay slippage; a fill at an order's own limit price pays the maker fee, every other the taker
-fee. All arithmetic expects the `EXACT` context to be current (the trader sees to it).
+In one candle, what is reached at the open comes first, in the order of ids; then, inside the candle, stops come before
+limits. So if one candle reaches both a stop-loss and a take-profit, the stop-loss is filled. Market and stop orders pay
+slippage; a fill at an order's own limit price pays the maker fee, every other fill the taker fee. All arithmetic needs
+the `EXACT` context, which the strategy runner sets.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ class Broker:
         return self.last_id
 
     def accept(self, ts: int, order: Order, reason: str) -> None:
-        """Let an order rest until a candle meets it."""
+        """Keep an order until a candle reaches it."""
         self.live.append(order)
-        self._say(ts, order, "accepted", reason)
+        self._log(ts, order, "accepted", reason)
 
     def end(self, ts: int, order: Order, status: str, reason: str) -> None:
-        """Take a live order out: cancelled, rejected or expired."""
+        """Remove a live order: cancelled, rejected or expired."""
         self.live.remove(order)
-        self._say(ts, order, status, reason)
+        self._log(ts, order, status, reason)
 
     def at_open(self, candles: Mapping[str, Candle], moment: FillTime) -> None:
-        """Meet the live orders with the slot's candles by symbol; synthetic ones are not among them."""
+        """Fill the live orders that the slot's candles reach; `candles` has no synthetic ones."""
         self._expire(moment)
         for symbol, candle in candles.items():
             self.account.marks[symbol] = candle.open
         trailing = [(order, order.stop) for order in self.live if order.trail and order.symbol in candles]
         for order, _ in trailing:
             order.follow(candles[order.symbol].open)
-        while met := self._first_touch(candles, moment.bar):
-            self._meet(*met, moment)
+        while reached := self._first_touch(candles, moment.bar):
+            self._reach(*reached, moment)
         self._trail(trailing, candles, moment.ts)
 
     def at_close(self, candles: Mapping[str, Candle], moment: FillTime) -> None:
@@ -73,38 +73,39 @@ class Broker:
                 self.end(moment.ts, order, "expired", "its number of candles has passed")
 
     def _trail(self, trailing: list[tuple[Order, Decimal | None]], candles: Mapping[str, Candle], ts: int) -> None:
-        for order, announced in trailing:
+        for order, logged_stop in trailing:
             if order in self.live:
                 candle = candles[order.symbol]
                 order.follow(candle.low if order.sign > 0 else candle.high)
-                if order.stop != announced:
-                    self._say(ts, order, "accepted", "trailed")
+                if order.stop != logged_stop:
+                    self._log(ts, order, "accepted", "trailed")
 
     def _first_touch(self, candles: Mapping[str, Candle], bar: int) -> tuple[Order, Touch, Candle] | None:
-        """Return what happens next in this slot: the touch of the lowest rank, then of the oldest order."""
+        """Return what happens next in this slot: the touch of the lowest priority number, then of the oldest order."""
         first: tuple[Order, Touch, Candle] | None = None
         for order in self.live:
             candle = candles.get(order.symbol)
-            if candle is None or order.since > bar or not self._has_volume(candle, bar):
+            if candle is None or order.first_bar > bar or not self._has_volume(candle, bar):
                 continue
-            met = touch(order, candle, bar, through=self.config.limit_fill == "through")
-            if met is not None and (first is None or met.rank < first[1].rank):
-                first = order, met, candle
+            reached = touch(order, candle, bar, through=self.config.limit_fill == "through")
+            if reached is not None and (first is None or reached.priority < first[1].priority):
+                first = order, reached, candle
         return first
 
-    def _meet(self, order: Order, met: Touch, candle: Candle, moment: FillTime) -> None:
+    def _reach(self, order: Order, reached: Touch, candle: Candle, moment: FillTime) -> None:
+        """Trigger or fill an order where a candle reaches it."""
         if order.type == "stop_limit" and order.waits_for_stop:
-            self._trigger(order, met, moment)
+            self._trigger(order, reached, moment)
         else:
-            inside = met.rank > 0 or order.inside > moment.bar
-            self._execute(order, met.price, self._policy(order), moment, moment.bar, inside=inside)
+            intrabar = reached.priority > 0 or order.first_intrabar_bar > moment.bar
+            self._execute(order, reached.price, self._policy(order), moment, moment.bar, intrabar=intrabar)
 
-    def _trigger(self, order: Order, met: Touch, moment: FillTime) -> None:
-        """Turn a stop-limit into a limit that begins at the trigger price, inside the candle."""
-        order.triggered, order.opened, order.since = True, met.price, moment.bar
-        if met.rank:
-            order.inside = moment.bar + 1
-        self._say(moment.ts, order, "triggered", "stop price reached")
+    def _trigger(self, order: Order, reached: Touch, moment: FillTime) -> None:
+        """Turn a stop-limit into a limit that starts at the trigger price, inside the candle."""
+        order.triggered, order.entry_price_in_bar, order.first_bar = True, reached.price, moment.bar
+        if reached.priority:
+            order.first_intrabar_bar = moment.bar + 1
+        self._log(moment.ts, order, "triggered", "stop price reached")
 
     def _policy(self, order: Order) -> str:
         if order.type == "market":
@@ -112,18 +113,25 @@ class Broker:
         return self.config.limit_fill if order.limit is not None else "stop"
 
     def _execute(
-        self, order: Order, met: Decimal, policy: str, moment: FillTime, since: int, *, inside: bool = False
+        self,
+        order: Order,
+        raw_price: Decimal,
+        policy: str,
+        moment: FillTime,
+        exits_from: int,
+        *,
+        intrabar: bool = False,
     ) -> None:
-        """Fill what can be filled of an order that was met at the price `met`, before slippage."""
-        slip = met * self.config.slippage_bps * BASIS_POINT if order.slips else ZERO
-        rate = BASIS_POINT * (self.config.maker_fee_bps if met == order.limit else self.config.taker_fee_bps)
-        price = met + slip * order.sign
+        """Fill what can be filled at a price before slippage; exits may fill from slot `exits_from` on."""
+        slip = raw_price * self.config.slippage_bps * BASIS_POINT if order.slips else ZERO
+        rate = BASIS_POINT * (self.config.maker_fee_bps if raw_price == order.limit else self.config.taker_fee_bps)
+        price = raw_price + slip * order.sign
         if order.qty is None:
             order.qty = self._sized(order, price, rate)
         fill = Fill(order.id, order.symbol, order.sign, self._part(order), price, rate, slip, policy)
-        refusal = self._refusal(fill) if order.qty else "the size rounds to zero"
-        if refusal:
-            self.end(moment.ts, order, "rejected", refusal)
+        reason = self._margin_reason(fill) if order.qty else "the size rounds to zero"
+        if reason:
+            self.end(moment.ts, order, "rejected", reason)
             return
         self._take_volume(fill)
         if not fill.qty:
@@ -132,8 +140,8 @@ class Broker:
             return
         opened = self._fill(order, fill, moment)
         if opened and order.bracket is not None:
-            self._protect(order, opened, met, moment, since, inside=inside)
-        self._release(order, fill.qty, moment.ts)
+            self._place_exits(order, opened, raw_price, moment, exits_from, intrabar=intrabar)
+        self._reduce_exits(order, fill.qty, moment.ts)
 
     def _fill(self, order: Order, fill: Fill, moment: FillTime) -> Decimal:
         """Book a fill, a reversal as two at one price, and return the quantity it opened."""
@@ -143,7 +151,7 @@ class Broker:
         done = order.filled == order.qty
         if done:
             self.live.remove(order)
-        self._say(moment.ts, order, "filled" if done else "partial", f"met by {fill.policy}")
+        self._log(moment.ts, order, "filled" if done else "partial", f"met by {fill.policy}")
         opening = fill.qty - closing
         for leg in (closing, opening):
             if leg:
@@ -191,8 +199,8 @@ class Broker:
             left = self._volumes[1]
             left[fill.symbol] = left[fill.symbol] - fill.qty if fill.qty else ZERO
 
-    def _refusal(self, fill: Fill) -> str:
-        """Say why the margin does not carry a fill, or nothing; only a larger |position| is ever refused."""
+    def _margin_reason(self, fill: Fill) -> str:
+        """Return why the margin does not allow a fill, or nothing; only a larger |position| can be rejected."""
         leverage = self.config.leverage
         before = self.account.positions[fill.symbol].qty
         after = before + fill.qty * fill.sign
@@ -208,11 +216,13 @@ class Broker:
             f" is more than the equity {format_decimal(equity)} carries"
         )
 
-    def _protect(self, entry: Order, qty: Decimal, met: Decimal, moment: FillTime, since: int, *, inside: bool) -> None:
-        """Bring an entry's exits to life.
+    def _place_exits(
+        self, entry: Order, qty: Decimal, raw_price: Decimal, moment: FillTime, first_bar: int, *, intrabar: bool
+    ) -> None:
+        """Place the stop-loss and take-profit of an entry that filled.
 
-        When the entry was met inside its candle, what the candle did before is unknown: its low and high
-        count for the stop-loss and not for the take-profit.
+        If the entry filled inside its candle, what the candle did before is unknown: its low and high count for the
+        stop-loss and not for the take-profit.
         """
         assert entry.bracket is not None
         exits = []
@@ -233,22 +243,22 @@ class Broker:
                 reduce_only=True,
                 tag=entry.tag,
                 reason=name,
-                since=since,
-                inside=moment.bar + 1 if inside and limit is not None else since,
-                opened=met if since == moment.bar else None,
+                first_bar=first_bar,
+                first_intrabar_bar=moment.bar + 1 if intrabar and limit is not None else first_bar,
+                entry_price_in_bar=raw_price if first_bar == moment.bar else None,
             )
             exits.append(exit_)
             self.accept(moment.ts, exit_, f"{name} of order {entry.id}")
         if len(exits) == 2:
             exits[0].sibling, exits[1].sibling = exits[1], exits[0]
 
-    def _release(self, order: Order, part: Decimal, ts: int) -> None:
-        """Reduce or cancel what a fill makes needless: the other exit, and exits of a closed position."""
+    def _reduce_exits(self, order: Order, part: Decimal, ts: int) -> None:
+        """Reduce or cancel what a fill makes unnecessary: the other exit, and exits of a closed position."""
         sibling = order.sibling
         if sibling is not None and sibling in self.live and sibling.qty is not None:
             if order in self.live:
                 sibling.qty -= part
-                self._say(ts, sibling, "accepted", "reduced with the other exit")
+                self._log(ts, sibling, "accepted", "reduced with the other exit")
             else:
                 self.end(ts, sibling, "cancelled", "the other exit was filled")
         sign = self.account.positions[order.symbol].sign
@@ -257,7 +267,7 @@ class Broker:
                 self.end(ts, other, "cancelled", "the position is closed")
 
     def _has_volume(self, candle: Candle, bar: int) -> bool:
-        """Tell whether fills may still take something of the candle's volume."""
+        """Whether fills may still take some of the candle's volume."""
         if self.config.volume_share is None:
             return True
         if self._volumes[0] != bar:
@@ -265,5 +275,5 @@ class Broker:
         left = self._volumes[1].setdefault(candle.symbol, candle.volume * self.config.volume_share)
         return left > 0
 
-    def _say(self, ts: int, order: Order, status: str, reason: str) -> None:
+    def _log(self, ts: int, order: Order, status: str, reason: str) -> None:
         self.events.append(event.order(ts, order, status, reason))

@@ -1,17 +1,19 @@
-"""The equity event of each tick, its text reused as far as nothing has changed."""
+"""The payload of the equity event of each tick."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-from app.domain.number import EXACT, format_decimal, ratio
+from app.domain.number import EXACT, format_decimal, ratio, use_exact_arithmetic
 from app.domain.trading.account import ZERO, Account
 
 _HUNDRED = Decimal(100)
 
 
 class EquityCurve:
-    """Renders an account at its marks and remembers the peak of all equities rendered.
+    """Renders an account at its marks and remembers the peak equity.
+
+    What only a fill can change is rendered once per fill, and nothing again while no position is held.
 
     equity = cash + positionValue; realizedPnl = sum of the trades' netPnl; unrealizedPnl = positionValue -
     entry prices of what is open, without fees; drawdownPct = (peak - equity) / peak * 100, 0 while the peak
@@ -33,22 +35,21 @@ class EquityCurve:
         self._percent = False
         self._peak_text = ""
 
-    def same(self) -> str | None:
-        """Return the last payload where nothing in it can have changed: no position is held and nothing was filled."""
-        return self._body if self._flat and self._account.version == self._version else None
-
-    def body(self) -> str:
-        """Return the payload of the equity event for the account as it stands."""
+    def render(self) -> str:
+        """Return the payload for the account as it stands; sets the `EXACT` context where it has to compute."""
         account = self._account
+        if account.version == self._version and self._flat:
+            return self._body
+        use_exact_arithmetic()
         if account.version != self._version:
-            self._settle()
+            self._render_fixed_parts()
         if self._single:
             value, held = self._qty * account.marks[self._symbols[0]], ""
         else:
             value, held = account.value(), ",".join(map(self._position, self._ordered)) + '},"peakEquity":'
         equity, peak = self._cash + value, self._peak
         if peak is None or equity > peak:
-            self._raise(equity)
+            self._set_peak(equity)
             drawdown = "0"
         else:
             drawdown = format_decimal(ratio((peak - equity) * _HUNDRED, peak)) if self._percent else "0"
@@ -58,11 +59,11 @@ class EquityCurve:
         )
         return self._body
 
-    def track(self) -> None:
-        """Let the peak follow the equity without rendering anything."""
+    def update_peak(self) -> None:
+        """Update the peak without rendering anything; needs the `EXACT` context."""
         equity = self._account.equity()
         if self._peak is None or equity > self._peak:
-            self._raise(equity)
+            self._set_peak(equity)
 
     @property
     def peak(self) -> Decimal | None:
@@ -72,14 +73,14 @@ class EquityCurve:
     @peak.setter
     def peak(self, equity: Decimal | None) -> None:
         if equity is not None:
-            self._raise(equity)
+            self._set_peak(equity)
 
-    def _raise(self, equity: Decimal) -> None:
+    def _set_peak(self, equity: Decimal) -> None:
         self._peak = equity
         self._percent = equity > ZERO
         self._peak_text = f'{format_decimal(equity)},"drawdownPct":'
 
-    def _settle(self) -> None:
+    def _render_fixed_parts(self) -> None:
         """Render what only a fill can change."""
         account = self._account
         self._version = account.version

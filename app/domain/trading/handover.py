@@ -1,4 +1,4 @@
-"""Who trades in a session, turn by turn: a fork goes on with its parent's account and its own strategy."""
+"""Which strategy trades when: a fork takes over its parent's account and goes on with its own strategy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.domain.trading.strategy_runner import SlotView, StrategyRunner
 
 
 class Stage(NamedTuple):
-    """Which strategy trades, with which parameters, on which terms, and up to which cursor (ms UTC; null: for good)."""
+    """A strategy with its parameters and broker config, and the last cursor it trades at (ms UTC; null: no end)."""
 
     slug: str
     config: dict[str, Any]
@@ -20,69 +20,70 @@ class Stage(NamedTuple):
     to_cursor_ms: int | None = None
 
     def same_strategy(self, other: Stage) -> bool:
-        """Whether the same strategy goes on, if on other terms."""
+        """Whether the other stage has the same strategy and parameters; its trading settings may differ."""
         return (self.slug, self.config) == (other.slug, other.config)
 
 
 class StrategyChain:
-    """The trader of each turn, null where there are candles only; those to come see every candle and give no orders."""
+    """The runner of each stage, null where there is no strategy; later stages see every candle but do not trade yet."""
 
-    def __init__(self, turns: Sequence[Stage], traders: Sequence[StrategyRunner | None]) -> None:
-        self._turns = list(turns)
-        self._traders = list(traders)
+    def __init__(self, stages: Sequence[Stage], runners: Sequence[StrategyRunner | None]) -> None:
+        self._stages = list(stages)
+        self._runners = list(runners)
 
     def warm(self, candles: Sequence[Candle]) -> None:
-        """Show all of them the candles of a slot before the range."""
-        for trader in self._traders:
-            if trader is not None:
-                trader.warm(candles)
+        """Show all strategies the candles of a slot before the range."""
+        for runner in self._runners:
+            if runner is not None:
+                runner.warm(candles)
 
-    def answer(self, shown: SlotView) -> list[Event]:
-        """Return what the trader of the present turn makes of a slot."""
-        trader = self._traders[0]
-        if len(self._turns) > 1 and shown.candles:
-            self._show(shown.candles)
-        events = [] if trader is None else trader.answer(shown)
-        self._move(shown.open_time_ms)
+    def answer(self, slot: SlotView) -> list[Event]:
+        """Return the events of the present stage's strategy for a slot."""
+        runner = self._runners[0]
+        if len(self._stages) > 1 and slot.candles:
+            self._warm_later_stages(slot.candles)
+        events = [] if runner is None else runner.answer(slot)
+        self._advance(slot.open_time_ms)
         return events
 
     def answer_all(self, slots: Sequence[SlotView], answers: list[list[Event]]) -> None:
-        """Append what follows from each slot, see `StrategyRunner.answer_all`."""
-        trader = self._traders[0]
-        if trader is None or self._turns[0].to_cursor_ms is not None:
-            for shown in slots:
-                answers.append(self.answer(shown))  # noqa: PERF401 - answers are kept up to the one that raises
+        """Append the events of each slot to `answers`, see `StrategyRunner.answer_all`."""
+        runner = self._runners[0]
+        if runner is None or self._stages[0].to_cursor_ms is not None:
+            for slot in slots:
+                answers.append(self.answer(slot))  # noqa: PERF401 - if one raises, the answers before it stay
         else:
-            trader.answer_all(slots, answers)
+            runner.answer_all(slots, answers)
 
     def snapshot(self) -> dict[str, Any] | None:
-        """Return the state of the last turn's trader; null before its turn, or when it offers none."""
-        return self._traders[0].snapshot() if len(self._turns) == 1 and self._traders[0] is not None else None
+        """Return the state of the last stage; null before that stage, or when its strategy has no snapshot."""
+        return self._runners[0].snapshot() if len(self._stages) == 1 and self._runners[0] is not None else None
 
-    def restore(self, kept: dict[str, Any]) -> None:
-        """Let fresh traders go on where `snapshot` was taken."""
-        del self._turns[:-1], self._traders[:-1]
-        if self._traders[0] is not None:
-            self._traders[0].restore(kept)
+    def restore(self, stored: dict[str, Any]) -> None:
+        """Bring a fresh chain to the state of a `snapshot`."""
+        del self._stages[:-1], self._runners[:-1]
+        if self._runners[0] is not None:
+            self._runners[0].restore(stored)
 
-    def _show(self, candles: Sequence[Candle]) -> None:
-        for place, trader in enumerate(self._traders[1:], 1):
-            if trader is not None and not self._turns[place - 1].same_strategy(self._turns[place]):
-                trader.warm(candles)
+    def _warm_later_stages(self, candles: Sequence[Candle]) -> None:
+        for index, runner in enumerate(self._runners[1:], 1):
+            if runner is not None and not self._stages[index - 1].same_strategy(self._stages[index]):
+                runner.warm(candles)
 
-    def _move(self, cursor_ms: int) -> None:
-        """Let the next ones have their turn behind a cursor."""
-        while (end_ms := self._turns[0].to_cursor_ms) is not None and cursor_ms >= end_ms:
-            heir, before = self._heir(), self._traders[0]
-            if heir is not None and before is not None and heir is not before:
-                heir.take_over(before)
-            del self._turns[0], self._traders[0]
-            self._traders[0] = heir
+    def _advance(self, cursor_ms: int) -> None:
+        """Move on to the stage that trades after a cursor."""
+        while (end_ms := self._stages[0].to_cursor_ms) is not None and cursor_ms >= end_ms:
+            before, after = self._runners[0], self._next_runner()
+            if before is not None and after is not None and after is not before:
+                after.inherit(before)
+            del self._stages[0], self._runners[0]
+            self._runners[0] = after
 
-    def _heir(self) -> StrategyRunner | None:
-        before, after = self._traders[:2]
-        if before is None or after is None or not self._turns[0].same_strategy(self._turns[1]):
+    def _next_runner(self) -> StrategyRunner | None:
+        """Return the runner of the next stage; the same strategy goes on as the same object."""
+        before, after = self._runners[:2]
+        if before is None or after is None or not self._stages[0].same_strategy(self._stages[1]):
             return after
-        if self._turns[0].broker_config == self._turns[1].broker_config:
+        if self._stages[0].broker_config == self._stages[1].broker_config:
             return before
-        return StrategyRunner(before.strategy, self._turns[1].broker_config)
+        return StrategyRunner(before.strategy, self._stages[1].broker_config)

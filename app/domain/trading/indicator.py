@@ -1,5 +1,4 @@
-"""Incremental indicators in decimals, seeded as in the published reference; nothing is rounded before it is
-written.
+"""Incremental indicators in decimals, seeded as in the published reference; only logged values are rounded.
 
 Each takes one value per candle in `add` and is `ready` once its first value exists.
 """
@@ -15,10 +14,10 @@ _NOISE = Decimal("1E-20")
 
 
 def exceeds(one: Decimal, other: Decimal) -> bool:
-    """Tell whether one is above the other by more than what 28 digits lost on the way, for values above zero.
+    """Return whether one value above zero is above another by more than rounding errors.
 
-    Divisions by n leave equal values a few units of the last digit apart; 1e-20 of a value is far above that
-    and far below any tick.
+    With 28 digits, divisions by n leave equal values a few units of the last digit apart. 1e-20 of a value is far more
+    than that and far less than any tick.
     """
     return one - other > one * _NOISE
 
@@ -101,11 +100,11 @@ class Rsi:
         self._count += 1
 
     def below(self, level: Decimal) -> bool:
-        """Tell whether 100 * gain / (gain + loss) < level, without dividing."""
+        """Return whether 100 * gain / (gain + loss) < level, without dividing."""
         return exceeds(level * (self.gain + self.loss), _HUNDRED * self.gain)
 
     def above(self, level: Decimal) -> bool:
-        """Tell whether 100 * gain / (gain + loss) > level, without dividing."""
+        """Return whether 100 * gain / (gain + loss) > level, without dividing."""
         return exceeds(_HUNDRED * self.gain, level * (self.gain + self.loss))
 
     @property
@@ -115,8 +114,8 @@ class Rsi:
         return _HUNDRED * self.gain / both if both else _HUNDRED / 2
 
 
-class Extreme:
-    """The highest (sign 1) or lowest (sign -1) of the last `n` values, in constant time each."""
+class RollingExtreme:
+    """The highest or lowest of the last `n` values, see `rolling_max` and `rolling_min`; constant time per value."""
 
     __slots__ = ("_candidates", "_count", "_sign", "n", "ready")
 
@@ -140,5 +139,15 @@ class Extreme:
 
     @property
     def value(self) -> Decimal:
-        """The extreme."""
+        """The highest or lowest value."""
         return self._candidates[0][1]
+
+
+def rolling_max(n: int) -> RollingExtreme:
+    """Return the indicator of the highest of the last `n` values."""
+    return RollingExtreme(n, 1)
+
+
+def rolling_min(n: int) -> RollingExtreme:
+    """Return the indicator of the lowest of the last `n` values."""
+    return RollingExtreme(n, -1)

@@ -26,7 +26,7 @@ class Trail(NamedTuple):
 
 
 class Bracket(NamedTuple):
-    """Prices of the exits that come alive with an entry's fill; the first to fill cancels the other."""
+    """Prices of the exits that are placed when the entry fills; the first to fill cancels the other."""
 
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
@@ -34,12 +34,13 @@ class Bracket(NamedTuple):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Order:
-    """One order, changed in place while it lives. Prices in quote money, quantities above zero in units of
+    """One order, changed in place while it is live. Prices in quote money, quantities above zero in units of
     the base.
 
-    `qty` is None until a `sizing` by cash or equity is fixed at the first fill. `since` is the first slot
-    that may fill it at all, `inside` the first whose high and low count: what a candle did before the order
-    was there cannot fill it. `opened` is where that first slot begins for an order born inside it.
+    `qty` is None until a `sizing` by cash or equity is fixed at the first fill. `first_bar` is the first slot that may
+    fill the order at all, `first_intrabar_bar` the first whose high and low count: what a candle did before the order
+    existed cannot fill it. `entry_price_in_bar` is the price at which an order made inside `first_bar` starts there.
+    `best` is the best price a trailing stop has seen, `last_bar` the last slot before the order expires.
     """
 
     id: int
@@ -56,9 +57,9 @@ class Order:
     reduce_only: bool = False
     tag: str | None = None
     reason: str = ""
-    since: int = 0
-    inside: int = 0
-    opened: Decimal | None = None
+    first_bar: int = 0
+    first_intrabar_bar: int = 0
+    entry_price_in_bar: Decimal | None = None
     last_bar: int | None = None
     filled: Decimal = ZERO
     triggered: bool = False
@@ -71,53 +72,55 @@ class Order:
 
     @property
     def waits_for_stop(self) -> bool:
-        """Tell whether the order still needs its stop price to be reached."""
+        """Whether the stop price has still to be reached."""
         return self.stop is not None and not self.triggered
 
     @property
     def slips(self) -> bool:
-        """Tell whether the order takes the market's price rather than naming its own."""
+        """Whether the order takes the market's price, and so pays slippage."""
         return self.limit is None
 
     def follow(self, price: Decimal) -> None:
-        """Move a trailing stop behind `price` if that is the best seen so far."""
+        """Move a trailing stop behind `price` if that is the best price so far."""
         if self.trail is not None and (price - self.best) * self.sign < 0:
             self.best = price
             self.stop = self.trail.level(price, self.sign)
 
 
 class Touch(NamedTuple):
-    """Where a candle meets an order: `rank` 0 at the open, 1 at a stop inside, 2 at a limit inside."""
+    """The price at which a candle reaches an order; `priority`: 0 open, 1 stop inside, 2 limit inside."""
 
-    rank: int
+    priority: int
     price: Decimal
 
 
 def touch(order: Order, candle: Candle, bar: int, *, through: bool) -> Touch | None:
-    """Return where `candle`, of slot `bar`, meets the order, or None.
+    """Return where `candle`, of slot `bar`, reaches the order, or None.
 
-    A gapped stop and a market order meet at the open, a limit at the better of open and limit. `through` asks
-    a limit to be passed, not merely touched.
+    A market order and a stop passed by a gap are reached at the open, a limit at the better of open and limit. With
+    `through` the price has to pass a limit, not only touch it.
     """
-    opened = order.opened if order.opened is not None and order.since == bar else candle.open
+    start = candle.open
+    if order.entry_price_in_bar is not None and order.first_bar == bar:
+        start = order.entry_price_in_bar
     if order.type == "market":
-        return Touch(0, opened)
-    met = _stop(order, candle, opened) if order.waits_for_stop else _limit(order, candle, opened, through)
-    return None if met is None or (met.rank and bar < order.inside) else met
+        return Touch(0, start)
+    reached = _touch_stop(order, candle, start) if order.waits_for_stop else _touch_limit(order, candle, start, through)
+    return None if reached is None or (reached.priority and bar < order.first_intrabar_bar) else reached
 
 
-def _stop(order: Order, candle: Candle, opened: Decimal) -> Touch | None:
+def _touch_stop(order: Order, candle: Candle, start: Decimal) -> Touch | None:
     assert order.stop is not None
-    if (opened - order.stop) * order.sign >= 0:
-        return Touch(0, opened)
+    if (start - order.stop) * order.sign >= 0:
+        return Touch(0, start)
     extreme = candle.high if order.sign > 0 else candle.low
     return Touch(1, order.stop) if (extreme - order.stop) * order.sign >= 0 else None
 
 
-def _limit(order: Order, candle: Candle, opened: Decimal, through: bool) -> Touch | None:
+def _touch_limit(order: Order, candle: Candle, start: Decimal, through: bool) -> Touch | None:
     assert order.limit is not None
     extreme = candle.low if order.sign > 0 else candle.high
     depth = (order.limit - extreme) * order.sign
     if depth < 0 or (through and not depth):
         return None
-    return Touch(0, opened) if (order.limit - opened) * order.sign >= 0 else Touch(2, order.limit)
+    return Touch(0, start) if (order.limit - start) * order.sign >= 0 else Touch(2, order.limit)

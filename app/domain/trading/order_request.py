@@ -1,4 +1,4 @@
-"""What a strategy writes on an order ticket, and the order it becomes."""
+"""The arguments of `buy` and `sell`, and the order made of them."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _DIGITS = 40
 _SIZES = {"qty": "qty", "cash": "cash", "equity_pct": "equityPct"}
 
 
-def to_order(ticket: Mapping[str, Any], order_id: int, symbol: str, sign: int, bar: int, default: Sizing) -> Order:
-    """Make an order, given in slot `bar`, of a ticket.
+def to_order(request: Mapping[str, Any], order_id: int, symbol: str, sign: int, bar: int, default: Sizing) -> Order:
+    """Make an order of a request in slot `bar`.
 
     Raises `TypeError` for unknown or contradicting arguments and `ValueError` for numbers not above zero.
     """
-    numbers = _numbers(ticket)
+    numbers = _numbers(request)
     size = _size(numbers, default)
     trail = _trail(numbers)
     stop_loss, take_profit = numbers.get("stop_loss"), numbers.get("take_profit")
-    good_for = ticket.get("good_for")
+    good_for = request.get("good_for")
     if good_for is not None and (not isinstance(good_for, int) or good_for < 1):
         raise ValueError(f"good_for must be a whole number of candles above zero, not {good_for!r}")
     return Order(
@@ -60,18 +60,18 @@ def to_order(ticket: Mapping[str, Any], order_id: int, symbol: str, sign: int, b
         stop=numbers.get("stop"),
         trail=trail,
         bracket=Bracket(stop_loss, take_profit) if stop_loss or take_profit else None,
-        tag=None if ticket.get("tag") is None else word(ticket["tag"]),
-        reason=word(ticket.get("reason", "strategy")),
-        since=bar + 1,
-        inside=bar + 1,
+        tag=None if request.get("tag") is None else word(request["tag"]),
+        reason=word(request.get("reason", "strategy")),
+        first_bar=bar + 1,
+        first_intrabar_bar=bar + 1,
         last_bar=None if good_for is None else bar + good_for,
     )
 
 
-def _numbers(ticket: Mapping[str, Any]) -> dict[str, Decimal]:
+def _numbers(request: Mapping[str, Any]) -> dict[str, Decimal]:
     """Read the numbers given."""
     numbers = {}
-    for name, value in ticket.items():
+    for name, value in request.items():
         if name not in OrderRequest.__annotations__:
             raise TypeError(f"an order has no {name}{did_you_mean(name, OrderRequest.__annotations__)}")
         if name not in _WORDS and value is not None:

@@ -1,4 +1,4 @@
-"""A strategy's parameters: its typed public attributes, their JSON schema and the reading of a config."""
+"""A strategy's parameters: its typed public attributes, their JSON schema, and how a config is read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Parameter(NamedTuple):
 
     @property
     def required(self) -> bool:
-        """Tell whether a config must name it."""
+        """Whether a config must have it."""
         return self.default is _REQUIRED
 
 
@@ -72,11 +72,11 @@ def parse(cls: type, base: type, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def did_you_mean(name: str, known: Mapping[str, Any]) -> str:
-    """Return a question after a misspelt name, or what there is to choose from."""
+    """Return `did you mean` with the nearest known name, or the list of known names."""
     close = get_close_matches(name.lower(), known, n=1)
     if close:
         return f"; did you mean {close[0]}?"
-    return f"; there is {', '.join(known)}" if known else ""
+    return f"; known are {', '.join(known)}" if known else ""
 
 
 def _value(name: str, parameter: Parameter, config: Mapping[str, Any]) -> Any:

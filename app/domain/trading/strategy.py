@@ -1,4 +1,4 @@
-"""The base class of strategies: what a strategy is told, what it may ask and what it may do."""
+"""The base class of strategies: the methods they implement, and what they can read and do."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ Direction = Literal["LONG", "SHORT", "EXIT"]
 
 
 class Strategy:
-    """Derive from this, give parameters as typed attributes and trade in `on_candle`.
+    """Derive from this, declare parameters as typed attributes and trade in `on_candle`.
 
     Public annotated attributes are parameters (`fast: int = 20`); state goes into attributes that begin with
     an underscore. Numbers may be int, float, Decimal or text, prices in quote money. A strategy has no clock:
-    its time is the candle's, its chance `self.rng`. Arithmetic with decimals has 28 digits.
+    its time is the candle's, its random numbers come from `self.rng`. Decimals are computed with 28 digits.
     """
 
     def __init__(self, **config: Any) -> None:
         for name, value in parse(type(self), Strategy, config).items():
             setattr(self, name, value)
-        self._trader: StrategyRunner | None = None
+        self.__runner: StrategyRunner | None = None
 
     @classmethod
     def parameter_schema(cls) -> dict[str, Any]:
         """Return the JSON schema of the parameters."""
         return schema(cls, Strategy)
 
-    def bind(self, trader: StrategyRunner) -> None:
-        """Hand the strategy to the trader that runs it."""
-        self._trader = trader
+    def bind(self, runner: StrategyRunner) -> None:
+        """Connect the strategy to the runner that runs it."""
+        self.__runner = runner
 
-    # What a strategy is told
+    # What a strategy implements
 
     def on_start(self) -> None:
         """Prepare; called once, before any candle, also before warm-up ones. May not trade."""
@@ -49,108 +49,108 @@ class Strategy:
         """Look at a closed candle, after the whole slot is known, and trade."""
 
     def on_stop(self) -> None:
-        """Wind up; called once when the range is finished. May not trade."""
+        """Clean up; called once when the range is finished. May not trade."""
 
-    # What a strategy may offer
+    # What a strategy may implement as well
 
     def snapshot(self) -> Any:
-        """Return all that is remembered on `self`, so that a long session resumes at once; None offers none.
+        """Return the state kept on `self`, so that a long session resumes at once; None: no snapshots.
 
-        Made of numbers, texts, decimals, candles, lists, tuples and dicts. It is a cache: a session without one is
-        computed from its log.
+        It may hold numbers, texts, decimals, candles, lists, tuples and dicts. It is only a cache: a session without
+        a snapshot is computed from its log.
         """
         return None
 
     def restore(self, kept: Any) -> None:
-        """Remember again what `snapshot` returned; `on_start` was called before. May not trade."""
+        """Set the state that `snapshot` returned; `on_start` was called before. May not trade."""
 
-    # What a strategy may ask
+    # What a strategy can read
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """The session's symbols; where a symbol may be left out the first is meant."""
-        return self._desk.config.symbols
+        """The session's symbols; a symbol that is left out is the first one."""
+        return self.__context.config.symbols
 
     @property
     def timeframe(self) -> str:
         """The base timeframe of the session."""
-        return self._desk.config.timeframe
+        return self.__context.config.timeframe
 
     @property
     def warming(self) -> bool:
-        """True while warm-up candles are shown: nothing is traded or written then."""
-        return self._desk.warming
+        """True during warm-up candles: orders and events are ignored then."""
+        return self.__context.warming
 
     @property
     def position(self) -> Position:
         """The position in the first symbol: signed `qty`, `avg_price`, `sign`, `cost`, `lots`."""
-        return self._desk.positions[self.symbols[0]]
+        return self.__context.positions[self.symbols[0]]
 
     @property
     def positions(self) -> Mapping[str, Position]:
         """The position in each symbol."""
-        return self._desk.positions
+        return self.__context.positions
 
     @property
     def cash(self) -> Decimal:
         """Money not in positions, in quote currency."""
-        return self._desk.cash
+        return self.__context.cash
 
     @property
     def equity(self) -> Decimal:
         """Cash and positions, each at its last close."""
-        return self._desk.equity
+        return self.__context.equity
 
     @property
     def orders(self) -> tuple[OpenOrder, ...]:
         """The live orders, oldest first."""
-        return self._desk.orders
+        return self.__context.orders
 
     @property
     def rng(self) -> Random:
-        """Chance that repeats with the session."""
-        return self._desk.rng
+        """Seeded random generator; the same for the same session inputs."""
+        return self.__context.rng
 
-    # What a strategy may do
+    # What a strategy can do
 
-    def buy(self, symbol: str | None = None, **ticket: Unpack[OrderRequest]) -> int | None:
-        """Give a buy order and return its id (None during warm-up).
+    def buy(self, symbol: str | None = None, **request: Unpack[OrderRequest]) -> int | None:
+        """Place a buy order and return its id (None during warm-up).
 
-        Size: `qty`, `cash` or `equity_pct`, else the session's sizing; what closes a short position comes on
-        top of a size in money. Type: `limit`, `stop`, both (stop-limit), `trail` or `trail_pct` (trailing
-        stop), none (market). Exits that come alive with the fill and cancel each other: `stop_loss`,
-        `take_profit`. `good_for`: candles after which it expires. `tag` and `reason` stand in the log.
+        Size: `qty`, `cash` or `equity_pct`, else the session's sizing; a size in money is added to what closes a short
+        position. Type: `limit`, `stop`, both (stop-limit), `trail` or `trail_pct` (trailing stop), none (market).
+        `stop_loss` and `take_profit` are exits placed when the order fills; one cancels the other. `good_for`: the
+        number of candles after which it expires. `tag` and `reason` are written to the log.
         """
-        return self._desk.give(1, symbol, ticket)
+        return self.__context.place_order(1, symbol, request)
 
-    def sell(self, symbol: str | None = None, **ticket: Unpack[OrderRequest]) -> int | None:
-        """Give a sell order, see `buy`; beyond what is held it opens a short position."""
-        return self._desk.give(-1, symbol, ticket)
+    def sell(self, symbol: str | None = None, **request: Unpack[OrderRequest]) -> int | None:
+        """Place a sell order, see `buy`; more than is held opens a short position."""
+        return self.__context.place_order(-1, symbol, request)
 
     def close(self, symbol: str | None = None, *, tag: str | None = None, reason: str = "close") -> int | None:
-        """Close the position at the market; None when there is none."""
-        return self._desk.close(symbol, tag, reason)
+        """Close the position with a market order; None when there is no position."""
+        return self.__context.close(symbol, tag, reason)
 
     def cancel(self, order_id: int | None = None, *, tag: str | None = None, reason: str = "strategy") -> int:
         """Cancel the order of this id, those with this tag, or all, and return how many."""
-        return self._desk.cancel(order_id, tag, reason)
+        return self.__context.cancel(order_id, tag, reason)
 
     def signal(
         self, direction: Direction, reason: str, symbol: str | None = None, /, **indicators: Decimal | float
     ) -> None:
-        """Write what you see and the indicators you see it by; trades nothing."""
-        self._desk.signal(direction, reason, symbol, indicators)
+        """Write a signal event with the indicators behind it; places no order."""
+        self.__context.signal(direction, reason, symbol, indicators)
 
     def log(self, message: str) -> None:
-        """Write a line into the session's log."""
-        self._desk.log(message)
+        """Write a line to the session's log."""
+        self.__context.log(message)
 
     def plot(self, name: str, value: Decimal | float | None) -> None:
         """Add a point to the line `name`; None adds nothing."""
-        self._desk.plot(name, value)
+        self.__context.plot(name, value)
 
     @property
-    def _desk(self) -> StrategyRunner:
-        if self._trader is None:
+    def __context(self) -> StrategyRunner:
+        if self.__runner is None:
             raise RuntimeError("a strategy can act only in a session: not in __init__")
-        return self._trader
+        return self.__runner

@@ -1,4 +1,4 @@
-"""One session's strategy, broker and account, driven slot by slot: candles in, events out."""
+"""Runs one session's strategy with its broker and account: candles in, events out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from app.domain import event
 from app.domain.event import Event
 from app.domain.market.candle import Candle
-from app.domain.number import EXACT
-from app.domain.snapshot import InvalidSnapshotError, keep_orders, orders
+from app.domain.number import EXACT, use_exact_arithmetic
+from app.domain.snapshot import InvalidSnapshotError, orders_from_json, orders_to_json
 from app.domain.trading.account import Account, FillTime, Position
 from app.domain.trading.broker import Broker
 from app.domain.trading.equity_curve import EquityCurve
@@ -41,9 +41,9 @@ class OpenOrder(NamedTuple):
 
 
 class SlotView(NamedTuple):
-    """A slot as a trader sees it: openTime in ms, all its candles in log order, and the ts of the last event so far.
+    """A slot as a strategy sees it: openTime in ms, all its candles in log order, and the ts of the last event so far.
 
-    `last` marks the last slot of the range, behind which the trader winds up.
+    `last` marks the last slot of the range, after which the strategy is stopped.
     """
 
     open_time_ms: int
@@ -53,19 +53,19 @@ class SlotView(NamedTuple):
 
 
 class StrategyRunner:
-    """Runs a strategy; everything it does depends on the candles and the terms alone.
+    """Runs a strategy; everything it does depends on the candles and the broker config alone.
 
-    The decimal context of the caller is left as it was: money has its own, and so has the strategy (28
-    digits).
+    Money is computed in the `EXACT` context, the strategy has a context of its own (28 digits), and the caller's is
+    restored afterwards.
     """
 
     def __init__(self, strategy: Strategy, config: BrokerConfig) -> None:
         self.strategy = strategy
         self.config = config
-        self.rng = _chance(config)
+        self.rng = seeded_rng(config)
         self.warming = False
         self._events: list[Event] = []
-        self._early: list[Event] = []
+        self._start_events: list[Event] = []
         self._account = Account(config.initial_cash, config.symbols)
         self._broker = Broker(config, self._account, self._events)
         self._curve = EquityCurve(self._account)
@@ -80,35 +80,35 @@ class StrategyRunner:
         self._unwritten = False
         strategy.bind(self)
 
-    # What drives it
+    # Called by the engine
 
     def warm(self, candles: Sequence[Candle]) -> None:
-        """Show the strategy the candles of a slot before the range; nothing is traded or written."""
+        """Show the strategy the candles of a slot before the range; it cannot trade or write events."""
         if not self._started:
             self._start()
         self.warming = True
         try:
             with localcontext(self._context):
-                self._show(candles)
+                self._call_strategy(candles)
         finally:
             self.warming = False
 
-    def answer(self, shown: SlotView) -> list[Event]:
-        """Return what follows from a slot, see `answer_all`."""
+    def answer(self, slot: SlotView) -> list[Event]:
+        """Return the events of a slot, see `answer_all`."""
         answers: list[list[Event]] = []
-        self.answer_all((shown,), answers)
+        self.answer_all((slot,), answers)
         return answers[0]
 
     def on_slot(self, candles: Sequence[Candle]) -> list[Event]:
-        """Return what follows from a slot of these candles: all one needs to test a strategy."""
+        """Return the events of a slot of these candles; enough to test a strategy."""
         open_time_ms = candles[0].open_time_ms
         return self.answer(SlotView(open_time_ms, candles, False, open_time_ms))
 
     def answer_all(self, slots: Iterable[SlotView], answers: list[list[Event]]) -> None:
-        """Append what follows from each slot, in log order: broker at the open, strategy and equity at the close.
+        """Append the events of each slot, in log order: broker at the open, strategy and equity at the close.
 
-        Behind the last slot of the range the strategy winds up and live orders expire. Raises whatever the
-        strategy raises; what it answered before stands in `answers` then.
+        After the last slot of the range the strategy is stopped and live orders expire. Raises whatever the strategy
+        raises; `answers` then has the events of the slots before.
         """
         if not self._started:
             self._start()
@@ -116,48 +116,45 @@ class StrategyRunner:
         try:
             for _, candles, last, ts in slots:
                 if candles:
-                    self._follow(candles, last)
+                    self._run_slot(candles, last)
                 if last:
                     self._finish(ts)
-                answers.append(self._taken())
+                answers.append(self._take_events())
         finally:
             setcontext(outer)
 
-    def _follow(self, candles: Sequence[Candle], last: bool) -> None:
-        """Go through a slot's candles, those of the base timeframe first and at least one of them.
+    def _run_slot(self, candles: Sequence[Candle], last: bool) -> None:
+        """Run broker, strategy and equity for a slot's candles, of which at least one has the base timeframe.
 
-        The decimal context is set before each part that needs one, and stays as the last part left it.
+        Each part sets the decimal context it needs and leaves it set.
         """
         base = self._base(candles) if len(candles) > 1 else candles
         self._bar += 1
         broker, account, context = self._broker, self._account, self._context
         if broker.live:
-            setcontext(EXACT)
-            broker.at_open(_real(base), FillTime(base[0].open_time_ms, self._bar))
+            use_exact_arithmetic()
+            broker.at_open(_real_candles(base), FillTime(base[0].open_time_ms, self._bar))
         self._ts = base[0].close_time_ms
         marks = account.marks
         for candle in base:
             marks[candle.symbol] = candle.close
         if getcontext() is not context:  # Asking costs a third of setting.
             setcontext(context)
-        if self._early:
-            self._events += [one._replace(ts=self._ts) for one in self._early]
-            self._early = []
-        self._show(candles)
+        if self._start_events:
+            self._events += [early._replace(ts=self._ts) for early in self._start_events]
+            self._start_events = []
+        self._call_strategy(candles)
         if self._same_close and broker.live:
-            setcontext(EXACT)
-            broker.at_close(_real(base), FillTime(self._ts, self._bar))
-        body = self._curve.same() if self._full else None
-        if body is None:
-            setcontext(EXACT)
-            if not self._full:
-                self._sample_equity(last)
-                return
-            body = self._curve.body()
-        self._events.append(event.equity(self._ts, body))
+            use_exact_arithmetic()
+            broker.at_close(_real_candles(base), FillTime(self._ts, self._bar))
+        if self._full:
+            self._events.append(event.equity(self._ts, self._curve.render()))
+        else:
+            use_exact_arithmetic()
+            self._sample_equity(last)
 
     def _finish(self, ts: int) -> None:
-        """Wind up behind the range, whose last event has `ts`."""
+        """Stop the strategy after the range, whose last event has `ts`."""
         self._ts = max(ts, self._ts)
         with localcontext(self._context):
             self.strategy.on_stop()
@@ -167,69 +164,69 @@ class StrategyRunner:
             if self._unwritten:
                 self._sample_equity(last=True)
 
-    def take_over(self, other: StrategyRunner) -> None:
-        """Go on with another trader's account, orders and place in the log, as a fork does with its parent's.
+    def inherit(self, other: StrategyRunner) -> None:
+        """Go on with another runner's account, orders and position in the log, as a fork does with its parent's.
 
-        With the other's strategy too, its chance goes on as well; a strategy of one's own is warmed up before.
+        If the strategy is the same object its random generator goes on too; another strategy was warmed up before.
         """
         if self.strategy is other.strategy:
-            self._started, self.rng, self._early = other._started, other.rng, other._early
+            self._started, self.rng, self._start_events = other._started, other.rng, other._start_events
         self._account, self._curve = other._account, other._curve
         self._broker.account, self._broker.live = other._account, other._broker.live
         self._broker.last_id = other._broker.last_id
         self._ts, self._bar, self._day, self._unwritten = other._ts, other._bar, other._day, other._unwritten
 
     def snapshot(self) -> dict[str, Any] | None:
-        """Return all that matters behind a slot; null when the strategy offers no snapshot.
+        """Return the whole state after a slot; null when the strategy has no snapshot.
 
-        What the strategy writes meanwhile is dropped and its chance stays where it is. Raises whatever it raises.
+        Events the strategy writes meanwhile are dropped and its random generator does not move. Raises what it raises.
         """
-        if not self._started or self._early:
+        if not self._started or self._start_events:
             return None
-        chance, account = self.rng.getstate(), self._account
+        rng_state, account = self.rng.getstate(), self._account
         try:
             with localcontext(self._context):
                 strategy = self.strategy.snapshot()
         finally:
-            self._taken()
-            self.rng.setstate(chance)
+            self._take_events()
+            self.rng.setstate(rng_state)
         if strategy is None:
             return None
         return {
             "strategy": strategy,
-            "rng": None if chance == _chance(self.config).getstate() else chance,
-            "context": _spelled(self._context),
+            "rng": None if rng_state == seeded_rng(self.config).getstate() else rng_state,
+            "context": _context_to_json(self._context),
             "account": {name: getattr(account, name) for name in account.__slots__},
-            "orders": keep_orders(self._broker.live),
+            "orders": orders_to_json(self._broker.live),
             "lastOrder": self._broker.last_id,
             "peak": self._curve.peak,
-            "place": (self._ts, self._bar, self._day, self._unwritten),
+            "progress": (self._ts, self._bar, self._day, self._unwritten),
         }
 
-    def restore(self, kept: dict[str, Any]) -> None:
+    def restore(self, stored: dict[str, Any]) -> None:
         """Bring a fresh runner to a `snapshot`; raises `InvalidSnapshotError` or what the strategy raises.
 
-        The strategy is started first, so that it has its parts; what it writes is dropped.
+        The strategy is started first, so that its attributes exist; events it writes are dropped.
         """
-        if tuple(kept["account"]["positions"]) != self.config.symbols:
+        if tuple(stored["account"]["positions"]) != self.config.symbols:
             raise InvalidSnapshotError("other symbols")
         self._start()
-        self._early = []
+        self._start_events = []
         with localcontext(self._context):
-            self.strategy.restore(kept["strategy"])
-        self._taken()
-        self.rng.setstate(kept["rng"] or _chance(self.config).getstate())
-        _set(self._context, kept["context"])
+            self.strategy.restore(stored["strategy"])
+        self._take_events()
+        self.rng.setstate(stored["rng"] or seeded_rng(self.config).getstate())
+        _restore_context(self._context, stored["context"])
         for name in self._account.__slots__:
-            setattr(self._account, name, kept["account"][name])
-        self._broker.live, self._broker.last_id = orders(kept["orders"]), kept["lastOrder"]
-        self._curve.peak = kept["peak"]
-        self._ts, self._bar, self._day, self._unwritten = kept["place"]
+            setattr(self._account, name, stored["account"][name])
+        self._broker.live, self._broker.last_id = orders_from_json(stored["orders"]), stored["lastOrder"]
+        self._curve.peak = stored["peak"]
+        self._ts, self._bar, self._day, self._unwritten = stored["progress"]
 
     def _base(self, candles: Sequence[Candle]) -> Sequence[Candle]:
         return [candle for candle in candles if candle.timeframe == self.config.timeframe]
 
-    def _show(self, candles: Sequence[Candle]) -> None:
+    def _call_strategy(self, candles: Sequence[Candle]) -> None:
         """Call the strategy once per candle."""
         self._trading = True
         for candle in candles:
@@ -237,11 +234,11 @@ class StrategyRunner:
         self._trading = False
 
     def _start(self) -> None:
-        """Start the strategy; what it writes is kept for the close of the first slot."""
+        """Start the strategy; events it writes are logged at the close of the first slot."""
         self._started = True
         with localcontext(self._context):
             self.strategy.on_start()
-        self._early = self._taken()
+        self._start_events = self._take_events()
 
     def _sample_equity(self, last: bool) -> None:
         """Write the equity of the first tick of a UTC day and of the last of the range (`record: trades`)."""
@@ -249,16 +246,17 @@ class StrategyRunner:
         self._day = day
         self._unwritten = day == before and not last
         if self._unwritten:
-            self._curve.track()
+            self._curve.update_peak()
         else:
-            self._events.append(event.equity(self._ts, self._curve.body()))
+            self._events.append(event.equity(self._ts, self._curve.render()))
 
-    def _taken(self) -> list[Event]:
-        taken = self._events
+    def _take_events(self) -> list[Event]:
+        """Return the events collected since the last call."""
+        events = self._events
         self._events = self._broker.events = []
-        return taken
+        return events
 
-    # What the strategy asks and does through it
+    # Called by the strategy
 
     @property
     def positions(self) -> Mapping[str, Position]:
@@ -280,12 +278,14 @@ class StrategyRunner:
     def orders(self) -> tuple[OpenOrder, ...]:
         """The live orders, oldest first."""
         live = self._broker.live
-        return tuple(map(_seen, live)) if live else ()
+        return tuple(map(_open_order, live)) if live else ()
 
-    def give(self, sign: int, symbol: str | None, ticket: Mapping[str, Any]) -> int | None:
-        """Let the broker accept an order; it can be filled from the next slot on (or at this close)."""
-        self._must_trade()
-        order = to_order(ticket, self._broker.last_id + 1, self._named(symbol), sign, self._bar, self.config.sizing)
+    def place_order(self, sign: int, symbol: str | None, request: Mapping[str, Any]) -> int | None:
+        """Place an order, which can fill from the next slot on (or at this close), and return its id."""
+        self._require_trading()
+        order = to_order(
+            request, self._broker.last_id + 1, self._session_symbol(symbol), sign, self._bar, self.config.sizing
+        )
         if self.warming:
             return None
         self._broker.last_id = order.id
@@ -295,28 +295,28 @@ class StrategyRunner:
         return order.id
 
     def close(self, symbol: str | None, tag: str | None, reason: str) -> int | None:
-        """Let the broker accept a market order that can only reduce the position in `symbol`."""
-        self._must_trade()
-        position = self._account.positions[self._named(symbol)]
+        """Place a market order that can only reduce the position in `symbol`."""
+        self._require_trading()
+        position = self._account.positions[self._session_symbol(symbol)]
         if self.warming or not position.qty:
             return None
         order = Order(
             id=self._broker.next_id(),
-            symbol=self._named(symbol),
+            symbol=self._session_symbol(symbol),
             sign=-position.sign,
             type="market",
             qty=position.qty.copy_abs(),
             reduce_only=True,
             tag=None if tag is None else word(tag),
             reason=word(reason),
-            since=self._bar + 1,
+            first_bar=self._bar + 1,
         )
         self._broker.accept(self._ts, order, reason)
         return order.id
 
     def cancel(self, order_id: int | None, tag: str | None, reason: str) -> int:
         """Cancel live orders by id, by tag, or all, and return how many."""
-        self._must_trade()
+        self._require_trading()
         chosen = [
             order
             for order in self._broker.live
@@ -334,7 +334,7 @@ class StrategyRunner:
         """Write a signal."""
         if direction not in ("LONG", "SHORT", "EXIT"):
             raise ValueError(f"a signal is LONG, SHORT or EXIT, not {direction}")
-        self._write(event.signal(self._ts, self._named(symbol), direction, word(reason), indicators))
+        self._write(event.signal(self._ts, self._session_symbol(symbol), direction, word(reason), indicators))
 
     def log(self, message: str) -> None:
         """Write a line."""
@@ -345,15 +345,15 @@ class StrategyRunner:
         if value is not None:
             self._write(event.plot(self._ts, word(name), value))
 
-    def _write(self, made: Event) -> None:
+    def _write(self, written: Event) -> None:
         if not self.warming:
-            self._events.append(made)
+            self._events.append(written)
 
-    def _must_trade(self) -> None:
+    def _require_trading(self) -> None:
         if not self._trading:
             raise RuntimeError("a strategy may trade in on_candle only")
 
-    def _named(self, symbol: str | None) -> str:
+    def _session_symbol(self, symbol: str | None) -> str:
         if symbol is None:
             return self.config.symbols[0]
         if symbol not in self._account.positions:
@@ -364,35 +364,36 @@ class StrategyRunner:
         """Start a trailing stop behind the last close."""
         order.best = self._account.marks[order.symbol]
         if not order.best:
-            raise ValueError(f"{order.symbol} has no candle yet for a stop to trail")
+            raise ValueError(f"{order.symbol} has no candle yet, so a trailing stop has no price to start from")
         with localcontext(EXACT):
             order.stop = trail.level(order.best, order.sign)
 
 
-def _chance(config: BrokerConfig) -> Random:
+def seeded_rng(config: BrokerConfig) -> Random:
+    """Return the random generator of a session's strategy, the same for the same inputs."""
     return Random(config.seed)  # noqa: S311 - repeatable on purpose
 
 
-def _spelled(context: Context) -> dict[str, Any]:
-    """Return a strategy's decimal context, which it may have changed."""
+def _context_to_json(context: Context) -> dict[str, Any]:
+    """Return a strategy's decimal context, which it may have changed, as JSON values."""
     signals = {kind: [each.__name__ for each, on in getattr(context, kind).items() if on] for kind in _SIGNALS}
     return {name: getattr(context, name) for name in _CONTEXT} | signals
 
 
-def _set(context: Context, kept: dict[str, Any]) -> None:
+def _restore_context(context: Context, stored: dict[str, Any]) -> None:
     for name in _CONTEXT:
-        setattr(context, name, kept[name])
+        setattr(context, name, stored[name])
     for kind in _SIGNALS:
         for each in (signals := getattr(context, kind)):
-            signals[each] = each.__name__ in kept[kind]
+            signals[each] = each.__name__ in stored[kind]
 
 
-def _real(base: Sequence[Candle]) -> dict[str, Candle]:
-    """Return the candles something can be filled on."""
+def _real_candles(base: Sequence[Candle]) -> dict[str, Candle]:
+    """Return the candles that can fill orders, by symbol."""
     return {candle.symbol: candle for candle in base if not candle.synthetic}
 
 
-def _seen(order: Order) -> OpenOrder:
+def _open_order(order: Order) -> OpenOrder:
     return OpenOrder(
         order.id,
         order.symbol,

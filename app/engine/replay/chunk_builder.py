@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from app.clock import Clock
-from app.db.ticks import Tick, events_to_json
+from app.db.chunks import Chunk, events_to_json
 from app.domain.event import Event
 from app.domain.market.fingerprint import Fingerprint
 from app.domain.session import Session
@@ -34,7 +34,7 @@ _CHUNK_S = 1.0
 
 @dataclass(slots=True)
 class _ChunkDraft:
-    """Slots that are due, at most `max_slots`, with what the market makes of them; `pause` is why to pause behind."""
+    """Slots that are due, at most `max_slots`, with what the market makes of them; `pause`: why to pause after them."""
 
     prev_cursor_ms: int | None
     max_slots: int
@@ -68,8 +68,8 @@ class ChunkBuilder:
 
     async def build(
         self, state: ReplayState, host: StrategyHost | None, slot: Slot, *, before: Sequence[Event], short: bool
-    ) -> Tick:
-        """Return the ticks of a slot and of those that are due behind it, after the events `before` them.
+    ) -> Chunk:
+        """Return the ticks of a slot and of those that are due after it, after the events `before` them.
 
         `short` keeps the chunk small. Raises `MissingCandlesError` or what the strategy raises.
         """
@@ -86,7 +86,7 @@ class ChunkBuilder:
         return self._join(draft, before, ticks)
 
     async def _draft(self, draft: _ChunkDraft, state: ReplayState, slot: Slot) -> None:
-        """Add a slot to a draft, and those behind it as far as they are due."""
+        """Add a slot to a draft, and those after it as far as they are due."""
         unpaced = self.unpaced
         self._add(draft, state, slot)
         due_slots = self._window.due_slots(state)
@@ -118,7 +118,7 @@ class ChunkBuilder:
         elif took_s < _CHUNK_S / 2:
             self._max_slots = min(_MAX_SLOTS, 2 * self._max_slots)
 
-    def _join(self, draft: _ChunkDraft, before: Sequence[Event], ticks: Sequence[list[Event]]) -> Tick:
+    def _join(self, draft: _ChunkDraft, before: Sequence[Event], ticks: Sequence[list[Event]]) -> Chunk:
         """Join ticks into a chunk, up to the first with which the session pauses.
 
         There are fewer ticks than slots where the strategy failed.
@@ -131,7 +131,7 @@ class ChunkBuilder:
         slots = draft.slots[:count]
         self._used.add([candle for slot in slots for candle in slot.candles])
         events = [*before, *chain.from_iterable(ticks[:count])]
-        return Tick(
+        return Chunk(
             self._session_id,
             self._epoch,
             draft.prev_cursor_ms,

@@ -238,14 +238,14 @@ async def _state_from_log(connection: Connection, session: Session, state: Repla
     state.last_ts = session.last_ts or session.spec.start_ms
     symbols, grid = session.spec.symbols, session.spec.grid
     for symbol, (_, close) in (await events.last_candles(connection, session.id, symbols, grid.name)).items():
-        state.tracks[symbol].close = Decimal(close)
+        state.symbol_states[symbol].close = Decimal(close)
     real = await events.last_candles(connection, session.id, symbols, grid.name, real=True)
     for symbol, (open_ms, _) in real.items():
-        state.tracks[symbol].next_open_ms = grid.floor(open_ms) + grid.ms
-    if state.buckets is not None and state.reach_ms is not None:
-        state.recall(await events.candles_since(connection, session.id, state.reach_ms))
+        state.symbol_states[symbol].next_open_ms = grid.floor(open_ms) + grid.ms
+    if state.resamplers is not None and state.resample_from_ms is not None:
+        state.resample(await events.candles_since(connection, session.id, state.resample_from_ms))
         opens = await events.last_long_opens(connection, session.id, symbols, session.spec.extra_timeframes)
-        for bucket in state.buckets:
-            if (bucket.symbol, bucket.grid.name) in opens:
-                bucket.emitted(opens[bucket.symbol, bucket.grid.name])
+        for resampler in state.resamplers:
+            if (resampler.symbol, resampler.grid.name) in opens:
+                resampler.mark_written(opens[resampler.symbol, resampler.grid.name])
     return state

@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from app.engine.replay.writer import SessionLostError
-from app.errors import (
-    SimError,
-    StrategyFailedError,
-    StrategyProcessLostError,
-    StrategyTooSlowError,
-)
+from app.errors import Recovery, SimError, StrategyFailedError, StrategyProcessLostError
 
 MAX_FAILURES = 3
 """How often a strategy's process may die, or the log refuse a tick, at the same candle before the session fails."""
@@ -26,13 +21,13 @@ class RestartPolicy:
         self.own_process = False
         self._failures: defaultdict[str, list[int | None]] = defaultdict(list)
 
-    def record(self, error: Exception, cursor_ms: int | None) -> None:
+    def record(self, error: SimError | SessionLostError, cursor_ms: int | None) -> None:
         """Take in what ended a run of the session; raises `SimError` when it has to fail instead of starting again."""
-        if isinstance(error, StrategyTooSlowError):
+        if error.recovery is Recovery.ISOLATE:
             self.own_process = True
         elif isinstance(error, StrategyProcessLostError):
             self._record_lost_process(error.suspect, cursor_ms)
-        elif isinstance(error, SessionLostError) and self._too_often("refused", cursor_ms):
+        elif error.recovery is Recovery.REBUILD and self._too_often("refused", cursor_ms):
             raise SimError(f"The log refused the tick after the candle at {cursor_ms} {MAX_FAILURES} times.")
 
     def _record_lost_process(self, suspect: str | None, cursor_ms: int | None) -> None:

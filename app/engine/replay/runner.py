@@ -10,8 +10,8 @@ from contextlib import suppress
 from app.candles.advice import missing_advice
 from app.candles.calendar import Calendar, add_trading_hours
 from app.clock import Clock, TimedEvent
+from app.db.chunks import Chunk
 from app.db.pool import Database
-from app.db.ticks import Tick
 from app.domain import event
 from app.domain.event import Event
 from app.domain.session import Pace, Session
@@ -26,7 +26,7 @@ from app.engine.replay.session_log import RETRY_S, SessionLog
 from app.engine.replay.snapshots import NewSnapshot, Snapshots
 from app.engine.replay.window import NotYetDueError, Window
 from app.engine.replay.writer import SessionLostError, Writer
-from app.errors import MissingCandlesError, SimError, StrategyProcessLostError, UnavailableError
+from app.errors import MissingCandlesError, Recovery, SimError, UnavailableError
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.strategy_hosts.strategy_host import StrategyHost
 
@@ -65,7 +65,9 @@ class SessionRunner:
         if fetch_job is not None:
             fetch_job.on_progress = self.candles_changed
         self._snapshots = Snapshots(database, clock, strategies)
-        self._log = SessionLog(session, runner=name, database=database, writer=writer, snapshots=self._snapshots)
+        self._session_log = SessionLog(
+            session, runner=name, database=database, writer=writer, snapshots=self._snapshots
+        )
         self._pacer = Pacer(clock, session)
         self._restarts = RestartPolicy()
         self._wake = TimedEvent()
@@ -95,14 +97,14 @@ class SessionRunner:
         except SessionLostError:
             _log.debug("session %s left this runner", self.session.id)
         except MissingCandlesError as error:
-            await self._log.fail(await self._describe_missing(error), error.details)
+            await self._session_log.fail(await self._describe_missing(error), error.details)
         except SimError as error:
-            await self._log.fail(error.message, error.details)
+            await self._session_log.fail(error.message, error.details)
         except Exception as error:
             _log.exception("session %s failed", self.session.id)
-            await self._log.fail(f"{type(error).__name__}: {error}")
+            await self._session_log.fail(f"{type(error).__name__}: {error}")
         finally:
-            self._log.abandon()
+            self._session_log.abandon()
 
     async def _describe_missing(self, error: MissingCandlesError) -> str:
         """Return the error's sentence with what the cache holds instead, where the database answers."""
@@ -144,19 +146,21 @@ class SessionRunner:
                 async with self._snapshots.resume(self.session, own_process=self._restarts.own_process) as resumed:
                     self._slots_since_snapshot = resumed.slots_since_snapshot
                     return await self._run_from(resumed.state, resumed.host)
-            except (StrategyProcessLostError, SessionLostError, UnavailableError) as error:
+            except (SimError, SessionLostError) as error:
+                if error.recovery is Recovery.GIVE_UP:
+                    raise
                 await self._restart(error)
 
-    async def _restart(self, error: Exception) -> None:
+    async def _restart(self, error: SimError | SessionLostError) -> None:
         """Go back to the end of the log; raises `SessionLostError` when another runner has the session.
 
         Raises `SimError` when the same error came too often at one candle.
         """
-        if isinstance(error, UnavailableError) and not isinstance(error, StrategyProcessLostError):
+        if error.recovery is Recovery.RETRY:
             await asyncio.sleep(RETRY_S)
         with suppress(SessionLostError):
-            await self._log.settle()
-        row = await self._log.read_session()
+            await self._session_log.settle()
+        row = await self._session_log.read_session()
         self._restarts.record(error, row.cursor_ms)
         _log.info("session %s starts again from its log: %s", self.session.id, str(error) or type(error).__name__)
         if self._limit.fast_forward:  # The pacer has counted ticks that nobody waited for.
@@ -164,23 +168,23 @@ class SessionRunner:
         self._start_at(row)
 
     async def _run_from(self, state: ReplayState, host: StrategyHost | None) -> None:
-        """The loop: wait for a slot, compute it and those due behind it, hand them to the writer."""
+        """The loop: wait for a slot, compute it and those due after it, hand them to the writer."""
         while (slot := await self._next_slot(state)) is not None:
             stall = self._stall_event(state)
             chunk = await self._chunks.build(state, host, slot, before=stall, short=self._writer.has_paced)
             snapshot = await self._take_snapshot(chunk, state, host)
-            await self._log.append(chunk, snapshot, unpaced=self._chunks.unpaced)
+            await self._session_log.append(chunk, snapshot, unpaced=self._chunks.unpaced)
             if chunk.pause is not None or not self._chunks.unpaced:
-                await self._log.settle()
+                await self._session_log.settle()
             else:
                 await let_others_run(_ROUNDS)
             if chunk.pause is not None:
                 return
             if host is not None and host.error is not None:
                 raise host.error
-        await self._log.finish()
+        await self._session_log.finish()
 
-    async def _take_snapshot(self, chunk: Tick, state: ReplayState, host: StrategyHost | None) -> NewSnapshot | None:
+    async def _take_snapshot(self, chunk: Chunk, state: ReplayState, host: StrategyHost | None) -> NewSnapshot | None:
         """Take a snapshot when it is time, if everything that was computed is in the chunk."""
         self._slots_since_snapshot += chunk.ticks
         complete = chunk.pause is None and chunk.cursor_ms == state.cursor_ms
@@ -197,7 +201,7 @@ class SessionRunner:
             if slot is None:
                 return None
             if self._limit.reached_before(slot):
-                await self._log.pause("runUntil")
+                await self._session_log.pause("runUntil")
                 raise SessionLostError
             if not self._limit.jump_done(slot):
                 return slot
@@ -207,7 +211,7 @@ class SessionRunner:
 
     async def _wait_for_pace(self) -> None:
         while not self._limit.fast_forward and (ahead_s := self._pacer.ahead_s) > 0:
-            await self._log.settle()
+            await self._session_log.settle()
             await self._sleep(ahead_s)
         if not self._chunks.unpaced:
             await self._writer.wait_for_turn()
@@ -222,7 +226,7 @@ class SessionRunner:
                 slot = await self._read_slot(state)
             except NotYetDueError as error:
                 waited = True
-                await self._log.settle()
+                await self._session_log.settle()
                 await self._sleep(self._seconds_until(error.until_ms))
                 continue
             if waited or self._limit.fast_forward:
@@ -253,7 +257,7 @@ class SessionRunner:
     async def _read_row(self) -> None:
         """Take over pace and jump from the session's row; raises `SessionLostError` when it is another runner's."""
         self._row_changed = False
-        row = await self._log.read_session()
+        row = await self._session_log.read_session()
         if row.spec.pace != self._pacer.pace:
             self._pacer.set_pace(row.spec.pace)
         self._limit.start_jump(row.jump_ms, row.cursor_ms)

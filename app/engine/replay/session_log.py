@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from app.db import sessions
+from app.db.chunks import Chunk
 from app.db.pool import Connection, Database
-from app.db.ticks import Tick
 from app.domain.session import RUNNING, Session
 from app.engine.replay.snapshots import NewSnapshot, Snapshots
 from app.engine.replay.writer import SessionLostError, Writer
@@ -40,7 +40,7 @@ class SessionLog:
         self._pending: asyncio.Future[None] | None = None
         self._snapshot: NewSnapshot | None = None
 
-    async def append(self, chunk: Tick, snapshot: NewSnapshot | None, *, unpaced: bool) -> None:
+    async def append(self, chunk: Chunk, snapshot: NewSnapshot | None, *, unpaced: bool) -> None:
         """Hand a chunk to the writer once the one before it is in the log; raises what `settle` raises."""
         await self.settle()
         self._pending, self._snapshot = self._writer.append(chunk, unpaced=unpaced), snapshot

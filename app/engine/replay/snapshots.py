@@ -45,7 +45,7 @@ class NewSnapshot(NamedTuple):
 
 
 class ResumedSession(NamedTuple):
-    """A session behind the last tick of its log, and how many slots ago its newest snapshot was taken."""
+    """A session after the last tick of its log, and how many slots ago its newest snapshot was taken."""
 
     host: StrategyHost | None
     state: ReplayState
@@ -62,7 +62,7 @@ class Snapshots:
 
     @asynccontextmanager
     async def resume(self, session: Session, *, own_process: bool = False) -> AsyncIterator[ResumedSession]:
-        """Open a session's strategy host and bring it, and the state, behind the last tick of the log.
+        """Open a session's strategy host and bring it, and the state, after the last tick of the log.
 
         Computes again what follows the newest snapshot, or else the whole log; raises `DivergedError` when that gives
         another log.

@@ -66,7 +66,7 @@ class Window:
         self._invalid = False
         self._read_at_ms = 0
         self._fetched_to_ms: int | None = None
-        self._undoubted_to_ms = 0
+        self._simple_to_ms = 0
         self._next_page: asyncio.Task[_CandlePage] | None = None
 
     def invalidate(self) -> None:
@@ -81,7 +81,7 @@ class Window:
         """
         if not self.at_end(state) and not self._has_candles:
             await self._read(state.cursor_ms)
-        return self._undoubted_slot(state) or self._decided_slot(state)
+        return self._simple_slot(state) or self._decided_slot(state)
 
     def due_slots(self, state: ReplayState) -> Iterator[Slot]:
         """Yield the slots that follow `state` and are due, as far as candles have been read already.
@@ -89,7 +89,7 @@ class Window:
         The caller applies each to `state` and calls `take`, then asks for the next.
         """
         while self._has_candles:
-            slot = self._undoubted_slot(state)
+            slot = self._simple_slot(state)
             if slot is None:
                 try:
                     slot = self._decided_slot(state)
@@ -114,15 +114,15 @@ class Window:
     def _has_candles(self) -> bool:
         return bool(self._candles) and not self._invalid
 
-    def _undoubted_slot(self, state: ReplayState) -> Slot | None:
-        """Return the next slot if it is complete, due, right behind the cursor and not the last; otherwise null.
+    def _simple_slot(self, state: ReplayState) -> Slot | None:
+        """Return the next slot if it is complete, due, right after the cursor and not the last; otherwise null.
 
         A shortcut for nearly all slots of a long range: `_decided_slot` returns the same, but takes twice as long.
         """
         if not self._candles or state.cursor_ms is None:
             return None
         open_time_ms = self._candles[0].open_time_ms
-        if open_time_ms > self._undoubted_to_ms or not 0 < open_time_ms - state.cursor_ms <= self._spec.grid.ms:
+        if open_time_ms > self._simple_to_ms or not 0 < open_time_ms - state.cursor_ms <= self._spec.grid.ms:
             return None
         if len(self._spec.symbols) == 1:
             return Slot(open_time_ms, (self._candles[0],))
@@ -156,7 +156,7 @@ class Window:
             page = await self._read_page(cursor_ms)
         self._candles = deque(page.candles)
         self._read_at_ms, self._fetched_to_ms = page.read_at_ms, page.fetched_to_ms
-        self._undoubted_to_ms = self._last_undoubted_ms(page.read_at_ms)
+        self._simple_to_ms = self._last_simple_ms(page.read_at_ms)
         if len(page.candles) >= self._rows:
             self._next_page = asyncio.ensure_future(self._read_page(page.candles[-1].open_time_ms))
             self._next_page.add_done_callback(_ignore_error)
@@ -170,8 +170,8 @@ class Window:
         )
         return _CandlePage(read_at_ms, fetched_to_ms, found)
 
-    def _last_undoubted_ms(self, now_ms: int) -> int:
-        """Return up to which openTime a complete slot right behind its predecessor is due and not the last."""
+    def _last_simple_ms(self, now_ms: int) -> int:
+        """Return up to which openTime a complete slot right after its predecessor is due and not the last."""
         spec = self._spec
         due_ms = now_ms - spec.due_ms(0)
         return due_ms if spec.last_slot_ms is None else min(due_ms, spec.last_slot_ms - 1)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
+from app.db.chunks import Chunk, append_chunks
 from app.db.pool import Database, DataError
-from app.db.ticks import Tick, append_ticks
-from app.errors import SimError, UnavailableError
+from app.errors import Recovery, SimError, UnavailableError
 
 MAX_CHUNKS = 250
 MAX_EVENTS = 1000
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 class _BatchItem:
     """A chunk on its way, and the future of the session that waits for it."""
 
-    chunk: Tick
+    chunk: Chunk
     unpaced: bool
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -49,6 +49,8 @@ _Outcome = tuple[_BatchItem, str | SimError]
 class SessionLostError(Exception):
     """The session is no longer this runner's: paused, stopped, deleted, or claimed by another process."""
 
+    recovery = Recovery.REBUILD
+
 
 class Writer:
     """The only way of this process into the log; each session has at most one chunk in it."""
@@ -67,7 +69,7 @@ class Writer:
         """Whether the batch under way holds paced chunks: unpaced sessions should keep their next one short."""
         return self._has_paced
 
-    def append(self, chunk: Tick, *, unpaced: bool = False) -> asyncio.Future[None]:
+    def append(self, chunk: Chunk, *, unpaced: bool = False) -> asyncio.Future[None]:
         """Hand over the next chunk of a session; the future ends when it is in the log.
 
         It raises `SessionLostError` when the log refused it because the session is not this runner's any more, or a
@@ -144,12 +146,12 @@ class Writer:
             return await self._write(batch[:middle]) + await self._write(batch[middle:])
         return list(zip(batch, outcomes, strict=True))
 
-    async def _append(self, chunks: Sequence[Tick]) -> list[str]:
+    async def _append(self, chunks: Sequence[Chunk]) -> list[str]:
         """Send chunks until an answer comes; what an unanswered commit has written is answered `done`."""
         pause_s = 0.05
         while True:
             try:
-                return await self._database.run(append_ticks, chunks)
+                return await self._database.run(append_chunks, chunks)
             except UnavailableError as error:
                 _log.warning("%s %d chunks wait to be written", error.message, len(chunks))
                 await asyncio.sleep(pause_s)

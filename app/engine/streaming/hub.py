@@ -14,7 +14,7 @@ from uuid import UUID
 
 from app.clock import TimedEvent
 from app.db import sessions
-from app.db.events import Frames, StreamPosition
+from app.db.events import DialectName, Frames, StreamPosition
 from app.db.pool import Database
 from app.engine.streaming.page_reader import PageReader, PageResult
 from app.errors import UnavailableError
@@ -72,10 +72,10 @@ class Hub:
                 followed.wake()
 
     def tail(
-        self, session_id: UUID, after_seq: int, types: Sequence[str] | None = None, *, market: bool = False
+        self, session_id: UUID, after_seq: int, types: Sequence[str] | None = None, *, dialect: DialectName = "sim"
     ) -> Tail:
-        """Follow a session after a seq, some types only or in the market dialect; use it as a context manager."""
-        return Tail(self, StreamPosition(session_id, after_seq, None if types is None else tuple(types), market))
+        """Follow a session after a seq in a dialect, with some types only; use it as a context manager."""
+        return Tail(self, StreamPosition(session_id, after_seq, None if types is None else tuple(types), dialect))
 
     def _join(self, tail: Tail) -> FollowedSession:
         followed = self._sessions.get(tail.session_id)

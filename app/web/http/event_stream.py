@@ -6,21 +6,22 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from starlette.types import Message, Receive, Scope, Send
 
 from app.clock import Clock, TimedEvent
 from app.db.events import Frames
-from app.domain.session import ENDED
+from app.domain.session import ENDED, Session
 from app.engine.streaming.hub import Hub, Tail
 from app.errors import TooManyRequestsError, UnavailableError
 from app.settings import Settings
+from app.web.http.dialect import Dialect
 
-PREAMBLE = b"retry: 1000\n: zeon sim\n\n"
+PREAMBLE = b"retry: 1000\n: zeon sim\n"
+"""Begins the first block; a blank line behind it would be an empty message to many client libraries."""
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
+    (b"cache-control", b"no-store, no-transform"),
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
 ]
@@ -33,10 +34,10 @@ class SlowClientError(Exception):
 
 
 class Streams:
-    """All open streams of this process: how many there may be, and their common end."""
+    """All open streams of this process: it limits their number and ends them together."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._open: set[asyncio.Task[None]] = set()
         self._closing = False
         self.opened = 0
@@ -45,62 +46,60 @@ class Streams:
     def __len__(self) -> int:
         return len(self._open)
 
-    def require_room(self) -> None:
+    def require_capacity(self) -> None:
         """Raise `TooManyRequestsError` when no more streams may be opened."""
         if self._closing:
             raise UnavailableError("The server is shutting down.")
-        if len(self._open) >= self._most:
-            raise TooManyRequestsError(f"At most {self._most} streams may be open at once.")
+        if len(self._open) >= self._limit:
+            raise TooManyRequestsError(f"At most {self._limit} streams may be open at once.")
 
     def add(self, task: asyncio.Task[None]) -> None:
-        """Count a stream in until it is done."""
+        """Count a stream until its task is done."""
         self._open.add(task)
         self.opened += 1
         task.add_done_callback(self._open.discard)
 
     def close(self) -> None:
-        """End every stream; none begins any more."""
+        """End every stream, and refuse new ones."""
         self._closing = True
         for task in self._open:
             task.cancel()
 
 
 @dataclass(frozen=True, slots=True)
-class Follow:
-    """What a client follows: a session behind a seq, of some types, and the session's last seq at the beginning.
+class Subscription:
+    """What a client follows: a session, as it was when the stream began, after a seq in a dialect.
 
-    In the market dialect the stream begins with `opening` and does not tell when it has caught up.
+    `types` are the types of events the client asked for, null for all that the dialect shows.
     """
 
-    session_id: UUID
+    session: Session
     after_seq: int
-    types: Sequence[str] | None
-    last_seq: int
-    market: bool = False
-    opening: bytes = b""
+    dialect: Dialect
+    types: Sequence[str] | None = None
 
 
 class EventStream:
-    """The response: backlog, live events and heartbeats until the log ends, the client goes or the server stops."""
+    """The response: backlog, live events and heartbeats, until the log ends, the client leaves or the server stops."""
 
     def __init__(
         self,
-        follow: Follow,
-        still_allowed: Callable[[], Awaitable[bool]],
+        subscription: Subscription,
+        is_still_valid: Callable[[], Awaitable[bool]],
         *,
         hub: Hub,
         streams: Streams,
         clock: Clock,
         settings: Settings,
     ) -> None:
-        self._follow = follow
-        self._still_allowed = still_allowed
+        self._subscription = subscription
+        self._is_still_valid = is_still_valid
         self._hub = hub
         self._streams = streams
         self._clock = clock
         self._heartbeat_s = settings.heartbeat_ms / 1000
         self._write_timeout_s = settings.write_timeout_ms / 1000
-        self._beat_due = TimedEvent()
+        self._heartbeat_due = TimedEvent()
         self._caught_up = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,50 +110,51 @@ class EventStream:
             await send({"type": "http.response.body"})
             return
         self._paused: Callable[[], bool] = scope["state"]["paused"]
-        pump = asyncio.create_task(self._pump(send, start))
-        self._streams.add(pump)
-        watch = asyncio.create_task(_disconnected(receive))
+        sender = asyncio.create_task(self._send_all(send, start))
+        self._streams.add(sender)
+        watcher = asyncio.create_task(_until_disconnected(receive))
         try:
-            await asyncio.wait((pump, watch), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((sender, watcher), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            gone = watch.done()
-            for task in (pump, watch):
+            disconnected = watcher.done()
+            for task in (sender, watcher):
                 task.cancel()
-            ended = (await asyncio.gather(pump, watch, return_exceptions=True))[0]
-        if isinstance(ended, Exception) and not isinstance(ended, SlowClientError):
-            raise ended
-        if isinstance(ended, SlowClientError) or not (gone or await _finished(send)):
+            result = (await asyncio.gather(sender, watcher, return_exceptions=True))[0]
+        if isinstance(result, Exception) and not isinstance(result, SlowClientError):
+            raise result
+        if isinstance(result, SlowClientError) or not (disconnected or await _send_end(send)):
             scope["state"]["abort"]()
 
-    async def _pump(self, send: Send, start: Message) -> None:
-        follow = self._follow
-        with self._hub.tail(follow.session_id, follow.after_seq, follow.types, market=follow.market) as tail:
+    async def _send_all(self, send: Send, start: Message) -> None:
+        session, dialect = self._subscription.session, self._subscription.dialect
+        after_seq, types = self._subscription.after_seq, self._subscription.types
+        with self._hub.tail(session.id, after_seq, types, dialect=dialect.name) as tail:
             await send(start)
-            await self._write(send, PREAMBLE + follow.opening + self._news(tail))
-            self._arm(tail)
+            await self._write(send, PREAMBLE + dialect.opening(session) + self._caught_up_message(tail))
+            self._schedule_heartbeat(tail)
             try:
-                await self._relay(tail, send)
+                await self._send_pages(tail, send)
             finally:
                 self._timer.cancel()
 
-    async def _relay(self, tail: Tail, send: Send) -> None:
+    async def _send_pages(self, tail: Tail, send: Send) -> None:
         """Send pages and heartbeats until nothing more comes."""
         while True:
-            page = await self._page(tail)
-            beat = self._beat()
-            body = (page.body if page else b"") + self._news(tail) + beat
+            page = await self._next_page(tail)
+            heartbeat = self._heartbeat()
+            body = (page.body if page else b"") + self._caught_up_message(tail) + heartbeat
             if body:
                 await self._write(send, body)
-            if (page and _over(page, tail)) or (beat and not await self._allowed()):
+            if (page and _is_over(page, tail)) or (heartbeat and not await self._allowed()):
                 return
 
-    async def _page(self, tail: Tail) -> Frames | None:
+    async def _next_page(self, tail: Tail) -> Frames | None:
         """Return the next page, or null when a heartbeat is due; without the database there are only heartbeats."""
         try:
-            while (page := tail.take(ahead=True)) is None and not self._beat_due.is_set():
+            while (page := tail.take(ahead=True)) is None and not self._heartbeat_due.is_set():
                 await tail.wake.wait()
         except UnavailableError:
-            await self._beat_due.wait(_RETRY_S)
+            await self._heartbeat_due.wait(_RETRY_S)
             return None
         return page
 
@@ -168,54 +168,57 @@ class EventStream:
             except TimeoutError:
                 raise SlowClientError from None
         else:
-            await send(message)  # Takes no time, so a timer would be the larger part of it.
+            await send(message)  # Without a timer, which would take longer than sending.
         self._streams.sent_bytes += len(body)
 
-    def _arm(self, tail: Tail) -> None:
-        """Wake the stream when the next heartbeat is due: one timer, however many pages come before."""
-        self._timer = asyncio.get_running_loop().call_later(self._heartbeat_s, self._ring, tail)
+    def _schedule_heartbeat(self, tail: Tail) -> None:
+        """Wake the stream when the next heartbeat is due, with one timer for all pages until then."""
+        self._timer = asyncio.get_running_loop().call_later(self._heartbeat_s, self._wake_for_heartbeat, tail)
 
-    def _ring(self, tail: Tail) -> None:
-        self._beat_due.set()
+    def _wake_for_heartbeat(self, tail: Tail) -> None:
+        self._heartbeat_due.set()
         tail.wake.set()
-        self._arm(tail)
+        self._schedule_heartbeat(tail)
 
-    def _news(self, tail: Tail) -> bytes:
-        """Return the line that says, once, that everything there was at the beginning has been sent."""
-        if self._follow.market or self._caught_up or tail.after_seq < self._follow.last_seq:
+    def _caught_up_message(self, tail: Tail) -> bytes:
+        """Return, once, the message that all events up to the last seq at the beginning have been sent."""
+        last_seq = self._subscription.session.last_seq
+        if not self._subscription.dialect.says_caught_up or self._caught_up or tail.after_seq < last_seq:
             return b""
         self._caught_up = True
-        return self._line("caught_up", "lastSeq", self._follow.last_seq)
+        return self._line("caught_up", "lastSeq", last_seq)
 
-    def _beat(self) -> bytes:
+    def _heartbeat(self) -> bytes:
         """Return a heartbeat when one is due."""
-        if not self._beat_due.is_set():
+        if not self._heartbeat_due.is_set():
             return b""
-        self._beat_due.clear()
+        self._heartbeat_due.clear()
         return self._line("heartbeat", "ts", self._clock.now_ms())
 
     def _line(self, kind: str, name: str, value: int) -> bytes:
-        message = {"type": kind, "sessionId": str(self._follow.session_id), name: value}
-        return f"data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()
+        """Return a control frame, named where the dialect names them."""
+        message = {"type": kind, "sessionId": str(self._subscription.session.id), name: value}
+        event = f"event: {kind}\n" if self._subscription.dialect.names_control_frames else ""
+        return f"{event}data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()
 
     async def _allowed(self) -> bool:
-        """Whether the caller may go on; while the database cannot tell, yes."""
+        """Whether the caller may go on; yes while the database does not answer."""
         try:
             async with asyncio.timeout(self._heartbeat_s / 2):
-                return await self._still_allowed()
+                return await self._is_still_valid()
         except (TimeoutError, UnavailableError):
             return True
 
 
-def _over(page: Frames, tail: Tail) -> bool:
-    """Whether a session is gone, or has ended and everything of it was read."""
+def _is_over(page: Frames, tail: Tail) -> bool:
+    """Whether a session was deleted, or has ended and its whole log was read."""
     if page.status is None or page.head is None:
         return True
     return page.status in ENDED and tail.after_seq >= page.head and not tail.may_have_more
 
 
-async def _finished(send: Send) -> bool:
-    """End the response properly; false when the client does not even take that."""
+async def _send_end(send: Send) -> bool:
+    """End the response; false when the client does not read even that."""
     try:
         async with asyncio.timeout(_END_S):
             await send({"type": "http.response.body"})
@@ -224,7 +227,7 @@ async def _finished(send: Send) -> bool:
     return True
 
 
-async def _disconnected(receive: Receive) -> None:
-    """Wait until the client is gone."""
+async def _until_disconnected(receive: Receive) -> None:
+    """Wait until the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -49,6 +49,7 @@ class RequestGuard:
     def __init__(self, app: ASGIApp, settings: Settings, answered: Counter[int]) -> None:
         self._app = app
         self._hosts = {host.lower() for host in settings.allowed_hosts}
+        self._origins = frozenset(settings.allowed_origins)
         self._rate = RateLimiter(settings.rate, settings.burst)
         self._answered = answered
 
@@ -74,7 +75,7 @@ class RequestGuard:
             raise TooManyRequestsError()
         host = self._require_host(headers)
         if scope["method"] not in _SAFE:
-            _require_own_origin(headers, host)
+            self._require_allowed_origin(headers, host)
 
     def _require_host(self, headers: Headers) -> SplitResult:
         """Return the host of a request; raises `BadInputError` for a name that is not ours (DNS rebinding)."""
@@ -86,15 +87,19 @@ class RequestGuard:
             raise BadInputError(f"Host: {host.hostname[:100]} is neither loopback nor in ZEON_ALLOWED_HOSTS")
         return host
 
+    def _require_allowed_origin(self, headers: Headers, host: SplitResult) -> None:
+        """Raise `ForeignOriginError` for a page of neither this server nor `ZEON_ALLOWED_ORIGINS`."""
+        for text in headers.getlist("origin"):
+            if text not in self._origins and not _is_own_origin(text, host):
+                raise ForeignOriginError()
 
-def _require_own_origin(headers: Headers, host: SplitResult) -> None:
-    for text in headers.getlist("origin"):
-        origin = _split(text)
-        if origin is None or origin.scheme not in _PORTS:
-            raise ForeignOriginError()
-        default = _PORTS[origin.scheme]
-        if (origin.hostname, origin.port or default) != (host.hostname, host.port or default):
-            raise ForeignOriginError()
+
+def _is_own_origin(text: str, host: SplitResult) -> bool:
+    origin = _split(text)
+    if origin is None or origin.scheme not in _PORTS:
+        return False
+    default = _PORTS[origin.scheme]
+    return (origin.hostname, origin.port or default) == (host.hostname, host.port or default)
 
 
 def _split(text: str) -> SplitResult | None:

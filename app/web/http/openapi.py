@@ -24,7 +24,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "maxLength": 200},
     },
     LAST_EVENT_ID: {
-        "description": "The last seq seen; wins over fromSeq and tail.",
+        "description": "The last seq seen; wins over lastEventId, fromSeq and tail.",
         "schema": {"type": "integer", "minimum": 0},
     },
 }

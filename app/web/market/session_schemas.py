@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -10,9 +9,6 @@ from uuid import UUID
 from pydantic import BeforeValidator, Field, model_validator
 
 from app.domain.session import (
-    CREATED,
-    FINISHED,
-    RUNNING,
     Session,
     SessionSpec,
     Symbol,
@@ -23,10 +19,9 @@ from app.domain.session import (
 from app.domain.setting import TimeMs
 from app.settings import Settings
 from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
+from app.web.market.dialect import MarketStatus, market_status
 from app.web.sim.answers import Answer, instant
-from app.web.sim.requests import Body, Count, Query
-
-MarketStatus = Literal["CREATED", "RUNNING", "STOPPED", "DONE"]
+from app.web.sim.requests import Body, CacheBuster, Count, LastEventId, Query
 
 
 def _parse_time(value: Any) -> Any:
@@ -95,6 +90,8 @@ class MarketStreamQuery(Query):
     """Where in the log to begin: a seq, inclusive."""
 
     from_seq: Annotated[Count, Field(ge=0, le=2**63 - 2)] = 0
+    last_event_id: LastEventId = ""
+    cache_buster: CacheBuster = None
 
 
 class NewMarketAnswer(Answer):
@@ -145,20 +142,3 @@ class MarketSessionsAnswer(Answer):
 
     sessions: list[MarketSessionAnswer]
     next_cursor: str | None
-
-
-def market_status(session: Session) -> MarketStatus:
-    """Return the session's status in the dialect's words: paused, stopped and failed are STOPPED."""
-    words: dict[str, MarketStatus] = {CREATED: "CREATED", RUNNING: "RUNNING", FINISHED: "DONE"}
-    return words.get(session.status, "STOPPED")
-
-
-def present_status(session: Session) -> bytes:
-    """Return the first message of a stream: the session's present status, without an id."""
-    message = {
-        "type": "session_status",
-        "sessionId": str(session.id),
-        "status": market_status(session),
-        "cursorMs": session.cursor_ms,
-    }
-    return f"data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()

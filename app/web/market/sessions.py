@@ -9,10 +9,10 @@ from app.db import sessions
 from app.domain.session import CREATED, FAILED, PAUSED, STOPPED, Session
 from app.engine.session_service import SessionService
 from app.settings import Settings
-from app.web.http.event_stream import Follow
 from app.web.http.parsing import fingerprint, idempotency_key
 from app.web.http.responses import json_response
 from app.web.http.route_spec import Call
+from app.web.market.dialect import MARKET, market_status
 from app.web.market.session_schemas import (
     MarketSessionAnswer,
     MarketSessionsAnswer,
@@ -21,15 +21,11 @@ from app.web.market.session_schemas import (
     MarketStreamQuery,
     NewMarketAnswer,
     NewMarketSession,
-    market_status,
-    present_status,
 )
-from app.web.sim.log import LogCalls, nothing_more
+from app.web.sim.log import LogCalls
 from app.web.sim.requests import EmptyRequest
 
 _NOT_RUNNING = (CREATED, PAUSED, STOPPED, FAILED)
-_SHOWN = ["candle", "status"]
-"""The types of events that a market stream shows."""
 
 
 class MarketCalls:
@@ -71,14 +67,7 @@ class MarketCalls:
 
     async def market_stream(self, call: Call, query: MarketStreamQuery) -> ASGIApp:
         """Follow candles and statuses as server-sent events."""
-        session = call.session
-        after_seq = await self._log.beginning(call.request, session, query.from_seq)
-        if await self._log.over(session, after_seq, _SHOWN):
-            return nothing_more()
-        opening = present_status(session)
-        return self._log.follow(
-            call, Follow(session.id, after_seq, None, session.last_seq, market=True, opening=opening)
-        )
+        return await self._log.follow(call, MARKET, query)
 
 
 def _status(session: Session) -> Response:

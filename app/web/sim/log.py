@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from starlette.requests import Request
@@ -16,12 +17,15 @@ from app.engine.streaming.hub import Hub
 from app.errors import BadInputError
 from app.settings import Settings
 from app.web.http.auth import Authenticator
-from app.web.http.event_stream import EventStream, Follow, Streams
+from app.web.http.dialect import Dialect
+from app.web.http.event_stream import EventStream, Streams, Subscription
 from app.web.http.responses import success_text
 from app.web.http.route_spec import LAST_EVENT_ID, Call
+from app.web.market.session_schemas import MarketStreamQuery
 from app.web.sim.requests import MAX_SEQ, EventsQuery, StreamQuery
 
 PAGE = 1000
+SIM = Dialect("sim")
 
 
 class LogCalls:
@@ -56,17 +60,20 @@ class LogCalls:
 
     async def stream(self, call: Call, query: StreamQuery) -> ASGIApp:
         """Follow the log as server-sent events."""
-        session = call.session
-        after_seq = await self.beginning(call.request, session, query.from_seq, query.tail, query.types)
-        if await self.over(session, after_seq, query.types):
-            return nothing_more()
-        return self.follow(call, Follow(session.id, after_seq, query.types, session.last_seq))
+        return await self.follow(call, SIM, query)
 
-    def follow(self, call: Call, follow: Follow) -> ASGIApp:
-        """Return the response that follows a session; raises `TooManyRequestsError`."""
-        self._streams.require_room()
+    async def follow(self, call: Call, dialect: Dialect, query: StreamQuery | MarketStreamQuery) -> ASGIApp:
+        """Return the response that follows the call's session in a dialect.
+
+        Raises `TooManyRequestsError`, `SeqAheadError` or `BadInputError`.
+        """
+        session, types = call.session, query.types if isinstance(query, StreamQuery) else None
+        after_seq = await self._beginning(call.request, session, query)
+        if await self._is_over(session, after_seq, types or dialect.types):
+            return _nothing_more()
+        self._streams.require_capacity()
         return EventStream(
-            follow,
+            Subscription(session, after_seq, dialect, types),
             partial(self._authenticator.is_still_valid, call.caller),
             hub=self._hub,
             streams=self._streams,
@@ -74,23 +81,15 @@ class LogCalls:
             settings=self._settings,
         )
 
-    async def beginning(
-        self,
-        request: Request,
-        session: Session,
-        from_seq: int,
-        tail: int | None = None,
-        types: list[str] | None = None,
-    ) -> int:
+    async def _beginning(self, request: Request, session: Session, query: StreamQuery | MarketStreamQuery) -> int:
         """Return the seq after which to begin: the last one seen, where a client comes back."""
-        seen = request.headers.get(LAST_EVENT_ID)
-        if not seen:
-            return await self._sim.tail_from(session, from_seq, tail, types)
-        if not (seen.isascii() and seen.isdecimal() and len(seen) <= 19 and int(seen) <= MAX_SEQ):
-            raise BadInputError("Last-Event-ID: must be the seq of an event")
-        return await self._sim.tail_from(session, int(seen) + 1, None, types)
+        tail, types = (query.tail, query.types) if isinstance(query, StreamQuery) else (None, None)
+        seen = _last_seen(request, query.last_event_id)
+        if seen is None:
+            return await self._sim.tail_from(session, query.from_seq, tail, types)
+        return await self._sim.tail_from(session, seen + 1, None, types)
 
-    async def over(self, session: Session, after_seq: int, types: list[str] | None) -> bool:
+    async def _is_over(self, session: Session, after_seq: int, types: Sequence[str] | None) -> bool:
         """Whether a session has ended and shows no event after a seq, so that a browser may stop asking."""
         if not session.ended or after_seq >= session.last_seq:
             return session.ended
@@ -100,6 +99,17 @@ class LogCalls:
         return page.events == 0
 
 
-def nothing_more() -> Response:
-    """Tell an EventSource that asks behind the end of a log to stop asking."""
+def _last_seen(request: Request, in_query: str) -> int | None:
+    """Return the last seq that a client has seen: the header counts before the query, and empty is none."""
+    header = request.headers.get(LAST_EVENT_ID)
+    name, seen = (LAST_EVENT_ID, header) if header else ("lastEventId", in_query)
+    if not seen:
+        return None
+    if not (seen.isascii() and seen.isdecimal() and len(seen) <= 19 and int(seen) <= MAX_SEQ):
+        raise BadInputError(f"{name}: must be the seq of an event")
+    return int(seen)
+
+
+def _nothing_more() -> Response:
+    """Return the answer that tells an EventSource to stop asking."""
     return Response(status_code=204, headers={"Cache-Control": "no-store"})

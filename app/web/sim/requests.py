@@ -262,6 +262,16 @@ class LoginRequest(Body):
     token: Annotated[str, Field(min_length=1, max_length=200)]
 
 
+LastEventId = Annotated[
+    str,
+    Field(
+        max_length=200,
+        description="The last seq seen, for clients that send no header Last-Event-ID; wins over fromSeq and tail.",
+    ),
+]
+CacheBuster = Annotated[str | None, Field(alias="_", description="Ignored: some clients send a random value.")]
+
+
 class Query(BaseModel):
     """A query string: everything is text, nothing unknown."""
 
@@ -306,6 +316,9 @@ class EventsQuery(FromQuery):
 
 class StreamQuery(FromQuery):
     """Which events to follow."""
+
+    last_event_id: LastEventId = ""
+    cache_buster: CacheBuster = None
 
 
 class NoQuery(Query):

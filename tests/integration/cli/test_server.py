@@ -121,6 +121,15 @@ def test_a_second_demo_goes_on_with_the_same_session(database: Database) -> None
     assert database.query("SELECT DISTINCT venue FROM market_candles") == [("demo",)]
 
 
+def test_migrate_is_refused_while_a_server_of_an_older_version_is_alive_unless_forced(database: Database) -> None:
+    cli = Cli(database)
+    with psycopg.connect(database.owner_url, autocommit=True) as owner:
+        owner.execute("INSERT INTO sim_runners (name, ttl) VALUES ('old', '1 hour')")
+        owner.execute("COMMENT ON TABLE _yoyo_migration IS 'Migrations applied; sql of before'")
+    assert re.search(r"old \(seen \d+ s ago\)\. Stop them first", cli.error("migrate"))
+    assert cli("migrate", "--force") == "The database is up to date.\n"
+
+
 def test_migrate_twice_is_harmless(empty_database: Database) -> None:
     cli = Cli(empty_database)
     for _ in range(2):
@@ -180,8 +189,13 @@ def test_the_doctor_names_what_is_wrong(database: Database, zeon) -> None:
 
 
 def test_the_doctor_says_when_there_is_nothing_to_look_at(empty_database: Database) -> None:
-    assert states(Cli(empty_database), code=1) == {"database": "ok", "migrations": "wrong"}
-    assert states(Cli(DATABASE_URL="postgresql://nobody@localhost:1/nothing"), code=1) == {"database": "wrong"}
+    assert states(Cli(empty_database), code=1) == {"settings": "ok", "database": "ok", "migrations": "wrong"}
+    nowhere = Cli(DATABASE_URL="postgresql://nobody@localhost:1/nothing", ZEON_UNHEARD_OF=1)
+    assert states(nowhere, code=1) == {"settings": "warning", "database": "wrong"}
+    assert "ZEON_UNHEARD_OF is not a setting" in nowhere("doctor", code=1)
+    slip = Cli(empty_database, ZEON_RATES=1)
+    assert states(slip, code=1) == {"settings": "wrong"}
+    assert "did you mean ZEON_RATE?" in slip("doctor", code=1)
 
 
 @pytest.fixture
@@ -203,8 +217,8 @@ def postmaster(folder: Path) -> psutil.Process | None:
 
 def test_a_command_uses_the_server_s_postgres_and_alone_starts_and_stops_it(folder: Path) -> None:
     cli = Cli(folder=folder, PORT=free_port())
-    assert cli.json("sessions", "list") == []
-    assert postmaster(folder) is None
+    assert "`zeon serve` sets one up" in cli.error("sessions", "list")
+    assert not (folder / ".zeon").exists()
     with demo(cli) as (process, _, session_id):
         running = postmaster(folder)
         assert running is not None

@@ -6,8 +6,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.db.install import Sources, default_sources, install, needs_install, rollback
-from app.errors import NewerDatabaseError, SimError, UnavailableError
+from app.db.install import FIRST_NAMES, Sources, default_sources, install, needs_install, rollback
+from app.errors import DatabaseAwayError, InUseError, NewerDatabaseError, ServersAliveError, SimError
+from tests.frozen.restore import restore
 
 OBJECTS = """
     SELECT oid::regclass::text FROM pg_class
@@ -85,7 +86,7 @@ def test_a_file_that_can_never_work_is_named_and_nothing_is_left(empty_database,
     (sources.sql / "views" / "wrong.sql").write_text("CREATE OR REPLACE VIEW wrong AS SELECT * FROM nowhere;")
     with pytest.raises(SimError, match=r"wrong\.sql.*nowhere"):
         install(empty_database.owner_url, sources=sources)
-    assert rows(empty_database.owner_url, OBJECTS) == [("one",)]
+    assert rows(empty_database.owner_url, OBJECTS) == []
 
 
 def test_a_failed_migration_leaves_nothing_and_can_be_tried_again(empty_database, sources):
@@ -159,8 +160,131 @@ def test_a_search_path_that_leads_nowhere_is_a_sentence(empty_database):
 
 
 def test_a_database_that_is_away_is_a_sentence():
-    with pytest.raises(UnavailableError, match="cannot be reached"):
+    with pytest.raises(DatabaseAwayError, match="cannot be reached"):
         install("postgresql://nobody@127.0.0.1:1/nothing")
+
+
+def change(sources: Sources, name: str, text: str) -> None:
+    """Write another text of a function or view of the made-up folders."""
+    [file] = [each for each in sources.sql.rglob("*.sql") if each.stem == name]
+    file.write_text(text)
+
+
+@pytest.fixture
+def installed(empty_database, sources):
+    """The made-up folders installed, and a role that was granted something on two views and a function."""
+    role = f"reader_{empty_database.name}"
+    install(empty_database.owner_url, sources=sources)
+    rows(empty_database.admin_url, f"CREATE ROLE {role}")
+    for what in ("SELECT ON two", "SELECT ON early", "EXECUTE ON FUNCTION c()"):
+        rows(empty_database.owner_url, f"GRANT {what} TO {role}")
+    rows(empty_database.owner_url, "REVOKE EXECUTE ON FUNCTION c() FROM PUBLIC")
+    yield empty_database, role
+    rows(empty_database.admin_url, f"DROP OWNED BY {role}")
+    rows(empty_database.admin_url, f"DROP ROLE {role}")
+
+
+def test_a_view_with_other_columns_is_made_again_with_its_grants_and_so_is_ours_that_uses_it(installed, sources):
+    database, role = installed
+    change(sources, "two", "CREATE OR REPLACE VIEW two AS SELECT c() AS three, 4 AS four FROM one;")
+    install(database.owner_url, sources=sources)
+    columns = "SELECT attname FROM pg_attribute WHERE attrelid = 'early'::regclass ORDER BY attnum"
+    assert rows(database.owner_url, columns) == [("three",), ("four",)]
+    for view in ("two", "early"):
+        assert rows(database.owner_url, f"SELECT has_table_privilege('{role}', '{view}', 'SELECT')") == [(True,)]
+        assert rows(database.owner_url, f"SELECT has_table_privilege('{role}', '{view}', 'INSERT')") == [(False,)]
+    assert not needed(database.owner_url, sources)
+
+
+def test_a_function_with_another_result_is_made_again_with_its_grants(installed, sources):
+    database, role = installed
+    change(sources, "c", "CREATE OR REPLACE FUNCTION c() RETURNS TABLE (x int, y int) LANGUAGE sql AS 'SELECT 3, 4';")
+    change(sources, "two", "CREATE OR REPLACE VIEW two AS SELECT a, 3 AS three FROM one;")
+    change(sources, "b", "CREATE OR REPLACE FUNCTION b() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT x FROM c(); END;")
+    install(database.owner_url, sources=sources)
+    assert rows(database.owner_url, "SELECT x, y, b() FROM c()") == [(3, 4, 3)]
+    assert rows(database.owner_url, f"SELECT has_function_privilege('{role}', 'c()', 'EXECUTE')") == [(True,)]
+    others = "SELECT has_function_privilege('pg_monitor', 'c()', 'EXECUTE')"
+    assert rows(database.owner_url, others) == [(False,)]
+
+
+def test_a_function_with_other_arguments_takes_the_place_of_the_one_before(installed, sources):
+    database, role = installed
+    change(sources, "c", "CREATE OR REPLACE FUNCTION c(n int DEFAULT 7) RETURNS int LANGUAGE sql AS 'SELECT n';")
+    install(database.owner_url, sources=sources)
+    found = "SELECT c(), b(), oid::regprocedure::text FROM pg_proc WHERE proname = 'c'"
+    assert rows(database.owner_url, found) == [(7, 7, "c(integer)")]
+    assert rows(database.owner_url, f"SELECT has_function_privilege('{role}', 'c(int)', 'EXECUTE')") == [(True,)]
+
+
+def test_what_is_no_longer_in_sql_is_dropped_and_what_never_was_stays(installed, sources):
+    database, _ = installed
+    rows(database.owner_url, "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    rows(database.owner_url, "CREATE VIEW my_view AS SELECT 1 AS n")
+    for name in ("views/early.sql", "functions/a.sql", "functions/b.sql"):
+        (sources.sql / name).unlink()
+    install(database.owner_url, sources=sources)
+    assert rows(database.owner_url, OBJECTS) == [("c()",), ("mine()",), ("my_view",), ("one",), ("two",)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "rest", "description"),
+    [
+        ("VIEW", "AS SELECT three FROM early", "view report"),
+        ("MATERIALIZED VIEW", "AS SELECT three FROM two", "materialized view report"),
+        ("TABLE", "(n int DEFAULT c())", "default value for column n of table report"),
+    ],
+)
+def test_what_a_user_built_on_it_is_named_and_nothing_is_done(installed, sources, kind, rest, description):
+    database, _ = installed
+    rows(database.owner_url, f"CREATE {kind} report {rest}")
+    before = rows(database.owner_url, OBJECTS)
+    (sources.migrations / "0002-two.sql").write_text("CREATE TABLE four (a int);")
+    change(sources, "c", "CREATE OR REPLACE FUNCTION c() RETURNS text LANGUAGE sql AS $$ SELECT '3' $$;")
+    change(sources, "b", "CREATE OR REPLACE FUNCTION b() RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT c(); END;")
+    with pytest.raises(InUseError, match=rf"function c\(\) has to be dropped.*{description}.*Nothing was changed"):
+        install(database.owner_url, sources=sources)
+    assert rows(database.owner_url, OBJECTS) == before
+    assert rows(database.owner_url, "SELECT c(), migration_id FROM _yoyo_migration") == [(3, "0001-one")]
+    rows(database.owner_url, f"DROP {kind} report")
+    install(database.owner_url, sources=sources)
+    assert rows(database.owner_url, "SELECT c()") == [("3",)]
+
+
+def test_a_view_of_a_user_on_what_keeps_its_columns_is_no_obstacle(installed, sources):
+    database, _ = installed
+    rows(database.owner_url, "INSERT INTO one VALUES (1)")
+    rows(database.owner_url, "CREATE VIEW report AS SELECT three FROM early")
+    change(sources, "two", "CREATE OR REPLACE VIEW two AS SELECT a, c() AS three, 4 AS four FROM one;")
+    change(sources, "c", "CREATE OR REPLACE FUNCTION c() RETURNS int LANGUAGE sql AS 'SELECT 5';")
+    install(database.owner_url, sources=sources)
+    assert rows(database.owner_url, "SELECT * FROM report") == [(5,)]
+
+
+def test_a_living_server_of_an_older_version_is_named(database):
+    enlist = "INSERT INTO sim_runners (name, ttl, seen_at) VALUES ('{}', '1 hour', now() - interval '{}')"
+    rows(database.url, enlist.format("alive", "7 seconds"))
+    rows(database.url, enlist.format("dead", "2 hours"))
+    install(database.owner_url)  # Nothing has changed: the server is of this version.
+    rows(database.owner_url, "COMMENT ON TABLE _yoyo_migration IS 'Migrations applied; sql of before'")
+    sentence = r"alive \(seen \d+ s ago\)\. Stop them first, or run .*--force"
+    with pytest.raises(ServersAliveError, match=sentence) as raised:
+        install(database.owner_url)
+    assert raised.value.details == {"servers": ["alive"]}
+    assert needed(database.owner_url)
+    install(database.owner_url, force=True)
+    assert not needed(database.owner_url)
+
+
+def test_a_database_of_the_first_version_gets_the_same_objects_as_a_new_one(empty_database, database):
+    restore(empty_database.owner_url)
+    names = "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+    assert {name for (name,) in rows(empty_database.owner_url, names)} >= FIRST_NAMES
+    rows(empty_database.owner_url, "CREATE VIEW report AS SELECT name, percent FROM sim_view_sessions")
+    install(empty_database.owner_url)
+    found = rows(empty_database.owner_url, OBJECTS)
+    assert [each for each in found if each != ("report",)] == rows(database.owner_url, OBJECTS)
+    assert rows(empty_database.owner_url, "SELECT count(*) > 0 FROM report") == [(True,)]
 
 
 def test_other_tables_of_the_database_are_left_alone(empty_database, server):

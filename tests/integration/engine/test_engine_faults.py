@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from app.clock import Clock
 from app.db import events, runners, sessions
-from app.db.ticks import Tick, append_ticks, events_to_json
+from app.db.chunks import Chunk, append_chunks, events_to_json
 from app.domain.event import Event
 from app.domain.session import Pace
 from app.engine import supervisor
@@ -96,7 +96,7 @@ async def test_a_payload_postgres_refuses_fails_its_own_session_only(database: D
         body = ['{"n":1}'] * 9
         body[4] = '{"n":"\\u0000"}'
         pending = [
-            writer.append(Tick(str(session), 1, None, START_MS, events_to_json([Event(START_MS, "candle", text)]), 1))
+            writer.append(Chunk(str(session), 1, None, START_MS, events_to_json([Event(START_MS, "candle", text)]), 1))
             for session, text in zip(ids, body, strict=True)
         ]
         running = asyncio.ensure_future(writer.run())
@@ -114,7 +114,7 @@ async def test_a_runner_that_was_replaced_is_refused(database: Database) -> None
         writer = Writer(e.pool)
         running = asyncio.ensure_future(writer.run())
         await e.act(session.id, "pause")
-        late = Tick(
+        late = Chunk(
             str(session.id),
             session.epoch,
             START_MS,
@@ -136,7 +136,7 @@ async def test_a_runner_whose_tick_is_refused_starts_again_from_the_log_and_fail
         await store(e.pool)
         append, left = e.supervisor._writer.append, list(range(refusals))
 
-        def refusing(chunk: Tick, **options: bool) -> asyncio.Future[None]:
+        def refusing(chunk: Chunk, **options: bool) -> asyncio.Future[None]:
             if left and (chunk.prev_cursor_ms or 0) > START_MS:
                 left.pop()
                 chunk = chunk._replace(prev_cursor_ms=START_MS - 1)
@@ -174,17 +174,17 @@ async def test_an_older_claim_that_arrives_late_does_not_replace_the_present_run
 
 
 async def test_each_tick_is_answered_and_a_second_one_of_a_session_has_to_wait(database: Database) -> None:
-    def tick(session: object, prev: int | None, cursor: int, epoch: int = 1) -> Tick:
+    def tick(session: object, prev: int | None, cursor: int, epoch: int = 1) -> Chunk:
         before = None if prev is None else START_MS + prev
-        return Tick(str(session), epoch, before, START_MS + cursor, events_to_json([Event(START_MS, "plot", "{}")]), 1)
+        return Chunk(str(session), epoch, before, START_MS + cursor, events_to_json([Event(START_MS, "plot", "{}")]), 1)
 
     async with engine(database, poll_ms=60_000) as e:
         a, b = [(await e.create()).id for _ in range(2)]
         database.query("UPDATE sim_sessions SET status = 'running', epoch = 1, runner = 'one', incarnation = 1")
         sent = [tick(a, None, 0), tick(a, 0, 1), tick(b, None, 0, 2)]
-        assert await e.pool.run(append_ticks, sent) == ["written", "busy", "refused"]
+        assert await e.pool.run(append_chunks, sent) == ["written", "busy", "refused"]
         pausing = [tick(a, None, 0), tick(b, None, 0)._replace(pause="step")]
-        assert await e.pool.run(append_ticks, pausing) == ["done", "written"]
+        assert await e.pool.run(append_chunks, pausing) == ["done", "written"]
         assert [(await e.get(each)).last_seq for each in (a, b)] == [1, 2]
         assert (await e.get(b)).status == "paused"
 

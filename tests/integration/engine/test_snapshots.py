@@ -40,7 +40,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     restore = StrategyRunner.restore
 
     def noted(self: StrategyRunner, kept: dict[str, Any]) -> None:
-        calls.append(kept["place"][1])
+        calls.append(kept["progress"][1])
         restore(self, kept)
 
     monkeypatch.setattr(StrategyRunner, "restore", noted)

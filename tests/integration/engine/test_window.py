@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from app.clock import Clock
-from app.domain.tick import ReplayState, draft_tick
+from app.db.pool import Database as Pool
+from app.domain.market.candle import Candle
+from app.domain.session import SessionSpec
+from app.domain.tick import ReplayState, Slot, draft_tick
 from app.engine.replay.window import Window
 from tests.support.engine import MINUTE, START_MS, spec, store
 from tests.support.outside import pool
@@ -47,3 +52,43 @@ async def answered(database: Database, window: Window, state: ReplayState) -> as
         time.sleep(0.05)  # noqa: ASYNC251 - Nothing goes on here meanwhile; Postgres does.
     assert not reading.done()
     return reading
+
+
+async def slots_of(side: Pool, on: SessionSpec) -> list[tuple[int, list[Candle], bool]]:
+    """Take every slot of a session as its runner does: the first one waited for, then those that are due."""
+    window, state = Window(side, Clock(), on, unpaced=True), ReplayState.initial(on)
+    slots = []
+
+    def take(slot: Slot) -> None:
+        draft_tick(state, slot)
+        window.take(slot)
+        slots.append((slot.open_time_ms, list(slot.candles), slot.trailing))
+
+    while (slot := await window.next_slot(state)) is not None:
+        take(slot)
+        for due in window.due_slots(state):
+            take(due)
+    return slots
+
+
+@pytest.mark.parametrize("symbols", [("A",), ("A", "B")])
+@pytest.mark.parametrize("policy", ["skip", "fill"])
+async def test_the_shortcut_for_simple_slots_gives_the_same_slots(
+    database: Database, monkeypatch: pytest.MonkeyPatch, symbols: tuple[str, ...], policy: str
+) -> None:
+    shortcut, found = Window._simple_slot, []
+
+    def counted(self: Window, state: ReplayState) -> Slot | None:
+        slot = shortcut(self, state)
+        found.extend([] if slot is None else [slot])
+        return slot
+
+    on = spec(symbols=symbols, gap_policy=policy)
+    async with pool(database) as side:
+        for symbol in symbols:
+            await store(side, symbol=symbol, without={0, 3, 4, 50, 98 if symbol == "A" else 97}.__contains__)
+        monkeypatch.setattr(Window, "_simple_slot", counted)
+        slots = await slots_of(side, on)
+        assert len(found) > 80
+        monkeypatch.setattr(Window, "_simple_slot", lambda self, state: None)
+        assert await slots_of(side, on) == slots

@@ -281,7 +281,7 @@ async def test_a_page_names_its_modules_and_its_files_can_be_read_in_part(databa
             links = (await w.call("GET", path)).headers["link"].split(", ")
             assert f"</static/{folder}/main.js>; rel=modulepreload" in links
             assert all(
-                re.fullmatch(rf"</static/(common|{folder}|vendor)/[\w-]+\.js>; rel=modulepreload", link)
+                re.fullmatch(rf"</static/(client|(common|{folder}|vendor)/[\w-]+)\.js>; rel=modulepreload", link)
                 for link in links
             )
         whole = await w.call("GET", "/static/icon.svg")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -27,7 +28,7 @@ async def test_the_stream_of_a_finished_session_is_its_log_and_ends(database: Da
     assert stream.ids == [event["seq"] for event in stream.events] == list(range(1, 103))
     assert stream.frames[-1] == {"type": "caught_up", "sessionId": session["id"], "lastSeq": 102}
     assert stream.response.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert stream.response.headers["cache-control"] == "no-store"
+    assert stream.response.headers["cache-control"] == "no-store, no-transform"
     assert stream.response.headers["x-accel-buffering"] == "no"
 
 
@@ -70,6 +71,27 @@ async def test_last_event_id_is_exclusive_and_wins(database: Database) -> None:
     assert other.ids == [102]
 
 
+@pytest.mark.parametrize(
+    ("query", "header", "first"),
+    [
+        ("?lastEventId=100&fromSeq=5", "", 101),
+        ("?lastEventId=100&tail=50", "", 101),
+        ("?lastEventId=100", "101", 102),
+        ("?lastEventId=&fromSeq=99", "", 99),
+        ("?fromSeq=99&_=1733000000000", "", 99),
+    ],
+)
+async def test_the_header_wins_over_last_event_id_in_the_query_and_that_over_from_seq(
+    database: Database, query: str, header: str, first: int
+) -> None:
+    async with web(database) as w:
+        session = await w.finished()
+        back = {"Last_Event_ID": header} if header else {}
+        async with w.stream(session["id"], query, **back) as stream:
+            await stream.rest()
+    assert stream.ids == list(range(first, 103))
+
+
 async def test_types_are_filtered_and_keep_their_seqs(database: Database) -> None:
     async with web(database) as w:
         session = await w.finished()
@@ -109,6 +131,16 @@ async def test_a_wrong_parameter_is_refused_in_a_sentence(database: Database, qu
         await w.refused(400, "GET", f"{SESSIONS}/{session['id']}/stream{query}")
 
 
+@pytest.mark.parametrize("seen", ["-1", "x", "1.0", "99999999999999999999", "%C2%B2", "1&lastEventId=2"])
+async def test_a_last_event_id_in_the_query_that_is_no_seq_is_refused_by_its_name(
+    database: Database, seen: str
+) -> None:
+    async with web(database) as w:
+        session = await w.create()
+        path = f"{SESSIONS}/{session['id']}/stream"
+        assert "lastEventId: " in (await w.refused(400, "GET", f"{path}?lastEventId={seen}"))["error"]
+
+
 @pytest.mark.parametrize("seen", ["-1", "x", "1.0", "99999999999999999999", "²"])
 async def test_a_last_event_id_that_is_no_seq_is_refused(database: Database, seen: str) -> None:
     async with web(database) as w:
@@ -126,6 +158,7 @@ async def test_behind_the_last_event_of_an_ended_session_there_is_204(database: 
             ("?fromSeq=103", {}),
             ("", {"Last-Event-ID": "102"}),
             ("?tail=0", {}),
+            ("?lastEventId=102", {}),
             ("?types=candle", {"Last-Event-ID": "101"}),
             ("?types=note", {}),
         ]:
@@ -166,13 +199,50 @@ async def test_heartbeats_come_with_and_without_events(database: Database) -> No
     assert [frame["type"] for frame in stream.frames].count("caught_up") == 1
 
 
-async def test_first_bytes_come_at_once(database: Database) -> None:
+async def test_first_bytes_come_at_once_and_are_no_message_of_their_own(database: Database) -> None:
     async with web(database) as w:
         session = await w.create()
         async with w.stream(session["id"]) as stream:
             async with asyncio.timeout(2):
-                first = [await anext(stream.lines) for _ in range(3)]
-    assert first == ["retry: 1000", ": zeon sim", ""]
+                first = [await anext(stream.lines) for _ in range(5)]
+    caught_up = f'data: {{"type":"caught_up","sessionId":"{session["id"]}","lastSeq":0}}'
+    assert first == ["retry: 1000", ": zeon sim", "event: caught_up", caught_up, ""]
+
+
+async def test_messages_without_a_name_are_the_log_and_nothing_else(database: Database) -> None:
+    async with web(database, heartbeat_ms=20) as w:
+        session = await w.create(replayMsPerCandle=5)
+        async with w.stream(session["id"]) as stream:
+            await stream.until(control("heartbeat"))
+            await w.data("POST", f"{SESSIONS}/{session['id']}/start")
+            await stream.rest()
+    assert stream.named["message"] == len(stream.ids) == 102
+    assert stream.named["caught_up"] == 1
+    assert set(stream.named) == {"message", "caught_up", "heartbeat"}
+
+
+async def test_no_block_of_a_stream_is_without_data(database: Database) -> None:
+    async with web(database, heartbeat_ms=20) as w:
+        session = await w.finished()
+        async with w.client.stream("GET", f"{SESSIONS}/{session['id']}/stream") as response:
+            blocks = (await response.aread()).decode().split("\n\n")
+    assert len(blocks) == 104
+    assert [block for block in blocks[:-1] if "\ndata: " not in f"\n{block}"] == []
+
+
+async def test_separators_of_unicode_are_escaped_in_a_stream(database: Database) -> None:
+    text = "one\u2028two\u2029three\u0085four ümlaut"
+    async with web(database) as w:
+        session = await w.create()
+        call = "SELECT sim_append_event(%s, NULL, 'note', jsonb_build_object('text', %s::text))"
+        database.query(call, session["id"], text)
+        await w.data("POST", f"{SESSIONS}/{session['id']}/stop")
+        async with w.client.stream("GET", f"{SESSIONS}/{session['id']}/stream") as response:
+            body = (await response.aread()).decode()
+    assert len(body.splitlines()) == body.count("\n")
+    note = next(line for line in body.split("\n") if '"note"' in line)
+    assert json.loads(note.removeprefix("data: "))["payload"] == {"text": text}
+    assert "ümlaut" in note
 
 
 @pytest.mark.parametrize("move", ["stop", "delete"])
@@ -229,4 +299,4 @@ async def test_a_heartbeat_due_with_the_last_event_does_not_keep_a_stream_open(d
             assert page is not None
             assert tail.after_seq == page.head == 102
             tail.wake.set()  # As the timer of the heartbeat does.
-            assert event_stream._over(page, tail)
+            assert event_stream._is_over(page, tail)

@@ -237,3 +237,46 @@ def test_a_cut_parquet_file_is_said_to_be_broken(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 and nothing that follows")
     with pytest.raises(BrokenFileError, match=r"^after row 0: "):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "series"),
+    [
+        ("BTCUSDT-1m-2024-01.zip", ("BTCUSDT", "1m")),
+        ("BTC_USDT-1h.feather", ("BTCUSDT", "1h")),
+        ("EURUSD_M15.csv", ("EURUSD", "15m")),
+        ("EURUSD60.csv", ("EURUSD", "1h")),
+        ("XBTUSD_1440.csv", ("XBTUSD", "1d")),
+        ("DAT_ASCII_EURUSD_M1_202403.csv", ("EURUSD", "1m")),
+        ("acme-daily.csv", ("ACME", "1d")),
+        ("BTC-Hourly.csv", ("BTC", "1h")),
+        ("data.csv", (None, None)),
+    ],
+)
+def test_symbol_and_timeframe_are_guessed_from_the_name(name: str, series: tuple[str | None, str | None]) -> None:
+    assert dump.guess_series(name) == series
+
+
+@pytest.mark.parametrize(
+    ("names", "symbol", "timeframe", "chosen"),
+    [
+        (["BTCUSDT-1m-2024-01.csv", "ETHUSDT-1m-2024-01.csv"], "BTCUSDT", "1m", ["BTCUSDT-1m-2024-01.csv"]),
+        (["BTCUSDT-1m.csv", "BTCUSDT-5m.csv"], "BTCUSDT", "5m", ["BTCUSDT-5m.csv"]),
+        (["XBTUSD_1.csv", "XBTUSD_5.csv", "ETHUSD_5.csv"], "XBTUSD", "5m", ["XBTUSD_5.csv"]),
+        (["aapl.us.txt", "msft.us.txt"], "AAPL", "1d", ["aapl.us.txt"]),
+        (["AAPL.csv", "MSFT.csv"], "MSFT", "1d", ["MSFT.csv"]),
+        (["2024-01.csv", "2024-02.csv"], "ANY", "1d", ["2024-01.csv", "2024-02.csv"]),
+        (["whatever.csv"], "ANY", "1d", ["whatever.csv"]),
+        (["daily/EURUSD_D1.csv", "EURUSD_H1.csv"], "EURUSD", "1h", ["EURUSD_H1.csv"]),
+    ],
+)
+def test_members_of_an_archive_are_chosen_by_name(
+    names: list[str], symbol: str, timeframe: str, chosen: list[str]
+) -> None:
+    assert dump.members(names, symbol, timeframe) == chosen
+
+
+@pytest.mark.parametrize("names", [[], ["AAPL.csv", "MSFT.csv"], ["BTCUSDT-1m.csv", "ETHUSDT-1m.csv"]])
+def test_members_of_other_instruments_are_refused_by_name(names: list[str]) -> None:
+    with pytest.raises(BadInputError, match=", ".join(names) or "no file of candles in the archive"):
+        dump.members(names, "SOLUSDT", "1m")

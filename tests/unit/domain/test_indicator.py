@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.trading.indicator import Ema, Extreme, Rsi, Sma
+from app.domain.trading.indicator import Ema, Rsi, Sma, rolling_max, rolling_min
 
 PRICES = st.lists(st.decimals("0.01", "99999", places=2), min_size=1, max_size=60)
 
@@ -24,7 +24,7 @@ def test_the_simple_average_is_the_mean_of_the_last_n(values: list[Decimal], n: 
 
 @given(PRICES, st.integers(1, 20))
 def test_the_extremes_are_those_of_the_last_n(values: list[Decimal], n: int) -> None:
-    highest, lowest = Extreme(n, 1), Extreme(n, -1)
+    highest, lowest = rolling_max(n), rolling_min(n)
     for count, value in enumerate(values, 1):
         highest.add(value)
         lowest.add(value)

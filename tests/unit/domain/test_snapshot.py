@@ -128,7 +128,7 @@ def test_a_state_with_longer_candles_under_way_comes_back() -> None:
     )
     for slot in slots:
         made = [draft_tick(state, slot) for state in states]
-        logs = [finish_tick(s, d, t.answer(d.shown)) for s, d, t in zip(states, made, traders, strict=True)]
+        logs = [finish_tick(s, d, t.answer(d.view)) for s, d, t in zip(states, made, traders, strict=True)]
         assert logs[0] == logs[1]
         states[1] = ReplayState.restored(spec, from_text(to_text(states[1].snapshot())))
         traders[1] = restored(traders[1], StrategyRunner(Busy(), spec.broker_config))
@@ -188,7 +188,7 @@ def test_a_fork_has_a_snapshot_once_its_own_turn_has_come() -> None:
     spec = SessionSpec("x", "demo", ("BTC",), "1m", 0, 100 * MINUTE, 0, Pace(0), "fail", 0)
     state = ReplayState.initial(spec)
     for number, candles in enumerate(walk(60)):
-        shown = draft_tick(state, Slot(candles[0].open_time_ms, candles)).shown
+        shown = draft_tick(state, Slot(candles[0].open_time_ms, candles)).view
         assert whole.answer(shown) == other.answer(shown)
         kept = other.snapshot()
         assert (kept is None) == (number < 10), "its first words are still to be written"

@@ -50,7 +50,7 @@ def test_the_schema_says_types_bounds_defaults_and_what_is_required() -> None:
     ("config", "sentence"),
     [
         ({"lenght": 3, "name": "x"}, "config.lenght: Example has no such parameter; did you mean length?"),
-        ({"zzz": 3, "name": "x"}, "config.zzz: Example has no such parameter; there is length, side, level, name"),
+        ({"zzz": 3, "name": "x"}, "config.zzz: Example has no such parameter; known are length, side, level, name"),
         ({}, "config.name: this parameter is required"),
         ({"name": "x", "length": 0}, "config.length: Input should be greater than or equal to 1"),
         ({"name": "x", "length": "3"}, "config.length: Input should be a valid integer"),

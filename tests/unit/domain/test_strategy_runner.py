@@ -232,7 +232,7 @@ def test_a_successor_takes_over_cash_position_and_resting_orders() -> None:
     parent = StrategyRunner(Script().follow({0: lambda s: (s.buy(qty=1), s.sell(qty=1, limit=110))}), broker_config())
     before = drive(parent, bars("100", "100"))
     heir = StrategyRunner(Script().follow({}), broker_config(maker_fee_bps=Decimal(100)))
-    heir.take_over(parent)
+    heir.inherit(parent)
     heir.warm((bar(0, "100"),))
     after = heir.on_slot((bar(2, "105 111 100 105"),))
     assert fills(before) == [("BUY", "1", "100")]

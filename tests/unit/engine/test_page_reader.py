@@ -11,7 +11,7 @@ from app.engine.streaming import page_reader as group_reads
 from app.engine.streaming.page_reader import PageReader, PageResult
 from app.errors import UnavailableError
 
-PLACE = StreamPosition(UUID(int=1), 0, None, False)
+PLACE = StreamPosition(UUID(int=1), 0)
 TWO_CALLS = group_reads._MAX_PAGES + 1
 """So many pages asked for at once need two calls."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.db.chunks import Chunk
 from app.db.pool import Database
-from app.db.ticks import Tick
 from app.engine.replay.writer import MAX_CHUNKS, MAX_EVENTS, Writer
 
 
@@ -14,8 +14,8 @@ def writer() -> Writer:
     return Writer(Database("", size=1))
 
 
-def chunk(number: int, events: int) -> Tick:
-    return Tick(str(number), 1, None, 0, "", events)
+def chunk(number: int, events: int) -> Chunk:
+    return Chunk(str(number), 1, None, 0, "", events)
 
 
 async def test_an_unpaced_chunk_goes_with_the_paced_ones_however_many_there_are(writer: Writer) -> None:

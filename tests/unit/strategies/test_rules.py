@@ -219,7 +219,7 @@ def test_orders_of_a_predecessor_do_not_hold_a_rule_back() -> None:
     trader = StrategyRunner(strategy, on)
     for number, close in ((-4, "3"), (-3, "2"), (-2, "4"), (-1, "4"), (0, "3")):  # It would be long here.
         trader.warm((bar(number, close),))
-    trader.take_over(before)
+    trader.inherit(before)
     events = [event for number, close in ((1, "5"), (2, "5")) for event in trader.on_slot((bar(number, close),))]
     assert [signal["direction"] for signal in of(events, "signal")] == ["LONG"]
     assert fills(events) == [("BUY", "1", "5")]

@@ -1,43 +1,25 @@
-// Calls the public API, the same that scripts use.
+// Calls the public API with the client that scripts use too.
 
-import { login, loginCount } from "./login.js";
+import { Client } from "../client.js";
+import { loginSince } from "./login.js";
 
-export const SESSIONS = "/api/sim/sessions";
+export { SESSIONS } from "../client.js";
 
-/** A call that failed: the API's sentence, the status (0 = no answer), and the API's code and details. */
-export class ApiError extends Error {
-  constructor(message, status, answer = {}) {
-    super(message);
-    this.status = status;
-    this.code = answer.code;
-    this.details = answer.details;
-  }
-}
+/** The client of this server. After a 401 the user logs in, unless that happened during the call, and the call is repeated. */
+export const client = new Client(location.origin, { onUnauthorized: loginSince });
 
-/** Make a call and return its data. After a 401 the user logs in, unless that happened during the call, and the call is repeated. */
+/** Make a call and return its data; when nobody answers, the error says what the page does about it. */
 export async function call(method, path, body) {
-  const before = loginCount();
-  const response = await request(method, path, body);
-  if (response.status === 401) {
-    if (loginCount() === before) await login();
-    return call(method, path, body);
+  try {
+    return await client.call(method, path, body);
+  } catch (error) {
+    if (error.status === 0) error.message = "The server cannot be reached. Is it still running? The page keeps trying.";
+    throw error;
   }
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new ApiError(answer.error ?? `The server answered ${response.status}.`, response.status, answer);
-  return "success" in answer ? answer.data : answer;
 }
 
 export const get = (path) => call("GET", path);
 export const post = (path, body = {}) => call("POST", path, body);
-
-async function request(method, path, body) {
-  const headers = body === undefined ? {} : { "Content-Type": "application/json" };
-  try {
-    return await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
-  } catch {
-    throw new ApiError("The server cannot be reached. Is it still running? The page keeps trying.", 0);
-  }
-}
 
 let openapi = null;
 

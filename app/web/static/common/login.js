@@ -1,19 +1,18 @@
 // Asks for a token where the server needs one. The server turns it into a cookie that scripts cannot read.
 
+import { Client } from "../client.js";
 import { make } from "./dom.js";
 
 let waiting = null;
-let accepted = 0;
+let acceptedMs = -1;
 
-/** How many logins succeeded so far. A call that was sent before the last one has to be repeated. */
-export const loginCount = () => accepted;
-
-/** Show the login dialog, one for all callers; resolves when the server has accepted a token. */
-export function login() {
+/** Show the login dialog, one for all callers, unless a token was accepted after `sentMs`; resolves when one is. */
+export async function loginSince(sentMs) {
+  if (acceptedMs > sentMs) return;
   waiting ??= ask().finally(() => {
     waiting = null;
   });
-  return waiting;
+  await waiting;
 }
 
 function ask() {
@@ -37,7 +36,7 @@ function ask() {
       submit.preventDefault();
       problem.textContent = await loginError(token.value);
       if (problem.textContent) return;
-      accepted += 1;
+      acceptedMs = performance.now();
       dialog.remove();
       resolve();
     });
@@ -46,11 +45,10 @@ function ask() {
 
 /** Exchange the token for a cookie; returns the error as a sentence, or an empty text. */
 async function loginError(token) {
-  const headers = { "Content-Type": "application/json" };
   try {
-    const response = await fetch("/login", { method: "POST", headers, body: JSON.stringify({ token }) });
-    return response.ok ? "" : (await response.json()).error;
-  } catch {
-    return "The server cannot be reached.";
+    await new Client(location.origin).login(token);
+    return "";
+  } catch (error) {
+    return error.message;
   }
 }

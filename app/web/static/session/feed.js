@@ -1,9 +1,7 @@
-// Follows the public stream with the browser's EventSource and passes events on in batches, one per frame.
+// Follows the log with the client that scripts use too, and passes events on in batches, one per frame.
 
-import { get } from "../common/api.js";
+import { client } from "../common/api.js";
 
-const PAGE = 10_000;
-const NEAR = 200;
 const BATCH = 10_000;
 const BATCH_DELAY_MS = 150;
 
@@ -15,16 +13,15 @@ export class Feed {
   since = 0;
   caughtUp = false;
   #queue = [];
-  #source = null;
+  #reading = null;
   #scheduled = false;
-  #opening = 0;
 
   /**
    * `onBatch(events)` gets events in seq order, each once. `onState()` is called when the connection's state changes,
-   * `onClosed()` when the browser has given up: the log has ended, or the server refused the call.
+   * `onClosed()` when nothing more comes: the log has ended, or the server refused the call.
    */
-  constructor(path, { onBatch, onState, onClosed }) {
-    this.path = path;
+  constructor(id, { onBatch, onState, onClosed }) {
+    this.id = id;
     this.handlers = { onBatch, onState, onClosed };
     document.addEventListener("visibilitychange", () => this.#schedule());
   }
@@ -34,45 +31,31 @@ export class Feed {
     return this.#queue.length ? this.#queue[0].seq - 1 : this.last;
   }
 
-  /** Begin after `seen` in a log that ends at `head`: read the backlog in pages, then follow the stream. */
-  async open({ seen, head }) {
+  /** Begin after `seen`: the backlog comes first, then new events. */
+  open({ seen }) {
     this.close();
-    const opening = this.#opening;
     this.caughtUp = false;
     this.last = seen;
-    this.#set("connecting");
+    this.#reading = new AbortController();
+    this.#read(this.#reading);
+  }
+
+  async #read(reading) {
+    const onState = (state) => this.#reading === reading && this.#onClientState(state);
     try {
-      await this.#read(head, opening);
+      for await (const batch of client.batches(this.id, { fromSeq: this.last + 1, signal: reading.signal, onState })) {
+        if (this.#reading === reading) batch.forEach((event) => this.#take(event));
+      }
     } catch {
-      if (opening === this.#opening) this.#closed();
-      return;
+      // Whatever it is, the session is read again, and that call shows the error.
     }
-    if (opening === this.#opening) this.#stream();
-  }
-
-  /** Read pages until so little is missing that the stream can bring it. */
-  async #read(head, opening) {
-    for (let end = head; end - this.last > NEAR; ) {
-      const page = await get(`${this.path}/events?fromSeq=${this.last + 1}&limit=${PAGE}`);
-      if (opening !== this.#opening) return;
-      page.events.forEach((event) => this.#take(event));
-      end = page.lastSeq;
-    }
-  }
-
-  #stream() {
-    const source = new EventSource(`${this.path}/stream?fromSeq=${this.last + 1}`);
-    this.#source = source;
-    source.onopen = () => this.#set(this.caughtUp ? "live" : "catching up");
-    source.onmessage = (message) => this.#take(JSON.parse(message.data));
-    source.onerror = () => source === this.#source && this.#lost(source);
+    if (this.#reading === reading) this.#closed();
   }
 
   /** End the connection; events already received are still passed on. */
   close() {
-    this.#opening += 1;
-    this.#source?.close();
-    this.#source = null;
+    this.#reading?.abort();
+    this.#reading = null;
     this.#set("closed");
   }
 
@@ -87,27 +70,21 @@ export class Feed {
     this.#set("ended");
   }
 
-  #take(message) {
-    if (message.seq === undefined) return this.#told(message);
-    if (message.seq <= this.last) {
+  #take(event) {
+    if (event.seq <= this.last) {
       this.duplicates += 1;
-      return undefined;
+      return;
     }
-    this.missed += message.seq - this.last - 1;
-    this.last = message.seq;
-    this.#queue.push(message);
-    return this.#schedule();
+    this.missed += event.seq - this.last - 1;
+    this.last = event.seq;
+    this.#queue.push(event);
+    this.#schedule();
   }
 
-  #told(message) {
-    if (message.type !== "caught_up") return;
-    this.caughtUp = true;
-    this.#set("live");
-  }
-
-  #lost(source) {
-    if (source.readyState === EventSource.CLOSED) this.#closed();
-    else this.#set("reconnecting");
+  #onClientState(state) {
+    if (state === "ended") return;
+    this.caughtUp ||= state === "live";
+    this.#set(state === "catching up" && this.caughtUp ? "live" : state);
   }
 
   #closed() {

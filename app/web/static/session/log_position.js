@@ -102,12 +102,12 @@ export class LogPosition {
   }
 
   #follow(seen) {
-    return this.feed.open({ seen: Math.max(0, seen), head: this.session.lastSeq });
+    this.feed.open({ seen: Math.max(0, seen) });
   }
 
   async #openAt(seq) {
     if (this.session.lastSeq - seq > TAIL) await this.#lookBackTo(seq);
-    else await this.#follow(seq - AROUND);
+    else this.#follow(seq - AROUND);
     const { events } = await get(`${this.path}/events?fromSeq=${seq}&limit=1`);
     if (!events.length) return;
     this.log.select(events[0]);

@@ -30,7 +30,7 @@ startTheme();
 let shownError = null;
 let hovering = false;
 let [session, types] = await Promise.all([get(`${SESSIONS}/${id}`), eventTypes()]).catch(showNotFound);
-const feed = new Feed(`${SESSIONS}/${id}`, { onBatch: draw, onState: showState, onClosed: recover });
+const feed = new Feed(id, { onBatch: draw, onState: showState, onClosed: recover });
 const prices = new Prices(session, { onOldest: () => extend("loadOlder"), onNewest: () => extend("loadNewer"), onCrosshair: showPointed });
 const curve = new Curve(session);
 const log = new Log(session, types, (event) => attempt(() => position.goTo(event)));
@@ -117,7 +117,7 @@ function update(next) {
   setText(byId("waiting"), next.waitingFor?.text ?? "");
   position.session = next;
   controls.show(next);
-  if (feed.state === "ended" && !position.lookingBack && !ENDED.includes(next.status)) feed.open({ seen: feed.last, head: session.lastSeq });
+  if (feed.state === "ended" && !position.lookingBack && !ENDED.includes(next.status)) feed.open({ seen: feed.last });
   showPosition(next, log.latest("equity"));
   statistics.refresh(next, ENDED.includes(next.status)).catch(() => null);
   describePrices();
@@ -144,12 +144,12 @@ function poll() {
   if (!document.hidden && (session.status === "running" || feed.state !== "ended")) refresh();
 }
 
-/** The browser gave up on the stream: the log has ended, or the stream has to be opened again. */
+/** The stream is over: the log has ended, or the stream has to be opened again. */
 async function recover() {
   await refresh();
   if (position.lookingBack) return;
   if (ENDED.includes(session.status) && feed.last >= session.lastSeq) feed.end();
-  else setTimeout(() => feed.state === "reconnecting" && !position.lookingBack && feed.open({ seen: feed.last, head: session.lastSeq }), RETRY_MS);
+  else setTimeout(() => feed.state === "reconnecting" && !position.lookingBack && feed.open({ seen: feed.last }), RETRY_MS);
 }
 
 function showState() {

@@ -1,4 +1,4 @@
-// Commands that read the session with curl, psql and Python, ready to be copied.
+// Programs and commands that read the session with Python, JavaScript, curl and psql, ready to be copied.
 
 import { byId, make } from "../common/dom.js";
 
@@ -15,22 +15,33 @@ export async function showSnippets(session, fromSeq) {
 function snippets(session, fromSeq, open) {
   const url = `${location.origin}/api/sim/sessions/${session.id}`;
   return {
+    Python: python(session.id, fromSeq, open),
+    JavaScript: javascript(session.id, fromSeq, open),
     curl: `curl -N${open ? "" : TOKEN} '${url}/stream?fromSeq=${fromSeq}'`,
     psql: `zeon psql -c "SELECT seq, to_timestamp(ts / 1000.0) AS at, type, payload\n  FROM sim_events WHERE session_id = '${session.id}' AND seq >= ${fromSeq} ORDER BY seq LIMIT 20"`,
-    Python: python(url, fromSeq, open),
   };
 }
 
-function python(url, fromSeq, open) {
-  const imports = open ? "import json\nimport urllib.request\n" : "import json\nimport os\nimport urllib.request\n";
-  const headers = open ? "" : ', headers={"Authorization": "Bearer " + os.environ["TOKEN"]}';
-  return `${imports}
-request = urllib.request.Request("${url}/stream?fromSeq=${fromSeq}"${headers})
-with urllib.request.urlopen(request) as stream:
-    for line in stream:
-        if line.startswith(b"data: "):
-            event = json.loads(line[6:])
-            print(event.get("seq"), event["type"], event.get("payload"))`;
+/** For where `pip install 'zeon-sim[client]'` was run. */
+function python(id, fromSeq, open) {
+  const token = open ? "" : ', token=os.environ["TOKEN"]';
+  return `${open ? "" : "import os\n"}from zeon import Client
+
+with Client("${location.origin}"${token}) as client:
+    for event in client.tail("${id}", from_seq=${fromSeq}):
+        print(event.seq, event.type, event.payload)`;
+}
+
+/** For Node and Bun, which import nothing over HTTP; a page imports the client's address. */
+function javascript(id, fromSeq, open) {
+  const token = open ? "" : ", { token: process.env.TOKEN }";
+  return `const source = await (await fetch("${location.origin}/static/client.js")).text();
+const { Client } = await import("data:text/javascript," + encodeURIComponent(source));
+
+const client = new Client("${location.origin}"${token});
+for await (const event of client.tail("${id}", { fromSeq: ${fromSeq} })) {
+  console.log(event.seq, event.type, event.payload);
+}`;
 }
 
 function entry(name, text) {

@@ -1,0 +1,83 @@
+"""Pages of another origin: what `ZEON_ALLOWED_ORIGINS` lets them do, and that nobody else may."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.servers import Database
+from tests.support.web import BODY, SESSIONS, web
+
+PAGE = "http://localhost:5173"
+OTHER = "http://localhost:5174"
+
+
+def preflight(origin: str, method: str = "POST", headers: str = "content-type") -> dict[str, str]:
+    return {
+        "Origin": origin,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": headers,
+    }
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+async def test_a_preflight_of_an_allowed_origin_allows_every_call_with_credentials(
+    database: Database, method: str
+) -> None:
+    asked = "authorization, content-type, idempotency-key, last-event-id"
+    async with web(database, candles=0, allowed_origins=(PAGE,), auth="token") as w:
+        answer = await w.call("OPTIONS", SESSIONS, headers=preflight(PAGE, method, asked))
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == PAGE
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    assert method in answer.headers["access-control-allow-methods"]
+    assert answer.headers["access-control-allow-headers"] == asked
+
+
+async def test_answers_to_an_allowed_origin_can_be_read_failures_among_them(database: Database) -> None:
+    async with web(database, allowed_origins=(PAGE,), burst=6, rate=1) as w:
+        created = await w.call("POST", SESSIONS, BODY, headers={"Origin": PAGE})
+        path = created.headers["location"]
+        w.served.sim.get = None  # type: ignore[assignment,method-assign]
+        answers = {
+            201: created,
+            200: await w.call("GET", SESSIONS, headers={"Origin": PAGE}),
+            404: await w.call("GET", "/nothing", headers={"Origin": PAGE}),
+            400: await w.call("GET", "/healthz", headers={"Origin": PAGE, "Host": "foreign.example"}),
+            500: await w.call("GET", f"{path}/stream", headers={"Origin": PAGE}),
+        }
+        while (slowed := await w.call("GET", SESSIONS, headers={"Origin": PAGE})).status_code == 200:
+            pass
+        answers[429] = slowed
+    for status, answer in answers.items():
+        assert answer.status_code == status
+        assert answer.headers["access-control-allow-origin"] == PAGE, status
+        assert "Origin" in answer.headers["vary"]
+        assert {"Retry-After", "Location"} <= set(answer.headers["access-control-expose-headers"].split(", "))
+
+
+async def test_a_stream_can_be_followed_from_an_allowed_origin(database: Database) -> None:
+    async with web(database, allowed_origins=(PAGE,)) as w:
+        session = await w.finished()
+        async with w.stream(session["id"], Origin=PAGE) as stream:
+            await stream.rest()
+            assert stream.response.headers["access-control-allow-origin"] == PAGE
+    assert stream.ids == list(range(1, 103))
+
+
+@pytest.mark.parametrize("origin", [OTHER, "null", "http://localhost:5173.evil.example", "https://localhost:5173"])
+async def test_an_origin_that_is_not_named_may_still_not_call(database: Database, origin: str) -> None:
+    async with web(database, candles=0, allowed_origins=(PAGE,)) as w:
+        refusal = await w.call("OPTIONS", SESSIONS, headers=preflight(origin))
+        assert refusal.status_code == 405
+        assert "access-control-allow-origin" not in refusal.headers
+        error = (await w.refused(403, "POST", SESSIONS, BODY, headers={"Origin": origin}))["error"]
+        assert "ZEON_ALLOWED_ORIGINS" in error
+        look = await w.call("GET", SESSIONS, headers={"Origin": origin})
+        assert "access-control-allow-origin" not in look.headers
+
+
+async def test_without_the_setting_no_origin_is_told_anything(database: Database) -> None:
+    async with web(database, candles=0) as w:
+        answer = await w.call("GET", SESSIONS, headers={"Origin": PAGE})
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+        assert (await w.call("OPTIONS", SESSIONS, headers=preflight(PAGE))).status_code == 405

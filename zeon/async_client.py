@@ -1,0 +1,78 @@
+"""The client for programs on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+
+from zeon.events import AnyEvent, event_of
+from zeon.protocol import DEFAULTS, RETRIED, SESSIONS, ApiError, Calls, Parse, Tail, data_of, without_none
+
+
+class AsyncClient(Calls[Awaitable[Any]]):
+    """Does what `Client` does, with the same options: its calls are awaited, its iterators read with `async for`."""
+
+    def __init__(
+        self, url: str = "http://127.0.0.1:8000", token: str | None = None, parse_float: Parse = float, **options: Any
+    ) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx2.AsyncClient(base_url=url, headers=headers, **{**DEFAULTS, **options})
+        self._parse_float = parse_float
+
+    async def events(self, session_id: str, from_seq: int = 1, *, types: str | None = None) -> AsyncIterator[AnyEvent]:
+        """Yield the events that are in the log by now."""
+        page = {"nextFromSeq": from_seq, "lastSeq": from_seq}
+        while page["nextFromSeq"] <= page["lastSeq"]:
+            query = without_none(fromSeq=page["nextFromSeq"], types=types, limit=5000)
+            page = await self._call("GET", f"{SESSIONS}/{session_id}/events", **query)
+            for event in page["events"]:
+                yield event_of(event)
+
+    async def tail(
+        self, session_id: str, from_seq: int = 1, *, types: str | None = None, silence_s: float = 40
+    ) -> AsyncIterator[AnyEvent]:
+        """Yield every event of a log in order until the session has ended, as `Client.tail` does."""
+        tail, path = Tail(from_seq, types, self._parse_float), f"{SESSIONS}/{session_id}/stream"
+        while True:
+            fault: Exception | None = None
+            try:
+                async with self._http.stream("GET", path, params=tail.query(), timeout=silence_s) as response:
+                    if not response.is_success:
+                        await response.aread()
+                    if not tail.is_stream(response):
+                        return
+                    async for chunk in response.aiter_bytes():
+                        for event in tail.read(chunk):
+                            yield event
+            except (*RETRIED, ApiError) as error:
+                fault = error
+            await asyncio.sleep(tail.pause_s(fault))
+
+    async def export(self, session_id: str, to: str | Path, *, what: str = "events", as_: str = "ndjson") -> Path:
+        """Write `events`, `trades` or `equity` to a file as `ndjson`, `csv` or `parquet`, and return its path."""
+        query, path = {"what": what, "format": as_}, f"{SESSIONS}/{session_id}/export"
+        async with self._http.stream("GET", path, params=query) as response:
+            if not response.is_success:
+                await response.aread()
+                raise ApiError(response)
+            with Path(to).open("wb") as file:  # noqa: ASYNC230 - opening takes no time worth a thread
+                async for chunk in response.aiter_bytes():
+                    await asyncio.to_thread(file.write, chunk)
+        return Path(to)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Any:
+        return data_of(await self._http.request(method, path, json=body, params=query), self._parse_float)

@@ -1,0 +1,83 @@
+"""The client for programs that do one thing after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+
+from zeon.events import AnyEvent, event_of
+from zeon.protocol import DEFAULTS, RETRIED, SESSIONS, ApiError, Calls, Parse, Tail, data_of, without_none
+
+
+class Client(Calls[Any]):
+    """Calls a server and follows its sessions; use it as a context manager, or `close` it.
+
+    `parse_float=Decimal` gives exact numbers instead of floats; further options are those of `httpx2.Client`. A call
+    that is refused raises `ApiError`, one that gets no answer `httpx2.TransportError`.
+    """
+
+    def __init__(
+        self, url: str = "http://127.0.0.1:8000", token: str | None = None, parse_float: Parse = float, **options: Any
+    ) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx2.Client(base_url=url, headers=headers, **{**DEFAULTS, **options})
+        self._parse_float = parse_float
+
+    def events(self, session_id: str, from_seq: int = 1, *, types: str | None = None) -> Iterator[AnyEvent]:
+        """Yield the events that are in the log by now; `types` is a list such as `"candle,trade"`."""
+        page = {"nextFromSeq": from_seq, "lastSeq": from_seq}
+        while page["nextFromSeq"] <= page["lastSeq"]:
+            query = without_none(fromSeq=page["nextFromSeq"], types=types, limit=5000)
+            page = self._call("GET", f"{SESSIONS}/{session_id}/events", **query)
+            yield from map(event_of, page["events"])
+
+    def tail(
+        self, session_id: str, from_seq: int = 1, *, types: str | None = None, silence_s: float = 40
+    ) -> Iterator[AnyEvent]:
+        """Yield every event of a log in order, each once, until the session has ended; waits for those to come.
+
+        A connection that breaks, or brings neither events nor heartbeats for `silence_s`, is made anew, for as long as
+        it takes. Raises `ApiError` for what waiting does not mend, such as a session that was deleted.
+        """
+        tail, path = Tail(from_seq, types, self._parse_float), f"{SESSIONS}/{session_id}/stream"
+        while True:
+            fault: Exception | None = None
+            try:
+                with self._http.stream("GET", path, params=tail.query(), timeout=silence_s) as response:
+                    if not response.is_success:
+                        response.read()
+                    if not tail.is_stream(response):
+                        return
+                    for chunk in response.iter_bytes():
+                        yield from tail.read(chunk)
+            except (*RETRIED, ApiError) as error:
+                fault = error
+            time.sleep(tail.pause_s(fault))
+
+    def export(self, session_id: str, to: str | Path, *, what: str = "events", as_: str = "ndjson") -> Path:
+        """Write `events`, `trades` or `equity` to a file as `ndjson`, `csv` or `parquet`, and return its path."""
+        query, path = {"what": what, "format": as_}, f"{SESSIONS}/{session_id}/export"
+        with self._http.stream("GET", path, params=query) as response:
+            if not response.is_success:
+                response.read()
+                raise ApiError(response)
+            with Path(to).open("wb") as file:
+                file.writelines(response.iter_bytes())
+        return Path(to)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Any:
+        return data_of(self._http.request(method, path, json=body, params=query), self._parse_float)

@@ -1,0 +1,175 @@
+"""The events of a log and the payload of each type, whose fields `docs/events.md` explains.
+
+Times are ms UTC. `event.type == "candle"` tells a type checker which fields the payload has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Literal, NotRequired, TypedDict, TypeVar, cast
+
+if TYPE_CHECKING:
+    import pandas
+
+Side = Literal["BUY", "SELL"]
+Type = TypeVar("Type", bound=str, covariant=True)
+Payload = TypeVar("Payload", covariant=True)
+
+
+class StatusPayload(TypedDict):
+    status: Literal["running", "paused", "stopped", "finished", "failed"]
+    reason: str
+    cursorMs: int | None
+    by: str
+    error: NotRequired[str]
+
+
+class ControlPayload(TypedDict):
+    action: str
+    args: dict[str, Any]
+    by: str
+    command: NotRequired[int]
+    cursorMs: NotRequired[int | None]
+
+
+class CandleValues(TypedDict):
+    openTimeMs: int
+    closeTimeMs: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class CandlePayload(TypedDict):
+    symbol: str
+    timeframe: str
+    candle: CandleValues
+    synthetic: NotRequired[bool]
+
+
+class GapPayload(TypedDict):
+    symbol: str
+    timeframe: str
+    fromMs: int
+    toMs: int
+    missing: int
+
+
+class SignalPayload(TypedDict):
+    symbol: str
+    direction: Literal["LONG", "SHORT", "EXIT"]
+    reason: str
+    indicators: dict[str, float]
+
+
+class OrderPayload(TypedDict):
+    orderId: int
+    symbol: str
+    side: Side
+    type: str
+    qty: float | None
+    status: Literal["accepted", "rejected", "triggered", "partial", "filled", "cancelled", "expired"]
+    reason: str
+    tag: str | None
+    sizing: NotRequired[dict[str, float]]
+    limitPrice: NotRequired[float]
+    stopPrice: NotRequired[float]
+
+
+class FillPayload(TypedDict):
+    orderId: int
+    symbol: str
+    side: Side
+    qty: float
+    price: float
+    fee: float
+    slippage: float
+    policy: str
+
+
+class TradePayload(TypedDict):
+    symbol: str
+    side: Literal["LONG", "SHORT"]
+    qty: float
+    entryPrice: float
+    exitPrice: float
+    entryTs: int
+    exitTs: int
+    grossPnl: float
+    fees: float
+    netPnl: float
+    holdBars: int
+    reason: str
+
+
+class EquityPayload(TypedDict):
+    cash: float
+    positionValue: float
+    equity: float
+    realizedPnl: float
+    unrealizedPnl: float
+    feesPaid: float
+    peakEquity: float
+    drawdownPct: float
+    positionQty: NotRequired[float]
+    positions: NotRequired[dict[str, dict[str, float]]]
+
+
+class LogPayload(TypedDict):
+    message: str
+
+
+class PlotPayload(TypedDict):
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[Type, Payload]):
+    """One event: its place in the log, its simulated time (ms UTC), its type and what it says."""
+
+    seq: int
+    ts: int
+    type: Type
+    payload: Payload
+
+
+StatusEvent = Event[Literal["status"], StatusPayload]
+ControlEvent = Event[Literal["control"], ControlPayload]
+CandleEvent = Event[Literal["candle"], CandlePayload]
+GapEvent = Event[Literal["gap"], GapPayload]
+SignalEvent = Event[Literal["signal"], SignalPayload]
+OrderEvent = Event[Literal["order"], OrderPayload]
+FillEvent = Event[Literal["fill"], FillPayload]
+TradeEvent = Event[Literal["trade"], TradePayload]
+EquityEvent = Event[Literal["equity"], EquityPayload]
+LogEvent = Event[Literal["log"], LogPayload]
+PlotEvent = Event[Literal["plot"], PlotPayload]
+NoteEvent = Event[Literal["note"], dict[str, Any]]
+_Market = CandleEvent | GapEvent | StatusEvent | ControlEvent | NoteEvent
+_Trading = SignalEvent | OrderEvent | FillEvent | TradeEvent | EquityEvent | LogEvent | PlotEvent
+AnyEvent = _Market | _Trading
+
+
+def event_of(message: Mapping[str, Any]) -> AnyEvent:
+    """Return the event that a JSON object of the API describes."""
+    return cast("AnyEvent", Event(message["seq"], message["ts"], message["type"], message["payload"]))
+
+
+def events_frame(events: Iterable[AnyEvent]) -> pandas.DataFrame:
+    """Return a DataFrame with a row per event, its index the seq: `ts`, `at` (UTC), `type`, and the payload's fields.
+
+    Values of a candle are columns of their own (`open`, `high` …); `type` of an order's payload is `type_payload`.
+    """
+    import pandas
+
+    kept = list(events)
+    frame = pandas.DataFrame({"ts": [event.ts for event in kept], "type": [event.type for event in kept]})
+    frame.insert(1, "at", pandas.to_datetime(frame["ts"], unit="ms", utc=True))
+    payloads = pandas.json_normalize([cast("dict[str, Any]", event.payload) for event in kept])
+    names = [name.removeprefix("candle.") for name in payloads.columns]
+    payloads.columns = [f"{name}_payload" if name in frame.columns else name for name in names]
+    return frame.join(payloads).set_index(pandas.Index([event.seq for event in kept], name="seq"))
