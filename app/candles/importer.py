@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from psycopg import Rollback
-
 from app.candles import dump, files
 from app.candles.calendar import Calendar
 from app.candles.load import find_gaps
@@ -76,7 +74,7 @@ async def import_file(
         rejected = None if keep_going else too_many_refused(check)
         if rejected is not None:
             stored = cache.Stored(0, 0, 0)
-            raise Rollback
+            raise cache.Rollback
     note_grid(check, request)
     return Report(
         venue=venue,
