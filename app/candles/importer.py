@@ -19,7 +19,7 @@ from app.candles.rows import Block, BrokenFileError, Item
 from app.db import candles as cache
 from app.db import symbols
 from app.db.candle_store import CandleColumns
-from app.db.pool import Connection, Rollback
+from app.db.pool import Connection
 from app.domain.market.candle import Gap
 from app.domain.market.symbol import normalize_symbol as spelled_symbol
 from app.domain.market.symbol import normalize_venue as spelled_venue
@@ -75,7 +75,7 @@ async def import_file(
         rejected = None if keep_going else too_many_refused(check)
         if rejected is not None:
             stored = cache.Stored(0, 0, 0)
-            raise Rollback
+            raise cache.Rollback
     note_grid(check, request)
     return Report(
         venue=venue,

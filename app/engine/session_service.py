@@ -80,7 +80,8 @@ class SessionService:
         self._supervisor = supervisor
         self.strategies = StrategyCatalog(settings) if supervisor is None else supervisor.strategies
         self.calendars = calendars(settings.calendars) if supervisor is None else supervisor.calendars
-        self._preparation = StartPreparation(database, clock, sources(settings.sources), self.calendars, supervisor)
+        self._sources = sources(settings.sources)
+        self._preparation = StartPreparation(database, clock, self._sources, self.calendars, supervisor)
 
     async def create(
         self, user_id: str, spec: SessionSpec, *, key: str | None = None, request_hash: str | None = None
@@ -108,7 +109,7 @@ class SessionService:
         One that takes longer than `DIGEST_S` is left out; it is computed and stored all the same.
         """
         if session.status == RUNNING:
-            (session,) = await self.database.run(add_waiting, [session], self._clock.now_ms())
+            (session,) = await self.database.run(add_waiting, [session], self._clock.now_ms(), self._sources)
         if session.digest is not None or not session.ended:
             return session
         try:
@@ -123,7 +124,7 @@ class SessionService:
         async def read(connection: Connection) -> tuple[list[Session], str | None]:
             found, cursor = await sessions.page(connection, user_id, **wanted)
             known = [add_trading_hours(each, self.calendars.get(each.spec.venue)) for each in found]
-            return await add_waiting(connection, known, self._clock.now_ms()), cursor
+            return await add_waiting(connection, known, self._clock.now_ms(), self._sources), cursor
 
         return await self.database.run(read)
 
