@@ -32,7 +32,7 @@ async def missing_advice(
     """
     named = list(dict.fromkeys(symbols))
     cached = await describe_cached(conn, venue, named, timeframe)
-    others = "choose another range, or the gapPolicy skip or fill"
+    others = "choose another range, or the gap policy skip or fill"
     if not_traded:
         return f"{cached} The source has no candles there: {others}."
     return (

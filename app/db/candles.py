@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, LiteralString, NamedTuple
 
 from psycopg import AsyncConnection
+from psycopg import Rollback as Rollback
 from psycopg.rows import scalar_row, tuple_row
 
 from app.db.candle_store import COLUMNS, LOCK, notify

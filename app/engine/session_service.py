@@ -80,7 +80,8 @@ class SessionService:
         self._supervisor = supervisor
         self.strategies = StrategyCatalog(settings) if supervisor is None else supervisor.strategies
         self.calendars = calendars(settings.calendars) if supervisor is None else supervisor.calendars
-        self._preparation = StartPreparation(database, clock, sources(settings.sources), self.calendars, supervisor)
+        self._sources = sources(settings.sources)
+        self._preparation = StartPreparation(database, clock, self._sources, self.calendars, supervisor)
 
     async def create(
         self, user_id: str, spec: SessionSpec, *, key: str | None = None, request_hash: str | None = None
@@ -108,7 +109,7 @@ class SessionService:
         One that takes longer than `DIGEST_S` is left out; it is computed and stored all the same.
         """
         if session.status == RUNNING:
-            (session,) = await self.database.run(add_waiting, [session], self._clock.now_ms())
+            (session,) = await self.database.run(add_waiting, [session], self._clock.now_ms(), self._sources)
         if session.digest is not None or not session.ended:
             return session
         try:
@@ -123,7 +124,7 @@ class SessionService:
         async def read(connection: Connection) -> tuple[list[Session], str | None]:
             found, cursor = await sessions.page(connection, user_id, **wanted)
             known = [add_trading_hours(each, self.calendars.get(each.spec.venue)) for each in found]
-            return await add_waiting(connection, known, self._clock.now_ms()), cursor
+            return await add_waiting(connection, known, self._clock.now_ms(), self._sources), cursor
 
         return await self.database.run(read)
 
@@ -212,7 +213,7 @@ class SessionService:
 
     async def delete(self, user_id: str, session_id: UUID) -> None:
         """Delete a session that is not running, with its log. Raises `WrongStatusError` or `NotFoundError`."""
-        while not await self.database.run(sessions.delete_chunk, session_id, user_id):
+        while not await self.database.run(sessions.delete_part, session_id, user_id):
             pass
 
     async def note(self, user_id: str, session_id: UUID, payload: dict[str, Any], ts: int | None = None) -> int:
@@ -305,7 +306,7 @@ class SessionService:
         if await sessions.count_running(connection, user_id) >= limit:
             raise TooManyRequestsError(f"At most {limit} sessions may run at once for one user.")
         if self._supervisor is not None:
-            if not await runners.hold(connection, *self._supervisor.owner):
+            if not await runners.lock_runner(connection, *self._supervisor.owner):
                 raise UnavailableError("The server is shutting down.")
             return self._supervisor.owner
         if not await runners.any_alive(connection):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
+from uuid import UUID
 
 from app.candles.advice import import_command
 from app.db import candles as cache
@@ -15,10 +16,13 @@ from app.domain.utc import utc
 from app.errors import BadInputError
 
 
-async def add_waiting(conn: Connection, sessions: Sequence[Session], now_ms: int) -> list[Session]:
+async def add_waiting(
+    conn: Connection, sessions: Sequence[Session], now_ms: int, with_source: Container[str]
+) -> list[Session]:
     """Return sessions with the candle they wait for, where they wait for one and nothing is being fetched for them.
 
-    Only sessions that run on into the future can be at the end of the cache; all of them are looked up at once.
+    Only sessions that run on into the future can be at the end of the cache; all of them are looked up at once. The
+    server asks the sources of the venues in `with_source` itself.
     """
     followers = [each for each in sessions if _follows(each, now_ms)]
     keys = [
@@ -27,7 +31,10 @@ async def add_waiting(conn: Connection, sessions: Sequence[Session], now_ms: int
         for symbol in each.spec.symbols
     ]
     times = iter(await cache.next_open_times(conn, keys) if keys else ())
-    waiting = {each.id: await _waiting(each, [next(times) for _ in each.spec.symbols], now_ms) for each in followers}
+    waiting: dict[UUID, Waiting | None] = {}
+    for each in followers:
+        found = [next(times) for _ in each.spec.symbols]
+        waiting[each.id] = await _waiting(each, found, now_ms, has_source=each.spec.venue in with_source)
     return [replace(each, waiting=waiting.get(each.id)) for each in sessions]
 
 
@@ -42,7 +49,7 @@ def _behind_ms(session: Session) -> int:
     return session.spec.start_ms - 1 if session.cursor_ms is None else session.cursor_ms
 
 
-async def _waiting(session: Session, times: Sequence[int | None], now_ms: int) -> Waiting | None:
+async def _waiting(session: Session, times: Sequence[int | None], now_ms: int, *, has_source: bool) -> Waiting | None:
     """Return what a session waits for, given the next open time of each symbol.
 
     A symbol whose candle is not there holds up a session that may have no gaps; others go on with the rest.
@@ -56,16 +63,19 @@ async def _waiting(session: Session, times: Sequence[int | None], now_ms: int) -
     if due_ms > now_ms:
         text = f"It waits for the {spec.timeframe} candle of {utc(open_ms)}, due at {utc(due_ms)}."
         return Waiting(absent if held_up else (), open_ms, due_ms, text)
-    return Waiting(absent, open_ms, due_ms, _absent_text(spec, absent, open_ms)) if held_up else None
+    text = _absent_text(spec, absent, open_ms, has_source=has_source)
+    return Waiting(absent, open_ms, due_ms, text) if held_up else None
 
 
-def _absent_text(spec: SessionSpec, symbols: Sequence[str], open_ms: int) -> str:
-    """Say which candles are not cached, and what to type."""
-    names = " ".join(symbols)
-    command = import_command(spec.venue, symbols[0], spec.timeframe)
+def _absent_text(spec: SessionSpec, symbols: Sequence[str], open_ms: int, *, has_source: bool) -> str:
+    """Say which candles are not cached, and what to type where the server does not ask a source for them."""
+    waits = f"It waits for {' '.join(symbols)} {spec.timeframe} from {utc(open_ms)} on, which"
+    if has_source:
+        return f"{waits} the source of venue {spec.venue} does not have yet; the server goes on asking."
+    command = import_command(spec.venue, (*symbols, *spec.symbols)[0], spec.timeframe)
     return (
-        f"It waits for {names} {spec.timeframe} from {utc(open_ms)} on, which venue {spec.venue} does not have in the"
-        f" cache yet. Add candles with: {command} (or zeon candles follow)."
+        f"{waits} venue {spec.venue} does not have in the cache yet."
+        f" Add candles with: {command} (or zeon candles follow)."
     )
 
 

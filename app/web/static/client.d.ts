@@ -160,6 +160,8 @@ export interface Session {
   parentId: string | null;
   forkSeq: number | null;
   progress: { done: number | null; total: number | null; pct: number | null; fetching?: { done: number; total: number } } | null;
+  /** The candle a running session waits for at the end of the cache; `symbols` have none yet. */
+  waitingFor?: { symbols: string[]; openTimeMs: number; dueMs: number; text: string };
   streamUrl: string;
   createdAt: string;
   updatedAt: string;

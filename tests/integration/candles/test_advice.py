@@ -74,7 +74,7 @@ async def test_candles_that_a_source_does_not_have_are_not_to_be_imported(conn: 
     with pytest.raises(MissingCandlesError) as raised:
         await require_candles(conn, "binance", ["BTCUSDT"], "1m", START, START + DAY)
     assert raised.value.message.endswith(
-        "The source has no candles there: choose another range, or the gapPolicy skip or fill."
+        "The source has no candles there: choose another range, or the gap policy skip or fill."
     )
 
 

@@ -248,7 +248,7 @@ async def test_load_candles_lists_the_gaps_of_every_symbol(conn: Connection) -> 
         " BTCUSDT 1m is cached 2024-01-01 00:00 to 2024-01-01 00:04 at venue demo."
         " There are no candles of ETHUSDT 1m at venue demo."
         " Add them with: zeon candles import FILE --symbol BTCUSDT --timeframe 1m --venue demo (or zeon candles fetch);"
-        " else choose another range, or the gapPolicy skip or fill."
+        " else choose another range, or the gap policy skip or fill."
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.candles.synthetic import candles as made_up
 from app.db import candles as cache
 from tests.support.cli import Cli
 from tests.support.engine import MINUTE, START_MS, store
@@ -95,6 +97,18 @@ async def test_one_symbol_holds_up_the_others_only_where_there_may_be_no_gap(
         session = await started(w, **changes)
         told = await waiting_at(w, session, START_MS + (5 if waits else 10) * MINUTE)
         assert told["symbols"] == (["ETHUSDT"] if waits else ["BTCUSDT", "ETHUSDT"])
+
+
+async def test_where_a_source_is_asked_nothing_is_to_be_typed(database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "btc.csv"
+    made = made_up("BTCUSDT", "1m", START_MS, START_MS + 10 * MINUTE)
+    file.write_text("".join(f"{c.open_time_ms},{','.join(map(str, c[4:9]))}\n" for c in made))
+    async with web(database, candles=0, sources=f"files=csv:{file}") as w:
+        session = await started(w, **ENDLESS | {"venue": "files"})
+        assert (await waiting_at(w, session, START_MS + 10 * MINUTE))["text"] == (
+            "It waits for BTCUSDT 1m from 2024-01-01 00:10:00Z on, which the source of venue files does not have yet;"
+            " the server goes on asking."
+        )
 
 
 async def test_the_command_line_says_it_too(database: Database) -> None:
