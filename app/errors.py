@@ -16,7 +16,7 @@ class Recovery(Enum):
     """Stop: the same call would fail again."""
 
     RETRY = "retry"
-    """Wait a moment and make the same call again: nothing was lost, and it is nobody's fault."""
+    """Wait a moment and make the same call again: nothing was lost."""
 
     REBUILD = "rebuild"
     """Rebuild the state in memory from the log and go on; give up when this happens too often at one candle."""
@@ -51,7 +51,7 @@ class BadInputError(SimError):
 
 
 class SeqAheadError(BadInputError):
-    """The seq asked for is ahead of the log."""
+    """This seq is ahead of the log."""
 
     code = "seq_ahead"
 
@@ -89,20 +89,20 @@ class WrongStatusError(SimError):
 
 
 class CursorMovedError(SimError):
-    """The session's cursor is not where the call expects it."""
+    """The session's cursor is not where the call expects it to be."""
 
     status = 409
     code = "cursor_moved"
 
 
 class InputsChangedError(SimError):
-    """Something the session was started with has changed since."""
+    """An input of the session has changed since it was started."""
 
     status = 409
 
 
 class DivergedError(SimError):
-    """What the session computes is not what its log holds."""
+    """Recomputing the session gives other events than its log has."""
 
     status = 409
     code = "diverged"
@@ -197,20 +197,20 @@ class TooSlowError(UnavailableError):
 
 
 class StrategyProcessLostError(UnavailableError):
-    """The process the strategy ran in is gone; try again.
+    """The strategy's process has ended; try again.
 
-    `suspect` says how it ended when it was at work for this very session, from a cause unknown.
+    `suspect` says how it ended, if it was computing for this session and the cause is unknown.
     """
 
     recovery = Recovery.REBUILD
 
     def __init__(self, suspect: str | None = None) -> None:
-        super().__init__("The process the strategy ran in is gone; try again.")
+        super().__init__("The strategy's process has ended; try again.")
         self.suspect = suspect
 
 
 class StrategyTooSlowError(StrategyProcessLostError):
-    """The strategy holds up others in its process; it goes on in one of its own."""
+    """The strategy is too slow to share a process; it continues in a process of its own."""
 
     recovery = Recovery.ISOLATE
 

@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any, BinaryIO
 
 from app.candles.columns import HeaderColumns, header_columns
+from app.candles.instruments import choose_instrument, same_instrument
 from app.candles.reading import DAY_MS
 from app.candles.request import ReadRequest
 from app.candles.rows import BrokenFileError, Item, Layout, Ms, float_exact
-from app.candles.table import choose_instrument, same_instrument
 from app.candles.times import EPOCH, local
 from app.candles.zones import known_zone
 from app.errors import BadInputError
@@ -88,7 +88,7 @@ def _taken(names: list[Any] | None, count: int, request: ReadRequest) -> Iterabl
     if names is None:
         return range(count)
     for name in dict.fromkeys(map(str, names)):
-        request.found(name)
+        request.add_instrument(name)
     only = request.options.only
     if only is None and len(request.instruments) == 1:
         return range(count)

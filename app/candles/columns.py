@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from app.candles.read_options import Stamp
+from app.candles.zones import is_zone
 from app.domain.market.symbol import SEPARATORS
 from app.errors import BadInputError
 
@@ -122,6 +123,9 @@ _SYMBOLS = ("symbol", "ticker", "instrument", "pair", "market", "sym", "secid", 
 _LETTERS = str.maketrans({"ł": "l", "ø": "o", "ß": "ss", "ı": "i", "đ": "d"})
 
 
+_ZONE_WORDS = re.compile(r"(?:UTC|GMT)[+-][0-9:]{1,5}|[A-Za-z]+(?:/[A-Za-z_]+)?|[+-][0-9]{2}:?[0-9]{2}", re.IGNORECASE)
+
+
 class HeaderColumns(NamedTuple):
     """Where the fields stand in a row; `day` is the column of a date beside a time of day.
 
@@ -147,7 +151,7 @@ def header_columns(cells: Sequence[str], symbol: str | None = None) -> HeaderCol
 
     Of volumes named after a currency, the one that `symbol` begins with is taken.
     """
-    names = [column_name(cell) for cell in cells]
+    names = _distinct([column_name(cell) for cell in cells], cells)
     prices = [_price(names, field, known) for field, known in _PRICES.items()]
     count = sum(at is not None for at in prices)
     if count < 3 and (count == 0 or any(cell[:1].isdecimal() for cell in cells)):
@@ -183,6 +187,23 @@ def column_name(cell: str) -> str:
     composed = unicodedata.normalize("NFC", "".join(mark for mark in letters if not unicodedata.combining(mark)))
     name = "".join(letter for letter in composed if letter.isalnum()).lstrip("0123456789")
     return "opentime" if name.startswith("opentimeu") else name
+
+
+def _distinct(names: list[str], cells: Sequence[str]) -> list[str]:
+    """Blank the names of cells in capitals beside which the same stands in small letters, as `L` beside `l`."""
+    small = {cell for cell in cells if cell == cell.lower()}
+    return [
+        "" if cell not in small and cell.lower() in small else name for name, cell in zip(names, cells, strict=True)
+    ]
+
+
+def zone_of_header(cell: str) -> str | None:
+    """Return the zone that the name of a column of times says, as in `Time (EET)` and `Gmt time`."""
+    for word in _ZONE_WORDS.findall(cell):
+        name = word if "/" in word else word.upper()
+        if len(name) > 2 and name not in ("TIME", "DATE") and is_zone(name):
+            return str(name)
+    return None
 
 
 def _index(names: Sequence[str], known: Sequence[str]) -> int | None:

@@ -6,9 +6,11 @@ import io
 from collections.abc import Iterator
 from itertools import repeat
 
+from app.candles.columns import zone_of_header
+from app.candles.instruments import choose_instrument, same_instrument
 from app.candles.request import ReadRequest
 from app.candles.rows import STILL_READING, Block, BrokenFileError, Item, Layout, Row, RowIssue
-from app.candles.table import HEAD_LINES, SPACES, Cells, Table, choose_instrument, cut, find_table, same_instrument
+from app.candles.table import HEAD_LINES, SPACES, Cells, Table, cut, find_table
 
 BLOCK_BYTES = 2**18
 """Text read and checked at once."""
@@ -47,7 +49,9 @@ def _layout(table: Table, header: Cells, lines: list[str], request: ReadRequest)
         request.note("prices", f"prices were read as whole numbers of 1e-{decimals}")
     if table.columns.stamp == "close":
         request.note("stamp", "each time was read as the close of its candle, as its column says")
-    return Layout(table.columns.stamp, decimals)
+    at = table.columns.time
+    zone = None if at is None or at >= len(header) else zone_of_header(header[at])
+    return Layout(table.columns.stamp, decimals, zone)
 
 
 class LineReader:

@@ -81,22 +81,37 @@ class _Head:
 
 def _reading(rows: Sequence[Row], layout: Layout, request: ReadRequest) -> Reading:
     options = request.options
+    zone = options.time_zone or layout.zone
     texts = [text for row in rows if (text := str(row[1]).strip())]
     reading = Reading(
         grid=request.timeframe,
-        zone=None if options.time_zone is None else find_zone(options.time_zone),
+        zone=None if zone is None else find_zone(zone),
         stamp=options.stamp or layout.stamp or "open",
         decimals=layout.decimals,
         compact=_is_compact(texts, request.now_ms),
     )
     if options.stamp is None and layout.stamp is None:
         request.note("stamp", "each time was read as the open of its candle; --stamp close reads it as the close")
-    _decide_times(reading, texts, request)
+    reading.small_ms = _is_small_ms(texts, request.timeframe)
+    _decide_times(reading, texts, layout, request)
     _decide_numbers(reading, rows, request)
     reading.epoch = reading.stamp == "open" and not reading.compact and all(map(_is_epoch, texts))
     reading.epoch = reading.epoch and (reading.zone is None or not reading.is_dated)
+    if request.timeframe is not None and request.timeframe.name == "1w" and _has_holidays(rows, replace(reading)):
+        request.note("grid", "weeks that open after a holiday were stored under their Monday")
+        reading.whole_weeks, reading.epoch = True, False
     reading.plain = reading.decimal != "," and not reading.decimals
     return reading
+
+
+def _has_holidays(rows: Sequence[Row], reading: Reading) -> bool:
+    """Whether most weeks open on a Monday, and some on another working day."""
+    grid = reading.grid
+    opens = [open_ms for row in rows if (open_ms := _open_ms(row[1], reading)) is not None]
+    if grid is None or not opens:
+        return False
+    days = [(open_ms - grid.floor(open_ms)) // DAY_MS for open_ms in opens]
+    return days.count(0) * 2 > len(days) and 0 < max(days) < 5
 
 
 def _is_epoch(text: str) -> bool:
@@ -112,7 +127,19 @@ def _is_compact(texts: Sequence[str], now_ms: int) -> bool:
     return len(texts[0]) != 10 or any(int(text) * 1_000 > now_ms for text in texts)
 
 
-def _decide_times(reading: Reading, texts: Sequence[str], request: ReadRequest) -> None:
+def _is_small_ms(texts: Sequence[str], timeframe: Timeframe | None) -> bool:
+    """Whether numbers that could be seconds are ms: only so they follow on each other at the timeframe."""
+    if timeframe is None or not any(_is_epoch(text) and abs(float(text)) < times.MS_FROM for text in texts):
+        return False
+    as_ms, as_s = ([times.epoch_ms(text, small_ms=small) for text in texts] for small in (True, False))
+    return _count_steps(as_ms, timeframe.ms) > _count_steps(as_s, timeframe.ms)
+
+
+def _count_steps(opens: Sequence[int | None], step_ms: int) -> int:
+    return sum(a is not None and b is not None and abs(b - a) == step_ms for a, b in pairwise(opens))
+
+
+def _decide_times(reading: Reading, texts: Sequence[str], layout: Layout, request: ReadRequest) -> None:
     written = [text for text in texts if not _is_epoch(text)]
     reading.order = _order(written, request)
     walls = [wall for text in written if (wall := _read(text, reading.order)) is not None]
@@ -121,12 +148,15 @@ def _decide_times(reading: Reading, texts: Sequence[str], request: ReadRequest) 
         request.note("dates", "candles of a day and longer were stored under their local date, as the times name it")
     naive = [wall for wall in walls if wall.zone is None]
     if naive and (any(wall.clock for wall in naive) or not reading.is_dated):
-        _note_zone(request)
+        _note_zone(request, layout)
     reading.descending = len(naive) > 1 and naive[0].moment > naive[-1].moment
 
 
-def _note_zone(request: ReadRequest) -> None:
+def _note_zone(request: ReadRequest, layout: Layout) -> None:
     zone = request.options.time_zone
+    if zone is None and layout.zone is not None:
+        request.note("timeZone", f"times without a zone were read as those of {layout.zone}, as their column says")
+        return
     if zone is None:
         text = "times without a zone were read as UTC; --time-zone, as in Europe/Berlin, EST or +02:00, names another"
     else:

@@ -17,8 +17,8 @@ from app.candles.rows import STILL_READING, Block, BrokenFileError, Item, Layout
 from app.candles.unpack import streams
 from app.errors import BadInputError
 
-_TOLD = 10
-"""So many members of an archive that cannot be read are told of in words."""
+_LISTED = 10
+"""So many members of an archive that cannot be read are named in a report."""
 
 
 def open_file(path: Path) -> io.BufferedReader:
@@ -40,10 +40,10 @@ def rows(path: Path, file: io.BufferedReader, request: ReadRequest | None = None
     dump.verify(path, file)
     if not file.peek(1):
         raise BadInputError("file: it is empty")
-    done = _Done()
+    progress = _Progress()
     while True:
         try:
-            yield from _rows_of(_texts(path, file, request), request, done)
+            yield from _rows_of(_texts(path, file, request), request, progress)
             break
         except UnprovenDatesError:
             search = OrderSearch()
@@ -54,13 +54,13 @@ def rows(path: Path, file: io.BufferedReader, request: ReadRequest | None = None
                 request.options = replace(request.options, dates=orders[0])
             request.look_further = False
             file.seek(0)
-    if done.errors:
-        told = "; ".join(error.message for error in done.errors[:_TOLD])
-        raise BrokenFileError(told) if done.rows else done.errors[0]
+    if progress.errors:
+        sentences = "; ".join(error.message for error in progress.errors[:_LISTED])
+        raise BrokenFileError(sentences) if progress.rows else progress.errors[0]
 
 
 @dataclass
-class _Done:
+class _Progress:
     """How many texts of a file are done, whether any had rows, and what was wrong with others."""
 
     texts: int = 0
@@ -69,21 +69,21 @@ class _Done:
 
 
 def _rows_of(
-    texts: Iterator[tuple[str, Iterator[Item | Layout]]], request: ReadRequest, done: _Done
+    texts: Iterator[tuple[str, Iterator[Item | Layout]]], request: ReadRequest, progress: _Progress
 ) -> Iterator[Item | Reading]:
     """Yield the rows of texts that are not done yet; what is wrong with a member of an archive does not end others."""
     for number, (name, items) in enumerate(texts):
-        if number < done.texts:
+        if number < progress.texts:
             continue
         try:
             for item in read_settled(items, request):
-                done.rows = True
+                progress.rows = True
                 yield item
         except BadInputError as error:
             if not name:
                 raise
-            done.errors.append(type(error)(f"{name}: {error.message}"))
-        done.texts = number + 1
+            progress.errors.append(type(error)(f"{name}: {error.message}"))
+        progress.texts = number + 1
 
 
 def _texts(path: Path, file: io.BufferedReader, request: ReadRequest) -> Iterator[tuple[str, Iterator[Item | Layout]]]:

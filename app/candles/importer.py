@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.candles import dump, files
 from app.candles.calendar import Calendar
+from app.candles.instruments import same_instrument
 from app.candles.load import find_gaps
 from app.candles.quality import RowValidator
 from app.candles.read_options import UNSAID, ReadOptions
@@ -119,6 +120,8 @@ def note_grid(check: RowValidator, request: ReadRequest) -> None:
     elif check.shift_ms:
         minutes = check.shift_ms // 60_000
         request.note("grid", f"candles open {minutes:,} minutes into their {check.timeframe.name}, and were stored so")
+    if len(request.instruments) == 1 and not same_instrument(request.instruments[0], check.symbol):
+        request.note("instrument", f"the rows name {request.instruments[0][:40]}; they were stored as {check.symbol}")
     naive = any(note.topic == "timeZone" for note in request.notes)
     if check.duplicates and naive and request.options.time_zone is None:
         text = "times stand there twice; where clocks change at the end of summer, --time-zone, as in Europe/Berlin,"

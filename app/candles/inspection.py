@@ -98,9 +98,8 @@ def _read(path: Path, inspection: Inspection, options: ReadOptions, calendar: Ca
 def _question(inspection: Inspection, check: RowValidator) -> str | None:
     if check.first_ms is None:
         first = check.refusals[0] if check.refusals else None
-        return f"file: {inspection.file} holds no good candle" + (
-            f"; line {first.place}: {first.reason}" if first else ""
-        )
+        why = f"line {first.place}: {first.reason}" if first else check.broke or "it has no rows"
+        return f"file: {inspection.file} holds no good candle; {why}"
     if inspection.timeframe is None:
         return "timeframe: the steps between the rows do not say which it is; say --timeframe"
     if inspection.symbol is None:
@@ -185,7 +184,7 @@ def _both_ways(path: Path, inspection: Inspection, question: str, options: ReadO
     elif "--stamp" in question:
         ways = [("--stamp open", replace(options, stamp="open")), ("--stamp close", replace(options, stamp="close"))]
     grid = named_timeframe(inspection.timeframe or _ASSUMED)
-    for told, way in ways:
+    for option, way in ways:
         request = ReadRequest(inspection.symbol, None, way)
         reader = _Shown([path], RowValidator("SYMBOL", grid, request.now_ms), request)
         try:
@@ -193,7 +192,7 @@ def _both_ways(path: Path, inspection: Inspection, question: str, options: ReadO
                 pass
         except BadInputError:
             continue
-        yield Reading(told, reader.first, reader.last)
+        yield Reading(option, reader.first, reader.last)
 
 
 def _command(path: Path, inspection: Inspection, options: ReadOptions) -> str:

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 from app.candles import json_tree
 from app.candles.columns import HeaderColumns, column_name, header_columns, named_columns
+from app.candles.guess import guess_columns
+from app.candles.instruments import choose_instrument, same_instrument
 from app.candles.json_tree import is_row_time, still_open, text_of
 from app.candles.reading import time_ms
 from app.candles.request import ReadRequest
 from app.candles.rows import STILL_READING, BrokenFileError, Item, Layout, Row, RowError, RowIssue, Value, float_exact
-from app.candles.table import choose_instrument, guess_columns, same_instrument
 from app.candles.unpack import text
 
 _INNERMOST = re.compile(r"\[[^\[\]{}]*\]|\{[^\[\]{}]*\}")

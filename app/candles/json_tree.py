@@ -11,13 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from app.candles.cells import is_time
 from app.candles.columns import HeaderColumns, header_columns
+from app.candles.guess import guess_columns
+from app.candles.instruments import choose_instrument, same_instrument
 from app.candles.request import ReadRequest
 from app.candles.rows import BrokenFileError, Item, Layout, RowIssue, Value, float_exact
-from app.candles.table import choose_instrument, guess_columns, is_time, same_instrument
 from app.errors import BadInputError
 
-LARGEST_CHARACTERS = 16 * 2**20
+LARGEST_CHARACTERS = 8 * 2**20
 """A document that has to be read as a whole may be this long."""
 
 _DEEPEST = 40
@@ -56,7 +58,7 @@ def text_of(value: Any) -> str:
 
 def still_open(row: Mapping[str, Any]) -> bool:
     """Whether a row says itself that its candle was still forming."""
-    return any(text_of(row[name]).lower() in ("false", "0") for name in _CLOSED if name in row)
+    return row.get("x") is False or any(text_of(row[name]).lower() in ("false", "0") for name in _CLOSED if name in row)
 
 
 def is_row_time(key: str | None) -> bool:

@@ -31,7 +31,9 @@ class Reading:
 
     `zone` is where times without a zone were written. Of a grid of days and longer, times that name another offset
     than UTC (`local`: in any row) belong to their own date. `compact` digits are dates. Repeated hours of the end of
-    summer time are told apart by the order of the file; `descending` files have the later one first.
+    summer time are told apart by the order of the file; `descending` files have the later one first. With `small_ms`,
+    numbers that could be seconds are ms of the years around 1970. With `whole_weeks`, a week that opens after a holiday
+    is that of its Monday.
     """
 
     grid: Timeframe | None = None
@@ -43,6 +45,8 @@ class Reading:
     descending: bool = False
     decimal: str | None = "."
     decimals: int = 0
+    small_ms: bool = False
+    whole_weeks: bool = False
     epoch: bool = True
     plain: bool = True
     _repeated: set[datetime] = field(default_factory=set, init=False)
@@ -54,7 +58,7 @@ class Reading:
         """Return the open time of a row; raises `RowError`."""
         if isinstance(value, Ms):
             return value
-        text = str(value).strip()
+        text = str(value).strip(" \t\ufeff")
         try:
             found = self._moment(text)
             open_ms = self._absolute(found) if isinstance(found, int) else self._on_the_wall(found)
@@ -64,6 +68,8 @@ class Reading:
             ) from None
         except (NotATimeError, OverflowError, ValueError):
             raise RowError(f"time: {text[:40]!r} is neither a number nor a date and time") from None
+        if self.whole_weeks and self.grid is not None:
+            open_ms = self.grid.floor(open_ms)
         if not times.EARLIEST_MS <= open_ms < times.LATEST_MS:
             raise RowError(f"time: {text[:40]!r} is not between the years 1800 and 2200")
         return Ms(open_ms)
@@ -129,7 +135,7 @@ class Reading:
         """Read a time as ms since the epoch, or as what a clock on the wall showed."""
         if text.isascii() and text.isdecimal() and (found := self._digits(text)):
             return found
-        number = times.epoch_ms(text)
+        number = times.epoch_ms(text, small_ms=self.small_ms)
         return times.wall(text, self.order) if number is None else number
 
     def _digits(self, text: str) -> Wall | None:

@@ -9,6 +9,9 @@ from app.candles.read_options import UNSAID, ReadOptions
 from app.candles.report import Note
 from app.domain.market.timeframe import Timeframe
 
+MOST_NOTES = 50
+"""Notes kept; a folder of files that differ may give rise to many."""
+
 
 class UnprovenDatesError(Exception):
     """The first rows of a file do not prove whether the day or the month comes first."""
@@ -37,10 +40,10 @@ class ReadRequest:
 
     def note(self, topic: str, text: str) -> None:
         """Keep a note, once."""
-        if Note(topic, text) not in self.notes:
+        if Note(topic, text) not in self.notes and len(self.notes) < MOST_NOTES:
             self.notes.append(Note(topic, text))
 
-    def found(self, instrument: str) -> None:
+    def add_instrument(self, instrument: str) -> None:
         """Keep the name of an instrument."""
         if instrument not in self.instruments:
             self.instruments.append(instrument)

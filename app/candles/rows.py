@@ -62,12 +62,13 @@ STILL_READING = Block(0, [], [[], [], [], [], []])
 class Layout(NamedTuple):
     """What the form of a file says about the rows that follow; a reader yields it before them.
 
-    `stamp` is the end of a candle its times name, None where nothing says so; prices are in units of 10 to the power
-    of `-decimals`.
+    `stamp` is the end of a candle its times name, and `zone` where they were written, None where nothing says so;
+    prices are in units of 10 to the power of `-decimals`.
     """
 
     stamp: Stamp | None = None
     decimals: int = 0
+    zone: str | None = None
 
 
 Item = Row | RowIssue | Block

@@ -1,4 +1,4 @@
-"""Which timeframe the candles of a file have, told by the steps between them."""
+"""Which timeframe the candles of a file have, by the steps between them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from app.errors import BadInputError
 _NAMES = {timeframe.ms: timeframe.name for timeframe in TIMEFRAMES.values()}
 _UNITS = ((604_800_000, "w"), (86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"))
 _MONTH_MS = range(28 * 86_400_000, 31 * 86_400_000 + 1)
+_DAY_MS = 86_400_000
+_CLOCK_CHANGE_MS = 2 * 3_600_000
 _FEWEST = 2
-"""So many steps say something."""
+"""So many longer steps say something: there may be holes. A shorter one always does."""
 
 
 def steps_between(times: Sequence[int]) -> Counter[int]:
@@ -30,14 +32,18 @@ def check_steps(times: Sequence[int], timeframe: Timeframe) -> None:
     """
     steps = steps_between(times)
     count = steps.total()
-    if count < _FEWEST:
+    if not count:
         return
     usual, often = steps.most_common(1)[0]
     shortest = min(steps)
-    if usual < timeframe.ms and often * 2 > count:
-        raise BadInputError(_sentence(usual))
-    if shortest > timeframe.ms and _regular(steps, shortest, often * 2 > count and usual == shortest):
-        raise BadInputError(_sentence(shortest))
+    if usual < timeframe.ms - (_CLOCK_CHANGE_MS if timeframe.ms >= _DAY_MS else 0) and often * 2 > count:
+        raise BadInputError(_describe(usual))
+    if (
+        count >= _FEWEST
+        and shortest > timeframe.ms
+        and _regular(steps, shortest, often * 2 > count and usual == shortest)
+    ):
+        raise BadInputError(_describe(shortest))
 
 
 def timeframe_of(times: Sequence[int]) -> str | None:
@@ -52,12 +58,12 @@ def _regular(steps: Counter[int], shortest: int, mostly: bool) -> bool:
     return mostly and all(step % shortest == 0 for step in steps)
 
 
-def _sentence(step_ms: int) -> str:
+def _describe(step_ms: int) -> str:
     if step_ms in _NAMES:
         return f"timeframe: every step is {_NAMES[step_ms]}; did you mean --timeframe {_NAMES[step_ms]}?"
-    told = "a month" if step_ms in _MONTH_MS else _spelled(step_ms)
-    return f"timeframe: every step is {told}, and there is no such timeframe; there are {' '.join(TIMEFRAMES)}"
+    name = "a month" if step_ms in _MONTH_MS else _format_step(step_ms)
+    return f"timeframe: every step is {name}, and there is no such timeframe; there are {' '.join(TIMEFRAMES)}"
 
 
-def _spelled(step_ms: int) -> str:
+def _format_step(step_ms: int) -> str:
     return next((f"{step_ms // ms}{unit}" for ms, unit in _UNITS if step_ms % ms == 0), f"{step_ms} ms")

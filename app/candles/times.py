@@ -84,23 +84,24 @@ class Wall(NamedTuple):
     clock: bool
 
 
-def epoch_ms(text: str) -> int | None:
-    """Read a number of seconds, ms, us or ns since the epoch, told apart by size; None when the text is no number."""
+def epoch_ms(text: str, *, small_ms: bool = False) -> int | None:
+    """Read a number of seconds, ms, us or ns since the epoch, told apart by size; None when the text is no number.
+
+    Numbers too small to be ms after 1973 are seconds, or with `small_ms` ms of the years around 1970.
+    """
     if not _NUMBER.fullmatch(text):
         return None
-    if text.isdecimal():
-        return scaled_ms(int(text))
     number = Decimal(text)
     if number.adjusted() > 20:
         return None
-    return int(number * 1_000) if abs(number) < MS_FROM else scaled_ms(int(number))
+    if abs(number) < MS_FROM:
+        return int(number) if small_ms else int(number * 1_000)
+    return _scaled_ms(int(number))
 
 
-def scaled_ms(number: int) -> int:
-    """Take a whole number of seconds, ms, us or ns as ms."""
+def _scaled_ms(number: int) -> int:
+    """Take a whole number of ms, us or ns as ms."""
     size = abs(number)
-    if size < MS_FROM:
-        return number * 1_000
     if size < MS_TO:
         return number
     return number // 1_000 if size < MS_TO * 1_000 else number // 1_000_000

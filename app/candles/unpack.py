@@ -24,7 +24,7 @@ MOST_MEMBERS = 10_000
 
 _DEEPEST = 3
 _IGNORED = (".checksum", ".md", ".py", ".sha256", ".log", ".pdf", ".html", ".png", ".jpg", ".ipynb", ".doc", ".docx")
-_TOLD_IN_WORDS = ("readme", "license", "licence", "copying", "changelog", "terms", "disclaimer", "notice")
+_BESIDE_CANDLES = ("readme", "license", "licence", "copying", "changelog", "terms", "disclaimer", "notice")
 _ERRORS = (
     *(EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, struct.error, RuntimeError),
     *(NotImplementedError, ValueError, LookupError, OverflowError),
@@ -143,7 +143,7 @@ def may_hold_candles(name: str) -> bool:
     base = name.rpartition("/")[2].lower()
     if not base or base.startswith(".") or name.startswith("__MACOSX/") or "/__MACOSX/" in name:
         return False
-    return not base.endswith(_IGNORED) and not base.startswith(_TOLD_IN_WORDS)
+    return not base.endswith(_IGNORED) and not base.startswith(_BESIDE_CANDLES)
 
 
 def _capped(stream: Readable, packed_bytes: int) -> io.BufferedReader:

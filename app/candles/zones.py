@@ -49,18 +49,27 @@ _HOURS = {
     "AKDT": -8.0,
     "HST": -10.0,
 }
-"""Abbreviations that name one offset. IST (three countries) is none of them; CST is America's only where told."""
+"""Abbreviations that name one offset. IST (three countries) is none of them; CST (two countries) neither."""
 _AMBIGUOUS = {"IST": "Asia/Kolkata, Europe/Dublin or Asia/Jerusalem", "CST": "America/Chicago or Asia/Shanghai"}
 _LARGEST = timedelta(hours=15)
 
 
+_WITH_SUMMER = ("CET", "EET", "MET", "WET")
+"""Abbreviations that, as the name of a place's clock, have summer time; behind a single time they are one offset."""
+
+
+def is_zone(name: str) -> bool:
+    """Whether a name is that of one time zone."""
+    return name in _WITH_SUMMER or known_zone(name) is not None
+
+
 def find_zone(name: str) -> tzinfo:
     """Return the zone of a name such as `Europe/Berlin`, `EST` or `+02:00`; raises `BadInputError` for others."""
-    zone = known_zone(name)
+    zone = ZoneInfo(name.upper()) if name.upper() in _WITH_SUMMER else known_zone(name)
     if zone is None:
         hint = _AMBIGUOUS.get(name.strip().upper())
-        told = f"write {hint}" if hint else "write it as in Europe/Berlin, EST or +02:00"
-        raise BadInputError(f"timeZone: {name[:40]!r} is not the name of one time zone; {told}")
+        advice = f"write {hint}" if hint else "write it as in Europe/Berlin, EST or +02:00"
+        raise BadInputError(f"timeZone: {name[:40]!r} is not the name of one time zone; {advice}")
     return zone
 
 

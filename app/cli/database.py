@@ -43,9 +43,9 @@ def _program(place: DatabaseLocation) -> str:
     """Return the psql of the embedded server, else the system's, else the bundled one."""
     if place.programs is not None:
         return str(place.programs / "psql")
-    found = shutil.which("psql")
-    if found is not None:
-        return found
+    program = shutil.which("psql")
+    if program is not None:
+        return program
     try:
         return str(embedded.binaries() / "psql")
     except SimError:

@@ -90,14 +90,14 @@ async def _started(sim: SessionService, session: Session) -> Session:
 
 async def _latest(sim: SessionService, user_id: str) -> Session | None:
     """Return the newest demo session that has not ended."""
-    found, _ = await sim.database.run(sessions.page, user_id, tag=TAG, limit=1)
-    return next((each for each in found if each.status not in (FINISHED, STOPPED)), None)
+    newest, _ = await sim.database.run(sessions.page, user_id, tag=TAG, limit=1)
+    return next((session for session in newest if session.status not in (FINISHED, STOPPED)), None)
 
 
 async def _new(sim: SessionService, settings: Settings) -> Session:
     made_up = synthetic.candles(SYMBOL, TIMEFRAME, START_MS, END_MS)
     await sim.database.run(candles.store, synthetic.VENUE, SYMBOL, TIMEFRAME, made_up)
-    asked = {
+    request = {
         "name": "Demo on made-up candles",
         "tags": [TAG, "made-up"],
         "profileSlug": "sma_cross",
@@ -110,7 +110,7 @@ async def _new(sim: SessionService, settings: Settings) -> Session:
         "replayMsPerCandle": MS_PER_CANDLE,
         "feeBps": 1,
     }
-    return (await sim.create(settings.user, parse(NewSession, asked).spec(settings)))[0]
+    return (await sim.create(settings.user, parse(NewSession, request).spec(settings)))[0]
 
 
 def _has_screen() -> bool:

@@ -89,8 +89,8 @@ async def _engine(settings: Settings, place: DatabaseLocation) -> AsyncIterator[
 
 async def _remove(sim: SessionService) -> None:
     """Remove what this self test, or one that was killed, wrote."""
-    found, _ = await sim.database.run(sessions.page, NAME)
-    for session in found:
+    left, _ = await sim.database.run(sessions.page, NAME)
+    for session in left:
         if session.status == RUNNING:
             await sim.stop(NAME, session.id)
         await sim.delete(NAME, session.id)
@@ -101,7 +101,7 @@ async def _created(sim: SessionService, settings: Settings, say: Say) -> Session
     made_up = synthetic.candles(SYMBOL, TIMEFRAME, START_MS, END_MS)
     stored = await sim.database.run(candles.store, NAME, SYMBOL, TIMEFRAME, made_up)
     say(f"stored   {stored.new} made-up candles of {SYMBOL} {TIMEFRAME}, one day, at venue {NAME}")
-    asked = {
+    request = {
         "profileSlug": "none",
         "venue": NAME,
         "symbol": SYMBOL,
@@ -110,7 +110,7 @@ async def _created(sim: SessionService, settings: Settings, say: Say) -> Session
         "endMs": END_MS,
         "replayMsPerCandle": MS_PER_CANDLE,
     }
-    session, _ = await sim.create(NAME, parse(NewSession, asked).spec(settings))
+    session, _ = await sim.create(NAME, parse(NewSession, request).spec(settings))
     say(f"created  session {session.id}, {MS_PER_CANDLE} ms per candle")
     return session
 

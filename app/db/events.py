@@ -240,7 +240,7 @@ class Revised(NamedTuple):
     total: int
 
 
-async def revised(connection: Connection, session: Session, limit: int, *, late: bool = True) -> list[Revised]:
+async def revised_candles(connection: Connection, session: Session, limit: int, *, late: bool = True) -> list[Revised]:
     """Return the first real base candles up to the cursor that differ between a full log and the cache.
 
     With `late` also those that came into the cache after the session had passed their place.

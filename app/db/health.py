@@ -1,4 +1,4 @@
-"""What can be asked of a database about its own state."""
+"""The state of a database and of the servers on it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ async def version(connection: Connection) -> int:
 
 
 async def skew_ms(connection: Connection) -> float:
-    """Return by how many ms the database's clock is ahead of this process's, best of three asks."""
-    asked = [await _skew_ms(connection) for _ in range(3)]
-    return min(asked)[1]
+    """Return by how many ms the database's clock is ahead of this process's, best of three."""
+    samples = [await _skew_ms(connection) for _ in range(3)]
+    return min(samples)[1]
 
 
 async def event_rights(connection: Connection) -> set[str]:
@@ -56,7 +56,7 @@ async def list_runners(connection: Connection) -> list[RunnerInfo]:
 
 
 async def orphans(connection: Connection) -> int:
-    """Count the sessions that say running but that no living process runs."""
+    """Count the sessions marked running that no living process runs."""
     cursor = await connection.execute(
         """
         SELECT count(*) AS orphans FROM sim_sessions s
@@ -72,19 +72,19 @@ async def orphans(connection: Connection) -> int:
 
 async def round_trip_ms(database: Database, listen_url: str, *, patience_s: float = 5) -> float | None:
     """Return how long a notification takes from the pool to a listener, best of three; null when none comes in time."""
-    heard, hint = asyncio.Event(), f"doctor:{uuid4().hex}:1m"
+    arrived, hint = asyncio.Event(), f"doctor:{uuid4().hex}:1m"
 
     async def nothing() -> None:
-        """Do without what was sent before."""
+        """Ignore: nothing was missed."""
 
     listener = Listener(
-        listen_url, on_notify=lambda _, payload: heard.set() if payload == hint else None, on_connect=nothing
+        listen_url, on_notify=lambda _, payload: arrived.set() if payload == hint else None, on_connect=nothing
     )
     listening = asyncio.create_task(listener.run())
     try:
         async with asyncio.timeout(patience_s):
             await listener.connected.wait()
-            return min([await _round_trip_ms(database, hint, heard) for _ in range(3)])
+            return min([await _round_trip_ms(database, hint, arrived) for _ in range(3)])
     except TimeoutError:
         return None
     finally:
@@ -92,11 +92,11 @@ async def round_trip_ms(database: Database, listen_url: str, *, patience_s: floa
         await asyncio.gather(listening, return_exceptions=True)
 
 
-async def _round_trip_ms(database: Database, hint: str, heard: asyncio.Event) -> float:
-    heard.clear()
+async def _round_trip_ms(database: Database, hint: str, arrived: asyncio.Event) -> float:
+    arrived.clear()
     began = time.perf_counter()
     await database.run(_notify, hint)
-    await heard.wait()
+    await arrived.wait()
     return (time.perf_counter() - began) * 1000
 
 
@@ -105,7 +105,7 @@ async def _notify(connection: Connection, payload: str) -> None:
 
 
 async def _skew_ms(connection: Connection) -> tuple[float, float]:
-    """Return how long the ask took, and the difference to the middle of it; both in ms."""
+    """Return how long the query took, and the difference to the middle of it; both in ms."""
     before = time.time()
     cursor = await connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8 AS now")
     row = await cursor.fetchone()

@@ -42,7 +42,7 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(frozen=True)
 class Sources:
-    """The folders a database is installed from."""
+    """The folders to install a database from."""
 
     migrations: Path
     sql: Path
@@ -112,7 +112,7 @@ def rollback(migrate_url: str, *, steps: int | None = None, sources: Sources | N
 
 @contextmanager
 def _described() -> Iterator[None]:
-    """Turn what the driver raises into a sentence for whoever runs the installer."""
+    """Turn what the driver raises into a sentence for the person who installs."""
     try:
         yield
     except psycopg.OperationalError as error:
@@ -123,9 +123,9 @@ def _described() -> Iterator[None]:
 
 @contextmanager
 def _installer(url: str) -> Iterator[Any]:
-    """Open yoyo's backend on one connection that no other installer works beside.
+    """Open yoyo's backend on one connection, while no other installer works.
 
-    The lock is advisory: it dies with its connection, where yoyo's own lock, a row, would outlive a kill.
+    The lock is advisory: it ends with its connection. yoyo's own lock is a row and would outlive a kill.
     """
     uri = DatabaseURI("postgresql+psycopg", None, None, None, None, None, {"conninfo": url})
     with PostgresqlPsycopgBackend(uri, APPLIED) as backend:
@@ -209,7 +209,7 @@ def _drop_sql(conn: Connection, sources: Sources) -> None:
 
 
 def _secure(conn: Connection) -> None:
-    """Keep everybody from calling the functions that run with their owner's rights."""
+    """Take from PUBLIC the right to call functions that run with their owner's rights."""
     for function in _own_rights(conn):
         conn.execute(sql.SQL("REVOKE ALL ON FUNCTION {} FROM PUBLIC").format(function))
 

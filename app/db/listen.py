@@ -1,4 +1,4 @@
-"""The process's one LISTEN connection. What it hears are hints: lost, doubled or late ones break nothing."""
+"""The one LISTEN connection of a process. Notifications are hints: lost, doubled or late ones break nothing."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _log = logging.getLogger(__name__)
 
 
 class Listener:
-    """Hold the connection, hand every notification to `on_notify`, and come back after any fault.
+    """Hold the connection, pass every notification to `on_notify`, and connect again after any fault.
 
-    `on_connect` runs after each (re)connect, when everything sent meanwhile has been missed. With `name` the
+    `on_connect` runs after each (re)connect: everything sent meanwhile was missed. With `name` the
     connection also holds the advisory lock of that runner name; `RunnerNameTakenError` ends `run` when another process
     holds it for longer than `patience_s`.
     """
@@ -67,9 +67,9 @@ class Listener:
             await self._on_connect()
             self.connected.set()
             while True:
-                async for heard in connection.notifies(timeout=self._idle_s):
-                    self._on_notify(heard.channel, heard.payload)
-                # A half-open socket is silent for hours; asking finds it out.
+                async for notification in connection.notifies(timeout=self._idle_s):
+                    self._on_notify(notification.channel, notification.payload)
+                # A half-open socket is silent for hours; only a query shows it.
                 async with asyncio.timeout(5):  # On CPython 3.11 `wait_for` can lose the cancellation that ends us.
                     await connection.execute("SELECT 1")
 

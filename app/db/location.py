@@ -1,4 +1,4 @@
-"""Where a process finds its database: at DATABASE_URL, or in the embedded server, held as long as it is needed."""
+"""Where the database is: at DATABASE_URL, or in the embedded server, which runs as long as it is needed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class DatabaseLocation(NamedTuple):
 
 @contextmanager
 def open_location(settings: Settings) -> Iterator[DatabaseLocation]:
-    """Say where the database is; the embedded server is started or found, and let go of at the end."""
+    """Yield where the database is. The embedded server is started, or found running, and released at the end."""
     url = settings.database_url
     if url is not None:
         yield DatabaseLocation(url, settings.migrate_url or url, settings.listen_url or url)
@@ -45,21 +45,21 @@ def open_location(settings: Settings) -> Iterator[DatabaseLocation]:
 @contextmanager
 def installed_location(settings: Settings) -> Iterator[DatabaseLocation]:
     """Like `open_location`, and install what is missing; raises `NewerDatabaseError` or another `SimError`."""
-    with open_location(settings) as place:
-        if is_outdated(place):
+    with open_location(settings) as location:
+        if is_outdated(location):
             _log.info("installing or updating the database")
-            install_database(place)
-        yield place
+            install_database(location)
+        yield location
 
 
 @contextmanager
 def existing_location(settings: Settings) -> Iterator[DatabaseLocation]:
     """Like `open_location`, but raise `NoDatabaseError` where no database is installed yet."""
     require_database(settings)
-    with open_location(settings) as place:
-        if is_outdated(place):
+    with open_location(settings) as location:
+        if is_outdated(location):
             raise NoDatabaseError()
-        yield place
+        yield location
 
 
 def require_database(settings: Settings) -> None:
@@ -71,17 +71,17 @@ def require_database(settings: Settings) -> None:
         )
 
 
-def is_outdated(place: DatabaseLocation) -> bool:
+def is_outdated(location: DatabaseLocation) -> bool:
     """Say whether a database is empty or older than this code; raises `NewerDatabaseError` or `DatabaseAwayError`."""
-    with _connected(place.migrate_url) as conn:
+    with _connected(location.migrate_url) as conn:
         return needs_install(conn)
 
 
-def install_database(place: DatabaseLocation, *, force: bool = False) -> None:
+def install_database(location: DatabaseLocation, *, force: bool = False) -> None:
     """Install or update everything, and grant the serving role what it needs; raises what `install` raises."""
-    with _connected(place.url) as conn:
+    with _connected(location.url) as conn:
         serving_role = conn.info.user
-    install(place.migrate_url, serving_role, force=force)
+    install(location.migrate_url, serving_role, force=force)
 
 
 def libpq_environment(url: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Something only one process at a time may do in a database."""
+"""Locks for what only one process at a time may do in a database."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from app.db.pool import Connection, Database
 
 @asynccontextmanager
 async def exclusive(database: Database, name: str, *, patience_s: int = 60) -> AsyncIterator[None]:
-    """Keep other processes out of what has the same name; the lock dies with its connection, whatever happens.
+    """Hold the lock of this name, so that other processes wait; it ends with its connection, whatever happens.
 
     Raises `BusyError` when another process holds the lock for longer than `patience_s`.
     """
-    held, over = asyncio.Event(), asyncio.Event()
+    locked, done = asyncio.Event(), asyncio.Event()
 
     async def hold(connection: Connection) -> None:
         async with connection.transaction():
             await connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{patience_s}s",))
             await connection.execute("SELECT pg_advisory_xact_lock(sim_lock_key('exclusive', %s))", (name,))
-            held.set()
-            await over.wait()
+            locked.set()
+            await done.wait()
 
     holding = asyncio.create_task(database.run(hold))
-    holding.add_done_callback(lambda _: held.set())
+    holding.add_done_callback(lambda _: locked.set())
     try:
-        await held.wait()
+        await locked.wait()
         if not holding.done():
             yield
     finally:
-        over.set()
+        done.set()
         await holding

@@ -29,17 +29,20 @@ T = TypeVar("T")
 Connection = psycopg.AsyncConnection[DictRow]
 
 DataError = psycopg.DataError | psycopg.IntegrityError | psycopg.ProgrammingError | psycopg.NotSupportedError
-"""What Postgres raises when it refuses data, as opposed to being away."""
+"""What Postgres raises when it refuses data, as opposed to a lost connection."""
+
+Rollback = psycopg.Rollback
+"""Raised within `connection.transaction()` it undoes the transaction and goes no further."""
 
 ValueRefused = psycopg.DataError
-"""The part of it that a value of a caller can cause: out of range, not text, no date."""
+"""The part of it that a caller's value can cause: out of range, not text, no date."""
 
 _RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
 _WAIT_S = 5
-"""How long work waits for a connection: as long as for a lock. Then a request is answered with 503."""
+"""How many seconds work waits for a connection, as long as for a lock; then the answer is 503 `busy`."""
 _LIMITS = "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
 _ADAPTERS = SimpleNamespace(adapters=AdaptersMap(psycopg.adapters), connection=None)
 """How values are read: numbers in JSON keep their text, which may say more than a float can hold."""
@@ -101,7 +104,7 @@ class Database:
             raise
 
     async def close(self) -> None:
-        """Wait for the work under way, not for ever where the database is away, then close every connection."""
+        """Wait up to a second for the work under way, then close every connection."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)
         await self._pool.close(timeout=1)
@@ -121,7 +124,7 @@ class Database:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # Seen here too: the caller may have been cancelled and never look.
+            task.exception()  # Retrieve it here too: the caller may have been cancelled.
 
     async def _run(
         self, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
@@ -138,13 +141,13 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection, passing over those that were cut while nobody used them, by a restart of Postgres, say.
+        """Lend a connection, but none that the server closed while it was idle, as a restart of Postgres does.
 
-        The pool's own check would wait longer behind each.
+        The pool's own check would wait longer after each.
         """
         for _ in range(self._size):
             async with self._counted() as connection:
-                if not _cut(connection):
+                if not _is_closed(connection):
                     yield connection
                     return
                 await connection.close()
@@ -178,10 +181,10 @@ class Database:
                 raise UnavailableError("The server is shutting down.") from error
 
 
-def _cut(connection: Connection) -> bool:
+def _is_closed(connection: Connection) -> bool:
     """Whether the server has closed an idle connection, as the socket knows without asking the server."""
     try:
-        connection.pgconn.consume_input()  # Its last words, if there are any.
+        connection.pgconn.consume_input()  # Read what the server sent before it closed.
         connection.pgconn.consume_input()
     except psycopg.OperationalError:
         return True
@@ -189,7 +192,7 @@ def _cut(connection: Connection) -> bool:
 
 
 class ConnectionPool:
-    """Connections beside the pool, `size` at most, for work that waits for others as it goes, such as fetching."""
+    """Connections beside the pool, `size` at most, for work that waits for others meanwhile, such as fetching."""
 
     def __init__(self, url: str, *, size: int, application_name: str = "zeon fetch") -> None:
         self._url = url

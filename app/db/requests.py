@@ -1,4 +1,4 @@
-"""Answers of control calls that carried an Idempotency-Key, so that a repeated call does nothing twice."""
+"""Answers of calls with an Idempotency-Key, so that a repeated call does nothing twice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.errors import KeyReusedError
 
 
 async def claim(connection: Connection, user_id: str, key: str, body_hash: str) -> Any | None:
-    """Take a key inside the caller's transaction; returns the stored answer when the call was made before.
+    """Claim a key in the caller's transaction; return the stored answer when the call was made before.
 
     A second call with the key waits here for the first one's transaction. Raises `KeyReusedError` for another body.
     """
@@ -32,7 +32,7 @@ async def claim(connection: Connection, user_id: str, key: str, body_hash: str) 
 
 
 async def answer(connection: Connection, user_id: str, key: str, value: Any) -> None:
-    """Keep the answer of a call for those who repeat it."""
+    """Store the answer of a call, for when it is repeated."""
     await connection.execute(
         "UPDATE sim_requests SET answer = %s WHERE user_id = %s AND key = %s", (Jsonb(value), user_id, key)
     )

@@ -1,4 +1,4 @@
-"""What sessions have come to, read from their logs."""
+"""The results of sessions, computed from their logs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from uuid import UUID
 
 from app.db.pool import Connection
 
-_AT_ONCE = 20
-"""Sessions asked about in one statement."""
+_BATCH = 20
+"""Sessions in one statement."""
 
 
 class SessionResult(NamedTuple):
-    """One session's outcome, as `sim_stats` has it: money in the quote currency, shares in percent."""
+    """One session's outcome, as `sim_stats` has it: money in the quote currency, percentages in percent."""
 
     id: UUID
     config: dict[str, Any]
@@ -32,8 +32,8 @@ class SessionResult(NamedTuple):
 
 async def results(connection: Connection, session_ids: Sequence[UUID]) -> list[SessionResult]:
     """Return the results of sessions, in the order given; those that are gone are left out."""
-    found: dict[UUID, SessionResult] = {}
-    for start in range(0, len(session_ids), _AT_ONCE):
+    by_id: dict[UUID, SessionResult] = {}
+    for start in range(0, len(session_ids), _BATCH):
         cursor = await connection.execute(
             """
             SELECT s.id, s.config, s.status, s.error, f.equity, f.return_pct, f.sharpe, f.sortino,
@@ -41,13 +41,13 @@ async def results(connection: Connection, session_ids: Sequence[UUID]) -> list[S
             FROM sim_sessions s CROSS JOIN LATERAL sim_stats(s.id) f
             WHERE s.id = ANY (%s)
             """,
-            (list(session_ids[start : start + _AT_ONCE]),),
+            (list(session_ids[start : start + _BATCH]),),
         )
-        found |= {row["id"]: SessionResult(**row) for row in await cursor.fetchall()}
-    return [found[each] for each in session_ids if each in found]
+        by_id |= {row["id"]: SessionResult(**row) for row in await cursor.fetchall()}
+    return [by_id[each] for each in session_ids if each in by_id]
 
 
-async def tagged(connection: Connection, user_id: str, tag: str) -> dict[UUID, str]:
+async def list_tagged(connection: Connection, user_id: str, tag: str) -> dict[UUID, str]:
     """Return id and status of a user's sessions with a tag, the oldest first."""
     cursor = await connection.execute(
         "SELECT id, status FROM sim_sessions WHERE user_id = %s AND %s = ANY (tags) AND deleted_at IS NULL"
@@ -57,7 +57,7 @@ async def tagged(connection: Connection, user_id: str, tag: str) -> dict[UUID, s
     return {row["id"]: row["status"] for row in await cursor.fetchall()}
 
 
-async def count_moving(connection: Connection, session_ids: Sequence[UUID]) -> int:
+async def count_unended(connection: Connection, session_ids: Sequence[UUID]) -> int:
     """Count the sessions that have not ended yet."""
     cursor = await connection.execute(
         "SELECT count(*) AS count FROM sim_sessions WHERE id = ANY (%s) AND status IN ('created', 'running', 'paused')",

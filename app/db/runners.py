@@ -8,8 +8,8 @@ from uuid import UUID
 from app.db.pool import Connection
 
 
-class OrphanCounts(NamedTuple):
-    """A session nobody ran, and what became of it."""
+class Orphan(NamedTuple):
+    """A running session that no living process ran, and what became of it."""
 
     session_id: UUID
     status: str
@@ -17,7 +17,7 @@ class OrphanCounts(NamedTuple):
 
 
 async def register(connection: Connection, name: str, ttl_ms: int) -> int:
-    """Take a name as a new incarnation and return its number; whoever had it before counts as dead."""
+    """Register a process under a name; return its incarnation. The process that had the name before counts as dead."""
     cursor = await connection.execute(
         """
         INSERT INTO sim_runners AS r (name, ttl) VALUES (%s, %s * interval '1 ms')
@@ -33,7 +33,7 @@ async def register(connection: Connection, name: str, ttl_ms: int) -> int:
 
 
 async def renew(connection: Connection, name: str, incarnation: int) -> bool:
-    """Give a sign of life; false when another incarnation has the name by now."""
+    """Renew the sign of life; false when another incarnation has the name by now."""
     cursor = await connection.execute(
         "UPDATE sim_runners SET seen_at = clock_timestamp() WHERE name = %s AND incarnation = %s",
         (name, incarnation),
@@ -41,21 +41,21 @@ async def renew(connection: Connection, name: str, incarnation: int) -> bool:
     return cursor.rowcount == 1
 
 
-async def hold(connection: Connection, name: str, incarnation: int) -> bool:
-    """Keep a process here until this transaction, which claims a session for it, ends; false when it has left."""
+async def lock_runner(connection: Connection, name: str, incarnation: int) -> bool:
+    """Keep a process from leaving while this transaction claims a session for it; false when it has left."""
     cursor = await connection.execute(
         "SELECT FROM sim_runners WHERE name = %s AND incarnation = %s FOR KEY SHARE", (name, incarnation)
     )
     return cursor.rowcount == 1
 
 
-async def claim_orphans(connection: Connection, name: str, incarnation: int, *, resume: bool) -> list[OrphanCounts]:
-    """Claim sessions up for a claim; take over (`resume`) or pause those of dead processes."""
+async def claim_orphans(connection: Connection, name: str, incarnation: int, *, resume: bool) -> list[Orphan]:
+    """Claim running sessions without a runner; take over (`resume`) or pause those of dead processes."""
     cursor = await connection.execute(
         "SELECT * FROM sim_claim_orphans(%s, incarnation => %s, resume => %s, max_rows => 500)",
         (name, incarnation, resume),
     )
-    return [OrphanCounts(row["session"], row["status"], row["reason"]) for row in await cursor.fetchall()]
+    return [Orphan(row["session"], row["status"], row["reason"]) for row in await cursor.fetchall()]
 
 
 async def any_alive(connection: Connection) -> bool:
@@ -69,9 +69,9 @@ async def any_alive(connection: Connection) -> bool:
 
 
 async def leave(connection: Connection, name: str, incarnation: int, *, resume: bool) -> int:
-    """Give back the name and every session of this incarnation: paused, or up for a claim; returns how many.
+    """Give up the name and every session of this incarnation: paused, or running without a runner; return how many.
 
-    One transaction, which waits for those that are claiming one more.
+    One transaction, which waits for claims that are being made.
     """
     async with connection.transaction():
         await connection.execute("DELETE FROM sim_runners WHERE name = %s AND incarnation = %s", (name, incarnation))

@@ -56,8 +56,8 @@ async def create(
     row = await (await execute(connection, statement)).fetchone()
     if row is not None:
         return _session(row), True
-    found = await execute(connection, select(SESSIONS).where(_s.user_id == user_id, _s.idempotency_key == key))
-    session = _session(_present(await found.fetchone()))
+    existing = await execute(connection, select(SESSIONS).where(_s.user_id == user_id, _s.idempotency_key == key))
+    session = _session(_present(await existing.fetchone()))
     if session.request_hash != request_hash:
         raise KeyReusedError()
     return session, False
@@ -176,7 +176,7 @@ async def tick_end(connection: Connection, session_id: UUID, seq: int) -> int | 
 async def fork(
     connection: Connection, child: Session, parent: Session, fork_seq: int, cursor_ms: int | None
 ) -> Session:
-    """Let a created, empty session begin as its parent's log up to `fork_seq`, and remember its lineage."""
+    """Begin the log of a created, empty session with its parent's up to `fork_seq`, and store its lineage."""
     lineage = Jsonb([ancestor.as_json() for ancestor in _lineage(parent, fork_seq, cursor_ms)])
     await execute(connection, update(SESSIONS).where(_s.id == child.id).values(lineage=lineage))
     cursor = await connection.execute(
@@ -197,7 +197,7 @@ def _lineage(parent: Session, fork_seq: int, cursor_ms: int | None) -> list[Ance
 
 
 async def remember_hashes(connection: Connection, session_id: UUID, **hashes: str) -> None:
-    """Remember what a session was started with, or goes on with: `strategy_hash`, `warmup_hash`, `candles_hash`."""
+    """Store hashes of what a session was started with: `strategy_hash`, `warmup_hash`, `candles_hash`."""
     if hashes:
         await execute(connection, update(SESSIONS).where(_s.id == session_id).values(**hashes))
 
@@ -233,7 +233,7 @@ async def run_until(
 
 
 async def jump(connection: Connection, session_id: UUID, time_ms: int, by: str) -> Session:
-    """Let a running session run without a pause up to a time (ms UTC); raises `WrongStatusError`."""
+    """Let a running session run without waiting up to a time (ms UTC); raises `WrongStatusError`."""
     cursor = await connection.execute(
         "SELECT * FROM sim_jump(%s, time_ms => %s, actor => %s)", (session_id, time_ms, by)
     )
@@ -274,8 +274,8 @@ async def using_candles(
     return [(row["id"], row["status"]) for row in await (await execute(connection, statement)).fetchall()]
 
 
-async def delete_chunk(connection: Connection, session_id: UUID, user_id: str) -> bool:
-    """Delete a chunk of a session's log, then the session; returns whether nothing is left.
+async def delete_part(connection: Connection, session_id: UUID, user_id: str) -> bool:
+    """Delete the newest part of a session's log, at last the session; return whether nothing is left.
 
     Raises `NotFoundError`, or `WrongStatusError` while it runs.
     """

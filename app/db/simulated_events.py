@@ -19,7 +19,7 @@ from app.domain.event import Event
 from app.domain.market.candle import Candle
 
 
-class EventChunk(NamedTuple):
+class EventPage(NamedTuple):
     """Simulated events in log order, one a line: ts, type, payload; those of candles and equity have no blanks."""
 
     last_seq: int
@@ -36,7 +36,7 @@ class EventChunk(NamedTuple):
 
 
 def event_lines(computed: Iterable[Event]) -> list[str]:
-    """Render events as the lines of a chunk."""
+    """Render events as the lines of a page."""
     return [f"{ts} {type_} {body}" for ts, type_, body in computed]
 
 
@@ -62,9 +62,9 @@ _texts = json.JSONDecoder(parse_float=str.encode, parse_int=str.encode).decode
 """Leaves numbers as they are written, as bytes, which equal no text and no boolean: nearly all are written alike."""
 
 
-async def read_chunk(
+async def read_page(
     connection: Connection, session_id: UUID, after_seq: int, limit: int, to_seq: int | None = None
-) -> EventChunk | None:
+) -> EventPage | None:
     """Return the next simulated events behind a seq, and up to another one; null when there are none."""
     cursor = connection.cursor(row_factory=tuple_row)
     await cursor.execute(
@@ -72,7 +72,7 @@ async def read_chunk(
         (session_id, after_seq, limit, to_seq),
     )
     last_seq, body = await cursor.fetchone() or (None, None)
-    return None if last_seq is None else EventChunk(last_seq, body)
+    return None if last_seq is None else EventPage(last_seq, body)
 
 
 async def seq_of(connection: Connection, session_id: UUID, number: int, after_seq: int = 0) -> int:

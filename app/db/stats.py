@@ -16,7 +16,7 @@ FROM_THE_START = "{}"
 
 
 class Stats(NamedTuple):
-    """Figures by their name in SQL, null where one has no meaning, and the state the next ask begins with."""
+    """Figures by their name in SQL, null where one has no meaning, and the state to begin with the next time."""
 
     figures: dict[str, Any]
     state: str

@@ -34,7 +34,7 @@ def token_hash(token: str) -> str:
 
 
 async def create(connection: Connection, user_id: str, name: str | None = None) -> tuple[Token, str]:
-    """Make a token for a user; returns what is stored and, this once, the token."""
+    """Create a token for a user; return what is stored and, only here, the token itself."""
     secret = f"zeon_{secrets.token_urlsafe(32)}"
     values = {"id": uuid4(), "user_id": user_id, "name": name, "token_hash": token_hash(secret)}
     row = await (await execute(connection, insert(TOKENS).values(**values).returning(TOKENS))).fetchone()
@@ -60,7 +60,7 @@ async def list_all(connection: Connection, user_id: str | None = None) -> list[T
 
 
 async def revoke(connection: Connection, token_id: UUID) -> bool:
-    """Make a token worthless; false when there was no valid one with this id."""
+    """Revoke a token; false when there was no valid one with this id."""
     statement = update(TOKENS).where(_t.id == token_id, _t.revoked_at.is_(None)).values(revoked_at=func.now())
     return (await execute(connection, statement)).rowcount == 1
 

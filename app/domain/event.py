@@ -19,7 +19,13 @@ from app.domain.trading.account import Fill, Trade
 from app.domain.trading.order import Order
 from app.errors import BadInputError
 
-SIMULATED = ("candle", "gap", "signal", "order", "fill", "trade", "equity", "log", "plot")
+MARKET = ("candle", "gap")
+"""The types of events that the market writes."""
+
+TRADING = ("signal", "order", "fill", "trade", "equity", "log", "plot")
+"""The types of events that a strategy and its broker write."""
+
+SIMULATED = (*MARKET, *TRADING)
 """The types of events that the simulation itself writes; `sim_is_simulated` says the same in SQL."""
 
 STEERING = ("status", "control", "note")
@@ -52,7 +58,7 @@ def equity(ts: int, body: str) -> Event:
 
 
 def gap(ts: int, symbol: str, timeframe: str, from_ms: int, to_ms: int, missing: int) -> Event:
-    """Make the event that says which slots `[from_ms, to_ms)` had no candle, `missing` of them."""
+    """Make the event of a gap: slots `[from_ms, to_ms)` without candles, `missing` of them."""
     return Event(
         ts,
         "gap",
@@ -61,17 +67,17 @@ def gap(ts: int, symbol: str, timeframe: str, from_ms: int, to_ms: int, missing:
 
 
 def control(ts: int, action: str, args: Mapping[str, Any], by: str) -> Event:
-    """Make the event of something done to the session's time rather than by the market."""
+    """Make the event of a control: something a user did to the session's time."""
     return parse_event(ts, "control", {"action": action, "args": dict(args), "by": by})
 
 
 def signal(ts: int, symbol: str, direction: str, reason: str, indicators: Mapping[str, Decimal | float]) -> Event:
-    """Make the event of what a strategy sees; indicators are rounded to 10 significant digits."""
+    """Make the event of a strategy's signal; indicators are rounded to 10 significant digits."""
     rounded = [(name, round_significant(parse_decimal(value))) for name, value in indicators.items()]
     head = f'{{"symbol":{_render(symbol)},"direction":{_render(direction)},"reason":{_render(reason)}'
     shown = ",".join([f"{_key(name)}:{_number(value)}" for name, value in rounded])
     body = f'{head},"indicators":{{{shown}}}}}'
-    return Event(ts, "signal", _fitting(body))
+    return Event(ts, "signal", _require_storable(body))
 
 
 def order(ts: int, value: Order, status: str, reason: str) -> Event:
@@ -87,7 +93,7 @@ def order(ts: int, value: Order, status: str, reason: str) -> Event:
         ts,
         "order",
         f'{{"orderId":{value.id},"symbol":"{value.symbol}","side":"{value.side}","type":"{value.type}",{size},'
-        f'"status":"{status}","reason":{_word(reason)},"tag":{_word(value.tag)}}}',
+        f'"status":"{status}","reason":{_render_text(reason)},"tag":{_render_text(value.tag)}}}',
     )
 
 
@@ -116,7 +122,7 @@ def trade(ts: int, value: Trade) -> Event:
         f'"entryPrice":{format_decimal(value.entry_price)},"exitPrice":{format_decimal(value.exit_price)},'
         f'"entryTs":{value.entry_ts},"exitTs":{value.exit_ts},"grossPnl":{format_decimal(value.gross_pnl)},'
         f'"fees":{format_decimal(value.fees)},"netPnl":{format_decimal(value.net_pnl)},"holdBars":{value.hold_bars},'
-        f'"reason":{_word(value.reason)}}}',
+        f'"reason":{_render_text(value.reason)}}}',
     )
 
 
@@ -142,21 +148,21 @@ def render(payload: Any) -> str:
     Raises `BadInputError` for what the log refuses: numbers that are not finite, NUL characters, lone surrogates,
     more than `PAYLOAD_BYTES` bytes, or a value that is not JSON.
     """
-    return _fitting(_render(payload))
+    return _require_storable(_render(payload))
 
 
-def _word(value: str | None) -> str:
+def _render_text(value: str | None) -> str:
     """Render a reason or a tag."""
-    return _known(value) if type(value) is str else render(value)
+    return _render_cached(value) if type(value) is str else render(value)
 
 
 @lru_cache(maxsize=1024)
-def _known(value: str) -> str:
-    """Render a text once: few of them stand in many events."""
+def _render_cached(value: str) -> str:
+    """Render a text, cached: few texts are in many events."""
     return render(value)
 
 
-def _fitting(text: str) -> str:
+def _require_storable(text: str) -> str:
     """Return a text that the log can store as a payload; raises `BadInputError` for any other."""
     try:
         size = len(text) if text.isascii() else len(text.encode())

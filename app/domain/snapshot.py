@@ -106,21 +106,21 @@ def keep(value: Any) -> Any:
     return {name: keep(getattr(value, name)) for name in _attributes(value)}
 
 
-def put_back(present: Any, kept: Any) -> Any:
+def put_back(present: Any, stored: Any) -> Any:
     """Set the state that `keep` returned on a value of the same kind, and return it; raises `InvalidSnapshotError`."""
     kind = type(present)
     if kind in _SCALARS or kind in (Decimal, list, tuple) or kind in _TAGS:
-        return kept
+        return stored
     if kind is deque:
-        return deque(kept, present.maxlen)
+        return deque(stored, present.maxlen)
     if kind is dict:
-        return {key: put_back(present[key], each) if key in present else each for key, each in kept.items()}
+        return {key: put_back(present[key], each) if key in present else each for key, each in stored.items()}
     if hasattr(present, "restore"):
-        present.restore(kept)
+        present.restore(stored)
         return present
-    if not isinstance(kept, Mapping) or list(kept) != _attributes(present):
+    if not isinstance(stored, Mapping) or list(stored) != _attributes(present):
         raise InvalidSnapshotError(f"a {kind.__name__} has other attributes now")
-    for name, each in kept.items():
+    for name, each in stored.items():
         setattr(present, name, put_back(getattr(present, name), each))
     return present
 

@@ -44,7 +44,7 @@ async def _check_candles(connection: Connection, session: Session, last_ms: int,
     spec = session.spec
     cached = await candles.fingerprint(connection, spec.venue, spec.symbols, spec.timeframe, spec.start_ms, last_ms)
     full = spec.trading.record == "full"
-    if full and cached != session.candles_hash and not await events.revised(connection, session, 1, late=False):
+    if full and cached != session.candles_hash and not await events.revised_candles(connection, session, 1, late=False):
         return  # Only late candles were added, which the session never used.
     if not accept_revised:
         _require_same(session.candles_hash, cached, "candles_changed", "Candles the session has used")

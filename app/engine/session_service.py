@@ -213,7 +213,7 @@ class SessionService:
 
     async def delete(self, user_id: str, session_id: UUID) -> None:
         """Delete a session that is not running, with its log. Raises `WrongStatusError` or `NotFoundError`."""
-        while not await self.database.run(sessions.delete_chunk, session_id, user_id):
+        while not await self.database.run(sessions.delete_part, session_id, user_id):
             pass
 
     async def note(self, user_id: str, session_id: UUID, payload: dict[str, Any], ts: int | None = None) -> int:
@@ -306,7 +306,7 @@ class SessionService:
         if await sessions.count_running(connection, user_id) >= limit:
             raise TooManyRequestsError(f"At most {limit} sessions may run at once for one user.")
         if self._supervisor is not None:
-            if not await runners.hold(connection, *self._supervisor.owner):
+            if not await runners.lock_runner(connection, *self._supervisor.owner):
                 raise UnavailableError("The server is shutting down.")
             return self._supervisor.owner
         if not await runners.any_alive(connection):

@@ -259,7 +259,7 @@ class Supervisor:
 
     async def _finish_deletions_once(self) -> None:
         for session_id, user_id in await self._database.run(sessions.half_deleted):
-            while not await self._database.run(sessions.delete_chunk, session_id, user_id):
+            while not await self._database.run(sessions.delete_part, session_id, user_id):
                 pass
 
 

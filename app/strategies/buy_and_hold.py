@@ -9,22 +9,22 @@ from app.domain.trading.strategy import Strategy
 
 
 class BuyAndHold(Strategy):
-    """Buys each symbol at its first candle in the range and keeps it: the yardstick for everything else."""
+    """Buys each symbol at its first candle in the range and keeps it: a baseline to compare others with."""
 
     def on_start(self) -> None:
-        """Remember what is bought."""
+        """Start without any symbol bought."""
         self._bought: set[str] = set()
 
     def snapshot(self) -> Any:
-        """Return what was bought."""
+        """Return the symbols bought."""
         return sorted(self._bought)
 
-    def restore(self, kept: Any) -> None:
-        """Remember it again."""
-        self._bought = set(kept)
+    def restore(self, stored: Any) -> None:
+        """Set the symbols bought."""
+        self._bought = set(stored)
 
     def on_candle(self, candle: Candle) -> None:
-        """Buy once."""
+        """Buy the symbol at its first candle."""
         if not self.warming and candle.symbol not in self._bought:
             self._bought.add(candle.symbol)
             self.signal("LONG", "first candle", candle.symbol)

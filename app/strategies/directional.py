@@ -1,4 +1,4 @@
-"""What rule-based strategies share: a rule gives a direction, this turns it into signals and orders."""
+"""The base of rule-based strategies: a rule returns a direction, this class trades it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIGN = {"LONG": 1, "SHORT": -1, "EXIT": 0}
 
 
 class _Turn(NamedTuple):
-    """The last change of direction: where to, by which orders; `partial` when what is held is a part of what it was."""
+    """The last change of direction: its sign and orders; `partial` if a cancelled order had filled in part."""
 
     sign: int
     orders: Sequence[int]
@@ -25,10 +25,10 @@ class Rule(Protocol):
     """Reads one symbol's candles of the base timeframe."""
 
     def next(self, candle: Candle) -> Direction | None:
-        """Return what to be from here on, None to change nothing."""
+        """Return the direction from here on, None for no change."""
 
     def indicators(self) -> dict[str, Decimal | float]:
-        """Return what the last answer was read from."""
+        """Return the indicator values behind the last direction."""
 
 
 class Directional(Strategy):
@@ -54,17 +54,17 @@ class Directional(Strategy):
         raise NotImplementedError
 
     def snapshot(self) -> Any:
-        """Return what the rules remember, and which orders were given last."""
+        """Return the state of the rules, and the last orders."""
         return [keep(self._rules), {symbol: list(turn) for symbol, turn in self._turns.items()}]
 
-    def restore(self, kept: Any) -> None:
-        """Let it be remembered again."""
-        rules, turns = kept
+    def restore(self, stored: Any) -> None:
+        """Set the state that `snapshot` returned."""
+        rules, turns = stored
         self._rules = put_back(self._rules, rules)
         self._turns = {symbol: _Turn(*turn) for symbol, turn in turns.items()}
 
     def on_candle(self, candle: Candle) -> None:
-        """Ask the symbol's rule and act on a change."""
+        """Call the symbol's rule and trade a change of direction."""
         if candle.timeframe != self._frame:
             return
         rule = self._rules[candle.symbol]
@@ -76,19 +76,19 @@ class Directional(Strategy):
 
     def _change(self, answer: Direction, symbol: str, rule: Rule) -> None:
         direction: Direction = "EXIT" if answer == "SHORT" and self.side == "long" else answer
-        if _SIGN[direction] != self._heading(symbol):
+        if _SIGN[direction] != self._target_sign(symbol):
             self._turn(direction, symbol, rule)
 
     def _draw(self, symbol: str, rule: Rule) -> None:
-        """Plot what the rule goes by; asked for behind each candle where `_drawn` is set, as a call costs its time."""
+        """Plot the rule's indicators; called after each candle if `_drawn` is set."""
 
-    def _heading(self, symbol: str) -> int:
-        """Return the sign of the position, or of what the last orders are still to make of it."""
-        turn = self._under_way(symbol)
+    def _target_sign(self, symbol: str) -> int:
+        """Return the sign of the position once the last orders are filled."""
+        turn = self._pending_turn(symbol)
         return self.positions[symbol].sign if turn is None else turn.sign
 
-    def _under_way(self, symbol: str) -> _Turn | None:
-        """Return the last turn as long as an order of it is live."""
+    def _pending_turn(self, symbol: str) -> _Turn | None:
+        """Return the last change of direction while one of its orders is live."""
         turn = self._turns.get(symbol)
         return turn if turn is not None and any(order.id in turn.orders for order in self.orders) else None
 
@@ -97,7 +97,7 @@ class Directional(Strategy):
         reason = f"{vars(strategy).get('_label') or strategy.__name__} {direction.lower()}"
         self.signal(direction, reason, symbol, **rule.indicators())
         sign, held = _SIGN[direction], self.positions[symbol].sign
-        before = self._under_way(symbol)
+        before = self._pending_turn(symbol)
         partial = before is not None and before.partial and held != 0
         for order in self.orders:
             if order.symbol == symbol:
@@ -115,7 +115,7 @@ class Directional(Strategy):
 
 
 class Excursion:
-    """Remembers which way the price had gone too far, and so what ends a trade that bets on its return."""
+    """Remembers which way the price went too far, and so which return ends the trade."""
 
     def __init__(self) -> None:
         self._sign = 0

@@ -6,4 +6,4 @@ from app.domain.trading.strategy import Strategy
 
 
 class CandlesOnly(Strategy):
-    """No strategy: the session shows candles and nothing else."""
+    """No strategy: the session replays candles only."""

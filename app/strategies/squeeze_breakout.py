@@ -15,7 +15,7 @@ from app.strategies.directional import Directional, Rule
 
 
 class SqueezeBreakout(Directional):
-    """Trades the end of a quiet time, in the direction of momentum.
+    """Trades the end of low volatility, in the direction of momentum.
 
     A squeeze is on while the Bollinger bands (`n`, `bands` standard deviations) lie inside the Keltner
     channel (`n`, `channel` average true ranges). Momentum is the end of the regression line, over `n`

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from app.domain.event import PAYLOAD_BYTES, Event
+from app.domain.event import PAYLOAD_BYTES, TRADING, Event
 from app.domain.market.candle import Candle
 from app.domain.trading.settings import BrokerConfig
 from app.domain.trading.strategy_runner import SlotView
@@ -27,7 +27,7 @@ FRAME_BYTES: Final = 64 << 20
 """The longest frame accepted from a strategy process."""
 SLOT_EVENTS: Final = 10_000
 """The most events one slot may have."""
-STRATEGY_EVENT_TYPES: Final = frozenset({"signal", "order", "fill", "trade", "equity", "log", "plot"})
+STRATEGY_EVENT_TYPES: Final = frozenset(TRADING)
 """The event types that follow from a strategy."""
 
 

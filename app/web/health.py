@@ -11,9 +11,9 @@ from app.db.pool import Connection, Database
 from app.engine.supervisor import Supervisor
 from app.errors import DatabaseAwayError, UnavailableError
 from app.web.http.event_stream import Streams
+from app.web.http.models import StateAnswer
 from app.web.http.responses import success
 from app.web.http.route_spec import Call
-from app.web.sim.answers import StateAnswer
 
 _TIMEOUT_S = 2
 

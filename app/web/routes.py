@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from app.engine.export import MEDIA
 from app.web.health import HealthCalls
+from app.web.http import models
 from app.web.http.login import BODY_LIMIT, LoginCalls
 from app.web.http.openapi import openapi
 from app.web.http.responses import json_text_response
@@ -20,7 +21,6 @@ from app.web.market.sessions import MarketCalls
 from app.web.page import PageCalls
 from app.web.sim import answers, diff, requests
 from app.web.sim.log import LogCalls
-from app.web.sim.requests import EmptyRequest
 from app.web.sim.sessions import SessionCalls
 from app.web.sim.stats import StatsCalls
 
@@ -71,11 +71,11 @@ def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
         RouteSpec("POST", SESSIONS, sim.create, body=new, answer=one, status=201, headers=key),
         RouteSpec("GET", SESSION, sim.get, answer=one),
         RouteSpec("PATCH", SESSION, sim.change, body=requests.SessionChanges, answer=one),
-        RouteSpec("DELETE", SESSION, sim.delete, answer=answers.EmptyAnswer),
+        RouteSpec("DELETE", SESSION, sim.delete, answer=models.EmptyAnswer),
         RouteSpec("POST", f"{SESSION}/start", sim.start, body=requests.StartRequest, answer=one),
-        RouteSpec("POST", f"{SESSION}/pause", sim.pause, body=EmptyRequest, answer=one),
+        RouteSpec("POST", f"{SESSION}/pause", sim.pause, body=models.EmptyRequest, answer=one),
         RouteSpec("POST", f"{SESSION}/resume", sim.resume, body=requests.StartRequest, answer=one),
-        RouteSpec("POST", f"{SESSION}/stop", sim.stop, body=EmptyRequest, answer=one),
+        RouteSpec("POST", f"{SESSION}/stop", sim.stop, body=models.EmptyRequest, answer=one),
         RouteSpec("POST", f"{SESSION}/control", sim.control, body=requests.ControlRequest, answer=one, headers=key),
         RouteSpec("POST", f"{SESSION}/fork", sim.fork, body=requests.ForkRequest, answer=one, status=201),
         RouteSpec("GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=diff.DiffAnswer),
@@ -88,34 +88,34 @@ def _log_routes(log: LogCalls, stats: StatsCalls) -> list[RouteSpec]:
     return [
         RouteSpec("GET", f"{SESSION}/events", log.events, query=requests.EventsQuery, answer=answers.EventsAnswer),
         RouteSpec("GET", f"{SESSION}/stream", log.stream, query=follow, media=SSE, headers=seen),
-        RouteSpec("GET", f"{SESSION}/stats", stats.stats, query=requests.NoQuery, answer=answers.StatsAnswer),
+        RouteSpec("GET", f"{SESSION}/stats", stats.stats, query=models.NoQuery, answer=answers.StatsAnswer),
         RouteSpec("GET", f"{SESSION}/equity", stats.equity, query=requests.EquityQuery, answer=answers.EquityAnswer),
         RouteSpec("GET", f"{SESSION}/export", stats.export, query=requests.ExportQuery, media=files),
     ]
 
 
 def _market_routes(market: MarketCalls) -> list[RouteSpec]:
-    models, status = session_schemas, session_schemas.MarketStatusAnswer
-    new, key, seen = models.NewMarketSession, (IDEMPOTENCY_KEY,), (LAST_EVENT_ID,)
-    follow = models.MarketStreamQuery
+    schemas, status = session_schemas, session_schemas.MarketStatusAnswer
+    new, key, seen = schemas.NewMarketSession, (IDEMPOTENCY_KEY,), (LAST_EVENT_ID,)
+    follow = schemas.MarketStreamQuery
     table = [
-        RouteSpec("GET", MARKET, market.market_page, models.MarketSessionsQuery, answer=models.MarketSessionsAnswer),
+        RouteSpec("GET", MARKET, market.market_page, schemas.MarketSessionsQuery, answer=schemas.MarketSessionsAnswer),
         RouteSpec(
-            "POST", MARKET, market.create_market, body=new, answer=models.NewMarketAnswer, status=201, headers=key
+            "POST", MARKET, market.create_market, body=new, answer=schemas.NewMarketAnswer, status=201, headers=key
         ),
-        RouteSpec("GET", MARKET_SESSION, market.market_get, answer=models.MarketSessionAnswer),
-        RouteSpec("POST", f"{MARKET_SESSION}/start", market.market_start, body=EmptyRequest, answer=status),
-        RouteSpec("POST", f"{MARKET_SESSION}/stop", market.market_stop, body=EmptyRequest, answer=status),
+        RouteSpec("GET", MARKET_SESSION, market.market_get, answer=schemas.MarketSessionAnswer),
+        RouteSpec("POST", f"{MARKET_SESSION}/start", market.market_start, body=models.EmptyRequest, answer=status),
+        RouteSpec("POST", f"{MARKET_SESSION}/stop", market.market_stop, body=models.EmptyRequest, answer=status),
         RouteSpec("GET", f"{MARKET_SESSION}/stream", market.market_stream, query=follow, media=SSE, headers=seen),
     ]
     return [spec._replace(kind="market", bare=True) for spec in table]
 
 
 def _candle_routes(candles: CandleCalls, imports: ImportCalls) -> list[RouteSpec]:
-    models, path = candle_schemas, "/api/market"
+    schemas, path = candle_schemas, "/api/market"
     table = [
-        RouteSpec("GET", f"{path}/candles", candles.candles, models.CandlesQuery, answer=models.CandlesAnswer),
-        RouteSpec("GET", f"{path}/coverage", candles.coverage, models.CoverageQuery, answer=models.CoverageAnswer),
+        RouteSpec("GET", f"{path}/candles", candles.candles, schemas.CandlesQuery, answer=schemas.CandlesAnswer),
+        RouteSpec("GET", f"{path}/coverage", candles.coverage, schemas.CoverageQuery, answer=schemas.CoverageAnswer),
         RouteSpec(
             "POST",
             f"{path}/import",
@@ -129,10 +129,10 @@ def _candle_routes(candles: CandleCalls, imports: ImportCalls) -> list[RouteSpec
 
 
 def _open_routes(login: LoginCalls, health: HealthCalls, page: PageCalls) -> list[RouteSpec]:
-    user, state, empty = answers.UserAnswer, answers.StateAnswer, answers.EmptyAnswer
+    user, state, empty = models.UserAnswer, models.StateAnswer, models.EmptyAnswer
     table = [
-        RouteSpec("POST", "/login", login.login, body=requests.LoginRequest, answer=user, body_limit=BODY_LIMIT),
-        RouteSpec("POST", "/logout", login.logout, body=EmptyRequest, answer=empty, body_limit=BODY_LIMIT),
+        RouteSpec("POST", "/login", login.login, body=models.LoginRequest, answer=user, body_limit=BODY_LIMIT),
+        RouteSpec("POST", "/logout", login.logout, body=models.EmptyRequest, answer=empty, body_limit=BODY_LIMIT),
         RouteSpec("GET", "/healthz", health.healthz, answer=state),
         RouteSpec("GET", "/readyz", health.readyz, answer=state),
         RouteSpec("GET", "/metrics", health.metrics, media="text/plain"),

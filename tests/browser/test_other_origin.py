@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.site import stored
+from tests.browser.site import store_candles
 from tests.support.cli import Cli
 from tests.support.engine import MINUTE, START_MS
 from tests.support.process import Zeon
@@ -73,7 +73,7 @@ def test_a_page_on_another_port_logs_in_posts_and_follows_to_the_end(
     database: Database, zeon: Callable[..., Zeon], browser: Browser, other: str
 ) -> None:
     token = Cli(database).json("token", "create")["token"]
-    stored(database, 50)
+    store_candles(database, 50)
     server = zeon(database, ZEON_AUTH="token", ZEON_ALLOWED_ORIGINS=other)
     context = browser.new_context()
     page = context.new_page()

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.pages import SessionPage
-from tests.browser.site import Site, stored
+from tests.browser.site import Site, store_candles
 from tests.clients import npm
 from tests.support.cli import Cli
 from tests.support.engine import MINUTE, START_MS
@@ -32,7 +32,7 @@ def test_every_snippet_shows_the_end_of_the_log_as_it_is_copied(site: Site, open
 def test_snippets_of_a_server_with_tokens_take_one_from_the_environment(
     database: Database, zeon: Callable[..., Zeon], open_page: Open, tmp_path: Path
 ) -> None:
-    stored(database, 100)
+    store_candles(database, 100)
     token = Cli(database).json("token", "create")["token"]
     site = Site(zeon(database, ZEON_AUTH="token"), database, token)
     shown = open_page(site.start(replayMsPerCandle=0, endMs=START_MS + 100 * MINUTE))
@@ -63,11 +63,12 @@ def test_a_snippet_is_copied_by_its_button(site: Site, open_page: Open) -> None:
     shown.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     shown.until_state("ended")
     shown.page.click("#copy")
-    shown.page.click("[aria-label='Copy the curl snippet']")
-    shown.page.wait_for_function(
-        "async text => await navigator.clipboard.readText() === text",
-        arg=shown.page.locator("#snippet-list pre").first.inner_text(),
-    )
+    button = shown.page.locator("[aria-label='Copy the curl snippet']")
+    button.click()
+    expect(button).to_have_text("Copied")
+    text = shown.page.locator("[aria-label='curl snippet']").inner_text()
+    assert text.startswith("curl -N")
+    assert shown.page.evaluate("navigator.clipboard.readText()") == text
 
 
 def _shell(site: Site, text: str) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.browser.site import Site, stored
+from tests.browser.site import Site, store_candles
 from tests.clients import npm
 from tests.support.engine import MINUTE, START_MS
 from tests.support.outside import QUICK
@@ -43,34 +45,32 @@ class Script:
 
     folder: Path
     url: str
-    arguments: tuple[str, ...] = ()
 
-    def start(self, language: str, code: str) -> subprocess.Popen[str]:
+    @contextmanager
+    def start(self, language: str, code: str) -> Iterator[subprocess.Popen[str]]:
         """Run code of the page after what it leaves to the reader."""
         name = {"python": "follow.py", "js": "follow.mjs", "sh": "follow.sh"}[language]
         (self.folder / name).write_text(BEFORE[language] + code)
         command = {"python": lambda: sys.executable, "js": npm.node, "sh": lambda: "sh"}[language]()
-        return self.run(command, name)
+        with self.run(command, name) as process:
+            yield process
 
-    def run(self, *command: str) -> subprocess.Popen[str]:
-        """Run any command."""
+    @contextmanager
+    def run(self, *command: str) -> Iterator[subprocess.Popen[str]]:
+        """Run any command; what of it is left at the end of the block is killed."""
         env = {**os.environ, "URL": self.url, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
-        return subprocess.Popen(
-            [*command, *self.arguments],
-            cwd=self.folder,
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True}
+        with subprocess.Popen(command, cwd=self.folder, env=env, text=True, **pipes) as process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 def seqs(process: subprocess.Popen[str], timeout_s: float = 120) -> list[int]:
     """Wait for a program to end by itself and return the seqs it printed."""
-    try:
-        out, err = process.communicate(timeout=timeout_s)
-    finally:
-        process.kill()
+    out, err = process.communicate(timeout=timeout_s)
     assert process.returncode == 0, err
     return [int(line) for line in out.split()]
 
@@ -109,5 +109,5 @@ def kill_midway(site: Site, session_id: str, after: int = CANDLES // 3) -> None:
 
 def serve(database: Database, zeon: Callable[..., Zeon], **env: object) -> Site:
     """Start a server that takes sessions up again, with candles for them."""
-    stored(database, CANDLES)
+    store_candles(database, CANDLES)
     return Site(zeon(database, **QUICK, ZEON_ON_ORPHAN="resume", **env), database)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import urllib.request
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -130,27 +131,31 @@ def download_client(site: Site, folder: Path) -> Path:
     return folder
 
 
-def tail(site: Site, folder: Path, runtime: str, url: str, session_id: str, **options: Any) -> subprocess.Popen[str]:
+def tail(
+    site: Site, folder: Path, runtime: str, url: str, session_id: str, **options: Any
+) -> AbstractContextManager[subprocess.Popen[str]]:
     (download_client(site, folder) / "tail.mjs").write_text(TAIL)
     return Script(folder, url).run(runtime, "tail.mjs", url, session_id, json.dumps(options))
 
 
 def test_a_tail_outlives_a_kill_of_its_server_and_misses_nothing(site: Site, tmp_path: Path, runtime: str) -> None:
     session_id = candles_only(site)
-    tailing = tail(site, tmp_path, runtime, site.url, session_id)
-    site.post(f"/{session_id}/start")
-    kill_midway(site, session_id)
-    assert seqs(tailing) == list(range(1, last_seq(site, session_id) + 1))
+    with tail(site, tmp_path, runtime, site.url, session_id) as tailing:
+        site.post(f"/{session_id}/start")
+        kill_midway(site, session_id)
+        seen = seqs(tailing)
+    assert seen == list(range(1, last_seq(site, session_id) + 1))
 
 
 @pytest.mark.clients
 def test_a_tail_outlives_twenty_kills_of_its_server(site: Site, tmp_path: Path, runtime: str) -> None:
     session_id = candles_only(site)
-    tailing = tail(site, tmp_path, runtime, site.url, session_id)
-    site.post(f"/{session_id}/start")
-    for kill in range(1, 21):
-        kill_midway(site, session_id, 40 * kill)
-    assert seqs(tailing) == list(range(1, last_seq(site, session_id) + 1))
+    with tail(site, tmp_path, runtime, site.url, session_id) as tailing:
+        site.post(f"/{session_id}/start")
+        for kill in range(1, 21):
+            kill_midway(site, session_id, 40 * kill)
+        seen = seqs(tailing)
+    assert seen == list(range(1, last_seq(site, session_id) + 1))
 
 
 def test_connections_cut_in_the_middle_of_events_lose_none(site: Site, tmp_path: Path, runtime: str) -> None:
@@ -158,30 +163,35 @@ def test_connections_cut_in_the_middle_of_events_lose_none(site: Site, tmp_path:
     site.post(f"/{session_id}/start")
     site.finished(session_id)
     cuts = [100, 350, 401, 700, 933, 2011, 5000, 5171, 9999, 20_003]
-    with relay(site.zeon.port, cuts) as between:
-        seen = seqs(tail(site, tmp_path, runtime, between.url, session_id))
-    assert between.cut == len(cuts)
+    with (
+        relay(site.zeon.port, cuts) as relayed,
+        tail(site, tmp_path, runtime, relayed.url, session_id) as tailing,
+    ):
+        seen = seqs(tailing)
+    assert relayed.cut == len(cuts)
     assert seen == list(range(1, last_seq(site, session_id) + 1))
 
 
 def test_a_tail_notices_silence_and_asks_again(site: Site, tmp_path: Path, runtime: str) -> None:
     session_id = candles_only(site, pause_ms=0, candles=20)
-    tailing = tail(site, tmp_path, runtime, site.url, session_id, silenceMs=1000)
-    assert tailing.stdout is not None
-    site.post(f"/{session_id}/control", {"action": "step", "candles": 5})
-    first = [int(tailing.stdout.readline()) for _ in range(6)]
-    site.zeon.signal(signal.SIGSTOP)
-    with pytest.raises(subprocess.TimeoutExpired):
-        tailing.wait(2.5)
-    site.zeon.signal(signal.SIGCONT)
-    site.post(f"/{session_id}/start")
-    assert first + seqs(tailing) == list(range(1, last_seq(site, session_id) + 1))
+    with tail(site, tmp_path, runtime, site.url, session_id, silenceMs=1000) as tailing:
+        assert tailing.stdout is not None
+        site.post(f"/{session_id}/control", {"action": "step", "candles": 5})
+        first = [int(tailing.stdout.readline()) for _ in range(6)]
+        site.zeon.signal(signal.SIGSTOP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            tailing.wait(2.5)
+        site.zeon.signal(signal.SIGCONT)
+        site.post(f"/{session_id}/start")
+        rest = [int(line) for line in tailing.stdout]
+        assert tailing.wait(60) == 0
+    assert first + rest == list(range(1, last_seq(site, session_id) + 1))
 
 
 def test_the_calls_of_the_client_do_what_they_say(site: Site, tmp_path: Path, runtime: str) -> None:
     (download_client(site, tmp_path) / "calls.mjs").write_text(CALLS)
-    process = Script(tmp_path, site.url).run(runtime, "calls.mjs", site.url, json.dumps(FIELDS))
-    out, err = process.communicate(timeout=60)
+    with Script(tmp_path, site.url).run(runtime, "calls.mjs", site.url, json.dumps(FIELDS)) as process:
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     done = json.loads(out)
     assert done["answers"] == ["running", "running", "paused", "mine", "stopped", False, True, True, True, 1]
@@ -202,8 +212,8 @@ def test_the_example_of_the_page_runs(site: Site, tmp_path: Path, runtime: str) 
     (download_client(site, tmp_path) / "example.mjs").write_text(
         code.replace("timeframe", "replayMsPerCandle: 0, timeframe")
     )
-    process = Script(tmp_path, site.url).run(runtime, "example.mjs")
-    out, err = process.communicate(timeout=60)
+    with Script(tmp_path, site.url).run(runtime, "example.mjs") as process:
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     results = trade_results(site)
     assert [float(line) for line in out.split()] == results

@@ -41,10 +41,10 @@ def test_a_library_follows_a_session_through_a_killed_server_and_ends_with_it(
     site = serve(database, zeon)
     session_id = candles_only(site)
     script = Script(tmp_path, f"{site.url}/api/sim/sessions/{session_id}/stream")
-    following = script.start(language, block(library, language))
-    site.post(f"/{session_id}/start")
-    kill_midway(site, session_id)
-    seen = seqs(following)
+    with script.start(language, block(library, language)) as following:
+        site.post(f"/{session_id}/start")
+        kill_midway(site, session_id)
+        seen = seqs(following)
     assert seen == list(range(1, last_seq(site, session_id) + 1))
     assert len(seen) > 1000
 

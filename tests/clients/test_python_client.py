@@ -81,9 +81,9 @@ def test_connections_cut_in_the_middle_of_events_lose_none(database: Database, z
     site.post(f"/{session_id}/start")
     site.finished(session_id)
     cuts = [100, 350, 401, 700, 933, 2011, 5000, 5171, 9999, 20_003]
-    with relay(site.zeon.port, cuts) as between:
-        seen = read_seqs(between.url, session_id)
-        assert between.cut == len(cuts)
+    with relay(site.zeon.port, cuts) as relayed:
+        seen = read_seqs(relayed.url, session_id)
+        assert relayed.cut == len(cuts)
     assert seen == list(range(1, last_seq(site, session_id) + 1))
 
 

@@ -42,7 +42,7 @@ READS: dict[str, Read] = {
     "tail of a type": lambda c, s, _: events.seq_of_tail(c, s.id, 100, ["equity"]),
     "last candles": lambda c, s, _: events.last_candles(c, s.id, ["BTCUSDT"], "1m"),
     "candles since": lambda c, s, last: events.candles_since(c, s.id, last // 2 * MINUTE - 10 * MINUTE),
-    "chunk to compare": lambda c, s, last: simulated_events.read_chunk(c, s.id, last // 2, 100, last),
+    "chunk to compare": lambda c, s, last: simulated_events.read_page(c, s.id, last // 2, 100, last),
     "seq at a time": lambda c, s, last: events.seq_from(c, s.id, last // 2 * MINUTE - 10 * MINUTE),
     "tick end": lambda c, s, last: sessions.tick_end(c, s.id, last // 2),
     "seq of a simulated event": lambda c, s, last: simulated_events.seq_of(c, s.id, 100, last // 2),

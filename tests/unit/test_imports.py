@@ -22,6 +22,9 @@ LEVELS = (
     "engine.replay",
     "engine.streaming",
     "engine",
+    "web.http",
+    "web.sim",
+    "web.market",
     "web",
     "cli",
 )
@@ -68,6 +71,8 @@ def test_a_module_imports_only_its_own_level_and_those_below(module):
         ("engine/replay/runner.py", "engine.supervisor"),
         ("engine/replay/runner.py", "engine.streaming.hub"),
         ("engine/streaming/hub.py", "engine.session_service"),
+        ("web/http/login.py", "web.sim.answers"),
+        ("web/sim/log.py", "web.market.session_schemas"),
     ],
 )
 def test_an_import_upward_is_noticed(module, imported):

@@ -169,7 +169,7 @@ def inspect(
     if json:
         output.as_json(found.as_json())
     else:
-        import_report.tell_inspection(found)
+        import_report.print_inspection(found)
     if found.question:
         raise typer.Exit(1)
 

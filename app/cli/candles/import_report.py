@@ -52,7 +52,7 @@ def print_report(report: Report) -> None:
             ("stored", "nothing" if report.rejected else None),
         )
     )
-    _tell_notes(report.notes)
+    _print_notes(report.notes)
     _list("refused", report.refusals, report.refused)
     _list("repaired", report.repairs, report.duplicates + report.unordered)
     if report.gaps:
@@ -64,7 +64,7 @@ def print_report(report: Report) -> None:
             )
 
 
-def tell_inspection(found: Inspection) -> None:
+def print_inspection(found: Inspection) -> None:
     """Print for people what an import would store."""
     missing = f"{found.missing:,}" if found.missing else "none"
     output.facts(
@@ -81,15 +81,15 @@ def tell_inspection(found: Inspection) -> None:
             ("missing", missing if found.first_ms is not None else None),
         )
     )
-    _tell_notes(found.notes)
+    _print_notes(found.notes)
     _list("refused", found.refusals, found.refused)
     for reading in found.readings:
-        _tell_reading(reading)
+        _print_reading(reading)
     output.line("")
     output.line(f"question  {found.question}" if found.question else f"to store it: {found.command}")
 
 
-def _tell_reading(reading: Reading) -> None:
+def _print_reading(reading: Reading) -> None:
     output.line("")
     if reading.options:
         output.line(f"with {reading.options}:")
@@ -101,7 +101,7 @@ def _tell_reading(reading: Reading) -> None:
     )
 
 
-def _tell_notes(notes: Sequence[Note]) -> None:
+def _print_notes(notes: Sequence[Note]) -> None:
     if notes:
         output.line("")
     for topic, text in notes:

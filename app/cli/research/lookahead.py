@@ -42,15 +42,15 @@ def lookahead(given: Given, profile: Profile, cuts: Cuts = 10, json: Json = Fals
         return await _check(context, request.spec(context.settings), cuts)
 
     with as_usage():
-        count, found = run(work, settings)
+        count, finding = run(work, settings)
     cuts = len(cut_positions(count, cuts))
     if json:
         output.as_json(
-            {"slots": count, "cuts": cuts, "lookahead": found is not None, "difference": _finding_to_json(found)}
+            {"slots": count, "cuts": cuts, "lookahead": finding is not None, "difference": _finding_to_json(finding)}
         )
     else:
-        _print_finding(count, cuts, found)
-    if found is not None:
+        _print_finding(count, cuts, finding)
+    if finding is not None:
         raise typer.Exit(1)
 
 
@@ -65,23 +65,23 @@ async def _check(context: Context, spec: SessionSpec, cuts: int) -> tuple[int, L
     )
 
 
-def _print_finding(count: int, cuts: int, found: LookaheadFinding | None) -> None:
-    if found is None:
-        output.line(f"No lookahead found: {count:,} slots, with other candles after each of {cuts} times.")
+def _print_finding(count: int, cuts: int, finding: LookaheadFinding | None) -> None:
+    if finding is None:
+        output.line(f"No lookahead finding: {count:,} slots, with other candles after each of {cuts} times.")
         return
-    output.line(f"Events before {output.utc(found.cut_ms)} depend on later candles ({found.how}).")
-    if found.error is not None:
-        output.line(f"The strategy fails there: {found.error}")
-    for name, event in (("whole", found.whole), (found.how, found.changed)):
+    output.line(f"Events before {output.utc(finding.cut_ms)} depend on later candles ({finding.how}).")
+    if finding.error is not None:
+        output.line(f"The strategy fails there: {finding.error}")
+    for name, event in (("whole", finding.whole), (finding.how, finding.changed)):
         output.line(f"{name}: {json_text.dumps(_event_to_json(event), ensure_ascii=False)}")
 
 
-def _finding_to_json(found: LookaheadFinding | None) -> dict[str, Any] | None:
-    if found is None:
+def _finding_to_json(finding: LookaheadFinding | None) -> dict[str, Any] | None:
+    if finding is None:
         return None
-    whole, changed = _event_to_json(found.whole), _event_to_json(found.changed)
-    described = {"how": found.how, "cutMs": found.cut_ms, "whole": whole, "changed": changed}
-    return described if found.error is None else {**described, "fault": found.error}
+    whole, changed = _event_to_json(finding.whole), _event_to_json(finding.changed)
+    value = {"how": finding.how, "cutMs": finding.cut_ms, "whole": whole, "changed": changed}
+    return value if finding.error is None else {**value, "fault": finding.error}
 
 
 def _event_to_json(event: Event | None) -> dict[str, Any] | None:

@@ -45,13 +45,13 @@ def list_(json: Json = False) -> None:
         strategies = context.sim.strategies
         return await strategies.list_profiles(context.database), strategies.importing_app
 
-    found, importing_app = run(work)
+    listed, importing_app = run(work)
     if importing_app:
         output.note(f"{', '.join(importing_app)}: import from `zeon` instead of `app`, as in {_EXAMPLE}; both work.")
     if json:
-        output.as_json([each._asdict() for each in found])
+        output.as_json([each._asdict() for each in listed])
     else:
-        rows = ((each.slug, ", ".join(each.parameters.get("properties", {})), each.source) for each in found)
+        rows = ((each.slug, ", ".join(each.parameters.get("properties", {})), each.source) for each in listed)
         output.table(("profile", "parameters", "source"), rows)
 
 

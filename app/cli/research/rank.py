@@ -37,7 +37,7 @@ def rank(
     settings = load()
 
     async def work(context: Context) -> dict[UUID, str]:
-        return await context.database.run(results.tagged, context.user, tag)
+        return await context.database.run(results.list_tagged, context.user, tag)
 
     with locate(settings) as place:
         statuses = asyncio.run(on_place(settings, place, work))

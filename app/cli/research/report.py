@@ -84,14 +84,16 @@ def report(session_id: SessionId, html: Html = None, json: Json = False) -> None
         trades = await context.database.run(stats.last_trades, session.id, report_page.TRADES)
         return Outcome(session, figures, points, list(trades))
 
-    found = run(work)
+    outcome = run(work)
     if json:
-        output.line(stats_json(found.stats))
+        output.line(stats_json(outcome.stats))
     elif html is None:
-        output.line(title(found.session))
-        output.table(("figure", "value"), lines(found.stats.figures), right=("value",))
+        output.line(title(outcome.session))
+        output.table(("figure", "value"), lines(outcome.stats.figures), right=("value",))
     if html is not None:
-        page = report_page.page(title(found.session), list(lines(found.stats.figures)), found.points, found.trades)
+        page = report_page.page(
+            title(outcome.session), list(lines(outcome.stats.figures)), outcome.points, outcome.trades
+        )
         with create(html) as file:
             file.write(page.encode())
         output.note(f"The report is written to {html}.")

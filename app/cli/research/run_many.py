@@ -40,5 +40,5 @@ async def _watch(context: Context, ids: Sequence[UUID], processes: Sequence[Any]
         task = progress.add_task("sessions", total=len(ids))
         while any(process.is_alive() for process in processes):
             await asyncio.sleep(0.2)
-            moving = await context.database.run(results.count_moving, ids)
+            moving = await context.database.run(results.count_unended, ids)
             progress.update(task, completed=len(ids) - moving)

@@ -31,7 +31,7 @@ Follow = Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for new
 
 _RETRY_S = 0.5
 _QUIET_S, _SILENT_S = 2, 30
-"""After so long without an event it is asked what the session waits for, and again every so long; in seconds."""
+"""Seconds without an event after which the session's reason for waiting is printed, and between repeats."""
 
 
 def tail(

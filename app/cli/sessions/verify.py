@@ -19,43 +19,43 @@ def verify(session_id: SessionId, json: Json = False) -> None:
     """Compute a session again up to its cursor and compare it with its log; exit with 1 if an event differs."""
 
     async def work(context: Context) -> VerifyResult:
-        sim, found = context.sim, await context.session_id(session_id)
-        return await engine.verify(context.database, Clock(), sim.strategies, context.user, found, sim.calendars)
+        sim, uuid = context.sim, await context.session_id(session_id)
+        return await engine.verify(context.database, Clock(), sim.strategies, context.user, uuid, sim.calendars)
 
-    found = run(work)
+    result = run(work)
     if json:
-        output.as_json(_verdict_to_json(found))
+        output.as_json(_verdict_to_json(result))
     else:
-        _print_verdict(found)
-    if found.difference is not None:
+        _print_verdict(result)
+    if result.difference is not None:
         raise typer.Exit(1)
 
 
-def _verdict_to_json(found: VerifyResult) -> dict[str, Any]:
+def _verdict_to_json(result: VerifyResult) -> dict[str, Any]:
     return {
-        "sessionId": str(found.session.id),
-        "status": found.session.status,
-        "cursorMs": found.session.cursor_ms,
-        "lastSeq": found.session.last_seq,
-        "same": found.difference is None,
-        "difference": found.difference,
-        "warnings": found.warnings,
-        "digest": found.digest,
+        "sessionId": str(result.session.id),
+        "status": result.session.status,
+        "cursorMs": result.session.cursor_ms,
+        "lastSeq": result.session.last_seq,
+        "same": result.difference is None,
+        "difference": result.difference,
+        "warnings": result.warnings,
+        "digest": result.digest,
     }
 
 
-def _print_verdict(found: VerifyResult) -> None:
-    for warning in found.warnings:
+def _print_verdict(result: VerifyResult) -> None:
+    for warning in result.warnings:
         output.note(f"warning: {warning}")
     reached = (
-        f"seq {found.session.last_seq:,}, cursor {output.utc(found.session.cursor_ms) or 'before the first candle'}"
+        f"seq {result.session.last_seq:,}, cursor {output.utc(result.session.cursor_ms) or 'before the first candle'}"
     )
-    if found.difference is None:
+    if result.difference is None:
         output.line(f"Recomputing the session gives the same log, up to {reached}.")
     else:
-        seq = found.difference["seq"]
+        seq = result.difference["seq"]
         output.line("The log ends too early." if seq is None else f"The log differs first at seq {seq}.")
         for side in ("logged", "computed"):
-            output.line(f"{side:<8}  {json_text.dumps(found.difference[side], ensure_ascii=False)}")
-    if found.digest is not None:
-        output.line(f"digest    {found.digest}")
+            output.line(f"{side:<8}  {json_text.dumps(result.difference[side], ensure_ascii=False)}")
+    if result.digest is not None:
+        output.line(f"digest    {result.digest}")

@@ -1,4 +1,4 @@
-"""A closed market candle, and the place where some are missing."""
+"""Closed market candles, and gaps: the slots where candles are missing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Gap(NamedTuple):
     missing: int
 
     def as_json(self) -> dict[str, Any]:
-        """Return the gap as the API spells it."""
+        """Return the gap as the API answers it."""
         return {
             "symbol": self.symbol,
             "timeframe": self.timeframe,

@@ -1,4 +1,4 @@
-"""Timeframes and their UTC grid: the single place that knows how long a candle is."""
+"""Timeframes and their UTC grid; lengths of candles are defined only here."""
 
 from __future__ import annotations
 

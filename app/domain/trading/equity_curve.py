@@ -86,7 +86,7 @@ class EquityCurve:
         self._version = account.version
         positions = account.positions.values()
         self._flat = not any(position.qty for position in positions)
-        # Exact arithmetic carries trailing zeros along: without them each tick computes and renders fewer digits.
+        # Exact arithmetic keeps trailing zeros; without them each tick computes and renders fewer digits.
         self._cash = account.cash.normalize(EXACT)
         self._qty = account.positions[self._symbols[0]].qty.normalize(EXACT)
         self._cost = sum([position.cost for position in positions], ZERO).normalize(EXACT)

@@ -31,7 +31,7 @@ class Parameter(NamedTuple):
 @cache
 def parameters(cls: type, base: type) -> dict[str, Parameter]:
     """Return the annotated public attributes of `cls` and its parents below `base`, in order."""
-    found: dict[str, Parameter] = {}
+    known: dict[str, Parameter] = {}
     for owner in reversed(cls.__mro__):
         if owner is base or not issubclass(owner, base):
             continue
@@ -41,8 +41,8 @@ def parameters(cls: type, base: type) -> dict[str, Parameter]:
                 continue
             if hasattr(base, name):
                 raise TypeError(f"{owner.__name__}: a parameter may not be called {name}")
-            found[name] = Parameter(TypeAdapter(hint), getattr(cls, name, _REQUIRED))
-    return found
+            known[name] = Parameter(TypeAdapter(hint), getattr(cls, name, _REQUIRED))
+    return known
 
 
 def schema(cls: type, base: type) -> dict[str, Any]:

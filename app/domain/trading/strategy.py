@@ -61,7 +61,7 @@ class Strategy:
         """
         return None
 
-    def restore(self, kept: Any) -> None:
+    def restore(self, stored: Any) -> None:
         """Set the state that `snapshot` returned; `on_start` was called before. May not trade."""
 
     # What a strategy can read

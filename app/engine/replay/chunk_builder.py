@@ -34,10 +34,15 @@ _CHUNK_S = 1.0
 
 @dataclass(slots=True)
 class _ChunkDraft:
-    """Slots that are due, at most `max_slots`, with what the market makes of them; `pause`: why to pause after them."""
+    """Slots that are due, at most `max_slots`, with what the market makes of them; `pause`: why to pause after them.
+
+    `unpaced` says that the slots are not waited for, `limited` that one of them may end the run or a jump.
+    """
 
     prev_cursor_ms: int | None
     max_slots: int
+    unpaced: bool
+    limited: bool
     slots: list[Slot] = field(default_factory=list)
     ticks: list[TickDraft] = field(default_factory=list)
     events: int = 0
@@ -74,8 +79,10 @@ class ChunkBuilder:
         `short` keeps the chunk small. Raises `MissingCandlesError` or what the strategy raises.
         """
         max_slots = min(self._max_slots, _MAX_SLOTS // 2 if short else _MAX_SLOTS)
-        draft = _ChunkDraft(state.cursor_ms, max_slots)
+        draft = _ChunkDraft(state.cursor_ms, max_slots, self.unpaced, self._limit.is_set)
         await self._draft(draft, state, slot)
+        if draft.unpaced:
+            self._pacer.advance(len(draft.slots))
         started_ns = self._clock.monotonic_ns()
         try:
             ticks = await run_strategies(state, host, draft.ticks)
@@ -87,12 +94,11 @@ class ChunkBuilder:
 
     async def _draft(self, draft: _ChunkDraft, state: ReplayState, slot: Slot) -> None:
         """Add a slot to a draft, and those after it as far as they are due."""
-        unpaced = self.unpaced
         self._add(draft, state, slot)
         due_slots = self._window.due_slots(state)
-        while draft.has_room and (unpaced or self._pacer.ahead_s <= 0):
+        while draft.has_room and (draft.unpaced or self._pacer.ahead_s <= 0):
             following = next(due_slots, None)
-            if following is None or self._limit.reached_before(following) or self._limit.jump_done(following):
+            if following is None or (draft.limited and self._limit.ends_before(following)):
                 return
             try:
                 self._add(draft, state, following)
@@ -105,11 +111,13 @@ class ChunkBuilder:
         """Add a slot to a draft; raises `MissingCandlesError` with nothing changed."""
         tick = draft_tick(state, slot)
         self._window.take(slot)
-        self._pacer.advance()
+        if not draft.unpaced:
+            self._pacer.advance()
         draft.slots.append(slot)
         draft.ticks.append(tick)
         draft.events += len(tick.events)
-        draft.pause = self._limit.reached_with(slot)
+        if draft.limited:
+            draft.pause = self._limit.reached_with(slot)
 
     def _adjust_size(self, slots: int, took_s: float) -> None:
         """Let the next chunk be as large as can be computed in `_CHUNK_S`."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from app.clock import Clock
 from app.db import events, simulated_events
 from app.db.pool import Connection, Database
-from app.db.simulated_events import EventChunk
+from app.db.simulated_events import EventPage
 from app.domain.event import Event
 from app.domain.market.candle import Candle
 from app.domain.market.fingerprint import Fingerprint
@@ -97,7 +97,7 @@ async def _compute(
 
 
 class LogComparer:
-    """Compares what is computed with what is logged, event by event, reading a chunk of the log at a time."""
+    """Compares what is computed with what is logged, event by event, reading a page of the log at a time."""
 
     def __init__(self, database: Database, session: Session, after_seq: int = 0) -> None:
         self._database = database
@@ -106,41 +106,41 @@ class LogComparer:
         self._compared = 0
         self._logged: list[str] = []
         self._computed: list[Event] = []
-        self._chunk_events = _FIRST_EVENTS
-        self._next_chunk = self._start_reading(after_seq)
+        self._page_events = _FIRST_EVENTS
+        self._next_page = self._start_reading(after_seq)
         self._exhausted = False
 
-    async def read_chunk(self) -> EventChunk | None:
-        """Return the next chunk of the log, and begin to read the one after it; null at its end."""
-        chunk = await self._next_chunk
-        if chunk is None:
+    async def read_page(self) -> EventPage | None:
+        """Return the next page of the log, and begin to read the one after it; null at its end."""
+        page = await self._next_page
+        if page is None:
             self._exhausted = True
         else:
-            lines = chunk.lines
-            self._chunk_events = max(1, min(len(lines) * _MAX_CHARACTERS // len(chunk.body), _MAX_EVENTS))
-            self._next_chunk = self._start_reading(chunk.last_seq)
+            lines = page.lines
+            self._page_events = max(1, min(len(lines) * _MAX_CHARACTERS // len(page.body), _MAX_EVENTS))
+            self._next_page = self._start_reading(page.last_seq)
             self._logged += lines
-        return chunk
+        return page
 
-    def _start_reading(self, after_seq: int) -> asyncio.Task[EventChunk | None]:
+    def _start_reading(self, after_seq: int) -> asyncio.Task[EventPage | None]:
         """Begin to read events, so that Postgres works while this process computes."""
         work = self._database.run(
-            simulated_events.read_chunk, self.session.id, after_seq, self._chunk_events, self.session.last_seq
+            simulated_events.read_page, self.session.id, after_seq, self._page_events, self.session.last_seq
         )
         task = asyncio.ensure_future(work)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
     async def add(self, computed: Iterable[Event]) -> None:
-        """Add the events computed next; they are compared as soon as they fill a chunk, so that neither side grows."""
+        """Add the events computed next; they are compared as soon as they fill a page, so that neither side grows."""
         self._computed.extend(computed)
-        if len(self._computed) >= self._chunk_events:
+        if len(self._computed) >= self._page_events:
             await self.compare()
 
     async def finish(self) -> None:
         """Compare the rest; raises `DivergedError` when one side has more events than the other."""
         while not self._exhausted:
-            await self.read_chunk()
+            await self.read_page()
         await self.compare()
         if self._logged:
             seq = await self._seq(0)
@@ -153,7 +153,7 @@ class LogComparer:
     async def compare(self) -> None:
         """Compare what was computed so far; raises `DivergedError` with the first event that differs."""
         while len(self._logged) < len(self._computed) and not self._exhausted:
-            await self.read_chunk()
+            await self.read_page()
         count = min(len(self._logged), len(self._computed))
         computed = self._computed[:count]
         pairs = zip(self._logged, simulated_events.event_lines(computed), computed, strict=False)
@@ -177,24 +177,24 @@ class LogComparer:
 
 
 async def logged_slots(comparer: LogComparer) -> AsyncIterator[list[Slot]]:
-    """Yield the slots whose candles stand in the log, up to the session's cursor, as many as a chunk holds complete.
+    """Yield the slots whose candles stand in the log, up to the session's cursor, as many as a page holds complete.
 
-    The last slot of a chunk may go on in the next chunk and is yielded with it, so that what is computed never needs
+    The last slot of a page may go on in the next page and is yielded with it, so that what is computed never needs
     more of the log than was read here.
     """
     spec = comparer.session.spec
     last_ms, timeframe = spec.last_slot_ms, spec.timeframe
     group: list[Candle] = []
-    while (chunk := await comparer.read_chunk()) is not None:
+    while (page := await comparer.read_page()) is not None:
         slots = []
-        for candle in chunk.candles():
+        for candle in page.candles():
             if candle.timeframe != timeframe:
                 continue
             if group and group[0].open_time_ms != candle.open_time_ms:
                 slots.append(_slot(last_ms, group))
                 group = []
             group.append(candle)
-        del chunk
+        del page
         yield slots
     if group:
         yield [_slot(last_ms, group)]

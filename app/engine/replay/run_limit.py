@@ -36,6 +36,15 @@ class RunLimit:
         """Whether ticks follow each other at once whatever the pace: while stepping or jumping."""
         return self._steps_left is not None or self._jump_ms is not None
 
+    @property
+    def is_set(self) -> bool:
+        """Whether a slot by itself may end the run or a jump."""
+        return self.fast_forward or self._until_ms is not None
+
+    def ends_before(self, slot: Slot) -> bool:
+        """Whether the run or the jump under way ends before a slot."""
+        return self.reached_before(slot) or self.jump_done(slot)
+
     def reached_before(self, slot: Slot) -> bool:
         """Whether the session pauses before a slot."""
         return self._until_ms is not None and slot.open_time_ms >= self._until_ms

@@ -105,7 +105,7 @@ async def _strategy_warnings(database: Database, strategies: StrategyCatalog, se
 async def _candle_warnings(database: Database, session: Session, cursor_ms: int) -> list[str]:
     spec = session.spec
     if spec.trading.record == "full":
-        revised = await database.run(events.revised, session, _MAX_LISTED)
+        revised = await database.run(events.revised_candles, session, _MAX_LISTED)
         more = [f"Altogether {revised[0].total} candles differ."] if revised and revised[0].total > len(revised) else []
         return [_warning(candle) for candle in revised] + more
     cached = await database.run(candles.fingerprint, spec.venue, spec.symbols, spec.timeframe, spec.start_ms, cursor_ms)

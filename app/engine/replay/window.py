@@ -12,6 +12,7 @@ from app.db import candles
 from app.db.pool import Database
 from app.domain.market.candle import Candle
 from app.domain.market.trading_hours import is_open, next_open
+from app.domain.record import new_record
 from app.domain.session import SessionSpec
 from app.domain.tick import ReplayState, Slot
 from app.engine.replay.candle_feed import FetchJob
@@ -60,6 +61,7 @@ class Window:
         self._fetch_job = fetch_job
         self._clock = clock
         self._spec = spec
+        self._one_symbol = len(spec.symbols) == 1
         min_rows = max(20, (_UNPACED_ROWS if unpaced else _PACED_ROWS) // len(spec.symbols))
         self._rows = min_rows if unpaced else min_rows + stagger % min_rows
         self._candles: deque[Candle] = deque()
@@ -79,7 +81,7 @@ class Window:
         A slot that lacks a symbol is returned once that candle cannot come any more: a later one of the symbol is
         there, or the cache was read `gap_grace_ms` after the slot's close. Raises `NotYetDueError` before that.
         """
-        if not self.at_end(state) and not self._has_candles:
+        if not self.at_end(state) and (self._invalid or not self._candles):
             await self._read(state.cursor_ms)
         return self._simple_slot(state) or self._decided_slot(state)
 
@@ -88,7 +90,7 @@ class Window:
 
         The caller applies each to `state` and calls `take`, then asks for the next.
         """
-        while self._has_candles:
+        while self._candles and not self._invalid:
             slot = self._simple_slot(state)
             if slot is None:
                 try:
@@ -110,10 +112,6 @@ class Window:
         cursor_ms = self._spec.first_slot_ms - 1 if state.cursor_ms is None else state.cursor_ms
         return last_ms is not None and cursor_ms >= last_ms
 
-    @property
-    def _has_candles(self) -> bool:
-        return bool(self._candles) and not self._invalid
-
     def _simple_slot(self, state: ReplayState) -> Slot | None:
         """Return the next slot if it is complete, due, right after the cursor and not the last; otherwise null.
 
@@ -124,8 +122,8 @@ class Window:
         open_time_ms = self._candles[0].open_time_ms
         if open_time_ms > self._simple_to_ms or not 0 < open_time_ms - state.cursor_ms <= self._spec.grid.ms:
             return None
-        if len(self._spec.symbols) == 1:
-            return Slot(open_time_ms, (self._candles[0],))
+        if self._one_symbol:
+            return new_record(Slot, (open_time_ms, (self._candles[0],), False))
         found = _first_slot(self._candles)
         return Slot(open_time_ms, found) if len(found) == len(self._spec.symbols) else None
 

@@ -6,10 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.web.http.auth import COOKIE, COOKIE_SECONDS, Authenticator, is_loopback
+from app.web.http.models import EmptyAnswer, EmptyRequest, LoginRequest, UserAnswer
 from app.web.http.responses import success
 from app.web.http.route_spec import Call
-from app.web.sim.answers import EmptyAnswer, UserAnswer
-from app.web.sim.requests import EmptyRequest, LoginRequest
 
 BODY_LIMIT = 16 * 1024
 """Of login and logout, in bytes: anybody may call them."""

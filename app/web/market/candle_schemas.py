@@ -10,8 +10,7 @@ from app.candles.reasons import Reason
 from app.db.candles import Coverage
 from app.domain.session import Symbol, TimeframeName, Venue
 from app.domain.setting import TimeMs
-from app.web.sim.answers import Answer
-from app.web.sim.requests import Count, Query
+from app.web.http.models import Answer, Count, Query
 
 
 class CandlesQuery(Query):
@@ -32,7 +31,7 @@ class CandlesQuery(Query):
 
 
 class CoverageQuery(Query):
-    """Which part of the cache; what is left out stands for any."""
+    """Which series; a parameter that is not given stands for all."""
 
     venue: Venue | None = None
     symbol: Symbol | None = None
@@ -52,7 +51,7 @@ class CandleAnswer(Answer):
 
 
 class GapAnswer(Answer):
-    """Slots `[fromMs, toMs)` without a candle, and why as far as anybody can tell."""
+    """Slots `[fromMs, toMs)` without a candle, and the reason, as far as it is known."""
 
     from_ms: int
     to_ms: int

@@ -11,8 +11,7 @@ from app.domain.market.symbol import display_form
 from app.domain.session import TimeframeName, Venue
 from app.domain.setting import checked
 from app.errors import BadInputError
-from app.web.sim.answers import Answer
-from app.web.sim.requests import Query
+from app.web.http.models import Answer, Query
 
 _WORDS = {"true": True, "1": True, "": True, "false": False, "0": False}
 

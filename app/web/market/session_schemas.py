@@ -19,9 +19,10 @@ from app.domain.session import (
 from app.domain.setting import TimeMs
 from app.settings import Settings
 from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
+from app.web.http.models import Answer, Body, Count, Query
 from app.web.market.dialect import MarketStatus, market_status
-from app.web.sim.answers import Answer, instant
-from app.web.sim.requests import Body, CacheBuster, Count, LastEventId, Query
+from app.web.sim.answers import instant
+from app.web.sim.requests import FollowQuery
 
 
 def _parse_time(value: Any) -> Any:
@@ -86,12 +87,8 @@ class MarketSessionsQuery(Query):
     cursor: Annotated[str, Field(max_length=200)] | None = None
 
 
-class MarketStreamQuery(Query):
+class MarketStreamQuery(FollowQuery):
     """Where in the log to begin: a seq, inclusive."""
-
-    from_seq: Annotated[Count, Field(ge=0, le=2**63 - 2)] = 0
-    last_event_id: LastEventId = ""
-    cache_buster: CacheBuster = None
 
 
 class NewMarketAnswer(Answer):

@@ -9,6 +9,7 @@ from app.db import sessions
 from app.domain.session import CREATED, FAILED, PAUSED, STOPPED, Session
 from app.engine.session_service import SessionService
 from app.settings import Settings
+from app.web.http.models import EmptyRequest
 from app.web.http.parsing import fingerprint, idempotency_key
 from app.web.http.responses import json_response
 from app.web.http.route_spec import Call
@@ -23,7 +24,6 @@ from app.web.market.session_schemas import (
     NewMarketSession,
 )
 from app.web.sim.log import LogCalls
-from app.web.sim.requests import EmptyRequest
 
 _NOT_RUNNING = (CREATED, PAUSED, STOPPED, FAILED)
 

@@ -6,19 +6,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from app.domain.event import TYPES
 from app.domain.session import Session, SessionSpec, setting_to_json
 from app.domain.setting import flatten
+from app.web.http.models import Answer
 from app.web.sim.setting_models import Number, answers_settings
-
-
-class Answer(BaseModel):
-    """Data of an answer, in camelCase."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
 
 class Fetching(Answer):
@@ -181,22 +175,6 @@ class ProfilesAnswer(Answer):
     """Every strategy there is."""
 
     profiles: list[ProfileAnswer]
-
-
-class UserAnswer(Answer):
-    """The user of a token."""
-
-    user_id: str
-
-
-class StateAnswer(Answer):
-    """The state of the process."""
-
-    status: str
-
-
-class EmptyAnswer(Answer):
-    """No data: the call succeeded."""
 
 
 def _short_forms(spec: SessionSpec) -> dict[str, Any]:

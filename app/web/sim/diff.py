@@ -9,7 +9,8 @@ from pydantic.alias_generators import to_camel
 
 from app.domain.session import SETTINGS, Session
 from app.engine.session_diff import SessionDiff
-from app.web.sim.answers import Answer, SessionAnswer
+from app.web.http.models import Answer
+from app.web.sim.answers import SessionAnswer
 from app.web.sim.setting_models import Number
 
 _COMPARED = {field.name for field in SETTINGS if field.setting.in_diff} | {"strategy_hash"}

@@ -21,8 +21,7 @@ from app.web.http.dialect import Dialect
 from app.web.http.event_stream import EventStream, Streams, Subscription
 from app.web.http.responses import success_text
 from app.web.http.route_spec import LAST_EVENT_ID, Call
-from app.web.market.session_schemas import MarketStreamQuery
-from app.web.sim.requests import MAX_SEQ, EventsQuery, StreamQuery
+from app.web.sim.requests import MAX_SEQ, EventsQuery, FollowQuery, StreamQuery
 
 PAGE = 1000
 SIM = Dialect("sim")
@@ -62,7 +61,7 @@ class LogCalls:
         """Follow the log as server-sent events."""
         return await self.follow(call, SIM, query)
 
-    async def follow(self, call: Call, dialect: Dialect, query: StreamQuery | MarketStreamQuery) -> ASGIApp:
+    async def follow(self, call: Call, dialect: Dialect, query: FollowQuery) -> ASGIApp:
         """Return the response that follows the call's session in a dialect.
 
         Raises `TooManyRequestsError`, `SeqAheadError` or `BadInputError`.
@@ -81,7 +80,7 @@ class LogCalls:
             settings=self._settings,
         )
 
-    async def _beginning(self, request: Request, session: Session, query: StreamQuery | MarketStreamQuery) -> int:
+    async def _beginning(self, request: Request, session: Session, query: FollowQuery) -> int:
         """Return the seq after which to begin: the last one seen, where a client comes back."""
         tail, types = (query.tail, query.types) if isinstance(query, StreamQuery) else (None, None)
         seen = _last_seen(request, query.last_event_id)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from app.domain.event import TYPES
@@ -31,17 +30,11 @@ from app.engine.session_service import Action
 from app.errors import BadInputError
 from app.settings import Settings
 from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
+from app.web.http.models import Body, Count, Query
 from app.web.sim.setting_models import json_number, takes_settings
 
 MAX_SEQ = 2**63 - 2
 FEE_HELP = "Fee of every fill, in basis points; instead of one for makers and one for takers."
-
-
-def _whole(text: Any) -> Any:
-    """Read an integer from a query string."""
-    if isinstance(text, str) and not re.fullmatch(r"-?[0-9]{1,19}", text):
-        raise ValueError("must be a whole number")
-    return int(text)
 
 
 def _types(text: Any) -> Any:
@@ -55,14 +48,7 @@ def _types(text: Any) -> Any:
 
 Key = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
 Tags = Annotated[list[Tag], Field(max_length=50)]
-Count = Annotated[int, BeforeValidator(_whole, json_schema_input_type=int)]
 Types = Annotated[list[str], BeforeValidator(_types, json_schema_input_type=str)]
-
-
-class Body(BaseModel):
-    """A JSON body: camelCase, exact types, nothing unknown."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, alias_generator=to_camel)
 
 
 class PaceFields(Body):
@@ -153,7 +139,7 @@ class SessionChanges(PaceFields):
     """What can be changed of a session."""
 
     name: Name | None = None
-    tags: Tags = []
+    tags: Tags = Field([])
 
     def name_and_tags(self) -> dict[str, Any]:
         """Return name and tags, where given."""
@@ -201,10 +187,6 @@ class StartRequest(Body):
     """A call that starts or resumes a session. If candles were revised since, it must accept that."""
 
     accept_revised: bool = False
-
-
-class EmptyRequest(Body):
-    """A call that takes no arguments."""
 
 
 class ControlRequest(PaceFields):
@@ -256,12 +238,6 @@ _ARGUMENTS: dict[str, tuple[set[str], set[str]]] = {
 _FIELDS = {to_camel(name): name for name in ControlRequest.model_fields}
 
 
-class LoginRequest(Body):
-    """A token to exchange for a cookie."""
-
-    token: Annotated[str, Field(min_length=1, max_length=200)]
-
-
 LastEventId = Annotated[
     str,
     Field(
@@ -270,12 +246,6 @@ LastEventId = Annotated[
     ),
 ]
 CacheBuster = Annotated[str | None, Field(alias="_", description="Ignored: some clients send a random value.")]
-
-
-class Query(BaseModel):
-    """A query string: everything is text, nothing unknown."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
 
 
 class SessionsQuery(Query):
@@ -293,10 +263,22 @@ class SessionsQuery(Query):
         return self
 
 
-class FromQuery(Query):
-    """Where in the log to begin, and which types of events to show."""
+class FromSeq(Query):
+    """Where in the log to begin: a seq, inclusive."""
 
     from_seq: Annotated[Count, Field(ge=0, le=MAX_SEQ)] = 0
+
+
+class FollowQuery(FromSeq):
+    """Where in the log a stream begins, also for clients that come back."""
+
+    last_event_id: LastEventId = ""
+    cache_buster: CacheBuster = None
+
+
+class FromQuery(FromSeq):
+    """Where in the log to begin, and which types of events to show."""
+
     tail: Annotated[Count, Field(ge=0, le=MAX_SEQ)] | None = None
     types: Types | None = None
 
@@ -314,15 +296,8 @@ class EventsQuery(FromQuery):
     limit: Annotated[Count, Field(ge=1, le=10_000)] | None = None
 
 
-class StreamQuery(FromQuery):
+class StreamQuery(FromQuery, FollowQuery):
     """Which events to follow."""
-
-    last_event_id: LastEventId = ""
-    cache_buster: CacheBuster = None
-
-
-class NoQuery(Query):
-    """A call that takes no parameters."""
 
 
 class EquityQuery(Query):

@@ -7,14 +7,14 @@ from starlette.responses import Response
 from app.domain.session import Session
 from app.engine.session_service import Action, IdempotencyKey, SessionService
 from app.settings import Settings
+from app.web.http.models import EmptyAnswer, EmptyRequest
 from app.web.http.parsing import fingerprint, idempotency_key
 from app.web.http.responses import success
 from app.web.http.route_spec import Call
-from app.web.sim.answers import EmptyAnswer, ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
+from app.web.sim.answers import ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
 from app.web.sim.diff import DiffAnswer
 from app.web.sim.requests import (
     ControlRequest,
-    EmptyRequest,
     ForkRequest,
     NewSession,
     SessionChanges,

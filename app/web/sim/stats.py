@@ -19,9 +19,10 @@ from app.domain.number import format_decimal
 from app.engine.export import MEDIA, encoder, export
 from app.engine.session_service import SessionService
 from app.settings import Settings
+from app.web.http.models import NoQuery
 from app.web.http.responses import success_text
 from app.web.http.route_spec import Call
-from app.web.sim.requests import EquityQuery, ExportQuery, NoQuery
+from app.web.sim.requests import EquityQuery, ExportQuery
 
 _REMEMBERED = 1000
 """Number of sessions whose last state of statistics is remembered, so that the next call reads only new events."""

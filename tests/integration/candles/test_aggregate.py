@@ -68,6 +68,27 @@ async def test_a_bucket_with_a_hole_is_a_gap_and_the_answer_names_the_finer_cand
     assert len(await everything(conn, "15m")) == 3
 
 
+@pytest.mark.parametrize("built_first", [True, False])
+@pytest.mark.parametrize(("name", "shift"), [("3d", 1), ("1w", 6)])
+async def test_candles_on_a_grid_of_their_own_are_never_mixed_with_built_ones(
+    conn: Connection, tmp_path: Path, name: str, shift: int, built_first: bool
+) -> None:
+    """The 3d candles of Binance do not count from 1970, and some weeks open on Sunday."""
+    day, step = 86_400_000, TIMEFRAMES[name].ms
+    start = TIMEFRAMES[name].ceil(START)
+    await cache.store(conn, "demo", "BTCUSDT", "1d", made_up("BTCUSDT", "1d", start, start + 8 * step))
+    if built_first:
+        await build_missing(conn, "demo", "BTCUSDT", name, start, start + 8 * step)
+    own = [start + shift * day + number * step for number in range(4)]
+    path = tmp_path / "own.csv"
+    path.write_text("\n".join(["time,open,high,low,close,volume", *(f"{time},7,7,7,7,7" for time in own)]))
+    report = await import_file(conn, path, "demo", "BTCUSDT", name)
+    assert (report.new, report.refused) == (4, 0)
+    await build_missing(conn, "demo", "BTCUSDT", name, start, start + 8 * step)
+    found = [candle.open_time_ms for candle in await everything(conn, name)]
+    assert found == [*own, *(start + number * step for number in range(4, 8))]
+
+
 async def test_candles_that_are_there_stay_as_they_are(conn: Connection) -> None:
     own = next(made_up("BTCUSDT", "15m", START, START + 15 * MINUTE))._replace(volume=Decimal(1))
     await cache.store(conn, "demo", "BTCUSDT", "15m", [own])

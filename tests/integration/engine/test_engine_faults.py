@@ -241,7 +241,7 @@ async def test_a_process_that_closes_waits_for_what_it_is_claiming_and_claims_no
         await store(e.pool)
         session, other = await e.create(), await e.create()
         async with await psycopg.AsyncConnection.connect(database.url, row_factory=dict_row) as claiming:
-            assert await runners.hold(claiming, *e.supervisor.owner)
+            assert await runners.lock_runner(claiming, *e.supervisor.owner)
             closing = asyncio.create_task(e.supervisor.close())
             await asyncio.sleep(0.2)
             assert not closing.done()

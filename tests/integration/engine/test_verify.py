@@ -173,7 +173,7 @@ async def test_a_difference_after_a_given_seq_has_its_own_seq(database: Database
     async with engine(database) as e:
         session = await parent(e)
         begun = await e.pool.run(simulated_events.seq_of, session.id, 30)
-        behind = await e.pool.run(simulated_events.read_chunk, session.id, begun, 10_000)
+        behind = await e.pool.run(simulated_events.read_page, session.id, begun, 10_000)
         assert behind is not None
         computed = [Event(int(ts), type_, body) for ts, type_, body in (line.split(" ", 2) for line in behind.lines)]
         await check(e, session, begun, computed)

@@ -24,8 +24,8 @@ async def test_a_preflight_of_an_allowed_origin_allows_every_call_with_credentia
     database: Database, method: str
 ) -> None:
     asked = "authorization, content-type, idempotency-key, last-event-id"
-    async with web(database, candles=0, allowed_origins=(PAGE,), auth="token") as w:
-        answer = await w.call("OPTIONS", SESSIONS, headers=preflight(PAGE, method, asked))
+    async with web(database, candles=0, allowed_origins=(PAGE,), auth="token") as server:
+        answer = await server.call("OPTIONS", SESSIONS, headers=preflight(PAGE, method, asked))
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == PAGE
     assert answer.headers["access-control-allow-credentials"] == "true"
@@ -34,18 +34,18 @@ async def test_a_preflight_of_an_allowed_origin_allows_every_call_with_credentia
 
 
 async def test_answers_to_an_allowed_origin_can_be_read_failures_among_them(database: Database) -> None:
-    async with web(database, allowed_origins=(PAGE,), burst=6, rate=1) as w:
-        created = await w.call("POST", SESSIONS, BODY, headers={"Origin": PAGE})
+    async with web(database, allowed_origins=(PAGE,), burst=6, rate=1) as server:
+        created = await server.call("POST", SESSIONS, BODY, headers={"Origin": PAGE})
         path = created.headers["location"]
-        w.served.sim.get = None  # type: ignore[assignment,method-assign]
+        server.served.sim.get = None  # type: ignore[assignment,method-assign]
         answers = {
             201: created,
-            200: await w.call("GET", SESSIONS, headers={"Origin": PAGE}),
-            404: await w.call("GET", "/nothing", headers={"Origin": PAGE}),
-            400: await w.call("GET", "/healthz", headers={"Origin": PAGE, "Host": "foreign.example"}),
-            500: await w.call("GET", f"{path}/stream", headers={"Origin": PAGE}),
+            200: await server.call("GET", SESSIONS, headers={"Origin": PAGE}),
+            404: await server.call("GET", "/nothing", headers={"Origin": PAGE}),
+            400: await server.call("GET", "/healthz", headers={"Origin": PAGE, "Host": "foreign.example"}),
+            500: await server.call("GET", f"{path}/stream", headers={"Origin": PAGE}),
         }
-        while (slowed := await w.call("GET", SESSIONS, headers={"Origin": PAGE})).status_code == 200:
+        while (slowed := await server.call("GET", SESSIONS, headers={"Origin": PAGE})).status_code == 200:
             pass
         answers[429] = slowed
     for status, answer in answers.items():
@@ -56,9 +56,9 @@ async def test_answers_to_an_allowed_origin_can_be_read_failures_among_them(data
 
 
 async def test_a_stream_can_be_followed_from_an_allowed_origin(database: Database) -> None:
-    async with web(database, allowed_origins=(PAGE,)) as w:
-        session = await w.finished()
-        async with w.stream(session["id"], Origin=PAGE) as stream:
+    async with web(database, allowed_origins=(PAGE,)) as server:
+        session = await server.finished()
+        async with server.stream(session["id"], Origin=PAGE) as stream:
             await stream.rest()
             assert stream.response.headers["access-control-allow-origin"] == PAGE
     assert stream.ids == list(range(1, 103))
@@ -66,18 +66,18 @@ async def test_a_stream_can_be_followed_from_an_allowed_origin(database: Databas
 
 @pytest.mark.parametrize("origin", [OTHER, "null", "http://localhost:5173.evil.example", "https://localhost:5173"])
 async def test_an_origin_that_is_not_named_may_still_not_call(database: Database, origin: str) -> None:
-    async with web(database, candles=0, allowed_origins=(PAGE,)) as w:
-        refusal = await w.call("OPTIONS", SESSIONS, headers=preflight(origin))
+    async with web(database, candles=0, allowed_origins=(PAGE,)) as server:
+        refusal = await server.call("OPTIONS", SESSIONS, headers=preflight(origin))
         assert refusal.status_code == 405
         assert "access-control-allow-origin" not in refusal.headers
-        error = (await w.refused(403, "POST", SESSIONS, BODY, headers={"Origin": origin}))["error"]
+        error = (await server.refused(403, "POST", SESSIONS, BODY, headers={"Origin": origin}))["error"]
         assert "ZEON_ALLOWED_ORIGINS" in error
-        look = await w.call("GET", SESSIONS, headers={"Origin": origin})
+        look = await server.call("GET", SESSIONS, headers={"Origin": origin})
         assert "access-control-allow-origin" not in look.headers
 
 
 async def test_without_the_setting_no_origin_is_told_anything(database: Database) -> None:
-    async with web(database, candles=0) as w:
-        answer = await w.call("GET", SESSIONS, headers={"Origin": PAGE})
+    async with web(database, candles=0) as server:
+        answer = await server.call("GET", SESSIONS, headers={"Origin": PAGE})
         assert not [name for name in answer.headers if name.startswith("access-control")]
-        assert (await w.call("OPTIONS", SESSIONS, headers=preflight(PAGE))).status_code == 405
+        assert (await server.call("OPTIONS", SESSIONS, headers=preflight(PAGE))).status_code == 405

@@ -77,8 +77,8 @@ WRONG_TOKENS: dict[str, dict[str, str]] = {
 class Walk:
     """Calls every route of a table; each method yields the routes that do not answer as they must."""
 
-    def __init__(self, w: Web, table: list[RouteSpec], own: dict[str, str]) -> None:
-        self._w = w
+    def __init__(self, server: Web, table: list[RouteSpec], own: dict[str, str]) -> None:
+        self._server = server
         self._own = own
         self.table = table
 
@@ -158,7 +158,7 @@ class Walk:
         ids: dict[str, dict[str, str]] = {}
         for name in kinds or bodies:
             spec = bodies[name].spec(load())
-            a, b = [(await self._w.served.sim.create(user_id, spec))[0] for _ in range(2)]
+            a, b = [(await self._server.served.sim.create(user_id, spec))[0] for _ in range(2)]
             ids[name] = {"id": str(a.id), "other": str(b.id)}
         return ids
 
@@ -173,7 +173,7 @@ class Walk:
         path = re.sub(r"{(\w+):uuid}", lambda found: ids[found[1]], spec.path)
         path = path.replace("{name:path}", "style/base.css") + (QUERIES.get(key(spec), "") if query is None else query)
         body = BODIES.get(key(spec)) if body is None else body
-        async with self._w.client.stream(spec.method, path, json=body, headers=headers) as response:
+        async with self._server.client.stream(spec.method, path, json=body, headers=headers) as response:
             return response.status_code
 
 
@@ -201,8 +201,8 @@ async def walk(
         return table
 
     monkeypatch.setattr(web_app, "route_table", changed_table)
-    async with web(database, auth="token", max_import=MAX_BODY) as w:
-        yield Walk(w, table, {"Authorization": f"Bearer {(await w.token('anna'))[1]}"})
+    async with web(database, auth="token", max_import=MAX_BODY) as server:
+        yield Walk(server, table, {"Authorization": f"Bearer {(await server.token('anna'))[1]}"})
 
 
 async def test_every_route_refuses_strangers_other_users_and_wrong_input(

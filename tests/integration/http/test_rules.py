@@ -23,9 +23,9 @@ from tests.support.web import BODY, SESSIONS, Web, web
 JSON = {"Content-Type": "application/json"}
 
 
-async def raw(w: Web, request: bytes) -> bytes:
+async def raw(server: Web, request: bytes) -> bytes:
     """Send bytes and return everything that comes back until the connection ends."""
-    host, port = w.served.url.removeprefix("http://").split(":")
+    host, port = server.served.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(request)
     answer = await asyncio.wait_for(reader.read(), 10)
@@ -34,34 +34,34 @@ async def raw(w: Web, request: bytes) -> bytes:
     return answer
 
 
-async def post(w: Web, content: Any, **headers: str) -> tuple[int, dict]:
-    response = await w.client.post(SESSIONS, content=content, headers={**JSON, **headers})
+async def post(server: Web, content: Any, **headers: str) -> tuple[int, dict]:
+    response = await server.client.post(SESSIONS, content=content, headers={**JSON, **headers})
     return response.status_code, response.json()
 
 
 async def test_failures_of_the_router_are_sentences_too(database: Database) -> None:
-    async with web(database, candles=0) as w:
-        await w.refused(404, "GET", "/nothing")
-        await w.refused(404, "GET", "/api/sim/sessions/")
-        await w.refused(404, "GET", f"{SESSIONS}/not-an-id")
-        await w.refused(404, "GET", "/static/../app.py")
-        response = await w.call("PUT", SESSIONS)
+    async with web(database, candles=0) as server:
+        await server.refused(404, "GET", "/nothing")
+        await server.refused(404, "GET", "/api/sim/sessions/")
+        await server.refused(404, "GET", f"{SESSIONS}/not-an-id")
+        await server.refused(404, "GET", "/static/../app.py")
+        response = await server.call("PUT", SESSIONS)
         assert response.status_code == 405
         assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
         assert "error" in response.json()
-        assert b'{"error":' in await raw(w, b"this is not HTTP\r\n\r\n")
+        assert b'{"error":' in await raw(server, b"this is not HTTP\r\n\r\n")
 
 
 async def test_an_uncaught_error_is_500_without_a_traceback(database: Database, caplog) -> None:
-    async with web(database, candles=0) as w:
-        w.served.sim.get = None  # type: ignore[assignment,method-assign]
-        answer = await w.refused(500, "GET", f"{SESSIONS}/00000000-0000-0000-0000-000000000000")
+    async with web(database, candles=0) as server:
+        server.served.sim.get = None  # type: ignore[assignment,method-assign]
+        answer = await server.refused(500, "GET", f"{SESSIONS}/00000000-0000-0000-0000-000000000000")
     assert answer == {"error": "Something went wrong in the server; its log says what."}
     assert "NoneType" in caplog.text
 
 
 async def test_bodies_must_be_json_objects_within_limits(database: Database) -> None:
-    async with web(database, candles=0, max_body=2000, max_depth=5) as w:
+    async with web(database, candles=0, max_body=2000, max_depth=5) as server:
         for content in (
             b"",
             b"{",
@@ -83,40 +83,40 @@ async def test_bodies_must_be_json_objects_within_limits(database: Database) -> 
             b"[" * 1900,
             b'{"a":"' + b'\\"' * 900,
         ):
-            status, answer = await post(w, content)
+            status, answer = await post(server, content)
             assert (status, list(answer)) == (400, ["error"]), content[:40]
 
 
 async def test_a_value_that_is_not_a_number_is_refused_with_its_field(database: Database) -> None:
     body = json.dumps(BODY)[:-1]
-    async with web(database, candles=0) as w:
+    async with web(database, candles=0) as server:
         for number in ("NaN", "-Infinity", "1e999", "9" * 500, str(10**30), "1" + "0" * 20 + ".5"):
-            status, answer = await post(w, f'{body}, "initialCash": {number}}}')
+            status, answer = await post(server, f'{body}, "initialCash": {number}}}')
             assert (status, answer["error"].partition(":")[0]) == (400, "initialCash"), answer
-            status, answer = await post(w, f'{body}, "sizing": {{"qty": [{number}]}}}}')
+            status, answer = await post(server, f'{body}, "sizing": {{"qty": [{number}]}}}}')
             assert (status, answer["error"].partition(":")[0]) == (400, "sizing.qty"), answer
-        status, answer = await post(w, f'{body}, "feeBps": 0.{"1" * 41}}}')
+        status, answer = await post(server, f'{body}, "feeBps": 0.{"1" * 41}}}')
         assert (status, answer) == (400, {"error": "feeBps: must have at most 40 digits before and after the point"})
         for number in ("1e-400", "1e-20000", "0e-9999999", "1e-99999999999999999999999"):
-            status, answer = await post(w, f'{body}, "slippageBps": {number}}}')
+            status, answer = await post(server, f'{body}, "slippageBps": {number}}}')
             assert (status, answer["error"].partition(":")[0]) == (400, "slippageBps"), answer
         keyed = {"Idempotency-Key": "digits"}
-        assert (await post(w, f'{body}, "feeBps": 1.0}}', **keyed))[0] == 201
-        assert (await post(w, f'{body}, "feeBps": 1.0}}', **keyed))[0] == 200
-        assert (await post(w, f'{body}, "feeBps": 1.000000000000000000001}}', **keyed))[0] == 422
+        assert (await post(server, f'{body}, "feeBps": 1.0}}', **keyed))[0] == 201
+        assert (await post(server, f'{body}, "feeBps": 1.0}}', **keyed))[0] == 200
+        assert (await post(server, f'{body}, "feeBps": 1.000000000000000000001}}', **keyed))[0] == 422
 
 
 async def test_numbers_of_more_digits_than_a_float_are_kept_to_the_last(database: Database) -> None:
     qty, cash, fee = "0.1234567890123456789", "1234567890123456.78", "0.10000000000000000555"
     body = json.dumps({**BODY, "profileSlug": "buy_and_hold", "config": {}})[:-1]
     terms = f', "initialCash": {cash}, "feeBps": {fee}, "sizing": {{"qty": {qty}}}}}'
-    async with web(database) as w:
-        status, answer = await post(w, body + terms)
+    async with web(database) as server:
+        status, answer = await post(server, body + terms)
         assert status == 201, answer
         session = answer["data"]["id"]
-        await w.call("POST", f"{SESSIONS}/{session}/start")
-        await w.until(f"{SESSIONS}/{session}", "finished")
-        status, answer = await post(w, body + terms.replace(qty, "0.1234567890123456788"))
+        await server.call("POST", f"{SESSIONS}/{session}/start")
+        await server.until(f"{SESSIONS}/{session}", "finished")
+        status, answer = await post(server, body + terms.replace(qty, "0.1234567890123456788"))
         assert status == 201, answer
     fill, fees = database.query(
         "SELECT payload ->> 'qty', (payload ->> 'fee')::numeric / (payload ->> 'price')::numeric FROM sim_events"
@@ -129,26 +129,26 @@ async def test_numbers_of_more_digits_than_a_float_are_kept_to_the_last(database
 
 
 async def test_a_body_that_is_too_large_is_refused_while_it_comes_in(database: Database) -> None:
-    async with web(database, candles=0, max_body=2000) as w:
-        assert (await post(w, b'{"a":"' + b"x" * 2000 + b'"}'))[0] == 413
+    async with web(database, candles=0, max_body=2000) as server:
+        assert (await post(server, b'{"a":"' + b"x" * 2000 + b'"}'))[0] == 413
 
         head = f"POST {SESSIONS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        endless = await raw(w, f"{head}Transfer-Encoding: chunked\r\n\r\nbb8\r\n{'x' * 3000}\r\n".encode())
+        endless = await raw(server, f"{head}Transfer-Encoding: chunked\r\n\r\nbb8\r\n{'x' * 3000}\r\n".encode())
         assert b" 413 " in endless.partition(b"\r\n")[0]
         assert b'{"error":' in endless
 
 
 async def test_only_json_is_accepted_and_only_a_body_needs_a_type(database: Database) -> None:
-    async with web(database, candles=0) as w:
+    async with web(database, candles=0) as server:
         body = json.dumps(BODY).encode()
         for kind in ("text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1", ""):
-            response = await w.client.post(SESSIONS, content=body, headers={"Content-Type": kind})
+            response = await server.client.post(SESSIONS, content=body, headers={"Content-Type": kind})
             assert response.status_code == 415, kind
             assert response.json()["error"]
         for kind in ("application/json", "Application/JSON; charset=UTF-8"):
-            response = await w.client.post(SESSIONS, content=body, headers={"Content-Type": kind})
+            response = await server.client.post(SESSIONS, content=body, headers={"Content-Type": kind})
             assert response.status_code == 201
-        response = await w.client.post(f"{SESSIONS}/{response.json()['data']['id']}/stop")
+        response = await server.client.post(f"{SESSIONS}/{response.json()['data']['id']}/stop")
         assert response.status_code == 200
 
 
@@ -156,13 +156,13 @@ async def test_only_json_is_accepted_and_only_a_body_needs_a_type(database: Data
     "host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "", "a@localhost", "[::1"]
 )
 async def test_a_foreign_host_is_refused(database: Database, host: str) -> None:
-    async with web(database, candles=0) as w:
-        answer = await w.refused(400, "GET", "/healthz", headers={"Host": host})
+    async with web(database, candles=0) as server:
+        answer = await server.refused(400, "GET", "/healthz", headers={"Host": host})
         assert answer["error"].startswith("Host: ")
 
 
 async def test_loopback_and_allowed_hosts_are_accepted(database: Database) -> None:
-    async with web(database, candles=0, allowed_hosts=("sim.example",)) as w:
+    async with web(database, candles=0, allowed_hosts=("sim.example",)) as server:
         for host in (
             "localhost",
             "LOCALHOST:99",
@@ -172,50 +172,57 @@ async def test_loopback_and_allowed_hosts_are_accepted(database: Database) -> No
             "sim.example",
             "Sim.Example:443",
         ):
-            await w.data("GET", "/healthz", headers={"Host": host})
-        assert b" 400 " in await raw(w, b"GET /healthz HTTP/1.0\r\n\r\n")
+            await server.data("GET", "/healthz", headers={"Host": host})
+        assert b" 400 " in await raw(server, b"GET /healthz HTTP/1.0\r\n\r\n")
 
 
 async def test_a_foreign_origin_may_read_but_not_change(database: Database) -> None:
-    async with web(database, candles=0, allowed_hosts=("sim.example",)) as w:
-        for origin in ("https://evil.example", "null", "http://localhost:1", "file://", w.served.url + "0", "x" * 5000):
-            assert "origin" in (await w.refused(403, "POST", SESSIONS, BODY, headers={"Origin": origin}))["error"]
-            await w.refused(403, "DELETE", f"{SESSIONS}/nothing", headers={"Origin": origin})
-            await w.data("GET", SESSIONS, headers={"Origin": origin})
-        await w.data("POST", SESSIONS, BODY, status=201, headers={"Origin": w.served.url})
+    async with web(database, candles=0, allowed_hosts=("sim.example",)) as server:
+        for origin in (
+            "https://evil.example",
+            "null",
+            "http://localhost:1",
+            "file://",
+            server.served.url + "0",
+            "x" * 5000,
+        ):
+            assert "origin" in (await server.refused(403, "POST", SESSIONS, BODY, headers={"Origin": origin}))["error"]
+            await server.refused(403, "DELETE", f"{SESSIONS}/nothing", headers={"Origin": origin})
+            await server.data("GET", SESSIONS, headers={"Origin": origin})
+        await server.data("POST", SESSIONS, BODY, status=201, headers={"Origin": server.served.url})
         own = {"Host": "sim.example", "Origin": "https://sim.example"}
-        await w.data("POST", SESSIONS, BODY, status=201, headers=own)
+        await server.data("POST", SESSIONS, BODY, status=201, headers=own)
 
 
 async def test_a_client_that_asks_too_often_is_slowed_down(database: Database) -> None:
-    async with web(database, candles=0, rate=1, burst=5) as w:
-        answers = [await w.call("GET", SESSIONS) for _ in range(5)]
+    async with web(database, candles=0, rate=1, burst=5) as server:
+        answers = [await server.call("GET", SESSIONS) for _ in range(5)]
         assert [each.status_code for each in answers] == [200] * 5
-        while (response := await w.call("GET", SESSIONS)).status_code == 200:
+        while (response := await server.call("GET", SESSIONS)).status_code == 200:
             assert len(answers := [*answers, response]) < 50
         assert (response.status_code, response.headers["retry-after"]) == (429, "1")
         for path in ("/healthz", "/readyz", "/metrics"):
-            assert (await w.call("GET", path)).status_code == 200
+            assert (await server.call("GET", path)).status_code == 200
 
 
 @pytest.mark.alone
 async def test_small_answers_are_not_held_back_by_nagles_algorithm(database: Database) -> None:
     durations = []
-    async with web(database, candles=0) as w:
+    async with web(database, candles=0) as server:
         for _ in range(60):
             began = time.monotonic()
-            await w.data("GET", "/healthz")
+            await server.data("GET", "/healthz")
             durations.append(time.monotonic() - began)
     assert median(durations) < 0.03
 
 
 async def test_metrics_count_sessions_streams_and_requests(database: Database) -> None:
-    async with web(database) as w:
-        path = f"{SESSIONS}/{(await w.create(replayMsPerCandle=60_000))['id']}"
-        await w.data("POST", f"{path}/start")
-        async with w.stream(path.rpartition("/")[2]) as stream:
+    async with web(database) as server:
+        path = f"{SESSIONS}/{(await server.create(replayMsPerCandle=60_000))['id']}"
+        await server.data("POST", f"{path}/start")
+        async with server.stream(path.rpartition("/")[2]) as stream:
             await stream.next()
-            text = (await w.call("GET", "/metrics")).text
+            text = (await server.call("GET", "/metrics")).text
     for line in (
         "zeon_sessions_running 1",
         "zeon_streams_open 1",
@@ -228,37 +235,37 @@ async def test_metrics_count_sessions_streams_and_requests(database: Database) -
 
 async def test_without_the_database_calls_answer_503(private_server: PrivateServer) -> None:
     database = private_server.new_database()
-    async with web(database, candles=0) as w:
-        await w.data("GET", "/readyz")
+    async with web(database, candles=0) as server:
+        await server.data("GET", "/readyz")
         await asyncio.to_thread(private_server.halt)
-        await w.data("GET", "/healthz")
-        response, _ = await asyncio.gather(w.call("GET", "/readyz"), w.refused(503, "GET", SESSIONS))
+        await server.data("GET", "/healthz")
+        response, _ = await asyncio.gather(server.call("GET", "/readyz"), server.refused(503, "GET", SESSIONS))
         assert (response.status_code, response.headers["retry-after"]) == (503, "1")
         await asyncio.to_thread(private_server.go)
         deadline = time.monotonic() + 20
-        while (await w.call("GET", "/readyz")).status_code != 200:
+        while (await server.call("GET", "/readyz")).status_code != 200:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)
-        await w.data("GET", SESSIONS)
+        await server.data("GET", SESSIONS)
     private_server.drop(database)
 
 
 async def test_requests_do_not_notice_connections_that_were_cut(database: Database) -> None:
-    async with web(database) as w:
-        await asyncio.gather(*(w.data("GET", SESSIONS) for _ in range(8)))
+    async with web(database) as server:
+        await asyncio.gather(*(server.data("GET", SESSIONS) for _ in range(8)))
         await asyncio.to_thread(
             database.query,
             "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
         for _ in range(10):
-            await w.create()
+            await server.create()
 
 
 @pytest.mark.parametrize("path", ["/", f"/sessions/{UUID(int=0)}"])
 async def test_the_page_needs_no_inline_script(database: Database, path: str) -> None:
-    async with web(database, candles=0) as w:
-        page = await w.call("GET", path)
+    async with web(database, candles=0) as server:
+        page = await server.call("GET", path)
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
@@ -267,39 +274,44 @@ async def test_the_page_needs_no_inline_script(database: Database, path: str) ->
         links = re.findall(r'(?:src|href)="(/static/[\w./]+\.(\w+))"', page.text)
         assert {kind for _, kind in links} == {"js", "css", "svg"}
         for link, kind in links:
-            file = await w.call("GET", link)
+            file = await server.call("GET", link)
             assert file.status_code == 200
             media = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}[kind]
             assert file.headers["content-type"].partition(";")[0] == media
-            again = await w.call("GET", link, headers={"If-None-Match": file.headers["etag"]})
+            again = await server.call("GET", link, headers={"If-None-Match": file.headers["etag"]})
             assert (again.status_code, again.content) == (304, b"")
 
 
 async def test_a_page_names_its_modules_and_its_files_can_be_read_in_part(database: Database) -> None:
-    async with web(database, candles=0) as w:
+    async with web(database, candles=0) as server:
         for path, folder in (("/", "list"), (f"/sessions/{UUID(int=0)}", "session")):
-            links = (await w.call("GET", path)).headers["link"].split(", ")
+            links = (await server.call("GET", path)).headers["link"].split(", ")
             assert f"</static/{folder}/main.js>; rel=modulepreload" in links
             assert all(
                 re.fullmatch(rf"</static/(client|(common|{folder}|vendor)/[\w-]+)\.js>; rel=modulepreload", link)
                 for link in links
             )
-        whole = await w.call("GET", "/static/icon.svg")
-        head = await w.call("HEAD", "/static/icon.svg")
+        whole = await server.call("GET", "/static/icon.svg")
+        head = await server.call("HEAD", "/static/icon.svg")
         assert (head.content, head.headers["content-length"]) == (b"", str(len(whole.content)))
-        part = await w.call("GET", "/static/icon.svg", headers={"Range": "bytes=0-3"})
+        part = await server.call("GET", "/static/icon.svg", headers={"Range": "bytes=0-3"})
         assert (part.status_code, part.content) == (206, whole.content[:4])
-        for response in (whole, head, part, await w.call("GET", "/static/icon.svg", headers={"If-None-Match": "*"})):
+        for response in (
+            whole,
+            head,
+            part,
+            await server.call("GET", "/static/icon.svg", headers={"If-None-Match": "*"}),
+        ):
             assert response.headers["cache-control"] == "no-cache"
             assert "default-src 'none'" in response.headers["content-security-policy"]
             assert "link" not in response.headers
         for wrong in ("nothing.js", "list", "%2e%2e/page.py", "/etc/passwd", "%00", "x" * 5000):
-            await w.refused(404, "GET", f"/static/{wrong}")
+            await server.refused(404, "GET", f"/static/{wrong}")
 
 
 async def test_the_api_describes_every_call(database: Database) -> None:
-    async with web(database, candles=0) as w:
-        described = (await w.call("GET", "/openapi.json")).json()
+    async with web(database, candles=0) as server:
+        described = (await server.call("GET", "/openapi.json")).json()
     assert described["openapi"] == "3.1.0"
     paths = described["paths"]
     assert set(paths["/api/market/sessions"]["post"]["responses"]) == {"201", "200", "4XX", "503"}

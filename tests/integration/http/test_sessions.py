@@ -68,13 +68,13 @@ WRONG = [
 
 
 async def test_a_created_session_is_answered_with_its_defaults(database: Database) -> None:
-    async with web(database, venue="demo") as w:
+    async with web(database, venue="demo") as server:
         body = {"profileSlug": "none", "symbol": "btc/usdt", "timeframe": "15m", "startMs": START_MS}
-        response = await w.call("POST", SESSIONS, body)
+        response = await server.call("POST", SESSIONS, body)
         session = response.json()["data"]
         assert response.status_code == 201
         assert response.headers["location"] == f"{SESSIONS}/{session['id']}"
-        assert session == await w.data("GET", f"{SESSIONS}/{session['id']}")
+        assert session == await server.data("GET", f"{SESSIONS}/{session['id']}")
     generated = {name: session.pop(name) for name in ("id", "streamUrl", "createdAt", "updatedAt")}
     assert generated["streamUrl"] == f"{SESSIONS}/{generated['id']}/stream"
     assert generated["createdAt"].endswith("Z")
@@ -150,56 +150,56 @@ async def test_every_setting_of_a_request_is_stored(database: Database) -> None:
         "volumeShare": 0.5,
         "record": "trades",
     }
-    async with web(database) as w:
-        session = await w.create(**settings)
+    async with web(database) as server:
+        session = await server.create(**settings)
     assert {name: session[name] for name in settings} == {**settings, "symbols": ["ETHUSDT", "BTCUSDT"]}
     assert session["progress"] == {"done": 0, "total": 100, "pct": 0.0}
     assert session["gapPolicy"] == "fill"
 
 
 async def test_a_wrong_field_is_refused_by_the_name_the_client_used(database: Database) -> None:
-    async with web(database, candles=0) as w:
+    async with web(database, candles=0) as server:
         for changes, field in WRONG:
-            answer = await w.refused(400, "POST", SESSIONS, {**BODY, **changes})
+            answer = await server.refused(400, "POST", SESSIONS, {**BODY, **changes})
             assert answer["error"].startswith(f"{field}: "), changes
 
 
 async def test_a_missing_field_is_named(database: Database) -> None:
-    async with web(database, candles=0) as w:
+    async with web(database, candles=0) as server:
         for field in ("profileSlug", "timeframe", "startMs"):
             body = {name: value for name, value in BODY.items() if name != field}
-            assert (await w.refused(400, "POST", SESSIONS, body))["error"] == f"{field}: is required"
+            assert (await server.refused(400, "POST", SESSIONS, body))["error"] == f"{field}: is required"
 
 
 async def test_the_same_key_and_body_make_one_session(database: Database) -> None:
-    async with web(database, candles=0) as w:
+    async with web(database, candles=0) as server:
         key = {"Idempotency-Key": "k-1"}
-        first, *others = await asyncio.gather(*(w.call("POST", SESSIONS, BODY, headers=key) for _ in range(20)))
+        first, *others = await asyncio.gather(*(server.call("POST", SESSIONS, BODY, headers=key) for _ in range(20)))
         statuses = sorted(response.status_code for response in (first, *others))
         assert statuses == [200] * 19 + [201]
         assert {response.json()["data"]["id"] for response in (first, *others)} == {first.json()["data"]["id"]}
-        again = await w.data("POST", SESSIONS, {**BODY, "idempotencyKey": "k-1"})
+        again = await server.data("POST", SESSIONS, {**BODY, "idempotencyKey": "k-1"})
         assert again["id"] == first.json()["data"]["id"]
         assert again["idempotencyKey"] == "k-1"
-        refused = await w.refused(422, "POST", SESSIONS, {**BODY, "timeframe": "3m"}, headers=key)
+        refused = await server.refused(422, "POST", SESSIONS, {**BODY, "timeframe": "3m"}, headers=key)
         assert refused["code"] == "idempotency_key_reused"
-        await w.refused(400, "POST", SESSIONS, {**BODY, "idempotencyKey": "k-2"}, headers=key)
-        await w.refused(400, "POST", SESSIONS, BODY, headers={"Idempotency-Key": "x" * 201})
+        await server.refused(400, "POST", SESSIONS, {**BODY, "idempotencyKey": "k-2"}, headers=key)
+        await server.refused(400, "POST", SESSIONS, BODY, headers={"Idempotency-Key": "x" * 201})
 
 
 async def test_sessions_are_listed_newest_first_in_pages(database: Database) -> None:
-    async with web(database, candles=0) as w:
-        ids = [(await w.create(name=str(n), tags=["even"] if n % 2 == 0 else []))["id"] for n in range(7)]
-        await w.data("POST", f"{SESSIONS}/{ids[3]}/stop")
+    async with web(database, candles=0) as server:
+        ids = [(await server.create(name=str(n), tags=["even"] if n % 2 == 0 else []))["id"] for n in range(7)]
+        await server.data("POST", f"{SESSIONS}/{ids[3]}/stop")
         seen, cursor = [], ""
         while cursor is not None:
-            page = await w.data("GET", f"{SESSIONS}?limit=3" + (f"&cursor={cursor}" if cursor else ""))
+            page = await server.data("GET", f"{SESSIONS}?limit=3" + (f"&cursor={cursor}" if cursor else ""))
             seen += [session["id"] for session in page["sessions"]]
             cursor = page["nextCursor"]
         assert seen == ids[::-1]
-        tagged = await w.data("GET", f"{SESSIONS}?tag=even")
+        tagged = await server.data("GET", f"{SESSIONS}?tag=even")
         assert [session["id"] for session in tagged["sessions"]] == [ids[n] for n in (6, 4, 2, 0)]
-        stopped = await w.data("GET", f"{SESSIONS}?status=stopped")
+        stopped = await server.data("GET", f"{SESSIONS}?status=stopped")
         assert [session["id"] for session in stopped["sessions"]] == [ids[3]]
 
 
@@ -216,53 +216,53 @@ async def test_a_list_refuses_wrong_parameters(database: Database) -> None:
         "what=1",
         "limit=1&limit=2",
     ]
-    async with web(database, candles=0) as w:
+    async with web(database, candles=0) as server:
         for query in questions:
-            await w.refused(400, "GET", f"{SESSIONS}?{query}")
+            await server.refused(400, "GET", f"{SESSIONS}?{query}")
 
 
 async def test_pace_name_and_tags_can_be_changed(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.create(replayMsPerCandle=60_000)
+    async with web(database) as server:
+        session = await server.create(replayMsPerCandle=60_000)
         path = f"{SESSIONS}/{session['id']}"
-        changed = await w.data("PATCH", path, {"speed": 10, "name": "n", "tags": ["t"]})
+        changed = await server.data("PATCH", path, {"speed": 10, "name": "n", "tags": ["t"]})
         assert (changed["speed"], changed["replayMsPerCandle"]) == (10, None)
         assert (changed["name"], changed["tags"]) == ("n", ["t"])
-        assert (await w.data("PATCH", path, {"name": None}))["name"] is None
-        await w.data("POST", f"{path}/start")
-        assert (await w.data("PATCH", path, {"replayMsPerCandle": 0}))["replayMsPerCandle"] == 0
-        await w.until(path, "finished")
-        await w.refused(409, "PATCH", path, {"speed": 1})
-        await w.data("PATCH", path, {"name": "still"})
-        await w.refused(400, "PATCH", path, {"speed": 1, "replayMsPerCandle": 1})
-        await w.refused(400, "PATCH", path, {"status": "paused"})
-        await w.refused(400, "PATCH", path, {"tags": None})
+        assert (await server.data("PATCH", path, {"name": None}))["name"] is None
+        await server.data("POST", f"{path}/start")
+        assert (await server.data("PATCH", path, {"replayMsPerCandle": 0}))["replayMsPerCandle"] == 0
+        await server.until(path, "finished")
+        await server.refused(409, "PATCH", path, {"speed": 1})
+        await server.data("PATCH", path, {"name": "still"})
+        await server.refused(400, "PATCH", path, {"speed": 1, "replayMsPerCandle": 1})
+        await server.refused(400, "PATCH", path, {"status": "paused"})
+        await server.refused(400, "PATCH", path, {"tags": None})
 
 
 async def test_start_pause_and_stop_answer_with_the_session_and_do_nothing_twice(database: Database) -> None:
-    async with web(database) as w:
-        path = f"{SESSIONS}/{(await w.create(replayMsPerCandle=60_000))['id']}"
+    async with web(database) as server:
+        path = f"{SESSIONS}/{(await server.create(replayMsPerCandle=60_000))['id']}"
         for call, status in [("start", "running"), ("pause", "paused"), ("resume", "running"), ("stop", "stopped")]:
-            first = await w.data("POST", f"{path}/{call}")
+            first = await server.data("POST", f"{path}/{call}")
             assert first["status"] == status
-            again = await w.data("POST", f"{path}/{call}", {})
+            again = await server.data("POST", f"{path}/{call}", {})
             assert again["status"] == status
             assert again["lastSeq"] - first["lastSeq"] in ((0, 1) if status == "running" else (0,))
         for call in ("start", "pause", "resume"):
-            assert "stopped" in (await w.refused(409, "POST", f"{path}/{call}"))["error"]
+            assert "stopped" in (await server.refused(409, "POST", f"{path}/{call}"))["error"]
 
 
 async def test_control_actions_do_the_same_as_the_calls_of_their_own(database: Database) -> None:
-    async with web(database) as w:
-        path = f"{SESSIONS}/{(await w.create(replayMsPerCandle=60_000))['id']}"
-        await w.refused(409, "POST", f"{path}/control", {"action": "pause"})
-        await w.data("POST", f"{path}/start")
-        paused = await w.data("POST", f"{path}/control", {"action": "pause"})
+    async with web(database) as server:
+        path = f"{SESSIONS}/{(await server.create(replayMsPerCandle=60_000))['id']}"
+        await server.refused(409, "POST", f"{path}/control", {"action": "pause"})
+        await server.data("POST", f"{path}/start")
+        paused = await server.data("POST", f"{path}/control", {"action": "pause"})
         assert paused["status"] == "paused"
-        paced = await w.data("POST", f"{path}/control", {"action": "pace", "speed": 7})
+        paced = await server.data("POST", f"{path}/control", {"action": "pace", "speed": 7})
         assert (paced["speed"], paced["replayMsPerCandle"]) == (7, None)
-        assert (await w.data("POST", f"{path}/control", {"action": "resume"}))["status"] == "running"
-        assert (await w.data("POST", f"{path}/control", {"action": "stop"}))["status"] == "stopped"
+        assert (await server.data("POST", f"{path}/control", {"action": "resume"}))["status"] == "running"
+        assert (await server.data("POST", f"{path}/control", {"action": "stop"}))["status"] == "stopped"
         for body in (
             {},
             {"action": "fly"},
@@ -271,25 +271,25 @@ async def test_control_actions_do_the_same_as_the_calls_of_their_own(database: D
             {"action": "pace", "speed": 1, "replayMsPerCandle": 1},
             {"action": "pace", "args": {"speed": 1}},
         ):
-            await w.refused(400, "POST", f"{path}/control", body)
+            await server.refused(400, "POST", f"{path}/control", body)
 
 
 async def test_a_control_under_a_key_is_done_once(database: Database) -> None:
-    async with web(database) as w:
-        path = f"{SESSIONS}/{(await w.create(replayMsPerCandle=60_000))['id']}"
+    async with web(database) as server:
+        path = f"{SESSIONS}/{(await server.create(replayMsPerCandle=60_000))['id']}"
         key = {"Idempotency-Key": "faster"}
         body = {"action": "pace", "speed": 3}
-        answers = await asyncio.gather(*(w.data("POST", f"{path}/control", body, headers=key) for _ in range(5)))
+        answers = await asyncio.gather(*(server.data("POST", f"{path}/control", body, headers=key) for _ in range(5)))
         assert all(answer == answers[0] for answer in answers)
-        assert (await w.data("GET", path))["lastSeq"] == 1
-        await w.refused(422, "POST", f"{path}/control", {"action": "pace", "speed": 4}, headers=key)
+        assert (await server.data("GET", path))["lastSeq"] == 1
+        await server.refused(422, "POST", f"{path}/control", {"action": "pace", "speed": 4}, headers=key)
 
 
 async def test_missing_candles_are_listed(database: Database) -> None:
-    async with web(database, candles=0) as w:
-        await store(w.served.sim.database, count=100, without=lambda n: n in (3, 4, 50))
-        path = f"{SESSIONS}/{(await w.create())['id']}"
-        answer = await w.refused(422, "POST", f"{path}/start")
+    async with web(database, candles=0) as server:
+        await store(server.served.sim.database, count=100, without=lambda n: n in (3, 4, 50))
+        path = f"{SESSIONS}/{(await server.create())['id']}"
+        answer = await server.refused(422, "POST", f"{path}/start")
         assert answer["code"] == "gaps"
         assert answer["details"]["missing"] == 3
         assert answer["details"]["gaps"][0] == {
@@ -299,99 +299,99 @@ async def test_missing_candles_are_listed(database: Database) -> None:
             "toMs": START_MS + 5 * MINUTE,
             "missing": 2,
         }
-        failed = await w.data("GET", path)
+        failed = await server.data("GET", path)
         assert (failed["status"], failed["errorDetails"]) == ("failed", answer["details"])
         assert failed["error"] == answer["error"]
 
 
 async def test_an_error_stays_until_the_session_runs_again(database: Database) -> None:
-    async with web(database, candles=0) as w:
-        path, other = [f"{SESSIONS}/{(await w.create())['id']}" for _ in range(2)]
-        error = (await w.refused(422, "POST", f"{path}/start"))["error"]
-        await w.refused(422, "POST", f"{other}/start")
-        stopped = await w.data("POST", f"{path}/stop")
+    async with web(database, candles=0) as server:
+        path, other = [f"{SESSIONS}/{(await server.create())['id']}" for _ in range(2)]
+        error = (await server.refused(422, "POST", f"{path}/start"))["error"]
+        await server.refused(422, "POST", f"{other}/start")
+        stopped = await server.data("POST", f"{path}/stop")
         assert (stopped["error"], stopped["errorDetails"]["missing"]) == (error, 100)
-        last = (await w.data("GET", f"{path}/events?tail=1"))["events"][0]
+        last = (await server.data("GET", f"{path}/events?tail=1"))["events"][0]
         assert set(last["payload"]) == {"status", "reason", "cursorMs", "by"}
-        await store(w.served.sim.database, count=100)
-        started = await w.data("POST", f"{other}/start")
+        await store(server.served.sim.database, count=100)
+        started = await server.data("POST", f"{other}/start")
         assert (started["error"], started["errorDetails"]) == (None, None)
 
 
 async def test_a_session_that_has_ended_answers_with_its_digest(database: Database) -> None:
-    async with web(database, candles=100) as w:
-        session = await w.create(endMs=START_MS + 200 * MINUTE)
+    async with web(database, candles=100) as server:
+        session = await server.create(endMs=START_MS + 200 * MINUTE)
         path = f"{SESSIONS}/{session['id']}"
-        assert (await w.data("GET", path))["digest"] is None
-        await w.refused(422, "POST", f"{path}/start")
-        failed = (await w.data("GET", path))["digest"]
-        await store(w.served.sim.database, count=200)
-        started = await w.data("POST", f"{path}/start")
+        assert (await server.data("GET", path))["digest"] is None
+        await server.refused(422, "POST", f"{path}/start")
+        failed = (await server.data("GET", path))["digest"]
+        await store(server.served.sim.database, count=200)
+        started = await server.data("POST", f"{path}/start")
         assert started["digest"] is None
-        await w.until(path, "finished")
-        finished = await _digest(w, path)
+        await server.until(path, "finished")
+        finished = await _digest(server, path)
         assert [(finished,)] == database.query("SELECT sim_log_digest(%s)", session["id"])
         assert failed != finished
-        assert (await w.data("GET", SESSIONS))["sessions"][0]["digest"] == finished
-        again = await w.finished(endMs=START_MS + 200 * MINUTE)
-        assert await _digest(w, f"{SESSIONS}/{again['id']}") == finished
+        assert (await server.data("GET", SESSIONS))["sessions"][0]["digest"] == finished
+        again = await server.finished(endMs=START_MS + 200 * MINUTE)
+        assert await _digest(server, f"{SESSIONS}/{again['id']}") == finished
 
 
-async def _digest(w: Web, path: str) -> str:
+async def _digest(server: Web, path: str) -> str:
     """Ask for a session until its digest is there, which it is not where that takes too long to wait for."""
     deadline = time.monotonic() + 20
-    while (digest := (await w.data("GET", path))["digest"]) is None:
+    while (digest := (await server.data("GET", path))["digest"]) is None:
         assert time.monotonic() < deadline
     return str(digest)
 
 
 async def test_a_session_is_deleted_with_its_log_unless_it_runs(database: Database) -> None:
-    async with web(database) as w:
-        path = f"{SESSIONS}/{(await w.create(replayMsPerCandle=60_000))['id']}"
-        await w.data("POST", f"{path}/start")
-        await w.refused(409, "DELETE", path)
-        await w.data("POST", f"{path}/pause")
-        assert await w.data("DELETE", path) == {}
+    async with web(database) as server:
+        path = f"{SESSIONS}/{(await server.create(replayMsPerCandle=60_000))['id']}"
+        await server.data("POST", f"{path}/start")
+        await server.refused(409, "DELETE", path)
+        await server.data("POST", f"{path}/pause")
+        assert await server.data("DELETE", path) == {}
         for method, rest in (("GET", ""), ("DELETE", ""), ("GET", "/events"), ("GET", "/stream"), ("POST", "/start")):
-            await w.refused(404, method, path + rest)
+            await server.refused(404, method, path + rest)
     assert database.query("SELECT count(*) FROM sim_events") == [(0,)]
 
 
 async def test_events_are_read_in_pages(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.finished()
+    async with web(database) as server:
+        session = await server.finished()
         path = f"{SESSIONS}/{session['id']}/events"
         seen, following = [], 1
         while following <= session["lastSeq"]:
-            page = await w.data("GET", f"{path}?fromSeq={following}&limit=40")
+            page = await server.data("GET", f"{path}?fromSeq={following}&limit=40")
             assert page["lastSeq"] == 102
             assert page["events"][0]["seq"] == following
             seen += [event["seq"] for event in page["events"]]
             following = page["nextFromSeq"]
         assert seen == list(range(1, 103))
-        assert await w.data("GET", f"{path}?fromSeq=103") == {"events": [], "lastSeq": 102, "nextFromSeq": 103}
-        assert (await w.refused(400, "GET", f"{path}?fromSeq=104"))["code"] == "seq_ahead"
-        statuses = await w.data("GET", f"{path}?types=status")
+        assert await server.data("GET", f"{path}?fromSeq=103") == {"events": [], "lastSeq": 102, "nextFromSeq": 103}
+        assert (await server.refused(400, "GET", f"{path}?fromSeq=104"))["code"] == "seq_ahead"
+        statuses = await server.data("GET", f"{path}?types=status")
         assert [event["seq"] for event in statuses["events"]] == [1, 102]
         assert statuses["nextFromSeq"] == 103
-        assert (await w.data("GET", f"{path}?types=status&limit=1"))["nextFromSeq"] == 2
-        tail = await w.data("GET", f"{path}?tail=2&types=candle")
+        assert (await server.data("GET", f"{path}?types=status&limit=1"))["nextFromSeq"] == 2
+        tail = await server.data("GET", f"{path}?tail=2&types=candle")
         assert [event["seq"] for event in tail["events"]] == [100, 101]
-        assert (await w.data("GET", f"{path}?tail=0"))["events"] == []
+        assert (await server.data("GET", f"{path}?tail=0"))["events"] == []
         for query in ("limit=0", "limit=10001", "fromSeq=-1", "types=x", "tail=1&fromSeq=1", "limit=1.5"):
-            await w.refused(400, "GET", f"{path}?{query}")
+            await server.refused(400, "GET", f"{path}?{query}")
 
 
 async def test_profiles_are_listed(database: Database) -> None:
-    async with web(database, candles=0) as w:
-        profiles = {each["slug"]: each for each in (await w.data("GET", "/api/sim/profiles"))["profiles"]}
+    async with web(database, candles=0) as server:
+        profiles = {each["slug"]: each for each in (await server.data("GET", "/api/sim/profiles"))["profiles"]}
     assert {"none", "buy_and_hold", "sma_cross", "rsi_revert"} <= set(profiles)
     assert profiles["sma_cross"]["parameters"]["properties"]["fast"]["default"] == 20
     assert {each["source"] for each in profiles.values()} == {"built-in"}
 
 
 async def test_a_running_process_that_loses_its_name_fails(database: Database) -> None:
-    async with web(database, candles=0) as w:
+    async with web(database, candles=0) as server:
         database.query("UPDATE sim_runners SET incarnation = incarnation + 1")
         with pytest.raises(SimError):
-            await asyncio.wait_for(w.served.wait(), 5)
+            await asyncio.wait_for(server.served.wait(), 5)

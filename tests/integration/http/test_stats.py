@@ -49,23 +49,23 @@ def evil_log() -> list[Event]:
 
 async def test_statistics_and_curve_are_answered_exactly(database: Database) -> None:
     session_id = write(database, log(), ON)
-    async with web(database, candles=0) as w:
+    async with web(database, candles=0) as server:
         path = f"{SESSIONS}/{session_id}"
-        first, again = [await w.call("GET", f"{path}/stats") for _ in range(2)]
+        first, again = [await server.call("GET", f"{path}/stats") for _ in range(2)]
         assert first.text == again.text
         answered = json.loads(first.text, parse_float=Decimal)["data"]
         row = database.query("SELECT sharpe, expectancy, equity, max_drawdown_ms FROM sim_stats(%s)", session_id)
         named = (answered["sharpe"], answered["expectancy"], answered["equity"], answered["maxDrawdownMs"])
         assert [named] == row
         assert answered["cagrPct"] is None
-        described = (await w.call("GET", "/openapi.json")).json()["components"]["schemas"]["StatsAnswer"]
+        described = (await server.call("GET", "/openapi.json")).json()["components"]["schemas"]["StatsAnswer"]
         assert set(described["properties"]) == set(answered)
-        points = (await w.data("GET", f"{path}/equity"))["points"]
+        points = (await server.data("GET", f"{path}/equity"))["points"]
         assert len(points) == 300
         assert set(points[0]) == {"seq", "ts", "equity", "drawdownPct"}
         assert points[-1]["equity"] == float(answered["equity"])
-        assert len((await w.data("GET", f"{path}/equity?points=40"))["points"]) <= 40
-        sample = (await w.data("GET", f"{path}/equity?points=40&sample=true"))["points"]
+        assert len((await server.data("GET", f"{path}/equity?points=40"))["points"]) <= 40
+        sample = (await server.data("GET", f"{path}/equity?points=40&sample=true"))["points"]
         assert len(sample) == 40
         assert sample[-1] == points[-1]
 
@@ -74,11 +74,11 @@ async def test_statistics_read_in_several_steps_are_the_same(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session_id = write(database, log(), ON)
-    async with web(database, candles=0) as w:
-        at_once = await w.call("GET", f"{SESSIONS}/{session_id}/stats")
+    async with web(database, candles=0) as server:
+        at_once = await server.call("GET", f"{SESSIONS}/{session_id}/stats")
     monkeypatch.setattr("app.web.sim.stats._STEP", 100)
-    async with web(database, candles=0) as w:
-        assert (await w.call("GET", f"{SESSIONS}/{session_id}/stats")).text == at_once.text
+    async with web(database, candles=0) as server:
+        assert (await server.call("GET", f"{SESSIONS}/{session_id}/stats")).text == at_once.text
 
 
 WRONG = [
@@ -97,37 +97,37 @@ WRONG = [
 
 async def test_a_wrong_query_names_its_field(database: Database) -> None:
     session_id = write(database, [], ON)
-    async with web(database, candles=0) as w:
+    async with web(database, candles=0) as server:
         for call, field in WRONG:
-            answer = await w.refused(400, "GET", f"{SESSIONS}/{session_id}/{call}")
+            answer = await server.refused(400, "GET", f"{SESSIONS}/{session_id}/{call}")
             assert answer["error"].startswith(f"{field}: "), call
 
 
 async def test_results_of_another_users_session_are_not_found(database: Database) -> None:
     theirs = write(database, log(), ON, user_id="other")
-    async with web(database, candles=0) as w:
+    async with web(database, candles=0) as server:
         for session_id in (theirs, uuid4()):
             for call in ("stats", "equity", "export?what=events&format=csv"):
-                await w.refused(404, "GET", f"{SESSIONS}/{session_id}/{call}")
+                await server.refused(404, "GET", f"{SESSIONS}/{session_id}/{call}")
 
 
 async def test_exports_hold_what_the_log_holds(database: Database) -> None:
     events = log()
     session_id = write(database, events, ON)
-    async with web(database, candles=0) as w:
+    async with web(database, candles=0) as server:
         path = f"{SESSIONS}/{session_id}"
-        page = await w.data("GET", f"{path}/events?limit=10000")
-        sent = await w.call("GET", f"{path}/export?what=events&format=ndjson")
+        page = await server.data("GET", f"{path}/events?limit=10000")
+        sent = await server.call("GET", f"{path}/export?what=events&format=ndjson")
         assert [json.loads(line) for line in sent.text.splitlines()] == page["events"]
         assert sent.headers["content-disposition"] == f'attachment; filename="{session_id}-events.ndjson"'
-        head = await w.call("HEAD", f"{path}/export?what=events&format=ndjson")
+        head = await server.call("HEAD", f"{path}/export?what=events&format=ndjson")
         assert head.headers["content-type"] == sent.headers["content-type"]
         for what, type_ in (("trades", "trade"), ("equity", "equity")):
             payloads = [one.payload for one in events if one.type == type_]
-            text = (await w.call("GET", f"{path}/export?what={what}&format=csv")).text
+            text = (await server.call("GET", f"{path}/export?what={what}&format=csv")).text
             rows = list(csv.DictReader(io.StringIO(text, newline="")))
             assert [read(row, payloads[0]) for row in rows] == payloads
-            body = (await w.call("GET", f"{path}/export?what={what}&format=parquet")).content
+            body = (await server.call("GET", f"{path}/export?what={what}&format=parquet")).content
             table = pq.read_table(io.BytesIO(body)).to_pylist()
             for row, payload in zip(table, payloads, strict=True):
                 for name in ("netPnl", "equity", "fees"):
@@ -142,19 +142,19 @@ def read(row: dict[str, str], like: dict[str, object]) -> dict[str, object]:
 
 async def test_an_export_without_rows_is_a_valid_file(database: Database) -> None:
     path = f"{SESSIONS}/{write(database, [], ON)}/export?what=trades&format="
-    async with web(database, candles=0) as w:
-        assert (await w.call("GET", f"{path}ndjson")).text == ""
-        assert (await w.call("GET", f"{path}csv")).text.startswith("seq,ts,symbol,")
-        assert pq.read_table(io.BytesIO((await w.call("GET", f"{path}parquet")).content)).num_rows == 0
+    async with web(database, candles=0) as server:
+        assert (await server.call("GET", f"{path}ndjson")).text == ""
+        assert (await server.call("GET", f"{path}csv")).text.startswith("seq,ts,symbol,")
+        assert pq.read_table(io.BytesIO((await server.call("GET", f"{path}parquet")).content)).num_rows == 0
 
 
 async def test_no_cell_is_a_formula(database: Database) -> None:
     session_id = write(database, evil_log(), broker_config())
-    async with web(database, candles=0) as w:
+    async with web(database, candles=0) as server:
         path = f"{SESSIONS}/{session_id}/export?what=trades"
-        [row] = csv.DictReader(io.StringIO((await w.call("GET", f"{path}&format=csv")).text, newline=""))
+        [row] = csv.DictReader(io.StringIO((await server.call("GET", f"{path}&format=csv")).text, newline=""))
         assert row["reason"] == f"'{EVIL}"
-        [exact] = pq.read_table(io.BytesIO((await w.call("GET", f"{path}&format=parquet")).content)).to_pylist()
+        [exact] = pq.read_table(io.BytesIO((await server.call("GET", f"{path}&format=parquet")).content)).to_pylist()
         assert exact["reason"] == EVIL
 
 
@@ -173,21 +173,23 @@ def test_without_pyarrow_parquet_is_refused_in_a_sentence(monkeypatch: pytest.Mo
 
 
 async def test_statistics_of_a_running_session_are_those_of_its_log_so_far(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool, count=300)
-        session = await e.start(profile_slug="sma_cross", config={"fast": 3, "slow": 8}, end_ms=START_MS + 300 * MINUTE)
+    async with engine(database) as running:
+        await store(running.pool, count=300)
+        session = await running.start(
+            profile_slug="sma_cross", config={"fast": 3, "slow": 8}, end_ms=START_MS + 300 * MINUTE
+        )
         seen, state = [], stats.FROM_THE_START
-        while not (await e.get(session.id)).ended:
-            result = await e.pool.run(stats.stats, session.id, state)
+        while not (await running.get(session.id)).ended:
+            result = await running.pool.run(stats.stats, session.id, state)
             state = result.state
             seen.append(result.figures)
             await asyncio.sleep(0.01)
-        finished = await e.finished(session.id)
+        finished = await running.finished(session.id)
         assert finished.status == "finished"
         for figures in seen:
-            after = await e.pool.run(stats.stats, session.id, until_seq=figures["seq"])
+            after = await running.pool.run(stats.stats, session.id, until_seq=figures["seq"])
             assert after.figures == figures
-        assert (await e.pool.run(stats.stats, session.id)).figures["trades"] > 3
+        assert (await running.pool.run(stats.stats, session.id)).figures["trades"] > 3
 
 
 async def test_a_large_export_takes_no_memory(database: Database, zeon) -> None:

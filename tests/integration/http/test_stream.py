@@ -8,7 +8,10 @@ import time
 
 import pytest
 
+from app.domain.session import Session
 from app.web.http import event_stream
+from app.web.http.dialect import Dialect
+from app.web.sim import log
 from tests.support.engine import MINUTE, START_MS, engine, store
 from tests.support.servers import Database
 from tests.support.web import SESSIONS, web
@@ -19,11 +22,11 @@ def control(kind: str):
 
 
 async def test_the_stream_of_a_finished_session_is_its_log_and_ends(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.finished()
-        async with w.stream(session["id"]) as stream:
+    async with web(database) as server:
+        session = await server.finished()
+        async with server.stream(session["id"]) as stream:
             await stream.rest()
-        page = await w.data("GET", f"{SESSIONS}/{session['id']}/events")
+        page = await server.data("GET", f"{SESSIONS}/{session['id']}/events")
     assert stream.events == page["events"]
     assert stream.ids == [event["seq"] for event in stream.events] == list(range(1, 103))
     assert stream.frames[-1] == {"type": "caught_up", "sessionId": session["id"], "lastSeq": 102}
@@ -33,14 +36,14 @@ async def test_the_stream_of_a_finished_session_is_its_log_and_ends(database: Da
 
 
 async def test_live_events_follow_the_backlog_without_a_hole_or_duplicate(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.create(replayMsPerCandle=5)
+    async with web(database) as server:
+        session = await server.create(replayMsPerCandle=5)
         path = f"{SESSIONS}/{session['id']}"
-        async with w.stream(session["id"]) as stream:
+        async with server.stream(session["id"]) as stream:
             await stream.until(control("caught_up"))
-            await w.data("POST", f"{path}/start")
+            await server.data("POST", f"{path}/start")
             await stream.until(control("candle"))
-            async with w.stream(session["id"]) as late:
+            async with server.stream(session["id"]) as late:
                 await late.rest()
             await stream.rest()
     assert stream.ids == late.ids == list(range(1, 103))
@@ -53,19 +56,19 @@ async def test_live_events_follow_the_backlog_without_a_hole_or_duplicate(databa
     [("?fromSeq=0", 1), ("?fromSeq=1", 1), ("?fromSeq=40", 40), ("?tail=5", 98), ("?tail=1000000000000", 1)],
 )
 async def test_a_stream_from_any_seq_gives_the_same_suffix(database: Database, query: str, first: int) -> None:
-    async with web(database) as w:
-        session = await w.finished()
-        async with w.stream(session["id"], query) as stream:
+    async with web(database) as server:
+        session = await server.finished()
+        async with server.stream(session["id"], query) as stream:
             await stream.rest()
     assert stream.ids == list(range(first, 103))
 
 
 async def test_last_event_id_is_exclusive_and_wins(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.finished()
-        async with w.stream(session["id"], "?fromSeq=5", Last_Event_ID="100") as stream:
+    async with web(database) as server:
+        session = await server.finished()
+        async with server.stream(session["id"], "?fromSeq=5", Last_Event_ID="100") as stream:
             await stream.rest()
-        async with w.stream(session["id"], "?tail=50", Last_Event_ID="101") as other:
+        async with server.stream(session["id"], "?tail=50", Last_Event_ID="101") as other:
             await other.rest()
     assert stream.ids == [101, 102]
     assert other.ids == [102]
@@ -84,31 +87,31 @@ async def test_last_event_id_is_exclusive_and_wins(database: Database) -> None:
 async def test_the_header_wins_over_last_event_id_in_the_query_and_that_over_from_seq(
     database: Database, query: str, header: str, first: int
 ) -> None:
-    async with web(database) as w:
-        session = await w.finished()
+    async with web(database) as server:
+        session = await server.finished()
         back = {"Last_Event_ID": header} if header else {}
-        async with w.stream(session["id"], query, **back) as stream:
+        async with server.stream(session["id"], query, **back) as stream:
             await stream.rest()
     assert stream.ids == list(range(first, 103))
 
 
 async def test_types_are_filtered_and_keep_their_seqs(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.finished()
-        async with w.stream(session["id"], "?types=status,control") as stream:
+    async with web(database) as server:
+        session = await server.finished()
+        async with server.stream(session["id"], "?types=status,control") as stream:
             await stream.rest()
-        async with w.stream(session["id"], "?types=candle&tail=3") as tail:
+        async with server.stream(session["id"], "?types=candle&tail=3") as tail:
             await tail.rest()
     assert stream.ids == [1, 102]
     assert tail.ids == [99, 100, 101]
 
 
 async def test_a_seq_ahead_of_the_log_is_an_error(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.finished()
+    async with web(database) as server:
+        session = await server.finished()
         path = f"{SESSIONS}/{session['id']}/stream"
-        assert (await w.refused(400, "GET", f"{path}?fromSeq=104"))["code"] == "seq_ahead"
-        assert (await w.refused(400, "GET", path, headers={"Last-Event-ID": "103"}))["code"] == "seq_ahead"
+        assert (await server.refused(400, "GET", f"{path}?fromSeq=104"))["code"] == "seq_ahead"
+        assert (await server.refused(400, "GET", path, headers={"Last-Event-ID": "103"}))["code"] == "seq_ahead"
 
 
 @pytest.mark.parametrize(
@@ -126,33 +129,33 @@ async def test_a_seq_ahead_of_the_log_is_an_error(database: Database) -> None:
     ],
 )
 async def test_a_wrong_parameter_is_refused_in_a_sentence(database: Database, query: str) -> None:
-    async with web(database) as w:
-        session = await w.create()
-        await w.refused(400, "GET", f"{SESSIONS}/{session['id']}/stream{query}")
+    async with web(database) as server:
+        session = await server.create()
+        await server.refused(400, "GET", f"{SESSIONS}/{session['id']}/stream{query}")
 
 
 @pytest.mark.parametrize("seen", ["-1", "x", "1.0", "99999999999999999999", "%C2%B2", "1&lastEventId=2"])
 async def test_a_last_event_id_in_the_query_that_is_no_seq_is_refused_by_its_name(
     database: Database, seen: str
 ) -> None:
-    async with web(database) as w:
-        session = await w.create()
+    async with web(database) as server:
+        session = await server.create()
         path = f"{SESSIONS}/{session['id']}/stream"
-        assert "lastEventId: " in (await w.refused(400, "GET", f"{path}?lastEventId={seen}"))["error"]
+        assert "lastEventId: " in (await server.refused(400, "GET", f"{path}?lastEventId={seen}"))["error"]
 
 
 @pytest.mark.parametrize("seen", ["-1", "x", "1.0", "99999999999999999999", "²"])
 async def test_a_last_event_id_that_is_no_seq_is_refused(database: Database, seen: str) -> None:
-    async with web(database) as w:
-        session = await w.create()
-        await w.refused(
+    async with web(database) as server:
+        session = await server.create()
+        await server.refused(
             400, "GET", f"{SESSIONS}/{session['id']}/stream", headers={"Last-Event-ID": seen.encode("latin1")}
         )
 
 
 async def test_behind_the_last_event_of_an_ended_session_there_is_204(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.finished()
+    async with web(database) as server:
+        session = await server.finished()
         path = f"{SESSIONS}/{session['id']}/stream"
         for query, headers in [
             ("?fromSeq=103", {}),
@@ -162,28 +165,28 @@ async def test_behind_the_last_event_of_an_ended_session_there_is_204(database: 
             ("?types=candle", {"Last-Event-ID": "101"}),
             ("?types=note", {}),
         ]:
-            response = await w.call("GET", path + query, headers=headers)
+            response = await server.call("GET", path + query, headers=headers)
             assert (response.status_code, response.content) == (204, b""), query
 
 
 async def test_head_answers_with_headers_only(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.create()
-        response = await w.call("HEAD", f"{SESSIONS}/{session['id']}/stream")
+    async with web(database) as server:
+        session = await server.create()
+        response = await server.call("HEAD", f"{SESSIONS}/{session['id']}/stream")
         assert (response.status_code, response.content) == (200, b"")
         assert response.headers["content-type"].startswith("text/event-stream")
-        assert len(w.served.streams) == 0
+        assert len(server.served.streams) == 0
 
 
 async def test_heartbeats_come_with_and_without_events(database: Database) -> None:
-    async with web(database, heartbeat_ms=100) as w:
-        session = await w.create(replayMsPerCandle=50)
+    async with web(database, heartbeat_ms=100) as server:
+        session = await server.create(replayMsPerCandle=50)
         path = f"{SESSIONS}/{session['id']}"
-        async with w.stream(session["id"]) as stream:
+        async with server.stream(session["id"]) as stream:
             beat = await stream.until(control("heartbeat"))
             assert beat["sessionId"] == session["id"]
             assert beat["ts"] > START_MS
-            await w.data("POST", f"{path}/start")
+            await server.data("POST", f"{path}/start")
             await stream.until(control("candle"))
             took_s = []
             for _ in range(3):  # Once suffices not to be late: something else may keep the machine busy.
@@ -194,15 +197,15 @@ async def test_heartbeats_come_with_and_without_events(database: Database) -> No
                 took_s.append(time.monotonic() - begun)
             assert sum(took_s) > 0.75  # Nine, of which the first may be due already.
             assert min(took_s) < 0.7
-            await w.data("PATCH", path, {"replayMsPerCandle": 0})
+            await server.data("PATCH", path, {"replayMsPerCandle": 0})
             await stream.rest()
     assert [frame["type"] for frame in stream.frames].count("caught_up") == 1
 
 
 async def test_first_bytes_come_at_once_and_are_no_message_of_their_own(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.create()
-        async with w.stream(session["id"]) as stream:
+    async with web(database) as server:
+        session = await server.create()
+        async with server.stream(session["id"]) as stream:
             async with asyncio.timeout(2):
                 first = [await anext(stream.lines) for _ in range(5)]
     caught_up = f'data: {{"type":"caught_up","sessionId":"{session["id"]}","lastSeq":0}}'
@@ -210,11 +213,11 @@ async def test_first_bytes_come_at_once_and_are_no_message_of_their_own(database
 
 
 async def test_messages_without_a_name_are_the_log_and_nothing_else(database: Database) -> None:
-    async with web(database, heartbeat_ms=20) as w:
-        session = await w.create(replayMsPerCandle=5)
-        async with w.stream(session["id"]) as stream:
+    async with web(database, heartbeat_ms=20) as server:
+        session = await server.create(replayMsPerCandle=5)
+        async with server.stream(session["id"]) as stream:
             await stream.until(control("heartbeat"))
-            await w.data("POST", f"{SESSIONS}/{session['id']}/start")
+            await server.data("POST", f"{SESSIONS}/{session['id']}/start")
             await stream.rest()
     assert stream.named["message"] == len(stream.ids) == 102
     assert stream.named["caught_up"] == 1
@@ -222,9 +225,9 @@ async def test_messages_without_a_name_are_the_log_and_nothing_else(database: Da
 
 
 async def test_no_block_of_a_stream_is_without_data(database: Database) -> None:
-    async with web(database, heartbeat_ms=20) as w:
-        session = await w.finished()
-        async with w.client.stream("GET", f"{SESSIONS}/{session['id']}/stream") as response:
+    async with web(database, heartbeat_ms=20) as server:
+        session = await server.finished()
+        async with server.client.stream("GET", f"{SESSIONS}/{session['id']}/stream") as response:
             blocks = (await response.aread()).decode().split("\n\n")
     assert len(blocks) == 104
     assert [block for block in blocks[:-1] if "\ndata: " not in f"\n{block}"] == []
@@ -232,12 +235,12 @@ async def test_no_block_of_a_stream_is_without_data(database: Database) -> None:
 
 async def test_separators_of_unicode_are_escaped_in_a_stream(database: Database) -> None:
     text = "one\u2028two\u2029three\u0085four ümlaut"
-    async with web(database) as w:
-        session = await w.create()
+    async with web(database) as server:
+        session = await server.create()
         call = "SELECT sim_append_event(%s, NULL, 'note', jsonb_build_object('text', %s::text))"
         database.query(call, session["id"], text)
-        await w.data("POST", f"{SESSIONS}/{session['id']}/stop")
-        async with w.client.stream("GET", f"{SESSIONS}/{session['id']}/stream") as response:
+        await server.data("POST", f"{SESSIONS}/{session['id']}/stop")
+        async with server.client.stream("GET", f"{SESSIONS}/{session['id']}/stream") as response:
             body = (await response.aread()).decode()
     assert len(body.splitlines()) == body.count("\n")
     note = next(line for line in body.split("\n") if '"note"' in line)
@@ -247,27 +250,27 @@ async def test_separators_of_unicode_are_escaped_in_a_stream(database: Database)
 
 @pytest.mark.parametrize("move", ["stop", "delete"])
 async def test_a_stream_ends_when_its_session_is_stopped_or_deleted(database: Database, move: str) -> None:
-    async with web(database, poll_ms=60_000) as w:
-        session = await w.create()
+    async with web(database, poll_ms=60_000) as server:
+        session = await server.create()
         path = f"{SESSIONS}/{session['id']}"
-        async with w.stream(session["id"]) as stream:
+        async with server.stream(session["id"]) as stream:
             await stream.until(control("caught_up"))
-            await (w.data("POST", f"{path}/stop") if move == "stop" else w.data("DELETE", path))
+            await (server.data("POST", f"{path}/stop") if move == "stop" else server.data("DELETE", path))
             await stream.rest()
     assert [event["payload"]["status"] for event in stream.events] == (["stopped"] if move == "stop" else [])
 
 
 async def test_a_stream_goes_on_through_pause_and_resume(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.create(replayMsPerCandle=1000, endMs=START_MS + 20 * MINUTE)
+    async with web(database) as server:
+        session = await server.create(replayMsPerCandle=1000, endMs=START_MS + 20 * MINUTE)
         path = f"{SESSIONS}/{session['id']}"
-        async with w.stream(session["id"]) as stream:
-            await w.data("POST", f"{path}/start")
+        async with server.stream(session["id"]) as stream:
+            await server.data("POST", f"{path}/start")
             await stream.until(control("candle"))
-            paused = await w.data("POST", f"{path}/pause")
+            paused = await server.data("POST", f"{path}/pause")
             assert (await stream.until(control("status")))["seq"] == paused["lastSeq"]
-            await w.data("POST", f"{path}/resume")
-            await w.data("PATCH", path, {"replayMsPerCandle": 0})
+            await server.data("POST", f"{path}/resume")
+            await server.data("PATCH", path, {"replayMsPerCandle": 0})
             await stream.rest()
     assert stream.ids == list(range(1, len(stream.ids) + 1))
     statuses = [event["payload"]["status"] for event in stream.events if event["type"] == "status"]
@@ -275,28 +278,48 @@ async def test_a_stream_goes_on_through_pause_and_resume(database: Database) -> 
 
 
 async def test_no_more_streams_than_allowed(database: Database) -> None:
-    async with web(database, max_streams=2) as w:
-        session = await w.create()
-        async with w.stream(session["id"]) as one, w.stream(session["id"]) as two:
+    async with web(database, max_streams=2) as server:
+        session = await server.create()
+        async with server.stream(session["id"]) as one, server.stream(session["id"]) as two:
             await one.next()
             await two.next()
-            response = await w.call("GET", f"{SESSIONS}/{session['id']}/stream")
+            response = await server.call("GET", f"{SESSIONS}/{session['id']}/stream")
             assert (response.status_code, response.headers["retry-after"]) == (429, "1")
         deadline = asyncio.get_running_loop().time() + 5
-        while len(w.served.streams):
+        while len(server.served.streams):
             assert asyncio.get_running_loop().time() < deadline
             await asyncio.sleep(0.01)
-        async with w.stream(session["id"]) as three:
+        async with server.stream(session["id"]) as three:
             await three.next()
 
 
 async def test_a_heartbeat_due_with_the_last_event_does_not_keep_a_stream_open(database: Database) -> None:
-    async with engine(database, poll_ms=60_000) as e:
-        await store(e.pool)
-        session = await e.finished((await e.start()).id)
-        with e.supervisor.hub.tail(session.id, 0) as tail:
+    async with engine(database, poll_ms=60_000) as running:
+        await store(running.pool)
+        session = await running.finished((await running.start()).id)
+        with running.supervisor.hub.tail(session.id, 0) as tail:
             page = await tail.next(5)
             assert page is not None
             assert tail.after_seq == page.head == 102
             tail.wake.set()  # As the timer of the heartbeat does.
             assert event_stream._is_over(page, tail)
+
+
+async def test_a_dialect_says_how_a_stream_begins_and_whether_it_says_that_it_caught_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hello(session: Session) -> bytes:
+        return f'data: {{"type":"hello","seq":0,"sessionId":"{session.id}"}}\n\n'.encode()
+
+    monkeypatch.setattr(log, "SIM", Dialect("sim", types=("trade",), opening=hello, says_caught_up=False))
+    async with web(database) as server:
+        session = await server.finished(endMs=START_MS + 3 * MINUTE)
+        async with server.stream(session["id"], "?fromSeq=1") as stream:
+            messages = await stream.rest()
+        assert messages == []
+        running = await server.create(replayMsPerCandle=60_000)
+        async with server.stream(running["id"]) as stream:
+            assert await stream.next() == {"type": "hello", "seq": 0, "sessionId": running["id"]}
+            await server.data("POST", f"{SESSIONS}/{running['id']}/stop")
+            types = [message["type"] for message in await stream.rest()]
+    assert types == ["hello", "status"]

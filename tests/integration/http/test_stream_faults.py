@@ -27,10 +27,10 @@ def control(kind: str) -> Callable[[dict], bool]:
     return lambda message: message["type"] == kind
 
 
-async def no_streams(w: Web) -> float:
+async def no_streams(server: Web) -> float:
     """Wait until no stream is open, for less than the time to the first heartbeat; returns how long that seconds."""
     began = time.monotonic()
-    while len(w.served.streams):
+    while len(server.served.streams):
         assert time.monotonic() - began < 10, "a stream is still open"
         await asyncio.sleep(0.01)
     return time.monotonic() - began
@@ -45,67 +45,67 @@ async def fastest(measure: Callable[[], Awaitable[float]], bound_s: float) -> fl
     return seconds
 
 
-async def open_raw(w: Web, session_id: str, *, buffer: int | None = None) -> socket.socket:
+async def open_raw(server: Web, session_id: str, *, buffer: int | None = None) -> socket.socket:
     """Ask for a stream on a bare socket that nobody reads."""
-    host, port = w.served.url.removeprefix("http://").split(":")
+    host, port = server.served.url.removeprefix("http://").split(":")
     raw = socket.socket()
     if buffer is not None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     raw.connect((host, int(port)))
     raw.sendall(f"GET {SESSIONS}/{session_id}/stream HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
     deadline = time.monotonic() + 20
-    while not len(w.served.streams):
+    while not len(server.served.streams):
         assert time.monotonic() < deadline, "the stream was not opened"
         await asyncio.sleep(0.01)
     return raw
 
 
-async def fill(w: Web, session_id: str, count: int, size: int = 20_000) -> None:
+async def fill(server: Web, session_id: str, count: int, size: int = 20_000) -> None:
     """Append notes of some size to a log."""
 
     async def append(connection: object) -> None:
         for _ in range(count):
             await events.append_event(connection, session_id, "note", {"text": "x" * size})  # type: ignore[arg-type]
 
-    await w.served.sim.database.run(append)
+    await server.served.sim.database.run(append)
 
 
 async def test_a_client_that_vanishes_frees_everything(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.create()
+    async with web(database) as server:
+        session = await server.create()
 
         async def freed_s() -> float:
-            raw = await open_raw(w, session["id"])
+            raw = await open_raw(server, session["id"])
             raw.close()
-            return await no_streams(w)
+            return await no_streams(server)
 
         assert await fastest(freed_s, 1) < 1
 
 
 async def test_a_client_that_vanishes_in_a_backlog_frees_everything(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.create()
-        await fill(w, session["id"], 300)
+    async with web(database) as server:
+        session = await server.create()
+        await fill(server, session["id"], 300)
 
         async def freed_s() -> float:
-            raw = await open_raw(w, session["id"], buffer=4096)
+            raw = await open_raw(server, session["id"], buffer=4096)
             await asyncio.sleep(0.2)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             raw.close()
-            return await no_streams(w)
+            return await no_streams(server)
 
         assert await fastest(freed_s, 1) < 1
 
 
 async def test_a_client_that_does_not_read_is_disconnected_and_delays_no_other(database: Database) -> None:
-    async with web(database, write_timeout_ms=3000) as w:
-        session = await w.create()
-        await fill(w, session["id"], 600)
-        raw = await open_raw(w, session["id"], buffer=4096)
-        async with w.stream(session["id"]) as other:
+    async with web(database, write_timeout_ms=3000) as server:
+        session = await server.create()
+        await fill(server, session["id"], 600)
+        raw = await open_raw(server, session["id"], buffer=4096)
+        async with server.stream(session["id"]) as other:
             caught_up = await other.until(control("caught_up"))
             assert caught_up["lastSeq"] == other.ids[-1] == 600
-        await no_streams(w)
+        await no_streams(server)
         raw.settimeout(5)
         got = b""
         try:
@@ -118,10 +118,10 @@ async def test_a_client_that_does_not_read_is_disconnected_and_delays_no_other(d
 
 
 async def test_a_slow_client_gets_everything_at_its_own_pace(database: Database) -> None:
-    async with web(database) as w:
-        session = await w.create()
-        await fill(w, session["id"], 150)
-        raw = await open_raw(w, session["id"], buffer=4096)
+    async with web(database) as server:
+        session = await server.create()
+        await fill(server, session["id"], 150)
+        raw = await open_raw(server, session["id"], buffer=4096)
         raw.setblocking(False)
         got = b""
         async with asyncio.timeout(30):
@@ -129,22 +129,22 @@ async def test_a_slow_client_gets_everything_at_its_own_pace(database: Database)
                 got += await asyncio.get_running_loop().sock_recv(raw, 65536)
                 await asyncio.sleep(0.002)
         raw.close()
-        await no_streams(w)
+        await no_streams(server)
     assert [n for n in range(1, 151) if f"id: {n}\n".encode() not in got] == []
 
 
 @pytest.mark.alone
 async def test_a_stopping_server_ends_open_streams_at_once(database: Database) -> None:
     async def ended_s() -> float:
-        async with web(database) as w:
-            session = await w.create()
-            async with w.stream(session["id"]) as stream:
+        async with web(database) as server:
+            session = await server.create()
+            async with server.stream(session["id"]) as stream:
                 await stream.until(control("caught_up"))
-                w.served.streams.close()
+                server.served.streams.close()
                 began = time.monotonic()
                 await stream.rest()
                 measure = time.monotonic() - began
-            await w.refused(503, "GET", f"{SESSIONS}/{session['id']}/stream")
+            await server.refused(503, "GET", f"{SESSIONS}/{session['id']}/stream")
         return measure
 
     assert await fastest(ended_s, 0.5) < 0.5
@@ -152,31 +152,31 @@ async def test_a_stopping_server_ends_open_streams_at_once(database: Database) -
 
 @pytest.mark.alone
 async def test_a_revoked_token_ends_its_streams_within_a_heartbeat(database: Database) -> None:
-    async with web(database, auth="token", heartbeat_ms=200) as w:
+    async with web(database, auth="token", heartbeat_ms=200) as server:
 
         async def ended_s() -> float:
-            token_id, secret = await w.token("anna")
-            w.client.headers["Authorization"] = f"Bearer {secret}"
-            session = await w.create()
-            async with w.stream(session["id"]) as stream:
+            token_id, secret = await server.token("anna")
+            server.client.headers["Authorization"] = f"Bearer {secret}"
+            session = await server.create()
+            async with server.stream(session["id"]) as stream:
                 await stream.until(control("heartbeat"))
-                await w.served.sim.database.run(tokens.revoke, token_id)
+                await server.served.sim.database.run(tokens.revoke, token_id)
                 began = time.monotonic()
                 await stream.rest()
                 measure = time.monotonic() - began
-            await w.refused(401, "GET", f"{SESSIONS}/{session['id']}/stream")
+            await server.refused(401, "GET", f"{SESSIONS}/{session['id']}/stream")
             return measure
 
         assert await fastest(ended_s, 1) < 1
 
 
 async def test_slow_calls_of_clients_delay_neither_ticks_nor_streams(database: Database) -> None:
-    async with web(database, pool_size=2) as w:
-        session = await w.create(replayMsPerCandle=20)
-        async with w.stream(session["id"]) as stream:
-            await w.data("POST", f"{SESSIONS}/{session['id']}/start")
+    async with web(database, pool_size=2) as server:
+        session = await server.create(replayMsPerCandle=20)
+        async with server.stream(session["id"]) as stream:
+            await server.data("POST", f"{SESSIONS}/{session['id']}/start")
             await stream.until(control("candle"))
-            slow = [asyncio.ensure_future(w.served.sim.database.run(_sleep)) for _ in range(2)]
+            slow = [asyncio.ensure_future(server.served.sim.database.run(_sleep)) for _ in range(2)]
             await asyncio.sleep(0.1)
             begun = time.monotonic()
             for _ in range(20):
@@ -192,11 +192,11 @@ async def _sleep(connection: Connection) -> None:
 
 async def test_streams_outlive_a_restart_of_the_database(private_server: PrivateServer) -> None:
     database = private_server.new_database()
-    async with web(database, heartbeat_ms=200) as w:
-        session = await w.create(replayMsPerCandle=20)
+    async with web(database, heartbeat_ms=200) as server:
+        session = await server.create(replayMsPerCandle=20)
         path = f"{SESSIONS}/{session['id']}"
-        async with w.stream(session["id"]) as stream:
-            await w.data("POST", f"{path}/start")
+        async with server.stream(session["id"]) as stream:
+            await server.data("POST", f"{path}/start")
             await stream.until(control("candle"))
             await asyncio.to_thread(private_server.halt)
             for _ in range(3):

@@ -16,58 +16,58 @@ from tests.support.web import BODY, SESSIONS, Web, web
 CROSS = {"profileSlug": "sma_cross", "config": {"fast": 3, "slow": 8}}
 
 
-async def new(w: Web, **changes: Any) -> str:
+async def new(server: Web, **changes: Any) -> str:
     """Create a session and return the path of its calls."""
-    return f"{SESSIONS}/{(await w.create(**changes))['id']}"
+    return f"{SESSIONS}/{(await server.create(**changes))['id']}"
 
 
 async def test_a_step_is_done_once_under_its_key_and_only_from_the_cursor_it_names(database: Database) -> None:
-    async with web(database) as w:
-        path, key = await new(w), {"Idempotency-Key": "k"}
+    async with web(database) as server:
+        path, key = await new(server), {"Idempotency-Key": "k"}
         body = {"action": "step", "candles": 3, "ifCursorMs": None}
-        answers = await asyncio.gather(*(w.data("POST", f"{path}/control", body, headers=key) for _ in range(4)))
+        answers = await asyncio.gather(*(server.data("POST", f"{path}/control", body, headers=key) for _ in range(4)))
         assert [answer["status"] for answer in answers] == ["running"] * 4
-        at = (await w.until(path, "paused"))["cursorMs"]
+        at = (await server.until(path, "paused"))["cursorMs"]
         assert at == START_MS + 2 * MINUTE
-        assert await w.data("POST", f"{path}/control", body, headers=key) == answers[0]
-        assert (await w.data("GET", path))["cursorMs"] == at
-        moved = await w.refused(
+        assert await server.data("POST", f"{path}/control", body, headers=key) == answers[0]
+        assert (await server.data("GET", path))["cursorMs"] == at
+        moved = await server.refused(
             409, "POST", f"{path}/control", {"action": "step", "candles": 1, "ifCursorMs": START_MS}
         )
         assert moved["code"] == "cursor_moved"
         further = {"action": "runUntil", "timeMs": START_MS + 10 * MINUTE, "ifCursorMs": at}
-        assert (await w.data("POST", f"{path}/control", further))["status"] == "running"
-        assert (await w.until(path, "paused"))["cursorMs"] == START_MS + 9 * MINUTE
+        assert (await server.data("POST", f"{path}/control", further))["status"] == "running"
+        assert (await server.until(path, "paused"))["cursorMs"] == START_MS + 9 * MINUTE
         jump = {"action": "jump", "timeMs": START_MS + 50 * MINUTE}
-        await w.refused(409, "POST", f"{path}/control", jump)
-        await w.data("POST", f"{path}/control", {"action": "pace", "replayMsPerCandle": 60_000})
-        await w.data("POST", f"{path}/resume")
-        await w.data("POST", f"{path}/control", jump)
+        await server.refused(409, "POST", f"{path}/control", jump)
+        await server.data("POST", f"{path}/control", {"action": "pace", "replayMsPerCandle": 60_000})
+        await server.data("POST", f"{path}/resume")
+        await server.data("POST", f"{path}/control", jump)
         await until(lambda: row(database, path[-36:], "cursor_ms") == START_MS + 49 * MINUTE)
-        await w.refused(409, "POST", f"{path}/control", {"action": "step", "candles": 1})
+        await server.refused(409, "POST", f"{path}/control", {"action": "step", "candles": 1})
 
 
 async def test_revised_candles_can_be_accepted_by_control_as_by_resume(database: Database) -> None:
-    async with web(database) as w:
-        path = await new(w)
-        await w.data("POST", f"{path}/control", {"action": "step", "candles": 10})
-        await w.until(path, "paused")
+    async with web(database) as server:
+        path = await new(server)
+        await server.data("POST", f"{path}/control", {"action": "step", "candles": 10})
+        await server.until(path, "paused")
         database.query("UPDATE market_candles SET volume = volume + 1 WHERE open_time_ms = %s", START_MS + 3 * MINUTE)
-        refused = await w.refused(409, "POST", f"{path}/control", {"action": "resume"})
+        refused = await server.refused(409, "POST", f"{path}/control", {"action": "resume"})
         assert refused["code"] == "candles_changed"
-        await w.refused(400, "POST", f"{path}/control", {"action": "pause", "acceptRevised": True})
-        await w.data("POST", f"{path}/control", {"action": "resume", "acceptRevised": True})
-        await w.until(path, "finished")
+        await server.refused(400, "POST", f"{path}/control", {"action": "pause", "acceptRevised": True})
+        await server.data("POST", f"{path}/control", {"action": "resume", "acceptRevised": True})
+        await server.until(path, "finished")
 
 
 async def test_a_step_that_begins_over_gaps_is_422_and_its_key_stays_free(database: Database) -> None:
-    async with web(database) as w:
-        path, key = await new(w, endMs=START_MS + 101 * MINUTE), {"Idempotency-Key": "k"}
-        answer = await w.refused(422, "POST", f"{path}/control", {"action": "step", "candles": 1}, headers=key)
+    async with web(database) as server:
+        path, key = await new(server, endMs=START_MS + 101 * MINUTE), {"Idempotency-Key": "k"}
+        answer = await server.refused(422, "POST", f"{path}/control", {"action": "step", "candles": 1}, headers=key)
         assert (answer["code"], answer["details"]["missing"]) == ("gaps", 1)
-        assert (await w.data("GET", path))["status"] == "failed"
-        other = await new(w)
-        again = await w.data("POST", f"{other}/control", {"action": "step", "candles": 2}, headers=key)
+        assert (await server.data("GET", path))["status"] == "failed"
+        other = await new(server)
+        again = await server.data("POST", f"{other}/control", {"action": "step", "candles": 2}, headers=key)
         assert again["status"] == "running"
 
 
@@ -90,17 +90,17 @@ async def test_a_step_that_begins_over_gaps_is_422_and_its_key_stays_free(databa
     ],
 )
 async def test_a_wrong_control_names_its_field(database: Database, body: dict[str, Any], field: str) -> None:
-    async with web(database, candles=0) as w:
-        path = await new(w)
-        assert field in (await w.refused(400, "POST", f"{path}/control", body))["error"]
+    async with web(database, candles=0) as server:
+        path = await new(server)
+        assert field in (await server.refused(400, "POST", f"{path}/control", body))["error"]
 
 
 async def test_a_fork_is_created_shown_compared_and_run(database: Database) -> None:
-    async with web(database) as w:
-        whole = await w.finished(**CROSS)
+    async with web(database) as server:
+        whole = await server.finished(**CROSS)
         path = f"{SESSIONS}/{whole['id']}"
         changes = {"config": {"fast": 2, "slow": 5}, "leverage": None, "makerFeeBps": 1, "name": "other"}
-        response = await w.call("POST", f"{path}/fork", {"atSeq": 100, **changes})
+        response = await server.call("POST", f"{path}/fork", {"atSeq": 100, **changes})
         fork = response.json()["data"]
         assert (response.status_code, response.headers["Location"]) == (201, f"{SESSIONS}/{fork['id']}")
         same = ("venue", "symbols", "timeframe", "startMs", "endMs", "profileSlug", "replayMsPerCandle")
@@ -108,11 +108,11 @@ async def test_a_fork_is_created_shown_compared_and_run(database: Database) -> N
         assert {name: fork[name] for name in changes} == changes
         assert (fork["parentId"], fork["status"], fork["takerFeeBps"]) == (whole["id"], "created", 10)
         assert fork["forkSeq"] >= 100
-        there = await w.data("GET", f"{path}/diff/{fork['id']}")
+        there = await server.data("GET", f"{path}/diff/{fork['id']}")
         assert (there["same"], there["b"]["seq"]) == (False, None)
-        await w.data("POST", f"{SESSIONS}/{fork['id']}/start")
-        await w.until(f"{SESSIONS}/{fork['id']}", "finished")
-        there = await w.data("GET", f"{path}/diff/{fork['id']}")
+        await server.data("POST", f"{SESSIONS}/{fork['id']}/start")
+        await server.until(f"{SESSIONS}/{fork['id']}", "finished")
+        there = await server.data("GET", f"{path}/diff/{fork['id']}")
         assert there["b"]["seq"] > fork["forkSeq"]
         assert there["a"]["event"] != there["b"]["event"]
         assert there["settings"] == {
@@ -121,18 +121,18 @@ async def test_a_fork_is_created_shown_compared_and_run(database: Database) -> N
             "leverage": {"a": 1, "b": None},
             "makerFeeBps": {"a": 10, "b": 1},
         }
-        stats = [await w.data("GET", f"{SESSIONS}/{each['id']}/stats") for each in (whole, fork)]
+        stats = [await server.data("GET", f"{SESSIONS}/{each['id']}/stats") for each in (whole, fork)]
         for name in ("equity", "returnPct", "trades", "fees", "maxDrawdownPct", "sqn", "winRatePct"):
             assert [there["results"][name][side] for side in "ab"] == [each[name] for each in stats], name
         trades = there["results"]["trades"]
         assert trades["difference"] == trades["b"] - trades["a"] != 0
-        same = await w.data("GET", f"{path}/diff/{whole['id']}")
+        same = await server.data("GET", f"{path}/diff/{whole['id']}")
         assert (same["same"], same["settings"], same["results"]["equity"]["difference"]) == (True, {}, 0)
 
 
 async def test_a_wrong_fork_names_its_field(database: Database) -> None:
-    async with web(database) as w:
-        path = f"{SESSIONS}/{(await w.finished(**CROSS))['id']}"
+    async with web(database) as server:
+        path = f"{SESSIONS}/{(await server.finished(**CROSS))['id']}"
         refused: list[tuple[dict[str, Any], str]] = [
             ({}, "atSeq"),
             ({"atSeq": -1}, "atSeq"),
@@ -148,15 +148,17 @@ async def test_a_wrong_fork_names_its_field(database: Database) -> None:
             ({"atSeq": 1, "speed": 1, "replayMsPerCandle": 1}, "speed"),
         ]
         for body, field in refused:
-            assert (await w.refused(400, "POST", f"{path}/fork", body))["error"].startswith(field), body
+            assert (await server.refused(400, "POST", f"{path}/fork", body))["error"].startswith(field), body
 
 
 async def test_nobody_forks_or_compares_the_sessions_of_others(database: Database) -> None:
-    async with web(database, auth="token") as w:
-        anna, berta = await bearer(w, "anna"), await bearer(w, "berta")
-        hers = (await w.data("POST", SESSIONS, BODY, status=201, headers=anna))["id"]
-        own = (await w.data("POST", SESSIONS, BODY, status=201, headers=berta))["id"]
-        await w.refused(404, "POST", f"{SESSIONS}/{hers}/fork", {"atSeq": 0}, headers=berta)
+    async with web(database, auth="token") as server:
+        anna, berta = await bearer(server, "anna"), await bearer(server, "berta")
+        hers = (await server.data("POST", SESSIONS, BODY, status=201, headers=anna))["id"]
+        own = (await server.data("POST", SESSIONS, BODY, status=201, headers=berta))["id"]
+        await server.refused(404, "POST", f"{SESSIONS}/{hers}/fork", {"atSeq": 0}, headers=berta)
         for a, b in ((hers, own), (own, hers)):
-            await w.refused(404, "GET", f"{SESSIONS}/{a}/diff/{b}", headers=berta)
-        assert (await w.data("POST", f"{SESSIONS}/{own}/fork", {"atSeq": 0}, status=201, headers=berta))["forkSeq"] == 0
+            await server.refused(404, "GET", f"{SESSIONS}/{a}/diff/{b}", headers=berta)
+        assert (await server.data("POST", f"{SESSIONS}/{own}/fork", {"atSeq": 0}, status=201, headers=berta))[
+            "forkSeq"
+        ] == 0

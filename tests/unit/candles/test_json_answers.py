@@ -338,6 +338,15 @@ def test_a_candle_that_says_it_was_still_open_is_refused(tmp_path: Path) -> None
     assert [reason for _, reason in check.refusals] == ["the candle was still open when it was saved"]
 
 
+def test_names_that_differ_in_capitals_only_are_told_apart(tmp_path: Path) -> None:
+    """A stream of Binance has the number of the last trade under L, and the low under l."""
+    more = {"T": 1, "s": "BTCUSDT", "i": "1m", "f": 1, "L": 2, "V": "1", "Q": "1", "n": 1, "q": "1"}
+    lines = [{"e": "kline", "k": more | row | {"x": True}} for row in BARS]
+    assert read(tmp_path, "\n".join(map(json.dumps, lines)))[0] == BOTH
+    lines[1]["k"]["x"] = False
+    assert read(tmp_path, "\n".join(map(json.dumps, lines)))[0] == BOTH[:1]
+
+
 def test_lists_of_several_instruments_are_not_mixed(tmp_path: Path) -> None:
     answer = {"bars": {"ACME": dated("t", "o", "h", "l", "c", "v"), "ZETA": dated("t", "o", "h", "l", "c", "v")[:1]}}
     with pytest.raises(BadInputError, match="it holds ACME and ZETA; choose one with --only"):

@@ -38,6 +38,12 @@ def test_holes_nights_and_weekends_are_no_other_timeframe() -> None:
     hours = [START + n * DAY + hour * 3_600_000 for n in range(5) for hour in range(14, 21)]
     check_steps(hours, TIMEFRAMES["1h"])
     check_steps([START, START + 3 * DAY], TIMEFRAMES["1d"])
+    check_steps([START, START + DAY - 3_600_000], TIMEFRAMES["1d"])
+
+
+def test_one_shorter_step_is_enough() -> None:
+    with pytest.raises(BadInputError, match="did you mean --timeframe 5m"):
+        check_steps([START, START + 300_000], TIMEFRAMES["1h"])
 
 
 @pytest.mark.parametrize(

@@ -418,3 +418,46 @@ def test_what_was_assumed_is_said_once_each(tmp_path: Path) -> None:
     notes = read(tmp_path, "time,open,high,low,close\n2024-01-02 10:00,10,12,9,11\n", "1h").notes
     for words in ("read as UTC; --time-zone", "read as the open of its candle; --stamp close", "no column of volumes"):
         assert notes.count(words) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "hour"),
+    [
+        *(("Time (EET)", 22), ("Time (America/New_York)", 5), ("Gmt time", 0), ("Date (UTC)", 0), ("date_msk", 21)),
+        *(("Time (UTC+2)", 22), ("Time (EST)", 5), ("Local time", 0), ("Datetime", 0), ("Time [+05:30]", 18)),
+    ],
+)
+def test_a_zone_in_the_name_of_a_column_counts(tmp_path: Path, name: str, hour: int) -> None:
+    text = f"{name},Open,High,Low,Close\n2024-01-02 00:00,10,12,9,11\n2024-01-02 00:30,10,12,9,11\n"
+    result = read(tmp_path, text, "30m")
+    assert result.candles[0][0] // 3_600_000 % 24 == hour
+    said = read(tmp_path, text, "30m", time_zone="EST")
+    assert said.candles[0][0] // 3_600_000 % 24 == 5
+
+
+def test_ms_around_1970_are_told_from_seconds_by_their_steps(tmp_path: Path) -> None:
+    opens = [number * DAY for number in range(-3, 900)]
+    for unit in (1, 1_000):
+        text = "\n".join(["time,open,high,low,close", *(f"{each // unit},10,12,9,11" for each in opens)])
+        assert [each for each, _ in read(tmp_path, text).candles] == opens
+
+
+def test_a_mark_in_the_middle_of_joined_files_is_passed_over(tmp_path: Path) -> None:
+    text = f"time,open,high,low,close,volume\n{MS},10,12,9,11,5\n\ufeff{MS + DAY},11,14,10.5,13.25,1234.5\n"
+    assert read(tmp_path, text).candles == BOTH
+
+
+def test_two_columns_of_one_name_are_asked_for(tmp_path: Path) -> None:
+    header = "date,open,high,low,close,close,volume"
+    text = f"{header}\n2024-01-02,10,12,9,11,50,5\n2024-01-03,11,14,10.5,13.25,50,1234.5\n"
+    with pytest.raises(BadInputError, match=r"^columns: two columns are named close"):
+        read(tmp_path, text)
+    assert read(tmp_path, text, columns="time,open,high,low,close,-,volume").candles == BOTH
+
+
+def test_a_week_that_opens_after_a_holiday_is_that_of_its_monday(tmp_path: Path) -> None:
+    weeks = ["2024-05-13", "2024-05-20", "2024-05-28", "2024-06-03"]
+    text = "\n".join(["date,open,high,low,close", *(f"{week},10,12,9,11" for week in weeks)])
+    result = read(tmp_path, text, "1w")
+    assert [each for each, _ in result.candles] == [1_715_558_400_000 + number * 7 * DAY for number in range(4)]
+    assert "under their Monday" in result.notes
