@@ -127,6 +127,24 @@ class WrongContentTypeError(SimError):
     status = 415
 
 
+class HeadersTooLargeError(SimError):
+    """The request's headers are too large."""
+
+    status = 431
+
+
+class UrlTooLongError(SimError):
+    """The request's URL is too long."""
+
+    status = 414
+
+
+class RequestTimeoutError(SimError):
+    """The request did not arrive in time."""
+
+    status = 408
+
+
 class MissingCandlesError(SimError):
     """Candles are missing in the range."""
 

@@ -104,6 +104,12 @@ class Settings(BaseSettings):
     max_slots: int = Field(5_000_000, ge=1, description="most slots in a session's range")
     max_running: int = Field(1000, ge=1, description="most running sessions per user")
     max_streams: int = Field(1000, ge=1, description="most open streams")
+    max_connections: int | None = Field(
+        None, ge=1, description="most open connections; unset: as many as open files allow, less some for Postgres"
+    )
+    address_connections: int = Field(
+        256, ge=1, description="most connections of one address that have not sent a whole request yet"
+    )
     rate: int = Field(200, ge=1, description="requests per second and client")
     burst: int = Field(1000, ge=1, description="requests a client may make at once before `ZEON_RATE` limits it")
     max_body: int = Field(262_144, ge=1, description="most bytes in a request body")
@@ -111,7 +117,7 @@ class Settings(BaseSettings):
     max_config: int = Field(16_384, ge=1, description="most bytes in a session's config")
     max_depth: int = Field(32, ge=1, description="most levels of nesting in a request body")
     heartbeat_ms: int = Field(15_000, ge=10, description="pause between heartbeats on a stream")
-    write_timeout_ms: int = Field(30_000, ge=10, description="longest a stream waits for a client to read")
+    write_timeout_ms: int = Field(30_000, ge=10, description="longest an answer or a stream waits for a client to read")
     poll_ms: int = Field(5000, ge=10, description="fallback polling interval, in case notifications are lost")
     renew_ms: int = Field(3000, ge=10, description="how often this process renews its sign of life")
     runner_ttl_ms: int = Field(

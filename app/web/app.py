@@ -9,11 +9,13 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from app.clock import Clock
+from app.db.pool import Database
 from app.engine.session_service import SessionService
 from app.engine.supervisor import Supervisor
 from app.settings import Settings
 from app.web.health import HealthCalls
 from app.web.http.auth import Authenticator, require_safe_bind
+from app.web.http.connections import Connections
 from app.web.http.cors import with_cors
 from app.web.http.dispatch import Dispatcher
 from app.web.http.event_stream import Streams
@@ -31,7 +33,13 @@ from app.web.sim.stats import StatsCalls
 
 
 def create_app(
-    settings: Settings, sim: SessionService, supervisor: Supervisor, streams: Streams, clock: Clock
+    settings: Settings,
+    sim: SessionService,
+    supervisor: Supervisor,
+    streams: Streams,
+    clock: Clock,
+    connections: Connections,
+    probe: Database,
 ) -> ASGIApp:
     """Return the application over an open engine; raises `BadInputError` for settings that would let strangers in."""
     require_safe_bind(settings)
@@ -46,7 +54,7 @@ def create_app(
         log=log,
         stats=StatsCalls(sim, settings),
         login=LoginCalls(authenticator),
-        health=HealthCalls(sim.database, supervisor, streams, answered),
+        health=HealthCalls(probe, supervisor, streams, connections, answered),
         page=PageCalls(),
     )
     app = Starlette(

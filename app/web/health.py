@@ -10,6 +10,7 @@ from starlette.responses import Response
 from app.db.pool import Connection, Database
 from app.engine.supervisor import Supervisor
 from app.errors import DatabaseAwayError, UnavailableError
+from app.web.http.connections import Connections
 from app.web.http.event_stream import Streams
 from app.web.http.models import StateAnswer
 from app.web.http.responses import success
@@ -21,10 +22,20 @@ _TIMEOUT_S = 2
 class HealthCalls:
     """Open to everybody: none of it belongs to a user."""
 
-    def __init__(self, database: Database, supervisor: Supervisor, streams: Streams, answered: Counter[int]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        supervisor: Supervisor,
+        streams: Streams,
+        connections: Connections,
+        answered: Counter[int],
+    ) -> None:
         self._database = database
+        """Of its own, so that calls that use all connections of another do not make the server look broken."""
+        self._ping: asyncio.Future[None] | None = None
         self._supervisor = supervisor
         self._streams = streams
+        self._connections = connections
         self._answered = answered
 
     async def healthz(self, call: Call) -> Response:
@@ -35,20 +46,35 @@ class HealthCalls:
         """Answer 200 while the database answers and notifications arrive, otherwise 503."""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                await self._database.run(_ping)
+                await self._ping_database()
         except TimeoutError:
             raise DatabaseAwayError() from None
         if not self._supervisor.listening:
             raise UnavailableError("The server receives no notifications from the database at the moment; try again.")
         return success(StateAnswer(status="ready"))
 
+    async def _ping_database(self) -> None:
+        """Wait for an answer of the database; calls at the same time share one."""
+        if self._ping is None or self._ping.done():
+            self._ping = asyncio.ensure_future(self._database.run(_select))
+            self._ping.add_done_callback(_note_failure)
+        await asyncio.shield(self._ping)
+
     async def metrics(self, call: Call) -> Response:
         """Return counters in Prometheus' text format."""
+        connections = self._connections
         lines = [
             *_metric("zeon_sessions_running", "gauge", "Sessions that run in this process.", self._supervisor.running),
             *_metric("zeon_streams_open", "gauge", "Streams open in this process.", len(self._streams)),
             *_metric("zeon_streams_total", "counter", "Streams opened so far.", self._streams.opened),
             *_metric("zeon_stream_bytes_total", "counter", "Bytes sent on streams.", self._streams.sent_bytes),
+            *_metric("zeon_connections_open", "gauge", "Connections open in this process.", len(connections)),
+            *_metric(
+                "zeon_connections_ended_total",
+                "counter",
+                "Connections ended to make room for others.",
+                connections.ended_for_room,
+            ),
             *_metric("zeon_listening", "gauge", "1 while notifications arrive.", int(self._supervisor.listening)),
             *_head("zeon_requests_total", "counter", "Requests answered, by status."),
             *(f'zeon_requests_total{{status="{status}"}} {n}' for status, n in sorted(self._answered.items())),
@@ -56,8 +82,14 @@ class HealthCalls:
         return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
 
-async def _ping(connection: Connection) -> None:
+async def _select(connection: Connection) -> None:
     await connection.execute("SELECT 1")
+
+
+def _note_failure(ping: asyncio.Future[None]) -> None:
+    """Look at a failure that no caller may be there to see any more."""
+    if not ping.cancelled():
+        ping.exception()
 
 
 def _metric(name: str, kind: str, text: str, value: int) -> list[str]:

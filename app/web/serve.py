@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -23,24 +26,38 @@ from app.errors import BadInputError
 from app.settings import Settings, default_runner
 from app.web.app import create_app
 from app.web.http.auth import require_safe_bind
+from app.web.http.connections import ConnectionLimits, Connections
 from app.web.http.event_stream import Streams
 from app.web.http.protocol import Protocol
 
 _GRACE_S = 1
 """How long open requests may go on at the end."""
-_OTHER_FILES = 1000
-"""Open files that a process may need besides its streams."""
+_OTHER_CONNECTIONS = 1000
+"""Connections besides streams that an unlimited process should have descriptors for."""
+_RESERVED_FILES = 256
+"""Descriptors for files, strategy processes and probes; those for Postgres come on top."""
+_MANY_FILES = 1_000_000
+"""What counts as the limit on open files where there is none."""
+
+_log = logging.getLogger(__name__)
 
 
 class RunningServer:
     """A server that answers at `url`."""
 
     def __init__(
-        self, url: str, sim: SessionService, streams: Streams, http: asyncio.Task[None], failed: asyncio.Future[None]
+        self,
+        url: str,
+        sim: SessionService,
+        streams: Streams,
+        connections: Connections,
+        http: asyncio.Task[None],
+        failed: asyncio.Future[None],
     ):
         self.url = url
         self.sim = sim
         self.streams = streams
+        self.connections = connections
         self._http = http
         self._failed = failed
 
@@ -93,30 +110,32 @@ def until_interrupted(work: Coroutine[Any, Any, None]) -> None:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[RunningServer]:
-    """Serve until the block ends; `PORT` 0 takes a free port."""
+async def serving(settings: Settings, limits: ConnectionLimits | None = None) -> AsyncIterator[RunningServer]:
+    """Serve until the block ends; `PORT` 0 takes a free port. `limits` gives other deadlines than the contract's."""
     require_safe_bind(settings)
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(_listening_socket(settings))
         settings = _with_port(settings, listening.getsockname()[1])
-        _allow_open_files(settings.max_streams + _OTHER_FILES)
+        connections = Connections(_connection_limits(settings, limits or ConnectionLimits()))
         clock = Clock()
         location = stack.enter_context(installed_location(settings))
-        database = await stack.enter_async_context(_pool(location, settings, "zeon"))
+        database = await stack.enter_async_context(_pool(location, "zeon", settings.pool_size))
         # Ticks and streams have their own connections, so that a call that takes seconds does not delay them.
-        engine = await stack.enter_async_context(_pool(location, settings, "zeon engine"))
+        engine = await stack.enter_async_context(_pool(location, "zeon engine", settings.pool_size))
+        probe = await stack.enter_async_context(_pool(location, "zeon probe", 1))
         supervisor = Supervisor(engine, settings, listen_url=location.listen_url, clock=clock)
         stack.push_async_callback(supervisor.close)
         await supervisor.open()
         sim, streams = SessionService(database, settings, clock, supervisor), Streams(settings.max_streams)
-        server = _Server(_config(create_app(settings, sim, supervisor, streams, clock)), streams)
+        app = create_app(settings, sim, supervisor, streams, clock, connections, probe)
+        server = _Server(_config(app, connections), streams)
         http = await stack.enter_async_context(_run_http(server, listening))
-        yield RunningServer(_url(settings), sim, streams, http, supervisor.failed)
+        yield RunningServer(_url(settings), sim, streams, connections, http, supervisor.failed)
 
 
 @asynccontextmanager
-async def _pool(location: DatabaseLocation, settings: Settings, name: str) -> AsyncIterator[Database]:
-    database = Database(location.url, size=settings.pool_size, application_name=name)
+async def _pool(location: DatabaseLocation, name: str, size: int) -> AsyncIterator[Database]:
+    database = Database(location.url, size=size, application_name=name)
     await database.open()
     try:
         yield database
@@ -161,12 +180,31 @@ def _listening_socket(settings: Settings) -> Iterator[socket.socket]:
         yield listening
 
 
-def _allow_open_files(count: int) -> None:
-    """Raise the limit on open files as far as the system allows, so that every stream can have a socket."""
+def _connection_limits(settings: Settings, limits: ConnectionLimits) -> ConnectionLimits:
+    """Return the limits with those of the settings; raises the limit on open files as far as they need."""
+    reserve = _RESERVED_FILES + 2 * settings.pool_size
+    wanted = settings.max_connections or settings.max_streams + _OTHER_CONNECTIONS
+    files = _allow_open_files(wanted + reserve)
+    possible = max(files - reserve, files // 2)
+    if settings.max_connections is not None and settings.max_connections > possible:
+        _log.warning("ZEON_MAX_CONNECTIONS: only %d connections are possible with %d open files", possible, files)
+    return replace(
+        limits,
+        most=min(settings.max_connections or possible, possible),
+        per_address=settings.address_connections,
+        write_s=settings.write_timeout_ms / 1000,
+    )
+
+
+def _allow_open_files(count: int) -> int:
+    """Raise the limit on open files as far as the system allows, if it is below `count`; returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _MANY_FILES
     new = count if hard == resource.RLIM_INFINITY else min(count, hard)
-    if resource.RLIM_INFINITY != soft < new:
+    if soft < new:
         resource.setrlimit(resource.RLIMIT_NOFILE, (new, hard))
+    return max(soft, new)
 
 
 def _with_port(settings: Settings, port: int) -> Settings:
@@ -177,10 +215,10 @@ def _with_port(settings: Settings, port: int) -> Settings:
     return settings.model_copy(update=changes)
 
 
-def _config(app: object) -> uvicorn.Config:
+def _config(app: object, connections: Connections) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
-        http=Protocol,
+        http=partial(Protocol, connections=connections),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,

@@ -14,6 +14,7 @@ import httpx2
 
 from app.db import tokens
 from app.settings import load
+from app.web.http.connections import ConnectionLimits
 from app.web.serve import RunningServer, serving
 from tests.support.engine import MINUTE, START_MS, store
 from tests.support.servers import Database
@@ -141,11 +142,16 @@ class Web(Client):
 
 
 @asynccontextmanager
-async def web(database: Database, *, candles: int = 100, **changes: Any) -> AsyncIterator[Web]:
+async def web(
+    database: Database, *, candles: int = 100, limits: ConnectionLimits | None = None, **changes: Any
+) -> AsyncIterator[Web]:
     """Serve a database on a free port, with some candles, until the block ends."""
     quick = {"port": 0, "renew_ms": 200, "runner_ttl_ms": 2000, "poll_ms": 200, "burst": 100_000}
     settings = load(database_url=database.url, migrate_url=database.owner_url, **(quick | changes))
-    async with serving(settings) as served, httpx2.AsyncClient(base_url=served.url, timeout=30, verify=False) as client:
+    async with (
+        serving(settings, limits) as served,
+        httpx2.AsyncClient(base_url=served.url, timeout=30, verify=False) as client,
+    ):
         if candles:
             await store(served.sim.database, count=candles)
         yield Web(client, served)

@@ -1,14 +1,90 @@
-"""uvicorn's HTTP protocol with two differences: its own errors are JSON too, and a response can end the connection."""
+"""uvicorn's HTTP protocol with limits: on the bytes of a request, on the time it takes, and on what waits for a client.
+
+A connection handles one request at a time. What a client sends ahead waits here, or in its socket when it is more than
+a little. Errors of HTTP itself are JSON too.
+"""
 
 from __future__ import annotations
 
-import json
+import asyncio
+from typing import Any
 
+import httptools
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from app.errors import BadInputError, RequestTimeoutError, SimError, UnavailableError
+from app.web.http.connections import Connections, has_unread_bytes
+from app.web.http.framing import MessageFraming
+from app.web.http.middleware import UNLIMITED
+from app.web.http.responses import failure
+
+_AHEAD_BYTES = 16_384
+"""Most bytes that a client may send ahead of an answer. With more of them the connection ends after the answer."""
+_DROPPED_BYTES = 65_536
+"""Largest body that is read and dropped, so that the connection can go on after an early answer."""
 
 
 class Protocol(HttpToolsProtocol):
     """One connection."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        connections: Connections,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._connections = connections
+        self._limits = connections.limits
+        self._framing = MessageFraming()
+        self._buffer = bytearray()
+        self._response_transport = _ResponseTransport(self)
+        self._whole_request = False
+        self._keep_alive = True
+        self._dropping = False
+        self._ended = False
+        self._body_since, self._body_bytes = 0.0, 0
+        self._unsent: tuple[float, int] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin a connection."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._descriptor: int = transport.get_extra_info("socket").fileno()
+        self.address = self.client[0] if self.client else ""
+        self.opened_at = self.silent_since = self.loop.time()
+        self._head_since: float | None = self.opened_at
+        if not self._connections.add(self):
+            self._keep_alive = False
+            self.app = _probes_only(self.app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End a connection."""
+        self._connections.discard(self)
+        self._ended = True
+        self._buffer.clear()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """End the connection, after the answer that is under way."""
+        self._keep_alive = False
+        super().shutdown()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent."""
+        self.silent_since = self.loop.time()
+        if self._ended or self._dropping:
+            self.flow.pause_reading()
+            return
+        if self._head_since is None and not self._request_open():
+            self._head_since = self.silent_since
+        self._buffer += data
+        self._read()
 
     def on_message_begin(self) -> None:
         """Begin a request. Its state has two functions for responses.
@@ -20,12 +96,231 @@ class Protocol(HttpToolsProtocol):
         self.scope["state"]["paused"] = self._write_paused
         self.scope["state"]["abort"] = self.transport.abort
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Add a header to the request. One that comes after the body is dropped: it was not there to be checked."""
+        if self._framing.in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Start the request."""
+        self._framing.begin_body(self.headers)
+        self._head_since = None
+        self._body_since, self._body_bytes = self.loop.time(), 0
+        super().on_headers_complete()
+        self.cycle.transport = self._response_transport  # type: ignore[assignment]
+        self._keep_alive = self._keep_alive and self.cycle.keep_alive
+        self.cycle.keep_alive = self._keep_alive and self._is_cheap_to_drop()
+
+    def on_body(self, body: bytes) -> None:
+        """Pass a part of the body on."""
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the request: the connection may go on after its answer."""
+        self._framing.begin_head()
+        self.cycle.keep_alive = self._keep_alive
+        if not self._whole_request:
+            self._whole_request = True
+            self._connections.request_came(self)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """End the answer, and go on with what the client has sent ahead."""
+        self.server_state.total_requests += 1
+        self.silent_since = self.loop.time()
+        self._connections.answer_ended(self)
+        if self._ended or self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self._buffer:
+            self._head_since = self.silent_since
+            self.loop.call_soon(self._read)
+
+    def pause_writing(self) -> None:
+        """Watch from now on how much the client takes."""
+        super().pause_writing()
+        self._unsent = (self.loop.time(), self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """Watch no longer."""
+        super().resume_writing()
+        self._unsent = None
+
     def send_400_response(self, msg: str) -> None:
         """Answer a request that is not HTTP."""
-        body = json.dumps({"error": msg}).encode()
-        head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
-        self.transport.write(STATUS_LINE[400] + head + body)
-        self.transport.close()
+        self._refuse(BadInputError(msg))
+
+    @property
+    def answering(self) -> bool:
+        """Whether an answer is under way."""
+        return self._request_open() and (not self.cycle.more_body or self.cycle.response_started)
+
+    def has_bytes(self) -> bool:
+        """Whether bytes wait to be read from the client, or to be taken by it."""
+        if self.transport.is_closing() or self.transport.get_write_buffer_size():
+            return True
+        return has_unread_bytes(self._descriptor)
+
+    def end(self) -> None:
+        """Close the connection without an answer; what the client has not taken is dropped."""
+        self._ended = True
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def end_after_answer(self) -> None:
+        """Close the connection when the answer is sent.
+
+        While the client still sends, only one direction is closed at first: closing both would make its system drop
+        the answer.
+        """
+        self._ended = True
+        if self._framing.in_body or self._dropping:
+            self._linger()
+        else:
+            self.transport.close()
+
+    def check(self, now: float) -> None:
+        """End the connection if its client is too slow."""
+        if self._unsent is not None or self.transport.is_closing():
+            self._check_unsent(now)
+        elif self._ended or self.answering:
+            return
+        elif self._framing.in_body:
+            self._check_body(now)
+        elif self._head_since is not None:
+            self._check_head(now)
+        elif now - self.silent_since > self._limits.idle_s:
+            self.end()
+
+    def _check_head(self, now: float) -> None:
+        assert self._head_since is not None
+        if now - self._head_since <= self._limits.head_s:
+            return
+        if self._framing.begun or self._buffer:
+            self._refuse(RequestTimeoutError("The request's headers did not arrive in time."))
+        else:
+            self.end()
+
+    def _check_body(self, now: float) -> None:
+        """Refuse a body that comes too slowly. Time in which nobody reads it here does not count."""
+        elapsed = now - self._body_since
+        if self.flow.read_paused:
+            self._body_since, self._body_bytes = now, 0
+        elif elapsed >= self._limits.body_s:
+            if self._body_bytes < elapsed * self._limits.body_bytes_per_s:
+                self._refuse(RequestTimeoutError("The request's body did not arrive in time."))
+            self._body_since, self._body_bytes = now, 0
+
+    def _check_unsent(self, now: float) -> None:
+        """Drop what the client does not take."""
+        size = self.transport.get_write_buffer_size()
+        since, before = self._unsent or (now, size + self._limits.write_bytes)
+        if now - since < self._limits.write_s:
+            self._unsent = (since, before)
+        elif before - size < self._limits.write_bytes:
+            self.transport.abort()
+        else:
+            self._unsent = (now, size)
+
+    def _read(self) -> None:
+        """Give the parser what it may have: all of this request, and the next one once this one is answered."""
+        try:
+            while self._buffer and not self._ended and not self._must_wait():
+                size = self._framing.piece_size(self._buffer)
+                if not size:
+                    return
+                piece = bytes(self._buffer[:size])
+                del self._buffer[:size]
+                self._parse(piece)
+        except SimError as error:
+            self._refuse(error)
+        if len(self._buffer) > _AHEAD_BYTES and self._must_wait():
+            self._drop_ahead()
+
+    def _parse(self, piece: bytes) -> None:
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            pass  # The request is answered as if it did not ask for another protocol.
+        except httptools.HttpParserError:
+            raise BadInputError("The request is not valid HTTP.") from None
+
+    def _drop_ahead(self) -> None:
+        """Read nothing more, as the client has sent much ahead of the answer; after it the connection ends."""
+        self._dropping = True
+        self._keep_alive = self.cycle.keep_alive = False
+        self._buffer.clear()
+        self.flow.pause_reading()
+
+    def _request_open(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _must_wait(self) -> bool:
+        """Whether what comes next is another request, and this one is not answered yet."""
+        return self._framing.in_head and self._request_open()
+
+    def _is_cheap_to_drop(self) -> bool:
+        """Whether the body could be read and dropped after an answer; a client may send none that waits to be asked."""
+        left = self._framing.body_left
+        return left is not None and left <= _DROPPED_BYTES and not self.expect_100_continue
+
+    def _refuse(self, error: SimError) -> None:
+        """Answer with an error in place of the application, and end the connection."""
+        if self._ended:
+            return
+        if self._framing.in_body and (self.cycle.response_started or self.cycle.response_complete):
+            self.end()
+            return
+        if self._request_open():
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._ended = True
+        self._buffer.clear()
+        self.transport.write(_response_bytes(error))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Send no more and read no more, and close soon."""
+        if self.transport.is_closing():
+            return
+        self.transport.write_eof()
+        self.flow.pause_reading()
+        self.loop.call_later(self._limits.linger_s, self.transport.abort)
 
     def _write_paused(self) -> bool:
         return self.flow.write_paused
+
+
+class _ResponseTransport:
+    """The transport as responses see it: they close a connection when the client can have read them."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+
+    def write(self, data: bytes) -> None:
+        self._protocol.transport.write(data)
+
+    def close(self) -> None:
+        self._protocol.end_after_answer()
+
+    def is_closing(self) -> bool:
+        return self._protocol.transport.is_closing()
+
+
+def _probes_only(app: Any) -> ASGIApp:
+    """Return an application that answers probes only."""
+
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        full = failure(UnavailableError("The server has no room for more connections; try again in a moment."))
+        await (app if scope["path"] in UNLIMITED else full)(scope, receive, send)
+
+    return respond
+
+
+def _response_bytes(error: SimError) -> bytes:
+    response = failure(error, {"Connection": "close"})
+    lines = [b"%s: %s\r\n" % header for header in response.raw_headers]
+    return b"".join([STATUS_LINE[response.status_code], *lines, b"\r\n", bytes(response.body)])

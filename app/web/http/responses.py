@@ -66,11 +66,9 @@ def _json(text: str, status: int, headers: Mapping[str, str] | None) -> Response
     return Response(text, status, {**_HEADERS, **(headers or {})}, media_type="application/json")
 
 
-def _sim_error(request: Request, error: Exception) -> Response:
-    """Return the error's sentence; close the connection of a client whose body has no known end."""
+def _sim_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, SimError)
-    endless = error.status == 413 and "content-length" not in request.headers
-    return failure(error, {"Connection": "close"} if endless else None)
+    return failure(error)
 
 
 def _router_error(_: Request, error: Exception) -> Response:

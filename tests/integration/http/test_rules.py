@@ -14,6 +14,7 @@ from uuid import UUID
 
 import pytest
 
+from app.db.pool import Connection
 from app.errors import BadInputError
 from app.settings import load
 from app.web.serve import serving
@@ -228,6 +229,8 @@ async def test_metrics_count_sessions_streams_and_requests(database: Database) -
         "zeon_streams_open 1",
         'zeon_requests_total{status="201"} 1',
         "zeon_listening 1",
+        "zeon_connections_open 2",
+        "zeon_connections_ended_total 0",
     ):
         assert f"\n{line}\n" in text
     assert all(re.fullmatch(r'# (HELP|TYPE) .+|\w+({\w+="\w+"})? \d+', line) for line in text.splitlines())
@@ -248,6 +251,20 @@ async def test_without_the_database_calls_answer_503(private_server: PrivateServ
             await asyncio.sleep(0.05)
         await server.data("GET", SESSIONS)
     private_server.drop(database)
+
+
+async def test_a_server_is_ready_while_calls_use_all_its_connections(database: Database) -> None:
+    async with web(database, candles=0, pool_size=2) as w:
+        slow = [asyncio.ensure_future(w.served.sim.database.run(_sleep)) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        for response in await asyncio.gather(*(w.call("GET", "/readyz") for _ in range(20))):
+            assert response.status_code == 200
+        assert not any(call.done() for call in slow)
+        await asyncio.gather(*slow)
+
+
+async def _sleep(connection: Connection) -> None:
+    await connection.execute("SELECT pg_sleep(4)")
 
 
 async def test_requests_do_not_notice_connections_that_were_cut(database: Database) -> None:
