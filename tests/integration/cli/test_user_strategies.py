@@ -98,7 +98,7 @@ def test_a_sweep_that_cannot_go_on_says_why(cli: Cli, database: Database, tmp_pa
     (tmp_path / "own" / "good.py").write_text((tmp_path / "own" / "good.py").read_text() + "# changed\n")
     done = cli.run("rank", tag, "--resume", "--json", code=1)
     assert [each["status"] for each in json.loads(done.stdout)["results"]] == ["paused", "paused"]
-    assert done.stderr.count("did not go on: ") == 2
+    assert done.stderr.count("did not run: ") == 2
     assert "has changed" in done.stderr
 
 
