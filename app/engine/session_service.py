@@ -32,7 +32,7 @@ from app.errors import (
 from app.settings import Settings
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 
-_PREPARED_FROM = {"start": MOVES["start"][0], "step": (CREATED,), "runUntil": (CREATED,)}
+_PREPARED_FROM = {"start": MOVES["start"][0], "resume": (CREATED,), "step": (CREATED,), "runUntil": (CREATED,)}
 """Per call that may start a session: the statuses from which its candles are brought in first."""
 
 DIGEST_S = 0.5
@@ -267,13 +267,14 @@ class SessionService:
         return await self._run_on(connection, session, action)
 
     async def _run_on(self, connection: Connection, session: Session, action: Action) -> Session:
-        """Start or resume a session."""
+        """Start or resume a session; resuming one that was only created is starting it."""
         while session.status != RUNNING:
             _require_move(action.call, session)
             await self._check_inputs(connection, session, accept_revised=action.accept_revised)
+            call = "start" if session.status == CREATED else action.call
             runner = await self._claimant(connection, session.user_id)
             moved = await sessions.transition(
-                connection, session.id, action.call, reason=_REASONS[action.call], by=session.user_id, runner=runner
+                connection, session.id, call, reason=_REASONS[call], by=session.user_id, runner=runner
             )
             session = moved or await sessions.get(connection, session.id, session.user_id)
         return session

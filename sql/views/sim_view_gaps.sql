@@ -3,6 +3,8 @@ CREATE OR REPLACE VIEW sim_view_gaps AS
 SELECT
   e.session_id,
   e.seq,
+  e.ts,
+  to_timestamp(e.ts / 1000.0) AS at,
   e.payload ->> 'symbol' AS symbol,
   e.payload ->> 'timeframe' AS timeframe,
   to_timestamp((e.payload ->> 'fromMs')::bigint / 1000.0) AS starts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -21,6 +21,7 @@ from app.domain.session import (
     Speed,
     Symbol,
     Tag,
+    Venue,
     new_spec,
     require_consistent,
     setting_from_json,
@@ -95,6 +96,15 @@ class FeeFields(Body):
         return both | {name: value for name, value in values.items() if name not in left_out}
 
 
+def _second_name(first: str) -> Any:
+    """Describe a field that older clients send instead of another one."""
+    return Field(description=f"Second name of `{first}`, for older clients.", json_schema_extra={"deprecated": True})
+
+
+_SECOND_NAMES: Final = {"config_override": "config", "exchange": "venue"}
+"""Fields that older clients send, and the setting that each one is."""
+
+
 @takes_settings()
 class NewSession(PaceFields, FeeFields):
     """What a session is created from."""
@@ -102,6 +112,16 @@ class NewSession(PaceFields, FeeFields):
     symbol: Symbol | None = None
     mode: Literal["replay"] = "replay"
     idempotency_key: Key | None = None
+    config_override: Annotated[dict[str, Any] | None, _second_name("config")] = None
+    exchange: Annotated[Venue | None, _second_name("venue")] = None
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Self:
+        for second, first in _SECOND_NAMES.items():
+            given = first in self.model_fields_set and getattr(self, first) is not None
+            if given and getattr(self, second) is not None:
+                raise ValueError(f"{to_camel(second)}: is a second name of {first}; give one of them")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -116,10 +136,14 @@ class NewSession(PaceFields, FeeFields):
 
         `symbol` is short for `symbols` with one.
         """
-        values = super().settings()
+        values = super().settings() | self._by_second_names()
         if (self.symbol is None) == ("symbols" not in values):
             raise BadInputError("symbol: give either symbol or symbols")
         return values if self.symbol is None else {**values, "symbols": (self.symbol,)}
+
+    def _by_second_names(self) -> dict[str, Any]:
+        given = {first: getattr(self, second) for second, first in _SECOND_NAMES.items()}
+        return {name: value for name, value in given.items() if value is not None}
 
     def spec(self, settings: Settings) -> SessionSpec:
         """Return the session to create, defaults filled in; raises `BadInputError` for a config that is too large."""

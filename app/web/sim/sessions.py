@@ -71,7 +71,7 @@ class SessionCalls:
         return _answer(await self._sim.pause(call.user_id, call.session.id))
 
     async def resume(self, call: Call, body: StartRequest) -> Response:
-        """Go on with a paused session."""
+        """Go on with a paused session, or start a created one."""
         return await self._act(call, Action("resume", accept_revised=body.accept_revised))
 
     async def stop(self, call: Call, body: EmptyRequest) -> Response:
