@@ -258,7 +258,9 @@ async def test_start_pause_and_stop_answer_with_the_session_and_do_nothing_twice
 
 
 @pytest.mark.parametrize(("call", "body"), [("resume", None), ("control", {"action": "resume"})])
-async def test_resume_of_a_created_session_starts_it(database: Database, call: str, body: dict[str, str] | None) -> None:
+async def test_resume_of_a_created_session_starts_it(
+    database: Database, call: str, body: dict[str, str] | None
+) -> None:
     async with web(database) as server:
         path = f"{SESSIONS}/{(await server.create())['id']}"
         assert (await server.data("POST", f"{path}/{call}", body))["status"] == "running"
