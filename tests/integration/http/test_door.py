@@ -8,7 +8,9 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 
+import psycopg
 import pytest
 
 from app.db import events
@@ -379,3 +381,30 @@ async def test_among_hostile_connections_no_round_of_the_event_loop_is_long(data
             watching.cancel()
     assert sum(json.loads(output)["opened"].values()) == 300
     assert sorted(rounds)[-3] < 0.05  # Two may have been collections of the test process's garbage.
+
+
+async def test_postgres_stops_working_for_a_client_that_hung_up(database: Database) -> None:
+    """The call waits for a lock, which it would do for a minute."""
+    patient = replace(database, url=f"{database.url}&options=-clock_timeout%3D60s")
+    async with web(patient, pool_size=2) as w:
+        session = await w.finished()
+        with psycopg.connect(database.owner_url) as other:
+            other.execute("LOCK TABLE sim_events IN ACCESS EXCLUSIVE MODE")
+            for _ in range(5):
+                async with raw(w.served.url) as client:
+                    await client.send(request(f"{SESSIONS}/{session['id']}/events"))
+                    await waiting_queries(database, 1)
+                await waiting_queries(database, 0)
+            other.rollback()
+        assert (await w.data("GET", f"{SESSIONS}/{session['id']}/events"))["lastSeq"] == session["lastSeq"]
+
+
+async def waiting_queries(database: Database, count: int) -> None:
+    """Wait until so many queries wait for a lock."""
+    query = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'zeon' AND wait_event_type = 'Lock'"
+    )
+    deadline = time.monotonic() + 20
+    while (waiting := (await asyncio.to_thread(database.query, query))[0][0]) != count:
+        assert time.monotonic() < deadline, f"{waiting} queries wait"
