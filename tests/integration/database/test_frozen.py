@@ -98,8 +98,8 @@ def test_the_dump_holds_every_kind_of_session() -> None:
 
 
 async def test_every_log_verifies_with_the_digest_it_had(old: Database) -> None:
-    async with restored_server(old) as w:
-        sim = w.served.sim
+    async with restored_server(old) as server:
+        sim = server.served.sim
         for one in dump().sessions:
             result = await verify(sim.database, Clock(), sim.strategies, USER, UUID(one["id"]))
             assert (result.difference, result.warnings, result.digest) == (None, [], one["digest"]), one["name"]
@@ -115,37 +115,37 @@ def test_the_command_verifies_an_old_log(old: Database) -> None:
 async def test_every_session_goes_on_to_the_end_it_had(old: Database) -> None:
     unfinished = [one for one in with_status(*UNFINISHED) if "endDigest" in one]
     assert len(unfinished) > 25
-    async with restored_server(old) as w:
+    async with restored_server(old) as server:
         assert digests(old) == {one["id"]: one["digest"] for one in dump().sessions}
         for one in unfinished:
-            await go_on(w, one)
-        await reach_their_ends(w, old, unfinished)
+            await go_on(server, one)
+        await reach_their_ends(server, old, unfinished)
 
 
 async def test_an_endless_session_goes_on(old: Database) -> None:
     endless = dump().session("paused endless")
-    async with restored_server(old) as w:
-        await w.data("POST", f"{path(endless)}/control", {"action": "step", "candles": 50})
-        result = await w.until(path(endless), "paused")
+    async with restored_server(old) as server:
+        await server.data("POST", f"{path(endless)}/control", {"action": "step", "candles": 50})
+        result = await server.until(path(endless), "paused")
         assert result["cursorMs"] == endless["cursorMs"] + 50 * 60_000
 
 
 async def test_a_session_that_ran_is_paused_and_says_why(old: Database) -> None:
     ran = with_status("running")
-    async with restored_server(old) as w:
+    async with restored_server(old) as server:
         for one in ran:
-            last = (await w.data("GET", f"{path(one)}/events?tail=1"))["events"][0]
+            last = (await server.data("GET", f"{path(one)}/events?tail=1"))["events"][0]
             assert (last["seq"], last["type"]) == (one["lastSeq"] + 1, "status")
             assert (last["payload"]["status"], last["payload"]["reason"]) == ("paused", "runner lost")
 
 
 async def test_a_session_that_ran_is_taken_over_where_that_is_wanted(old: Database) -> None:
     ran = with_status("running")
-    async with restored_server(old, on_orphan="resume") as w:
+    async with restored_server(old, on_orphan="resume") as server:
         for one in ran:
-            assert (await w.data("GET", path(one)))["status"] == "running"
-            await w.data("PATCH", path(one), {"replayMsPerCandle": 0})
-        await reach_their_ends(w, old, ran)
+            assert (await server.data("GET", path(one)))["status"] == "running"
+            await server.data("PATCH", path(one), {"replayMsPerCandle": 0})
+        await reach_their_ends(server, old, ran)
 
 
 async def test_a_fork_that_changes_nothing_ends_like_its_parent(old: Database) -> None:
@@ -159,25 +159,25 @@ async def test_a_fork_that_changes_nothing_ends_like_its_parent(old: Database) -
         "finished brackets",
         "finished trend_pullback",
     )
-    async with restored_server(old) as w:
+    async with restored_server(old) as server:
         forks = []
         for name in names:
             parent = dump().session(name)
             body = {"atSeq": parent["lastSeq"] * 9 // 10, "replayMsPerCandle": 0}
-            fork = await w.data("POST", f"{path(parent)}/fork", body, status=201)
+            fork = await server.data("POST", f"{path(parent)}/fork", body, status=201)
             forks.append({**fork, "endDigest": parent["endDigest"]})
-            await go_on(w, fork)
-        await reach_their_ends(w, old, forks)
+            await go_on(server, fork)
+        await reach_their_ends(server, old, forks)
 
 
 async def test_a_fork_in_a_past_that_is_shared_goes_on(old: Database) -> None:
     fork_of_a_fork = dump().session("paused fork of a fork")
-    async with restored_server(old) as w:
+    async with restored_server(old) as server:
         for seq in (90, 200):  # Written by the first ancestor, and by the second.
             body = {"atSeq": seq, "replayMsPerCandle": 0}
-            fork = await w.data("POST", f"{path(fork_of_a_fork)}/fork", body, status=201)
-            await go_on(w, fork)
-            await finished(w, fork["id"])
+            fork = await server.data("POST", f"{path(fork_of_a_fork)}/fork", body, status=201)
+            await go_on(server, fork)
+            await finished(server, fork["id"])
 
 
 @pytest.mark.parametrize(
@@ -189,12 +189,12 @@ async def test_an_old_snapshot_never_changes_what_follows(
     old: Database, caplog: pytest.LogCaptureFixture, marked: bool, cash: str | None, dropped: int | None
 ) -> None:
     long = [one for one in dump().sessions if one["name"].startswith("paused long")]
-    async with restored_server(old) as w:
+    async with restored_server(old) as server:
         for one in long if marked else ():
-            await mark_snapshot(w, old, one, cash)
+            await mark_snapshot(server, old, one, cash)
         for one in long:
-            await go_on(w, one)
-        await reach_their_ends(w, old, long)
+            await go_on(server, one)
+        await reach_their_ends(server, old, long)
     said = [record for record in caplog.records if ": deleted its snapshot at " in record.message]
     assert dropped is None or len(said) == dropped
 
@@ -216,9 +216,9 @@ async def test_a_repeated_create_gives_the_old_session(old: Database) -> None:
     created = dump().session("created")
     body = {"profileSlug": "sma_cross", "timeframe": "1m", "startMs": 1_704_067_200_000, "endMs": 1_704_079_200_000}
     body |= {"replayMsPerCandle": 0, "symbol": "BTCUSDT", "name": "created", "config": {"fast": 4, "slow": 11}}
-    async with restored_server(old) as w:
-        assert (await w.data("POST", SESSIONS, body | {"idempotencyKey": "made-once"}))["id"] == created["id"]
-        await w.refused(422, "POST", SESSIONS, body | {"idempotencyKey": "made-once", "name": "other"})
+    async with restored_server(old) as server:
+        assert (await server.data("POST", SESSIONS, body | {"idempotencyKey": "made-once"}))["id"] == created["id"]
+        await server.refused(422, "POST", SESSIONS, body | {"idempotencyKey": "made-once", "name": "other"})
 
 
 async def test_tokens_are_worth_what_they_were(old: Database) -> None:

@@ -386,17 +386,17 @@ async def test_among_hostile_connections_no_round_of_the_event_loop_is_long(data
 async def test_postgres_stops_working_for_a_client_that_hung_up(database: Database) -> None:
     """The call waits for a lock, which it would do for a minute."""
     patient = replace(database, url=f"{database.url}&options=-clock_timeout%3D60s")
-    async with web(patient, pool_size=2) as w:
-        session = await w.finished()
+    async with running_server(patient, pool_size=2) as server:
+        session = await server.finished()
         with psycopg.connect(database.owner_url) as other:
             other.execute("LOCK TABLE sim_events IN ACCESS EXCLUSIVE MODE")
             for _ in range(5):
-                async with raw(w.served.url) as client:
+                async with raw(server.served.url) as client:
                     await client.send(request(f"{SESSIONS}/{session['id']}/events"))
                     await waiting_queries(database, 1)
                 await waiting_queries(database, 0)
             other.rollback()
-        assert (await w.data("GET", f"{SESSIONS}/{session['id']}/events"))["lastSeq"] == session["lastSeq"]
+        assert (await server.data("GET", f"{SESSIONS}/{session['id']}/events"))["lastSeq"] == session["lastSeq"]
 
 
 async def waiting_queries(database: Database, count: int) -> None:
