@@ -109,4 +109,4 @@ async def test_an_outage_of_the_database_is_told_and_sat_out(private_server: Pri
     await asyncio.wait([following])
     await lines.close()
     assert found == list(made_up("BTCUSDT", "1m", found[0].open_time_ms, found[-1].close_time_ms))
-    assert "The database is away; try again." in heard
+    assert "The database cannot be reached; try again." in heard
