@@ -145,6 +145,12 @@ class RequestTimeoutError(SimError):
     status = 408
 
 
+class ClientGoneError(SimError):
+    """The client hung up before its answer was ready."""
+
+    status = 499
+
+
 class MissingCandlesError(SimError):
     """Candles are missing in the range."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 
 from app.candles import times
 from app.candles.numbers import decimal_separator
@@ -20,8 +20,8 @@ from app.candles.zones import find_zone
 from app.domain.market.timeframe import Timeframe
 from app.errors import BadInputError
 
-LOOKED_AT = 500
-"""Rows looked at, or the first block where there is one."""
+LOOKED_AT = 1_000
+"""So many of the first rows decide how all are read."""
 
 _HOUR_MS = 3_600_000
 _WEEKS_MS = 27 * DAY_MS
@@ -32,7 +32,7 @@ _COMPACT = {8, 10, 12, 14, 17}
 def read_settled(items: Iterator[Item | Layout], request: ReadRequest) -> Iterator[Item | Reading]:
     """Yield how the rows of one text are read, then the rows; raises `BadInputError` where the user has to be asked."""
     head = _Head(items)
-    rows = [row for row in head.rows() if isinstance(row, tuple) and not isinstance(row, RowIssue)]
+    rows = [row for row in islice(head.rows(), LOOKED_AT) if not isinstance(row, RowIssue)]
     if rows:
         reading = _reading(rows, head.layout, request)
         _check(rows, replace(reading), request)

@@ -145,6 +145,11 @@ class Inspection:
     readings: list[Reading] = field(default_factory=list)
     command: str = ""
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether there is anything to import once the question, if any, is answered."""
+        return bool(self.instruments) or any(reading.first for reading in self.readings)
+
     def as_json(self) -> dict[str, Any]:
         """Return the inspection as the API and `--json` print it."""
         return {

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -41,6 +42,9 @@ _RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
+_CANCEL_S = 5
+"""How long cancelling a query may take."""
+_cancels: ContextVar[bool] = ContextVar("cancels", default=False)
 _WAIT_S = 5
 """Seconds that a call waits for a connection, as long as for a lock; then the answer is 503 `busy`."""
 _LIMITS = "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
@@ -64,6 +68,16 @@ def connect_options(url: str, application_name: str) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def cancelling_queries() -> Iterator[None]:
+    """Let Postgres stop a query when its caller is cancelled in this block; otherwise it goes on to its end."""
+    token = _cancels.set(True)
+    try:
+        yield
+    finally:
+        _cancels.reset(token)
+
+
 class Database:
     """The pool and its one method `run`, which is safe when callers are cancelled.
 
@@ -76,6 +90,8 @@ class Database:
         self.url = url
         self._size = size
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._at_work: dict[asyncio.Task[Any], Connection] = {}
+        self._cancelling: dict[asyncio.Task[Any], asyncio.Future[None]] = {}
         self._lent = 0
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
@@ -119,7 +135,17 @@ class Database:
         task = asyncio.ensure_future(self._run(work, *args, **kwargs))
         self._tasks.add(task)
         task.add_done_callback(self._done)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if _cancels.get():
+                self._cancel(task)
+            raise
+
+    def _cancel(self, task: asyncio.Task[Any]) -> None:
+        """Let Postgres stop what a task has asked it."""
+        if (connection := self._at_work.get(task)) and task not in self._cancelling:
+            self._cancelling[task] = asyncio.ensure_future(connection.cancel_safe(timeout=_CANCEL_S))
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -132,12 +158,29 @@ class Database:
         with self._translate_errors():
             for _ in range(4):
                 try:
-                    async with self._connection() as connection:
+                    async with self._connection() as connection, self._noted(connection):
                         return await work(connection, *args, **kwargs)
                 except _RETRIED:
                     await asyncio.sleep(0.01)
-            async with self._connection() as connection:
+            async with self._connection() as connection, self._noted(connection):
                 return await work(connection, *args, **kwargs)
+
+    @asynccontextmanager
+    async def _noted(self, connection: Connection) -> AsyncIterator[None]:
+        """Note which connection a task uses. One whose query is being cancelled is kept until that is done.
+
+        Otherwise the cancellation could meet the query of the next one who gets the connection.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        self._at_work[task] = connection
+        try:
+            yield
+        finally:
+            del self._at_work[task]
+            if cancelling := self._cancelling.pop(task, None):
+                await asyncio.wait([cancelling])
+                cancelling.exception()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:

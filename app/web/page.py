@@ -46,6 +46,8 @@ class PageFiles(StaticFiles):
         """Return a file, or 304 when the browser has it already."""
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers.update(HEADERS)
+        if os.fspath(full_path).endswith(".ts"):  # The system may take it for a video.
+            response.headers["Content-Type"] = "text/plain; charset=utf-8"
         if link := self._links.get(os.path.basename(full_path)):
             response.headers["Link"] = link
         return response

@@ -129,6 +129,8 @@ async def test_a_start_goes_on_from_the_cursor(database: Database) -> None:
         assert (await call(w, "POST", f"{path}/start", 409))["error"]
         async with follow(w, session_id, Last_Event_ID=str(again.ids[-1])) as over:
             assert over.response.status_code == 204
+        behind = await w.call("GET", f"{path}/stream?lastEventId={again.ids[-1]}&fromSeq=1&_=1733000000000")
+        assert behind.status_code == 204
         await w.served.sim.note("local", UUID(session_id), {"text": "not a message of this dialect"})
         async with follow(w, session_id, Last_Event_ID=str(again.ids[-1])) as over:
             assert over.response.status_code == 204

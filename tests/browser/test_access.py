@@ -72,7 +72,7 @@ def test_axe_finds_nothing_serious_where_something_is_wrong_or_missing(site: Sit
     expect(shown.page.locator("#problem")).to_be_visible()
     assert serious_violations(shown.page) == []
     shown.page.goto(f"{site.url}/sessions/{'0' * 8}-0000-0000-0000-{'0' * 12}")
-    expect(shown.page.locator("#title")).to_have_text("Session not violations")
+    expect(shown.page.locator("#title")).to_have_text("Session not found")
     assert serious_violations(shown.page) == []
     shown.page.goto(site.url)
     shown.page.select_option("#status", "stopped")

@@ -6,7 +6,9 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import psutil
@@ -74,20 +76,11 @@ async def storm(database: Database, zeon: Callable[..., Zeon], count: int, secon
         calm = await _measure(c, session["id"], seconds)
         calm_s = _cpu_s(process)
         files, memory = _files(process), process.memory_info().rss
-        hostile = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.support.hostile", server.url, session["id"], str(count), str(seconds)),
-            cwd=ROOT,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        try:
+        async with hostile_clients(server.url, session["id"], count, seconds) as hostile:
             stormy = await _measure(c, session["id"], seconds)
             storm_s = _cpu_s(process)
             grown = process.memory_info().rss - memory
             output, _ = await hostile.communicate()
-        finally:
-            if hostile.returncode is None:
-                hostile.kill()
-                await hostile.wait()
         left = await _files_left(process, files)
     return Weather(
         calm=calm.p99_ms(),
@@ -98,6 +91,22 @@ async def storm(database: Database, zeon: Callable[..., Zeon], count: int, secon
         files_left=left,
         hostile=json.loads(output),
     )
+
+
+@asynccontextmanager
+async def hostile_clients(url: str, session_id: str, count: int, seconds: float) -> AsyncIterator[Process]:
+    """Run hostile clients in a process of their own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.hostile", url, session_id, str(count), str(seconds)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def _measure(c: Client, session_id: str, seconds: float) -> Latencies:

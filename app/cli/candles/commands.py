@@ -170,7 +170,7 @@ def inspect(
         output.as_json(found.as_json())
     else:
         import_report.print_inspection(found)
-    if found.question:
+    if not found.is_readable:
         raise typer.Exit(1)
 
 

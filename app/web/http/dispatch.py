@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -10,9 +11,10 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from app.db.pool import cancelling_queries
 from app.domain.session import Session
 from app.engine.session_service import SessionService
-from app.errors import NotFoundError
+from app.errors import ClientGoneError, NotFoundError
 from app.settings import Settings
 from app.web.http.auth import Authenticator, Caller
 from app.web.http.parsing import BodyReader, parse, query_values
@@ -52,7 +54,7 @@ class Dispatcher:
             inputs["body"] = parse(spec.body, json)
         if caller is not None:
             sessions = await self._sessions(spec, request, caller)
-        return await spec.handler(Call(request, caller, tuple(sessions), json), **inputs)
+        return await _answer(spec, Call(request, caller, tuple(sessions), json), inputs)
 
     async def _sessions(self, spec: RouteSpec, request: Request, caller: Caller) -> list[Session]:
         """Return the caller's sessions that the path names; raises `NotFoundError` for any other."""
@@ -61,3 +63,27 @@ class Dispatcher:
         if any(spec.kind not in (None, session.spec.kind) for session in sessions):
             raise NotFoundError(f"There is no such {spec.kind} session.")
         return sessions
+
+
+async def _answer(spec: RouteSpec, call: Call, inputs: Mapping[str, Any]) -> ASGIApp:
+    response = spec.handler(call, **inputs)
+    return await (_while_connected(call.request, response) if spec.method == "GET" else response)
+
+
+async def _while_connected(request: Request, response: Awaitable[ASGIApp]) -> ASGIApp:
+    """Wait for a response as long as its client does; when that hangs up, Postgres stops what it does for the call.
+
+    Only for calls that change nothing. Raises `ClientGoneError`.
+    """
+    on_disconnect = request.scope["state"]["on_disconnect"]
+    try:
+        async with asyncio.timeout(None) as waiting:
+            on_disconnect(lambda: waiting.reschedule(0))
+            with cancelling_queries():
+                return await response
+    except TimeoutError:
+        if waiting.expired():
+            raise ClientGoneError() from None
+        raise
+    finally:
+        on_disconnect(None)

@@ -7,6 +7,7 @@ a little. Errors of HTTP itself are JSON too.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import httptools
@@ -44,18 +45,19 @@ class Protocol(HttpToolsProtocol):
         self._limits = connections.limits
         self._framing = MessageFraming()
         self._buffer = bytearray()
-        self._response_transport = _ResponseTransport(self)
         self._whole_request = False
         self._keep_alive = True
         self._dropping = False
-        self._ended = False
+        self._ended = self._lost = False
         self._body_since, self._body_bytes = 0.0, 0
         self._unsent: tuple[float, int] | None = None
+        self._on_disconnect: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin a connection."""
         super().connection_made(transport)  # type: ignore[arg-type]
         self._descriptor: int = transport.get_extra_info("socket").fileno()
+        self._response_transport = _ResponseTransport(self)
         self.address = self.client[0] if self.client else ""
         self.opened_at = self.silent_since = self.loop.time()
         self._head_since: float | None = self.opened_at
@@ -66,9 +68,11 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End a connection."""
         self._connections.discard(self)
-        self._ended = True
+        self._ended = self._lost = True
         self._buffer.clear()
         super().connection_lost(exc)
+        if self._on_disconnect is not None:
+            self._on_disconnect()
 
     def shutdown(self) -> None:
         """End the connection, after the answer that is under way."""
@@ -87,12 +91,14 @@ class Protocol(HttpToolsProtocol):
         self._read()
 
     def on_message_begin(self) -> None:
-        """Begin a request. Its state has two functions for responses.
+        """Begin a request. Its state has three functions for handlers and responses.
 
         `abort` ends the connection and drops what waits to be written; `paused` says whether sending would wait for
-        the client.
+        the client; `on_disconnect` takes a function to call when the client hangs up, or null.
         """
         super().on_message_begin()
+        self._on_disconnect = None
+        self.scope["state"]["on_disconnect"] = self._set_on_disconnect
         self.scope["state"]["paused"] = self._write_paused
         self.scope["state"]["abort"] = self.transport.abort
 
@@ -290,6 +296,11 @@ class Protocol(HttpToolsProtocol):
         self.flow.pause_reading()
         self.loop.call_later(self._limits.linger_s, self.transport.abort)
 
+    def _set_on_disconnect(self, function: Callable[[], None] | None) -> None:
+        self._on_disconnect = function
+        if function is not None and self._lost:
+            function()
+
     def _write_paused(self) -> bool:
         return self.flow.write_paused
 
@@ -298,16 +309,9 @@ class _ResponseTransport:
     """The transport as responses see it: they close a connection when the client can have read them."""
 
     def __init__(self, protocol: Protocol) -> None:
-        self._protocol = protocol
-
-    def write(self, data: bytes) -> None:
-        self._protocol.transport.write(data)
-
-    def close(self) -> None:
-        self._protocol.end_after_answer()
-
-    def is_closing(self) -> bool:
-        return self._protocol.transport.is_closing()
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
+        self.close = protocol.end_after_answer
 
 
 def _probes_only(app: Any) -> ASGIApp:

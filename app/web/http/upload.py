@@ -6,7 +6,7 @@ import asyncio
 import re
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.requests import Request
@@ -15,7 +15,6 @@ from app.errors import BadInputError, TooLargeError, WrongContentTypeError
 
 _PIECE = 2**20
 _LONGEST_NAME = 120
-_READ_ON_BYTES, _READ_ON_S = 2**24, 5
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]")
 
 
@@ -28,7 +27,6 @@ async def received_file(request: Request, name: str, limit: int) -> AsyncIterato
     _require_file(request)
     announced = request.headers.get("content-length", "0")
     if announced.isdecimal() and int(announced[:20]) > limit:
-        await _read_on(request)
         raise _too_large(limit)
     with tempfile.TemporaryDirectory(prefix="zeon-import-") as folder:
         path = Path(folder, safe_name(name))
@@ -53,7 +51,6 @@ async def _save(request: Request, path: Path, limit: int) -> None:
             piece += message.get("body", b"")
             size += len(message.get("body", b""))
             if size > limit:
-                await _read_on(request)
                 raise _too_large(limit)
             more = message.get("more_body", False)
             if len(piece) >= _PIECE or not more:
@@ -63,18 +60,6 @@ async def _save(request: Request, path: Path, limit: int) -> None:
                 break
     if not size:
         raise BadInputError("body: is empty; send the file as the body, as in curl --data-binary @FILE")
-
-
-async def _read_on(request: Request) -> None:
-    """Read on for a while: a client that is cut off while it sends does not read the answer."""
-    size = 0
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_READ_ON_S):
-            while size < _READ_ON_BYTES:
-                message = await request.receive()
-                size += len(message.get("body", b""))
-                if not message.get("more_body", False):
-                    return
 
 
 def _require_file(request: Request) -> None:

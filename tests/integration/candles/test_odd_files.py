@@ -66,16 +66,20 @@ ODD: dict[str, bytes] = {
 }
 """None of them holds a daily candle that can be stored as it is."""
 
+ANSWERABLE = ("other-dates", "two-instruments", "other-steps")
+"""Those that hold candles once an option is given."""
+
 
 @pytest.mark.parametrize("name", ODD)
 def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(database: Database, tmp_path: Path, name: str) -> None:
     path = tmp_path / "odd.csv"
     path.write_bytes(ODD[name])
     cli = Cli(database)
-    for command in (("import", path, "--symbol", "X", "--timeframe", "1d"), ("inspect", path)):
-        done = cli.run("candles", *command, code=1)
-        assert "Traceback" not in done.stderr + done.stdout
-        assert done.stderr.count("\n") <= 1
+    done = cli.run("candles", "import", path, "--symbol", "X", "--timeframe", "1d", code=1)
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
+    done = cli.run("candles", "inspect", path, code=0 if name in ANSWERABLE else 1)
+    assert "Traceback" not in done.stderr
     assert database.query("SELECT count(*) FROM market_candles") == [(0,)]
 
 

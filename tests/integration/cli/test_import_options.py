@@ -108,12 +108,11 @@ def test_inspect_stores_nothing_and_says_what_to_type(cli: Cli, tmp_path: Path) 
 
 def test_inspect_shows_both_ways_to_read_a_doubtful_date(cli: Cli, tmp_path: Path) -> None:
     file = written(tmp_path / "bars.csv", *hours("03/04/2024 10:00", "03/04/2024 11:00", "03/04/2024 12:00"))
-    done = cli.run("candles", "inspect", file, "--symbol", "X", "--json", code=1)
-    found = json.loads(done.stdout)
+    found = cli.json("candles", "inspect", file, "--symbol", "X")
     assert found["question"].startswith("dates: no date of the file proves which number is the day")
     firsts = {reading["options"]: reading["first"][0]["openTimeMs"] for reading in found["readings"]}
     assert firsts == {"--dates dmy": 1_712_138_400_000, "--dates mdy": 1_709_546_400_000}
-    told = cli.run("candles", "inspect", file, "--symbol", "X", code=1).stdout
+    told = cli("candles", "inspect", file, "--symbol", "X")
     assert "with --dates dmy:" in told
     assert "2024-04-03 10:00:00Z" in told
     assert "2024-03-04 10:00:00Z" in told
@@ -122,14 +121,16 @@ def test_inspect_shows_both_ways_to_read_a_doubtful_date(cli: Cli, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("lines", "question"),
+    ("lines", "question", "code"),
     [
-        (["ticker,time,open,high,low,close", "A,2024-01-01,1,1,1,1", "B,2024-01-01,1,1,1,1"], "it holds A and B"),
-        ([HEADER, "2024-01-01,1,1,1,1,1"], "timeframe: the steps between the rows do not say which it is"),
-        (hours("2024-01-01", "2024-01-02", "2024-01-03"), "symbol: the file does not say of what its candles are"),
-        ([HEADER], "holds no good candle"),
+        (["ticker,time,open,high,low,close", "A,2024-01-01,1,1,1,1", "B,2024-01-01,1,1,1,1"], "it holds A and B", 0),
+        ([HEADER, "2024-01-01,1,1,1,1,1"], "timeframe: the steps between the rows do not say which it is", 0),
+        (hours("2024-01-01", "2024-01-02", "2024-01-03"), "symbol: the file does not say of what its candles are", 0),
+        ([HEADER], "holds no good candle", 1),
     ],
 )
-def test_inspect_asks_for_what_the_file_does_not_say(cli: Cli, tmp_path: Path, lines: list[str], question: str) -> None:
-    done = cli.run("candles", "inspect", written(tmp_path / "bars.csv", *lines), "--json", code=1)
+def test_inspect_asks_for_what_the_file_does_not_say(
+    cli: Cli, tmp_path: Path, lines: list[str], question: str, code: int
+) -> None:
+    done = cli.run("candles", "inspect", written(tmp_path / "bars.csv", *lines), "--json", code=code)
     assert question in json.loads(done.stdout)["question"]

@@ -232,7 +232,7 @@ def test_a_command_says_before_it_sets_up_a_server_of_its_own(folder):
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     for said in (f"There is no Postgres under {folder} yet", ""):
         done = subprocess.run(
-            [sys.executable, "-m", "app.cli.main", "sessions", "list"],
+            [sys.executable, "-m", "app.cli.main", "token", "create", "--json"],
             cwd=ROOT,
             env=environment | {"ZEON_DATA_DIR": str(folder)},
             capture_output=True,

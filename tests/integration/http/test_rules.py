@@ -308,6 +308,8 @@ async def test_a_page_names_its_modules_and_its_files_can_be_read_in_part(databa
                 re.fullmatch(rf"</static/(client|(common|{folder}|vendor)/[\w-]+)\.js>; rel=modulepreload", link)
                 for link in links
             )
+        types = await server.call("GET", "/static/client.d.ts")
+        assert types.headers["content-type"] == "text/plain; charset=utf-8"
         whole = await server.call("GET", "/static/icon.svg")
         head = await server.call("HEAD", "/static/icon.svg")
         assert (head.content, head.headers["content-length"]) == (b"", str(len(whole.content)))
