@@ -7,16 +7,16 @@ import re
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.browser.site import store_candles
 from tests.clients import npm
-from tests.support.engine import MINUTE, START_MS
-from tests.support.process import ROOT, Zeon
-from tests.support.servers import Database
+from tests.paths import ROOT
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS
+from tests.support.server_process import StartServer
 
 COUNT = 20
 FIELDS = {
@@ -45,13 +45,13 @@ console.log(JSON.stringify({
 
 
 def test_the_lines_of_the_page_create_start_and_read_a_session(
-    database: Database, zeon: Callable[..., Zeon], tmp_path: Path
+    database: Database, start_server: StartServer, tmp_path: Path
 ) -> None:
     store_candles(database, 100)
     blocks = re.findall(r"^```js\n(.*?)^```$", (ROOT / "docs/from-zeon.md").read_text(), re.DOTALL | re.MULTILINE)
     script = tmp_path / "lines.mjs"
     script.write_text("\n".join(["const server = process.argv[2];", *blocks, USE]))
-    command = [npm.node(), str(script), zeon(database).url, json.dumps(FIELDS)]
+    command = [npm.node(), str(script), start_server(database).url, json.dumps(FIELDS)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
     shown = json.loads(ran.stdout)
@@ -71,10 +71,10 @@ def test_the_lines_of_the_page_create_start_and_read_a_session(
     ],
 )
 def test_what_does_not_fit_is_refused_as_the_page_says(
-    database: Database, zeon: Callable[..., Zeon], path: str, status: int, named: str
+    database: Database, start_server: StartServer, path: str, status: int, named: str
 ) -> None:
     with pytest.raises(urllib.error.HTTPError) as raised:
-        urllib.request.urlopen(zeon(database).url + path)
+        urllib.request.urlopen(start_server(database).url + path)
     with raised.value as answer:
         assert answer.code == status
         assert named in json.load(answer)["error"]

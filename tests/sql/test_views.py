@@ -11,8 +11,8 @@ import pytest
 from app.candles import synthetic
 from app.strategies.none import CandlesOnly
 from app.strategies.sma_cross import SmaCross
-from tests.support.log import traded, write
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.stored_session import run_strategy, store_session
 from tests.support.trading import broker_config
 
 START = 1_704_067_200_000
@@ -25,7 +25,7 @@ def log_of(database: Database, strategy: type = CandlesOnly) -> UUID:
     """Write a log of two days and return its session."""
     on = broker_config(symbols=("BTCUSDT",))
     values = synthetic.candles("BTCUSDT", "1m", START, START + COUNT * MINUTE)
-    session_id = write(database, traded(strategy(), values, on), on, start_ms=START)
+    session_id = store_session(database, run_strategy(strategy(), values, on), on, start_ms=START)
     with psycopg.connect(database.owner_url, autocommit=True) as owner:
         owner.execute("ANALYZE sim_events")
     return session_id

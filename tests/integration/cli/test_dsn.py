@@ -15,7 +15,7 @@ from app.db import embedded
 from app.db.location import address, to_url
 from app.settings import load
 from tests.support.cli import Cli
-from tests.support.servers import Database
+from tests.support.postgres import Database
 
 FORMS = [
     "postgresql://u@h/d",

@@ -14,7 +14,8 @@ from app.candles import synthetic
 from app.db import candles
 from app.db.pool import Database as Pool
 from tests.support.cli import Cli
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.server_process import StartServer
 
 START = 1_704_067_200_000
 MINUTE = 60_000
@@ -44,8 +45,10 @@ def until_seq(database: Database, seq: int) -> None:
         time.sleep(0.02)
 
 
-def test_a_session_is_made_started_paused_resumed_and_stopped(cli: Cli, database: Database, zeon) -> None:
-    zeon(database)
+def test_a_session_is_made_started_paused_resumed_and_stopped(
+    cli: Cli, database: Database, start_server: StartServer
+) -> None:
+    start_server(database)
     session = cli.json(*NEW, *DAY, "--ms-per-candle", 50, "--name", "mine")
     assert (session["status"], session["symbols"], session["lastSeq"]) == ("created", ["BTCUSDT"], 0)
     session_id = session["id"]
@@ -67,8 +70,10 @@ def test_a_session_is_made_started_paused_resumed_and_stopped(cli: Cli, database
     assert database.query("SELECT count(*) FROM sim_events") == [(0,)]
 
 
-def test_a_session_that_was_only_created_is_resumed_as_started(cli: Cli, database: Database, zeon) -> None:
-    zeon(database)
+def test_a_session_that_was_only_created_is_resumed_as_started(
+    cli: Cli, database: Database, start_server: StartServer
+) -> None:
+    start_server(database)
     session_id = cli.json(*NEW, *DAY, "--ms-per-candle", 50)["id"]
     assert cli.json("sessions", "resume", session_id)["status"] == "running"
     until_seq(database, 2)
@@ -81,10 +86,10 @@ def test_an_id_may_be_shortened_while_it_fits_one_session(cli: Cli, database: Da
         assert cli.json("sessions", "show", short)["id"] == one
     assert cli.json("diff", one[-8:], other[-8:])["b"]["sessionId"] == other
     message = cli.error("sessions", "delete", one[-6:], one[:4])
-    assert "fits several ids" in message
+    assert "matches several ids" in message
     assert {one, other} <= set(message.replace(",", "").replace(".", "").split())
     assert database.query("SELECT count(*) FROM sim_sessions") == [(2,)]
-    assert "no session whose id begins or ends with" in cli.error("sessions", "show", "ffff" + one[:4])
+    assert "no session whose id starts or ends with" in cli.error("sessions", "show", "ffff" + one[:4])
     assert "no session" in Cli(database, ZEON_USER="another").error("sessions", "show", one[-8:])
     cli("sessions", "delete", one[-8:])
     assert database.query("SELECT id::text FROM sim_sessions") == [(other,)]
@@ -157,7 +162,7 @@ def test_every_term_has_its_option(cli: Cli) -> None:
         " --volume-share 0.25 --record trades --profile sma_cross"
     )
     session = cli.json(*NEW, *DAY, *options.split(), "--sizing", '{"cash": 100, "qtyStep": 0.1}')
-    asked = {
+    request = {
         "extraTimeframes": ["5m", "1h"],
         "warmupCandles": 7,
         "initialCash": 500.5,
@@ -171,7 +176,7 @@ def test_every_term_has_its_option(cli: Cli) -> None:
         "volumeShare": 0.25,
         "record": "trades",
     }
-    assert session | asked == session
+    assert session | request == session
 
 
 def stands(database: Database, wanted: str) -> tuple[int, int]:
@@ -185,8 +190,10 @@ def stands(database: Database, wanted: str) -> tuple[int, int]:
         time.sleep(0.02)
 
 
-def test_time_is_steered_a_session_forked_compared_and_verified(cli: Cli, database: Database, zeon) -> None:
-    zeon(database)
+def test_time_is_steered_a_session_forked_compared_and_verified(
+    cli: Cli, database: Database, start_server: StartServer
+) -> None:
+    start_server(database)
     parameters = ("--profile", "sma_cross", "--config", '{"fast": 3, "slow": 8}', "--ms-per-candle", 5)
     session_id = cli.json(*NEW, "--end", "2024-01-01T02:00", *parameters)["id"]
     cli("sessions", "step", session_id, "--candles", 3)
@@ -248,8 +255,8 @@ def test_nobody_sees_the_sessions_of_others(cli: Cli, database: Database) -> Non
     assert other.error("tail", session_id) == "There is no such session."
 
 
-def test_a_tail_follows_to_the_end(cli: Cli, database: Database, zeon) -> None:
-    zeon(database)
+def test_a_tail_follows_to_the_end(cli: Cli, database: Database, start_server: StartServer) -> None:
+    start_server(database)
     session_id = cli.json(*NEW, "--end", "2024-01-01T01:00", "--ms-per-candle", 20)["id"]
     with cli.start("tail", session_id, "--json") as everything, cli.start("tail", session_id) as lines:
         cli("sessions", "start", session_id)
@@ -265,8 +272,10 @@ def test_a_tail_follows_to_the_end(cli: Cli, database: Database, zeon) -> None:
     assert "ahead of the log" in cli.error("tail", session_id, "--from-seq", 1000)
 
 
-def test_a_tail_of_what_is_there_ends_and_ctrl_c_ends_the_other(cli: Cli, database: Database, zeon) -> None:
-    zeon(database)
+def test_a_tail_of_what_is_there_ends_and_ctrl_c_ends_the_other(
+    cli: Cli, database: Database, start_server: StartServer
+) -> None:
+    start_server(database)
     session_id = cli.json(*NEW, *DAY, "--ms-per-candle", 10)["id"]
     assert cli("tail", session_id, "--no-follow") == ""
     cli("sessions", "start", session_id)
