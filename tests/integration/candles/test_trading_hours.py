@@ -17,6 +17,7 @@ from app.engine.replay.verify import verify
 from app.errors import MissingCandlesError
 from tests.support.postgres import Database
 from tests.support.running_engine import USER, Engine, running_engine, store
+from tests.support.session_log import candles_of, gaps
 
 pytest.importorskip("exchange_calendars")
 # exchange_calendars 4.13 uses what pandas 3.1 deprecates.
@@ -65,14 +66,12 @@ def asked(**changes: Any) -> dict[str, Any]:
 
 async def candles(engine: Engine, session_id: UUID, timeframe: str = "15m") -> list[tuple[int, bool]]:
     """Return open time of all candles, and whether each was made up for a gap."""
-    payloads = [each["payload"] for each in await engine.log(session_id) if each["type"] == "candle"]
-    mine = [each for each in payloads if each["timeframe"] == timeframe]
-    return [(each["candle"]["openTimeMs"], each.get("synthetic", False)) for each in mine]
+    payloads = candles_of(await engine.log(session_id), "SPY", timeframe)
+    return [(payload["candle"]["openTimeMs"], payload.get("synthetic", False)) for payload in payloads]
 
 
-async def gaps(engine: Engine, session_id: UUID) -> list[tuple[int, int, int]]:
-    payloads = [each["payload"] for each in await engine.log(session_id) if each["type"] == "gap"]
-    return [(each["fromMs"], each["toMs"], each["missing"]) for each in payloads]
+async def gap_times(engine: Engine, session_id: UUID) -> list[tuple[int, int, int]]:
+    return [gap[2:] for gap in gaps(await engine.log(session_id))]
 
 
 def singly(lacking: tuple[int, ...]) -> list[tuple[int, int, int]]:
@@ -89,7 +88,7 @@ async def test_closed_hours_are_no_gap_and_bring_no_candle(engine: Engine, polic
     session = await engine.finished((await engine.start(**asked(gap_policy=policy))).id)
     assert (session.status, session.error, session.cursor_ms) == ("finished", None, END - GRID.ms)
     assert await candles(engine, session.id) == [(slot, False) for slot in TRADED]
-    assert await gaps(engine, session.id) == []
+    assert await gap_times(engine, session.id) == []
 
 
 async def test_a_bar_missing_while_the_market_was_open_fails_the_start_and_is_listed(engine: Engine) -> None:
@@ -121,7 +120,7 @@ async def test_skipping_writes_gap_events_for_trading_hours_only(engine: Engine)
     await stock(engine, *LACKING)
     session = await engine.finished((await engine.start(**asked(gap_policy="skip"))).id)
     assert session.status == "finished"
-    assert await gaps(engine, session.id) == singly(LACKING)
+    assert await gap_times(engine, session.id) == singly(LACKING)
     assert await candles(engine, session.id) == [(slot, False) for slot in TRADED if slot not in LACKING]
 
 
@@ -130,7 +129,7 @@ async def test_filling_makes_up_bars_of_trading_hours_only(engine: Engine) -> No
     session = await engine.finished((await engine.start(**asked(gap_policy="fill"))).id)
     assert session.status == "finished"
     assert await candles(engine, session.id) == [(slot, slot in LACKING) for slot in TRADED]
-    assert await gaps(engine, session.id) == singly(LACKING)
+    assert await gap_times(engine, session.id) == singly(LACKING)
 
 
 @pytest.mark.parametrize("policy", ["fail", "skip", "fill"])
@@ -143,7 +142,7 @@ async def test_a_trade_after_the_close_of_one_symbol_makes_no_gap_of_another(eng
     results = await candles(engine, session.id)
     assert [slot for slot, _ in results] == sorted([*TRADED, *TRADED, *after_close])
     assert not any(synthetic for _, synthetic in results)
-    assert await gaps(engine, session.id) == []
+    assert await gap_times(engine, session.id) == []
 
 
 async def test_longer_candles_have_no_gap_over_closed_hours(engine: Engine) -> None:
@@ -152,7 +151,7 @@ async def test_longer_candles_have_no_gap_over_closed_hours(engine: Engine) -> N
     session = await engine.finished(session.id)
     halves = [slot for slot in TRADED if slot % TIMEFRAMES["30m"].ms == 0 and slot != ms("22T15:30")]
     assert [slot for slot, _ in await candles(engine, session.id, "30m")] == halves
-    assert await gaps(engine, session.id) == [
+    assert await gap_times(engine, session.id) == [
         (ms("22T15:30"), ms("22T15:45"), 1),
         (ms("22T15:30"), ms("22T16:00"), 1),
     ]
@@ -191,7 +190,7 @@ async def test_an_endless_session_goes_on_after_a_weekend_and_fails_for_a_bar_th
     await engine.until(session.id, lambda each: each.cursor_ms == ms("24T17:45"))
     await stock(engine, *monday[1:])
     await engine.until(session.id, lambda each: each.cursor_ms == monday[0])
-    assert await gaps(engine, session.id) == []
+    assert await gap_times(engine, session.id) == []
     await stock(engine, monday[1], *monday[3:])
     session = await engine.finished(session.id)
     assert session.status == "failed"
