@@ -153,7 +153,7 @@ async def test_the_same_session_is_there_in_both_dialects_and_in_sql(database: D
         sim = await server.data("GET", f"/api/sim/sessions/{session_id}")
         assert (sim["kind"], sim["speed"], sim["replayMsPerCandle"]) == ("market", 100, None)
         listed = await call(server, "GET", MARKET)
-        assert [each["sessionId"] for each in listed["sessions"]] == [session_id]
+        assert [session["sessionId"] for session in listed["sessions"]] == [session_id]
         await call(server, "GET", f"{MARKET}/{other['id']}", 404)
     row = database.query("SELECT id::text, symbols_json, speed, status, cursor_ms FROM market_sessions")
     assert row == [(session_id, SYMBOLS, 100, "CREATED", None)]

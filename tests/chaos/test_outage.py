@@ -40,9 +40,9 @@ async def test_each_candle_comes_within_half_a_second_of_being_due_through_an_ou
             if max(late) >= SOON_S:  # Something else kept the machine busy: it must not happen at the same place again.
                 late = list(map(min, late, await through_an_outage(engine, session.id, clock, klines)))
             log = await engine.log(session.id)
-    opens = [each["payload"]["candle"]["openTimeMs"] for each in log if each["type"] == "candle"]
+    opens = [event["payload"]["candle"]["openTimeMs"] for event in log if event["type"] == "candle"]
     assert opens == [candle.open_time_ms for candle in made_up("BTCUSDT", "1m", start_ms, opens[-1] + MINUTE)]
-    assert not [each for each in log if each["type"] == "gap"]
+    assert not [event for event in log if event["type"] == "gap"]
     assert max(late) < SOON_S, late
 
 

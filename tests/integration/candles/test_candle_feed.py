@@ -89,7 +89,7 @@ async def test_a_slow_source_lets_the_session_run_and_nothing_is_a_gap_before_it
         session = await engine.finished(session.id)
         assert (session.status, session.error) == ("finished", None)
         log = await engine.log(session.id)
-        assert [each for each in log if each["type"] == "gap" or each["payload"].get("synthetic")] == []
+        assert [event for event in log if event["type"] == "gap" or event["payload"].get("synthetic")] == []
         assert open_times(await engine.log(session.id)) == [START_MS + n * MINUTE for n in range(100)]
 
 

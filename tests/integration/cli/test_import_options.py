@@ -63,7 +63,7 @@ def test_mostly_bad_rows_store_nothing_unless_told_to_keep_going(cli: Cli, tmp_p
     report = json.loads(done.stdout)
     assert (report["new"], report["refused"], report["rows"]) == (0, 2, 3)
     assert report["rejected"].startswith("file: 2 of 3 rows were refused, so nothing was stored")
-    assert [each["line"] for each in report["refusals"]] == [3, 4]
+    assert [refusal["line"] for refusal in report["refusals"]] == [3, 4]
     assert "--keep-going" in done.stderr
     assert cli.json("candles", "list") == []
     assert cli.json(*command, "--keep-going")["new"] == 1

@@ -228,12 +228,12 @@ def test_time_is_steered_a_session_forked_compared_and_verified(
 def test_sessions_are_listed_filtered_and_pruned(cli: Cli, database: Database) -> None:
     first, second = cli.json(*NEW, "--tag", "a", "--tag", "b")["id"], cli.json(*NEW)["id"]
     cli("sessions", "stop", first)
-    assert [each["id"] for each in cli.json("sessions", "list")] == [second, first]
-    assert [each["id"] for each in cli.json("sessions", "list", "--tag", "b", "--status", "stopped")] == [first]
+    assert [session["id"] for session in cli.json("sessions", "list")] == [second, first]
+    assert [session["id"] for session in cli.json("sessions", "list", "--tag", "b", "--status", "stopped")] == [first]
     assert cli.json("sessions", "prune") == []
-    assert [each["id"] for each in cli.json("sessions", "prune", "--older-than", 0, "--dry-run")] == [first]
-    assert [each["id"] for each in cli.json("sessions", "prune", "--older-than", 0)] == [first]
-    assert [each["id"] for each in cli.json("sessions", "list")] == [second]
+    assert [session["id"] for session in cli.json("sessions", "prune", "--older-than", 0, "--dry-run")] == [first]
+    assert [session["id"] for session in cli.json("sessions", "prune", "--older-than", 0)] == [first]
+    assert [session["id"] for session in cli.json("sessions", "list")] == [second]
 
 
 def test_nobody_sees_the_sessions_of_others(cli: Cli, database: Database) -> None:

@@ -96,7 +96,7 @@ def test_a_sweep_that_cannot_go_on_says_why(cli: Cli, database: Database, tmp_pa
     tag = database.query("UPDATE sim_sessions SET status = 'paused' RETURNING tags[1]")[0][0]
     (tmp_path / "own" / "good.py").write_text((tmp_path / "own" / "good.py").read_text() + "# changed\n")
     done = cli.run("rank", tag, "--resume", "--json", code=1)
-    assert [each["status"] for each in json.loads(done.stdout)["results"]] == ["paused", "paused"]
+    assert [result["status"] for result in json.loads(done.stdout)["results"]] == ["paused", "paused"]
     assert done.stderr.count("did not run: ") == 2
     assert "has changed" in done.stderr
 
@@ -104,7 +104,7 @@ def test_a_sweep_that_cannot_go_on_says_why(cli: Cli, database: Database, tmp_pa
 def test_combinations_that_fail_are_rows_of_a_sweep_and_their_reports_say_why(cli: Cli, tmp_path: Path) -> None:
     write(tmp_path / "own", "fickle", FICKLE)
     asked = ("sweep", "fickle", *ASKED, "--end", "2024-01-02", "--param", "kind=raise,none,end", "--json")
-    results = {each["config"]["kind"]: each for each in json.loads(cli.run(*asked, code=1).stdout)["results"]}
+    results = {result["config"]["kind"]: result for result in json.loads(cli.run(*asked, code=1).stdout)["results"]}
     assert {kind: each["status"] for kind, each in results.items()} == {
         "raise": "failed",
         "none": "finished",

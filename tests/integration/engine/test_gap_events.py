@@ -65,14 +65,14 @@ async def test_hours_that_open_at_half_past_are_no_gaps_to_fill_and_one_that_is_
 ) -> None:
     hour = 60 * MINUTE
     late = [
-        each._replace(open_time_ms=each.open_time_ms + hour // 2, close_time_ms=each.close_time_ms + hour // 2)
-        for each in synthetic.candles("BTCUSDT", "1h", START_MS, START_MS + 24 * hour)
+        candle._replace(open_time_ms=candle.open_time_ms + hour // 2, close_time_ms=candle.close_time_ms + hour // 2)
+        for candle in synthetic.candles("BTCUSDT", "1h", START_MS, START_MS + 24 * hour)
     ]
     del late[10]
     async with running_engine(database) as engine:
         await engine.pool.run(candles.store, "demo", "BTCUSDT", "1h", late)
         request = {"timeframe": "1h", "end_ms": START_MS + 24 * hour, "gap_policy": "fill"}
         session = await engine.finished((await engine.start(**request)).id)
-        shown = [each["payload"] for each in await engine.log(session.id) if each["type"] == "candle"]
+        shown = [event["payload"] for event in await engine.log(session.id) if event["type"] == "candle"]
     opens = {made: [each["candle"]["openTimeMs"] for each in shown if ("synthetic" in each) == made] for made in (0, 1)}
     assert opens == {0: [each.open_time_ms for each in late], 1: [START_MS + 10 * hour]}

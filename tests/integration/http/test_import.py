@@ -82,7 +82,7 @@ async def test_answers_are_those_that_openapi_describes(database: Database) -> N
         operation = described["paths"][IMPORT]["post"]
         assert operation["requestBody"]["content"] == {"application/octet-stream": {}}
         assert {"symbol", "timeframe", "venue", "dryRun", "timeZone"} <= {
-            each["name"] for each in operation["parameters"]
+            parameter["name"] for parameter in operation["parameters"]
         }
         schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
         validator = Draft202012Validator({**described, **schema})
