@@ -46,10 +46,10 @@ def strategy_of(name: str, side: str) -> Strategy:
 @cache
 def expected(folder: str, set_: str) -> dict[str, list[dict[str, str]]]:
     """Return the rows of a set's trades or equity by run."""
-    found: dict[str, list[dict[str, str]]] = {}
+    by_run: dict[str, list[dict[str, str]]] = {}
     for row in rows(REFERENCE / folder / f"{set_}.csv"):
-        found.setdefault(row["run"], []).append(row)
-    return found
+        by_run.setdefault(row["run"], []).append(row)
+    return by_run
 
 
 def near(value: Any, other: Any, scale: Any = 0) -> bool:

@@ -23,9 +23,16 @@ class Cli:
 
     def __init__(self, database: Database | None = None, *, folder: Path | None = None, **env: object) -> None:
         addresses = {"DATABASE_URL": database.url, "ZEON_MIGRATE_URL": database.owner_url} if database else {}
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZEON_", "DATABASE_URL"))}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("ZEON_", "DATABASE_URL"))
+        }
         self.folder = folder or ROOT
-        self.env = {**kept, **addresses, "PYTHONPATH": str(ROOT), **{name: str(value) for name, value in env.items()}}
+        self.env = {
+            **inherited,
+            **addresses,
+            "PYTHONPATH": str(ROOT),
+            **{name: str(value) for name, value in env.items()},
+        }
         self._sets_up_postgres = not self.env.get("DATABASE_URL")
 
     def __call__(self, *arguments: object, code: int = 0) -> str:
@@ -50,8 +57,8 @@ class Cli:
         return done
 
     def _fork(self, arguments: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
-        with tempfile.TemporaryDirectory(prefix="zeon-cli-") as place:
-            out, err = Path(place, "out"), Path(place, "err")
+        with tempfile.TemporaryDirectory(prefix="zeon-cli-") as scratch:
+            out, err = Path(scratch, "out"), Path(scratch, "err")
             code = ForkedCommand(arguments, env=self.env, folder=self.folder, stdout=out, stderr=err).wait(120)
             return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
 

@@ -37,10 +37,10 @@ async def test_a_start_fetches_what_is_missing(database: Database, klines: Kline
         session = await engine.finished((await engine.start()).id)
         assert (session.status, session.error) == ("finished", None)
         assert open_times(await engine.log(session.id)) == [START_MS + n * MINUTE for n in range(100)]
-        assert [start for _, _, start in klines.asked] == [START_MS + 30 * MINUTE]
+        assert [start for _, _, start in klines.requests] == [START_MS + 30 * MINUTE]
         again = await engine.finished((await engine.start()).id)
         assert again.status == "finished"
-    assert len(klines.asked) == 1
+    assert len(klines.requests) == 1
 
 
 async def test_a_step_that_begins_a_session_fetches_what_is_missing_and_what_it_warms_up_on(
@@ -52,7 +52,7 @@ async def test_a_step_that_begins_a_session_fetches_what_is_missing_and_what_it_
         await engine.act(session.id, "step", steps=3)
         at = await engine.until(session.id, lambda s: s.status != "running")
         assert (at.status, at.cursor_ms) == ("paused", START_MS + 2 * MINUTE)
-    assert [start for _, _, start in klines.asked] == [START_MS - 20 * MINUTE]
+    assert [start for _, _, start in klines.requests] == [START_MS - 20 * MINUTE]
 
 
 async def test_a_true_hole_fails_the_start_and_says_that_the_source_was_asked(
@@ -123,9 +123,9 @@ async def test_a_resumed_session_fetches_the_rest(database: Database, klines: Kl
         stepped = await engine.act(session.id, "step", steps=3)
         await engine.until(stepped.id, lambda each: each.status == "paused")
         behind = START_MS + 10 * MINUTE
-        kept = await engine.pool.run(cache.window, "demo", ["BTCUSDT"], "1m", None, behind, 100)
+        stored = await engine.pool.run(cache.window, "demo", ["BTCUSDT"], "1m", None, behind, 100)
         await engine.pool.run(cache.delete, "demo", "BTCUSDT", "1m")
-        await engine.pool.run(cache.store, "demo", "BTCUSDT", "1m", kept)
+        await engine.pool.run(cache.store, "demo", "BTCUSDT", "1m", stored)
         await engine.act(session.id, "resume")
         assert (await engine.finished(session.id)).status == "finished"
         assert len(open_times(await engine.log(session.id))) == 100
@@ -136,7 +136,7 @@ async def test_a_venue_without_a_source_is_cache_only(database: Database, klines
         session = await engine.create()
         with pytest.raises(MissingCandlesError):
             await engine.sim.start("tester", session.id)
-    assert klines.asked == []
+    assert klines.requests == []
 
 
 async def test_longer_candles_are_built_before_anybody_is_asked(database: Database, klines: KlineServer) -> None:
@@ -145,7 +145,7 @@ async def test_longer_candles_are_built_before_anybody_is_asked(database: Databa
         session = await engine.start(timeframe="15m", end_ms=START_MS + 300 * MINUTE, gap_policy="skip")
         assert (await engine.finished(session.id)).status == "finished"
         assert len(open_times(await engine.log(session.id))) == 20
-    assert klines.asked == []
+    assert klines.requests == []
 
 
 @pytest.mark.alone

@@ -173,10 +173,10 @@ def stands(database: Database, wanted: str) -> tuple[int, int]:
     """Wait until the only session has a status; returns its cursor and last seq."""
     deadline = time.monotonic() + 20
     while True:
-        status, *found = database.query("SELECT status, cursor_ms, last_seq FROM sim_sessions")[0]
+        status, *position = database.query("SELECT status, cursor_ms, last_seq FROM sim_sessions")[0]
         if status == wanted:
-            return tuple(found)
-        assert time.monotonic() < deadline, (status, found)
+            return tuple(position)
+        assert time.monotonic() < deadline, (status, position)
         time.sleep(0.02)
 
 
@@ -289,6 +289,6 @@ def test_a_tail_ends_when_its_session_is_deleted(cli: Cli, database: Database) -
 
 
 def test_a_built_in_strategy_does_not_look_ahead(cli: Cli) -> None:
-    asked = ("lookahead", "sma_cross", "--symbol", "BTCUSDT", "--timeframe", "1m", "--venue", "demo")
-    assert cli.json(*asked) == {"slots": 1440, "cuts": 10, "lookahead": False, "difference": None}
-    assert cli.error(*asked, "--end", START).startswith("There are no candles of BTCUSDT 1m")
+    command = ("lookahead", "sma_cross", "--symbol", "BTCUSDT", "--timeframe", "1m", "--venue", "demo")
+    assert cli.json(*command) == {"slots": 1440, "cuts": 10, "lookahead": False, "difference": None}
+    assert cli.error(*command, "--end", START).startswith("There are no candles of BTCUSDT 1m")
