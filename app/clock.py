@@ -1,4 +1,4 @@
-"""The time, and how to wait for it or for an event."""
+"""The clock, and waiting for a time or an event."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _STEP_S = 0.2
 class TimedEvent:
     """An event whose wait has a time limit.
 
-    Unlike `asyncio.timeout` around `asyncio.Event.wait` it raises no exception when the time is over, which costs
-    more than the wait. A wait lasts whole milliseconds, rounded up: the timers of the event loop round down.
+    Unlike `asyncio.timeout` around `asyncio.Event.wait` it raises no exception on timeout: the exception would cost
+    more than the wait. A wait lasts whole milliseconds, rounded up, because the event loop's timers round down.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class TimedEvent:
         self._waiters: set[asyncio.Future[bool]] = set()
 
     def set(self) -> None:
-        """Wake everybody who waits, and let later waits return at once until it is cleared."""
+        """Wake all waiters; later waits return at once until `clear`."""
         self._set = True
         for waiter in self._waiters:
             _wake(waiter, True)
@@ -35,7 +35,7 @@ class TimedEvent:
         return self._set
 
     async def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until it is set, at most `timeout_s` of real time; returns false when the time was over first."""
+        """Wait until it is set, at most `timeout_s` of real time; returns false on timeout."""
         if self._set or (timeout_s is not None and timeout_s <= 0):
             return self._set
         loop = asyncio.get_running_loop()
@@ -51,7 +51,7 @@ class TimedEvent:
 
 
 class Clock:
-    """Real time; tests put another clock in its place."""
+    """Real time; tests use another clock."""
 
     def now_ms(self) -> int:
         """Return the wall clock in ms since the epoch, UTC."""
@@ -70,7 +70,7 @@ class Clock:
         await asyncio.sleep(seconds)
 
     async def sleep_until(self, time_ms: int) -> None:
-        """Wait until the wall clock shows a time, in short steps since somebody may set that clock."""
+        """Wait until the wall clock shows a time, in short steps, because that clock may be set."""
         while (left_ms := time_ms - self.now_ms()) > 0:
             await self.sleep(min(left_ms / 1000, _STEP_S))
 

@@ -1,6 +1,6 @@
-"""Every error a caller can meet.
+"""Every error that a caller can get.
 
-The docstring is the message; the class holds the HTTP status, the SQLSTATE, and what a loop that meets it should do.
+The docstring is the default message; the class holds the HTTP status, the SQLSTATE, and how a loop recovers from it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Recovery(Enum):
-    """What a loop that meets an error should do."""
+    """How a loop recovers from an error."""
 
     GIVE_UP = "give up"
     """Stop: the same call would fail again."""
@@ -19,10 +19,10 @@ class Recovery(Enum):
     """Wait a moment and make the same call again: nothing was lost."""
 
     REBUILD = "rebuild"
-    """Rebuild the state in memory from the log and go on; give up when this happens too often at one candle."""
+    """Rebuild the state in memory from the log and continue; give up if this happens too often at one candle."""
 
     ISOLATE = "isolate"
-    """Rebuild the state in memory from the log and go on with the strategy in a process of its own."""
+    """Rebuild the state in memory from the log and continue with the strategy in its own process."""
 
 
 class SimError(Exception):
@@ -63,7 +63,7 @@ class UnauthorizedError(SimError):
 
 
 class ForeignOriginError(SimError):
-    """Calls that change something are not accepted from another origin, unless ZEON_ALLOWED_ORIGINS names it."""
+    """Calls that change something are not accepted from another origin; add it to ZEON_ALLOWED_ORIGINS to allow it."""
 
     status = 403
 
@@ -186,14 +186,14 @@ class TooManyRequestsError(SimError):
 
 
 class UnavailableError(SimError):
-    """The server cannot do this at the moment; try again."""
+    """The server cannot do this right now; try again."""
 
     status = 503
     recovery = Recovery.RETRY
 
 
 class DatabaseAwayError(UnavailableError):
-    """The database is away; try again."""
+    """The database cannot be reached; try again."""
 
     code = "database_away"
 
@@ -258,7 +258,7 @@ class NewerDatabaseError(SimError):
 
 
 class InUseError(SimError):
-    """Something of the database that has to be replaced is used by objects of somebody else."""
+    """A function or view that must be replaced is used by another object of the database."""
 
 
 class ServersAliveError(SimError):

@@ -20,23 +20,23 @@ _log = logging.getLogger(__name__)
 
 PREFIX = "ZEON_"
 UNPREFIXED = ("DATABASE_URL", "HOST", "PORT")
-_SLIP = 2
-"""So many letters apart a name is taken for a slip."""
+_MAX_TYPO_DISTANCE = 2
+"""A variable this many letters away from a setting's name counts as a typo."""
 _PORTS = {"http": ":80", "https": ":443"}
 
 
-def _plain(name: str) -> AliasChoices:
-    """Let a field be read from a variable without the prefix, and be given by its name in Python."""
+def _unprefixed(name: str) -> AliasChoices:
+    """Read a field from a variable without the prefix; in Python it has its own name."""
     return AliasChoices(name, name.lower())
 
 
 def default_runner(values: dict[str, Any]) -> str:
-    """Name a runner after its machine and port."""
+    """Return the default runner name: machine and port."""
     return f"{socket.gethostname()}:{values.get('port')}"
 
 
 class Settings(BaseSettings):
-    """What an operator can change; each description is the text of the README's table."""
+    """All settings; each description is the text of its row in docs/settings.md."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None,
         repr=False,
-        validation_alias=_plain("DATABASE_URL"),
+        validation_alias=_unprefixed("DATABASE_URL"),
         description="Postgres 15 or newer, serving role; unset: embedded Postgres under `ZEON_DATA_DIR`",
     )
     migrate_url: str | None = Field(
@@ -58,10 +58,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".zeon"), description="folder of the embedded Postgres")
     host: str = Field(
         "127.0.0.1",
-        validation_alias=_plain("HOST"),
+        validation_alias=_unprefixed("HOST"),
         description="address to listen on; beyond loopback only with `ZEON_AUTH=token`",
     )
-    port: int = Field(8000, ge=0, le=65535, validation_alias=_plain("PORT"), description="port to listen on")
+    port: int = Field(8000, ge=0, le=65535, validation_alias=_unprefixed("PORT"), description="port to listen on")
     auth: Literal["none", "token"] = Field("none", description="`none` (loopback only) or `token`")
     user: str = Field("local", min_length=1, description="user the command line acts for")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -69,14 +69,14 @@ class Settings(BaseSettings):
     )
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="origins whose pages may call this server with credentials, separated by commas: "
+        description="origins whose pages may call this server with credentials, separated by commas, such as "
         "`http://localhost:5173`",
     )
     venue: str = Field("binance", min_length=1, description="venue of sessions that do not name one")
     sources: str = Field(
         "",
-        description="where candles are fetched from: `venue=kind:argument`, separated by spaces; "
-        "a venue without one is cache only",
+        description="sources of candles: `venue=kind:argument`, separated by spaces; "
+        "a venue without a source uses the cache only",
     )
     calendars: str = Field(
         "", description="trading hours of venues: `venue=XNYS`, separated by spaces; closed hours are then no gaps"
@@ -90,16 +90,16 @@ class Settings(BaseSettings):
         "pause", description="what happens to sessions whose process died: `pause` or `resume`"
     )
     strategies: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="custom strategies: folders of .py files and `module:Class`, separated by commas"
+        (), description="user strategies: folders of .py files and `module:Class`, separated by commas"
     )
     children: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
-        description="processes that run custom strategies; slow strategies get more; unset: one per core",
+        description="processes that run user strategies; slow strategies get more; unset: one per core",
     )
-    candle_timeout_ms: int = Field(1000, ge=1, description="longest time a custom strategy may take for a candle")
+    candle_timeout_ms: int = Field(1000, ge=1, description="longest time a user strategy may take for a candle")
     strategy_memory_mb: int = Field(
-        512, ge=1, description="most memory a process of custom strategies may take, in megabytes"
+        512, ge=1, description="most memory a process of user strategies may take, in megabytes"
     )
     max_slots: int = Field(5_000_000, ge=1, description="most slots in a session's range")
     max_running: int = Field(1000, ge=1, description="most running sessions per user")
@@ -117,7 +117,9 @@ class Settings(BaseSettings):
     max_config: int = Field(16_384, ge=1, description="most bytes in a session's config")
     max_depth: int = Field(32, ge=1, description="most levels of nesting in a request body")
     heartbeat_ms: int = Field(15_000, ge=10, description="pause between heartbeats on a stream")
-    write_timeout_ms: int = Field(30_000, ge=10, description="longest an answer or a stream waits for a client to read")
+    write_timeout_ms: int = Field(
+        30_000, ge=10, description="longest time an answer or a stream waits for a client to read"
+    )
     poll_ms: int = Field(5000, ge=10, description="fallback polling interval, in case notifications are lost")
     renew_ms: int = Field(3000, ge=10, description="how often this process renews its sign of life")
     runner_ttl_ms: int = Field(
@@ -137,13 +139,13 @@ class Settings(BaseSettings):
     @field_validator("allowed_origins")
     @classmethod
     def _as_browsers_send(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        """Write origins as browsers send them."""
+        """Normalize origins to the form that browsers send."""
         return tuple(_origin(value) for value in values)
 
     @field_validator("venue")
     @classmethod
     def _normalize(cls, value: str) -> str:
-        """Write the venue as requests do."""
+        """Normalize the venue as requests do."""
         try:
             return normalize_venue(value)
         except BadInputError as error:
@@ -152,28 +154,28 @@ class Settings(BaseSettings):
     @field_validator("log_level", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
-        """Accept a level in any case."""
+        """Accept a level in upper or lower case."""
         return value.lower() if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _renewed_in_time(self) -> Settings:
-        """Refuse a sign of life so rare that a living process would count as dead."""
+        """Refuse a renewal interval so long that a living process would count as dead."""
         if self.runner_ttl_ms < 2 * self.renew_ms:
             raise ValueError("ZEON_RUNNER_TTL_MS must be at least twice ZEON_RENEW_MS")
         return self
 
 
 def unknown_variables() -> list[str]:
-    """Return the variables of the environment that begin like a setting's and are none."""
+    """Return the environment variables that start with ZEON_ but are no setting."""
     known = {variable(field) for field in Settings.model_fields}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
 
 
 @cache
 def _check_name(name: str) -> None:
-    """Refuse an unknown variable that is likely a slip, and warn once of any other."""
+    """Refuse an unknown variable that is likely a typo, and warn once about any other."""
     for known in map(variable, Settings.model_fields):
-        if _distance(name, known) <= _SLIP or name == PREFIX + known:
+        if _distance(name, known) <= _MAX_TYPO_DISTANCE or name == PREFIX + known:
             raise BadInputError(f"{name}: there is no such setting; did you mean {known}?")
     _log.warning("%s is not a setting and is ignored.", name)
 
@@ -214,5 +216,5 @@ def load(**values: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
     message = first["msg"].removeprefix("Value error, ")
-    place = str(first["loc"][0]) if first["loc"] else ""
-    raise BadInputError(f"{variable(place)}: {message}." if place else f"{message}.")
+    field = str(first["loc"][0]) if first["loc"] else ""
+    raise BadInputError(f"{variable(field)}: {message}." if field else f"{message}.")

@@ -1,4 +1,4 @@
-"""Background tasks and their end."""
+"""Helpers for background tasks."""
 
 from __future__ import annotations
 

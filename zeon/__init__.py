@@ -1,6 +1,6 @@
-"""What programs around ZEON sim import: clients of a server, the events of a log, and what strategies are made of.
+"""The public names of ZEON sim: clients of a server, the events of a log, and the base class of strategies.
 
-Each name is loaded when it is first used, so that a strategy needs no HTTP library and a notebook no engine.
+Each name is loaded on first use, so that a strategy needs no HTTP library and a notebook no engine.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name from its module and keep it."""
+    """Import a name from its module on first use."""
     if name not in _HOMES:
         raise AttributeError(f"module 'zeon' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOMES[name]), name)

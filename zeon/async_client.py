@@ -1,4 +1,4 @@
-"""The client for programs on asyncio."""
+"""The client for asyncio programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zeon.protocol import DEFAULTS, RETRIED, SESSIONS, ApiError, Calls, Parse, T
 
 
 class AsyncClient(Calls[Awaitable[Any]]):
-    """Does what `Client` does, with the same options: its calls are awaited, its iterators read with `async for`."""
+    """Like `Client`, with the same options; await its calls and read its iterators with `async for`."""
 
     def __init__(
         self, url: str = "http://127.0.0.1:8000", token: str | None = None, parse_float: Parse = float, **options: Any
@@ -24,7 +24,7 @@ class AsyncClient(Calls[Awaitable[Any]]):
         self._parse_float = parse_float
 
     async def events(self, session_id: str, from_seq: int = 1, *, types: str | None = None) -> AsyncIterator[AnyEvent]:
-        """Yield the events that are in the log by now."""
+        """Yield the events that are now in the log."""
         page = {"nextFromSeq": from_seq, "lastSeq": from_seq}
         while page["nextFromSeq"] <= page["lastSeq"]:
             query = without_none(fromSeq=page["nextFromSeq"], types=types, limit=5000)
@@ -35,10 +35,10 @@ class AsyncClient(Calls[Awaitable[Any]]):
     async def tail(
         self, session_id: str, from_seq: int = 1, *, types: str | None = None, silence_s: float = 40
     ) -> AsyncIterator[AnyEvent]:
-        """Yield every event of a log in order until the session has ended, as `Client.tail` does."""
+        """Yield every event of a log in order until the session has ended, like `Client.tail`."""
         tail, path = Tail(from_seq, types, self._parse_float), f"{SESSIONS}/{session_id}/stream"
         while True:
-            fault: Exception | None = None
+            failure: Exception | None = None
             try:
                 async with self._http.stream("GET", path, params=tail.query(), timeout=silence_s) as response:
                     if not response.is_success:
@@ -49,8 +49,8 @@ class AsyncClient(Calls[Awaitable[Any]]):
                         for event in tail.read(chunk):
                             yield event
             except (*RETRIED, ApiError) as error:
-                fault = error
-            await asyncio.sleep(tail.pause_s(fault))
+                failure = error
+            await asyncio.sleep(tail.pause_s(failure))
 
     async def export(self, session_id: str, to: str | Path, *, what: str = "events", as_: str = "ndjson") -> Path:
         """Write `events`, `trades` or `equity` to a file as `ndjson`, `csv` or `parquet`, and return its path."""

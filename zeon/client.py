@@ -1,4 +1,4 @@
-"""The client for programs that do one thing after the other."""
+"""The client for programs without asyncio."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from zeon.protocol import DEFAULTS, RETRIED, SESSIONS, ApiError, Calls, Parse, T
 class Client(Calls[Any]):
     """Calls a server and follows its sessions; use it as a context manager, or `close` it.
 
-    `parse_float=Decimal` gives exact numbers instead of floats; further options are those of `httpx2.Client`. A call
-    that is refused raises `ApiError`, one that gets no answer `httpx2.TransportError`.
+    `parse_float=Decimal` gives exact numbers instead of floats; other options go to `httpx2.Client`. A refused call
+    raises `ApiError`, a call without an answer `httpx2.TransportError`.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Client(Calls[Any]):
         self._parse_float = parse_float
 
     def events(self, session_id: str, from_seq: int = 1, *, types: str | None = None) -> Iterator[AnyEvent]:
-        """Yield the events that are in the log by now; `types` is a list such as `"candle,trade"`."""
+        """Yield the events that are now in the log; `types` is a list such as `"candle,trade"`."""
         page = {"nextFromSeq": from_seq, "lastSeq": from_seq}
         while page["nextFromSeq"] <= page["lastSeq"]:
             query = without_none(fromSeq=page["nextFromSeq"], types=types, limit=5000)
@@ -38,14 +38,14 @@ class Client(Calls[Any]):
     def tail(
         self, session_id: str, from_seq: int = 1, *, types: str | None = None, silence_s: float = 40
     ) -> Iterator[AnyEvent]:
-        """Yield every event of a log in order, each once, until the session has ended; waits for those to come.
+        """Yield every event of a log once and in order, and wait for new ones, until the session has ended.
 
-        A connection that breaks, or brings neither events nor heartbeats for `silence_s`, is made anew, for as long as
-        it takes. Raises `ApiError` for what waiting does not mend, such as a session that was deleted.
+        It reconnects without limit when the connection breaks, or when neither events nor heartbeats arrive for
+        `silence_s`. Raises `ApiError` if a retry cannot help, for example if the session was deleted.
         """
         tail, path = Tail(from_seq, types, self._parse_float), f"{SESSIONS}/{session_id}/stream"
         while True:
-            fault: Exception | None = None
+            failure: Exception | None = None
             try:
                 with self._http.stream("GET", path, params=tail.query(), timeout=silence_s) as response:
                     if not response.is_success:
@@ -55,8 +55,8 @@ class Client(Calls[Any]):
                     for chunk in response.iter_bytes():
                         yield from tail.read(chunk)
             except (*RETRIED, ApiError) as error:
-                fault = error
-            time.sleep(tail.pause_s(fault))
+                failure = error
+            time.sleep(tail.pause_s(failure))
 
     def export(self, session_id: str, to: str | Path, *, what: str = "events", as_: str = "ndjson") -> Path:
         """Write `events`, `trades` or `equity` to a file as `ndjson`, `csv` or `parquet`, and return its path."""

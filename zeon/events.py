@@ -1,6 +1,6 @@
-"""The events of a log and the payload of each type, whose fields `docs/events.md` explains.
+"""The events of a log and the payload of each type; `docs/events.md` explains the fields.
 
-Times are ms UTC. `event.type == "candle"` tells a type checker which fields the payload has.
+Times are ms UTC. After `event.type == "candle"` a type checker knows the fields of the payload.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class PlotPayload(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Event(Generic[Type, Payload]):
-    """One event: its place in the log, its simulated time (ms UTC), its type and what it says."""
+    """One event: its number in the log, its simulated time (ms UTC), its type and its payload."""
 
     seq: int
     ts: int
@@ -155,21 +155,21 @@ AnyEvent = _Market | _Trading
 
 
 def event_of(message: Mapping[str, Any]) -> AnyEvent:
-    """Return the event that a JSON object of the API describes."""
+    """Return the event of a JSON object of the API."""
     return cast("AnyEvent", Event(message["seq"], message["ts"], message["type"], message["payload"]))
 
 
 def events_frame(events: Iterable[AnyEvent]) -> pandas.DataFrame:
-    """Return a DataFrame with a row per event, its index the seq: `ts`, `at` (UTC), `type`, and the payload's fields.
+    """Return a DataFrame with one row per event, indexed by seq: `ts`, `at` (UTC), `type`, and the payload's fields.
 
-    Values of a candle are columns of their own (`open`, `high` …); `type` of an order's payload is `type_payload`.
+    The values of a candle are columns (`open`, `high` …); the `type` in an order's payload is `type_payload`.
     """
     import pandas
 
-    kept = list(events)
-    frame = pandas.DataFrame({"ts": [event.ts for event in kept], "type": [event.type for event in kept]})
+    rows = list(events)
+    frame = pandas.DataFrame({"ts": [event.ts for event in rows], "type": [event.type for event in rows]})
     frame.insert(1, "at", pandas.to_datetime(frame["ts"], unit="ms", utc=True))
-    payloads = pandas.json_normalize([cast("dict[str, Any]", event.payload) for event in kept])
+    payloads = pandas.json_normalize([cast("dict[str, Any]", event.payload) for event in rows])
     names = [name.removeprefix("candle.") for name in payloads.columns]
     payloads.columns = [f"{name}_payload" if name in frame.columns else name for name in names]
-    return frame.join(payloads).set_index(pandas.Index([event.seq for event in kept], name="seq"))
+    return frame.join(payloads).set_index(pandas.Index([event.seq for event in rows], name="seq"))

@@ -1,4 +1,4 @@
-"""What both clients share: the calls of the API, the form of its answers, and how a stream is read and resumed."""
+"""The parts that both clients share: the calls of the API, its answers, and reading and resuming a stream."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from zeon.events import AnyEvent, event_of
 SESSIONS = "/api/sim/sessions"
 DEFAULTS: dict[str, Any] = {"timeout": 30, "limits": httpx2.Limits(max_connections=None)}
 RETRIED = (httpx2.NetworkError, httpx2.TimeoutException, httpx2.RemoteProtocolError, httpx2.ProxyError)
-"""Faults of the connection, which a tail outlives."""
+"""Errors of the connection, after which a tail reconnects."""
 _BUSY = (408, 425, 429)
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 5.0
 
 log = logging.getLogger("zeon")
 Answer = TypeVar("Answer")
@@ -25,7 +25,7 @@ Parse = Callable[[str], Any]
 
 
 class ApiError(Exception):
-    """The server refused a call: a sentence, the HTTP status, and the API's `code` and `details` where it has them."""
+    """The server refused a call: a sentence, the HTTP status, and the API's `code` and `details`, if any."""
 
     def __init__(self, response: httpx2.Response) -> None:
         try:
@@ -41,19 +41,19 @@ class ApiError(Exception):
         self.retry_after_s = float(wait) if wait.isdecimal() else 0.0
 
     @property
-    def may_pass(self) -> bool:
+    def may_succeed_later(self) -> bool:
         """Whether the same call may succeed later."""
         return self.status >= 500 or self.status in _BUSY
 
 
 class BrokenStreamError(Exception):
-    """A stream skipped an event of the log, or is none: what answers at this address is not a ZEON server."""
+    """The answer is not a stream of events, or the stream skipped an event: this address is not a ZEON server."""
 
 
 class Calls(Generic[Answer]):
-    """The calls that answer once: `Client` returns the data, `AsyncClient` something to await.
+    """The calls with one answer: `Client` returns the data, `AsyncClient` an awaitable.
 
-    Fields may be written as Python does (`start_ms`) or as the API does (`startMs`).
+    Names of fields may be in Python's form (`start_ms`) or in the API's (`startMs`).
     """
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Answer:
@@ -64,7 +64,7 @@ class Calls(Generic[Answer]):
         return self._call("POST", SESSIONS, to_api(fields))
 
     def sessions(self, **query: Any) -> Answer:
-        """Return a page of one's sessions, newest first, and its `nextCursor`; filters: `status`, `tag`."""
+        """Return a page of your sessions, newest first, and its `nextCursor`; filters: `status`, `tag`."""
         return self._call("GET", SESSIONS, **query)
 
     def session(self, session_id: str) -> Answer:
@@ -72,7 +72,7 @@ class Calls(Generic[Answer]):
         return self._call("GET", f"{SESSIONS}/{session_id}")
 
     def change(self, session_id: str, **fields: Any) -> Answer:
-        """Change `replay_ms_per_candle` or `speed`, `name`, `tags`; returns the session."""
+        """Change `replay_ms_per_candle` or `speed`, `name`, `tags`; return the session."""
         return self._call("PATCH", f"{SESSIONS}/{session_id}", to_api(fields))
 
     def delete(self, session_id: str) -> Answer:
@@ -80,15 +80,15 @@ class Calls(Generic[Answer]):
         return self._call("DELETE", f"{SESSIONS}/{session_id}")
 
     def start(self, session_id: str, **fields: Any) -> Answer:
-        """Run a session; like all controls it returns the session after the call."""
+        """Run a session; like all controls it returns the session."""
         return self._call("POST", f"{SESSIONS}/{session_id}/start", to_api(fields))
 
     def pause(self, session_id: str) -> Answer:
-        """Pause a session: no candle follows the answer."""
+        """Pause a session: after the answer no candle follows."""
         return self._call("POST", f"{SESSIONS}/{session_id}/pause", {})
 
     def resume(self, session_id: str, **fields: Any) -> Answer:
-        """Go on; with `accept_revised=True` also over candles that were revised meanwhile."""
+        """Resume a session; with `accept_revised=True` also if used candles were revised."""
         return self._call("POST", f"{SESSIONS}/{session_id}/resume", to_api(fields))
 
     def stop(self, session_id: str) -> Answer:
@@ -96,7 +96,7 @@ class Calls(Generic[Answer]):
         return self._call("POST", f"{SESSIONS}/{session_id}/stop", {})
 
     def step(self, session_id: str, candles: int = 1, **fields: Any) -> Answer:
-        """Make so many ticks at once, then pause; `if_cursor_ms` makes a repetition harmless."""
+        """Run `candles` ticks at once, then pause; `if_cursor_ms` makes a repeated call harmless."""
         return self._control(session_id, "step", candles=candles, **fields)
 
     def run_until(self, session_id: str, **fields: Any) -> Answer:
@@ -104,7 +104,7 @@ class Calls(Generic[Answer]):
         return self._control(session_id, "runUntil", **fields)
 
     def jump(self, session_id: str, time_ms: int) -> Answer:
-        """Run without pauses to a time, then go on as before."""
+        """Run without pauses to a time, then continue at the pace as before."""
         return self._control(session_id, "jump", time_ms=time_ms)
 
     def pace(self, session_id: str, **fields: Any) -> Answer:
@@ -112,7 +112,7 @@ class Calls(Generic[Answer]):
         return self._control(session_id, "pace", **fields)
 
     def fork(self, session_id: str, at_seq: int, **fields: Any) -> Answer:
-        """Make a session that shares the log up to a seq and goes its own way with the fields changed."""
+        """Create a session that shares the log up to a seq and continues with the changed fields."""
         return self._call("POST", f"{SESSIONS}/{session_id}/fork", to_api({"at_seq": at_seq, **fields}))
 
     def stats(self, session_id: str) -> Answer:
@@ -132,7 +132,7 @@ class Calls(Generic[Answer]):
 
 
 class Tail:
-    """Where a reader of a stream is: what to ask for next, what of it is new, and how long to wait after a fault."""
+    """The position of a stream's reader: the next query, the new events, and the pause after an error."""
 
     def __init__(self, from_seq: int, types: str | None, parse_float: Parse) -> None:
         self._last_seq = max(from_seq, 1) - 1
@@ -141,22 +141,22 @@ class Tail:
         self._pause_s = _FIRST_PAUSE_S
 
     def query(self) -> dict[str, Any]:
-        """Return the query that goes on behind the last event, and begin to read a new response."""
+        """Return the query that continues after the last event; call it before reading a new response."""
         self._rest, self._name, self._data = b"", b"", b""
         return without_none(fromSeq=self._last_seq + 1, types=self._types)
 
     def is_stream(self, response: httpx2.Response) -> bool:
-        """Whether a stream follows; false when the log has ended. The body of a failure must have been read."""
+        """Whether a stream follows; false if the log has ended. The body of an error must have been read."""
         if response.status_code == 204:
             return False
         if not response.is_success:
             raise ApiError(response)
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
-            raise BrokenStreamError(f"{response.url} answers something else than a stream of events.")
+            raise BrokenStreamError(f"{response.url} does not answer with a stream of events.")
         return True
 
     def read(self, chunk: bytes) -> Iterator[AnyEvent]:
-        """Yield the events that bytes of a stream complete, each event of the log once."""
+        """Yield the events that a chunk of a stream completes, each event of the log once."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
             name, _, value = line.rstrip(b"\r").partition(b":")
@@ -169,17 +169,15 @@ class Tail:
                     yield from self._new(event_of(json.loads(self._data, parse_float=self._parse_float)))
                 self._name, self._data = b"", b""
 
-    def pause_s(self, fault: Exception | None) -> float:
-        """Return how long to wait before asking again; raises a fault that waiting does not mend."""
-        if isinstance(fault, ApiError) and not fault.may_pass:
-            raise fault
-        if fault is not None:
-            log.warning(
-                "The stream broke behind seq %d and is asked for again: %s", self._last_seq, fault or repr(fault)
-            )
-        asked_s = fault.retry_after_s if isinstance(fault, ApiError) else 0
-        pause_s = max(asked_s, self._pause_s * random.uniform(0.5, 1))  # noqa: S311 - spreads clients, guards nothing
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+    def pause_s(self, error: Exception | None) -> float:
+        """Return how long to wait before the next request; raises the error if a retry cannot help."""
+        if isinstance(error, ApiError) and not error.may_succeed_later:
+            raise error
+        if error is not None:
+            log.warning("The stream broke after seq %d; reconnecting: %s", self._last_seq, error or repr(error))
+        min_pause_s = error.retry_after_s if isinstance(error, ApiError) else 0
+        pause_s = max(min_pause_s, self._pause_s * random.uniform(0.5, 1))  # noqa: S311 - spreads clients, guards nothing
+        self._pause_s = min(2 * self._pause_s, _MAX_PAUSE_S)
         return pause_s
 
     def _new(self, event: AnyEvent) -> Iterator[AnyEvent]:
@@ -191,19 +189,19 @@ class Tail:
 
 
 def data_of(response: httpx2.Response, parse_float: Parse) -> Any:
-    """Return what is in the envelope of an answer; raises `ApiError`."""
+    """Return the data of an answer; raises `ApiError`."""
     if not response.is_success:
         raise ApiError(response)
     return response.json(parse_float=parse_float)["data"]
 
 
 def to_api(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the names of fields as the API does: `start_ms` is `startMs`."""
+    """Return fields with the API's names: `start_ms` is `startMs`."""
     return {_camel(name): value for name, value in fields.items()}
 
 
 def without_none(**values: Any) -> dict[str, Any]:
-    """Leave out what is not given."""
+    """Return the values without those that are null."""
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from app.candles.new_file import new_file, require_absent
 from app.domain.market.candle import Candle
-from app.domain.market.symbol import separator_places
+from app.domain.market.symbol import separator_positions
 from app.errors import BadInputError
 
 QUOTES = (
@@ -45,7 +45,7 @@ def pair_of(spelling: str) -> str:
     neither helps.
     """
     head, colon, settle = spelling.upper().partition(":")
-    places = separator_places(head)
+    places = separator_positions(head)
     bare = "".join(char for char in head if char not in "/-_")
     if not places:
         quotes = [quote for quote in QUOTES if bare.endswith(quote) and bare != quote]

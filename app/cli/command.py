@@ -1,4 +1,4 @@
-"""What commands work with: settings, a database, and sessions without a server."""
+"""What commands need: the settings, a database, and the session service without a server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Context:
     """The settings, database and services that a command works with."""
 
     settings: Settings
-    place: DatabaseLocation
+    location: DatabaseLocation
     database: Database
     sim: SessionService
 
@@ -47,45 +47,45 @@ class Context:
             return UUID(digits)
         ids = await self.database.run(sessions.ids_with_digits, self.user, digits)
         if not ids:
-            raise NotFoundError(f"There is no session whose id begins or ends with {digits}.")
+            raise NotFoundError(f"There is no session whose id starts or ends with {digits}.")
         if len(ids) > 1:
-            raise BadInputError(f"{digits} fits several ids: {', '.join(map(str, ids))}. Give more digits.")
+            raise BadInputError(f"{digits} matches several ids: {', '.join(map(str, ids))}. Give more digits.")
         return ids[0]
 
 
 @contextmanager
 def locate(settings: Settings, *, set_up: bool = False) -> Iterator[DatabaseLocation]:
-    """Say where the database is; with `set_up` install it where there is none, else raise `NoDatabaseError`.
+    """Yield the database's location; with `set_up` install a missing database, else raise `NoDatabaseError`.
 
-    A note is printed before a Postgres is set up: the wanted one may be elsewhere.
+    It prints a note before it sets up a Postgres, because the user may have meant another one.
     """
     if not set_up:
-        with existing_location(settings) as place:
-            yield place
+        with existing_location(settings) as location:
+            yield location
         return
-    if settings.database_url is None and not embedded.made(settings.data_dir):
+    if settings.database_url is None and not embedded.exists(settings.data_dir):
         output.note(
-            f"There is no Postgres under {settings.data_dir.expanduser().resolve()} yet; one is set up."
-            " DATABASE_URL or ZEON_DATA_DIR names another."
+            f"There is no Postgres under {settings.data_dir.expanduser().resolve()} yet; setting one up."
+            " To use another one, set DATABASE_URL or ZEON_DATA_DIR."
         )
-    with installed_location(settings) as place:
-        yield place
+    with installed_location(settings) as location:
+        yield location
 
 
 def run(work: Callable[[Context], Awaitable[T]], settings: Settings | None = None, *, set_up: bool = False) -> T:
-    """Do the work of a command on the database that the settings name; for `set_up` see `locate`."""
+    """Run the work of a command on the database that the settings name; for `set_up` see `locate`."""
     settings = settings or load()
-    with locate(settings, set_up=set_up) as place:
-        return asyncio.run(on_place(settings, place, work))
+    with locate(settings, set_up=set_up) as location:
+        return asyncio.run(run_on(settings, location, work))
 
 
-async def on_place(settings: Settings, place: DatabaseLocation, work: Callable[[Context], Awaitable[T]]) -> T:
-    """Do the work of a command on a database."""
-    database = Database(place.url, size=_CONNECTIONS, application_name="zeon cli")
+async def run_on(settings: Settings, location: DatabaseLocation, work: Callable[[Context], Awaitable[T]]) -> T:
+    """Run the work of a command on a database."""
+    database = Database(location.url, size=_CONNECTIONS, application_name="zeon cli")
     await database.open()
     sim = SessionService(database, settings, Clock())
     try:
-        return await work(Context(settings, place, database, sim))
+        return await work(Context(settings, location, database, sim))
     finally:
         await sim.strategies.close()
         await database.close()

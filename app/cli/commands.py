@@ -1,4 +1,4 @@
-"""Every command and where it is. A module is imported when its command is called."""
+"""Every command and its module. A module is imported only when its command is called."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 _Command = Any
-"""A command or a group of them; typer keeps its base class of both to itself."""
+"""A command or a group of commands; typer does not export their base class."""
 
 
 COMMANDS = {
@@ -35,14 +35,14 @@ COMMANDS = {
     "profiles": "research.profiles:app",
     "token": "token:app",
 }
-"""Per command its module below `app.cli` and its name there."""
+"""Command name -> its module below `app.cli`, and its name in that module."""
 VERSION_HELP = "Print the version and exit."
 _PASSES_ON = {"psql": {"allow_extra_args": True, "ignore_unknown_options": True}}
-"""Commands whose arguments are another program's."""
+"""Commands that pass their arguments to another program."""
 
 
 class Commands(TyperGroup):
-    """The commands of the program; each is only a name until it is called."""
+    """The commands of the program; each one is imported when it is called."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -50,13 +50,13 @@ class Commands(TyperGroup):
             self.add_command(TyperCommand(name))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the list of commands with the first paragraph of each one's help."""
+        """Print the list of commands, each with the first paragraph of its help."""
         for name in COMMANDS:
             self.add_command(TyperCommand(name, help=read_help(name)))
         super().format_help(ctx, formatter)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, _Command | None, list[str]]:
-        """Import the command that is called; `--version` behind it is the program's."""
+        """Import the command that is called; `--version` after it prints the program's version."""
         print_version(wanted="--version" in args and args[0] not in _PASSES_ON)
         if args[0] in COMMANDS:
             self.add_command(load(args[0]))
@@ -76,7 +76,7 @@ def load(name: str) -> _Command:
 
 
 def print_version(wanted: bool) -> None:
-    """Print the version and exit where an option asks for it."""
+    """Print the version and exit, if `wanted`."""
     if wanted:
         typer.echo(f"zeon {version('zeon-sim')}")
         raise typer.Exit
@@ -97,5 +97,7 @@ def read_help(name: str) -> str:
             and isinstance(node.value, ast.Call)
             and ast.unparse(node.targets[0]) == attribute
         ):
-            return next(str(ast.literal_eval(each.value)) for each in node.value.keywords if each.arg == "help")
+            return next(
+                str(ast.literal_eval(keyword.value)) for keyword in node.value.keywords if keyword.arg == "help"
+            )
     raise LookupError(f"{COMMANDS[name]} has no help")

@@ -1,4 +1,4 @@
-"""`zeon migrate` and `zeon psql`: the database itself."""
+"""`zeon migrate` and `zeon psql`: install the database, and open psql on it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Force = Annotated[bool, typer.Option("--force", help="Update even while servers 
 
 def migrate(force: Force = False) -> None:
     """Install or update the database: migrations, functions, views and grants. Running it again is harmless."""
-    with open_location(load()) as place:
-        install_database(place, force=force)
+    with open_location(load()) as location:
+        install_database(location, force=force)
     output.line("The database is up to date.")
 
 
@@ -30,23 +30,23 @@ def psql(context: typer.Context) -> None:
     """Open psql on the database; arguments after `psql` go to it: zeon psql -c 'SELECT 1'."""
     settings = load()
     require_database(settings)
-    with open_location(settings) as place:
-        environment = {**os.environ, **libpq_environment(place.url)}
-        with subprocess.Popen([_program(place), *context.args], env=environment) as process:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for psql alone.
+    with open_location(settings) as location:
+        environment = {**os.environ, **libpq_environment(location.url)}
+        with subprocess.Popen([_program(location), *context.args], env=environment) as process:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Only psql handles Ctrl-C.
             signal.signal(signal.SIGTERM, lambda *_: process.terminate())
             code = process.wait()
     raise typer.Exit(code if code >= 0 else 128 - code)
 
 
-def _program(place: DatabaseLocation) -> str:
+def _program(location: DatabaseLocation) -> str:
     """Return the psql of the embedded server, else the system's, else the bundled one."""
-    if place.programs is not None:
-        return str(place.programs / "psql")
+    if location.programs is not None:
+        return str(location.programs / "psql")
     program = shutil.which("psql")
     if program is not None:
         return program
     try:
         return str(embedded.binaries() / "psql")
     except SimError:
-        raise SimError("psql was not found; install the Postgres client.") from None
+        raise SimError("psql is not installed; install the Postgres client.") from None

@@ -22,7 +22,7 @@ from app.engine.session_service import Action, SessionService
 from app.errors import InputsChangedError
 from app.settings import Settings, load
 from app.web.http.parsing import parse
-from app.web.serve import serving, until_interrupted
+from app.web.serve import run_server, until_interrupted
 from app.web.sim.requests import NewSession
 
 TAG = "demo"
@@ -30,7 +30,7 @@ SYMBOL = "BTCUSDT"
 TIMEFRAME = "1m"
 START_MS = time_ms("2024-01-01")
 AHEAD_MS = time_ms("2024-01-01T08:00")
-"""A new demo runs up to here without pauses, so that there is something to see."""
+"""A new demo session runs to this time without pauses, so that the page has something to show."""
 END_MS = time_ms("2024-01-10")
 MS_PER_CANDLE = 250
 
@@ -42,7 +42,7 @@ ZEON sim is running. Its demo session trades on generated candles, four a second
   psql    {zeon} psql -c "SELECT seq, at, what, close FROM sim_view_tail
             WHERE session_id = '{id}' ORDER BY seq DESC LIMIT 5"
 
-Ctrl-C pauses the session and ends the server; the next run continues it."""
+Ctrl-C pauses the session and stops the server; the next run continues the session."""
 _BEARER = '-H "Authorization: Bearer $TOKEN" '
 
 
@@ -58,34 +58,34 @@ def demo(
 
 
 async def _demo(settings: Settings, *, open_page: bool) -> None:
-    async with serving(settings) as served:
-        session = await running(served.sim, settings)
-        output.line(_text(served.url, session, settings))
+    async with run_server(settings) as server:
+        session = await start_demo_session(server.sim, settings)
+        output.line(_text(server.url, session, settings))
         if open_page and _has_screen():
-            await asyncio.to_thread(webbrowser.open, f"{served.url}/sessions/{session.id}")
-        await served.wait()
+            await asyncio.to_thread(webbrowser.open, f"{server.url}/sessions/{session.id}")
+        await server.wait()
 
 
-async def running(sim: SessionService, settings: Settings) -> Session:
-    """Continue the latest demo session, or start a new one if it has ended or was started by other code.
+async def start_demo_session(sim: SessionService, settings: Settings) -> Session:
+    """Continue the latest demo session, or start a new one if it has ended or its strategy's code has changed.
 
-    One that says running is handed over by whoever runs it, or was left behind by a process that died.
+    A session marked running is paused first: another process runs it, or the process that ran it died.
     """
-    session = await _latest(sim, settings.user) or await _new(sim, settings)
+    session = await _latest(sim, settings.user) or await _create_session(sim, settings)
     if session.status == RUNNING:
         session = await sim.pause(settings.user, session.id)
     try:
-        return await _started(sim, session)
+        return await _start(sim, session)
     except InputsChangedError:
         await sim.stop(settings.user, session.id)
-        return await _started(sim, await _new(sim, settings))
+        return await _start(sim, await _create_session(sim, settings))
 
 
-async def _started(sim: SessionService, session: Session) -> Session:
-    """Start a session; a new one first runs ahead without pauses."""
-    begun = session.cursor_ms is not None
+async def _start(sim: SessionService, session: Session) -> Session:
+    """Start a session; a new one first runs to `AHEAD_MS` without pauses."""
+    has_candles = session.cursor_ms is not None
     session = await sim.start(session.user_id, session.id)
-    return session if begun else await sim.act(session.user_id, session.id, Action("jump", time_ms=AHEAD_MS))
+    return session if has_candles else await sim.act(session.user_id, session.id, Action("jump", time_ms=AHEAD_MS))
 
 
 async def _latest(sim: SessionService, user_id: str) -> Session | None:
@@ -94,12 +94,12 @@ async def _latest(sim: SessionService, user_id: str) -> Session | None:
     return next((session for session in newest if session.status not in (FINISHED, STOPPED)), None)
 
 
-async def _new(sim: SessionService, settings: Settings) -> Session:
-    made_up = synthetic.candles(SYMBOL, TIMEFRAME, START_MS, END_MS)
-    await sim.database.run(candles.store, synthetic.VENUE, SYMBOL, TIMEFRAME, made_up)
+async def _create_session(sim: SessionService, settings: Settings) -> Session:
+    generated = synthetic.candles(SYMBOL, TIMEFRAME, START_MS, END_MS)
+    await sim.database.run(candles.store, synthetic.VENUE, SYMBOL, TIMEFRAME, generated)
     request = {
-        "name": "Demo on made-up candles",
-        "tags": [TAG, "made-up"],
+        "name": "Demo on generated candles",
+        "tags": [TAG, "generated"],
         "profileSlug": "sma_cross",
         "config": {"fast": 10, "slow": 30, "side": "both", "lines": True},
         "venue": synthetic.VENUE,
@@ -125,6 +125,6 @@ def _text(url: str, session: Session, settings: Settings) -> str:
 
 
 def _program() -> str:
-    """Return the command of this program as seen from the current folder."""
-    called = sys.argv[0]
-    return called if Path(called).name == "zeon" and shutil.which("zeon") != called else "zeon"
+    """Return the command that starts this program from the current folder."""
+    program = sys.argv[0]
+    return program if Path(program).name == "zeon" and shutil.which("zeon") != program else "zeon"

@@ -17,13 +17,13 @@ from app.settings import load, unknown_variables
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"
-LEAST_VERSION = 15
+MIN_VERSION = 15
 SLOW_MS = 100
 SKEW_MS = 1000
 
 
 class HealthCheck(NamedTuple):
-    """One check: its name, `ok`, `warning` or `wrong`, a sentence, and the value behind it."""
+    """The result of one check: its name, `ok`, `warning` or `wrong`, a sentence, and the measured value."""
 
     name: str
     state: str
@@ -36,24 +36,24 @@ def doctor(json: Json = False) -> None:
     checks = examine()
     if json:
         names = ("check", "state", "text", "value")
-        output.as_json([dict(zip(names, each, strict=True)) for each in checks])
+        output.as_json([dict(zip(names, check, strict=True)) for check in checks])
     else:
-        output.table(("check", "state", "text"), (each[:3] for each in checks))
-    if any(each.state == WRONG for each in checks):
+        output.table(("check", "state", "text"), (check[:3] for check in checks))
+    if any(check.state == WRONG for check in checks):
         raise typer.Exit(1)
 
 
 def examine() -> list[HealthCheck]:
-    """Run the checks one after the other; those that need one that failed are left out."""
+    """Run the checks in order; a check is left out when one that it needs has failed."""
     try:
         settings = load()
     except SimError as error:
         return [HealthCheck("settings", WRONG, error.message)]
     try:
         require_database(settings)
-        with open_location(settings) as place:
-            migrations = _migrations(place)
-            return [_settings(), *asyncio.run(_on_database(place, migrations))]
+        with open_location(settings) as location:
+            migrations = _migrations(location)
+            return [_settings(), *asyncio.run(_on_database(location, migrations))]
     except SimError as error:
         return [_settings(), HealthCheck("database", WRONG, error.message)]
 
@@ -66,13 +66,13 @@ def _settings() -> HealthCheck:
     return HealthCheck("settings", OK, "Every ZEON_ variable is a setting.", unknown)
 
 
-async def _on_database(place: DatabaseLocation, migrations: HealthCheck) -> list[HealthCheck]:
-    database = Database(place.url, size=2, application_name="zeon doctor")
+async def _on_database(location: DatabaseLocation, migrations: HealthCheck) -> list[HealthCheck]:
+    database = Database(location.url, size=2, application_name="zeon doctor")
     await database.open()
     try:
         checks = [await _version(database), migrations]
         if migrations.state == OK:
-            checks += [await _notifications(database, place), await _rights(database, place)]
+            checks += [await _notifications(database, location), await _rights(database, location)]
             more = (_clock, _servers, _orphans, _half_deleted)
             checks += [await check(database) for check in more]
             checks.append(await _strategies())
@@ -81,10 +81,10 @@ async def _on_database(place: DatabaseLocation, migrations: HealthCheck) -> list
         await database.close()
 
 
-def _migrations(place: DatabaseLocation) -> HealthCheck:
+def _migrations(location: DatabaseLocation) -> HealthCheck:
     name = "migrations"
     try:
-        if is_outdated(place):
+        if is_outdated(location):
             return HealthCheck(name, WRONG, "The database is empty or older than this version; run `zeon migrate`.")
     except NewerDatabaseError as error:
         return HealthCheck(name, WRONG, error.message, error.details)
@@ -94,31 +94,35 @@ def _migrations(place: DatabaseLocation) -> HealthCheck:
 async def _version(database: Database) -> HealthCheck:
     number = await database.run(health.version)
     text = f"Postgres {number // 10_000}.{number % 10_000} answers."
-    if number // 10_000 < LEAST_VERSION:
-        return HealthCheck("database", WRONG, f"{text} It must be {LEAST_VERSION} or newer.", number)
+    if number // 10_000 < MIN_VERSION:
+        return HealthCheck("database", WRONG, f"{text} It must be {MIN_VERSION} or newer.", number)
     return HealthCheck("database", OK, text, number)
 
 
-async def _notifications(database: Database, place: DatabaseLocation) -> HealthCheck:
+async def _notifications(database: Database, location: DatabaseLocation) -> HealthCheck:
     name = "notifications"
-    took_ms = await health.round_trip_ms(database, place.listen_url)
+    took_ms = await health.round_trip_ms(database, location.listen_url)
     if took_ms is None:
         advice = "behind PgBouncer, set ZEON_LISTEN_URL to a direct address"
-        return HealthCheck(name, WRONG, f"They do not arrive, so clients wait for the next poll; {advice}.")
-    return HealthCheck(name, OK if took_ms < SLOW_MS else WARNING, f"They take {took_ms:.1f} ms.", round(took_ms, 3))
+        return HealthCheck(name, WRONG, f"Notifications do not arrive, so clients wait for the next poll; {advice}.")
+    return HealthCheck(
+        name, OK if took_ms < SLOW_MS else WARNING, f"Notifications take {took_ms:.1f} ms.", round(took_ms, 3)
+    )
 
 
-async def _rights(database: Database, place: DatabaseLocation) -> HealthCheck:
+async def _rights(database: Database, location: DatabaseLocation) -> HealthCheck:
     name, rights = "rights", await database.run(health.event_rights)
     value, missing, more = sorted(rights), sorted({"SELECT", "INSERT"} - rights), sorted(rights - {"SELECT", "INSERT"})
     if missing:
         return HealthCheck(name, WRONG, f"The serving role lacks {', '.join(missing)} on sim_events.", value)
     if not more:
-        return HealthCheck(name, OK, "The serving role can only add and read events.", value)
-    text = f"The serving role may also {', '.join(more)} events"
-    if place.migrate_url != place.url:
-        return HealthCheck(name, WRONG, f"{text}; it must be neither their owner nor superuser.", value)
-    return HealthCheck(name, WARNING, f"{text}, since one role does everything; ZEON_MIGRATE_URL names another.", value)
+        return HealthCheck(name, OK, "The serving role can only insert and read events.", value)
+    text = f"The serving role also has {', '.join(more)} on sim_events"
+    if location.migrate_url != location.url:
+        return HealthCheck(name, WRONG, f"{text}; it must be neither the owner of the table nor a superuser.", value)
+    return HealthCheck(
+        name, WARNING, f"{text}, because one role does everything; to use two roles, set ZEON_MIGRATE_URL.", value
+    )
 
 
 async def _clock(database: Database) -> HealthCheck:
@@ -130,8 +134,8 @@ async def _clock(database: Database) -> HealthCheck:
 
 async def _servers(database: Database) -> HealthCheck:
     runners = await database.run(health.list_runners)
-    value = [each._asdict() for each in runners]
-    alive = [f"{each.name} runs {each.running}" for each in runners if each.alive]
+    value = [runner._asdict() for runner in runners]
+    alive = [f"{runner.name} runs {runner.running}" for runner in runners if runner.alive]
     if not alive:
         return HealthCheck(
             "servers", WARNING, "No server is alive, so no session can run; start one with `zeon serve`.", value
@@ -148,18 +152,18 @@ async def _orphans(database: Database) -> HealthCheck:
 
 
 async def _strategies() -> HealthCheck:
-    """Load the user strategies that the settings of this command name."""
+    """Load the user strategies of `ZEON_STRATEGIES`."""
     strategies = StrategyCatalog(load())
     try:
         count = await strategies.refresh()
     finally:
         await strategies.close()
     if strategies.problems:
-        value = [each._asdict() for each in strategies.problems]
-        text = "; ".join(f"{each.label}: {each.sentence}" for each in strategies.problems)
+        value = [problem._asdict() for problem in strategies.problems]
+        text = "; ".join(f"{problem.label}: {problem.sentence}" for problem in strategies.problems)
         return HealthCheck("strategies", WARNING, text, value)
     return HealthCheck(
-        "strategies", OK, f"{count} custom strategies load." if count else "No custom strategies are configured.", count
+        "strategies", OK, f"All {count} user strategies load." if count else "No user strategies are configured.", count
     )
 
 

@@ -1,4 +1,4 @@
-"""The command `zeon`: where it begins, and how an error becomes one sentence and an exit code."""
+"""The command `zeon`: its entry point, which turns an error into one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ def zeon(version: Version = False) -> None:
 
 
 def main() -> None:
-    """Run a command; exits with 0, 1 when it failed, 2 when it was called wrongly."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # Ends as Ctrl-C does, cleanly.
+    """Run a command and exit: 0 on success, 1 on failure, 2 on wrong usage."""
+    signal.signal(
+        signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT)
+    )  # SIGTERM ends the program as cleanly as Ctrl-C.
     try:
         app(prog_name="zeon")
     except SimError as error:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their values are read."""
+"""Options that several commands share, and the parsers of their values."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from app.errors import BadInputError
 
 T = TypeVar("T")
 
-LEAST_DIGITS = 4
-"""The fewest digits of an id that stand for it."""
+MIN_DIGITS = 4
+"""How many digits of an id a user must give at least."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def time_ms(text: str) -> int:
-    """Read ms since the epoch, or an ISO 8601 time; without a zone it is UTC."""
+    """Parse ms since the epoch, or an ISO 8601 time; a time without a zone is UTC."""
     if re.fullmatch(r"\d{1,18}", text):
         return int(text)
     try:
@@ -35,7 +35,7 @@ def time_ms(text: str) -> int:
 
 @contextmanager
 def as_usage() -> Iterator[None]:
-    """Turn invalid input into a usage error, which exits with 2."""
+    """Turn `BadInputError` into a usage error, which exits with 2."""
     try:
         yield
     except BadInputError as error:
@@ -43,7 +43,7 @@ def as_usage() -> Iterator[None]:
 
 
 def create(path: Path) -> BinaryIO:
-    """Open a file to write; a usage error if that fails."""
+    """Open a file for writing; a failure is a usage error."""
     try:
         return path.open("wb")
     except OSError as error:
@@ -51,11 +51,11 @@ def create(path: Path) -> BinaryIO:
 
 
 def read_id(text: str) -> str:
-    """Read an id of 32 hexadecimal digits, or some of its first or last ones, without hyphens."""
+    """Parse an id of 32 hexadecimal digits, or its first or last few; return its digits without hyphens."""
     digits = text.replace("-", "").lower()
-    if not re.fullmatch(rf"[0-9a-f]{{{LEAST_DIGITS},32}}", digits):
+    if not re.fullmatch(rf"[0-9a-f]{{{MIN_DIGITS},32}}", digits):
         raise typer.BadParameter(
-            f"{text[:60]!r} is neither an id nor at least {LEAST_DIGITS} of its first or last digits"
+            f"{text[:60]!r} is neither an id nor at least {MIN_DIGITS} of its first or last digits"
         )
     return digits
 
@@ -86,9 +86,7 @@ SessionId = Annotated[
 ]
 VenueOption = Annotated[
     str | None,
-    typer.Option(
-        "--venue", parser=read_venue, metavar="VENUE", help="Where the candles come from; not given: ZEON_VENUE."
-    ),
+    typer.Option("--venue", parser=read_venue, metavar="VENUE", help="Venue of the candles; default: ZEON_VENUE."),
 ]
 TimeframeOption = Annotated[
     str,
@@ -104,11 +102,12 @@ StartOption = Annotated[
 ]
 EndOption = Annotated[
     int | None,
-    typer.Option("--end", parser=time_ms, metavar="TIME", help="End of the range, not part of it: ms or ISO 8601."),
+    typer.Option("--end", parser=time_ms, metavar="TIME", help="End of the range, exclusive: ms or ISO 8601, UTC."),
 ]
 MsPerCandle = Annotated[
-    int | None, typer.Option("--ms-per-candle", metavar="MS", help="Pause between candles in ms; 0: none.")
+    int | None, typer.Option("--ms-per-candle", metavar="MS", help="Pause between candles in ms; 0: no pause.")
 ]
 Speed = Annotated[
-    int | None, typer.Option(metavar="1..200", help="Instead: how many times as fast as the market; 1: real time.")
+    int | None,
+    typer.Option(metavar="1..200", help="Instead of a pause: how many times as fast as the market; 1: real time."),
 ]

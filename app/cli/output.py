@@ -14,10 +14,10 @@ from rich.table import Table
 from app.domain import utc as times
 
 _PIPE_WIDTH = 240
-"""Columns a table may take where no terminal says how wide it is."""
+"""Width of a table, in characters, when the output is not a terminal."""
 
 _FITTED_ROWS = 1_000
-"""Longer tables are not fitted to the terminal: Rich takes 25 s for 100,000 rows."""
+"""Longer tables are not fitted to the terminal's width: Rich takes 25 s for 100,000 rows."""
 
 
 def as_json(value: Any) -> None:
@@ -42,12 +42,12 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, right: It
     if len(cells) > _FITTED_ROWS:
         typer.echo(_aligned(names, cells, numbers))
         return
-    made = Table(box=None, pad_edge=False, header_style="bold")
+    rich_table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
-        made.add_column(name, justify="right" if name in numbers else "left", no_wrap=name == "id")
+        rich_table.add_column(name, justify="right" if name in numbers else "left", no_wrap=name == "id")
     for row in cells:
-        made.add_row(*row)
-    _console().print(made, markup=False)
+        rich_table.add_row(*row)
+    _console().print(rich_table, markup=False)
 
 
 def _aligned(names: list[str], cells: list[list[str]], numbers: set[str]) -> str:
@@ -63,7 +63,7 @@ def _padded(column: tuple[str, ...], *, right: bool) -> list[str]:
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> None:
-    """Print names and values, one pair a line; absent values are left out."""
+    """Print names and values, one pair per line, without empty values."""
     known = [(name, value) for name, value in pairs if value not in (None, "", ())]
     width = max(len(name) for name, _ in known)
     for name, value in known:

@@ -13,14 +13,14 @@ _log = logging.getLogger(__name__)
 
 
 def serve() -> None:
-    """Start the server; settings come from the environment. It pauses its sessions when it ends."""
+    """Start the server with the settings of the environment; it pauses its sessions when it stops."""
     settings = load()
     log_to_stderr(settings)
     web.serve(settings, lambda url: _log.info("serving on %s", url))
 
 
 def log_to_stderr(settings: Settings) -> None:
-    """Log to stderr from ZEON_LOG_LEVEL up, with UTC times; of libraries only warnings and errors."""
+    """Log to stderr from ZEON_LOG_LEVEL up, with UTC times; log only warnings and errors of libraries."""
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]

@@ -20,8 +20,8 @@ app = typer.Typer(
     help="Create, list and revoke the tokens that clients and browsers log in with when ZEON_AUTH=token.",
 )
 
-User = Annotated[str | None, typer.Option(metavar="USER", help="User of the token; not given: ZEON_USER.")]
-Name = Annotated[str | None, typer.Option(metavar="TEXT", help="Free text to recognize it by.")]
+User = Annotated[str | None, typer.Option(metavar="USER", help="User of the token; default: ZEON_USER.")]
+Name = Annotated[str | None, typer.Option(metavar="TEXT", help="Name of the token, free text.")]
 TokenId = Annotated[
     UUID, typer.Argument(metavar="ID", help="The token's id, from `zeon token list`.", show_default=False)
 ]
@@ -29,7 +29,7 @@ TokenId = Annotated[
 
 @app.command()
 def create(user: User = None, name: Name = None, json: Json = False) -> None:
-    """Create a token and print it once: only its hash is stored."""
+    """Create a token and print it; it is shown only once, because only its hash is stored."""
 
     async def work(context: Context) -> tuple[Token, str]:
         return await context.database.run(tokens.create, user or context.user, name)
@@ -38,28 +38,28 @@ def create(user: User = None, name: Name = None, json: Json = False) -> None:
     if json:
         output.as_json({**_token_to_json(token), "token": secret})
     else:
-        output.note(f"A token for {token.user_id}; keep it, it is not shown again:")
+        output.note(f"A token for {token.user_id}. Save it now, it is not shown again:")
         output.line(secret)
 
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """List tokens with their users and which are revoked, never the tokens themselves."""
+    """List tokens: id, user, name and times of creation and revocation, never the secrets."""
 
     async def work(context: Context) -> list[Token]:
         return await context.database.run(tokens.list_all)
 
-    found = run(work)
+    stored = run(work)
     if json:
-        output.as_json([_token_to_json(each) for each in found])
+        output.as_json([_token_to_json(token) for token in stored])
         return
     columns = ("id", "user", "name", "created", "revoked")
-    output.table(columns, ((each.id, each.user_id, each.name, *map(_time, each[4:])) for each in found))
+    output.table(columns, ((token.id, token.user_id, token.name, *map(_time, token[4:])) for token in stored))
 
 
 @app.command()
 def revoke(token: TokenId) -> None:
-    """Revoke a token; streams opened with it end within a heartbeat."""
+    """Revoke a token; streams that were opened with it end within a heartbeat."""
 
     async def work(context: Context) -> bool:
         return await context.database.run(tokens.revoke, token)

@@ -1,4 +1,4 @@
-"""Storing candles: COPY straight into an empty range, through a staging table over what is there."""
+"""Store candles: COPY directly into an empty range, through a staging table into a range that has candles."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from app.domain.market.candle import Candle
 from app.errors import SeriesBusyError
 
 BATCH = 10_000
-"""Candles sent to Postgres at a time, the only ones held in memory."""
+"""Candles sent to Postgres at a time; no more are held in memory."""
 
-TURN_S = 0.5
-"""How long a batch may take to make, in seconds; whoever gives up waits no longer than this and one piece."""
+MAX_BATCH_S = 0.5
+"""How long a batch may take to prepare, in seconds. A cancelled store waits this long at most, plus one piece."""
 
 _END_OF_TIME = 2**62
 _bare = Context(prec=100).normalize
@@ -66,7 +66,7 @@ ORDER BY open_time_ms"""
 
 
 class Stored(NamedTuple):
-    """What a store did: candles that were new, replaced other values, or were there already."""
+    """The result of a store: how many candles were new, replaced other values, or were already stored."""
 
     new: int
     changed: int
@@ -76,7 +76,7 @@ class Stored(NamedTuple):
 class CandleColumns(NamedTuple):
     """Candles column by column: open times in ms, then open, high, low, close and volume as canonical numbers.
 
-    `spelled` are the times as text, where somebody has them already.
+    `spelled` are the times as text, if the caller has them already.
     """
 
     times: Sequence[int]
@@ -85,7 +85,7 @@ class CandleColumns(NamedTuple):
 
 
 NO_COLUMNS = CandleColumns((), ())
-"""No candles, from one who is still at work."""
+"""No candles yet: the producer is still working."""
 
 
 def columns_of(candles: Iterable[Candle]) -> Iterator[CandleColumns]:
@@ -99,22 +99,23 @@ def columns_of(candles: Iterable[Candle]) -> Iterator[CandleColumns]:
 async def store(
     conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, candles: Iterable[Candle]
 ) -> Stored:
-    """Put candles of one symbol and timeframe into the cache, as `store_columns` does."""
+    """Store candles of one symbol and timeframe in the cache, as `store_columns` does."""
     return await store_columns(conn, venue, symbol, timeframe, columns_of(candles))
 
 
 async def store_columns(
     conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, pieces: Iterable[CandleColumns]
 ) -> Stored:
-    """Put candles of one symbol and timeframe into the cache, in any order; of equal times the last one stays.
+    """Store candles of one symbol and timeframe in the cache, in any order; of equal times the last one wins.
 
-    Ascending candles go straight into an empty range; from the first batch that does not, all go through a staging
-    table. `pieces` is read in a thread, a batch ahead. One transaction, with one notification at its end when
-    anything is new or changed. Raises `SeriesBusyError` when others store the same series for longer than a minute.
+    Ascending candles are copied directly into an empty range. The first batch that does not fit there, and all later
+    ones, go through a staging table. `pieces` is read in a thread, one batch ahead. It is one transaction, with one
+    notification at its end when anything is new or changed. Raises `SeriesBusyError` when another process stores the
+    same series for longer than a minute.
     """
     loading = _Loading(conn, venue, symbol, timeframe)
     async with conn.transaction():
-        await _alone(conn, venue, symbol, timeframe)
+        await _lock_series(conn, venue, symbol, timeframe)
         async with aclosing(_batches("\t".join((venue, symbol, timeframe)), pieces)) as batches, loading:
             async for batch in batches:
                 await loading.take(batch)
@@ -126,12 +127,12 @@ async def store_columns(
 
 
 async def delete(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> int:
-    """Delete a series, what was built from it, and who was asked for it; return how many candles it had.
+    """Delete a series, the candles built from it, and its coverage; return how many candles it had.
 
-    Raises `SeriesBusyError` when others store the series for longer than a minute.
+    Raises `SeriesBusyError` when another process stores the series for longer than a minute.
     """
     async with conn.transaction(), conn.cursor(row_factory=scalar_row) as cursor:
-        await _alone(conn, venue, symbol, timeframe)
+        await _lock_series(conn, venue, symbol, timeframe)
         await cursor.execute("SELECT candle_delete(%s, %s, %s)", (venue, symbol, timeframe))
         return int(await cursor.fetchone() or 0)
 
@@ -139,31 +140,31 @@ async def delete(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe:
 async def _rebuild(
     conn: AsyncConnection[Any], venue: str, symbol: str, finer: str, first_ms: int, last_ms: int
 ) -> None:
-    """Let candles that were built from these follow them."""
+    """Build again the longer candles that were built from these."""
     async with conn.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute("SELECT candle_rebuild(%s, %s, %s, %s, %s)", (venue, symbol, finer, first_ms, last_ms))
         for timeframe in dict.fromkeys(await cursor.fetchall()):
             await notify(conn, venue, symbol, timeframe)
 
 
-async def _alone(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
-    """Be the only one to write a series until the transaction ends; a large one may take longer than a statement."""
+async def _lock_series(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
+    """Lock a series for writing until the transaction ends; a store may take longer than `statement_timeout`."""
     await conn.execute("SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', '0', true)")
     try:
         await conn.execute(LOCK, (venue, symbol, timeframe))
     except LockNotAvailable as error:
         raise SeriesBusyError(
-            f"Candles of {symbol} {timeframe} at venue {venue} are being stored by others; try again."
+            f"Another process is storing candles of {symbol} {timeframe} at venue {venue}; try again."
         ) from error
 
 
 async def notify(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
-    """Tell whoever waits for candles of a series that there are more."""
+    """Notify the sessions that wait for candles of a series."""
     await conn.execute("SELECT sim_notify('market_candles', %s)", (f"{venue}:{symbol}:{timeframe}",))
 
 
 class _Batch(NamedTuple):
-    """Candles as lines for COPY, with what decides where they go."""
+    """Candles as lines for COPY, and the figures that decide between table and staging table."""
 
     lines: str
     rows: int
@@ -173,25 +174,25 @@ class _Batch(NamedTuple):
 
 
 async def _batches(prefix: str, pieces: Iterable[CandleColumns]) -> AsyncGenerator[_Batch]:
-    """Yield batches, each made in a thread while the one before it is on its way to Postgres."""
+    """Yield batches; a thread prepares each one while the one before it is sent to Postgres."""
     rest = iter(pieces)
-    coming = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
+    next_batch = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
     try:
-        while batch := await asyncio.shield(coming):
-            coming = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
+        while batch := await asyncio.shield(next_batch):
+            next_batch = asyncio.create_task(asyncio.to_thread(_next_batch, prefix, rest))
             if batch.rows:
                 yield batch
     finally:
-        # A thread cannot be stopped: whoever gives up waits until it has let go of `pieces`.
-        await asyncio.wait([coming])
-        coming.exception()
+        # A thread cannot be stopped: wait until it no longer reads `pieces`.
+        await asyncio.wait([next_batch])
+        next_batch.exception()
 
 
 def _next_batch(prefix: str, pieces: Iterator[CandleColumns]) -> _Batch | None:
-    """Make a batch of the next pieces; a smaller one, or an empty one, where they take longer than `TURN_S`."""
+    """Return a batch of the next pieces; a smaller or an empty one if they take longer than `MAX_BATCH_S`."""
     times: list[int] = []
     lines = []
-    until = time.monotonic() + TURN_S
+    until = time.monotonic() + MAX_BATCH_S
     ended = False
     while len(times) < BATCH and time.monotonic() < until:
         piece = next(pieces, None)
@@ -215,7 +216,7 @@ def _lines(prefix: str, piece: CandleColumns) -> str:
 
 
 class _Loading:
-    """One store under way: decides per batch between the table and the staging table."""
+    """One store in progress: decides per batch between the table and the staging table."""
 
     def __init__(self, conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
         self.conn = conn
@@ -235,9 +236,9 @@ class _Loading:
         return await self._copies.__aexit__(*error)
 
     async def take(self, batch: _Batch) -> None:
-        """Send a batch on; the first that does not fit behind the others sends it and all later ones to staging."""
+        """Copy a batch. The first one that does not follow the others in order, and all later ones, are staged."""
         self.range_ms = min(batch.first_ms, self.range_ms[0]), max(batch.last_ms, self.range_ms[1])
-        if self.staged or not await self._fits(batch):
+        if self.staged or not await self._can_copy(batch):
             await self._stage(batch)
             return
         await self._copy("market_candles", batch)
@@ -245,7 +246,7 @@ class _Loading:
         self.last_ms = batch.last_ms
 
     async def finish(self) -> Stored:
-        """Merge what was staged into the table and count what happened."""
+        """Merge the staged candles into the table; return the counts."""
         if not self.staged:
             return Stored(self.direct, 0, 0)
         await self.conn.execute("ANALYZE candle_staging")
@@ -274,7 +275,7 @@ class _Loading:
             last_ms = batch.last_ms
         return True
 
-    async def _fits(self, batch: _Batch) -> bool:
+    async def _can_copy(self, batch: _Batch) -> bool:
         if not batch.ascending or batch.first_ms <= self.last_ms:
             return False
         if self.free_ms is None:
@@ -293,7 +294,7 @@ class _Loading:
         self.staged.append(batch._replace(lines=""))
 
     async def _copy(self, table: LiteralString, batch: _Batch) -> None:
-        """Send lines on in the COPY that is under way, or begin one: a round trip per batch would cost too much."""
+        """Send lines in the COPY in progress, or start one: a round trip per batch would cost too much."""
         if self._copying is None:
             statement: LiteralString = f"COPY {table} ({COLUMNS}) FROM STDIN"
             self._copying = await self._copies.enter_async_context(self.conn.cursor().copy(statement))

@@ -1,4 +1,4 @@
-"""Candles in Postgres: read, count, find gaps, remember who was asked for what; how they get there is beside it."""
+"""Candles in Postgres: read and count them, list gaps, store coverage. `candle_store.py` stores them."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ ORDER BY k.place"""
 
 
 class Coverage(NamedTuple):
-    """What is cached of one symbol: first and last open time in ms, gaps between them, sources asked, its spelling."""
+    """The cached candles of one series: first and last open time in ms, gaps between them, sources, spelling."""
 
     venue: str
     symbol: str
@@ -151,11 +151,11 @@ async def window(
 ) -> list[Candle]:
     """Return the next candles of all symbols with `after_ms < openTime < before_ms`, at most `limit` each.
 
-    Sorted by open time, then in the order of `symbols`. Complete up to the last candle returned: where one
-    symbol has more than `limit`, later candles of the others are left for the next window.
+    Sorted by open time, then in the order of `symbols`. Complete up to the last candle returned: if one symbol
+    reaches `limit`, later candles of the others are left for the next window.
     """
     step = named_timeframe(timeframe).ms
-    asked = {
+    parameters = {
         "venue": venue,
         "timeframe": timeframe,
         "after": -_END_OF_TIME if after_ms is None else after_ms,
@@ -165,38 +165,38 @@ async def window(
     async with conn.cursor(row_factory=tuple_row) as cursor:
         if len(symbols) == 1:
             [symbol] = symbols
-            await cursor.execute(_SERIES, asked | {"symbol": symbol})
-            # An unpaced session may read 50,000 candles a second: this takes two thirds of what the other does.
+            await cursor.execute(_SERIES, parameters | {"symbol": symbol})
+            # An unpaced session may read 50,000 candles a second; this query takes two thirds of the other's time.
             return [
                 new_record(Candle, (symbol, timeframe, open_ms, open_ms + step, open_, high, low, close, volume, False))
                 for open_ms, open_, high, low, close, volume in await cursor.fetchall()
             ]
-        await cursor.execute(_WINDOW, asked | {"symbols": list(symbols)})
-        found = [
-            new_record(Candle, (symbols[place], timeframe, open_ms, open_ms + step, *values, False))
-            for place, open_ms, *values in await cursor.fetchall()
+        await cursor.execute(_WINDOW, parameters | {"symbols": list(symbols)})
+        candles = [
+            new_record(Candle, (symbols[position], timeframe, open_ms, open_ms + step, *values, False))
+            for position, open_ms, *values in await cursor.fetchall()
         ]
-    return _complete(found, limit)
+    return _cut_at_common_end(candles, limit)
 
 
-def _complete(found: list[Candle], limit: int) -> list[Candle]:
-    """Drop what lies behind the last candle of a symbol that hit its limit."""
-    if len(found) <= limit:
-        return found
+def _cut_at_common_end(candles: list[Candle], limit: int) -> list[Candle]:
+    """Drop the candles after the last one of the first symbol that reached the limit."""
+    if len(candles) <= limit:
+        return candles
     counts: dict[str, int] = {}
-    for candle in found:
+    for candle in candles:
         counts[candle.symbol] = counts.get(candle.symbol, 0) + 1
         if counts[candle.symbol] == limit:
             horizon = candle.open_time_ms
-            return [each for each in found if each.open_time_ms <= horizon]
-    return found
+            return [each for each in candles if each.open_time_ms <= horizon]
+    return candles
 
 
 async def last_before(
     conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, before_ms: int, limit: int = 1
 ) -> list[Candle]:
     """Return the last `limit` candles that open before `before_ms`, oldest first."""
-    asked = {
+    parameters = {
         "venue": venue,
         "symbol": symbol,
         "timeframe": timeframe,
@@ -205,7 +205,7 @@ async def last_before(
         "limit": limit,
     }
     async with conn.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(_LAST_BEFORE, asked)
+        await cursor.execute(_LAST_BEFORE, parameters)
         return [Candle(*row) for row in reversed(await cursor.fetchall())]
 
 
@@ -220,10 +220,10 @@ async def read(
 ) -> AsyncIterator[Candle]:
     """Yield the candles with `start_ms <= openTime < end_ms` in order, `page` of them in memory at a time."""
     after_ms = start_ms - 1
-    while found := await window(conn, venue, [symbol], timeframe, after_ms, end_ms, page):
-        for candle in found:
+    while candles := await window(conn, venue, [symbol], timeframe, after_ms, end_ms, page):
+        for candle in candles:
             yield candle
-        after_ms = found[-1].open_time_ms
+        after_ms = candles[-1].open_time_ms
 
 
 async def gaps(
@@ -240,18 +240,25 @@ async def gaps(
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(_GAPS, (venue, symbol, timeframe, start_ms, end_ms, limit))
         rows = await cursor.fetchall()
-    found = [Gap(symbol, timeframe, from_ms, to_ms, missing) for from_ms, to_ms, missing, _ in rows]
-    return found, rows[0][3] if rows else 0
+    candles = [Gap(symbol, timeframe, from_ms, to_ms, missing) for from_ms, to_ms, missing, _ in rows]
+    return candles, rows[0][3] if rows else 0
 
 
 async def build(
     conn: AsyncConnection[Any], venue: str, symbol: str, finer: str, timeframe: str, start_ms: int, end_ms: int
 ) -> int:
-    """Build candles of `timeframe` from complete buckets of `finer` where there is none yet; return how many."""
-    asked = {"venue": venue, "symbol": symbol, "finer": finer, "timeframe": timeframe, "start": start_ms, "end": end_ms}
+    """Build missing candles of `timeframe` from complete buckets of `finer`; return how many."""
+    parameters = {
+        "venue": venue,
+        "symbol": symbol,
+        "finer": finer,
+        "timeframe": timeframe,
+        "start": start_ms,
+        "end": end_ms,
+    }
     async with conn.transaction():
         await conn.execute(LOCK, (venue, symbol, timeframe))
-        built = (await conn.execute(_BUILD, asked)).rowcount
+        built = (await conn.execute(_BUILD, parameters)).rowcount
         if built:
             await notify(conn, venue, symbol, timeframe)
     return built
@@ -260,27 +267,27 @@ async def build(
 async def sharing_slot(
     conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, first_ms: int, last_ms: int
 ) -> tuple[int, int] | None:
-    """Return the open times of two candles of a source in one slot, in or next to a range; None where no two are."""
-    asked = _near(venue, symbol, timeframe, first_ms, last_ms)
+    """Return the open times of two candles of a source that lie in one slot, in or next to a range; None if none do."""
+    parameters = _series_near(venue, symbol, timeframe, first_ms, last_ms)
     async with conn.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(_SHARING_SLOT, asked)
+        await cursor.execute(_SHARING_SLOT, parameters)
         return await cursor.fetchone()
 
 
 async def drop_built_beside(
     conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, first_ms: int, last_ms: int
 ) -> None:
-    """Delete built candles of a range in whose slots candles of a source open later."""
-    await conn.execute(_DROP_BUILT, _near(venue, symbol, timeframe, first_ms, last_ms))
+    """Delete built candles of a range if a source's candle opens later in the same slot."""
+    await conn.execute(_DROP_BUILT, _series_near(venue, symbol, timeframe, first_ms, last_ms))
 
 
-def _near(venue: str, symbol: str, timeframe: str, first_ms: int, last_ms: int) -> dict[str, Any]:
+def _series_near(venue: str, symbol: str, timeframe: str, first_ms: int, last_ms: int) -> dict[str, Any]:
     step = named_timeframe(timeframe).ms
     return {"venue": venue, "symbol": symbol, "timeframe": timeframe, "first": first_ms, "last": last_ms, "step": step}
 
 
 async def timeframes(conn: AsyncConnection[Any], venue: str, symbol: str, start_ms: int, end_ms: int) -> set[str]:
-    """Name the timeframes of which there is any candle with `start_ms <= openTime < end_ms`."""
+    """Return the timeframes that have a candle with `start_ms <= openTime < end_ms`."""
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(
             "SELECT t FROM unnest(%s::text[]) t WHERE EXISTS (SELECT FROM market_candles c WHERE c.venue = %s"
@@ -296,15 +303,15 @@ async def coverage(
     symbol: str | None = None,
     timeframe: str | None = None,
 ) -> list[Coverage]:
-    """List what is cached, by venue, symbol and timeframe; None stands for any."""
-    asked = {"venue": venue, "symbol": symbol, "timeframe": timeframe}
+    """List the cached series by venue, symbol and timeframe; None means any."""
+    parameters = {"venue": venue, "symbol": symbol, "timeframe": timeframe}
     async with conn.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(_COVERAGE, asked)
+        await cursor.execute(_COVERAGE, parameters)
         return [Coverage(*row) for row in await cursor.fetchall()]
 
 
 async def span(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> tuple[int, int] | None:
-    """Return the first and last open time of a series in ms; None where nothing is cached."""
+    """Return the first and last open time of a series in ms; None if nothing is cached."""
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(
             "SELECT min(open_time_ms), max(open_time_ms) FROM market_candles"
@@ -316,7 +323,7 @@ async def span(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: s
 
 
 async def next_open_times(conn: AsyncConnection[Any], keys: Sequence[tuple[str, str, str, int]]) -> list[int | None]:
-    """Return for each (venue, symbol, timeframe, time) the first open time in the cache behind that time, in ms."""
+    """Return for each (venue, symbol, timeframe, time) the first cached open time after that time, in ms."""
     async with conn.cursor(row_factory=scalar_row) as cursor:
         columns = [list(column) for column in zip(*keys, strict=True)] or [[], [], [], []]
         await cursor.execute(_NEXT, columns)
@@ -324,7 +331,7 @@ async def next_open_times(conn: AsyncConnection[Any], keys: Sequence[tuple[str, 
 
 
 async def cached_ranges(conn: AsyncConnection[Any], symbol: str) -> list[CachedRange]:
-    """List what is cached of a symbol at all venues, by venue and timeframe; the cost grows with venues alone."""
+    """List the cached ranges of a symbol by venue and timeframe; the cost grows only with the number of venues."""
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(_RANGES, {"symbol": symbol, "timeframes": list(TIMEFRAMES)})
         return [CachedRange(*row) for row in await cursor.fetchall()]
@@ -333,7 +340,7 @@ async def cached_ranges(conn: AsyncConnection[Any], symbol: str) -> list[CachedR
 async def add_coverage(
     conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, source: str, from_ms: int, to_ms: int
 ) -> None:
-    """Remember that `source` was asked for `[from_ms, to_ms)` and answered in full."""
+    """Store that `source` has answered a request for `[from_ms, to_ms)` in full."""
     await conn.execute(
         "SELECT market_add_coverage(%s, %s, %s, %s, %s, %s)", (venue, symbol, timeframe, source, from_ms, to_ms)
     )
@@ -342,7 +349,7 @@ async def add_coverage(
 async def covered_ranges(
     conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, source: str
 ) -> list[tuple[int, int]]:
-    """List the ranges `[from_ms, to_ms)` that `source` was asked for, in order; they never touch."""
+    """List the ranges `[from_ms, to_ms)` that `source` has answered, in order; they neither overlap nor touch."""
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(
             "SELECT from_ms, to_ms FROM market_coverage"
@@ -353,7 +360,7 @@ async def covered_ranges(
 
 
 async def asked_ranges(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> list[tuple[int, int]]:
-    """List the ranges `[from_ms, to_ms)` that any source was asked for and answered in full, in order and joined."""
+    """List the ranges `[from_ms, to_ms)` that any source has answered in full, in order and joined."""
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(
             "SELECT lower(r), upper(r) FROM unnest((SELECT range_agg(int8range(from_ms, to_ms)) FROM market_coverage"
@@ -364,19 +371,19 @@ async def asked_ranges(conn: AsyncConnection[Any], venue: str, symbol: str, time
 
 
 async def claim(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> bool:
-    """Take the right to fetch a series, for as long as the connection lives or until `release`; False when taken."""
+    """Claim the fetching of a series until `release` or the end of the connection; False if another has it."""
     async with conn.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(_CLAIM, (venue, symbol, timeframe))
         return bool(await cursor.fetchone())
 
 
 async def release(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
-    """Give back the right to fetch a series."""
+    """Release the claim on fetching a series."""
     await conn.execute(_RELEASE, (venue, symbol, timeframe))
 
 
 async def count_by_origin(conn: AsyncConnection[Any], venue: str, symbol: str) -> dict[tuple[str, str | None], int]:
-    """Count the candles of a symbol by timeframe and by what they were built from, None for those of a source."""
+    """Count the candles of a symbol by timeframe and by the timeframe they were built from (None: from a source)."""
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(
             "SELECT timeframe, built_from, count(*) FROM market_candles WHERE venue = %s AND symbol = %s GROUP BY 1, 2",

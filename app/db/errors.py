@@ -1,4 +1,4 @@
-"""What the driver raises, as errors of our own: one map from SQLSTATE to the error that stands for it."""
+"""Map from the driver's errors to ours: one table from SQLSTATE to the class of error."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ BY_SQLSTATE: dict[str, type[SimError]] = {
     "57014": TooSlowError,  # statement_timeout
     "25P03": TooSlowError,  # idle_in_transaction_session_timeout
 }
-"""By SQLSTATE, or by the first characters of one; what `RAISE` in `sql/` uses (`ZN…`) stands on the error classes."""
+"""SQLSTATE, or its first characters -> error. The codes of `RAISE` in `sql/` (`ZN…`) are in the error classes."""
 
 _PREFIX_LENGTHS = (5, 3, 2)
 
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Turn what the driver raises into the error tree; what Postgres refuses for its data passes unchanged."""
+    """Turn the driver's errors into ours; an error about the data itself passes unchanged."""
     try:
         yield
     except psycopg.Error as error:
@@ -35,7 +35,7 @@ def translate_errors() -> Iterator[None]:
 
 
 def raise_domain_error(error: psycopg.Error) -> None:
-    """Raise the error that stands for one of the driver; return when there is none."""
+    """Raise our error for one of the driver; return if there is none."""
     kind = error_class(error.sqlstate)
     if kind is not None and kind.sqlstate is not None:
         sentences = error.diag.message_primary, error.diag.message_hint
@@ -49,15 +49,15 @@ def raise_domain_error(error: psycopg.Error) -> None:
 
 
 def error_class(sqlstate: str | None) -> type[SimError] | None:
-    """Return the class of error that stands for an SQLSTATE."""
+    """Return our class of error for an SQLSTATE."""
     if sqlstate is None:
         return None
     if sqlstate.startswith("ZN"):
-        return next((kind for kind in _subclasses(SimError) if kind.sqlstate == sqlstate), None)
+        return next((kind for kind in _all_subclasses(SimError) if kind.sqlstate == sqlstate), None)
     return next((BY_SQLSTATE[sqlstate[:n]] for n in _PREFIX_LENGTHS if sqlstate[:n] in BY_SQLSTATE), None)
 
 
-def _subclasses(kind: type[SimError]) -> Iterator[type[SimError]]:
-    for each in kind.__subclasses__():
-        yield each
-        yield from _subclasses(each)
+def _all_subclasses(kind: type[SimError]) -> Iterator[type[SimError]]:
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from _all_subclasses(subclass)

@@ -20,14 +20,14 @@ from app.domain.session import Session
 MAX_PAGE_ROWS = 1000
 MAX_PAGE_BYTES = 1 << 19
 _SEPARATORS = ("\x85", "\u2028", "\u2029")
-"""Line separators of Unicode, which JSON allows in strings: some clients end a line of a stream at them."""
+"""Unicode line separators. JSON allows them in strings, but some clients end a line of a stream at them."""
 
 
 class Frames(NamedTuple):
     """A page of the log as text/event-stream bytes.
 
-    `last_seq` is how far it looked, null when nothing lay there; `status` and `head` (the session's last seq)
-    are of the same moment, null when the session is gone.
+    `last_seq` is the last seq that was read, also if its type is left out; null if there was none. `status` and `head`
+    (the session's last seq) are of the same moment; null if the session is deleted.
     """
 
     last_seq: int | None
@@ -42,7 +42,7 @@ DialectName = Literal["sim", "market"]
 
 
 class StreamPosition(NamedTuple):
-    """Where a page of frames begins: after a seq of a session, in a dialect, in the sim dialect also of some types."""
+    """Where a page of frames starts: after a seq of a session, in a dialect; `types` applies to the sim dialect."""
 
     session_id: UUID
     after_seq: int
@@ -87,7 +87,7 @@ async def frames(
     types: Sequence[str] | None = None,
     dialect: DialectName = "sim",
 ) -> Frames:
-    """Read the page of frames after a seq in a dialect, in the sim dialect also of some types only."""
+    """Read the page of frames after a seq in a dialect; `types` applies to the sim dialect."""
     cursor = await connection.execute(
         "SELECT * FROM sim_frames(%s, after_seq => %s, max_rows => %s, max_bytes => %s, types => %s, market => %s)",
         (
@@ -105,7 +105,7 @@ async def frames(
 
 
 async def pages(connection: Connection, positions: Sequence[StreamPosition]) -> list[Frames]:
-    """Read a page of frames at each position: of many, shorter pages, but each a tenth of the usual rows at least."""
+    """Read a page of frames at each position; many pages are shorter, down to a tenth of the usual rows."""
     session_ids, after_seqs, types, dialects = zip(*positions, strict=True)
     rows = max(MAX_PAGE_ROWS // len(positions), MAX_PAGE_ROWS // 10)
     cursor = await connection.execute(
@@ -119,7 +119,7 @@ async def pages(connection: Connection, positions: Sequence[StreamPosition]) -> 
         (
             list(session_ids),
             list(after_seqs),
-            [None if each is None else ",".join(each) for each in types],
+            [None if names is None else ",".join(names) for names in types],
             [dialect == "market" for dialect in dialects],
             rows,
             MAX_PAGE_BYTES * rows // MAX_PAGE_ROWS,
@@ -134,7 +134,7 @@ def _frames(row: DictRow) -> Frames:
 
 
 def _escape_separators(body: str) -> str:
-    """Escape what would end a line; `isascii` takes no time, three `replace` 1 ms for the longest page."""
+    """Escape line separators; `isascii` takes no time, the three `replace` take 1 ms for the longest page."""
     if not body.isascii():
         for separator in _SEPARATORS:
             body = body.replace(separator, f"\\u{ord(separator):04x}")
@@ -161,7 +161,7 @@ async def page(
 async def rows_between(
     connection: Connection, session_id: UUID, after_seq: int, until_seq: int, types: Sequence[str] | None
 ) -> tuple[list[Row], int]:
-    """Read events in `(after_seq, until_seq]`, at most `MAX_PAGE_ROWS` and `MAX_PAGE_BYTES`, and how far it looked."""
+    """Read events in `(after_seq, until_seq]`, at most `MAX_PAGE_ROWS` and `MAX_PAGE_BYTES`, and the last seq read."""
     last_seq = min(until_seq, after_seq + MAX_PAGE_ROWS)
     cursor = await connection.execute(
         "SELECT seq, ts, type, body, matching"
@@ -174,7 +174,7 @@ async def rows_between(
 
 
 async def seq_of_tail(connection: Connection, session_id: UUID, count: int, types: Sequence[str] | None) -> int:
-    """Return the seq at which the last `count` events (of some types) begin, 1 when there are fewer."""
+    """Return the seq of the first of the last `count` events (of some types); 1 if there are fewer."""
     cursor = await connection.execute(
         "SELECT sim_tail_seq(%s, events => %s, types => %s) AS seq",
         (session_id, count, None if types is None else list(types)),
@@ -194,7 +194,7 @@ async def digest(connection: Connection, session_id: UUID) -> str:
 async def last_candles(
     connection: Connection, session_id: UUID, symbols: Sequence[str], timeframe: str, *, real: bool = False
 ) -> dict[str, tuple[int, Decimal]]:
-    """Return per symbol openTime (ms) and close of its last candle in the log, with `real` of the last real one."""
+    """Return per symbol openTime (ms) and close of its last candle in the log; with `real` no synthetic ones."""
     cursor = await connection.execute(
         "SELECT symbol, open_time_ms, close FROM sim_last_candles(%s, symbols => %s, timeframe => %s, real_only => %s)",
         (session_id, list(symbols), timeframe, real),
@@ -222,7 +222,7 @@ async def candles_since(connection: Connection, session_id: UUID, ts: int) -> li
 
 
 async def cursor_at(connection: Connection, session: Session, seq: int) -> int | None:
-    """Return the cursor a full log had at the end of a tick: its last base candle, or the range's end behind a gap."""
+    """Return the cursor at the end of a tick in a full log: its last base candle, or the range's end after a gap."""
     row = await (await connection.execute("SELECT sim_cursor_at(%s, %s) AS cursor_ms", (session.id, seq))).fetchone()
     return None if row is None else row["cursor_ms"]
 
@@ -235,9 +235,9 @@ async def fingerprint(connection: Connection, session_id: UUID, to_seq: int) -> 
 
 
 class Revised(NamedTuple):
-    """A candle that the log and the cache do not agree on: their values as text, null where it is absent.
+    """A candle that differs between the log and the cache: its values in both as text, null where it is absent.
 
-    `total` counts all of the session's candles like it.
+    `total` is the number of such candles of the session.
     """
 
     symbol: str
@@ -250,7 +250,7 @@ class Revised(NamedTuple):
 async def revised_candles(connection: Connection, session: Session, limit: int, *, late: bool = True) -> list[Revised]:
     """Return the first real base candles up to the cursor that differ between a full log and the cache.
 
-    With `late` also those that came into the cache after the session had passed their place.
+    With `late` also candles that were stored after the session had passed their time.
     """
     cursor = await connection.execute(
         "SELECT * FROM sim_revised_candles(%s, max_rows => %s, late => %s) ORDER BY open_time_ms, symbol",
@@ -274,7 +274,7 @@ async def seq_from(connection: Connection, session_id: UUID, ts: int) -> int | N
 
 
 class Difference(NamedTuple):
-    """The first place at which the simulated events of two logs differ; seq and event are null behind a log's end."""
+    """The first position at which the simulated events of two logs differ; seq and event are null after a log's end."""
 
     place: int
     seq_a: int | None
@@ -284,6 +284,6 @@ class Difference(NamedTuple):
 
 
 async def difference(connection: Connection, a: UUID, b: UUID) -> Difference | None:
-    """Return where the simulated events of two sessions differ first; null when they are equal."""
+    """Return the first difference between the simulated events of two sessions; null if they are equal."""
     row = await (await connection.execute("SELECT * FROM sim_diff(%s, %s)", (a, b))).fetchone()
     return None if row is None else Difference(**row)

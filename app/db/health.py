@@ -14,7 +14,7 @@ _RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
 
 
 class RunnerInfo(NamedTuple):
-    """A server process: its name, ms since its last sign of life, whether that makes it alive, its running sessions."""
+    """A server process: its name, ms since its last sign of life, whether it counts as alive, its running sessions."""
 
     name: str
     silent_ms: int
@@ -29,12 +29,12 @@ async def version(connection: Connection) -> int:
 
 async def skew_ms(connection: Connection) -> float:
     """Return by how many ms the database's clock is ahead of this process's, best of three."""
-    samples = [await _skew_ms(connection) for _ in range(3)]
+    samples = [await _measure_skew(connection) for _ in range(3)]
     return min(samples)[1]
 
 
 async def event_rights(connection: Connection) -> set[str]:
-    """Return what the serving role may do with events."""
+    """Return the rights of the serving role on events."""
     cursor = await connection.execute(
         "SELECT p FROM unnest(%s::text[]) p WHERE has_table_privilege('sim_events', p)", (list(_RIGHTS),)
     )
@@ -75,7 +75,7 @@ async def round_trip_ms(database: Database, listen_url: str, *, patience_s: floa
     arrived, hint = asyncio.Event(), f"doctor:{uuid4().hex}:1m"
 
     async def nothing() -> None:
-        """Ignore: nothing was missed."""
+        """Do nothing: no notification can have been missed."""
 
     listener = Listener(
         listen_url, on_notify=lambda _, payload: arrived.set() if payload == hint else None, on_connect=nothing
@@ -104,8 +104,8 @@ async def _notify(connection: Connection, payload: str) -> None:
     await connection.execute("SELECT sim_notify('market_candles', %s)", (payload,))
 
 
-async def _skew_ms(connection: Connection) -> tuple[float, float]:
-    """Return how long the query took, and the difference to the middle of it; both in ms."""
+async def _measure_skew(connection: Connection) -> tuple[float, float]:
+    """Return how long the query took, and the clock difference at its middle; both in ms."""
     before = time.time()
     cursor = await connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8 AS now")
     row = await cursor.fetchone()

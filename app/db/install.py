@@ -33,7 +33,7 @@ READ_WRITE = (
 )
 APPLIED = "_yoyo_migration"
 FIRST_NAMES = frozenset({"market_cover", "sim_add", "sim_holds", "sim_move", "sim_rounded", "sim_sweep"})
-"""Functions of the first version that have gone since; its databases do not say what they have."""
+"""Functions of the first version that were removed later; its databases have no list of their functions."""
 
 _OBJECTS = "; objects "
 
@@ -73,13 +73,13 @@ def default_sources() -> Sources:
 def install(
     migrate_url: str, serving_role: str | None = None, *, sources: Sources | None = None, force: bool = False
 ) -> None:
-    """Install or update the database in one transaction; doing it twice, or at once, is harmless.
+    """Install or update the database in one transaction; repeated and concurrent calls are harmless.
 
     Raises `NewerDatabaseError`; `ServersAliveError` while a living server uses an older version, unless `force`;
-    `InUseError` when something of somebody else's uses what has to be dropped.
+    `InUseError` if a user's object depends on one that must be dropped.
     """
     sources = sources or default_sources()
-    with _described(), _installer(migrate_url) as backend:
+    with _describe_errors(), _installer(migrate_url) as backend:
         conn: Connection = backend.connection
         if needs_install(conn, sources=sources) and not force:
             _refuse_living_servers(conn)
@@ -91,7 +91,7 @@ def install(
 
 
 def needs_install(conn: Connection, *, sources: Sources | None = None) -> bool:
-    """Say whether migrations are pending or `sql/` has changed; raises `NewerDatabaseError`."""
+    """Whether migrations are pending or `sql/` has changed; raises `NewerDatabaseError`."""
     sources = sources or default_sources()
     _refuse_newer(conn, sources)
     if _applied(conn) != sources.migration_names():
@@ -111,8 +111,8 @@ def rollback(migrate_url: str, *, steps: int | None = None, sources: Sources | N
 
 
 @contextmanager
-def _described() -> Iterator[None]:
-    """Turn what the driver raises into a sentence for the person who installs."""
+def _describe_errors() -> Iterator[None]:
+    """Turn the driver's errors into a sentence for the person who installs."""
     try:
         yield
     except psycopg.OperationalError as error:
@@ -125,7 +125,7 @@ def _described() -> Iterator[None]:
 def _installer(url: str) -> Iterator[Any]:
     """Open yoyo's backend on one connection, while no other installer works.
 
-    The lock is advisory: it ends with its connection. yoyo's own lock is a row and would outlive a kill.
+    The lock is advisory: it ends with its connection. yoyo's own lock is a row, which would remain after a kill.
     """
     uri = DatabaseURI("postgresql+psycopg", None, None, None, None, None, {"conninfo": url})
     with PostgresqlPsycopgBackend(uri, APPLIED) as backend:
@@ -133,7 +133,7 @@ def _installer(url: str) -> Iterator[Any]:
         conn.execute("SET application_name = 'zeon install'")
         conn.execute("SET statement_timeout = 0")
         conn.execute("SET client_min_messages = warning")
-        # Not by sim_lock_key, which may not be there yet; installers of all versions wait for the same key.
+        # Not by sim_lock_key, which may not exist yet; installers of all versions wait for the same key.
         conn.execute("SELECT pg_advisory_lock(hashtextextended('zeon install', 0))")
         if _value(conn, "SELECT current_schema()") is None:
             raise SimError("The search_path names no schema that exists; create one first.")
@@ -141,7 +141,7 @@ def _installer(url: str) -> Iterator[Any]:
 
 
 def _migrate(backend: Any, sources: Sources) -> None:
-    """Apply pending migrations, each with the note that it was applied."""
+    """Apply pending migrations, and mark each as applied."""
     for migration in backend.to_apply(_migrations(sources)):
         with backend.transaction():
             migration.process_steps(backend, "apply")
@@ -162,7 +162,7 @@ def _applied(conn: Connection) -> set[str]:
 
 
 def _refuse_living_servers(conn: Connection) -> None:
-    """Raise when servers are alive: they began before this version was installed."""
+    """Raise if servers are alive: they started before this version was installed."""
     if _value(conn, "SELECT to_regclass(quote_ident(current_schema()) || '.sim_runners')") is None:
         return
     alive = conn.execute(
@@ -179,7 +179,7 @@ def _refuse_living_servers(conn: Connection) -> None:
 
 
 def _refuse_newer(conn: Connection, sources: Sources) -> None:
-    """Raise when the database has migrations this code does not know."""
+    """Raise if the database has migrations that this code does not know."""
     unknown = sorted(_applied(conn) - sources.migration_names())
     if unknown:
         raise NewerDatabaseError(details={"migrations": unknown})
@@ -201,7 +201,7 @@ def _install_sql(conn: Connection, sources: Sources, serving_role: str | None) -
 
 
 def _drop_sql(conn: Connection, sources: Sources) -> None:
-    """Drop all functions and views; each kind in one statement, so their order does not matter."""
+    """Drop all functions and views; one statement per kind, so that their order does not matter."""
     for kind in ("view", "function"):
         names = _names(tuple(file.stem for file in sources.objects(f"{kind}s")))
         if sources.objects(f"{kind}s"):
@@ -209,13 +209,13 @@ def _drop_sql(conn: Connection, sources: Sources) -> None:
 
 
 def _secure(conn: Connection) -> None:
-    """Take from PUBLIC the right to call functions that run with their owner's rights."""
+    """Revoke from PUBLIC the right to call functions that run with their owner's rights."""
     for function in _own_rights(conn):
         conn.execute(sql.SQL("REVOKE ALL ON FUNCTION {} FROM PUBLIC").format(function))
 
 
 def _grant(conn: Connection, sources: Sources, role: str) -> None:
-    """Give the serving role what it needs; events it can only add and read."""
+    """Grant the serving role what it needs; it can only insert and read events."""
     views = [file.stem for file in sources.objects("views")]
     granted = [
         (sql.SQL("USAGE ON SCHEMA"), sql.Identifier(_value(conn, "SELECT current_schema()"))),
@@ -243,12 +243,12 @@ def _names(names: tuple[str, ...]) -> sql.Composable:
 
 
 def _table(conn: Connection) -> str:
-    """Return yoyo's table in the current schema, quoted; the rest of search_path does not count."""
+    """Return yoyo's table in the current schema, quoted; other schemas of the search_path are ignored."""
     return str(_value(conn, "SELECT format('%%I.%%I', current_schema(), %s::text)", APPLIED))
 
 
 def _mark(sources: Sources) -> str:
-    """Return the comment that says which `sql/` a database has, and the names of its functions and views."""
+    """Return the comment that identifies the installed `sql/`, with the names of its functions and views."""
     names = [file.stem for kind in ("functions", "views") for file in sources.objects(kind)]
     return f"Migrations applied; sql {sources.digest()}{_OBJECTS}{' '.join(names)}"
 

@@ -19,11 +19,11 @@ _log = logging.getLogger(__name__)
 
 
 class Listener:
-    """Hold the connection, pass every notification to `on_notify`, and connect again after any fault.
+    """Hold the connection, pass every notification to `on_notify`, and reconnect after any error.
 
-    `on_connect` runs after each (re)connect: everything sent meanwhile was missed. With `name` the
-    connection also holds the advisory lock of that runner name; `RunnerNameTakenError` ends `run` when another process
-    holds it for longer than `patience_s`.
+    `on_connect` runs after each (re)connect, because notifications sent before it were missed. With `name` the
+    connection also holds the advisory lock of that runner name; `run` raises `RunnerNameTakenError` if another process
+    holds the lock for longer than `patience_s`.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Listener:
                 async for notification in connection.notifies(timeout=self._idle_s):
                     self._on_notify(notification.channel, notification.payload)
                 # A half-open socket is silent for hours; only a query shows it.
-                async with asyncio.timeout(5):  # On CPython 3.11 `wait_for` can lose the cancellation that ends us.
+                async with asyncio.timeout(5):  # On CPython 3.11 `wait_for` can lose a cancellation.
                     await connection.execute("SELECT 1")
 
     async def _hold_name(self, connection: psycopg.AsyncConnection[Any], name: str) -> None:

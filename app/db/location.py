@@ -1,4 +1,4 @@
-"""Where the database is: at DATABASE_URL, or in the embedded server, which runs as long as it is needed."""
+"""Where the database is: at DATABASE_URL, or in the embedded server, which runs while a process uses it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class DatabaseLocation(NamedTuple):
 
 @contextmanager
 def open_location(settings: Settings) -> Iterator[DatabaseLocation]:
-    """Yield where the database is. The embedded server is started, or found running, and released at the end."""
+    """Yield the database's location. The embedded server is started if needed, and released at the end."""
     url = settings.database_url
     if url is not None:
         yield DatabaseLocation(url, settings.migrate_url or url, settings.listen_url or url)
@@ -44,7 +44,7 @@ def open_location(settings: Settings) -> Iterator[DatabaseLocation]:
 
 @contextmanager
 def installed_location(settings: Settings) -> Iterator[DatabaseLocation]:
-    """Like `open_location`, and install what is missing; raises `NewerDatabaseError` or another `SimError`."""
+    """Like `open_location`, and install or update the database; raises `NewerDatabaseError` or another `SimError`."""
     with open_location(settings) as location:
         if is_outdated(location):
             _log.info("installing or updating the database")
@@ -54,7 +54,7 @@ def installed_location(settings: Settings) -> Iterator[DatabaseLocation]:
 
 @contextmanager
 def existing_location(settings: Settings) -> Iterator[DatabaseLocation]:
-    """Like `open_location`, but raise `NoDatabaseError` where no database is installed yet."""
+    """Like `open_location`, but raise `NoDatabaseError` if no database is installed yet."""
     require_database(settings)
     with open_location(settings) as location:
         if is_outdated(location):
@@ -63,35 +63,35 @@ def existing_location(settings: Settings) -> Iterator[DatabaseLocation]:
 
 
 def require_database(settings: Settings) -> None:
-    """Raise `NoDatabaseError` where an embedded server would have to be set up first."""
-    if settings.database_url is None and not embedded.made(settings.data_dir):
+    """Raise `NoDatabaseError` if an embedded server would have to be set up first."""
+    if settings.database_url is None and not embedded.exists(settings.data_dir):
         raise NoDatabaseError(
             f"There is no database under {settings.data_dir.expanduser().resolve()} yet. `zeon serve` sets one up;"
-            " DATABASE_URL or ZEON_DATA_DIR names another."
+            " to use another one, set DATABASE_URL or ZEON_DATA_DIR."
         )
 
 
 def is_outdated(location: DatabaseLocation) -> bool:
-    """Say whether a database is empty or older than this code; raises `NewerDatabaseError` or `DatabaseAwayError`."""
-    with _connected(location.migrate_url) as conn:
+    """Whether a database is empty or older than this code; raises `NewerDatabaseError` or `DatabaseAwayError`."""
+    with _connect(location.migrate_url) as conn:
         return needs_install(conn)
 
 
 def install_database(location: DatabaseLocation, *, force: bool = False) -> None:
     """Install or update everything, and grant the serving role what it needs; raises what `install` raises."""
-    with _connected(location.url) as conn:
+    with _connect(location.url) as conn:
         serving_role = conn.info.user
     install(location.migrate_url, serving_role, force=force)
 
 
 def libpq_environment(url: str) -> dict[str, str]:
-    """Return an address as the variables libpq reads, so that no password stands in a list of processes."""
+    """Return an address as libpq's variables, so that no password appears in a list of processes."""
     options = pq.Conninfo.parse(url.encode())
-    return {each.envvar.decode(): each.val.decode() for each in options if each.envvar and each.val}
+    return {option.envvar.decode(): option.val.decode() for option in options if option.envvar and option.val}
 
 
 @contextmanager
-def _connected(url: str) -> Iterator[psycopg.Connection]:
+def _connect(url: str) -> Iterator[psycopg.Connection]:
     try:
         conn = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="zeon install")
     except psycopg.Error as error:

@@ -11,9 +11,9 @@ from app.db.pool import Connection, Database
 
 @asynccontextmanager
 async def exclusive(database: Database, name: str, *, patience_s: int = 60) -> AsyncIterator[None]:
-    """Hold the lock of this name, so that other processes wait; it ends with its connection, whatever happens.
+    """Hold the lock of this name, so that other processes wait; it always ends with its connection.
 
-    Raises `BusyError` when another process holds the lock for longer than `patience_s`.
+    Raises `BusyError` if another process holds the lock for longer than `patience_s`.
     """
     locked, done = asyncio.Event(), asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""The one pool of connections of a process, and what every connection sets."""
+"""The connection pool of a process, and the options of every connection."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ T = TypeVar("T")
 Connection = psycopg.AsyncConnection[DictRow]
 
 DataError = psycopg.DataError | psycopg.IntegrityError | psycopg.ProgrammingError | psycopg.NotSupportedError
-"""What Postgres raises when it refuses data, as opposed to a lost connection."""
+"""Errors of Postgres about the data, as opposed to a lost connection."""
 
 Rollback = psycopg.Rollback
-"""Raised within `connection.transaction()` it undoes the transaction and goes no further."""
+"""Raise it inside `connection.transaction()` to undo the transaction; it does not leave the block."""
 
 ValueRefused = psycopg.DataError
-"""The part of it that a caller's value can cause: out of range, not text, no date."""
+"""The data errors that a caller's value can cause: out of range, not text, no date."""
 
 _RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
@@ -46,17 +46,17 @@ _CANCEL_S = 5
 """How long cancelling a query may take."""
 _cancels: ContextVar[bool] = ContextVar("cancels", default=False)
 _WAIT_S = 5
-"""How many seconds work waits for a connection, as long as for a lock; then the answer is 503 `busy`."""
+"""Seconds that a call waits for a connection, as long as for a lock; then the answer is 503 `busy`."""
 _LIMITS = "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
 _ADAPTERS = SimpleNamespace(adapters=AdaptersMap(psycopg.adapters), connection=None)
-"""How values are read: numbers in JSON keep their text, which may say more than a float can hold."""
+"""How values are read: numbers in JSON keep their text, which may have more digits than a float can hold."""
 set_json_loads(partial(json.loads, parse_float=DecimalFloat), _ADAPTERS)
 
 
 def connect_options(url: str, application_name: str) -> dict[str, Any]:
-    """Return what every connection of a server sets: its name, and limits on waiting for locks and statements.
+    """Return the options of every connection: its name, and time limits for locks and statements.
 
-    Options in the address itself, such as a search_path, are kept and win.
+    Options in the address itself, such as a search_path, take precedence.
     """
     return {
         "application_name": application_name,
@@ -79,11 +79,11 @@ def cancelling_queries() -> Iterator[None]:
 
 
 class Database:
-    """The pool behind one method, `run`, which no cancelled caller can disturb.
+    """The pool and its one method `run`, which is safe when callers are cancelled.
 
-    A task that is cancelled while it waits for a pooled connection, or gives one back, can wedge the pool on
-    CPython 3.11. So the pool is only touched by tasks that this object owns; a caller that is cancelled stops
-    waiting for its task, and the task ends by itself.
+    On CPython 3.11 a task that is cancelled while it waits for a pooled connection, or returns one, can block the pool
+    for ever. So only tasks that this object owns use the pool: a cancelled caller stops waiting for its task, and the
+    task ends by itself.
     """
 
     def __init__(self, url: str, *, size: int, application_name: str = "zeon", wait_s: float = _WAIT_S) -> None:
@@ -107,10 +107,10 @@ class Database:
         )
 
     async def open(self) -> None:
-        """Open the pool; raises `DatabaseAwayError` when no connection comes up.
+        """Open the pool; raises `DatabaseAwayError` if no connection succeeds.
 
-        One that is not opened to the end is closed: the pool's workers take a cancellation while they connect for
-        one more failed attempt, and without their order to stop the event loop would wait for them for ever.
+        On any error the pool is closed: its workers treat a cancellation while they connect as one more failed
+        attempt, so without `close` the event loop would wait for them for ever.
         """
         try:
             with self._translate_errors():
@@ -120,7 +120,7 @@ class Database:
             raise
 
     async def close(self) -> None:
-        """Wait up to a second for the work under way, then close every connection."""
+        """Wait up to a second for running calls, then close every connection."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)
         await self._pool.close(timeout=1)
@@ -130,7 +130,7 @@ class Database:
     ) -> T:
         """Run `work(connection, …)` on a pooled connection in autocommit; deadlocks are retried.
 
-        Raises the `SimError` that stands for what the driver raised, or `UnavailableError`.
+        Raises our error for the driver's (see `translate_errors`), or `UnavailableError`.
         """
         task = asyncio.ensure_future(self._run(work, *args, **kwargs))
         self._tasks.add(task)
@@ -184,22 +184,22 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection, but none that the server closed while it was idle, as a restart of Postgres does.
+        """Yield a connection, but none that the server closed while it was idle, for example in a restart.
 
-        The pool's own check would wait longer after each.
+        The pool's own check would wait longer after each closed connection.
         """
         for _ in range(self._size):
-            async with self._counted() as connection:
+            async with self._lend() as connection:
                 if not _is_closed(connection):
                     yield connection
                     return
                 await connection.close()
-        async with self._counted() as connection:
+        async with self._lend() as connection:
             yield connection
 
     @asynccontextmanager
-    async def _counted(self) -> AsyncIterator[Connection]:
-        """Lend a connection of the pool and count those that are lent."""
+    async def _lend(self) -> AsyncIterator[Connection]:
+        """Yield a connection of the pool and count those in use."""
         async with self._pool.connection() as connection:
             self._lent += 1
             try:
@@ -211,7 +211,7 @@ class Database:
     def _translate_errors(self) -> Iterator[None]:
         """Like `translate_errors`, and for the pool's own errors.
 
-        No connection in time means that all are in use, or, where some are not, that no new one comes up.
+        A timeout means that all connections are in use or, if some are free, that the database does not answer.
         """
         with translate_errors():
             try:
@@ -225,7 +225,7 @@ class Database:
 
 
 def _is_closed(connection: Connection) -> bool:
-    """Whether the server has closed an idle connection, as the socket knows without asking the server."""
+    """Whether the server has closed an idle connection; the socket shows it without a query."""
     try:
         connection.pgconn.consume_input()  # Read what the server sent before it closed.
         connection.pgconn.consume_input()
@@ -235,7 +235,7 @@ def _is_closed(connection: Connection) -> bool:
 
 
 class ConnectionPool:
-    """Connections beside the pool, `size` at most, for work that waits for others meanwhile, such as fetching."""
+    """Connections outside the pool, `size` at most, for work that waits for other hosts, such as fetching."""
 
     def __init__(self, url: str, *, size: int, application_name: str = "zeon fetch") -> None:
         self._url = url
@@ -245,7 +245,7 @@ class ConnectionPool:
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[Connection]:
-        """Lend a connection in autocommit; one that met an error is not lent again. Raises as `Database.run` does."""
+        """Lend a connection in autocommit; after an error it is closed. Raises what `Database.run` raises."""
         async with self._free:
             with translate_errors():
                 connection = self._idle.pop() if self._idle else await self._connect()

@@ -16,7 +16,7 @@ _p = PROFILES.c
 
 
 class Profile(NamedTuple):
-    """A named strategy and the parameters it gets unless a session says otherwise."""
+    """A named strategy and its parameters, which a session can override."""
 
     slug: str
     strategy: str
@@ -24,7 +24,7 @@ class Profile(NamedTuple):
 
 
 async def put(connection: Connection, profile: Profile) -> None:
-    """Add a profile, or replace the one of its slug."""
+    """Add a profile, or replace the one with its slug."""
     values = {"strategy": profile.strategy, "config": Jsonb(profile.config)}
     statement = upsert(PROFILES).values(slug=profile.slug, **values)
     await execute(connection, statement.on_conflict_do_update(index_elements=["slug"], set_=values))
@@ -43,7 +43,7 @@ async def list_all(connection: Connection) -> list[Profile]:
 
 
 async def remove(connection: Connection, slug: str) -> bool:
-    """Delete a profile; false when there was none."""
+    """Delete a profile; false if there was none."""
     return (await execute(connection, delete(PROFILES).where(_p.slug == slug))).rowcount == 1
 
 

@@ -11,7 +11,7 @@ from app.errors import KeyReusedError
 
 
 async def claim(connection: Connection, user_id: str, key: str, body_hash: str) -> Any | None:
-    """Claim a key in the caller's transaction; return the stored answer when the call was made before.
+    """Claim a key in the caller's transaction; return the stored answer if the key was used before.
 
     A second call with the key waits here for the first one's transaction. Raises `KeyReusedError` for another body.
     """

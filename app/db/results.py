@@ -14,7 +14,7 @@ _BATCH = 20
 
 
 class SessionResult(NamedTuple):
-    """One session's outcome, as `sim_stats` has it: money in the quote currency, percentages in percent."""
+    """One session's results from `sim_stats`: money in the quote currency, percentages in percent."""
 
     id: UUID
     config: dict[str, Any]
@@ -31,7 +31,7 @@ class SessionResult(NamedTuple):
 
 
 async def results(connection: Connection, session_ids: Sequence[UUID]) -> list[SessionResult]:
-    """Return the results of sessions, in the order given; those that are gone are left out."""
+    """Return the results of sessions, in the order given, without those that were deleted."""
     by_id: dict[UUID, SessionResult] = {}
     for start in range(0, len(session_ids), _BATCH):
         cursor = await connection.execute(
@@ -44,7 +44,7 @@ async def results(connection: Connection, session_ids: Sequence[UUID]) -> list[S
             (list(session_ids[start : start + _BATCH]),),
         )
         by_id |= {row["id"]: SessionResult(**row) for row in await cursor.fetchall()}
-    return [by_id[each] for each in session_ids if each in by_id]
+    return [by_id[session_id] for session_id in session_ids if session_id in by_id]
 
 
 async def list_tagged(connection: Connection, user_id: str, tag: str) -> dict[UUID, str]:
@@ -58,7 +58,7 @@ async def list_tagged(connection: Connection, user_id: str, tag: str) -> dict[UU
 
 
 async def count_unended(connection: Connection, session_ids: Sequence[UUID]) -> int:
-    """Count the sessions that have not ended yet."""
+    """Count the sessions that have not ended."""
     cursor = await connection.execute(
         "SELECT count(*) AS count FROM sim_sessions WHERE id = ANY (%s) AND status IN ('created', 'running', 'paused')",
         (list(session_ids),),

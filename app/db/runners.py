@@ -1,4 +1,4 @@
-"""Server processes in Postgres: who is alive, and what becomes of the sessions of those who are not."""
+"""Server processes in Postgres: which are alive, and claims of the sessions of dead ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.db.pool import Connection
 
 
 class Orphan(NamedTuple):
-    """A running session that no living process ran, and what became of it."""
+    """A running session that no living process ran, with its new status and the reason."""
 
     session_id: UUID
     status: str
@@ -33,7 +33,7 @@ async def register(connection: Connection, name: str, ttl_ms: int) -> int:
 
 
 async def renew(connection: Connection, name: str, incarnation: int) -> bool:
-    """Renew the sign of life; false when another incarnation has the name by now."""
+    """Renew the sign of life; false if another incarnation has the name by now."""
     cursor = await connection.execute(
         "UPDATE sim_runners SET seen_at = clock_timestamp() WHERE name = %s AND incarnation = %s",
         (name, incarnation),
@@ -42,7 +42,7 @@ async def renew(connection: Connection, name: str, incarnation: int) -> bool:
 
 
 async def lock_runner(connection: Connection, name: str, incarnation: int) -> bool:
-    """Keep a process from leaving while this transaction claims a session for it; false when it has left."""
+    """Keep a process from leaving while this transaction claims a session for it; false if it has left."""
     cursor = await connection.execute(
         "SELECT FROM sim_runners WHERE name = %s AND incarnation = %s FOR KEY SHARE", (name, incarnation)
     )
@@ -69,9 +69,10 @@ async def any_alive(connection: Connection) -> bool:
 
 
 async def leave(connection: Connection, name: str, incarnation: int, *, resume: bool) -> int:
-    """Give up the name and every session of this incarnation: paused, or running without a runner; return how many.
+    """Release the name and all sessions of this incarnation; return how many sessions.
 
-    One transaction, which waits for claims that are being made.
+    They are paused or, with `resume`, remain running without a runner. One transaction; it waits for claims in
+    progress.
     """
     async with connection.transaction():
         await connection.execute("DELETE FROM sim_runners WHERE name = %s AND incarnation = %s", (name, incarnation))

@@ -1,4 +1,4 @@
-"""Sessions in Postgres: create, read, change, move and delete. The only way to their table."""
+"""Sessions in Postgres: create, read, change and delete them, and change their status."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _s = SESSIONS.c
 def new_id() -> UUID:
     """Return a UUID of version 7 (RFC 9562): ms since the epoch, then 74 random bits.
 
-    The logs of new sessions so lie at the end of the indexes on events: with random ids these are a third larger.
+    So the logs of new sessions are at the end of the indexes on events; random ids make these a third larger.
     """
     return UUID(int=time.time_ns() // 1_000_000 << 80 | 7 << 76 | uuid4().int & (1 << 76) - 1)
 
@@ -43,9 +43,9 @@ async def create(
     key: str | None = None,
     request_hash: str | None = None,
 ) -> tuple[Session, bool]:
-    """Insert a session and return it with whether it is new; the same key returns the session of its first use.
+    """Insert a session; return it and whether it is new. A key that was used before returns its session.
 
-    Raises `KeyReusedError` when the key was used with another body.
+    Raises `KeyReusedError` if the key was used with another body.
     """
     statement = (
         upsert(SESSIONS)
@@ -72,7 +72,7 @@ async def get(connection: Connection, session_id: UUID, user_id: str | None = No
 
 
 async def ids_with_digits(connection: Connection, user_id: str, digits: str) -> list[UUID]:
-    """Return up to 3 ids of the user's sessions that begin or end with some hexadecimal digits, the newest first."""
+    """Return up to 3 ids of the user's sessions that start or end with some hexadecimal digits, newest first."""
     hex_id = func.replace(cast(_s.id, Text), "-", "")
     fits = or_(hex_id.startswith(digits), hex_id.endswith(digits))
     statement = select(_s.id).where(_s.user_id == user_id, _s.deleted_at.is_(None), fits)
@@ -98,9 +98,9 @@ async def page(
     if tag is not None:
         statement = statement.where(literal(tag) == any_(_s.tags))
     if cursor is not None:
-        statement = statement.where(tuple_(_s.created_at, _s.id) < tuple_(*_decoded(cursor)))
+        statement = statement.where(tuple_(_s.created_at, _s.id) < tuple_(*_decode_cursor(cursor)))
     rows = [_session(row) for row in await (await execute(connection, statement)).fetchall()]
-    return rows[:limit], _encoded(rows[limit - 1]) if len(rows) > limit else None
+    return rows[:limit], _encode_cursor(rows[limit - 1]) if len(rows) > limit else None
 
 
 async def describe(connection: Connection, session_id: UUID, user_id: str, changes: dict[str, Any]) -> Session:
@@ -136,10 +136,10 @@ async def transition(
     error: str | None = None,
     error_details: Any = None,
 ) -> Session | None:
-    """Make the move named `call` (see `MOVES`) in one UPDATE with its status event.
+    """Make the transition named `call` (see `MOVES`) in one UPDATE, with its status event.
 
-    Returns the session after the move, or null when its status (or its epoch, where given) does not allow it.
-    `runner` is (name, incarnation) of the process that claims the session with the move.
+    Returns the session after it, or null if its status (or its epoch, if given) does not allow it.
+    `runner` is (name, incarnation) of the process that claims the session with the transition.
     """
     from_status, to_status = MOVES[call]
     name, incarnation = runner or (None, None)
@@ -168,7 +168,7 @@ async def transition(
 
 
 async def tick_end(connection: Connection, session_id: UUID, seq: int) -> int | None:
-    """Return the last seq of the tick that holds a seq, in a log recorded in full; null behind its end."""
+    """Return the last seq of the tick that contains a seq, in a full log; null after its end."""
     row = await (await connection.execute("SELECT sim_tick_end(%s, %s) AS seq", (session_id, seq))).fetchone()
     return None if row is None else row["seq"]
 
@@ -176,7 +176,7 @@ async def tick_end(connection: Connection, session_id: UUID, seq: int) -> int | 
 async def fork(
     connection: Connection, child: Session, parent: Session, fork_seq: int, cursor_ms: int | None
 ) -> Session:
-    """Begin the log of a created, empty session with its parent's up to `fork_seq`, and store its lineage."""
+    """Copy a parent's log up to `fork_seq` into a created, empty session, and store its lineage."""
     lineage = Jsonb([ancestor.as_json() for ancestor in _lineage(parent, fork_seq, cursor_ms)])
     await execute(connection, update(SESSIONS).where(_s.id == child.id).values(lineage=lineage))
     cursor = await connection.execute(
@@ -187,7 +187,7 @@ async def fork(
 
 
 def _lineage(parent: Session, fork_seq: int, cursor_ms: int | None) -> list[Ancestor]:
-    """Return who wrote a parent's log up to `fork_seq`: the parent last, or the ancestor in whose part that lies."""
+    """Return the ancestors that wrote a parent's log up to `fork_seq`, the one that wrote this seq last."""
     spec = parent.spec
     own = Ancestor(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.trading, parent.strategy_hash)
     earlier = [ancestor for ancestor in parent.lineage if ancestor.to_seq < fork_seq]
@@ -197,13 +197,13 @@ def _lineage(parent: Session, fork_seq: int, cursor_ms: int | None) -> list[Ance
 
 
 async def remember_hashes(connection: Connection, session_id: UUID, **hashes: str) -> None:
-    """Store hashes of what a session was started with: `strategy_hash`, `warmup_hash`, `candles_hash`."""
+    """Store hashes of a session's inputs: `strategy_hash`, `warmup_hash`, `candles_hash`."""
     if hashes:
         await execute(connection, update(SESSIONS).where(_s.id == session_id).values(**hashes))
 
 
 async def keep_digest(connection: Connection, session_id: UUID) -> str | None:
-    """Return the digest of a log that has ended, computed once; null while it goes on or somebody else computes it."""
+    """Return the digest of an ended log, computed once; null if the log has not ended or another call computes it."""
     row = await (await connection.execute("SELECT sim_keep_digest(%s) AS digest", (session_id,))).fetchone()
     return None if row is None else row["digest"]
 
@@ -218,9 +218,9 @@ async def run_until(
     by: str,
     runner: tuple[str, int] | None,
 ) -> Session | None:
-    """Let a session run for `steps` ticks, up to `until_ms`, or to an event of a type, and pause by itself.
+    """Run a session for `steps` ticks, up to `until_ms`, or to an event of a type; then it pauses by itself.
 
-    Returns the session after the move, or null when its status does not allow it.
+    Returns the session after the transition, or null if its status does not allow it.
     """
     name, incarnation = runner or (None, None)
     cursor = await connection.execute(
@@ -233,7 +233,7 @@ async def run_until(
 
 
 async def jump(connection: Connection, session_id: UUID, time_ms: int, by: str) -> Session:
-    """Let a running session run without waiting up to a time (ms UTC); raises `WrongStatusError`."""
+    """Let a running session run without pauses up to a time (ms UTC); raises `WrongStatusError`."""
     cursor = await connection.execute(
         "SELECT * FROM sim_jump(%s, time_ms => %s, actor => %s)", (session_id, time_ms, by)
     )
@@ -241,7 +241,7 @@ async def jump(connection: Connection, session_id: UUID, time_ms: int, by: str) 
 
 
 async def heads(connection: Connection, session_ids: list[UUID]) -> dict[UUID, tuple[int, bool]]:
-    """Return per session its last seq and whether it has ended; those that are gone are missing."""
+    """Return per session its last seq and whether it has ended, without deleted sessions."""
     rows = await execute(connection, select(_s.id, _s.last_seq, _s.status).where(_s.id.in_(session_ids)))
     return {row["id"]: (row["last_seq"], row["status"] in ENDED) for row in await rows.fetchall()}
 
@@ -264,7 +264,7 @@ async def count_running(connection: Connection, user_id: str) -> int:
 async def using_candles(
     connection: Connection, venue: str, symbol: str, timeframes: Sequence[str], statuses: Sequence[str]
 ) -> list[tuple[UUID, str]]:
-    """Return (id, status) of all users' sessions that replay a symbol in one of some timeframes, oldest first."""
+    """Return (id, status) of all users' sessions with a symbol, one of the timeframes and statuses, oldest first."""
     statement = (
         select(_s.id, _s.status)
         .where(_s.venue == venue, literal(symbol) == any_(_s.symbols), _s.timeframe.in_(timeframes))
@@ -275,7 +275,7 @@ async def using_candles(
 
 
 async def delete_part(connection: Connection, session_id: UUID, user_id: str) -> bool:
-    """Delete the newest part of a session's log, at last the session; return whether nothing is left.
+    """Delete the newest part of a session's log, and with the last part the session; return whether that is done.
 
     Raises `NotFoundError`, or `WrongStatusError` while it runs.
     """
@@ -286,7 +286,7 @@ async def delete_part(connection: Connection, session_id: UUID, user_id: str) ->
 
 
 async def half_deleted(connection: Connection) -> list[tuple[UUID, str]]:
-    """Return (id, user) of sessions whose deletion began and did not end."""
+    """Return (id, user) of sessions whose deletion was started but not finished."""
     rows = await execute(connection, select(_s.id, _s.user_id).where(_s.deleted_at.is_not(None)))
     return [(row["id"], row["user_id"]) for row in await rows.fetchall()]
 
@@ -306,7 +306,7 @@ def _columns(spec: SessionSpec) -> dict[str, Any]:
 
 
 def _column(value: Any) -> Any:
-    """Return the value of a setting as its column takes it."""
+    """Return the value of a setting for its column."""
     if isinstance(value, dict):
         return Jsonb(value)
     if isinstance(value, Sizing):
@@ -317,17 +317,19 @@ def _column(value: Any) -> Any:
 def _session(row: DictRow) -> Session:
     spec = build(SessionSpec, {field.name: setting_from_json(field, row[field.name]) for field in SETTINGS})
     same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage", "fetching", "waiting"))
-    lineage = tuple(parse_ancestor(each) for each in row["lineage"])
+    lineage = tuple(parse_ancestor(ancestor) for ancestor in row["lineage"])
     return Session(spec=spec, lineage=lineage, **{name: row[name] for name in same})
 
 
-def _encoded(session: Session) -> str:
+def _encode_cursor(session: Session) -> str:
     return base64.urlsafe_b64encode(f"{session.created_at.isoformat()}|{session.id}".encode()).decode()
 
 
-def _decoded(cursor: str) -> tuple[datetime, UUID]:
+def _decode_cursor(cursor: str) -> tuple[datetime, UUID]:
     try:
         created_at, _, session_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
         return datetime.fromisoformat(created_at), UUID(session_id)
     except (ValueError, binascii.Error):
-        raise BadInputError("cursor: not one that a list answered with") from None
+        raise BadInputError(
+            "cursor: is not a cursor that a list returned; leave it out to get the first page"
+        ) from None

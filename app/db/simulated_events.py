@@ -1,6 +1,6 @@
-"""The simulated events of a log, to be compared with what is computed again.
+"""The simulated events of a log, for comparison with recomputed ones.
 
-Events of other types (status, control, note) say who steered a session; nobody computes them again.
+Other events (status, control, note) record what users and servers did; they cannot be recomputed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from app.domain.market.candle import Candle
 
 
 class EventPage(NamedTuple):
-    """Simulated events in log order, one a line: ts, type, payload; those of candles and equity have no blanks."""
+    """Simulated events in log order, one per line: ts, type, payload; candle and equity payloads have no spaces."""
 
     last_seq: int
     body: str
@@ -31,7 +31,7 @@ class EventPage(NamedTuple):
         return self.body.split("\n")  # JSON text has no line feed.
 
     def candles(self) -> list[Candle]:
-        """Return the candles among the events, longer and synthetic ones too."""
+        """Return the candles among the events, including longer and synthetic ones."""
         return candle_event.decode_lines(self.body, self.lines)
 
 
@@ -48,24 +48,24 @@ def line_equals(line: str, computed: Event) -> bool:
     body = line[len(head) :]
     try:
         return bool(_texts(body) == _texts(computed.body) or _numbers(body) == _numbers(computed.body))
-    except ValueError:  # Somebody changed the type into more than one word.
+    except ValueError:  # The stored type was changed by hand to more than one word.
         return False
 
 
-def _figure(text: str) -> tuple[Decimal]:
+def _number(text: str) -> tuple[Decimal]:
     """Wrap a number, because Python takes true and false for 1 and 0."""
     return (Decimal(text),)
 
 
-_numbers = json.JSONDecoder(parse_float=_figure, parse_int=_figure).decode
+_numbers = json.JSONDecoder(parse_float=_number, parse_int=_number).decode
 _texts = json.JSONDecoder(parse_float=str.encode, parse_int=str.encode).decode
-"""Leaves numbers as they are written, as bytes, which equal no text and no boolean: nearly all are written alike."""
+"""Keeps numbers as their bytes, which equal no text and no boolean; nearly all equal numbers have equal bytes."""
 
 
 async def read_page(
     connection: Connection, session_id: UUID, after_seq: int, limit: int, to_seq: int | None = None
 ) -> EventPage | None:
-    """Return the next simulated events behind a seq, and up to another one; null when there are none."""
+    """Return the next simulated events after a seq, up to another one; null if there are none."""
     cursor = connection.cursor(row_factory=tuple_row)
     await cursor.execute(
         "SELECT last_seq, body FROM sim_simulated_lines(%s, after_seq => %s, max_rows => %s, to_seq => %s)",
@@ -76,7 +76,7 @@ async def read_page(
 
 
 async def seq_of(connection: Connection, session_id: UUID, number: int, after_seq: int = 0) -> int:
-    """Return the seq of the simulated event number `number` (from 1) behind a seq."""
+    """Return the seq of the simulated event number `number` (from 1) after a seq."""
     cursor = connection.cursor(row_factory=tuple_row)
     await cursor.execute("SELECT sim_simulated_seq(%s, number => %s, after_seq => %s)", (session_id, number, after_seq))
     row = await cursor.fetchone()
@@ -94,7 +94,7 @@ async def count(connection: Connection, session_id: UUID, to_seq: int) -> int:
 
 
 async def difference(connection: Connection, session_id: UUID, seq: int, computed: Event) -> dict[str, Any] | None:
-    """Return an event as logged and as computed, when Postgres too finds that they differ."""
+    """Return an event as logged and as computed, if they differ for Postgres too; else null."""
     cursor = await connection.execute(
         """
         SELECT e.seq, jsonb_build_object('ts', e.ts, 'type', e.type, 'payload', e.payload) AS logged,

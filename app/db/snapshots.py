@@ -1,4 +1,4 @@
-"""Snapshots in Postgres: a cache of the state of long sessions, compared with the log whenever one is read."""
+"""Snapshots in Postgres: a cache of the state of long sessions, checked against the log whenever one is read."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from uuid import UUID
 
 from app.db.pool import Connection
 
-_KEPT = 2
+_MAX_SNAPSHOTS = 2
 
 
 class StoredSnapshot(NamedTuple):
-    """A snapshot: cursor (ms UTC) and last seq of the session when it was taken, its body, and the hash of the body."""
+    """A snapshot: the session's cursor (ms UTC) and last seq at that moment, the body, and the hash of the body."""
 
     cursor_ms: int
     seq: int
@@ -51,14 +51,14 @@ async def put(connection: Connection, session_id: UUID, epoch: int, cursor_ms: i
             "cursor_ms": cursor_ms,
             "body": body,
             "body_hash": body_hash,
-            "others": _KEPT - 1,
+            "others": _MAX_SNAPSHOTS - 1,
         },
     )
     return cursor.rowcount > 0
 
 
 async def newest(connection: Connection, session_id: UUID, to_cursor_ms: int) -> StoredSnapshot | None:
-    """Return the newest snapshot up to a cursor of which the log is still what it was; null when there is none."""
+    """Return the newest snapshot up to a cursor whose log has not changed since; null if there is none."""
     cursor = await connection.execute(
         """
         SELECT k.cursor_ms, k.seq, k.body, k.body_hash

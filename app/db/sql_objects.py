@@ -1,4 +1,4 @@
-"""Functions and views of `sql/` in a database: replace them, drop those that are gone, and keep what users granted."""
+"""Functions and views of `sql/` in a database: replace them, drop removed ones, and keep the users' grants."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.errors import InUseError, SimError
 Connection = psycopg.Connection[Any]
 
 _NOT_REPLACEABLE = (errors.InvalidFunctionDefinition, errors.InvalidTableDefinition, errors.WrongObjectType)
-"""CREATE OR REPLACE raises these when result columns or argument names do not fit the object that is there."""
+"""CREATE OR REPLACE raises these if the existing object has other result columns or argument names."""
 
 _OBJECTS = """
 SELECT 'FUNCTION', p.proname, 'pg_proc'::regclass::oid, p.oid, p.xmin::text, p.oid::regprocedure::text
@@ -53,7 +53,7 @@ FROM (
 
 
 class _Object(NamedTuple):
-    """A function or view in the schema; `version` changes whenever it is replaced, `signature` names it in SQL."""
+    """A function or view in the schema; `version` changes with every replacement, `signature` is its name in SQL."""
 
     kind: str
     name: str
@@ -64,7 +64,7 @@ class _Object(NamedTuple):
 
 
 class _Grant(NamedTuple):
-    """A right on an object, as text for GRANT."""
+    """A grant on an object, as text for GRANT."""
 
     grantee: str
     privilege: str
@@ -72,27 +72,27 @@ class _Grant(NamedTuple):
 
 
 def replace_objects(conn: Connection, files: Sequence[Path], former: Collection[str]) -> None:
-    """Create or replace the function or view of each file, and drop what only the `former` names have.
+    """Create or replace the function or view of each file; drop those of the `former` names that have no file.
 
-    Run it in a transaction. Raises `InUseError` when something that must be dropped is used by an object of somebody
-    else, and `SimError` for a file that cannot work.
+    Run it in a transaction. Raises `InUseError` if a user's object depends on one that must be dropped, and `SimError`
+    for a file that fails.
     """
     _Replacement(conn, files, former).run()
 
 
 class _Replacement:
-    """One run over all files: what there was, what is left to do, and the grants of what was dropped."""
+    """One run over all files: the objects before it, the files still to run, and the grants on dropped objects."""
 
     def __init__(self, conn: Connection, files: Sequence[Path], former: Collection[str]) -> None:
         self._conn = conn
         self._files = {file.stem: file for file in files}
         self._names = list({*self._files, *former})
-        self._before = {(each.id, each.version) for each in self._objects()}
+        self._before = {(object_.id, object_.version) for object_ in self._objects()}
         self._waiting = dict(self._files)
         self._grants: dict[tuple[str, str], list[_Grant]] = {}
 
     def run(self) -> None:
-        """Create what is in the files, a file that needs another one after it; then drop the rest."""
+        """Run every file, in an order that satisfies their dependencies; then drop objects without a file."""
         while self._waiting:
             names, failed = list(self._waiting), dict[str, psycopg.Error]()
             for name in names:
@@ -103,29 +103,29 @@ class _Replacement:
             if len(failed) == len(names):
                 name, cause = next(iter(failed.items()))
                 raise SimError(f"{name}.sql: {cause}") from cause
-        self._drop([each for each in self._objects() if each.name not in self._files])
+        self._drop([object_ for object_ in self._objects() if object_.name not in self._files])
         self._grant_again()
 
     def _create(self, name: str) -> None:
-        """Run a file; drop first what it cannot replace, and afterwards functions of its name with other arguments."""
+        """Run a file. First drop an object that it cannot replace; afterwards drop its overloads."""
         try:
             self._execute(name)
         except _NOT_REPLACEABLE:
             self._drop(self._objects([name]))
             self._execute(name)
         del self._waiting[name]
-        self._drop([each for each in self._objects([name]) if (each.id, each.version) in self._before])
+        self._drop([object_ for object_ in self._objects([name]) if (object_.id, object_.version) in self._before])
 
     def _execute(self, name: str) -> None:
         with self._conn.transaction():
             self._conn.execute(self._files[name].read_bytes())
 
     def _drop(self, objects: Sequence[_Object]) -> None:
-        """Drop objects and those of ours that use them, which are created again; raises `InUseError` for all others."""
+        """Drop objects and our objects that use them (created again later); raises `InUseError` for users' objects."""
         if not objects:
             return
-        ours = {(each.class_id, each.id): each for each in self._objects()}
-        ids = [each.class_id for each in objects], [each.id for each in objects]
+        ours = {(object_.class_id, object_.id): object_ for object_ in self._objects()}
+        ids = [object_.class_id for object_ in objects], [object_.id for object_ in objects]
         users = self._conn.execute(_USERS, ids).fetchall()
         foreign = [description for class_id, id_, description in users if (class_id, id_) not in ours]
         if foreign:
@@ -135,13 +135,13 @@ class _Replacement:
                 " Nothing was changed.",
                 details={"object": objects[0].signature, "usedBy": foreign},
             )
-        for each in [ours[class_id, id_] for class_id, id_, _ in users]:
-            self._remember_grants(each)
+        for object_ in [ours[class_id, id_] for class_id, id_, _ in users]:
+            self._remember_grants(object_)
             self._conn.execute(
-                sql.SQL("DROP {} IF EXISTS {} CASCADE").format(sql.SQL(each.kind), sql.SQL(each.signature))
+                sql.SQL("DROP {} IF EXISTS {} CASCADE").format(sql.SQL(object_.kind), sql.SQL(object_.signature))
             )
-            if each.name in self._files:
-                self._waiting[each.name] = self._files[each.name]
+            if object_.name in self._files:
+                self._waiting[object_.name] = self._files[object_.name]
 
     def _remember_grants(self, dropped: _Object) -> None:
         rows = self._conn.execute(_GRANTS, {"class": dropped.class_id, "id": dropped.id})
@@ -149,11 +149,11 @@ class _Replacement:
         self._grants.setdefault((dropped.kind, dropped.name), []).extend(grants)
 
     def _grant_again(self) -> None:
-        """Give the rights on what was dropped to the objects that were created instead."""
-        for each in self._objects():
-            target = f"{'TABLE' if each.kind == 'VIEW' else each.kind} {each.signature}"
-            grants = self._grants.get((each.kind, each.name), [])
-            if grants:  # Otherwise it had those that every new object has, such as EXECUTE for PUBLIC.
+        """Repeat the grants of dropped objects on the new ones."""
+        for object_ in self._objects():
+            target = f"{'TABLE' if object_.kind == 'VIEW' else object_.kind} {object_.signature}"
+            grants = self._grants.get((object_.kind, object_.name), [])
+            if grants:  # Without any, the defaults of a new object apply, such as EXECUTE for PUBLIC.
                 self._conn.execute(sql.SQL("REVOKE ALL ON {} FROM PUBLIC").format(sql.SQL(target)))
             for grant in grants:
                 option = " WITH GRANT OPTION" if grant.grantable else ""
@@ -161,6 +161,6 @@ class _Replacement:
                 self._conn.execute(statement.encode())
 
     def _objects(self, names: Sequence[str] | None = None) -> list[_Object]:
-        """Return the functions and views of these names, by default of all that are ours."""
+        """Return the functions and views of these names; by default all of ours."""
         rows = self._conn.execute(_OBJECTS, {"names": self._names if names is None else names})
         return [_Object(*row) for row in rows]

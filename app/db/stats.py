@@ -12,11 +12,11 @@ from app.domain.trading.account import Trade
 from app.errors import NotFoundError
 
 FROM_THE_START = "{}"
-"""The state to begin with."""
+"""The state to start with."""
 
 
 class Stats(NamedTuple):
-    """Figures by their name in SQL, null where one has no meaning, and the state to begin with the next time."""
+    """Figures by their name in SQL, null if undefined, and the state to pass in the next call."""
 
     figures: dict[str, Any]
     state: str
@@ -31,8 +31,8 @@ class Point(NamedTuple):
     drawdown_pct: Decimal
 
 
-class Compared(NamedTuple):
-    """A figure of two sessions by its name in SQL, and the second less the first; null where it has no meaning."""
+class FigureDiff(NamedTuple):
+    """A figure of two sessions by its name in SQL, and b - a; null if undefined."""
 
     figure: str
     value_a: Decimal | None
@@ -45,7 +45,7 @@ async def stats(
 ) -> Stats:
     """Return the statistics of a log up to a seq, by default of all of it; raises `NotFoundError`.
 
-    With the state of an earlier answer only what was written since is read.
+    With the `state` of an earlier result, only newer events are read.
     """
     cursor = await connection.execute(
         "SELECT *, next_state::text AS state FROM sim_stats(%s, until_seq => %s, state => %s::jsonb)",
@@ -54,19 +54,19 @@ async def stats(
     row = await cursor.fetchone()
     if row is None:
         raise NotFoundError("There is no such session.")
-    reached = row.pop("state")
+    next_state = row.pop("state")
     del row["next_state"]
-    return Stats(row, reached)
+    return Stats(row, next_state)
 
 
-async def compare(connection: Connection, a: UUID, b: UUID) -> list[Compared]:
+async def compare(connection: Connection, a: UUID, b: UUID) -> list[FigureDiff]:
     """Return the statistics of two sessions side by side."""
     cursor = await connection.execute("SELECT * FROM sim_compare(%s, %s)", (a, b))
-    return [Compared(**row) for row in await cursor.fetchall()]
+    return [FigureDiff(**row) for row in await cursor.fetchall()]
 
 
 async def equity(connection: Connection, session_id: UUID, points: int) -> list[Point]:
-    """Return the equity curve in at most so many points (2 or more), in seq order."""
+    """Return the equity curve with at most `points` points (2 or more), in seq order."""
     cursor = await connection.execute(
         "SELECT seq, ts, equity, drawdown_pct FROM sim_equity_points(%s, max_points => %s)", (session_id, points)
     )
@@ -74,7 +74,7 @@ async def equity(connection: Connection, session_id: UUID, points: int) -> list[
 
 
 async def equity_sample(connection: Connection, session_id: UUID, points: int) -> list[Point]:
-    """Return the equity at so many places spread evenly over the log; fast, but blind to spikes between them."""
+    """Return the equity at `points` positions spread evenly over the log; fast, but it misses spikes between them."""
     cursor = await connection.execute(
         "SELECT seq, ts, equity, drawdown_pct FROM sim_equity_sample(%s, max_points => %s)", (session_id, points)
     )

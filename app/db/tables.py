@@ -1,4 +1,4 @@
-"""The tables as SQLAlchemy Core sees them, for reads and CRUD; the log's hot path calls SQL functions instead."""
+"""The tables in SQLAlchemy Core, for reads and CRUD; the log's hot path calls SQL functions instead."""
 
 from __future__ import annotations
 

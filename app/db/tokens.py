@@ -18,7 +18,7 @@ _t = TOKENS.c
 
 
 class Token(NamedTuple):
-    """A token as it is stored; the token itself is known to its holder only."""
+    """A token as it is stored: its hash. Only its holder knows the token itself."""
 
     id: UUID
     user_id: str
@@ -34,7 +34,7 @@ def token_hash(token: str) -> str:
 
 
 async def create(connection: Connection, user_id: str, name: str | None = None) -> tuple[Token, str]:
-    """Create a token for a user; return what is stored and, only here, the token itself."""
+    """Create a token for a user; return the stored row and the token itself, which is not stored."""
     secret = f"zeon_{secrets.token_urlsafe(32)}"
     values = {"id": uuid4(), "user_id": user_id, "name": name, "token_hash": token_hash(secret)}
     row = await (await execute(connection, insert(TOKENS).values(**values).returning(TOKENS))).fetchone()
@@ -45,7 +45,7 @@ async def create(connection: Connection, user_id: str, name: str | None = None) 
 async def find_valid(
     connection: Connection, *, token_hash: str | None = None, token_id: UUID | None = None
 ) -> Token | None:
-    """Return the token with this hash or id unless there is none or it was revoked."""
+    """Return the token with this hash or id; null if there is none or it was revoked."""
     wanted = _t.token_hash == token_hash if token_id is None else _t.id == token_id
     row = await (await execute(connection, select(TOKENS).where(wanted, _t.revoked_at.is_(None)))).fetchone()
     return None if row is None else _token(row)
@@ -60,7 +60,7 @@ async def list_all(connection: Connection, user_id: str | None = None) -> list[T
 
 
 async def revoke(connection: Connection, token_id: UUID) -> bool:
-    """Revoke a token; false when there was no valid one with this id."""
+    """Revoke a token; false if there was no valid token with this id."""
     statement = update(TOKENS).where(_t.id == token_id, _t.revoked_at.is_(None)).values(revoked_at=func.now())
     return (await execute(connection, statement)).rowcount == 1
 

@@ -1,4 +1,4 @@
-"""The event of a candle: its encoder, and the decoders of what Postgres makes of it. Change them together."""
+"""The candle event: its encoder, and the decoders of its text in Postgres. Change them together."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ _LINES = re.compile(
 
 
 def encode(ts: int, candle: Candle) -> Event:
-    """Make the event of one closed candle.
+    """Return the event of one closed candle.
 
-    Its fields are in the order in which Postgres's jsonb keeps them, so that nearly all events read back are equal to
-    those computed again as text.
+    Its fields have the order of Postgres's jsonb, so that nearly all events read back equal recomputed ones as text.
     """
     symbol, timeframe, open_ms, close_ms, open_, high, low, close, volume, synthetic = candle
     numbers = f'"low":{low!s},"high":{high!s},"open":{open_!s},"close":{close!s},"volume":{volume!s}'
@@ -45,7 +44,7 @@ def encode(ts: int, candle: Candle) -> Event:
 
 
 def decode(body: str) -> Candle:
-    """Return the candle of a payload, its numbers as exact decimals; raises for a payload that is none."""
+    """Return the candle of a payload, with exact decimals; raises an error for any other payload."""
     payload: dict[str, Any] = json.loads(body, parse_float=Decimal)
     fields = payload["candle"]
     open_, high, low, close, volume = (Decimal(fields[name]) for name in ("open", "high", "low", "close", "volume"))
@@ -64,12 +63,12 @@ def decode(body: str) -> Candle:
 
 
 def decode_lines(text: str, lines: Sequence[str]) -> list[Candle]:
-    """Return the candles among event lines (`ts type payload`), given as one text and one by one.
+    """Return the candles among event lines (`ts type payload`), including longer and synthetic ones.
 
-    Longer and synthetic candles too. A candle that somebody changed into something else is left out.
+    `text` is all `lines` as one text. A candle that was changed by hand into something else is left out.
     """
     rows = _LINES.findall(text)
-    if len(rows) != text.count(" candle {"):  # A strategy's text looks like it, or a number is not formatted like ours.
+    if len(rows) != text.count(" candle {"):  # A strategy's text contains this, or a number has another format.
         return list(_decode_each(lines))
     return [
         new_record(

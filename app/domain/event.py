@@ -1,7 +1,7 @@
-"""Events of the log: one constructor per type, each checked when made; that of candles is in `candle_event`.
+"""Events of the log: one checked constructor per type; the one for candles is in `candle_event`.
 
-An event carries its payload as JSON text, rendered once with canonical numbers, so that nothing between the
-tick and Postgres parses or renders it again.
+An event carries its payload as JSON text. It is rendered once, with canonical numbers; nothing between the tick and
+Postgres parses or renders it again.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ SIMULATED = (*MARKET, *TRADING)
 """The types of events that the simulation itself writes; `sim_is_simulated` says the same in SQL."""
 
 STEERING = ("status", "control", "note")
-"""The types of events that say who steered a session, and when: two equal simulations may differ in them."""
+"""The types of events that record what users and servers did: two equal simulations may differ in them."""
 
 TYPES = (*SIMULATED, *STEERING)
 """Every type an event may have."""
 
 PAYLOAD_BYTES = 65_536
-"""The most bytes a payload may have as JSON text in UTF-8."""
+"""Maximum size of a payload as JSON text in UTF-8, in bytes."""
 
 
 class Event(NamedTuple):
-    """One row of the log before it has a seq: simulated time in ms, type, payload as JSON text."""
+    """One row of the log, still without a seq: simulated time in ms, type, payload as JSON text."""
 
     ts: int
     type: str
@@ -53,12 +53,12 @@ class Event(NamedTuple):
 
 
 def equity(ts: int, body: str) -> Event:
-    """Make the equity event of a tick from the payload of an `EquityCurve`."""
+    """Return the equity event of a tick, with the payload of an `EquityCurve`."""
     return new_record(Event, (ts, "equity", body))
 
 
 def gap(ts: int, symbol: str, timeframe: str, from_ms: int, to_ms: int, missing: int) -> Event:
-    """Make the event of a gap: slots `[from_ms, to_ms)` without candles, `missing` of them."""
+    """Return the event of a gap: slots `[from_ms, to_ms)` without candles, `missing` of them."""
     return Event(
         ts,
         "gap",
@@ -67,12 +67,12 @@ def gap(ts: int, symbol: str, timeframe: str, from_ms: int, to_ms: int, missing:
 
 
 def control(ts: int, action: str, args: Mapping[str, Any], by: str) -> Event:
-    """Make the event of a control: something a user did to the session's time."""
+    """Return the event of a control: an action of a user or server on the session's time."""
     return parse_event(ts, "control", {"action": action, "args": dict(args), "by": by})
 
 
 def signal(ts: int, symbol: str, direction: str, reason: str, indicators: Mapping[str, Decimal | float]) -> Event:
-    """Make the event of a strategy's signal; indicators are rounded to 10 significant digits."""
+    """Return the event of a strategy's signal; indicators are rounded to 10 significant digits."""
     rounded = [(name, round_significant(parse_decimal(value))) for name, value in indicators.items()]
     head = f'{{"symbol":{_render(symbol)},"direction":{_render(direction)},"reason":{_render(reason)}'
     shown = ",".join([f"{_key(name)}:{_number(value)}" for name, value in rounded])
@@ -81,7 +81,7 @@ def signal(ts: int, symbol: str, direction: str, reason: str, indicators: Mappin
 
 
 def order(ts: int, value: Order, status: str, reason: str) -> Event:
-    """Make the event of one change of an order; a size not fixed yet is `qty: null` with its `sizing`."""
+    """Return the event of one change of an order; a size that is not fixed yet is `qty: null` with its `sizing`."""
     size = f'"qty":{_optional(value.qty)}'
     if value.qty is None and value.sizing is not None:
         size += f',"sizing":{{"{value.sizing.kind}":{format_decimal(value.sizing.amount)}}}'
@@ -102,7 +102,7 @@ def _optional(value: Decimal | None) -> str:
 
 
 def fill(ts: int, value: Fill) -> Event:
-    """Make the event of one execution."""
+    """Return the event of one execution."""
     side = "BUY" if value.sign > 0 else "SELL"
     return Event(
         ts,
@@ -114,7 +114,7 @@ def fill(ts: int, value: Fill) -> Event:
 
 
 def trade(ts: int, value: Trade) -> Event:
-    """Make the event of one lot closed."""
+    """Return the event of one closed lot."""
     return Event(
         ts,
         "trade",
@@ -127,26 +127,26 @@ def trade(ts: int, value: Trade) -> Event:
 
 
 def log(ts: int, message: str) -> Event:
-    """Make the event of a line a strategy writes."""
+    """Return the event of a message of a strategy."""
     return parse_event(ts, "log", {"message": message})
 
 
 def plot(ts: int, name: str, value: Decimal | float) -> Event:
-    """Make the event of one point of a line a strategy draws, rounded to 10 significant digits."""
+    """Return the event of one point of a strategy's line, rounded to 10 significant digits."""
     body = f'{{"name":{render(name)},"value":{format_decimal(round_significant(parse_decimal(value)))}}}'
     return Event(ts, "plot", body)
 
 
 def parse_event(ts: int, type_: str, payload: Mapping[str, Any]) -> Event:
-    """Make an event from any payload; raises `BadInputError` when it may not stand in the log."""
+    """Return an event with any payload; raises `BadInputError` if the log cannot store it."""
     return Event(ts, type_, render(payload))
 
 
 def render(payload: Any) -> str:
     """Render a payload, or a part of one, as JSON text with canonical numbers.
 
-    Raises `BadInputError` for what the log refuses: numbers that are not finite, NUL characters, lone surrogates,
-    more than `PAYLOAD_BYTES` bytes, or a value that is not JSON.
+    Raises `BadInputError` for what the log cannot store: numbers that are not finite, NUL characters, lone
+    surrogates, more than `PAYLOAD_BYTES` bytes, or a value that is not JSON.
     """
     return _require_storable(_render(payload))
 
@@ -158,7 +158,7 @@ def _render_text(value: str | None) -> str:
 
 @lru_cache(maxsize=1024)
 def _render_cached(value: str) -> str:
-    """Render a text, cached: few texts are in many events."""
+    """Render a text, cached: a few texts are in many events."""
     return render(value)
 
 

@@ -1,4 +1,4 @@
-"""What a fork remembers of its ancestors: for each part of its log, which strategy wrote it and how it traded."""
+"""The ancestors of a fork: for each part of its log, the strategy and the trading settings that wrote it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from app.domain.trading.settings import Sizing, TradingSettings, parse_sizing, s
 
 
 class Ancestor(NamedTuple):
-    """The log up to `to_seq`, the cursor there (ms UTC, null before the first tick), and what wrote it.
+    """A part of the log: it ends at `to_seq`, with the cursor there (ms UTC, null before the first tick).
 
-    `strategy_hash` is that of the code that wrote it, null when that was not remembered.
+    The other fields say what wrote it; `strategy_hash` is the hash of the strategy's code, null if it is unknown.
     """
 
     session_id: UUID
@@ -27,7 +27,7 @@ class Ancestor(NamedTuple):
     strategy_hash: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the ancestor as the session's row stores it; decimals as text, so that nothing is lost."""
+        """Return the ancestor as JSON for the session's row; decimals are text, so that no digit is lost."""
         return {
             "sessionId": str(self.session_id),
             "toSeq": self.to_seq,
@@ -40,7 +40,7 @@ class Ancestor(NamedTuple):
 
 
 def parse_ancestor(value: dict[str, Any]) -> Ancestor:
-    """Read an ancestor from the session's row."""
+    """Parse an ancestor from the session's row."""
     return Ancestor(
         UUID(value["sessionId"]),
         value["toSeq"],
@@ -53,7 +53,7 @@ def parse_ancestor(value: dict[str, Any]) -> Ancestor:
 
 
 def settings_to_json(trading: TradingSettings) -> dict[str, Any]:
-    """Return settings under the names of their columns, which never change since rows hold them; decimals as text."""
+    """Return settings by the names of their columns, which never change (rows have them); decimals are text."""
     return {name: _to_json(value) for name, value in flatten(trading).items()}
 
 
@@ -64,7 +64,7 @@ def _to_json(value: Any) -> Any:
 
 
 def parse_settings(stored: Mapping[str, Any]) -> TradingSettings:
-    """Read what `settings_to_json` returned; a field that was added since has its default."""
+    """Parse what `settings_to_json` returned; a field that was added later gets its default."""
     fields = [field for field in setting_fields(TradingSettings) if field.name in stored]
     return build(TradingSettings, {field.name: _from_json(field, stored[field.name]) for field in fields})
 

@@ -1,4 +1,4 @@
-"""Exact decimals and the one form in which the log has them."""
+"""Exact decimals and their canonical text in the log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from numbers import Real
 
 EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
-"""Arithmetic with money: a result that would lose a digit raises `decimal.Inexact` instead."""
+"""Arithmetic with money: a result that would lose a digit raises `decimal.Inexact`."""
 
 _QUOTIENT = Decimal("1E-10")
 _INDICATOR = Context(prec=10, rounding=ROUND_HALF_EVEN)
@@ -30,22 +30,22 @@ def format_decimal(value: Decimal) -> str:
 
 
 class DecimalFloat(float):
-    """A float that also keeps the text it was read from, which may have more digits than a float can hold."""
+    """A float that also has the text it was read from, which may have more digits than a float can hold."""
 
     __slots__ = ("text",)
     text: str
 
     def __new__(cls, text: str) -> DecimalFloat:
-        """Read a number; raises `ValueError` for other text."""
+        """Parse a number; raises `ValueError` for other text."""
         self = super().__new__(cls, text)
         self.text = text
         return self
 
 
 def parse_decimal(value: Decimal | float | str) -> Decimal:
-    """Return a number as an exact decimal, a float by its text or shortest form; raises `ValueError` unless finite.
+    """Return a number as an exact decimal; raises `ValueError` unless it is finite.
 
-    NumPy scalars, which TA-Lib and pandas return, are numbers too.
+    A float counts as its text or its shortest form. NumPy scalars, which TA-Lib and pandas return, are numbers too.
     """
     try:
         number = Decimal(value if isinstance(value, _READ_AS_IS) else number_text(value))
@@ -61,7 +61,7 @@ def _quoted(value: object) -> str:
 
 
 def number_text(value: object) -> str:
-    """Return the text of a float, or of a real number of another library: as it was read, or the shortest exact form.
+    """Return the text of a float or of another library's real number: as it was read, else the shortest exact form.
 
     Raises `TypeError` for anything else.
     """
@@ -80,7 +80,7 @@ def round_quotient(value: Decimal) -> Decimal:
 
 
 def ratio(dividend: Decimal, divisor: Decimal) -> Decimal:
-    """Divide and round to 10 decimals, half to even, whatever context is current."""
+    """Divide and round to 10 decimals, half to even, in any context."""
     return _WIDE.divide(dividend, divisor).quantize(_QUOTIENT, None, _WIDE)
 
 

@@ -1,4 +1,4 @@
-"""A session: what is replayed, how fast, and which moves its status allows."""
+"""A session: its settings, its status, and the transitions that each status allows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FAILED: Final = "failed"
 
 STATUSES: Final = (CREATED, RUNNING, PAUSED, STOPPED, FINISHED, FAILED)
 ENDED: Final = (STOPPED, FINISHED, FAILED)
-"""Statuses after which a stream that has caught up ends."""
+"""Statuses in which a stream ends after the last event."""
 
 MOVES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "start": ((CREATED, PAUSED, FAILED), RUNNING),
@@ -41,10 +41,10 @@ MOVES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "step": ((CREATED, PAUSED), RUNNING),
     "runUntil": ((CREATED, PAUSED), RUNNING),
 }
-"""Per call: the statuses it moves from and the one it moves to."""
+"""Call -> the statuses it is allowed in, and the new status."""
 
 
-LEAST_GRACE_MS: Final = 60_000
+MIN_GRACE_MS: Final = 60_000
 Speed = Annotated[int, Field(ge=1, le=200)]
 Symbol = Annotated[str, checked(normalize_symbol)]
 Venue = Annotated[str, checked(normalize_venue)]
@@ -63,7 +63,7 @@ class Pace:
     ms: Annotated[
         PauseMs | None,
         Setting(
-            "Pause between candles in ms; 0: none.",
+            "Pause between candles in ms; 0: no pause.",
             "MS",
             name="replay_ms_per_candle",
             option="--ms-per-candle",
@@ -73,7 +73,12 @@ class Pace:
     ] = None
     speed: Annotated[
         Speed | None,
-        Setting("Instead: how many times as fast as the market; 1: real time.", "1..200", fork=True, optional=True),
+        Setting(
+            "Instead of a pause: how many times as fast as the market; 1: real time.",
+            "1..200",
+            fork=True,
+            optional=True,
+        ),
     ] = None
 
     @property
@@ -82,7 +87,7 @@ class Pace:
         return self.ms == 0
 
     def offset_ns(self, ticks: int, timeframe: Timeframe) -> int:
-        """Return how long after the anchor tick number `ticks` is due, in ns, rounded down, without drift."""
+        """Return when tick number `ticks` is due, in ns after the anchor, rounded down, without drift."""
         if self.speed is not None:
             return ticks * timeframe.ms * 1_000_000 // self.speed
         return ticks * (self.ms or 0) * 1_000_000
@@ -90,21 +95,24 @@ class Pace:
 
 @dataclass(frozen=True)
 class SessionSpec:
-    """The settings of a session: times in ms UTC, the range is `[start_ms, end_ms)`.
+    """The settings of a session; times in ms UTC, the range is `[start_ms, end_ms)`.
 
-    A field added here is a field of requests, answers, options and rows; see CONTRIBUTING.md.
+    Each field is also a field of requests and answers, an option and a column; see CONTRIBUTING.md to add one.
     """
 
     profile_slug: Annotated[
         Slug,
         Setting("Strategy, see `zeon profiles`; none: candles only.", "SLUG", option="--profile", fork=True),
     ]
-    venue: Annotated[Venue, Setting("Where the candles come from; not given: ZEON_VENUE.", "VENUE", optional=True)]
+    venue: Annotated[Venue, Setting("Venue of the candles; default: ZEON_VENUE.", "VENUE", optional=True)]
     symbols: Annotated[
         tuple[Symbol, ...],
         Field(min_length=1, max_length=50),
         Setting(
-            "Symbol; repeat for several: their order is that in a slot.", "SYMBOL", option="--symbol", optional=True
+            "Symbol; repeat for several. Their order is the order within a slot.",
+            "SYMBOL",
+            option="--symbol",
+            optional=True,
         ),
     ]
     timeframe: Annotated[TimeframeName, Setting(f"One of {' '.join(TIMEFRAMES)}.", "TIMEFRAME")]
@@ -112,17 +120,17 @@ class SessionSpec:
     end_ms: Annotated[
         TimeMs | None,
         Setting(
-            "End of the range, not part of it; not given: follow the market.", "TIME", option="--end", optional=True
+            "End of the range, exclusive; default: none, follow the market.", "TIME", option="--end", optional=True
         ),
     ]
-    lag_ms: Annotated[TimeMs, Setting("How long after its open time a candle is due at the earliest, in ms.", "MS")] = (
+    lag_ms: Annotated[TimeMs, Setting("Earliest time after its open time at which a candle is due, in ms.", "MS")] = (
         900_000
     )
     pace: Pace = Pace(15_000)
     gap_policy: Annotated[
         Literal["fail", "skip", "fill"],
         Setting(
-            "What a missing candle does: fail, skip or fill. Not given: fail, or skip where the range has no end.",
+            "What to do about a missing candle. Default: fail; without an end: skip.",
             "POLICY",
             optional=True,
         ),
@@ -130,11 +138,11 @@ class SessionSpec:
     gap_grace_ms: Annotated[
         TimeMs,
         Setting(
-            "How long after its close a missing candle is waited for, in ms. Not given: a minute or the timeframe.",
+            "How long to wait for a missing candle after its close, in ms. Default: the timeframe, at least a minute.",
             "MS",
             optional=True,
         ),
-    ] = LEAST_GRACE_MS
+    ] = MIN_GRACE_MS
     extra_timeframes: Annotated[
         tuple[TimeframeName, ...],
         Field(max_length=10),
@@ -147,17 +155,17 @@ class SessionSpec:
     ] = 0
     trading: TradingSettings = field(default_factory=TradingSettings)
     kind: Annotated[Literal["sim", "market"], Setting("Kind of session.", in_request=False, in_diff=False)] = "sim"
-    name: Annotated[Name | None, Setting("Free text to know it by.", fork=True, in_diff=False)] = None
+    name: Annotated[Name | None, Setting("Name of the session, free text.", fork=True, in_diff=False)] = None
     tags: Annotated[
         tuple[Tag, ...],
         Field(max_length=50),
-        Setting("Word to filter by; repeat for more.", option="--tag", fork=True, in_diff=False),
+        Setting("Tag to filter by; repeat for more.", option="--tag", fork=True, in_diff=False),
     ] = ()
-    config: Annotated[dict[str, Any], Setting("Parameters of the strategy, an object.", "JSON", fork=True)] = field(
+    config: Annotated[dict[str, Any], Setting("Parameters of the strategy, a JSON object.", "JSON", fork=True)] = field(
         default_factory=dict
     )
     hours: OpeningHours | None = field(default=None, compare=False, repr=False)
-    """The trading hours of the venue, given by the process that runs it: closed hours are no gap. Not stored."""
+    """The trading hours of the venue, set by the process that runs the session: closed hours are no gap. Not stored."""
 
     @cached_property
     def grid(self) -> Timeframe:
@@ -166,7 +174,7 @@ class SessionSpec:
 
     @cached_property
     def broker_config(self) -> BrokerConfig:
-        """What broker and strategy work with; the seed is made of the session's inputs alone."""
+        """The settings of broker and strategy; the seed depends only on the session's inputs."""
         inputs = (self.profile_slug, self.config, self.venue, self.symbols, self.timeframe, self.start_ms)
         seed = json.dumps(inputs, sort_keys=True)
         return BrokerConfig(**flatten(self.trading), symbols=self.symbols, timeframe=self.timeframe, seed=seed)
@@ -178,32 +186,32 @@ class SessionSpec:
 
     @cached_property
     def warmup_ms(self) -> int:
-        """Where the candles to warm up on begin when none of them is missing."""
+        """The open time of the first warm-up candle if none is missing."""
         return self.first_slot_ms - self.warmup_candles * self.grid.ms
 
     @cached_property
     def last_slot_ms(self) -> int | None:
-        """The last grid time of the range, null when it has no end; before `first_slot_ms` when there is none."""
+        """The last grid time of the range, null without an end; before `first_slot_ms` if the range has no slot."""
         return None if self.end_ms is None else self.grid.floor(self.end_ms - 1)
 
     def due_ms(self, open_time_ms: int) -> int:
-        """Return when the candle of a slot may appear at the earliest: closed, and lagging by `lag_ms`."""
+        """Return the earliest time at which the candle of a slot may appear: after its close and after `lag_ms`."""
         return open_time_ms + max(self.grid.ms, self.lag_ms)
 
 
 SETTINGS: Final = setting_fields(SessionSpec)
-"""Every field of a session's settings, from which requests, answers, options and columns are made."""
+"""Every field of a session's settings; requests, answers, options and columns are derived from it."""
 
 
 def setting_to_json(value: Any) -> Any:
-    """Return the value of a setting as JSON has it, with exact decimals."""
+    """Return the value of a setting for JSON, with exact decimals."""
     if isinstance(value, Sizing):
         return sizing_to_json(value)
     return list(value) if isinstance(value, tuple) else value
 
 
 def setting_from_json(field: SettingField, value: Any) -> Any:
-    """Return the value of a setting from JSON; raises `BadInputError` for a sizing that is none."""
+    """Return the value of a setting from JSON; raises `BadInputError` for an invalid sizing."""
     if value is None:
         return None
     if field.base_type is Sizing:
@@ -212,14 +220,14 @@ def setting_from_json(field: SettingField, value: Any) -> Any:
 
 
 def new_spec(values: Mapping[str, Any]) -> SessionSpec:
-    """Make the settings of a new session from values by name; those that are not given get their defaults.
+    """Return the settings of a new session from values by name; missing ones get their defaults.
 
-    The gap policy depends on whether the range has an end, the grace on the timeframe.
+    The default gap policy depends on whether the range has an end, the default grace on the timeframe.
     """
     end_ms, extra = values.get("end_ms"), values.get("extra_timeframes", ())
     defaults = {
         "gap_policy": "skip" if end_ms is None else "fail",
-        "gap_grace_ms": max(LEAST_GRACE_MS, TIMEFRAMES[values["timeframe"]].ms),
+        "gap_grace_ms": max(MIN_GRACE_MS, TIMEFRAMES[values["timeframe"]].ms),
     }
     sorted_ = {"end_ms": end_ms, "extra_timeframes": tuple(sorted(extra, key=lambda name: TIMEFRAMES[name].ms))}
     return build(SessionSpec, defaults | dict(values) | sorted_)
@@ -237,19 +245,19 @@ def require_consistent(values: Mapping[str, Any]) -> None:
 
 
 def _require_longer(base: str, extra: Sequence[str]) -> None:
-    """Raise `BadInputError` unless every extra timeframe is made of whole candles of the base, each named once."""
+    """Raise `BadInputError` unless every extra timeframe consists of whole base candles and is named once."""
     for name in extra:
         longer, own = TIMEFRAMES[name], TIMEFRAMES[base]
         if longer.ms <= own.ms or longer.ms % own.ms or (longer.offset_ms - own.offset_ms) % own.ms:
-            raise BadInputError(f"extraTimeframes: {name} is not made of whole candles of {base}")
+            raise BadInputError(f"extraTimeframes: {name} does not consist of whole candles of {base}")
         if extra.count(name) > 1:
             raise BadInputError(f"extraTimeframes: {name} is given twice")
 
 
 class Waiting(NamedTuple):
-    """The candle a running session waits for: of which symbols it is not cached yet, none when it is only not due.
+    """The candle a running session waits for; `symbols` are those without it, none if it is only not due yet.
 
-    Times in ms UTC; before `due_ms` the candle does not appear even where it is cached. `text` says it in a sentence.
+    Times in ms UTC; before `due_ms` the candle does not appear even if it is cached. `text` says it in a sentence.
     """
 
     symbols: tuple[str, ...]
@@ -260,7 +268,7 @@ class Waiting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session as it stands in its row."""
+    """A session: its settings and the state in its row."""
 
     id: UUID
     user_id: str
@@ -295,23 +303,23 @@ class Session:
 
     @property
     def past(self) -> tuple[Ancestor, ...]:
-        """The ancestors that left ticks in the log, oldest first."""
+        """The ancestors that wrote ticks into the log, oldest first."""
         return tuple(ancestor for ancestor in self.lineage if ancestor.to_cursor_ms is not None)
 
     @property
     def slugs(self) -> set[str]:
-        """The profiles of all strategies that wrote the log, or will."""
+        """The profiles of all strategies that wrote the log or will write it."""
         return {self.spec.profile_slug, *(ancestor.profile_slug for ancestor in self.past)}
 
     @property
     def ended(self) -> bool:
-        """Whether no more events come unless somebody starts it again."""
+        """Whether the session has ended; no events follow unless a failed one is started again."""
         return self.status in ENDED
 
     def progress(self) -> dict[str, Any] | None:
-        """Return slots done, slots in all and percent, and how far missing candles are fetched while they are.
+        """Return slots done, total slots and percent, and the progress of fetching during a fetch.
 
-        Null for an endless session, unless its candles up to now are being fetched.
+        Null for an endless session, except during a fetch.
         """
         spec = self.spec
         fetching = self.fetching and dict(zip(("done", "total"), self.fetching, strict=True))

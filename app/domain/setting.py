@@ -1,7 +1,7 @@
-"""How one field of a session's settings is described, so that HTTP, command line and database are made from it.
+"""The description of one field of a session's settings; HTTP, command line and database are derived from it.
 
-A field is an attribute of a dataclass. Its annotation holds its type, its limits (pydantic's `Field`) and a `Setting`;
-its default is the dataclass's. The fields themselves stand in `SessionSpec` and `TradingSettings`.
+A field is an attribute of a dataclass. Its annotation has its type, its limits (pydantic's `Field`) and a `Setting`;
+its default is the dataclass's. The fields are in `SessionSpec` and `TradingSettings`.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ PauseMs = Annotated[int, Field(ge=0, le=MAX_PAUSE_MS)]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What the annotation of a field says beside type and limits.
+    """The annotation of a field, besides type and limits.
 
-    `help` is a sentence for the command line and the OpenAPI document, `metavar` what the option's value is called.
-    `name` is the name of the column and, in camelCase, of the JSON field, where it is not the attribute's; `option` is
-    the command line's, where it is not made from the name. A fork may change fields with `fork`. A request may leave
-    out fields with `optional` although they have no default, or one that depends on other fields. The server decides
-    on fields without `in_request`. A diff of two sessions shows fields with `in_diff`.
+    `help` is a sentence for the command line and the OpenAPI document, `metavar` the name of the option's value.
+    `name` is the name of the column and, in camelCase, of the JSON field, if it is not the attribute's; `option` is
+    the option's name, if it is not derived from `name`. A fork may change fields with `fork`. A request may leave out
+    fields with `optional`: they have no default, or one that depends on other fields. The server sets fields without
+    `in_request`. A diff of two sessions shows fields with `in_diff`.
     """
 
     help: str
@@ -58,7 +58,7 @@ class Setting:
 
 
 class SettingField(NamedTuple):
-    """One field: its name outside, the attributes that lead to it, its type with limits, its default and `Setting`."""
+    """One field: its public name, the path of attributes to it, its type with limits, its default and `Setting`."""
 
     name: str
     path: tuple[str, ...]
@@ -78,12 +78,12 @@ class SettingField(NamedTuple):
 
     @property
     def nullable(self) -> bool:
-        """Whether null is a value of its own."""
+        """Whether null is a valid value."""
         return NoneType in get_args(split_annotation(self.type)[0])
 
     @property
     def base_type(self) -> Any:
-        """The type without null, limits and what a tuple or a dict holds."""
+        """The type without null, limits and item types."""
         type_ = split_annotation(without_null(split_annotation(self.type)[0]))[0]
         return get_origin(type_) or type_
 
@@ -93,7 +93,7 @@ class SettingField(NamedTuple):
 
 
 def setting_fields(cls: type) -> tuple[SettingField, ...]:
-    """Return the settings among the fields of a dataclass, those of nested dataclasses in their place."""
+    """Return the settings of a dataclass in order, including those of nested dataclasses."""
     return _cached_fields(cast("Hashable", cls))
 
 
@@ -121,7 +121,7 @@ def _read_fields(cls: type, path: tuple[str, ...]) -> Iterator[SettingField]:
 
 @cache
 def _nested(cls: Hashable) -> dict[str, type]:
-    """Return the attributes that are settings dataclasses themselves."""
+    """Return the attributes that are themselves settings dataclasses."""
     hints = get_type_hints(cast("type", cls)).items()
     return {name: cast("type", hint) for name, hint in hints if is_dataclass(hint)}
 
@@ -132,7 +132,7 @@ def flatten(settings: Any) -> dict[str, Any]:
 
 
 def build(cls: type[T], values: Mapping[str, Any]) -> T:
-    """Make an object of a settings dataclass from values by name; what is not given takes its default."""
+    """Return an object of a settings dataclass from values by name; missing ones get their defaults."""
     arguments: dict[str, Any] = {}
     parts: dict[str, dict[str, Any]] = {}
     for field in setting_fields(cls):
@@ -148,7 +148,7 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
 
 
 def split_annotation(hint: Any) -> tuple[Any, list[Any]]:
-    """Return the type of an annotation and what stands beside it."""
+    """Return the type of an annotation and its metadata."""
     if get_origin(hint) is not Annotated:
         return hint, []
     type_, *notes = get_args(hint)
@@ -156,7 +156,7 @@ def split_annotation(hint: Any) -> tuple[Any, list[Any]]:
 
 
 def annotate(type_: Any, notes: list[Any]) -> Any:
-    """Return a type with notes beside it, the opposite of `split_annotation`."""
+    """Return a type annotated with metadata, the opposite of `split_annotation`."""
     return reduce(lambda annotated, note: Annotated[annotated, note], notes, type_)
 
 
@@ -168,7 +168,7 @@ def without_null(type_: Any) -> Any:
 
 
 def checked(check: Callable[[str], Any]) -> AfterValidator:
-    """Let pydantic check a text with a function that raises `BadInputError`; pydantic names the field itself."""
+    """Return a pydantic validator from a function that raises `BadInputError`; pydantic adds the field's name."""
 
     def validate(text: str) -> Any:
         try:

@@ -1,6 +1,6 @@
 """Snapshots of a session's state: exact values as JSON text, so that nothing is ever unpickled or evaluated.
 
-Values read back are set on objects that exist already. A snapshot can name no class but the plain records listed here.
+Restored values are set on existing objects. A snapshot can name only the plain record classes listed here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.domain.trading.order import Bracket, Order, Trail
 from app.domain.trading.settings import Sizing
 
 SNAPSHOT_BYTES = 1 << 20
-"""The longest snapshot of one session that is stored."""
+"""Maximum size of a stored snapshot, in bytes."""
 _RECORDS: dict[str, Any] = {
     "Candle": Candle,
     "Moment": FillTime,
@@ -28,7 +28,7 @@ _RECORDS: dict[str, Any] = {
     "Bracket": Bracket,
     "Sizing": Sizing,
 }
-"""The plain records by what snapshots call them, which stays as it is whatever a class is called."""
+"""Tag in stored snapshots -> record class. A tag never changes, even if the class is renamed."""
 _TAGS = {kind: tag for tag, kind in _RECORDS.items()}
 _SCALARS = (type(None), bool, int, float, str)
 
@@ -38,9 +38,9 @@ class InvalidSnapshotError(Exception):
 
 
 def to_text(value: Any) -> str:
-    """Return a value as JSON text; raises `InvalidSnapshotError` for what could not be read back unchanged.
+    """Return a value as JSON text; raises `InvalidSnapshotError` for one that could not be restored unchanged.
 
-    Numbers, texts, decimals, lists, tuples, dicts and candles can be; a list is `["list", ...]`, a decimal
+    Numbers, texts, decimals, lists, tuples, dicts and candles are possible; a list becomes `["list", ...]`, a decimal
     `["decimal", "1.50"]`, and so on.
     """
     try:
@@ -53,7 +53,7 @@ def to_text(value: Any) -> str:
 
 
 def from_text(text: str) -> Any:
-    """Read what `to_text` returned; raises `InvalidSnapshotError` for anything else."""
+    """Parse what `to_text` returned; raises `InvalidSnapshotError` for anything else."""
     try:
         return _untagged(json.loads(text))
     except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
@@ -69,7 +69,7 @@ def _tagged(value: Any) -> Any:
     if kind is list or kind is tuple:
         return [kind.__name__, *map(_tagged, value)]
     if kind is dict:
-        return ["dict", *([_tagged(key), _tagged(each)] for key, each in value.items())]
+        return ["dict", *([_tagged(key), _tagged(item)] for key, item in value.items())]
     if kind in _TAGS:
         return [_TAGS[kind], *map(_tagged, value)]
     raise InvalidSnapshotError(f"a snapshot cannot hold a {kind.__name__}")
@@ -85,7 +85,7 @@ def _untagged(value: Any) -> Any:
         (text,) = rest
         return Decimal(str(text))
     if tag == "dict":
-        return {_untagged(key): _untagged(each) for key, each in rest}
+        return {_untagged(key): _untagged(item) for key, item in rest}
     values = map(_untagged, rest)
     if tag == "list":
         return list(values)
@@ -93,12 +93,12 @@ def _untagged(value: Any) -> Any:
 
 
 def keep(value: Any) -> Any:
-    """Return a value for `to_text`: of an object its attributes, or what its own `snapshot` returns."""
+    """Return a value for `to_text`; an object gives its attributes, or the result of its own `snapshot`."""
     kind = type(value)
     if kind in _SCALARS or kind in (Decimal, list, tuple) or kind in _TAGS:
         return value
     if kind is dict:
-        return {key: keep(each) for key, each in value.items()}
+        return {key: keep(item) for key, item in value.items()}
     if kind is deque:
         return list(value)
     if hasattr(value, "snapshot"):
@@ -107,21 +107,24 @@ def keep(value: Any) -> Any:
 
 
 def put_back(present: Any, stored: Any) -> Any:
-    """Set the state that `keep` returned on a value of the same kind, and return it; raises `InvalidSnapshotError`."""
+    """Set the state that `keep` returned on a value of the same type, and return it.
+
+    Raises `InvalidSnapshotError` if it does not fit.
+    """
     kind = type(present)
     if kind in _SCALARS or kind in (Decimal, list, tuple) or kind in _TAGS:
         return stored
     if kind is deque:
         return deque(stored, present.maxlen)
     if kind is dict:
-        return {key: put_back(present[key], each) if key in present else each for key, each in stored.items()}
+        return {key: put_back(present[key], item) if key in present else item for key, item in stored.items()}
     if hasattr(present, "restore"):
         present.restore(stored)
         return present
     if not isinstance(stored, Mapping) or list(stored) != _attributes(present):
         raise InvalidSnapshotError(f"a {kind.__name__} has other attributes now")
-    for name, each in stored.items():
-        setattr(present, name, put_back(getattr(present, name), each))
+    for name, item in stored.items():
+        setattr(present, name, put_back(getattr(present, name), item))
     return present
 
 
@@ -133,11 +136,11 @@ def _attributes(value: Any) -> list[str]:
     return names
 
 
-_ORDER = tuple(each.name for each in fields(Order) if each.name != "sibling")
+_ORDER = tuple(item.name for item in fields(Order) if item.name != "sibling")
 
 
 def orders_to_json(live: list[Order]) -> list[dict[str, Any]]:
-    """Return live orders as JSON values, the other exit of a bracket by its id."""
+    """Return live orders as JSON values; the other exit of a bracket is given by its id."""
     return [
         {**{name: getattr(order, name) for name in _ORDER}, "sibling": order.sibling and order.sibling.id}
         for order in live
@@ -145,8 +148,8 @@ def orders_to_json(live: list[Order]) -> list[dict[str, Any]]:
 
 
 def orders_from_json(stored: list[dict[str, Any]]) -> list[Order]:
-    """Return the live orders that `orders_to_json` returned; raises `TypeError`."""
-    orders = {each["id"]: Order(**{**each, "sibling": None}) for each in stored}
-    for each in stored:
-        orders[each["id"]].sibling = orders.get(each["sibling"])
+    """Return the live orders from the result of `orders_to_json`; raises `TypeError`."""
+    orders = {item["id"]: Order(**{**item, "sibling": None}) for item in stored}
+    for item in stored:
+        orders[item["id"]].sibling = orders.get(item["sibling"])
     return list(orders.values())

@@ -20,9 +20,9 @@ from app.errors import MissingCandlesError
 
 
 class Slot(NamedTuple):
-    """One openTime of the range with the candles that exist for it, in symbol order.
+    """One openTime of the range with its candles, in the order of the symbols.
 
-    `trailing` marks the slot that ends a range whose last candles are missing.
+    `trailing` marks the last slot of a range.
     """
 
     open_time_ms: int
@@ -31,7 +31,7 @@ class Slot(NamedTuple):
 
 
 class TickDraft(NamedTuple):
-    """The market's events of a slot, and the slot as the strategy sees it."""
+    """The candle and gap events of a slot, and the slot as the strategy sees it."""
 
     events: list[Event]
     view: SlotView
@@ -39,7 +39,7 @@ class TickDraft(NamedTuple):
 
 @dataclass(slots=True)
 class SymbolState:
-    """What ticks carry over per symbol: where the next gap would begin, and the last close."""
+    """The state of one symbol between ticks: the next expected open time, and the last close."""
 
     symbol: str
     next_open_ms: int
@@ -81,7 +81,7 @@ class ReplayState:
         return min(resampler.grid.floor(self.cursor_ms) for resampler in self.resamplers)
 
     def resample(self, candles: Sequence[Candle]) -> None:
-        """Add candles of the log, in order, to the longer ones without writing events; a restart needs this."""
+        """Add candles of the log, in order, to the longer ones, without events; needed after a restart."""
         assert self.resamplers is not None
         for candle in candles:
             if candle.timeframe == self.spec.timeframe:
@@ -90,7 +90,10 @@ class ReplayState:
     def snapshot(self) -> dict[str, Any]:
         """Return the state for `restored`."""
         return {
-            "symbols": {name: (each.next_open_ms, each.close) for name, each in self.symbol_states.items()},
+            "symbols": {
+                name: (symbol_state.next_open_ms, symbol_state.close)
+                for name, symbol_state in self.symbol_states.items()
+            },
             "cursorMs": self.cursor_ms,
             "lastTs": self.last_ts,
             "resamplers": [resampler.snapshot() for resampler in self.resamplers or ()],
@@ -112,13 +115,13 @@ class ReplayState:
     @property
     def started(self) -> bool:
         """Whether some symbol has had a candle, so that gaps can be filled."""
-        return any(each.close is not None for each in self.symbol_states.values())
+        return any(symbol_state.close is not None for symbol_state in self.symbol_states.values())
 
 
 def draft_tick(state: ReplayState, slot: Slot) -> TickDraft:
-    """Advance `state` over one slot and return the market's events in order; the strategy's events follow them.
+    """Advance `state` by one slot and return its gap and candle events in order; the strategy's events follow them.
 
-    Raises `MissingCandlesError`, without changing `state`, for gaps under the gap policy `fail`.
+    Raises `MissingCandlesError`, without changing `state`, for gaps with the gap policy `fail`.
     """
     open_time_ms, candles, trailing = slot
     # Two loops instead of a function for each candle: the call would cost more than the loop.
@@ -161,7 +164,7 @@ def draft_tick(state: ReplayState, slot: Slot) -> TickDraft:
 def finish_tick(state: ReplayState, draft: TickDraft, answer: list[Event]) -> list[Event]:
     """Append the strategy's events to those of a draft and return them all.
 
-    Later slots may have been drafted by now, so the state's last ts only ever grows.
+    Later slots may already be drafted, so the state's last ts never decreases.
     """
     events = draft.events
     if answer:
@@ -183,7 +186,11 @@ def find_missing(state: ReplayState, slot: Slot) -> list[Gap]:
     ends = {candle.symbol: grid.floor(candle.open_time_ms) for candle in slot.candles}
     beyond = grid.floor(slot.open_time_ms) + grid.ms
     states = state.symbol_states.values()
-    return [gap for each in states for gap in _missing(state.spec, each, ends.get(each.symbol, beyond))]
+    return [
+        gap
+        for symbol_state in states
+        for gap in _missing(state.spec, symbol_state, ends.get(symbol_state.symbol, beyond))
+    ]
 
 
 def _missing(spec: SessionSpec, symbol_state: SymbolState, end_ms: int) -> list[Gap]:
@@ -217,7 +224,9 @@ def _with_synthetic(state: ReplayState, slot: Slot) -> Sequence[Candle]:
         return slot.candles
     real = {candle.symbol: candle for candle in slot.candles}
     states = state.symbol_states.values()
-    candles = (real.get(each.symbol) or _flat_candle(spec, each, slot.open_time_ms) for each in states)
+    candles = (
+        real.get(symbol_state.symbol) or _flat_candle(spec, symbol_state, slot.open_time_ms) for symbol_state in states
+    )
     return [candle for candle in candles if candle is not None]
 
 

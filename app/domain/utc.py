@@ -1,4 +1,4 @@
-"""Times as text for people."""
+"""Times as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # Formatting a t
 
 
 def utc(time_ms: int) -> str:
-    """Return ms since the epoch as a UTC time; the number itself beyond year 9999."""
+    """Return ms since the epoch as the text of a UTC time; after the year 9999 the number."""
     try:
         moment = _EPOCH + timedelta(milliseconds=time_ms)
     except OverflowError:

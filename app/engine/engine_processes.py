@@ -1,4 +1,4 @@
-"""The engine processes of one command: together they run a list of sessions, each as fast as possible."""
+"""The engine processes of one command: together they run a list of sessions as fast as possible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from app.errors import SimError
 from app.settings import Settings
 
 _PARALLEL_SESSIONS = 4
-"""Sessions of a process at a time: while one waits for Postgres another computes."""
+"""Sessions of a process at a time: while one waits for Postgres, another computes."""
 _POLL_S = 0.05
 _log = logging.getLogger(__name__)
 
@@ -36,11 +36,11 @@ class SharedNumber(Protocol):
     value: int
 
     def get_lock(self) -> multiprocessing.synchronize.RLock:
-        """Return the lock that guards it."""
+        """Return its lock."""
 
 
 class EngineWork(NamedTuple):
-    """What the processes need to know: the database, the settings, the user, and which of his sessions to run."""
+    """The input of the processes: the database, the settings, the user, and which of the user's sessions to run."""
 
     url: str
     listen_url: str
@@ -51,7 +51,7 @@ class EngineWork(NamedTuple):
 
 @contextmanager
 def start_engines(work: EngineWork, count: int) -> Iterator[list[SpawnProcess]]:
-    """Start engine processes that share a list of sessions; at the end of the block they pause what still runs."""
+    """Start engine processes that share a list of sessions; at the end of the block they pause running sessions."""
     spawn = multiprocessing.get_context("spawn")
     next_index = spawn.Value("q", 0)
     processes = [spawn.Process(target=_process, args=(work, next_index)) for _ in range(count)]
@@ -68,7 +68,7 @@ def start_engines(work: EngineWork, count: int) -> Iterator[list[SpawnProcess]]:
 
 
 def _process(work: EngineWork, next_index: SharedNumber) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the command, which ends its processes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The command handles Ctrl-C and ends its processes.
     garbage_collection.tune_gc()
     with suppress(asyncio.CancelledError), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_engine(work, next_index))
@@ -96,7 +96,7 @@ async def _engine(work: EngineWork, next_index: SharedNumber) -> None:
 
 
 async def _run_sessions(sim: SessionService, work: EngineWork, next_index: SharedNumber) -> None:
-    """Run one session after the other until none is left, or the command has ended."""
+    """Run one session after the other until none is left or the command has ended."""
     parent = multiprocessing.parent_process()
     while (session_id := _next_id(work.ids, next_index)) is not None:
         try:
@@ -110,7 +110,7 @@ async def _run_sessions(sim: SessionService, work: EngineWork, next_index: Share
 
 
 async def _log_failure(sim: SessionService, work: EngineWork, session_id: UUID, error: SimError) -> None:
-    """Log why a session did not run, unless it has failed: then its row says why."""
+    """Log why a session did not run, unless it has failed: then its row has the error."""
     with suppress(SimError):
         if (await sim.get(work.user, session_id)).status in (CREATED, PAUSED):
             _log.warning("session %s did not run: %s", session_id, error.message)

@@ -1,4 +1,4 @@
-"""A session's log as a file, a page at a time: NDJSON, CSV or Parquet, in memory that does not grow with the log."""
+"""Export a session's log as NDJSON, CSV or Parquet, page by page: memory does not grow with the log."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "positions": TEXT,
     },
 }
-"""What can be exported, with the columns of its table and their kinds."""
+"""What can be exported: the columns of each table, with their kinds."""
 
 TYPES: Final = {"events": None, "trades": ["trade"], "equity": ["equity"]}
 MEDIA: Final = {
@@ -73,14 +73,14 @@ class Encoder(Protocol):
     """Turns pages of events into the bytes of a file."""
 
     def rows(self, page: Sequence[Row]) -> bytes:
-        """Return what a page adds to the file."""
+        """Return the bytes of a page."""
 
     def end(self) -> bytes:
-        """Return what closes the file."""
+        """Return the last bytes of the file."""
 
 
 async def export(database: Database, session: Session, what: str, encoder: Encoder) -> AsyncIterator[bytes]:
-    """Yield a file of what the session's log held when it was read from the database."""
+    """Yield the bytes of a file with the session's log up to `last_seq`."""
     after_seq = 0
     while after_seq < session.last_seq:
         page, after_seq = await database.run(events.rows_between, session.id, after_seq, session.last_seq, TYPES[what])
@@ -91,14 +91,14 @@ async def export(database: Database, session: Session, what: str, encoder: Encod
 
 
 def encoder(what: str, format_: str) -> Encoder:
-    """Return the encoder of a format; raises `BadInputError` when the package for it is not installed."""
+    """Return the encoder of a format; raises `BadInputError` if its package is not installed."""
     if format_ == "ndjson":
         return Ndjson()
     return Csv(COLUMNS[what]) if format_ == "csv" else Parquet(COLUMNS[what])
 
 
 class Ndjson:
-    """One event a line, as in the API."""
+    """One event per line, as in the API."""
 
     def rows(self, page: Sequence[Row]) -> bytes:
         """Return the events' lines."""
@@ -114,7 +114,7 @@ class Ndjson:
 class Csv:
     """A header and a row per event (RFC 4180), numbers as in the log.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, CSV injection).
+    Text that a spreadsheet would read as a formula gets a leading apostrophe (OWASP, CSV injection).
     """
 
     def __init__(self, columns: dict[str, str]) -> None:
@@ -122,7 +122,7 @@ class Csv:
         self._has_header = False
 
     def rows(self, page: Sequence[Row]) -> bytes:
-        """Return the rows, the header before the first ones."""
+        """Return the rows; the first call also returns the header."""
         texts = [name for name, kind in self._columns.items() if kind == TEXT]
         lines = list(_cells(page, self._columns))
         for line in lines:
@@ -134,8 +134,8 @@ class Csv:
         return self._header()
 
     def _header(self) -> bytes:
-        needed, self._has_header = not self._has_header, True
-        return self._lines([self._columns]) if needed else b""
+        is_first, self._has_header = not self._has_header, True
+        return self._lines([self._columns]) if is_first else b""
 
     def _lines(self, lines: Iterable[Iterable[Any]]) -> bytes:
         text = io.StringIO(newline="")
@@ -144,7 +144,7 @@ class Csv:
 
 
 class Parquet:
-    """A row per event in groups of some thousand; numbers are float64, times timestamps in ms, UTC."""
+    """One row per event, in row groups of some thousand; numbers are float64, times are timestamps in ms, UTC."""
 
     def __init__(self, columns: dict[str, str]) -> None:
         try:
@@ -163,37 +163,37 @@ class Parquet:
         self._table = pyarrow.Table
         self._sink = _Sink()
         self._writer = parquet.ParquetWriter(self._sink, self._schema)
-        self._waiting: list[Row] = []
-        self._bytes = 0
+        self._pending_rows: list[Row] = []
+        self._pending_bytes = 0
 
     def rows(self, page: Sequence[Row]) -> bytes:
-        """Collect the rows; returns the bytes of a group once it is full."""
-        self._waiting += page
-        self._bytes += sum(len(row.body) for row in page)
-        if len(self._waiting) >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
+        """Collect the rows; return the bytes of a row group once it is full."""
+        self._pending_rows += page
+        self._pending_bytes += sum(len(row.body) for row in page)
+        if len(self._pending_rows) >= _GROUP_ROWS or self._pending_bytes >= _GROUP_BYTES:
             self._write()
         return self._sink.take()
 
     def end(self) -> bytes:
-        """Return the last group and the footer."""
-        if self._waiting:
+        """Return the last row group and the footer."""
+        if self._pending_rows:
             self._write()
         self._writer.close()
         return self._sink.take()
 
     def _write(self) -> None:
         convert = {NUMBER: float, INTEGER: int, TIME: int, TEXT: str}
-        lines = list(_cells(self._waiting, self._columns))
+        lines = list(_cells(self._pending_rows, self._columns))
         table = {
             name: [None if line[name] is None else convert[kind](line[name]) for line in lines]
             for name, kind in self._columns.items()
         }
         self._writer.write_table(self._table.from_pydict(table, schema=self._schema))
-        self._waiting, self._bytes = [], 0
+        self._pending_rows, self._pending_bytes = [], 0
 
 
 class _Sink(io.RawIOBase):
-    """A file that is only written to, and whose bytes are taken out as they come."""
+    """A write-only file whose bytes can be taken out as they are written."""
 
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
@@ -212,13 +212,13 @@ class _Sink(io.RawIOBase):
         return len(chunk)
 
     def take(self) -> bytes:
-        """Return what was written since the last call."""
+        """Return the bytes written since the last call."""
         written, self._chunks = b"".join(self._chunks), []
         return written
 
 
 def escape_formula(cell: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
+    """Return a text that no spreadsheet reads as a formula."""
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 

@@ -1,4 +1,4 @@
-"""Finds where a fork leaves its parent: the end of a tick, the cursor there, and the candles used up to it."""
+"""Find the point of a fork: the end of a tick of its parent, the cursor there, and the candles used so far."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ async def fork_point(
     """Return the end of the tick with `at_seq`; raises `SeqAheadError`, `InputsChangedError` or `DivergedError`."""
     if parent.spec.trading.record == "full":
         return await database.run(_in_full_log, parent, at_seq)
-    return await _by_computing(database, clock, strategies, parent, at_seq)
+    return await _by_replay(database, clock, strategies, parent, at_seq)
 
 
 def inherited_hashes(parent: Session, spec: SessionSpec, point: ForkPoint) -> dict[str, str]:
-    """Return the hashes a fork inherits: of its candles, and of code and warm-up where the strategy is the same."""
+    """Return the hashes a fork inherits: of its candles; of code and warm-up only if the strategy is the same."""
     same = (spec.profile_slug, spec.config) == (parent.spec.profile_slug, parent.spec.config)
     hashes = {
         "candles_hash": point.candles_hash,
@@ -61,22 +61,22 @@ async def _in_full_log(connection: Connection, parent: Session, at_seq: int) -> 
     return ForkPoint(seq, cursor_ms, used)
 
 
-async def _by_computing(
+async def _by_replay(
     database: Database, clock: Clock, strategies: StrategyCatalog, parent: Session, at_seq: int
 ) -> ForkPoint:
-    """Find the tick by computing the log again, since a log without candles does not show where ticks end."""
+    """Find the tick by recomputing the log: a log without candles does not show where ticks end."""
     if parent.cursor_ms is not None and await _cached_hash(database, parent, parent.cursor_ms) != parent.candles_hash:
         raise InputsChangedError(
             "Candles the session has used have changed; it cannot be forked.", code="candles_changed"
         )
     state = ReplayState.initial(parent.spec)
-    wanted, written = await database.run(simulated_events.count, parent.id, at_seq), 0
+    wanted_count, count = await database.run(simulated_events.count, parent.id, at_seq), 0
     async with strategies.open_host(database, parent, own_process=True) as host:
         slots = cached_slots(database, clock, parent, state)
-        while written < wanted:
+        while count < wanted_count:
             [slot] = await anext(slots)
-            written += sum(map(len, await run_strategies(state, host, [draft_tick(state, slot)])))
-    seq = await database.run(simulated_events.seq_of, parent.id, written) if written else 0
+            count += sum(map(len, await run_strategies(state, host, [draft_tick(state, slot)])))
+    seq = await database.run(simulated_events.seq_of, parent.id, count) if count else 0
     used = None if state.cursor_ms is None else await _cached_hash(database, parent, state.cursor_ms)
     return ForkPoint(max(at_seq, seq), state.cursor_ms, used)
 

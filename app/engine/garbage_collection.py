@@ -1,4 +1,4 @@
-"""The garbage collector of a server process."""
+"""Settings of Python's garbage collector in a server process."""
 
 from __future__ import annotations
 

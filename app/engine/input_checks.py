@@ -1,4 +1,4 @@
-"""Checks that a session goes on with the inputs it was started with: strategy code, warm-up candles, candles used."""
+"""Check that a session continues with the inputs it was started with: strategy code, warm-up and used candles."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from app.strategy_hosts.strategy_catalog import CANDLES_ONLY, require_same_code
 async def check_inputs(
     connection: Connection, session: Session, codes: Mapping[str, str], *, accept_revised: bool
 ) -> None:
-    """Make sure that a session goes on with the inputs it was started with, and store their hashes at the first start.
+    """Check that a session's inputs are those it was started with; at the first start store their hashes.
 
-    `codes` holds the hash of the code of each of its strategies now, by the profile's slug.
-    Raises `InputsChangedError` with code `strategy_changed`, `warmup_changed` or, unless they are accepted,
-    `candles_changed`; `WarmupMissingError`.
+    `codes` has the present hash of the code of each of its strategies, by the profile's slug. Raises
+    `InputsChangedError` with code `strategy_changed`, `warmup_changed` or, unless `accept_revised`, `candles_changed`;
+    `WarmupMissingError`.
     """
     spec = session.spec
     require_same_code(session, codes)
@@ -33,7 +33,7 @@ async def check_inputs(
             )
     if session.cursor_ms is None:
         return
-    if session.candles_hash is None:  # It was started before fingerprints were stored.
+    if session.candles_hash is None:  # An earlier version started it, without a fingerprint.
         used = await events.fingerprint(connection, session.id, session.last_seq)
         await sessions.remember_hashes(connection, session.id, candles_hash=used)
     else:

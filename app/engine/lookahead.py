@@ -1,4 +1,4 @@
-"""Finds strategies that know the future: cutting the data at a time must not change any event before it."""
+"""Find strategies that use later candles: to cut the data at a time must not change any earlier event."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SLOTS_PER_CALL = 100
 
 
 class LookaheadFinding(NamedTuple):
-    """The first event that differs: with all data and with the changed data, null where there is none.
+    """The first event that differs: with all data and with the changed data, null if there is none.
 
-    `how` says in which way the data was changed from `cut_ms` on (ms UTC). `error` is why the strategy failed with the
-    changed data, null when it did not.
+    `how` says how the data was changed from `cut_ms` on (ms UTC). `error` is the strategy's error with the changed
+    data, null if it did not fail.
     """
 
     how: str
@@ -37,9 +37,9 @@ class LookaheadFinding(NamedTuple):
 async def check_lookahead(
     spec: SessionSpec, slots: Sequence[Slot], open_host: OpenHost, cuts: int
 ) -> LookaheadFinding | None:
-    """Run over all slots, then with the data cut and with another future at `cuts` positions; returns what differs.
+    """Run over all slots; then, for `cuts` positions, with the later candles cut off and with other later candles.
 
-    Raises `StrategyFailedError` when the strategy cannot run over the whole data.
+    Returns the first difference. Raises `StrategyFailedError` if the strategy fails with the whole data.
     """
     whole = [events async for events in _run(spec, slots, open_host, len(slots))]
     for end in cut_positions(len(slots), cuts):
@@ -51,7 +51,7 @@ async def check_lookahead(
 
 
 def cut_positions(count: int, cuts: int) -> list[int]:
-    """Spread cuts over slots evenly, none before the first and no two at one: fewer where there are few slots."""
+    """Return positions spread evenly over the slots, all different and after the first slot: few slots give fewer."""
     return sorted({count * number // (cuts + 1) for number in range(1, cuts + 1)} - {0})
 
 
@@ -94,7 +94,7 @@ def _error_text(error: Exception) -> str:
 
 
 def _mirror_slot(slot: Slot) -> Slot:
-    """Return a slot whose candles fall where they rose and cost another price."""
+    """Return a slot whose candles fall instead of rise, and rise instead of fall, at other prices."""
     return slot._replace(candles=[_mirror(candle) for candle in slot.candles])
 
 

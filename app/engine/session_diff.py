@@ -1,4 +1,4 @@
-"""Compares two sessions: the first simulated event that differs, and their results."""
+"""Compare two sessions: the first simulated event that differs, and their results."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from uuid import UUID
 from app.db import events, sessions, stats
 from app.db.events import Difference
 from app.db.pool import Connection
-from app.db.stats import Compared
+from app.db.stats import FigureDiff
 from app.domain.session import Session
 
 
 class SessionDiff(NamedTuple):
-    """Two sessions, where their simulated events differ first (null: nowhere), and their figures side by side."""
+    """Two sessions, the first difference of their simulated events (null: none), and their figures side by side."""
 
     a: Session
     b: Session
-    parting: Difference | None
-    results: list[Compared]
+    first_difference: Difference | None
+    results: list[FigureDiff]
 
 
 async def diff_sessions(connection: Connection, user_id: str, a: UUID, b: UUID) -> SessionDiff:

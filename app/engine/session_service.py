@@ -1,4 +1,4 @@
-"""What can be done with sessions, by HTTP, the command line or a test."""
+"""Everything that HTTP, the command line and tests can do with sessions."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from app.errors import (
 from app.settings import Settings
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 
-_PREPARED_FROM = {"start": MOVES["start"][0], "step": (CREATED,), "runUntil": (CREATED,)}
-"""Per call that may start a session: the statuses from which its candles are brought in first."""
+_PREPARED_STATUSES = {"start": MOVES["start"][0], "step": (CREATED,), "runUntil": (CREATED,)}
+"""Call that may start a session -> the statuses in which its candles are fetched first."""
 
 DIGEST_S = 0.5
-"""How long an answer waits for the digest of a session's log, in seconds."""
+"""Seconds that an answer waits for the digest of a session's log."""
 
 _REASONS = {"start": "started", "resume": "resumed", "pause": "paused", "stop": "stopped"}
 
 
 class Action(NamedTuple):
-    """A control: `start`, `pause`, `resume`, `stop`; `pace` with the new pace; `step` with a number of ticks;
+    """A control action: `start`, `pause`, `resume`, `stop`; `pace` with the new pace; `step` with a number of ticks;
     `runUntil` with a time (ms UTC) or an event type; `jump` with a time.
 
-    `if_cursor` makes a step or run conditional: (cursorMs it must start from,).
+    `if_cursor` makes a step or run conditional: a tuple with the cursorMs that the session must have.
     """
 
     call: str
@@ -65,10 +65,9 @@ class IdempotencyKey(NamedTuple):
 
 
 class SessionService:
-    """Sessions of all users over one database.
+    """The sessions of all users in one database.
 
-    With a supervisor, the sessions it starts run in this process; without one any living server process may claim
-    them.
+    With a supervisor, sessions that it starts run in this process; without one, any living server may claim them.
     """
 
     def __init__(
@@ -86,13 +85,13 @@ class SessionService:
     async def create(
         self, user_id: str, spec: SessionSpec, *, key: str | None = None, request_hash: str | None = None
     ) -> tuple[Session, bool]:
-        """Create a session; returns it and whether it is new. Raises `BadInputError`, or `KeyReusedError`."""
+        """Create a session; return it and whether it is new. Raises `BadInputError` or `KeyReusedError`."""
         end_ms = self._clock.now_ms() if spec.end_ms is None else spec.end_ms
         slots = spec.grid.slots(spec.start_ms, end_ms)
         if slots > self._settings.max_slots:
             raise BadInputError(f"endMs: the range has {slots} slots, at most {self._settings.max_slots} are allowed")
-        whole = replace(spec, config=await self.strategies.full_config(self.database, spec))
-        return await self.database.run(sessions.create, user_id, whole, key=key, request_hash=request_hash)
+        completed = replace(spec, config=await self.strategies.full_config(self.database, spec))
+        return await self.database.run(sessions.create, user_id, completed, key=key, request_hash=request_hash)
 
     async def get(self, user_id: str, session_id: UUID) -> Session:
         """Return a session of the user; raises `NotFoundError`."""
@@ -104,9 +103,9 @@ class SessionService:
         return await self.with_details(await self.get(user_id, session_id))
 
     async def with_details(self, session: Session) -> Session:
-        """Return a session with the candle it waits for while it runs, and the digest of its log when that has ended.
+        """Return a session with the candle it waits for, if it runs, or with the digest of its log, if it has ended.
 
-        One that takes longer than `DIGEST_S` is left out; it is computed and stored all the same.
+        A digest that takes longer than `DIGEST_S` is left out of this answer; it is still computed and stored.
         """
         if session.status == RUNNING:
             (session,) = await self.database.run(add_waiting, [session], self._clock.now_ms(), self._sources)
@@ -118,40 +117,40 @@ class SessionService:
         except TimeoutError:
             return session
 
-    async def page(self, user_id: str, **wanted: Any) -> tuple[list[Session], str | None]:
+    async def page(self, user_id: str, **filters: Any) -> tuple[list[Session], str | None]:
         """Return sessions of the user, newest first, with what they wait for, and the cursor of the next page."""
 
         async def read(connection: Connection) -> tuple[list[Session], str | None]:
-            found, cursor = await sessions.page(connection, user_id, **wanted)
-            known = [add_trading_hours(each, self.calendars.get(each.spec.venue)) for each in found]
-            return await add_waiting(connection, known, self._clock.now_ms(), self._sources), cursor
+            listed, cursor = await sessions.page(connection, user_id, **filters)
+            with_hours = [add_trading_hours(session, self.calendars.get(session.spec.venue)) for session in listed]
+            return await add_waiting(connection, with_hours, self._clock.now_ms(), self._sources), cursor
 
         return await self.database.run(read)
 
     async def start(self, user_id: str, session_id: UUID, *, accept_revised: bool = False) -> Session:
-        """Run a session from its cursor on; one that runs already stays as it is. Raises what `act` raises."""
+        """Run a session from its cursor; a running session stays as it is. Raises what `act` raises."""
         return await self.act(user_id, session_id, Action("start", accept_revised=accept_revised))
 
     async def pause(self, user_id: str, session_id: UUID) -> Session:
-        """Pause a running session; one that is paused stays as it is. Once this has answered, no tick follows.
+        """Pause a running session; a paused session stays as it is. After this returns, no tick follows.
 
         Raises `WrongStatusError` or `NotFoundError`.
         """
-        return await self.database.run(_halt, user_id, session_id, "pause")
+        return await self.database.run(_pause_or_stop, user_id, session_id, "pause")
 
     async def stop(self, user_id: str, session_id: UUID) -> Session:
-        """Stop a session for good; one that is stopped stays as it is. Once this has answered, no tick follows.
+        """Stop a session for good; a stopped session stays as it is. After this returns, no tick follows.
 
         Raises `WrongStatusError` or `NotFoundError`.
         """
-        return await self.database.run(_halt, user_id, session_id, "stop")
+        return await self.database.run(_pause_or_stop, user_id, session_id, "stop")
 
     async def act(self, user_id: str, session_id: UUID, action: Action) -> Session:
-        """Start, step, pause, resume, stop … a session; one that has the status already stays as it is.
+        """Start, step, pause, resume, stop … a session; a session that already has the status stays as it is.
 
         Raises `WrongStatusError`, `CursorMovedError`, `TooManyRequestsError`, `NoRunnerError`, `NotFoundError`, and
-        `InputsChangedError` when the session's inputs have changed. Where a session starts with candles missing and
-        its gap policy is `fail`, the session fails and `MissingCandlesError` is raised.
+        `InputsChangedError` if the session's inputs have changed. If candles are missing at the start and the gap
+        policy is `fail`, the session fails and this raises `MissingCandlesError`.
         """
         await self._prepare(user_id, session_id, action)
         return self._run_here(await self.database.run(self._act_in_transaction, user_id, session_id, action))
@@ -161,24 +160,25 @@ class SessionService:
         user_id: str,
         session_id: UUID,
         action: Action,
-        once: IdempotencyKey,
+        key: IdempotencyKey,
         render: Callable[[Session], dict[str, Any]],
     ) -> dict[str, Any]:
-        """Act under an idempotency key: the action and its stored answer are one transaction.
+        """Act with an idempotency key: the action and its stored answer are one transaction.
 
-        A repeated call gets the stored answer and does nothing; two at once wait for each other; one that fails
-        leaves the key unused. Raises `KeyReusedError` when the key came with another body, and what `act` raises.
+        A repeated call returns the stored answer and does nothing. Two calls at once wait for each other. A call that
+        fails leaves the key unused. Raises `KeyReusedError` if the key was used with another body, and what `act`
+        raises.
         """
         changed: list[Session] = []
 
         async def work(connection: Connection) -> dict[str, Any]:
             async with connection.transaction():
-                stored: dict[str, Any] | None = await requests.claim(connection, user_id, once.key, once.body_hash)
+                stored: dict[str, Any] | None = await requests.claim(connection, user_id, key.key, key.body_hash)
                 if stored is not None:
                     return stored
                 changed.append(await self._act(connection, user_id, session_id, action))
                 answer = render(changed[0])
-                await requests.answer(connection, user_id, once.key, answer)
+                await requests.answer(connection, user_id, key.key, answer)
                 return answer
 
         await self._prepare(user_id, session_id, action)
@@ -193,7 +193,7 @@ class SessionService:
         """Create a session that shares another one's log up to the end of the tick at `at_seq`.
 
         `change` returns the fork's specification. Raises `BadInputError`, `SeqAheadError`, `NotFoundError`, or
-        `InputsChangedError` when candles that the log does not hold were revised.
+        `InputsChangedError` if candles that are not in the log were revised.
         """
         parent = await self.get(user_id, session_id)
         if at_seq > parent.last_seq:
@@ -222,9 +222,9 @@ class SessionService:
         return await self.database.run(events.append_event, session_id, "note", payload, ts)
 
     async def tail_from(self, session: Session, from_seq: int, tail: int | None, types: list[str] | None) -> int:
-        """Return the seq after which a reader begins: `from_seq` is inclusive, `tail` counts from the end.
+        """Return the seq after which a reader starts: `from_seq` is inclusive, `tail` counts from the end.
 
-        Raises `SeqAheadError` when `from_seq` lies beyond the next seq to come.
+        Raises `SeqAheadError` if `from_seq` is greater than the next seq.
         """
         if tail is not None and tail >= session.last_seq:
             return 0
@@ -237,14 +237,14 @@ class SessionService:
         return max(0, from_seq - 1)
 
     async def _prepare(self, user_id: str, session_id: UUID, action: Action) -> None:
-        """Bring in the candles of a session that an action starts; the transition itself checks the status later.
+        """Fetch the candles of a session that an action starts; the transition itself checks the status later.
 
         Raises `CursorMovedError` and what `StartPreparation.prepare` raises.
         """
-        if action.call not in _PREPARED_FROM:
+        if action.call not in _PREPARED_STATUSES:
             return
         session = await self.get(user_id, session_id)
-        if session.status in _PREPARED_FROM[action.call]:
+        if session.status in _PREPARED_STATUSES[action.call]:
             _require_cursor(action, session)
             await self._preparation.prepare(session)
 
@@ -256,7 +256,7 @@ class SessionService:
 
     async def _act(self, connection: Connection, user_id: str, session_id: UUID, action: Action) -> Session:
         if action.call in ("pause", "stop"):
-            return await _halt(connection, user_id, session_id, action.call)
+            return await _pause_or_stop(connection, user_id, session_id, action.call)
         session = await sessions.get(connection, session_id, user_id)
         if action.call == "pace":
             return await sessions.pace(connection, session_id, action.pace or Pace(0), user_id)
@@ -264,14 +264,14 @@ class SessionService:
             return await sessions.jump(connection, session_id, action.time_ms or 0, user_id)
         if action.call in ("step", "runUntil"):
             return await self._run_until(connection, session, action)
-        return await self._run_on(connection, session, action)
+        return await self._start_or_resume(connection, session, action)
 
-    async def _run_on(self, connection: Connection, session: Session, action: Action) -> Session:
+    async def _start_or_resume(self, connection: Connection, session: Session, action: Action) -> Session:
         """Start or resume a session."""
         while session.status != RUNNING:
             _require_move(action.call, session)
             await self._check_inputs(connection, session, accept_revised=action.accept_revised)
-            runner = await self._claimant(connection, session.user_id)
+            runner = await self._new_owner(connection, session.user_id)
             moved = await sessions.transition(
                 connection, session.id, action.call, reason=_REASONS[action.call], by=session.user_id, runner=runner
             )
@@ -289,19 +289,19 @@ class SessionService:
             until_ms=action.time_ms,
             until_type=action.event_type,
             by=session.user_id,
-            runner=await self._claimant(connection, session.user_id),
+            runner=await self._new_owner(connection, session.user_id),
         )
         if moved is None:
-            raise WrongStatusError(f"{action.call} is not possible: the session was moved at the same moment.")
+            raise WrongStatusError(f"{action.call} is not possible: another call changed the session; try again.")
         return moved
 
     async def _check_inputs(self, connection: Connection, session: Session, *, accept_revised: bool) -> None:
-        """Make sure that a session goes on with the inputs it was started with; raises `InputsChangedError`."""
+        """Check that a session continues with the inputs it was started with; raises `InputsChangedError`."""
         hashes = await self.strategies.source_hashes(connection, session)
         await check_inputs(connection, session, hashes, accept_revised=accept_revised)
 
-    async def _claimant(self, connection: Connection, user_id: str) -> tuple[str, int] | None:
-        """Return the process that will run one more session of a user: this one, or null for any that is alive."""
+    async def _new_owner(self, connection: Connection, user_id: str) -> tuple[str, int] | None:
+        """Return the process that will run one more session of a user: this one, or null for any living one."""
         limit = self._settings.max_running
         if await sessions.count_running(connection, user_id) >= limit:
             raise TooManyRequestsError(f"At most {limit} sessions may run at once for one user.")
@@ -326,8 +326,8 @@ class SessionService:
         return replace(session, fetching=self._supervisor.candle_feed.progress(session.id))
 
 
-async def _halt(connection: Connection, user_id: str, session_id: UUID, call: str) -> Session:
-    """Pause or stop a session; another move at the same moment makes for another try."""
+async def _pause_or_stop(connection: Connection, user_id: str, session_id: UUID, call: str) -> Session:
+    """Pause or stop a session; try again if another call changes its status at the same moment."""
     session = await sessions.get(connection, session_id, user_id)
     while session.status != MOVES[call][1]:
         _require_move(call, session)
@@ -337,10 +337,10 @@ async def _halt(connection: Connection, user_id: str, session_id: UUID, call: st
 
 
 def _require_cursor(action: Action, session: Session) -> None:
-    """Raise `CursorMovedError` unless the cursor is where a step or run was to start from."""
-    wanted = action.if_cursor
-    if wanted is not None and wanted[0] != session.cursor_ms:
-        raise CursorMovedError(f"ifCursorMs: the cursor is at {session.cursor_ms}, not at {wanted[0]}")
+    """Raise `CursorMovedError` unless the cursor is where the action expects it."""
+    expected = action.if_cursor
+    if expected is not None and expected[0] != session.cursor_ms:
+        raise CursorMovedError(f"ifCursorMs: the cursor is at {session.cursor_ms}, not at {expected[0]}")
 
 
 def _require_move(call: str, session: Session) -> None:

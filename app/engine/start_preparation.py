@@ -1,4 +1,4 @@
-"""Before a session first runs: fetches and builds the candles it lacks, and reports those that stay missing."""
+"""Before a session first runs: fetch and build missing candles, and report those that are still missing."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from app.engine.supervisor import Supervisor
 from app.errors import BadInputError, MissingCandlesError, SimError
 
 FETCH_S = 10.0
-"""How long a start waits for missing candles to be fetched, in seconds."""
+"""Seconds that a start waits for missing candles to be fetched."""
 
 
 class StartPreparation:
-    """Brings in the candles of sessions that are about to run."""
+    """Fetches and builds the candles of sessions before they run."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class StartPreparation:
         self._supervisor = supervisor
 
     async def prepare(self, session: Session) -> None:
-        """Fetch and build the candles a session lacks; the session fails when it cannot run.
+        """Fetch and build the missing candles of a session; the session fails if it cannot run.
 
         Raises `MissingCandlesError`, `SourceUnavailableError` or `BadInputError`.
         """
@@ -48,9 +48,9 @@ class StartPreparation:
             raise
 
     async def _require_candles(self, session: Session) -> None:
-        """Bring in missing candles; raises `MissingCandlesError` when some stay missing and the gap policy is `fail`.
+        """Fetch and build missing candles; raises `MissingCandlesError` if gaps remain and the gap policy is `fail`.
 
-        A source that takes longer than `FETCH_S` goes on after the start, and the session meets its gaps as it runs.
+        A fetch that takes longer than `FETCH_S` continues after the start; the session then handles gaps as it runs.
         """
         if self._supervisor is None and session.spec.venue in self._sources:
             return
@@ -87,9 +87,9 @@ class StartPreparation:
             await build_missing(connection, spec.venue, symbol, spec.timeframe, from_ms, to_ms)
 
     async def _require_no_gaps(self, connection: Connection, session: Session) -> None:
-        """Raise `MissingCandlesError` for gaps in the rest of the range, up to what closed `gap_grace_ms` ago.
+        """Raise `MissingCandlesError` for gaps in the rest of the range, up to slots that closed `gap_grace_ms` ago.
 
-        An endless session waits for what comes after the last candle of a symbol, so only gaps before it count.
+        An endless session waits for candles after the last one of a symbol, so only gaps before it count.
         """
         spec = session.spec
         from_ms = spec.start_ms if session.cursor_ms is None else session.cursor_ms + 1

@@ -1,4 +1,4 @@
-"""All sessions of one process: runs them, claims those that no living process runs, and passes on notifications."""
+"""All sessions of one process: run them, claim orphans, and pass on notifications."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.tasks import cancel_and_wait
 
 _RELEASE_S = 1
-"""How long a process that ends tries to release its sessions; otherwise others claim them after its TTL."""
+"""Seconds that a stopping process tries to release its sessions; otherwise others claim them after its TTL."""
 
 _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Runs sessions in this process under its runner name, and claims those that no living process runs.
+    """Runs sessions in this process under its runner name, and claims sessions that no living process runs.
 
-    With `own_sessions_only` it runs only what is started here.
+    With `own_sessions_only` it runs only sessions that this process starts.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Supervisor:
         return self._listener.connected.is_set()
 
     async def open(self) -> None:
-        """Register the runner name and start; raises `RunnerNameTakenError` when another living process has it."""
+        """Register the runner name and start; raises `RunnerNameTakenError` if another living process has it."""
         self._spawn(self._listener.run())
         ready = asyncio.ensure_future(self._listener.connected.wait())
         try:
@@ -93,12 +93,12 @@ class Supervisor:
         if self.failed.done():
             self.failed.result()
         self._spawn(self._find_strategies())
-        for_others = () if self._own_sessions_only else (self._claim_orphans, self._finish_deletions)
-        for work in (self._writer.run, self.hub.poll, self._renew, self._reconcile, *for_others):
+        shared_work = () if self._own_sessions_only else (self._claim_orphans, self._finish_deletions)
+        for work in (self._writer.run, self.hub.poll, self._renew, self._reconcile, *shared_work):
             self._spawn(work())
 
     async def close(self) -> None:
-        """Release every session (paused, or left to be claimed where orphans are resumed), then end every task."""
+        """Release every session (paused, or to be claimed if orphans are resumed), then end every task."""
         self._closing = True  # From now on `_renew` may find the name released, which is no error.
         with suppress(SimError, TimeoutError):
             async with asyncio.timeout(_RELEASE_S):
@@ -109,7 +109,7 @@ class Supervisor:
         self.hub.wake_all()
 
     async def _find_strategies(self) -> None:
-        """Find the user strategies before the first session needs them."""
+        """Load the user strategies before the first session needs them."""
         await self.strategies.refresh()
 
     async def _release_sessions(self) -> None:
@@ -119,7 +119,7 @@ class Supervisor:
             _log.info("%s %d sessions: server stopped", "released" if resume else "paused", released)
 
     def run_claimed(self, session: Session) -> None:
-        """Run a session if this process has claimed it and does not run it yet, or runs an older claim of it."""
+        """Run a session that this process has claimed, unless it already runs this claim."""
         known = self._runners.get(session.id)
         if (session.runner, session.incarnation) != self.owner or session.status != RUNNING:
             return
@@ -156,15 +156,15 @@ class Supervisor:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_task_done)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None and not self.failed.done():
             self.failed.set_exception(error)
 
     async def _on_connect(self) -> None:
-        """Catch up with notifications missed meanwhile; claim orphans only when others have had time to renew."""
+        """Catch up on missed notifications; after a reconnect claim orphans only once others had time to renew."""
         if self.incarnation == 0:
             ttl_ms = self._settings.runner_ttl_ms
             self.incarnation = await self._database.run(runners.register, self.name, ttl_ms)
@@ -183,7 +183,7 @@ class Supervisor:
         elif channel == "market_candles":
             self._on_candles(set(payload.splitlines()))
         else:
-            with suppress(ValueError):  # Anybody may notify: a payload that names no session is ignored.
+            with suppress(ValueError):  # Anyone may NOTIFY: a payload without a session id is ignored.
                 self._on_control(payload)
 
     def _on_candles(self, stored: set[str]) -> None:
@@ -198,7 +198,7 @@ class Supervisor:
         runner = self._runners.get(UUID(session_id))
         if runner is not None:
             runner.row_changed()
-        elif move == RUNNING:  # Without the name of a runner: any process may claim it.
+        elif move == RUNNING:  # It has no runner: any process may claim it.
             self._claim_now.set()
 
     async def _renew(self) -> None:
@@ -213,9 +213,9 @@ class Supervisor:
                 raise RunnerNameTakenError(f"Another process has taken the runner name {self.name!r}; this one ends.")
 
     async def _claim_orphans(self) -> None:
-        """Claim sessions that no living process runs: when notified, and every third of a TTL.
+        """Claim sessions that no living process runs: after a notification, and every third of a TTL.
 
-        Where this process has stood still meanwhile, others may have, too: nothing is claimed until they could renew.
+        If this process was suspended, others may have been, too: it claims nothing until they had time to renew.
         """
         loop, pause_s = asyncio.get_running_loop(), self._settings.runner_ttl_ms / 3000
         while True:
@@ -238,7 +238,7 @@ class Supervisor:
                 self.run_claimed(await self._database.run(sessions.get, orphan.session_id))
 
     async def _reconcile(self) -> None:
-        """Compare what runs here with the database every `poll_ms` until cancelled, in case notifications were lost."""
+        """Compare this process's sessions with the database every `poll_ms`, in case notifications were lost."""
         while True:
             await asyncio.sleep(self._settings.poll_ms / 1000)
             await _log_errors(self._reconcile_once)
@@ -252,7 +252,7 @@ class Supervisor:
             self.run_claimed(await self._database.run(sessions.get, session_id))
 
     async def _finish_deletions(self) -> None:
-        """Finish deletions that a process began and did not end, every minute until cancelled."""
+        """Finish interrupted deletions, every minute until cancelled."""
         while True:
             await _log_errors(self._finish_deletions_once)
             await asyncio.sleep(60)
@@ -264,7 +264,7 @@ class Supervisor:
 
 
 async def _log_errors(work: Callable[[], Awaitable[None]]) -> None:
-    """Do something that is repeated anyway; an error is logged, not raised."""
+    """Run one round of repeated work; log an error instead of raising it."""
     try:
         await work()
     except SimError as error:

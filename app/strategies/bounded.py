@@ -1,4 +1,4 @@
-"""talipp's indicators in bounded memory; by themselves they keep every value they were given."""
+"""talipp's indicators in bounded memory; without this they store every value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from talipp.ohlcv import OHLCV
 
 from app.domain.market.candle import Candle
 
-_KEPT = 1_000
+_MIN_VALUES = 1_000
 
 
 class Bounded:
@@ -22,7 +22,7 @@ class Bounded:
     def add(self, value: float | OHLCV) -> None:
         """Take the next value."""
         self._indicator.add(value)
-        count = _KEPT + 4 * self._period
+        count = _MIN_VALUES + 4 * self._period
         if len(self._indicator.input_values) >= 2 * count:
             self._indicator.purge_oldest(count)
 
@@ -46,17 +46,17 @@ def ohlcv(candle: Candle) -> OHLCV:
 
 
 def _last_values(indicator: Indicator, count: int) -> list[Any]:
-    """Return the last inputs, outputs and inner values of an indicator, and of those it is built from."""
+    """Return the last inputs, outputs and inner values of an indicator and of its sub-indicators."""
     lists = (indicator.input_values, indicator.output_values, *indicator.managed_sequences)
-    values = [[_to_list(value) for value in each[-count:]] for each in lists]
+    values = [[_to_list(value) for value in sequence[-count:]] for sequence in lists]
     return [values, [_last_values(inside, count) for inside in indicator.sub_indicators]]
 
 
 def _restore(indicator: Indicator, stored: list[Any]) -> None:
     (ins, outs, *between), parts = stored
     indicator.input_values = [OHLCV(*value) if isinstance(value, list) else value for value in ins]
-    made = indicator.output_value_type
-    indicator.output_values = [made(*value) if isinstance(value, list) else value for value in outs]
+    output_type = indicator.output_value_type
+    indicator.output_values = [output_type(*value) if isinstance(value, list) else value for value in outs]
     for sequence, values in zip(indicator.managed_sequences, between, strict=True):
         sequence[:] = values
     for inside, part in zip(indicator.sub_indicators, parts, strict=True):

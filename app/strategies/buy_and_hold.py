@@ -9,10 +9,10 @@ from app.domain.trading.strategy import Strategy
 
 
 class BuyAndHold(Strategy):
-    """Buys each symbol at its first candle in the range and keeps it: a baseline to compare others with."""
+    """Buys each symbol at its first candle in the range and holds it: a baseline for other strategies."""
 
     def on_start(self) -> None:
-        """Start without any symbol bought."""
+        """Start with no symbol bought."""
         self._bought: set[str] = set()
 
     def snapshot(self) -> Any:

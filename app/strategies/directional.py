@@ -14,7 +14,7 @@ _SIGN = {"LONG": 1, "SHORT": -1, "EXIT": 0}
 
 
 class _Turn(NamedTuple):
-    """The last change of direction: its sign and orders; `partial` if a cancelled order had filled in part."""
+    """The last change of direction: its sign and orders; `partial` if a cancelled order was partially filled."""
 
     sign: int
     orders: Sequence[int]
@@ -25,25 +25,25 @@ class Rule(Protocol):
     """Reads one symbol's candles of the base timeframe."""
 
     def next(self, candle: Candle) -> Direction | None:
-        """Return the direction from here on, None for no change."""
+        """Return the new direction; None for no change."""
 
     def indicators(self) -> dict[str, Decimal | float]:
-        """Return the indicator values behind the last direction."""
+        """Return the indicator values of the last direction."""
 
 
 class Directional(Strategy):
-    """Follows one rule per symbol; with `side` long SHORT means EXIT, with both it reverses at once.
+    """Follows one rule per symbol; with `side` long SHORT means EXIT, with `side` both it reverses at once.
 
-    A reversal is two orders, close and open. Orders that are still live when the rule turns, since no candle could fill
-    them or not whole, are cancelled first: the newest direction counts, and what a partial fill has left is replaced.
+    A reversal is two orders, close and open. Orders that are still live when the direction changes, unfilled or
+    partially filled, are cancelled first: the newest direction counts, and new orders replace the rest.
     """
 
     side: Literal["long", "both"] = "long"
     _label: str = ""
-    """What a built-in rule is called in the reasons of signals and orders, whatever its class is called."""
+    """The name of a built-in rule in the reasons of signals and orders; it stays even if the class is renamed."""
 
     def on_start(self) -> None:
-        """Make a rule for each symbol."""
+        """Create a rule for each symbol."""
         self._rules = {symbol: self.rule() for symbol in self.symbols}
         self._turns: dict[str, _Turn] = {}
         self._frame = self.timeframe
@@ -93,7 +93,7 @@ class Directional(Strategy):
         return turn if turn is not None and any(order.id in turn.orders for order in self.orders) else None
 
     def _turn(self, direction: Direction, symbol: str, rule: Rule) -> None:
-        strategy = type(self)  # A class that somebody derives from a rule has no label, but its own name.
+        strategy = type(self)  # A user's subclass of a rule has no label of its own: its class name is used.
         reason = f"{vars(strategy).get('_label') or strategy.__name__} {direction.lower()}"
         self.signal(direction, reason, symbol, **rule.indicators())
         sign, held = _SIGN[direction], self.positions[symbol].sign
@@ -106,22 +106,24 @@ class Directional(Strategy):
         if sign == held and not partial:
             self._turns[symbol] = _Turn(sign, (), partial=False)
             return
-        given = [self.close(symbol, reason=reason)]
+        orders = [self.close(symbol, reason=reason)]
         if sign > 0:
-            given.append(self.buy(symbol, reason=reason))
+            orders.append(self.buy(symbol, reason=reason))
         elif sign < 0:
-            given.append(self.sell(symbol, reason=reason))
-        self._turns[symbol] = _Turn(sign, tuple(each for each in given if each is not None), partial=partial)
+            orders.append(self.sell(symbol, reason=reason))
+        self._turns[symbol] = _Turn(
+            sign, tuple(order_id for order_id in orders if order_id is not None), partial=partial
+        )
 
 
 class Excursion:
-    """Remembers which way the price went too far, and so which return ends the trade."""
+    """Remembers in which direction the price went too far; its return ends the trade."""
 
     def __init__(self) -> None:
         self._sign = 0
 
     def answer(self, *, too_low: bool, too_high: bool, risen: bool, fallen: bool) -> Direction | None:
-        """Return LONG when too low, SHORT when too high, EXIT once risen or fallen back."""
+        """Return LONG if too low, SHORT if too high, EXIT once the price has risen or fallen back."""
         if too_low or too_high:
             self._sign = 1 if too_low else -1
             return "LONG" if too_low else "SHORT"

@@ -18,9 +18,9 @@ class EmaRevert(Directional):
     """Bets on the return to an exponential moving average from a given distance.
 
     Rule: up when the close is more than `percent` below EMA(`n`), down when more than that above, out when it
-    is back at the EMA; from the n-th candle on, factor 2 / (n + 1), beginning with the first close. Source:
+    is back at the EMA; from the n-th candle on, factor 2 / (n + 1), starting with the first close. Source:
     moving average envelopes, John J. Murphy, Technical Analysis of the Financial Markets (1999), chapter 9,
-    faded rather than followed. Computed in decimals.
+    traded in the opposite direction. Computed in decimals.
     """
 
     n: Annotated[int, Field(ge=1, le=100_000)] = 50

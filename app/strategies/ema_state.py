@@ -18,7 +18,7 @@ class EmaState(Directional):
     crossing).
 
     Rule: from the slow-th candle on, up whenever EMA(fast) > EMA(slow), down whenever below; factor
-    2 / (n + 1), beginning with the first close. Source: the reference results, runs `emaF-S`.
+    2 / (n + 1), starting with the first close. Source: the reference results, runs `emaF-S`.
     """
 
     fast: Annotated[int, Field(ge=1, le=100_000)] = 12

@@ -19,8 +19,8 @@ class KeltnerRevert(Directional):
 
     Rule: up when the close is below EMA(`n`) - `width` * ATR(`atr`), down when above EMA + width * ATR, out
     when the close is back at the EMA. Source: Chester Keltner, How to Make Money in Commodities (1960), in
-    Linda Raschke's form with EMA and average true range; faded rather than followed. Computed by talipp's
-    `KeltnerChannels` (the EMA begins with a simple mean, Wilder's ATR).
+    Linda Raschke's form with EMA and average true range; traded in the opposite direction. Computed by talipp's
+    `KeltnerChannels` (the EMA starts with a simple mean, Wilder's ATR).
     """
 
     n: Annotated[int, Field(ge=1, le=10_000)] = 20

@@ -34,7 +34,7 @@ class SmaCross(Directional):
         return SmaCrossRule(self.fast, self.slow)
 
     def on_start(self) -> None:
-        """Make a rule for each symbol; with `lines` its averages are plotted too."""
+        """Create a rule for each symbol; with `lines` its averages are plotted too."""
         super().on_start()
         self._drawn = self.lines
 

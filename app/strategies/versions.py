@@ -1,7 +1,7 @@
-"""The version of each built-in rule, and the hash that sessions remember it by.
+"""The version of each built-in rule, and the hash of it that sessions store.
 
-Raise the version of a rule whenever it trades or writes something else for the same candles: sessions that began with
-the older one then refuse to go on. Moving, renaming or tidying its source is no change of the rule.
+Raise the version of a rule whenever it trades or writes something else for the same candles: sessions that were started
+with the older version then refuse to continue. Moving, renaming or rewording its source is no change of the rule.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FIRST: Final[dict[str, str]] = {
     "trend_pullback": "cad63a6e2ff14ba8c4d5e3ce0af990143b2b74ebfe62ba723e63b3c2d3afebc6",
     "ema_revert": "8eeb21bdd3d4d9a013c3a29804cc7cec06712be35a51ea0835910534d992b90d",
 }
-"""What sessions remember of version 1: the hash of its source when rules had no version yet."""
+"""The hashes of version 1 that sessions store: those of the sources from before rules had versions."""
 
 
 def rule_hash(slug: str) -> str:

@@ -1,4 +1,4 @@
-"""Finds user strategies and describes them. Their code runs in a strategy process only."""
+"""Find user strategies and describe them. Their code runs only in a strategy process."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class UserStrategy(NamedTuple):
 
     @property
     def reference(self) -> dict[str, Any]:
-        """What a strategy process must know to create one."""
+        """What a strategy process needs to create the strategy."""
         return {"code": self.code, "class": self.class_name, "files": self.files.hash}
 
 
 class _ModuleInfo(NamedTuple):
-    """The strategies of a module (class name, slug, parameters), or why it has none, for one version of its files."""
+    """The strategies of a module (class name, slug, parameters), or its problem, for one version of its files."""
 
     hash: str
     strategies: list[list[Any]]
@@ -57,13 +57,13 @@ class StrategyDiscovery:
         self.problems: list[LoadProblem] = []
 
     async def refresh(self) -> Mapping[str, UserStrategy]:
-        """Return the strategies there are now, by slug; what cannot be used is in `problems`, and logged once."""
+        """Return the present strategies by slug; those that cannot be used are in `problems`, and logged once."""
         async with self._refreshing:
             codes, problems = find_strategies(self._settings.strategies)
-            found: dict[str, UserStrategy] = {}
+            strategies: dict[str, UserStrategy] = {}
             for code in codes:
-                problems += await self._add(code, found)
-            self.strategies, self.problems = found, problems
+                problems += await self._add(code, strategies)
+            self.strategies, self.problems = strategies, problems
         for problem in problems:
             if problem not in self._logged:
                 self._logged.add(problem)
@@ -71,7 +71,7 @@ class StrategyDiscovery:
         return self.strategies
 
     async def check_config(self, strategy: UserStrategy, config: dict[str, Any]) -> None:
-        """Make sure that a strategy can be created with a config; raises `BadInputError`."""
+        """Check that a strategy can be created with a config; raises `BadInputError`."""
         request = {"call": "check", "strategy": strategy.reference, "config": config}
         try:
             process = await self._probe_process(strategy.files)
@@ -79,8 +79,8 @@ class StrategyDiscovery:
         except (StrategyFailedError, StrategyProcessLostError) as error:
             raise BadInputError(f"config: {error}") from None
 
-    async def _add(self, code: StrategyRef, found: dict[str, UserStrategy]) -> list[LoadProblem]:
-        """Add the strategies of a module and return what is wrong with it."""
+    async def _add(self, code: StrategyRef, strategies: dict[str, UserStrategy]) -> list[LoadProblem]:
+        """Add the strategies of a module; return its problems."""
         try:
             files = strategy_files(code)
         except OSError as error:
@@ -90,9 +90,9 @@ class StrategyDiscovery:
             info = self._modules[code] = await self._describe(code, files)
         problems = [] if info.problem is None else [LoadProblem(code.label, info.problem)]
         for class_name, slug, parameters in info.strategies:
-            problem = _slug_problem(slug, found)
+            problem = _slug_problem(slug, strategies)
             if problem is None:
-                found[slug] = UserStrategy(slug, parameters, class_name, code, files)
+                strategies[slug] = UserStrategy(slug, parameters, class_name, code, files)
             else:
                 problems.append(LoadProblem(code.label, problem))
         return problems
@@ -109,7 +109,7 @@ class StrategyDiscovery:
         return _ModuleInfo(files.hash, list(_valid_descriptions(header)))
 
     async def _probe_process(self, files: StrategyFiles) -> ProcessHandle:
-        """Return the process that imports code to describe it: one without sessions, since the code may break it."""
+        """Return the process that imports code to describe it; it runs no sessions, because the code may break it."""
         if self._probe is not None and (self._probe.dead or not self._probe.fits(files.digests)):
             self._probe.kill()
             self._probe = None
@@ -131,12 +131,12 @@ def _valid_descriptions(header: dict[str, Any]) -> Iterator[list[Any]]:
                 yield description
 
 
-def _slug_problem(slug: str, found: Mapping[str, UserStrategy]) -> str | None:
+def _slug_problem(slug: str, strategies: Mapping[str, UserStrategy]) -> str | None:
     """Return why a strategy may not have a slug, or null."""
     if slug in BUILT_IN:
-        return f"{slug} is the name of a built-in strategy; call yours something else."
-    if slug in found:
-        return f"{slug} is already the name of the strategy in {found[slug].code.label}; call yours something else."
+        return f"{slug} is the name of a built-in strategy; rename yours."
+    if slug in strategies:
+        return f"{slug} is already the name of the strategy in {strategies[slug].code.label}; rename yours."
     if not SLUG.fullmatch(slug):
-        return f"{slug} cannot be a profile: only a-z, 0-9, _ and -, at most 64 of them."
+        return f"{slug} is not a valid slug: use a-z, 0-9, _ and -, at most 64 characters."
     return None

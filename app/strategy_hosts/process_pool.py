@@ -1,7 +1,7 @@
-"""The processes that run user strategies: started when needed, watched, and killed when they exceed a limit.
+"""The processes that run user strategies: started when needed, monitored, and killed when they exceed a limit.
 
-A process answers its requests one after the other, so when it dies the oldest unanswered one was the cause: the
-session of that request fails, and all others are rebuilt in another process.
+A process answers its requests in order, so when it dies, the oldest unanswered request was the cause: its session
+fails, and all other sessions are rebuilt in another process.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from app.strategy_hosts.protocol import FRAME_BYTES, HEADER_BYTES, ProtocolError
 _CHECK_S = 0.1
 _START_S = 60.0
 _STALL_S = 1.0
-"""A check later than this says nothing about the processes: the server itself stood still."""
+"""A check that is later than this is ignored: the server itself was suspended."""
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from app.strategy_hosts.strategy_process import main; main()"
 )
 _OWN_PROCESSES = 4
-"""So many times `ZEON_CHILDREN` slow strategies may have a process of their own."""
+"""At most this many times `ZEON_CHILDREN` slow strategies may have their own process."""
 _SECRET_PREFIXES = (PREFIX, "PG", "DATABASE_URL")
-"""Environment variables that begin like this are not passed on: strategies need none of them."""
+"""Environment variables with these prefixes are not passed to strategies, which do not need them."""
 _log = logging.getLogger(__name__)
 
 Answer = tuple[dict[str, Any], list[list[Event]]]
 
 
 class HostClient:
-    """One session, as the process that runs its strategies is concerned.
+    """One session in a strategy process.
 
-    `memory_growth` is by how many bytes the process has grown while it ran this session; `is_slow` says whether the
-    session delays others, null until that is known.
+    `memory_growth` is how many bytes the process has grown while it ran this session; `is_slow` says whether the
+    session delays others, null while that is unknown.
     """
 
     def __init__(self) -> None:
@@ -63,10 +63,10 @@ class _Request:
 
 
 class ProcessHandle:
-    """One strategy process, as the server sees it.
+    """One strategy process, seen from the server.
 
-    `exclusive` says that it is for one session only, `dead` that it has ended or was killed, `has_stray_threads` that
-    a thread of a session that has left still runs in it.
+    `exclusive` means that it runs only one session, `dead` that it has ended or was killed, `has_stray_threads` that
+    a thread of a closed session still runs in it.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, settings: Settings, *, exclusive: bool) -> None:
@@ -96,32 +96,32 @@ class ProcessHandle:
         return any(client.is_slow for client in self.clients)
 
     def fits(self, files: Mapping[str, str]) -> bool:
-        """Whether it has loaded no other version of these files (path to SHA-256)."""
+        """Whether it has not loaded another version of these files (path -> SHA-256)."""
         return all(self.loaded.get(path, digest) == digest for path, digest in files.items())
 
     def send(
         self, request: Mapping[str, Any], allowed_s: float, client: HostClient | None = None
     ) -> asyncio.Future[Answer]:
-        """Send a request; the future holds its answer, or raises `StrategyFailedError` or `StrategyProcessLostError`.
+        """Send a request; the future has its answer, or raises `StrategyFailedError` or `StrategyProcessLostError`.
 
-        `allowed_s` is how long the process may go without answering.
+        `allowed_s` is the longest time without an answer.
         """
-        sent = _Request(client, allowed_s)
+        request_ = _Request(client, allowed_s)
         assert self._process.stdin is not None
-        if self._process.stdin.is_closing():  # It has died, which `_read` does not know yet, or has closed its pipe.
+        if self._process.stdin.is_closing():  # It has died, before `_read` noticed, or has closed its pipe.
             self.kill()
         if self.dead:
-            sent.answer.set_exception(StrategyProcessLostError())
-            sent.answer.add_done_callback(_ignore_error)
-            return sent.answer
+            request_.answer.set_exception(StrategyProcessLostError())
+            request_.answer.add_done_callback(_ignore_error)
+            return request_.answer
         if not self._requests:
             self._last_answer_s = asyncio.get_running_loop().time()
-        self._requests.append(sent)
+        self._requests.append(request_)
         self._process.stdin.write(frame(json.dumps(request, default=str, separators=(",", ":"))))
-        return sent.answer
+        return request_.answer
 
     def check_limits(self, now_s: float) -> None:
-        """Kill the process when the request it works on takes too long or too much memory."""
+        """Kill the process if its current request takes too long or too much memory."""
         if self.dead or not self._requests:
             return
         current = self._requests[0]
@@ -134,11 +134,11 @@ class ProcessHandle:
                 self._check_memory(current.client.memory_growth + growth)
 
     def restart_timer(self, now_s: float) -> None:
-        """Count the time of the current request from now on: the server did not read answers for a while."""
+        """Restart the time limit of the current request, because the server did not read answers for a while."""
         self._last_answer_s = now_s
 
     def kill(self, reason: StrategyFailedError | None = None) -> None:
-        """Kill the process and what it started; the request it works on fails with `reason`."""
+        """Kill the process and its children; its current request fails with `reason`."""
         self._kill_reason = self._kill_reason or reason
         self.dead = True
         with suppress(ProcessLookupError):
@@ -150,7 +150,7 @@ class ProcessHandle:
         await self._reading
 
     async def _read(self) -> None:
-        """Take in answers until the pipe ends, then fail the requests that still wait."""
+        """Read answers until the pipe ends, then fail the pending requests."""
         assert self._process.stdout is not None
         try:
             while True:
@@ -169,7 +169,7 @@ class ProcessHandle:
         self._fail_pending(await self._wait_for_exit())
 
     async def _wait_for_exit(self) -> int:
-        """Return the exit code; a process that only closed its pipe is killed."""
+        """Return the exit code; kill a process that only closed its pipe."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         code = await self._process.wait()
@@ -196,13 +196,13 @@ class ProcessHandle:
             self.kill()
 
     def _check_memory(self, growth: int) -> None:
-        """Kill the process when it grew too much while it ran one session."""
+        """Kill the process if it grew too much while it ran one session."""
         limit_mb = self._settings.strategy_memory_mb
         if growth > limit_mb << 20:
             self.kill(StrategyFailedError(f"The strategy took more than {limit_mb} MB of memory."))
 
     def _fail_pending(self, exit_code: int) -> None:
-        """Fail the requests that wait: the first one with the reason, all others as having lost their process."""
+        """Fail the pending requests: the first one with the reason, all others with `StrategyProcessLostError`."""
         for index, request in enumerate(self._requests):
             if not request.answer.done():
                 request.answer.set_exception(self._exit_error(exit_code) if index == 0 else StrategyProcessLostError())
@@ -228,11 +228,11 @@ class ProcessPool:
 
     @property
     def pids(self) -> list[int]:
-        """The processes alive."""
+        """The pids of the living processes."""
         return [process.pid for process in self._processes if not process.dead]
 
     async def acquire(self, files: Mapping[str, str], *, exclusive: bool = False) -> ProcessHandle:
-        """Return a process that has loaded no other version of these files; with `exclusive` one without sessions."""
+        """Return a process without another version of these files; with `exclusive` one without sessions."""
         async with self._starting:
             self._processes = [process for process in self._processes if not process.ended]
             shared = [] if exclusive else self._shared()
@@ -245,26 +245,26 @@ class ProcessPool:
 
     @property
     def has_capacity(self) -> bool:
-        """Whether one more strategy may have a process of its own."""
+        """Whether one more strategy may have its own process."""
         exclusive = sum(process.exclusive for process in self._processes if not process.dead)
         return exclusive < _OWN_PROCESSES * self._settings.children
 
     def _shared(self) -> list[ProcessHandle]:
-        """Return the processes that sessions can share, but for those with stray threads.
+        """Return the processes that sessions can share, without those with stray threads.
 
-        Only when more than `ZEON_CHILDREN` of them have stray threads, they are used all the same.
+        If more than `ZEON_CHILDREN` processes have stray threads, they are included.
         """
         shared = [process for process in self._processes if not (process.exclusive or process.dead)]
         clean = [process for process in shared if not process.has_stray_threads]
         return clean if len(shared) - len(clean) <= self._settings.children else shared
 
     def _max_shared(self, shared: Sequence[ProcessHandle]) -> int:
-        """Return how many processes may be shared: one more for each with a slow strategy, up to twice as many."""
+        """Return how many shared processes are allowed: one more for each with a slow strategy, up to twice as many."""
         slow = sum(process.has_slow_client for process in shared)
         return self._settings.children + min(self._settings.children, slow)
 
     def release(self, process: ProcessHandle, client: HostClient) -> None:
-        """Remove a session from its process; a process of its own ends with it."""
+        """Remove a session from its process; an exclusive process ends with its session."""
         process.clients.discard(client)
         if process.exclusive:
             process.kill()
@@ -314,11 +314,11 @@ class ProcessPool:
 
 
 def _load(process: ProcessHandle) -> tuple[bool, bool, int]:
-    """Return what makes a process a worse choice for one more session, the most important first."""
+    """Return the sort key for a new session: a smaller one is a better process."""
     return process.has_stray_threads, process.has_slow_client, len(process.clients)
 
 
 def _ignore_error(answer: asyncio.Future[Answer]) -> None:
-    """Retrieve what a request raised; the caller may have left."""
+    """Retrieve the error of a request whose caller may be gone."""
     if not answer.cancelled():
         answer.exception()

@@ -1,6 +1,6 @@
-"""The messages between the server and its strategy processes: frames of text, candles one way and events the other.
+"""The messages between the server and its strategy processes: frames of text with candles or events.
 
-Nothing that comes from a strategy process is unpickled, evaluated or trusted: an event is checked line by line.
+Nothing from a strategy process is unpickled, evaluated or trusted: every event is checked.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from app.domain.trading.strategy_runner import SlotView
 
 BROKER_CONFIG: Final = TypeAdapter(BrokerConfig)
 FLUSH_S: Final = 0.1
-"""How long computed slots may wait in the process for those after them."""
+"""How long computed slots may wait in the process before they are sent, in seconds."""
 START_CANDLES: Final = 30
-"""Importing, and the first slot with `on_start`, may each take as long as this many candles."""
+"""An import, and the first slot with `on_start`, may each take as long as this many candles."""
 HEADER_BYTES: Final = 4
 FRAME_BYTES: Final = 64 << 20
-"""The longest frame accepted from a strategy process."""
+"""Maximum size of a frame from a strategy process, in bytes."""
 SLOT_EVENTS: Final = 10_000
-"""The most events one slot may have."""
+"""Maximum number of events of one slot."""
 STRATEGY_EVENT_TYPES: Final = frozenset(TRADING)
-"""The event types that follow from a strategy."""
+"""The event types that a strategy process may send."""
 
 
 class ProtocolError(Exception):
-    """A strategy process sent something that is no valid message."""
+    """A strategy process sent an invalid message."""
 
 
 def frame(text: str) -> bytes:
-    """Return text as a frame: its length in bytes, then itself."""
+    """Return text as a frame: its length in bytes, then the text."""
     body = text.encode()
     return len(body).to_bytes(HEADER_BYTES, "big") + body
 
 
 def decode_slots(value: list[list[Any]]) -> list[SlotView]:
-    """Read slots from parsed JSON, where decimals are text so that none loses a digit."""
+    """Convert parsed JSON to slots; decimals are text there, so that they lose no digit."""
     return [SlotView(open_ms, [_candle(item) for item in candles], last, ts) for open_ms, candles, last, ts in value]
 
 
@@ -53,7 +53,7 @@ def _candle(value: list[Any]) -> Candle:
 
 
 def encode_answer(header: dict[str, Any], slots: Sequence[Sequence[Event]] = ()) -> str:
-    """Render an answer: a line of JSON, then per slot the number of its events and a line for each."""
+    """Render an answer: a line of JSON, then per slot the number of its events and one line per event."""
     lines = [json.dumps(header)]
     for events in slots:
         lines.append(str(len(events)))
@@ -62,7 +62,7 @@ def encode_answer(header: dict[str, Any], slots: Sequence[Sequence[Event]] = ())
 
 
 def decode_answer(text: bytes) -> tuple[dict[str, Any], list[list[Event]]]:
-    """Read an answer: its header and the events of each slot; raises `ProtocolError`."""
+    """Parse an answer: its header and the events of each slot; raises `ProtocolError`."""
     try:
         lines = iter(text.decode().split("\n"))
         header = json.loads(next(lines))

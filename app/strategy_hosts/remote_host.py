@@ -1,4 +1,4 @@
-"""Runs a session's strategies in a child process."""
+"""Run a session's strategies in a strategy process."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from app.strategy_hosts.protocol import FLUSH_S, START_CANDLES
 _log = logging.getLogger(__name__)
 _MAX_SLOTS = 100
 _REQUEST_S = 0.05
-"""Target seconds per request: every other session in the process waits for it."""
+"""Target seconds per request: all other sessions in the process wait for it."""
 _SLOW_SLOT_S = 0.1
 """A strategy that takes longer than this for a slot delays the others in its process."""
 _SLOW_SLOTS = 3
-"""So many slow slots in a row show that the strategy is slow, and not just the machine at the moment."""
+"""After this many slow slots in a row the strategy counts as slow, and not just the machine."""
 _MOVE_S = 10.0
-"""A slow strategy moves to its own process only while computing it again costs less than this."""
+"""A slow strategy moves to its own process only if recomputing it takes less than this, in seconds."""
 _GRACE_S = 1.5
-"""How much later than the process's own time limit the server kills it: a machine may stand still for a while."""
+"""How much later than the process's own time limit the server kills it: the machine may be suspended for a while."""
 
 
 class RemoteHost(HostClient):
@@ -50,16 +50,16 @@ class RemoteHost(HostClient):
         _require_success(await self._send({"call": "open", "stages": stages}, START_CANDLES))
 
     async def warm_up(self, slots: Sequence[SlotView]) -> None:
-        """Show the strategies slots from before the range."""
+        """Call the strategies with slots before the range."""
         for batch in self._batches(slots):
             header, _ = answer = await self._send_slots("warm_up", batch)
             _require_success(answer)
             self._measure(header.get("seconds"), len(batch))
 
     async def run_slots(self, slots: Sequence[SlotView]) -> list[list[Event]]:
-        """Return the events that follow from each slot, up to the one at which a strategy failed.
+        """Return the events of each slot, up to the one at which a strategy failed.
 
-        Raises `StrategyProcessLostError`, or `StrategyTooSlowError` when the strategy has to move to its own process.
+        Raises `StrategyProcessLostError`, or `StrategyTooSlowError` if the strategy must move to its own process.
         """
         answers: list[list[Event]] = []
         try:
@@ -75,7 +75,7 @@ class RemoteHost(HostClient):
         return answers
 
     async def snapshot(self) -> str | None:
-        """Return the state as text; null when a strategy offers none, or one that cannot be stored."""
+        """Return the state as text; null if a strategy offers none, or one that cannot be stored."""
         header, _ = await self._send({"call": "snapshot"}, 1)
         snapshot = header.get("snapshot")
         if header.get("problem"):
@@ -83,18 +83,18 @@ class RemoteHost(HostClient):
         return snapshot if isinstance(snapshot, str) and len(snapshot) <= SNAPSHOT_BYTES else None
 
     async def restore(self, snapshot: str) -> None:
-        """Bring new strategies to a `snapshot`; raises `StrategyFailedError` or `StrategyProcessLostError`."""
+        """Set new strategies to a `snapshot`; raises `StrategyFailedError` or `StrategyProcessLostError`."""
         self._first_request = False
         _require_success(await self._send({"call": "restore", "snapshot": snapshot}, START_CANDLES))
 
     def close(self) -> None:
-        """Drop the session from its process; harmless when done twice."""
+        """Remove the session from its process; a second call is harmless."""
         if self in self._process.clients:
             self._process.send({"call": "close", "session": self._id}, self._candle_s + _GRACE_S).cancel()
             self._pool.release(self._process, self)
 
     def _batches(self, slots: Sequence[SlotView]) -> Iterator[Sequence[SlotView]]:
-        """Cut slots into requests; the very first slot goes alone, since it may take longer."""
+        """Split slots into requests; the first slot of all is a request of its own, because it may take longer."""
         start = 0
         while start < len(slots):
             count = 1 if self._first_request else self._max_slots
@@ -102,9 +102,9 @@ class RemoteHost(HostClient):
             start += count
 
     def _measure(self, took_s: Any, slots: int) -> None:
-        """Keep requests short, so that other sessions of the process can run.
+        """Adjust the size of requests, so that other sessions of the process can run.
 
-        Raises `StrategyTooSlowError` when a slot alone takes too long for that.
+        Raises `StrategyTooSlowError` if a single slot takes too long.
         """
         if not isinstance(took_s, float) or not took_s > 0:
             return
@@ -122,13 +122,13 @@ class RemoteHost(HostClient):
         return await self._send({"call": call, "slots": slots}, START_CANDLES if first else max(1, max_candles))
 
     def _send(self, request: dict[str, Any], candles: int) -> asyncio.Future[Answer]:
-        """Send a request for which a strategy has the time of so many candles."""
+        """Send a request whose time limit is that of `candles` candles."""
         allowed_s = candles * self._candle_s + FLUSH_S + _GRACE_S
         return self._process.send({**request, "session": self._id}, allowed_s, self)
 
 
 def _require_success(answer: Answer) -> None:
-    """Raise `StrategyFailedError` when a strategy process answers that the strategy failed."""
+    """Raise `StrategyFailedError` if a strategy process answers that the strategy failed."""
     header, _ = answer
     if "failed" in header:
         details = {name: str(header[name]) for name in ("at", "exception") if header.get(name) is not None}
@@ -136,7 +136,7 @@ def _require_success(answer: Answer) -> None:
 
 
 def require_valid_config(answer: Answer) -> None:
-    """Raise `BadInputError` when a strategy process answers that a strategy cannot be created with a config."""
+    """Raise `BadInputError` if a strategy process answers that a strategy cannot be created with a config."""
     try:
         _require_success(answer)
     except StrategyFailedError as error:

@@ -1,4 +1,4 @@
-"""Every strategy a session can name: built-in, user strategy, or a stored profile with parameters of its own."""
+"""Every strategy that a session can name: built-in, user strategy, or stored profile with its own parameters."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ResolvedStrategy = type[Strategy] | UserStrategy
 
 
 class ListedProfile(NamedTuple):
-    """A profile as it is listed: slug, JSON schema of its parameters, and where it comes from."""
+    """A profile in a list: its slug, the JSON schema of its parameters, and where it comes from."""
 
     slug: str
     parameters: dict[str, Any]
@@ -43,7 +43,7 @@ class ListedProfile(NamedTuple):
 
 
 class StrategyCatalog:
-    """Resolves profiles and opens the strategy hosts of sessions; no process is started before one is needed."""
+    """Resolves profiles and opens the strategy hosts of sessions; it starts processes only when needed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -52,37 +52,37 @@ class StrategyCatalog:
 
     @property
     def pids(self) -> list[int]:
-        """The strategy processes alive."""
+        """The pids of the living strategy processes."""
         return self._processes.pids
 
     @property
     def problems(self) -> list[LoadProblem]:
-        """What is configured but could not be used at the last `refresh`."""
+        """The configured strategies that could not be used at the last `refresh`."""
         return self._discovery.problems
 
     async def refresh(self) -> int:
-        """Find the user strategies again and return how many there are; those that cannot be used are logged."""
+        """Find the user strategies again; return how many can be used, and log the others."""
         return len(await self._discovery.refresh())
 
     @property
     def importing_app(self) -> list[str]:
-        """The slugs of user strategies that import from `app`, as was usual before there was `zeon`."""
+        """The slugs of user strategies that import from `app`, the old name, instead of `zeon`."""
         return [slug for slug, strategy in self._discovery.strategies.items() if strategy.files.imports_app]
 
     async def list_profiles(self, database: Database) -> list[ListedProfile]:
         """List every profile: built-in strategies, user strategies, stored profiles."""
         own = await self._discovery.refresh()
-        found = [ListedProfile(slug, strategy.parameter_schema(), "built-in") for slug, strategy in BUILT_IN.items()]
-        found += [ListedProfile(user.slug, user.parameters, user.code.origin) for user in own.values()]
-        schemas = {profile.slug: profile.parameters for profile in found}
+        listed = [ListedProfile(slug, strategy.parameter_schema(), "built-in") for slug, strategy in BUILT_IN.items()]
+        listed += [ListedProfile(user.slug, user.parameters, user.code.origin) for user in own.values()]
+        schemas = {profile.slug: profile.parameters for profile in listed}
         for stored in await database.run(profiles.list_all):
             if stored.strategy in schemas and stored.slug not in schemas:
                 parameters = _with_defaults(schemas[stored.strategy], stored.config)
-                found.append(ListedProfile(stored.slug, parameters, f"profile of {stored.strategy}"))
-        return found
+                listed.append(ListedProfile(stored.slug, parameters, f"profile of {stored.strategy}"))
+        return listed
 
     async def full_config(self, database: Database, spec: SessionSpec) -> dict[str, Any]:
-        """Return the session's parameters on top of its profile's; raises `BadInputError` naming a wrong one."""
+        """Return the profile's parameters, overridden by the session's; raises `BadInputError`."""
         strategy, preset = await database.run(self._resolve, spec.profile_slug)
         config = {**preset, **spec.config}
         if isinstance(strategy, UserStrategy):
@@ -92,12 +92,12 @@ class StrategyCatalog:
         return config
 
     async def add_profile(self, database: Database, profile: profiles.Profile) -> None:
-        """Add or replace a stored profile; raises `BadInputError` when its slug, strategy or config is wrong."""
+        """Add or replace a stored profile; raises `BadInputError` for a wrong slug, strategy or config."""
         own = await self._discovery.refresh()
         if not SLUG.fullmatch(profile.slug):
-            raise BadInputError(f"{profile.slug} cannot be a profile: only a-z, 0-9, _ and -, at most 64 of them.")
+            raise BadInputError(f"{profile.slug} is not a valid slug: use a-z, 0-9, _ and -, at most 64 characters.")
         if profile.slug in BUILT_IN or profile.slug in own:
-            raise BadInputError(f"{profile.slug} is the name of a strategy; call the profile something else.")
+            raise BadInputError(f"{profile.slug} is the name of a strategy; give the profile another name.")
         if profile.strategy not in BUILT_IN and profile.strategy not in own:
             known = dict.fromkeys([*BUILT_IN, *own])
             raise BadInputError(
@@ -110,9 +110,9 @@ class StrategyCatalog:
         await database.run(profiles.put, profile)
 
     async def source_hashes(self, connection: Connection, session: Session) -> dict[str, str]:
-        """Return the hash that names the code of each of a session's strategies, by the profile's slug.
+        """Return the hash of the code of each of a session's strategies, by the profile's slug.
 
-        A user strategy is not imported for it. Raises `BadInputError` for one that no longer exists.
+        User strategies are not imported for this. Raises `BadInputError` if one no longer exists.
         """
         return {slug: source_hash((await self._resolve(connection, slug))[0]) for slug in session.slugs}
 
@@ -122,10 +122,10 @@ class StrategyCatalog:
     ) -> AsyncIterator[StrategyHost | None]:
         """Open the strategy host of a session, at a `snapshot` if one is given, and close it after the block.
 
-        Before the first slot it is warmed up; null where there are candles only. User strategies run in a strategy
-        process, with `own_process` in one for this session only. Raises `StrategyFailedError`,
-        `StrategyProcessLostError`, `BadInputError` when a strategy no longer exists, `InputsChangedError` when its
-        code has changed.
+        Without a snapshot it is warmed up. Yields null if the session only replays candles. User strategies run in a
+        strategy process, with `own_process` in one for this session only. Raises `StrategyFailedError`,
+        `StrategyProcessLostError`, `BadInputError` if a strategy no longer exists, `InputsChangedError` if its code
+        has changed.
         """
         host = await self._open_session(database, session, own_process=own_process, snapshot=snapshot)
         try:
@@ -175,7 +175,7 @@ class StrategyCatalog:
     async def _create_host(
         self, stages: Sequence[Stage], strategies: dict[str, ResolvedStrategy], *, own_process: bool
     ) -> StrategyHost:
-        """Create a host before its first slot: in this process, or elsewhere when one is a user strategy."""
+        """Create a host before its first slot: in this process, or in a strategy process for a user strategy."""
         own = [strategy for strategy in strategies.values() if isinstance(strategy, UserStrategy)]
         if not own:
             runners = [_strategy_runner(stage, strategies[stage.slug]) for stage in stages]
@@ -191,7 +191,7 @@ class StrategyCatalog:
         return host
 
     async def _resolve(self, connection: Connection, slug: str) -> tuple[ResolvedStrategy, dict[str, Any]]:
-        """Return the strategy of a slug and the parameters its profile sets; or raise `BadInputError`."""
+        """Return the strategy of a slug and the parameters of its profile; raises `BadInputError`."""
         if slug in BUILT_IN:
             return BUILT_IN[slug], {}
         own = await self._discovery.refresh()
@@ -208,7 +208,7 @@ class StrategyCatalog:
 
 
 def source_hash(strategy: ResolvedStrategy) -> str:
-    """Return the hex SHA-256 a session remembers its strategy by: of its source, or of a built-in rule's version."""
+    """Return the hex SHA-256 that a session stores: of a user strategy's files, or of a built-in rule's version."""
     return strategy.files.hash if isinstance(strategy, UserStrategy) else rule_hash(_built_in_slug(strategy))
 
 
@@ -217,9 +217,9 @@ def _built_in_slug(strategy: type[Strategy]) -> str:
 
 
 def require_same_code(session: Session, codes: Mapping[str, str]) -> None:
-    """Raise `InputsChangedError` when a strategy's code has changed since the session or an ancestor started.
+    """Raise `InputsChangedError` if a strategy's code has changed since the session or an ancestor started.
 
-    `codes` holds the hash of each strategy's code now, by the profile's slug.
+    `codes` has the present hash of each strategy's code, by the profile's slug.
     """
     slug = session.spec.profile_slug
     _require_same_hash(session.strategy_hash, codes.get(slug), "The strategy's code has")
@@ -234,7 +234,7 @@ def _require_same_hash(before: str | None, now: str | None, what: str) -> None:
 
 
 def _stages(session: Session) -> list[Stage]:
-    """Return which strategy trades when: one stage per ancestor with ticks in the log, then the session's own."""
+    """Return the stages of a log: one per ancestor with ticks in it, then the session's own."""
     past = session.past
     specs = [
         replace(session.spec, profile_slug=ancestor.profile_slug, config=ancestor.config, trading=ancestor.trading)
@@ -254,7 +254,7 @@ def _strategy_runner(stage: Stage, strategy: ResolvedStrategy) -> StrategyRunner
 
 
 def _stage_message(stage: Stage, strategy: ResolvedStrategy) -> list[Any]:
-    """Return a stage as a strategy process is sent it."""
+    """Return a stage as a message to a strategy process."""
     reference: dict[str, Any] | None = None
     if isinstance(strategy, UserStrategy):
         reference = strategy.reference
@@ -270,7 +270,7 @@ def _slots(candles: Sequence[Candle]) -> list[SlotView]:
 
 
 def _with_defaults(parameters: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema whose defaults are what a profile sets."""
+    """Return a schema whose defaults are the parameters of a profile."""
     properties = {name: dict(schema) for name, schema in parameters["properties"].items()}
     for name, value in config.items():
         if name in properties:

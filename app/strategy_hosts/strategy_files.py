@@ -1,4 +1,4 @@
-"""The files of user strategies: where they are and which others they import, without running any of their code."""
+"""The files of user strategies: where they are and which files they import; none of their code is run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ GROUP = "zeon.strategies"
 
 
 class StrategyRef(NamedTuple):
-    """A module to look for strategies in.
+    """A module that may define strategies.
 
     `origin` says how it was configured: folder, setting or entry point; `label` is its name in messages. A file of a
-    folder has a `path`, anything else is imported by its name. `attribute` is the one class to use, null for every
-    strategy defined there; `slug` is the one that an entry point sets.
+    folder has a `path`; any other module is imported by its name. `attribute` is the one class to use, null for all
+    strategies of the module; `slug` is set by an entry point.
     """
 
     origin: str
@@ -34,16 +34,16 @@ class StrategyRef(NamedTuple):
 
 
 class LoadProblem(NamedTuple):
-    """A configured module or folder that cannot be used, and why."""
+    """A configured module or folder that cannot be used, and the reason."""
 
     label: str
     sentence: str
 
 
 class StrategyFiles(NamedTuple):
-    """A module's file and the files it imports from its folder or package: SHA-256 by path, and one of them all.
+    """A module's file and the files it imports from its folder or package: SHA-256 by path, and one hash of all.
 
-    `imports_app` says that one of them imports from this project's package `app` instead of `zeon`.
+    `imports_app` says whether one of them imports from this project's package `app` instead of `zeon`.
     """
 
     digests: dict[str, str]
@@ -52,18 +52,18 @@ class StrategyFiles(NamedTuple):
 
 
 def find_strategies(locations: tuple[str, ...]) -> tuple[list[StrategyRef], list[LoadProblem]]:
-    """Return the modules that settings and installed packages name, and the settings that name none."""
-    found, problems = installed_strategies(), []
+    """Return the modules that settings and installed packages name, and the settings that name no module."""
+    refs, problems = installed_strategies(), []
     for location in locations:
         folder = Path(location).expanduser()
         module, _, attribute = location.partition(":")
         if folder.is_dir():
-            found += [_in_folder(path) for path in sorted(folder.resolve().glob("*.py")) if path.name[0] != "_"]
+            refs += [_in_folder(path) for path in sorted(folder.resolve().glob("*.py")) if path.name[0] != "_"]
         elif attribute and all(part.isidentifier() for part in (*module.split("."), attribute)):
-            found.append(StrategyRef("setting", location, module, attribute))
+            refs.append(StrategyRef("setting", location, module, attribute))
         else:
             problems.append(LoadProblem(location, "It is neither a folder nor module:Class."))
-    return found, problems
+    return refs, problems
 
 
 def slug_of(name: str) -> str:
@@ -77,7 +77,7 @@ def _entry_points() -> tuple[tuple[str, str, str], ...]:
 
 
 def installed_strategies() -> list[StrategyRef]:
-    """Return the modules that installed packages offer."""
+    """Return the modules of the entry points of installed packages."""
     return [
         StrategyRef(
             "entry point", f"{module}:{attribute}" if attribute else module, module, attribute or None, None, name
@@ -87,7 +87,7 @@ def installed_strategies() -> list[StrategyRef]:
 
 
 def strategy_files(code: StrategyRef) -> StrategyFiles:
-    """Return the files of a module: its own, and those it imports from its folder or package; raises `OSError`."""
+    """Return the file of a module and the files it imports from its folder or package; raises `OSError`."""
     start, root, top = _locate(code)
     texts: dict[Path, bytes] = {}
     imports_app = False
@@ -105,7 +105,7 @@ def strategy_files(code: StrategyRef) -> StrategyFiles:
 
 
 def _packages(path: Path, root: Path) -> list[Path]:
-    """Return what runs before a module is imported: the `__init__.py` of each package around it."""
+    """Return the files that run before a module is imported: the `__init__.py` of each package above it."""
     folders = path.parents[: path.parents.index(root)] if root in path.parents else ()
     return [package / "__init__.py" for package in folders if (package / "__init__.py").is_file()]
 
@@ -115,7 +115,7 @@ def _in_folder(path: Path) -> StrategyRef:
 
 
 def _locate(code: StrategyRef) -> tuple[Path, Path, str | None]:
-    """Return a module's file, the folder of its imports, and the package whose files count (null for all)."""
+    """Return a module's file, the folder of its imports, and the package whose files belong to it (null: all)."""
     if code.path is not None:
         return Path(code.path), Path(code.path).parent, None
     parts = code.module.split(".")
@@ -125,7 +125,7 @@ def _locate(code: StrategyRef) -> tuple[Path, Path, str | None]:
 
 
 def _origin(parts: list[str]) -> Path:
-    """Return the file a module would be imported from, asking each finder as an import would, but running nothing."""
+    """Return the file from which a module would be imported; like an import it asks each finder, but runs nothing."""
     path = None
     for depth in range(1, len(parts) + 1):
         name = ".".join(parts[:depth])
@@ -141,7 +141,7 @@ def _origin(parts: list[str]) -> Path:
 
 
 def _imported_names(path: Path, text: bytes, root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield folder and dotted name of whatever a file may import; nothing for a file that Python cannot read."""
+    """Yield folder and dotted name of everything a file may import; nothing for a file that Python cannot parse."""
     try:
         nodes = list(ast.walk(ast.parse(text)))
     except (SyntaxError, ValueError):
@@ -151,14 +151,14 @@ def _imported_names(path: Path, text: bytes, root: Path) -> Iterator[tuple[Path,
 
 
 def _imported_files(names: Iterable[tuple[Path, str]], root: Path, top: str | None) -> Iterator[Path]:
-    """Yield the files below a folder that are imported by these names."""
+    """Yield the files below a folder that these names import."""
     for base, name in names:
         if base != root or top in (None, name.split(".")[0]):
             yield from _module_files(base, name.split("."))
 
 
 def _names_in(path: Path, root: Path, node: ast.AST) -> Iterator[tuple[Path, str]]:
-    """Yield folder and dotted name of whatever a statement may import."""
+    """Yield folder and dotted name of everything a statement may import."""
     if isinstance(node, ast.Import):
         yield from ((root, alias.name) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):

@@ -1,4 +1,4 @@
-"""Where a session's strategies run: slots in, events out, whether in this process or in a child process."""
+"""Where a session's strategies run, in this process or in a strategy process: slots in, events out."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from app.domain.trading.handover import StrategyChain
 from app.domain.trading.strategy_runner import SlotView
 
 SLOTS_PER_ROUND = 50
-"""Slots computed in one round of the event loop: between two of them others go on, the writer among them."""
+"""Slots computed in one round of the event loop; between rounds other tasks run, for example the writer."""
 
 _log = logging.getLogger(__name__)
 
 
 class StrategyHost(Protocol):
-    """The strategies of one session, with their brokers and accounts; `error` is why one failed, once it has."""
+    """The strategies of one session, with their brokers and accounts; `error` is the error of a failed strategy."""
 
     error: Exception | None
 
     async def warm_up(self, slots: Sequence[SlotView]) -> None:
-        """Show the strategies slots from before the range."""
+        """Call the strategies with slots before the range."""
 
     async def run_slots(self, slots: Sequence[SlotView]) -> list[list[Event]]:
-        """Return the events that follow from each slot; fewer than the slots when a strategy failed (see `error`)."""
+        """Return the events of each slot; fewer lists than slots if a strategy failed (see `error`)."""
 
     async def snapshot(self) -> str | None:
-        """Return the state as text; null when a strategy offers none, or one that cannot be stored."""
+        """Return the state as text; null if a strategy offers none, or one that cannot be stored."""
 
     async def restore(self, snapshot: str) -> None:
-        """Bring a new host to a `snapshot`; raises `InvalidSnapshotError` or `StrategyFailedError`."""
+        """Set a new host to a `snapshot`; raises `InvalidSnapshotError` or `StrategyFailedError`."""
 
     def close(self) -> None:
-        """Drop the session; harmless when done twice."""
+        """Close the session; a second call is harmless."""
 
 
 class InProcessHost:
@@ -48,12 +48,12 @@ class InProcessHost:
         self.error: Exception | None = None
 
     async def warm_up(self, slots: Sequence[SlotView]) -> None:
-        """Show the strategies slots from before the range."""
+        """Call the strategies with slots before the range."""
         for slot in slots:
             self._strategies.warm(slot.candles)
 
     async def run_slots(self, slots: Sequence[SlotView]) -> list[list[Event]]:
-        """Return the events that follow from each slot, up to the one at which a strategy failed."""
+        """Return the events of each slot, up to the one at which a strategy failed."""
         answers: list[list[Event]] = []
         try:
             for start in range(0, len(slots), SLOTS_PER_ROUND):
@@ -65,7 +65,7 @@ class InProcessHost:
         return answers
 
     async def snapshot(self) -> str | None:
-        """Return the state as text; null when a strategy offers none, or one that cannot be stored."""
+        """Return the state as text; null if a strategy offers none, or one that cannot be stored."""
         try:
             snapshot = self._strategies.snapshot()
             return None if snapshot is None else to_text(snapshot)
@@ -74,22 +74,22 @@ class InProcessHost:
             return None
 
     async def restore(self, snapshot: str) -> None:
-        """Bring a new host to a `snapshot`; raises `InvalidSnapshotError`."""
+        """Set a new host to a `snapshot`; raises `InvalidSnapshotError`."""
         try:
             self._strategies.restore(from_text(snapshot))
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise InvalidSnapshotError(f"{type(error).__name__}: {error}") from None
 
     def close(self) -> None:
-        """Do nothing: no process has to be told."""
+        """Do nothing: there is no process to notify."""
 
 
 async def run_strategies(
     state: ReplayState, host: StrategyHost | None, drafts: Sequence[TickDraft]
 ) -> list[list[Event]]:
-    """Return all events of slots, one list per slot; raises the strategy's error when it failed at the first of them.
+    """Return all events of slots, one list per slot; raises the strategy's error if it failed at the first slot.
 
-    An error at a later slot stays in `host.error`, and the events of the slots before it are returned.
+    An error at a later slot stays in `host.error`; then the events of the slots before it are returned.
     """
     if host is None:
         return [draft.events for draft in drafts]

@@ -1,7 +1,7 @@
-"""The program of a strategy process: runs user strategies of many sessions, one request of the server at a time.
+"""The program of a strategy process: it runs user strategies of many sessions, one request at a time.
 
 The code it imports may do anything, so the server trusts none of its answers and kills it when it is late. Requests
-and answers go through pipes of their own: what a strategy prints goes to stderr.
+and answers use private pipes: what a strategy prints goes to stderr.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ _APP = str(Path(__file__).parents[1])
 _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
 _PR_SET_PDEATHSIG = 1
 _TICKS = 10
-"""Into so many ticks the time a strategy has for a candle is divided."""
+"""The time limit of a candle is measured in this many timer ticks."""
 _MAX_EXCEPTION_TEXT = 2000
-"""So many characters of an exception's text are reported."""
+"""How many characters of an exception's text are reported, at most."""
 
 
 class TimeLimitError(BaseException):
-    """A strategy took too long; no `Exception`, so that a strategy does not catch it by accident."""
+    """A strategy took too long; not an `Exception`, so that a strategy does not catch it by accident."""
 
 
 class HostedStrategy:
-    """One session in this process: its strategies, the modules imported for it, and whether a slot was run yet."""
+    """One session in this process: its strategies, the modules imported for it, and whether a slot has run."""
 
     def __init__(self, strategies: StrategyChain, modules: list[str]) -> None:
         self.strategies = strategies
@@ -69,7 +69,7 @@ class HostedStrategy:
 
 
 class StrategyProcess:
-    """Answers requests one after the other."""
+    """Answers requests in order."""
 
     def __init__(self, answers: BinaryIO, candle_s: float) -> None:
         self._answers = answers
@@ -112,7 +112,7 @@ class StrategyProcess:
         return {"strategies": described}
 
     def _check(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Create a strategy with a config, to see whether that works."""
+        """Check that a strategy can be created with a config."""
         with _Limit(START_CANDLES * self._candle_s):
             self._strategy(request["strategy"], request["config"], [])
         return {}
@@ -131,7 +131,7 @@ class StrategyProcess:
         return {}
 
     def _warm_up(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Show the strategies slots from before the range."""
+        """Call the strategies with slots before the range."""
         hosted = self._hosted[request["session"]]
         started_s = time.monotonic()
         for slot in decode_slots(request["slots"]):
@@ -140,7 +140,7 @@ class StrategyProcess:
         return {"seconds": time.monotonic() - started_s}
 
     def _run_slots(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the events of slots; those that have waited for a while are sent ahead of the rest."""
+        """Return the events of slots; send computed ones early every `FLUSH_S`."""
         hosted = self._hosted[request["session"]]
         waiting: list[list[Event]] = []
         started_s = flushed_s = time.monotonic()
@@ -156,7 +156,7 @@ class StrategyProcess:
         return {"seconds": time.monotonic() - started_s}
 
     def _snapshot(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return a session's state, or null and the problem when it cannot be taken."""
+        """Return a session's state, or null and the problem if there is one."""
         try:
             with _Limit(self._candle_s):
                 snapshot = self._hosted[request["session"]].strategies.snapshot()
@@ -165,7 +165,7 @@ class StrategyProcess:
             return {"snapshot": None, "problem": _last_line(error)}
 
     def _restore(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Bring new strategies to a snapshot."""
+        """Set new strategies to a snapshot."""
         hosted = self._hosted[request["session"]]
         hosted.started = True
         with _Limit(START_CANDLES * self._candle_s):
@@ -173,12 +173,12 @@ class StrategyProcess:
         return {}
 
     def _close(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Drop a session, and report whether a thread of it, or of another one, still runs."""
+        """Remove a session, and report whether a thread of any session still runs."""
         self._drop(request["session"])
         return {"strayThreads": threading.active_count() > self._own_threads}
 
     def _drop(self, session: str | None) -> None:
-        """Drop a session and the modules that were imported for it alone."""
+        """Remove a session and the modules that were imported only for it."""
         hosted = self._hosted.pop(session, None) if session else None
         if hosted is not None:
             for name in hosted.modules:
@@ -187,13 +187,13 @@ class StrategyProcess:
             gc.collect()
 
     def _allowed_s(self, hosted: HostedStrategy, candles: int) -> float:
-        """Return the seconds for a slot of so many candles; the first one of a session may take longer."""
+        """Return the time limit in seconds for a slot with `candles` candles; the first slot of a session has more."""
         candles = max(1, candles) if hosted.started else START_CANDLES
         hosted.started = True
         return candles * self._candle_s
 
     def _strategy(self, strategy: dict[str, Any], config: dict[str, Any], modules: list[str]) -> Strategy:
-        """Create a strategy, from the same files whose hash the server has."""
+        """Create a strategy; its files must have the hash that the server knows."""
         if "builtIn" in strategy:
             return BUILT_IN[strategy["builtIn"]](**config)
         code = StrategyRef(*strategy["code"])
@@ -203,7 +203,7 @@ class StrategyProcess:
         return cls(**config)
 
     def _module(self, code: StrategyRef, modules: list[str]) -> ModuleType:
-        """Import a module; a file of a folder anew each time, so that sessions share no state."""
+        """Import a module; import a file of a folder again each time, so that sessions share no state."""
         if code.path is None:
             return importlib.import_module(code.module)
         folder = Path(code.path).parent
@@ -227,10 +227,10 @@ class StrategyProcess:
 
 
 class _Limit:
-    """Interrupts the code in the block after `seconds`, where Python can be interrupted at all.
+    """Interrupts the code in the block after `seconds`, if Python can be interrupted there.
 
-    The time is over after ten ticks of a timer that takes a tenth of it, or after so much processor time. While the
-    machine or this process stands still many ticks arrive as one, so that time does not count against the strategy.
+    The limit is reached after ten timer ticks, each a tenth of the time, or after as much processor time. While the
+    machine or this process is suspended, many ticks arrive as one, so that this time does not count.
     """
 
     ticks_left = 0
@@ -257,16 +257,16 @@ class _Limit:
 
 
 def _require_events(events: list[Event]) -> list[Event]:
-    """Return a slot's events; raises `ValueError` or `TypeError` when they cannot be sent."""
+    """Return a slot's events; raises `ValueError` or `TypeError` if they cannot be sent."""
     if len(events) > SLOT_EVENTS:
         raise ValueError(f"{len(events)} events in one slot, at most {SLOT_EVENTS} are allowed")
     if not all(isinstance(event, Event) for event in events):
-        raise TypeError("the events of the slot contain something that is no event")
+        raise TypeError("the events of the slot contain an object that is not an event")
     return events
 
 
 def _strategy_names(module: ModuleType) -> Iterator[str]:
-    """Yield the names of the strategies a module defines itself; one named `_Name` is only a base class."""
+    """Yield the names of the strategies that a module itself defines; a class named `_Name` is only a base class."""
     for name, value in vars(module).items():
         if _is_strategy(value) and value.__module__ == module.__name__ and name[0] != "_":
             yield name
@@ -285,7 +285,7 @@ def _is_strategy(value: object) -> bool:
 
 
 def _last_line(error: BaseException) -> str:
-    """Return the last line of a traceback; only the message of an error of this project."""
+    """Return the last line of a traceback; for an error of this project only its message."""
     text = "".join(traceback.format_exception_only(error)).strip().splitlines()
     own = isinstance(error, BadInputError | TimeLimitError)
     line = f"{error}" if own else text[-1] if text else type(error).__name__
@@ -293,7 +293,7 @@ def _last_line(error: BaseException) -> str:
 
 
 def _details(error: BaseException) -> dict[str, str]:
-    """Return where an error was raised, and its whole text where that is more than a line."""
+    """Return where an error was raised, and its whole text if it has more than one line."""
     position = _position(error)
     text = _storable("".join(traceback.format_exception_only(error)).strip())
     details = {} if position is None else {"at": position}
@@ -301,7 +301,7 @@ def _details(error: BaseException) -> dict[str, str]:
 
 
 def _position(error: BaseException) -> str | None:
-    """Return file, line and function of the last place an error passed through outside this project and libraries."""
+    """Return file, line and function of an error's last frame outside this project and the libraries."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_APP)]
     frames = [frame for frame in frames if "importlib" not in frame.filename]
     own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)] or frames
@@ -309,12 +309,12 @@ def _position(error: BaseException) -> str | None:
 
 
 def _storable(text: str) -> str:
-    """Return text in characters Postgres can store."""
+    """Return text without characters that Postgres cannot store."""
     return text.encode(errors="replace").decode().replace("\0", "?")
 
 
 def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Move the pipes away from stdin and stdout, so that a strategy can neither read nor write them by accident."""
+    """Move the pipes away from stdin and stdout, so that a strategy cannot read or write them by accident."""
     requests, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -324,7 +324,7 @@ def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _die_with(parent: int) -> None:
-    """End this process when its parent has ended, whatever a strategy is doing."""
+    """End this process when its parent ends, even while a strategy runs."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -337,7 +337,7 @@ def _die_with(parent: int) -> None:
 
 
 def main() -> None:
-    """Run with the parent's pid and the time limit per candle in ms as arguments."""
+    """Run the process; the arguments are the parent's pid and the time limit per candle in ms."""
     parent, candle_ms = map(int, sys.argv[-2:])
     _die_with(parent)
     requests, answers = _private_pipes()

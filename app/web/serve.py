@@ -99,7 +99,7 @@ def serve(settings: Settings, on_ready: Callable[[str], None] = lambda _: None) 
 
 
 def until_interrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that uses `serving` until it ends, or until SIGINT or SIGTERM, which is no failure."""
+    """Run a coroutine that uses `run_server` until it ends, or until SIGINT or SIGTERM, which is no failure."""
     garbage_collection.tune_gc()
     with (
         _sigterm_as_interrupt(),
@@ -110,7 +110,7 @@ def until_interrupted(work: Coroutine[Any, Any, None]) -> None:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, limits: ConnectionLimits | None = None) -> AsyncIterator[RunningServer]:
+async def run_server(settings: Settings, limits: ConnectionLimits | None = None) -> AsyncIterator[RunningServer]:
     """Serve until the block ends; `PORT` 0 takes a free port. `limits` gives other deadlines than the contract's."""
     require_safe_bind(settings)
     async with AsyncExitStack() as stack:
@@ -144,7 +144,7 @@ async def _pool(location: DatabaseLocation, name: str, size: int) -> AsyncIterat
 
 
 async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
-    async with serving(settings) as server:
+    async with run_server(settings) as server:
         on_ready(server.url)
         await server.wait()
 

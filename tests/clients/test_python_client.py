@@ -195,7 +195,7 @@ async def test_what_waiting_does_not_mend_is_raised(database: Database) -> None:
         with pytest.raises(ApiError) as what:
             await client.export(session_id, "nowhere", what="nothing")
         assert what.value.status == 400
-        with pytest.raises(BrokenStreamError, match="something else than a stream"):
+        with pytest.raises(BrokenStreamError, match="does not answer with a stream"):
             _ = [event async for event in client.tail("../profiles?")]
 
 

@@ -12,7 +12,7 @@ import httpx2
 from app.db import tokens
 from app.settings import load
 from app.web.http.connections import ConnectionLimits
-from app.web.serve import RunningServer, serving
+from app.web.serve import RunningServer, run_server
 from tests.support.client import Client
 from tests.support.postgres import Database
 from tests.support.running_engine import store
@@ -38,7 +38,7 @@ async def running_server(
     quick = {"port": 0, "renew_ms": 200, "runner_ttl_ms": 2000, "poll_ms": 200, "burst": 100_000}
     settings = load(database_url=database.url, migrate_url=database.owner_url, **(quick | changes))
     async with (
-        serving(settings, limits) as served,
+        run_server(settings, limits) as served,
         httpx2.AsyncClient(base_url=served.url, timeout=30, verify=False) as client,
     ):
         if candles:

@@ -196,7 +196,7 @@ def fetch(
                 return FetchResult(
                     await missing_ranges(conn, by.name, chosen, normalize_symbol(symbol), timeframe, start, until)
                 )
-            await symbols.keep_spelling(conn, chosen, symbol)
+            await symbols.store_spelling(conn, chosen, symbol)
             with import_report.fetch_bar(symbol) as progress:
                 return await fetch_candles(
                     conn, by, chosen, normalize_symbol(symbol), timeframe, start, until, progress
@@ -228,7 +228,7 @@ def follow(
         async with _lines(context, min(len(followed), _FOLLOWED_AT_ONCE)) as lines:
             async with lines.lend() as conn:
                 for text in spellings:
-                    await symbols.keep_spelling(conn, chosen, text)
+                    await symbols.store_spelling(conn, chosen, text)
             await Follower(lines.lend, by, chosen, timeframe, told=_tell).follow(followed)
 
     with suppress(KeyboardInterrupt):
@@ -254,7 +254,7 @@ def _source(settings: Settings, venue: str, spec: str | None) -> VenueSource:
 
 @asynccontextmanager
 async def _lines(context: Context, size: int) -> AsyncIterator[ConnectionPool]:
-    lines = ConnectionPool(context.place.url, size=size, application_name="zeon candles")
+    lines = ConnectionPool(context.location.url, size=size, application_name="zeon candles")
     try:
         yield lines
     finally:

@@ -1,4 +1,4 @@
-"""`zeon lookahead`: check whether a strategy uses candles that come later."""
+"""`zeon lookahead`: check whether a strategy uses later candles."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Profile = Annotated[
 ]
 _OPTIONS = ("symbols", "timeframe", "start_ms", "end_ms", "venue", "config", "extra_timeframes")
 Cuts = Annotated[
-    int, typer.Option(metavar="N", min=1, max=1000, help="Number of times at which the candles after it are replaced.")
+    int, typer.Option(metavar="N", min=1, max=1000, help="Number of cuts: times after which all candles are replaced.")
 ]
 
 
 @takes_settings(_OPTIONS, required=["symbols", "timeframe"])
 def lookahead(given: Given, profile: Profile, cuts: Cuts = 10, json: Json = False) -> None:
-    """Check that later candles do not change what a strategy did before; exit with 1 if they do."""
+    """Check that later candles do not change a strategy's earlier events; exit with 1 if they do."""
     slug, settings = resolve_strategy(profile, load())
     with as_usage():
         request = parse(NewSession, {"startMs": 0} | given | {"profileSlug": slug, "gapPolicy": "skip"})
@@ -59,7 +59,7 @@ async def _check(context: Context, spec: SessionSpec, cuts: int) -> tuple[int, L
     whole = replace(spec, config=await strategies.full_config(context.database, spec))
     slots = await context.database.run(cached_slots, whole)
     if len(slots) < 2:
-        raise BadInputError("end: the range holds one candle only, and nothing comes after it")
+        raise BadInputError("end: the range holds only one candle; give a range with at least two")
     return len(slots), await check_lookahead(
         whole, slots, lambda _: strategies.open_trial_host(context.database, whole), cuts
     )
@@ -67,7 +67,7 @@ async def _check(context: Context, spec: SessionSpec, cuts: int) -> tuple[int, L
 
 def _print_finding(count: int, cuts: int, finding: LookaheadFinding | None) -> None:
     if finding is None:
-        output.line(f"No lookahead finding: {count:,} slots, with other candles after each of {cuts} times.")
+        output.line(f"No lookahead: {count:,} slots, with the candles replaced after each of {cuts} times.")
         return
     output.line(f"Events before {output.utc(finding.cut_ms)} depend on later candles ({finding.how}).")
     if finding.error is not None:

@@ -13,19 +13,19 @@ from app.errors import BadInputError
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?::({_NUMBER}))?")
-_MOST = 100_000
+_MAX_COMBINATIONS = 100_000
 
 
 def parse_grid(texts: Sequence[str]) -> list[dict[str, Any]]:
     """Return every combination of the parameters' values, the last one changing fastest; raises `BadInputError`."""
     axes = dict(_axis(text) for text in texts)
     if len(axes) != len(texts):
-        raise BadInputError("param: is given twice for one parameter")
+        raise BadInputError("param: one parameter is given twice")
     count = 1
     for values in axes.values():
         count *= len(values)
-    if count > _MOST:
-        raise BadInputError(f"param: {count} combinations, at most {_MOST} are allowed")
+    if count > _MAX_COMBINATIONS:
+        raise BadInputError(f"param: {count} combinations, at most {_MAX_COMBINATIONS} are allowed")
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
 
@@ -38,13 +38,13 @@ def _axis(text: str) -> tuple[str, list[Any]]:
 
 
 def _range(text: str, first: str, last: str, step: str | None) -> list[Any]:
-    low, high, by = Decimal(first), Decimal(last), Decimal(step or 1)
-    if by <= 0 or high < low:
+    low, high, increment = Decimal(first), Decimal(last), Decimal(step or 1)
+    if increment <= 0 or high < low:
         raise BadInputError(f"param: {text[:60]!r} is an empty range")
-    count = int((high - low) / by) + 1
-    if count > _MOST:
-        raise BadInputError(f"param: {text[:60]!r} has more than {_MOST} values")
-    return [_number(low + by * place) for place in range(count)]
+    count = int((high - low) / increment) + 1
+    if count > _MAX_COMBINATIONS:
+        raise BadInputError(f"param: {text[:60]!r} has more than {_MAX_COMBINATIONS} values")
+    return [_number(low + increment * i) for i in range(count)]
 
 
 def _number(value: Decimal) -> int | float:
@@ -52,7 +52,7 @@ def _number(value: Decimal) -> int | float:
 
 
 def _value(word: str) -> Any:
-    """Read a JSON value, else take the word as text."""
+    """Parse a JSON value; any other word is text."""
     try:
         return json.loads(word)
     except json.JSONDecodeError:

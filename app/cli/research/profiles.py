@@ -1,4 +1,4 @@
-"""`zeon profiles`: what a session can name as its profile, and stored profiles."""
+"""`zeon profiles`: list the strategies and profiles that sessions can use; add and remove profiles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.errors import NotFoundError
 from app.strategy_hosts.strategy_catalog import ListedProfile
 
 app = typer.Typer(
-    help="List the strategies that sessions can use; add and remove profiles: a strategy with parameters."
+    help="List the strategies that sessions can use; add and remove profiles (a strategy with parameters)."
 )
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="a-z, 0-9, _ and -, at most 64.", show_default=False)]
@@ -24,7 +24,10 @@ Named = Annotated[str, typer.Option("--strategy", metavar="SLUG", help="Strategy
 Config = Annotated[
     dict[str, Any] | None,
     typer.Option(
-        "--config", parser=parse_object, metavar="JSON", help="Parameters, an object; a session can add its own."
+        "--config",
+        parser=parse_object,
+        metavar="JSON",
+        help="Parameters as a JSON object; a session can override them.",
     ),
 ]
 _EXAMPLE = "`from zeon import Candle, Strategy`"
@@ -39,7 +42,7 @@ def profiles_(context: typer.Context, json: Json = False) -> None:
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """List the strategies and profiles a session can use; those that cannot be loaded are named on stderr."""
+    """List the strategies and profiles a session can use; stderr names those that cannot be loaded."""
 
     async def work(context: Context) -> tuple[list[ListedProfile], list[str]]:
         strategies = context.sim.strategies
@@ -49,9 +52,11 @@ def list_(json: Json = False) -> None:
     if importing_app:
         output.note(f"{', '.join(importing_app)}: import from `zeon` instead of `app`, as in {_EXAMPLE}; both work.")
     if json:
-        output.as_json([each._asdict() for each in listed])
+        output.as_json([profile._asdict() for profile in listed])
     else:
-        rows = ((each.slug, ", ".join(each.parameters.get("properties", {})), each.source) for each in listed)
+        rows = (
+            (profile.slug, ", ".join(profile.parameters.get("properties", {})), profile.source) for profile in listed
+        )
         output.table(("profile", "parameters", "source"), rows)
 
 
@@ -73,6 +78,6 @@ def remove(slug: Slug) -> None:
 
     async def work(context: Context) -> None:
         if not await context.database.run(profiles.remove, slug):
-            raise NotFoundError(f"There is no profile {slug} in the table.")
+            raise NotFoundError(f"There is no stored profile {slug}; built-in strategies cannot be removed.")
 
     run(work)

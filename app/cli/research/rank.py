@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from app.cli import output
-from app.cli.command import Context, locate, on_place
+from app.cli.command import Context, locate, run_on
 from app.cli.options import Json
 from app.cli.research import ranking
 from app.cli.research.run_many import Processes, run_all
@@ -19,7 +19,7 @@ from app.errors import NotFoundError
 from app.settings import load
 
 Tag = Annotated[
-    str, typer.Argument(metavar="TAG", help="Tag of the sessions, a sweep's for instance.", show_default=False)
+    str, typer.Argument(metavar="TAG", help="Tag of the sessions, for example of a sweep.", show_default=False)
 ]
 MinTrades = Annotated[int, typer.Option(metavar="N", min=0, help="Leave out sessions with fewer trades.")]
 Resume = Annotated[bool, typer.Option("--resume", help="First run paused and unstarted sessions to completion.")]
@@ -33,27 +33,27 @@ def rank(
     processes: Processes = None,
     json: Json = False,
 ) -> None:
-    """Rank the sessions of a tag, a sweep's for instance; with --resume finish an interrupted sweep first."""
+    """Rank the sessions of a tag, for example of a sweep; with --resume finish an interrupted sweep first."""
     settings = load()
 
     async def work(context: Context) -> dict[UUID, str]:
         return await context.database.run(results.list_tagged, context.user, tag)
 
-    with locate(settings) as place:
-        statuses = asyncio.run(on_place(settings, place, work))
+    with locate(settings) as location:
+        statuses = asyncio.run(run_on(settings, location, work))
         if not statuses:
             raise NotFoundError(f"There is no session with the tag {tag}.")
         waiting = [session_id for session_id, status in statuses.items() if status in (CREATED, PAUSED)]
-        interrupted = resume and bool(waiting) and run_all(settings, place, waiting, processes)
+        interrupted = resume and bool(waiting) and run_all(settings, location, waiting, processes)
         outcomes = asyncio.run(
-            on_place(settings, place, lambda context: context.database.run(results.results, list(statuses)))
+            run_on(settings, location, lambda context: context.database.run(results.results, list(statuses)))
         )
-    ranked = ranking.ranked([each for each in outcomes if each.trades >= min_trades], by)
+    rank_results = ranking.rank_results([result for result in outcomes if result.trades >= min_trades], by)
     if json:
-        output.as_json({"tag": tag, "results": ranking.ranking_to_json(ranked)})
+        output.as_json({"tag": tag, "results": ranking.ranking_to_json(rank_results)})
     else:
-        ranking.print_ranking(ranked)
+        ranking.print_ranking(rank_results)
     if interrupted:
         output.note("Interrupted: the sessions that ran are paused again.")
-    if resume and any(each.status in (CREATED, PAUSED) for each in outcomes):
+    if resume and any(result.status in (CREATED, PAUSED) for result in outcomes):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""The ranking of many sessions' results, and its table."""
+"""Rank the results of many sessions and print them as a table."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ By = Annotated[
 ]
 
 _KEYS: dict[str, Callable[[SessionResult], Decimal | int | None]] = {
-    "return": lambda each: each.return_pct,
-    "sharpe": lambda each: each.sharpe,
-    "sortino": lambda each: each.sortino,
-    "drawdown": lambda each: None if each.drawdown_pct is None else -each.drawdown_pct,
-    "profitFactor": lambda each: each.profit_factor,
-    "winRate": lambda each: each.win_rate_pct,
-    "trades": lambda each: each.trades,
+    "return": lambda result: result.return_pct,
+    "sharpe": lambda result: result.sharpe,
+    "sortino": lambda result: result.sortino,
+    "drawdown": lambda result: None if result.drawdown_pct is None else -result.drawdown_pct,
+    "profitFactor": lambda result: result.profit_factor,
+    "winRate": lambda result: result.win_rate_pct,
+    "trades": lambda result: result.trades,
 }
 _COLUMNS = {
     "final equity": "equity",
@@ -35,32 +35,32 @@ _COLUMNS = {
 }
 
 
-def ranked(results: Sequence[SessionResult], by: str) -> list[SessionResult]:
-    """Return results with the best first, equal ones in their order.
+def rank_results(results: Sequence[SessionResult], by: str) -> list[SessionResult]:
+    """Return the results with the best first; equal ones keep their order.
 
-    Sessions that have not finished come after all that have; among each, those without the figure come last.
+    Unfinished sessions come after finished ones; within both groups, sessions without the figure come last.
     """
 
-    def key(each: SessionResult) -> tuple[bool, bool, Decimal | int]:
-        figure = _KEYS[by](each)
-        return each.status == FINISHED, figure is not None, 0 if figure is None else figure
+    def key(result: SessionResult) -> tuple[bool, bool, Decimal | int]:
+        figure = _KEYS[by](result)
+        return result.status == FINISHED, figure is not None, 0 if figure is None else figure
 
     return sorted(results, key=key, reverse=True)
 
 
 def print_ranking(results: Sequence[SessionResult]) -> None:
     """Print a table of results: the parameters that differ, and the figures."""
-    names = list(dict.fromkeys(name for each in results for name in each.config))
-    names = [name for name in names if len({str(each.config.get(name)) for each in results}) > 1]
+    names = list(dict.fromkeys(name for result in results for name in result.config))
+    names = [name for name in names if len({str(result.config.get(name)) for result in results}) > 1]
     rows = (
         (
-            each.id,
-            *(each.config.get(name, "") for name in names),
-            *(_two(getattr(each, figure)) for figure in _COLUMNS.values()),
-            each.trades,
-            each.status if each.error is None else f"{each.status}: {each.error}",
+            result.id,
+            *(result.config.get(name, "") for name in names),
+            *(_two(getattr(result, figure)) for figure in _COLUMNS.values()),
+            result.trades,
+            result.status if result.error is None else f"{result.status}: {result.error}",
         )
-        for each in results
+        for result in results
     )
     output.table(("id", *names, *_COLUMNS, "trades", "status"), rows, right=(*names, *_COLUMNS, "trades"))
 
@@ -69,20 +69,20 @@ def ranking_to_json(results: Sequence[SessionResult]) -> list[dict[str, Any]]:
     """Return results as JSON values."""
     return [
         {
-            "id": str(each.id),
-            "config": each.config,
-            "status": each.status,
-            "error": each.error,
-            "finalEquity": _float(each.equity),
-            "returnPct": _float(each.return_pct),
-            "sharpe": _float(each.sharpe),
-            "sortino": _float(each.sortino),
-            "maxDrawdownPct": _float(each.drawdown_pct),
-            "profitFactor": _float(each.profit_factor),
-            "winRatePct": _float(each.win_rate_pct),
-            "trades": each.trades,
+            "id": str(result.id),
+            "config": result.config,
+            "status": result.status,
+            "error": result.error,
+            "finalEquity": _float(result.equity),
+            "returnPct": _float(result.return_pct),
+            "sharpe": _float(result.sharpe),
+            "sortino": _float(result.sortino),
+            "maxDrawdownPct": _float(result.drawdown_pct),
+            "profitFactor": _float(result.profit_factor),
+            "winRatePct": _float(result.win_rate_pct),
+            "trades": result.trades,
         }
-        for each in results
+        for result in results
     ]
 
 

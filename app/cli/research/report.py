@@ -1,4 +1,4 @@
-"""`zeon report`: the results of a session as a table, as JSON, or as one HTML page without other files."""
+"""`zeon report`: the results of a session as a table, as JSON, or as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.domain.trading.account import Trade
 from app.web.sim.stats import stats_json
 
 Html = Annotated[
-    Path | None, typer.Option("--html", metavar="FILE", help="Write a page with charts instead; needs plotly.")
+    Path | None, typer.Option("--html", metavar="FILE", help="Write a page with charts to this file; needs plotly.")
 ]
 
 _MONEY, _PERCENT, _RATIO, _COUNT, _TIME, _LENGTH = "money", "percent", "ratio", "count", "time", "length"
@@ -101,12 +101,12 @@ def report(session_id: SessionId, html: Html = None, json: Json = False) -> None
 
 def title(session: Session) -> str:
     """Return a line that names a session, and its error if it failed."""
-    named = f"{session.spec.profile_slug} on {market(session)}, {session.status}"
-    return named if session.error is None else f"{named}: {session.error}"
+    name_line = f"{session.spec.profile_slug} on {market(session)}, {session.status}"
+    return name_line if session.error is None else f"{name_line}: {session.error}"
 
 
 def lines(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield name and value of each figure; a dash where there is none."""
+    """Yield name and value of each figure; a dash for a missing value."""
     for name, (words, kind) in FIGURES.items():
         value = figures[name]
         yield words, "-" if value is None else _figure(value, kind)

@@ -1,4 +1,4 @@
-"""The page of `zeon report --html`: everything in one file, charts by plotly, nothing loaded from elsewhere."""
+"""The page of `zeon report --html`: one file with plotly charts that loads nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.errors import SimError
 POINTS = 5000
 """Points of the equity curve on a page."""
 TRADES = 5000
-"""Trades in its chart, the newest."""
+"""The newest trades, in the chart."""
 _ROWS = 1000
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; form-action 'none'"
@@ -27,7 +27,7 @@ _CONFIG = {
     "showSendToCloud": False,
     "modeBarButtonsToRemove": ["sendChartToCloud", "sendDataToCloud"],
 }
-"""Nothing of the chart is offered to be sent anywhere."""
+"""Without plotly's buttons that send the chart to its servers."""
 _STYLE = (
     "body{font:14px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#222}"
     "table{border-collapse:collapse;margin:1rem 0}"
@@ -57,7 +57,7 @@ def page(title: str, figures: Sequence[tuple[str, str]], points: Sequence[Point]
 
 
 def _charts(points: Sequence[Point], trades: Sequence[Trade]) -> str:
-    """Draw equity, drawdown and the trades' net profits under each other."""
+    """Draw equity, drawdown and the trades' net profits, one below the other."""
     from plotly.graph_objects import Scatter
     from plotly.subplots import make_subplots
 

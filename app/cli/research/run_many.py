@@ -12,23 +12,21 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from app.cli.command import Context, on_place
+from app.cli.command import Context, run_on
 from app.db import results
 from app.db.location import DatabaseLocation
 from app.engine.engine_processes import EngineWork, start_engines
 from app.settings import Settings
 
-Processes = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Number of processes; not given: one per core.")
-]
+Processes = Annotated[int | None, typer.Option(metavar="N", min=1, help="Number of processes; default: one per core.")]
 
 
-def run_all(settings: Settings, place: DatabaseLocation, ids: Sequence[UUID], processes: int | None) -> bool:
+def run_all(settings: Settings, location: DatabaseLocation, ids: Sequence[UUID], processes: int | None) -> bool:
     """Run sessions to the end in separate processes; returns whether Ctrl-C interrupted them."""
-    work = EngineWork(place.url, place.listen_url, settings, settings.user, ids)
+    work = EngineWork(location.url, location.listen_url, settings, settings.user, ids)
     with start_engines(work, min(processes or len(os.sched_getaffinity(0)), len(ids))) as started:
         try:
-            asyncio.run(on_place(settings, place, lambda context: _watch(context, ids, started)))
+            asyncio.run(run_on(settings, location, lambda context: _watch(context, ids, started)))
         except KeyboardInterrupt:
             return True
     return False

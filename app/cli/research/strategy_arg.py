@@ -7,9 +7,9 @@ from app.strategy_hosts.strategy_files import slug_of
 
 
 def resolve_strategy(profile: str, settings: Settings) -> tuple[str, Settings]:
-    """Return the slug of a profile, and settings that know it: `module:Class` is looked for beside what they name."""
+    """Return the slug of a profile, and settings that include it: `module:Class` is added to `strategies`."""
     _, colon, attribute = profile.partition(":")
     if not colon:
         return profile, settings
-    places = dict.fromkeys((*settings.strategies, profile))
-    return slug_of(attribute), settings.model_copy(update={"strategies": tuple(places)})
+    strategies = dict.fromkeys((*settings.strategies, profile))
+    return slug_of(attribute), settings.model_copy(update={"strategies": tuple(strategies)})

@@ -12,7 +12,7 @@ import typer
 
 from app.cli import output
 from app.cli.candles.candle_slots import cached_slots
-from app.cli.command import Context, locate, on_place
+from app.cli.command import Context, locate, run_on
 from app.cli.options import Json, as_usage
 from app.cli.research import ranking
 from app.cli.research.param_grid import parse_grid
@@ -35,15 +35,15 @@ Profile = Annotated[
 Params = Annotated[
     list[str], typer.Option("--param", metavar="NAME=VALUES", help="fast=5..50:5, or side=long,both; repeat for more.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before a large sweep.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Start a large sweep without asking.")]
 
-_ASKED_ABOVE = 5 * 10**9
+_CONFIRM_ABOVE_BYTES = 5 * 10**9
 _SAMPLES = 3
 _SAMPLE_SLOTS = 5000
 _ROW_BYTES = 180
-"""Bytes of a row of the log and its index entries without the payload."""
-_OWN_ROWS = 3
-"""Rows a session has without any candle: started, finished, and one more."""
+"""Bytes of a row of the log and its index entries, without the payload."""
+_ROWS_WITHOUT_CANDLES = 3
+"""Rows of a session without any candle: started, finished, and one more."""
 
 
 _OPTIONS = NEW_SESSION - {"profile_slug", "record", "replay_ms_per_candle", "speed", "name", "tags", "lag_ms"}
@@ -74,40 +74,43 @@ def sweep(
     with as_usage():
         combinations = parse_grid(param)
         specs = [
-            parse(NewSession, request | {"config": {**config, **each}, "name": _session_name(each)}).spec(settings)
-            for each in combinations
+            parse(NewSession, request | {"config": {**config, **combination}, "name": _session_name(combination)}).spec(
+                settings
+            )
+            for combination in combinations
         ]
-    with locate(settings, set_up=True) as place:
-        size = _print_estimate(settings, place, specs, yes=yes)
-        ids = asyncio.run(on_place(settings, place, lambda context: _create(context, specs)))
+    with locate(settings, set_up=True) as location:
+        size = _print_estimate(settings, location, specs, yes=yes)
+        ids = asyncio.run(run_on(settings, location, lambda context: _create(context, specs)))
         output.note(f"The sessions have the tag {tag}: zeon sessions list --tag {tag}")
-        interrupted = run_all(settings, place, ids, processes)
-        outcomes = asyncio.run(on_place(settings, place, lambda context: context.database.run(results.results, ids)))
-    ranked = ranking.ranked(outcomes, by)
+        interrupted = run_all(settings, location, ids, processes)
+        outcomes = asyncio.run(run_on(settings, location, lambda context: context.database.run(results.results, ids)))
+    ranked = ranking.rank_results(outcomes, by)
     if json:
         output.as_json({"tag": tag, "rows": size.rows, "bytes": size.bytes, "results": ranking.ranking_to_json(ranked)})
     else:
         ranking.print_ranking(ranked)
     if interrupted:
         output.note(f"Interrupted: the sessions that ran are paused; `zeon rank {tag} --resume` finishes the sweep.")
-    if any(each.status != FINISHED for each in outcomes):
+    if any(outcome.status != FINISHED for outcome in outcomes):
         raise typer.Exit(1)
 
 
-def _print_estimate(settings: Settings, place: DatabaseLocation, specs: list[SessionSpec], *, yes: bool) -> Size:
-    """Print how much will be written, and ask if it is a lot."""
+def _print_estimate(settings: Settings, location: DatabaseLocation, specs: list[SessionSpec], *, yes: bool) -> Size:
+    """Print how much the sweep will write, and ask for confirmation if it is a lot."""
     with as_usage():
-        size = asyncio.run(on_place(settings, place, lambda context: _estimate(context, specs)))
+        size = asyncio.run(run_on(settings, location, lambda context: _estimate(context, specs)))
     output.note(f"{len(specs):,} sessions, about {size.rows:,} rows and {size.bytes / 1e6:,.0f} MB.")
-    if size.bytes > _ASKED_ABOVE and not yes:
-        typer.confirm("Go on?", abort=True, err=True)
+    if size.bytes > _CONFIRM_ABOVE_BYTES and not yes:
+        typer.confirm("Continue?", abort=True, err=True)
     return size
 
 
 async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
-    """Estimate from a few of the sessions over their first candles; raises `BadInputError` for wrong parameters.
+    """Estimate the size: run a few of the sessions over their first candles, without storing anything.
 
-    `specs` get the full config. A strategy that fails there counts as writing nothing.
+    Completes the config of each spec in `specs`. A strategy that fails counts as writing nothing. Raises
+    `BadInputError` for wrong parameters.
     """
     strategies = context.sim.strategies
     specs[:] = [replace(spec, config=await strategies.full_config(context.database, spec)) for spec in specs]
@@ -116,8 +119,8 @@ async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
     sizes = [await _run_sample(context, spec, slots) for spec in samples]
     end_ms = specs[0].end_ms or specs[0].start_ms
     factor = len(specs) * specs[0].grid.slots(specs[0].start_ms, end_ms) / len(slots) / len(samples)
-    rows = int(sum(each.rows for each in sizes) * factor) + _OWN_ROWS * len(specs)
-    return Size(rows, int(sum(each.bytes for each in sizes) * factor) + rows * _ROW_BYTES)
+    rows = int(sum(size.rows for size in sizes) * factor) + _ROWS_WITHOUT_CANDLES * len(specs)
+    return Size(rows, int(sum(size.bytes for size in sizes) * factor) + rows * _ROW_BYTES)
 
 
 async def _run_sample(context: Context, spec: SessionSpec, slots: Sequence[Slot]) -> Size:
@@ -125,10 +128,10 @@ async def _run_sample(context: Context, spec: SessionSpec, slots: Sequence[Slot]
     try:
         async with context.sim.strategies.open_trial_host(context.database, spec) as host:
             answered = await run_strategies(state, host, [draft_tick(state, slot) for slot in slots])
-    except (StrategyFailedError, StrategyProcessLostError):  # Its session will say why.
+    except (StrategyFailedError, StrategyProcessLostError):  # Its session will report the error.
         return Size(0, 0)
-    made = [event for events in answered for event in events]
-    return Size(len(made), sum(len(event.body) for event in made))
+    all_events = [event for events in answered for event in events]
+    return Size(len(all_events), sum(len(event.body) for event in all_events))
 
 
 async def _create(context: Context, specs: Sequence[SessionSpec]) -> list[UUID]:

@@ -36,7 +36,7 @@ Days = Annotated[
 ]
 Candles = Annotated[int, typer.Option("--candles", metavar="N", help="Number of slots to run.")]
 IfCursor = Annotated[
-    int | None, typer.Option("--if-cursor", metavar="MS", help="Do it only if the session's cursor is here.")
+    int | None, typer.Option("--if-cursor", metavar="MS", help="Act only if the session's cursor is this time.")
 ]
 UntilTime = Annotated[
     int | None,
@@ -71,7 +71,7 @@ def start(session_id: SessionId, accept_revised: Revised = False, json: Json = F
 
 @app.command()
 def pause(session_id: SessionId, json: Json = False) -> None:
-    """Pause a running session; no candle follows once this command has ended."""
+    """Pause a running session; after this command no candle follows."""
     _act(session_id, Action("pause"), json)
 
 
@@ -83,7 +83,7 @@ def resume(session_id: SessionId, accept_revised: Revised = False, json: Json = 
 
 @app.command()
 def stop(session_id: SessionId, json: Json = False) -> None:
-    """Stop a session for good; its log stays."""
+    """Stop a session for good; its log remains."""
     _act(session_id, Action("stop"), json)
 
 
@@ -182,7 +182,7 @@ async def _ended(context: Context) -> AsyncIterator[Session]:
 
 
 def _control(session_id: str, json: bool, **arguments: Any) -> None:
-    """Control a session's time as over HTTP."""
+    """Send a control action, with the same checks as over HTTP."""
     with as_usage():
         request = parse(ControlRequest, without_none(**arguments))
     _act(session_id, request.to_action(), json)

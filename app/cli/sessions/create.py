@@ -15,7 +15,9 @@ from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
 from app.web.http.parsing import fingerprint, parse
 from app.web.sim.requests import NewSession
 
-Key = Annotated[str | None, typer.Option(metavar="KEY", help="Return the session that this key was used for before.")]
+Key = Annotated[
+    str | None, typer.Option(metavar="KEY", help="Idempotency key: with a key used before, return its session.")
+]
 
 
 @takes_settings(NEW_SESSION, required=["symbols", "timeframe", "start_ms"], defaults={"profile_slug": CANDLES_ONLY})

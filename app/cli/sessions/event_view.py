@@ -25,7 +25,7 @@ def as_json(event: str) -> str:
 
 
 def line(event: str) -> str:
-    """Return an event for people: seq, simulated time, type, and its payload in short."""
+    """Return an event for people: seq, simulated time, type and a short form of its payload."""
     read = json.loads(event, parse_float=str, parse_int=str)
     format_payload = _FORMATS.get(read["type"])
     what = format_payload(read["payload"]) if format_payload else _payload(event)

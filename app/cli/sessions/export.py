@@ -14,25 +14,25 @@ from app.cli import output
 from app.cli.command import Context, run
 from app.cli.options import SessionId, as_usage, create
 from app.engine.export import encoder
-from app.engine.export import export as exported
+from app.engine.export import export as export_log
 
 What = Annotated[Literal["events", "trades", "equity"], typer.Option(help="What to export.")]
 Format = Annotated[
     Literal["ndjson", "csv", "parquet"], typer.Option("--format", help="File format; parquet needs pyarrow.")
 ]
-Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write; not given: stdout.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="File to write; default: stdout.")]
 
 
 def export(session_id: SessionId, what: What = "events", format_: Format = "ndjson", out: Out = None) -> None:
     """Write a session's events, trades or equity as NDJSON, CSV or Parquet."""
     with as_usage():
-        written = encoder(what, format_)
+        encode = encoder(what, format_)
 
     async def work(context: Context) -> int:
         session = await context.sim.get(context.user, await context.session_id(session_id))
         size = 0
-        with _opened(out) as file:
-            async for chunk in exported(context.database, session, what, written):
+        with _open_output(out) as file:
+            async for chunk in export_log(context.database, session, what, encode):
                 size += file.write(chunk)
         return size
 
@@ -42,8 +42,8 @@ def export(session_id: SessionId, what: What = "events", format_: Format = "ndjs
 
 
 @contextmanager
-def _opened(out: Path | None) -> Iterator[BinaryIO]:
-    """Open the file to write, or stdout."""
+def _open_output(out: Path | None) -> Iterator[BinaryIO]:
+    """Open the output file, or stdout."""
     if out is None:
         yield sys.stdout.buffer
         sys.stdout.flush()

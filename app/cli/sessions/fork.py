@@ -1,4 +1,4 @@
-"""`zeon sessions fork` and `zeon diff`: go on from another session's log, and compare two sessions."""
+"""`zeon sessions fork` and `zeon diff`: continue another session's log, and compare two sessions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from app.web.sim.diff import DiffAnswer, DiffSide, SettingDiff
 from app.web.sim.requests import ForkRequest
 
 AtSeq = Annotated[
-    int, typer.Option("--at-seq", metavar="SEQ", help="Last event to share; moved to the end of its tick.")
+    int, typer.Option("--at-seq", metavar="SEQ", help="Last event to share, rounded up to the end of its tick.")
 ]
 Other = Annotated[
     str, typer.Argument(parser=read_id, metavar="OTHER", help="The other session's id, or its first or last digits.")
@@ -29,9 +29,9 @@ Other = Annotated[
 
 @takes_settings(FORK)
 def fork(settings: Given, session_id: SessionId, at_seq: AtSeq, json: Json = False) -> None:
-    """Create a session that shares another one's log up to a seq; what is not given stays as it is.
+    """Create a session that shares another one's log up to a seq; settings that are not given are copied.
 
-    Another profile begins with no parameters.
+    With another profile the parameters are not copied.
     """
     with as_usage():
         request = parse(ForkRequest, settings | {"atSeq": at_seq})
@@ -47,7 +47,7 @@ def fork(settings: Given, session_id: SessionId, at_seq: AtSeq, json: Json = Fal
 
 
 def diff(session_id: SessionId, other: Other, json: Json = False) -> None:
-    """Compare two sessions: where their logs differ first, and how their settings and results differ."""
+    """Compare two sessions: the first difference of their logs, their settings and their results."""
 
     async def work(context: Context) -> DiffAnswer:
         a, b = await context.session_id(session_id), await context.session_id(other)
@@ -57,10 +57,12 @@ def diff(session_id: SessionId, other: Other, json: Json = False) -> None:
     if json:
         output.as_json(answer.model_dump(mode="json", by_alias=True))
         return
-    place = "nowhere" if answer.place is None else f"at simulated event {answer.place:,}"
-    output.line(f"The logs differ {place}.")
+    where = "nowhere" if answer.place is None else f"at simulated event {answer.place:,}"
+    output.line(f"The logs differ {where}.")
     output.table(("", "a", "b"), [*_facts(answer.a, answer.b), *_setting_rows(answer.settings)])
-    results = [(name, *map(_number, (each.a, each.b, each.difference))) for name, each in answer.results.items()]
+    results = [
+        (name, *map(_number, (result.a, result.b, result.difference))) for name, result in answer.results.items()
+    ]
     output.line("")
     output.table(
         ("result", "a", "b", "difference"), [row for row in results if any(row[1:])], right=("a", "b", "difference")
@@ -68,7 +70,7 @@ def diff(session_id: SessionId, other: Other, json: Json = False) -> None:
 
 
 def _facts(a: DiffSide, b: DiffSide) -> list[tuple[str, object, object]]:
-    """Return what the sessions are and what stands where they part."""
+    """Return the facts of both sessions, and their events at the first difference."""
     facts: list[tuple[str, object, object]] = [
         ("id", a.session_id, b.session_id),
         ("status", a.status, b.status),
@@ -80,7 +82,7 @@ def _facts(a: DiffSide, b: DiffSide) -> list[tuple[str, object, object]]:
 
 
 def _setting_rows(settings: dict[str, SettingDiff]) -> list[tuple[str, object, object]]:
-    return [(name, _json(each.a), _json(each.b)) for name, each in settings.items()]
+    return [(name, _json(setting.a), _json(setting.b)) for name, setting in settings.items()]
 
 
 def _number(value: Decimal | None) -> str:

@@ -45,7 +45,7 @@ def print_session(session: Session, json: bool) -> None:
 def print_sessions(sessions: Sequence[Session], json: bool) -> None:
     """Print sessions, one a line."""
     if json:
-        output.as_json([session_to_json(each) for each in sessions])
+        output.as_json([session_to_json(session) for session in sessions])
         return
     rows = (
         (s.id, s.status, market(s), output.utc(s.cursor_ms), _done(s), s.last_seq, s.spec.name or "") for s in sessions

@@ -1,4 +1,4 @@
-"""The options of a session's settings, made from the settings themselves; what is not given is left to the API."""
+"""Options for a session's settings, derived from their model; the API sets the defaults of those not given."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from app.web.sim.requests import FEE_HELP
 
 Command = Callable[..., None]
 Given = dict[str, Any]
-"""The fields of a request that were given as options, by their names in JSON."""
+"""The options that were given, as fields of the request: name in JSON -> value."""
 
 NEW_SESSION = frozenset(field.name for field in SETTINGS if field.setting.in_request)
 FORK = frozenset(field.name for field in SETTINGS if field.setting.fork)
 
 _NULL: Any = object()
-"""What the word none is read as: a null that was given."""
+"""The value of the word none: an explicit null."""
 
 
 class _Option(NamedTuple):
-    """An option, and the field of the request that it gives."""
+    """An option, and the field of the request that it sets."""
 
     json_name: str
     parameter: inspect.Parameter
@@ -39,9 +39,9 @@ class _Option(NamedTuple):
 def takes_settings(
     names: Collection[str], *, required: Collection[str] = (), defaults: Mapping[str, Any] | None = None
 ) -> Callable[[Command], Command]:
-    """Give a command an option for each of these settings; those that are given are its first argument.
+    """Add an option for each of these settings to a command; its first argument is a dict of those that are given.
 
-    `required` options have to be given, `defaults` are those of the command line alone.
+    `required` options must be given; `defaults` apply only to the command line.
     """
 
     def decorate(command: Command) -> Command:
@@ -69,14 +69,14 @@ def _value(value: Any) -> Any:
 
 
 def _options(names: Collection[str], required: Collection[str], defaults: Mapping[str, Any]) -> list[_Option]:
-    """Return options in the order of the settings, those that have to be given first."""
-    made = []
+    """Return the options in the order of the settings, required ones first."""
+    options = []
     for field in SETTINGS:
         if field.name in names:
-            made += [_fee_option()] if field.name == "maker_fee_bps" else []
+            options += [_fee_option()] if field.name == "maker_fee_bps" else []
             default = inspect.Parameter.empty if field.name in required else defaults.get(field.name)
-            made.append(_option(field, default))
-    return sorted(made, key=lambda option: option.parameter.default is not inspect.Parameter.empty)
+            options.append(_option(field, default))
+    return sorted(options, key=lambda option: option.parameter.default is not inspect.Parameter.empty)
 
 
 def _option(field: SettingField, default: Any) -> _Option:
@@ -105,7 +105,7 @@ def _metavar(field: SettingField) -> str:
 
 
 def parse_number(text: str) -> DecimalFloat:
-    """Read the number of an option with every digit."""
+    """Parse the number of an option; it keeps every digit."""
     try:
         return DecimalFloat(text)
     except ValueError:
@@ -113,7 +113,7 @@ def parse_number(text: str) -> DecimalFloat:
 
 
 def parse_number_or_none(text: str) -> Any:
-    """Read the number of an option, or the word none as an explicit null."""
+    """Parse the number of an option, or the word none as an explicit null."""
     try:
         return _NULL if text == "none" else DecimalFloat(text)
     except ValueError:
@@ -121,7 +121,7 @@ def parse_number_or_none(text: str) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """Read the JSON of an option, numbers with every digit."""
+    """Parse the JSON of an option; numbers keep every digit."""
 
     def refuse(word: str) -> NoReturn:
         raise typer.BadParameter(f"{word} is not a JSON number")
@@ -133,7 +133,7 @@ def parse_json(text: str) -> Any:
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """Read the JSON object of an option."""
+    """Parse the JSON object of an option."""
     value = parse_json(text)
     if not isinstance(value, dict):
         raise typer.BadParameter("must be a JSON object")
@@ -147,4 +147,4 @@ _READ: dict[Any, tuple[Any, Callable[[str], Any] | None]] = {
     dict: (str, parse_object),
     Sizing: (str, parse_object),
 }
-"""The type of an option and how its text is read, by the type of the setting; text for all others."""
+"""Type of a setting -> type and parser of its option; text for all other types."""

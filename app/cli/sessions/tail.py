@@ -27,11 +27,11 @@ FromSeq = Annotated[int, typer.Option("--from-seq", metavar="SEQ", min=0, help="
 Types = Annotated[
     str | None, typer.Option(metavar="TYPE,TYPE", help="Print only these types: candle, status, gap, control, note ...")
 ]
-Follow = Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for new events, or end after the last one.")]
+Follow = Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for new events, or end after the last event.")]
 
 _RETRY_S = 0.5
 _QUIET_S, _SILENT_S = 2, 30
-"""Seconds without an event after which the session's reason for waiting is printed, and between repeats."""
+"""Seconds without an event before the session is asked what it waits for: the first time, and again."""
 
 
 def tail(
@@ -47,7 +47,7 @@ def tail(
         after_seq = await context.sim.tail_from(session, query.from_seq, None, query.types)
         async with _hub(context) as hub:
             with hub.tail(session.id, after_seq, query.types) as reading:
-                async for frames in _pages(reading, _Silence(context, session.id), follow=follow):
+                async for frames in _pages(reading, _WaitingNotice(context, session.id), follow=follow):
                     for event in event_view.events(frames):
                         output.line(format_event(event))
 
@@ -57,16 +57,16 @@ def tail(
         raise typer.Exit from None
 
 
-class _Silence:
-    """Says on stderr, once, why no event comes: which candle the session waits for."""
+class _WaitingNotice:
+    """Prints to stderr, once, which candle the session waits for."""
 
     def __init__(self, context: Context, session_id: UUID) -> None:
         self._context = context
         self._session_id = session_id
         self._printed: str | None = None
 
-    async def explain(self) -> None:
-        """Print what the session waits for where that is missing, unless it was said before."""
+    async def print_once(self) -> None:
+        """Print which overdue candle the session waits for, unless that was printed before."""
         session = await self._context.sim.show(self._context.user, self._session_id)
         waiting = session.waiting
         if waiting is not None and waiting.due_ms <= Clock().now_ms() and waiting.text != self._printed:
@@ -74,25 +74,25 @@ class _Silence:
             output.note(waiting.text)
 
 
-async def _pages(reading: Tail, silence: _Silence, *, follow: bool) -> AsyncIterator[Frames]:
+async def _pages(reading: Tail, notice: _WaitingNotice, *, follow: bool) -> AsyncIterator[Frames]:
     """Yield pages of the log until the session has ended, or without `follow` until the last event."""
-    patience_s = _QUIET_S
+    timeout_s = _QUIET_S
     while True:
         try:
-            frames = await reading.next(patience_s)
+            frames = await reading.next(timeout_s)
             if frames is None:
-                await silence.explain()
+                await notice.print_once()
         except UnavailableError:
             await asyncio.sleep(_RETRY_S)
             continue
-        patience_s = _SILENT_S if frames is None else _QUIET_S
+        timeout_s = _SILENT_S if frames is None else _QUIET_S
         if frames is not None:
             yield frames
-            if _over(frames, reading, follow=follow):
+            if _has_ended(frames, reading, follow=follow):
                 return
 
 
-def _over(frames: Frames, reading: Tail, *, follow: bool) -> bool:
+def _has_ended(frames: Frames, reading: Tail, *, follow: bool) -> bool:
     if frames.status is None or frames.head is None:
         return True
     return reading.after_seq >= frames.head and (not follow or frames.status in ENDED)
@@ -104,14 +104,14 @@ async def _hub(context: Context) -> AsyncIterator[Hub]:
     poll_s = context.settings.poll_ms / 1000
     hub = Hub(context.database, poll_s=poll_s)
 
-    async def look_again() -> None:
+    async def on_connect() -> None:
         hub.wake_all()
 
-    def heard(channel: str, payload: str) -> None:
+    def on_notify(channel: str, payload: str) -> None:
         if channel == "sim_events":
             hub.on_notify(payload)
 
-    listener = Listener(context.place.listen_url, on_notify=heard, on_connect=look_again, idle_s=poll_s)
+    listener = Listener(context.location.listen_url, on_notify=on_notify, on_connect=on_connect, idle_s=poll_s)
     tasks = [asyncio.create_task(work) for work in (listener.run(), hub.poll())]
     try:
         yield hub

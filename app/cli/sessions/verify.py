@@ -1,4 +1,4 @@
-"""`zeon verify`: compute a session again and compare it with its log."""
+"""`zeon verify`: recompute a session and compare the result with its log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.engine.replay.verify import VerifyResult
 
 
 def verify(session_id: SessionId, json: Json = False) -> None:
-    """Compute a session again up to its cursor and compare it with its log; exit with 1 if an event differs."""
+    """Recompute a session up to its cursor and compare it with its log; exit with 1 if an event differs."""
 
     async def work(context: Context) -> VerifyResult:
         sim, uuid = context.sim, await context.session_id(session_id)

@@ -10,7 +10,7 @@ class Candle(NamedTuple):
     """Open, high, low, close and volume of one symbol over `[open_time_ms, close_time_ms)`, UTC.
 
     Prices are in the quote currency, volume in the base currency; all five are exact decimals.
-    `synthetic` marks a flat candle made for a gap under the gap policy `fill`.
+    `synthetic` marks a flat candle that the gap policy `fill` created for a gap.
     """
 
     symbol: str
@@ -35,7 +35,7 @@ class Gap(NamedTuple):
     missing: int
 
     def as_json(self) -> dict[str, Any]:
-        """Return the gap as the API answers it."""
+        """Return the gap as JSON for the API."""
         return {
             "symbol": self.symbol,
             "timeframe": self.timeframe,

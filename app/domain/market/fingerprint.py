@@ -1,4 +1,4 @@
-"""Fingerprints of the candles a session used: one grows with them and can be computed again in SQL."""
+"""Fingerprints of candles: an incremental one, which SQL can recompute, and an ordered hash."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Fingerprint:
         self._sum = int(text, 16) if text else 0
 
     def add(self, candles: Iterable[Candle]) -> None:
-        """Take in candles, in any order."""
+        """Add candles, in any order."""
         for candle in candles:
             self._sum += _mark(candle)
 
@@ -30,7 +30,7 @@ class Fingerprint:
 
 
 def format_sum(total: int) -> str:
-    """Return a sum of marks as 16 hex digits."""
+    """Return a sum of candle hashes as 16 hex digits."""
     return f"{total % _SIZE:016x}"
 
 
@@ -39,19 +39,19 @@ def _mark(candle: Candle) -> int:
     numbers = f"{open_!s} {high!s} {low!s} {close!s} {volume!s}"
     if "0 " in numbers or "E" in numbers or numbers[-1] == "0":  # One of them might not be canonical.
         numbers = " ".join(map(format_decimal, (open_, high, low, close, volume)))
-    hashed = _NOTHING.copy()  # Half the time of a new one.
+    hashed = _NOTHING.copy()  # A copy takes half the time of a new hash.
     hashed.update(f"{symbol} {open_time_ms} {numbers}".encode())
     mark: int = _FIRST_BYTES(hashed.digest())[0]
     return mark
 
 
 def ordered_hash(candles: Iterable[Candle]) -> str:
-    """Return the hex SHA-256 of candles in their order, which sessions remember of what they warmed up on."""
+    """Return the hex SHA-256 of candles in their order; sessions store it for their warm-up candles."""
     return sha256("\n".join(map(_line, candles)).encode()).hexdigest()
 
 
 def _line(candle: Candle) -> str:
-    """Return a candle as a line whose text never changes, whatever the class and its fields are called."""
+    """Return a candle as a line whose text never changes, even if the class or its fields are renamed."""
     symbol, timeframe, open_ms, close_ms, open_, high, low, close, volume, synthetic = candle
     return (
         f"Candle(symbol={symbol!r}, timeframe={timeframe!r}, open_time_ms={open_ms}, close_time_ms={close_ms},"

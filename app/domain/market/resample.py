@@ -1,4 +1,4 @@
-"""Longer candles built from a session's own. They appear when they close, and only if they are complete."""
+"""Longer candles built from a session's base candles. They appear when they close, and only if complete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.domain.session import SessionSpec
 
 
 class Resampler:
-    """Builds the candles of one symbol and longer timeframe, and knows where the next gap would begin."""
+    """Builds the candles of one symbol and one longer timeframe; `next_open_ms` is the next expected open time."""
 
     def __init__(self, symbol: str, grid: Timeframe, spec: SessionSpec) -> None:
         self.symbol = symbol
@@ -26,9 +26,9 @@ class Resampler:
         self._members: list[Candle] = []
 
     def add(self, candle: Candle) -> Candle | None:
-        """Add a base candle; returns the longer candle if this completes it.
+        """Add a base candle; return the longer candle if this completes it.
 
-        A longer candle that began before the session's range is never complete, so it never appears.
+        A longer candle that starts before the session's range is never complete, so it never appears.
         """
         open_ms = self.grid.floor(candle.open_time_ms)
         if self._members and self.grid.floor(self._members[0].open_time_ms) != open_ms:
@@ -41,7 +41,7 @@ class Resampler:
         return _merge(members, self.grid, open_ms) if whole else None
 
     def gaps_before(self, open_ms: int, ts: int) -> list[Event]:
-        """Move on to `open_ms`; returns gap events for the longer candles with trading that are missing before it."""
+        """Advance to `open_ms`; return gap events for missing longer candles before it, without closed hours."""
         from_ms, self.next_open_ms = self.next_open_ms, max(self.next_open_ms, open_ms)
         missing = (open_ms - from_ms) // self.grid.ms
         gap = Gap(self.symbol, self.grid.name, from_ms, open_ms, missing)
@@ -57,7 +57,7 @@ class Resampler:
         self.next_open_ms, self._members = stored[0], list(stored[1])
 
     def mark_written(self, open_ms: int) -> None:
-        """Note that the longer candle that opens at `open_ms` is in the log."""
+        """Record that the longer candle that opens at `open_ms` is in the log."""
         self.next_open_ms = open_ms + self.grid.ms
 
 
@@ -74,7 +74,7 @@ class Resamplers:
         return iter(self._resamplers)
 
     def add(self, candles: Sequence[Candle]) -> list[tuple[Resampler, Candle]]:
-        """Add the base candles of a slot; returns the longer candles they complete, finer first."""
+        """Add the base candles of a slot; return the longer candles they complete, finer first."""
         by_symbol = {candle.symbol: candle for candle in candles}
         closed = (
             (resampler, resampler.add(by_symbol[resampler.symbol]))
@@ -84,7 +84,7 @@ class Resamplers:
         return [(resampler, candle) for resampler, candle in closed if candle is not None]
 
     def events(self, candles: Sequence[Candle], ts: int, *, trailing: bool) -> tuple[list[Event], list[Candle]]:
-        """Return the gap events and longer candles that a slot's base candles (real and synthetic) lead to."""
+        """Return the gap events and longer candles after a slot's base candles (real and synthetic)."""
         closed = self.add(candles)
         gaps: list[Event] = []
         for resampler, candle in closed:

@@ -1,4 +1,4 @@
-"""Trading hours: which slots of a grid a market was open in, and what of a gap is left of them."""
+"""Trading hours: the slots in which a market is open, and gaps without closed hours."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from app.domain.market.timeframe import TIMEFRAMES, Timeframe
 
 
 class TradingHours(NamedTuple):
-    """A time from open to close in ms UTC, the close exclusive."""
+    """One trading period from open to close in ms UTC, the close exclusive."""
 
     open_ms: int
     close_ms: int
 
 
 class OpeningHours(Protocol):
-    """When a market is open; the same question always gets the same answer."""
+    """The hours in which a market is open; the same call always returns the same."""
 
     def following(self, time_ms: int) -> TradingHours | None:
-        """Return the first trading time that ends after `time_ms`; null when the hours known end before one."""
+        """Return the first trading period that ends after `time_ms`; null if none is known."""
 
     def following_day(self, time_ms: int) -> TradingHours | None:
-        """Return the same for whole trading days, each from midnight to midnight UTC of the date it has there."""
+        """Return the same for whole trading days: from midnight to midnight UTC of the market's local date."""
 
 
 def _following(hours: OpeningHours, grid: Timeframe, time_ms: int) -> TradingHours | None:
-    """Return the next trading time; for candles of a day and longer, the next trading day, wherever the market is."""
+    """Return the next trading period; for candles of a day or longer the next trading day."""
     return hours.following_day(time_ms) if grid.ms >= TIMEFRAMES["1d"].ms else hours.following(time_ms)
 
 
 def is_open(hours: OpeningHours | None, grid: Timeframe, slot_ms: int) -> bool:
-    """Whether there is trading in a slot; without hours there always is."""
+    """Whether the market is open in a slot; without hours it always is."""
     if hours is None:
         return True
     trading = _following(hours, grid, slot_ms)
@@ -40,13 +40,13 @@ def is_open(hours: OpeningHours | None, grid: Timeframe, slot_ms: int) -> bool:
 
 
 def next_open(hours: OpeningHours | None, grid: Timeframe, slot_ms: int) -> int:
-    """Return the first slot with trading, from `slot_ms` on; that one itself where nothing is known."""
+    """Return the first slot from `slot_ms` on in which the market is open; `slot_ms` itself if no hours are known."""
     trading = None if hours is None else _following(hours, grid, slot_ms)
     return slot_ms if trading is None else max(slot_ms, grid.floor(trading.open_ms))
 
 
 def open_gaps(hours: OpeningHours | None, gaps: Sequence[Gap]) -> list[Gap]:
-    """Remove from gaps the slots without any trading; a gap over a night becomes two."""
+    """Remove closed slots from gaps; a gap over a night becomes two."""
     if hours is None:
         return list(gaps)
     return [part for gap in gaps for part in _open_parts(hours, gap)]
@@ -60,9 +60,9 @@ def _open_parts(hours: OpeningHours, gap: Gap) -> Iterator[Gap]:
         if run is not None and start <= run[1]:
             run = run[0], end
             continue
-        yield from _counted(gap, run, grid)
+        yield from _sized_gap(gap, run, grid)
         run = start, end
-    yield from _counted(gap, run, grid)
+    yield from _sized_gap(gap, run, grid)
 
 
 def _within(hours: OpeningHours, gap: Gap, grid: Timeframe) -> Iterator[TradingHours]:
@@ -74,6 +74,6 @@ def _within(hours: OpeningHours, gap: Gap, grid: Timeframe) -> Iterator[TradingH
         trading = _following(hours, grid, trading.close_ms)
 
 
-def _counted(gap: Gap, run: tuple[int, int] | None, grid: Timeframe) -> Iterator[Gap]:
+def _sized_gap(gap: Gap, run: tuple[int, int] | None, grid: Timeframe) -> Iterator[Gap]:
     if run is not None:
         yield gap._replace(from_ms=run[0], to_ms=run[1], missing=(run[1] - run[0]) // grid.ms)

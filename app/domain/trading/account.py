@@ -1,4 +1,4 @@
-"""Money, positions and FIFO lots; every number here is exact, nothing is rounded.
+"""Money, positions and FIFO lots; every number is exact, nothing is rounded.
 
 All arithmetic needs the `EXACT` context, which the strategy runner sets.
 """
@@ -16,8 +16,8 @@ ZERO = Decimal(0)
 class Fill(NamedTuple):
     """One execution: `qty` above zero in units of the base, `price` after slippage, `fee` in quote money.
 
-    `slippage` is by how much one unit became dearer (buy) or cheaper (sell), in quote money; `rate` is the fee as a
-    share of the notional, so that the fee of a part is exact.
+    `slippage` is how much worse the price of one unit became, in quote money; `rate` is the fee as a share of the
+    notional, so that the fee of a part is exact.
     """
 
     order_id: int
@@ -36,14 +36,14 @@ class Fill(NamedTuple):
 
 
 class FillTime(NamedTuple):
-    """When something is filled: simulated time in ms and the number of the slot."""
+    """The time of a fill: simulated time in ms and the number of the slot."""
 
     ts: int
     bar: int
 
 
 class Lot(NamedTuple):
-    """What one fill opened and no fill has closed yet."""
+    """The part of an opening fill that is not closed yet."""
 
     qty: Decimal
     price: Decimal
@@ -52,7 +52,7 @@ class Lot(NamedTuple):
 
 
 class Trade(NamedTuple):
-    """One lot, or a part of one, closed. Money in quote currency; `fees` are both sides', pro rata."""
+    """A closed lot, or a closed part of one. Money in quote currency; `fees` are those of both sides, pro rata."""
 
     symbol: str
     side: str
@@ -93,7 +93,7 @@ class Position(NamedTuple):
 class Account:
     """Cash, fees, realised profit (net of both sides' fees) and a position and mark price per symbol.
 
-    `version` grows with each fill, so that readers know when values derived from it are out of date.
+    `version` grows with each fill, so that readers know when their derived values are out of date.
     """
 
     __slots__ = ("cash", "fees_paid", "marks", "positions", "realized", "version")
@@ -120,7 +120,7 @@ class Account:
         return self.equity() + self.positions[symbol].qty * (price - self.marks[symbol])
 
     def notional_at(self, symbol: str, qty: Decimal, price: Decimal) -> Decimal:
-        """Return the sum of |qty| * price when `symbol` held `qty`, the others at their marks."""
+        """Return the sum of |qty| * price if the position in `symbol` were `qty`, the others at their marks."""
         others = (
             abs(position.qty) * self.marks[other] for other, position in self.positions.items() if other != symbol
         )

@@ -1,9 +1,9 @@
-"""The simulated broker: resting orders against candles, exact to the last digit.
+"""The simulated broker: it fills live orders against candles, exact to the last digit.
 
-In one candle, what is reached at the open comes first, in the order of ids; then, inside the candle, stops come before
-limits. So if one candle reaches both a stop-loss and a take-profit, the stop-loss is filled. Market and stop orders pay
-slippage; a fill at an order's own limit price pays the maker fee, every other fill the taker fee. All arithmetic needs
-the `EXACT` context, which the strategy runner sets.
+Within one candle, orders that the open reaches come first, in the order of their ids; then, inside the candle, stops
+come before limits. So if one candle reaches both a stop-loss and a take-profit, the stop-loss is filled. Market and
+stop orders pay slippage; a fill at an order's own limit price pays the maker fee, every other fill the taker fee. All
+arithmetic needs the `EXACT` context, which the strategy runner sets.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ONE = Decimal(1)
 
 
 class Broker:
-    """Keeps the live orders of one session and books their fills; what happens is appended to `events`."""
+    """Holds the live orders of one session and books their fills; it appends what happens to `events`."""
 
     def __init__(self, config: BrokerConfig, account: Account, events: list[Event]) -> None:
         self.config = config
@@ -39,12 +39,12 @@ class Broker:
         return self.last_id
 
     def accept(self, ts: int, order: Order, reason: str) -> None:
-        """Keep an order until a candle reaches it."""
+        """Add an order to the live orders."""
         self.live.append(order)
         self._log(ts, order, "accepted", reason)
 
     def end(self, ts: int, order: Order, status: str, reason: str) -> None:
-        """Remove a live order: cancelled, rejected or expired."""
+        """Remove a live order as cancelled, rejected or expired."""
         self.live.remove(order)
         self._log(ts, order, status, reason)
 
@@ -61,7 +61,7 @@ class Broker:
         self._trail(trailing, candles, moment.ts)
 
     def at_close(self, candles: Mapping[str, Candle], moment: FillTime) -> None:
-        """Fill market orders at the close of the slot they were given in (fill rule `same_close`)."""
+        """Fill market orders at the close of the slot in which they were placed (fill rule `same_close`)."""
         for order in [order for order in self.live if order.type == "market"]:
             candle = candles.get(order.symbol)
             if order in self.live and candle is not None and self._has_volume(candle, moment.bar):
@@ -81,7 +81,7 @@ class Broker:
                     self._log(ts, order, "accepted", "trailed")
 
     def _first_touch(self, candles: Mapping[str, Candle], bar: int) -> tuple[Order, Touch, Candle] | None:
-        """Return what happens next in this slot: the touch of the lowest priority number, then of the oldest order."""
+        """Return the next touch in this slot: the one with the lowest priority number, then of the oldest order."""
         first: tuple[Order, Touch, Candle] | None = None
         for order in self.live:
             candle = candles.get(order.symbol)
@@ -93,7 +93,7 @@ class Broker:
         return first
 
     def _reach(self, order: Order, reached: Touch, candle: Candle, moment: FillTime) -> None:
-        """Trigger or fill an order where a candle reaches it."""
+        """Trigger or fill an order at the price at which a candle reaches it."""
         if order.type == "stop_limit" and order.waits_for_stop:
             self._trigger(order, reached, moment)
         else:
@@ -122,7 +122,7 @@ class Broker:
         *,
         intrabar: bool = False,
     ) -> None:
-        """Fill what can be filled at a price before slippage; exits may fill from slot `exits_from` on."""
+        """Fill as much as possible at `raw_price`, before slippage; exits may fill from slot `exits_from` on."""
         slip = raw_price * self.config.slippage_bps * BASIS_POINT if order.slips else ZERO
         rate = BASIS_POINT * (self.config.maker_fee_bps if raw_price == order.limit else self.config.taker_fee_bps)
         price = raw_price + slip * order.sign
@@ -144,7 +144,7 @@ class Broker:
         self._reduce_exits(order, fill.qty, moment.ts)
 
     def _fill(self, order: Order, fill: Fill, moment: FillTime) -> Decimal:
-        """Book a fill, a reversal as two at one price, and return the quantity it opened."""
+        """Book a fill, a reversal as two fills at one price; return the quantity it opened."""
         position = self.account.positions[order.symbol]
         closing = min(fill.qty, abs(position.qty)) if position.sign == -order.sign else ZERO
         order.filled += fill.qty
@@ -165,10 +165,10 @@ class Broker:
             self.events.append(event.trade(moment.ts, trade))
 
     def _sized(self, order: Order, price: Decimal, rate: Decimal) -> Decimal:
-        """Return the quantity a sizing comes to at a price and its fee's rate: the closing leg and what it opens.
+        """Return the quantity of a sizing at a price and fee rate: the closing quantity plus the opening one.
 
-        Money m buys m / (price * (1 + rate)), so that the fee is paid out of m; above 100 % of equity the fee
-        is reserved p/100 times, since it lessens the equity that carries the leverage.
+        Money m buys m / (price * (1 + rate)), so that m includes the fee. Above 100 % of equity the fee is reserved
+        p/100 times, because it reduces the equity that the leverage is based on.
         """
         assert order.sizing is not None
         position = self.account.positions[order.symbol]
@@ -184,7 +184,7 @@ class Broker:
         return closing + max(steps, ZERO) * step
 
     def _part(self, order: Order) -> Decimal:
-        """Return how much of the order may be filled now: nothing if the volume left is under a step."""
+        """Return how much of the order may be filled now: nothing if the remaining volume is less than a step."""
         assert order.qty is not None
         part = order.qty - order.filled
         if order.reduce_only:
@@ -200,7 +200,7 @@ class Broker:
             left[fill.symbol] = left[fill.symbol] - fill.qty if fill.qty else ZERO
 
     def _margin_reason(self, fill: Fill) -> str:
-        """Return why the margin does not allow a fill, or nothing; only a larger |position| can be rejected."""
+        """Return why the margin does not allow a fill, or ""; only a larger |position| can be rejected."""
         leverage = self.config.leverage
         before = self.account.positions[fill.symbol].qty
         after = before + fill.qty * fill.sign
@@ -221,8 +221,8 @@ class Broker:
     ) -> None:
         """Place the stop-loss and take-profit of an entry that filled.
 
-        If the entry filled inside its candle, what the candle did before is unknown: its low and high count for the
-        stop-loss and not for the take-profit.
+        If the entry filled inside its candle, the earlier prices of that candle are unknown: its low and high count
+        for the stop-loss, but not for the take-profit.
         """
         assert entry.bracket is not None
         exits = []
@@ -253,7 +253,7 @@ class Broker:
             exits[0].sibling, exits[1].sibling = exits[1], exits[0]
 
     def _reduce_exits(self, order: Order, part: Decimal, ts: int) -> None:
-        """Reduce or cancel what a fill makes unnecessary: the other exit, and exits of a closed position."""
+        """Reduce or cancel exits after a fill: the other exit of a bracket, and exits of a closed position."""
         sibling = order.sibling
         if sibling is not None and sibling in self.live and sibling.qty is not None:
             if order in self.live:

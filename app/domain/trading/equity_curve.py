@@ -11,14 +11,14 @@ _HUNDRED = Decimal(100)
 
 
 class EquityCurve:
-    """Renders an account at its marks and remembers the peak equity.
+    """Renders an account at its marks and stores the peak equity.
 
-    What only a fill can change is rendered once per fill, and nothing again while no position is held.
+    Parts that only a fill can change are rendered once per fill; without a position nothing is rendered again.
 
     equity = cash + positionValue; realizedPnl = sum of the trades' netPnl; unrealizedPnl = positionValue -
-    entry prices of what is open, without fees; drawdownPct = (peak - equity) / peak * 100, 0 while the peak
+    entry prices of open lots, without fees; drawdownPct = (peak - equity) / peak * 100, 0 while the peak
     is not above zero; feesPaid = fees of all fills. Money is exact, avgPrice and drawdownPct have 10
-    decimals. Fields stand in the order of Postgres's jsonb, see `candle_event.encode`.
+    decimals. Fields have the order of Postgres's jsonb, see `candle_event.encode`.
     """
 
     def __init__(self, account: Account) -> None:
@@ -36,7 +36,7 @@ class EquityCurve:
         self._peak_text = ""
 
     def render(self) -> str:
-        """Return the payload for the account as it stands; sets the `EXACT` context where it has to compute."""
+        """Return the payload for the present account; sets the `EXACT` context if it has to compute."""
         account = self._account
         if account.version == self._version and self._flat:
             return self._body
@@ -81,7 +81,7 @@ class EquityCurve:
         self._peak_text = f'{format_decimal(equity)},"drawdownPct":'
 
     def _render_fixed_parts(self) -> None:
-        """Render what only a fill can change."""
+        """Render the parts that only a fill can change."""
         account = self._account
         self._version = account.version
         positions = account.positions.values()

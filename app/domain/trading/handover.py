@@ -1,4 +1,4 @@
-"""Which strategy trades when: a fork takes over its parent's account and goes on with its own strategy."""
+"""Which strategy trades when: a fork takes over its parent's account and continues with its own strategy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Stage(NamedTuple):
 
 
 class StrategyChain:
-    """The runner of each stage, null where there is no strategy; later stages see every candle but do not trade yet."""
+    """The runner of each stage, null if it has no strategy; later stages see every candle, but do not trade yet."""
 
     def __init__(self, stages: Sequence[Stage], runners: Sequence[StrategyRunner | None]) -> None:
         self._stages = list(stages)
@@ -56,7 +56,7 @@ class StrategyChain:
             runner.answer_all(slots, answers)
 
     def snapshot(self) -> dict[str, Any] | None:
-        """Return the state of the last stage; null before that stage, or when its strategy has no snapshot."""
+        """Return the state of the last stage; null before that stage, or if its strategy has no snapshot."""
         return self._runners[0].snapshot() if len(self._stages) == 1 and self._runners[0] is not None else None
 
     def restore(self, stored: dict[str, Any]) -> None:
@@ -71,7 +71,7 @@ class StrategyChain:
                 runner.warm(candles)
 
     def _advance(self, cursor_ms: int) -> None:
-        """Move on to the stage that trades after a cursor."""
+        """Advance to the stage that trades after a cursor."""
         while (end_ms := self._stages[0].to_cursor_ms) is not None and cursor_ms >= end_ms:
             before, after = self._runners[0], self._next_runner()
             if before is not None and after is not None and after is not before:
@@ -80,7 +80,7 @@ class StrategyChain:
             self._runners[0] = after
 
     def _next_runner(self) -> StrategyRunner | None:
-        """Return the runner of the next stage; the same strategy goes on as the same object."""
+        """Return the runner of the next stage; the same strategy continues as the same object."""
         before, after = self._runners[:2]
         if before is None or after is None or not self._stages[0].same_strategy(self._stages[1]):
             return after

@@ -1,6 +1,6 @@
-"""Incremental indicators in decimals, seeded as in the published reference; only logged values are rounded.
+"""Incremental indicators in decimals, initialized as in the published reference; only logged values are rounded.
 
-Each takes one value per candle in `add` and is `ready` once its first value exists.
+Each takes one value per candle in `add`; `ready` is true once it has a first value.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ _NOISE = Decimal("1E-20")
 
 
 def exceeds(one: Decimal, other: Decimal) -> bool:
-    """Return whether one value above zero is above another by more than rounding errors.
+    """Whether one positive value is greater than another by more than rounding errors.
 
-    With 28 digits, divisions by n leave equal values a few units of the last digit apart. 1e-20 of a value is far more
-    than that and far less than any tick.
+    With 28 digits, divisions by n make equal values differ by a few units of the last digit. 1e-20 of a value is far
+    more than that and far less than any price step.
     """
     return one - other > one * _NOISE
 
 
 class Sma:
-    """Simple moving average: the mean of the last `n` values, kept as their sum so that it is exact."""
+    """Simple moving average: the mean of the last `n` values, stored as their exact sum."""
 
     __slots__ = ("_values", "n", "ready", "total")
 
@@ -51,7 +51,7 @@ class Sma:
 
 
 class Ema:
-    """Exponential moving average: factor 2 / (n + 1), begins with the first value, ready from the n-th."""
+    """Exponential moving average: factor 2 / (n + 1), starts with the first value, ready from the n-th."""
 
     __slots__ = ("_count", "_factor", "n", "ready", "value")
 
@@ -100,11 +100,11 @@ class Rsi:
         self._count += 1
 
     def below(self, level: Decimal) -> bool:
-        """Return whether 100 * gain / (gain + loss) < level, without dividing."""
+        """Whether 100 * gain / (gain + loss) < level, computed without a division."""
         return exceeds(level * (self.gain + self.loss), _HUNDRED * self.gain)
 
     def above(self, level: Decimal) -> bool:
-        """Return whether 100 * gain / (gain + loss) > level, without dividing."""
+        """Whether 100 * gain / (gain + loss) > level, computed without a division."""
         return exceeds(_HUNDRED * self.gain, level * (self.gain + self.loss))
 
     @property

@@ -14,13 +14,13 @@ OrderType = Literal["market", "limit", "stop", "stop_limit", "trailing_stop"]
 
 
 class Trail(NamedTuple):
-    """How far a trailing stop stays behind the best price: in quote money, or in percent of that price."""
+    """The distance of a trailing stop from the best price: in quote money, or in percent of that price."""
 
     amount: Decimal
     percent: bool = False
 
     def level(self, best: Decimal, sign: int) -> Decimal:
-        """Return the stop price of a buy (sign 1) or sell (sign -1) order behind `best`."""
+        """Return the stop price of a buy (sign 1) or sell (sign -1) order for the best price `best`."""
         distance = best * self.amount * PERCENT if self.percent else self.amount
         return best + distance * sign
 
@@ -34,13 +34,12 @@ class Bracket(NamedTuple):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Order:
-    """One order, changed in place while it is live. Prices in quote money, quantities above zero in units of
-    the base.
+    """One order, changed in place while it is live. Prices in quote money, quantities above zero in base units.
 
     `qty` is None until a `sizing` by cash or equity is fixed at the first fill. `first_bar` is the first slot that may
-    fill the order at all, `first_intrabar_bar` the first whose high and low count: what a candle did before the order
-    existed cannot fill it. `entry_price_in_bar` is the price at which an order made inside `first_bar` starts there.
-    `best` is the best price a trailing stop has seen, `last_bar` the last slot before the order expires.
+    fill the order at all, `first_intrabar_bar` the first slot whose high and low count: prices from before the order
+    existed cannot fill it. If the order was created inside `first_bar`, `entry_price_in_bar` is the price at that
+    moment. `best` is the best price a trailing stop has seen, `last_bar` the last slot before the order expires.
     """
 
     id: int
@@ -72,16 +71,16 @@ class Order:
 
     @property
     def waits_for_stop(self) -> bool:
-        """Whether the stop price has still to be reached."""
+        """Whether the stop price has not been reached yet."""
         return self.stop is not None and not self.triggered
 
     @property
     def slips(self) -> bool:
-        """Whether the order takes the market's price, and so pays slippage."""
+        """Whether the order fills at the market's price, and therefore pays slippage."""
         return self.limit is None
 
     def follow(self, price: Decimal) -> None:
-        """Move a trailing stop behind `price` if that is the best price so far."""
+        """Move a trailing stop if `price` is the best price so far."""
         if self.trail is not None and (price - self.best) * self.sign < 0:
             self.best = price
             self.stop = self.trail.level(price, self.sign)
@@ -95,10 +94,10 @@ class Touch(NamedTuple):
 
 
 def touch(order: Order, candle: Candle, bar: int, *, through: bool) -> Touch | None:
-    """Return where `candle`, of slot `bar`, reaches the order, or None.
+    """Return the price at which `candle`, of slot `bar`, reaches the order, or None.
 
-    A market order and a stop passed by a gap are reached at the open, a limit at the better of open and limit. With
-    `through` the price has to pass a limit, not only touch it.
+    A market order, and a stop that the open has passed, are reached at the open; a limit at the better of open and
+    limit. With `through` the price must pass a limit, not only touch it.
     """
     start = candle.open
     if order.entry_price_in_bar is not None and order.first_bar == bar:

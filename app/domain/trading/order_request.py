@@ -1,4 +1,4 @@
-"""The arguments of `buy` and `sell`, and the order made of them."""
+"""The arguments of `buy` and `sell`, and the order created from them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SIZES = {"qty": "qty", "cash": "cash", "equity_pct": "equityPct"}
 
 
 def to_order(request: Mapping[str, Any], order_id: int, symbol: str, sign: int, bar: int, default: Sizing) -> Order:
-    """Make an order of a request in slot `bar`.
+    """Return the order for a request in slot `bar`.
 
     Raises `TypeError` for unknown or contradicting arguments and `ValueError` for numbers not above zero.
     """
@@ -60,8 +60,8 @@ def to_order(request: Mapping[str, Any], order_id: int, symbol: str, sign: int, 
         stop=numbers.get("stop"),
         trail=trail,
         bracket=Bracket(stop_loss, take_profit) if stop_loss or take_profit else None,
-        tag=None if request.get("tag") is None else word(request["tag"]),
-        reason=word(request.get("reason", "strategy")),
+        tag=None if request.get("tag") is None else require_text(request["tag"]),
+        reason=require_text(request.get("reason", "strategy")),
         first_bar=bar + 1,
         first_intrabar_bar=bar + 1,
         last_bar=None if good_for is None else bar + good_for,
@@ -69,7 +69,7 @@ def to_order(request: Mapping[str, Any], order_id: int, symbol: str, sign: int, 
 
 
 def _numbers(request: Mapping[str, Any]) -> dict[str, Decimal]:
-    """Read the numbers given."""
+    """Parse the numbers of a request."""
     numbers = {}
     for name, value in request.items():
         if name not in OrderRequest.__annotations__:
@@ -89,8 +89,8 @@ def _number(name: str, value: Number) -> Decimal:
     return number
 
 
-def word(value: str) -> str:
-    """Return a name, tag or reason; raises `ValueError` for what is no text, or too long a one."""
+def require_text(value: str) -> str:
+    """Return a name, tag or reason; raises `ValueError` unless it is text of an allowed length."""
     if not isinstance(value, str) or len(value) > _LONGEST:
         raise ValueError(f"a name, tag or reason is text of at most {_LONGEST} characters, not {value!r:.60}")
     return value

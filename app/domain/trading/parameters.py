@@ -1,4 +1,4 @@
-"""A strategy's parameters: its typed public attributes, their JSON schema, and how a config is read."""
+"""A strategy's parameters: its typed public attributes, their JSON schema, and the parser of a config."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REQUIRED: Any = object()
 
 
 class Parameter(NamedTuple):
-    """One parameter: what its JSON value must be, and its default unless it is required."""
+    """One parameter: the type of its JSON value, and its default unless it is required."""
 
     type: TypeAdapter[Any]
     default: Any
@@ -63,7 +63,7 @@ def schema(cls: type, base: type) -> dict[str, Any]:
 
 
 def parse(cls: type, base: type, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Read a config into values for all parameters; raises `BadInputError` naming the field and what was meant."""
+    """Parse a config into values for all parameters; raises `BadInputError`, which names the field."""
     known = parameters(cls, base)
     for name in config:
         if name not in known:
@@ -72,7 +72,7 @@ def parse(cls: type, base: type, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def did_you_mean(name: str, known: Mapping[str, Any]) -> str:
-    """Return `did you mean` with the nearest known name, or the list of known names."""
+    """Return "did you mean" with the most similar known name, or the list of known names."""
     close = get_close_matches(name.lower(), known, n=1)
     if close:
         return f"; did you mean {close[0]}?"

@@ -1,4 +1,4 @@
-"""How a session trades: costs, fill rules, sizing and what is recorded."""
+"""The trading settings of a session: costs, fill rules, sizing and what is recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KINDS = ("qty", "cash", "equityPct")
 
 
 class Sizing(NamedTuple):
-    """How large an order without a quantity of its own becomes.
+    """The size of orders that do not name a quantity.
 
     `amount` is units of the base for `qty`, quote money for `cash`, percent for `equityPct`; `step` is the
     unit to which the quantity of the last two is rounded down.
@@ -29,18 +29,18 @@ class Sizing(NamedTuple):
     step: Decimal = _TENTH_DECIMAL
 
     def __str__(self) -> str:
-        """Return the sizing in words."""
+        """Return the sizing as text."""
         return f"{self.kind} {format_decimal(self.amount)}"
 
 
 def sizing_to_json(value: Sizing) -> dict[str, Decimal]:
-    """Return a sizing as a client writes it in JSON."""
+    """Return a sizing as the JSON of a request."""
     step = {} if value.step == _TENTH_DECIMAL else {"qtyStep": value.step}
     return {value.kind: value.amount, **step}
 
 
 def parse_sizing(value: Mapping[str, Any]) -> Sizing:
-    """Read `{qty}`, `{cash}` or `{equityPct}`, each with an optional `qtyStep`; raises `BadInputError`."""
+    """Parse `{qty}`, `{cash}` or `{equityPct}`, each with an optional `qtyStep`; raises `BadInputError`."""
     kinds = [key for key in value if key in _KINDS]
     if len(kinds) != 1 or set(value) - {*_KINDS, "qtyStep"}:
         raise BadInputError("sizing: give one of qty, cash and equityPct, and qtyStep if quantities come in steps")
@@ -60,10 +60,10 @@ def _positive(name: str, value: Any) -> Decimal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradingSettings:
-    """How a session trades and what of it is recorded; money in the quote currency, rates in basis points.
+    """The trading settings of a session; money in the quote currency, rates in basis points.
 
-    A field added here is a field of requests, answers, options and rows; see CONTRIBUTING.md. `leverage` None switches
-    the margin check off. `volume_share` None fills any size at once.
+    Each field is also a field of requests and answers, an option and a column; see CONTRIBUTING.md to add one.
+    `leverage` None means no margin check; `volume_share` None fills any size at once.
     """
 
     initial_cash: Annotated[Amount, Setting("Cash at the start, in the quote currency.", "MONEY")] = Decimal(10_000)
@@ -82,11 +82,11 @@ class TradingSettings:
     ] = Decimal(1)
     fill: Annotated[
         Literal["next_open", "same_close"],
-        Setting("When market orders fill: at the next open, or at the close they are given at.", "WHEN", fork=True),
+        Setting("When market orders fill: at the next open, or at the close of the same candle.", "WHEN", fork=True),
     ] = "next_open"
     limit_fill: Annotated[
         Literal["through", "touch"],
-        Setting("When limit orders fill: once the price passes them, or at a touch.", "WHEN", fork=True),
+        Setting("When limit orders fill: when the price goes through the limit, or touches it.", "WHEN", fork=True),
     ] = "through"
     sizing: Annotated[
         Sizing,
@@ -94,19 +94,19 @@ class TradingSettings:
     ] = field(default=Sizing("equityPct", Decimal(100)))
     volume_share: Annotated[
         Share | None,
-        Setting("Share of a candle's volume that fills of its symbol may take; null: any size.", "0..1", fork=True),
+        Setting("Share of a candle's volume that fills may take; null: no limit.", "0..1", fork=True),
     ] = None
     record: Annotated[
         Literal["full", "trades"],
-        Setting("What is logged: everything, or no candles and the equity once a day.", "WHAT"),
+        Setting("What is logged: everything, or no candles and equity only once a day.", "WHAT"),
     ] = "full"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerConfig(TradingSettings):
-    """What a session's broker and strategy work with: the trading settings, the market and a seed.
+    """The input of a session's broker and strategy: the trading settings, the market and a seed.
 
-    `seed` must come from the session's inputs, never from its id: equal input gives an equal log.
+    `seed` must depend only on the session's inputs, not on its id: equal input gives an equal log.
     """
 
     symbols: tuple[str, ...] = ()

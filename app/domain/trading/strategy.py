@@ -46,18 +46,18 @@ class Strategy:
         """Prepare; called once, before any candle, also before warm-up ones. May not trade."""
 
     def on_candle(self, candle: Candle) -> None:
-        """Look at a closed candle, after the whole slot is known, and trade."""
+        """Handle a closed candle and trade; called when the whole slot is known."""
 
     def on_stop(self) -> None:
         """Clean up; called once when the range is finished. May not trade."""
 
-    # What a strategy may implement as well
+    # What a strategy may implement
 
     def snapshot(self) -> Any:
-        """Return the state kept on `self`, so that a long session resumes at once; None: no snapshots.
+        """Return the state of the strategy, so that a long session resumes quickly; None: no snapshots.
 
-        It may hold numbers, texts, decimals, candles, lists, tuples and dicts. It is only a cache: a session without
-        a snapshot is computed from its log.
+        It may consist of numbers, texts, decimals, candles, lists, tuples and dicts. It is only a cache: without a
+        snapshot the state is recomputed from the log.
         """
         return None
 
@@ -68,7 +68,7 @@ class Strategy:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """The session's symbols; a symbol that is left out is the first one."""
+        """The session's symbols; the first one is the default of `symbol` arguments."""
         return self.__context.config.symbols
 
     @property
@@ -78,7 +78,7 @@ class Strategy:
 
     @property
     def warming(self) -> bool:
-        """True during warm-up candles: orders and events are ignored then."""
+        """True during warm-up candles, when orders and events are ignored."""
         return self.__context.warming
 
     @property
@@ -116,15 +116,16 @@ class Strategy:
     def buy(self, symbol: str | None = None, **request: Unpack[OrderRequest]) -> int | None:
         """Place a buy order and return its id (None during warm-up).
 
-        Size: `qty`, `cash` or `equity_pct`, else the session's sizing; a size in money is added to what closes a short
-        position. Type: `limit`, `stop`, both (stop-limit), `trail` or `trail_pct` (trailing stop), none (market).
+        Size: `qty`, `cash` or `equity_pct`, else the session's sizing; a size in money is added to the quantity that
+        closes a short position. Type: `limit`, `stop`, both (stop-limit), `trail` or `trail_pct` (trailing stop), none
+        (market).
         `stop_loss` and `take_profit` are exits placed when the order fills; one cancels the other. `good_for`: the
         number of candles after which it expires. `tag` and `reason` are written to the log.
         """
         return self.__context.place_order(1, symbol, request)
 
     def sell(self, symbol: str | None = None, **request: Unpack[OrderRequest]) -> int | None:
-        """Place a sell order, see `buy`; more than is held opens a short position."""
+        """Place a sell order, see `buy`; a size above the position opens a short position."""
         return self.__context.place_order(-1, symbol, request)
 
     def close(self, symbol: str | None = None, *, tag: str | None = None, reason: str = "close") -> int | None:
@@ -138,11 +139,11 @@ class Strategy:
     def signal(
         self, direction: Direction, reason: str, symbol: str | None = None, /, **indicators: Decimal | float
     ) -> None:
-        """Write a signal event with the indicators behind it; places no order."""
+        """Write a signal event with its indicators; it places no order."""
         self.__context.signal(direction, reason, symbol, indicators)
 
     def log(self, message: str) -> None:
-        """Write a line to the session's log."""
+        """Write a message to the session's log."""
         self.__context.log(message)
 
     def plot(self, name: str, value: Decimal | float | None) -> None:

@@ -17,7 +17,7 @@ from app.domain.trading.account import Account, FillTime, Position
 from app.domain.trading.broker import Broker
 from app.domain.trading.equity_curve import EquityCurve
 from app.domain.trading.order import Order, Trail
-from app.domain.trading.order_request import to_order, word
+from app.domain.trading.order_request import require_text, to_order
 from app.domain.trading.settings import BrokerConfig
 from app.domain.trading.strategy import Strategy
 
@@ -41,9 +41,9 @@ class OpenOrder(NamedTuple):
 
 
 class SlotView(NamedTuple):
-    """A slot as a strategy sees it: openTime in ms, all its candles in log order, and the ts of the last event so far.
+    """A slot as a strategy sees it: openTime in ms, all its candles in log order, and the ts of the last event.
 
-    `last` marks the last slot of the range, after which the strategy is stopped.
+    `last` marks the last slot of the range; after it the strategy is stopped.
     """
 
     open_time_ms: int
@@ -53,9 +53,9 @@ class SlotView(NamedTuple):
 
 
 class StrategyRunner:
-    """Runs a strategy; everything it does depends on the candles and the broker config alone.
+    """Runs a strategy; everything it does depends only on the candles and the broker config.
 
-    Money is computed in the `EXACT` context, the strategy has a context of its own (28 digits), and the caller's is
+    Money is computed in the `EXACT` context, the strategy has its own context (28 digits), and the caller's context is
     restored afterwards.
     """
 
@@ -100,15 +100,15 @@ class StrategyRunner:
         return answers[0]
 
     def on_slot(self, candles: Sequence[Candle]) -> list[Event]:
-        """Return the events of a slot of these candles; enough to test a strategy."""
+        """Return the events of a slot with these candles; for tests of strategies."""
         open_time_ms = candles[0].open_time_ms
         return self.answer(SlotView(open_time_ms, candles, False, open_time_ms))
 
     def answer_all(self, slots: Iterable[SlotView], answers: list[list[Event]]) -> None:
         """Append the events of each slot, in log order: broker at the open, strategy and equity at the close.
 
-        After the last slot of the range the strategy is stopped and live orders expire. Raises whatever the strategy
-        raises; `answers` then has the events of the slots before.
+        After the last slot of the range the strategy is stopped and live orders expire. Raises any error of the
+        strategy; `answers` then has the events of the earlier slots.
         """
         if not self._started:
             self._start()
@@ -124,9 +124,9 @@ class StrategyRunner:
             setcontext(outer)
 
     def _run_slot(self, candles: Sequence[Candle], last: bool) -> None:
-        """Run broker, strategy and equity for a slot's candles, of which at least one has the base timeframe.
+        """Run broker, strategy and equity for a slot's candles; at least one has the base timeframe.
 
-        Each part sets the decimal context it needs and leaves it set.
+        Each part sets the decimal context that it needs and does not restore it.
         """
         base = self._base(candles) if len(candles) > 1 else candles
         self._bar += 1
@@ -138,7 +138,7 @@ class StrategyRunner:
         marks = account.marks
         for candle in base:
             marks[candle.symbol] = candle.close
-        if getcontext() is not context:  # Asking costs a third of setting.
+        if getcontext() is not context:  # This check costs a third of `setcontext`.
             setcontext(context)
         if self._start_events:
             self._events += [early._replace(ts=self._ts) for early in self._start_events]
@@ -154,7 +154,7 @@ class StrategyRunner:
             self._sample_equity(last)
 
     def _finish(self, ts: int) -> None:
-        """Stop the strategy after the range, whose last event has `ts`."""
+        """Stop the strategy after the last slot; `ts` is the ts of the last event."""
         self._ts = max(ts, self._ts)
         with localcontext(self._context):
             self.strategy.on_stop()
@@ -165,9 +165,9 @@ class StrategyRunner:
                 self._sample_equity(last=True)
 
     def inherit(self, other: StrategyRunner) -> None:
-        """Go on with another runner's account, orders and position in the log, as a fork does with its parent's.
+        """Take over another runner's account, orders and progress, as a fork does from its parent.
 
-        If the strategy is the same object its random generator goes on too; another strategy was warmed up before.
+        The same strategy object also continues its random generator; another strategy was warmed up before.
         """
         if self.strategy is other.strategy:
             self._started, self.rng, self._start_events = other._started, other.rng, other._start_events
@@ -177,9 +177,10 @@ class StrategyRunner:
         self._ts, self._bar, self._day, self._unwritten = other._ts, other._bar, other._day, other._unwritten
 
     def snapshot(self) -> dict[str, Any] | None:
-        """Return the whole state after a slot; null when the strategy has no snapshot.
+        """Return the whole state after a slot; null if the strategy has no snapshot.
 
-        Events the strategy writes meanwhile are dropped and its random generator does not move. Raises what it raises.
+        Events that the strategy writes during this are dropped, and its random generator is reset. Raises any error
+        of the strategy.
         """
         if not self._started or self._start_events:
             return None
@@ -204,9 +205,9 @@ class StrategyRunner:
         }
 
     def restore(self, stored: dict[str, Any]) -> None:
-        """Bring a fresh runner to a `snapshot`; raises `InvalidSnapshotError` or what the strategy raises.
+        """Set a fresh runner to a `snapshot`; raises `InvalidSnapshotError` or any error of the strategy.
 
-        The strategy is started first, so that its attributes exist; events it writes are dropped.
+        The strategy is started first, so that its attributes exist; events that it writes are dropped.
         """
         if tuple(stored["account"]["positions"]) != self.config.symbols:
             raise InvalidSnapshotError("other symbols")
@@ -241,7 +242,7 @@ class StrategyRunner:
         self._start_events = self._take_events()
 
     def _sample_equity(self, last: bool) -> None:
-        """Write the equity of the first tick of a UTC day and of the last of the range (`record: trades`)."""
+        """Write the equity of the first tick of a UTC day and of the last tick of the range (`record: trades`)."""
         day, before = self._ts // _DAY, self._day
         self._day = day
         self._unwritten = day == before and not last
@@ -307,8 +308,8 @@ class StrategyRunner:
             type="market",
             qty=position.qty.copy_abs(),
             reduce_only=True,
-            tag=None if tag is None else word(tag),
-            reason=word(reason),
+            tag=None if tag is None else require_text(tag),
+            reason=require_text(reason),
             first_bar=self._bar + 1,
         )
         self._broker.accept(self._ts, order, reason)
@@ -325,7 +326,7 @@ class StrategyRunner:
         if self.warming:
             return 0
         for order in chosen:
-            self._broker.end(self._ts, order, "cancelled", word(reason))
+            self._broker.end(self._ts, order, "cancelled", require_text(reason))
         return len(chosen)
 
     def signal(
@@ -334,7 +335,7 @@ class StrategyRunner:
         """Write a signal."""
         if direction not in ("LONG", "SHORT", "EXIT"):
             raise ValueError(f"a signal is LONG, SHORT or EXIT, not {direction}")
-        self._write(event.signal(self._ts, self._session_symbol(symbol), direction, word(reason), indicators))
+        self._write(event.signal(self._ts, self._session_symbol(symbol), direction, require_text(reason), indicators))
 
     def log(self, message: str) -> None:
         """Write a line."""
@@ -343,7 +344,7 @@ class StrategyRunner:
     def plot(self, name: str, value: Decimal | float | None) -> None:
         """Write a point of a line."""
         if value is not None:
-            self._write(event.plot(self._ts, word(name), value))
+            self._write(event.plot(self._ts, require_text(name), value))
 
     def _write(self, written: Event) -> None:
         if not self.warming:
@@ -370,13 +371,13 @@ class StrategyRunner:
 
 
 def seeded_rng(config: BrokerConfig) -> Random:
-    """Return the random generator of a session's strategy, the same for the same inputs."""
+    """Return the random generator of a session's strategy; the same inputs give the same numbers."""
     return Random(config.seed)  # noqa: S311 - repeatable on purpose
 
 
 def _context_to_json(context: Context) -> dict[str, Any]:
     """Return a strategy's decimal context, which it may have changed, as JSON values."""
-    signals = {kind: [each.__name__ for each, on in getattr(context, kind).items() if on] for kind in _SIGNALS}
+    signals = {kind: [signal.__name__ for signal, on in getattr(context, kind).items() if on] for kind in _SIGNALS}
     return {name: getattr(context, name) for name in _CONTEXT} | signals
 
 
@@ -384,8 +385,8 @@ def _restore_context(context: Context, stored: dict[str, Any]) -> None:
     for name in _CONTEXT:
         setattr(context, name, stored[name])
     for kind in _SIGNALS:
-        for each in (signals := getattr(context, kind)):
-            signals[each] = each.__name__ in stored[kind]
+        for signal in (signals := getattr(context, kind)):
+            signals[signal] = signal.__name__ in stored[kind]
 
 
 def _real_candles(base: Sequence[Candle]) -> dict[str, Candle]:

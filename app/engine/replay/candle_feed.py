@@ -1,4 +1,4 @@
-"""Fetches what sessions lack from the source of their venue: the range up to now first, then candle by candle."""
+"""Fetch missing candles of sessions from the source of their venue: first the range up to now, then each new one."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _log = logging.getLogger(__name__)
 
 
 class FetchJob:
-    """What one session needs of its source, and how much of it has been fetched.
+    """The candles one session needs from its source, and how many of them have been fetched.
 
-    `done` is set when the range is fetched or `error` says why it cannot be; `on_progress` is called whenever the
-    session may find more candles.
+    `done` is set when the range is fetched, or when `error` says why it cannot be. `on_progress` is called whenever
+    there may be more candles.
     """
 
     def __init__(self, spec: SessionSpec, from_ms: int, to_ms: int) -> None:
@@ -47,37 +47,37 @@ class FetchJob:
 
     @property
     def fetched_to_ms(self) -> int:
-        """Up to where, exclusive, the source was asked for all symbols: before that, what is not there is missing."""
+        """The end (exclusive) of what was fetched for all symbols: a candle before it that is not cached is missing."""
         return min(self._fetched_to.values())
 
     @property
     def progress(self) -> tuple[int, int] | None:
-        """Slots fetched and slots to fetch in all; null when the range is fetched."""
+        """Slots fetched and slots to fetch in total; null when the range is fetched."""
         if self.done.is_set():
             return None
         total = sum(self._total.values())
         return (total - sum(self._remaining.values())) // self._slot_ms, total // self._slot_ms
 
     def set_progress(self, symbol: str, fetched: int, total: int) -> None:
-        """Note how many ms of a symbol's missing ranges have been fetched."""
+        """Store how many ms of a symbol's missing ranges have been fetched."""
         self._total[symbol], self._remaining[symbol] = total, total - fetched
 
     def set_fetched(self, symbol: str, to_ms: int) -> None:
-        """Note up to where the source was asked for a symbol, and wake the session that waits for it."""
+        """Store the end of what was fetched for a symbol, and wake the session that waits for it."""
         self._remaining[symbol] = 0
         if to_ms > self._fetched_to[symbol]:
             self._fetched_to[symbol] = to_ms
             self.on_progress()
 
     def fail(self, error: SimError) -> None:
-        """Note that nothing more will come."""
+        """Store the error that ended the fetch, and wake the session."""
         self.error = error
         self.done.set()
         self.on_progress()
 
 
 class CandleFeed:
-    """All that one process fetches for its sessions; a series is followed once, however many sessions it has."""
+    """All fetch jobs of one process; a series is followed once, however many sessions need it."""
 
     def __init__(self, database: Database, sources: Mapping[str, VenueSource], clock: Clock) -> None:
         self._database = database
@@ -88,7 +88,7 @@ class CandleFeed:
         self._followers: dict[Series, tuple[set[FetchJob], asyncio.Task[None]]] = {}
 
     def job_for(self, session: Session) -> FetchJob | None:
-        """Return what is fetched for a session, starting it if needed; null for a venue without a source."""
+        """Return the fetch job of a session, and start it if needed; null for a venue without a source."""
         if session.spec.venue not in self._sources:
             return None
         known = self._jobs.get(session.id)
@@ -128,7 +128,7 @@ class CandleFeed:
         await self._connections.close()
 
     async def _run(self, job: FetchJob, spec: SessionSpec) -> None:
-        """Fetch the range of a session up to now, all symbols at once, then follow what is still to come."""
+        """Fetch the range of a session up to now, all symbols at once, then follow new candles."""
         try:
             await asyncio.gather(*(self._fetch(job, spec, symbol) for symbol in spec.symbols))
         except SimError as error:
@@ -144,7 +144,7 @@ class CandleFeed:
                 self._follow(job, (spec.venue, symbol, spec.timeframe))
 
     async def _fetch(self, job: FetchJob, spec: SessionSpec, symbol: str) -> None:
-        """Build what can be built of one symbol's range and fetch the rest, however long the database is away."""
+        """Build what can be built of one symbol's range and fetch the rest; retry while the database is unavailable."""
         series = (spec.venue, symbol, spec.timeframe)
         while job.from_ms < job.to_ms:
             try:

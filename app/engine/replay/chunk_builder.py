@@ -1,4 +1,4 @@
-"""Computes the next chunk of a session: the slots that are due, joined into what one append takes."""
+"""Compute the next chunk of a session: the ticks of all slots that are due, joined for one append."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from app.errors import MissingCandlesError, StrategyProcessLostError
 from app.strategy_hosts.strategy_host import SLOTS_PER_ROUND, StrategyHost, run_strategies
 
 _MAX_SLOTS = 500
-"""Slots in a chunk of an unpaced session; half as many while paced sessions write beside it."""
+"""Slots in a chunk of an unpaced session; half as many while paced sessions also write."""
 
 _MAX_EVENTS = 500
-"""Events the market may put into a chunk before it ends; where there are many symbols each slot has many."""
+"""A chunk takes no more slots once it has this many candle and gap events: many symbols give many per slot."""
 
 _FIRST_SLOTS = 5
 """Slots in the first chunk; the number is doubled while they are computed quickly."""
@@ -34,9 +34,9 @@ _CHUNK_S = 1.0
 
 @dataclass(slots=True)
 class _ChunkDraft:
-    """Slots that are due, at most `max_slots`, with what the market makes of them; `pause`: why to pause after them.
+    """Slots that are due, at most `max_slots`, with their drafts; `pause` is the reason to pause after them, if any.
 
-    `unpaced` says that the slots are not waited for, `limited` that one of them may end the run or a jump.
+    `unpaced` means that the slots need not wait for the pace, `limited` that one of them may end the run or a jump.
     """
 
     prev_cursor_ms: int | None
@@ -74,7 +74,7 @@ class ChunkBuilder:
     async def build(
         self, state: ReplayState, host: StrategyHost | None, slot: Slot, *, before: Sequence[Event], short: bool
     ) -> Chunk:
-        """Return the ticks of a slot and of those that are due after it, after the events `before` them.
+        """Return a chunk: the events `before`, then the ticks of a slot and of those after it that are due.
 
         `short` keeps the chunk small. Raises `MissingCandlesError` or what the strategy raises.
         """
@@ -93,7 +93,7 @@ class ChunkBuilder:
         return self._join(draft, before, ticks)
 
     async def _draft(self, draft: _ChunkDraft, state: ReplayState, slot: Slot) -> None:
-        """Add a slot to a draft, and those after it as far as they are due."""
+        """Add a slot to a draft, and the following slots that are due."""
         self._add(draft, state, slot)
         due_slots = self._window.due_slots(state)
         while draft.has_room and (draft.unpaced or self._pacer.ahead_s <= 0):
@@ -102,7 +102,7 @@ class ChunkBuilder:
                 return
             try:
                 self._add(draft, state, following)
-            except MissingCandlesError:  # What comes before it is written first, whatever the pace.
+            except MissingCandlesError:  # The slots before it are written first, at any pace.
                 return
             if len(draft.slots) % SLOTS_PER_ROUND == 0:
                 await let_others_run()
@@ -120,16 +120,16 @@ class ChunkBuilder:
             draft.pause = self._limit.reached_with(slot)
 
     def _adjust_size(self, slots: int, took_s: float) -> None:
-        """Let the next chunk be as large as can be computed in `_CHUNK_S`."""
+        """Set the size of the next chunk to what can be computed in `_CHUNK_S`."""
         if took_s > _CHUNK_S:
             self._max_slots = max(1, int(slots * _CHUNK_S / took_s))
         elif took_s < _CHUNK_S / 2:
             self._max_slots = min(_MAX_SLOTS, 2 * self._max_slots)
 
     def _join(self, draft: _ChunkDraft, before: Sequence[Event], ticks: Sequence[list[Event]]) -> Chunk:
-        """Join ticks into a chunk, up to the first with which the session pauses.
+        """Join ticks into a chunk, up to the first one after which the session pauses.
 
-        There are fewer ticks than slots where the strategy failed.
+        If the strategy failed, there are fewer ticks than slots.
         """
         reached = self._limit.reached_at(ticks)
         count = len(ticks) if reached is None else reached
@@ -153,6 +153,6 @@ class ChunkBuilder:
 
 
 async def let_others_run(rounds: int = 1) -> None:
-    """Let everything else in this event loop go on for some rounds."""
+    """Let the other tasks of this event loop run for some rounds."""
     for _ in range(rounds):
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""When the ticks of one session are due."""
+"""Decide when the ticks of one session are due."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from app.domain.session import Pace, Session
 
 
 class Pacer:
-    """When tick k is due: `anchor + k * pause`, so that a late tick never delays those after it."""
+    """Tick k is due at `anchor + k * pause`, so that a late tick never delays the next ones."""
 
     def __init__(self, clock: Clock, session: Session) -> None:
         self._clock = clock
@@ -40,7 +40,7 @@ class Pacer:
             self._due_ns = self._anchor_ns + self.pace.offset_ns(self._ticks, self._grid)
 
     def take_back(self, ticks: int) -> None:
-        """Count ticks as not taken after all."""
+        """Uncount ticks that were not computed after all."""
         self.advance(-ticks)
 
     def drop_delay(self) -> int:

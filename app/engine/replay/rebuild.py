@@ -1,4 +1,4 @@
-"""Computes a session's log again: that brings back the state in memory, and must give the log itself."""
+"""Recompute a session's log: this restores the state in memory, and the result must equal the log."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from app.errors import DivergedError, MissingCandlesError
 from app.strategy_hosts.strategy_host import StrategyHost, run_strategies
 
 _MAX_EVENTS = 2000
-"""How many events are read and compared at once at most."""
+"""How many events are read and compared at once, at most."""
 _FIRST_EVENTS = 200
 _MAX_CHARACTERS = 4_000_000
-"""How long the text of the events read at once may become: a payload may have 64 KB."""
+"""Maximum text of the events read at once: a payload may have 64 KB."""
 _SLOTS_PER_CALL = 100
 """Slots given to a strategy host at once."""
 
 
 async def rebuild(database: Database, clock: Clock, session: Session, host: StrategyHost | None) -> ReplayState:
-    """Return the state after the last tick in the log, and bring a strategy host that was just opened there.
+    """Return the state after the last tick in the log, and bring a new strategy host to the same point.
 
-    With a strategy everything it wrote is computed again; raises `DivergedError` with the first event that differs.
-    A session of candles only needs no more than the end of its log.
+    With a strategy the whole log is recomputed; raises `DivergedError` with the first event that differs. Without one
+    the end of the log is enough.
     """
     state = ReplayState.initial(session.spec)
     if session.cursor_ms is None:
@@ -46,7 +46,7 @@ async def rebuild(database: Database, clock: Clock, session: Session, host: Stra
 
 
 class ReplayStart(NamedTuple):
-    """Where a log is computed from: after a seq, with the fingerprint of the candles used up to there."""
+    """Where a replay starts: after a seq, with the fingerprint of the candles used so far."""
 
     after_seq: int
     used: Fingerprint
@@ -60,9 +60,9 @@ async def replay(
     host: StrategyHost | None,
     start: ReplayStart | None = None,
 ) -> ReplayState:
-    """Compute a log again up to its cursor, from its own candles or else the cache; raises `DivergedError`.
+    """Recompute a log up to its cursor, from its own candles or else from the cache; raises `DivergedError`.
 
-    With a `start` the state and the host are there already, and the candles that follow are added to its fingerprint.
+    With a `start` the state and the host are already at that point; the candles after it are added to its fingerprint.
     """
     comparer = LogComparer(database, session, start.after_seq if start else 0)
     full = session.spec.trading.record == "full"
@@ -97,7 +97,7 @@ async def _compute(
 
 
 class LogComparer:
-    """Compares what is computed with what is logged, event by event, reading a page of the log at a time."""
+    """Compares computed events with the log, event by event, and reads the log page by page."""
 
     def __init__(self, database: Database, session: Session, after_seq: int = 0) -> None:
         self._database = database
@@ -111,7 +111,7 @@ class LogComparer:
         self._exhausted = False
 
     async def read_page(self) -> EventPage | None:
-        """Return the next page of the log, and begin to read the one after it; null at its end."""
+        """Return the next page of the log and start reading the one after it; null at the end."""
         page = await self._next_page
         if page is None:
             self._exhausted = True
@@ -123,7 +123,7 @@ class LogComparer:
         return page
 
     def _start_reading(self, after_seq: int) -> asyncio.Task[EventPage | None]:
-        """Begin to read events, so that Postgres works while this process computes."""
+        """Start reading events, so that Postgres works while this process computes."""
         work = self._database.run(
             simulated_events.read_page, self.session.id, after_seq, self._page_events, self.session.last_seq
         )
@@ -132,13 +132,13 @@ class LogComparer:
         return task
 
     async def add(self, computed: Iterable[Event]) -> None:
-        """Add the events computed next; they are compared as soon as they fill a page, so that neither side grows."""
+        """Add computed events; compare them once they fill a page, so that memory does not grow."""
         self._computed.extend(computed)
         if len(self._computed) >= self._page_events:
             await self.compare()
 
     async def finish(self) -> None:
-        """Compare the rest; raises `DivergedError` when one side has more events than the other."""
+        """Compare the rest; raises `DivergedError` if one side has more events."""
         while not self._exhausted:
             await self.read_page()
         await self.compare()
@@ -151,18 +151,18 @@ class LogComparer:
             raise DivergedError(_message(None), details={"seq": None, "logged": None, "computed": computed})
 
     async def compare(self) -> None:
-        """Compare what was computed so far; raises `DivergedError` with the first event that differs."""
+        """Compare the events computed so far; raises `DivergedError` with the first event that differs."""
         while len(self._logged) < len(self._computed) and not self._exhausted:
             await self.read_page()
         count = min(len(self._logged), len(self._computed))
         computed = self._computed[:count]
         pairs = zip(self._logged, simulated_events.event_lines(computed), computed, strict=False)
-        suspects = [
+        differing = [
             index
             for index, (logged, line, event) in enumerate(pairs)
             if logged != line and not simulated_events.line_equals(logged, event)
         ]
-        for index in suspects:
+        for index in differing:
             seq = await self._seq(index)
             difference = await self._database.run(simulated_events.difference, self.session.id, seq, computed[index])
             if difference is not None:
@@ -171,16 +171,16 @@ class LogComparer:
         self._compared += count
 
     async def _seq(self, index: int) -> int:
-        """Return the seq of a logged event by its index among those not compared yet."""
+        """Return the seq of a logged event, given its index among those not yet compared."""
         number = self._compared + index + 1
         return await self._database.run(simulated_events.seq_of, self.session.id, number, self._after_seq)
 
 
 async def logged_slots(comparer: LogComparer) -> AsyncIterator[list[Slot]]:
-    """Yield the slots whose candles stand in the log, up to the session's cursor, as many as a page holds complete.
+    """Yield the slots of the log up to the session's cursor, all complete slots of a page at a time.
 
-    The last slot of a page may go on in the next page and is yielded with it, so that what is computed never needs
-    more of the log than was read here.
+    The last slot of a page may continue in the next page and is yielded with that one, so that what is computed never
+    needs more of the log than was read.
     """
     spec = comparer.session.spec
     last_ms, timeframe = spec.last_slot_ms, spec.timeframe
@@ -203,9 +203,9 @@ async def logged_slots(comparer: LogComparer) -> AsyncIterator[list[Slot]]:
 async def cached_slots(
     database: Database, clock: Clock, session: Session, state: ReplayState
 ) -> AsyncIterator[list[Slot]]:
-    """Yield the slots of the cache up to the session's cursor, one at a time, as its runner took them.
+    """Yield the slots of the cache up to the session's cursor, one at a time, as its session runner took them.
 
-    The caller applies each to `state` before it asks for the next.
+    The caller applies each slot to `state` before it asks for the next.
     """
     window = Window(database, clock, session.spec, unpaced=True)
     while state.cursor_ms != session.cursor_ms:
@@ -233,7 +233,7 @@ def _message(seq: int | None) -> str:
 
 
 async def _state_from_log(connection: Connection, session: Session, state: ReplayState) -> ReplayState:
-    """Return the state of a session without a strategy: where gaps would begin, last closes, longer candles."""
+    """Return the state of a session without a strategy: next expected slots, last closes, longer candles."""
     state.cursor_ms = session.cursor_ms
     state.last_ts = session.last_ts or session.spec.start_ms
     symbols, grid = session.spec.symbols, session.spec.grid

@@ -1,4 +1,4 @@
-"""How far a session runs before it pauses by itself, and up to which time it ignores its pace."""
+"""Decide how far a session runs before it pauses by itself, and up to which time it ignores its pace."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class RunLimit:
         self.start_jump(session.jump_ms, session.cursor_ms)
 
     def start_jump(self, to_ms: int | None, cursor_ms: int | None) -> None:
-        """Ignore the pace up to a time; one that the cursor has reached only ends the jump under way."""
+        """Ignore the pace up to a time; a time that the cursor has reached only ends the present jump."""
         if to_ms is None:
             return
         if self._jump_ms is not None or cursor_ms is None or cursor_ms + self._slot_ms < to_ms:
             self._jump_ms = to_ms
 
     def end_jump(self) -> None:
-        """Go on at the session's pace."""
+        """Continue at the session's pace."""
         self._jump_ms = None
 
     @property
     def fast_forward(self) -> bool:
-        """Whether ticks follow each other at once whatever the pace: while stepping or jumping."""
+        """Whether ticks ignore the pace: during a step or a jump."""
         return self._steps_left is not None or self._jump_ms is not None
 
     @property
@@ -42,7 +42,7 @@ class RunLimit:
         return self.fast_forward or self._until_ms is not None
 
     def ends_before(self, slot: Slot) -> bool:
-        """Whether the run or the jump under way ends before a slot."""
+        """Whether the run or the present jump ends before a slot."""
         return self.reached_before(slot) or self.jump_done(slot)
 
     def reached_before(self, slot: Slot) -> bool:
@@ -50,11 +50,11 @@ class RunLimit:
         return self._until_ms is not None and slot.open_time_ms >= self._until_ms
 
     def jump_done(self, slot: Slot) -> bool:
-        """Whether the jump under way ends before a slot."""
+        """Whether the present jump ends before a slot."""
         return self._jump_ms is not None and slot.open_time_ms >= self._jump_ms
 
     def reached_with(self, slot: Slot) -> str | None:
-        """Count a tick; returns why the session pauses with it whatever its events are, or null."""
+        """Count a tick; return the reason if the session pauses with it, whatever its events, or null."""
         if self._steps_left is not None:
             self._steps_left -= 1
             return "step" if self._steps_left <= 0 else None
@@ -62,7 +62,7 @@ class RunLimit:
         return "runUntil" if reached else None
 
     def reached_at(self, ticks: Sequence[Sequence[Event]]) -> int | None:
-        """Return after how many ticks, given by their events, one has the event type to pause at; null for none."""
+        """Return the number of ticks up to the first with the event type to pause at; null if none has it."""
         if self._until_type is None:
             return None
         counts = (count for count, events in enumerate(ticks, 1) if any(e.type == self._until_type for e in events))

@@ -1,4 +1,4 @@
-"""One session, one loop: takes the next slot when it is due, computes its tick and hands it to the writer."""
+"""The session runner, the loop of one session: wait for the next slot, compute its tick, pass it to the writer."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.strategy_hosts.strategy_host import StrategyHost
 
 STALL_S = 60
-"""A runner later than this moves its anchor; one less late catches up at once."""
+"""A session that is later than this moves its anchor; one that is less late catches up at once."""
 
 _ROUNDS = 4
-"""Rounds of the event loop after which a chunk is on its way to Postgres, so that the next is computed meanwhile."""
+"""Rounds of the event loop until a chunk is sent to Postgres; then the next one is computed at the same time."""
 
 _log = logging.getLogger(__name__)
 
 
 class SessionRunner:
-    """Runs one session in this process from its cursor on, until the log says that it is another runner's."""
+    """Runs one session in this process from its cursor, until it ends, pauses, or another runner claims it."""
 
     def __init__(
         self,
@@ -80,12 +80,12 @@ class SessionRunner:
         return self._pacer.pace
 
     def row_changed(self) -> None:
-        """Read the session's row again: somebody moved the session or changed its pace."""
+        """Read the session's row again: its status or pace was changed."""
         self._row_changed = True
         self._wake.set()
 
     def candles_changed(self) -> None:
-        """Read the candles again: somebody stored some."""
+        """Read the candles again: new ones were stored."""
         self._window.invalidate()
         self._wake.set()
 
@@ -107,7 +107,7 @@ class SessionRunner:
             self._session_log.abandon()
 
     async def _describe_missing(self, error: MissingCandlesError) -> str:
-        """Return the error's sentence with what the cache holds instead, where the database answers."""
+        """Return the error's sentence and, if the database answers, what the cache has instead."""
         gaps = error.details["gaps"]
         symbols, timeframe = [gap["symbol"] for gap in gaps], gaps[0]["timeframe"]
         try:
@@ -117,7 +117,7 @@ class SessionRunner:
         return f"{error.message} {advice}"
 
     async def _read_hours(self) -> None:
-        """Read the trading hours of the range in a thread: that takes a while and must not hold up others."""
+        """Read the trading hours of the range in a thread: it takes a while and must not block other sessions."""
         spec = self.session.spec
         if self._hours is not None:
             now_ms = self._clock.now_ms()
@@ -125,7 +125,7 @@ class SessionRunner:
             await asyncio.to_thread(self._hours.read, spec.start_ms, end_ms)
 
     def _start_at(self, session: Session) -> None:
-        """Go on from where a session stands by its row."""
+        """Continue from the state in a session's row."""
         self.session = session = add_trading_hours(session, self._hours)
         self._limit = RunLimit(session)
         self._slots_since_snapshot = 0
@@ -140,7 +140,7 @@ class SessionRunner:
         self._chunks = ChunkBuilder(session, self._window, self._limit, self._pacer, self._clock)
 
     async def _run_with_restarts(self) -> None:
-        """Run from the end of the log, again whenever the state in memory is lost."""
+        """Run from the end of the log; start again whenever the state in memory is lost."""
         while True:
             try:
                 async with self._snapshots.resume(self.session, own_process=self._restarts.own_process) as resumed:
@@ -152,9 +152,9 @@ class SessionRunner:
                 await self._restart(error)
 
     async def _restart(self, error: SimError | SessionLostError) -> None:
-        """Go back to the end of the log; raises `SessionLostError` when another runner has the session.
+        """Go back to the end of the log; raises `SessionLostError` if another runner has the session.
 
-        Raises `SimError` when the same error came too often at one candle.
+        Raises `SimError` if the same error was too frequent at one candle.
         """
         if error.recovery is Recovery.RETRY:
             await asyncio.sleep(RETRY_S)
@@ -163,12 +163,12 @@ class SessionRunner:
         row = await self._session_log.read_session()
         self._restarts.record(error, row.cursor_ms)
         _log.info("session %s starts again from its log: %s", self.session.id, str(error) or type(error).__name__)
-        if self._limit.fast_forward:  # The pacer has counted ticks that nobody waited for.
+        if self._limit.fast_forward:  # The pacer has counted ticks that did not wait for the pace.
             self._pacer.restart()
         self._start_at(row)
 
     async def _run_from(self, state: ReplayState, host: StrategyHost | None) -> None:
-        """The loop: wait for a slot, compute it and those due after it, hand them to the writer."""
+        """The loop: wait for a slot, compute it and the due slots after it, pass them to the writer."""
         while (slot := await self._next_slot(state)) is not None:
             stall = self._stall_event(state)
             chunk = await self._chunks.build(state, host, slot, before=stall, short=self._writer.has_paced)
@@ -185,7 +185,7 @@ class SessionRunner:
         await self._session_log.finish()
 
     async def _take_snapshot(self, chunk: Chunk, state: ReplayState, host: StrategyHost | None) -> NewSnapshot | None:
-        """Take a snapshot when it is time, if everything that was computed is in the chunk."""
+        """Take a snapshot when one is due and everything that was computed is in the chunk."""
         self._slots_since_snapshot += chunk.ticks
         complete = chunk.pause is None and chunk.cursor_ms == state.cursor_ms
         if self._slots_since_snapshot < snapshots.INTERVAL_SLOTS or not complete:
@@ -194,7 +194,7 @@ class SessionRunner:
         return await self._snapshots.take(state, host, str(chunk.hash))
 
     async def _next_slot(self, state: ReplayState) -> Slot | None:
-        """Wait for the pace, then for the market: the next slot, or null at the end of the range."""
+        """Wait for the pace, then for the candles; return the next slot, or null at the end of the range."""
         while not self._window.at_end(state):
             await self._wait_for_pace()
             slot = await self._wait_for_market(state)
@@ -217,7 +217,7 @@ class SessionRunner:
             await self._writer.wait_for_turn()
 
     async def _wait_for_market(self, state: ReplayState) -> Slot | None:
-        """Return the next slot once its candles are decided; time spent waiting for them delays no later tick."""
+        """Return the next slot once its candles are decided; after a wait for them the pace starts from now."""
         waited = False
         while True:
             if self._row_changed:
@@ -234,7 +234,7 @@ class SessionRunner:
             return slot
 
     async def _read_slot(self, state: ReplayState) -> Slot | None:
-        """Return the window's next slot, however long the database is unavailable; raises `NotYetDueError`."""
+        """Return the window's next slot, and retry while the database is unavailable; raises `NotYetDueError`."""
         while True:
             try:
                 return await self._window.next_slot(state)
@@ -248,14 +248,14 @@ class SessionRunner:
         return min(self._poll_s, max(0, time_ms - self._clock.now_ms()) / 1000)
 
     async def _sleep(self, seconds: float) -> None:
-        """Sleep at most `seconds`, or until woken; a change of the row takes effect at once."""
+        """Sleep `seconds`, or until woken; a change of the row takes effect at once."""
         await self._clock.wait(self._wake, seconds)
         self._wake.clear()
         if self._row_changed:
             await self._read_row()
 
     async def _read_row(self) -> None:
-        """Take over pace and jump from the session's row; raises `SessionLostError` when it is another runner's."""
+        """Read pace and jump from the session's row; raises `SessionLostError` if it is another runner's."""
         self._row_changed = False
         row = await self._session_log.read_session()
         if row.spec.pace != self._pacer.pace:
@@ -263,7 +263,7 @@ class SessionRunner:
         self._limit.start_jump(row.jump_ms, row.cursor_ms)
 
     def _stall_event(self, state: ReplayState) -> Sequence[Event]:
-        """Return the control event of a stall, if the next tick is later than may be caught up."""
+        """Return the control event of a stall if the next tick is later than `STALL_S`."""
         if self._chunks.unpaced or -self._pacer.ahead_s < STALL_S:
             return ()
         moved_ms = self._pacer.drop_delay() // 1_000_000

@@ -1,4 +1,4 @@
-"""What the runner of one session reads and writes in the database while it runs."""
+"""What the session runner reads and writes in the database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.engine.replay.writer import SessionLostError, Writer
 from app.errors import SimError, UnavailableError
 
 RETRY_S = 0.5
-"""How long to wait before the database is asked again after it was unavailable."""
+"""Seconds to wait before the next try when the database is unavailable."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,9 +24,9 @@ _log = logging.getLogger(__name__)
 
 
 class SessionLog:
-    """One session's way into the log: a chunk at a time, the snapshot taken with it, and changes of status.
+    """Writes one session's chunks, snapshots and status changes.
 
-    Every change carries the session's epoch, so nothing is written once another runner has claimed the session.
+    Every change carries the session's epoch, so nothing is written after another runner has claimed the session.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class SessionLog:
         self._snapshot: NewSnapshot | None = None
 
     async def append(self, chunk: Chunk, snapshot: NewSnapshot | None, *, unpaced: bool) -> None:
-        """Hand a chunk to the writer once the one before it is in the log; raises what `settle` raises."""
+        """Pass a chunk to the writer once the one before it is in the log; raises what `settle` raises."""
         await self.settle()
         self._pending, self._snapshot = self._writer.append(chunk, unpaced=unpaced), snapshot
 
     async def settle(self) -> None:
-        """Wait until the chunk handed over is in the log, and store the snapshot taken with it.
+        """Wait until the last chunk is in the log, then store its snapshot.
 
-        Raises `SessionLostError` when the log refused it, or `SimError` when Postgres refused its data.
+        Raises `SessionLostError` if the log refused the chunk, or `SimError` if Postgres refused its data.
         """
         pending, self._pending = self._pending, None
         snapshot, self._snapshot = self._snapshot, None
@@ -58,29 +58,29 @@ class SessionLog:
             await self._snapshots.store(self._session, snapshot)
 
     def abandon(self) -> None:
-        """Stop waiting for the chunk handed over; what became of it stands in the log."""
+        """Stop waiting for the last chunk; the log shows whether it was written."""
         if self._pending is not None:
             self._pending.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def read_session(self) -> Session:
-        """Read the session's row; raises `SessionLostError` when the session is not this runner's any more."""
+        """Read the session's row; raises `SessionLostError` if the session is no longer this runner's."""
         row = await self._retry(sessions.get, self._session.id)
         if row.epoch != self._session.epoch or row.status != RUNNING:
             raise SessionLostError
         return row
 
     async def pause(self, reason: str) -> None:
-        """Pause the session once everything handed over is in the log."""
+        """Pause the session once the last chunk is in the log."""
         await self.settle()
         await self._transition("pause", reason)
 
     async def finish(self) -> None:
-        """End the session once everything handed over is in the log."""
+        """Finish the session once the last chunk is in the log."""
         await self.settle()
         await self._transition("finish", "end of range")
 
     async def fail(self, message: str, details: Any = None) -> None:
-        """Let the session fail, whatever becomes of what was handed over."""
+        """Mark the session as failed, whether or not the last chunk can be written."""
         try:
             await self.settle()
         except (SessionLostError, SimError):
@@ -101,7 +101,7 @@ class SessionLog:
     async def _retry(
         self, work: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Do something in the database, however long it is unavailable."""
+        """Run work in the database, and retry while it is unavailable."""
         while True:
             try:
                 return await self._database.run(work, *args, **kwargs)

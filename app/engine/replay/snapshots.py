@@ -1,4 +1,4 @@
-"""Snapshots let long sessions resume quickly: a cache of their state, checked against the log before it is used."""
+"""Snapshots let long sessions resume quickly: a stored state, which is checked against the log before it is used."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.strategy_hosts.strategy_host import StrategyHost
 
 INTERVAL_SLOTS = 5_000
-"""Slots between two snapshots; so many are computed again in some 0.07 s."""
+"""Slots between two snapshots; to recompute so many takes about 0.07 s."""
 PROOF_SLOTS = 500
-"""Slots of the log that must follow a snapshot that is used: computed again they show that it leads to the log."""
+"""Slots of the log that must follow a usable snapshot: recomputing them proves that it leads to the log."""
 
 _STRATEGY = "desk"
-"""The key of the strategy's state in a stored snapshot, a name of earlier versions."""
+"""The key of the strategy's state in a stored snapshot; earlier versions used this name."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,9 +62,9 @@ class Snapshots:
 
     @asynccontextmanager
     async def resume(self, session: Session, *, own_process: bool = False) -> AsyncIterator[ResumedSession]:
-        """Open a session's strategy host and bring it, and the state, after the last tick of the log.
+        """Open a session's strategy host; bring it and the state to the end of the log.
 
-        Computes again what follows the newest snapshot, or else the whole log; raises `DivergedError` when that gives
+        Recomputes the log from the newest snapshot, or else from the start; raises `DivergedError` if that gives
         another log.
         """
         async with AsyncExitStack() as stack:
@@ -77,7 +77,7 @@ class Snapshots:
             yield resumed
 
     async def take(self, state: ReplayState, host: StrategyHost | None, candles_hash: str) -> NewSnapshot | None:
-        """Return a snapshot of a session as it is computed; null when its strategy offers none."""
+        """Return a snapshot of the present state; null if the strategy does not offer one."""
         strategy = None if host is None or host.error is not None else await host.snapshot()
         if strategy is None or state.cursor_ms is None:
             return None
@@ -85,7 +85,7 @@ class Snapshots:
         return NewSnapshot(state.cursor_ms, body)
 
     async def store(self, session: Session, snapshot: NewSnapshot) -> None:
-        """Store a snapshot whose ticks are in the log; a session goes on without one that cannot be stored."""
+        """Store a snapshot whose ticks are in the log; if that fails, the session continues without it."""
         body_hash = _body_hash(session, snapshot.body)
         try:
             await self._database.run(
@@ -95,16 +95,16 @@ class Snapshots:
             _log.warning("session %s: the snapshot was not stored: %s", session.id, error.message, exc_info=True)
 
     async def _ensure_snapshot(self, session: Session, host: StrategyHost | None, state: ReplayState) -> int:
-        """Store a snapshot of a long log that had to be computed completely; returns how many slots ago one was taken.
+        """Store a snapshot of a long log that was recomputed from the start; return how many slots ago one was taken.
 
-        A stored one that is only too young to be used stays: otherwise a session that goes on in small steps would
+        A stored snapshot that is only too new to be used is kept: otherwise a session that runs in small steps would
         never get a usable one.
         """
         if session.cursor_ms is None or session.candles_hash is None or _slots_done(session) < INTERVAL_SLOTS:
             return _slots_done(session)
-        young = await self._database.run(snapshots.newest, session.id, session.cursor_ms)
-        if young is not None:
-            return _slots_done(session) - _slots_at(session, young.cursor_ms)
+        newest = await self._database.run(snapshots.newest, session.id, session.cursor_ms)
+        if newest is not None:
+            return _slots_done(session) - _slots_at(session, newest.cursor_ms)
         snapshot = await self.take(state, host, session.candles_hash)
         if snapshot is not None:
             await self.store(session, snapshot)
@@ -113,7 +113,7 @@ class Snapshots:
     async def _from_snapshot(
         self, stack: AsyncExitStack, session: Session, *, own_process: bool
     ) -> ResumedSession | None:
-        """Resume from the newest usable snapshot; one that does not lead to the log is deleted. Null for none."""
+        """Resume from the newest usable snapshot; null if there is none. A snapshot that diverges is deleted."""
         stored = await self._newest(session)
         if stored is None:
             return None
@@ -130,7 +130,7 @@ class Snapshots:
         return None
 
     async def _newest(self, session: Session) -> StoredSnapshot | None:
-        """Return the newest snapshot that is followed by enough of the log; null for none."""
+        """Return the newest snapshot with enough of the log after it; null if there is none."""
         if session.cursor_ms is None or _slots_done(session) < min(INTERVAL_SLOTS, PROOF_SLOTS):
             return None
         to_ms = session.cursor_ms - PROOF_SLOTS * session.spec.grid.ms
@@ -139,7 +139,7 @@ class Snapshots:
     async def _open_and_prove(
         self, stack: AsyncExitStack, session: Session, stored: StoredSnapshot, *, own_process: bool
     ) -> ResumedSession:
-        """Open a host from a snapshot and compute what follows it; raises `InvalidSnapshotError` or `SimError`."""
+        """Open a host from a snapshot and recompute the log after it; raises `InvalidSnapshotError` or `SimError`."""
         if stored.body_hash != _body_hash(session, stored.body):
             raise InvalidSnapshotError("it is damaged, or belongs to other code or another session")
         body = json.loads(stored.body)
@@ -171,7 +171,7 @@ def _slots_at(session: Session, cursor_ms: int) -> int:
 
 
 def _body_hash(session: Session, body: str) -> str:
-    """Return the hash of a snapshot, of everything in the session's row that led to it, and of the code."""
+    """Return the hash of a snapshot, of all inputs in the session's row, and of the code."""
     spec = session.spec
     inputs = (
         str(session.id),

@@ -1,4 +1,4 @@
-"""Computes a session again up to its cursor and reports whether that gives its log."""
+"""Recompute a session up to its cursor and report whether the result equals its log."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _MAX_LISTED = 10
 
 
 class VerifyResult(NamedTuple):
-    """The first event that differs as `difference` (seq, logged, computed), null when none does.
+    """The first event that differs as `difference` (seq, logged, computed), null if none does.
 
-    `digest` is that of the log, null while the session runs on. `warnings` say what has changed since the session ran.
+    `digest` is the digest of the log, null while the session runs. `warnings` say what has changed since it ran.
     """
 
     session: Session
@@ -43,7 +43,7 @@ async def verify(
     session_id: UUID,
     calendars: Mapping[str, Calendar] | None = None,
 ) -> VerifyResult:
-    """Compute a session again, unpaced, from the candles of its log (`record: trades`: of the cache)."""
+    """Recompute a session, unpaced, from the candles of its log (`record: trades`: of the cache)."""
     session = await database.run(sessions.get, session_id, user_id)
     session = add_trading_hours(session, (calendars or {}).get(session.spec.venue))
     warnings = await _strategy_warnings(database, strategies, session)
@@ -62,7 +62,7 @@ async def verify(
 async def _difference(
     database: Database, clock: Clock, strategies: StrategyCatalog, session: Session
 ) -> dict[str, Any] | None:
-    """Return the first difference; a strategy whose code has changed is run all the same, and a warning says so."""
+    """Return the first difference. A strategy whose code has changed runs, too; a warning says so."""
     if session.cursor_ms is None:
         return None
     try:
@@ -76,13 +76,13 @@ async def _difference(
 
 
 def _without_code_hashes(session: Session) -> Session:
-    """Return a session that any version of its strategies may compute."""
+    """Return the session without code hashes, so that any version of its strategies may compute it."""
     lineage = tuple(ancestor._replace(strategy_hash=None) for ancestor in session.lineage)
     return replace(session, strategy_hash=None, lineage=lineage)
 
 
 async def _first_event_after_gap(database: Database, session: Session, details: dict[str, Any]) -> dict[str, Any]:
-    """Return the first event after the first gap as the difference: a missing candle that the session had used."""
+    """Return the first event after the first gap as the difference: a candle that the session used is missing now."""
     seq = await database.run(events.seq_from, session.id, details["gaps"][0]["toMs"])
     logged = None if seq is None else await database.run(events.get_event, session.id, seq)
     return {"seq": seq, "logged": logged, "computed": details}

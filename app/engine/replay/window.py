@@ -1,4 +1,4 @@
-"""The next candles of a session, read ahead a page at a time, and whether a missing one may still come."""
+"""The next candles of a session, read ahead page by page, and the decision whether a missing one may still arrive."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNPACED_ROWS = 1000
 
 
 class NotYetDueError(Exception):
-    """The next slot cannot be decided before `until_ms` (wall clock; null: before more candles are stored)."""
+    """The next slot cannot be decided before `until_ms` (wall clock; null: until more candles are stored)."""
 
     def __init__(self, until_ms: int | None) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class NotYetDueError(Exception):
 class _CandlePage(NamedTuple):
     """Candles read from the cache at once.
 
-    `read_at_ms` is when the read began (wall clock), `fetched_to_ms` up to where the source had been asked by then.
+    `read_at_ms` is the start of the read (wall clock), `fetched_to_ms` the end of what was fetched at that moment.
     """
 
     read_at_ms: int
@@ -41,10 +41,10 @@ class _CandlePage(NamedTuple):
 
 
 class Window:
-    """The slots of a session's range after its cursor; while one page of candles is used the next one is read.
+    """The slots of a session's range after its cursor; it reads the next page of candles while one is in use.
 
-    `stagger` makes the pages of paced sessions differ in size: otherwise sessions started together would always read
-    at the same moment.
+    `stagger` gives the pages of paced sessions different sizes: otherwise sessions that were started together would
+    always read at the same moment.
     """
 
     def __init__(
@@ -72,23 +72,23 @@ class Window:
         self._next_page: asyncio.Task[_CandlePage] | None = None
 
     def invalidate(self) -> None:
-        """Read again what was read, or is being read: the cache has changed."""
+        """Discard what was read or is being read: the cache has changed."""
         self._invalid = True
 
     async def next_slot(self, state: ReplayState) -> Slot | None:
         """Return the slot that follows `state`, or null at the end of the range.
 
-        A slot that lacks a symbol is returned once that candle cannot come any more: a later one of the symbol is
-        there, or the cache was read `gap_grace_ms` after the slot's close. Raises `NotYetDueError` before that.
+        A slot without a symbol's candle is returned once that candle can no longer arrive: the symbol has a later one,
+        or the cache was read `gap_grace_ms` after the slot's close. Raises `NotYetDueError` before that.
         """
         if not self.at_end(state) and (self._invalid or not self._candles):
             await self._read(state.cursor_ms)
         return self._simple_slot(state) or self._decided_slot(state)
 
     def due_slots(self, state: ReplayState) -> Iterator[Slot]:
-        """Yield the slots that follow `state` and are due, as far as candles have been read already.
+        """Yield the slots that follow `state` and are due, as far as candles have been read.
 
-        The caller applies each to `state` and calls `take`, then asks for the next.
+        The caller applies each slot to `state` and calls `take` before it asks for the next.
         """
         while self._candles and not self._invalid:
             slot = self._simple_slot(state)
@@ -102,7 +102,7 @@ class Window:
             yield slot
 
     def take(self, slot: Slot) -> None:
-        """Remove the candles of a slot that was used."""
+        """Remove the candles of a used slot."""
         for _ in slot.candles:
             self._candles.popleft()
 
@@ -115,7 +115,7 @@ class Window:
     def _simple_slot(self, state: ReplayState) -> Slot | None:
         """Return the next slot if it is complete, due, right after the cursor and not the last; otherwise null.
 
-        A shortcut for nearly all slots of a long range: `_decided_slot` returns the same, but takes twice as long.
+        A fast path for nearly all slots of a long range: `_decided_slot` returns the same in twice the time.
         """
         if not self._candles or state.cursor_ms is None:
             return None
@@ -124,8 +124,8 @@ class Window:
             return None
         if self._one_symbol:
             return new_record(Slot, (open_time_ms, (self._candles[0],), False))
-        found = _first_slot(self._candles)
-        return Slot(open_time_ms, found) if len(found) == len(self._spec.symbols) else None
+        group = _first_slot(self._candles)
+        return Slot(open_time_ms, group) if len(group) == len(self._spec.symbols) else None
 
     def _decided_slot(self, state: ReplayState) -> Slot | None:
         """Return the next slot, or null at the end of the range; raises `NotYetDueError`."""
@@ -143,9 +143,9 @@ class Window:
         return slot
 
     async def _read(self, cursor_ms: int | None) -> None:
-        """Use the page that was read ahead, or read one, and begin to read the one after it.
+        """Use the page that was read ahead, or read one; then start reading the page after it.
 
-        Of a page invalidated while it was read only the next slot is used, then it is read again.
+        If the page was invalidated during the read, only its next slot is used; then it is read again.
         """
         invalid, self._invalid = self._invalid, False
         ahead, self._next_page = self._next_page, None
@@ -163,13 +163,13 @@ class Window:
         spec = self._spec
         after_ms = spec.start_ms - 1 if after_ms is None else after_ms
         read_at_ms, fetched_to_ms = self._clock.now_ms(), self._fetch_job.fetched_to_ms if self._fetch_job else None
-        found = await self._database.run(
+        page = await self._database.run(
             candles.window, spec.venue, spec.symbols, spec.timeframe, after_ms, spec.end_ms, self._rows
         )
-        return _CandlePage(read_at_ms, fetched_to_ms, found)
+        return _CandlePage(read_at_ms, fetched_to_ms, page)
 
     def _last_simple_ms(self, now_ms: int) -> int:
-        """Return up to which openTime a complete slot right after its predecessor is due and not the last."""
+        """Return the last openTime at which a complete slot right after its predecessor is due and not the last."""
         spec = self._spec
         due_ms = now_ms - spec.due_ms(0)
         return due_ms if spec.last_slot_ms is None else min(due_ms, spec.last_slot_ms - 1)
@@ -179,7 +179,7 @@ class Window:
         return Slot(open_time_ms, _first_slot(self._candles), trailing=last)
 
     def _slot_to_fill(self, state: ReplayState, open_time_ms: int | None) -> Slot | None:
-        """Return the next slot of the grid when it has no candles and the gap policy makes some for it."""
+        """Return the next slot of the grid if it has no candles and the gap policy `fill` creates them."""
         if self._spec.gap_policy != "fill" or not state.started or state.cursor_ms is None:
             return None
         expected_ms, last_ms = self._expected_ms(state), self._spec.last_slot_ms
@@ -190,7 +190,7 @@ class Window:
         return Slot(expected_ms, (), trailing=expected_ms == last_ms)
 
     def _slot_without_candles(self, state: ReplayState) -> Slot:
-        """Return the slot that says that the rest of the range is missing; an endless session waits instead."""
+        """Return an empty slot that marks the rest of the range as missing; an endless session waits instead."""
         spec, expected_ms = self._spec, self._expected_ms(state)
         if spec.last_slot_ms is None:
             self._require_source()
@@ -200,13 +200,13 @@ class Window:
         return Slot(expected_ms if missing else spec.last_slot_ms, (), trailing=True)
 
     def _expected_ms(self, state: ReplayState) -> int:
-        """Return the openTime of the next candle by the grid and the trading hours."""
+        """Return the openTime of the next candle according to the grid and the trading hours."""
         spec = self._spec
         before_ms = spec.first_slot_ms - spec.grid.ms if state.cursor_ms is None else spec.grid.floor(state.cursor_ms)
         return next_open(spec.hours, spec.grid, before_ms + spec.grid.ms)
 
     def _require_fetched(self, state: ReplayState, slot: Slot) -> None:
-        """Raise `NotYetDueError` until the source was asked for what is missing up to a slot, or the source's error."""
+        """Raise `NotYetDueError` until missing candles up to a slot were fetched; raise the source's error, if any."""
         spec = self._spec
         slot_ms = spec.grid.floor(slot.open_time_ms)
         if self._fetch_job is None or (self._fetched_to_ms or 0) > slot_ms:
@@ -224,7 +224,7 @@ class Window:
             raise self._fetch_job.error
 
     def _require_decided(self, slot: Slot) -> None:
-        """Raise `NotYetDueError` while a candle missing from the slot may still come."""
+        """Raise `NotYetDueError` while a candle missing from the slot may still arrive."""
         spec = self._spec
         decided_ms = slot.open_time_ms + spec.grid.ms + spec.gap_grace_ms
         slot_ms = spec.grid.floor(slot.open_time_ms)
@@ -242,17 +242,17 @@ class Window:
         raise NotYetDueError(decided_ms)
 
 
-def _first_slot(found: deque[Candle]) -> Sequence[Candle]:
+def _first_slot(ahead: deque[Candle]) -> Sequence[Candle]:
     """Return the leading candles that have the same openTime."""
     first = []
-    for candle in found:
-        if candle.open_time_ms != found[0].open_time_ms:
+    for candle in ahead:
+        if candle.open_time_ms != ahead[0].open_time_ms:
             break
         first.append(candle)
     return first
 
 
 def _ignore_error(task: asyncio.Task[Any]) -> None:
-    """Retrieve what reading ahead raised: whoever needs the candles reads again and meets the error then."""
+    """Retrieve the error of a read ahead: the next read gets the same error when it needs the candles."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""Group commit: the chunks of all sessions that are ready go to Postgres in one call and one transaction."""
+"""Group commit: write the chunks of all sessions that are ready in one call and one transaction."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ MAX_EVENTS = 1000
 _DATA_ERRORS = get_args(DataError)
 _BUSY_PAUSE_S = 0.02
 _ADMITTED_PER_ROUND = 20
-"""Paced sessions that may compute in one round of the event loop; more would keep everything else waiting."""
+"""Paced sessions that may compute in one round of the event loop; more would block other tasks."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
 class _BatchItem:
-    """A chunk on its way, and the future of the session that waits for it."""
+    """A chunk to be written, and the future of the session that waits for it."""
 
     chunk: Chunk
     unpaced: bool
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def finish(self, error: Exception | None = None) -> None:
-        """End the future, unless whoever waited has left."""
+        """End the future, unless its waiter was cancelled."""
         if self.done.done():
             return
         if error is None:
@@ -43,7 +43,7 @@ class _BatchItem:
 
 
 _Outcome = tuple[_BatchItem, str | SimError]
-"""A chunk, and the answer of the log or why Postgres refused its data."""
+"""A chunk, and the log's answer or the error of Postgres about its data."""
 
 
 class SessionLostError(Exception):
@@ -53,7 +53,7 @@ class SessionLostError(Exception):
 
 
 class Writer:
-    """The only way of this process into the log; each session has at most one chunk in it."""
+    """Writes all chunks of this process; each session has at most one chunk here."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -66,14 +66,14 @@ class Writer:
 
     @property
     def has_paced(self) -> bool:
-        """Whether the batch under way holds paced chunks: unpaced sessions should keep their next one short."""
+        """Whether the present batch has paced chunks: unpaced sessions should then keep their next chunk short."""
         return self._has_paced
 
     def append(self, chunk: Chunk, *, unpaced: bool = False) -> asyncio.Future[None]:
-        """Hand over the next chunk of a session; the future ends when it is in the log.
+        """Queue the next chunk of a session; the future ends when it is in the log.
 
-        It raises `SessionLostError` when the log refused it because the session is not this runner's any more, or a
-        `SimError` when Postgres refused the data. A lost connection or a locked row is waited out.
+        The future raises `SessionLostError` if the log refused the chunk because the session is no longer this
+        runner's, or a `SimError` if Postgres refused the data. After a lost connection or a locked row it tries again.
         """
         item = _BatchItem(chunk, unpaced)
         (self._unpaced if unpaced else self._paced).append(item)
@@ -81,7 +81,7 @@ class Writer:
         return item.done
 
     async def wait_for_turn(self) -> None:
-        """Wait until a paced session may compute its next tick, so that no more are computed than can be written."""
+        """Wait until a paced session may compute its next tick, so that ticks are computed as fast as written."""
         if self._waiting or len(self._paced) >= _ADMITTED_PER_ROUND:
             admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(admitted)
@@ -89,7 +89,7 @@ class Writer:
             await admitted
 
     async def run(self) -> None:
-        """Write until cancelled: each batch is on its way before the sessions of the last one go on."""
+        """Write until cancelled: send each batch before the sessions of the last one continue."""
         written: list[_Outcome] = []
         while True:
             batch = self._next_batch()
@@ -110,7 +110,7 @@ class Writer:
             asyncio.get_running_loop().call_soon(self._admit)
 
     def _admit(self) -> None:
-        """Let a few sessions compute, and in the loop's next round a few more, while the next batch has room."""
+        """Let a few sessions compute, and a few more in each round of the loop, while the next batch has room."""
         room = MAX_CHUNKS - len(self._paced)
         for _ in range(min(_ADMITTED_PER_ROUND, room, len(self._waiting))):
             admitted = self._waiting.popleft()
@@ -121,7 +121,7 @@ class Writer:
             self._schedule_admission()
 
     def _next_batch(self) -> list[_BatchItem]:
-        """Take the next batch: at most `MAX_CHUNKS` and `MAX_EVENTS`, of which unpaced ones get half at most."""
+        """Take the next batch: at most `MAX_CHUNKS` and `MAX_EVENTS`; beside paced chunks unpaced ones get half."""
         batch: list[_BatchItem] = []
         events = _fill(batch, self._paced, MAX_CHUNKS, MAX_EVENTS)
         self._has_paced = bool(batch)
@@ -135,7 +135,7 @@ class Writer:
         return batch
 
     async def _write(self, batch: Sequence[_BatchItem]) -> list[_Outcome]:
-        """Write a batch; one that is refused for its data is halved until the chunk at fault is alone."""
+        """Write a batch; if its data is refused, halve it until only the chunk at fault is left."""
         try:
             outcomes = await self._append([item.chunk for item in batch])
         except _DATA_ERRORS as error:
@@ -147,7 +147,7 @@ class Writer:
         return list(zip(batch, outcomes, strict=True))
 
     async def _append(self, chunks: Sequence[Chunk]) -> list[str]:
-        """Send chunks until an answer comes; what an unanswered commit has written is answered `done`."""
+        """Send chunks until there is an answer; if a commit without an answer wrote a chunk, its outcome is `done`."""
         pause_s = 0.05
         while True:
             try:

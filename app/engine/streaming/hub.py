@@ -24,7 +24,7 @@ _SHARED_BYTES = 1 << 16
 
 
 class Hub:
-    """Every session that has a follower in this process."""
+    """All sessions with a tail in this process."""
 
     def __init__(self, database: Database, *, poll_s: float = 5) -> None:
         self._database = database
@@ -33,9 +33,9 @@ class Hub:
         self._sessions: dict[UUID, FollowedSession] = {}
 
     def on_notify(self, payload: str) -> None:
-        """Take in a notification of `sim_events`: lines `session:last_seq`; `*` or anything else means all sessions.
+        """Handle a notification of `sim_events`: lines `session:last_seq`; `*` or anything else means all sessions.
 
-        A last seq of 0 says that the session was deleted.
+        A last seq of 0 means that the session was deleted.
         """
         try:
             hints = [_hint(line) for line in payload.splitlines()]
@@ -53,14 +53,14 @@ class Hub:
             followed.wake()
 
     async def poll(self) -> None:
-        """Look for events whose hint was lost, every `poll_s` until cancelled."""
+        """Check for events whose hint was lost, every `poll_s` until cancelled."""
         while True:
             await asyncio.sleep(self._poll_s)
             seen = {session_id: followed.seen_seq for session_id, followed in self._sessions.items()}
             if seen:
-                await self._wake_behind(seen)
+                await self._wake_outdated(seen)
 
-    async def _wake_behind(self, seen: dict[UUID, int]) -> None:
+    async def _wake_outdated(self, seen: dict[UUID, int]) -> None:
         try:
             heads = await self._database.run(sessions.heads, list(seen))
         except UnavailableError:
@@ -74,7 +74,7 @@ class Hub:
     def tail(
         self, session_id: UUID, after_seq: int, types: Sequence[str] | None = None, *, dialect: DialectName = "sim"
     ) -> Tail:
-        """Follow a session after a seq in a dialect, with some types only; use it as a context manager."""
+        """Follow a session after a seq in a dialect, optionally only some types; use it as a context manager."""
         return Tail(self, StreamPosition(session_id, after_seq, None if types is None else tuple(types), dialect))
 
     def _join(self, tail: Tail) -> FollowedSession:
@@ -92,14 +92,14 @@ class Hub:
 
 @dataclass(slots=True)
 class _PendingPage:
-    """A page that is being read: the tails that wait for it, and the last seq by the hints since it was requested."""
+    """A page that is being read: the tails that wait for it, and the last hinted seq since the request."""
 
     tails: list[Tail] = field(default_factory=list)
     hinted_seq: float = 0
 
 
 class FollowedSession:
-    """One session in this process: its tails, the pages being read, and those read lately."""
+    """One session in this process: its tails, the pages being read, and the recent pages."""
 
     def __init__(self, reader: PageReader) -> None:
         self._reader = reader
@@ -109,18 +109,18 @@ class FollowedSession:
         self.seen_seq = 0
 
     def wake(self, last_seq: float = math.inf) -> None:
-        """Let the tails read again that have not yet reached the last seq of a hint."""
+        """Wake the tails that have not reached the last seq of a hint."""
         for pending in self._pending.values():
             pending.hinted_seq = max(pending.hinted_seq, last_seq)
         for tail in self.tails:
             tail.hint(last_seq)
 
     def recent_page(self, position: StreamPosition) -> Frames | None:
-        """Return a page read lately: the log is append-only, so it stays true."""
+        """Return a recent page; it is still valid, because the log is append-only."""
         return self._recent.get(position)
 
     def request(self, position: StreamPosition, tail: Tail) -> None:
-        """Have a page delivered to `tail`; it is read once for all tails that wait for it."""
+        """Request a page for `tail`; it is read once for all tails that wait for it."""
         pending = self._pending.get(position)
         if pending is None:
             pending = self._pending[position] = _PendingPage()
@@ -128,7 +128,7 @@ class FollowedSession:
         pending.tails.append(tail)
 
     def _deliver(self, position: StreamPosition, result: PageResult) -> None:
-        """Hand a page to the tails that wait for it, and remember it when it has events and is small."""
+        """Deliver a page to the tails that wait for it; remember it if it has events and is small."""
         if isinstance(result, Frames) and result.last_seq is not None:
             self.seen_seq = max(self.seen_seq, result.last_seq)
             if len(result.body) <= _SHARED_BYTES:
@@ -149,10 +149,10 @@ def _hint(line: str) -> tuple[UUID, int]:
 
 
 class Tail:
-    """One follower of one session: the backlog and new events come from the same loop, so none is lost in between.
+    """One reader of one session: backlog and new events come from the same loop, so none is lost in between.
 
-    `wake` is set when there is a page to take or a reason to read one. Only a read that begins after a hint clears
-    it: a hint that comes while a page is being read makes for another read, so no commit is overlooked.
+    `wake` is set when there is a page to take or a reason to read one. Only a read that starts after a hint clears
+    the hint: a hint that arrives during a read causes another read, so no commit is missed.
     """
 
     def __init__(self, hub: Hub, position: StreamPosition) -> None:
@@ -172,7 +172,7 @@ class Tail:
 
     @property
     def may_have_more(self) -> bool:
-        """Whether there is, or may be, more to read, whatever else the event was set for."""
+        """Whether there is, or may be, more to read."""
         return self._requested or self._delivered is not None or self._hinted_seq > self.after_seq
 
     def __enter__(self) -> Self:
@@ -187,9 +187,9 @@ class Tail:
         self._hub._leave(self, self._followed)
 
     async def next(self, timeout_s: float) -> Frames | None:
-        """Return the next page that has events or says that the session has ended; null after `timeout_s`.
+        """Return the next page that has events or the end of the session; null after `timeout_s`.
 
-        Raises `UnavailableError` while the database is away; a later call goes on where this one stopped.
+        Raises `UnavailableError` while the database is unavailable; a later call continues where this one stopped.
         """
         loop = asyncio.get_running_loop()
         until_s = loop.time() + timeout_s
@@ -199,7 +199,7 @@ class Tail:
         return page
 
     def take(self, *, ahead: bool = False) -> Frames | None:
-        """Do what `next` does without waiting: null when there is nothing before `wake` is set.
+        """Like `next`, without waiting: null means that there is nothing until `wake` is set.
 
         With `ahead` the next page of a backlog is read while the caller works on this one.
         """
@@ -213,14 +213,14 @@ class Tail:
         return None
 
     def hint(self, last_seq: float) -> None:
-        """Take in the last seq of the log according to a notification."""
+        """Store the last seq of the log according to a notification."""
         if last_seq > self.after_seq:
             self._hinted_seq = max(self._hinted_seq, last_seq)
             if not self._requested:
                 self.wake.set()
 
     def deliver(self, result: PageResult, hinted_seq: float) -> None:
-        """Take in the page that was requested, and the last seq by the hints since."""
+        """Store the requested page, and the last hinted seq since the request."""
         self._requested = False
         self._hinted_seq = max(self._hinted_seq, hinted_seq)
         self._delivered = result

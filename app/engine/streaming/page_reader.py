@@ -1,4 +1,4 @@
-"""Group reads: the pages that tails need at the same moment come from Postgres in one call."""
+"""Group reads: read the pages that tails need at the same moment in one call."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _PageRequest(NamedTuple):
 
 
 class PageReader:
-    """Reads pages of any session; those requested while calls are under way are read together in the next one."""
+    """Reads pages of any session; pages requested during running calls are read together in the next one."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -43,7 +43,7 @@ class PageReader:
             while self._requests:
                 await self._read_batch([self._requests.popleft() for _ in range(min(len(self._requests), _MAX_PAGES))])
         finally:
-            # Not in a callback of the task, which runs later: no call would read a page requested in between.
+            # Not in a callback of the task: that runs later, and a page requested in between would never be read.
             self._tasks.remove(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _read_batch(self, batch: Sequence[_PageRequest]) -> None:

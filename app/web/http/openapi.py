@@ -76,7 +76,7 @@ def _responses(spec: RouteSpec) -> dict[str, Any]:
         **dict(_answer_of_header(name, answer) for name in spec.headers),
         str(spec.status): answer,
         "4XX": _content("A sentence says why.", _ref("Failure")),
-        "503": _content("The database is away, busy or too slow (see `code`); try again.", _ref("Failure")),
+        "503": _content("The database is unreachable, busy or too slow (see `code`); try again.", _ref("Failure")),
     }
 
 

@@ -58,7 +58,7 @@ class DiffAnswer(Answer):
     @classmethod
     def of(cls, diff: SessionDiff) -> Self:
         """Return the answer of a comparison."""
-        first = diff.parting
+        first = diff.first_difference
         seq_a, event_a = (first.seq_a, first.event_a) if first else (None, None)
         seq_b, event_b = (first.seq_b, first.event_b) if first else (None, None)
         return cls(

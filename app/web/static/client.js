@@ -267,7 +267,7 @@ class StreamReader {
   /** Yield the events of a response in batches. */
   async *read(response, watch, onState) {
     if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
-      throw new BrokenStreamError(`${response.url} answers something else than a stream of events.`);
+      throw new BrokenStreamError(`${response.url} does not answer with a stream of events.`);
     }
     const bytes = response.body.getReader();
     const text = new TextDecoder();

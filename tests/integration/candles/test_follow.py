@@ -109,4 +109,4 @@ async def test_an_outage_of_the_database_is_told_and_sat_out(private_postgres: P
     await asyncio.wait([following])
     await lines.close()
     assert results == list(made_up("BTCUSDT", "1m", results[0].open_time_ms, results[-1].close_time_ms))
-    assert "The database is away; try again." in heard
+    assert "The database cannot be reached; try again." in heard

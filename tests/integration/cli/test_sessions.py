@@ -76,10 +76,10 @@ def test_an_id_may_be_shortened_while_it_fits_one_session(cli: Cli, database: Da
         assert cli.json("sessions", "show", short)["id"] == one
     assert cli.json("diff", one[-8:], other[-8:])["b"]["sessionId"] == other
     message = cli.error("sessions", "delete", one[-6:], one[:4])
-    assert "fits several ids" in message
+    assert "matches several ids" in message
     assert {one, other} <= set(message.replace(",", "").replace(".", "").split())
     assert database.query("SELECT count(*) FROM sim_sessions") == [(2,)]
-    assert "no session whose id begins or ends with" in cli.error("sessions", "show", "ffff" + one[:4])
+    assert "no session whose id starts or ends with" in cli.error("sessions", "show", "ffff" + one[:4])
     assert "no session" in Cli(database, ZEON_USER="another").error("sessions", "show", one[-8:])
     cli("sessions", "delete", one[-8:])
     assert database.query("SELECT id::text FROM sim_sessions") == [(other,)]

@@ -87,7 +87,7 @@ def test_much_is_asked_about_and_a_wrong_parameter_named(cli: Cli, database: Dat
         arguments = (*MADE, "--param", "fast=5", "--end", "2024-01-02", "--config", config)
         assert "must be a JSON object" in cli.error(*arguments, code=2)
     huge = (*MADE, "--param", "fast=2..30", "--param", "slow=40", "--end", "2033-01-01")
-    assert "Go on?" in cli.error(*huge)
+    assert "Continue?" in cli.error(*huge)
     assert database.query("SELECT count(*) FROM sim_sessions") == [(0,)]
 
 

@@ -11,7 +11,7 @@ from app.db import tokens
 from app.errors import BadInputError
 from app.settings import load
 from app.web.http.auth import is_loopback, require_safe_bind
-from app.web.serve import serving
+from app.web.serve import run_server
 from tests.support.client import BODY, SESSIONS
 from tests.support.postgres import Database
 from tests.support.running_server import InProcessServer, running_server
@@ -126,7 +126,7 @@ def test_without_tokens_only_loopback_is_served(database: Database, host: str) -
     require_safe_bind(load(host=host, auth="token"))
 
     async def begin() -> None:
-        async with serving(settings):
+        async with run_server(settings):
             pass
 
     with pytest.raises(BadInputError):

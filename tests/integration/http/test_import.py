@@ -126,7 +126,7 @@ async def test_a_file_of_which_most_is_refused_stores_nothing_unless_told(databa
     [
         ({"timeframe": "1m"}, "symbol: is required, unless with dryRun=true"),
         ({"symbol": "BTC"}, "timeframe: is required, unless with dryRun=true"),
-        ({"symbol": "A B", "timeframe": "1m"}, "symbol: 'A B' holds ' '"),
+        ({"symbol": "A B", "timeframe": "1m"}, "symbol: 'A B' has ' '"),
         ({"symbol": "BTC", "timeframe": "7m"}, "timeframe: '7m' is not one of"),
         ({**BTC, "dryRun": "maybe"}, "dryRun: must be true or false"),
         ({**BTC, "new": "1"}, "new: is not a known field"),

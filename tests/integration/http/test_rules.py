@@ -17,7 +17,7 @@ import pytest
 from app.db.pool import Connection
 from app.errors import BadInputError
 from app.settings import load
-from app.web.serve import serving
+from app.web.serve import run_server
 from tests.support.client import BODY, SESSIONS
 from tests.support.postgres import Database, PrivatePostgres
 from tests.support.running_server import InProcessServer, running_server
@@ -350,7 +350,7 @@ async def test_the_api_describes_every_call(database: Database) -> None:
 
 def test_a_port_that_is_taken_is_an_error_in_a_sentence(database: Database) -> None:
     async def begin() -> None:
-        async with serving(load(database_url=database.url, port=port)):
+        async with run_server(load(database_url=database.url, port=port)):
             pass
 
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -1,6 +1,6 @@
 import pytest
 
-from app.domain.market.symbol import display_form, normalize_symbol, normalize_venue, separator_places
+from app.domain.market.symbol import display_form, normalize_symbol, normalize_venue, separator_positions
 from app.errors import BadInputError
 
 
@@ -59,7 +59,7 @@ def test_a_refusal_names_the_character_in_a_form_that_can_be_seen() -> None:
     with pytest.raises(BadInputError) as refused:
         normalize_symbol("BTC\u202eUSDT")
     assert refused.value.message == (
-        r"symbol: 'BTC\u202eUSDT' holds '\u202e'; letters, digits and . ^ = : & + / - _ are allowed"
+        r"symbol: 'BTC\u202eUSDT' has '\u202e'; only letters, digits and . ^ = : & + / - _ are allowed"
     )
 
 
@@ -93,7 +93,7 @@ def test_a_spelling_is_kept_as_it_was_written() -> None:
     ],
 )
 def test_separators_are_placed_by_the_stored_form(text: str, places: tuple[int, ...]) -> None:
-    assert separator_places(text) == places
+    assert separator_positions(text) == places
 
 
 def test_a_venue_is_lower_case() -> None:
