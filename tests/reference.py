@@ -56,7 +56,9 @@ def between(values: Sequence[Candle], start: str, end: str) -> list[Candle]:
     """Return the candles from day `start` to day `end` (excluded); an empty text is no bound."""
     low, high = (day_ms(day) if day else None for day in (start, end))
     return [
-        one for one in values if (low is None or one.open_time_ms >= low) and (high is None or one.open_time_ms < high)
+        value
+        for value in values
+        if (low is None or value.open_time_ms >= low) and (high is None or value.open_time_ms < high)
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.clock import Clock, TimedEvent
 from app.domain.session import Pace
-from tests.integration.engine.test_engine import assert_sound, times
+from tests.integration.engine.test_engine import assert_sound
 from tests.reference import needs_data
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, running_engine, store
@@ -17,6 +17,7 @@ from tests.support.scenarios.dropped_runner import COUNT, dropped
 from tests.support.scenarios.many_symbols import same_digests
 from tests.support.scenarios.random_calls import make_random_calls
 from tests.support.server_process import StartServer
+from tests.support.session_log import open_minutes
 
 
 async def test_dropped_between_any_two_ticks_with_orders_resting_and_resumed_the_digest_is_equal(
@@ -72,7 +73,7 @@ async def test_a_stall_under_a_minute_is_caught_up_at_once_and_a_longer_one_move
         else:
             assert [(x["action"], x["args"]["movedMs"] // 1000) for x in stalls] == [("stall", stall_s)]
             assert round(clock.ns / 1e9) == 99 + stall_s
-        assert times(log) == list(range(100))
+        assert open_minutes(log) == list(range(100))
         assert_sound(log)
         plain = await engine.finished((await engine.start(start_ms=START_MS, end_ms=START_MS + 100 * MINUTE)).id)
         assert await engine.digest(session.id) == await engine.digest(plain.id)

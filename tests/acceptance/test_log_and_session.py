@@ -33,7 +33,7 @@ ENDLESS = {"endMs": None, "gapPolicy": "skip"}
 REAL = ROOT.parent / "shared" / "data" / "BTCUSDT-15m.csv.gz"
 
 
-async def candles(database: Database, count: int = 100, **more: Any) -> None:
+async def store_candles(database: Database, count: int = 100, **more: Any) -> None:
     async with open_pool(database) as side:
         await store(side, count=count, **more)
 
@@ -52,7 +52,7 @@ async def quiet(database: Database, session_id: str, seconds: float = 0.3) -> No
 async def test_created_and_started_its_candles_are_in_sim_events_and_on_the_stream_the_same_in_the_same_order(
     database: Database, start_server: StartServer
 ) -> None:
-    await candles(database)
+    await store_candles(database)
     async with connect(start_server(database, **QUICK)) as client:
         session_id = (await client.create(replayMsPerCandle=5))["id"]
         assert read_log(database, session_id) == []
@@ -76,7 +76,7 @@ async def test_a_stream_from_any_from_seq_gives_the_same_suffix(database: Databa
 async def test_100_clients_that_drop_at_random_and_come_back_each_end_with_exactly_1_to_last_seq(
     database: Database, start_server: StartServer
 ) -> None:
-    await candles(database)
+    await store_candles(database)
 
     async def come_and_go(client: Client, session_id: str, number: int) -> list[int]:
         draw, seen = random.Random(number), []
@@ -103,7 +103,7 @@ async def test_count_is_max_seq_at_any_moment_under_8_writers_and_aborted_transa
     database: Database, start_server: StartServer
 ) -> None:
     """Eight psql users write notes into sessions that a server runs, and take every third one back."""
-    await candles(database, 300)
+    await store_candles(database, 300)
     faults: list[BaseException] = []
 
     def write(ids: list[str], number: int) -> None:
@@ -138,7 +138,7 @@ async def test_count_is_max_seq_at_any_moment_under_8_writers_and_aborted_transa
 async def test_a_row_held_by_a_psql_user_delays_that_session_only(
     database: Database, start_server: StartServer
 ) -> None:
-    await candles(database)
+    await store_candles(database)
     async with connect(start_server(database, **QUICK)) as client:
         held, free = [(await client.create(replayMsPerCandle=2))["id"] for _ in range(2)]
         for session_id in (held, free):
@@ -154,7 +154,7 @@ async def test_a_row_held_by_a_psql_user_delays_that_session_only(
 async def test_a_payload_postgres_refuses_fails_its_own_session_only(
     database: Database, start_server: StartServer
 ) -> None:
-    await candles(database)
+    await store_candles(database)
     async with connect(start_server(database, **QUICK)) as client:
         ids = [(await client.create())["id"] for _ in range(8)]
         with psycopg.connect(database.owner_url, autocommit=True) as owner:
@@ -178,7 +178,7 @@ async def test_postgres_restarted_under_load_the_server_recovers_streams_go_on_n
     private_postgres: PrivatePostgres, start_server: StartServer
 ) -> None:
     database = private_postgres.new_database()
-    await candles(database, 1000)
+    await store_candles(database, 1000)
     async with connect(start_server(database, **QUICK | {"ZEON_RUNNER_TTL_MS": 20_000})) as client:
         ids = [(await client.create(replayMsPerCandle=3, endMs=START_MS + 1000 * MINUTE))["id"] for _ in range(4)]
         for session_id in ids:
@@ -203,7 +203,7 @@ async def test_postgres_restarted_under_load_the_server_recovers_streams_go_on_n
 async def test_the_listener_connection_cut_20_times_nothing_is_lost_or_doubled(
     database: Database, start_server: StartServer
 ) -> None:
-    await candles(database, 1000)
+    await store_candles(database, 1000)
     slow = {"ZEON_POLL_MS": 60_000, "ZEON_RUNNER_TTL_MS": 30_000}
     cut = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -224,7 +224,7 @@ async def test_the_listener_connection_cut_20_times_nothing_is_lost_or_doubled(
 async def test_after_pause_answers_no_candle_is_added_and_a_second_call_changes_nothing(
     database: Database, start_server: StartServer
 ) -> None:
-    await candles(database, 2000)
+    await store_candles(database, 2000)
     async with connect(start_server(database, **QUICK)) as client:
         session_id = (await client.create(replayMsPerCandle=5, endMs=START_MS + 2000 * MINUTE))["id"]
 
@@ -257,7 +257,7 @@ async def test_with_an_end_it_finishes_off_the_grid_too(database: Database, beyo
 async def test_without_an_end_it_waits_and_goes_on_within_a_second_after_a_candle_is_stored_and_due(
     database: Database, start_server: StartServer
 ) -> None:
-    await candles(database, 10)
+    await store_candles(database, 10)
     async with connect(start_server(database, **QUICK | {"ZEON_POLL_MS": 60_000})) as client:
         session_id = (await client.create(**ENDLESS))["id"]
         await call(client, session_id, "start")
@@ -265,7 +265,7 @@ async def test_without_an_end_it_waits_and_goes_on_within_a_second_after_a_candl
         await quiet(database, session_id)
         late_s = []
         for count in (11, 12, 13):  # Once suffices: something else may keep the machine busy.
-            await candles(database, count)
+            await store_candles(database, count)
             begun = time.monotonic()
             await until(lambda count=count: row(database, session_id, "cursor_ms") == START_MS + (count - 1) * MINUTE)
             late_s.append(time.monotonic() - begun)
@@ -278,7 +278,7 @@ async def _late_s(database: Database, client: Client, symbol: str) -> float:
     """Return how much later than due, in seconds, an endless session had a candle that had been stored before."""
     now_ms = time.time_ns() // 1_000_000
     last_ms = now_ms - now_ms % MINUTE - MINUTE
-    await candles(database, 5, start_ms=last_ms - 4 * MINUTE, symbol=symbol)
+    await store_candles(database, 5, start_ms=last_ms - 4 * MINUTE, symbol=symbol)
     due_ms = now_ms + 3000
     live = {"symbol": symbol, "startMs": last_ms - 4 * MINUTE, "lagMs": due_ms - last_ms}
     session_id = (await client.create(**ENDLESS, **live))["id"]
@@ -290,7 +290,7 @@ async def _late_s(database: Database, client: Client, symbol: str) -> float:
 async def test_after_a_restart_nothing_says_running_without_a_runner(
     database: Database, start_server: StartServer
 ) -> None:
-    await candles(database)
+    await store_candles(database)
     unrun = (
         "SELECT count(*) FROM sim_sessions s WHERE status = 'running' AND NOT EXISTS ("
         "SELECT FROM sim_runners r WHERE (r.name, r.incarnation) = (s.runner, s.incarnation))"
@@ -332,7 +332,7 @@ async def test_gaps_fail_the_session_answer_422_and_are_listed(database: Databas
 async def test_in_a_database_with_other_tables_a_whole_run_writes_nothing_there(
     database: Database, start_server: StartServer
 ) -> None:
-    await candles(database)
+    await store_candles(database)
     others = ("operations", "balances", "vaults")
     with psycopg.connect(database.owner_url, autocommit=True) as owner:
         for table in others:

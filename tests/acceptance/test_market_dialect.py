@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.support.client import Stream
+from tests.support.client import Stream, run_unpaced
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, store
 from tests.support.running_server import InProcessServer, running_server
@@ -40,15 +40,10 @@ async def call(server: InProcessServer, method: str, path: str, status: int = 20
 
 
 @asynccontextmanager
-async def follow(server: InProcessServer, session_id: str, **headers: str) -> AsyncIterator[Stream]:
+async def market_stream(server: InProcessServer, session_id: str, **headers: str) -> AsyncIterator[Stream]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with server.client.stream("GET", f"{MARKET}/{session_id}/stream", headers=named, timeout=30) as response:
         yield Stream(response, response.aiter_lines())
-
-
-async def hurry(server: InProcessServer, session_id: str) -> None:
-    """Let a market session run unpaced, which its own dialect has no word for."""
-    await server.data("PATCH", f"/api/sim/sessions/{session_id}", {"replayMsPerCandle": 0})
 
 
 async def several(server: InProcessServer) -> None:
@@ -60,12 +55,12 @@ async def test_every_message_of_a_whole_run_has_its_type_and_required_fields(dat
     async with running_server(database, heartbeat_ms=50) as server:
         await several(server)
         session_id = (await create(server))["sessionId"]
-        async with follow(server, session_id) as stream:
+        async with market_stream(server, session_id) as stream:
             assert (await stream.next())["status"] == "CREATED"
             await stream.until(lambda message: message["type"] == "heartbeat")
             assert await call(server, "POST", f"{MARKET}/{session_id}/start") == {"status": "RUNNING"}
             await stream.until(lambda message: message["type"] == "candle")
-            await hurry(server, session_id)
+            await run_unpaced(server, session_id)
             await stream.rest()
     for message in stream.frames:
         SCHEMA.validate(message)
@@ -85,7 +80,7 @@ async def test_the_cursor_never_goes_back(database: Database) -> None:
         assert (await call(server, "GET", f"{MARKET}/{session_id}"))["cursorMs"] is None
         seen: list[int] = []
         await call(server, "POST", f"{MARKET}/{session_id}/start")
-        await hurry(server, session_id)
+        await run_unpaced(server, session_id)
         while (session := await call(server, "GET", f"{MARKET}/{session_id}"))["status"] != "DONE":
             seen.append(session["cursorMs"] or 0)
             for move in ("stop", "start"):
@@ -101,7 +96,7 @@ async def test_a_stop_fixes_the_status_and_ends_the_emission(database: Database)
         assert await call(server, "POST", f"{path}/stop") == {"status": "CREATED"}
         for _ in range(2):
             assert await call(server, "POST", f"{path}/start") == {"status": "RUNNING"}
-        async with follow(server, session_id) as stream:
+        async with market_stream(server, session_id) as stream:
             await stream.until(lambda message: message["type"] == "candle")
             assert await call(server, "POST", f"{path}/stop") == {"status": "STOPPED"}
             assert await call(server, "POST", f"{path}/stop") == {"status": "STOPPED"}
@@ -116,24 +111,24 @@ async def test_a_start_goes_on_from_the_cursor(database: Database) -> None:
         session_id = (await create(server, symbols=["BTCUSDT"]))["sessionId"]
         path = f"{MARKET}/{session_id}"
         await call(server, "POST", f"{path}/start")
-        async with follow(server, session_id) as stream:
+        async with market_stream(server, session_id) as stream:
             await stream.until(lambda message: message["type"] == "candle")
         await call(server, "POST", f"{path}/stop")
-        await hurry(server, session_id)
+        await run_unpaced(server, session_id)
         assert await call(server, "POST", f"{path}/start") == {"status": "RUNNING"}
-        async with follow(server, session_id, Last_Event_ID=str(stream.ids[-1])) as again:
+        async with market_stream(server, session_id, Last_Event_ID=str(stream.ids[-1])) as again:
             await again.rest()
         opens = [m["candle"]["openTimeMs"] for m in [*stream.frames, *again.frames] if m["type"] == "candle"]
         assert opens == [START_MS + n * MINUTE for n in range(100)]
         assert "id" not in again.frames[0]
         assert (await call(server, "GET", path))["status"] == "DONE"
         assert (await call(server, "POST", f"{path}/start", 409))["error"]
-        async with follow(server, session_id, Last_Event_ID=str(again.ids[-1])) as over:
+        async with market_stream(server, session_id, Last_Event_ID=str(again.ids[-1])) as over:
             assert over.response.status_code == 204
         behind = await server.call("GET", f"{path}/stream?lastEventId={again.ids[-1]}&fromSeq=1&_=1733000000000")
         assert behind.status_code == 204
         await server.served.sim.note("local", UUID(session_id), {"text": "not a message of this dialect"})
-        async with follow(server, session_id, Last_Event_ID=str(again.ids[-1])) as over:
+        async with market_stream(server, session_id, Last_Event_ID=str(again.ids[-1])) as over:
             assert over.response.status_code == 204
 
 
@@ -158,7 +153,7 @@ async def test_the_same_session_is_there_in_both_dialects_and_in_sql(database: D
         sim = await server.data("GET", f"/api/sim/sessions/{session_id}")
         assert (sim["kind"], sim["speed"], sim["replayMsPerCandle"]) == ("market", 100, None)
         listed = await call(server, "GET", MARKET)
-        assert [each["sessionId"] for each in listed["sessions"]] == [session_id]
+        assert [session["sessionId"] for session in listed["sessions"]] == [session_id]
         await call(server, "GET", f"{MARKET}/{other['id']}", 404)
     row = database.query("SELECT id::text, symbols_json, speed, status, cursor_ms FROM market_sessions")
     assert row == [(session_id, SYMBOLS, 100, "CREATED", None)]
@@ -206,7 +201,7 @@ async def test_gaps_are_listed_at_start(database: Database) -> None:
 async def test_a_fork_that_trades_is_a_sim_session(database: Database) -> None:
     async with running_server(database) as server:
         session_id = (await create(server, symbols=["BTCUSDT"]))["sessionId"]
-        await hurry(server, session_id)
+        await run_unpaced(server, session_id)
         await call(server, "POST", f"{MARKET}/{session_id}/start")
         path = f"/api/sim/sessions/{session_id}"
         await server.until(path, "finished")

@@ -9,7 +9,7 @@ import time
 import psycopg
 import pytest
 
-from tests.acceptance.test_log_and_session import ENDLESS, candles, minutes, quiet
+from tests.acceptance.test_log_and_session import ENDLESS, minutes, quiet, store_candles
 from tests.support.client import SESSIONS, Client, call, connect, run_unpaced
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS
@@ -21,7 +21,7 @@ from tests.support.session_log import digest, open_times, read_log, row
 async def test_a_runner_stopped_past_its_ttl_replaced_and_continued_its_late_write_is_refused(
     database: Database, start_server: StartServer, orphans: str
 ) -> None:
-    await candles(database, 200)
+    await store_candles(database, 200)
     request = {"replayMsPerCandle": 200, "endMs": START_MS + 200 * MINUTE}
     environment = QUICK | {"ZEON_RUNNER_TTL_MS": 3000, "ZEON_ON_ORPHAN": orphans}
     stalled, other = (start_server(database, **environment, ZEON_RUNNER=name) for name in ("stalled", "other"))
@@ -56,7 +56,7 @@ async def until_running(client: Client, count: int) -> None:
 async def test_two_processes_share_a_database_either_shows_and_stops_what_the_other_runs(
     database: Database, start_server: StartServer
 ) -> None:
-    await candles(database)
+    await store_candles(database)
     one, two = start_server(database, **QUICK), start_server(database, **QUICK)
     async with connect(one) as a, connect(two) as b:
         session_id = (await a.create(replayMsPerCandle=300))["id"]
@@ -80,7 +80,7 @@ async def test_two_processes_share_a_database_either_shows_and_stops_what_the_ot
 
 
 async def test_two_simultaneous_starts_make_one_runner(database: Database, start_server: StartServer) -> None:
-    await candles(database)
+    await store_candles(database)
     one, two = start_server(database, **QUICK), start_server(database, **QUICK)
     async with connect(one) as a, connect(two) as b:
         for _ in range(5):
@@ -100,7 +100,7 @@ async def test_two_simultaneous_starts_make_one_runner(database: Database, start
 async def test_with_notify_switched_off_altogether_everything_still_passes_only_slower(
     database: Database, start_server: StartServer
 ) -> None:
-    await candles(database)
+    await store_candles(database)
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
         admin.execute(f"ALTER DATABASE {database.name} SET zeon.notify = 'off'")
     one, two = start_server(database, **QUICK), start_server(database, **QUICK)
@@ -115,7 +115,7 @@ async def test_with_notify_switched_off_altogether_everything_still_passes_only_
             await b.data("PATCH", f"{SESSIONS}/{session_id}", {"replayMsPerCandle": 0})
             database.query("SELECT sim_resume(%s)", session_id)
             await until(lambda: row(database, session_id, "cursor_ms") == START_MS + 99 * MINUTE)
-            await candles(database, 110)
+            await store_candles(database, 110)
             await until(lambda: row(database, session_id, "cursor_ms") == START_MS + 109 * MINUTE)
             await call(a, session_id, "stop")
             await stream.rest()

@@ -46,10 +46,10 @@ def strategy_of(name: str, side: str) -> Strategy:
 @cache
 def expected(folder: str, set_: str) -> dict[str, list[dict[str, str]]]:
     """Return the rows of a set's trades or equity by run."""
-    found: dict[str, list[dict[str, str]]] = {}
+    by_run: dict[str, list[dict[str, str]]] = {}
     for row in rows(REFERENCE / folder / f"{set_}.csv"):
-        found.setdefault(row["run"], []).append(row)
-    return found
+        by_run.setdefault(row["run"], []).append(row)
+    return by_run
 
 
 def near(value: Any, other: Any, scale: Any = 0) -> bool:
@@ -90,9 +90,9 @@ def compare_summary(row: dict[str, str], events: list[Event]) -> None:
     assert near(last["feesPaid"], row["total_fees"])
     assert near(last["realizedPnl"], row["realized_pnl"], row["total_fees"])
     assert last["realizedPnl"] == sum(trade["netPnl"] for trade in trades)
-    falls = [one["peakEquity"] - one["equity"] for one in equities]
+    falls = [equity["peakEquity"] - equity["equity"] for equity in equities]
     assert near(max(falls), row["max_drawdown"])
-    assert near(max(one["drawdownPct"] for one in equities), row["max_drawdown_pct"], 1)
+    assert near(max(equity["drawdownPct"] for equity in equities), row["max_drawdown_pct"], 1)
 
 
 def compare_trades(wanted: list[dict[str, str]], events: list[Event], shift: int) -> None:
@@ -228,9 +228,9 @@ def test_p3_price_and_average_of_backtrader_come_out_exactly() -> None:
         ("LONG", "BUY", ("closes_at_buy_signal", "buy_fill_prices")),
         ("EXIT", "SELL", ("closes_at_sell_signal", "sell_fill_prices")),
     ):
-        closes = [one["indicators"]["close"] for one in signals if one["direction"] == direction]
+        closes = [signal["indicators"]["close"] for signal in signals if signal["direction"] == direction]
         assert closes == [Decimal(text) for text in case[names[0]]]
-        assert [one["price"] for one in fills if one["side"] == side] == [Decimal(text) for text in case[names[1]]]
+        assert [fill["price"] for fill in fills if fill["side"] == side] == [Decimal(text) for text in case[names[1]]]
     last = payloads(events, "equity")[-1]
     assert (last["equity"], last["cash"]) == (Decimal(case["final_equity"]), Decimal(case["final_cash"]))
 
@@ -255,8 +255,8 @@ def test_p4_reversing_averages_of_backtesting_py_come_out_the_same() -> None:
     # The library closes what is left at the last open, whatever the rules beside the file say.
     closed = last["cash"] + last["positionQty"] * Decimal(wanted[-1]["exit_price"])
     assert round(closed, 2) == case["final_equity"]
-    assert round(max(one["equity"] for one in equities), 2) == case["peak_equity"]
-    assert near(max(one["drawdownPct"] for one in equities), -case["max_drawdown_pct"])
+    assert round(max(equity["equity"] for equity in equities), 2) == case["peak_equity"]
+    assert near(max(equity["drawdownPct"] for equity in equities), -case["max_drawdown_pct"])
 
 
 def test_p5_indicators_of_stock_indicators_come_out_the_same() -> None:

@@ -21,14 +21,14 @@ pytestmark = pytest.mark.selftest
 def left(database: Database) -> list[tuple]:
     """Return what a self test left in the database."""
     return [
-        found
+        row
         for table, column in {
             "sim_sessions": "user_id",
             "market_candles": "venue",
             "market_coverage": "venue",
             "sim_runners": "name",
         }.items()
-        for found in database.query(f"SELECT '{table}', * FROM {table} WHERE {column} = 'selftest'")
+        for row in database.query(f"SELECT '{table}', * FROM {table} WHERE {column} = 'selftest'")
     ] + database.query("SELECT 'sim_events', * FROM sim_events")
 
 

@@ -52,12 +52,12 @@ def test_every_command_runs_and_prints_what_the_page_shows_except_numbers(folder
 
 def run(script: str, folder: Path, port: int) -> str:
     """Run a script in a shell of its own and return what it printed; nothing of it lives on."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZEON_", "DATABASE_URL"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("ZEON_", "DATABASE_URL"))}
     environment = {"PORT": str(port), "PYTHONPATH": str(ROOT), "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     with subprocess.Popen(
         ["bash", "-c", script],
         cwd=folder,
-        env=kept | environment,
+        env=inherited | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -78,7 +78,7 @@ def test_a_server_with_tokens_asks_for_one_and_again_when_it_is_revoked(
     page.fill("#token", first["token"])
     page.keyboard.press("Enter")
     expect(page.locator("#empty")).to_be_visible()
-    cookie = next(each for each in page.context.cookies() if each["name"] == "zeon")
+    cookie = next(item for item in page.context.cookies() if item["name"] == "zeon")
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
 
     page.goto(f"{server.url}/sessions/{page.evaluate(CREATE, BODY)}")

@@ -145,7 +145,7 @@ def test_the_import_fits_and_can_be_read_by_all(site: Site, open_page: Open, wid
     page.click("#import-reading summary")
     assert fits(page)
     result = axe.Axe().run(page).response
-    assert [(each["id"], each["nodes"][0]["html"]) for each in result["violations"]] == []
+    assert [(violation["id"], violation["nodes"][0]["html"]) for violation in result["violations"]] == []
 
 
 def test_a_session_at_the_end_of_the_cache_says_so_in_list_and_page(site: Site, open_page: Open) -> None:

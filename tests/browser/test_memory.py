@@ -79,4 +79,4 @@ def _used(cdp: CDPSession) -> dict[str, float]:
     cdp.send("HeapProfiler.collectGarbage")
     names = ("JSHeapUsedSize", "Nodes", "JSEventListeners")
     metrics = cdp.send("Performance.getMetrics")["metrics"]
-    return {each["name"]: each["value"] for each in metrics if each["name"] in names}
+    return {metric["name"]: metric["value"] for metric in metrics if metric["name"] in names}

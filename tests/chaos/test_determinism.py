@@ -82,7 +82,7 @@ async def test_a_process_that_stands_still_catches_up_or_moves_its_grid_and_says
         await client.until(f"{SESSIONS}/{session_id}", "finished", timeout_s=60)
     events = read_log(database, session_id)
     stalls = [event["payload"] for event in events if event["type"] == "control"]
-    assert [one["action"] for one in stalls] == ["stall"] * (stall_s == 90)
-    assert all(stall_s - 2 <= one["args"]["movedMs"] / 1000 <= stall_s + 2 for one in stalls)
+    assert [stall["action"] for stall in stalls] == ["stall"] * (stall_s == 90)
+    assert all(stall_s - 2 <= stall["args"]["movedMs"] / 1000 <= stall_s + 2 for stall in stalls)
     assert open_times(events) == [START_MS + number * MINUTE for number in range(300)]
     assert digest(database, session_id) == digest(database, undisturbed)

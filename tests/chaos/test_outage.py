@@ -40,23 +40,23 @@ async def test_each_candle_comes_within_half_a_second_of_being_due_through_an_ou
             if max(late) >= SOON_S:  # Something else kept the machine busy: it must not happen at the same place again.
                 late = list(map(min, late, await through_an_outage(engine, session.id, clock, klines)))
             log = await engine.log(session.id)
-    opens = [each["payload"]["candle"]["openTimeMs"] for each in log if each["type"] == "candle"]
+    opens = [event["payload"]["candle"]["openTimeMs"] for event in log if event["type"] == "candle"]
     assert opens == [candle.open_time_ms for candle in made_up("BTCUSDT", "1m", start_ms, opens[-1] + MINUTE)]
-    assert not [each for each in log if each["type"] == "gap"]
+    assert not [event for event in log if event["type"] == "gap"]
     assert max(late) < SOON_S, late
 
 
 async def through_an_outage(engine: Engine, session_id: UUID, clock: FastClock, klines: KlineServer) -> list[float]:
     """Return how many seconds late candles were before an outage, right behind it, and after it."""
     late = await latenesses(engine, session_id, clock, 5)
-    asked = len(klines.asked)
+    before = len(klines.requests)
     klines.down = True
     await asyncio.sleep(OUTAGE_S)
     stood_ms = (await engine.get(session_id)).cursor_ms or 0
     missed_ms, klines.down = clock.now_ms() // MINUTE * MINUTE, False
     back_ms = clock.now_ms()
     assert missed_ms - stood_ms > (OUTAGE_S - 2) * MINUTE, "The exchange was not away."
-    assert len(klines.asked) - asked < OUTAGE_S * 10, "The exchange is hammered while it is away."
+    assert len(klines.requests) - before < OUTAGE_S * 10, "The exchange is hammered while it is away."
     await lateness(engine, session_id, clock, missed_ms)
     caught_up = (clock.now_ms() - back_ms) / MINUTE
     return [*late, caught_up, *await latenesses(engine, session_id, clock, 5)]

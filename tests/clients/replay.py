@@ -20,7 +20,7 @@ class Replay:
 
     database: Database
     server: ServerProcess
-    connect: Client
+    client: Client
     session_id: str
 
     @property

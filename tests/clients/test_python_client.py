@@ -153,7 +153,7 @@ async def test_calls_of_the_async_client(database: Database, tmp_path: Path) -> 
         assert [event.seq async for event in client.events(path, 3)] == seqs[2:]
         assert (await client.stats(path))["seq"] == seqs[-1]
         assert len((await client.equity(path, points=10))["points"]) <= 10
-        assert "sma_cross" in [each["slug"] for each in (await client.profiles())["profiles"]]
+        assert "sma_cross" in [profile["slug"] for profile in (await client.profiles())["profiles"]]
         exported = await client.export(path, tmp_path / "log.ndjson")
         assert [json.loads(line)["seq"] for line in exported.read_text().splitlines()] == seqs
         await client.delete(fork["id"])
@@ -177,7 +177,7 @@ def _call_everything(url: str, folder: Path) -> None:
         candle = next(event for event in events if event.type == "candle")
         assert all(isinstance(candle.payload["candle"][name], Decimal | int) for name in ("open", "volume"))
         assert client.export(session_id, folder / "t.csv", what="trades", as_="csv").read_text().startswith("seq,")
-        assert [each["id"] for each in client.sessions(status="finished")["sessions"]] == [session_id]
+        assert [session["id"] for session in client.sessions(status="finished")["sessions"]] == [session_id]
 
 
 async def test_what_waiting_does_not_mend_is_raised(database: Database) -> None:

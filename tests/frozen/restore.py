@@ -65,7 +65,7 @@ def dump() -> Dump:
                 tables.append(Table(json.loads(line)["table"], []))
             else:
                 tables[-1].lines.append(line)
-    tokens = {one["name"]: one["token"] for one in head["tokens"]}
+    tokens = {token["name"]: token["token"] for token in head["tokens"]}
     return Dump(head["files"], head["comment"], head["sessions"], tokens, tables)
 
 

@@ -65,12 +65,12 @@ def stats(database: Database, session_id: UUID, until: int | None = None, state:
 
 def expected(events: Sequence[Event], on: BrokerConfig, period_ms: int) -> dict[str, Any]:
     """Compute every figure naively, in floats."""
-    curve = [(one.ts, {k: float(v) for k, v in one.payload.items()}) for one in events if one.type == "equity"]
-    trades = [one.payload for one in events if one.type == "trade"]
-    closes = [one.payload["candle"] for one in events if one.type == "candle"]
-    result = dict.fromkeys(NULL_WITHOUT_TRADES) | of_trades([float(one["netPnl"]) for one in trades])
+    curve = [(event.ts, {k: float(v) for k, v in event.payload.items()}) for event in events if event.type == "equity"]
+    trades = [event.payload for event in events if event.type == "trade"]
+    closes = [event.payload["candle"] for event in events if event.type == "candle"]
+    result = dict.fromkeys(NULL_WITHOUT_TRADES) | of_trades([float(trade["netPnl"]) for trade in trades])
     if trades:
-        result["avg_hold_bars"] = mean(one["holdBars"] for one in trades)
+        result["avg_hold_bars"] = mean(trade["holdBars"] for trade in trades)
     if closes:
         result["buy_and_hold_pct"] = 100 * float(closes[-1]["close"] / closes[0]["open"] - 1)
     return result | (of_curve(curve, float(on.initial_cash), period_ms) if curve else {})
@@ -181,7 +181,7 @@ def test_an_empty_log_has_counts_of_zero_and_no_figures(database: Database) -> N
 
 def test_a_log_of_candles_alone_knows_what_holding_would_have_brought(database: Database) -> None:
     events, on = log_of(50)
-    result = stats(database, store_session(database, [one for one in events if one.type == "candle"], on))
+    result = stats(database, store_session(database, [event for event in events if event.type == "candle"], on))
     assert result["buy_and_hold_pct"] is not None
     assert result["sharpe"] is None
 
@@ -250,8 +250,8 @@ def test_samples_of_a_day_tell_the_same_money_and_trades(database: Database) -> 
     columns = "venue, symbol, timeframe, open_time_ms, open, high, low, close, volume"
     into = f"COPY market_candles ({columns}) FROM STDIN"
     with psycopg.connect(database.url) as conn, conn.cursor().copy(into) as copy:
-        for one in made_up(24 * 40):
-            copy.write_row(("demo", one.symbol, one.timeframe, one.open_time_ms, *one[4:9]))
+        for candle in made_up(24 * 40):
+            copy.write_row(("demo", candle.symbol, candle.timeframe, candle.open_time_ms, *candle[4:9]))
     results = stats(database, store_session(database, *sampled, start_ms=START))
     same = {
         "equity",
@@ -284,7 +284,7 @@ def test_a_streak_ends_with_a_trade_that_wins_nothing(database: Database) -> Non
     actions = {n: (lambda self: self.buy(qty=1)) if n % 2 == 0 else (lambda self: self.close()) for n in range(12)}
     events = play(prices, actions)
     result = stats(database, store_session(database, events, config_without_fees()))
-    compare(result, of_trades([float(one.payload["netPnl"]) for one in events if one.type == "trade"]))
+    compare(result, of_trades([float(event.payload["netPnl"]) for event in events if event.type == "trade"]))
 
 
 def test_losing_everything_and_more_leaves_no_yearly_growth(database: Database) -> None:

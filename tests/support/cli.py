@@ -23,10 +23,17 @@ class Cli:
 
     def __init__(self, database: Database | None = None, *, folder: Path | None = None, **env: object) -> None:
         addresses = {"DATABASE_URL": database.url, "ZEON_MIGRATE_URL": database.owner_url} if database else {}
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ZEON_", "DATABASE_URL"))}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("ZEON_", "DATABASE_URL"))
+        }
         self.folder = folder or ROOT
-        self.env = {**kept, **addresses, "PYTHONPATH": str(ROOT), **{name: str(value) for name, value in env.items()}}
-        self._alone = database is None
+        self.env = {
+            **inherited,
+            **addresses,
+            "PYTHONPATH": str(ROOT),
+            **{name: str(value) for name, value in env.items()},
+        }
+        self._sets_up_postgres = not self.env.get("DATABASE_URL")
 
     def __call__(self, *arguments: object, code: int = 0) -> str:
         """Run a command to its end and return its output; another exit code than `code` fails the test."""
@@ -43,17 +50,19 @@ class Cli:
         return done.stderr.strip()
 
     def run(self, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = self._anew(arguments) if self._alone or not can_fork(self.env) else self._forked(arguments)
+        done = (
+            self._start_anew(arguments) if self._sets_up_postgres or not can_fork(self.env) else self._fork(arguments)
+        )
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def _forked(self, arguments: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
-        with tempfile.TemporaryDirectory(prefix="zeon-cli-") as place:
-            out, err = Path(place, "out"), Path(place, "err")
+    def _fork(self, arguments: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
+        with tempfile.TemporaryDirectory(prefix="zeon-cli-") as scratch:
+            out, err = Path(scratch, "out"), Path(scratch, "err")
             code = ForkedCommand(arguments, env=self.env, folder=self.folder, stdout=out, stderr=err).wait(120)
             return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
 
-    def _anew(self, arguments: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
+    def _start_anew(self, arguments: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             _command(arguments), env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=120
         )

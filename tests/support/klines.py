@@ -34,7 +34,7 @@ class KlineServer:
         self.address = ""
         self.holes: set[int] = set()
         self.faults: list[Response | None] = []
-        self.asked: list[tuple[str, str, int]] = []
+        self.requests: list[tuple[str, str, int]] = []
         self.down = False
         self.recent_only = False
         self._made: dict[tuple[str, str, int], list[Candle]] = {}
@@ -52,7 +52,7 @@ class KlineServer:
     async def klines(self, request: Request) -> Response:
         query = request.query_params
         symbol, name, start = query["symbol"], query["interval"], int(query["startTime"])
-        self.asked.append((symbol, name, start))
+        self.requests.append((symbol, name, start))
         if self.down:
             return JSONResponse({"code": -1, "msg": "down"}, 503)
         if self.faults and (fault := self.faults.pop(0)) is not None:

@@ -137,9 +137,9 @@ async def store(
 ) -> None:
     """Store made-up candles, leaving out those whose number `without` says yes to."""
     step = TIMEFRAMES[timeframe].ms
-    made = _made_up(symbol, timeframe, start_ms, start_ms + count * step)
-    kept = [candle for number, candle in enumerate(made) if not without(number)]
-    await pool.run(candles.store, "demo", symbol, timeframe, kept)
+    made_up = _made_up(symbol, timeframe, start_ms, start_ms + count * step)
+    stored = [candle for number, candle in enumerate(made_up) if not without(number)]
+    await pool.run(candles.store, "demo", symbol, timeframe, stored)
 
 
 @cache

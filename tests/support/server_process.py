@@ -61,7 +61,7 @@ class ServerProcess:
 
     def start(self, *, wait: bool = True) -> ServerProcess:
         """Start the process and wait until it is ready."""
-        self._process = self._forked() if can_fork(self._env) else self._anew()
+        self._process = self._fork() if can_fork(self._env) else self._start_anew()
         if wait:
             self.wait_ready()
         return self
@@ -93,10 +93,10 @@ class ServerProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(10)
 
-    def _forked(self) -> ForkedCommand:
+    def _fork(self) -> ForkedCommand:
         return ForkedCommand(["serve"], env=self._env, folder=Path.cwd(), stdout=self._log, stderr=self._log)
 
-    def _anew(self) -> subprocess.Popen[bytes]:
+    def _start_anew(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "app.cli.main", "serve"]
             return subprocess.Popen(

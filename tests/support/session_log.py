@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS
 
 
 def row(database: Database, session_id: str, column: str) -> Any:
@@ -32,11 +33,45 @@ def read_log(database: Database, session_id: str) -> list[dict[str, Any]]:
     return events
 
 
+class Gap(NamedTuple):
+    """What a gap event says."""
+
+    symbol: str
+    timeframe: str
+    from_ms: int
+    to_ms: int
+    missing: int
+
+
+def payloads(events: list[dict[str, Any]], type_: str) -> list[dict[str, Any]]:
+    """Return the payloads of the events of one type."""
+    return [event["payload"] for event in events if event["type"] == type_]
+
+
+def candles_of(events: list[dict[str, Any]], symbol: str = "BTCUSDT", timeframe: str = "1m") -> list[dict[str, Any]]:
+    """Return the payloads of a symbol's candles."""
+    wanted = (symbol, timeframe)
+    return [candle for candle in payloads(events, "candle") if (candle["symbol"], candle["timeframe"]) == wanted]
+
+
 def open_times(events: list[dict[str, Any]], symbol: str = "BTCUSDT", timeframe: str = "1m") -> list[int]:
-    """Return the open times of a symbol's candles."""
+    """Return the open times of a symbol's candles in ms."""
+    return [payload["candle"]["openTimeMs"] for payload in candles_of(events, symbol, timeframe)]
+
+
+def open_minutes(events: list[dict[str, Any]], symbol: str = "BTCUSDT", timeframe: str = "1m") -> list[int]:
+    """Return the open times of a symbol's candles in minutes since `START_MS`."""
+    return [minute(open_ms) for open_ms in open_times(events, symbol, timeframe)]
+
+
+def gaps(events: list[dict[str, Any]]) -> list[Gap]:
+    """Return the gaps a log tells of, in its order."""
     return [
-        event["payload"]["candle"]["openTimeMs"]
-        for event in events
-        if event["type"] == "candle"
-        and (event["payload"]["symbol"], event["payload"]["timeframe"]) == (symbol, timeframe)
+        Gap(gap["symbol"], gap["timeframe"], gap["fromMs"], gap["toMs"], gap["missing"])
+        for gap in payloads(events, "gap")
     ]
+
+
+def minute(time_ms: int) -> int:
+    """Return a time in minutes since `START_MS`."""
+    return (time_ms - START_MS) // MINUTE

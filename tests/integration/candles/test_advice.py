@@ -34,8 +34,8 @@ async def store(conn: Connection, venue: str, timeframe: str, count: int, symbol
 async def test_whole_days_are_told_as_days_and_parts_of_them_by_the_minute(conn: Connection) -> None:
     await store(conn, "binance", "1m", 2 * 1440)
     await store(conn, "binance", "1h", 30)
-    told = [await describe_cached(conn, "binance", ["BTCUSDT"], timeframe) for timeframe in ("1m", "1h")]
-    assert told == [
+    advice = [await describe_cached(conn, "binance", ["BTCUSDT"], timeframe) for timeframe in ("1m", "1h")]
+    assert advice == [
         "BTCUSDT 1m is cached 2023-04-01 to 2023-04-02 at venue binance.",
         "BTCUSDT 1h is cached 2023-04-01 00:00 to 2023-04-02 05:00 at venue binance.",
     ]
@@ -59,13 +59,13 @@ async def test_where_a_series_is_not_cached_the_nearest_one_is_named(
     await store(conn, "binance", "1m", 10, symbol="ETHUSDT")
     for venue, timeframe in stored:
         await store(conn, venue, timeframe, 10)
-    told = await describe_cached(conn, "binance", ["BTCUSDT"], "1m")
-    assert told == f"There are no candles of BTCUSDT 1m at venue binance.{instead}"
+    advice = await describe_cached(conn, "binance", ["BTCUSDT"], "1m")
+    assert advice == f"There are no candles of BTCUSDT 1m at venue binance.{instead}"
 
 
 async def test_the_command_to_type_can_be_pasted_into_a_shell(conn: Connection) -> None:
-    told = await missing_advice(conn, "yahoo", ["^GSPC"], "1d")
-    assert "zeon candles import FILE --symbol '^GSPC' --timeframe 1d --venue yahoo (or zeon candles fetch)" in told
+    advice = await missing_advice(conn, "yahoo", ["^GSPC"], "1d")
+    assert "zeon candles import FILE --symbol '^GSPC' --timeframe 1d --venue yahoo (or zeon candles fetch)" in advice
 
 
 async def test_candles_that_a_source_does_not_have_are_not_to_be_imported(conn: Connection) -> None:
@@ -79,5 +79,5 @@ async def test_candles_that_a_source_does_not_have_are_not_to_be_imported(conn: 
 
 
 async def test_many_symbols_are_named_up_to_three(conn: Connection) -> None:
-    told = await describe_cached(conn, "demo", ["A", "B", "A", "C", "D"], "1m")
-    assert told.count("There are no candles of") == 3
+    advice = await describe_cached(conn, "demo", ["A", "B", "A", "C", "D"], "1m")
+    assert advice.count("There are no candles of") == 3

@@ -142,7 +142,7 @@ async def test_a_built_candle_does_not_outlive_the_finer_ones_that_were_deleted_
     other = [candle._replace(volume=candle.volume + 1) for candle in minutes]
     await cache.store(conn, "demo", "BTCUSDT", "1m", other[:70] + other[80:])
     quarters = await everything(conn, "15m")
-    assert [(each.open_time_ms - START) // MINUTE for each in quarters] == [
+    assert [(quarter.open_time_ms - START) // MINUTE for quarter in quarters] == [
         n for n in range(0, 240, 15) if n not in (60, 75)
     ]
     assert quarters[0].volume == sum((minute.volume for minute in other[:15]), Decimal(0))

@@ -16,6 +16,7 @@ from tests.support.fast_clock import FastClock, latenesses
 from tests.support.klines import KlineServer, kline_server
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, Engine, running_engine, store
+from tests.support.session_log import open_times
 
 pytest.importorskip("ccxt")
 
@@ -30,21 +31,16 @@ def by(klines: KlineServer) -> dict[str, str]:
     return {"sources": f"demo=exchange:binance@{klines.address}"}
 
 
-async def opens(engine: Engine, session_id: object) -> list[int]:
-    log = await engine.log(session_id)
-    return [each["payload"]["candle"]["openTimeMs"] for each in log if each["type"] == "candle"]
-
-
 async def test_a_start_fetches_what_is_missing(database: Database, klines: KlineServer) -> None:
     async with running_engine(database, **by(klines)) as engine:
         await store(engine.pool, count=30)
         session = await engine.finished((await engine.start()).id)
         assert (session.status, session.error) == ("finished", None)
-        assert await opens(engine, session.id) == [START_MS + n * MINUTE for n in range(100)]
-        assert [start for _, _, start in klines.asked] == [START_MS + 30 * MINUTE]
+        assert open_times(await engine.log(session.id)) == [START_MS + n * MINUTE for n in range(100)]
+        assert [start for _, _, start in klines.requests] == [START_MS + 30 * MINUTE]
         again = await engine.finished((await engine.start()).id)
         assert again.status == "finished"
-    assert len(klines.asked) == 1
+    assert len(klines.requests) == 1
 
 
 async def test_a_step_that_begins_a_session_fetches_what_is_missing_and_what_it_warms_up_on(
@@ -56,7 +52,7 @@ async def test_a_step_that_begins_a_session_fetches_what_is_missing_and_what_it_
         await engine.act(session.id, "step", steps=3)
         at = await engine.until(session.id, lambda s: s.status != "running")
         assert (at.status, at.cursor_ms) == ("paused", START_MS + 2 * MINUTE)
-    assert [start for _, _, start in klines.asked] == [START_MS - 20 * MINUTE]
+    assert [start for _, _, start in klines.requests] == [START_MS - 20 * MINUTE]
 
 
 async def test_a_true_hole_fails_the_start_and_says_that_the_source_was_asked(
@@ -72,7 +68,7 @@ async def test_a_true_hole_fails_the_start_and_says_that_the_source_was_asked(
         assert (await engine.get(session.id)).status == "failed"
         skipping = await engine.finished((await engine.start(gap_policy="skip")).id)
         assert skipping.status == "finished"
-        assert len(await opens(engine, skipping.id)) == 99
+        assert len(open_times(await engine.log(skipping.id))) == 99
 
 
 @pytest.mark.parametrize("policy", ["fail", "skip", "fill"])
@@ -88,13 +84,13 @@ async def test_a_slow_source_lets_the_session_run_and_nothing_is_a_gap_before_it
         assert session.progress() is not None
         assert (session.progress() or {})["fetching"]["done"] == 0
         await asyncio.sleep(0.5)
-        assert len(await opens(engine, session.id)) <= 20
+        assert len(open_times(await engine.log(session.id))) <= 20
         klines.down = False
         session = await engine.finished(session.id)
         assert (session.status, session.error) == ("finished", None)
         log = await engine.log(session.id)
-        assert [each for each in log if each["type"] == "gap" or each["payload"].get("synthetic")] == []
-        assert await opens(engine, session.id) == [START_MS + n * MINUTE for n in range(100)]
+        assert [event for event in log if event["type"] == "gap" or event["payload"].get("synthetic")] == []
+        assert open_times(await engine.log(session.id)) == [START_MS + n * MINUTE for n in range(100)]
 
 
 async def test_a_source_that_stays_away_fails_the_session(
@@ -127,12 +123,12 @@ async def test_a_resumed_session_fetches_the_rest(database: Database, klines: Kl
         stepped = await engine.act(session.id, "step", steps=3)
         await engine.until(stepped.id, lambda each: each.status == "paused")
         behind = START_MS + 10 * MINUTE
-        kept = await engine.pool.run(cache.window, "demo", ["BTCUSDT"], "1m", None, behind, 100)
+        stored = await engine.pool.run(cache.window, "demo", ["BTCUSDT"], "1m", None, behind, 100)
         await engine.pool.run(cache.delete, "demo", "BTCUSDT", "1m")
-        await engine.pool.run(cache.store, "demo", "BTCUSDT", "1m", kept)
+        await engine.pool.run(cache.store, "demo", "BTCUSDT", "1m", stored)
         await engine.act(session.id, "resume")
         assert (await engine.finished(session.id)).status == "finished"
-        assert len(await opens(engine, session.id)) == 100
+        assert len(open_times(await engine.log(session.id))) == 100
 
 
 async def test_a_venue_without_a_source_is_cache_only(database: Database, klines: KlineServer) -> None:
@@ -140,7 +136,7 @@ async def test_a_venue_without_a_source_is_cache_only(database: Database, klines
         session = await engine.create()
         with pytest.raises(MissingCandlesError):
             await engine.sim.start("tester", session.id)
-    assert klines.asked == []
+    assert klines.requests == []
 
 
 async def test_longer_candles_are_built_before_anybody_is_asked(database: Database, klines: KlineServer) -> None:
@@ -148,8 +144,8 @@ async def test_longer_candles_are_built_before_anybody_is_asked(database: Databa
         await store(engine.pool, count=300)
         session = await engine.start(timeframe="15m", end_ms=START_MS + 300 * MINUTE, gap_policy="skip")
         assert (await engine.finished(session.id)).status == "finished"
-        assert len(await opens(engine, session.id)) == 20
-    assert klines.asked == []
+        assert len(open_times(await engine.log(session.id))) == 20
+    assert klines.requests == []
 
 
 @pytest.mark.alone
@@ -169,7 +165,7 @@ async def test_an_endless_session_gets_each_candle_within_half_a_second_of_being
         await asyncio.sleep(3)
         klines.down = False
         behind = await punctual(engine, session.id, clock)
-        results = await opens(engine, session.id)
+        results = open_times(await engine.log(session.id))
     assert max(before) < 0.5, before
     assert max(behind) < 0.5, behind
     assert results == [results[0] + n * MINUTE for n in range(len(results))]

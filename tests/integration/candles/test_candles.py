@@ -45,9 +45,9 @@ async def stored(conn: Connection, key: tuple[str, str, str] = KEY) -> list[Cand
 
 
 async def test_candles_come_back_exactly_as_they_were_stored(conn: Connection) -> None:
-    asked = list(made_up("BTCUSDT", "1m", START, START + 30 * MINUTE))
-    assert await cache.store(conn, *KEY, asked) == (30, 0, 0)
-    assert await stored(conn) == asked
+    wanted = list(made_up("BTCUSDT", "1m", START, START + 30 * MINUTE))
+    assert await cache.store(conn, *KEY, wanted) == (30, 0, 0)
+    assert await stored(conn) == wanted
 
 
 async def test_numbers_are_stored_without_trailing_zeros_or_exponent(conn: Connection) -> None:
@@ -215,8 +215,8 @@ async def test_gaps_found_in_sql_equal_gaps_found_by_brute_force(conn: Connectio
         await cache.store(conn, "demo", f"S{seed}", name, rows)
         start, end = first - draw.randrange(3 * grid.ms), slots[-1] + draw.randrange(3 * grid.ms)
         found, missing = await cache.gaps(conn, "demo", f"S{seed}", name, start, end)
-        asked = list(range(grid.ceil(start), end, grid.ms))
-        absent = [slot for slot in asked if slot not in opens]
+        wanted = list(range(grid.ceil(start), end, grid.ms))
+        absent = [slot for slot in wanted if slot not in opens]
         assert missing == len(absent)
         assert [slot for gap in found for slot in range(gap.from_ms, gap.to_ms, grid.ms)] == absent
         assert all(before.to_ms < after.from_ms for before, after in itertools.pairwise(found))
@@ -265,13 +265,13 @@ async def test_ranges_asked_of_one_source_never_touch(conn: Connection) -> None:
     for seed in range(10):
         draw = random.Random(seed)
         key = ("demo", f"S{seed}", "1m")
-        asked = [(start, start + draw.randrange(1, 12)) for start in (draw.randrange(100) for _ in range(12))]
-        for start, end in asked:
+        wanted = [(start, start + draw.randrange(1, 12)) for start in (draw.randrange(100) for _ in range(12))]
+        for start, end in wanted:
             await cache.add_coverage(conn, *key, "exchange", start, end)
         ranges = await cache.covered_ranges(conn, *key, "exchange")
         assert all(before[1] < after[0] for before, after in itertools.pairwise(ranges))
         points = {point for start, end in ranges for point in range(start, end)}
-        assert points == {point for start, end in asked for point in range(start, end)}
+        assert points == {point for start, end in wanted for point in range(start, end)}
         assert await cache.covered_ranges(conn, *key, "dump") == []
 
 

@@ -73,9 +73,9 @@ async def test_an_exchange_is_asked_page_by_page_and_a_second_time_not_at_all(
     by = exchange(klines)
     assert (await fetched(conn, by)).new == 3_500
     assert await stored(conn) == expected()
-    assert [start for _, _, start in klines.asked] == [START + page * 1_000 * MINUTE for page in range(4)]
+    assert [start for _, _, start in klines.requests] == [START + page * 1_000 * MINUTE for page in range(4)]
     assert (await fetched(conn, by)).asked == []
-    assert len(klines.asked) == 4
+    assert len(klines.requests) == 4
 
 
 async def test_only_what_is_missing_is_asked_for(conn: Connection, klines: KlineServer) -> None:
@@ -89,9 +89,9 @@ async def test_a_true_hole_is_asked_for_once(conn: Connection, klines: KlineServ
     klines.holes = set(range(START + 500 * MINUTE, START + 600 * MINUTE, MINUTE))
     by = exchange(klines)
     assert (await fetched(conn, by)).new == 3_400
-    klines.asked.clear()
+    klines.requests.clear()
     assert (await fetched(conn, by)).asked == []
-    assert klines.asked == []
+    assert klines.requests == []
     assert (await cache.gaps(conn, *KEY, START, END))[1] == 100
 
 
@@ -148,7 +148,7 @@ async def test_two_processes_asking_at_once_fetch_once(
     async with await Connection.connect(database.url, autocommit=True) as other:
         done = await asyncio.gather(fetched(conn, by), fetched(other, by))
     assert sorted(each.new for each in done) == [0, 3_500]
-    assert len(klines.asked) == 4
+    assert len(klines.requests) == 4
 
 
 async def test_slots_that_may_not_be_published_yet_are_asked_for_again(conn: Connection) -> None:
@@ -257,12 +257,12 @@ async def test_ranges_fetched_in_any_order_end_in_the_same_cache(conn: Connectio
         draw = random.Random(seed)
         key = ("demo", f"S{seed}", "1m")
         points = [sorted(draw.sample(range(300), 2)) for _ in range(8)]
-        asked: set[int] = set()
+        covered: set[int] = set()
         for first, end in points:
             here = START + first * MINUTE, START + end * MINUTE
             done = await fetch_candles(conn, VenueSource("it", Synthetic()), *key, *here, clock=NoPause())
-            assert done.new == len(set(range(first, end)) - asked)
-            asked |= set(range(first, end))
+            assert done.new == len(set(range(first, end)) - covered)
+            covered |= set(range(first, end))
         results = [candle async for candle in cache.read(conn, *key, 0, 2**60)]
         whole = list(made_up(key[1], "1m", START, START + 300 * MINUTE))
-        assert results == [whole[number] for number in sorted(asked)]
+        assert results == [whole[number] for number in sorted(covered)]

@@ -242,9 +242,9 @@ async def test_a_file_is_read_as_the_table_says(
     assert tuple(place for place, _ in report.refusals) == expected.refused
     assert report.duplicates == expected.duplicates
     assert expected.missing is None or report.missing == expected.missing
-    told = "; ".join(text for _, text in report.notes)
+    text_of_notes = "; ".join(text for _, text in report.notes)
     for note in expected.notes:
-        assert note in told
+        assert note in text_of_notes
     again = await brought_in(conn, CASES / name, timeframe, expected)
     assert (again.new, again.changed) == (0, 0)
 

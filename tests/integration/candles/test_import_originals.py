@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the market candles to
 Connection = psycopg.AsyncConnection
 
 
-class Told(NamedTuple):
+class FileFacts(NamedTuple):
     """What the README says of a file: times in ms, `missing` is the number of missing candles."""
 
     name: str
@@ -40,10 +40,10 @@ class Told(NamedTuple):
     missing: int
 
 
-def told() -> list[Told]:
+def file_facts() -> list[FileFacts]:
     readme = DATA / "README.md"
     return [
-        Told(name, int(rows.replace(",", "")), _ms(first), _ms(last), int(gaps), int(missing))
+        FileFacts(name, int(rows.replace(",", "")), _ms(first), _ms(last), int(gaps), int(missing))
         for name, rows, first, last, gaps, missing in LINE.findall(readme.read_text() if readme.is_file() else "")
     ]
 
@@ -69,20 +69,20 @@ async def imported(conn: Connection, path: Path, venue: str, symbol: str, timefr
     return report
 
 
-@pytest.mark.parametrize("file", told(), ids=lambda file: file.name)
-async def test_every_file_imports_as_its_readme_says(conn: Connection, file: Told) -> None:
+@pytest.mark.parametrize("file", file_facts(), ids=lambda file: file.name)
+async def test_every_file_imports_as_its_readme_says(conn: Connection, file: FileFacts) -> None:
     symbol, timeframe = Path(file.name).name.split(".")[0].split("-")
     venue = Path(file.name).parent.name or "root"
     report = await imported(conn, DATA / file.name, venue, symbol, timeframe)
-    (found,) = await cache.coverage(conn)
+    (coverage,) = await cache.coverage(conn)
     assert (report.rows, report.refused) == (file.rows, DIRTY.get(file.name, 0))
     assert len(report.refusals) == report.refused
     assert (report.first_ms, report.last_ms, report.duplicates) == (file.first_ms, file.last_ms, 0)
     if file.name not in DIRTY:
-        assert (found.rows, found.gaps, found.missing) == (file.rows, file.gaps, file.missing)
+        assert (coverage.rows, coverage.gaps, coverage.missing) == (file.rows, file.gaps, file.missing)
     if file.rows < 100_000:
         again = await imported(conn, DATA / file.name, venue, symbol, timeframe)
-        assert (again.new, again.changed, again.same) == (0, 0, found.rows)
+        assert (again.new, again.changed, again.same) == (0, 0, coverage.rows)
 
 
 async def test_dumps_in_ms_and_us_single_and_zipped_are_the_candles_of_the_csv(conn: Connection) -> None:
@@ -124,8 +124,8 @@ async def test_json_gz_and_feather_of_freqtrade_are_the_same_candles(conn: Conne
 
 async def test_json_of_freqtrade_has_the_gaps_its_readme_tells(conn: Connection) -> None:
     report = await imported(conn, RAW / "freqtrade" / "UNITTEST_BTC-1m.json", "made-up", "UNITTESTBTC", "1m")
-    (found,) = await cache.coverage(conn)
-    assert (report.refused, report.duplicates, found.gaps) == (0, 0, 538)
+    (coverage,) = await cache.coverage(conn)
+    assert (report.refused, report.duplicates, coverage.gaps) == (0, 0, 538)
 
 
 async def test_lean_minutes_of_a_day_count_from_its_midnight(conn: Connection) -> None:
@@ -194,8 +194,8 @@ async def test_of_a_candle_saved_twice_the_later_one_stays(conn: Connection, tmp
             path.write_text(",".join([time, *version]) + "\n")
             report = await imported(conn, path, "bybit", symbol, timeframe)
         assert report.changed == 1
-        (kept,) = await cache.last_before(conn, "bybit", symbol, timeframe, int(time) + 1)
-        assert kept.volume == Decimal(values[9])
+        (stored,) = await cache.last_before(conn, "bybit", symbol, timeframe, int(time) + 1)
+        assert stored.volume == Decimal(values[9])
 
 
 async def test_answers_of_exchanges_are_read(conn: Connection) -> None:
@@ -244,7 +244,7 @@ async def test_with_a_calendar_closed_hours_are_no_gaps(conn: Connection, name: 
     symbol = name.split("-")[0]
     report = await imported(conn, DATA / name, "xnys", symbol, timeframe)
     assert report.missing > 200
-    found, missing = await find_gaps(
+    coverage, missing = await find_gaps(
         conn, "xnys", [symbol], timeframe, report.first_ms, report.last_ms, calendar=Calendar("XNYS")
     )
-    assert (found, missing) == ([], 0)
+    assert (coverage, missing) == ([], 0)

@@ -117,7 +117,7 @@ async def test_a_session_that_may_not_miss_a_day_runs_over_the_change(
         session = await engine.finished(started.id)
         log = await engine.log(session.id)
     assert (session.status, session.error) == ("finished", None)
-    opens = [each["payload"]["candle"]["openTimeMs"] for each in log if each["type"] == "candle"]
+    opens = [event["payload"]["candle"]["openTimeMs"] for event in log if event["type"] == "candle"]
     assert opens == [slot(day) for day in days]
 
 

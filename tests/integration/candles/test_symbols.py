@@ -90,8 +90,8 @@ async def test_a_session_of_all_of_them_streams_exports_forks_and_computes_its_l
     path = f"{SESSIONS}/{session['id']}"
     assert await verified(served, session["id"])
     async with served.stream(session["id"]) as stream:
-        told = [m["payload"]["symbol"] for m in await stream.rest() if m["type"] == "candle"]
-    assert told[: len(SPELLINGS)] == list(SPELLINGS.values())
+        streamed = [m["payload"]["symbol"] for m in await stream.rest() if m["type"] == "candle"]
+    assert streamed[: len(SPELLINGS)] == list(SPELLINGS.values())
     equity = (await served.data("GET", f"{path}/events?types=equity&limit=1"))["events"][0]["payload"]
     assert set(equity["positions"]) == set(SPELLINGS.values())
     exported = await served.client.get(f"{path}/export?what=trades&format=csv")
@@ -221,9 +221,9 @@ def test_sql_makes_the_same_stored_form(any_database: Database, text: str) -> No
 async def test_functions_in_psql_take_any_spelling(conn: Connection, database: Database, tmp_path: Path) -> None:
     await import_file(conn, written(tmp_path), "demo", "BTC/USDT", "1m")
     end_ms = START_MS + 12 * MINUTE
-    asked = ("demo", "btc-usdt", "1m", START_MS, end_ms)
+    arguments = ("demo", "btc-usdt", "1m", START_MS, end_ms)
     expected = [(START_MS + 10 * MINUTE, end_ms, 2)]
-    assert database.query("SELECT * FROM candle_gaps(%s, %s, %s, %s, %s)", *asked) == expected
+    assert database.query("SELECT * FROM candle_gaps(%s, %s, %s, %s, %s)", *arguments) == expected
     assert database.query("SELECT candle_delete(%s, %s, %s)", "demo", "btc_usdt", "1m") == [(10,)]
 
 
@@ -272,7 +272,7 @@ MARKETS = [
 
 
 @pytest.mark.parametrize(
-    ("asked", "kind", "chosen"),
+    ("symbol", "kind", "chosen"),
     [
         ("BTCUSDT", "spot", "BTC/USDT"),
         ("BTCUSDT", "swap", "BTC/USDT:USDT"),
@@ -282,8 +282,8 @@ MARKETS = [
         ("币安人生USDT", "spot", "币安人生/USDT"),
     ],
 )
-def test_an_exchange_maps_a_symbol_to_its_own_name(asked: str, kind: str, chosen: str) -> None:
-    assert Exchange(f"x/{kind}").best_market(asked, MARKETS)["symbol"] == chosen
+def test_an_exchange_maps_a_symbol_to_its_own_name(symbol: str, kind: str, chosen: str) -> None:
+    assert Exchange(f"x/{kind}").best_market(symbol, MARKETS)["symbol"] == chosen
 
 
 def test_an_exchange_without_the_symbol_or_with_two_of_its_stored_form_says_so() -> None:

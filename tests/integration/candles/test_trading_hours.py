@@ -17,6 +17,7 @@ from app.engine.replay.verify import verify
 from app.errors import MissingCandlesError
 from tests.support.postgres import Database
 from tests.support.running_engine import USER, Engine, running_engine, store
+from tests.support.session_log import candles_of, gaps
 
 pytest.importorskip("exchange_calendars")
 # exchange_calendars 4.13 uses what pandas 3.1 deprecates.
@@ -48,31 +49,29 @@ async def engine(database: Database) -> AsyncIterator[Engine]:
 
 async def stock(engine: Engine, *lacking: int, symbol: str = "SPY", more: tuple[int, ...] = ()) -> None:
     """Store the bars of the trading hours, but for those that are `lacking`, and some `more`."""
-    kept = ({*TRADED} - {*lacking}) | {*more}
+    slots = ({*TRADED} - {*lacking}) | {*more}
     await store(
         engine.pool,
         symbol=symbol,
         timeframe="15m",
         start_ms=START,
         count=len(SLOTS),
-        without=lambda number: SLOTS[number] not in kept,
+        without=lambda number: SLOTS[number] not in slots,
     )
 
 
-def asked(**changes: Any) -> dict[str, Any]:
+def spec_changes(**changes: Any) -> dict[str, Any]:
     return {"symbols": ("SPY",), "timeframe": "15m", "start_ms": START, "end_ms": END} | changes
 
 
 async def candles(engine: Engine, session_id: UUID, timeframe: str = "15m") -> list[tuple[int, bool]]:
     """Return open time of all candles, and whether each was made up for a gap."""
-    payloads = [each["payload"] for each in await engine.log(session_id) if each["type"] == "candle"]
-    mine = [each for each in payloads if each["timeframe"] == timeframe]
-    return [(each["candle"]["openTimeMs"], each.get("synthetic", False)) for each in mine]
+    payloads = candles_of(await engine.log(session_id), "SPY", timeframe)
+    return [(payload["candle"]["openTimeMs"], payload.get("synthetic", False)) for payload in payloads]
 
 
-async def gaps(engine: Engine, session_id: UUID) -> list[tuple[int, int, int]]:
-    payloads = [each["payload"] for each in await engine.log(session_id) if each["type"] == "gap"]
-    return [(each["fromMs"], each["toMs"], each["missing"]) for each in payloads]
+async def gap_times(engine: Engine, session_id: UUID) -> list[tuple[int, int, int]]:
+    return [gap[2:] for gap in gaps(await engine.log(session_id))]
 
 
 def singly(lacking: tuple[int, ...]) -> list[tuple[int, int, int]]:
@@ -86,15 +85,15 @@ def test_the_bars_of_these_tests_are_those_of_the_calendar() -> None:
 @pytest.mark.parametrize("policy", ["fail", "skip", "fill"])
 async def test_closed_hours_are_no_gap_and_bring_no_candle(engine: Engine, policy: str) -> None:
     await stock(engine)
-    session = await engine.finished((await engine.start(**asked(gap_policy=policy))).id)
+    session = await engine.finished((await engine.start(**spec_changes(gap_policy=policy))).id)
     assert (session.status, session.error, session.cursor_ms) == ("finished", None, END - GRID.ms)
     assert await candles(engine, session.id) == [(slot, False) for slot in TRADED]
-    assert await gaps(engine, session.id) == []
+    assert await gap_times(engine, session.id) == []
 
 
 async def test_a_bar_missing_while_the_market_was_open_fails_the_start_and_is_listed(engine: Engine) -> None:
     await stock(engine, *LACKING)
-    session = await engine.create(**asked())
+    session = await engine.create(**spec_changes())
     with pytest.raises(MissingCandlesError) as raised:
         await engine.sim.start(USER, session.id)
     results = [(gap["fromMs"], gap["toMs"], gap["missing"]) for gap in raised.value.details["gaps"]]
@@ -105,7 +104,7 @@ async def test_a_bar_missing_while_the_market_was_open_fails_the_start_and_is_li
 @pytest.mark.parametrize("lacking", LACKING)
 async def test_a_bar_that_goes_missing_fails_a_session_under_way(engine: Engine, lacking: int) -> None:
     await stock(engine)
-    session = await engine.create(**asked())
+    session = await engine.create(**spec_changes())
     await engine.act(session.id, "step", steps=3)
     await engine.until(session.id, lambda each: each.status == "paused")
     await engine.pool.run(cache.delete, "demo", "SPY", "15m")
@@ -119,18 +118,18 @@ async def test_a_bar_that_goes_missing_fails_a_session_under_way(engine: Engine,
 
 async def test_skipping_writes_gap_events_for_trading_hours_only(engine: Engine) -> None:
     await stock(engine, *LACKING)
-    session = await engine.finished((await engine.start(**asked(gap_policy="skip"))).id)
+    session = await engine.finished((await engine.start(**spec_changes(gap_policy="skip"))).id)
     assert session.status == "finished"
-    assert await gaps(engine, session.id) == singly(LACKING)
+    assert await gap_times(engine, session.id) == singly(LACKING)
     assert await candles(engine, session.id) == [(slot, False) for slot in TRADED if slot not in LACKING]
 
 
 async def test_filling_makes_up_bars_of_trading_hours_only(engine: Engine) -> None:
     await stock(engine, *LACKING)
-    session = await engine.finished((await engine.start(**asked(gap_policy="fill"))).id)
+    session = await engine.finished((await engine.start(**spec_changes(gap_policy="fill"))).id)
     assert session.status == "finished"
     assert await candles(engine, session.id) == [(slot, slot in LACKING) for slot in TRADED]
-    assert await gaps(engine, session.id) == singly(LACKING)
+    assert await gap_times(engine, session.id) == singly(LACKING)
 
 
 @pytest.mark.parametrize("policy", ["fail", "skip", "fill"])
@@ -138,21 +137,21 @@ async def test_a_trade_after_the_close_of_one_symbol_makes_no_gap_of_another(eng
     after_close = (ms("21T21:00"), ms("25T12:00"))
     await stock(engine, more=after_close)
     await stock(engine, symbol="QQQ")
-    session = await engine.start(**asked(symbols=("SPY", "QQQ"), gap_policy=policy))
+    session = await engine.start(**spec_changes(symbols=("SPY", "QQQ"), gap_policy=policy))
     assert (await engine.finished(session.id)).status == "finished"
     results = await candles(engine, session.id)
     assert [slot for slot, _ in results] == sorted([*TRADED, *TRADED, *after_close])
     assert not any(synthetic for _, synthetic in results)
-    assert await gaps(engine, session.id) == []
+    assert await gap_times(engine, session.id) == []
 
 
 async def test_longer_candles_have_no_gap_over_closed_hours(engine: Engine) -> None:
     await stock(engine, ms("22T15:30"))
-    session = await engine.start(**asked(gap_policy="skip", extra_timeframes=("30m",)))
+    session = await engine.start(**spec_changes(gap_policy="skip", extra_timeframes=("30m",)))
     session = await engine.finished(session.id)
     halves = [slot for slot in TRADED if slot % TIMEFRAMES["30m"].ms == 0 and slot != ms("22T15:30")]
     assert [slot for slot, _ in await candles(engine, session.id, "30m")] == halves
-    assert await gaps(engine, session.id) == [
+    assert await gap_times(engine, session.id) == [
         (ms("22T15:30"), ms("22T15:45"), 1),
         (ms("22T15:30"), ms("22T16:00"), 1),
     ]
@@ -179,7 +178,9 @@ async def test_pauses_and_a_second_computation_change_nothing(engine: Engine, po
 
 def running_spec(policy: str, record: str) -> dict[str, Any]:
     config = {"fast": 2, "slow": 5}
-    return asked(gap_policy=policy, profile_slug="sma_cross", config=config, trading=TradingSettings(record=record))
+    return spec_changes(
+        gap_policy=policy, profile_slug="sma_cross", config=config, trading=TradingSettings(record=record)
+    )
 
 
 async def test_an_endless_session_goes_on_after_a_weekend_and_fails_for_a_bar_that_was_skipped(
@@ -187,11 +188,11 @@ async def test_an_endless_session_goes_on_after_a_weekend_and_fails_for_a_bar_th
 ) -> None:
     monday = [slot for slot in TRADED if slot >= ms("27T00:00")]
     await stock(engine, *monday)
-    session = await engine.start(**asked(end_ms=None, gap_grace_ms=10**12))
+    session = await engine.start(**spec_changes(end_ms=None, gap_grace_ms=10**12))
     await engine.until(session.id, lambda each: each.cursor_ms == ms("24T17:45"))
     await stock(engine, *monday[1:])
     await engine.until(session.id, lambda each: each.cursor_ms == monday[0])
-    assert await gaps(engine, session.id) == []
+    assert await gap_times(engine, session.id) == []
     await stock(engine, monday[1], *monday[3:])
     session = await engine.finished(session.id)
     assert session.status == "failed"

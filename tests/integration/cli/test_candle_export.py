@@ -30,9 +30,9 @@ async def store(database: Database, timeframe: str = "1m", count: int = 3_000, s
     """Store made-up candles with a hole, an evening's beginning and a middle of the night's end."""
     step = LENGTHS[timeframe]
     made = synthetic.candles(symbol, timeframe, START_MS + 5 * step, START_MS + (5 + count) * step)
-    kept = [candle for number, candle in enumerate(made) if not 100 <= number < 103]
+    stored = [candle for number, candle in enumerate(made) if not 100 <= number < 103]
     async with await psycopg.AsyncConnection.connect(database.url, autocommit=True) as conn:
-        await cache.store(conn, "binance", symbol, timeframe, kept)
+        await cache.store(conn, "binance", symbol, timeframe, stored)
 
 
 def differing(database: Database, one: str, other: str) -> list[tuple]:
@@ -156,9 +156,9 @@ async def test_the_first_spelling_or_the_option_names_the_pair(cli: Cli, tmp_pat
     file = tmp_path / "x.csv"
     file.write_text(f"{START_MS},1,2,1,2,5\n{START_MS + MINUTE},1,2,1,2,5\n")
     cli("candles", "import", file, "--symbol", "AA-PLX", "--timeframe", "1m")
-    asked = ("candles", "export", "AAPLX", "--timeframe", "1m", "--layout", "freqtrade", "-o", tmp_path)
-    cli(*asked)
-    cli(*asked, "--pair", "AAPL/X")
+    arguments = ("candles", "export", "AAPLX", "--timeframe", "1m", "--layout", "freqtrade", "-o", tmp_path)
+    cli(*arguments)
+    cli(*arguments, "--pair", "AAPL/X")
     assert files_in(tmp_path) == ["AAPL_X-1m.feather", "AA_PLX-1m.feather", "x.csv"]
 
 
@@ -185,11 +185,11 @@ async def test_what_a_layout_cannot_hold_is_said(cli: Cli, tmp_path: Path) -> No
     file = tmp_path / "x.csv"
     file.write_text(f"{START_MS},1.00001,2,1,2,5.0000000000000001\n")
     cli("candles", "import", file, "--symbol", "X/USD", "--timeframe", "1m")
-    asked = ("candles", "export", "XUSD", "--timeframe", "1m")
-    said = cli.run(*asked, "--layout", "freqtrade", "-o", tmp_path).stderr
+    arguments = ("candles", "export", "XUSD", "--timeframe", "1m")
+    said = cli.run(*arguments, "--layout", "freqtrade", "-o", tmp_path).stderr
     assert said.strip().endswith("1 number has more than the 15 digits that freqtrade's files keep.")
     equity = ("--layout", "lean", "--market", "equity/usa", "-o", tmp_path)
-    assert cli.error(*asked, *equity) == "output: Lean's equities have 4 decimals, the price 1.00001 has more"
+    assert cli.error(*arguments, *equity) == "output: Lean's equities have 4 decimals, the price 1.00001 has more"
     assert cli.error("candles", "export", "XUSD", "--timeframe", "5m", "--layout", "lean", "-o", tmp_path) == (
         "There are no candles of XUSD 5m at venue binance."
         " XUSD 1m is cached 2024-01-01 00:00 to 2024-01-01 00:00 at venue binance."
@@ -204,10 +204,10 @@ async def test_a_file_that_is_there_is_not_replaced_unless_asked(cli: Cli, datab
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("mine")
-        asked = (*hours, "--layout", layout, "-o", tmp_path)
-        assert cli.error(*asked) == f"output: {path} is there already; name another folder, or add --overwrite"
+        arguments = (*hours, "--layout", layout, "-o", tmp_path)
+        assert cli.error(*arguments) == f"output: {path} is there already; name another folder, or add --overwrite"
         assert path.read_text() == "mine"
-        cli(*asked, "--overwrite")
+        cli(*arguments, "--overwrite")
         assert path.read_bytes() != b"mine"
 
 

@@ -127,9 +127,9 @@ def test_a_range_is_fetched_once_and_a_dry_run_only_says_what_would_be(cli: Cli)
 
 def test_gaps_can_be_told_by_reason(cli: Cli) -> None:
     cli("candles", "fetch", *BTC, *DAY)
-    asked = ("candles", "gaps", *BTC, "--venue", "demo", "--start", "2023-12-31T23:00", "--end", "2024-01-02T01:00")
-    assert [gap["reason"] for gap in cli.json(*asked, "--why")] == ["notFetched", "notPublished"]
-    assert "notPublished" in cli(*asked, "--why")
+    arguments = ("candles", "gaps", *BTC, "--venue", "demo", "--start", "2023-12-31T23:00", "--end", "2024-01-02T01:00")
+    assert [gap["reason"] for gap in cli.json(*arguments, "--why")] == ["notFetched", "notPublished"]
+    assert "notPublished" in cli(*arguments, "--why")
 
 
 def test_follow_stores_what_has_closed_and_ends_with_ctrl_c(cli: Cli) -> None:

@@ -49,8 +49,8 @@ def test_times_of_the_close_are_stored_by_their_open(cli: Cli, tmp_path: Path) -
 
 def test_another_timeframe_is_refused_with_the_one_to_type(cli: Cli, tmp_path: Path) -> None:
     file = written(tmp_path / "bars.csv", *hours(*(f"2024-01-01 00:{minute:02}" for minute in range(0, 60, 5))))
-    for asked in ("1m", "1h", "1d"):
-        said = cli.error("candles", "import", file, "--symbol", "X", "--timeframe", asked)
+    for timeframe in ("1m", "1h", "1d"):
+        said = cli.error("candles", "import", file, "--symbol", "X", "--timeframe", timeframe)
         assert said == "timeframe: every step is 5m; did you mean --timeframe 5m?"
     assert cli.json("candles", "list") == []
 
@@ -63,7 +63,7 @@ def test_mostly_bad_rows_store_nothing_unless_told_to_keep_going(cli: Cli, tmp_p
     report = json.loads(done.stdout)
     assert (report["new"], report["refused"], report["rows"]) == (0, 2, 3)
     assert report["rejected"].startswith("file: 2 of 3 rows were refused, so nothing was stored")
-    assert [each["line"] for each in report["refusals"]] == [3, 4]
+    assert [refusal["line"] for refusal in report["refusals"]] == [3, 4]
     assert "--keep-going" in done.stderr
     assert cli.json("candles", "list") == []
     assert cli.json(*command, "--keep-going")["new"] == 1
@@ -99,8 +99,8 @@ def test_inspect_stores_nothing_and_says_what_to_type(cli: Cli, tmp_path: Path) 
     assert [row["line"] for row in result["readings"][0]["first"]] == [2, 3, 4]
     assert result["readings"][0]["last"][-1]["openTimeMs"] == START + 5 * HOUR
     assert cli.json("candles", "list") == []
-    told = cli("candles", "inspect", file)
-    command = told.strip().splitlines()[-1].partition(": ")[2]
+    output = cli("candles", "inspect", file)
+    command = output.strip().splitlines()[-1].partition(": ")[2]
     assert command == result["command"]
     cli(*shlex.split(command)[1:])
     assert cli.json("candles", "list")[0]["rows"] == 4
@@ -112,10 +112,10 @@ def test_inspect_shows_both_ways_to_read_a_doubtful_date(cli: Cli, tmp_path: Pat
     assert result["question"].startswith("dates: no date of the file proves which number is the day")
     firsts = {reading["options"]: reading["first"][0]["openTimeMs"] for reading in result["readings"]}
     assert firsts == {"--dates dmy": 1_712_138_400_000, "--dates mdy": 1_709_546_400_000}
-    told = cli("candles", "inspect", file, "--symbol", "X")
-    assert "with --dates dmy:" in told
-    assert "2024-04-03 10:00:00Z" in told
-    assert "2024-03-04 10:00:00Z" in told
+    output = cli("candles", "inspect", file, "--symbol", "X")
+    assert "with --dates dmy:" in output
+    assert "2024-04-03 10:00:00Z" in output
+    assert "2024-03-04 10:00:00Z" in output
     said = cli.json("candles", "inspect", file, "--symbol", "X", "--dates", "mdy")
     assert said["command"].endswith("--symbol X --timeframe 1h --dates mdy")
 

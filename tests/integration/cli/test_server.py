@@ -224,7 +224,7 @@ def test_a_command_uses_the_server_s_postgres_and_alone_starts_and_stops_it(fold
     with demo(cli) as (process, _, session_id):
         running = postmaster(folder)
         assert running is not None
-        assert [each["id"] for each in cli.json("sessions", "list")] == [session_id]
+        assert [session["id"] for session in cli.json("sessions", "list")] == [session_id]
         assert cli.json("sessions", "pause", session_id)["status"] == "paused"
         assert cli("psql", "-Atc", "SELECT current_user") == "zeon\n"
         assert postmaster(folder) == running

@@ -183,10 +183,10 @@ def stands(database: Database, wanted: str) -> tuple[int, int]:
     """Wait until the only session has a status; returns its cursor and last seq."""
     deadline = time.monotonic() + 20
     while True:
-        status, *found = database.query("SELECT status, cursor_ms, last_seq FROM sim_sessions")[0]
+        status, *position = database.query("SELECT status, cursor_ms, last_seq FROM sim_sessions")[0]
         if status == wanted:
-            return tuple(found)
-        assert time.monotonic() < deadline, (status, found)
+            return tuple(position)
+        assert time.monotonic() < deadline, (status, position)
         time.sleep(0.02)
 
 
@@ -238,12 +238,12 @@ def test_time_is_steered_a_session_forked_compared_and_verified(
 def test_sessions_are_listed_filtered_and_pruned(cli: Cli, database: Database) -> None:
     first, second = cli.json(*NEW, "--tag", "a", "--tag", "b")["id"], cli.json(*NEW)["id"]
     cli("sessions", "stop", first)
-    assert [each["id"] for each in cli.json("sessions", "list")] == [second, first]
-    assert [each["id"] for each in cli.json("sessions", "list", "--tag", "b", "--status", "stopped")] == [first]
+    assert [session["id"] for session in cli.json("sessions", "list")] == [second, first]
+    assert [session["id"] for session in cli.json("sessions", "list", "--tag", "b", "--status", "stopped")] == [first]
     assert cli.json("sessions", "prune") == []
-    assert [each["id"] for each in cli.json("sessions", "prune", "--older-than", 0, "--dry-run")] == [first]
-    assert [each["id"] for each in cli.json("sessions", "prune", "--older-than", 0)] == [first]
-    assert [each["id"] for each in cli.json("sessions", "list")] == [second]
+    assert [session["id"] for session in cli.json("sessions", "prune", "--older-than", 0, "--dry-run")] == [first]
+    assert [session["id"] for session in cli.json("sessions", "prune", "--older-than", 0)] == [first]
+    assert [session["id"] for session in cli.json("sessions", "list")] == [second]
 
 
 def test_nobody_sees_the_sessions_of_others(cli: Cli, database: Database) -> None:
@@ -299,6 +299,6 @@ def test_a_tail_ends_when_its_session_is_deleted(cli: Cli, database: Database) -
 
 
 def test_a_built_in_strategy_does_not_look_ahead(cli: Cli) -> None:
-    asked = ("lookahead", "sma_cross", "--symbol", "BTCUSDT", "--timeframe", "1m", "--venue", "demo")
-    assert cli.json(*asked) == {"slots": 1440, "cuts": 10, "lookahead": False, "difference": None}
-    assert cli.error(*asked, "--end", START).startswith("There are no candles of BTCUSDT 1m")
+    command = ("lookahead", "sma_cross", "--symbol", "BTCUSDT", "--timeframe", "1m", "--venue", "demo")
+    assert cli.json(*command) == {"slots": 1440, "cuts": 10, "lookahead": False, "difference": None}
+    assert cli.error(*command, "--end", START).startswith("There are no candles of BTCUSDT 1m")

@@ -51,8 +51,8 @@ def test_a_sweep_runs_every_combination_and_ranks_them(cli: Cli, database: Datab
 
 
 def test_ctrl_c_leaves_a_sweep_paused_and_rank_lets_it_go_on(cli: Cli, database: Database) -> None:
-    asked = (*MADE, "--param", "fast=2..19", "--param", "slow=40", "--end", "2024-01-14", "--processes", 2)
-    with cli.start(*asked, stderr=subprocess.PIPE) as sweep:
+    arguments = (*MADE, "--param", "fast=2..19", "--param", "slow=40", "--end", "2024-01-08", "--processes", 2)
+    with cli.start(*arguments, stderr=subprocess.PIPE) as sweep:
         deadline = time.monotonic() + 30
         while not database.query("SELECT count(*) FROM sim_sessions WHERE status = 'running' AND last_seq > 5")[0][0]:
             assert time.monotonic() < deadline, sweep.poll()
@@ -68,14 +68,14 @@ def test_ctrl_c_leaves_a_sweep_paused_and_rank_lets_it_go_on(cli: Cli, database:
     assert f"zeon rank {tag} --resume" in said
     so_far = cli.json("rank", tag)["results"]
     assert len(so_far) == 18
-    assert {each["status"] for each in so_far} == statuses
+    assert {result["status"] for result in so_far} == statuses
     done = cli.json("rank", tag, "--resume", "--by", "sharpe")["results"]
     assert {each["status"] for each in done} == {"finished"}
     assert [each["sharpe"] for each in done] == sorted((each["sharpe"] for each in done), reverse=True)
     assert {each["config"]["fast"] for each in done} == set(range(2, 20))
     some = sorted(each["trades"] for each in done)[10]
     by_drawdown = cli.json("rank", tag, "--by", "drawdown", "--min-trades", some)["results"]
-    falls = [each["maxDrawdownPct"] for each in by_drawdown]
+    falls = [result["maxDrawdownPct"] for result in by_drawdown]
     assert falls == sorted(each["maxDrawdownPct"] for each in done if each["trades"] >= some)
     assert cli("rank", tag).split()[:3] == ["id", "fast", "final"]
     assert "There is no session with the tag nothing." in cli.error("rank", "nothing")
@@ -84,24 +84,24 @@ def test_ctrl_c_leaves_a_sweep_paused_and_rank_lets_it_go_on(cli: Cli, database:
 def test_much_is_asked_about_and_a_wrong_parameter_named(cli: Cli, database: Database) -> None:
     assert "fast?" in cli.error(*MADE, "--param", "fats=1", "--end", "2024-01-02", code=2)
     for config in ("[1]", "5", '"x"'):
-        asked = (*MADE, "--param", "fast=5", "--end", "2024-01-02", "--config", config)
-        assert "must be a JSON object" in cli.error(*asked, code=2)
+        arguments = (*MADE, "--param", "fast=5", "--end", "2024-01-02", "--config", config)
+        assert "must be a JSON object" in cli.error(*arguments, code=2)
     huge = (*MADE, "--param", "fast=2..30", "--param", "slow=40", "--end", "2033-01-01")
     assert "Continue?" in cli.error(*huge)
     assert database.query("SELECT count(*) FROM sim_sessions") == [(0,)]
 
 
 def test_longer_candles_are_built_for_commands_as_for_sessions(cli: Cli, database: Database) -> None:
-    asked = ("sma_cross", "--symbol", "BTCUSDT", "--timeframe", "15m", "--venue", "demo", "--start", START_MS)
+    arguments = ("sma_cross", "--symbol", "BTCUSDT", "--timeframe", "15m", "--venue", "demo", "--start", START_MS)
     until = ("--end", "2024-01-03")
-    assert cli.json("lookahead", *asked, *until, "--cuts", 2)["slots"] == 192
+    assert cli.json("lookahead", *arguments, *until, "--cuts", 2)["slots"] == 192
     database.query("DELETE FROM market_candles WHERE timeframe = '15m' RETURNING 1")
-    done = cli.run("sweep", *asked, *until, "--param", "fast=2,3", "--param", "slow=5", "--json")
-    assert [each["status"] for each in json.loads(done.stdout)["results"]] == ["finished", "finished"]
+    done = cli.run("sweep", *arguments, *until, "--param", "fast=2,3", "--param", "slow=5", "--json")
+    assert [result["status"] for result in json.loads(done.stdout)["results"]] == ["finished", "finished"]
 
 
 def test_a_lookahead_says_how_often_it_cut(cli: Cli) -> None:
-    asked = (
+    arguments = (
         "lookahead",
         "sma_cross",
         "--symbol",
@@ -113,5 +113,5 @@ def test_a_lookahead_says_how_often_it_cut(cli: Cli) -> None:
         "--start",
         START_MS,
     )
-    assert cli.json(*asked, "--end", START_MS + 4 * 60_000)["cuts"] == 3
-    assert "holds one candle only" in cli.error(*asked, "--end", START_MS + 60_000, code=2)
+    assert cli.json(*arguments, "--end", START_MS + 4 * 60_000)["cuts"] == 3
+    assert "holds one candle only" in cli.error(*arguments, "--end", START_MS + 60_000, code=2)

@@ -59,8 +59,8 @@ def test_a_class_can_be_named_for_one_command_alone(cli: Cli) -> None:
     result = json.loads(cli.run("lookahead", "remembers:Remembers", *ASKED, "--json", code=1).stdout)
     assert result["lookahead"] is True, "a module is imported once, so what it keeps outlives the data"
     assert result["difference"]["changed"]["type"] == "plot"
-    asked = ("sweep", "good:Good", *ASKED, "--end", "2024-01-02", "--param", "fast=2..3", "--json")
-    assert [each["status"] for each in json.loads(cli.run(*asked).stdout)["results"]] == ["finished", "finished"]
+    arguments = ("sweep", "good:Good", *ASKED, "--end", "2024-01-02", "--param", "fast=2..3", "--json")
+    assert [each["status"] for each in json.loads(cli.run(*arguments).stdout)["results"]] == ["finished", "finished"]
     assert "There is no module named goood" in cli.error("lookahead", "goood:Good", *ASKED, code=2)
     assert "Goood" in cli.error("lookahead", "good:Goood", *ASKED, code=2)
     assert "fast?" in cli.error("lookahead", "good:Good", *ASKED, "--config", '{"fats": 1}', code=2)
@@ -96,15 +96,15 @@ def test_a_sweep_that_cannot_go_on_says_why(cli: Cli, database: Database, tmp_pa
     tag = database.query("UPDATE sim_sessions SET status = 'paused' RETURNING tags[1]")[0][0]
     (tmp_path / "own" / "good.py").write_text((tmp_path / "own" / "good.py").read_text() + "# changed\n")
     done = cli.run("rank", tag, "--resume", "--json", code=1)
-    assert [each["status"] for each in json.loads(done.stdout)["results"]] == ["paused", "paused"]
+    assert [result["status"] for result in json.loads(done.stdout)["results"]] == ["paused", "paused"]
     assert done.stderr.count("did not run: ") == 2
     assert "has changed" in done.stderr
 
 
 def test_combinations_that_fail_are_rows_of_a_sweep_and_their_reports_say_why(cli: Cli, tmp_path: Path) -> None:
     write(tmp_path / "own", "fickle", FICKLE)
-    asked = ("sweep", "fickle", *ASKED, "--end", "2024-01-02", "--param", "kind=raise,none,end", "--json")
-    results = {each["config"]["kind"]: each for each in json.loads(cli.run(*asked, code=1).stdout)["results"]}
+    arguments = ("sweep", "fickle", *ASKED, "--end", "2024-01-02", "--param", "kind=raise,none,end", "--json")
+    results = {result["config"]["kind"]: result for result in json.loads(cli.run(*arguments, code=1).stdout)["results"]}
     assert {kind: each["status"] for kind, each in results.items()} == {
         "raise": "failed",
         "none": "finished",
@@ -115,5 +115,5 @@ def test_combinations_that_fail_are_rows_of_a_sweep_and_their_reports_say_why(cl
     cli("report", failed, "--html", tmp_path / "page.html")
     assert "KeyError: &#x27;&lt;nothing&gt;&#x27;" in (tmp_path / "page.html").read_text()
     for out in (tmp_path, tmp_path / "no" / "x"):
-        for asked in (("export", failed, "--out", out), ("report", failed, "--html", out)):
-            assert out.name in cli.error(*asked, code=2)
+        for arguments in (("export", failed, "--out", out), ("report", failed, "--html", out)):
+            assert out.name in cli.error(*arguments, code=2)

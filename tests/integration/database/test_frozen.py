@@ -43,9 +43,9 @@ async def restored_server(database: Database, **changes: Any) -> AsyncIterator[I
     """Serve the database; its first look at sessions that nobody runs is over when the block begins."""
     settings = {"strategies": (str(STRATEGIES),), "venue": "frozen", "children": 1, "candle_timeout_ms": 10_000}
     async with running_server(database, candles=0, **(settings | changes)) as server:
-        for one in with_status("running"):
+        for session in with_status("running"):
             left = "running" if changes.get("on_orphan") == "resume" else "paused"
-            await server.until(path(one), left)
+            await server.until(path(session), left)
         yield server
 
 
@@ -54,7 +54,7 @@ def path(one: dict[str, Any]) -> str:
 
 
 def with_status(*statuses: str) -> list[dict[str, Any]]:
-    return [one for one in dump().sessions if one["status"] in statuses]
+    return [session for session in dump().sessions if session["status"] in statuses]
 
 
 def digests(database: Database) -> dict[str, str]:
@@ -78,7 +78,7 @@ async def finished(server: InProcessServer, session_id: str, timeout_s: float = 
 
 async def reach_their_ends(server: InProcessServer, database: Database, sessions: Iterable[dict[str, Any]]) -> None:
     """Require that sessions finish with the digests they had in the old version."""
-    expected = {one["id"]: one["endDigest"] for one in sessions}
+    expected = {session["id"]: session["endDigest"] for session in sessions}
     for session_id in expected:
         await finished(server, session_id)
     results = digests(database)
@@ -86,7 +86,7 @@ async def reach_their_ends(server: InProcessServer, database: Database, sessions
 
 
 def test_the_dump_holds_every_kind_of_session() -> None:
-    assert {one["status"] for one in dump().sessions} == {*UNFINISHED, "finished", "failed", "stopped"}
+    assert {session["status"] for session in dump().sessions} == {*UNFINISHED, "finished", "failed", "stopped"}
     assert len(dump().rows("sim_snapshots")) == 3
     rows = dump().rows("sim_sessions")
     assert {row["record"] for row in rows} == {"full", "trades"}
@@ -100,9 +100,9 @@ def test_the_dump_holds_every_kind_of_session() -> None:
 async def test_every_log_verifies_with_the_digest_it_had(old: Database) -> None:
     async with restored_server(old) as server:
         sim = server.served.sim
-        for one in dump().sessions:
-            result = await verify(sim.database, Clock(), sim.strategies, USER, UUID(one["id"]))
-            assert (result.difference, result.warnings, result.digest) == (None, [], one["digest"]), one["name"]
+        for session in dump().sessions:
+            result = await verify(sim.database, Clock(), sim.strategies, USER, UUID(session["id"]))
+            assert (result.difference, result.warnings, result.digest) == (None, [], session["digest"]), session["name"]
 
 
 def test_the_command_verifies_an_old_log(old: Database) -> None:
@@ -113,12 +113,12 @@ def test_the_command_verifies_an_old_log(old: Database) -> None:
 
 
 async def test_every_session_goes_on_to_the_end_it_had(old: Database) -> None:
-    unfinished = [one for one in with_status(*UNFINISHED) if "endDigest" in one]
+    unfinished = [session for session in with_status(*UNFINISHED) if "endDigest" in session]
     assert len(unfinished) > 25
     async with restored_server(old) as server:
-        assert digests(old) == {one["id"]: one["digest"] for one in dump().sessions}
-        for one in unfinished:
-            await go_on(server, one)
+        assert digests(old) == {session["id"]: session["digest"] for session in dump().sessions}
+        for session in unfinished:
+            await go_on(server, session)
         await reach_their_ends(server, old, unfinished)
 
 
@@ -133,18 +133,18 @@ async def test_an_endless_session_goes_on(old: Database) -> None:
 async def test_a_session_that_ran_is_paused_and_says_why(old: Database) -> None:
     ran = with_status("running")
     async with restored_server(old) as server:
-        for one in ran:
-            last = (await server.data("GET", f"{path(one)}/events?tail=1"))["events"][0]
-            assert (last["seq"], last["type"]) == (one["lastSeq"] + 1, "status")
+        for session in ran:
+            last = (await server.data("GET", f"{path(session)}/events?tail=1"))["events"][0]
+            assert (last["seq"], last["type"]) == (session["lastSeq"] + 1, "status")
             assert (last["payload"]["status"], last["payload"]["reason"]) == ("paused", "runner lost")
 
 
 async def test_a_session_that_ran_is_taken_over_where_that_is_wanted(old: Database) -> None:
     ran = with_status("running")
     async with restored_server(old, on_orphan="resume") as server:
-        for one in ran:
-            assert (await server.data("GET", path(one)))["status"] == "running"
-            await server.data("PATCH", path(one), {"replayMsPerCandle": 0})
+        for session in ran:
+            assert (await server.data("GET", path(session)))["status"] == "running"
+            await server.data("PATCH", path(session), {"replayMsPerCandle": 0})
         await reach_their_ends(server, old, ran)
 
 
@@ -188,12 +188,12 @@ async def test_a_fork_in_a_past_that_is_shared_goes_on(old: Database) -> None:
 async def test_an_old_snapshot_never_changes_what_follows(
     old: Database, caplog: pytest.LogCaptureFixture, marked: bool, cash: str | None, dropped: int | None
 ) -> None:
-    long = [one for one in dump().sessions if one["name"].startswith("paused long")]
+    long = [session for session in dump().sessions if session["name"].startswith("paused long")]
     async with restored_server(old) as server:
         for one in long if marked else ():
             await mark_snapshot(server, old, one, cash)
-        for one in long:
-            await go_on(server, one)
+        for session in long:
+            await go_on(server, session)
         await reach_their_ends(server, old, long)
     said = [record for record in caplog.records if ": deleted its snapshot at " in record.message]
     assert dropped is None or len(said) == dropped
@@ -225,7 +225,9 @@ async def test_tokens_are_worth_what_they_were(old: Database) -> None:
     tokens = {name: {"Authorization": f"Bearer {token}"} for name, token in dump().tokens.items()}
     async with running_server(old, candles=0, auth="token") as server:
         result = await server.data("GET", f"{SESSIONS}?limit=200", headers=tokens["valid"])
-        assert {one["id"] for one in result["sessions"]} == {one["id"] for one in dump().sessions if one["name"]}
+        assert {session["id"] for session in result["sessions"]} == {
+            session["id"] for session in dump().sessions if session["name"]
+        }
         await server.refused(401, "GET", SESSIONS, headers=tokens["revoked"])
 
 
@@ -240,4 +242,4 @@ def test_migrating_twice_changes_nothing(old: Database) -> None:
     before = old.query("SELECT md5(string_agg(to_jsonb(s)::text, '' ORDER BY id)) FROM sim_sessions s")
     cli(old)("migrate")
     assert old.query("SELECT md5(string_agg(to_jsonb(s)::text, '' ORDER BY id)) FROM sim_sessions s") == before
-    assert digests(old) == {one["id"]: one["digest"] for one in dump().sessions}
+    assert digests(old) == {session["id"]: session["digest"] for session in dump().sessions}

@@ -283,7 +283,7 @@ def test_a_database_of_the_first_version_gets_the_same_objects_as_a_new_one(empt
     rows(empty_database.owner_url, "CREATE VIEW report AS SELECT name, percent FROM sim_view_sessions")
     install(empty_database.owner_url)
     results = rows(empty_database.owner_url, OBJECTS)
-    assert [each for each in results if each != ("report",)] == rows(database.owner_url, OBJECTS)
+    assert [result for result in results if result != ("report",)] == rows(database.owner_url, OBJECTS)
     assert rows(empty_database.owner_url, "SELECT count(*) > 0 FROM report") == [(True,)]
 
 

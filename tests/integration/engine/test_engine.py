@@ -11,26 +11,11 @@ from app.domain.session import Pace
 from app.errors import MissingCandlesError, WrongStatusError
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, USER, running_engine, store
+from tests.support.session_log import gaps, minute, open_minutes
 
 
-def times(log: list[dict], symbol: str = "BTCUSDT") -> list[int]:
-    return [
-        (event["payload"]["candle"]["openTimeMs"] - START_MS) // MINUTE
-        for event in log
-        if event["type"] == "candle" and event["payload"]["symbol"] == symbol
-    ]
-
-
-def gaps(log: list[dict]) -> list[tuple[str, int, int]]:
-    return [
-        (
-            event["payload"]["symbol"],
-            (event["payload"]["fromMs"] - START_MS) // MINUTE,
-            (event["payload"]["toMs"] - START_MS) // MINUTE,
-        )
-        for event in log
-        if event["type"] == "gap"
-    ]
+def gap_minutes(log: list[dict]) -> list[tuple[str, int, int]]:
+    return [(gap.symbol, minute(gap.from_ms), minute(gap.to_ms)) for gap in gaps(log)]
 
 
 def assert_sound(log: list[dict]) -> None:
@@ -46,7 +31,7 @@ async def test_a_bounded_session_runs_to_the_end_of_its_range(database: Database
     assert session.status == "finished"
     assert session.cursor_ms == START_MS + 99 * MINUTE
     assert [event["type"] for event in log] == ["status", *["candle"] * 100, "status"]
-    assert times(log) == list(range(100))
+    assert open_minutes(log) == list(range(100))
     assert [event["payload"]["status"] for event in log if event["type"] == "status"] == ["running", "finished"]
     assert_sound(log)
 
@@ -56,14 +41,14 @@ async def test_an_end_off_the_grid_finishes_too(database: Database) -> None:
         await store(engine.pool)
         session = await engine.finished((await engine.start(end_ms=START_MS + 9 * MINUTE + 1)).id)
         assert session.status == "finished"
-        assert times(await engine.log(session.id)) == list(range(10))
+        assert open_minutes(await engine.log(session.id)) == list(range(10))
 
 
 async def test_a_start_off_the_grid_begins_at_the_next_candle(database: Database) -> None:
     async with running_engine(database) as engine:
         await store(engine.pool)
         session = await engine.finished((await engine.start(start_ms=START_MS + 1)).id)
-        assert times(await engine.log(session.id)) == list(range(1, 100))
+        assert open_minutes(await engine.log(session.id)) == list(range(1, 100))
 
 
 async def test_a_range_without_a_slot_finishes_at_once(database: Database) -> None:
@@ -95,7 +80,7 @@ async def test_after_a_pause_no_candle_follows_and_resume_goes_on(database: Data
         await engine.act(session.id, "pace", Pace(0))
         await engine.finished(session.id)
         log = await engine.log(session.id)
-        assert times(log) == list(range(100))
+        assert open_minutes(log) == list(range(100))
         assert_sound(log)
 
 
@@ -124,7 +109,7 @@ async def test_two_simultaneous_starts_make_one_runner(database: Database) -> No
         await engine.act(session.id, "pace", Pace(0))
         await engine.finished(session.id)
         log = await engine.log(session.id)
-        assert times(log) == list(range(100))
+        assert open_minutes(log) == list(range(100))
         assert sum(event["type"] == "status" for event in log) == 2
 
 
@@ -164,9 +149,9 @@ async def test_gaps_are_the_same_events_however_the_session_was_paused(database:
         await store(engine.pool, without=missing.__contains__)
         whole = await engine.finished((await engine.start(gap_policy=policy)).id)
         log = await engine.log(whole.id)
-        assert gaps(log) == [("BTCUSDT", 0, 2), ("BTCUSDT", 10, 16), ("BTCUSDT", 60, 62), ("BTCUSDT", 98, 100)]
+        assert gap_minutes(log) == [("BTCUSDT", 0, 2), ("BTCUSDT", 10, 16), ("BTCUSDT", 60, 62), ("BTCUSDT", 98, 100)]
         expected = set(range(100)) - missing if policy == "skip" else set(range(2, 100))
-        assert times(log) == sorted(expected)
+        assert open_minutes(log) == sorted(expected)
         assert whole.cursor_ms == START_MS + 99 * MINUTE
         assert_sound(log)
         session = await engine.start(gap_policy=policy, pace=Pace(1))
@@ -189,9 +174,9 @@ async def test_several_symbols_share_one_clock_in_their_order(database: Database
         await store(engine.pool, symbol="SOLUSDT", without=lambda n: n > 80)
         session = await engine.finished((await engine.start(symbols=symbols, gap_policy="skip")).id)
         log = await engine.log(session.id)
-        assert times(log, "ETHUSDT") == list(range(20, 100))
-        assert times(log, "SOLUSDT") == list(range(81))
-        assert gaps(log) == [
+        assert open_minutes(log, "ETHUSDT") == list(range(20, 100))
+        assert open_minutes(log, "SOLUSDT") == list(range(81))
+        assert gap_minutes(log) == [
             ("BTCUSDT", 5, 7), ("ETHUSDT", 0, 20), ("BTCUSDT", 50, 51), ("SOLUSDT", 81, 100),
         ]  # fmt: skip
         order = [
@@ -242,4 +227,4 @@ async def test_a_session_started_before_fingerprints_were_stored_resumes_again_a
         await engine.act(session.id, "resume")
         await engine.act(session.id, "pace", Pace(0))
         await engine.finished(session.id)
-        assert times(await engine.log(session.id)) == list(range(100))
+        assert open_minutes(await engine.log(session.id)) == list(range(100))

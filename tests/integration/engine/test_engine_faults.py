@@ -19,12 +19,12 @@ from app.engine import supervisor
 from app.engine.replay.writer import SessionLostError, Writer
 from app.engine.supervisor import Supervisor
 from app.errors import RunnerNameTakenError, SimError, UnavailableError
-from tests.integration.engine.test_engine import times
 from tests.support.postgres import Database, PrivatePostgres, open_pool
 from tests.support.running_engine import START_MS, USER, Engine, running_engine, settings, store
+from tests.support.session_log import open_minutes
 
 
-async def follow(engine: Engine, session_id: object, after_seq: int = 0) -> list[int]:
+async def follow_tail(engine: Engine, session_id: object, after_seq: int = 0) -> list[int]:
     """Follow a session to its end and return the seqs seen."""
     seen: list[int] = []
     with engine.supervisor.hub.tail(session_id, after_seq) as tail:  # type: ignore[arg-type]
@@ -44,11 +44,11 @@ async def test_a_tail_from_any_seq_gives_the_same_suffix(database: Database) -> 
     async with running_engine(database) as engine:
         await store(engine.pool)
         session = await engine.start(pace=Pace(3))
-        live = asyncio.gather(*(follow(engine, session.id) for _ in range(20)))
+        live = asyncio.gather(*(follow_tail(engine, session.id) for _ in range(20)))
         await engine.finished(session.id)
         assert await live == [list(range(1, 103))] * 20
         for after in (0, 1, 50, 101):
-            assert await follow(engine, session.id, after) == list(range(after + 1, 103))
+            assert await follow_tail(engine, session.id, after) == list(range(after + 1, 103))
 
 
 async def test_without_notifications_everything_works_only_slower(database: Database) -> None:
@@ -58,7 +58,7 @@ async def test_without_notifications_everything_works_only_slower(database: Data
     async with running_engine(database, **often) as engine, running_engine(database, runner="two", **often) as other:
         await store(engine.pool)
         session = await engine.start(pace=Pace(10), end_ms=None, gap_policy="skip")
-        live = asyncio.ensure_future(follow(other, session.id))
+        live = asyncio.ensure_future(follow_tail(other, session.id))
         await engine.until(session.id, lambda s: s.last_seq > 5)
         await other.act(session.id, "pace", Pace(0))
         await engine.until(session.id, lambda s: s.cursor_ms == START_MS + 99 * 60_000)
@@ -84,7 +84,7 @@ async def test_a_locked_row_delays_its_own_session_only(database: Database) -> N
             assert (await engine.get(held.id)).status == "running"
         await engine.act(held.id, "pace", Pace(0))
         await engine.finished(held.id)
-        assert times(await engine.log(held.id)) == list(range(100))
+        assert open_minutes(await engine.log(held.id)) == list(range(100))
 
 
 async def test_a_payload_postgres_refuses_fails_its_own_session_only(database: Database) -> None:
@@ -144,7 +144,7 @@ async def test_a_runner_whose_tick_is_refused_starts_again_from_the_log_and_fail
         engine.supervisor._writer.append = refusing  # type: ignore[method-assign, assignment]
         done = await engine.finished((await engine.start(pace=Pace(1))).id)
         assert (done.status, left) == (status, [])
-        seen = times(await engine.log(done.id))
+        seen = open_minutes(await engine.log(done.id))
         assert seen == list(range(100 if status == "finished" else len(seen)))
 
 
@@ -206,7 +206,7 @@ async def test_orphans_are_taken_over_with_on_orphan_resume(database: Database) 
         database.query("SELECT sim_transition(%s, '{created}', 'running', 'started', 'x', 'two', 7)", session.id)
         done = await engine.finished(session.id)
         assert done.status == "finished"
-        assert times(await engine.log(session.id)) == list(range(100))
+        assert open_minutes(await engine.log(session.id)) == list(range(100))
 
 
 async def test_a_process_that_stood_still_claims_no_orphans_before_others_could_renew(database: Database) -> None:
@@ -268,7 +268,7 @@ async def test_a_process_that_closes_releases_its_sessions_where_orphans_are_res
             await engine.until(session.id, lambda s: s.last_seq > 3)
         done = await other.finished(session.id)
         assert done.status == "finished"
-        assert times(await other.log(session.id)) == list(range(100))
+        assert open_minutes(await other.log(session.id)) == list(range(100))
 
 
 async def test_a_process_ends_soon_although_the_database_is_away(private_postgres: PrivatePostgres) -> None:
@@ -315,7 +315,7 @@ async def test_a_pause_in_sql_stops_a_session_of_any_process(database: Database)
         database.query("SELECT sim_resume(%s)", session.id)
         await engine.act(session.id, "pace", Pace(0))
         await engine.finished(session.id)
-        assert times(await engine.log(session.id)) == list(range(100))
+        assert open_minutes(await engine.log(session.id)) == list(range(100))
 
 
 async def test_reading_a_backlog_uses_the_index_of_the_log(database: Database) -> None:
@@ -336,7 +336,7 @@ async def test_meaningless_notifications_by_hand_break_nothing(database: Databas
     async with running_engine(database) as engine:
         await store(engine.pool)
         session = await engine.start(pace=Pace(3))
-        live = asyncio.ensure_future(follow(engine, session.id))
+        live = asyncio.ensure_future(follow_tail(engine, session.id))
         for channel in ("sim_events", "sim_control", "market_candles"):
             for hint in ("hello", f"{session.id}", f"{session.id}:x", ":", "", "nobody:running"):
                 database.query("SELECT pg_notify(%s, %s)", channel, hint)

@@ -12,27 +12,11 @@ from app.errors import WrongStatusError
 from tests.integration.engine.test_engine import assert_sound
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, running_engine, store
+from tests.support.session_log import candles_of, gaps, minute, open_minutes
 
 
-def longer(log: list[dict], timeframe: str, symbol: str = "BTCUSDT") -> list[dict]:
-    return [
-        event["payload"]
-        for event in log
-        if event["type"] == "candle"
-        and (event["payload"]["timeframe"], event["payload"]["symbol"]) == (timeframe, symbol)
-    ]
-
-
-def opens(candles: list[dict]) -> list[int]:
-    return [(candle["candle"]["openTimeMs"] - START_MS) // MINUTE for candle in candles]
-
-
-def gaps(log: list[dict], timeframe: str) -> list[tuple[int, int, int]]:
-    return [
-        ((p["fromMs"] - START_MS) // MINUTE, (p["toMs"] - START_MS) // MINUTE, p["missing"])
-        for p in (event["payload"] for event in log if event["type"] == "gap")
-        if p["timeframe"] == timeframe
-    ]
+def gap_minutes(log: list[dict], timeframe: str) -> list[tuple[int, int, int]]:
+    return [(minute(gap.from_ms), minute(gap.to_ms), gap.missing) for gap in gaps(log) if gap.timeframe == timeframe]
 
 
 async def test_a_longer_candle_appears_with_the_last_of_its_own(database: Database) -> None:
@@ -42,15 +26,15 @@ async def test_a_longer_candle_appears_with_the_last_of_its_own(database: Databa
         session = await engine.start(symbols=("BTCUSDT", "ETHUSDT"), extra_timeframes=("5m", "15m"))
         await engine.finished(session.id)
         log = await engine.log(session.id)
-    assert opens(longer(log, "5m")) == list(range(0, 100, 5))
-    assert opens(longer(log, "15m")) == list(range(0, 90, 15))
-    assert gaps(log, "5m") == gaps(log, "15m") == []
+    assert open_minutes(log, timeframe="5m") == list(range(0, 100, 5))
+    assert open_minutes(log, timeframe="15m") == list(range(0, 90, 15))
+    assert gap_minutes(log, "5m") == gap_minutes(log, "15m") == []
     tick = [event["payload"] for event in log if event["type"] == "candle" and event["ts"] == START_MS + 14 * MINUTE]
     assert [(p["timeframe"], p["symbol"]) for p in tick] == [
         (timeframe, symbol) for timeframe in ("1m", "5m", "15m") for symbol in ("BTCUSDT", "ETHUSDT")
     ]
-    members = longer(log, "1m")[15:30]
-    made = longer(log, "15m")[1]["candle"]
+    members = candles_of(log, timeframe="1m")[15:30]
+    made = candles_of(log, timeframe="15m")[1]["candle"]
     assert made["open"] == members[0]["candle"]["open"]
     assert made["close"] == members[-1]["candle"]["close"]
     assert made["high"] == max(m["candle"]["high"] for m in members)
@@ -67,8 +51,8 @@ async def test_only_longer_candles_completely_in_the_range_count(database: Datab
         )
         await engine.finished(session.id)
         log = await engine.log(session.id)
-    assert opens(longer(log, "15m")) == [15]
-    assert gaps(log, "15m") == []
+    assert open_minutes(log, timeframe="15m") == [15]
+    assert gap_minutes(log, "15m") == []
 
 
 @pytest.mark.parametrize("policy", ["skip", "fill"])
@@ -79,12 +63,13 @@ async def test_a_missing_candle_makes_its_longer_candle_a_gap_or_synthetic(datab
         whole = await engine.finished((await engine.start(gap_policy=policy, extra_timeframes=("5m",))).id)
         log = await engine.log(whole.id)
         if policy == "skip":
-            assert opens(longer(log, "5m")) == [*range(0, 5, 5), 10, 15, *range(30, 95, 5)]
-            assert gaps(log, "5m") == [(5, 10, 1), (20, 30, 2), (95, 100, 1)]
+            assert open_minutes(log, timeframe="5m") == [*range(0, 5, 5), 10, 15, *range(30, 95, 5)]
+            assert gap_minutes(log, "5m") == [(5, 10, 1), (20, 30, 2), (95, 100, 1)]
         else:
-            assert opens(longer(log, "5m")) == list(range(0, 100, 5))
-            assert opens([p for p in longer(log, "5m") if p.get("synthetic")]) == [5, 20, 25, 95]
-            assert gaps(log, "5m") == []
+            assert open_minutes(log, timeframe="5m") == list(range(0, 100, 5))
+            made_up = [candle for candle in candles_of(log, timeframe="5m") if candle.get("synthetic")]
+            assert [minute(candle["candle"]["openTimeMs"]) for candle in made_up] == [5, 20, 25, 95]
+            assert gap_minutes(log, "5m") == []
         assert_sound(log)
         session = await engine.start(gap_policy=policy, extra_timeframes=("5m",), pace=Pace(1))
         while not (await engine.get(session.id)).ended:

@@ -2,7 +2,6 @@
 
 import random
 from itertools import groupby
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,6 +11,7 @@ from app.db import candles
 from app.engine.replay import window
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, Engine, running_engine, store
+from tests.support.session_log import gaps, minute
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 COUNT = 150
@@ -29,14 +29,13 @@ def brute_force(lacking: set[int]) -> list[tuple[int, int]]:
     return [(run[0][1], len(run)) for run in runs]
 
 
-async def gaps(engine: Engine, session_id: UUID) -> dict[str, list[tuple[int, int]]]:
-    found: dict[str, list[tuple[int, int]]] = {symbol: [] for symbol in SYMBOLS}
-    for each in await engine.log(session_id):
-        if each["type"] == "gap":
-            payload: dict[str, Any] = each["payload"]
-            assert payload["toMs"] - payload["fromMs"] == payload["missing"] * MINUTE
-            found[payload["symbol"]].append(((payload["fromMs"] - START_MS) // MINUTE, payload["missing"]))
-    return found
+async def gaps_by_symbol(engine: Engine, session_id: UUID) -> dict[str, list[tuple[int, int]]]:
+    """Return first minute and number of minutes of every gap, by symbol."""
+    by_symbol: dict[str, list[tuple[int, int]]] = {symbol: [] for symbol in SYMBOLS}
+    for gap in gaps(await engine.log(session_id)):
+        assert gap.to_ms - gap.from_ms == gap.missing * MINUTE
+        by_symbol[gap.symbol].append((minute(gap.from_ms), gap.missing))
+    return by_symbol
 
 
 @pytest.mark.parametrize("policy", ["skip", "fill"])
@@ -52,7 +51,7 @@ async def test_gap_events_are_those_of_brute_force_however_the_session_was_cut(
             await store(engine.pool, symbol=symbol, count=COUNT, without=lacking[symbol].__contains__)
         whole = await engine.finished((await engine.start(**spec)).id)
         assert whole.status == "finished"
-        assert await gaps(engine, whole.id) == {symbol: brute_force(lacking[symbol]) for symbol in SYMBOLS}
+        assert await gaps_by_symbol(engine, whole.id) == {symbol: brute_force(lacking[symbol]) for symbol in SYMBOLS}
         monkeypatch.setattr(window, "_UNPACED_ROWS", 1)  # The least there is: 20 of a symbol.
         cut = await engine.create(**spec)
         while not cut.ended:
@@ -66,14 +65,14 @@ async def test_hours_that_open_at_half_past_are_no_gaps_to_fill_and_one_that_is_
 ) -> None:
     hour = 60 * MINUTE
     late = [
-        each._replace(open_time_ms=each.open_time_ms + hour // 2, close_time_ms=each.close_time_ms + hour // 2)
-        for each in synthetic.candles("BTCUSDT", "1h", START_MS, START_MS + 24 * hour)
+        candle._replace(open_time_ms=candle.open_time_ms + hour // 2, close_time_ms=candle.close_time_ms + hour // 2)
+        for candle in synthetic.candles("BTCUSDT", "1h", START_MS, START_MS + 24 * hour)
     ]
     del late[10]
     async with running_engine(database) as engine:
         await engine.pool.run(candles.store, "demo", "BTCUSDT", "1h", late)
         request = {"timeframe": "1h", "end_ms": START_MS + 24 * hour, "gap_policy": "fill"}
         session = await engine.finished((await engine.start(**request)).id)
-        shown = [each["payload"] for each in await engine.log(session.id) if each["type"] == "candle"]
+        shown = [event["payload"] for event in await engine.log(session.id) if event["type"] == "candle"]
     opens = {made: [each["candle"]["openTimeMs"] for each in shown if ("synthetic" in each) == made] for made in (0, 1)}
     assert opens == {0: [each.open_time_ms for each in late], 1: [START_MS + 10 * hour]}

@@ -11,9 +11,10 @@ import pytest
 from app.clock import Clock, TimedEvent
 from app.domain.session import Pace
 from app.errors import CursorMovedError, MissingCandlesError, WrongStatusError
-from tests.integration.engine.test_engine import assert_sound, times
+from tests.integration.engine.test_engine import assert_sound
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, Engine, running_engine, store
+from tests.support.session_log import open_minutes
 
 
 def controls(log: list[dict]) -> list[tuple[str, dict]]:
@@ -34,7 +35,7 @@ async def test_a_step_shows_so_many_candles_and_pauses_with_the_last(database: D
             assert (at.cursor_ms - START_MS) // MINUTE == reached
             assert (at.steps_left, at.runner) == (None, None)
         log = await engine.log(session.id)
-        assert times(log) == list(range(24))
+        assert open_minutes(log) == list(range(24))
         assert controls(log) == [("step", {"candles": n}) for n in (1, 3, 20)]
         assert [x["payload"]["reason"] for x in log if x["type"] == "status"] == ["step"] * 6
         assert log[-1]["type"] == "status"
@@ -156,7 +157,7 @@ async def test_a_control_works_from_any_process(database: Database) -> None:
         await other.act(session.id, "pace", Pace(0))
         await engine.finished(session.id)
         log = await engine.log(session.id)
-        assert times(log) == list(range(100))
+        assert open_minutes(log) == list(range(100))
         assert_sound(log)
 
 

@@ -26,8 +26,8 @@ BTC = {"symbol": "BTC/USDT", "timeframe": "1m", "venue": "binance"}
 
 def rows(count: int = 100, without: range = range(0)) -> str:
     made = made_up("BTCUSDT", "1m", START_MS, START_MS + count * MINUTE)
-    kept = [c for number, c in enumerate(made) if number not in without]
-    return "".join(f"{c.open_time_ms},{','.join(map(str, c[4:9]))}\n" for c in kept)
+    stored = [c for number, c in enumerate(made) if number not in without]
+    return "".join(f"{c.open_time_ms},{','.join(map(str, c[4:9]))}\n" for c in stored)
 
 
 async def sent(
@@ -82,7 +82,7 @@ async def test_answers_are_those_that_openapi_describes(database: Database) -> N
         operation = described["paths"][IMPORT]["post"]
         assert operation["requestBody"]["content"] == {"application/octet-stream": {}}
         assert {"symbol", "timeframe", "venue", "dryRun", "timeZone"} <= {
-            each["name"] for each in operation["parameters"]
+            parameter["name"] for parameter in operation["parameters"]
         }
         schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
         validator = Draft202012Validator({**described, **schema})
@@ -207,7 +207,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing_behind(database: Databas
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"),
+    ("name", "stored"),
     [
         ("BTCUSDT-1m-2024.zip", "BTCUSDT-1m-2024.zip"),
         ("../../etc/passwd", "passwd"),
@@ -219,5 +219,5 @@ async def test_an_upload_that_breaks_off_leaves_nothing_behind(database: Databas
         ("贵州茅台 1d.csv", "贵州茅台 1d.csv"),
     ],
 )
-def test_a_file_keeps_its_own_name_and_nothing_of_a_path(name: str, kept: str) -> None:
-    assert safe_name(name) == kept
+def test_a_file_keeps_its_own_name_and_nothing_of_a_path(name: str, stored: str) -> None:
+    assert safe_name(name) == stored

@@ -199,7 +199,7 @@ async def test_a_foreign_origin_may_read_but_not_change(database: Database) -> N
 async def test_a_client_that_asks_too_often_is_slowed_down(database: Database) -> None:
     async with running_server(database, candles=0, rate=1, burst=5) as server:
         answers = [await server.call("GET", SESSIONS) for _ in range(5)]
-        assert [each.status_code for each in answers] == [200] * 5
+        assert [answer.status_code for answer in answers] == [200] * 5
         while (response := await server.call("GET", SESSIONS)).status_code == 200:
             assert len(answers := [*answers, response]) < 50
         assert (response.status_code, response.headers["retry-after"]) == (429, "1")

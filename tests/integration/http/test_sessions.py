@@ -433,10 +433,10 @@ async def test_events_are_read_in_pages(database: Database) -> None:
 
 async def test_profiles_are_listed(database: Database) -> None:
     async with running_server(database, candles=0) as server:
-        profiles = {each["slug"]: each for each in (await server.data("GET", "/api/sim/profiles"))["profiles"]}
+        profiles = {profile["slug"]: profile for profile in (await server.data("GET", "/api/sim/profiles"))["profiles"]}
     assert {"none", "buy_and_hold", "sma_cross", "rsi_revert"} <= set(profiles)
     assert profiles["sma_cross"]["parameters"]["properties"]["fast"]["default"] == 20
-    assert {each["source"] for each in profiles.values()} == {"built-in"}
+    assert {value["source"] for value in profiles.values()} == {"built-in"}
 
 
 async def test_a_running_process_that_loses_its_name_fails(database: Database) -> None:

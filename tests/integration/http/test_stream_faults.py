@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -107,15 +108,7 @@ async def test_a_client_that_does_not_read_is_disconnected_and_delays_no_other(d
             caught_up = await other.until(control("caught_up"))
             assert caught_up["lastSeq"] == other.ids[-1] == 600
         await no_streams(server)
-        raw.settimeout(5)
-        got = b""
-        try:
-            while data := raw.recv(65536):
-                got += data
-        except ConnectionResetError:
-            pass
-        raw.close()
-        assert b'"seq":600' not in got
+        assert b'"seq":600' not in await asyncio.to_thread(read_to_end, raw)
 
 
 async def test_a_slow_client_gets_everything_at_its_own_pace(database: Database) -> None:
@@ -270,11 +263,14 @@ async def test_a_process_that_loses_its_runner_name_ends_with_a_failure(database
     assert "RunnerNameTaken" in server.output
 
 
-def read_to_end(raw: socket.socket) -> None:
+def read_to_end(raw: socket.socket) -> bytes:
+    """Read until the server closes or resets the connection; in a thread, as the server may share this one's loop."""
     raw.settimeout(5)
-    with raw:
-        while raw.recv(65536):
-            pass
+    content = b""
+    with raw, suppress(ConnectionResetError):
+        while data := raw.recv(65536):
+            content += data
+    return content
 
 
 class ServeProcess:

@@ -125,7 +125,7 @@ async def test_a_fork_is_created_shown_compared_and_run(database: Database) -> N
         }
         stats = [await server.data("GET", f"{SESSIONS}/{each['id']}/stats") for each in (whole, fork)]
         for name in ("equity", "returnPct", "trades", "fees", "maxDrawdownPct", "sqn", "winRatePct"):
-            assert [there["results"][name][side] for side in "ab"] == [each[name] for each in stats], name
+            assert [there["results"][name][side] for side in "ab"] == [stat[name] for stat in stats], name
         trades = there["results"]["trades"]
         assert trades["difference"] == trades["b"] - trades["a"] != 0
         same = await server.data("GET", f"{path}/diff/{whole['id']}")

@@ -34,19 +34,19 @@ async def started(server: InProcessServer, **changes: Any) -> dict[str, Any]:
 async def waiting_at(server: InProcessServer, session: dict[str, Any], open_time_ms: int) -> dict[str, Any]:
     """Poll a session until it waits for the candle of a time; returns what it says."""
     deadline = time.monotonic() + 20
-    while (told := (await server.data("GET", path(session))).get("waitingFor"), {})[0] is None or (
-        told["openTimeMs"] != open_time_ms
+    while (waiting := (await server.data("GET", path(session))).get("waitingFor"), {})[0] is None or (
+        waiting["openTimeMs"] != open_time_ms
     ):
-        assert time.monotonic() < deadline, told
+        assert time.monotonic() < deadline, waiting
         await asyncio.sleep(0.02)
-    return told
+    return waiting
 
 
 async def test_an_endless_session_says_which_candle_it_waits_for_and_what_to_type(database: Database) -> None:
     async with running_server(database, candles=10) as server:
         session = await started(server, **ENDLESS)
-        told = await waiting_at(server, session, START_MS + 10 * MINUTE)
-        assert told == {
+        waiting = await waiting_at(server, session, START_MS + 10 * MINUTE)
+        assert waiting == {
             "symbols": ["BTCUSDT"],
             "openTimeMs": START_MS + 10 * MINUTE,
             "dueMs": START_MS + 25 * MINUTE,
@@ -55,7 +55,7 @@ async def test_an_endless_session_says_which_candle_it_waits_for_and_what_to_typ
             " (or zeon candles follow).",
         }
         (listed,) = (await server.data("GET", SESSIONS))["sessions"]
-        assert listed["waitingFor"] == told
+        assert listed["waitingFor"] == waiting
         await store(server.served.sim.database, count=20)
         await waiting_at(server, session, START_MS + 20 * MINUTE)
         paused = await server.data("POST", f"{path(session)}/pause")
@@ -82,10 +82,10 @@ async def test_a_candle_that_is_not_due_yet_is_told_with_its_time(database: Data
     async with running_server(database, candles=0) as server:
         await store(server.served.sim.database, count=10, start_ms=now_ms - 9 * MINUTE)
         session = await started(server, **ENDLESS | {"startMs": now_ms - 9 * MINUTE, "lagMs": 0})
-        told = await waiting_at(server, session, now_ms)
-        assert (told["symbols"], told["dueMs"]) == ([], now_ms + MINUTE)
-        assert told["text"].startswith("It waits for the 1m candle of ")
-        assert "due at" in told["text"]
+        waiting = await waiting_at(server, session, now_ms)
+        assert (waiting["symbols"], waiting["dueMs"]) == ([], now_ms + MINUTE)
+        assert waiting["text"].startswith("It waits for the 1m candle of ")
+        assert "due at" in waiting["text"]
 
 
 @pytest.mark.parametrize(("policy", "waits"), [("fail", True), ("skip", False)])
@@ -96,8 +96,8 @@ async def test_one_symbol_holds_up_the_others_only_where_there_may_be_no_gap(
     async with running_server(database, candles=10) as server:
         await store(server.served.sim.database, symbol="ETHUSDT", count=5)
         session = await started(server, **changes)
-        told = await waiting_at(server, session, START_MS + (5 if waits else 10) * MINUTE)
-        assert told["symbols"] == (["ETHUSDT"] if waits else ["BTCUSDT", "ETHUSDT"])
+        waiting = await waiting_at(server, session, START_MS + (5 if waits else 10) * MINUTE)
+        assert waiting["symbols"] == (["ETHUSDT"] if waits else ["BTCUSDT", "ETHUSDT"])
 
 
 async def test_where_a_source_is_asked_nothing_is_to_be_typed(database: Database, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_profiles_are_listed_added_and_removed(database: Database, start_server:
         "slow": "profile of good",
     }
     assert results["slow"]["parameters"]["properties"]["slow"]["default"] == 30
-    assert "broken.py" in next(each for each in cli.json("doctor") if each["check"] == "strategies")["text"]
+    assert "broken.py" in next(check for check in cli.json("doctor") if check["check"] == "strategies")["text"]
     server = start_server(database, ZEON_STRATEGIES=tmp_path, PYTHONPATH=cli.env["PYTHONPATH"])
     answer = httpx2.get(f"{server.url}/api/sim/profiles", timeout=60).json()["data"]["profiles"]
     assert {each["slug"]: each for each in answer} == results

@@ -244,9 +244,9 @@ async def test_code_that_cannot_be_used_is_reported_and_affects_nothing_else(
         await engine.supervisor.strategies.refresh()
         problems = {Path(problem.label).name: problem.sentence for problem in engine.supervisor.strategies.problems}
         listed = [
-            each.slug
-            for each in await engine.supervisor.strategies.list_profiles(engine.pool)
-            if each.source == "folder"
+            profile.slug
+            for profile in await engine.supervisor.strategies.list_profiles(engine.pool)
+            if profile.source == "folder"
         ]
     assert listed == ["good"]
     assert {name: sentence.partition(":")[0] for name, sentence in problems.items()} == {

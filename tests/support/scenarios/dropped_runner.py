@@ -11,6 +11,7 @@ import pytest
 from app.domain.trading.settings import TradingSettings
 from app.engine.replay import chunk_builder
 from app.strategies.registry import BUILT_IN
+from app.strategies.versions import VERSIONS
 from tests.support.postgres import Database
 from tests.support.resting_strategy import Resting
 from tests.support.running_engine import MINUTE, START_MS, Engine, running_engine, store
@@ -21,6 +22,7 @@ COUNT = 2000
 async def dropped(database: Database, monkeypatch: pytest.MonkeyPatch, cuts: Collection[int]) -> None:
     """Drop the runner right behind the ticks numbered `cuts`; the digest must be an undisturbed run's."""
     monkeypatch.setitem(BUILT_IN, "resting", Resting)
+    monkeypatch.setitem(VERSIONS, "resting", 1)
     async with running_engine(database) as engine:
         await store(engine.pool, count=COUNT, without={300, 301, 900}.__contains__)
         request = {

@@ -41,7 +41,7 @@ def test_what_is_missing_while_the_market_was_open_is_left_day_by_day() -> None:
 
 def test_a_lunch_break_is_closed() -> None:
     results = open_gaps(Calendar("XHKG"), [gap("30m", "2024-01-04T00:00", "2024-01-05T00:00")])
-    assert [each.missing for each in results] == [5, 6]
+    assert [result.missing for result in results] == [5, 6]
 
 
 def test_daylight_saving_moves_the_hours() -> None:

@@ -79,4 +79,4 @@ def test_candles_are_found_among_lines_whatever_stands_beside_them(others: list[
     events = [each if isinstance(each, Event) else candle_event.encode(5, each) for each in [*REAL, *others]]
     lines = event_lines(events)
     candles = candle_event.decode_lines("\n".join(lines), lines)
-    assert candles == [*REAL, *(each for each in others if isinstance(each, Candle))]
+    assert candles == [*REAL, *(other for other in others if isinstance(other, Candle))]

@@ -149,7 +149,7 @@ def no_position_grows_beyond_its_margin(run: Run) -> None:
             symbol, price = fills[0]["symbol"], fills[0]["price"]
             now[symbol] = price
             sign = 1 if fills[0]["side"] == "BUY" else -1
-            qty, fees = (sum(one[name] for one in fills) for name in ("qty", "fee"))
+            qty, fees = (sum(fill[name] for fill in fills) for name in ("qty", "fee"))
             equity = cash + sum(held[one] * now[one] for one in held)
             before, held[symbol] = held[symbol], held[symbol] + qty * sign
             if abs(held[symbol]) > abs(before):

@@ -41,7 +41,7 @@ def number_of(event: Event, policy: str) -> int:
 def candle_at(run: Run, minute: int, symbol: str) -> Candle | None:
     """Return the real candle of a symbol."""
     results = (one for slot in run.slots for one in slot if (one.open_time_ms, one.symbol) == (minute * MINUTE, symbol))
-    return next((one for one in results if not one.synthetic), None)
+    return next((result for result in results if not result.synthetic), None)
 
 
 def met(run: Run) -> Iterator[Met]:
@@ -214,8 +214,8 @@ def trades_carry_the_fees_and_the_age_of_their_lots(run: Run) -> None:
         expected_paid = one.fill["fee"]
         assert EXACT.multiply(one.fill["qty"], rate) == expected_paid
     trades = of(run.events, "trade")
-    assert [(one["symbol"], one["qty"], one["fees"], one["holdBars"]) for one in trades] == expected
-    assert all(one["netPnl"] == EXACT.subtract(one["grossPnl"], one["fees"]) for one in trades)
+    assert [(trade["symbol"], trade["qty"], trade["fees"], trade["holdBars"]) for trade in trades] == expected
+    assert all(trade["netPnl"] == EXACT.subtract(trade["grossPnl"], trade["fees"]) for trade in trades)
 
 
 def cost(one: Met) -> Decimal:

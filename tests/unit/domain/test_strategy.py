@@ -115,7 +115,7 @@ def test_a_strategy_sees_position_cash_equity_and_orders() -> None:
     seen = []
 
     def look(s: Strategy) -> None:
-        seen.append((s.position.qty, s.position.avg_price, s.cash, s.equity, [one.id for one in s.orders]))
+        seen.append((s.position.qty, s.position.avg_price, s.cash, s.equity, [order.id for order in s.orders]))
 
     actions = {0: lambda s: (s.buy(qty=2), s.sell(qty=1, limit=500), look(s)), 1: look}
     play(bars("100", "110 110 110 120"), actions)

@@ -14,14 +14,14 @@ class Fixed:
     """Trading times as they are given, in order."""
 
     def __init__(self, *times: tuple[int, int]) -> None:
-        self.times = [TradingHours(*each) for each in times]
+        self.times = [TradingHours(*time) for time in times]
 
     def following(self, time_ms: int) -> TradingHours | None:
-        return next((each for each in self.times if each.close_ms > time_ms), None)
+        return next((time for time in self.times if time.close_ms > time_ms), None)
 
     def following_day(self, time_ms: int) -> TradingHours | None:
         day = TIMEFRAMES["1d"]
-        whole = [TradingHours(day.floor(each.open_ms), day.ceil(each.close_ms)) for each in self.times]
+        whole = [TradingHours(day.floor(time.open_ms), day.ceil(time.close_ms)) for time in self.times]
         return next((each for each in whole if each.close_ms > time_ms), None)
 
 
@@ -59,7 +59,7 @@ def test_what_is_left_of_gaps_are_the_slots_with_trading(name: str) -> None:
         traded = [
             slot
             for slot in range(gap.from_ms, gap.to_ms, grid.ms)
-            if any(each.open_ms < slot + grid.ms and each.close_ms > slot for each in hours.times)
+            if any(time.open_ms < slot + grid.ms and time.close_ms > slot for time in hours.times)
         ]
         assert [slot for part in left for slot in range(part.from_ms, part.to_ms, grid.ms)] == traded
         assert sum(part.missing for part in left) == len(traded)

@@ -34,4 +34,4 @@ async def test_a_page_requested_around_the_end_of_both_calls_under_way_is_read(r
         reader.read(PLACE, answer.set_result)
     async with asyncio.timeout(5):
         results = await asyncio.gather(*answers, late)
-    assert {type(each) for each in results} == {UnavailableError}
+    assert {type(result) for result in results} == {UnavailableError}
