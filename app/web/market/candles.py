@@ -1,4 +1,4 @@
-"""Cached candles over HTTP, read only: which there are, which are missing and why."""
+"""Cached candles over HTTP, read only: the candles, and the missing ones with the reason."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
--- Resume a session: it is marked running without a runner, and the first living server that sees it claims it. With no
--- living server it is refused (ZN004), because a session marked running must have somebody to run it.
+-- Resume a session: it is marked running without a runner, and a living server claims it. Without a living server it is
+-- refused (ZN004), because a session marked running must have a server that can run it.
 CREATE OR REPLACE FUNCTION sim_resume(session uuid)
 RETURNS text
 LANGUAGE plpgsql AS $$
@@ -12,4 +12,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_resume(uuid) IS 'Let a paused session go on in any living process; answers the status.';
+COMMENT ON FUNCTION sim_resume(uuid) IS 'Resume a paused session in any living server; returns the status.';
