@@ -82,7 +82,7 @@ class StrategyCatalog:
         return listed
 
     async def full_config(self, database: Database, spec: SessionSpec) -> dict[str, Any]:
-        """Return the profile's parameters, overridden by the session's; raises `BadInputError` for a wrong one."""
+        """Return the profile's parameters, overridden by the session's; raises `BadInputError`."""
         strategy, preset = await database.run(self._resolve, spec.profile_slug)
         config = {**preset, **spec.config}
         if isinstance(strategy, UserStrategy):

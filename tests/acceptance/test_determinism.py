@@ -9,13 +9,14 @@ import pytest
 
 from app.clock import Clock, TimedEvent
 from app.domain.session import Pace
-from tests.acceptance.dropping import COUNT, dropped
-from tests.acceptance.many_symbols import same_digests
-from tests.acceptance.walk import walked
 from tests.integration.engine.test_engine import assert_sound, times
 from tests.reference import needs_data
-from tests.support.engine import MINUTE, START_MS, engine, store
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS, running_engine, store
+from tests.support.scenarios.dropped_runner import COUNT, dropped
+from tests.support.scenarios.many_symbols import same_digests
+from tests.support.scenarios.random_calls import make_random_calls
+from tests.support.server_process import StartServer
 
 
 async def test_dropped_between_any_two_ticks_with_orders_resting_and_resumed_the_digest_is_equal(
@@ -26,12 +27,14 @@ async def test_dropped_between_any_two_ticks_with_orders_resting_and_resumed_the
 
 
 @needs_data
-async def test_20_symbols_of_real_candles_have_one_digest_whatever_the_hash_seed(database: Database, zeon) -> None:
-    await same_digests(database, zeon, 200)
+async def test_20_symbols_of_real_candles_have_one_digest_whatever_the_hash_seed(
+    database: Database, start_server: StartServer
+) -> None:
+    await same_digests(database, start_server, 200)
 
 
-def test_no_walk_of_control_calls_changes_what_is_simulated(database: Database, zeon) -> None:
-    walked(database, zeon, steps=30)
+def test_no_walk_of_control_calls_changes_what_is_simulated(database: Database, start_server: StartServer) -> None:
+    make_random_calls(database, start_server, steps=30)
 
 
 class StalledClock(Clock):
@@ -58,10 +61,10 @@ async def test_a_stall_under_a_minute_is_caught_up_at_once_and_a_longer_one_move
     database: Database, stall_s: int
 ) -> None:
     clock = StalledClock(stall_s)
-    async with engine(database, clock=clock, poll_ms=60_000, renew_ms=1000, runner_ttl_ms=60_000) as e:
-        await store(e.pool)
-        session = await e.finished((await e.start(pace=Pace(1000))).id)
-        log = await e.log(session.id)
+    async with running_engine(database, clock=clock, poll_ms=60_000, renew_ms=1000, runner_ttl_ms=60_000) as engine:
+        await store(engine.pool)
+        session = await engine.finished((await engine.start(pace=Pace(1000))).id)
+        log = await engine.log(session.id)
         stalls = [x["payload"] for x in log if x["type"] == "control"]
         if stall_s == 5:
             assert stalls == []
@@ -71,5 +74,5 @@ async def test_a_stall_under_a_minute_is_caught_up_at_once_and_a_longer_one_move
             assert round(clock.ns / 1e9) == 99 + stall_s
         assert times(log) == list(range(100))
         assert_sound(log)
-        plain = await e.finished((await e.start(start_ms=START_MS, end_ms=START_MS + 100 * MINUTE)).id)
-        assert await e.digest(session.id) == await e.digest(plain.id)
+        plain = await engine.finished((await engine.start(start_ms=START_MS, end_ms=START_MS + 100 * MINUTE)).id)
+        assert await engine.digest(session.id) == await engine.digest(plain.id)

@@ -10,9 +10,9 @@ import pytest
 from app.cli import commands
 from app.domain.event import TYPES
 from app.web.sim.answers import SessionAnswer
-from tests.support.process import ROOT
-from tests.support.servers import Database
-from tests.support.web import web
+from tests.paths import ROOT
+from tests.support.postgres import Database
+from tests.support.running_server import running_server
 
 DOCS = ROOT / "docs"
 COMMANDS = (DOCS / "commands.md").read_text()
@@ -35,26 +35,26 @@ def entries(name: str, level: str) -> dict[str, str]:
 
 
 def test_every_type_of_event_has_its_entry_with_an_example() -> None:
-    found = entries("events.md", "##")
-    assert set(found) == set(TYPES)
-    assert [name for name, text in found.items() if "```json" not in text and "{" not in text] == []
+    result = entries("events.md", "##")
+    assert set(result) == set(TYPES)
+    assert [name for name, text in result.items() if "```json" not in text and "{" not in text] == []
 
 
 def test_every_function_has_its_entry_in_five_parts(database: Database) -> None:
-    found = entries("sql.md", "###")
+    results = entries("sql.md", "###")
     for name, signature in database.query(FUNCTIONS):
-        assert f"    {signature}\n" in found.get(name, ""), f"docs/sql.md: {signature}"
+        assert f"    {signature}\n" in results.get(name, ""), f"docs/sql.md: {signature}"
         for part in ("**Returns**", "**Arguments**", "**Usage**", "```sql", "```text"):
-            assert part in found[name], f"docs/sql.md: {name} has no {part}"
+            assert part in results[name], f"docs/sql.md: {name} has no {part}"
     for name, argument in database.query(ARGUMENTS):
-        assert f"`{argument}`" in found[name], f"docs/sql.md: {name} does not explain {argument}"
+        assert f"`{argument}`" in results[name], f"docs/sql.md: {name} does not explain {argument}"
 
 
 def test_every_view_has_its_entry_with_its_columns(database: Database) -> None:
-    found = entries("sql.md", "###")
+    results = entries("sql.md", "###")
     for name, columns in database.query(VIEWS):
-        assert f"- **Columns** {columns}\n" in found.get(name, ""), f"docs/sql.md: {name}: {columns}"
-        assert "```text" in found[name]
+        assert f"- **Columns** {columns}\n" in results.get(name, ""), f"docs/sql.md: {name}: {columns}"
+        assert "```text" in results[name]
 
 
 def test_nothing_is_documented_that_is_not_there(database: Database) -> None:
@@ -69,8 +69,8 @@ def test_every_field_of_a_session_is_explained() -> None:
 
 
 async def test_every_metric_is_explained(database: Database) -> None:
-    async with web(database, candles=0) as w:
-        names = re.findall(r"^# HELP (\S+)", (await w.call("GET", "/metrics")).text, re.MULTILINE)
+    async with running_server(database, candles=0) as server:
+        names = re.findall(r"^# HELP (\S+)", (await server.call("GET", "/metrics")).text, re.MULTILINE)
     text = (DOCS / "operations.md").read_text()
     assert names
     assert [name for name in names if f"`{name}" not in text] == []

@@ -19,9 +19,10 @@ import pytest
 from app.candles import synthetic
 from app.db import candles
 from app.db.pool import Database as Pool
+from tests.paths import ROOT
 from tests.support.cli import Cli
-from tests.support.process import ROOT, free_port
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.server_process import free_port
 
 START_MS = 1_704_067_200_000
 MINUTE = 60_000

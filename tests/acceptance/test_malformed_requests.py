@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from tests.support.servers import Database
-from tests.support.web import BODY, SESSIONS, web
+from tests.support.client import BODY, SESSIONS
+from tests.support.postgres import Database
+from tests.support.running_server import running_server
 
 JSON = {"Content-Type": "application/json"}
 CONTROLS = ("start", "pause", "resume", "stop", "control")
@@ -219,17 +220,19 @@ class Malformed:
 
 async def test_1000_malformed_requests_give_4xx_and_a_sentence_never_5xx(database: Database) -> None:
     statuses: dict[int, int] = {}
-    async with web(database) as w:
-        session = await w.create()
-        before = await w.data("GET", f"{SESSIONS}/{session['id']}")
+    async with running_server(database) as server:
+        session = await server.create()
+        before = await server.data("GET", f"{SESSIONS}/{session['id']}")
         for request in Malformed(20_240_101, session["id"]).requests(1000):
             headers = {name: value.encode("latin1") for name, value in request.headers.items()}
-            response = await w.client.request(request.method, request.path, content=request.content, headers=headers)
+            response = await server.client.request(
+                request.method, request.path, content=request.content, headers=headers
+            )
             assert 400 <= response.status_code < 500, (request, response.text)
             sentence = response.json()["error"]
             assert len(sentence) > 5, request
             assert "Traceback" not in sentence
             statuses[response.status_code] = statuses.get(response.status_code, 0) + 1
-        assert await w.data("GET", f"{SESSIONS}/{session['id']}") == before
-        assert len((await w.data("GET", SESSIONS))["sessions"]) == 1
+        assert await server.data("GET", f"{SESSIONS}/{session['id']}") == before
+        assert len((await server.data("GET", SESSIONS))["sessions"]) == 1
     assert set(statuses) >= {400, 403, 404, 405, 415}

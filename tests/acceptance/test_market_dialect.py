@@ -13,9 +13,10 @@ from uuid import UUID
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.support.engine import MINUTE, START_MS, store
-from tests.support.servers import Database
-from tests.support.web import Stream, Web, web
+from tests.support.client import Stream
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS, store
+from tests.support.running_server import InProcessServer, running_server
 
 MARKET = "/api/market/sessions"
 SCHEMA = Draft202012Validator(
@@ -25,46 +26,46 @@ SCHEMA = Draft202012Validator(
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
 
 
-async def create(w: Web, status: int = 201, **changes: Any) -> dict[str, Any]:
+async def create(server: InProcessServer, status: int = 201, **changes: Any) -> dict[str, Any]:
     body = {"symbols": SYMBOLS, "timeframe": "1m", "start": START_MS, "end": START_MS + 100 * MINUTE, "speed": 100}
-    response = await w.call("POST", MARKET, body | {"venue": "demo"} | changes)
+    response = await server.call("POST", MARKET, body | {"venue": "demo"} | changes)
     assert response.status_code == status, response.text
     return response.json()
 
 
-async def call(w: Web, method: str, path: str, status: int = 200) -> dict[str, Any]:
-    response = await w.call(method, path)
+async def call(server: InProcessServer, method: str, path: str, status: int = 200) -> dict[str, Any]:
+    response = await server.call(method, path)
     assert response.status_code == status, response.text
     return response.json()
 
 
 @asynccontextmanager
-async def follow(w: Web, session_id: str, **headers: str) -> AsyncIterator[Stream]:
+async def follow(server: InProcessServer, session_id: str, **headers: str) -> AsyncIterator[Stream]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    async with w.client.stream("GET", f"{MARKET}/{session_id}/stream", headers=named, timeout=30) as response:
+    async with server.client.stream("GET", f"{MARKET}/{session_id}/stream", headers=named, timeout=30) as response:
         yield Stream(response, response.aiter_lines())
 
 
-async def hurry(w: Web, session_id: str) -> None:
+async def hurry(server: InProcessServer, session_id: str) -> None:
     """Let a market session run unpaced, which its own dialect has no word for."""
-    await w.data("PATCH", f"/api/sim/sessions/{session_id}", {"replayMsPerCandle": 0})
+    await server.data("PATCH", f"/api/sim/sessions/{session_id}", {"replayMsPerCandle": 0})
 
 
-async def several(w: Web) -> None:
+async def several(server: InProcessServer) -> None:
     for symbol in SYMBOLS[1:]:
-        await store(w.served.sim.database, symbol=symbol)
+        await store(server.served.sim.database, symbol=symbol)
 
 
 async def test_every_message_of_a_whole_run_has_its_type_and_required_fields(database: Database) -> None:
-    async with web(database, heartbeat_ms=50) as w:
-        await several(w)
-        session_id = (await create(w))["sessionId"]
-        async with follow(w, session_id) as stream:
+    async with running_server(database, heartbeat_ms=50) as server:
+        await several(server)
+        session_id = (await create(server))["sessionId"]
+        async with follow(server, session_id) as stream:
             assert (await stream.next())["status"] == "CREATED"
             await stream.until(lambda message: message["type"] == "heartbeat")
-            assert await call(w, "POST", f"{MARKET}/{session_id}/start") == {"status": "RUNNING"}
+            assert await call(server, "POST", f"{MARKET}/{session_id}/start") == {"status": "RUNNING"}
             await stream.until(lambda message: message["type"] == "candle")
-            await hurry(w, session_id)
+            await hurry(server, session_id)
             await stream.rest()
     for message in stream.frames:
         SCHEMA.validate(message)
@@ -78,96 +79,96 @@ async def test_every_message_of_a_whole_run_has_its_type_and_required_fields(dat
 
 
 async def test_the_cursor_never_goes_back(database: Database) -> None:
-    async with web(database) as w:
-        await several(w)
-        session_id = (await create(w))["sessionId"]
-        assert (await call(w, "GET", f"{MARKET}/{session_id}"))["cursorMs"] is None
+    async with running_server(database) as server:
+        await several(server)
+        session_id = (await create(server))["sessionId"]
+        assert (await call(server, "GET", f"{MARKET}/{session_id}"))["cursorMs"] is None
         seen: list[int] = []
-        await call(w, "POST", f"{MARKET}/{session_id}/start")
-        await hurry(w, session_id)
-        while (session := await call(w, "GET", f"{MARKET}/{session_id}"))["status"] != "DONE":
+        await call(server, "POST", f"{MARKET}/{session_id}/start")
+        await hurry(server, session_id)
+        while (session := await call(server, "GET", f"{MARKET}/{session_id}"))["status"] != "DONE":
             seen.append(session["cursorMs"] or 0)
             for move in ("stop", "start"):
-                await w.call("POST", f"{MARKET}/{session_id}/{move}")
+                await server.call("POST", f"{MARKET}/{session_id}/{move}")
         assert seen == sorted(seen)
         assert session["cursorMs"] == START_MS + 99 * MINUTE
 
 
 async def test_a_stop_fixes_the_status_and_ends_the_emission(database: Database) -> None:
-    async with web(database) as w:
-        session_id = (await create(w, symbols=["BTCUSDT"]))["sessionId"]
+    async with running_server(database) as server:
+        session_id = (await create(server, symbols=["BTCUSDT"]))["sessionId"]
         path = f"{MARKET}/{session_id}"
-        assert await call(w, "POST", f"{path}/stop") == {"status": "CREATED"}
+        assert await call(server, "POST", f"{path}/stop") == {"status": "CREATED"}
         for _ in range(2):
-            assert await call(w, "POST", f"{path}/start") == {"status": "RUNNING"}
-        async with follow(w, session_id) as stream:
+            assert await call(server, "POST", f"{path}/start") == {"status": "RUNNING"}
+        async with follow(server, session_id) as stream:
             await stream.until(lambda message: message["type"] == "candle")
-            assert await call(w, "POST", f"{path}/stop") == {"status": "STOPPED"}
-            assert await call(w, "POST", f"{path}/stop") == {"status": "STOPPED"}
+            assert await call(server, "POST", f"{path}/stop") == {"status": "STOPPED"}
+            assert await call(server, "POST", f"{path}/stop") == {"status": "STOPPED"}
             await stream.until(lambda message: message.get("status") == "STOPPED")
             with pytest.raises(TimeoutError):
                 await stream.next(timeout_s=1.5)
-        assert (await call(w, "GET", path))["status"] == "STOPPED"
+        assert (await call(server, "GET", path))["status"] == "STOPPED"
 
 
 async def test_a_start_goes_on_from_the_cursor(database: Database) -> None:
-    async with web(database) as w:
-        session_id = (await create(w, symbols=["BTCUSDT"]))["sessionId"]
+    async with running_server(database) as server:
+        session_id = (await create(server, symbols=["BTCUSDT"]))["sessionId"]
         path = f"{MARKET}/{session_id}"
-        await call(w, "POST", f"{path}/start")
-        async with follow(w, session_id) as stream:
+        await call(server, "POST", f"{path}/start")
+        async with follow(server, session_id) as stream:
             await stream.until(lambda message: message["type"] == "candle")
-        await call(w, "POST", f"{path}/stop")
-        await hurry(w, session_id)
-        assert await call(w, "POST", f"{path}/start") == {"status": "RUNNING"}
-        async with follow(w, session_id, Last_Event_ID=str(stream.ids[-1])) as again:
+        await call(server, "POST", f"{path}/stop")
+        await hurry(server, session_id)
+        assert await call(server, "POST", f"{path}/start") == {"status": "RUNNING"}
+        async with follow(server, session_id, Last_Event_ID=str(stream.ids[-1])) as again:
             await again.rest()
         opens = [m["candle"]["openTimeMs"] for m in [*stream.frames, *again.frames] if m["type"] == "candle"]
         assert opens == [START_MS + n * MINUTE for n in range(100)]
         assert "id" not in again.frames[0]
-        assert (await call(w, "GET", path))["status"] == "DONE"
-        assert (await call(w, "POST", f"{path}/start", 409))["error"]
-        async with follow(w, session_id, Last_Event_ID=str(again.ids[-1])) as over:
+        assert (await call(server, "GET", path))["status"] == "DONE"
+        assert (await call(server, "POST", f"{path}/start", 409))["error"]
+        async with follow(server, session_id, Last_Event_ID=str(again.ids[-1])) as over:
             assert over.response.status_code == 204
-        behind = await w.call("GET", f"{path}/stream?lastEventId={again.ids[-1]}&fromSeq=1&_=1733000000000")
+        behind = await server.call("GET", f"{path}/stream?lastEventId={again.ids[-1]}&fromSeq=1&_=1733000000000")
         assert behind.status_code == 204
-        await w.served.sim.note("local", UUID(session_id), {"text": "not a message of this dialect"})
-        async with follow(w, session_id, Last_Event_ID=str(again.ids[-1])) as over:
+        await server.served.sim.note("local", UUID(session_id), {"text": "not a message of this dialect"})
+        async with follow(server, session_id, Last_Event_ID=str(again.ids[-1])) as over:
             assert over.response.status_code == 204
 
 
 async def test_a_session_stopped_for_good_does_not_start_again(database: Database) -> None:
-    async with web(database) as w:
-        session_id = (await create(w))["sessionId"]
-        await w.data("POST", f"/api/sim/sessions/{session_id}/stop")
-        assert (await call(w, "GET", f"{MARKET}/{session_id}"))["status"] == "STOPPED"
-        await call(w, "POST", f"{MARKET}/{session_id}/start", 409)
+    async with running_server(database) as server:
+        session_id = (await create(server))["sessionId"]
+        await server.data("POST", f"/api/sim/sessions/{session_id}/stop")
+        assert (await call(server, "GET", f"{MARKET}/{session_id}"))["status"] == "STOPPED"
+        await call(server, "POST", f"{MARKET}/{session_id}/start", 409)
 
 
 async def test_the_same_session_is_there_in_both_dialects_and_in_sql(database: Database) -> None:
-    async with web(database) as w:
-        session_id = (await create(w, start="2024-01-01T00:00:00Z", end="2024-01-01T01:40:00+00:00"))["sessionId"]
-        other = await w.create()
-        market = await call(w, "GET", f"{MARKET}/{session_id}")
+    async with running_server(database) as server:
+        session_id = (await create(server, start="2024-01-01T00:00:00Z", end="2024-01-01T01:40:00+00:00"))["sessionId"]
+        other = await server.create()
+        market = await call(server, "GET", f"{MARKET}/{session_id}")
         assert market == {
             "sessionId": session_id, "mode": "replay", "symbols": SYMBOLS, "timeframe": "1m", "start": START_MS,
             "end": START_MS + 100 * MINUTE, "speed": 100, "status": "CREATED", "cursorMs": None,
             "createdAt": market["createdAt"],
         }  # fmt: skip
-        sim = await w.data("GET", f"/api/sim/sessions/{session_id}")
+        sim = await server.data("GET", f"/api/sim/sessions/{session_id}")
         assert (sim["kind"], sim["speed"], sim["replayMsPerCandle"]) == ("market", 100, None)
-        listed = await call(w, "GET", MARKET)
+        listed = await call(server, "GET", MARKET)
         assert [each["sessionId"] for each in listed["sessions"]] == [session_id]
-        await call(w, "GET", f"{MARKET}/{other['id']}", 404)
+        await call(server, "GET", f"{MARKET}/{other['id']}", 404)
     row = database.query("SELECT id::text, symbols_json, speed, status, cursor_ms FROM market_sessions")
     assert row == [(session_id, SYMBOLS, 100, "CREATED", None)]
 
 
 async def test_a_repeated_key_makes_one_session(database: Database) -> None:
-    async with web(database) as w:
+    async with running_server(database) as server:
         body = {"symbols": ["BTCUSDT"], "timeframe": "1m", "start": START_MS, "speed": 5, "venue": "demo"}
         answers = await asyncio.gather(
-            *(w.call("POST", MARKET, body, headers={"Idempotency-Key": "one"}) for _ in range(10))
+            *(server.call("POST", MARKET, body, headers={"Idempotency-Key": "one"}) for _ in range(10))
         )
         assert sorted({answer.status_code for answer in answers}) == [200, 201]
         assert len({answer.json()["sessionId"] for answer in answers}) == 1
@@ -189,27 +190,27 @@ async def test_a_repeated_key_makes_one_session(database: Database) -> None:
     ],
 )
 async def test_bad_input_names_the_field(database: Database, changes: dict[str, Any], field: str) -> None:
-    async with web(database, candles=0) as w:
-        answer = await create(w, 400, **changes)
+    async with running_server(database, candles=0) as server:
+        answer = await create(server, 400, **changes)
         assert answer["error"].startswith(field)
 
 
 async def test_gaps_are_listed_at_start(database: Database) -> None:
-    async with web(database) as w:
-        session_id = (await create(w))["sessionId"]
-        answer = await call(w, "POST", f"{MARKET}/{session_id}/start", 422)
+    async with running_server(database) as server:
+        session_id = (await create(server))["sessionId"]
+        answer = await call(server, "POST", f"{MARKET}/{session_id}/start", 422)
         assert answer["details"]["missing"] == 200
-        assert (await call(w, "GET", f"{MARKET}/{session_id}"))["status"] == "STOPPED"
+        assert (await call(server, "GET", f"{MARKET}/{session_id}"))["status"] == "STOPPED"
 
 
 async def test_a_fork_that_trades_is_a_sim_session(database: Database) -> None:
-    async with web(database) as w:
-        session_id = (await create(w, symbols=["BTCUSDT"]))["sessionId"]
-        await hurry(w, session_id)
-        await call(w, "POST", f"{MARKET}/{session_id}/start")
+    async with running_server(database) as server:
+        session_id = (await create(server, symbols=["BTCUSDT"]))["sessionId"]
+        await hurry(server, session_id)
+        await call(server, "POST", f"{MARKET}/{session_id}/start")
         path = f"/api/sim/sessions/{session_id}"
-        await w.until(path, "finished")
-        fork = await w.data("POST", f"{path}/fork", {"atSeq": 20}, status=201)
-        trading = await w.data("POST", f"{path}/fork", {"atSeq": 20, "profileSlug": "sma_cross"}, status=201)
+        await server.until(path, "finished")
+        fork = await server.data("POST", f"{path}/fork", {"atSeq": 20}, status=201)
+        trading = await server.data("POST", f"{path}/fork", {"atSeq": 20, "profileSlug": "sma_cross"}, status=201)
         assert (fork["kind"], trading["kind"]) == ("market", "sim")
-        await call(w, "GET", f"{MARKET}/{trading['id']}", 404)
+        await call(server, "GET", f"{MARKET}/{trading['id']}", 404)

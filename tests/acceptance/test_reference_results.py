@@ -112,9 +112,9 @@ def compare_trades(wanted: list[dict[str, str]], events: list[Event], shift: int
 
 def compare_equity(wanted: list[dict[str, str]], events: list[Event], values: list[Candle]) -> None:
     at = {candle.close_time_ms: candle.open_time_ms for candle in values}
-    found = {at[event.ts]: event for event in events if event.type == "equity"}
+    results = {at[event.ts]: event for event in events if event.type == "equity"}
     for row in wanted:
-        assert near(found[int(row["open_time_ms"])].payload["equity"], row["equity"])
+        assert near(results[int(row["open_time_ms"])].payload["equity"], row["equity"])
 
 
 def published(name: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from app.cli import selftest
 from app.db.location import DatabaseLocation
 from app.settings import load
 from tests.support.cli import Cli
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.server_process import StartServer
 
 pytestmark = pytest.mark.selftest
 
@@ -42,9 +43,11 @@ async def test_a_session_starts_goes_on_pauses_and_resumes(database: Database) -
     assert left(database) == []
 
 
-def test_it_works_beside_servers_that_share_the_database_and_twice_at_once(database: Database, zeon) -> None:
-    zeon(database, ZEON_ON_ORPHAN="resume")
-    zeon(database)
+def test_it_works_beside_servers_that_share_the_database_and_twice_at_once(
+    database: Database, start_server: StartServer
+) -> None:
+    start_server(database, ZEON_ON_ORPHAN="resume")
+    start_server(database)
     cli = Cli(database)
     with cli.start("selftest") as one, cli.start("selftest") as other:
         said = [each.communicate(timeout=40)[0].splitlines()[-1] for each in (one, other)]

@@ -12,9 +12,10 @@ from pathlib import Path
 from app.candles import synthetic
 from app.db import candles
 from app.db.pool import Database as Pool
-from tests.support.engine import MINUTE, START_MS
-from tests.support.process import ROOT
-from tests.support.servers import Database
+from tests.paths import ROOT
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS
+from tests.support.server_process import StartServer
 
 README = (ROOT / "README.md").read_text()
 DOCS = (ROOT / "docs" / "strategies.md").read_text()
@@ -24,8 +25,8 @@ def blocks(text: str, heading: str) -> list[str]:
     """Return the indented blocks under a heading."""
     section = text.split(f"## {heading}\n")[1].split("\n## ")[0]
     parts = section.replace("\n\n    ", "\n\0    ").split("\n\n")
-    found = [part.split("\0")[1] for part in parts if "\0" in part]
-    return ["\n".join(line.removeprefix("    ") for line in part.splitlines()) for part in found]
+    results = [part.split("\0")[1] for part in parts if "\0" in part]
+    return ["\n".join(line.removeprefix("    ") for line in part.splitlines()) for part in results]
 
 
 def store_a_day(database: Database) -> None:
@@ -39,7 +40,7 @@ def store_a_day(database: Database) -> None:
     asyncio.run(work())
 
 
-def test_the_readme_runs_a_user_strategy(database: Database, zeon, tmp_path: Path) -> None:
+def test_the_readme_runs_a_user_strategy(database: Database, start_server: StartServer, tmp_path: Path) -> None:
     prepare, use = blocks(README, "A strategy of your own")
     program = tmp_path / "bin" / "zeon"
     program.parent.mkdir()
@@ -64,12 +65,12 @@ def test_the_readme_runs_a_user_strategy(database: Database, zeon, tmp_path: Pat
     assert prepare.splitlines()[-1] == "make run"
     sh(prepare.removesuffix("make run"), ROOT)
     store_a_day(database)
-    zeon(database, ZEON_STRATEGIES=tmp_path / "zeon-strategies", ZEON_CANDLE_TIMEOUT_MS=20_000)
+    start_server(database, ZEON_STRATEGIES=tmp_path / "zeon-strategies", ZEON_CANDLE_TIMEOUT_MS=20_000)
     output = sh(use, tmp_path)
     assert "breakout_with_stop" in output
     assert "LONG" in output
-    found = database.query("SELECT status, error, profile_slug, config::text FROM sim_sessions")
-    assert found == [("finished", None, "tight", '{"entry": 10, "stop_pct": 0.1}')]
+    result = database.query("SELECT status, error, profile_slug, config::text FROM sim_sessions")
+    assert result == [("finished", None, "tight", '{"entry": 10, "stop_pct": 0.1}')]
     written = dict(database.query("SELECT type, count(*) FROM sim_events GROUP BY type"))
     assert min(written[type_] for type_ in ("signal", "order", "fill", "trade", "plot")) > 0
 

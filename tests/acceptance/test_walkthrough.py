@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from app.db import embedded
-from tests.support.process import ROOT, free_port
+from tests.paths import ROOT
+from tests.support.server_process import free_port
 
 PAGE = (ROOT / "docs" / "walkthrough.md").read_text()
 BLOCK = re.compile(r"^```sh\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)

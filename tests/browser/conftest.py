@@ -13,8 +13,8 @@ from app.web.page import FOLDER
 from tests.browser.pages import SessionPage
 from tests.browser.site import Site, store_candles
 from tests.conftest import MAIN
-from tests.support.process import Zeon
-from tests.support.servers import Server
+from tests.support.postgres import Postgres
+from tests.support.server_process import ServerProcess
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
@@ -63,12 +63,14 @@ def open_page(browser: Browser) -> Iterator[Callable[..., SessionPage]]:
 
 
 @pytest.fixture(scope="package")
-def site(running_servers: Callable[[str], Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(postgres_servers: Callable[[str], Postgres], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One server for all tests of the pages, with candles of two symbols in its cache, one of which has a gap."""
-    postgres = running_servers(MAIN)
+    postgres = postgres_servers(MAIN)
     database = postgres.new_database()
     store_candles(database)
-    zeon = Zeon(database, tmp_path_factory.mktemp("site") / "zeon.log", ZEON_POLL_MS=200, ZEON_RUNNER_TTL_MS=6000)
-    yield Site(zeon.start(), database)
-    zeon.kill()
+    server = ServerProcess(
+        database, tmp_path_factory.mktemp("site") / "zeon.log", ZEON_POLL_MS=200, ZEON_RUNNER_TTL_MS=6000
+    )
+    yield Site(server.start(), database)
+    server.kill()
     postgres.drop(database)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from playwright.sync_api import ConsoleMessage, Page, expect
 
 from tests.support.cli import Cli
-from tests.support.process import free_port
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.server_process import free_port
 
 EXPECTED = "Failed to load resource"
 """What Chromium logs for each call that fails, also while a server is down."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.db.pool import Database as Pool
-from tests.support.engine import MINUTE, START_MS, store
-from tests.support.process import Zeon
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS, store
+from tests.support.server_process import ServerProcess
 
 CANDLES = 2000
 GAP = range(40, 53)
@@ -27,13 +27,13 @@ HOLES = range(5, 1500, 7)
 class Site:
     """A server and its database."""
 
-    zeon: Zeon
+    server: ServerProcess
     database: Database
     token: str = ""
 
     @property
     def url(self) -> str:
-        return self.zeon.url
+        return self.server.url
 
     def create(self, **changes: Any) -> str:
         """Create a session and return its id."""

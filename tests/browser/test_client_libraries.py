@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from tests.browser.test_other_origin import BODY, FOLLOW
 from tests.clients.development import any_port, vite, webpack
 from tests.clients.following import DOCUMENTED, block, candles_only, kill_midway, last_seq, serve, until
 from tests.support.cli import Cli
-from tests.support.process import Zeon
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.server_process import StartServer
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(600)]
 PACKAGES = {
@@ -58,10 +58,10 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.mark.parametrize("library", PACKAGES)
 def test_a_library_follows_a_session_on_another_origin_through_a_killed_server_and_stops_at_204(
-    database: Database, zeon: Callable[..., Zeon], page: Page, tmp_path: Path, library: str
+    database: Database, start_server: StartServer, page: Page, tmp_path: Path, library: str
 ) -> None:
     port, origin = any_port()
-    site = serve(database, zeon, ZEON_ALLOWED_ORIGINS=origin)
+    site = serve(database, start_server, ZEON_ALLOWED_ORIGINS=origin)
     session_id = candles_only(site)
     config = f"export default {{ optimizeDeps: {{ include: {[PACKAGES[library]] if PACKAGES[library] else []} }} }};"
     with vite(tmp_path, port, config, BEFORE + block(library, "js")):
@@ -81,11 +81,11 @@ def test_a_library_follows_a_session_on_another_origin_through_a_killed_server_a
 
 @pytest.mark.parametrize("bundler", ["vite", "webpack"])
 def test_a_page_behind_a_development_server_logs_in_posts_and_follows(
-    database: Database, zeon: Callable[..., Zeon], page: Page, tmp_path: Path, bundler: str
+    database: Database, start_server: StartServer, page: Page, tmp_path: Path, bundler: str
 ) -> None:
     port, origin = any_port()
     token = Cli(database).json("token", "create")["token"]
-    site = serve(database, zeon, ZEON_AUTH="token", ZEON_ALLOWED_ORIGINS=origin)
+    site = serve(database, start_server, ZEON_AUTH="token", ZEON_ALLOWED_ORIGINS=origin)
     with proxied(bundler, tmp_path, port, site):
         page.goto(origin)
         done = page.evaluate(FOLLOW, {"server": "", "token": token, "body": BODY})
@@ -94,11 +94,11 @@ def test_a_page_behind_a_development_server_logs_in_posts_and_follows(
 
 @pytest.mark.parametrize("bundler", ["vite", "webpack"])
 def test_the_client_outlives_a_server_that_is_killed_behind_a_development_server(
-    database: Database, zeon: Callable[..., Zeon], page: Page, tmp_path: Path, bundler: str
+    database: Database, start_server: StartServer, page: Page, tmp_path: Path, bundler: str
 ) -> None:
     port, origin = any_port()
     token = Cli(database).json("token", "create")["token"]
-    site = serve(database, zeon, ZEON_AUTH="token", ZEON_ALLOWED_ORIGINS=origin, ZEON_HEARTBEAT_MS=500)
+    site = serve(database, start_server, ZEON_AUTH="token", ZEON_ALLOWED_ORIGINS=origin, ZEON_HEARTBEAT_MS=500)
     site.token = token
     session_id = candles_only(site)
     (tmp_path / "zeon.js").write_text((FOLDER / "client.js").read_text())
@@ -120,5 +120,5 @@ def proxied(bundler: str, folder: Path, port: int, site: Site) -> AbstractContex
 def count_204(site: Site) -> int:
     """Return how many requests the server answered with 204 since it was started."""
     with urllib.request.urlopen(f"{site.url}/metrics") as answer:
-        found = re.search(r'^zeon_requests_total\{status="204"\} (\d+)', answer.read().decode(), re.MULTILINE)
-    return int(found[1]) if found else 0
+        results = re.search(r'^zeon_requests_total\{status="204"\} (\d+)', answer.read().decode(), re.MULTILINE)
+    return int(results[1]) if results else 0

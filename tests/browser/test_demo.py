@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.browser.pages import SessionPage, demo
-from tests.support.servers import Database
+from tests.support.postgres import Database
 
 Open = Callable[..., SessionPage]
 

@@ -9,8 +9,8 @@ from playwright.sync_api import Route, expect
 from tests.browser.pages import SessionPage
 from tests.browser.site import Site
 from tests.support.cli import Cli
-from tests.support.process import Zeon
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.server_process import StartServer
 
 Open = Callable[..., SessionPage]
 BODY = {"profileSlug": "none", "symbol": "BTCUSDT", "timeframe": "1m", "startMs": 1_704_067_200_000}
@@ -23,11 +23,11 @@ LOGIN = "dialog[aria-labelledby=login-title]"
 def test_a_server_killed_and_started_again_under_an_open_page_goes_on(site: Site, open_page: Open) -> None:
     shown = open_page(site.start())
     shown.until_candles(50)
-    site.zeon.kill()
+    site.server.kill()
     shown.until_state("reconnecting")
     expect(shown.page.locator("#away")).to_be_visible()
     before = shown.number("candles")
-    site.zeon.start()
+    site.server.start()
     shown.until_state("live")
     expect(shown.page.locator("#away")).to_be_hidden()
     shown.until_status("paused")
@@ -65,11 +65,11 @@ def test_the_page_of_a_deleted_session_says_that_it_is_not_found(site: Site, ope
 
 
 def test_a_server_with_tokens_asks_for_one_and_again_when_it_is_revoked(
-    database: Database, zeon: Callable[..., Zeon], open_page: Open
+    database: Database, start_server: StartServer, open_page: Open
 ) -> None:
     command = Cli(database)
     first, second = command.json("token", "create"), command.json("token", "create")
-    server = zeon(database, ZEON_AUTH="token", ZEON_HEARTBEAT_MS=500)
+    server = start_server(database, ZEON_AUTH="token", ZEON_HEARTBEAT_MS=500)
     shown = open_page(server.url)
     page = shown.page
     page.fill("#token", "wrong")
@@ -93,10 +93,10 @@ def test_a_server_with_tokens_asks_for_one_and_again_when_it_is_revoked(
 
 
 def test_a_call_sent_before_a_login_and_refused_after_it_is_repeated_without_asking(
-    database: Database, zeon: Callable[..., Zeon], open_page: Open
+    database: Database, start_server: StartServer, open_page: Open
 ) -> None:
     token = Cli(database).json("token", "create")["token"]
-    page = open_page(zeon(database, ZEON_AUTH="token").url).page
+    page = open_page(start_server(database, ZEON_AUTH="token").url).page
     expect(page.locator(LOGIN)).to_be_visible()
     held: list[Route] = []
     page.route("**/profiles?late", lambda route: route.continue_() if held else held.append(route))

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from app.candles.synthetic import candles as made_up
 from tests.browser.pages import SessionPage, fits
 from tests.browser.site import Site
-from tests.support.engine import MINUTE, START_MS
+from tests.support.running_engine import MINUTE, START_MS
 
 Open = Callable[..., SessionPage]
 DROP = """async ([name, text]) => {
@@ -144,8 +144,8 @@ def test_the_import_fits_and_can_be_read_by_all(site: Site, open_page: Open, wid
     expect(page.locator("#import-status")).to_contain_text("Ready to store")
     page.click("#import-reading summary")
     assert fits(page)
-    found = axe.Axe().run(page).response
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
+    result = axe.Axe().run(page).response
+    assert [(each["id"], each["nodes"][0]["html"]) for each in result["violations"]] == []
 
 
 def test_a_session_at_the_end_of_the_cache_says_so_in_list_and_page(site: Site, open_page: Open) -> None:

@@ -9,7 +9,7 @@ from playwright.sync_api import CDPSession, expect
 
 from tests.browser.pages import SessionPage
 from tests.browser.site import Site, store_candles
-from tests.support.engine import MINUTE, START_MS
+from tests.support.running_engine import MINUTE, START_MS
 
 Open = Callable[..., SessionPage]
 LONG = 80_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,9 +13,9 @@ from playwright.sync_api import Browser
 
 from tests.browser.site import store_candles
 from tests.support.cli import Cli
-from tests.support.engine import MINUTE, START_MS
-from tests.support.process import Zeon
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS
+from tests.support.server_process import StartServer
 
 BODY = {
     "profileSlug": "none",
@@ -70,11 +70,11 @@ def other(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_page_on_another_port_logs_in_posts_and_follows_to_the_end(
-    database: Database, zeon: Callable[..., Zeon], browser: Browser, other: str
+    database: Database, start_server: StartServer, browser: Browser, other: str
 ) -> None:
     token = Cli(database).json("token", "create")["token"]
     store_candles(database, 50)
-    server = zeon(database, ZEON_AUTH="token", ZEON_ALLOWED_ORIGINS=other)
+    server = start_server(database, ZEON_AUTH="token", ZEON_ALLOWED_ORIGINS=other)
     context = browser.new_context()
     page = context.new_page()
     page.goto(other)

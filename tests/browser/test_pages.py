@@ -10,7 +10,7 @@ from playwright.sync_api import Route, expect
 
 from tests.browser.pages import LATE_FRAMES, SessionPage, fits
 from tests.browser.site import GAP, HOLES, Site
-from tests.support.engine import MINUTE, START_MS
+from tests.support.running_engine import MINUTE, START_MS
 
 Open = Callable[..., SessionPage]
 NAME = "<img src=x onerror=alert(1)> & Söhne"

@@ -15,9 +15,9 @@ from tests.browser.pages import SessionPage
 from tests.browser.site import Site, store_candles
 from tests.clients import npm
 from tests.support.cli import Cli
-from tests.support.engine import MINUTE, START_MS
-from tests.support.process import Zeon
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS
+from tests.support.server_process import StartServer
 
 Open = Callable[..., SessionPage]
 
@@ -30,11 +30,11 @@ def test_every_snippet_shows_the_end_of_the_log_as_it_is_copied(site: Site, open
 
 
 def test_snippets_of_a_server_with_tokens_take_one_from_the_environment(
-    database: Database, zeon: Callable[..., Zeon], open_page: Open, tmp_path: Path
+    database: Database, start_server: StartServer, open_page: Open, tmp_path: Path
 ) -> None:
     store_candles(database, 100)
     token = Cli(database).json("token", "create")["token"]
-    site = Site(zeon(database, ZEON_AUTH="token"), database, token)
+    site = Site(start_server(database, ZEON_AUTH="token"), database, token)
     shown = open_page(site.start(replayMsPerCandle=0, endMs=START_MS + 100 * MINUTE))
     shown.page.fill("#token", token)
     shown.page.keyboard.press("Enter")

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 
 from app.domain.trading.settings import TradingSettings
-from tests.acceptance.dropping import COUNT, dropped
-from tests.acceptance.forking import forked_alike, forked_differently
-from tests.acceptance.many_symbols import same_digests
-from tests.acceptance.walk import walked
 from tests.reference import needs_data
-from tests.support.engine import MINUTE, START_MS, store
-from tests.support.outside import QUICK, call, client, digest, log, opens, pool, row, until
-from tests.support.servers import Database
-from tests.support.web import SESSIONS
+from tests.support.client import SESSIONS, call, connect
+from tests.support.postgres import Database, open_pool
+from tests.support.running_engine import MINUTE, START_MS, store
+from tests.support.scenarios.dropped_runner import COUNT, dropped
+from tests.support.scenarios.forks import forked_alike, forked_differently
+from tests.support.scenarios.many_symbols import same_digests
+from tests.support.scenarios.random_calls import make_random_calls
+from tests.support.server_process import QUICK, StartServer, until
+from tests.support.session_log import digest, open_times, read_log, row
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 
@@ -30,13 +31,13 @@ async def test_dropped_behind_every_tick_and_resumed_the_digest_is_equal(
 
 @needs_data
 async def test_20_symbols_of_10_000_real_candles_have_one_digest_whatever_the_hash_seed(
-    database: Database, zeon
+    database: Database, start_server: StartServer
 ) -> None:
-    await same_digests(database, zeon, 10_000)
+    await same_digests(database, start_server, 10_000)
 
 
-def test_no_walk_of_500_control_calls_changes_what_is_simulated(database: Database, zeon) -> None:
-    walked(database, zeon, steps=500)
+def test_no_walk_of_500_control_calls_changes_what_is_simulated(database: Database, start_server: StartServer) -> None:
+    make_random_calls(database, start_server, steps=500)
 
 
 async def test_forked_at_every_seq_with_changes_it_resumes_and_verifies(database: Database) -> None:
@@ -61,15 +62,15 @@ async def test_forked_at_every_third_seq_unchanged_the_end_digest_is_the_parent_
 
 @pytest.mark.parametrize("stall_s", [5, 90])
 async def test_a_process_that_stands_still_catches_up_or_moves_its_grid_and_says_so(
-    database: Database, zeon, stall_s: int
+    database: Database, start_server: StartServer, stall_s: int
 ) -> None:
-    async with pool(database) as side:
+    async with open_pool(database) as side:
         await store(side, count=300)
-    server = zeon(database, **QUICK)
-    async with client(server) as c:
-        undisturbed = (await c.finished(endMs=START_MS + 300 * MINUTE))["id"]
-        session_id = (await c.create(endMs=START_MS + 300 * MINUTE, replayMsPerCandle=100))["id"]
-        await call(c, session_id, "start")
+    server = start_server(database, **QUICK)
+    async with connect(server) as client:
+        undisturbed = (await client.finished(endMs=START_MS + 300 * MINUTE))["id"]
+        session_id = (await client.create(endMs=START_MS + 300 * MINUTE, replayMsPerCandle=100))["id"]
+        await call(client, session_id, "start")
         await until(lambda: row(database, session_id, "last_seq") > 20)
         server.signal(signal.SIGSTOP)
         before = row(database, session_id, "last_seq")
@@ -78,10 +79,10 @@ async def test_a_process_that_stands_still_catches_up_or_moves_its_grid_and_says
         await asyncio.sleep(1)
         caught_up = row(database, session_id, "last_seq") - before
         assert (caught_up > 10 * stall_s) == (stall_s == 5)
-        await c.until(f"{SESSIONS}/{session_id}", "finished", timeout_s=60)
-    events = log(database, session_id)
+        await client.until(f"{SESSIONS}/{session_id}", "finished", timeout_s=60)
+    events = read_log(database, session_id)
     stalls = [event["payload"] for event in events if event["type"] == "control"]
     assert [one["action"] for one in stalls] == ["stall"] * (stall_s == 90)
     assert all(stall_s - 2 <= one["args"]["movedMs"] / 1000 <= stall_s + 2 for one in stalls)
-    assert opens(events) == [START_MS + number * MINUTE for number in range(300)]
+    assert open_times(events) == [START_MS + number * MINUTE for number in range(300)]
     assert digest(database, session_id) == digest(database, undisturbed)

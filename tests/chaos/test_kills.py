@@ -6,15 +6,16 @@ import random
 
 import pytest
 
-from tests.acceptance.killing import killed_at_random
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.scenarios.kills import killed_at_random
+from tests.support.server_process import StartServer
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 
 async def test_killed_by_sigkill_at_random_50_times_and_resumed_the_digest_equals_an_undisturbed_run_s(
-    database: Database, zeon
+    database: Database, start_server: StartServer
 ) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
-    await killed_at_random(database, zeon, times=50, seed=seed)
+    await killed_at_random(database, start_server, times=50, seed=seed)

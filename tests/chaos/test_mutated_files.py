@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3_600)]
 
 
 def test_no_damaged_file_takes_long_or_much_memory(tmp_path: Path) -> None:
-    found = [path for path in CASES.rglob("*") if path.is_file() and path.stat().st_size < SMALL]
-    files = [*seeds(), *(path.read_bytes() for path in sorted(found))]
+    results = [path for path in CASES.rglob("*") if path.is_file() and path.stat().st_size < SMALL]
+    files = [*seeds(), *(path.read_bytes() for path in sorted(results))]
     draw = random.Random(1)
     idle = psutil.Process().memory_info().rss
     for number, data in enumerate(islice(mutations(1, files), MUTATED)):

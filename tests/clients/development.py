@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.clients import npm
 from tests.clients.following import until
-from tests.support.process import free_port
+from tests.support.server_process import free_port
 
 PAGE = '<!doctype html><title>A page</title><script type="module" src="/index.js"></script>'
 WEBPACK = """import webpack from "webpack";

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from tests.browser.site import Site, store_candles
 from tests.clients import npm
-from tests.support.engine import MINUTE, START_MS
-from tests.support.outside import QUICK
-from tests.support.process import ROOT, Zeon
-from tests.support.servers import Database
+from tests.paths import ROOT
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS
+from tests.support.server_process import QUICK, StartServer
 
 PAGE = (ROOT / "docs" / "clients.md").read_text()
 CANDLES = 1000
@@ -34,9 +34,9 @@ BEFORE = {
 def block(heading: str, language: str) -> str:
     """Return the code under a heading of the page."""
     section = re.split(rf"^(?:#+ )?{re.escape(heading)}$", PAGE, flags=re.MULTILINE)[1]
-    found = re.search(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    assert found is not None, heading
-    return found[1]
+    results = re.search(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    assert results is not None, heading
+    return results[1]
 
 
 @dataclass
@@ -103,11 +103,11 @@ def until(fits: Callable[[], object], seconds: float = 60) -> None:
 def kill_midway(site: Site, session_id: str, after: int = CANDLES // 3) -> None:
     """Kill the server by SIGKILL once the log is so long, and start it again; the session resumes by itself."""
     until(lambda: last_seq(site, session_id) >= after)
-    site.zeon.kill()
-    site.zeon.start()
+    site.server.kill()
+    site.server.start()
 
 
-def serve(database: Database, zeon: Callable[..., Zeon], **env: object) -> Site:
+def serve(database: Database, start_server: StartServer, **env: object) -> Site:
     """Start a server that takes sessions up again, with candles for them."""
     store_candles(database, CANDLES)
-    return Site(zeon(database, **QUICK, ZEON_ON_ORPHAN="resume", **env), database)
+    return Site(start_server(database, **QUICK, ZEON_ON_ORPHAN="resume", **env), database)

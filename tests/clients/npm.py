@@ -31,8 +31,8 @@ def modules() -> Path:
 
 def bun() -> str:
     """Return the path of Bun; skips the test where npm has none for this machine."""
-    found = next(modules().glob("@oven/bun-*/bin/bun"), None)
-    return str(found) if found else pytest.skip("npm has no bun for this machine")
+    result = next(modules().glob("@oven/bun-*/bin/bun"), None)
+    return str(result) if result else pytest.skip("npm has no bun for this machine")
 
 
 @cache

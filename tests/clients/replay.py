@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from tests.support.engine import MINUTE, START_MS, store
-from tests.support.outside import QUICK, call, client, hurry, pool, row, until
-from tests.support.process import Zeon
-from tests.support.servers import Database
-from tests.support.web import Client
+from tests.support.client import Client, call, connect, run_unpaced
+from tests.support.postgres import Database, open_pool
+from tests.support.running_engine import MINUTE, START_MS, store
+from tests.support.server_process import QUICK, ServerProcess, StartServer, until
+from tests.support.session_log import row
 
 
 @dataclass
@@ -19,8 +19,8 @@ class Replay:
     """A server and a session on it that resumes by itself when the server comes back."""
 
     database: Database
-    server: Zeon
-    client: Client
+    server: ServerProcess
+    connect: Client
     session_id: str
 
     @property
@@ -44,17 +44,22 @@ class Replay:
 
     async def finish(self) -> None:
         """Run to the end as fast as possible."""
-        await hurry(self.client, self.session_id)
+        await run_unpaced(self.client, self.session_id)
 
 
 @asynccontextmanager
 async def replay(
-    database: Database, zeon: Callable[..., Zeon], *, candles: int = 1000, pause_ms: int = 5, **env: object
+    database: Database,
+    start_server: StartServer,
+    *,
+    candles: int = 1000,
+    pause_ms: int = 5,
+    **env: object,
 ) -> AsyncIterator[Replay]:
     """Make a session over so many candles, paced so that a server can be killed in its middle."""
-    async with pool(database) as side:
+    async with open_pool(database) as side:
         await store(side, count=candles)
-    server = await asyncio.to_thread(zeon, database, **QUICK, ZEON_ON_ORPHAN="resume", **env)
-    async with client(server) as c:
-        session = await c.create(endMs=START_MS + candles * MINUTE, replayMsPerCandle=pause_ms)
-        yield Replay(database, server, c, session["id"])
+    server = await asyncio.to_thread(start_server, database, **QUICK, ZEON_ON_ORPHAN="resume", **env)
+    async with connect(server) as client:
+        session = await client.create(endMs=START_MS + candles * MINUTE, replayMsPerCandle=pause_ms)
+        yield Replay(database, server, client, session["id"])

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import urllib.request
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,9 @@ from tests.clients.following import (
     trade_results,
 )
 from tests.clients.relay import relay
-from tests.support.engine import MINUTE, START_MS
-from tests.support.process import Zeon
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS
+from tests.support.server_process import StartServer
 
 TAIL = """import { Client } from "./zeon.mjs";
 const [url, id, options] = [process.argv[2], process.argv[3], JSON.parse(process.argv[4] ?? "{}")];
@@ -119,8 +118,8 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def site(database: Database, zeon: Callable[..., Zeon]) -> Site:
-    return serve(database, zeon, ZEON_HEARTBEAT_MS=200)
+def site(database: Database, start_server: StartServer) -> Site:
+    return serve(database, start_server, ZEON_HEARTBEAT_MS=200)
 
 
 def download_client(site: Site, folder: Path) -> Path:
@@ -164,7 +163,7 @@ def test_connections_cut_in_the_middle_of_events_lose_none(site: Site, tmp_path:
     site.finished(session_id)
     cuts = [100, 350, 401, 700, 933, 2011, 5000, 5171, 9999, 20_003]
     with (
-        relay(site.zeon.port, cuts) as relayed,
+        relay(site.server.port, cuts) as relayed,
         tail(site, tmp_path, runtime, relayed.url, session_id) as tailing,
     ):
         seen = seqs(tailing)
@@ -178,10 +177,10 @@ def test_a_tail_notices_silence_and_asks_again(site: Site, tmp_path: Path, runti
         assert tailing.stdout is not None
         site.post(f"/{session_id}/control", {"action": "step", "candles": 5})
         first = [int(tailing.stdout.readline()) for _ in range(6)]
-        site.zeon.signal(signal.SIGSTOP)
+        site.server.signal(signal.SIGSTOP)
         with pytest.raises(subprocess.TimeoutExpired):
             tailing.wait(2.5)
-        site.zeon.signal(signal.SIGCONT)
+        site.server.signal(signal.SIGCONT)
         site.post(f"/{session_id}/start")
         rest = [int(line) for line in tailing.stdout]
         assert tailing.wait(60) == 0

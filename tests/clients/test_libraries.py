@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.clients import npm
 from tests.clients.following import PAGE, Script, block, candles_only, kill_midway, last_seq, seqs, serve
-from tests.support.process import Zeon
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.server_process import StartServer
 
 slow = pytest.mark.clients
 LIBRARIES = {
@@ -31,14 +30,14 @@ FAST = ("httpx2", "curl")
 
 @pytest.mark.parametrize("library", [pytest.param(each, marks=() if each in FAST else slow) for each in LIBRARIES])
 def test_a_library_follows_a_session_through_a_killed_server_and_ends_with_it(
-    database: Database, zeon: Callable[..., Zeon], tmp_path: Path, library: str
+    database: Database, start_server: StartServer, tmp_path: Path, library: str
 ) -> None:
     language = LIBRARIES[library]
     if language == "js":
         (tmp_path / "node_modules").symlink_to(npm.modules())
     elif language == "sh" and not shutil.which("curl"):
         pytest.skip("no curl")
-    site = serve(database, zeon)
+    site = serve(database, start_server)
     session_id = candles_only(site)
     script = Script(tmp_path, f"{site.url}/api/sim/sessions/{session_id}/stream")
     with script.start(language, block(library, language)) as following:

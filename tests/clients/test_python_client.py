@@ -7,7 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NotRequired, get_args, get_origin, get_type_hints, is_typeddict
@@ -19,11 +18,11 @@ import zeon as package
 from tests.clients.following import DOCUMENTED, block, candles_only, last_seq, serve, trade_results
 from tests.clients.relay import relay
 from tests.clients.replay import Replay, replay
-from tests.support.engine import MINUTE, START_MS
-from tests.support.outside import until
-from tests.support.process import ROOT, Zeon
-from tests.support.servers import Database
-from tests.support.web import web
+from tests.paths import ROOT
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS
+from tests.support.running_server import running_server
+from tests.support.server_process import StartServer, until
 from zeon import AnyEvent, ApiError, AsyncClient, BrokenStreamError, Client, events_frame
 
 FIELDS: dict[str, Any] = {
@@ -62,33 +61,33 @@ async def follow_through_kills(it: Replay, times: int, apart: int) -> None:
 
 
 async def test_a_tail_outlives_two_kills_of_its_server_and_misses_nothing(
-    database: Database, zeon: Callable[..., Zeon]
+    database: Database, start_server: StartServer
 ) -> None:
-    async with replay(database, zeon) as it:
+    async with replay(database, start_server) as it:
         await follow_through_kills(it, times=2, apart=100)
 
 
 @pytest.mark.clients
 @pytest.mark.timeout(600)
-async def test_a_tail_outlives_twenty_kills_of_its_server(database: Database, zeon: Callable[..., Zeon]) -> None:
-    async with replay(database, zeon, candles=5000) as it:
+async def test_a_tail_outlives_twenty_kills_of_its_server(database: Database, start_server: StartServer) -> None:
+    async with replay(database, start_server, candles=5000) as it:
         await follow_through_kills(it, times=20, apart=50)
 
 
-def test_connections_cut_in_the_middle_of_events_lose_none(database: Database, zeon: Callable[..., Zeon]) -> None:
-    site = serve(database, zeon)
+def test_connections_cut_in_the_middle_of_events_lose_none(database: Database, start_server: StartServer) -> None:
+    site = serve(database, start_server)
     session_id = candles_only(site, pause_ms=0, candles=300)
     site.post(f"/{session_id}/start")
     site.finished(session_id)
     cuts = [100, 350, 401, 700, 933, 2011, 5000, 5171, 9999, 20_003]
-    with relay(site.zeon.port, cuts) as relayed:
+    with relay(site.server.port, cuts) as relayed:
         seen = read_seqs(relayed.url, session_id)
         assert relayed.cut == len(cuts)
     assert seen == list(range(1, last_seq(site, session_id) + 1))
 
 
-def test_the_example_of_the_page_runs(database: Database, zeon: Callable[..., Zeon]) -> None:
-    site = serve(database, zeon)
+def test_the_example_of_the_page_runs(database: Database, start_server: StartServer) -> None:
+    site = serve(database, start_server)
     code = block("Python", "python").replace(DOCUMENTED, site.url)
     code = code.replace('"BTCUSDT"', '"BTCUSDT", venue="demo", replay_ms_per_candle=0')
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
@@ -99,9 +98,9 @@ def test_the_example_of_the_page_runs(database: Database, zeon: Callable[..., Ze
 
 
 async def test_a_tail_begun_while_the_server_is_away_waits_for_it(
-    database: Database, zeon: Callable[..., Zeon], caplog: pytest.LogCaptureFixture
+    database: Database, start_server: StartServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with replay(database, zeon, candles=20, pause_ms=0) as it:
+    async with replay(database, start_server, candles=20, pause_ms=0) as it:
         await it.start()
         it.server.kill()
         tail = asyncio.create_task(read_seqs_async(it.url, it.session_id))
@@ -111,9 +110,9 @@ async def test_a_tail_begun_while_the_server_is_away_waits_for_it(
 
 
 async def test_a_tail_notices_silence_and_asks_again(
-    database: Database, zeon: Callable[..., Zeon], caplog: pytest.LogCaptureFixture
+    database: Database, start_server: StartServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with replay(database, zeon, candles=20, pause_ms=0, ZEON_HEARTBEAT_MS=100) as it:
+    async with replay(database, start_server, candles=20, pause_ms=0, ZEON_HEARTBEAT_MS=100) as it:
         seqs: list[int] = []
 
         async def read() -> None:
@@ -133,18 +132,18 @@ async def test_a_tail_notices_silence_and_asks_again(
 
 
 async def test_calls_of_the_async_client(database: Database, tmp_path: Path) -> None:
-    async with web(database) as w, AsyncClient(w.served.url) as client:
+    async with running_server(database) as server, AsyncClient(server.served.url) as client:
         session = await client.create(**FIELDS, tags=["mine"])
         assert (session["status"], session["startMs"]) == ("created", START_MS)
         path = session["id"]
         assert (await client.step(path, 3))["status"] == "running"
-        await w.until(f"/api/sim/sessions/{path}", "paused")
+        await server.until(f"/api/sim/sessions/{path}", "paused")
         await client.pace(path, replay_ms_per_candle=1000)
         assert (await client.resume(path))["status"] == "running"
         assert (await client.pause(path))["status"] == "paused"
         assert (await client.change(path, name="mine", replay_ms_per_candle=0))["name"] == "mine"
         await client.run_until(path, time_ms=START_MS + 20 * MINUTE)
-        await w.until(f"/api/sim/sessions/{path}", "paused")
+        await server.until(f"/api/sim/sessions/{path}", "paused")
         fork = await client.fork(path, 5, replay_ms_per_candle=1000)
         await client.start(fork["id"])
         await client.jump(fork["id"], START_MS + 30 * MINUTE)
@@ -162,8 +161,8 @@ async def test_calls_of_the_async_client(database: Database, tmp_path: Path) -> 
 
 
 async def test_calls_of_the_client(database: Database, tmp_path: Path) -> None:
-    async with web(database) as w:
-        await asyncio.to_thread(_call_everything, w.served.url, tmp_path)
+    async with running_server(database) as server:
+        await asyncio.to_thread(_call_everything, server.served.url, tmp_path)
 
 
 def _call_everything(url: str, folder: Path) -> None:
@@ -183,7 +182,7 @@ def _call_everything(url: str, folder: Path) -> None:
 
 async def test_what_waiting_does_not_mend_is_raised(database: Database) -> None:
     missing = "00000000-0000-0000-0000-000000000000"
-    async with web(database) as w, AsyncClient(w.served.url) as client:
+    async with running_server(database) as server, AsyncClient(server.served.url) as client:
         session_id = (await client.create(**FIELDS))["id"]
         with pytest.raises(ApiError, match="There is no such session") as absent:
             await client.session(missing)
@@ -201,13 +200,13 @@ async def test_what_waiting_does_not_mend_is_raised(database: Database) -> None:
 
 
 async def test_a_token_is_sent_and_its_end_is_raised(database: Database) -> None:
-    async with web(database, auth="token", heartbeat_ms=50) as w:
-        token_id, secret = await w.token("anna")
-        async with AsyncClient(w.served.url, secret) as client:
+    async with running_server(database, auth="token", heartbeat_ms=50) as server:
+        token_id, secret = await server.token("anna")
+        async with AsyncClient(server.served.url, secret) as client:
             session_id = (await client.create(**FIELDS))["id"]
             tail = client.tail(session_id)
             waiting = asyncio.ensure_future(anext(tail))
-            await w.served.sim.database.run(_revoke, token_id)
+            await server.served.sim.database.run(_revoke, token_id)
             with pytest.raises(ApiError) as refused:
                 await waiting
         assert refused.value.status == 401
@@ -224,7 +223,7 @@ async def test_a_call_without_a_server_raises_what_httpx2_raises() -> None:
 
 
 async def test_events_of_every_type_have_the_fields_their_class_says(database: Database) -> None:
-    async with web(database) as w, AsyncClient(w.served.url) as client:
+    async with running_server(database) as server, AsyncClient(server.served.url) as client:
         session = await client.create(**FIELDS)
         database.query("SELECT sim_append_event(%s, NULL, 'note', '{\"text\": \"look\"}')", session["id"])
         await client.pace(session["id"], replay_ms_per_candle=0)
@@ -249,7 +248,7 @@ def _payloads() -> dict[str, Any]:
 
 
 async def test_events_become_a_frame_of_pandas(database: Database) -> None:
-    async with web(database) as w, AsyncClient(w.served.url) as client:
+    async with running_server(database) as server, AsyncClient(server.served.url) as client:
         session = await client.create(**FIELDS)
         await client.start(session["id"])
         events = [event async for event in client.tail(session["id"])]

@@ -154,8 +154,8 @@ class Old:
     def ended(self, session: str, status: str = "finished") -> str:
         """Start a session and wait for its end."""
         self.act(session, "start")
-        found = self.until(session, lambda one: one["status"] in _ENDS)
-        assert found["status"] == status, found
+        result = self.until(session, lambda one: one["status"] in _ENDS)
+        assert result["status"] == status, result
         return session
 
     def stepped(self, session: str, count: int) -> str:
@@ -381,10 +381,10 @@ def run_to_their_ends(old: Old, expected: list[dict[str, Any]]) -> None:
             old.control(one["id"], "pace", replayMsPerCandle=0)
             old.act(one["id"], "start")
     for one in expected:
-        found = old.until(
+        result = old.until(
             one["id"], lambda session: session["status"] in (*_ENDS, "paused") or session["endMs"] is None
         )
-        if found["status"] == "finished":
+        if result["status"] == "finished":
             one["endDigest"] = old.rows(f"SELECT to_json(sim_log_digest('{one['id']}'))")[0]
 
 

@@ -71,9 +71,9 @@ def dump() -> Dump:
 
 def restore(url: str) -> None:
     """Install the old version in an empty database as its owner, and fill it."""
-    found = dump()
+    result = dump()
     with TemporaryDirectory() as place, _backend(url) as backend:
-        for name, text in found.files.items():
+        for name, text in result.files.items():
             path = Path(place, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
@@ -81,11 +81,11 @@ def restore(url: str) -> None:
         connection: psycopg.Connection[Any] = backend.connection
         with connection.transaction():
             connection.execute("SET LOCAL check_function_bodies = off")
-            _create(connection, [text for name, text in found.files.items() if name.startswith("sql/")])
-            for table in found.tables:
+            _create(connection, [text for name, text in result.files.items() if name.startswith("sql/")])
+            for table in result.tables:
                 _fill(connection, table)
             note = sql.SQL("COMMENT ON TABLE {} IS {}")
-            connection.execute(note.format(sql.Identifier(APPLIED), sql.Literal(found.comment)))
+            connection.execute(note.format(sql.Identifier(APPLIED), sql.Literal(result.comment)))
 
 
 def _backend(url: str) -> PostgresqlPsycopgBackend:

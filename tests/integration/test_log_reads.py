@@ -15,8 +15,8 @@ from app.db import events, sessions, simulated_events, snapshots, stats
 from app.db.events import StreamPosition
 from app.db.pool import Connection, connect_options
 from app.domain.session import Session
-from tests.support.engine import MINUTE, USER, spec
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, USER, spec
 
 SHORT, LONG = 300, 20_000
 MOST = 1_100

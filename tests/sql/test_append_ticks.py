@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from tests.support.servers import Database
+from tests.support.postgres import Database
 
 MINUTE = 60_000
 

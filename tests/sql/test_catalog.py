@@ -12,13 +12,13 @@ def names(database, query):
 
 def test_each_function_is_in_the_file_of_its_name(any_database):
     query = "SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
-    found = [row[0] for row in any_database.query(query)]
-    assert sorted(found) == [file.stem for file in default_sources().objects("functions")]
+    results = [row[0] for row in any_database.query(query)]
+    assert sorted(results) == [file.stem for file in default_sources().objects("functions")]
 
 
 def test_each_view_is_in_the_file_of_its_name(any_database):
-    found = names(any_database, f"SELECT relname FROM pg_class WHERE {IN_SCHEMA} AND relkind IN ('v', 'm')")
-    assert found == {file.stem for file in default_sources().objects("views")}
+    result = names(any_database, f"SELECT relname FROM pg_class WHERE {IN_SCHEMA} AND relkind IN ('v', 'm')")
+    assert result == {file.stem for file in default_sources().objects("views")}
 
 
 def test_each_table_is_known_to_the_grants(any_database):

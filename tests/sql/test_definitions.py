@@ -13,7 +13,7 @@ from app.domain.event import PAYLOAD_BYTES, SIMULATED, STEERING, TYPES, parse_ev
 from app.domain.market.timeframe import TIMEFRAMES
 from app.errors import BadInputError
 from tests.sql.test_append_ticks import connection, new_session
-from tests.support.servers import Database
+from tests.support.postgres import Database
 
 __all__ = ["connection"]
 

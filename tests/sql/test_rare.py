@@ -13,8 +13,8 @@ from app.candles import synthetic
 from app.db import events, stats
 from app.db.pool import Connection
 from app.strategies.none import CandlesOnly
-from tests.support.log import traded, write
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.stored_session import run_strategy, store_session
 from tests.support.trading import broker_config
 
 START = 1_704_067_200_000
@@ -62,7 +62,7 @@ async def test_a_log_without_fills_is_not_read_to_find_none(
 ) -> None:
     on = broker_config(symbols=("BTCUSDT",))
     values = synthetic.candles("BTCUSDT", "1m", START, START + COUNT * 60_000)
-    session_id = write(any_database, traded(CandlesOnly(), values, on), on, start_ms=START)
+    session_id = store_session(any_database, run_strategy(CandlesOnly(), values, on), on, start_ms=START)
     with psycopg.connect(any_database.owner_url, autocommit=True) as owner:
         owner.execute("ANALYZE sim_events")
     before = fetched(any_database)

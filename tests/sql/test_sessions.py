@@ -25,9 +25,9 @@ def alive(connection: psycopg.Connection, name: str = "r", seen: str = "now()", 
 
 
 def row(connection: psycopg.Connection, session: UUID, columns: str) -> tuple:
-    found = connection.execute(f"SELECT {columns} FROM sim_sessions WHERE id = %s", (session,)).fetchone()
-    assert found is not None
-    return found
+    result = connection.execute(f"SELECT {columns} FROM sim_sessions WHERE id = %s", (session,)).fetchone()
+    assert result is not None
+    return result
 
 
 @pytest.mark.parametrize("function", MOVES)
@@ -82,8 +82,8 @@ def test_percent_counts_slots(
     connection: psycopg.Connection, start: int, end: int | None, cursor: int | None, percent: Decimal | int | None
 ) -> None:
     session = new_session(connection, start_ms=start, end_ms=end, cursor_ms=cursor)
-    found = connection.execute("SELECT percent FROM sim_view_sessions WHERE id = %s", (session,)).fetchone()
-    assert found == (percent,)
+    result = connection.execute("SELECT percent FROM sim_view_sessions WHERE id = %s", (session,)).fetchone()
+    assert result == (percent,)
 
 
 def test_moves_of_no_session_say_so(connection: psycopg.Connection) -> None:
@@ -182,9 +182,9 @@ def test_the_digest_is_the_published_formula_without_who_steered(connection: psy
 
 
 def frames(connection: psycopg.Connection, *arguments: object) -> tuple:
-    found = connection.execute("SELECT * FROM sim_frames(%s, %s, %s, %s, %s, false)", arguments).fetchone()
-    assert found is not None
-    return found
+    result = connection.execute("SELECT * FROM sim_frames(%s, %s, %s, %s, %s, false)", arguments).fetchone()
+    assert result is not None
+    return result
 
 
 def test_frames_are_the_events_of_a_page_as_a_stream_spells_them(connection: psycopg.Connection) -> None:

@@ -21,8 +21,8 @@ from app.domain.market.candle import Candle
 from app.domain.trading.settings import BrokerConfig, parse_sizing
 from app.strategies.sma_cross import SmaCross
 from tests.reference import between, candles, needs_data
-from tests.support.log import traded, write
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.stored_session import run_strategy, store_session
 from tests.support.trading import MINUTE, bar, bars, play
 from tests.support.trading import broker_config as config_without_fees
 
@@ -51,7 +51,7 @@ def made_up(count: int, timeframe: str = "1h") -> list[Candle]:
 
 def log_of(count: int, timeframe: str = "1h", **changes: Any) -> tuple[list[Event], BrokerConfig]:
     on = BrokerConfig(symbols=("BTCUSDT",), timeframe=timeframe, **changes)
-    return traded(SmaCross(fast=3, slow=8, side="both"), made_up(count, timeframe), on), on
+    return run_strategy(SmaCross(fast=3, slow=8, side="both"), made_up(count, timeframe), on), on
 
 
 def stats(database: Database, session_id: UUID, until: int | None = None, state: str = "{}") -> dict[str, Any]:
@@ -68,12 +68,12 @@ def expected(events: Sequence[Event], on: BrokerConfig, period_ms: int) -> dict[
     curve = [(one.ts, {k: float(v) for k, v in one.payload.items()}) for one in events if one.type == "equity"]
     trades = [one.payload for one in events if one.type == "trade"]
     closes = [one.payload["candle"] for one in events if one.type == "candle"]
-    found = dict.fromkeys(NULL_WITHOUT_TRADES) | of_trades([float(one["netPnl"]) for one in trades])
+    result = dict.fromkeys(NULL_WITHOUT_TRADES) | of_trades([float(one["netPnl"]) for one in trades])
     if trades:
-        found["avg_hold_bars"] = mean(one["holdBars"] for one in trades)
+        result["avg_hold_bars"] = mean(one["holdBars"] for one in trades)
     if closes:
-        found["buy_and_hold_pct"] = 100 * float(closes[-1]["close"] / closes[0]["open"] - 1)
-    return found | (of_curve(curve, float(on.initial_cash), period_ms) if curve else {})
+        result["buy_and_hold_pct"] = 100 * float(closes[-1]["close"] / closes[0]["open"] - 1)
+    return result | (of_curve(curve, float(on.initial_cash), period_ms) if curve else {})
 
 
 def of_trades(pnl: list[float]) -> dict[str, Any]:
@@ -153,42 +153,42 @@ def compare(found: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 def test_every_figure_is_what_plain_arithmetic_gives(any_database: Database) -> None:
     events, on = log_of(400)
-    session_id = write(any_database, events, on)
-    found = stats(any_database, session_id)
+    session_id = store_session(any_database, events, on)
+    result = stats(any_database, session_id)
     wanted = expected(events, on, 3_600_000)
     assert wanted["trades"] > 20
-    assert set(wanted) | {"seq", "initial_cash", "state"} == set(found)
-    compare(found, wanted)
-    assert found["seq"] == len(events)
-    assert found["periods_per_year"] == Decimal("8766")
+    assert set(wanted) | {"seq", "initial_cash", "state"} == set(result)
+    compare(result, wanted)
+    assert result["seq"] == len(events)
+    assert result["periods_per_year"] == Decimal("8766")
 
 
 def test_few_candles_have_few_figures(database: Database) -> None:
     for count in (1, 2, 9, 12, 24):
         events, on = log_of(count)
-        found = stats(database, write(database, events, on))
-        compare(found, expected(events, on, 3_600_000))
-        assert (found["cagr_pct"] is None) == (count < 24)
-        assert found["sharpe"] is None or count > 2
+        result = stats(database, store_session(database, events, on))
+        compare(result, expected(events, on, 3_600_000))
+        assert (result["cagr_pct"] is None) == (count < 24)
+        assert result["sharpe"] is None or count > 2
 
 
 def test_an_empty_log_has_counts_of_zero_and_no_figures(database: Database) -> None:
     on = BrokerConfig(symbols=("BTCUSDT",), timeframe="1h")
-    found = stats(database, write(database, [], on))
-    known = {name: value for name, value in found.items() if value is not None and name != "state"}
+    result = stats(database, store_session(database, [], on))
+    known = {name: value for name, value in result.items() if value is not None and name != "state"}
     assert known == {"seq": 0, "initial_cash": 10_000, "trades": 0, "wins": 0, "losses": 0}
 
 
 def test_a_log_of_candles_alone_knows_what_holding_would_have_brought(database: Database) -> None:
     events, on = log_of(50)
-    found = stats(database, write(database, [one for one in events if one.type == "candle"], on))
-    assert found["buy_and_hold_pct"] is not None
-    assert found["sharpe"] is None
+    result = stats(database, store_session(database, [one for one in events if one.type == "candle"], on))
+    assert result["buy_and_hold_pct"] is not None
+    assert result["sharpe"] is None
 
 
 def test_figures_during_a_run_are_those_of_its_log_so_far(database: Database) -> None:
     events, on = log_of(300)
-    session_id = write(database, events, on)
+    session_id = store_session(database, events, on)
     cuts = sorted(random.Random(4).sample(range(1, len(events)), 12))
     state = "{}"
     for cut in cuts:
@@ -223,36 +223,36 @@ def test_a_peak_between_two_samples_counts_as_at_the_later(
     database: Database, points: list[tuple[int, int, int]], hours: int
 ) -> None:
     on = BrokerConfig(symbols=("BTCUSDT",), timeframe="1h", record="trades")
-    session_id = write(database, curve(*points), on)
-    found = stats(database, session_id)
-    assert found["max_drawdown_ms"] == hours * 3_600_000
+    session_id = store_session(database, curve(*points), on)
+    result = stats(database, session_id)
+    assert result["max_drawdown_ms"] == hours * 3_600_000
     for cut in range(1, len(points)):
         state = stats(database, session_id, cut)["state"]
-        assert stats(database, session_id, None, state) == found
+        assert stats(database, session_id, None, state) == result
 
 
 def test_ruin_has_no_risk_ratios(database: Database) -> None:
     on = BrokerConfig(symbols=("BTCUSDT",), timeframe="1h")
     ratios = ("volatility_pct", "sharpe", "sortino")
     lost = [(0, 10_000, 10_000), (1, 9_000, 10_000), (2, -5, 10_000)]
-    found = stats(database, write(database, curve(*lost), on))
-    assert all(found[name] is not None for name in ratios)  # The last return led there, and can be told.
+    results = stats(database, store_session(database, curve(*lost), on))
+    assert all(results[name] is not None for name in ratios)  # The last return led there, and can be told.
     for after in ([(3, -5, 10_000)], [(3, 12_000, 12_000), (4, 13_000, 13_000)]):
-        found = stats(database, write(database, curve(*lost, *after), on))
-        assert [found[name] for name in ratios] == [None] * 3
-        assert found["return_pct"] == Decimal(after[-1][1] - 10_000) / 100
-        assert found["periods_per_year"] is not None
+        results = stats(database, store_session(database, curve(*lost, *after), on))
+        assert [results[name] for name in ratios] == [None] * 3
+        assert results["return_pct"] == Decimal(after[-1][1] - 10_000) / 100
+        assert results["periods_per_year"] is not None
 
 
 def test_samples_of_a_day_tell_the_same_money_and_trades(database: Database) -> None:
     full, sampled = (log_of(24 * 40, record=record) for record in ("full", "trades"))
-    known = stats(database, write(database, *full, start_ms=START))
+    known = stats(database, store_session(database, *full, start_ms=START))
     columns = "venue, symbol, timeframe, open_time_ms, open, high, low, close, volume"
     into = f"COPY market_candles ({columns}) FROM STDIN"
     with psycopg.connect(database.url) as conn, conn.cursor().copy(into) as copy:
         for one in made_up(24 * 40):
             copy.write_row(("demo", one.symbol, one.timeframe, one.open_time_ms, *one[4:9]))
-    found = stats(database, write(database, *sampled, start_ms=START))
+    results = stats(database, store_session(database, *sampled, start_ms=START))
     same = {
         "equity",
         "return_pct",
@@ -264,37 +264,37 @@ def test_samples_of_a_day_tell_the_same_money_and_trades(database: Database) -> 
         "sqn",
         "win_streak",
     }
-    assert {name: found[name] for name in same} == {name: known[name] for name in same}
-    assert 365 < found["periods_per_year"] < 376
-    assert found["max_drawdown_pct"] <= known["max_drawdown_pct"]
-    assert abs(found["max_drawdown_ms"] - known["max_drawdown_ms"]) <= 2 * DAY_MS
+    assert {name: results[name] for name in same} == {name: known[name] for name in same}
+    assert 365 < results["periods_per_year"] < 376
+    assert results["max_drawdown_pct"] <= known["max_drawdown_pct"]
+    assert abs(results["max_drawdown_ms"] - known["max_drawdown_ms"]) <= 2 * DAY_MS
 
 
 def test_a_position_in_any_of_several_symbols_is_exposure(database: Database) -> None:
     slots = [(bar(n, "10"), bar(n, str(20 + n), symbol="ETH")) for n in range(4)]
-    deeds = {1: lambda self: self.buy(qty=1, symbol="ETH")}
+    actions = {1: lambda self: self.buy(qty=1, symbol="ETH")}
     on = config_without_fees(symbols=("BTC", "ETH"))
-    found = stats(database, write(database, play(slots, deeds, on), on))
-    assert found["exposure_pct"] == 50
-    assert found["equity"] == 10_001
+    result = stats(database, store_session(database, play(slots, actions, on), on))
+    assert result["exposure_pct"] == 50
+    assert result["equity"] == 10_001
 
 
 def test_a_streak_ends_with_a_trade_that_wins_nothing(database: Database) -> None:
     prices = bars("10", "10", "11", "11", "12", "12", "12", "12", "13", "13", "13", "12", "12")
-    deeds = {n: (lambda self: self.buy(qty=1)) if n % 2 == 0 else (lambda self: self.close()) for n in range(12)}
-    events = play(prices, deeds)
-    found = stats(database, write(database, events, config_without_fees()))
-    compare(found, of_trades([float(one.payload["netPnl"]) for one in events if one.type == "trade"]))
+    actions = {n: (lambda self: self.buy(qty=1)) if n % 2 == 0 else (lambda self: self.close()) for n in range(12)}
+    events = play(prices, actions)
+    result = stats(database, store_session(database, events, config_without_fees()))
+    compare(result, of_trades([float(one.payload["netPnl"]) for one in events if one.type == "trade"]))
 
 
 def test_losing_everything_and_more_leaves_no_yearly_growth(database: Database) -> None:
     on = config_without_fees(initial_cash=Decimal(10), leverage=None)
-    deeds = {0: lambda self: self.sell(qty=2)}
-    days = [one._replace(ts=one.ts * 1440) for one in play(bars("10", "10", "40", "50"), deeds, on)]
-    found = stats(database, write(database, days, on))
-    assert found["equity"] == -70
-    assert found["cagr_pct"] is None
-    assert found["return_pct"] == -800
+    actions = {0: lambda self: self.sell(qty=2)}
+    days = [one._replace(ts=one.ts * 1440) for one in play(bars("10", "10", "40", "50"), actions, on)]
+    result = stats(database, store_session(database, days, on))
+    assert result["equity"] == -70
+    assert result["cagr_pct"] is None
+    assert result["return_pct"] == -800
 
 
 def test_quotients_are_rounded_half_to_even(any_database: Database) -> None:
@@ -310,45 +310,45 @@ def test_quotients_are_rounded_half_to_even(any_database: Database) -> None:
 
 def test_the_curve_in_few_points_keeps_ends_highs_and_lows(database: Database) -> None:
     events, on = log_of(400)
-    session_id = write(database, events, on)
+    session_id = store_session(database, events, on)
     curve = [(n, one.ts, one.payload["equity"]) for n, one in enumerate(events, 1) if one.type == "equity"]
     values = [value for *_, value in curve]
     for points in (2, 3, 4, 5, 40, 399, 400, 5000):
-        found = database.query("SELECT seq, ts, equity FROM sim_equity_points(%s, %s)", session_id, points)
-        assert len(found) <= points
-        assert set(found) <= set(curve)
-        assert found == sorted(found)
-        assert (found[0], found[-1]) == (curve[0], curve[-1])
-        kept = [value for *_, value in found]
+        results = database.query("SELECT seq, ts, equity FROM sim_equity_points(%s, %s)", session_id, points)
+        assert len(results) <= points
+        assert set(results) <= set(curve)
+        assert results == sorted(results)
+        assert (results[0], results[-1]) == (curve[0], curve[-1])
+        kept = [value for *_, value in results]
         assert points < 4 or (min(kept), max(kept)) == (min(values), max(values))
-        assert points < len(curve) or found == curve
+        assert points < len(curve) or results == curve
 
 
 def test_a_sample_of_the_curve_is_spread_evenly_and_ends_where_the_log_ends(database: Database) -> None:
     events, on = log_of(400)
-    session_id = write(database, events, on)
+    session_id = store_session(database, events, on)
     curve = [(n, one.ts, one.payload["equity"]) for n, one in enumerate(events, 1) if one.type == "equity"]
     for points in (2, 40, 5000):
-        found = database.query("SELECT seq, ts, equity FROM sim_equity_sample(%s, %s)", session_id, points)
+        results = database.query("SELECT seq, ts, equity FROM sim_equity_sample(%s, %s)", session_id, points)
         parts = {-(-seq * points // len(events)): (seq, ts, value) for seq, ts, value in curve}
-        assert found == list(parts.values())
-        assert found[-1] == curve[-1]
+        assert results == list(parts.values())
+        assert results[-1] == curve[-1]
 
 
 def test_views_show_sessions_trades_and_equity_by_eye(any_database: Database) -> None:
     events, on = log_of(100)
-    session_id = write(any_database, events, on)
-    found = stats(any_database, session_id)
+    session_id = store_session(any_database, events, on)
+    result = stats(any_database, session_id)
     shown = any_database.query("SELECT sharpe, trades FROM sim_view_stats WHERE session_id = %s", session_id)
-    assert shown == [(found["sharpe"], found["trades"])]
+    assert shown == [(result["sharpe"], result["trades"])]
     sums = any_database.query(
         "SELECT count(*), sum(net_pnl) / count(*) FROM sim_view_trades WHERE session_id = %s", session_id
     )
-    assert (sums[0][0], float(sums[0][1])) == (found["trades"], pytest.approx(float(found["expectancy"])))
+    assert (sums[0][0], float(sums[0][1])) == (result["trades"], pytest.approx(float(result["expectancy"])))
     last = any_database.query(
         "SELECT equity FROM sim_view_equity WHERE session_id = %s ORDER BY seq DESC LIMIT 1", session_id
     )
-    assert last == [(found["equity"],)]
+    assert last == [(result["equity"],)]
 
 
 @needs_data
@@ -372,14 +372,14 @@ def test_the_known_results_have_the_same_figures(database: Database, set_: str) 
             fill="same_close" if rest[0] == "same" else "next_open",
             sizing=parse_sizing(size),
         )
-        found = stats(database, write(database, traded(strategy_of(name, side), values, on), on))
-        assert (found["trades"], found["wins"]) == (int(row["closed_trades"]), int(row["winning_trades"]))
-        assert near(found["equity"], row["final_equity"])
-        assert near(found["fees"], row["total_fees"])
-        assert near(found["max_drawdown"], row["max_drawdown"])
-        assert near(found["max_drawdown_pct"], row["max_drawdown_pct"], 1)
-        realized = found["trades"] * (found["expectancy"] or 0)  # a mean of 10 decimals, times its count
-        assert abs(realized - Decimal(row["realized_pnl"])) <= Decimal("1e-9") * (found["trades"] + found["fees"])
-        assert float(found["return_pct"]) == pytest.approx(
+        result = stats(database, store_session(database, run_strategy(strategy_of(name, side), values, on), on))
+        assert (result["trades"], result["wins"]) == (int(row["closed_trades"]), int(row["winning_trades"]))
+        assert near(result["equity"], row["final_equity"])
+        assert near(result["fees"], row["total_fees"])
+        assert near(result["max_drawdown"], row["max_drawdown"])
+        assert near(result["max_drawdown_pct"], row["max_drawdown_pct"], 1)
+        realized = result["trades"] * (result["expectancy"] or 0)  # a mean of 10 decimals, times its count
+        assert abs(realized - Decimal(row["realized_pnl"])) <= Decimal("1e-9") * (result["trades"] + result["fees"])
+        assert float(result["return_pct"]) == pytest.approx(
             100 * (float(row["final_equity"]) / float(row["start_cash"]) - 1), abs=1e-9
         )

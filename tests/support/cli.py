@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.runner.warm import Forked, fits
-from tests.support.process import ROOT
-from tests.support.servers import Database
+from tests.paths import ROOT
+from tests.runner.forked_command import ForkedCommand, can_fork
+from tests.support.postgres import Database
 
 
 class Cli:
@@ -43,14 +43,14 @@ class Cli:
         return done.stderr.strip()
 
     def run(self, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = self._anew(arguments) if self._alone or not fits(self.env) else self._forked(arguments)
+        done = self._anew(arguments) if self._alone or not can_fork(self.env) else self._forked(arguments)
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
     def _forked(self, arguments: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
         with tempfile.TemporaryDirectory(prefix="zeon-cli-") as place:
             out, err = Path(place, "out"), Path(place, "err")
-            code = Forked(arguments, env=self.env, folder=self.folder, stdout=out, stderr=err).wait(120)
+            code = ForkedCommand(arguments, env=self.env, folder=self.folder, stdout=out, stderr=err).wait(120)
             return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
 
     def _anew(self, arguments: tuple[object, ...]) -> subprocess.CompletedProcess[str]:

@@ -57,29 +57,29 @@ def slots(draw: st.DrawFn, symbols: Sequence[str], prices: st.SearchStrategy[Dec
 
 
 @st.composite
-def ticket(draw: st.DrawFn, prices: st.SearchStrategy[Decimal]) -> dict[str, Any]:
+def order_arguments(draw: st.DrawFn, prices: st.SearchStrategy[Decimal]) -> dict[str, Any]:
     """Return the arguments of a buy or sell."""
     kind = draw(st.sampled_from(["market", "limit", "stop", "stop_limit", "trail", "trail_pct"]))
-    wish: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     size = draw(st.sampled_from(["qty", "cash", "equity_pct", None]))
     if size:
-        wish[size] = draw(numbers)
+        arguments[size] = draw(numbers)
     if kind in ("limit", "stop_limit"):
-        wish["limit"] = draw(prices)
+        arguments["limit"] = draw(prices)
     if kind in ("stop", "stop_limit"):
-        wish["stop"] = draw(prices)
+        arguments["stop"] = draw(prices)
     if kind in ("trail", "trail_pct"):
-        wish[kind] = draw(st.decimals("0.1", "50", places=1))
+        arguments[kind] = draw(st.decimals("0.1", "50", places=1))
     for name in ("stop_loss", "take_profit"):
         if draw(st.integers(0, 2)) == 0:
-            wish[name] = draw(prices)
+            arguments[name] = draw(prices)
     if draw(st.booleans()):
-        wish["good_for"] = draw(st.integers(1, 4))
-    return wish
+        arguments["good_for"] = draw(st.integers(1, 4))
+    return arguments
 
 
 @st.composite
-def deed(draw: st.DrawFn, symbols: Sequence[str], prices: st.SearchStrategy[Decimal]) -> Callable[[Script], Any]:
+def action(draw: st.DrawFn, symbols: Sequence[str], prices: st.SearchStrategy[Decimal]) -> Callable[[Script], Any]:
     """Return something a strategy does: an order most of the time."""
     symbol = draw(st.sampled_from(symbols))
     what = draw(st.integers(0, 9))
@@ -90,8 +90,8 @@ def deed(draw: st.DrawFn, symbols: Sequence[str], prices: st.SearchStrategy[Deci
     if what == 2:  # just about all, or twice, or the reverse of what is held
         share, sign = draw(st.sampled_from(["0.999", "1", "2", "2.5"])), draw(st.booleans())
         return lambda s: _about(s, symbol, Decimal(share), buys=sign)
-    wish = draw(ticket(prices))
-    return lambda s: (s.buy if what % 2 else s.sell)(symbol, **wish)
+    arguments = draw(order_arguments(prices))
+    return lambda s: (s.buy if what % 2 else s.sell)(symbol, **arguments)
 
 
 def _about(script: Script, symbol: str, share: Decimal, *, buys: bool) -> Any:
@@ -112,8 +112,8 @@ def runs(draw: st.DrawFn) -> Run:
     symbols = SYMBOLS[: draw(st.integers(1, 2))]
     prices = draw(st.sampled_from([coarse, fine]))
     candles = draw(slots(symbols, prices))
-    several = st.lists(deed(symbols, prices), max_size=3)
-    deeds = {number: all_of(draw(several)) for number in range(len(candles))}
+    several = st.lists(action(symbols, prices), max_size=3)
+    actions = {number: all_of(draw(several)) for number in range(len(candles))}
     on = BrokerConfig(
         symbols=symbols,
         timeframe="1m",
@@ -127,4 +127,4 @@ def runs(draw: st.DrawFn) -> Run:
         sizing=draw(st.sampled_from(SIZINGS)),
         volume_share=draw(st.sampled_from([None, None, Decimal("0.1"), Decimal(1)])),
     )
-    return Run(candles, on, play(candles, deeds, on))
+    return Run(candles, on, play(candles, actions, on))

@@ -103,26 +103,26 @@ class SecondBroker:
 
     # Orders
 
-    def act(self, what: str, wish: Any = None) -> None:
+    def act(self, what: str, arguments: Any = None) -> None:
         if what == "cancel":
-            for order in [order for order in self.live if order.id == wish]:
+            for order in [order for order in self.live if order.id == arguments]:
                 self.end(order, "cancelled")
         elif what == "close":
             if self.held:
                 self.give(-1 if self.held > 0 else 1, {}, abs(self.held)).only_reduces = True
         else:
-            order = self.give(1 if what == "buy" else -1, wish, wish.get("qty"))
-            order.limit, order.stop, order.best = wish.get("limit"), wish.get("stop"), self.candle.close
+            order = self.give(1 if what == "buy" else -1, arguments, arguments.get("qty"))
+            order.limit, order.stop, order.best = arguments.get("limit"), arguments.get("stop"), self.candle.close
             if order.trails:
                 order.stop = self.behind(order)
 
-    def give(self, sign: int, ticket: Mapping[str, Any], qty: Decimal | None) -> Given:
+    def give(self, sign: int, arguments: Mapping[str, Any], qty: Decimal | None) -> Given:
         self.last_id += 1
-        size, first = None if qty is not None else self.size_of(ticket), self.bar + 1
+        size, first = None if qty is not None else self.size_of(arguments), self.bar + 1
         order = Given(
             id=self.last_id,
             sign=sign,
-            ticket=ticket,
+            ticket=arguments,
             qty=qty,
             size=size,
             given_bar=self.bar,
@@ -132,11 +132,11 @@ class SecondBroker:
         self.live.append(order)
         return order
 
-    def size_of(self, ticket: Mapping[str, Any]) -> Size:
+    def size_of(self, arguments: Mapping[str, Any]) -> Size:
         default = self.config.sizing
-        if "cash" in ticket:
-            return Size(percent=False, amount=ticket["cash"], step=default.step)
-        percent = ticket.get("equity_pct", default.amount if default.kind == "equityPct" else None)
+        if "cash" in arguments:
+            return Size(percent=False, amount=arguments["cash"], step=default.step)
+        percent = arguments.get("equity_pct", default.amount if default.kind == "equityPct" else None)
         return Size(percent is not None, default.amount if percent is None else percent, default.step)
 
     def end(self, order: Given, how: str) -> None:

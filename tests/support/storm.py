@@ -7,17 +7,17 @@ import json
 import sys
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import psutil
 
-from tests.support.engine import MINUTE, START_MS, store
-from tests.support.outside import client, pool
-from tests.support.process import ROOT, Zeon
-from tests.support.servers import Database
-from tests.support.web import SESSIONS, Client
+from tests.paths import ROOT
+from tests.support.client import SESSIONS, Client, connect
+from tests.support.postgres import Database, open_pool
+from tests.support.running_engine import MINUTE, START_MS, store
+from tests.support.server_process import StartServer
 
 PACE_MS = 50
 WORK_S = 0.005
@@ -61,23 +61,23 @@ class Weather:
         assert self.storm_cpu_s - self.calm_cpu_s < count * WORK_S, self
 
 
-async def storm(database: Database, zeon: Callable[..., Zeon], count: int, seconds: float) -> Weather:
+async def storm(database: Database, start_server: StartServer, count: int, seconds: float) -> Weather:
     """Measure a server for some seconds without, and as long with hostile connections."""
     candles = int(3 * seconds * 1000 / PACE_MS) + 1000
-    server = zeon(database, ZEON_BURST=1_000_000, ZEON_RATE=100_000)
+    server = start_server(database, ZEON_BURST=1_000_000, ZEON_RATE=100_000)
     process = psutil.Process(server.pid)
-    async with client(server) as c:
-        async with pool(database) as connections:
+    async with connect(server) as client:
+        async with open_pool(database) as connections:
             await store(connections, count=candles)
-        session = await c.create(endMs=START_MS + candles * MINUTE, replayMsPerCandle=PACE_MS)
-        await c.data("POST", f"{SESSIONS}/{session['id']}/start")
-        await _measure(c, session["id"], 1)
+        session = await client.create(endMs=START_MS + candles * MINUTE, replayMsPerCandle=PACE_MS)
+        await client.data("POST", f"{SESSIONS}/{session['id']}/start")
+        await _measure(client, session["id"], 1)
         began_s = _cpu_s(process)
-        calm = await _measure(c, session["id"], seconds)
+        calm = await _measure(client, session["id"], seconds)
         calm_s = _cpu_s(process)
         files, memory = _files(process), process.memory_info().rss
         async with hostile_clients(server.url, session["id"], count, seconds) as hostile:
-            stormy = await _measure(c, session["id"], seconds)
+            stormy = await _measure(client, session["id"], seconds)
             storm_s = _cpu_s(process)
             grown = process.memory_info().rss - memory
             output, _ = await hostile.communicate()
@@ -109,27 +109,27 @@ async def hostile_clients(url: str, session_id: str, count: int, seconds: float)
             await process.wait()
 
 
-async def _measure(c: Client, session_id: str, seconds: float) -> Latencies:
+async def _measure(client: Client, session_id: str, seconds: float) -> Latencies:
     """Call again and again, and follow a session, for some seconds."""
     result, ends = Latencies(), time.monotonic() + seconds
     async with asyncio.TaskGroup() as group:
-        group.create_task(_call(c, "/healthz", result.healthz, ends))
-        group.create_task(_call(c, f"{SESSIONS}?limit=20", result.listed, ends))
-        group.create_task(_follow(c, session_id, result.stream, ends))
+        group.create_task(_call(client, "/healthz", result.healthz, ends))
+        group.create_task(_call(client, f"{SESSIONS}?limit=20", result.listed, ends))
+        group.create_task(_follow(client, session_id, result.stream, ends))
     return result
 
 
-async def _call(c: Client, path: str, took_s: list[float], ends: float) -> None:
+async def _call(client: Client, path: str, took_s: list[float], ends: float) -> None:
     while time.monotonic() < ends:
         began = time.monotonic()
-        await c.data("GET", path)
+        await client.data("GET", path)
         took_s.append(time.monotonic() - began)
         await asyncio.sleep(_PAUSE_S)
 
 
-async def _follow(c: Client, session_id: str, late_s: list[float], ends: float) -> None:
+async def _follow(client: Client, session_id: str, late_s: list[float], ends: float) -> None:
     """Note how much later than the session's pace each event came after the one before."""
-    async with c.stream(session_id, "?tail=1") as stream:
+    async with client.stream(session_id, "?tail=1") as stream:
         await stream.next()
         before = time.monotonic()
         while before < ends:

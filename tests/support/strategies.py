@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.support.process import ROOT
+from tests.paths import ROOT
 
 EXAMPLE = ROOT / "examples" / "strategies" / "breakout_with_stop.py"
 ONE_CHILD: dict[str, Any] = {"children": 1, "candle_timeout_ms": 10_000}
@@ -23,7 +23,7 @@ def write(folder: Path, name: str, text: str) -> Path:
     return path
 
 
-def misbehaving(deed: str, *, at: int = 20, head: str = "") -> str:
+def misbehaving(action: str, *, at: int = 20, head: str = "") -> str:
     """Return a strategy `Bad` that does something at its candle number `at`, counted from 0."""
     return f"""
 import os, sys, time
@@ -37,7 +37,7 @@ class Bad(Strategy):
         self._seen += 1
         self.plot("close", candle.close)
         if self._seen == {at}:
-            {deed}
+            {action}
 """
 
 

@@ -13,14 +13,14 @@ from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import SlotView, StrategyRunner
 
 MINUTE = 60_000
-Deeds = Mapping[int, Callable[["Script"], Any]]
+Actions = Mapping[int, Callable[["Script"], Any]]
 
 
 class Script(Strategy):
     """Does what is written for each bar, counted from 0."""
 
-    def follow(self, deeds: Deeds) -> Script:
-        self._deeds, self._bar = deeds, -1
+    def follow(self, actions: Actions) -> Script:
+        self._deeds, self._bar = actions, -1
         self.given: dict[int, Any] = {}
         return self
 
@@ -62,9 +62,9 @@ def finish(trader: StrategyRunner, ts: int) -> list[Event]:
     return trader.answer(SlotView(ts, (), True, ts))
 
 
-def play(slots: Sequence[Candle | Sequence[Candle]], deeds: Deeds, on: BrokerConfig | None = None) -> list[Event]:
+def play(slots: Sequence[Candle | Sequence[Candle]], actions: Actions, on: BrokerConfig | None = None) -> list[Event]:
     """Run a script over slots of one or several candles and return all events."""
-    trader = StrategyRunner(Script().follow(deeds), on or broker_config())
+    trader = StrategyRunner(Script().follow(actions), on or broker_config())
     events: list[Event] = []
     for slot in slots:
         events += trader.on_slot((slot,) if isinstance(slot, Candle) else slot)

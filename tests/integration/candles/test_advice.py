@@ -13,7 +13,7 @@ from app.candles.synthetic import candles as made_up
 from app.db import candles as cache
 from app.domain.market.timeframe import TIMEFRAMES
 from app.errors import MissingCandlesError
-from tests.support.servers import Database
+from tests.support.postgres import Database
 
 Connection = psycopg.AsyncConnection
 START = 1_680_307_200_000  # 2023-04-01

@@ -14,7 +14,7 @@ from app.db import candles as cache
 from app.domain.market.candle import Candle
 from app.domain.market.timeframe import TIMEFRAMES
 from app.errors import MissingCandlesError
-from tests.support.servers import Database
+from tests.support.postgres import Database
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 Connection = psycopg.AsyncConnection
@@ -85,8 +85,8 @@ async def test_candles_on_a_grid_of_their_own_are_never_mixed_with_built_ones(
     report = await import_file(conn, path, "demo", "BTCUSDT", name)
     assert (report.new, report.refused) == (4, 0)
     await build_missing(conn, "demo", "BTCUSDT", name, start, start + 8 * step)
-    found = [candle.open_time_ms for candle in await everything(conn, name)]
-    assert found == [*own, *(start + number * step for number in range(4, 8))]
+    results = [candle.open_time_ms for candle in await everything(conn, name)]
+    assert results == [*own, *(start + number * step for number in range(4, 8))]
 
 
 async def test_candles_that_are_there_stay_as_they_are(conn: Connection) -> None:

@@ -16,7 +16,7 @@ from app.db import candles as cache
 from app.domain.market.candle import Candle
 from app.domain.market.timeframe import TIMEFRAMES
 from app.errors import MissingCandlesError
-from tests.support.servers import Database
+from tests.support.postgres import Database
 
 Connection = psycopg.AsyncConnection
 MINUTE = 60_000
@@ -52,8 +52,8 @@ async def test_candles_come_back_exactly_as_they_were_stored(conn: Connection) -
 
 async def test_numbers_are_stored_without_trailing_zeros_or_exponent(conn: Connection) -> None:
     await cache.store(conn, *KEY, [minute(0, "42000.5000", volume="1E-8"), minute(1, "1.20E+3", volume="0.00")])
-    found = await conn.execute("SELECT open::text, volume::text FROM market_candles ORDER BY open_time_ms")
-    assert await found.fetchall() == [("42000.5", "0.00000001"), ("1200", "0")]
+    result = await conn.execute("SELECT open::text, volume::text FROM market_candles ORDER BY open_time_ms")
+    assert await result.fetchall() == [("42000.5", "0.00000001"), ("1200", "0")]
 
 
 async def test_a_store_tells_new_from_changed_from_same(conn: Connection) -> None:
@@ -141,14 +141,14 @@ async def test_a_store_notifies_once_and_only_when_something_changed(conn: Conne
 async def test_a_window_is_merged_by_time_and_then_by_the_order_of_symbols(conn: Connection) -> None:
     for symbol in ("AAA", "BBB"):
         await cache.store(conn, "demo", symbol, "1m", [minute(number, symbol=symbol) for number in range(3)])
-    found = await cache.window(conn, "demo", ["BBB", "AAA"], "1m", None, START + 2 * MINUTE, 10)
-    assert [(candle.symbol, candle.open_time_ms - START) for candle in found] == [
+    results = await cache.window(conn, "demo", ["BBB", "AAA"], "1m", None, START + 2 * MINUTE, 10)
+    assert [(candle.symbol, candle.open_time_ms - START) for candle in results] == [
         ("BBB", 0),
         ("AAA", 0),
         ("BBB", MINUTE),
         ("AAA", MINUTE),
     ]
-    assert found[0].close_time_ms == found[0].open_time_ms + MINUTE
+    assert results[0].close_time_ms == results[0].open_time_ms + MINUTE
 
 
 async def test_windows_of_any_size_skip_and_repeat_nothing(conn: Connection) -> None:
@@ -170,9 +170,9 @@ async def test_windows_of_any_size_skip_and_repeat_nothing(conn: Connection) -> 
 async def test_a_window_reads_its_rows_from_the_index(conn: Connection) -> None:
     await cache.store(conn, *KEY, minutes(range(20_000)))
     await conn.execute("ANALYZE market_candles")
-    asked = {"venue": "demo", "symbols": ["BTCUSDT", "X"], "timeframe": "1m", "step": MINUTE}
-    asked |= {"after": START + 19_000 * MINUTE, "before": 2**62, "limit": 100}
-    lines = await (await conn.execute("EXPLAIN (ANALYZE, FORMAT TEXT) " + cache._WINDOW, asked)).fetchall()
+    request = {"venue": "demo", "symbols": ["BTCUSDT", "X"], "timeframe": "1m", "step": MINUTE}
+    request |= {"after": START + 19_000 * MINUTE, "before": 2**62, "limit": 100}
+    lines = await (await conn.execute("EXPLAIN (ANALYZE, FORMAT TEXT) " + cache._WINDOW, request)).fetchall()
     plan = "\n".join(line for (line,) in lines)
     assert "Index Scan using market_candles_pkey" in plan
     assert "Rows Removed" not in plan
@@ -180,8 +180,8 @@ async def test_a_window_reads_its_rows_from_the_index(conn: Connection) -> None:
 
 async def test_the_last_candles_before_a_time_are_oldest_first(conn: Connection) -> None:
     await cache.store(conn, *KEY, minutes([0, 1, 5, 6]))
-    found = await cache.last_before(conn, *KEY, START + 6 * MINUTE, 2)
-    assert [(candle.open_time_ms - START) // MINUTE for candle in found] == [1, 5]
+    results = await cache.last_before(conn, *KEY, START + 6 * MINUTE, 2)
+    assert [(candle.open_time_ms - START) // MINUTE for candle in results] == [1, 5]
     assert await cache.last_before(conn, *KEY, START) == []
 
 

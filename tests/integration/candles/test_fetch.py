@@ -19,7 +19,7 @@ from app.domain.market.candle import Candle
 from app.domain.market.timeframe import Timeframe
 from app.errors import BadInputError
 from tests.support.klines import CutResponse, KlineServer, kline_server
-from tests.support.servers import Database
+from tests.support.postgres import Database
 
 Connection = psycopg.AsyncConnection
 MINUTE = 60_000
@@ -263,6 +263,6 @@ async def test_ranges_fetched_in_any_order_end_in_the_same_cache(conn: Connectio
             done = await fetch_candles(conn, VenueSource("it", Synthetic()), *key, *here, clock=NoPause())
             assert done.new == len(set(range(first, end)) - asked)
             asked |= set(range(first, end))
-        found = [candle async for candle in cache.read(conn, *key, 0, 2**60)]
+        results = [candle async for candle in cache.read(conn, *key, 0, 2**60)]
         whole = list(made_up(key[1], "1m", START, START + 300 * MINUTE))
-        assert found == [whole[number] for number in sorted(asked)]
+        assert results == [whole[number] for number in sorted(asked)]

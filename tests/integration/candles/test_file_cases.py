@@ -19,8 +19,8 @@ from app.candles.report import Report
 from app.db import candles as cache
 from app.domain.market.candle import Candle
 from app.errors import BadInputError
-from tests.support.engine import engine
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import running_engine
 
 CASES = Path(__file__).parents[4] / "shared" / "cases"
 LINE = re.compile(r"\| (\S+/\S+) \| (\S+) \| (.*) \|")
@@ -234,11 +234,11 @@ async def test_a_file_is_read_as_the_table_says(
         await refuse(conn, CASES / name, timeframe, expected)
         return
     report = await brought_in(conn, CASES / name, timeframe, expected)
-    found = await stored(conn, expected.symbol, timeframe)
+    results = await stored(conn, expected.symbol, timeframe)
     assert (report.rejected, report.broke) == (None, None)
-    assert (len(found), report.new) == (expected.count, expected.count)
-    assert spelled(found[0]) == expected.first
-    assert expected.last is None or spelled(found[-1]).startswith(expected.last)
+    assert (len(results), report.new) == (expected.count, expected.count)
+    assert spelled(results[0]) == expected.first
+    assert expected.last is None or spelled(results[-1]).startswith(expected.last)
     assert tuple(place for place, _ in report.refusals) == expected.refused
     assert report.duplicates == expected.duplicates
     assert expected.missing is None or report.missing == expected.missing
@@ -272,9 +272,11 @@ async def test_winter_and_summer_are_one_series_whichever_comes_first(conn: Conn
         for part in parts:
             report = await import_file(conn, CASES / "83-import-in-parts" / f"{part}.csv", "cases", symbol, "1d")
             assert report.missing == 0
-        found = await stored(conn, symbol, "1d")
-        assert [candle.open - 100 for candle in found] == [Decimal(n) for n in range(7)]
-        assert (await find_gaps(conn, "cases", [symbol], "1d", found[0].open_time_ms, found[-1].close_time_ms))[1] == 0
+        results = await stored(conn, symbol, "1d")
+        assert [candle.open - 100 for candle in results] == [Decimal(n) for n in range(7)]
+        assert (await find_gaps(conn, "cases", [symbol], "1d", results[0].open_time_ms, results[-1].close_time_ms))[
+            1
+        ] == 0
 
 
 CALENDARS = {"ASX": "XASX", "DAX": "XETR", "N225": "XTKS", "SPX": "XNYS"}
@@ -291,13 +293,13 @@ async def test_no_day_is_missing_with_the_calendar_of_the_place(conn: Connection
 @pytest.mark.parametrize("symbol", CALENDARS)
 async def test_a_session_that_may_not_miss_a_day_runs_with_the_calendar(database: Database, symbol: str) -> None:
     pytest.importorskip("exchange_calendars")
-    async with engine(database, calendars=f"cases={CALENDARS[symbol]}") as running:
+    async with running_engine(database, calendars=f"cases={CALENDARS[symbol]}") as engine:
         path = CASES / "81-dax-calendar" / f"{symbol}.csv"
-        report = await running.pool.run(import_file, path, "cases", symbol, "1d")
+        report = await engine.pool.run(import_file, path, "cases", symbol, "1d")
         end_ms = report.last_ms + 86_400_000
-        started = await running.start(
+        started = await engine.start(
             venue="cases", symbols=(symbol,), timeframe="1d", start_ms=report.first_ms, end_ms=end_ms
         )
-        session = await running.finished(started.id)
+        session = await engine.finished(started.id)
         assert (session.status, session.error) == ("finished", None)
-        assert [event["type"] for event in await running.log(session.id)].count("candle") == 10
+        assert [event["type"] for event in await engine.log(session.id)].count("candle") == 10

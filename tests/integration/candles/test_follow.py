@@ -14,7 +14,7 @@ from app.clock import Clock
 from app.db import candles as cache
 from app.db.pool import ConnectionPool
 from tests.support.klines import kline_server
-from tests.support.servers import Database, PrivateServer
+from tests.support.postgres import Database, PrivatePostgres
 
 Connection = psycopg.AsyncConnection
 MINUTE = 60_000
@@ -59,10 +59,10 @@ async def test_every_closed_candle_is_stored_soon_after_its_close_through_an_out
         late += await _punctual(conn, clock, 3)
         following.cancel()
         await asyncio.wait([following])
-        found = [candle async for candle in cache.read(conn, *KEY, 0, 2**60)]
+        results = [candle async for candle in cache.read(conn, *KEY, 0, 2**60)]
         other = await cache.coverage(conn, symbol="ETHUSDT")
-    assert found == list(made_up("BTCUSDT", "1m", START, found[-1].close_time_ms))
-    assert found[-1].close_time_ms <= clock.now_ms()
+    assert results == list(made_up("BTCUSDT", "1m", START, results[-1].close_time_ms))
+    assert results[-1].close_time_ms <= clock.now_ms()
     assert max(late) < 0.5, late
     assert (other[0].rows >= 7, other[0].missing) == (True, 0)
 
@@ -90,23 +90,23 @@ async def _latenesses(conn: Connection, clock: Fast, count: int) -> list[float]:
     return late
 
 
-async def test_an_outage_of_the_database_is_told_and_sat_out(private_server: PrivateServer) -> None:
+async def test_an_outage_of_the_database_is_told_and_sat_out(private_postgres: PrivatePostgres) -> None:
     clock, heard = Fast(), []
-    database = private_server.new_database()
+    database = private_postgres.new_database()
     lines = ConnectionPool(database.url, size=2)
     follower = Follower(
         lines.lend, source("synthetic"), "binance", "1m", told=lambda _, why: heard.append(why), clock=clock
     )
     following = asyncio.create_task(follower.follow(["BTCUSDT"]))
     await asyncio.sleep(1.5)
-    await asyncio.to_thread(private_server.halt)
+    await asyncio.to_thread(private_postgres.shut_down)
     await asyncio.sleep(1.5)
-    await asyncio.to_thread(private_server.go)
+    await asyncio.to_thread(private_postgres.start)
     async with await Connection.connect(database.url, autocommit=True) as conn:
         assert max(await _latenesses(conn, clock, 4)) < 5
-        found = [candle async for candle in cache.read(conn, *KEY, 0, 2**60)]
+        results = [candle async for candle in cache.read(conn, *KEY, 0, 2**60)]
     following.cancel()
     await asyncio.wait([following])
     await lines.close()
-    assert found == list(made_up("BTCUSDT", "1m", found[0].open_time_ms, found[-1].close_time_ms))
+    assert results == list(made_up("BTCUSDT", "1m", results[0].open_time_ms, results[-1].close_time_ms))
     assert "The database cannot be reached; try again." in heard

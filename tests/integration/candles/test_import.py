@@ -10,7 +10,7 @@ from app.candles.importer import import_file
 from app.candles.synthetic import candles as made_up
 from app.db import candles as cache
 from app.errors import BadInputError
-from tests.support.servers import Database
+from tests.support.postgres import Database
 
 Connection = psycopg.AsyncConnection
 MINUTE = 60_000
@@ -42,8 +42,8 @@ async def test_a_file_is_imported_exactly_and_a_second_time_changes_nothing(conn
     report = await import_file(conn, path, "Binance", "btc/usdt", "1m")
     assert (report.venue, report.symbol, report.rows, report.new) == ("binance", "BTCUSDT", 500, 500)
     assert (report.first_ms, report.last_ms, report.gaps, report.missing) == (START, START + 499 * MINUTE, [], 0)
-    found = [candle async for candle in cache.read(conn, "binance", "BTCUSDT", "1m", START, START + 500 * MINUTE)]
-    assert found == list(made_up("BTCUSDT", "1m", START, START + 500 * MINUTE))
+    results = [candle async for candle in cache.read(conn, "binance", "BTCUSDT", "1m", START, START + 500 * MINUTE)]
+    assert results == list(made_up("BTCUSDT", "1m", START, START + 500 * MINUTE))
     again = await import_file(conn, path, "binance", "BTCUSDT", "1m")
     assert (again.new, again.changed, again.same) == (0, 0, 500)
 

@@ -18,7 +18,7 @@ from app.candles.report import Report
 from app.db import candles as cache
 from app.domain.market.candle import Candle
 from app.errors import BadInputError
-from tests.support.servers import Database
+from tests.support.postgres import Database
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 RAW = DATA / "raw"
@@ -231,8 +231,8 @@ async def test_an_answer_becomes_the_rows_that_ccxt_makes_of_it(conn: Connection
 async def test_bars_of_nautilus_are_read(conn: Connection) -> None:
     report = await imported(conn, RAW / "nautilus" / "bars.parquet", "nautilus", "ADABTC", "1m")
     assert (report.new, report.refused, report.missing) == (10, 0, 0)
-    found = await everything(conn, "nautilus", "ADABTC", "1m")
-    assert all(before.close_time_ms == after.open_time_ms for before, after in pairwise(found))
+    result = await everything(conn, "nautilus", "ADABTC", "1m")
+    assert all(before.close_time_ms == after.open_time_ms for before, after in pairwise(result))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -18,8 +18,8 @@ from app.candles.read_options import read_options
 from app.candles.report import Report
 from app.db import candles as stored
 from app.errors import BadInputError
-from tests.support.engine import engine
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import running_engine
 
 pytest.importorskip("exchange_calendars")
 # exchange_calendars 4.13 uses what pandas 3.1 deprecates.
@@ -112,10 +112,10 @@ async def test_a_session_that_may_not_miss_a_day_runs_over_the_change(
     days, (name, _) = trading_days(place), PLACES[place]
     await bring_in(conn, tmp_path, place, "offset", days, "INDEX")
     range_ms = {"start_ms": slot(days[0]), "end_ms": slot(days[-1]) + DAY}
-    async with engine(database, calendars=f"{name.lower()}={name}") as running:
-        started = await running.start(venue=name.lower(), symbols=("INDEX",), timeframe="1d", **range_ms)
-        session = await running.finished(started.id)
-        log = await running.log(session.id)
+    async with running_engine(database, calendars=f"{name.lower()}={name}") as engine:
+        started = await engine.start(venue=name.lower(), symbols=("INDEX",), timeframe="1d", **range_ms)
+        session = await engine.finished(started.id)
+        log = await engine.log(session.id)
     assert (session.status, session.error) == ("finished", None)
     opens = [each["payload"]["candle"]["openTimeMs"] for each in log if each["type"] == "candle"]
     assert opens == [slot(day) for day in days]

@@ -18,8 +18,9 @@ import pytest
 from app.db import candles as cache
 from app.domain.market.candle import Candle
 from tests.support.cli import Cli
-from tests.support.servers import Database
-from tests.support.web import SESSIONS, web
+from tests.support.client import SESSIONS
+from tests.support.postgres import Database
+from tests.support.running_server import running_server
 
 HEADER = "time,open,high,low,close,volume"
 ROW = "2024-01-02,10,12,9,11,5"
@@ -122,7 +123,7 @@ async def test_a_session_on_an_odd_file_as_source_is_never_500(database: Databas
     for number, data in enumerate(ODD.values()):
         (tmp_path / f"X{number}-1d.csv").write_bytes(data)
     (tmp_path / "GOOD-1d.csv").write_bytes(f"{HEADER}\n{ROW}\n".encode("utf-16"))
-    async with web(database, candles=0, sources=f"t=csv:{tmp_path}") as served:
+    async with running_server(database, candles=0, sources=f"t=csv:{tmp_path}") as served:
         made = {"venue": "t", "timeframe": "1d", "startMs": DAY, "endMs": DAY + 86_400_000}
         for number, name in enumerate(ODD):
             session = await served.create(symbol=f"X{number}", **made)

@@ -24,9 +24,10 @@ from app.domain.market.timeframe import TIMEFRAMES
 from app.engine.replay.verify import verify
 from app.errors import BadInputError
 from tests.support.cli import Cli
-from tests.support.engine import MINUTE, START_MS, store
-from tests.support.servers import Database
-from tests.support.web import SESSIONS, Web, web
+from tests.support.client import SESSIONS
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS, store
+from tests.support.running_server import InProcessServer, running_server
 
 SPELLINGS = {
     "btc/usdt:usdt": "BTCUSDT:USDT",
@@ -51,12 +52,12 @@ async def conn(database: Database) -> AsyncIterator[Connection]:
 
 
 @pytest.fixture
-async def served(database: Database) -> AsyncIterator[Web]:
+async def served(database: Database) -> AsyncIterator[InProcessServer]:
     """A server with 100 candles of each symbol."""
-    async with web(database, candles=0) as w:
+    async with running_server(database, candles=0) as server:
         for stored in SPELLINGS.values():
-            await store(w.served.sim.database, symbol=stored)
-        yield w
+            await store(server.served.sim.database, symbol=stored)
+        yield server
 
 
 def written(folder: Path, symbol: str = "X", name: str = "file.csv", first: int = 0) -> Path:
@@ -66,13 +67,13 @@ def written(folder: Path, symbol: str = "X", name: str = "file.csv", first: int 
     return path
 
 
-async def verified(w: Web, session_id: Any) -> bool:
-    sim = w.served.sim
+async def verified(server: InProcessServer, session_id: Any) -> bool:
+    sim = server.served.sim
     return (await verify(sim.database, Clock(), sim.strategies, USER, session_id, sim.calendars)).difference is None
 
 
 @pytest.mark.parametrize("text", SPELLINGS)
-async def test_a_session_of_one_such_symbol_runs_and_computes_its_log_again(served: Web, text: str) -> None:
+async def test_a_session_of_one_such_symbol_runs_and_computes_its_log_again(served: InProcessServer, text: str) -> None:
     session = await served.finished(profileSlug="sma_cross", symbol=text, config={"fast": 3, "slow": 7})
     assert session["symbols"] == [SPELLINGS[text]]
     events = (await served.data("GET", f"{SESSIONS}/{session['id']}/events?types=candle,order,fill,trade"))["events"]
@@ -81,9 +82,11 @@ async def test_a_session_of_one_such_symbol_runs_and_computes_its_log_again(serv
     assert await verified(served, session["id"])
 
 
-async def test_a_session_of_all_of_them_streams_exports_forks_and_computes_its_log_again(served: Web) -> None:
-    asked = {"profileSlug": "sma_cross", "symbol": None, "config": {"fast": 3, "slow": 7}, "extraTimeframes": ["5m"]}
-    session = await served.finished(**{**asked, "symbols": list(SPELLINGS)})
+async def test_a_session_of_all_of_them_streams_exports_forks_and_computes_its_log_again(
+    served: InProcessServer,
+) -> None:
+    request = {"profileSlug": "sma_cross", "symbol": None, "config": {"fast": 3, "slow": 7}, "extraTimeframes": ["5m"]}
+    session = await served.finished(**{**request, "symbols": list(SPELLINGS)})
     path = f"{SESSIONS}/{session['id']}"
     assert await verified(served, session["id"])
     async with served.stream(session["id"]) as stream:
@@ -104,18 +107,18 @@ async def test_a_session_of_all_of_them_streams_exports_forks_and_computes_its_l
     assert (await served.data("GET", f"{path}/stats"))["trades"] > 0
 
 
-async def test_two_spellings_of_one_symbol_in_a_session_are_one_given_twice(served: Web) -> None:
-    asked = {"symbol": None, "symbols": ["BTC/USDT:USDT", "btc-usdt:usdt"]}
+async def test_two_spellings_of_one_symbol_in_a_session_are_one_given_twice(served: InProcessServer) -> None:
+    request = {"symbol": None, "symbols": ["BTC/USDT:USDT", "btc-usdt:usdt"]}
     answer = await served.refused(
-        400, "POST", SESSIONS, {"profileSlug": "none", "timeframe": "1m", "startMs": 0} | asked
+        400, "POST", SESSIONS, {"profileSlug": "none", "timeframe": "1m", "startMs": 0} | request
     )
     assert answer["error"] == "symbols: BTCUSDT:USDT is given twice"
 
 
-async def test_the_market_dialect_takes_and_tells_them(served: Web) -> None:
+async def test_the_market_dialect_takes_and_tells_them(served: InProcessServer) -> None:
     schema = json.loads((Path(__file__).parents[3] / "docs" / "market-stream.schema.json").read_text())
-    asked = {"symbols": list(SPELLINGS), "timeframe": "1m", "venue": "demo", "speed": 100}
-    body = asked | {"start": START_MS, "end": START_MS + MINUTE}
+    request = {"symbols": list(SPELLINGS), "timeframe": "1m", "venue": "demo", "speed": 100}
+    body = request | {"start": START_MS, "end": START_MS + MINUTE}
     session_id = (await served.call("POST", "/api/market/sessions", body)).json()["sessionId"]
     await served.call("POST", f"/api/market/sessions/{session_id}/start")
     await served.until(f"{SESSIONS}/{session_id}", "finished")
@@ -127,27 +130,27 @@ async def test_the_market_dialect_takes_and_tells_them(served: Web) -> None:
 
 
 @pytest.mark.parametrize("text", SPELLINGS)
-async def test_candles_and_coverage_are_found_in_any_spelling(served: Web, text: str) -> None:
+async def test_candles_and_coverage_are_found_in_any_spelling(served: InProcessServer, text: str) -> None:
     for spelled in (text, SPELLINGS[text], SPELLINGS[text].lower()):
-        asked = {"symbol": spelled, "timeframe": "1m", "venue": "demo"}
-        found = (await served.client.get("/api/market/candles", params=asked)).json()
-        assert len(found["candles"]) == 100
-        (series,) = (await served.client.get("/api/market/coverage", params=asked)).json()["coverage"]
+        request = {"symbol": spelled, "timeframe": "1m", "venue": "demo"}
+        result = (await served.client.get("/api/market/candles", params=request)).json()
+        assert len(result["candles"]) == 100
+        (series,) = (await served.client.get("/api/market/coverage", params=request)).json()["coverage"]
         assert series["symbol"] == SPELLINGS[text]
 
 
 async def test_a_running_session_hears_of_candles_of_each_of_them(database: Database) -> None:
     last_ms = START_MS + 5 * MINUTE
-    async with web(database, candles=0, poll_ms=60_000) as w:
+    async with running_server(database, candles=0, poll_ms=60_000) as server:
         for stored in SPELLINGS.values():
-            await store(w.served.sim.database, symbol=stored, count=5)
-            session = await w.create(symbol=stored, endMs=None, gapPolicy="skip")
-            await w.data("POST", f"{SESSIONS}/{session['id']}/start")
-            async with w.stream(session["id"]) as stream:
+            await store(server.served.sim.database, symbol=stored, count=5)
+            session = await server.create(symbol=stored, endMs=None, gapPolicy="skip")
+            await server.data("POST", f"{SESSIONS}/{session['id']}/start")
+            async with server.stream(session["id"]) as stream:
                 await stream.until(lambda m: m["type"] == "caught_up")
-                await store(w.served.sim.database, symbol=stored, count=6)
+                await store(server.served.sim.database, symbol=stored, count=6)
                 await stream.until(lambda m: m.get("payload", {}).get("candle", {}).get("openTimeMs") == last_ms)
-            await w.data("POST", f"{SESSIONS}/{session['id']}/stop")
+            await server.data("POST", f"{SESSIONS}/{session['id']}/stop")
 
 
 async def test_series_whose_names_are_alike_do_not_lock_each_other(database: Database) -> None:
@@ -169,8 +172,8 @@ async def test_the_first_spelling_is_kept_and_shown(conn: Connection, tmp_path: 
     (series,) = await cache.coverage(conn, "demo")
     assert (series.symbol, series.spelling, series.rows) == ("BTCUSDT", "Btc-Usdt", 30)
     assert "Btc-Usdt" in Cli(database)("candles", "list")
-    async with web(database, candles=0) as w:
-        (series,) = (await w.client.get("/api/market/coverage")).json()["coverage"]
+    async with running_server(database, candles=0) as server:
+        (series,) = (await server.client.get("/api/market/coverage")).json()["coverage"]
         assert (series["symbol"], series["spelling"]) == ("BTCUSDT", "Btc-Usdt")
 
 

@@ -15,8 +15,8 @@ from app.domain.market.trading_hours import is_open
 from app.domain.trading.settings import TradingSettings
 from app.engine.replay.verify import verify
 from app.errors import MissingCandlesError
-from tests.support.engine import USER, Engine, engine, store
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import USER, Engine, running_engine, store
 
 pytest.importorskip("exchange_calendars")
 # exchange_calendars 4.13 uses what pandas 3.1 deprecates.
@@ -41,16 +41,16 @@ LACKING = (ms("22T20:45"), ms("27T14:30"), ms("27T18:00"))
 
 
 @pytest.fixture
-async def running(database: Database) -> AsyncIterator[Engine]:
-    async with engine(database, calendars="demo=XNYS") as started:
+async def engine(database: Database) -> AsyncIterator[Engine]:
+    async with running_engine(database, calendars="demo=XNYS") as started:
         yield started
 
 
-async def stock(running: Engine, *lacking: int, symbol: str = "SPY", more: tuple[int, ...] = ()) -> None:
+async def stock(engine: Engine, *lacking: int, symbol: str = "SPY", more: tuple[int, ...] = ()) -> None:
     """Store the bars of the trading hours, but for those that are `lacking`, and some `more`."""
     kept = ({*TRADED} - {*lacking}) | {*more}
     await store(
-        running.pool,
+        engine.pool,
         symbol=symbol,
         timeframe="15m",
         start_ms=START,
@@ -63,15 +63,15 @@ def asked(**changes: Any) -> dict[str, Any]:
     return {"symbols": ("SPY",), "timeframe": "15m", "start_ms": START, "end_ms": END} | changes
 
 
-async def candles(running: Engine, session_id: UUID, timeframe: str = "15m") -> list[tuple[int, bool]]:
+async def candles(engine: Engine, session_id: UUID, timeframe: str = "15m") -> list[tuple[int, bool]]:
     """Return open time of all candles, and whether each was made up for a gap."""
-    payloads = [each["payload"] for each in await running.log(session_id) if each["type"] == "candle"]
+    payloads = [each["payload"] for each in await engine.log(session_id) if each["type"] == "candle"]
     mine = [each for each in payloads if each["timeframe"] == timeframe]
     return [(each["candle"]["openTimeMs"], each.get("synthetic", False)) for each in mine]
 
 
-async def gaps(running: Engine, session_id: UUID) -> list[tuple[int, int, int]]:
-    payloads = [each["payload"] for each in await running.log(session_id) if each["type"] == "gap"]
+async def gaps(engine: Engine, session_id: UUID) -> list[tuple[int, int, int]]:
+    payloads = [each["payload"] for each in await engine.log(session_id) if each["type"] == "gap"]
     return [(each["fromMs"], each["toMs"], each["missing"]) for each in payloads]
 
 
@@ -84,75 +84,75 @@ def test_the_bars_of_these_tests_are_those_of_the_calendar() -> None:
 
 
 @pytest.mark.parametrize("policy", ["fail", "skip", "fill"])
-async def test_closed_hours_are_no_gap_and_bring_no_candle(running: Engine, policy: str) -> None:
-    await stock(running)
-    session = await running.finished((await running.start(**asked(gap_policy=policy))).id)
+async def test_closed_hours_are_no_gap_and_bring_no_candle(engine: Engine, policy: str) -> None:
+    await stock(engine)
+    session = await engine.finished((await engine.start(**asked(gap_policy=policy))).id)
     assert (session.status, session.error, session.cursor_ms) == ("finished", None, END - GRID.ms)
-    assert await candles(running, session.id) == [(slot, False) for slot in TRADED]
-    assert await gaps(running, session.id) == []
+    assert await candles(engine, session.id) == [(slot, False) for slot in TRADED]
+    assert await gaps(engine, session.id) == []
 
 
-async def test_a_bar_missing_while_the_market_was_open_fails_the_start_and_is_listed(running: Engine) -> None:
-    await stock(running, *LACKING)
-    session = await running.create(**asked())
+async def test_a_bar_missing_while_the_market_was_open_fails_the_start_and_is_listed(engine: Engine) -> None:
+    await stock(engine, *LACKING)
+    session = await engine.create(**asked())
     with pytest.raises(MissingCandlesError) as raised:
-        await running.sim.start(USER, session.id)
-    found = [(gap["fromMs"], gap["toMs"], gap["missing"]) for gap in raised.value.details["gaps"]]
-    assert (found, raised.value.details["missing"]) == (singly(LACKING), 3)
-    assert (await running.get(session.id)).status == "failed"
+        await engine.sim.start(USER, session.id)
+    results = [(gap["fromMs"], gap["toMs"], gap["missing"]) for gap in raised.value.details["gaps"]]
+    assert (results, raised.value.details["missing"]) == (singly(LACKING), 3)
+    assert (await engine.get(session.id)).status == "failed"
 
 
 @pytest.mark.parametrize("lacking", LACKING)
-async def test_a_bar_that_goes_missing_fails_a_session_under_way(running: Engine, lacking: int) -> None:
-    await stock(running)
-    session = await running.create(**asked())
-    await running.act(session.id, "step", steps=3)
-    await running.until(session.id, lambda each: each.status == "paused")
-    await running.pool.run(cache.delete, "demo", "SPY", "15m")
-    await stock(running, lacking)
-    await running.act(session.id, "resume")
-    session = await running.finished(session.id)
+async def test_a_bar_that_goes_missing_fails_a_session_under_way(engine: Engine, lacking: int) -> None:
+    await stock(engine)
+    session = await engine.create(**asked())
+    await engine.act(session.id, "step", steps=3)
+    await engine.until(session.id, lambda each: each.status == "paused")
+    await engine.pool.run(cache.delete, "demo", "SPY", "15m")
+    await stock(engine, lacking)
+    await engine.act(session.id, "resume")
+    session = await engine.finished(session.id)
     assert session.status == "failed"
     assert [(gap["fromMs"], gap["missing"]) for gap in session.error_details["gaps"]] == [(lacking, 1)]
-    assert (await candles(running, session.id))[-1] == (TRADED[TRADED.index(lacking) - 1], False)
+    assert (await candles(engine, session.id))[-1] == (TRADED[TRADED.index(lacking) - 1], False)
 
 
-async def test_skipping_writes_gap_events_for_trading_hours_only(running: Engine) -> None:
-    await stock(running, *LACKING)
-    session = await running.finished((await running.start(**asked(gap_policy="skip"))).id)
+async def test_skipping_writes_gap_events_for_trading_hours_only(engine: Engine) -> None:
+    await stock(engine, *LACKING)
+    session = await engine.finished((await engine.start(**asked(gap_policy="skip"))).id)
     assert session.status == "finished"
-    assert await gaps(running, session.id) == singly(LACKING)
-    assert await candles(running, session.id) == [(slot, False) for slot in TRADED if slot not in LACKING]
+    assert await gaps(engine, session.id) == singly(LACKING)
+    assert await candles(engine, session.id) == [(slot, False) for slot in TRADED if slot not in LACKING]
 
 
-async def test_filling_makes_up_bars_of_trading_hours_only(running: Engine) -> None:
-    await stock(running, *LACKING)
-    session = await running.finished((await running.start(**asked(gap_policy="fill"))).id)
+async def test_filling_makes_up_bars_of_trading_hours_only(engine: Engine) -> None:
+    await stock(engine, *LACKING)
+    session = await engine.finished((await engine.start(**asked(gap_policy="fill"))).id)
     assert session.status == "finished"
-    assert await candles(running, session.id) == [(slot, slot in LACKING) for slot in TRADED]
-    assert await gaps(running, session.id) == singly(LACKING)
+    assert await candles(engine, session.id) == [(slot, slot in LACKING) for slot in TRADED]
+    assert await gaps(engine, session.id) == singly(LACKING)
 
 
 @pytest.mark.parametrize("policy", ["fail", "skip", "fill"])
-async def test_a_trade_after_the_close_of_one_symbol_makes_no_gap_of_another(running: Engine, policy: str) -> None:
+async def test_a_trade_after_the_close_of_one_symbol_makes_no_gap_of_another(engine: Engine, policy: str) -> None:
     after_close = (ms("21T21:00"), ms("25T12:00"))
-    await stock(running, more=after_close)
-    await stock(running, symbol="QQQ")
-    session = await running.start(**asked(symbols=("SPY", "QQQ"), gap_policy=policy))
-    assert (await running.finished(session.id)).status == "finished"
-    found = await candles(running, session.id)
-    assert [slot for slot, _ in found] == sorted([*TRADED, *TRADED, *after_close])
-    assert not any(synthetic for _, synthetic in found)
-    assert await gaps(running, session.id) == []
+    await stock(engine, more=after_close)
+    await stock(engine, symbol="QQQ")
+    session = await engine.start(**asked(symbols=("SPY", "QQQ"), gap_policy=policy))
+    assert (await engine.finished(session.id)).status == "finished"
+    results = await candles(engine, session.id)
+    assert [slot for slot, _ in results] == sorted([*TRADED, *TRADED, *after_close])
+    assert not any(synthetic for _, synthetic in results)
+    assert await gaps(engine, session.id) == []
 
 
-async def test_longer_candles_have_no_gap_over_closed_hours(running: Engine) -> None:
-    await stock(running, ms("22T15:30"))
-    session = await running.start(**asked(gap_policy="skip", extra_timeframes=("30m",)))
-    session = await running.finished(session.id)
+async def test_longer_candles_have_no_gap_over_closed_hours(engine: Engine) -> None:
+    await stock(engine, ms("22T15:30"))
+    session = await engine.start(**asked(gap_policy="skip", extra_timeframes=("30m",)))
+    session = await engine.finished(session.id)
     halves = [slot for slot in TRADED if slot % TIMEFRAMES["30m"].ms == 0 and slot != ms("22T15:30")]
-    assert [slot for slot, _ in await candles(running, session.id, "30m")] == halves
-    assert await gaps(running, session.id) == [
+    assert [slot for slot, _ in await candles(engine, session.id, "30m")] == halves
+    assert await gaps(engine, session.id) == [
         (ms("22T15:30"), ms("22T15:45"), 1),
         (ms("22T15:30"), ms("22T16:00"), 1),
     ]
@@ -160,20 +160,20 @@ async def test_longer_candles_have_no_gap_over_closed_hours(running: Engine) -> 
 
 @pytest.mark.parametrize("record", ["full", "trades"])
 @pytest.mark.parametrize("policy", ["fail", "skip", "fill"])
-async def test_pauses_and_a_second_computation_change_nothing(running: Engine, policy: str, record: str) -> None:
+async def test_pauses_and_a_second_computation_change_nothing(engine: Engine, policy: str, record: str) -> None:
     lacking = () if policy == "fail" else LACKING
-    await stock(running, *lacking)
+    await stock(engine, *lacking)
     spec = running_spec(policy, record)
-    whole = await running.finished((await running.start(**spec)).id)
-    paused = await running.create(**spec)
+    whole = await engine.finished((await engine.start(**spec)).id)
+    paused = await engine.create(**spec)
     for steps in (1, 25, 27, 14):
-        await running.act(paused.id, "step", steps=steps)
-        await running.until(paused.id, lambda each: each.status == "paused")
-    await running.act(paused.id, "resume")
-    assert (await running.finished(paused.id)).status == whole.status == "finished"
-    assert await running.digest(paused.id) == await running.digest(whole.id)
-    sim = running.sim
-    verdict = await verify(running.pool, Clock(), sim.strategies, USER, paused.id, sim.calendars)
+        await engine.act(paused.id, "step", steps=steps)
+        await engine.until(paused.id, lambda each: each.status == "paused")
+    await engine.act(paused.id, "resume")
+    assert (await engine.finished(paused.id)).status == whole.status == "finished"
+    assert await engine.digest(paused.id) == await engine.digest(whole.id)
+    sim = engine.sim
+    verdict = await verify(engine.pool, Clock(), sim.strategies, USER, paused.id, sim.calendars)
     assert (verdict.difference, verdict.warnings) == (None, [])
 
 
@@ -182,15 +182,17 @@ def running_spec(policy: str, record: str) -> dict[str, Any]:
     return asked(gap_policy=policy, profile_slug="sma_cross", config=config, trading=TradingSettings(record=record))
 
 
-async def test_an_endless_session_goes_on_after_a_weekend_and_fails_for_a_bar_that_was_skipped(running: Engine) -> None:
+async def test_an_endless_session_goes_on_after_a_weekend_and_fails_for_a_bar_that_was_skipped(
+    engine: Engine,
+) -> None:
     monday = [slot for slot in TRADED if slot >= ms("27T00:00")]
-    await stock(running, *monday)
-    session = await running.start(**asked(end_ms=None, gap_grace_ms=10**12))
-    await running.until(session.id, lambda each: each.cursor_ms == ms("24T17:45"))
-    await stock(running, *monday[1:])
-    await running.until(session.id, lambda each: each.cursor_ms == monday[0])
-    assert await gaps(running, session.id) == []
-    await stock(running, monday[1], *monday[3:])
-    session = await running.finished(session.id)
+    await stock(engine, *monday)
+    session = await engine.start(**asked(end_ms=None, gap_grace_ms=10**12))
+    await engine.until(session.id, lambda each: each.cursor_ms == ms("24T17:45"))
+    await stock(engine, *monday[1:])
+    await engine.until(session.id, lambda each: each.cursor_ms == monday[0])
+    assert await gaps(engine, session.id) == []
+    await stock(engine, monday[1], *monday[3:])
+    session = await engine.finished(session.id)
     assert session.status == "failed"
     assert [(gap["fromMs"], gap["missing"]) for gap in session.error_details["gaps"]] == [(monday[1], 1)]

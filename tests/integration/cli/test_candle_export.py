@@ -13,8 +13,8 @@ from app.candles.freqtrade_export import file_name, pair_of
 from app.db import candles as cache
 from app.errors import BadInputError
 from tests.support.cli import Cli
-from tests.support.engine import MINUTE, START_MS
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 HOUR, DAY = 60 * MINUTE, 1440 * MINUTE
@@ -118,11 +118,11 @@ async def test_freqtrade_s_files_are_named_and_typed_as_freqtrade_reads_them(
     for symbol in ("BTCUSDT", "BTCUSDT:USDT"):
         cli("candles", "export", symbol, "--timeframe", "1h", "--layout", "freqtrade", "-o", tmp_path)
     assert files_in(tmp_path) == ["BTC_USDT-1h.feather", "futures/BTC_USDT_USDT-1h-futures.feather"]
-    found = pandas.read_feather(tmp_path / "BTC_USDT-1h.feather")
-    assert list(found.columns) == ["date", "open", "high", "low", "close", "volume"]
-    assert str(found["date"].dtype) == "datetime64[ms, UTC]"
-    assert {str(found[name].dtype) for name in found.columns[1:]} == {"float64"}
-    assert found["date"][0].value == (START_MS + 5 * HOUR) * 1_000_000
+    results = pandas.read_feather(tmp_path / "BTC_USDT-1h.feather")
+    assert list(results.columns) == ["date", "open", "high", "low", "close", "volume"]
+    assert str(results["date"].dtype) == "datetime64[ms, UTC]"
+    assert {str(results[name].dtype) for name in results.columns[1:]} == {"float64"}
+    assert results["date"][0].value == (START_MS + 5 * HOUR) * 1_000_000
 
 
 @pytest.mark.parametrize(

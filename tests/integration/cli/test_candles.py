@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,8 @@ import pytest
 from app.candles import synthetic
 from app.domain.number import format_decimal
 from tests.support.cli import Cli
-from tests.support.process import Zeon
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.server_process import StartServer
 
 START = 1_704_067_200_000
 MINUTE = 60_000
@@ -198,9 +197,9 @@ def test_delete_does_what_is_answered(built: Cli, answer: str, left: int) -> Non
     )
 
 
-def test_candles_that_a_running_session_reads_are_not_deleted(built: Cli, zeon: Callable[..., Zeon]) -> None:
+def test_candles_that_a_running_session_reads_are_not_deleted(built: Cli, start_server: StartServer) -> None:
     running = session(built, "--end", START + 60 * MINUTE)
-    zeon(Database("", built.env["DATABASE_URL"], built.env["ZEON_MIGRATE_URL"], ""))
+    start_server(Database("", built.env["DATABASE_URL"], built.env["ZEON_MIGRATE_URL"], ""))
     built("sessions", "start", running)
     said = built.error("candles", "delete", *BTC, "--yes")
     assert said == (

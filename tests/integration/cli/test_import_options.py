@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import Cli
-from tests.support.servers import Database
+from tests.support.postgres import Database
 
 START = 1_704_067_200_000
 HOUR = 3_600_000
@@ -93,24 +93,24 @@ def test_days_that_begin_in_an_unnamed_place_are_asked_for(cli: Cli, tmp_path: P
 def test_inspect_stores_nothing_and_says_what_to_type(cli: Cli, tmp_path: Path) -> None:
     times = [f"2024-01-01 0{hour}:00" for hour in (0, 1, 2, 5)]
     file = written(tmp_path / "BTC_USDT-1h.csv", *hours(*times))
-    found = cli.json("candles", "inspect", file)
-    assert (found["symbol"], found["timeframe"], found["rows"], found["missing"]) == ("BTCUSDT", "1h", 4, 2)
-    assert found["question"] is None
-    assert [row["line"] for row in found["readings"][0]["first"]] == [2, 3, 4]
-    assert found["readings"][0]["last"][-1]["openTimeMs"] == START + 5 * HOUR
+    result = cli.json("candles", "inspect", file)
+    assert (result["symbol"], result["timeframe"], result["rows"], result["missing"]) == ("BTCUSDT", "1h", 4, 2)
+    assert result["question"] is None
+    assert [row["line"] for row in result["readings"][0]["first"]] == [2, 3, 4]
+    assert result["readings"][0]["last"][-1]["openTimeMs"] == START + 5 * HOUR
     assert cli.json("candles", "list") == []
     told = cli("candles", "inspect", file)
     command = told.strip().splitlines()[-1].partition(": ")[2]
-    assert command == found["command"]
+    assert command == result["command"]
     cli(*shlex.split(command)[1:])
     assert cli.json("candles", "list")[0]["rows"] == 4
 
 
 def test_inspect_shows_both_ways_to_read_a_doubtful_date(cli: Cli, tmp_path: Path) -> None:
     file = written(tmp_path / "bars.csv", *hours("03/04/2024 10:00", "03/04/2024 11:00", "03/04/2024 12:00"))
-    found = cli.json("candles", "inspect", file, "--symbol", "X")
-    assert found["question"].startswith("dates: no date of the file proves which number is the day")
-    firsts = {reading["options"]: reading["first"][0]["openTimeMs"] for reading in found["readings"]}
+    result = cli.json("candles", "inspect", file, "--symbol", "X")
+    assert result["question"].startswith("dates: no date of the file proves which number is the day")
+    firsts = {reading["options"]: reading["first"][0]["openTimeMs"] for reading in result["readings"]}
     assert firsts == {"--dates dmy": 1_712_138_400_000, "--dates mdy": 1_709_546_400_000}
     told = cli("candles", "inspect", file, "--symbol", "X")
     assert "with --dates dmy:" in told

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from app.cli.main import app
 from app.errors import NoDatabaseError
-from tests.support.servers import Database
+from tests.support.postgres import Database
 
 READING = (
     "sessions list",

@@ -20,8 +20,8 @@ import psycopg
 import pytest
 
 from tests.support.cli import Cli
-from tests.support.process import free_port
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.server_process import StartServer, free_port
 
 DAY = ("--symbol", "BTCUSDT", "--timeframe", "1m", "--start", "2024-01-01", "--end", "2024-01-02")
 
@@ -37,9 +37,9 @@ def demo(cli: Cli) -> Iterator[tuple[subprocess.Popen, str, str]]:
                 line = process.stdout.readline()
                 assert line, said
                 said += line
-            found = re.search(r"curl -N (http://\S+)/api/sim/sessions/(\S+)/stream", said)
-            assert found is not None, said
-            yield process, found[1], found[2]
+            results = re.search(r"curl -N (http://\S+)/api/sim/sessions/(\S+)/stream", said)
+            assert results is not None, said
+            yield process, results[1], results[2]
         finally:
             process.kill()
 
@@ -61,8 +61,10 @@ def until_candles(database: Database, session_id: str, count: int) -> None:
 
 
 @pytest.mark.alone
-def test_serve_installs_an_empty_database_and_ends_cleanly_on_sigterm(empty_database: Database, zeon) -> None:
-    server = zeon(empty_database)
+def test_serve_installs_an_empty_database_and_ends_cleanly_on_sigterm(
+    empty_database: Database, start_server: StartServer
+) -> None:
+    server = start_server(empty_database)
     took_s = []
     for _ in range(3):  # Once suffices: something else may keep the machine busy.
         began = time.monotonic()
@@ -79,8 +81,8 @@ def test_serve_refuses_to_be_reached_by_strangers_without_tokens(database: Datab
     assert "ZEON_AUTH=token" in Cli(database, HOST="0.0.0.0", PORT=free_port()).error("serve")
 
 
-def test_serve_says_that_its_port_is_taken(database: Database, zeon) -> None:
-    server = zeon(database)
+def test_serve_says_that_its_port_is_taken(database: Database, start_server: StartServer) -> None:
+    server = start_server(database)
     assert f"cannot listen on 127.0.0.1:{server.port}" in Cli(database, PORT=server.port).error("serve")
 
 
@@ -168,15 +170,15 @@ def states(cli: Cli, code: int = 0) -> dict[str, str]:
     return {each["check"]: each["state"] for each in json.loads(cli("doctor", "--json", code=code))}
 
 
-def test_the_doctor_finds_nothing_wrong_beside_a_server(database: Database, zeon) -> None:
-    zeon(database)
+def test_the_doctor_finds_nothing_wrong_beside_a_server(database: Database, start_server: StartServer) -> None:
+    start_server(database)
     assert set(states(Cli(database)).values()) == {"ok"}
     assert "1 alive" in Cli(database)("doctor")
 
 
-def test_the_doctor_names_what_is_wrong(database: Database, zeon) -> None:
+def test_the_doctor_names_what_is_wrong(database: Database, start_server: StartServer) -> None:
     cli = Cli(database)
-    server = zeon(database)
+    server = start_server(database)
     cli_session = cli.json("sessions", "create", *DAY, "--venue", "demo", "--gap-policy", "skip")
     cli("sessions", "start", cli_session["id"])
     server.kill()
@@ -184,8 +186,8 @@ def test_the_doctor_names_what_is_wrong(database: Database, zeon) -> None:
         owner.execute("UPDATE sim_sessions SET status = 'running', runner = 'gone', incarnation = 1")
         owner.execute("UPDATE sim_runners SET seen_at = now() - interval '1 hour'")
         owner.execute("GRANT UPDATE ON sim_events TO PUBLIC")
-    found = states(cli, code=1)
-    assert (found["orphans"], found["rights"], found["servers"]) == ("wrong", "wrong", "warning")
+    result = states(cli, code=1)
+    assert (result["orphans"], result["rights"], result["servers"]) == ("wrong", "wrong", "warning")
 
 
 def test_the_doctor_says_when_there_is_nothing_to_look_at(empty_database: Database) -> None:

@@ -14,7 +14,8 @@ from app.candles import synthetic
 from app.db import candles
 from app.db.pool import Database as Pool
 from tests.support.cli import Cli
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.server_process import StartServer
 
 START = 1_704_067_200_000
 MINUTE = 60_000
@@ -44,8 +45,10 @@ def until_seq(database: Database, seq: int) -> None:
         time.sleep(0.02)
 
 
-def test_a_session_is_made_started_paused_resumed_and_stopped(cli: Cli, database: Database, zeon) -> None:
-    zeon(database)
+def test_a_session_is_made_started_paused_resumed_and_stopped(
+    cli: Cli, database: Database, start_server: StartServer
+) -> None:
+    start_server(database)
     session = cli.json(*NEW, *DAY, "--ms-per-candle", 50, "--name", "mine")
     assert (session["status"], session["symbols"], session["lastSeq"]) == ("created", ["BTCUSDT"], 0)
     session_id = session["id"]
@@ -149,7 +152,7 @@ def test_every_term_has_its_option(cli: Cli) -> None:
         " --volume-share 0.25 --record trades --profile sma_cross"
     )
     session = cli.json(*NEW, *DAY, *options.split(), "--sizing", '{"cash": 100, "qtyStep": 0.1}')
-    asked = {
+    request = {
         "extraTimeframes": ["5m", "1h"],
         "warmupCandles": 7,
         "initialCash": 500.5,
@@ -163,7 +166,7 @@ def test_every_term_has_its_option(cli: Cli) -> None:
         "volumeShare": 0.25,
         "record": "trades",
     }
-    assert session | asked == session
+    assert session | request == session
 
 
 def stands(database: Database, wanted: str) -> tuple[int, int]:
@@ -177,8 +180,10 @@ def stands(database: Database, wanted: str) -> tuple[int, int]:
         time.sleep(0.02)
 
 
-def test_time_is_steered_a_session_forked_compared_and_verified(cli: Cli, database: Database, zeon) -> None:
-    zeon(database)
+def test_time_is_steered_a_session_forked_compared_and_verified(
+    cli: Cli, database: Database, start_server: StartServer
+) -> None:
+    start_server(database)
     parameters = ("--profile", "sma_cross", "--config", '{"fast": 3, "slow": 8}', "--ms-per-candle", 5)
     session_id = cli.json(*NEW, "--end", "2024-01-01T02:00", *parameters)["id"]
     cli("sessions", "step", session_id, "--candles", 3)
@@ -240,8 +245,8 @@ def test_nobody_sees_the_sessions_of_others(cli: Cli, database: Database) -> Non
     assert other.error("tail", session_id) == "There is no such session."
 
 
-def test_a_tail_follows_to_the_end(cli: Cli, database: Database, zeon) -> None:
-    zeon(database)
+def test_a_tail_follows_to_the_end(cli: Cli, database: Database, start_server: StartServer) -> None:
+    start_server(database)
     session_id = cli.json(*NEW, "--end", "2024-01-01T01:00", "--ms-per-candle", 20)["id"]
     with cli.start("tail", session_id, "--json") as everything, cli.start("tail", session_id) as lines:
         cli("sessions", "start", session_id)
@@ -257,8 +262,10 @@ def test_a_tail_follows_to_the_end(cli: Cli, database: Database, zeon) -> None:
     assert "ahead of the log" in cli.error("tail", session_id, "--from-seq", 1000)
 
 
-def test_a_tail_of_what_is_there_ends_and_ctrl_c_ends_the_other(cli: Cli, database: Database, zeon) -> None:
-    zeon(database)
+def test_a_tail_of_what_is_there_ends_and_ctrl_c_ends_the_other(
+    cli: Cli, database: Database, start_server: StartServer
+) -> None:
+    start_server(database)
     session_id = cli.json(*NEW, *DAY, "--ms-per-candle", 10)["id"]
     assert cli("tail", session_id, "--no-follow") == ""
     cli("sessions", "start", session_id)

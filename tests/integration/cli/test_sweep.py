@@ -11,9 +11,8 @@ import time
 import pytest
 
 from tests.support.cli import Cli
-from tests.support.engine import START_MS, store
-from tests.support.outside import pool
-from tests.support.servers import Database
+from tests.support.postgres import Database, open_pool
+from tests.support.running_engine import START_MS, store
 
 MADE = ("sweep", "sma_cross", "--symbol", "BTCUSDT", "--timeframe", "1m", "--venue", "demo", "--start", START_MS)
 
@@ -21,7 +20,7 @@ MADE = ("sweep", "sma_cross", "--symbol", "BTCUSDT", "--timeframe", "1m", "--ven
 @pytest.fixture
 def cli(database: Database) -> Cli:
     async def fill() -> None:
-        async with pool(database) as side:
+        async with open_pool(database) as side:
             await store(side, count=20_000)
 
     asyncio.run(fill())
@@ -32,23 +31,23 @@ def test_a_sweep_runs_every_combination_and_ranks_them(cli: Cli, database: Datab
     params = ("--param", "fast=3..5", "--param", "slow=8,13", "--end", "2024-01-02", "--fee-bps", 0)
     done = cli.run(*MADE, *params, "--json")
     assert done.stderr.startswith("6 sessions, about ")
-    found = json.loads(done.stdout)
-    assert sorted((each["config"]["fast"], each["config"]["slow"]) for each in found["results"]) == [
+    result = json.loads(done.stdout)
+    assert sorted((each["config"]["fast"], each["config"]["slow"]) for each in result["results"]) == [
         (fast, slow) for fast in (3, 4, 5) for slow in (8, 13)
     ]
-    equities = [each["finalEquity"] for each in found["results"]]
+    equities = [each["finalEquity"] for each in result["results"]]
     assert equities == sorted(equities, reverse=True)
-    for each in found["results"]:
+    for each in result["results"]:
         assert each["returnPct"] == pytest.approx((each["finalEquity"] / 10_000 - 1) * 100)
         counted = database.query("SELECT count(*) FROM sim_events WHERE type = 'trade' AND session_id = %s", each["id"])
         assert counted == [(each["trades"],)]
         assert each["trades"] > 0
     rows = database.query("SELECT count(*) FROM sim_events")[0][0]
-    assert rows / 2 < found["rows"] < rows * 2
+    assert rows / 2 < result["rows"] < rows * 2
     assert database.query("SELECT DISTINCT status, record, tags[1] FROM sim_sessions") == [
-        ("finished", "trades", found["tag"])
+        ("finished", "trades", result["tag"])
     ]
-    assert cli.json("verify", found["results"][0]["id"])["same"]
+    assert cli.json("verify", result["results"][0]["id"])["same"]
 
 
 def test_ctrl_c_leaves_a_sweep_paused_and_rank_lets_it_go_on(cli: Cli, database: Database) -> None:

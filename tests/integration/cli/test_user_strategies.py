@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
 from tests.support.cli import Cli
-from tests.support.engine import START_MS, store
-from tests.support.outside import pool
-from tests.support.process import ROOT
-from tests.support.servers import Database
+from tests.support.postgres import Database, open_pool
+from tests.support.running_engine import START_MS, store
 from tests.support.strategies import GOOD, misbehaving, write
 
 ASKED = ("--symbol", "BTCUSDT", "--timeframe", "1m", "--venue", "demo", "--start", START_MS)
@@ -29,18 +28,18 @@ class Remembers(Strategy):
 @pytest.fixture
 def cli(database: Database, tmp_path: Path) -> Cli:
     async def fill() -> None:
-        async with pool(database) as side:
+        async with open_pool(database) as side:
             await store(side, count=1_500)
 
     asyncio.run(fill())
-    found = Cli(database)
+    result = Cli(database)
     folder = tmp_path / "own"
     write(folder, "good", GOOD)
     write(folder, "remembers", REMEMBERS)
     write(folder, "bad", misbehaving("1 / 0", at=200))
     write(folder, "slow", misbehaving("time.sleep(60)").replace("Bad", "Slow"))
-    found.env |= {"ZEON_STRATEGIES": str(folder), "PYTHONPATH": f"{ROOT}:{folder}", "ZEON_CANDLE_TIMEOUT_MS": "2000"}
-    return found
+    result.env |= {"ZEON_STRATEGIES": str(folder), "PYTHONPATH": f"{ROOT}:{folder}", "ZEON_CANDLE_TIMEOUT_MS": "2000"}
+    return result
 
 
 def test_a_user_strategy_does_not_look_ahead(cli: Cli) -> None:
@@ -57,9 +56,9 @@ def test_a_user_strategy_does_not_look_ahead(cli: Cli) -> None:
 
 def test_a_class_can_be_named_for_one_command_alone(cli: Cli) -> None:
     del cli.env["ZEON_STRATEGIES"]
-    found = json.loads(cli.run("lookahead", "remembers:Remembers", *ASKED, "--json", code=1).stdout)
-    assert found["lookahead"] is True, "a module is imported once, so what it keeps outlives the data"
-    assert found["difference"]["changed"]["type"] == "plot"
+    result = json.loads(cli.run("lookahead", "remembers:Remembers", *ASKED, "--json", code=1).stdout)
+    assert result["lookahead"] is True, "a module is imported once, so what it keeps outlives the data"
+    assert result["difference"]["changed"]["type"] == "plot"
     asked = ("sweep", "good:Good", *ASKED, "--end", "2024-01-02", "--param", "fast=2..3", "--json")
     assert [each["status"] for each in json.loads(cli.run(*asked).stdout)["results"]] == ["finished", "finished"]
     assert "There is no module named goood" in cli.error("lookahead", "goood:Good", *ASKED, code=2)
@@ -69,12 +68,12 @@ def test_a_class_can_be_named_for_one_command_alone(cli: Cli) -> None:
 
 def test_a_sweep_estimates_and_runs_user_strategies(cli: Cli, database: Database) -> None:
     done = cli.run("sweep", "good", *ASKED, "--end", "2024-01-02", "--param", "fast=2..4", "--json")
-    found = json.loads(done.stdout)
+    result = json.loads(done.stdout)
     assert done.stderr.startswith("3 sessions, about ")
-    assert [each["status"] for each in found["results"]] == ["finished"] * 3
-    assert all(each["trades"] > 0 for each in found["results"])
+    assert [each["status"] for each in result["results"]] == ["finished"] * 3
+    assert all(each["trades"] > 0 for each in result["results"])
     rows = database.query("SELECT count(*) FROM sim_events")[0][0]
-    assert rows / 2 < found["rows"] < rows * 2
+    assert rows / 2 < result["rows"] < rows * 2
     assert "fast?" in cli.error("sweep", "good", *ASKED, "--end", "2024-01-02", "--param", "fats=2", code=2)
 
 
@@ -105,13 +104,13 @@ def test_a_sweep_that_cannot_go_on_says_why(cli: Cli, database: Database, tmp_pa
 def test_combinations_that_fail_are_rows_of_a_sweep_and_their_reports_say_why(cli: Cli, tmp_path: Path) -> None:
     write(tmp_path / "own", "fickle", FICKLE)
     asked = ("sweep", "fickle", *ASKED, "--end", "2024-01-02", "--param", "kind=raise,none,end", "--json")
-    found = {each["config"]["kind"]: each for each in json.loads(cli.run(*asked, code=1).stdout)["results"]}
-    assert {kind: each["status"] for kind, each in found.items()} == {
+    results = {each["config"]["kind"]: each for each in json.loads(cli.run(*asked, code=1).stdout)["results"]}
+    assert {kind: each["status"] for kind, each in results.items()} == {
         "raise": "failed",
         "none": "finished",
         "end": "failed",
     }
-    failed = found["raise"]["id"]
+    failed = results["raise"]["id"]
     assert "failed: KeyError: '<nothing>'" in cli("report", failed)
     cli("report", failed, "--html", tmp_path / "page.html")
     assert "KeyError: &#x27;&lt;nothing&gt;&#x27;" in (tmp_path / "page.html").read_text()

@@ -20,7 +20,7 @@ import pytest
 
 from app.db import embedded
 from app.errors import SimError
-from tests.support.servers import SETTINGS, kill_family
+from tests.support.postgres import SETTINGS, kill_with_children
 
 ROOT = Path(__file__).parents[2]
 USER = """
@@ -136,7 +136,7 @@ def test_a_pid_file_with_a_stranger_s_pid_does_not_stop_it(folder):
 
 def test_a_server_that_crashed_recovers(folder):
     server = start(folder)
-    kill_family(postmaster(folder))
+    kill_with_children(postmaster(folder))
     server.start()
     with psycopg.connect(server.url) as conn:
         assert conn.execute("SELECT 1").fetchone() == (1,)

@@ -11,7 +11,7 @@ import pytest
 from app.db.errors import BY_SQLSTATE, error_class
 from app.db.pool import Connection, Database
 from app.errors import BusyError, DatabaseAwayError, Recovery, SimError, TooSlowError, UnavailableError
-from tests.support import servers
+from tests.support import postgres
 
 EXAMPLES = {
     "08": "08006",
@@ -22,7 +22,7 @@ EXAMPLES = {
 
 
 @pytest.fixture
-async def pool(database: servers.Database) -> AsyncIterator[Database]:
+async def pool(database: postgres.Database) -> AsyncIterator[Database]:
     pool = Database(database.url, size=1)
     await pool.open()
     yield pool
@@ -63,7 +63,7 @@ async def test_a_refused_value_is_not_translated(pool: Database) -> None:
         await pool.run(divide)
 
 
-async def test_a_lock_that_another_transaction_holds_is_busy(pool: Database, database: servers.Database) -> None:
+async def test_a_lock_that_another_transaction_holds_is_busy(pool: Database, database: postgres.Database) -> None:
     async def lock(connection: Connection) -> None:
         await connection.execute("SET lock_timeout = '50ms'")
         await connection.execute("SELECT pg_advisory_lock(1)")
@@ -83,7 +83,7 @@ async def test_a_statement_that_takes_too_long_is_too_slow(pool: Database) -> No
         await pool.run(sleep)
 
 
-async def test_a_connection_that_is_cut_is_a_database_that_is_away(pool: Database, database: servers.Database) -> None:
+async def test_a_connection_that_is_cut_is_a_database_that_is_away(pool: Database, database: postgres.Database) -> None:
     async def sleep(connection: Connection) -> None:
         cutting = asyncio.to_thread(cut, database.admin_url, connection.info.backend_pid)
         await asyncio.gather(connection.execute("SELECT pg_sleep(30)"), cutting)
@@ -97,7 +97,7 @@ def cut(admin_url: str, pid: int) -> None:
         admin.execute("SELECT pg_terminate_backend(%s)", (pid,))
 
 
-async def test_a_pool_whose_connections_are_all_in_use_is_busy(database: servers.Database) -> None:
+async def test_a_pool_whose_connections_are_all_in_use_is_busy(database: postgres.Database) -> None:
     pool, taken, done = Database(database.url, size=1, wait_s=0.2), asyncio.Event(), asyncio.Event()
 
     async def hold(_: Connection) -> None:

@@ -18,8 +18,9 @@ from app.engine.replay.snapshots import _body_hash
 from app.engine.replay.verify import verify
 from tests.frozen.restore import STRATEGIES, dump, restore
 from tests.support.cli import Cli
-from tests.support.servers import Database
-from tests.support.web import SESSIONS, Web, web
+from tests.support.client import SESSIONS
+from tests.support.postgres import Database
+from tests.support.running_server import InProcessServer, running_server
 
 USER = "local"
 UNFINISHED = ("created", "paused", "running")
@@ -38,14 +39,14 @@ def cli(database: Database, **env: object) -> Cli:
 
 
 @asynccontextmanager
-async def server(database: Database, **changes: Any) -> AsyncIterator[Web]:
+async def restored_server(database: Database, **changes: Any) -> AsyncIterator[InProcessServer]:
     """Serve the database; its first look at sessions that nobody runs is over when the block begins."""
     settings = {"strategies": (str(STRATEGIES),), "venue": "frozen", "children": 1, "candle_timeout_ms": 10_000}
-    async with web(database, candles=0, **(settings | changes)) as w:
+    async with running_server(database, candles=0, **(settings | changes)) as server:
         for one in with_status("running"):
             left = "running" if changes.get("on_orphan") == "resume" else "paused"
-            await w.until(path(one), left)
-        yield w
+            await server.until(path(one), left)
+        yield server
 
 
 def path(one: dict[str, Any]) -> str:
@@ -60,28 +61,28 @@ def digests(database: Database) -> dict[str, str]:
     return dict(database.query("SELECT id::text, sim_log_digest(id) FROM sim_sessions"))
 
 
-async def go_on(w: Web, one: dict[str, Any]) -> None:
+async def go_on(server: InProcessServer, one: dict[str, Any]) -> None:
     """Let a session run to its end, unpaced."""
-    await w.data("POST", f"{path(one)}/control", {"action": "pace", "replayMsPerCandle": 0})
-    await w.data("POST", f"{path(one)}/start")
+    await server.data("POST", f"{path(one)}/control", {"action": "pace", "replayMsPerCandle": 0})
+    await server.data("POST", f"{path(one)}/start")
 
 
-async def finished(w: Web, session_id: str, timeout_s: float = 60) -> None:
+async def finished(server: InProcessServer, session_id: str, timeout_s: float = 60) -> None:
     """Wait for a session's end and require that it is the end of its range."""
     deadline = time.monotonic() + timeout_s
-    while (session := await w.data("GET", f"{SESSIONS}/{session_id}"))["status"] == "running":
+    while (session := await server.data("GET", f"{SESSIONS}/{session_id}"))["status"] == "running":
         assert time.monotonic() < deadline, session
         await asyncio.sleep(0.02)
     assert session["status"] == "finished", session
 
 
-async def reach_their_ends(w: Web, database: Database, sessions: Iterable[dict[str, Any]]) -> None:
+async def reach_their_ends(server: InProcessServer, database: Database, sessions: Iterable[dict[str, Any]]) -> None:
     """Require that sessions finish with the digests they had in the old version."""
     expected = {one["id"]: one["endDigest"] for one in sessions}
     for session_id in expected:
-        await finished(w, session_id)
-    found = digests(database)
-    assert {session_id: found[session_id] for session_id in expected} == expected
+        await finished(server, session_id)
+    results = digests(database)
+    assert {session_id: results[session_id] for session_id in expected} == expected
 
 
 def test_the_dump_holds_every_kind_of_session() -> None:
@@ -97,54 +98,54 @@ def test_the_dump_holds_every_kind_of_session() -> None:
 
 
 async def test_every_log_verifies_with_the_digest_it_had(old: Database) -> None:
-    async with server(old) as w:
-        sim = w.served.sim
+    async with restored_server(old) as server:
+        sim = server.served.sim
         for one in dump().sessions:
-            found = await verify(sim.database, Clock(), sim.strategies, USER, UUID(one["id"]))
-            assert (found.difference, found.warnings, found.digest) == (None, [], one["digest"]), one["name"]
+            result = await verify(sim.database, Clock(), sim.strategies, USER, UUID(one["id"]))
+            assert (result.difference, result.warnings, result.digest) == (None, [], one["digest"]), one["name"]
 
 
 def test_the_command_verifies_an_old_log(old: Database) -> None:
     zeon = cli(old)
     for name in ("paused brackets", "running fork"):
-        found = zeon.json("verify", dump().session(name)["id"])
-        assert (found["same"], found["warnings"]) == (True, [])
+        result = zeon.json("verify", dump().session(name)["id"])
+        assert (result["same"], result["warnings"]) == (True, [])
 
 
 async def test_every_session_goes_on_to_the_end_it_had(old: Database) -> None:
     unfinished = [one for one in with_status(*UNFINISHED) if "endDigest" in one]
     assert len(unfinished) > 25
-    async with server(old) as w:
+    async with restored_server(old) as server:
         assert digests(old) == {one["id"]: one["digest"] for one in dump().sessions}
         for one in unfinished:
-            await go_on(w, one)
-        await reach_their_ends(w, old, unfinished)
+            await go_on(server, one)
+        await reach_their_ends(server, old, unfinished)
 
 
 async def test_an_endless_session_goes_on(old: Database) -> None:
     endless = dump().session("paused endless")
-    async with server(old) as w:
-        await w.data("POST", f"{path(endless)}/control", {"action": "step", "candles": 50})
-        found = await w.until(path(endless), "paused")
-        assert found["cursorMs"] == endless["cursorMs"] + 50 * 60_000
+    async with restored_server(old) as server:
+        await server.data("POST", f"{path(endless)}/control", {"action": "step", "candles": 50})
+        result = await server.until(path(endless), "paused")
+        assert result["cursorMs"] == endless["cursorMs"] + 50 * 60_000
 
 
 async def test_a_session_that_ran_is_paused_and_says_why(old: Database) -> None:
     ran = with_status("running")
-    async with server(old) as w:
+    async with restored_server(old) as server:
         for one in ran:
-            last = (await w.data("GET", f"{path(one)}/events?tail=1"))["events"][0]
+            last = (await server.data("GET", f"{path(one)}/events?tail=1"))["events"][0]
             assert (last["seq"], last["type"]) == (one["lastSeq"] + 1, "status")
             assert (last["payload"]["status"], last["payload"]["reason"]) == ("paused", "runner lost")
 
 
 async def test_a_session_that_ran_is_taken_over_where_that_is_wanted(old: Database) -> None:
     ran = with_status("running")
-    async with server(old, on_orphan="resume") as w:
+    async with restored_server(old, on_orphan="resume") as server:
         for one in ran:
-            assert (await w.data("GET", path(one)))["status"] == "running"
-            await w.data("PATCH", path(one), {"replayMsPerCandle": 0})
-        await reach_their_ends(w, old, ran)
+            assert (await server.data("GET", path(one)))["status"] == "running"
+            await server.data("PATCH", path(one), {"replayMsPerCandle": 0})
+        await reach_their_ends(server, old, ran)
 
 
 async def test_a_fork_that_changes_nothing_ends_like_its_parent(old: Database) -> None:
@@ -158,25 +159,25 @@ async def test_a_fork_that_changes_nothing_ends_like_its_parent(old: Database) -
         "finished brackets",
         "finished trend_pullback",
     )
-    async with server(old) as w:
+    async with restored_server(old) as server:
         forks = []
         for name in names:
             parent = dump().session(name)
             body = {"atSeq": parent["lastSeq"] * 9 // 10, "replayMsPerCandle": 0}
-            fork = await w.data("POST", f"{path(parent)}/fork", body, status=201)
+            fork = await server.data("POST", f"{path(parent)}/fork", body, status=201)
             forks.append({**fork, "endDigest": parent["endDigest"]})
-            await go_on(w, fork)
-        await reach_their_ends(w, old, forks)
+            await go_on(server, fork)
+        await reach_their_ends(server, old, forks)
 
 
 async def test_a_fork_in_a_past_that_is_shared_goes_on(old: Database) -> None:
     fork_of_a_fork = dump().session("paused fork of a fork")
-    async with server(old) as w:
+    async with restored_server(old) as server:
         for seq in (90, 200):  # Written by the first ancestor, and by the second.
             body = {"atSeq": seq, "replayMsPerCandle": 0}
-            fork = await w.data("POST", f"{path(fork_of_a_fork)}/fork", body, status=201)
-            await go_on(w, fork)
-            await finished(w, fork["id"])
+            fork = await server.data("POST", f"{path(fork_of_a_fork)}/fork", body, status=201)
+            await go_on(server, fork)
+            await finished(server, fork["id"])
 
 
 @pytest.mark.parametrize(
@@ -188,19 +189,19 @@ async def test_an_old_snapshot_never_changes_what_follows(
     old: Database, caplog: pytest.LogCaptureFixture, marked: bool, cash: str | None, dropped: int | None
 ) -> None:
     long = [one for one in dump().sessions if one["name"].startswith("paused long")]
-    async with server(old) as w:
+    async with restored_server(old) as server:
         for one in long if marked else ():
-            await mark_snapshot(w, old, one, cash)
+            await mark_snapshot(server, old, one, cash)
         for one in long:
-            await go_on(w, one)
-        await reach_their_ends(w, old, long)
+            await go_on(server, one)
+        await reach_their_ends(server, old, long)
     said = [record for record in caplog.records if ": deleted its snapshot at " in record.message]
     assert dropped is None or len(said) == dropped
 
 
-async def mark_snapshot(w: Web, database: Database, one: dict[str, Any], cash: str | None) -> None:
+async def mark_snapshot(server: InProcessServer, database: Database, one: dict[str, Any], cash: str | None) -> None:
     """Let a snapshot look as if the present code had taken it, with another amount of cash if one is given."""
-    session = await w.served.sim.get(USER, UUID(one["id"]))
+    session = await server.served.sim.get(USER, UUID(one["id"]))
     ((text,),) = database.query("SELECT body FROM sim_snapshots WHERE session_id = %s", one["id"])
     if cash is not None:
         body = json.loads(text)
@@ -215,17 +216,17 @@ async def test_a_repeated_create_gives_the_old_session(old: Database) -> None:
     created = dump().session("created")
     body = {"profileSlug": "sma_cross", "timeframe": "1m", "startMs": 1_704_067_200_000, "endMs": 1_704_079_200_000}
     body |= {"replayMsPerCandle": 0, "symbol": "BTCUSDT", "name": "created", "config": {"fast": 4, "slow": 11}}
-    async with server(old) as w:
-        assert (await w.data("POST", SESSIONS, body | {"idempotencyKey": "made-once"}))["id"] == created["id"]
-        await w.refused(422, "POST", SESSIONS, body | {"idempotencyKey": "made-once", "name": "other"})
+    async with restored_server(old) as server:
+        assert (await server.data("POST", SESSIONS, body | {"idempotencyKey": "made-once"}))["id"] == created["id"]
+        await server.refused(422, "POST", SESSIONS, body | {"idempotencyKey": "made-once", "name": "other"})
 
 
 async def test_tokens_are_worth_what_they_were(old: Database) -> None:
     tokens = {name: {"Authorization": f"Bearer {token}"} for name, token in dump().tokens.items()}
-    async with web(old, candles=0, auth="token") as w:
-        found = await w.data("GET", f"{SESSIONS}?limit=200", headers=tokens["valid"])
-        assert {one["id"] for one in found["sessions"]} == {one["id"] for one in dump().sessions if one["name"]}
-        await w.refused(401, "GET", SESSIONS, headers=tokens["revoked"])
+    async with running_server(old, candles=0, auth="token") as server:
+        result = await server.data("GET", f"{SESSIONS}?limit=200", headers=tokens["valid"])
+        assert {one["id"] for one in result["sessions"]} == {one["id"] for one in dump().sessions if one["name"]}
+        await server.refused(401, "GET", SESSIONS, headers=tokens["revoked"])
 
 
 def test_strategies_that_import_from_app_domain_are_profiles(old: Database) -> None:

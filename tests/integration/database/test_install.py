@@ -212,8 +212,8 @@ def test_a_function_with_other_arguments_takes_the_place_of_the_one_before(insta
     database, role = installed
     change(sources, "c", "CREATE OR REPLACE FUNCTION c(n int DEFAULT 7) RETURNS int LANGUAGE sql AS 'SELECT n';")
     install(database.owner_url, sources=sources)
-    found = "SELECT c(), b(), oid::regprocedure::text FROM pg_proc WHERE proname = 'c'"
-    assert rows(database.owner_url, found) == [(7, 7, "c(integer)")]
+    result = "SELECT c(), b(), oid::regprocedure::text FROM pg_proc WHERE proname = 'c'"
+    assert rows(database.owner_url, result) == [(7, 7, "c(integer)")]
     assert rows(database.owner_url, f"SELECT has_function_privilege('{role}', 'c(int)', 'EXECUTE')") == [(True,)]
 
 
@@ -282,8 +282,8 @@ def test_a_database_of_the_first_version_gets_the_same_objects_as_a_new_one(empt
     assert {name for (name,) in rows(empty_database.owner_url, names)} >= FIRST_NAMES
     rows(empty_database.owner_url, "CREATE VIEW report AS SELECT name, percent FROM sim_view_sessions")
     install(empty_database.owner_url)
-    found = rows(empty_database.owner_url, OBJECTS)
-    assert [each for each in found if each != ("report",)] == rows(database.owner_url, OBJECTS)
+    results = rows(empty_database.owner_url, OBJECTS)
+    assert [each for each in results if each != ("report",)] == rows(database.owner_url, OBJECTS)
     assert rows(empty_database.owner_url, "SELECT count(*) > 0 FROM report") == [(True,)]
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from app.domain.session import Pace
 from app.errors import MissingCandlesError, WrongStatusError
-from tests.support.engine import MINUTE, START_MS, USER, engine, store
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS, USER, running_engine, store
 
 
 def times(log: list[dict], symbol: str = "BTCUSDT") -> list[int]:
@@ -24,12 +24,12 @@ def times(log: list[dict], symbol: str = "BTCUSDT") -> list[int]:
 def gaps(log: list[dict]) -> list[tuple[str, int, int]]:
     return [
         (
-            e["payload"]["symbol"],
-            (e["payload"]["fromMs"] - START_MS) // MINUTE,
-            (e["payload"]["toMs"] - START_MS) // MINUTE,
+            event["payload"]["symbol"],
+            (event["payload"]["fromMs"] - START_MS) // MINUTE,
+            (event["payload"]["toMs"] - START_MS) // MINUTE,
         )
-        for e in log
-        if e["type"] == "gap"
+        for event in log
+        if event["type"] == "gap"
     ]
 
 
@@ -39,10 +39,10 @@ def assert_sound(log: list[dict]) -> None:
 
 
 async def test_a_bounded_session_runs_to_the_end_of_its_range(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.finished((await e.start()).id)
-        log = await e.log(session.id)
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.finished((await engine.start()).id)
+        log = await engine.log(session.id)
     assert session.status == "finished"
     assert session.cursor_ms == START_MS + 99 * MINUTE
     assert [event["type"] for event in log] == ["status", *["candle"] * 100, "status"]
@@ -52,187 +52,194 @@ async def test_a_bounded_session_runs_to_the_end_of_its_range(database: Database
 
 
 async def test_an_end_off_the_grid_finishes_too(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.finished((await e.start(end_ms=START_MS + 9 * MINUTE + 1)).id)
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.finished((await engine.start(end_ms=START_MS + 9 * MINUTE + 1)).id)
         assert session.status == "finished"
-        assert times(await e.log(session.id)) == list(range(10))
+        assert times(await engine.log(session.id)) == list(range(10))
 
 
 async def test_a_start_off_the_grid_begins_at_the_next_candle(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.finished((await e.start(start_ms=START_MS + 1)).id)
-        assert times(await e.log(session.id)) == list(range(1, 100))
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.finished((await engine.start(start_ms=START_MS + 1)).id)
+        assert times(await engine.log(session.id)) == list(range(1, 100))
 
 
 async def test_a_range_without_a_slot_finishes_at_once(database: Database) -> None:
-    async with engine(database) as e:
-        session = await e.finished((await e.start(start_ms=START_MS + 1, end_ms=START_MS + 2)).id)
+    async with running_engine(database) as engine:
+        session = await engine.finished((await engine.start(start_ms=START_MS + 1, end_ms=START_MS + 2)).id)
         assert session.status == "finished"
         assert session.cursor_ms is None
 
 
 async def test_ticks_come_at_the_pace(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
+    async with running_engine(database) as engine:
+        await store(engine.pool)
         began = asyncio.get_running_loop().time()
-        session = await e.start(pace=Pace(50), end_ms=START_MS + 10 * MINUTE)
-        await e.finished(session.id)
+        session = await engine.start(pace=Pace(50), end_ms=START_MS + 10 * MINUTE)
+        await engine.finished(session.id)
         assert 0.44 <= asyncio.get_running_loop().time() - began < 5
 
 
 async def test_after_a_pause_no_candle_follows_and_resume_goes_on(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.start(pace=Pace(100))
-        await e.until(session.id, lambda s: s.last_seq > 5)
-        paused = await e.act(session.id, "pause")
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.start(pace=Pace(100))
+        await engine.until(session.id, lambda s: s.last_seq > 5)
+        paused = await engine.act(session.id, "pause")
         await asyncio.sleep(0.3)
-        assert (await e.get(session.id)).last_seq == paused.last_seq
-        assert (await e.act(session.id, "pause")).last_seq == paused.last_seq
-        await e.act(session.id, "resume")
-        await e.act(session.id, "pace", Pace(0))
-        await e.finished(session.id)
-        log = await e.log(session.id)
+        assert (await engine.get(session.id)).last_seq == paused.last_seq
+        assert (await engine.act(session.id, "pause")).last_seq == paused.last_seq
+        await engine.act(session.id, "resume")
+        await engine.act(session.id, "pace", Pace(0))
+        await engine.finished(session.id)
+        log = await engine.log(session.id)
         assert times(log) == list(range(100))
         assert_sound(log)
 
 
 async def test_a_stopped_session_stays_stopped(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.start(pace=Pace(200))
-        stopped = await e.act(session.id, "stop")
-        assert (await e.act(session.id, "stop")).last_seq == stopped.last_seq
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.start(pace=Pace(200))
+        stopped = await engine.act(session.id, "stop")
+        assert (await engine.act(session.id, "stop")).last_seq == stopped.last_seq
         for call in ("start", "resume", "pause"):
             with pytest.raises(WrongStatusError):
-                await (e.sim.start(USER, session.id) if call == "start" else e.act(session.id, call))
-        assert (await e.get(session.id)).last_seq == stopped.last_seq
+                await (engine.sim.start(USER, session.id) if call == "start" else engine.act(session.id, call))
+        assert (await engine.get(session.id)).last_seq == stopped.last_seq
 
 
 async def test_two_simultaneous_starts_make_one_runner(database: Database) -> None:
-    async with engine(database, runner_ttl_ms=3000) as e, engine(database, runner="two", runner_ttl_ms=3000) as other:
-        await store(e.pool)
-        session = await e.create(pace=Pace(60_000))
-        started = await asyncio.gather(*(x.sim.start(USER, session.id) for x in (e, other, e, other)))
+    async with (
+        running_engine(database, runner_ttl_ms=3000) as engine,
+        running_engine(database, runner="two", runner_ttl_ms=3000) as other,
+    ):
+        await store(engine.pool)
+        session = await engine.create(pace=Pace(60_000))
+        started = await asyncio.gather(*(x.sim.start(USER, session.id) for x in (engine, other, engine, other)))
         assert {s.status for s in started} == {"running"}
-        assert e.supervisor.running + other.supervisor.running == 1
-        await e.act(session.id, "pace", Pace(0))
-        await e.finished(session.id)
-        log = await e.log(session.id)
+        assert engine.supervisor.running + other.supervisor.running == 1
+        await engine.act(session.id, "pace", Pace(0))
+        await engine.finished(session.id)
+        log = await engine.log(session.id)
         assert times(log) == list(range(100))
         assert sum(event["type"] == "status" for event in log) == 2
 
 
 async def test_the_pace_changes_while_running(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.start(pace=Pace(60_000))
-        await e.until(session.id, lambda s: s.last_seq >= 2)
-        await e.act(session.id, "pace", Pace(0))
-        await e.until(session.id, lambda s: s.ended)
-        log = await e.log(session.id)
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.start(pace=Pace(60_000))
+        await engine.until(session.id, lambda s: s.last_seq >= 2)
+        await engine.act(session.id, "pace", Pace(0))
+        await engine.until(session.id, lambda s: s.ended)
+        log = await engine.log(session.id)
         assert [event["payload"]["args"] for event in log if event["type"] == "control"] == [{"replayMsPerCandle": 0}]
         assert_sound(log)
 
 
 @pytest.mark.parametrize("missing", [{0}, {50}, {50, 51, 70}, {99}])
 async def test_a_gap_fails_the_start_and_is_listed(database: Database, missing: set[int]) -> None:
-    async with engine(database) as e:
-        await store(e.pool, without=missing.__contains__)
-        session = await e.create()
+    async with running_engine(database) as engine:
+        await store(engine.pool, without=missing.__contains__)
+        session = await engine.create()
         with pytest.raises(MissingCandlesError) as raised:
-            await e.sim.start(USER, session.id)
+            await engine.sim.start(USER, session.id)
         assert raised.value.details["missing"] == len(missing)
-        failed = await e.get(session.id)
+        failed = await engine.get(session.id)
         assert failed.status == "failed"
         assert failed.error_details == raised.value.details
-        await store(e.pool)
-        await e.sim.start(USER, session.id)
-        done = await e.finished(session.id)
+        await store(engine.pool)
+        await engine.sim.start(USER, session.id)
+        done = await engine.finished(session.id)
         assert (done.status, done.error, done.error_details) == ("finished", None, None)
 
 
 @pytest.mark.parametrize("policy", ["skip", "fill"])
 async def test_gaps_are_the_same_events_however_the_session_was_paused(database: Database, policy: str) -> None:
     missing = {0, 1, 10, 11, 12, 13, 14, 15, 60, 61, 98, 99}
-    async with engine(database) as e:
-        await store(e.pool, without=missing.__contains__)
-        whole = await e.finished((await e.start(gap_policy=policy)).id)
-        log = await e.log(whole.id)
+    async with running_engine(database) as engine:
+        await store(engine.pool, without=missing.__contains__)
+        whole = await engine.finished((await engine.start(gap_policy=policy)).id)
+        log = await engine.log(whole.id)
         assert gaps(log) == [("BTCUSDT", 0, 2), ("BTCUSDT", 10, 16), ("BTCUSDT", 60, 62), ("BTCUSDT", 98, 100)]
         expected = set(range(100)) - missing if policy == "skip" else set(range(2, 100))
         assert times(log) == sorted(expected)
         assert whole.cursor_ms == START_MS + 99 * MINUTE
         assert_sound(log)
-        session = await e.start(gap_policy=policy, pace=Pace(1))
-        while not (await e.get(session.id)).ended:
+        session = await engine.start(gap_policy=policy, pace=Pace(1))
+        while not (await engine.get(session.id)).ended:
             try:
-                await e.act(session.id, "pause")
-                await e.act(session.id, "resume")
+                await engine.act(session.id, "pause")
+                await engine.act(session.id, "resume")
             except WrongStatusError:
                 break
             await asyncio.sleep(0.005)
-        await e.finished(session.id)
-        assert await e.digest(session.id) == await e.digest(whole.id)
+        await engine.finished(session.id)
+        assert await engine.digest(session.id) == await engine.digest(whole.id)
 
 
 async def test_several_symbols_share_one_clock_in_their_order(database: Database) -> None:
     symbols = ("ETHUSDT", "BTCUSDT", "SOLUSDT")
-    async with engine(database) as e:
-        await store(e.pool, symbol="ETHUSDT", without=lambda n: n < 20)
-        await store(e.pool, symbol="BTCUSDT", without=lambda n: n in {5, 6, 50})
-        await store(e.pool, symbol="SOLUSDT", without=lambda n: n > 80)
-        session = await e.finished((await e.start(symbols=symbols, gap_policy="skip")).id)
-        log = await e.log(session.id)
+    async with running_engine(database) as engine:
+        await store(engine.pool, symbol="ETHUSDT", without=lambda n: n < 20)
+        await store(engine.pool, symbol="BTCUSDT", without=lambda n: n in {5, 6, 50})
+        await store(engine.pool, symbol="SOLUSDT", without=lambda n: n > 80)
+        session = await engine.finished((await engine.start(symbols=symbols, gap_policy="skip")).id)
+        log = await engine.log(session.id)
         assert times(log, "ETHUSDT") == list(range(20, 100))
         assert times(log, "SOLUSDT") == list(range(81))
         assert gaps(log) == [
             ("BTCUSDT", 5, 7), ("ETHUSDT", 0, 20), ("BTCUSDT", 50, 51), ("SOLUSDT", 81, 100),
         ]  # fmt: skip
-        order = [e["payload"]["symbol"] for e in log if e["type"] == "candle" and e["ts"] == START_MS + 30 * MINUTE]
+        order = [
+            event["payload"]["symbol"]
+            for event in log
+            if event["type"] == "candle" and event["ts"] == START_MS + 30 * MINUTE
+        ]
         assert order == list(symbols)
         assert_sound(log)
 
 
 async def test_without_an_end_it_waits_and_goes_on_when_a_candle_is_stored(database: Database) -> None:
-    async with engine(database, poll_ms=60_000, renew_ms=100, runner_ttl_ms=10_000) as e:
-        await store(e.pool, count=10)
-        session = await e.start(end_ms=None, gap_policy="skip")
-        await e.until(session.id, lambda s: s.cursor_ms == START_MS + 9 * MINUTE)
+    async with running_engine(database, poll_ms=60_000, renew_ms=100, runner_ttl_ms=10_000) as engine:
+        await store(engine.pool, count=10)
+        session = await engine.start(end_ms=None, gap_policy="skip")
+        await engine.until(session.id, lambda s: s.cursor_ms == START_MS + 9 * MINUTE)
         await asyncio.sleep(0.1)
-        assert (await e.get(session.id)).status == "running"
-        await store(e.pool, count=12)
-        await e.until(session.id, lambda s: s.cursor_ms == START_MS + 11 * MINUTE)
+        assert (await engine.get(session.id)).status == "running"
+        await store(engine.pool, count=12)
+        await engine.until(session.id, lambda s: s.cursor_ms == START_MS + 11 * MINUTE)
 
 
 async def test_a_note_by_hand_stands_in_the_log_and_not_in_the_digest(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.start(pace=Pace(5))
-        await e.until(session.id, lambda s: s.last_seq > 5)
-        await e.sim.note(USER, session.id, {"message": "look here"})
-        await e.finished(session.id)
-        plain = await e.finished((await e.start()).id)
-        log = await e.log(session.id)
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.start(pace=Pace(5))
+        await engine.until(session.id, lambda s: s.last_seq > 5)
+        await engine.sim.note(USER, session.id, {"message": "look here"})
+        await engine.finished(session.id)
+        plain = await engine.finished((await engine.start()).id)
+        log = await engine.log(session.id)
         assert [event["payload"] for event in log if event["type"] == "note"] == [{"message": "look here"}]
         assert_sound(log)
-        assert await e.digest(session.id) == await e.digest(plain.id)
+        assert await engine.digest(session.id) == await engine.digest(plain.id)
 
 
 async def test_a_session_started_before_fingerprints_were_stored_resumes_again_and_again(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.start(pace=Pace(200))
-        await e.until(session.id, lambda s: s.last_seq > 2)
-        await e.act(session.id, "pause")
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.start(pace=Pace(200))
+        await engine.until(session.id, lambda s: s.last_seq > 2)
+        await engine.act(session.id, "pause")
         database.query("UPDATE sim_sessions SET candles_hash = NULL WHERE id = %s", session.id)
         for _ in range(2):
-            resumed = await e.act(session.id, "resume")
-            await e.until(session.id, lambda s, at=resumed.last_seq: s.last_seq > at)
-            await e.act(session.id, "pause")
-        await e.act(session.id, "resume")
-        await e.act(session.id, "pace", Pace(0))
-        await e.finished(session.id)
-        assert times(await e.log(session.id)) == list(range(100))
+            resumed = await engine.act(session.id, "resume")
+            await engine.until(session.id, lambda s, at=resumed.last_seq: s.last_seq > at)
+            await engine.act(session.id, "pause")
+        await engine.act(session.id, "resume")
+        await engine.act(session.id, "pace", Pace(0))
+        await engine.finished(session.id)
+        assert times(await engine.log(session.id)) == list(range(100))

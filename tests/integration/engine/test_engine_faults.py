@@ -20,15 +20,14 @@ from app.engine.replay.writer import SessionLostError, Writer
 from app.engine.supervisor import Supervisor
 from app.errors import RunnerNameTakenError, SimError, UnavailableError
 from tests.integration.engine.test_engine import times
-from tests.support.engine import START_MS, USER, Engine, engine, settings, store
-from tests.support.outside import pool
-from tests.support.servers import Database, PrivateServer
+from tests.support.postgres import Database, PrivatePostgres, open_pool
+from tests.support.running_engine import START_MS, USER, Engine, running_engine, settings, store
 
 
-async def follow(e: Engine, session_id: object, after_seq: int = 0) -> list[int]:
+async def follow(engine: Engine, session_id: object, after_seq: int = 0) -> list[int]:
     """Follow a session to its end and return the seqs seen."""
     seen: list[int] = []
-    with e.supervisor.hub.tail(session_id, after_seq) as tail:  # type: ignore[arg-type]
+    with engine.supervisor.hub.tail(session_id, after_seq) as tail:  # type: ignore[arg-type]
         while True:
             try:
                 frames = await tail.next(5)
@@ -42,57 +41,57 @@ async def follow(e: Engine, session_id: object, after_seq: int = 0) -> list[int]
 
 
 async def test_a_tail_from_any_seq_gives_the_same_suffix(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.start(pace=Pace(3))
-        live = asyncio.gather(*(follow(e, session.id) for _ in range(20)))
-        await e.finished(session.id)
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.start(pace=Pace(3))
+        live = asyncio.gather(*(follow(engine, session.id) for _ in range(20)))
+        await engine.finished(session.id)
         assert await live == [list(range(1, 103))] * 20
         for after in (0, 1, 50, 101):
-            assert await follow(e, session.id, after) == list(range(after + 1, 103))
+            assert await follow(engine, session.id, after) == list(range(after + 1, 103))
 
 
 async def test_without_notifications_everything_works_only_slower(database: Database) -> None:
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
         admin.execute(f"ALTER DATABASE {database.name} SET zeon.notify = 'off'")
     often = {"poll_ms": 50, "runner_ttl_ms": 3000}
-    async with engine(database, **often) as e, engine(database, runner="two", **often) as other:
-        await store(e.pool)
-        session = await e.start(pace=Pace(10), end_ms=None, gap_policy="skip")
+    async with running_engine(database, **often) as engine, running_engine(database, runner="two", **often) as other:
+        await store(engine.pool)
+        session = await engine.start(pace=Pace(10), end_ms=None, gap_policy="skip")
         live = asyncio.ensure_future(follow(other, session.id))
-        await e.until(session.id, lambda s: s.last_seq > 5)
+        await engine.until(session.id, lambda s: s.last_seq > 5)
         await other.act(session.id, "pace", Pace(0))
-        await e.until(session.id, lambda s: s.cursor_ms == START_MS + 99 * 60_000)
-        await store(e.pool, count=110)
-        await e.until(session.id, lambda s: s.cursor_ms == START_MS + 109 * 60_000)
+        await engine.until(session.id, lambda s: s.cursor_ms == START_MS + 99 * 60_000)
+        await store(engine.pool, count=110)
+        await engine.until(session.id, lambda s: s.cursor_ms == START_MS + 109 * 60_000)
         paused = await other.act(session.id, "pause")
-        await e.idle()
-        assert (await e.get(session.id)).last_seq == paused.last_seq
-        await e.pool.run(runners.register, "psql", 1)
+        await engine.idle()
+        assert (await engine.get(session.id)).last_seq == paused.last_seq
+        await engine.pool.run(runners.register, "psql", 1)
         assert database.query("SELECT sim_resume(%s)", session.id) == [("running",)]
-        await e.until(session.id, lambda s: s.runner is not None)
-        await e.act(session.id, "stop")
+        await engine.until(session.id, lambda s: s.runner is not None)
+        await engine.act(session.id, "stop")
         live.cancel()
 
 
 async def test_a_locked_row_delays_its_own_session_only(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        held, free = await e.start(pace=Pace(50)), await e.start(pace=Pace(2))
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        held, free = await engine.start(pace=Pace(50)), await engine.start(pace=Pace(2))
         with psycopg.connect(database.url) as other:
             other.execute("SELECT 1 FROM sim_sessions WHERE id = %s FOR UPDATE", (held.id,))
-            await e.finished(free.id)
-            assert (await e.get(held.id)).status == "running"
-        await e.act(held.id, "pace", Pace(0))
-        await e.finished(held.id)
-        assert times(await e.log(held.id)) == list(range(100))
+            await engine.finished(free.id)
+            assert (await engine.get(held.id)).status == "running"
+        await engine.act(held.id, "pace", Pace(0))
+        await engine.finished(held.id)
+        assert times(await engine.log(held.id)) == list(range(100))
 
 
 async def test_a_payload_postgres_refuses_fails_its_own_session_only(database: Database) -> None:
-    async with engine(database, poll_ms=60_000) as e:
-        ids = [(await e.create()).id for _ in range(9)]
+    async with running_engine(database, poll_ms=60_000) as engine:
+        ids = [(await engine.create()).id for _ in range(9)]
         database.query("UPDATE sim_sessions SET status = 'running', epoch = 1, runner = 'one', incarnation = 1")
-        writer = Writer(e.pool)
+        writer = Writer(engine.pool)
         body = ['{"n":1}'] * 9
         body[4] = '{"n":"\\u0000"}'
         pending = [
@@ -107,13 +106,13 @@ async def test_a_payload_postgres_refuses_fails_its_own_session_only(database: D
 
 
 async def test_a_runner_that_was_replaced_is_refused(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.start(pace=Pace(60_000))
-        await e.until(session.id, lambda s: s.last_seq == 2)
-        writer = Writer(e.pool)
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.start(pace=Pace(60_000))
+        await engine.until(session.id, lambda s: s.last_seq == 2)
+        writer = Writer(engine.pool)
         running = asyncio.ensure_future(writer.run())
-        await e.act(session.id, "pause")
+        await engine.act(session.id, "pause")
         late = Chunk(
             str(session.id),
             session.epoch,
@@ -125,16 +124,16 @@ async def test_a_runner_that_was_replaced_is_refused(database: Database) -> None
         with pytest.raises(SessionLostError):
             await writer.append(late)
         running.cancel()
-        assert (await e.get(session.id)).last_seq == 3
+        assert (await engine.get(session.id)).last_seq == 3
 
 
 @pytest.mark.parametrize(("refusals", "status"), [(2, "finished"), (3, "failed")])
 async def test_a_runner_whose_tick_is_refused_starts_again_from_the_log_and_fails_the_third_time(
     database: Database, refusals: int, status: str
 ) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        append, left = e.supervisor._writer.append, list(range(refusals))
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        append, left = engine.supervisor._writer.append, list(range(refusals))
 
         def refusing(chunk: Chunk, **options: bool) -> asyncio.Future[None]:
             if left and (chunk.prev_cursor_ms or 0) > START_MS:
@@ -142,35 +141,35 @@ async def test_a_runner_whose_tick_is_refused_starts_again_from_the_log_and_fail
                 chunk = chunk._replace(prev_cursor_ms=START_MS - 1)
             return append(chunk, **options)
 
-        e.supervisor._writer.append = refusing  # type: ignore[method-assign, assignment]
-        done = await e.finished((await e.start(pace=Pace(1))).id)
+        engine.supervisor._writer.append = refusing  # type: ignore[method-assign, assignment]
+        done = await engine.finished((await engine.start(pace=Pace(1))).id)
         assert (done.status, left) == (status, [])
-        seen = times(await e.log(done.id))
+        seen = times(await engine.log(done.id))
         assert seen == list(range(100 if status == "finished" else len(seen)))
 
 
 async def test_a_session_this_process_has_claimed_and_does_not_run_is_found(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.create()
-        name, incarnation = e.supervisor.owner
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.create()
+        name, incarnation = engine.supervisor.owner
         claim = "SELECT sim_transition(%s, '{created}', 'running', 'started', 'x', %s, %s)"
         database.query(claim, session.id, name, incarnation)
-        assert (await e.finished(session.id)).status == "finished"
-        assert [x["payload"]["reason"] for x in await e.log(session.id) if x["type"] == "status"] == [
+        assert (await engine.finished(session.id)).status == "finished"
+        assert [x["payload"]["reason"] for x in await engine.log(session.id) if x["type"] == "status"] == [
             "started", "end of range",
         ]  # fmt: skip
 
 
 async def test_an_older_claim_that_arrives_late_does_not_replace_the_present_runner(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        older = await e.start(pace=Pace(60_000))
-        await e.act(older.id, "pause")
-        await e.act(older.id, "resume")
-        e.supervisor.run_claimed(older)
-        await e.act(older.id, "pace", Pace(0))
-        assert (await e.finished(older.id)).status == "finished"
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        older = await engine.start(pace=Pace(60_000))
+        await engine.act(older.id, "pause")
+        await engine.act(older.id, "resume")
+        engine.supervisor.run_claimed(older)
+        await engine.act(older.id, "pace", Pace(0))
+        assert (await engine.finished(older.id)).status == "finished"
 
 
 async def test_each_tick_is_answered_and_a_second_one_of_a_session_has_to_wait(database: Database) -> None:
@@ -178,56 +177,56 @@ async def test_each_tick_is_answered_and_a_second_one_of_a_session_has_to_wait(d
         before = None if prev is None else START_MS + prev
         return Chunk(str(session), epoch, before, START_MS + cursor, events_to_json([Event(START_MS, "plot", "{}")]), 1)
 
-    async with engine(database, poll_ms=60_000) as e:
-        a, b = [(await e.create()).id for _ in range(2)]
+    async with running_engine(database, poll_ms=60_000) as engine:
+        a, b = [(await engine.create()).id for _ in range(2)]
         database.query("UPDATE sim_sessions SET status = 'running', epoch = 1, runner = 'one', incarnation = 1")
         sent = [tick(a, None, 0), tick(a, 0, 1), tick(b, None, 0, 2)]
-        assert await e.pool.run(append_chunks, sent) == ["written", "busy", "refused"]
+        assert await engine.pool.run(append_chunks, sent) == ["written", "busy", "refused"]
         pausing = [tick(a, None, 0), tick(b, None, 0)._replace(pause="step")]
-        assert await e.pool.run(append_chunks, pausing) == ["done", "written"]
-        assert [(await e.get(each)).last_seq for each in (a, b)] == [1, 2]
-        assert (await e.get(b)).status == "paused"
+        assert await engine.pool.run(append_chunks, pausing) == ["done", "written"]
+        assert [(await engine.get(each)).last_seq for each in (a, b)] == [1, 2]
+        assert (await engine.get(b)).status == "paused"
 
 
 async def test_a_process_that_comes_back_under_its_name_finds_what_it_left(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.create()
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.create()
         database.query("SELECT sim_transition(%s, '{created}', 'running', 'started', 'x', 'two', 7)", session.id)
-        paused = await e.until(session.id, lambda s: s.status == "paused")
-        assert [event["payload"]["reason"] for event in await e.log(paused.id)] == ["started", "runner lost"]
-        await e.act(session.id, "resume")
-        await e.finished(session.id)
+        paused = await engine.until(session.id, lambda s: s.status == "paused")
+        assert [event["payload"]["reason"] for event in await engine.log(paused.id)] == ["started", "runner lost"]
+        await engine.act(session.id, "resume")
+        await engine.finished(session.id)
 
 
 async def test_orphans_are_taken_over_with_on_orphan_resume(database: Database) -> None:
-    async with engine(database, on_orphan="resume") as e:
-        await store(e.pool)
-        session = await e.create()
+    async with running_engine(database, on_orphan="resume") as engine:
+        await store(engine.pool)
+        session = await engine.create()
         database.query("SELECT sim_transition(%s, '{created}', 'running', 'started', 'x', 'two', 7)", session.id)
-        done = await e.finished(session.id)
+        done = await engine.finished(session.id)
         assert done.status == "finished"
-        assert times(await e.log(session.id)) == list(range(100))
+        assert times(await engine.log(session.id)) == list(range(100))
 
 
 async def test_a_process_that_stood_still_claims_no_orphans_before_others_could_renew(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.create()
-        other = ("two", await e.pool.run(runners.register, "two", 1000))
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.create()
+        other = ("two", await engine.pool.run(runners.register, "two", 1000))
         database.query("SELECT sim_transition(%s, '{created}', 'running', 'started', 'x', %s, %s)", session.id, *other)
         time.sleep(1.5)  # noqa: ASYNC251 - as long as that neither of the two could renew.
         for _ in range(5):
             await asyncio.sleep(0.3)
-            assert (await e.get(session.id)).status == "running"
-            assert await e.pool.run(runners.renew, *other)
-        assert (await e.until(session.id, lambda s: s.status == "paused")).runner is None
+            assert (await engine.get(session.id)).status == "running"
+            assert await engine.pool.run(runners.renew, *other)
+        assert (await engine.until(session.id, lambda s: s.status == "paused")).runner is None
 
 
 async def test_a_process_that_closes_pauses_its_sessions(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.start(pace=Pace(60_000))
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.start(pace=Pace(60_000))
     status = "SELECT status FROM sim_sessions WHERE id = %s"
     assert database.query(status, session.id) == [("paused",)]
     assert database.query("SELECT count(*) FROM sim_runners") == [(0,)]
@@ -237,47 +236,47 @@ async def test_a_process_that_closes_waits_for_what_it_is_claiming_and_claims_no
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "_RELEASE_S", 30)
-    async with engine(database) as e:
-        await store(e.pool)
-        session, other = await e.create(), await e.create()
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session, other = await engine.create(), await engine.create()
         async with await psycopg.AsyncConnection.connect(database.url, row_factory=dict_row) as claiming:
-            assert await runners.lock_runner(claiming, *e.supervisor.owner)
-            closing = asyncio.create_task(e.supervisor.close())
+            assert await runners.lock_runner(claiming, *engine.supervisor.owner)
+            closing = asyncio.create_task(engine.supervisor.close())
             await asyncio.sleep(0.2)
             assert not closing.done()
-            owner = e.supervisor.owner
+            owner = engine.supervisor.owner
             await sessions.transition(claiming, session.id, "start", reason="started", by=USER, runner=owner)
         await closing
-        assert (await e.get(session.id)).status == "paused"
+        assert (await engine.get(session.id)).status == "paused"
         with pytest.raises(UnavailableError):
-            await e.act(other.id, "start")
-        assert (await e.get(other.id)).status == "created"
+            await engine.act(other.id, "start")
+        assert (await engine.get(other.id)).status == "created"
 
 
 async def test_renewing_a_name_after_it_was_released_is_no_error(database: Database) -> None:
-    async with engine(database) as e:
-        await e.supervisor.close()
-        await e.supervisor._renew_once()
-        assert not e.supervisor.failed.done()
+    async with running_engine(database) as engine:
+        await engine.supervisor.close()
+        await engine.supervisor._renew_once()
+        assert not engine.supervisor.failed.done()
 
 
 async def test_a_process_that_closes_releases_its_sessions_where_orphans_are_resumed(database: Database) -> None:
-    async with engine(database, runner="two", on_orphan="resume") as other:
-        async with engine(database, on_orphan="resume") as e:
-            await store(e.pool)
-            session = await e.start(pace=Pace(20))
-            await e.until(session.id, lambda s: s.last_seq > 3)
+    async with running_engine(database, runner="two", on_orphan="resume") as other:
+        async with running_engine(database, on_orphan="resume") as engine:
+            await store(engine.pool)
+            session = await engine.start(pace=Pace(20))
+            await engine.until(session.id, lambda s: s.last_seq > 3)
         done = await other.finished(session.id)
         assert done.status == "finished"
         assert times(await other.log(session.id)) == list(range(100))
 
 
-async def test_a_process_ends_soon_although_the_database_is_away(private_server: PrivateServer) -> None:
-    database = private_server.new_database()
-    async with engine(database, runner_ttl_ms=20_000) as e:
-        await store(e.pool)
-        await e.start(pace=Pace(60_000))
-        await asyncio.to_thread(private_server.halt)
+async def test_a_process_ends_soon_although_the_database_is_away(private_postgres: PrivatePostgres) -> None:
+    database = private_postgres.new_database()
+    async with running_engine(database, runner_ttl_ms=20_000) as engine:
+        await store(engine.pool)
+        await engine.start(pace=Pace(60_000))
+        await asyncio.to_thread(private_postgres.shut_down)
         began = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - began < 5
 
@@ -285,7 +284,7 @@ async def test_a_process_ends_soon_although_the_database_is_away(private_server:
 async def test_an_opening_that_is_cancelled_while_its_listener_connects_does_not_go_on(database: Database) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # Connections come up and are never answered.
         address = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/zeon"
-        async with pool(database) as side:
+        async with open_pool(database) as side:
             opened = Supervisor(side, settings(database), listen_url=address, clock=Clock())
             opening = asyncio.ensure_future(opened.open())
             await asyncio.sleep(0.2)
@@ -296,34 +295,34 @@ async def test_an_opening_that_is_cancelled_while_its_listener_connects_does_not
 
 
 async def test_only_one_living_process_has_a_runner_name(database: Database) -> None:
-    async with engine(database) as e:
+    async with running_engine(database) as engine:
         with pytest.raises(RunnerNameTakenError):
-            async with engine(database):
+            async with running_engine(database):
                 pass
-        await store(e.pool)
-        assert (await e.finished((await e.start()).id)).status == "finished"
+        await store(engine.pool)
+        assert (await engine.finished((await engine.start()).id)).status == "finished"
 
 
 async def test_a_pause_in_sql_stops_a_session_of_any_process(database: Database) -> None:
-    async with engine(database, runner_ttl_ms=3000) as e:
-        await store(e.pool)
-        session = await e.start(pace=Pace(200))
-        await e.until(session.id, lambda s: s.last_seq > 3)
+    async with running_engine(database, runner_ttl_ms=3000) as engine:
+        await store(engine.pool)
+        session = await engine.start(pace=Pace(200))
+        await engine.until(session.id, lambda s: s.last_seq > 3)
         assert database.query("SELECT sim_pause(%s)", session.id) == [("paused",)]
-        last_seq = (await e.get(session.id)).last_seq
-        await e.idle()
-        assert (await e.get(session.id)).last_seq == last_seq
+        last_seq = (await engine.get(session.id)).last_seq
+        await engine.idle()
+        assert (await engine.get(session.id)).last_seq == last_seq
         database.query("SELECT sim_resume(%s)", session.id)
-        await e.act(session.id, "pace", Pace(0))
-        await e.finished(session.id)
-        assert times(await e.log(session.id)) == list(range(100))
+        await engine.act(session.id, "pace", Pace(0))
+        await engine.finished(session.id)
+        assert times(await engine.log(session.id)) == list(range(100))
 
 
 async def test_reading_a_backlog_uses_the_index_of_the_log(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.finished((await e.start()).id)
-        frames = await e.pool.run(events.frames, session.id, 50)
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.finished((await engine.start()).id)
+        frames = await engine.pool.run(events.frames, session.id, 50)
         assert (frames.last_seq, frames.events) == (102, 52)
     with psycopg.connect(database.url) as connection:
         plan = connection.execute(
@@ -334,13 +333,13 @@ async def test_reading_a_backlog_uses_the_index_of_the_log(database: Database) -
 
 
 async def test_meaningless_notifications_by_hand_break_nothing(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.start(pace=Pace(3))
-        live = asyncio.ensure_future(follow(e, session.id))
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.start(pace=Pace(3))
+        live = asyncio.ensure_future(follow(engine, session.id))
         for channel in ("sim_events", "sim_control", "market_candles"):
             for hint in ("hello", f"{session.id}", f"{session.id}:x", ":", "", "nobody:running"):
                 database.query("SELECT pg_notify(%s, %s)", channel, hint)
-        await e.finished(session.id)
+        await engine.finished(session.id)
         assert await live == list(range(1, 103))
-        assert not e.supervisor.failed.done()
+        assert not engine.supervisor.failed.done()

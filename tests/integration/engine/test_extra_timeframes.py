@@ -10,15 +10,16 @@ import pytest
 from app.domain.session import Pace
 from app.errors import WrongStatusError
 from tests.integration.engine.test_engine import assert_sound
-from tests.support.engine import MINUTE, START_MS, engine, store
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS, running_engine, store
 
 
 def longer(log: list[dict], timeframe: str, symbol: str = "BTCUSDT") -> list[dict]:
     return [
-        e["payload"]
-        for e in log
-        if e["type"] == "candle" and (e["payload"]["timeframe"], e["payload"]["symbol"]) == (timeframe, symbol)
+        event["payload"]
+        for event in log
+        if event["type"] == "candle"
+        and (event["payload"]["timeframe"], event["payload"]["symbol"]) == (timeframe, symbol)
     ]
 
 
@@ -29,22 +30,22 @@ def opens(candles: list[dict]) -> list[int]:
 def gaps(log: list[dict], timeframe: str) -> list[tuple[int, int, int]]:
     return [
         ((p["fromMs"] - START_MS) // MINUTE, (p["toMs"] - START_MS) // MINUTE, p["missing"])
-        for p in (e["payload"] for e in log if e["type"] == "gap")
+        for p in (event["payload"] for event in log if event["type"] == "gap")
         if p["timeframe"] == timeframe
     ]
 
 
 async def test_a_longer_candle_appears_with_the_last_of_its_own(database: Database) -> None:
-    async with engine(database) as e:
+    async with running_engine(database) as engine:
         for symbol in ("BTCUSDT", "ETHUSDT"):
-            await store(e.pool, symbol=symbol)
-        session = await e.start(symbols=("BTCUSDT", "ETHUSDT"), extra_timeframes=("5m", "15m"))
-        await e.finished(session.id)
-        log = await e.log(session.id)
+            await store(engine.pool, symbol=symbol)
+        session = await engine.start(symbols=("BTCUSDT", "ETHUSDT"), extra_timeframes=("5m", "15m"))
+        await engine.finished(session.id)
+        log = await engine.log(session.id)
     assert opens(longer(log, "5m")) == list(range(0, 100, 5))
     assert opens(longer(log, "15m")) == list(range(0, 90, 15))
     assert gaps(log, "5m") == gaps(log, "15m") == []
-    tick = [e["payload"] for e in log if e["type"] == "candle" and e["ts"] == START_MS + 14 * MINUTE]
+    tick = [event["payload"] for event in log if event["type"] == "candle" and event["ts"] == START_MS + 14 * MINUTE]
     assert [(p["timeframe"], p["symbol"]) for p in tick] == [
         (timeframe, symbol) for timeframe in ("1m", "5m", "15m") for symbol in ("BTCUSDT", "ETHUSDT")
     ]
@@ -59,13 +60,13 @@ async def test_a_longer_candle_appears_with_the_last_of_its_own(database: Databa
 
 
 async def test_only_longer_candles_completely_in_the_range_count(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.start(
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.start(
             start_ms=START_MS + 7 * MINUTE, end_ms=START_MS + 33 * MINUTE, extra_timeframes=("15m",)
         )
-        await e.finished(session.id)
-        log = await e.log(session.id)
+        await engine.finished(session.id)
+        log = await engine.log(session.id)
     assert opens(longer(log, "15m")) == [15]
     assert gaps(log, "15m") == []
 
@@ -73,10 +74,10 @@ async def test_only_longer_candles_completely_in_the_range_count(database: Datab
 @pytest.mark.parametrize("policy", ["skip", "fill"])
 async def test_a_missing_candle_makes_its_longer_candle_a_gap_or_synthetic(database: Database, policy: str) -> None:
     missing = {7, 20, 21, 22, 23, 24, 29, 97, 98, 99}
-    async with engine(database) as e:
-        await store(e.pool, without=missing.__contains__)
-        whole = await e.finished((await e.start(gap_policy=policy, extra_timeframes=("5m",))).id)
-        log = await e.log(whole.id)
+    async with running_engine(database) as engine:
+        await store(engine.pool, without=missing.__contains__)
+        whole = await engine.finished((await engine.start(gap_policy=policy, extra_timeframes=("5m",))).id)
+        log = await engine.log(whole.id)
         if policy == "skip":
             assert opens(longer(log, "5m")) == [*range(0, 5, 5), 10, 15, *range(30, 95, 5)]
             assert gaps(log, "5m") == [(5, 10, 1), (20, 30, 2), (95, 100, 1)]
@@ -85,13 +86,13 @@ async def test_a_missing_candle_makes_its_longer_candle_a_gap_or_synthetic(datab
             assert opens([p for p in longer(log, "5m") if p.get("synthetic")]) == [5, 20, 25, 95]
             assert gaps(log, "5m") == []
         assert_sound(log)
-        session = await e.start(gap_policy=policy, extra_timeframes=("5m",), pace=Pace(1))
-        while not (await e.get(session.id)).ended:
+        session = await engine.start(gap_policy=policy, extra_timeframes=("5m",), pace=Pace(1))
+        while not (await engine.get(session.id)).ended:
             try:
-                await e.act(session.id, "pause")
-                await e.act(session.id, "resume")
+                await engine.act(session.id, "pause")
+                await engine.act(session.id, "resume")
             except WrongStatusError:
                 break
             await asyncio.sleep(0.004)
-        await e.finished(session.id)
-        assert await e.digest(session.id) == await e.digest(whole.id)
+        await engine.finished(session.id)
+        assert await engine.digest(session.id) == await engine.digest(whole.id)

@@ -13,18 +13,18 @@ from app.domain.session import Pace, SessionSpec
 from app.domain.trading.settings import TradingSettings
 from app.errors import InputsChangedError, SeqAheadError
 from tests.integration.strategies.test_strategies import CROSS, interrupted
-from tests.support.engine import USER, Engine, engine, store
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import USER, Engine, running_engine, store
 
 
 def unchanged(spec: SessionSpec) -> SessionSpec:
     return spec
 
 
-async def parent(e: Engine, **changes: Any) -> Any:
+async def parent(engine: Engine, **changes: Any) -> Any:
     for symbol in ("BTCUSDT", "ETHUSDT"):
-        await store(e.pool, symbol=symbol, without={30, 31, 55, 98, 99}.__contains__)
-    session = await e.finished((await e.start(**{**CROSS, "gap_policy": "skip", **changes})).id)
+        await store(engine.pool, symbol=symbol, without={30, 31, 55, 98, 99}.__contains__)
+    session = await engine.finished((await engine.start(**{**CROSS, "gap_policy": "skip", **changes})).id)
     assert session.status == "finished", session.error
     return session
 
@@ -42,89 +42,91 @@ async def parent(e: Engine, **changes: Any) -> Any:
 async def test_a_fork_with_other_settings_resumes_and_survives_its_parent(
     database: Database, changes: dict[str, Any]
 ) -> None:
-    async with engine(database) as e:
-        whole = await parent(e)
-        fork = await e.sim.fork(USER, whole.id, whole.last_seq // 2, lambda spec: replace(spec, **changes))
-        twin = await e.sim.fork(USER, whole.id, whole.last_seq // 2, lambda spec: replace(spec, **changes))
-        await e.sim.delete(USER, whole.id)
-        await e.sim.start(USER, fork.id)
-        done = await e.finished(fork.id)
+    async with running_engine(database) as engine:
+        whole = await parent(engine)
+        fork = await engine.sim.fork(USER, whole.id, whole.last_seq // 2, lambda spec: replace(spec, **changes))
+        twin = await engine.sim.fork(USER, whole.id, whole.last_seq // 2, lambda spec: replace(spec, **changes))
+        await engine.sim.delete(USER, whole.id)
+        await engine.sim.start(USER, fork.id)
+        done = await engine.finished(fork.id)
         assert done.status == "finished", (done.error, done.error_details)
         assert fork.fork_seq is not None
-        assert {x["type"] for x in (await e.log(fork.id))[fork.fork_seq :]} >= {"status", "candle"}
-        await e.act(twin.id, "pace", Pace(1))
-        await e.sim.start(USER, twin.id)
-        cut = await interrupted(e, twin)
+        assert {x["type"] for x in (await engine.log(fork.id))[fork.fork_seq :]} >= {"status", "candle"}
+        await engine.act(twin.id, "pace", Pace(1))
+        await engine.sim.start(USER, twin.id)
+        cut = await interrupted(engine, twin)
         assert cut.status == "finished", (cut.error, cut.error_details)
-        assert await e.digest(twin.id) == await e.digest(fork.id)
+        assert await engine.digest(twin.id) == await engine.digest(fork.id)
 
 
 async def test_a_fork_of_a_fork_keeps_the_whole_lineage(database: Database) -> None:
-    async with engine(database) as e:
-        whole = await parent(e)
-        first = await e.sim.fork(USER, whole.id, 60, lambda spec: replace(spec, config={"fast": 2, "slow": 5}))
-        await e.sim.start(USER, first.id)
-        await e.finished(first.id)
-        second = await e.sim.fork(USER, first.id, 150, lambda spec: replace(spec, profile_slug="ema_revert", config={}))
+    async with running_engine(database) as engine:
+        whole = await parent(engine)
+        first = await engine.sim.fork(USER, whole.id, 60, lambda spec: replace(spec, config={"fast": 2, "slow": 5}))
+        await engine.sim.start(USER, first.id)
+        await engine.finished(first.id)
+        second = await engine.sim.fork(
+            USER, first.id, 150, lambda spec: replace(spec, profile_slug="ema_revert", config={})
+        )
         assert [ancestor.profile_slug for ancestor in second.lineage] == ["sma_cross", "sma_cross"]
-        await e.sim.start(USER, second.id)
-        done = await e.finished(second.id)
+        await engine.sim.start(USER, second.id)
+        done = await engine.finished(second.id)
         assert done.status == "finished", (done.error, done.error_details)
-        back = await e.sim.fork(USER, first.id, 20, unchanged)
+        back = await engine.sim.fork(USER, first.id, 20, unchanged)
         assert len(back.lineage) == 1
 
 
 async def test_a_fork_in_the_past_that_its_parent_shares_remembers_who_wrote_that(database: Database) -> None:
-    async with engine(database) as e:
-        whole = await parent(e)
-        first = await e.sim.fork(USER, whole.id, 150, lambda spec: replace(spec, config={"fast": 2, "slow": 5}))
-        back = await e.sim.fork(USER, first.id, 100, unchanged)
+    async with running_engine(database) as engine:
+        whole = await parent(engine)
+        first = await engine.sim.fork(USER, whole.id, 150, lambda spec: replace(spec, config={"fast": 2, "slow": 5}))
+        back = await engine.sim.fork(USER, first.id, 100, unchanged)
         assert [(one.session_id, one.to_seq, one.config) for one in back.lineage] == [
             (whole.id, back.fork_seq, whole.spec.config)
         ]
-        await e.sim.start(USER, back.id)
-        done = await e.finished(back.id)
+        await engine.sim.start(USER, back.id)
+        done = await engine.finished(back.id)
         assert done.status == "finished", (done.error, done.error_details)
 
 
 async def test_a_diff_has_the_position_the_events_and_the_results(database: Database) -> None:
-    async with engine(database) as e:
-        whole = await parent(e)
-        fork = await e.sim.fork(USER, whole.id, 60, lambda spec: replace(spec, config={"fast": 2, "slow": 5}))
-        await e.sim.start(USER, fork.id)
-        await e.finished(fork.id)
-        found = await e.sim.diff(USER, whole.id, fork.id)
-        assert found.parting is not None
-        assert found.parting.seq_b is not None
-        assert found.parting.seq_b > fork.fork_seq
-        assert found.parting.event_a != found.parting.event_b
-        figures = [(await e.pool.run(stats, each.id)).figures for each in (whole, fork)]
-        results = {each.figure: each for each in found.results}
+    async with running_engine(database) as engine:
+        whole = await parent(engine)
+        fork = await engine.sim.fork(USER, whole.id, 60, lambda spec: replace(spec, config={"fast": 2, "slow": 5}))
+        await engine.sim.start(USER, fork.id)
+        await engine.finished(fork.id)
+        result = await engine.sim.diff(USER, whole.id, fork.id)
+        assert result.parting is not None
+        assert result.parting.seq_b is not None
+        assert result.parting.seq_b > fork.fork_seq
+        assert result.parting.event_a != result.parting.event_b
+        figures = [(await engine.pool.run(stats, each.id)).figures for each in (whole, fork)]
+        results = {each.figure: each for each in result.results}
         assert {"equity", "return_pct", "trades", "fees", "max_drawdown_pct"} <= set(results)
         assert results["trades"].difference != 0
         for name, each in results.items():
             assert [each.value_a, each.value_b] == [side[name] for side in figures], name
             both = each.value_a is not None and each.value_b is not None
             assert each.difference == (each.value_b - each.value_a if both else None), name
-        same = await e.sim.diff(USER, whole.id, whole.id)
+        same = await engine.sim.diff(USER, whole.id, whole.id)
         assert same.parting is None
         assert all(not each.difference for each in same.results)
 
 
 async def test_a_seq_ahead_of_the_log_cannot_be_forked_at(database: Database) -> None:
-    async with engine(database) as e:
-        whole = await parent(e)
+    async with running_engine(database) as engine:
+        whole = await parent(engine)
         with pytest.raises(SeqAheadError):
-            await e.sim.fork(USER, whole.id, whole.last_seq + 1, unchanged)
+            await engine.sim.fork(USER, whole.id, whole.last_seq + 1, unchanged)
 
 
 @pytest.mark.parametrize("slug", ["none", "ema_state", "sma_cross"])
 async def test_changed_code_of_an_ancestor_keeps_a_fork_from_going_on(database: Database, slug: str) -> None:
-    async with engine(database) as e:
-        whole = await parent(e)
-        fork = await e.sim.fork(USER, whole.id, 150, lambda spec: replace(spec, profile_slug=slug, config={}))
+    async with running_engine(database) as engine:
+        whole = await parent(engine)
+        fork = await engine.sim.fork(USER, whole.id, 150, lambda spec: replace(spec, profile_slug=slug, config={}))
         assert [ancestor.strategy_hash for ancestor in fork.lineage] == [whole.strategy_hash]
-        early = await e.sim.fork(USER, whole.id, 1, lambda spec: replace(spec, profile_slug=slug, config={}))
+        early = await engine.sim.fork(USER, whole.id, 1, lambda spec: replace(spec, profile_slug=slug, config={}))
         for session in (fork, early):
             database.query(
                 "UPDATE sim_sessions SET lineage = jsonb_set(lineage, '{0,strategyHash}', '\"other\"')"
@@ -132,22 +134,22 @@ async def test_changed_code_of_an_ancestor_keeps_a_fork_from_going_on(database: 
                 session.id,
             )
         with pytest.raises(InputsChangedError) as raised:
-            await e.sim.start(USER, fork.id)
+            await engine.sim.start(USER, fork.id)
         assert raised.value.code == "strategy_changed"
         assert "sma_cross, which wrote the log up to seq" in raised.value.message
-        await e.sim.start(USER, early.id)
-        assert (await e.finished(early.id)).status == "finished", "nothing of it was written by that code"
+        await engine.sim.start(USER, early.id)
+        assert (await engine.finished(early.id)).status == "finished", "nothing of it was written by that code"
 
 
 async def test_a_fork_made_before_code_hashes_were_stored_goes_on(database: Database) -> None:
-    async with engine(database) as e:
-        whole = await parent(e)
-        fork = await e.sim.fork(USER, whole.id, 150, unchanged)
+    async with running_engine(database) as engine:
+        whole = await parent(engine)
+        fork = await engine.sim.fork(USER, whole.id, 150, unchanged)
         database.query(
             "UPDATE sim_sessions SET lineage = jsonb_build_array((lineage -> 0) - 'strategyHash')"
             " WHERE id = %s RETURNING id",
             fork.id,
         )
-        await e.sim.start(USER, fork.id)
-        assert (await e.finished(fork.id)).status == "finished"
-        assert await e.digest(fork.id) == await e.digest(whole.id)
+        await engine.sim.start(USER, fork.id)
+        assert (await engine.finished(fork.id)).status == "finished"
+        assert await engine.digest(fork.id) == await engine.digest(whole.id)

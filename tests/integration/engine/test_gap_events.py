@@ -10,8 +10,8 @@ import pytest
 from app.candles import synthetic
 from app.db import candles
 from app.engine.replay import window
-from tests.support.engine import MINUTE, START_MS, Engine, engine, store
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS, Engine, running_engine, store
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 COUNT = 150
@@ -29,9 +29,9 @@ def brute_force(lacking: set[int]) -> list[tuple[int, int]]:
     return [(run[0][1], len(run)) for run in runs]
 
 
-async def gaps(running: Engine, session_id: UUID) -> dict[str, list[tuple[int, int]]]:
+async def gaps(engine: Engine, session_id: UUID) -> dict[str, list[tuple[int, int]]]:
     found: dict[str, list[tuple[int, int]]] = {symbol: [] for symbol in SYMBOLS}
-    for each in await running.log(session_id):
+    for each in await engine.log(session_id):
         if each["type"] == "gap":
             payload: dict[str, Any] = each["payload"]
             assert payload["toMs"] - payload["fromMs"] == payload["missing"] * MINUTE
@@ -47,18 +47,18 @@ async def test_gap_events_are_those_of_brute_force_however_the_session_was_cut(
     draw = random.Random(seed)
     lacking = {symbol: holes(draw) for symbol in SYMBOLS}
     spec = {"symbols": SYMBOLS, "end_ms": START_MS + COUNT * MINUTE, "gap_policy": policy}
-    async with engine(database) as running:
+    async with running_engine(database) as engine:
         for symbol in SYMBOLS:
-            await store(running.pool, symbol=symbol, count=COUNT, without=lacking[symbol].__contains__)
-        whole = await running.finished((await running.start(**spec)).id)
+            await store(engine.pool, symbol=symbol, count=COUNT, without=lacking[symbol].__contains__)
+        whole = await engine.finished((await engine.start(**spec)).id)
         assert whole.status == "finished"
-        assert await gaps(running, whole.id) == {symbol: brute_force(lacking[symbol]) for symbol in SYMBOLS}
+        assert await gaps(engine, whole.id) == {symbol: brute_force(lacking[symbol]) for symbol in SYMBOLS}
         monkeypatch.setattr(window, "_UNPACED_ROWS", 1)  # The least there is: 20 of a symbol.
-        cut = await running.create(**spec)
+        cut = await engine.create(**spec)
         while not cut.ended:
-            await running.act(cut.id, "step", steps=draw.randrange(1, 60))
-            cut = await running.until(cut.id, lambda each: each.status == "paused" or each.ended)
-        assert await running.digest(cut.id) == await running.digest(whole.id)
+            await engine.act(cut.id, "step", steps=draw.randrange(1, 60))
+            cut = await engine.until(cut.id, lambda each: each.status == "paused" or each.ended)
+        assert await engine.digest(cut.id) == await engine.digest(whole.id)
 
 
 async def test_hours_that_open_at_half_past_are_no_gaps_to_fill_and_one_that_is_missing_is_filled_once(
@@ -70,10 +70,10 @@ async def test_hours_that_open_at_half_past_are_no_gaps_to_fill_and_one_that_is_
         for each in synthetic.candles("BTCUSDT", "1h", START_MS, START_MS + 24 * hour)
     ]
     del late[10]
-    async with engine(database) as running:
-        await running.pool.run(candles.store, "demo", "BTCUSDT", "1h", late)
-        asked = {"timeframe": "1h", "end_ms": START_MS + 24 * hour, "gap_policy": "fill"}
-        session = await running.finished((await running.start(**asked)).id)
-        shown = [each["payload"] for each in await running.log(session.id) if each["type"] == "candle"]
+    async with running_engine(database) as engine:
+        await engine.pool.run(candles.store, "demo", "BTCUSDT", "1h", late)
+        request = {"timeframe": "1h", "end_ms": START_MS + 24 * hour, "gap_policy": "fill"}
+        session = await engine.finished((await engine.start(**request)).id)
+        shown = [each["payload"] for each in await engine.log(session.id) if each["type"] == "candle"]
     opens = {made: [each["candle"]["openTimeMs"] for each in shown if ("synthetic" in each) == made] for made in (0, 1)}
     assert opens == {0: [each.open_time_ms for each in late], 1: [START_MS + 10 * hour]}

@@ -19,8 +19,8 @@ from app.engine.replay.verify import verify
 from app.strategies.registry import BUILT_IN
 from app.strategies.versions import VERSIONS
 from app.strategy_hosts import remote_host
-from tests.support.engine import MINUTE, START_MS, USER, Engine, engine, store
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS, USER, Engine, running_engine, store
 from tests.support.strategies import write
 from tests.unit.domain.test_snapshot import Busy
 
@@ -52,24 +52,24 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     return calls
 
 
-async def paused(e: Engine, asked: dict[str, Any], at_ms: int = LATE) -> Session:
+async def paused(engine: Engine, asked: dict[str, Any], at_ms: int = LATE) -> Session:
     """Run a new session up to a time."""
-    session = await e.create(**asked)
-    await e.act(session.id, "runUntil", time_ms=at_ms)
-    return await e.until(session.id, lambda row: row.status == PAUSED)
+    session = await engine.create(**asked)
+    await engine.act(session.id, "runUntil", time_ms=at_ms)
+    return await engine.until(session.id, lambda row: row.status == PAUSED)
 
 
-async def whole_digest(e: Engine, asked: dict[str, Any]) -> str:
-    whole = await e.finished((await e.start(**asked)).id)
+async def whole_digest(engine: Engine, asked: dict[str, Any]) -> str:
+    whole = await engine.finished((await engine.start(**asked)).id)
     assert whole.status == "finished", (whole.error, whole.error_details)
-    return await e.digest(whole.id)
+    return await engine.digest(whole.id)
 
 
-async def resumed_digest(e: Engine, session: Session) -> str:
-    await e.act(session.id, "resume")
-    ended = await e.finished(session.id)
+async def resumed_digest(engine: Engine, session: Session) -> str:
+    await engine.act(session.id, "resume")
+    ended = await engine.finished(session.id)
     assert ended.status == "finished", (ended.error, ended.error_details)
-    return await e.digest(session.id)
+    return await engine.digest(session.id)
 
 
 @pytest.mark.parametrize(
@@ -87,17 +87,17 @@ async def resumed_digest(e: Engine, session: Session) -> str:
 async def test_a_session_resumed_from_snapshots_writes_the_same_log(
     database: Database, restored: list[int], changes: dict[str, Any]
 ) -> None:
-    asked = {**ASKED, "gap_policy": "skip", **changes}
-    async with engine(database) as e:
+    request = {**ASKED, "gap_policy": "skip", **changes}
+    async with running_engine(database) as engine:
         for symbol in ("BTCUSDT", "ETHUSDT"):
-            await store(e.pool, symbol=symbol, count=COUNT, without={30, 31, 155, 298, 299}.__contains__)
-        expected = await whole_digest(e, asked)
-        session = await paused(e, asked, START_MS + 61 * MINUTE)
+            await store(engine.pool, symbol=symbol, count=COUNT, without={30, 31, 155, 298, 299}.__contains__)
+        expected = await whole_digest(engine, request)
+        session = await paused(engine, request, START_MS + 61 * MINUTE)
         for minute in range(75, 280, 17):
-            await e.act(session.id, "runUntil", time_ms=START_MS + minute * MINUTE)
-            row = await e.until(session.id, lambda row: row.status != "running")
+            await engine.act(session.id, "runUntil", time_ms=START_MS + minute * MINUTE)
+            row = await engine.until(session.id, lambda row: row.status != "running")
             assert row.status == PAUSED, (row.error, row.error_details)
-        assert await resumed_digest(e, session) == expected
+        assert await resumed_digest(engine, session) == expected
         assert len(restored) >= 10
         assert restored == sorted(restored)
         assert len(set(restored)) >= 4, "it goes on from newer ones as they are taken"
@@ -118,7 +118,7 @@ class Own(Strategy):
             self.buy(cash=100, stop_loss=candle.close * Decimal("0.999"))
         elif self.rng.random() < 0.1:
             self.close()
-        {deed}
+        {action}
 """
 OFFERED = """
     def snapshot(self):
@@ -131,18 +131,18 @@ OFFERED = """
 
 async def test_user_strategies_may_offer_snapshots(database: Database, tmp_path: Path) -> None:
     offered = OFFERED.format(taken="self._closes", put="self._closes = kept")
-    write(tmp_path, "own", OWN.format(deed="pass") + offered)
-    asked = {**ASKED, "profile_slug": "own"}
-    async with engine(database, strategies=(str(tmp_path),)) as e:
-        await store(e.pool, count=COUNT)
-        expected = await whole_digest(e, asked)
-        session = await paused(e, asked)
+    write(tmp_path, "own", OWN.format(action="pass") + offered)
+    request = {**ASKED, "profile_slug": "own"}
+    async with running_engine(database, strategies=(str(tmp_path),)) as engine:
+        await store(engine.pool, count=COUNT)
+        expected = await whole_digest(engine, request)
+        session = await paused(engine, request)
         assert database.query("SELECT count(*) FROM sim_snapshots") == [(2,)]
         _tamper(database, session, 200)  # Nobody looks there any more, which shows that the snapshot was used.
-        await e.act(session.id, "resume")
-        assert (await e.finished(session.id)).status == "finished"
-        again = await paused(e, asked)
-        assert await resumed_digest(e, again) == expected
+        await engine.act(session.id, "resume")
+        assert (await engine.finished(session.id)).status == "finished"
+        again = await paused(engine, request)
+        assert await resumed_digest(engine, again) == expected
 
 
 @pytest.mark.parametrize(
@@ -163,14 +163,14 @@ async def test_user_strategies_may_offer_snapshots(database: Database, tmp_path:
 async def test_a_snapshot_that_does_not_lead_to_the_log_is_not_used(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str, put: str
 ) -> None:
-    write(tmp_path, "own", "import time\n" + OWN.format(deed="pass") + OFFERED.format(taken=taken, put=put))
-    asked = {**ASKED, "profile_slug": "own"}
+    write(tmp_path, "own", "import time\n" + OWN.format(action="pass") + OFFERED.format(taken=taken, put=put))
+    request = {**ASKED, "profile_slug": "own"}
     monkeypatch.setattr(remote_host, "_GRACE_S", 30)
     patience = {"candle_timeout_ms": 200 if "sleep" in taken else 1000}
-    async with engine(database, strategies=(str(tmp_path),), **patience) as e:
-        await store(e.pool, count=COUNT)
-        expected = await whole_digest(e, asked)
-        assert await resumed_digest(e, await paused(e, asked)) == expected
+    async with running_engine(database, strategies=(str(tmp_path),), **patience) as engine:
+        await store(engine.pool, count=COUNT)
+        expected = await whole_digest(engine, request)
+        assert await resumed_digest(engine, await paused(engine, request)) == expected
 
 
 CORRUPT = {
@@ -186,43 +186,43 @@ CORRUPT = {
 
 @pytest.mark.parametrize("name", CORRUPT)
 async def test_a_corrupt_snapshot_is_ignored(database: Database, name: str) -> None:
-    async with engine(database) as e:
-        await store(e.pool, count=COUNT)
-        expected = await whole_digest(e, ASKED)
-        session = await paused(e, ASKED)
+    async with running_engine(database) as engine:
+        await store(engine.pool, count=COUNT)
+        expected = await whole_digest(engine, ASKED)
+        session = await paused(engine, ASKED)
         with psycopg.connect(database.owner_url) as owner:
             assert owner.execute(CORRUPT[name]).rowcount == 2
-        assert await resumed_digest(e, session) == expected
+        assert await resumed_digest(engine, session) == expected
 
 
 async def test_a_snapshot_of_another_session_or_of_other_code_is_ignored(
     database: Database, restored: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with engine(database) as e:
-        await store(e.pool, count=COUNT)
-        expected = await whole_digest(e, ASKED)
-        other, session = [await paused(e, {**ASKED, "name": name}) for name in ("a", "b")]
+    async with running_engine(database) as engine:
+        await store(engine.pool, count=COUNT)
+        expected = await whole_digest(engine, ASKED)
+        other, session = [await paused(engine, {**ASKED, "name": name}) for name in ("a", "b")]
         with psycopg.connect(database.owner_url) as owner:
             owner.execute("DELETE FROM sim_snapshots WHERE session_id = %s", (session.id,))
             owner.execute("UPDATE sim_snapshots SET session_id = %s", (session.id,))
-        assert await resumed_digest(e, session) == expected
+        assert await resumed_digest(engine, session) == expected
         assert restored == [], "the very same log, and yet another session's"
-        third = await paused(e, ASKED)
+        third = await paused(engine, ASKED)
         monkeypatch.setattr(snapshots, "_code_hash", lambda: "newer")
-        assert await resumed_digest(e, third) == expected
+        assert await resumed_digest(engine, third) == expected
         assert restored == []
-        assert await resumed_digest(e, other) == expected
+        assert await resumed_digest(engine, other) == expected
 
 
 async def test_the_log_after_a_snapshot_is_still_compared_with_what_is_computed(
     database: Database, restored: list[int]
 ) -> None:
-    async with engine(database) as e:
-        await store(e.pool, count=COUNT)
-        session = await paused(e, ASKED)
+    async with running_engine(database) as engine:
+        await store(engine.pool, count=COUNT)
+        session = await paused(engine, ASKED)
         _tamper(database, session, 1)
-        await e.act(session.id, "resume")
-        ended = await e.finished(session.id)
+        await engine.act(session.id, "resume")
+        ended = await engine.finished(session.id)
         assert ended.status == "failed"
         assert ended.error_details["logged"]["payload"]["cash"] == 1
         assert len(restored) == 1
@@ -230,53 +230,53 @@ async def test_the_log_after_a_snapshot_is_still_compared_with_what_is_computed(
 
 
 async def test_revised_candles_make_a_snapshot_invalid(database: Database, restored: list[int]) -> None:
-    async with engine(database) as e:
-        await store(e.pool, count=COUNT)
-        expected = await whole_digest(e, ASKED)
-        session = await paused(e, ASKED)
+    async with running_engine(database) as engine:
+        await store(engine.pool, count=COUNT)
+        expected = await whole_digest(engine, ASKED)
+        session = await paused(engine, ASKED)
         database.query("UPDATE market_candles SET volume = volume + 1 WHERE open_time_ms = %s", START_MS + 9 * MINUTE)
-        await e.act(session.id, "resume", accept_revised=True)
-        assert (await e.finished(session.id)).status == "finished"
-        assert await e.digest(session.id) == expected
-        found = await e.get(session.id)
-        assert found.candles_hash != session.candles_hash
+        await engine.act(session.id, "resume", accept_revised=True)
+        assert (await engine.finished(session.id)).status == "finished"
+        assert await engine.digest(session.id) == expected
+        result = await engine.get(session.id)
+        assert result.candles_hash != session.candles_hash
 
 
 async def test_verifying_computes_the_whole_log(database: Database, restored: list[int]) -> None:
-    async with engine(database) as e:
-        await store(e.pool, count=COUNT)
-        session = await paused(e, ASKED)
+    async with running_engine(database) as engine:
+        await store(engine.pool, count=COUNT)
+        session = await paused(engine, ASKED)
         _tamper(database, session, 100)
-        found = await verify(e.pool, Clock(), e.sim.strategies, USER, session.id, e.sim.calendars)
-        assert found.difference is not None
+        result = await verify(engine.pool, Clock(), engine.sim.strategies, USER, session.id, engine.sim.calendars)
+        assert result.difference is not None
         assert restored == []
 
 
 async def test_a_long_log_without_a_snapshot_gets_one_when_it_has_been_computed(
     database: Database, restored: list[int]
 ) -> None:
-    async with engine(database) as e:
-        await store(e.pool, count=COUNT)
-        expected = await whole_digest(e, ASKED)
-        session = await paused(e, ASKED)
+    async with running_engine(database) as engine:
+        await store(engine.pool, count=COUNT)
+        expected = await whole_digest(engine, ASKED)
+        session = await paused(engine, ASKED)
         with psycopg.connect(database.owner_url) as owner:
             owner.execute("DELETE FROM sim_snapshots")
         for minute in (208, 209, 210, 211, 212, 213, 214):
-            await e.act(session.id, "runUntil", time_ms=START_MS + minute * MINUTE)
-            await e.until(session.id, lambda row: row.status == PAUSED)
+            await engine.act(session.id, "runUntil", time_ms=START_MS + minute * MINUTE)
+            await engine.until(session.id, lambda row: row.status == PAUSED)
         assert restored == [206, 206], "it was taken behind that tick, and used once there were enough behind it"
-        assert await resumed_digest(e, session) == expected
+        assert await resumed_digest(engine, session) == expected
 
 
 async def test_a_deleted_session_leaves_no_snapshot(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool, count=COUNT)
-        session = await paused(e, ASKED)
+    async with running_engine(database) as engine:
+        await store(engine.pool, count=COUNT)
+        session = await paused(engine, ASKED)
         assert database.query("SELECT count(*) FROM sim_snapshots") == [(2,)]
-        await e.sim.delete(USER, session.id)
+        await engine.sim.delete(USER, session.id)
         assert database.query("SELECT count(*) FROM sim_snapshots") == [(0,)]
-        stopped = await paused(e, ASKED)
-        await e.act(stopped.id, "stop")
+        stopped = await paused(engine, ASKED)
+        await engine.act(stopped.id, "stop")
         assert database.query("SELECT count(*) FROM sim_snapshots") == [(0,)]
 
 

@@ -19,8 +19,8 @@ from app.engine.replay.verify import VerifyResult, verify
 from app.errors import DivergedError
 from tests.integration.engine.test_fork import parent
 from tests.integration.strategies.test_strategies import CROSS
-from tests.support.engine import MINUTE, START_MS, USER, Engine, engine, store
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS, USER, Engine, running_engine, store
 
 HOLES: Any = {30, 31, 55, 98, 99}.__contains__
 LONGER = {"symbols": ("BTCUSDT", "ETHUSDT"), "extra_timeframes": ("5m",), "gap_policy": "fill"}
@@ -40,8 +40,8 @@ def chunk_sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
             monkeypatch.setattr(rebuild, name, value)
 
 
-async def verified(e: Engine, session_id: Any) -> VerifyResult:
-    return await verify(e.pool, Clock(), e.sim.strategies, USER, session_id, e.sim.calendars)
+async def verified(engine: Engine, session_id: Any) -> VerifyResult:
+    return await verify(engine.pool, Clock(), engine.sim.strategies, USER, session_id, engine.sim.calendars)
 
 
 def tamper(database: Database, session_id: Any, chosen: str, change: str) -> int:
@@ -62,38 +62,38 @@ def tamper(database: Database, session_id: Any, chosen: str, change: str) -> int
     ids=["strategy", "none", "trades", "longer", "none longer", "endless"],
 )
 async def test_a_session_computes_its_log_again(database: Database, changes: dict[str, Any]) -> None:
-    async with engine(database) as e:
+    async with running_engine(database) as engine:
         if changes.get("end_ms", 0) is None:
-            await store(e.pool, without=HOLES)
-            session = await e.start(**{**CROSS, "gap_policy": "skip", **changes})
-            await e.until(session.id, lambda s: s.cursor_ms == START_MS + 97 * MINUTE)
-            assert (await verified(e, session.id)).digest is None
-            await e.act(session.id, "pause")
+            await store(engine.pool, without=HOLES)
+            session = await engine.start(**{**CROSS, "gap_policy": "skip", **changes})
+            await engine.until(session.id, lambda s: s.cursor_ms == START_MS + 97 * MINUTE)
+            assert (await verified(engine, session.id)).digest is None
+            await engine.act(session.id, "pause")
         else:
-            session = await parent(e, **changes)
-        found = await verified(e, session.id)
-        assert (found.difference, found.warnings) == (None, [])
-        assert found.digest == await e.digest(session.id)
+            session = await parent(engine, **changes)
+        result = await verified(engine, session.id)
+        assert (result.difference, result.warnings) == (None, [])
+        assert result.digest == await engine.digest(session.id)
 
 
 async def test_a_paused_session_is_verified_up_to_its_cursor_and_a_new_one_has_nothing_to_verify(
     database: Database,
 ) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.create(**CROSS)
-        assert (await verified(e, session.id)).difference is None
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.create(**CROSS)
+        assert (await verified(engine, session.id)).difference is None
         for record in ("full", "trades"):
-            session = await e.create(**CROSS, trading=TradingSettings(record=record))
-            await e.act(session.id, "step", steps=37)
-            await e.until(session.id, lambda s: s.status == "paused")
-            found = await verified(e, session.id)
-            assert (found.difference, found.warnings) == (None, [])
+            session = await engine.create(**CROSS, trading=TradingSettings(record=record))
+            await engine.act(session.id, "step", steps=37)
+            await engine.until(session.id, lambda s: s.status == "paused")
+            result = await verified(engine, session.id)
+            assert (result.difference, result.warnings) == (None, [])
 
 
 async def test_forks_are_verified_one_ancestor_after_the_other(database: Database) -> None:
-    async with engine(database) as e:
-        whole = await parent(e)
+    async with running_engine(database) as engine:
+        whole = await parent(engine)
         changes: list[dict[str, Any]] = [
             {"profile_slug": "ema_state", "config": {"fast": 3, "slow": 8}},
             {"trading": TradingSettings(taker_fee_bps=Decimal(50))},
@@ -101,18 +101,18 @@ async def test_forks_are_verified_one_ancestor_after_the_other(database: Databas
         ]
         latest = whole
         for at_seq, change in zip((60, 120, 180), changes, strict=True):
-            latest = await e.sim.fork(USER, latest.id, at_seq, lambda spec, change=change: replace(spec, **change))
-            assert (await verified(e, latest.id)).difference is None
-            await e.sim.start(USER, latest.id)
-            assert (await e.finished(latest.id)).status == "finished"
-            found = await verified(e, latest.id)
-            assert (found.difference, found.warnings) == (None, [])
+            latest = await engine.sim.fork(USER, latest.id, at_seq, lambda spec, change=change: replace(spec, **change))
+            assert (await verified(engine, latest.id)).difference is None
+            await engine.sim.start(USER, latest.id)
+            assert (await engine.finished(latest.id)).status == "finished"
+            result = await verified(engine, latest.id)
+            assert (result.difference, result.warnings) == (None, [])
         seq = tamper(database, latest.id, "type = 'equity' AND seq > 70", "payload = jsonb_set(payload, '{cash}', '1')")
-        found = await verified(e, latest.id)
-        assert found.difference is not None
-        assert found.difference["seq"] == seq
-        assert found.difference["logged"]["payload"]["cash"] == 1
-        assert found.difference["computed"]["payload"]["cash"] != 1
+        result = await verified(engine, latest.id)
+        assert result.difference is not None
+        assert result.difference["seq"] == seq
+        assert result.difference["logged"]["payload"]["cash"] == 1
+        assert result.difference["computed"]["payload"]["cash"] != 1
 
 
 @pytest.mark.parametrize(
@@ -129,108 +129,108 @@ async def test_forks_are_verified_one_ancestor_after_the_other(database: Databas
 async def test_without_a_strategy_too_a_changed_event_is_reported(
     database: Database, changes: dict[str, Any] | None, chosen: str, change: str
 ) -> None:
-    async with engine(database) as e:
+    async with running_engine(database) as engine:
         if changes is None:
-            await store(e.pool)
-            session = await e.finished((await e.start()).id)
+            await store(engine.pool)
+            session = await engine.finished((await engine.start()).id)
         else:
-            session = await parent(e, **{**changes, **NONE})
+            session = await parent(engine, **{**changes, **NONE})
         seq = tamper(database, session.id, chosen, change)
-        found = await verified(e, session.id)
-        assert found.difference is not None
-        assert found.difference["seq"] == (seq + 1 if changes is None else seq)
-        assert found.difference["logged"] != found.difference["computed"]
+        result = await verified(engine, session.id)
+        assert result.difference is not None
+        assert result.difference["seq"] == (seq + 1 if changes is None else seq)
+        assert result.difference["logged"] != result.difference["computed"]
 
 
 @pytest.mark.parametrize("type_", ["type || ' x'", "E'log\\nx'", "'candle'", "E'candle\\n'", "'candle {'"])
 @pytest.mark.parametrize("chosen", ["type = 'signal'", "type = 'equity' AND seq > 100"])
 async def test_an_event_of_another_type_is_reported(database: Database, chosen: str, type_: str) -> None:
-    async with engine(database) as e:
-        session = await parent(e)
+    async with running_engine(database) as engine:
+        session = await parent(engine)
         seq = tamper(database, session.id, chosen, f"type = {type_}")
-        found = await verified(e, session.id)
-        assert found.difference is not None
-        assert found.difference["seq"] == seq
+        result = await verified(engine, session.id)
+        assert result.difference is not None
+        assert result.difference["seq"] == seq
 
 
 async def test_a_difference_before_a_gap_is_reported_first(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.finished((await e.start(**CROSS)).id)
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.finished((await engine.start(**CROSS)).id)
         hole = tamper(database, session.id, "type = 'candle' AND seq > 150", "type = 'note'")
-        found = await verified(e, session.id)
-        assert found.difference is not None
-        assert found.difference["seq"] == hole + 1
+        result = await verified(engine, session.id)
+        assert result.difference is not None
+        assert result.difference["seq"] == hole + 1
         seq = tamper(
             database, session.id, "type = 'equity' AND seq > 20", "payload = jsonb_set(payload, '{cash}', '1')"
         )
-        found = await verified(e, session.id)
-        assert found.difference is not None
-        assert found.difference["seq"] == seq
+        result = await verified(engine, session.id)
+        assert result.difference is not None
+        assert result.difference["seq"] == seq
 
 
 async def test_a_difference_after_a_given_seq_has_its_own_seq(database: Database) -> None:
-    async with engine(database) as e:
-        session = await parent(e)
-        begun = await e.pool.run(simulated_events.seq_of, session.id, 30)
-        behind = await e.pool.run(simulated_events.read_page, session.id, begun, 10_000)
+    async with running_engine(database) as engine:
+        session = await parent(engine)
+        begun = await engine.pool.run(simulated_events.seq_of, session.id, 30)
+        behind = await engine.pool.run(simulated_events.read_page, session.id, begun, 10_000)
         assert behind is not None
         computed = [Event(int(ts), type_, body) for ts, type_, body in (line.split(" ", 2) for line in behind.lines)]
-        await check(e, session, begun, computed)
+        await check(engine, session, begun, computed)
         changed = computed[40]._replace(ts=computed[40].ts + 1)
         with pytest.raises(DivergedError) as raised:
-            await check(e, session, begun, [*computed[:40], changed, *computed[41:]])
-        assert raised.value.details["seq"] == await e.pool.run(simulated_events.seq_of, session.id, 30 + 41)
+            await check(engine, session, begun, [*computed[:40], changed, *computed[41:]])
+        assert raised.value.details["seq"] == await engine.pool.run(simulated_events.seq_of, session.id, 30 + 41)
 
 
-async def check(e: Engine, session: Session, after_seq: int, computed: list[Event]) -> None:
-    one = rebuild.LogComparer(e.pool, session, after_seq)
+async def check(engine: Engine, session: Session, after_seq: int, computed: list[Event]) -> None:
+    one = rebuild.LogComparer(engine.pool, session, after_seq)
     for start in range(0, len(computed), 6):
         await one.add(computed[start : start + 6])
     await one.finish()
 
 
 async def test_a_log_with_too_few_or_too_many_events_is_found(database: Database) -> None:
-    async with engine(database) as e:
-        whole = await parent(e, trading=TradingSettings(record="trades"))
+    async with running_engine(database) as engine:
+        whole = await parent(engine, trading=TradingSettings(record="trades"))
         database.query("SELECT sim_append_event(%s, NULL, 'note', '{}')", whole.id)
         seq = tamper(database, whole.id, "type = 'note'", """type = 'log', payload = '{"message": "x"}'""")
-        found = await verified(e, whole.id)
-        assert found.difference is not None
-        assert (found.difference["seq"], found.difference["computed"]) == (seq, None)
+        result = await verified(engine, whole.id)
+        assert result.difference is not None
+        assert (result.difference["seq"], result.difference["computed"]) == (seq, None)
         tamper(database, whole.id, f"seq = {seq}", "type = 'note'")
         last = f"seq = (SELECT max(seq) FROM sim_events WHERE session_id = '{whole.id}' AND type = 'equity')"
         tamper(database, whole.id, last, "type = 'note'")
-        found = await verified(e, whole.id)
-        assert found.difference is not None
-        assert (found.difference["seq"], found.difference["computed"]["type"]) == (None, "equity")
+        result = await verified(engine, whole.id)
+        assert result.difference is not None
+        assert (result.difference["seq"], result.difference["computed"]["type"]) == (None, "equity")
 
 
 async def test_changed_candles_and_code_are_warnings_as_long_as_the_log_is_the_same(database: Database) -> None:
-    async with engine(database) as e:
-        full, trades = await parent(e), await parent(e, trading=TradingSettings(record="trades"))
+    async with running_engine(database) as engine:
+        full, trades = await parent(engine), await parent(engine, trading=TradingSettings(record="trades"))
         at = [START_MS + number * MINUTE for number in (3, 5)]
         database.query("UPDATE market_candles SET volume = volume + 1 WHERE open_time_ms = %s", at[0])
         database.query("DELETE FROM market_candles WHERE open_time_ms = %s AND symbol = 'BTCUSDT'", at[1])
-        await store(e.pool, without=lambda number: number != 30)
+        await store(engine.pool, without=lambda number: number != 30)
         database.query("UPDATE sim_sessions SET strategy_hash = 'x'")
-        found = await verified(e, full.id)
-        assert found.difference is None
+        result = await verified(engine, full.id)
+        assert result.difference is None
         said = [
             "The code of strategy",
             f" at {at[0]} is 5",
             f" at {at[1]} is no longer in the cache",
             " was stored after ",
         ]
-        assert len(found.warnings) == len(said)
-        assert all(part in warning for part, warning in zip(said, found.warnings, strict=True))
-        found = await verified(e, trades.id)
-        assert found.warnings[1:] == ["Cached candles that the session has used have changed since."]
+        assert len(result.warnings) == len(said)
+        assert all(part in warning for part, warning in zip(said, result.warnings, strict=True))
+        result = await verified(engine, trades.id)
+        assert result.warnings[1:] == ["Cached candles that the session has used have changed since."]
 
 
 async def test_a_session_goes_on_while_it_is_verified(database: Database) -> None:
-    async with engine(database) as e:
-        await store(e.pool)
-        session = await e.start(**CROSS, pace=Pace(5))
-        while not (await e.get(session.id)).ended:
-            assert (await verified(e, session.id)).difference is None
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.start(**CROSS, pace=Pace(5))
+        while not (await engine.get(session.id)).ended:
+            assert (await verified(engine, session.id)).difference is None

@@ -13,26 +13,25 @@ from app.domain.market.candle import Candle
 from app.domain.session import SessionSpec
 from app.domain.tick import ReplayState, Slot, draft_tick
 from app.engine.replay.window import Window
-from tests.support.engine import MINUTE, START_MS, spec, store
-from tests.support.outside import pool
-from tests.support.servers import Database
+from tests.support.postgres import Database, open_pool
+from tests.support.running_engine import MINUTE, START_MS, spec, store
 
 
 async def test_candles_revised_while_they_are_read_are_read_again_behind_the_next_slot(database: Database) -> None:
-    async with pool(database) as side:
+    async with open_pool(database) as side:
         await store(side)
         window, state = Window(side, Clock(), spec(), unpaced=True), ReplayState.initial(spec())
         reading = await answered(database, window, state)
         database.query("UPDATE market_candles SET volume = volume + 1 WHERE open_time_ms > %s", START_MS)
         window.invalidate()
-        found = [await reading]
-        while len(found) < 3:
-            assert found[-1] is not None
-            draft_tick(state, found[-1])
-            window.take(found[-1])
-            found.append(await window.next_slot(state))
+        results = [await reading]
+        while len(results) < 3:
+            assert results[-1] is not None
+            draft_tick(state, results[-1])
+            window.take(results[-1])
+            results.append(await window.next_slot(state))
     stored = dict(database.query("SELECT open_time_ms, volume FROM market_candles"))
-    assert [[candle.volume for candle in slot.candles] for slot in found] == [
+    assert [[candle.volume for candle in slot.candles] for slot in results] == [
         [stored[START_MS + n * MINUTE]] for n in range(3)
     ]
 
@@ -84,7 +83,7 @@ async def test_the_shortcut_for_simple_slots_gives_the_same_slots(
         return slot
 
     on = spec(symbols=symbols, gap_policy=policy)
-    async with pool(database) as side:
+    async with open_pool(database) as side:
         for symbol in symbols:
             await store(side, symbol=symbol, without={0, 3, 4, 50, 98 if symbol == "A" else 97}.__contains__)
         monkeypatch.setattr(Window, "_simple_slot", counted)

@@ -12,17 +12,18 @@ from app.errors import BadInputError
 from app.settings import load
 from app.web.http.auth import is_loopback, require_safe_bind
 from app.web.serve import run_server
-from tests.support.servers import Database
-from tests.support.web import BODY, SESSIONS, Web, web
+from tests.support.client import BODY, SESSIONS
+from tests.support.postgres import Database
+from tests.support.running_server import InProcessServer, running_server
 
 
-async def bearer(server: Web, user_id: str) -> dict[str, str]:
+async def bearer(server: InProcessServer, user_id: str) -> dict[str, str]:
     _, secret = await server.token(user_id)
     return {"Authorization": f"Bearer {secret}"}
 
 
 async def test_without_a_valid_token_a_sentence_says_so(database: Database) -> None:
-    async with web(database, candles=0, auth="token") as server:
+    async with running_server(database, candles=0, auth="token") as server:
         response = await server.call("GET", SESSIONS)
         assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
         assert response.json()["error"] == "This call needs a valid token."
@@ -31,7 +32,7 @@ async def test_without_a_valid_token_a_sentence_says_so(database: Database) -> N
 
 
 async def test_users_do_not_see_each_others_sessions_nor_share_idempotency_keys(database: Database) -> None:
-    async with web(database, auth="token") as server:
+    async with running_server(database, auth="token") as server:
         anna, berta = await bearer(server, "anna"), await bearer(server, "berta")
         session = await server.data("POST", SESSIONS, {**BODY, "idempotencyKey": "k"}, status=201, headers=anna)
         assert session["userId"] == "anna"
@@ -44,7 +45,7 @@ async def test_users_do_not_see_each_others_sessions_nor_share_idempotency_keys(
 
 
 async def test_a_revoked_token_is_worth_nothing(database: Database) -> None:
-    async with web(database, candles=0, auth="token") as server:
+    async with running_server(database, candles=0, auth="token") as server:
         token_id, secret = await server.token("anna")
         headers = {"Authorization": f"bearer {secret}"}
         await server.data("GET", SESSIONS, headers=headers)
@@ -56,7 +57,7 @@ async def test_a_revoked_token_is_worth_nothing(database: Database) -> None:
 
 
 async def test_login_sets_a_cookie_that_works_for_streams_and_ends_with_logout(database: Database) -> None:
-    async with web(database, auth="token") as server:
+    async with running_server(database, auth="token") as server:
         _, secret = await server.token("anna")
         response = await server.call("POST", "/login", {"token": secret})
         assert response.json()["data"] == {"userId": "anna"}
@@ -71,14 +72,14 @@ async def test_login_sets_a_cookie_that_works_for_streams_and_ends_with_logout(d
 
 
 async def test_beyond_loopback_the_cookie_is_secure(database: Database) -> None:
-    async with web(database, candles=0, auth="token", allowed_hosts=("sim.example",)) as server:
+    async with running_server(database, candles=0, auth="token", allowed_hosts=("sim.example",)) as server:
         _, secret = await server.token("anna")
         response = await server.call("POST", "/login", {"token": secret}, headers={"Host": "sim.example"})
         assert "; Secure" in response.headers["set-cookie"]
 
 
 async def test_a_cookie_cannot_be_made_or_changed(database: Database) -> None:
-    async with web(database, candles=0, auth="token") as server:
+    async with running_server(database, candles=0, auth="token") as server:
         token_id, secret = await server.token("anna")
         cookie = (await server.call("POST", "/login", {"token": secret})).cookies["zeon"]
         server.client.cookies.clear()
@@ -100,7 +101,7 @@ async def test_a_cookie_cannot_be_made_or_changed(database: Database) -> None:
 
 async def test_tokens_are_never_taken_from_urls_nor_written_to_logs(database: Database, caplog) -> None:
     caplog.set_level("DEBUG")
-    async with web(database, candles=0, auth="token") as server:
+    async with running_server(database, candles=0, auth="token") as server:
         _, secret = await server.token("anna")
         await server.refused(401, "GET", f"{SESSIONS}?token={secret}")
         caplog.clear()
@@ -112,7 +113,7 @@ async def test_tokens_are_never_taken_from_urls_nor_written_to_logs(database: Da
 
 
 async def test_an_open_server_has_no_login(database: Database) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         await server.refused(400, "POST", "/login", {"token": "x"})
         assert (await server.create())["userId"] == "local"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.servers import Database
-from tests.support.web import BODY, SESSIONS, web
+from tests.support.client import BODY, SESSIONS
+from tests.support.postgres import Database
+from tests.support.running_server import running_server
 
 PAGE = "http://localhost:5173"
 OTHER = "http://localhost:5174"
@@ -24,7 +25,7 @@ async def test_a_preflight_of_an_allowed_origin_allows_every_call_with_credentia
     database: Database, method: str
 ) -> None:
     asked = "authorization, content-type, idempotency-key, last-event-id"
-    async with web(database, candles=0, allowed_origins=(PAGE,), auth="token") as server:
+    async with running_server(database, candles=0, allowed_origins=(PAGE,), auth="token") as server:
         answer = await server.call("OPTIONS", SESSIONS, headers=preflight(PAGE, method, asked))
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == PAGE
@@ -34,7 +35,7 @@ async def test_a_preflight_of_an_allowed_origin_allows_every_call_with_credentia
 
 
 async def test_answers_to_an_allowed_origin_can_be_read_failures_among_them(database: Database) -> None:
-    async with web(database, allowed_origins=(PAGE,), burst=6, rate=1) as server:
+    async with running_server(database, allowed_origins=(PAGE,), burst=6, rate=1) as server:
         created = await server.call("POST", SESSIONS, BODY, headers={"Origin": PAGE})
         path = created.headers["location"]
         server.served.sim.get = None  # type: ignore[assignment,method-assign]
@@ -56,7 +57,7 @@ async def test_answers_to_an_allowed_origin_can_be_read_failures_among_them(data
 
 
 async def test_a_stream_can_be_followed_from_an_allowed_origin(database: Database) -> None:
-    async with web(database, allowed_origins=(PAGE,)) as server:
+    async with running_server(database, allowed_origins=(PAGE,)) as server:
         session = await server.finished()
         async with server.stream(session["id"], Origin=PAGE) as stream:
             await stream.rest()
@@ -66,7 +67,7 @@ async def test_a_stream_can_be_followed_from_an_allowed_origin(database: Databas
 
 @pytest.mark.parametrize("origin", [OTHER, "null", "http://localhost:5173.evil.example", "https://localhost:5173"])
 async def test_an_origin_that_is_not_named_may_still_not_call(database: Database, origin: str) -> None:
-    async with web(database, candles=0, allowed_origins=(PAGE,)) as server:
+    async with running_server(database, candles=0, allowed_origins=(PAGE,)) as server:
         refusal = await server.call("OPTIONS", SESSIONS, headers=preflight(origin))
         assert refusal.status_code == 405
         assert "access-control-allow-origin" not in refusal.headers
@@ -77,7 +78,7 @@ async def test_an_origin_that_is_not_named_may_still_not_call(database: Database
 
 
 async def test_without_the_setting_no_origin_is_told_anything(database: Database) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         answer = await server.call("GET", SESSIONS, headers={"Origin": PAGE})
         assert not [name for name in answer.headers if name.startswith("access-control")]
         assert (await server.call("OPTIONS", SESSIONS, headers=preflight(PAGE))).status_code == 405

@@ -15,10 +15,12 @@ import pytest
 
 from app.db import events
 from app.web.http.connections import ConnectionLimits
+from tests.support.client import BODY, SESSIONS
+from tests.support.postgres import Database
 from tests.support.raw import Raw, raw, request
-from tests.support.servers import Database
+from tests.support.running_server import InProcessServer, running_server
+from tests.support.server_process import StartServer
 from tests.support.storm import hostile_clients, storm
-from tests.support.web import BODY, SESSIONS, Web, web
 
 QUICK = ConnectionLimits(head_s=0.4, body_s=0.4, idle_s=0.4, linger_s=0.2, check_s=0.02)
 """Deadlines short enough to wait for."""
@@ -41,15 +43,15 @@ def with_url_of(size: int) -> bytes:
     return request("/healthz?" + "x" * (size - len("/healthz?")))
 
 
-async def still_serves(w: Web) -> None:
-    await w.data("GET", "/healthz")
+async def still_serves(server: InProcessServer) -> None:
+    await server.data("GET", "/healthz")
 
 
 @pytest.mark.parametrize(
     "largest", [with_head_of(65_536), with_lines(100), with_url_of(8_192)], ids=["bytes", "lines", "url"]
 )
 async def test_a_request_of_the_largest_size_is_answered(database: Database, largest: bytes) -> None:
-    async with web(database, candles=0) as w, raw(w.served.url) as client:
+    async with running_server(database, candles=0) as server, raw(server.served.url) as client:
         await client.send(largest)
         assert (await client.answer()).status == 200
         await client.send(request())
@@ -64,11 +66,11 @@ async def test_a_request_of_the_largest_size_is_answered(database: Database, lar
 async def test_a_larger_request_is_refused_and_its_connection_closed(
     database: Database, too_large: bytes, status: int
 ) -> None:
-    async with web(database, candles=0) as w:
-        async with raw(w.served.url) as client:
+    async with running_server(database, candles=0) as server:
+        async with raw(server.served.url) as client:
             await client.send(too_large)
             assert (await client.refused()).status == status
-        async with raw(w.served.url) as client:
+        async with raw(server.served.url) as client:
             await client.send(request())
             assert (await client.answer()).status == 200
             await client.send(too_large)
@@ -94,14 +96,17 @@ async def test_what_has_no_end_is_refused_before_much_of_it_is_read(
 ) -> None:
     """The client would send 200 MB; the server's system takes some before it closes the connection, not the server."""
     sent = 0
-    async with web(database, candles=0, limits=ConnectionLimits(linger_s=0.2)) as w, raw(w.served.url) as client:
+    async with (
+        running_server(database, candles=0, limits=ConnectionLimits(linger_s=0.2)) as server,
+        raw(server.served.url) as client,
+    ):
         answer = asyncio.ensure_future(client.closed())
         with suppress(ConnectionError):
             await client.send(begin)
             while sent < 200_000_000:
                 await client.send(more * (65_536 // len(more)))
                 sent += 65_536
-        await still_serves(w)
+        await still_serves(server)
     assert sent < 20_000_000
     assert b"HTTP/1.1 %d " % status in await answer
 
@@ -109,8 +114,8 @@ async def test_what_has_no_end_is_refused_before_much_of_it_is_read(
 async def test_a_body_over_its_limit_is_refused_while_it_comes(database: Database) -> None:
     body = b'{"name": "' + b"x" * 5_000_000 + b'"}'
     async with (
-        web(database, candles=0) as w,
-        raw(w.served.url) as client,
+        running_server(database, candles=0) as server,
+        raw(server.served.url) as client,
         client.sending(request(SESSIONS, method="POST", body=body), 100_000, 0),
     ):
         answer = await client.answer()
@@ -119,7 +124,7 @@ async def test_a_body_over_its_limit_is_refused_while_it_comes(database: Databas
 
 
 async def test_a_small_body_that_nobody_reads_does_not_end_the_connection(database: Database) -> None:
-    async with web(database, candles=0) as w, raw(w.served.url) as client:
+    async with running_server(database, candles=0) as server, raw(server.served.url) as client:
         await client.send(request("/nowhere", method="POST", body=b"x" * 10_000))
         assert (await client.answer()).status == 404
         await client.send(request())
@@ -128,7 +133,7 @@ async def test_a_small_body_that_nobody_reads_does_not_end_the_connection(databa
 
 async def test_lines_behind_a_body_are_no_headers(database: Database) -> None:
     body = json.dumps(BODY).encode()
-    async with web(database) as w, raw(w.served.url) as client:
+    async with running_server(database) as server, raw(server.served.url) as client:
         head = request(SESSIONS, *CHUNKED, method="POST")
         await client.send(head + b"%x\r\n%b\r\n0\r\nIdempotency-Key: not valid\r\n\r\n" % (len(body), body))
         assert (await client.answer()).status == 201
@@ -136,7 +141,7 @@ async def test_lines_behind_a_body_are_no_headers(database: Database) -> None:
 
 async def test_a_body_in_chunks_of_one_byte_arrives(database: Database) -> None:
     body = json.dumps(BODY).encode()
-    async with web(database) as w, raw(w.served.url) as client:
+    async with running_server(database) as server, raw(server.served.url) as client:
         await client.send(request(SESSIONS, *CHUNKED, method="POST"))
         for byte in body:
             await client.send(b"1\r\n%c\r\n" % byte)
@@ -146,46 +151,46 @@ async def test_a_body_in_chunks_of_one_byte_arrives(database: Database) -> None:
 
 
 async def test_requests_sent_ahead_are_answered_one_after_the_other(database: Database) -> None:
-    async with web(database, candles=0) as w, raw(w.served.url) as client:
+    async with running_server(database, candles=0) as server, raw(server.served.url) as client:
         await client.send(request() + request("/nowhere") + request("/", method="POST", body=b"{}") + request())
         assert [(await client.answer()).status for _ in range(4)] == [200, 404, 405, 200]
 
 
 async def test_a_client_that_sends_much_ahead_gets_an_answer_and_is_disconnected(database: Database) -> None:
-    async with web(database, candles=0) as w, raw(w.served.url) as client:
+    async with running_server(database, candles=0) as server, raw(server.served.url) as client:
         with suppress(ConnectionError):
             await client.send(request("/readyz") * 10_000)
         got = await client.closed()
         assert 1 <= got.count(b"HTTP/1.1 200") < 1_000
-        await still_serves(w)
+        await still_serves(server)
 
 
 async def test_a_client_that_asks_for_another_protocol_gets_this_one(database: Database) -> None:
-    async with web(database, candles=0) as w, raw(w.served.url) as client:
+    async with running_server(database, candles=0) as server, raw(server.served.url) as client:
         await client.send(request("/healthz", "Connection: Upgrade", "Upgrade: h2c") + request())
         assert [(await client.answer()).status for _ in range(2)] == [200, 200]
 
 
 async def test_what_is_no_http_is_refused(database: Database) -> None:
-    async with web(database, candles=0) as w, raw(w.served.url) as client:
+    async with running_server(database, candles=0) as server, raw(server.served.url) as client:
         await client.send(b"\x16\x03\x01 hello\r\n")
         assert (await client.refused()).status == 400
 
 
 async def test_a_silent_connection_is_closed(database: Database) -> None:
-    async with web(database, candles=0, limits=QUICK) as w, raw(w.served.url) as client:
+    async with running_server(database, candles=0, limits=QUICK) as server, raw(server.served.url) as client:
         assert await client.closed() == b""
 
 
 async def test_headers_that_do_not_arrive_in_time_are_refused(database: Database) -> None:
-    async with web(database, candles=0, limits=QUICK) as w:
-        async with raw(w.served.url) as client:
+    async with running_server(database, candles=0, limits=QUICK) as server:
+        async with raw(server.served.url) as client:
             await client.send(request()[:-2])
             assert (await client.refused()).status == 408
         head = b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 100
-        async with raw(w.served.url) as client, client.sending(head, 1, 0.02):
+        async with raw(server.served.url) as client, client.sending(head, 1, 0.02):
             assert (await client.refused()).status == 408
-        async with raw(w.served.url) as client:
+        async with raw(server.served.url) as client:
             await client.send(request() + request()[:-2])
             assert (await client.answer()).status == 200
             assert (await client.refused()).status == 408
@@ -193,7 +198,7 @@ async def test_headers_that_do_not_arrive_in_time_are_refused(database: Database
 
 async def test_an_idle_connection_is_closed(database: Database) -> None:
     limits = ConnectionLimits(head_s=10, idle_s=0.4, check_s=0.02)
-    async with web(database, candles=0, limits=limits) as w, raw(w.served.url) as client:
+    async with running_server(database, candles=0, limits=limits) as server, raw(server.served.url) as client:
         await client.send(request())
         assert (await client.answer()).status == 200
         await client.send(request("/nowhere", method="POST", body=b"x" * 1000))
@@ -203,15 +208,15 @@ async def test_an_idle_connection_is_closed(database: Database) -> None:
 
 async def test_a_body_that_does_not_arrive_in_time_is_refused(database: Database) -> None:
     head = request(SESSIONS, "Content-Length: 5000", "Content-Type: application/json", method="POST")
-    async with web(database, candles=0, limits=QUICK) as w:
-        async with raw(w.served.url) as client:
+    async with running_server(database, candles=0, limits=QUICK) as server:
+        async with raw(server.served.url) as client:
             await client.send(head)
             assert (await client.refused()).status == 408
-        async with raw(w.served.url) as client:
+        async with raw(server.served.url) as client:
             await client.send(head)
             async with client.sending(b"{" * 5000, 1, 0.02):
                 assert (await client.refused()).status == 408
-        async with raw(w.served.url) as client:
+        async with raw(server.served.url) as client:
             await client.send(request(SESSIONS, *CHUNKED, method="POST") + b"5\r\n")
             assert (await client.refused()).status == 408
 
@@ -220,7 +225,7 @@ async def test_a_body_that_does_not_arrive_in_time_is_refused(database: Database
 async def test_a_body_may_take_longer_if_it_is_fast_enough(database: Database, bytes_per_s: int, status: int) -> None:
     limits = ConnectionLimits(body_s=0.2, body_bytes_per_s=bytes_per_s, check_s=0.02)
     body = json.dumps({**BODY, "config": {}}).encode().ljust(20_000)
-    async with web(database, limits=limits) as w, raw(w.served.url) as client:
+    async with running_server(database, limits=limits) as server, raw(server.served.url) as client:
         await client.send(request(SESSIONS, f"Content-Length: {len(body)}", *CHUNKED[1:], method="POST"))
         async with client.sending(body, 1000, 0.05):
             assert (await client.answer()).status == status
@@ -228,55 +233,58 @@ async def test_a_body_may_take_longer_if_it_is_fast_enough(database: Database, b
 
 async def test_a_client_that_does_not_read_its_answer_is_disconnected(database: Database) -> None:
     limits = ConnectionLimits(check_s=0.02)
-    async with web(database, limits=limits, write_timeout_ms=500) as w:
-        session = await w.create()
+    async with running_server(database, limits=limits, write_timeout_ms=500) as server:
+        session = await server.create()
 
         async def append(connection: object) -> None:
             for _ in range(600):
                 await events.append_event(connection, session["id"], "note", {"text": "x" * 50_000})  # type: ignore[arg-type]
 
-        await w.served.sim.database.run(append)
-        await w.client.aclose()
-        await no_connections(w)
-        reader = socket.create_connection(("127.0.0.1", int(w.served.url.rpartition(":")[2])))
+        await server.served.sim.database.run(append)
+        await server.client.aclose()
+        await no_connections(server)
+        reader = socket.create_connection(("127.0.0.1", int(server.served.url.rpartition(":")[2])))
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         path = f"{SESSIONS}/{session['id']}/events?limit=1000"
         reader.sendall(request(path) + request(path, "Connection: close"))
         await asyncio.sleep(0.3)
-        assert len(w.served.connections) == 1
-        await no_connections(w)
+        assert len(server.served.connections) == 1
+        await no_connections(server)
         reader.close()
 
 
-async def no_connections(w: Web) -> None:
-    await opened(w, 0)
+async def no_connections(server: InProcessServer) -> None:
+    await opened(server, 0)
 
 
 @asynccontextmanager
-async def connected(w: Web, count: int) -> AsyncIterator[list[Raw]]:
+async def connected(server: InProcessServer, count: int) -> AsyncIterator[list[Raw]]:
     """Open connections one after the other."""
     async with AsyncExitStack() as stack:
         clients = []
         for n in range(count):
-            clients.append(await stack.enter_async_context(raw(w.served.url)))
-            await opened(w, n + 1)
+            clients.append(await stack.enter_async_context(raw(server.served.url)))
+            await opened(server, n + 1)
         yield clients
 
 
-async def opened(w: Web, count: int) -> None:
+async def opened(server: InProcessServer, count: int) -> None:
     """Wait until so many connections are open."""
     deadline = time.monotonic() + 20
-    while len(w.served.connections) != count:
-        assert time.monotonic() < deadline, f"{len(w.served.connections)} connections instead of {count}"
+    while len(server.served.connections) != count:
+        assert time.monotonic() < deadline, f"{len(server.served.connections)} connections instead of {count}"
         await asyncio.sleep(0.01)
 
 
 async def test_of_one_address_the_connection_that_was_silent_longest_makes_room(database: Database) -> None:
-    async with web(database, candles=0, limits=PATIENT, address_connections=3) as w, connected(w, 3) as clients:
+    async with (
+        running_server(database, candles=0, limits=PATIENT, address_connections=3) as server,
+        connected(server, 3) as clients,
+    ):
         first, second, third = clients
         await first.send(b"GET ")
         await asyncio.sleep(0.1)
-        async with raw(w.served.url) as newcomer:
+        async with raw(server.served.url) as newcomer:
             assert await second.closed(5) == b""
             await newcomer.send(request())
             assert (await newcomer.answer()).status == 200
@@ -286,64 +294,70 @@ async def test_of_one_address_the_connection_that_was_silent_longest_makes_room(
 
 
 async def test_connections_that_have_sent_a_request_do_not_count_for_their_address(database: Database) -> None:
-    async with web(database, candles=0, limits=PATIENT, address_connections=2) as w, AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(raw(w.served.url)) for _ in range(2)]
+    async with (
+        running_server(database, candles=0, limits=PATIENT, address_connections=2) as server,
+        AsyncExitStack() as stack,
+    ):
+        clients = [await stack.enter_async_context(raw(server.served.url)) for _ in range(2)]
         for _ in range(4):
             for client in clients:
                 await client.send(request())
                 assert (await client.answer()).status == 200
-            clients.append(await stack.enter_async_context(raw(w.served.url)))
-        assert len(w.served.connections) == 6
+            clients.append(await stack.enter_async_context(raw(server.served.url)))
+        assert len(server.served.connections) == 6
 
 
 async def test_a_young_connection_makes_no_room(database: Database) -> None:
     limits = ConnectionLimits(young_s=60)
-    async with web(database, candles=0, limits=limits, address_connections=2) as w, connected(w, 5) as clients:
+    async with (
+        running_server(database, candles=0, limits=limits, address_connections=2) as server,
+        connected(server, 5) as clients,
+    ):
         for client in clients:
             await client.send(request())
             assert (await client.answer()).status == 200
 
 
 async def test_at_the_cap_streams_stay_and_a_silent_connection_makes_room(database: Database) -> None:
-    async with web(database, limits=PATIENT, max_connections=3) as w:
-        session = await w.create()
-        await w.client.aclose()
-        await no_connections(w)
-        async with connected(w, 3) as clients:
+    async with running_server(database, limits=PATIENT, max_connections=3) as server:
+        session = await server.create()
+        await server.client.aclose()
+        await no_connections(server)
+        async with connected(server, 3) as clients:
             for client in clients[:2]:
                 await client.send(request(f"{SESSIONS}/{session['id']}/stream"))
                 await client.reader.readuntil(b"caught_up")
-            async with raw(w.served.url) as newcomer:
+            async with raw(server.served.url) as newcomer:
                 assert await clients[2].closed(5) == b""
                 await newcomer.send(request(SESSIONS))
                 assert (await newcomer.answer()).status == 200
-            assert len(w.served.streams) == 2
+            assert len(server.served.streams) == 2
 
 
 async def test_where_nobody_makes_room_only_probes_are_answered(database: Database) -> None:
     limits = ConnectionLimits(over=10)
-    async with web(database, limits=limits, max_connections=2) as w:
-        session = await w.create()
-        await w.client.aclose()
-        await no_connections(w)
-        async with connected(w, 2) as clients, AsyncExitStack() as stack:
+    async with running_server(database, limits=limits, max_connections=2) as server:
+        session = await server.create()
+        await server.client.aclose()
+        await no_connections(server)
+        async with connected(server, 2) as clients, AsyncExitStack() as stack:
             for client in clients:
                 await client.send(request(f"{SESSIONS}/{session['id']}/stream"))
                 await client.reader.readuntil(b"caught_up")
             for _ in range(50):
-                await stack.enter_async_context(raw(w.served.url))
+                await stack.enter_async_context(raw(server.served.url))
             for path, status in (("/healthz", 200), ("/readyz", 200), (SESSIONS, 503), ("/healthz", 200)):
-                async with raw(w.served.url) as newcomer:
+                async with raw(server.served.url) as newcomer:
                     await newcomer.send(request(path))
                     assert (await newcomer.answer()).status == status
                     assert await newcomer.closed() == b""
-            assert len(w.served.connections) <= 2 + limits.over
-            assert len(w.served.streams) == 2
+            assert len(server.served.connections) <= 2 + limits.over
+            assert len(server.served.streams) == 2
 
 
-async def test_hostile_connections_cost_little_and_leave_nothing(database: Database, zeon) -> None:
+async def test_hostile_connections_cost_little_and_leave_nothing(database: Database, start_server: StartServer) -> None:
     """The small form of the test in `tests/chaos`, which looks at times too."""
-    weather = await storm(database, zeon, count=300, seconds=8)
+    weather = await storm(database, start_server, count=300, seconds=8)
     weather.require_harmless(300)
 
 
@@ -359,9 +373,9 @@ async def test_among_hostile_connections_no_round_of_the_event_loop_is_long(data
             rounds.append(now - before)
             before = now
 
-    async with web(database, burst=1_000_000) as w:
-        session = await w.create(replayMsPerCandle=50)
-        async with hostile_clients(w.served.url, session["id"], 300, 8) as hostile:
+    async with running_server(database, burst=1_000_000) as server:
+        session = await server.create(replayMsPerCandle=50)
+        async with hostile_clients(server.served.url, session["id"], 300, 8) as hostile:
             watching = asyncio.create_task(watch())
             output, _ = await hostile.communicate()
             watching.cancel()
@@ -372,17 +386,17 @@ async def test_among_hostile_connections_no_round_of_the_event_loop_is_long(data
 async def test_postgres_stops_working_for_a_client_that_hung_up(database: Database) -> None:
     """The call waits for a lock, which it would do for a minute."""
     patient = replace(database, url=f"{database.url}&options=-clock_timeout%3D60s")
-    async with web(patient, pool_size=2) as w:
-        session = await w.finished()
+    async with running_server(patient, pool_size=2) as server:
+        session = await server.finished()
         with psycopg.connect(database.owner_url) as other:
             other.execute("LOCK TABLE sim_events IN ACCESS EXCLUSIVE MODE")
             for _ in range(5):
-                async with raw(w.served.url) as client:
+                async with raw(server.served.url) as client:
                     await client.send(request(f"{SESSIONS}/{session['id']}/events"))
                     await waiting_queries(database, 1)
                 await waiting_queries(database, 0)
             other.rollback()
-        assert (await w.data("GET", f"{SESSIONS}/{session['id']}/events"))["lastSeq"] == session["lastSeq"]
+        assert (await server.data("GET", f"{SESSIONS}/{session['id']}/events"))["lastSeq"] == session["lastSeq"]
 
 
 async def waiting_queries(database: Database, count: int) -> None:

@@ -16,9 +16,9 @@ from jsonschema import Draft202012Validator
 from app.candles.synthetic import candles as made_up
 from app.web.http.upload import safe_name
 from tests.support.cli import Cli
-from tests.support.engine import MINUTE, START_MS
-from tests.support.servers import Database
-from tests.support.web import Web, web
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS
+from tests.support.running_server import InProcessServer, running_server
 
 IMPORT = "/api/market/import"
 BTC = {"symbol": "BTC/USDT", "timeframe": "1m", "venue": "binance"}
@@ -30,14 +30,16 @@ def rows(count: int = 100, without: range = range(0)) -> str:
     return "".join(f"{c.open_time_ms},{','.join(map(str, c[4:9]))}\n" for c in kept)
 
 
-async def sent(w: Web, content: Any, status: int = 200, headers: dict[str, str] | None = None, **query: str) -> Any:
-    response = await w.client.post(IMPORT, params=query, content=content, headers=headers)
+async def sent(
+    server: InProcessServer, content: Any, status: int = 200, headers: dict[str, str] | None = None, **query: str
+) -> Any:
+    response = await server.client.post(IMPORT, params=query, content=content, headers=headers)
     assert response.status_code == status, response.text
     return response.json()
 
 
-async def count(w: Web) -> int:
-    series = (await w.client.get("/api/market/coverage")).json()["coverage"]
+async def count(server: InProcessServer) -> int:
+    series = (await server.client.get("/api/market/coverage")).json()["coverage"]
     return sum(each["rows"] for each in series)
 
 
@@ -49,11 +51,11 @@ async def test_a_file_is_imported_with_the_report_of_the_command_line(
     content = gzip.compress(text) if packed else text
     path = tmp_path / "btc.csv"
     path.write_bytes(content)
-    async with web(database, candles=0) as w:
-        report = await sent(w, content, **BTC, file="btc.csv")
+    async with running_server(database, candles=0) as server:
+        report = await sent(server, content, **BTC, file="btc.csv")
         assert (report["symbol"], report["new"], report["missing"]) == ("BTCUSDT", 95, 5)
         assert report["gaps"] == [{"fromMs": START_MS + 40 * MINUTE, "toMs": START_MS + 45 * MINUTE, "missing": 5}]
-        (series,) = (await w.client.get("/api/market/coverage")).json()["coverage"]
+        (series,) = (await server.client.get("/api/market/coverage")).json()["coverage"]
         assert (series["rows"], series["spelling"], series["source"]) == (95, "BTC/USDT", "file")
         again = Cli(database).json("candles", "import", path, "--symbol", "btcusdt", "--timeframe", "1m")
         assert {**again, "new": 95, "same": 0} == report
@@ -64,19 +66,19 @@ async def test_a_dry_run_says_what_the_command_inspect_says_and_stores_nothing(
 ) -> None:
     path = tmp_path / "BTCUSDT-1m.csv"
     path.write_text(rows(100, without=range(40, 45)))
-    async with web(database, candles=0) as w:
-        found = await sent(w, path.read_bytes(), dryRun="true", file=path.name)
-        assert (found["venue"], found["symbol"], found["timeframe"]) == ("binance", "BTCUSDT", "1m")
-        assert (found["rows"], found["missing"], found["question"]) == (95, 5, None)
-        assert found["command"] == "zeon candles import BTCUSDT-1m.csv --symbol BTCUSDT --timeframe 1m"
-        assert await count(w) == 0
+    async with running_server(database, candles=0) as server:
+        result = await sent(server, path.read_bytes(), dryRun="true", file=path.name)
+        assert (result["venue"], result["symbol"], result["timeframe"]) == ("binance", "BTCUSDT", "1m")
+        assert (result["rows"], result["missing"], result["question"]) == (95, 5, None)
+        assert result["command"] == "zeon candles import BTCUSDT-1m.csv --symbol BTCUSDT --timeframe 1m"
+        assert await count(server) == 0
     local = Cli(database).json("candles", "inspect", path)
-    assert {**found, "command": ""} == {"venue": "binance", **local, "command": ""}
+    assert {**result, "command": ""} == {"venue": "binance", **local, "command": ""}
 
 
 async def test_answers_are_those_that_openapi_describes(database: Database) -> None:
-    async with web(database, candles=0) as w:
-        described = (await w.client.get("/openapi.json")).json()
+    async with running_server(database, candles=0) as server:
+        described = (await server.client.get("/openapi.json")).json()
         operation = described["paths"][IMPORT]["post"]
         assert operation["requestBody"]["content"] == {"application/octet-stream": {}}
         assert {"symbol", "timeframe", "venue", "dryRun", "timeZone"} <= {
@@ -85,15 +87,15 @@ async def test_answers_are_those_that_openapi_describes(database: Database) -> N
         schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
         validator = Draft202012Validator({**described, **schema})
         for query in ({}, {"dryRun": "1"}):
-            validator.validate(await sent(w, rows(), **BTC, **query))
+            validator.validate(await sent(server, rows(), **BTC, **query))
 
 
 async def test_how_to_read_a_file_can_be_said(database: Database) -> None:
     text = "Date,Open,High,Low,Close,Volume\n01/02/2024 00:00,1,2,1,2,5\n01/02/2024 00:01,1,2,1,2,5\n"
-    async with web(database, candles=0) as w:
-        assert (await sent(w, text, 400, **BTC))["error"].startswith("dates:")
-        assert (await sent(w, text, dryRun="", **BTC))["question"].startswith("dates:")
-        report = await sent(w, text, **BTC, dates="dmy", timeZone="Europe/Berlin", stamp="open", decimal="point")
+    async with running_server(database, candles=0) as server:
+        assert (await sent(server, text, 400, **BTC))["error"].startswith("dates:")
+        assert (await sent(server, text, dryRun="", **BTC))["question"].startswith("dates:")
+        report = await sent(server, text, **BTC, dates="dmy", timeZone="Europe/Berlin", stamp="open", decimal="point")
         assert report["firstMs"] == 1_706_742_000_000  # 2024-02-01 00:00 in Berlin.
         for name, value in {
             "dates": "x",
@@ -102,7 +104,7 @@ async def test_how_to_read_a_file_can_be_said(database: Database) -> None:
             "columns": "x",
             "decimal": "x",
         }.items():
-            error = (await sent(w, text, 400, **BTC, **{name: value}))["error"]
+            error = (await sent(server, text, 400, **BTC, **{name: value}))["error"]
             assert name.lower() in error.lower().replace("time zone", "timezone").replace("time_zone", "timezone")
 
 
@@ -112,11 +114,11 @@ async def test_a_file_of_which_most_is_refused_stores_nothing_unless_told(databa
         + rows(10)
         + "".join(f"{START_MS + n * MINUTE},1,0.5,1,1,5\n" for n in range(10, 40))
     )
-    async with web(database, candles=0) as w:
-        refused = await sent(w, text, 422, **BTC)
+    async with running_server(database, candles=0) as server:
+        refused = await sent(server, text, 422, **BTC)
         assert (refused["code"], refused["details"]["refused"]) == ("file_rejected", 30)
-        assert await count(w) == 0
-        assert (await sent(w, text, **BTC, keepGoing="true"))["new"] == 10
+        assert await count(server) == 0
+        assert (await sent(server, text, **BTC, keepGoing="true"))["new"] == 10
 
 
 @pytest.mark.parametrize(
@@ -131,9 +133,9 @@ async def test_a_file_of_which_most_is_refused_stores_nothing_unless_told(databa
     ],
 )
 async def test_a_wrong_query_is_named(database: Database, query: dict[str, str], error: str) -> None:
-    async with web(database, candles=0) as w:
-        assert (await sent(w, rows(), 400, **query))["error"].startswith(error)
-        assert await count(w) == 0
+    async with running_server(database, candles=0) as server:
+        assert (await sent(server, rows(), 400, **query))["error"].startswith(error)
+        assert await count(server) == 0
 
 
 async def test_what_is_no_file_of_candles_is_a_sentence_without_a_path(database: Database) -> None:
@@ -146,15 +148,15 @@ async def test_what_is_no_file_of_candles_is_a_sentence_without_a_path(database:
         b"\0" * 1000,
         b"PAR1",
     ]
-    async with web(database, candles=0) as w:
+    async with running_server(database, candles=0) as server:
         for content in contents:
-            answer = await sent(w, content, 400, **BTC, file="../../etc/it's a \u202e trap.csv")
+            answer = await sent(server, content, 400, **BTC, file="../../etc/it's a \u202e trap.csv")
             assert tempfile.gettempdir() not in json.dumps(answer)
             if content:
-                looked = await sent(w, content, **BTC, dryRun="1", file="../../etc/it's a trap.csv")
+                looked = await sent(server, content, **BTC, dryRun="1", file="../../etc/it's a trap.csv")
                 assert looked["question"]
                 assert tempfile.gettempdir() not in json.dumps(looked)
-        assert await count(w) == 0
+        assert await count(server) == 0
 
 
 async def test_a_file_over_the_limit_is_refused_whether_it_says_its_size_or_not(database: Database) -> None:
@@ -162,27 +164,27 @@ async def test_a_file_over_the_limit_is_refused_whether_it_says_its_size_or_not(
         for _ in range(size // 1000):
             yield b"x" * 1000
 
-    async with web(database, candles=0, max_import=50_000) as w:
+    async with running_server(database, candles=0, max_import=50_000) as server:
         sentence = "The file is larger than 50000 bytes; use zeon candles import, or raise ZEON_MAX_IMPORT."
-        assert (await sent(w, b"x" * 50_001, 413, **BTC))["error"] == sentence
-        assert (await sent(w, pieces(60_000), 413, **BTC))["error"] == sentence
-        assert (await sent(w, rows(500), **BTC))["new"] == 500
+        assert (await sent(server, b"x" * 50_001, 413, **BTC))["error"] == sentence
+        assert (await sent(server, pieces(60_000), 413, **BTC))["error"] == sentence
+        assert (await sent(server, rows(500), **BTC))["new"] == 500
 
 
 async def test_a_form_is_told_how_to_send_a_file(database: Database) -> None:
-    async with web(database, candles=0) as w:
-        response = await w.client.post(IMPORT, params=BTC, files={"file": ("btc.csv", rows())})
+    async with running_server(database, candles=0) as server:
+        response = await server.client.post(IMPORT, params=BTC, files={"file": ("btc.csv", rows())})
         assert response.status_code == 415
         assert response.json()["error"] == "The body must be the file itself, not a form: curl --data-binary @FILE."
 
 
 async def test_a_foreign_page_and_a_stranger_import_nothing(database: Database) -> None:
-    async with web(database, candles=0, auth="token") as w:
-        assert (await sent(w, rows(), 401, **BTC))["error"] == "This call needs a valid token."
-        _, secret = await w.token("anna")
+    async with running_server(database, candles=0, auth="token") as server:
+        assert (await sent(server, rows(), 401, **BTC))["error"] == "This call needs a valid token."
+        _, secret = await server.token("anna")
         bearer = {"Authorization": f"Bearer {secret}"}
-        await sent(w, rows(), 403, headers=bearer | {"Origin": "http://evil.example"}, **BTC)
-        assert (await sent(w, rows(), headers=bearer | {"Origin": w.served.url}, **BTC))["new"] == 100
+        await sent(server, rows(), 403, headers=bearer | {"Origin": "http://evil.example"}, **BTC)
+        assert (await sent(server, rows(), headers=bearer | {"Origin": server.served.url}, **BTC))["new"] == 100
 
 
 def folders() -> set[Path]:
@@ -196,11 +198,11 @@ async def test_an_upload_that_breaks_off_leaves_nothing_behind(database: Databas
         raise ConnectionError
 
     before = folders()
-    async with web(database, candles=0) as w:
+    async with running_server(database, candles=0) as server:
         with pytest.raises((ConnectionError, httpx2.HTTPError)):
-            await w.client.post(IMPORT, params=BTC, content=half())
-        assert await count(w) == 0
-        await sent(w, rows(), **BTC)
+            await server.client.post(IMPORT, params=BTC, content=half())
+        assert await count(server) == 0
+        await sent(server, rows(), **BTC)
     assert folders() <= before
 
 

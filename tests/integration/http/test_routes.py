@@ -24,9 +24,10 @@ from app.web.http.route_spec import RouteSpec
 from app.web.market.session_schemas import NewMarketSession
 from app.web.routes import route_table
 from app.web.sim.requests import NewSession
-from tests.support.engine import MINUTE, START_MS
-from tests.support.servers import Database
-from tests.support.web import BODY, SESSIONS, Web, web
+from tests.support.client import BODY, SESSIONS
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS
+from tests.support.running_server import InProcessServer, running_server
 
 MARKET = "/api/market/sessions"
 MARKET_BODY = {
@@ -77,7 +78,7 @@ WRONG_TOKENS: dict[str, dict[str, str]] = {
 class Walk:
     """Calls every route of a table; each method yields the routes that do not answer as they must."""
 
-    def __init__(self, server: Web, table: list[RouteSpec], own: dict[str, str]) -> None:
+    def __init__(self, server: InProcessServer, table: list[RouteSpec], own: dict[str, str]) -> None:
         self._server = server
         self._own = own
         self.table = table
@@ -201,7 +202,7 @@ async def walk(
         return table
 
     monkeypatch.setattr(web_app, "route_table", changed_table)
-    async with web(database, auth="token", max_import=MAX_BODY) as server:
+    async with running_server(database, auth="token", max_import=MAX_BODY) as server:
         yield Walk(server, table, {"Authorization": f"Bearer {(await server.token('anna'))[1]}"})
 
 

@@ -18,13 +18,14 @@ from app.db.pool import Connection
 from app.errors import BadInputError
 from app.settings import load
 from app.web.serve import run_server
-from tests.support.servers import Database, PrivateServer
-from tests.support.web import BODY, SESSIONS, Web, web
+from tests.support.client import BODY, SESSIONS
+from tests.support.postgres import Database, PrivatePostgres
+from tests.support.running_server import InProcessServer, running_server
 
 JSON = {"Content-Type": "application/json"}
 
 
-async def raw(server: Web, request: bytes) -> bytes:
+async def raw(server: InProcessServer, request: bytes) -> bytes:
     """Send bytes and return everything that comes back until the connection ends."""
     host, port = server.served.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -35,13 +36,13 @@ async def raw(server: Web, request: bytes) -> bytes:
     return answer
 
 
-async def post(server: Web, content: Any, **headers: str) -> tuple[int, dict]:
+async def post(server: InProcessServer, content: Any, **headers: str) -> tuple[int, dict]:
     response = await server.client.post(SESSIONS, content=content, headers={**JSON, **headers})
     return response.status_code, response.json()
 
 
 async def test_failures_of_the_router_are_sentences_too(database: Database) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         await server.refused(404, "GET", "/nothing")
         await server.refused(404, "GET", "/api/sim/sessions/")
         await server.refused(404, "GET", f"{SESSIONS}/not-an-id")
@@ -54,7 +55,7 @@ async def test_failures_of_the_router_are_sentences_too(database: Database) -> N
 
 
 async def test_an_uncaught_error_is_500_without_a_traceback(database: Database, caplog) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         server.served.sim.get = None  # type: ignore[assignment,method-assign]
         answer = await server.refused(500, "GET", f"{SESSIONS}/00000000-0000-0000-0000-000000000000")
     assert answer == {"error": "Something went wrong in the server; its log says what."}
@@ -62,7 +63,7 @@ async def test_an_uncaught_error_is_500_without_a_traceback(database: Database, 
 
 
 async def test_bodies_must_be_json_objects_within_limits(database: Database) -> None:
-    async with web(database, candles=0, max_body=2000, max_depth=5) as server:
+    async with running_server(database, candles=0, max_body=2000, max_depth=5) as server:
         for content in (
             b"",
             b"{",
@@ -90,7 +91,7 @@ async def test_bodies_must_be_json_objects_within_limits(database: Database) -> 
 
 async def test_a_value_that_is_not_a_number_is_refused_with_its_field(database: Database) -> None:
     body = json.dumps(BODY)[:-1]
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         for number in ("NaN", "-Infinity", "1e999", "9" * 500, str(10**30), "1" + "0" * 20 + ".5"):
             status, answer = await post(server, f'{body}, "initialCash": {number}}}')
             assert (status, answer["error"].partition(":")[0]) == (400, "initialCash"), answer
@@ -111,7 +112,7 @@ async def test_numbers_of_more_digits_than_a_float_are_kept_to_the_last(database
     qty, cash, fee = "0.1234567890123456789", "1234567890123456.78", "0.10000000000000000555"
     body = json.dumps({**BODY, "profileSlug": "buy_and_hold", "config": {}})[:-1]
     terms = f', "initialCash": {cash}, "feeBps": {fee}, "sizing": {{"qty": {qty}}}}}'
-    async with web(database) as server:
+    async with running_server(database) as server:
         status, answer = await post(server, body + terms)
         assert status == 201, answer
         session = answer["data"]["id"]
@@ -130,7 +131,7 @@ async def test_numbers_of_more_digits_than_a_float_are_kept_to_the_last(database
 
 
 async def test_a_body_that_is_too_large_is_refused_while_it_comes_in(database: Database) -> None:
-    async with web(database, candles=0, max_body=2000) as server:
+    async with running_server(database, candles=0, max_body=2000) as server:
         assert (await post(server, b'{"a":"' + b"x" * 2000 + b'"}'))[0] == 413
 
         head = f"POST {SESSIONS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -140,7 +141,7 @@ async def test_a_body_that_is_too_large_is_refused_while_it_comes_in(database: D
 
 
 async def test_only_json_is_accepted_and_only_a_body_needs_a_type(database: Database) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         body = json.dumps(BODY).encode()
         for kind in ("text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1", ""):
             response = await server.client.post(SESSIONS, content=body, headers={"Content-Type": kind})
@@ -157,13 +158,13 @@ async def test_only_json_is_accepted_and_only_a_body_needs_a_type(database: Data
     "host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "", "a@localhost", "[::1"]
 )
 async def test_a_foreign_host_is_refused(database: Database, host: str) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         answer = await server.refused(400, "GET", "/healthz", headers={"Host": host})
         assert answer["error"].startswith("Host: ")
 
 
 async def test_loopback_and_allowed_hosts_are_accepted(database: Database) -> None:
-    async with web(database, candles=0, allowed_hosts=("sim.example",)) as server:
+    async with running_server(database, candles=0, allowed_hosts=("sim.example",)) as server:
         for host in (
             "localhost",
             "LOCALHOST:99",
@@ -178,7 +179,7 @@ async def test_loopback_and_allowed_hosts_are_accepted(database: Database) -> No
 
 
 async def test_a_foreign_origin_may_read_but_not_change(database: Database) -> None:
-    async with web(database, candles=0, allowed_hosts=("sim.example",)) as server:
+    async with running_server(database, candles=0, allowed_hosts=("sim.example",)) as server:
         for origin in (
             "https://evil.example",
             "null",
@@ -196,7 +197,7 @@ async def test_a_foreign_origin_may_read_but_not_change(database: Database) -> N
 
 
 async def test_a_client_that_asks_too_often_is_slowed_down(database: Database) -> None:
-    async with web(database, candles=0, rate=1, burst=5) as server:
+    async with running_server(database, candles=0, rate=1, burst=5) as server:
         answers = [await server.call("GET", SESSIONS) for _ in range(5)]
         assert [each.status_code for each in answers] == [200] * 5
         while (response := await server.call("GET", SESSIONS)).status_code == 200:
@@ -209,7 +210,7 @@ async def test_a_client_that_asks_too_often_is_slowed_down(database: Database) -
 @pytest.mark.alone
 async def test_small_answers_are_not_held_back_by_nagles_algorithm(database: Database) -> None:
     durations = []
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         for _ in range(60):
             began = time.monotonic()
             await server.data("GET", "/healthz")
@@ -218,7 +219,7 @@ async def test_small_answers_are_not_held_back_by_nagles_algorithm(database: Dat
 
 
 async def test_metrics_count_sessions_streams_and_requests(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         path = f"{SESSIONS}/{(await server.create(replayMsPerCandle=60_000))['id']}"
         await server.data("POST", f"{path}/start")
         async with server.stream(path.rpartition("/")[2]) as stream:
@@ -236,28 +237,28 @@ async def test_metrics_count_sessions_streams_and_requests(database: Database) -
     assert all(re.fullmatch(r'# (HELP|TYPE) .+|\w+({\w+="\w+"})? \d+', line) for line in text.splitlines())
 
 
-async def test_without_the_database_calls_answer_503(private_server: PrivateServer) -> None:
-    database = private_server.new_database()
-    async with web(database, candles=0) as server:
+async def test_without_the_database_calls_answer_503(private_postgres: PrivatePostgres) -> None:
+    database = private_postgres.new_database()
+    async with running_server(database, candles=0) as server:
         await server.data("GET", "/readyz")
-        await asyncio.to_thread(private_server.halt)
+        await asyncio.to_thread(private_postgres.shut_down)
         await server.data("GET", "/healthz")
         response, _ = await asyncio.gather(server.call("GET", "/readyz"), server.refused(503, "GET", SESSIONS))
         assert (response.status_code, response.headers["retry-after"]) == (503, "1")
-        await asyncio.to_thread(private_server.go)
+        await asyncio.to_thread(private_postgres.start)
         deadline = time.monotonic() + 20
         while (await server.call("GET", "/readyz")).status_code != 200:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)
         await server.data("GET", SESSIONS)
-    private_server.drop(database)
+    private_postgres.drop(database)
 
 
 async def test_a_server_is_ready_while_calls_use_all_its_connections(database: Database) -> None:
-    async with web(database, candles=0, pool_size=2) as w:
-        slow = [asyncio.ensure_future(w.served.sim.database.run(_sleep)) for _ in range(2)]
+    async with running_server(database, candles=0, pool_size=2) as server:
+        slow = [asyncio.ensure_future(server.served.sim.database.run(_sleep)) for _ in range(2)]
         await asyncio.sleep(0.1)
-        for response in await asyncio.gather(*(w.call("GET", "/readyz") for _ in range(20))):
+        for response in await asyncio.gather(*(server.call("GET", "/readyz") for _ in range(20))):
             assert response.status_code == 200
         assert not any(call.done() for call in slow)
         await asyncio.gather(*slow)
@@ -268,7 +269,7 @@ async def _sleep(connection: Connection) -> None:
 
 
 async def test_requests_do_not_notice_connections_that_were_cut(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         await asyncio.gather(*(server.data("GET", SESSIONS) for _ in range(8)))
         await asyncio.to_thread(
             database.query,
@@ -281,7 +282,7 @@ async def test_requests_do_not_notice_connections_that_were_cut(database: Databa
 
 @pytest.mark.parametrize("path", ["/", f"/sessions/{UUID(int=0)}"])
 async def test_the_page_needs_no_inline_script(database: Database, path: str) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         page = await server.call("GET", path)
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy
@@ -300,7 +301,7 @@ async def test_the_page_needs_no_inline_script(database: Database, path: str) ->
 
 
 async def test_a_page_names_its_modules_and_its_files_can_be_read_in_part(database: Database) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         for path, folder in (("/", "list"), (f"/sessions/{UUID(int=0)}", "session")):
             links = (await server.call("GET", path)).headers["link"].split(", ")
             assert f"</static/{folder}/main.js>; rel=modulepreload" in links
@@ -329,7 +330,7 @@ async def test_a_page_names_its_modules_and_its_files_can_be_read_in_part(databa
 
 
 async def test_the_api_describes_every_call(database: Database) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         described = (await server.call("GET", "/openapi.json")).json()
     assert described["openapi"] == "3.1.0"
     paths = described["paths"]

@@ -8,9 +8,10 @@ import time
 import pytest
 
 from app.errors import SimError
-from tests.support.engine import MINUTE, START_MS, store
-from tests.support.servers import Database
-from tests.support.web import BODY, SESSIONS, Web, web
+from tests.support.client import BODY, SESSIONS
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS, store
+from tests.support.running_server import InProcessServer, running_server
 
 WRONG = [
     ({"profileSlug": "nope"}, "profileSlug"),
@@ -68,7 +69,7 @@ WRONG = [
 
 
 async def test_a_created_session_is_answered_with_its_defaults(database: Database) -> None:
-    async with web(database, venue="demo") as server:
+    async with running_server(database, venue="demo") as server:
         body = {"profileSlug": "none", "symbol": "btc/usdt", "timeframe": "15m", "startMs": START_MS}
         response = await server.call("POST", SESSIONS, body)
         session = response.json()["data"]
@@ -150,7 +151,7 @@ async def test_every_setting_of_a_request_is_stored(database: Database) -> None:
         "volumeShare": 0.5,
         "record": "trades",
     }
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.create(**settings)
     assert {name: session[name] for name in settings} == {**settings, "symbols": ["ETHUSDT", "BTCUSDT"]}
     assert session["progress"] == {"done": 0, "total": 100, "pct": 0.0}
@@ -158,21 +159,21 @@ async def test_every_setting_of_a_request_is_stored(database: Database) -> None:
 
 
 async def test_a_wrong_field_is_refused_by_the_name_the_client_used(database: Database) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         for changes, field in WRONG:
             answer = await server.refused(400, "POST", SESSIONS, {**BODY, **changes})
             assert answer["error"].startswith(f"{field}: "), changes
 
 
 async def test_a_missing_field_is_named(database: Database) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         for field in ("profileSlug", "timeframe", "startMs"):
             body = {name: value for name, value in BODY.items() if name != field}
             assert (await server.refused(400, "POST", SESSIONS, body))["error"] == f"{field}: is required"
 
 
 async def test_the_same_key_and_body_make_one_session(database: Database) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         key = {"Idempotency-Key": "k-1"}
         first, *others = await asyncio.gather(*(server.call("POST", SESSIONS, BODY, headers=key) for _ in range(20)))
         statuses = sorted(response.status_code for response in (first, *others))
@@ -188,7 +189,7 @@ async def test_the_same_key_and_body_make_one_session(database: Database) -> Non
 
 
 async def test_sessions_are_listed_newest_first_in_pages(database: Database) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         ids = [(await server.create(name=str(n), tags=["even"] if n % 2 == 0 else []))["id"] for n in range(7)]
         await server.data("POST", f"{SESSIONS}/{ids[3]}/stop")
         seen, cursor = [], ""
@@ -216,13 +217,13 @@ async def test_a_list_refuses_wrong_parameters(database: Database) -> None:
         "what=1",
         "limit=1&limit=2",
     ]
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         for query in questions:
             await server.refused(400, "GET", f"{SESSIONS}?{query}")
 
 
 async def test_pace_name_and_tags_can_be_changed(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.create(replayMsPerCandle=60_000)
         path = f"{SESSIONS}/{session['id']}"
         changed = await server.data("PATCH", path, {"speed": 10, "name": "n", "tags": ["t"]})
@@ -240,7 +241,7 @@ async def test_pace_name_and_tags_can_be_changed(database: Database) -> None:
 
 
 async def test_start_pause_and_stop_answer_with_the_session_and_do_nothing_twice(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         path = f"{SESSIONS}/{(await server.create(replayMsPerCandle=60_000))['id']}"
         for call, status in [("start", "running"), ("pause", "paused"), ("resume", "running"), ("stop", "stopped")]:
             first = await server.data("POST", f"{path}/{call}")
@@ -253,7 +254,7 @@ async def test_start_pause_and_stop_answer_with_the_session_and_do_nothing_twice
 
 
 async def test_control_actions_do_the_same_as_the_calls_of_their_own(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         path = f"{SESSIONS}/{(await server.create(replayMsPerCandle=60_000))['id']}"
         await server.refused(409, "POST", f"{path}/control", {"action": "pause"})
         await server.data("POST", f"{path}/start")
@@ -275,7 +276,7 @@ async def test_control_actions_do_the_same_as_the_calls_of_their_own(database: D
 
 
 async def test_a_control_under_a_key_is_done_once(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         path = f"{SESSIONS}/{(await server.create(replayMsPerCandle=60_000))['id']}"
         key = {"Idempotency-Key": "faster"}
         body = {"action": "pace", "speed": 3}
@@ -286,7 +287,7 @@ async def test_a_control_under_a_key_is_done_once(database: Database) -> None:
 
 
 async def test_missing_candles_are_listed(database: Database) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         await store(server.served.sim.database, count=100, without=lambda n: n in (3, 4, 50))
         path = f"{SESSIONS}/{(await server.create())['id']}"
         answer = await server.refused(422, "POST", f"{path}/start")
@@ -305,7 +306,7 @@ async def test_missing_candles_are_listed(database: Database) -> None:
 
 
 async def test_an_error_stays_until_the_session_runs_again(database: Database) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         path, other = [f"{SESSIONS}/{(await server.create())['id']}" for _ in range(2)]
         error = (await server.refused(422, "POST", f"{path}/start"))["error"]
         await server.refused(422, "POST", f"{other}/start")
@@ -319,7 +320,7 @@ async def test_an_error_stays_until_the_session_runs_again(database: Database) -
 
 
 async def test_a_session_that_has_ended_answers_with_its_digest(database: Database) -> None:
-    async with web(database, candles=100) as server:
+    async with running_server(database, candles=100) as server:
         session = await server.create(endMs=START_MS + 200 * MINUTE)
         path = f"{SESSIONS}/{session['id']}"
         assert (await server.data("GET", path))["digest"] is None
@@ -337,7 +338,7 @@ async def test_a_session_that_has_ended_answers_with_its_digest(database: Databa
         assert await _digest(server, f"{SESSIONS}/{again['id']}") == finished
 
 
-async def _digest(server: Web, path: str) -> str:
+async def _digest(server: InProcessServer, path: str) -> str:
     """Ask for a session until its digest is there, which it is not where that takes too long to wait for."""
     deadline = time.monotonic() + 20
     while (digest := (await server.data("GET", path))["digest"]) is None:
@@ -346,7 +347,7 @@ async def _digest(server: Web, path: str) -> str:
 
 
 async def test_a_session_is_deleted_with_its_log_unless_it_runs(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         path = f"{SESSIONS}/{(await server.create(replayMsPerCandle=60_000))['id']}"
         await server.data("POST", f"{path}/start")
         await server.refused(409, "DELETE", path)
@@ -358,7 +359,7 @@ async def test_a_session_is_deleted_with_its_log_unless_it_runs(database: Databa
 
 
 async def test_events_are_read_in_pages(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.finished()
         path = f"{SESSIONS}/{session['id']}/events"
         seen, following = [], 1
@@ -383,7 +384,7 @@ async def test_events_are_read_in_pages(database: Database) -> None:
 
 
 async def test_profiles_are_listed(database: Database) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         profiles = {each["slug"]: each for each in (await server.data("GET", "/api/sim/profiles"))["profiles"]}
     assert {"none", "buy_and_hold", "sma_cross", "rsi_revert"} <= set(profiles)
     assert profiles["sma_cross"]["parameters"]["properties"]["fast"]["default"] == 20
@@ -391,7 +392,7 @@ async def test_profiles_are_listed(database: Database) -> None:
 
 
 async def test_a_running_process_that_loses_its_name_fails(database: Database) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         database.query("UPDATE sim_runners SET incarnation = incarnation + 1")
         with pytest.raises(SimError):
             await asyncio.wait_for(server.served.wait(), 5)

@@ -27,11 +27,13 @@ from app.engine.export import encoder
 from app.errors import BadInputError
 from app.strategies.sma_cross import SmaCross
 from tests.support.cli import Cli
-from tests.support.engine import MINUTE, START_MS, engine, store
-from tests.support.log import traded, write
-from tests.support.servers import Database
+from tests.support.client import SESSIONS
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS, running_engine, store
+from tests.support.running_server import running_server
+from tests.support.server_process import StartServer
+from tests.support.stored_session import run_strategy, store_session
 from tests.support.trading import bars, broker_config, play
-from tests.support.web import SESSIONS, web
 
 ON = BrokerConfig(symbols=("BTCUSDT",), timeframe="1m")
 EVIL = '=HYPERLINK("http://evil")</script><img src=x onerror=alert(1)>'
@@ -39,17 +41,17 @@ EVIL = '=HYPERLINK("http://evil")</script><img src=x onerror=alert(1)>'
 
 def log() -> list[Event]:
     values = synthetic.candles("BTCUSDT", "1m", START_MS, START_MS + 300 * MINUTE)
-    return traded(SmaCross(fast=3, slow=8, side="both"), values, ON)
+    return run_strategy(SmaCross(fast=3, slow=8, side="both"), values, ON)
 
 
 def evil_log() -> list[Event]:
-    deeds = {0: lambda self: self.buy(qty=1), 2: lambda self: self.close(reason=EVIL)}
-    return play(bars("10", "10", "11", "12", "12"), deeds)
+    actions = {0: lambda self: self.buy(qty=1), 2: lambda self: self.close(reason=EVIL)}
+    return play(bars("10", "10", "11", "12", "12"), actions)
 
 
 async def test_statistics_and_curve_are_answered_exactly(database: Database) -> None:
-    session_id = write(database, log(), ON)
-    async with web(database, candles=0) as server:
+    session_id = store_session(database, log(), ON)
+    async with running_server(database, candles=0) as server:
         path = f"{SESSIONS}/{session_id}"
         first, again = [await server.call("GET", f"{path}/stats") for _ in range(2)]
         assert first.text == again.text
@@ -73,11 +75,11 @@ async def test_statistics_and_curve_are_answered_exactly(database: Database) -> 
 async def test_statistics_read_in_several_steps_are_the_same(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session_id = write(database, log(), ON)
-    async with web(database, candles=0) as server:
+    session_id = store_session(database, log(), ON)
+    async with running_server(database, candles=0) as server:
         at_once = await server.call("GET", f"{SESSIONS}/{session_id}/stats")
     monkeypatch.setattr("app.web.sim.stats._STEP", 100)
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         assert (await server.call("GET", f"{SESSIONS}/{session_id}/stats")).text == at_once.text
 
 
@@ -96,16 +98,16 @@ WRONG = [
 
 
 async def test_a_wrong_query_names_its_field(database: Database) -> None:
-    session_id = write(database, [], ON)
-    async with web(database, candles=0) as server:
+    session_id = store_session(database, [], ON)
+    async with running_server(database, candles=0) as server:
         for call, field in WRONG:
             answer = await server.refused(400, "GET", f"{SESSIONS}/{session_id}/{call}")
             assert answer["error"].startswith(f"{field}: "), call
 
 
 async def test_results_of_another_users_session_are_not_found(database: Database) -> None:
-    theirs = write(database, log(), ON, user_id="other")
-    async with web(database, candles=0) as server:
+    theirs = store_session(database, log(), ON, user_id="other")
+    async with running_server(database, candles=0) as server:
         for session_id in (theirs, uuid4()):
             for call in ("stats", "equity", "export?what=events&format=csv"):
                 await server.refused(404, "GET", f"{SESSIONS}/{session_id}/{call}")
@@ -113,8 +115,8 @@ async def test_results_of_another_users_session_are_not_found(database: Database
 
 async def test_exports_hold_what_the_log_holds(database: Database) -> None:
     events = log()
-    session_id = write(database, events, ON)
-    async with web(database, candles=0) as server:
+    session_id = store_session(database, events, ON)
+    async with running_server(database, candles=0) as server:
         path = f"{SESSIONS}/{session_id}"
         page = await server.data("GET", f"{path}/events?limit=10000")
         sent = await server.call("GET", f"{path}/export?what=events&format=ndjson")
@@ -141,16 +143,16 @@ def read(row: dict[str, str], like: dict[str, object]) -> dict[str, object]:
 
 
 async def test_an_export_without_rows_is_a_valid_file(database: Database) -> None:
-    path = f"{SESSIONS}/{write(database, [], ON)}/export?what=trades&format="
-    async with web(database, candles=0) as server:
+    path = f"{SESSIONS}/{store_session(database, [], ON)}/export?what=trades&format="
+    async with running_server(database, candles=0) as server:
         assert (await server.call("GET", f"{path}ndjson")).text == ""
         assert (await server.call("GET", f"{path}csv")).text.startswith("seq,ts,symbol,")
         assert pq.read_table(io.BytesIO((await server.call("GET", f"{path}parquet")).content)).num_rows == 0
 
 
 async def test_no_cell_is_a_formula(database: Database) -> None:
-    session_id = write(database, evil_log(), broker_config())
-    async with web(database, candles=0) as server:
+    session_id = store_session(database, evil_log(), broker_config())
+    async with running_server(database, candles=0) as server:
         path = f"{SESSIONS}/{session_id}/export?what=trades"
         [row] = csv.DictReader(io.StringIO((await server.call("GET", f"{path}&format=csv")).text, newline=""))
         assert row["reason"] == f"'{EVIL}"
@@ -173,28 +175,28 @@ def test_without_pyarrow_parquet_is_refused_in_a_sentence(monkeypatch: pytest.Mo
 
 
 async def test_statistics_of_a_running_session_are_those_of_its_log_so_far(database: Database) -> None:
-    async with engine(database) as running:
-        await store(running.pool, count=300)
-        session = await running.start(
+    async with running_engine(database) as engine:
+        await store(engine.pool, count=300)
+        session = await engine.start(
             profile_slug="sma_cross", config={"fast": 3, "slow": 8}, end_ms=START_MS + 300 * MINUTE
         )
         seen, state = [], stats.FROM_THE_START
-        while not (await running.get(session.id)).ended:
-            result = await running.pool.run(stats.stats, session.id, state)
+        while not (await engine.get(session.id)).ended:
+            result = await engine.pool.run(stats.stats, session.id, state)
             state = result.state
             seen.append(result.figures)
             await asyncio.sleep(0.01)
-        finished = await running.finished(session.id)
+        finished = await engine.finished(session.id)
         assert finished.status == "finished"
         for figures in seen:
-            after = await running.pool.run(stats.stats, session.id, until_seq=figures["seq"])
+            after = await engine.pool.run(stats.stats, session.id, until_seq=figures["seq"])
             assert after.figures == figures
-        assert (await running.pool.run(stats.stats, session.id)).figures["trades"] > 3
+        assert (await engine.pool.run(stats.stats, session.id)).figures["trades"] > 3
 
 
-async def test_a_large_export_takes_no_memory(database: Database, zeon) -> None:
+async def test_a_large_export_takes_no_memory(database: Database, start_server: StartServer) -> None:
     """200,000 events, 60 MB: the server grows by far less, whatever the format."""
-    session_id = write(database, [], ON, last_seq=200_000)
+    session_id = store_session(database, [], ON, last_seq=200_000)
     database.query(
         """
         INSERT INTO sim_events (session_id, seq, ts, type, payload)
@@ -203,7 +205,7 @@ async def test_a_large_export_takes_no_memory(database: Database, zeon) -> None:
         session_id,
         event.render({"equity": 1, "pad": "x" * 250}),
     )
-    process = zeon(database)
+    process = start_server(database)
     watched = psutil.Process(process.pid)
     async with httpx2.AsyncClient(base_url=process.url, timeout=60) as client:
         await drain(client, session_id, "trades")
@@ -224,7 +226,7 @@ async def drain(client: httpx2.AsyncClient, session_id: UUID, what: str) -> None
 
 
 def test_the_command_line_reports_and_exports(database: Database, tmp_path: Path) -> None:
-    session_id = write(database, evil_log(), broker_config(), profile_slug="none", name=EVIL)
+    session_id = store_session(database, evil_log(), broker_config(), profile_slug="none", name=EVIL)
     cli = Cli(database)
     table = cli("report", session_id)
     assert "win rate" in table

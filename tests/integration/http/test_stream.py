@@ -12,9 +12,10 @@ from app.domain.session import Session
 from app.web.http import event_stream
 from app.web.http.dialect import Dialect
 from app.web.sim import log
-from tests.support.engine import MINUTE, START_MS, engine, store
-from tests.support.servers import Database
-from tests.support.web import SESSIONS, web
+from tests.support.client import SESSIONS
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS, running_engine, store
+from tests.support.running_server import running_server
 
 
 def control(kind: str):
@@ -22,7 +23,7 @@ def control(kind: str):
 
 
 async def test_the_stream_of_a_finished_session_is_its_log_and_ends(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.finished()
         async with server.stream(session["id"]) as stream:
             await stream.rest()
@@ -36,7 +37,7 @@ async def test_the_stream_of_a_finished_session_is_its_log_and_ends(database: Da
 
 
 async def test_live_events_follow_the_backlog_without_a_hole_or_duplicate(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.create(replayMsPerCandle=5)
         path = f"{SESSIONS}/{session['id']}"
         async with server.stream(session["id"]) as stream:
@@ -56,7 +57,7 @@ async def test_live_events_follow_the_backlog_without_a_hole_or_duplicate(databa
     [("?fromSeq=0", 1), ("?fromSeq=1", 1), ("?fromSeq=40", 40), ("?tail=5", 98), ("?tail=1000000000000", 1)],
 )
 async def test_a_stream_from_any_seq_gives_the_same_suffix(database: Database, query: str, first: int) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.finished()
         async with server.stream(session["id"], query) as stream:
             await stream.rest()
@@ -64,7 +65,7 @@ async def test_a_stream_from_any_seq_gives_the_same_suffix(database: Database, q
 
 
 async def test_last_event_id_is_exclusive_and_wins(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.finished()
         async with server.stream(session["id"], "?fromSeq=5", Last_Event_ID="100") as stream:
             await stream.rest()
@@ -87,7 +88,7 @@ async def test_last_event_id_is_exclusive_and_wins(database: Database) -> None:
 async def test_the_header_wins_over_last_event_id_in_the_query_and_that_over_from_seq(
     database: Database, query: str, header: str, first: int
 ) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.finished()
         back = {"Last_Event_ID": header} if header else {}
         async with server.stream(session["id"], query, **back) as stream:
@@ -96,7 +97,7 @@ async def test_the_header_wins_over_last_event_id_in_the_query_and_that_over_fro
 
 
 async def test_types_are_filtered_and_keep_their_seqs(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.finished()
         async with server.stream(session["id"], "?types=status,control") as stream:
             await stream.rest()
@@ -107,7 +108,7 @@ async def test_types_are_filtered_and_keep_their_seqs(database: Database) -> Non
 
 
 async def test_a_seq_ahead_of_the_log_is_an_error(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.finished()
         path = f"{SESSIONS}/{session['id']}/stream"
         assert (await server.refused(400, "GET", f"{path}?fromSeq=104"))["code"] == "seq_ahead"
@@ -129,7 +130,7 @@ async def test_a_seq_ahead_of_the_log_is_an_error(database: Database) -> None:
     ],
 )
 async def test_a_wrong_parameter_is_refused_in_a_sentence(database: Database, query: str) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.create()
         await server.refused(400, "GET", f"{SESSIONS}/{session['id']}/stream{query}")
 
@@ -138,7 +139,7 @@ async def test_a_wrong_parameter_is_refused_in_a_sentence(database: Database, qu
 async def test_a_last_event_id_in_the_query_that_is_no_seq_is_refused_by_its_name(
     database: Database, seen: str
 ) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.create()
         path = f"{SESSIONS}/{session['id']}/stream"
         assert "lastEventId: " in (await server.refused(400, "GET", f"{path}?lastEventId={seen}"))["error"]
@@ -146,7 +147,7 @@ async def test_a_last_event_id_in_the_query_that_is_no_seq_is_refused_by_its_nam
 
 @pytest.mark.parametrize("seen", ["-1", "x", "1.0", "99999999999999999999", "²"])
 async def test_a_last_event_id_that_is_no_seq_is_refused(database: Database, seen: str) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.create()
         await server.refused(
             400, "GET", f"{SESSIONS}/{session['id']}/stream", headers={"Last-Event-ID": seen.encode("latin1")}
@@ -154,7 +155,7 @@ async def test_a_last_event_id_that_is_no_seq_is_refused(database: Database, see
 
 
 async def test_behind_the_last_event_of_an_ended_session_there_is_204(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.finished()
         path = f"{SESSIONS}/{session['id']}/stream"
         for query, headers in [
@@ -170,7 +171,7 @@ async def test_behind_the_last_event_of_an_ended_session_there_is_204(database: 
 
 
 async def test_head_answers_with_headers_only(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.create()
         response = await server.call("HEAD", f"{SESSIONS}/{session['id']}/stream")
         assert (response.status_code, response.content) == (200, b"")
@@ -179,7 +180,7 @@ async def test_head_answers_with_headers_only(database: Database) -> None:
 
 
 async def test_heartbeats_come_with_and_without_events(database: Database) -> None:
-    async with web(database, heartbeat_ms=100) as server:
+    async with running_server(database, heartbeat_ms=100) as server:
         session = await server.create(replayMsPerCandle=50)
         path = f"{SESSIONS}/{session['id']}"
         async with server.stream(session["id"]) as stream:
@@ -203,7 +204,7 @@ async def test_heartbeats_come_with_and_without_events(database: Database) -> No
 
 
 async def test_first_bytes_come_at_once_and_are_no_message_of_their_own(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.create()
         async with server.stream(session["id"]) as stream:
             async with asyncio.timeout(2):
@@ -213,7 +214,7 @@ async def test_first_bytes_come_at_once_and_are_no_message_of_their_own(database
 
 
 async def test_messages_without_a_name_are_the_log_and_nothing_else(database: Database) -> None:
-    async with web(database, heartbeat_ms=20) as server:
+    async with running_server(database, heartbeat_ms=20) as server:
         session = await server.create(replayMsPerCandle=5)
         async with server.stream(session["id"]) as stream:
             await stream.until(control("heartbeat"))
@@ -225,7 +226,7 @@ async def test_messages_without_a_name_are_the_log_and_nothing_else(database: Da
 
 
 async def test_no_block_of_a_stream_is_without_data(database: Database) -> None:
-    async with web(database, heartbeat_ms=20) as server:
+    async with running_server(database, heartbeat_ms=20) as server:
         session = await server.finished()
         async with server.client.stream("GET", f"{SESSIONS}/{session['id']}/stream") as response:
             blocks = (await response.aread()).decode().split("\n\n")
@@ -235,7 +236,7 @@ async def test_no_block_of_a_stream_is_without_data(database: Database) -> None:
 
 async def test_separators_of_unicode_are_escaped_in_a_stream(database: Database) -> None:
     text = "one\u2028two\u2029three\u0085four ümlaut"
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.create()
         call = "SELECT sim_append_event(%s, NULL, 'note', jsonb_build_object('text', %s::text))"
         database.query(call, session["id"], text)
@@ -250,7 +251,7 @@ async def test_separators_of_unicode_are_escaped_in_a_stream(database: Database)
 
 @pytest.mark.parametrize("move", ["stop", "delete"])
 async def test_a_stream_ends_when_its_session_is_stopped_or_deleted(database: Database, move: str) -> None:
-    async with web(database, poll_ms=60_000) as server:
+    async with running_server(database, poll_ms=60_000) as server:
         session = await server.create()
         path = f"{SESSIONS}/{session['id']}"
         async with server.stream(session["id"]) as stream:
@@ -261,7 +262,7 @@ async def test_a_stream_ends_when_its_session_is_stopped_or_deleted(database: Da
 
 
 async def test_a_stream_goes_on_through_pause_and_resume(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.create(replayMsPerCandle=1000, endMs=START_MS + 20 * MINUTE)
         path = f"{SESSIONS}/{session['id']}"
         async with server.stream(session["id"]) as stream:
@@ -278,7 +279,7 @@ async def test_a_stream_goes_on_through_pause_and_resume(database: Database) -> 
 
 
 async def test_no_more_streams_than_allowed(database: Database) -> None:
-    async with web(database, max_streams=2) as server:
+    async with running_server(database, max_streams=2) as server:
         session = await server.create()
         async with server.stream(session["id"]) as one, server.stream(session["id"]) as two:
             await one.next()
@@ -294,10 +295,10 @@ async def test_no_more_streams_than_allowed(database: Database) -> None:
 
 
 async def test_a_heartbeat_due_with_the_last_event_does_not_keep_a_stream_open(database: Database) -> None:
-    async with engine(database, poll_ms=60_000) as running:
-        await store(running.pool)
-        session = await running.finished((await running.start()).id)
-        with running.supervisor.hub.tail(session.id, 0) as tail:
+    async with running_engine(database, poll_ms=60_000) as engine:
+        await store(engine.pool)
+        session = await engine.finished((await engine.start()).id)
+        with engine.supervisor.hub.tail(session.id, 0) as tail:
             page = await tail.next(5)
             assert page is not None
             assert tail.after_seq == page.head == 102
@@ -312,7 +313,7 @@ async def test_a_dialect_says_how_a_stream_begins_and_whether_it_says_that_it_ca
         return f'data: {{"type":"hello","seq":0,"sessionId":"{session.id}"}}\n\n'.encode()
 
     monkeypatch.setattr(log, "SIM", Dialect("sim", types=("trade",), opening=hello, says_caught_up=False))
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.finished(endMs=START_MS + 3 * MINUTE)
         async with server.stream(session["id"], "?fromSeq=1") as stream:
             messages = await stream.rest()

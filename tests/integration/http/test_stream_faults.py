@@ -18,16 +18,17 @@ import pytest
 
 from app.db import events, tokens
 from app.db.pool import Connection
-from tests.support.process import ROOT
-from tests.support.servers import Database, PrivateServer
-from tests.support.web import BODY, SESSIONS, Web, web
+from tests.paths import ROOT
+from tests.support.client import BODY, SESSIONS
+from tests.support.postgres import Database, PrivatePostgres
+from tests.support.running_server import InProcessServer, running_server
 
 
 def control(kind: str) -> Callable[[dict], bool]:
     return lambda message: message["type"] == kind
 
 
-async def no_streams(server: Web) -> float:
+async def no_streams(server: InProcessServer) -> float:
     """Wait until no stream is open, for less than the time to the first heartbeat; returns how long that seconds."""
     began = time.monotonic()
     while len(server.served.streams):
@@ -45,7 +46,7 @@ async def fastest(measure: Callable[[], Awaitable[float]], bound_s: float) -> fl
     return seconds
 
 
-async def open_raw(server: Web, session_id: str, *, buffer: int | None = None) -> socket.socket:
+async def open_raw(server: InProcessServer, session_id: str, *, buffer: int | None = None) -> socket.socket:
     """Ask for a stream on a bare socket that nobody reads."""
     host, port = server.served.url.removeprefix("http://").split(":")
     raw = socket.socket()
@@ -60,7 +61,7 @@ async def open_raw(server: Web, session_id: str, *, buffer: int | None = None) -
     return raw
 
 
-async def fill(server: Web, session_id: str, count: int, size: int = 20_000) -> None:
+async def fill(server: InProcessServer, session_id: str, count: int, size: int = 20_000) -> None:
     """Append notes of some size to a log."""
 
     async def append(connection: object) -> None:
@@ -71,7 +72,7 @@ async def fill(server: Web, session_id: str, count: int, size: int = 20_000) -> 
 
 
 async def test_a_client_that_vanishes_frees_everything(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.create()
 
         async def freed_s() -> float:
@@ -83,7 +84,7 @@ async def test_a_client_that_vanishes_frees_everything(database: Database) -> No
 
 
 async def test_a_client_that_vanishes_in_a_backlog_frees_everything(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.create()
         await fill(server, session["id"], 300)
 
@@ -98,7 +99,7 @@ async def test_a_client_that_vanishes_in_a_backlog_frees_everything(database: Da
 
 
 async def test_a_client_that_does_not_read_is_disconnected_and_delays_no_other(database: Database) -> None:
-    async with web(database, write_timeout_ms=3000) as server:
+    async with running_server(database, write_timeout_ms=3000) as server:
         session = await server.create()
         await fill(server, session["id"], 600)
         raw = await open_raw(server, session["id"], buffer=4096)
@@ -118,7 +119,7 @@ async def test_a_client_that_does_not_read_is_disconnected_and_delays_no_other(d
 
 
 async def test_a_slow_client_gets_everything_at_its_own_pace(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         session = await server.create()
         await fill(server, session["id"], 150)
         raw = await open_raw(server, session["id"], buffer=4096)
@@ -136,7 +137,7 @@ async def test_a_slow_client_gets_everything_at_its_own_pace(database: Database)
 @pytest.mark.alone
 async def test_a_stopping_server_ends_open_streams_at_once(database: Database) -> None:
     async def ended_s() -> float:
-        async with web(database) as server:
+        async with running_server(database) as server:
             session = await server.create()
             async with server.stream(session["id"]) as stream:
                 await stream.until(control("caught_up"))
@@ -152,7 +153,7 @@ async def test_a_stopping_server_ends_open_streams_at_once(database: Database) -
 
 @pytest.mark.alone
 async def test_a_revoked_token_ends_its_streams_within_a_heartbeat(database: Database) -> None:
-    async with web(database, auth="token", heartbeat_ms=200) as server:
+    async with running_server(database, auth="token", heartbeat_ms=200) as server:
 
         async def ended_s() -> float:
             token_id, secret = await server.token("anna")
@@ -171,7 +172,7 @@ async def test_a_revoked_token_ends_its_streams_within_a_heartbeat(database: Dat
 
 
 async def test_slow_calls_of_clients_delay_neither_ticks_nor_streams(database: Database) -> None:
-    async with web(database, pool_size=2) as server:
+    async with running_server(database, pool_size=2) as server:
         session = await server.create(replayMsPerCandle=20)
         async with server.stream(session["id"]) as stream:
             await server.data("POST", f"{SESSIONS}/{session['id']}/start")
@@ -190,21 +191,21 @@ async def _sleep(connection: Connection) -> None:
     await connection.execute("SELECT pg_sleep(6)")
 
 
-async def test_streams_outlive_a_restart_of_the_database(private_server: PrivateServer) -> None:
-    database = private_server.new_database()
-    async with web(database, heartbeat_ms=200) as server:
+async def test_streams_outlive_a_restart_of_the_database(private_postgres: PrivatePostgres) -> None:
+    database = private_postgres.new_database()
+    async with running_server(database, heartbeat_ms=200) as server:
         session = await server.create(replayMsPerCandle=20)
         path = f"{SESSIONS}/{session['id']}"
         async with server.stream(session["id"]) as stream:
             await server.data("POST", f"{path}/start")
             await stream.until(control("candle"))
-            await asyncio.to_thread(private_server.halt)
+            await asyncio.to_thread(private_postgres.shut_down)
             for _ in range(3):
                 await stream.until(control("heartbeat"), 10)
-            await asyncio.to_thread(private_server.go)
+            await asyncio.to_thread(private_postgres.start)
             await stream.rest(30)
         assert stream.ids == list(range(1, 103))
-    private_server.drop(database)
+    private_postgres.drop(database)
 
 
 async def test_an_idle_stream_costs_less_than_50_kb(database: Database) -> None:

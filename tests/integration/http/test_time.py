@@ -8,21 +8,23 @@ from typing import Any
 import pytest
 
 from tests.integration.http.test_auth import bearer
-from tests.support.engine import MINUTE, START_MS
-from tests.support.outside import row, until
-from tests.support.servers import Database
-from tests.support.web import BODY, SESSIONS, Web, web
+from tests.support.client import BODY, SESSIONS
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS
+from tests.support.running_server import InProcessServer, running_server
+from tests.support.server_process import until
+from tests.support.session_log import row
 
 CROSS = {"profileSlug": "sma_cross", "config": {"fast": 3, "slow": 8}}
 
 
-async def new(server: Web, **changes: Any) -> str:
+async def new(server: InProcessServer, **changes: Any) -> str:
     """Create a session and return the path of its calls."""
     return f"{SESSIONS}/{(await server.create(**changes))['id']}"
 
 
 async def test_a_step_is_done_once_under_its_key_and_only_from_the_cursor_it_names(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         path, key = await new(server), {"Idempotency-Key": "k"}
         body = {"action": "step", "candles": 3, "ifCursorMs": None}
         answers = await asyncio.gather(*(server.data("POST", f"{path}/control", body, headers=key) for _ in range(4)))
@@ -48,7 +50,7 @@ async def test_a_step_is_done_once_under_its_key_and_only_from_the_cursor_it_nam
 
 
 async def test_revised_candles_can_be_accepted_by_control_as_by_resume(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         path = await new(server)
         await server.data("POST", f"{path}/control", {"action": "step", "candles": 10})
         await server.until(path, "paused")
@@ -61,7 +63,7 @@ async def test_revised_candles_can_be_accepted_by_control_as_by_resume(database:
 
 
 async def test_a_step_that_begins_over_gaps_is_422_and_its_key_stays_free(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         path, key = await new(server, endMs=START_MS + 101 * MINUTE), {"Idempotency-Key": "k"}
         answer = await server.refused(422, "POST", f"{path}/control", {"action": "step", "candles": 1}, headers=key)
         assert (answer["code"], answer["details"]["missing"]) == ("gaps", 1)
@@ -90,13 +92,13 @@ async def test_a_step_that_begins_over_gaps_is_422_and_its_key_stays_free(databa
     ],
 )
 async def test_a_wrong_control_names_its_field(database: Database, body: dict[str, Any], field: str) -> None:
-    async with web(database, candles=0) as server:
+    async with running_server(database, candles=0) as server:
         path = await new(server)
         assert field in (await server.refused(400, "POST", f"{path}/control", body))["error"]
 
 
 async def test_a_fork_is_created_shown_compared_and_run(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         whole = await server.finished(**CROSS)
         path = f"{SESSIONS}/{whole['id']}"
         changes = {"config": {"fast": 2, "slow": 5}, "leverage": None, "makerFeeBps": 1, "name": "other"}
@@ -131,7 +133,7 @@ async def test_a_fork_is_created_shown_compared_and_run(database: Database) -> N
 
 
 async def test_a_wrong_fork_names_its_field(database: Database) -> None:
-    async with web(database) as server:
+    async with running_server(database) as server:
         path = f"{SESSIONS}/{(await server.finished(**CROSS))['id']}"
         refused: list[tuple[dict[str, Any], str]] = [
             ({}, "atSeq"),
@@ -152,7 +154,7 @@ async def test_a_wrong_fork_names_its_field(database: Database) -> None:
 
 
 async def test_nobody_forks_or_compares_the_sessions_of_others(database: Database) -> None:
-    async with web(database, auth="token") as server:
+    async with running_server(database, auth="token") as server:
         anna, berta = await bearer(server, "anna"), await bearer(server, "berta")
         hers = (await server.data("POST", SESSIONS, BODY, status=201, headers=anna))["id"]
         own = (await server.data("POST", SESSIONS, BODY, status=201, headers=berta))["id"]

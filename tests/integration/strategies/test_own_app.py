@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import Cli
-from tests.support.engine import engine, store
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import running_engine, store
 from tests.support.strategies import ONE_CHILD
 
 OWN = {
@@ -113,27 +113,29 @@ def folders(tmp_path: Path) -> tuple[str, ...]:
 
 async def test_each_folder_sees_its_own_app_in_one_process(database: Database, folders: tuple[str, ...]) -> None:
     plots = {"mine": ("own", 6), "old": ("own", 1), "single": ("single file", 2), "bare": ("without init", 3)}
-    async with engine(database, strategies=folders, **ONE_CHILD) as e:
-        await store(e.pool)
-        started = {slug: await e.start(profile_slug=slug) for slug in (*plots, "plain")}
+    async with running_engine(database, strategies=folders, **ONE_CHILD) as engine:
+        await store(engine.pool)
+        started = {slug: await engine.start(profile_slug=slug) for slug in (*plots, "plain")}
         for slug, (name, value) in {**plots, "plain": ("none", 4)}.items():
-            session = await e.finished(started[slug].id)
+            session = await engine.finished(started[slug].id)
             assert session.status == "finished", session.error
-            drawn = [event["payload"] for event in await e.log(session.id) if event["type"] == "plot"]
+            drawn = [event["payload"] for event in await engine.log(session.id) if event["type"] == "plot"]
             assert drawn == [{"name": name, "value": value}] * 100
-        assert e.supervisor.strategies.problems == []
+        assert engine.supervisor.strategies.problems == []
 
 
 async def test_a_changed_file_of_a_folders_own_app_is_changed_code(
     database: Database, folders: tuple[str, ...]
 ) -> None:
-    async with engine(database, strategies=folders, **ONE_CHILD) as e:
-        await store(e.pool)
-        before = await e.finished((await e.start(profile_slug="mine")).id)
+    async with running_engine(database, strategies=folders, **ONE_CHILD) as engine:
+        await store(engine.pool)
+        before = await engine.finished((await engine.start(profile_slug="mine")).id)
         folder(Path(folders[0]), {"app/settings.py": "STEP = 6\n"})
-        after = await e.finished((await e.start(profile_slug="mine")).id)
+        after = await engine.finished((await engine.start(profile_slug="mine")).id)
         assert after.strategy_hash != before.strategy_hash
-        assert [event["payload"]["value"] for event in await e.log(after.id) if event["type"] == "plot"] == [9] * 100
+        assert [event["payload"]["value"] for event in await engine.log(after.id) if event["type"] == "plot"] == [
+            9
+        ] * 100
 
 
 def test_an_error_in_a_folders_own_app_is_reported_with_its_position(database: Database, tmp_path: Path) -> None:

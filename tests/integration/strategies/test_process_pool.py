@@ -14,7 +14,8 @@ import psutil
 
 from tests.integration.cli.test_sessions import DAY, NEW, store_a_day
 from tests.support.cli import Cli
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.server_process import StartServer
 from tests.support.strategies import GOOD, HEAD, misbehaving, write
 
 
@@ -35,10 +36,12 @@ def until(database: Database, condition: str, seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
-def test_strategy_processes_die_with_a_server_that_is_killed(database: Database, zeon, tmp_path: Path) -> None:
+def test_strategy_processes_die_with_a_server_that_is_killed(
+    database: Database, start_server: StartServer, tmp_path: Path
+) -> None:
     write(tmp_path, "bad", misbehaving(f"open({str(tmp_path / 'there')!r}, 'w').close(); sum(range(10 ** 12))"))
     asyncio.run(store_a_day(database))
-    server = zeon(database, ZEON_STRATEGIES=tmp_path, ZEON_CANDLE_TIMEOUT_MS=100_000)
+    server = start_server(database, ZEON_STRATEGIES=tmp_path, ZEON_CANDLE_TIMEOUT_MS=100_000)
     started(own(database, tmp_path), "bad", "--ms-per-candle", 5)
     while not (tmp_path / "there").exists():
         time.sleep(0.01)
@@ -49,7 +52,7 @@ def test_strategy_processes_die_with_a_server_that_is_killed(database: Database,
     assert not alive
 
 
-def test_profiles_are_listed_added_and_removed(database: Database, zeon, tmp_path: Path) -> None:
+def test_profiles_are_listed_added_and_removed(database: Database, start_server: StartServer, tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
     write(tmp_path, "broken", "import not_there_at_all\n")
     installed(tmp_path / "site", "bought", GOOD.replace("Good", "Bought"))
@@ -59,19 +62,19 @@ def test_profiles_are_listed_added_and_removed(database: Database, zeon, tmp_pat
     assert "did you mean good?" in error
     done = cli.run("profiles", "--json")
     assert "broken.py: ModuleNotFoundError: No module named 'not_there_at_all'" in done.stderr
-    found = {each["slug"]: each for each in json.loads(done.stdout)}
-    sources = {slug: found[slug]["source"] for slug in ("sma_cross", "good", "bargain", "slow")}
+    results = {each["slug"]: each for each in json.loads(done.stdout)}
+    sources = {slug: results[slug]["source"] for slug in ("sma_cross", "good", "bargain", "slow")}
     assert sources == {
         "sma_cross": "built-in",
         "good": "folder",
         "bargain": "entry point",
         "slow": "profile of good",
     }
-    assert found["slow"]["parameters"]["properties"]["slow"]["default"] == 30
+    assert results["slow"]["parameters"]["properties"]["slow"]["default"] == 30
     assert "broken.py" in next(each for each in cli.json("doctor") if each["check"] == "strategies")["text"]
-    server = zeon(database, ZEON_STRATEGIES=tmp_path, PYTHONPATH=cli.env["PYTHONPATH"])
+    server = start_server(database, ZEON_STRATEGIES=tmp_path, PYTHONPATH=cli.env["PYTHONPATH"])
     answer = httpx2.get(f"{server.url}/api/sim/profiles", timeout=60).json()["data"]["profiles"]
-    assert {each["slug"]: each for each in answer} == found
+    assert {each["slug"]: each for each in answer} == results
     assert "broken.py: ModuleNotFoundError" in server.output
     asyncio.run(store_a_day(database))
     started(cli, "bargain", "--ms-per-candle", 0)

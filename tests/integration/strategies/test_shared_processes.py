@@ -18,8 +18,8 @@ from app.domain.session import Pace
 from app.errors import StrategyProcessLostError
 from app.settings import Settings
 from app.strategy_hosts.process_pool import ProcessPool
-from tests.support.engine import MINUTE, START_MS, engine, store
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS, running_engine, store
 from tests.support.strategies import GOOD, IMPATIENT, ONE_CHILD, misbehaving, write
 
 
@@ -52,54 +52,54 @@ async def lateness() -> AsyncIterator[dict[str, float]]:
 async def test_one_of_eight_that_loops_affects_no_other(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "bad", misbehaving("sum(range(10 ** 12))", at=50))
     write(tmp_path, "good", GOOD)
-    async with engine(database, strategies=(str(tmp_path),), **IMPATIENT | {"children": 2}) as e:
-        await store(e.pool)
-        alone = await e.finished((await e.start(profile_slug="good")).id)
-        built_in = await e.start(profile_slug="sma_cross", pace=Pace(10))
-        beside = [await e.start(profile_slug="good", pace=Pace(10)) for _ in range(6)]
-        bad = await e.start(profile_slug="bad", pace=Pace(10))
+    async with running_engine(database, strategies=(str(tmp_path),), **IMPATIENT | {"children": 2}) as engine:
+        await store(engine.pool)
+        alone = await engine.finished((await engine.start(profile_slug="good")).id)
+        built_in = await engine.start(profile_slug="sma_cross", pace=Pace(10))
+        beside = [await engine.start(profile_slug="good", pace=Pace(10)) for _ in range(6)]
+        bad = await engine.start(profile_slug="bad", pace=Pace(10))
         async with lateness() as late:
-            await e.finished(bad.id)
+            await engine.finished(bad.id)
         assert late["loop"] - late["machine"] < 0.15  # The server itself goes on answering meanwhile.
-        await e.undisturbed(beside, await e.digest(alone.id))
-        assert (await e.finished(built_in.id)).status == "finished"
+        await engine.undisturbed(beside, await engine.digest(alone.id))
+        assert (await engine.finished(built_in.id)).status == "finished"
 
 
 async def test_sessions_of_a_process_that_is_killed_go_on_in_another(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
-    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
-        await store(e.pool)
-        alone = await e.finished((await e.start(profile_slug="good")).id)
-        running = [await e.start(profile_slug="good", pace=Pace(ms)) for ms in (10, 12, 12)]
-        looks_at_code, *_ = e.supervisor.strategies.pids
+    async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
+        await store(engine.pool)
+        alone = await engine.finished((await engine.start(profile_slug="good")).id)
+        running = [await engine.start(profile_slug="good", pace=Pace(ms)) for ms in (10, 12, 12)]
+        looks_at_code, *_ = engine.supervisor.strategies.pids
         killed = {looks_at_code}
         for done in (20, 40, 60):
             for each in running:
-                await e.until(each.id, lambda s, done=done: (s.cursor_ms or 0) >= START_MS + done * MINUTE)
+                await engine.until(each.id, lambda s, done=done: (s.cursor_ms or 0) >= START_MS + done * MINUTE)
             deadline = time.monotonic() + 20
-            while not (at_work := set(e.supervisor.strategies.pids) - killed):
+            while not (at_work := set(engine.supervisor.strategies.pids) - killed):
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.01)
             for pid in at_work:
                 os.kill(pid, signal.SIGKILL)
             killed |= at_work
-        await e.undisturbed(running, await e.digest(alone.id))
+        await engine.undisturbed(running, await engine.digest(alone.id))
 
 
 async def test_an_unpaced_session_of_a_slow_strategy_can_be_followed(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "bad", misbehaving("pass").replace("self._seen += 1", "self._seen += 1; time.sleep(0.03)"))
-    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
-        append, written = e.supervisor._writer.append, []
+    async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
+        append, written = engine.supervisor._writer.append, []
 
         def counted(chunk: Any, **options: Any) -> Any:
             written.append(chunk.ticks)
             return append(chunk, **options)
 
-        e.supervisor._writer.append = counted  # type: ignore[method-assign]
-        await store(e.pool, count=1000)
-        session = await e.start(profile_slug="bad", end_ms=START_MS + 1000 * MINUTE)
-        await e.until(session.id, lambda row: row.cursor_ms is not None and len(written) >= 3)
-        await e.act(session.id, "stop")
+        engine.supervisor._writer.append = counted  # type: ignore[method-assign]
+        await store(engine.pool, count=1000)
+        session = await engine.start(profile_slug="bad", end_ms=START_MS + 1000 * MINUTE)
+        await engine.until(session.id, lambda row: row.cursor_ms is not None and len(written) >= 3)
+        await engine.act(session.id, "stop")
         assert written[0] == 5
         assert all(ticks <= 60 for ticks in written), written  # Half of its candles would take fifteen seconds.
 
@@ -141,63 +141,63 @@ async def test_a_strategy_that_closes_its_pipe_fails_and_the_others_go_on(
 ) -> None:
     write(tmp_path, "good", GOOD)
     write(tmp_path, "bad", misbehaving(f"[os.close(number) for number in (3, 4)]; {more}", at=5))
-    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
-        await store(e.pool)
-        alone = await e.finished((await e.start(profile_slug="good")).id)
-        running = [await e.start(profile_slug="good", pace=Pace(20)) for _ in range(2)]
-        bad = await e.finished((await e.start(profile_slug="bad")).id)
+    async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
+        await store(engine.pool)
+        alone = await engine.finished((await engine.start(profile_slug="good")).id)
+        running = [await engine.start(profile_slug="good", pace=Pace(20)) for _ in range(2)]
+        bad = await engine.finished((await engine.start(profile_slug="bad")).id)
         assert bad.status == "failed"
         assert bad.error is not None
         assert "process" in bad.error
-        await e.undisturbed(running, await e.digest(alone.id))
+        await engine.undisturbed(running, await engine.digest(alone.id))
 
 
 async def test_processes_with_stray_threads_are_shared_if_need_be(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
     write(tmp_path, "leaves", THREAD)
-    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
-        await store(e.pool, count=1000)
+    async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
+        await store(engine.pool, count=1000)
         for _ in range(4):
-            await e.start(profile_slug="good", pace=Pace(50), end_ms=START_MS + 1000 * MINUTE)
-            await e.finished((await e.start(profile_slug="leaves")).id)
-        assert len(e.supervisor.strategies.pids) <= 3  # One looks at code.
+            await engine.start(profile_slug="good", pace=Pace(50), end_ms=START_MS + 1000 * MINUTE)
+            await engine.finished((await engine.start(profile_slug="leaves")).id)
+        assert len(engine.supervisor.strategies.pids) <= 3  # One looks at code.
 
 
 async def test_slow_strategies_do_not_slow_down_the_others(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
     write(tmp_path, "slow", SLOW)
-    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
-        await store(e.pool, count=9000)
+    async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
+        await store(engine.pool, count=9000)
         until = {"end_ms": START_MS + 9000 * MINUTE}
-        quick = await e.start(profile_slug="good", pace=Pace(10), **until)
-        await e.until(quick.id, lambda row: row.cursor_ms is not None)
-        slow = [await e.start(profile_slug="slow", **until) for _ in range(2)]
+        quick = await engine.start(profile_slug="good", pace=Pace(10), **until)
+        await engine.until(quick.id, lambda row: row.cursor_ms is not None)
+        slow = [await engine.start(profile_slug="slow", **until) for _ in range(2)]
         for each in slow:
-            await e.until(each.id, lambda row: (row.cursor_ms or 0) >= START_MS + 3 * MINUTE)
-        later = await e.start(profile_slug="good", pace=Pace(10), **until)
-        before = [await e.slots_done(each.id) for each in (quick, later)]
+            await engine.until(each.id, lambda row: (row.cursor_ms or 0) >= START_MS + 3 * MINUTE)
+        later = await engine.start(profile_slug="good", pace=Pace(10), **until)
+        before = [await engine.slots_done(each.id) for each in (quick, later)]
         await asyncio.sleep(3)
-        done = [await e.slots_done(each.id) for each in (quick, later)]
+        done = [await engine.slots_done(each.id) for each in (quick, later)]
         # Alone they would do 300 each; a round through a process with two slow ones takes 0.3 s, so 10.
         assert all(now - then >= 100 for now, then in zip(done, before, strict=True)), (before, done)
         for each in slow:
-            assert (await e.get(each.id)).status == "running"
-            await e.act(each.id, "stop")
+            assert (await engine.get(each.id)).status == "running"
+            await engine.act(each.id, "stop")
 
 
 async def test_a_process_that_stood_still_is_not_taken_for_a_slow_strategy(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "slow", SLOW.replace("0.15", "0.5"))
-    async with engine(database, strategies=(str(tmp_path),), **IMPATIENT) as e:
-        await store(e.pool)
-        session = await e.start(profile_slug="slow", end_ms=START_MS + 8 * MINUTE)
-        await e.until(session.id, lambda row: row.cursor_ms is not None)
-        process = e.supervisor.strategies.pids[-1]
+    async with running_engine(database, strategies=(str(tmp_path),), **IMPATIENT) as engine:
+        await store(engine.pool)
+        session = await engine.start(profile_slug="slow", end_ms=START_MS + 8 * MINUTE)
+        await engine.until(session.id, lambda row: row.cursor_ms is not None)
+        process = engine.supervisor.strategies.pids[-1]
         os.kill(process, signal.SIGSTOP)
         await asyncio.sleep(1.5)
         os.kill(process, signal.SIGCONT)
-        ended = await e.finished(session.id)
+        ended = await engine.finished(session.id)
         assert ended.status == "finished", ended.error
-        assert e.supervisor.strategies.pids[-1] == process
+        assert engine.supervisor.strategies.pids[-1] == process
 
 
 THREAD = """
@@ -215,20 +215,20 @@ class Leaves(Strategy):
 async def test_a_thread_ends_with_the_last_session_of_its_process(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
     write(tmp_path, "leaves", THREAD)
-    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
-        await store(e.pool, count=1000)
-        quick = await e.start(profile_slug="good", pace=Pace(50), end_ms=START_MS + 1000 * MINUTE)
-        await e.until(quick.id, lambda row: row.cursor_ms is not None)
-        before = set(e.supervisor.strategies.pids)
-        assert (await e.finished((await e.start(profile_slug="leaves")).id)).status == "finished"
+    async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
+        await store(engine.pool, count=1000)
+        quick = await engine.start(profile_slug="good", pace=Pace(50), end_ms=START_MS + 1000 * MINUTE)
+        await engine.until(quick.id, lambda row: row.cursor_ms is not None)
+        before = set(engine.supervisor.strategies.pids)
+        assert (await engine.finished((await engine.start(profile_slug="leaves")).id)).status == "finished"
         deadline = time.monotonic() + 10
-        while before == set(e.supervisor.strategies.pids):  # Once it is known, nobody new comes beside the thread.
+        while before == set(engine.supervisor.strategies.pids):  # Once it is known, nobody new comes beside the thread.
             assert time.monotonic() < deadline
-            assert (await e.finished((await e.start(profile_slug="good")).id)).status == "finished"
-        assert before < set(e.supervisor.strategies.pids)
-        assert (await e.get(quick.id)).status == "running"
-        await e.act(quick.id, "stop")
+            assert (await engine.finished((await engine.start(profile_slug="good")).id)).status == "finished"
+        assert before < set(engine.supervisor.strategies.pids)
+        assert (await engine.get(quick.id)).status == "running"
+        await engine.act(quick.id, "stop")
         deadline = time.monotonic() + 5
-        while len(before & set(e.supervisor.strategies.pids)) > 1:  # One looks at code.
+        while len(before & set(engine.supervisor.strategies.pids)) > 1:  # One looks at code.
             assert time.monotonic() < deadline
             await asyncio.sleep(0.02)

@@ -14,13 +14,13 @@ from app.db.profiles import Profile
 from app.domain.session import Pace, Session
 from app.domain.trading.settings import TradingSettings
 from app.errors import BadInputError, InputsChangedError
-from tests.support.engine import MINUTE, START_MS, USER, Engine, engine, store
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS, USER, Engine, running_engine, store
 from tests.support.strategies import EXAMPLE, GOOD, IMPATIENT, ONE_CHILD, SETS, misbehaving, write
 
 
-async def failed(e: Engine, session: Session) -> Session:
-    ended = await e.finished(session.id)
+async def failed(engine: Engine, session: Session) -> Session:
+    ended = await engine.finished(session.id)
     assert ended.status == "failed"
     return ended
 
@@ -28,18 +28,21 @@ async def failed(e: Engine, session: Session) -> Session:
 async def test_the_example_runs_in_a_strategy_process(database: Database, tmp_path: Path) -> None:
     shutil.copy(EXAMPLE, tmp_path)
     changes = {"profile_slug": "breakout_with_stop", "config": {"entry": 5, "stop_pct": 0.05}}
-    async with engine(database, strategies=(str(tmp_path),), children=1) as e:
-        await store(e.pool, count=500)
-        session = await e.finished((await e.start(**changes, end_ms=START_MS + 500 * MINUTE)).id)
+    async with running_engine(database, strategies=(str(tmp_path),), children=1) as engine:
+        await store(engine.pool, count=500)
+        session = await engine.finished((await engine.start(**changes, end_ms=START_MS + 500 * MINUTE)).id)
         assert session.status == "finished", session.error
-        log = await e.log(session.id)
+        log = await engine.log(session.id)
         assert {"signal", "order", "fill", "trade", "plot"} <= {event["type"] for event in log}
-        assert len(e.supervisor.strategies.pids) == 2  # One looks at code, one trades.
+        assert len(engine.supervisor.strategies.pids) == 2  # One looks at code, one trades.
         with pytest.raises(BadInputError, match="did you mean entry"):
-            await e.create(**changes | {"config": {"entri": 5}})
+            await engine.create(**changes | {"config": {"entri": 5}})
         with pytest.raises(BadInputError, match=r"config\.entry: Input should be greater"):
-            await e.create(**changes | {"config": {"entry": 0}})
+            await engine.create(**changes | {"config": {"entry": 0}})
 
+
+EVENTS = "self._Strategy__context._events"
+"""The events of a slot, which a strategy may write into only on purpose."""
 
 FAULTS = {
     "1 / 0": "ZeroDivisionError: division by zero",
@@ -50,9 +53,9 @@ FAULTS = {
     "self.plot('x', 'rubbish')": "ValueError: 'rubbish' is not a number",
     "self.signal('LONG', 'x', y=float('nan'))": "ValueError: nan is not a finite number",
     "self.log('x' * 70_000)": "payload: 70014 bytes, at most 65536 are allowed",
-    "self._desk._events.append('rubbish')": "TypeError: the events of the slot contain an object that is not an event",
+    f"{EVENTS}.append('rubbish')": "TypeError: the events of the slot contain an object that is not an event",
     "import not_there_at_all": "ModuleNotFoundError: No module named 'not_there_at_all'",
-    "self._desk._events.extend(self._desk._events * 20_000)": "events in one slot, at most 10000 are allowed",
+    f"{EVENTS}.extend({EVENTS} * 20_000)": "events in one slot, at most 10000 are allowed",
     "self.buy(sise=3)": "TypeError: an order has no sise",
 }
 """What a strategy may do that Python can stop, and what its session says then."""
@@ -60,7 +63,7 @@ FAULTS = {
 DEATHS = {
     "os._exit(3)": "The strategy ended its process with exit code 3.",
     "sum(range(10 ** 12))": "The strategy took more than 1000 ms for a candle",
-    "from app.domain.event import Event; self._desk._events.append(Event(1, 'log', '{]'))": "corrupted its process",
+    f"from app.domain.event import Event; {EVENTS}.append(Event(1, 'log', '{{]'))": "corrupted its process",
     "os.write(4, b'rubbish' * 999); time.sleep(9)": "corrupted its process",
     "os.kill(os.getpid(), 9)": "The strategy's process died 3 times at the same candle (signal 9).",
     "sys.hoard = b'x' * (1 << 30)": "The strategy took more than 150 MB of memory.",
@@ -69,26 +72,26 @@ DEATHS = {
 
 
 async def test_a_faulty_strategy_fails_its_own_session(database: Database, tmp_path: Path) -> None:
-    for number, deed in enumerate(FAULTS):
-        write(tmp_path, f"bad{number}", misbehaving(deed).replace("Bad", f"Bad{number}"))
+    for number, action in enumerate(FAULTS):
+        write(tmp_path, f"bad{number}", misbehaving(action).replace("Bad", f"Bad{number}"))
     write(tmp_path, "good", GOOD)
-    async with engine(database, strategies=(str(tmp_path),), **IMPATIENT) as e:
-        await store(e.pool)
-        alone = await e.finished((await e.start(profile_slug="good")).id)
-        beside = [await e.start(profile_slug="good", pace=Pace(10)) for _ in range(2)]
-        pids = e.supervisor.strategies.pids
-        bad = [await e.start(profile_slug=f"bad{number}") for number in range(len(FAULTS))]
+    async with running_engine(database, strategies=(str(tmp_path),), **IMPATIENT) as engine:
+        await store(engine.pool)
+        alone = await engine.finished((await engine.start(profile_slug="good")).id)
+        beside = [await engine.start(profile_slug="good", pace=Pace(10)) for _ in range(2)]
+        pids = engine.supervisor.strategies.pids
+        bad = [await engine.start(profile_slug=f"bad{number}") for number in range(len(FAULTS))]
         for session, error in zip(bad, FAULTS.values(), strict=True):
-            ended = await failed(e, session)
+            ended = await failed(engine, session)
             assert error in str(ended.error)
-            assert await e.slots_done(session.id) == 20  # All before the candle it failed at is in its log.
-        assert (await e.get(bad[0].id)).error_details == {"at": "bad0.py:14 in on_candle"}
-        await e.undisturbed(beside, await e.digest(alone.id))
-        assert e.supervisor.strategies.pids == pids
+            assert await engine.slots_done(session.id) == 20  # All before the candle it failed at is in its log.
+        assert (await engine.get(bad[0].id)).error_details == {"at": "bad0.py:14 in on_candle"}
+        await engine.undisturbed(beside, await engine.digest(alone.id))
+        assert engine.supervisor.strategies.pids == pids
 
 
 @pytest.mark.parametrize(
-    ("deed", "error", "said"),
+    ("action", "error", "said"),
     [
         (
             "__import__('json').loads('x')",
@@ -99,30 +102,30 @@ async def test_a_faulty_strategy_fails_its_own_session(database: Database, tmp_p
     ],
 )
 async def test_an_error_has_the_line_of_the_strategy_and_the_whole_text(
-    database: Database, tmp_path: Path, deed: str, error: str, said: str | None
+    database: Database, tmp_path: Path, action: str, error: str, said: str | None
 ) -> None:
-    write(tmp_path, "bad", misbehaving(deed))
-    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
-        await store(e.pool)
-        session = await failed(e, await e.start(profile_slug="bad"))
+    write(tmp_path, "bad", misbehaving(action))
+    async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
+        await store(engine.pool)
+        session = await failed(engine, await engine.start(profile_slug="bad"))
         assert session.error == error
         at = {"at": "bad.py:14 in on_candle"}
         assert session.error_details == (at if said is None else {**at, "exception": said})
 
 
 async def test_a_strategy_that_takes_its_process_down_fails_its_own_session(database: Database, tmp_path: Path) -> None:
-    for number, deed in enumerate(DEATHS):
-        write(tmp_path, f"bad{number}", misbehaving(deed).replace("Bad", f"Bad{number}"))
+    for number, action in enumerate(DEATHS):
+        write(tmp_path, f"bad{number}", misbehaving(action).replace("Bad", f"Bad{number}"))
     write(tmp_path, "good", GOOD)
-    async with engine(database, strategies=(str(tmp_path),), strategy_memory_mb=150, **IMPATIENT) as e:
-        await store(e.pool)
-        alone = await e.finished((await e.start(profile_slug="good")).id)
+    async with running_engine(database, strategies=(str(tmp_path),), strategy_memory_mb=150, **IMPATIENT) as engine:
+        await store(engine.pool)
+        alone = await engine.finished((await engine.start(profile_slug="good")).id)
         for number, error in enumerate(DEATHS.values()):
-            beside = [await e.start(profile_slug="good", pace=Pace(5)) for _ in range(2)]
-            ended = await failed(e, await e.start(profile_slug=f"bad{number}"))
+            beside = [await engine.start(profile_slug="good", pace=Pace(5)) for _ in range(2)]
+            ended = await failed(engine, await engine.start(profile_slug=f"bad{number}"))
             assert error in str(ended.error)
-            assert await e.slots_done(ended.id) <= 20
-            await e.undisturbed(beside, await e.digest(alone.id))
+            assert await engine.slots_done(ended.id) <= 20
+            await engine.undisturbed(beside, await engine.digest(alone.id))
 
 
 @pytest.mark.parametrize(
@@ -144,13 +147,13 @@ async def test_a_strategy_writes_the_same_log_in_a_strategy_process(
     write(tmp_path, "mine", text)  # The name stands in the log.
     config = {"fast": 3, "slow": 8}
     missing = {30, 31, 99} if "gap_policy" in changes else set()
-    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+    async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
         for symbol in ("BTCUSDT", "ETHUSDT"):
-            await store(e.pool, symbol=symbol, without=missing.__contains__)
-        inside = await e.finished((await e.start(profile_slug="sma_cross", config=config, **changes)).id)
-        child = await e.finished((await e.start(profile_slug="mine", config=config, **changes)).id)
+            await store(engine.pool, symbol=symbol, without=missing.__contains__)
+        inside = await engine.finished((await engine.start(profile_slug="sma_cross", config=config, **changes)).id)
+        child = await engine.finished((await engine.start(profile_slug="mine", config=config, **changes)).id)
         assert (inside.status, child.status) == ("finished", "finished"), child.error
-        assert await e.digest(child.id) == await e.digest(inside.id)
+        assert await engine.digest(child.id) == await engine.digest(inside.id)
         assert child.candles_hash == inside.candles_hash
 
 
@@ -178,11 +181,13 @@ class Technical(Strategy):
                 self.signal("LONG", "above", average=average)
 """,
     )
-    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
-        await store(e.pool, count=50)
-        session = await e.finished((await e.start(profile_slug="technical", end_ms=START_MS + 50 * MINUTE)).id)
+    async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
+        await store(engine.pool, count=50)
+        session = await engine.finished(
+            (await engine.start(profile_slug="technical", end_ms=START_MS + 50 * MINUTE)).id
+        )
         assert session.status == "finished", session.error
-        log = await e.log(session.id)
+        log = await engine.log(session.id)
     closes = [event["payload"]["candle"]["close"] for event in log if event["type"] == "candle"]
     averages = [event["payload"]["value"] for event in log if event["payload"].get("name") == "average"]
     assert averages == pytest.approx([sum(closes[n : n + 5]) / 5 for n in range(46)], rel=1e-12)
@@ -192,35 +197,35 @@ class Technical(Strategy):
 
 async def test_pausing_at_an_event_is_exact_in_a_strategy_process(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
-    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
-        await store(e.pool)
-        whole = await e.finished((await e.start(profile_slug="good")).id)
-        session = await e.create(profile_slug="good")
-        while (await e.get(session.id)).status != "finished":
-            await e.act(session.id, "runUntil", event_type="trade")
-            paused = await e.until(session.id, lambda s: s.status != "running")
+    async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
+        await store(engine.pool)
+        whole = await engine.finished((await engine.start(profile_slug="good")).id)
+        session = await engine.create(profile_slug="good")
+        while (await engine.get(session.id)).status != "finished":
+            await engine.act(session.id, "runUntil", event_type="trade")
+            paused = await engine.until(session.id, lambda s: s.status != "running")
             if paused.status == "paused":
-                assert "trade" in [event["type"] for event in (await e.log(session.id))[-6:]]
-        assert await e.digest(session.id) == await e.digest(whole.id)
+                assert "trade" in [event["type"] for event in (await engine.log(session.id))[-6:]]
+        assert await engine.digest(session.id) == await engine.digest(whole.id)
 
 
 async def test_changed_code_is_refused_at_resume(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "helper", "LEAST = 3\n")
     good = write(tmp_path, "good", "from helper import LEAST\n" + GOOD)
-    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
-        await store(e.pool)
-        session = await e.create(profile_slug="good")
-        await e.act(session.id, "step", steps=50)
-        paused = await e.until(session.id, lambda s: s.status == "paused")
+    async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
+        await store(engine.pool)
+        session = await engine.create(profile_slug="good")
+        await engine.act(session.id, "step", steps=50)
+        paused = await engine.until(session.id, lambda s: s.status == "paused")
         for path, text in ((good, good.read_text() + "# new\n"), (tmp_path / "helper.py", "LEAST = 4\n")):
             before = path.read_text()
             path.write_text(text)
             with pytest.raises(InputsChangedError) as caught:
-                await e.act(session.id, "resume")
+                await engine.act(session.id, "resume")
             assert caught.value.code == "strategy_changed"
             path.write_text(before)
-        await e.act(session.id, "resume")
-        assert (await e.finished(session.id)).status == "finished"
+        await engine.act(session.id, "resume")
+        assert (await engine.finished(session.id)).status == "finished"
         assert paused.strategy_hash is not None
 
 
@@ -235,10 +240,14 @@ async def test_code_that_cannot_be_used_is_reported_and_affects_nothing_else(
     write(tmp_path, "again", "class Good(Strategy): pass\n")
     write(tmp_path, "none_at_all", "class NotOne: pass\n")
     places = (str(tmp_path), "json:JSONDecoder", "nowhere.at.all:Thing", "not a place")
-    async with engine(database, strategies=places, **ONE_CHILD) as e:
-        await e.supervisor.strategies.refresh()
-        problems = {Path(problem.label).name: problem.sentence for problem in e.supervisor.strategies.problems}
-        listed = [each.slug for each in await e.supervisor.strategies.list_profiles(e.pool) if each.source == "folder"]
+    async with running_engine(database, strategies=places, **ONE_CHILD) as engine:
+        await engine.supervisor.strategies.refresh()
+        problems = {Path(problem.label).name: problem.sentence for problem in engine.supervisor.strategies.problems}
+        listed = [
+            each.slug
+            for each in await engine.supervisor.strategies.list_profiles(engine.pool)
+            if each.source == "folder"
+        ]
     assert listed == ["good"]
     assert {name: sentence.partition(":")[0] for name, sentence in problems.items()} == {
         "syntax.py": "SyntaxError",
@@ -255,28 +264,30 @@ async def test_code_that_cannot_be_used_is_reported_and_affects_nothing_else(
 async def test_a_fork_switches_to_a_user_strategy_and_back(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "good", GOOD)
     cross = {"profile_slug": "sma_cross", "config": {"fast": 3, "slow": 8}}
-    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
-        await store(e.pool)
+    async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
+        await store(engine.pool)
         for first, second in (({"profile_slug": "good", "config": {}}, cross), (cross, {"profile_slug": "good"})):
-            whole = await e.finished((await e.start(**first)).id)
-            same = await e.sim.fork(USER, whole.id, 150, lambda spec: spec)
-            other = await e.sim.fork(USER, whole.id, 150, lambda spec, to=second: replace(spec, **{"config": {}} | to))
+            whole = await engine.finished((await engine.start(**first)).id)
+            same = await engine.sim.fork(USER, whole.id, 150, lambda spec: spec)
+            other = await engine.sim.fork(
+                USER, whole.id, 150, lambda spec, to=second: replace(spec, **{"config": {}} | to)
+            )
             for fork in (same, other):
-                await e.sim.start(USER, fork.id)
-                ended = await e.finished(fork.id)
+                await engine.sim.start(USER, fork.id)
+                ended = await engine.finished(fork.id)
                 assert ended.status == "finished", (ended.error, ended.error_details)
-            assert await e.digest(same.id) == await e.digest(whole.id)
-            assert await e.digest(other.id) != await e.digest(whole.id)
-            assert (await e.log(other.id))[: other.fork_seq] == (await e.log(whole.id))[: other.fork_seq]
+            assert await engine.digest(same.id) == await engine.digest(whole.id)
+            assert await engine.digest(other.id) != await engine.digest(whole.id)
+            assert (await engine.log(other.id))[: other.fork_seq] == (await engine.log(whole.id))[: other.fork_seq]
 
 
 async def test_a_user_strategy_is_never_imported_into_the_server(database: Database, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
-    deed = f"open({str(notes)!r}, 'a').write(f'{{os.getpid()}} {{sorted(os.environ)}}\\n')"
-    write(tmp_path / "code", "good", f"import os\nprint('noise')\n{deed}\n{GOOD}")
-    async with engine(database, strategies=(str(tmp_path / "code"),), **ONE_CHILD) as e:
-        await store(e.pool)
-        assert (await e.finished((await e.start(profile_slug="good")).id)).status == "finished"
+    action = f"open({str(notes)!r}, 'a').write(f'{{os.getpid()}} {{sorted(os.environ)}}\\n')"
+    write(tmp_path / "code", "good", f"import os\nprint('noise')\n{action}\n{GOOD}")
+    async with running_engine(database, strategies=(str(tmp_path / "code"),), **ONE_CHILD) as engine:
+        await store(engine.pool)
+        assert (await engine.finished((await engine.start(profile_slug="good")).id)).status == "finished"
     written = notes.read_text().splitlines()
     assert written
     assert str(os.getpid()) not in {line.split()[0] for line in written}
@@ -290,17 +301,17 @@ async def test_hash_seeds_and_rebuilds_do_not_change_the_log(
     digests = set()
     for seed in ("0", "7"):
         monkeypatch.setenv("PYTHONHASHSEED", seed)  # Of the strategy processes: that of this process is fixed by now.
-        async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
-            await store(e.pool)
-            whole = await e.finished((await e.start(profile_slug="sets")).id)
-            cut = await e.create(profile_slug="sets")
+        async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
+            await store(engine.pool)
+            whole = await engine.finished((await engine.start(profile_slug="sets")).id)
+            cut = await engine.create(profile_slug="sets")
             for done in (20, 50, 80):
-                await e.act(cut.id, "runUntil", time_ms=START_MS + done * MINUTE)
-                await e.until(cut.id, lambda s: s.status == "paused")
-            await e.act(cut.id, "resume")
-            ended = await e.finished(cut.id)
+                await engine.act(cut.id, "runUntil", time_ms=START_MS + done * MINUTE)
+                await engine.until(cut.id, lambda s: s.status == "paused")
+            await engine.act(cut.id, "resume")
+            ended = await engine.finished(cut.id)
             assert (whole.status, ended.status) == ("finished", "finished"), (whole.error, ended.error)
-            digests |= {await e.digest(whole.id), await e.digest(cut.id)}
+            digests |= {await engine.digest(whole.id), await engine.digest(cut.id)}
     assert len(digests) == 1
 
 
@@ -320,6 +331,6 @@ async def test_an_invalid_profile_is_refused(
     database: Database, tmp_path: Path, slug: str, strategy: str, config: dict[str, Any], sentence: str
 ) -> None:
     write(tmp_path, "good", GOOD)
-    async with engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as e:
+    async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
         with pytest.raises(BadInputError, match=sentence):
-            await e.supervisor.strategies.add_profile(e.pool, Profile(slug, strategy, config))
+            await engine.supervisor.strategies.add_profile(engine.pool, Profile(slug, strategy, config))

@@ -32,16 +32,16 @@ def test_nights_weekends_and_holidays_are_no_gaps() -> None:
 
 
 def test_what_is_missing_while_the_market_was_open_is_left_day_by_day() -> None:
-    found = open_gaps(Calendar("XNYS"), [gap("1h", "2020-12-15T12:00", "2020-12-17T00:00")])
-    assert found == [
+    result = open_gaps(Calendar("XNYS"), [gap("1h", "2020-12-15T12:00", "2020-12-17T00:00")])
+    assert result == [
         Gap("SPY", "1h", ms("2020-12-15T14:00"), ms("2020-12-15T21:00"), 7),
         Gap("SPY", "1h", ms("2020-12-16T14:00"), ms("2020-12-16T21:00"), 7),
     ]
 
 
 def test_a_lunch_break_is_closed() -> None:
-    found = open_gaps(Calendar("XHKG"), [gap("30m", "2024-01-04T00:00", "2024-01-05T00:00")])
-    assert [each.missing for each in found] == [5, 6]
+    results = open_gaps(Calendar("XHKG"), [gap("30m", "2024-01-04T00:00", "2024-01-05T00:00")])
+    assert [each.missing for each in results] == [5, 6]
 
 
 def test_daylight_saving_moves_the_hours() -> None:

@@ -38,11 +38,11 @@ def candles(path: Path, name: str = "1m") -> list[Candle]:
     check = RowValidator("BTCUSDT", grid, now_ms=10**14)
     request = ReadRequest("BTCUSDT", grid)
     with path.open("rb") as file:
-        found = list(check.columns(files.rows(path, file, request)))
+        results = list(check.columns(files.rows(path, file, request)))
     assert check.refused == 0, check.refusals
     return [
         Candle("BTCUSDT", name, open_ms, open_ms + grid.ms, *map(Decimal, numbers))
-        for piece in found
+        for piece in results
         for open_ms, *numbers in zip(piece.times, *piece.numbers, strict=True)
     ]
 
@@ -120,8 +120,8 @@ def test_of_a_folder_the_files_of_the_symbol_and_timeframe_are_taken(tmp_path: P
         (tmp_path / name).touch()
     for name in ("BTCUSDT-15m-2024-01.zip", "BTC_USDT-1m.feather", "ETHUSDT-1m.csv", "README.md", ".hidden"):
         (tmp_path / name).touch()
-    found = [path.name for path in dump.files(tmp_path, "BTCUSDT", "1m")]
-    assert found == ["BTCUSDT-1m-2024-01-01.zip", "BTCUSDT-1m-2024-01-02.zip", "BTC_USDT-1m.feather"]
+    results = [path.name for path in dump.files(tmp_path, "BTCUSDT", "1m")]
+    assert results == ["BTCUSDT-1m-2024-01-01.zip", "BTCUSDT-1m-2024-01-02.zip", "BTC_USDT-1m.feather"]
     with pytest.raises(BadInputError, match=r"^symbol: there is no file named SOLUSDT and 1m"):
         dump.files(tmp_path, "SOLUSDT", "1m")
 

@@ -300,13 +300,13 @@ def read(tmp_path: Path, answer: object, **options: str) -> tuple[list[tuple[int
     grid = TIMEFRAMES["1m"]
     request = ReadRequest("BTCUSDT", grid, read_options(**options))
     check = RowValidator("BTCUSDT", grid, request.now_ms)
-    found = [
+    results = [
         (open_ms, tuple(map(Decimal, numbers)))
         for piece in FileReader([path], check, request).columns()
         if piece.times
         for open_ms, *numbers in zip(piece.times, *piece.numbers, strict=True)
     ]
-    return sorted(found), check
+    return sorted(results), check
 
 
 BOTH = [(MS, tuple(map(Decimal, ONE))), (MS + 60_000, tuple(map(Decimal, TWO)))]

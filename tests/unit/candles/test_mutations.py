@@ -122,11 +122,11 @@ def test_candles_come_back_equal_from_every_way_to_write_them(
     path.write_bytes(end.join([*lines, ""]).encode(encoding))
     request = ReadRequest("BTCUSDT", TIMEFRAMES["1h"], read_options(**options))
     check = RowValidator("BTCUSDT", TIMEFRAMES["1h"], request.now_ms)
-    found = sorted(
+    result = sorted(
         (time, tuple(map(Decimal, numbers)))
         for piece in FileReader([path], check, request).columns()
         if piece.times
         for time, *numbers in zip(piece.times, *piece.numbers, strict=True)
     )
     assert check.refusals == []
-    assert found == expected
+    assert result == expected

@@ -42,8 +42,8 @@ MORNING = datetime.fromisoformat("2024-03-04T10:00")
     ],
 )
 def test_every_common_form_of_a_date_is_the_same_moment(text: str) -> None:
-    found = wall(text)
-    assert (found.moment, found.zone) == (MORNING, None)
+    result = wall(text)
+    assert (result.moment, result.zone) == (MORNING, None)
 
 
 @pytest.mark.parametrize(

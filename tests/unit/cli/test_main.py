@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from app.cli import commands
 from app.cli.main import app
 from app.errors import NoDatabaseError
-from tests.support.process import ROOT
+from tests.paths import ROOT
 
 COMMANDS = {
     "": {
@@ -64,9 +64,9 @@ def inside(name: str):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_there_and_says_what_it_is_for(name):
-    found = inside(name)
-    assert set(found) == COMMANDS[name]
-    assert all(command.help.endswith(".") for command in found.values())
+    result = inside(name)
+    assert set(result) == COMMANDS[name]
+    assert all(command.help.endswith(".") for command in result.values())
 
 
 @pytest.mark.parametrize("name", commands.COMMANDS)

@@ -72,8 +72,8 @@ def test_a_stop_limit_is_triggered_and_fills_at_the_trigger_when_its_limit_allow
 
 
 def test_a_stop_limit_triggered_inside_a_candle_waits_for_the_next_to_come_back_to_its_limit() -> None:
-    deeds = {0: lambda s: s.buy(qty=1, stop=104, limit=98)}
-    events = play(bars(FLAT, "100 105 95 99", "99 100 97 99"), deeds)
+    actions = {0: lambda s: s.buy(qty=1, stop=104, limit=98)}
+    events = play(bars(FLAT, "100 105 95 99", "99 100 97 99"), actions)
     assert [event.ts for event in events if event.type == "fill"] == [2 * MINUTE]
     assert fills(events) == [("BUY", "1", "98")]
 
@@ -84,8 +84,8 @@ def test_a_stop_limit_gapped_beyond_its_limit_fills_when_the_candle_comes_back()
 
 
 def test_a_trailing_stop_follows_the_high_and_never_goes_back() -> None:
-    deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.sell(qty=1, trail=5)}
-    events = play(bars(FLAT, FLAT, "100 110 99 108", "108 109 106 106", "106 107 104 105"), deeds)
+    actions = {0: lambda s: s.buy(qty=1), 1: lambda s: s.sell(qty=1, trail=5)}
+    events = play(bars(FLAT, FLAT, "100 110 99 108", "108 109 106 106", "106 107 104 105"), actions)
     assert fills(events) == [("BUY", "1", "100"), ("SELL", "1", "105")]
     stops = [str(one["stopPrice"]) for one in of(events, "order") if one["type"] == "trailing_stop"]
     assert stops == ["95", "105", "105"]
@@ -93,20 +93,20 @@ def test_a_trailing_stop_follows_the_high_and_never_goes_back() -> None:
 
 
 def test_a_trailing_stop_follows_the_open_before_it_is_held_against_the_candle() -> None:
-    deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.sell(qty=1, trail=2)}
-    events = play(bars(FLAT, FLAT, "105 106 102.5 104"), deeds)
+    actions = {0: lambda s: s.buy(qty=1), 1: lambda s: s.sell(qty=1, trail=2)}
+    events = play(bars(FLAT, FLAT, "105 106 102.5 104"), actions)
     assert fills(events)[1] == ("SELL", "1", "103")
 
 
 def test_a_trailing_stop_in_percent_of_the_best_price_covers_a_short() -> None:
-    deeds = {0: lambda s: s.sell(qty=1), 1: lambda s: s.buy(qty=1, trail_pct=10)}
-    events = play(bars(FLAT, FLAT, "100 101 80 85", "85 89 84 88"), deeds)
+    actions = {0: lambda s: s.sell(qty=1), 1: lambda s: s.buy(qty=1, trail_pct=10)}
+    events = play(bars(FLAT, FLAT, "100 101 80 85", "85 89 84 88"), actions)
     assert fills(events) == [("SELL", "1", "100"), ("BUY", "1", "88")]
 
 
 def test_exits_are_born_with_the_fill_and_one_cancels_the_other() -> None:
-    deeds = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=110)}
-    events = play(bars(FLAT, "100 101 99 100", "100 111 99 100"), deeds)
+    actions = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=110)}
+    events = play(bars(FLAT, "100 101 99 100", "100 111 99 100"), actions)
     assert fills(events) == [("BUY", "1", "100"), ("SELL", "1", "110")]
     assert changes(events, 2) == ["accepted: stop loss of order 1", "cancelled: the other exit was filled"]
     assert changes(events, 3) == ["accepted: take profit of order 1", "filled: met by through"]
@@ -114,14 +114,14 @@ def test_exits_are_born_with_the_fill_and_one_cancels_the_other() -> None:
 
 
 def test_the_stop_loss_comes_first_when_one_candle_reaches_both_exits() -> None:
-    deeds = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=110)}
-    events = play(bars(FLAT, "100 115 90 100"), deeds)
+    actions = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=110)}
+    events = play(bars(FLAT, "100 115 90 100"), actions)
     assert fills(events) == [("BUY", "1", "100"), ("SELL", "1", "95")]
 
 
 def test_a_candle_that_opens_beyond_the_take_profit_fills_it_at_the_open() -> None:
-    deeds = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=110)}
-    events = play(bars(FLAT, FLAT, "112 115 90 100"), deeds)
+    actions = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=110)}
+    events = play(bars(FLAT, FLAT, "112 115 90 100"), actions)
     assert fills(events)[1] == ("SELL", "1", "112")
 
 
@@ -131,32 +131,32 @@ def test_a_stop_loss_gapped_over_fills_at_the_open() -> None:
 
 
 def test_an_entry_met_inside_its_candle_can_be_stopped_there_but_takes_no_profit_there() -> None:
-    deeds = {0: lambda s: s.buy(qty=1, limit=98, stop_loss=95, take_profit=104)}
-    profit = play(bars(FLAT, "100 105 97 100", FLAT), deeds)
+    actions = {0: lambda s: s.buy(qty=1, limit=98, stop_loss=95, take_profit=104)}
+    profit = play(bars(FLAT, "100 105 97 100", FLAT), actions)
     assert fills(profit) == [("BUY", "1", "98")]
-    loss = play(bars(FLAT, "100 105 94 100"), deeds)
+    loss = play(bars(FLAT, "100 105 94 100"), actions)
     assert fills(loss) == [("BUY", "1", "98"), ("SELL", "1", "95")]
 
 
 def test_a_stop_limit_triggered_inside_its_candle_takes_no_profit_there_either() -> None:
-    deeds = {0: lambda s: s.buy(qty=1, stop=105, limit=106, stop_loss=102, take_profit=108)}
-    assert fills(play(bars(FLAT, "100 110 103 104"), deeds)) == [("BUY", "1", "105")]
-    assert fills(play(bars(FLAT, "100 110 101 104"), deeds))[1:] == [("SELL", "1", "102")]
-    gapped = play(bars(FLAT, "105 110 103 104"), deeds)
+    actions = {0: lambda s: s.buy(qty=1, stop=105, limit=106, stop_loss=102, take_profit=108)}
+    assert fills(play(bars(FLAT, "100 110 103 104"), actions)) == [("BUY", "1", "105")]
+    assert fills(play(bars(FLAT, "100 110 101 104"), actions))[1:] == [("SELL", "1", "102")]
+    gapped = play(bars(FLAT, "105 110 103 104"), actions)
     assert fills(gapped) == [("BUY", "1", "105"), ("SELL", "1", "108")]
 
 
 def test_exits_end_with_the_position_they_belong_to() -> None:
-    deeds = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=110), 2: lambda s: s.close()}
-    events = play(bars(FLAT, FLAT, FLAT, FLAT, "100 120 80 100"), deeds)
+    actions = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=110), 2: lambda s: s.close()}
+    events = play(bars(FLAT, FLAT, FLAT, FLAT, "100 120 80 100"), actions)
     assert fills(events) == [("BUY", "1", "100"), ("SELL", "1", "100")]
     assert changes(events, 2)[-1] == "cancelled: the position is closed"
     assert changes(events, 3)[-1] == "cancelled: the position is closed"
 
 
 def test_exits_end_with_the_position_they_protect_when_it_is_reversed() -> None:
-    deeds = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=110), 1: lambda s: s.sell(qty=3)}
-    events = play(bars(FLAT, FLAT, FLAT, "100 120 80 100"), deeds)
+    actions = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=110), 1: lambda s: s.sell(qty=3)}
+    events = play(bars(FLAT, FLAT, FLAT, "100 120 80 100"), actions)
     assert fills(events) == [("BUY", "1", "100"), ("SELL", "1", "100"), ("SELL", "2", "100")]
     assert changes(events, 2)[-1] == changes(events, 3)[-1] == "cancelled: the position is closed"
 
@@ -169,22 +169,22 @@ def test_an_exit_that_is_met_already_at_its_entrys_price_fills_there() -> None:
 
 
 def test_a_close_never_goes_beyond_what_is_still_held() -> None:
-    deeds = {0: lambda s: s.buy(qty=3), 1: lambda s: (s.sell(qty=2), s.close())}
-    events = play(bars(FLAT, FLAT, FLAT), deeds)
+    actions = {0: lambda s: s.buy(qty=3), 1: lambda s: (s.sell(qty=2), s.close())}
+    events = play(bars(FLAT, FLAT, FLAT), actions)
     assert fills(events) == [("BUY", "3", "100"), ("SELL", "2", "100"), ("SELL", "1", "100")]
     assert changes(events, 3)[-2:] == ["partial: met by next_open", "cancelled: the position is closed"]
 
 
 def test_exits_of_an_entry_at_the_close_wait_for_the_next_candle() -> None:
-    deeds = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=99)}
-    events = play(bars("100 101 90 98", "98.5 100 96 97"), deeds, broker_config(fill="same_close"))
+    actions = {0: lambda s: s.buy(qty=1, stop_loss=95, take_profit=99)}
+    events = play(bars("100 101 90 98", "98.5 100 96 97"), actions, broker_config(fill="same_close"))
     assert fills(events) == [("BUY", "1", "98"), ("SELL", "1", "99")]
 
 
 def test_a_short_is_protected_the_other_way_round() -> None:
-    deeds = {0: lambda s: s.sell(qty=1, stop_loss=105, take_profit=90)}
-    assert fills(play(bars(FLAT, "100 106 99 100"), deeds))[1] == ("BUY", "1", "105")
-    assert fills(play(bars(FLAT, "100 101 89 100"), deeds))[1] == ("BUY", "1", "90")
+    actions = {0: lambda s: s.sell(qty=1, stop_loss=105, take_profit=90)}
+    assert fills(play(bars(FLAT, "100 106 99 100"), actions))[1] == ("BUY", "1", "105")
+    assert fills(play(bars(FLAT, "100 101 89 100"), actions))[1] == ("BUY", "1", "90")
 
 
 def test_nothing_is_filled_on_a_synthetic_candle() -> None:
@@ -217,8 +217,8 @@ def test_a_fill_at_the_orders_own_limit_pays_the_maker_fee_and_every_other_the_t
 
 
 def test_a_reversal_is_two_fills_at_one_price_and_the_exits_protect_what_it_opened() -> None:
-    deeds = {0: lambda s: s.buy(qty=2), 1: lambda s: s.sell(qty=5, stop_loss=120)}
-    events = play(bars("100", "100", "110"), deeds)
+    actions = {0: lambda s: s.buy(qty=2), 1: lambda s: s.sell(qty=5, stop_loss=120)}
+    events = play(bars("100", "100", "110"), actions)
     assert fills(events) == [("BUY", "2", "100"), ("SELL", "2", "110"), ("SELL", "3", "110")]
     assert [one["grossPnl"] for one in of(events, "trade")] == [20]
     assert (
@@ -228,8 +228,8 @@ def test_a_reversal_is_two_fills_at_one_price_and_the_exits_protect_what_it_open
 
 def test_lots_are_closed_first_in_first_out_with_fees_of_both_sides_pro_rata() -> None:
     on = broker_config(taker_fee_bps=Decimal(10), initial_cash=Decimal(10_000))
-    deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.buy(qty=2), 2: lambda s: s.sell(qty="1.5", reason="half")}
-    events = play(bars("100", "100", "200", "300"), deeds, on)
+    actions = {0: lambda s: s.buy(qty=1), 1: lambda s: s.buy(qty=2), 2: lambda s: s.sell(qty="1.5", reason="half")}
+    events = play(bars("100", "100", "200", "300"), actions, on)
     first, second = of(events, "trade")
     assert first == {
         "symbol": "BTC",
@@ -251,13 +251,13 @@ def test_lots_are_closed_first_in_first_out_with_fees_of_both_sides_pro_rata() -
 
 def test_the_rest_of_a_lot_stays_the_oldest_with_its_entry_and_each_side_its_own_fee() -> None:
     on = broker_config(taker_fee_bps=Decimal(10), maker_fee_bps=Decimal(20))
-    deeds = {
+    actions = {
         0: lambda s: s.buy(qty=2),
         1: lambda s: s.buy(qty=1),
         2: lambda s: s.sell(qty=1, limit=300),
         3: lambda s: s.sell(qty=2),
     }
-    events = play(bars("100", "100", "200", "250 310 250 300", "400"), deeds, on)
+    events = play(bars("100", "100", "200", "250 310 250 300", "400"), actions, on)
     first, second, third = of(events, "trade")
     assert (first["qty"], first["entryPrice"], first["fees"]) == (1, 100, Decimal("0.7"))
     assert (second["qty"], second["entryPrice"], second["entryTs"], second["holdBars"]) == (1, 100, MINUTE, 3)
@@ -315,8 +315,8 @@ def test_margin_counts_fees_and_leverage_and_is_off_without_leverage() -> None:
 
 
 def test_a_reversal_to_the_same_size_is_not_larger_and_so_never_refused() -> None:
-    deeds = {0: lambda s: s.sell(qty=100), 1: lambda s: s.buy(qty=200)}
-    events = play(bars("100", "100", "150"), deeds)
+    actions = {0: lambda s: s.sell(qty=100), 1: lambda s: s.buy(qty=200)}
+    events = play(bars("100", "100", "150"), actions)
     assert fills(events)[1:] == [("BUY", "100", "150"), ("BUY", "100", "150")]
 
 
@@ -326,21 +326,21 @@ def test_a_reversal_to_the_same_size_is_not_larger_and_so_never_refused() -> Non
 )
 def test_the_margin_counts_the_other_symbols_at_their_opens_short_ones_too(a: str, b: str, bought: bool) -> None:
     on = broker_config(symbols=("A", "B"), initial_cash=Decimal(100))
-    deeds = {0: lambda s: s.sell("A", qty=1), 1: lambda s: s.buy("B", qty=1)}
+    actions = {0: lambda s: s.sell("A", qty=1), 1: lambda s: s.buy("B", qty=1)}
     slots = [
         [bar(number, one, symbol="A"), bar(number, other, symbol="B")]
         for number, (one, other) in enumerate([("20", "50"), ("20", "50"), (a, b)])
     ]
     # 120 of cash less A is what there is, A and B are what it must carry: B may cost 120 - 2 * A
-    assert len(fills(play(slots, deeds, on))) == 1 + bought
+    assert len(fills(play(slots, actions, on))) == 1 + bought
 
 
 def test_the_equity_that_carries_an_order_is_that_at_its_price() -> None:
     on = broker_config(initial_cash=Decimal(100), leverage=Decimal(2))
-    deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.buy(qty=1, stop=120)}
-    assert fills(play(bars("100", "100", "100 125 100 125"), deeds, on))[1:] == [("BUY", "1", "120")]
-    deeds = {0: lambda s: s.buy(qty=1), 1: lambda s: s.buy(qty="1.01", stop=120)}
-    assert fills(play(bars("100", "100", "100 125 100 125"), deeds, on))[1:] == []
+    actions = {0: lambda s: s.buy(qty=1), 1: lambda s: s.buy(qty=1, stop=120)}
+    assert fills(play(bars("100", "100", "100 125 100 125"), actions, on))[1:] == [("BUY", "1", "120")]
+    actions = {0: lambda s: s.buy(qty=1), 1: lambda s: s.buy(qty="1.01", stop=120)}
+    assert fills(play(bars("100", "100", "100 125 100 125"), actions, on))[1:] == []
 
 
 def test_leveraged_equity_percent_reserves_its_fees_too() -> None:
@@ -349,8 +349,8 @@ def test_leveraged_equity_percent_reserves_its_fees_too() -> None:
 
 
 def test_what_reduces_a_position_is_never_rejected_and_equity_may_go_negative() -> None:
-    deeds = {0: lambda s: s.sell(qty=100), 1: lambda s: s.buy(qty=50)}
-    events = play(bars("100", "100", "300"), deeds)
+    actions = {0: lambda s: s.sell(qty=100), 1: lambda s: s.buy(qty=50)}
+    events = play(bars("100", "100", "300"), actions)
     assert fills(events)[1] == ("BUY", "50", "300")
     assert of(events, "equity")[-1]["equity"] == -10_000
 
@@ -364,8 +364,8 @@ def test_a_share_of_the_volume_fills_in_parts_over_candles() -> None:
 
 def test_the_volume_share_is_shared_by_all_orders_of_a_candle() -> None:
     slots = [bar(0, "100"), bar(1, "100", volume="30")]
-    deeds = {0: lambda s: (s.buy(qty=2), s.buy(qty=2))}
-    assert fills(play(slots, deeds, broker_config(volume_share=Decimal("0.1")))) == [
+    actions = {0: lambda s: (s.buy(qty=2), s.buy(qty=2))}
+    assert fills(play(slots, actions, broker_config(volume_share=Decimal("0.1")))) == [
         ("BUY", "2", "100"),
         ("BUY", "1", "100"),
     ]
@@ -386,8 +386,8 @@ def test_partly_filled_exits_shrink_together() -> None:
         bar(2, "100 111 99 100", volume="30"),
         bar(3, "100 100 90 95", volume="1000"),
     ]
-    deeds = {0: lambda s: s.buy(qty=10, stop_loss=95, take_profit=110)}
-    events = play(slots, deeds, broker_config(volume_share=Decimal("0.1")))
+    actions = {0: lambda s: s.buy(qty=10, stop_loss=95, take_profit=110)}
+    events = play(slots, actions, broker_config(volume_share=Decimal("0.1")))
     assert fills(events) == [("BUY", "10", "100"), ("SELL", "3", "110"), ("SELL", "7", "95")]
     assert "accepted: reduced with the other exit" in changes(events, 2)
     assert changes(events, 3)[-1] == "cancelled: the other exit was filled"
@@ -400,11 +400,11 @@ def test_an_order_expires_after_its_number_of_candles() -> None:
 
 
 def test_orders_are_cancelled_by_id_by_tag_or_all() -> None:
-    deeds = {
+    actions = {
         0: lambda s: [s.buy(qty=1, limit=50, tag=tag) for tag in ("a", "b", "b", "c")],
         1: lambda s: (s.cancel(1), s.cancel(tag="b"), s.cancel(99), s.cancel(reason="enough")),
     }
-    events = play(bars(FLAT, FLAT), deeds)
+    events = play(bars(FLAT, FLAT), actions)
     assert [changes(events, number)[-1] for number in (1, 2, 3, 4)] == ["cancelled: strategy"] * 3 + [
         "cancelled: enough"
     ]
@@ -412,12 +412,12 @@ def test_orders_are_cancelled_by_id_by_tag_or_all() -> None:
 
 def test_orders_of_several_symbols_meet_the_open_in_the_order_given() -> None:
     slots = [(bar(number, "100", symbol="AAA"), bar(number, "50", symbol="BBB")) for number in range(4)]
-    deeds = {
+    actions = {
         0: lambda s: s.buy("BBB", qty=200),
         1: lambda s: (s.close("BBB"), s.buy("AAA", qty=100)),
         2: lambda s: s.buy("BBB", qty=1),
     }
-    events = play(slots, deeds, broker_config(symbols=("AAA", "BBB")))
+    events = play(slots, actions, broker_config(symbols=("AAA", "BBB")))
     assert fills(events) == [("BUY", "200", "50"), ("SELL", "200", "50"), ("BUY", "100", "100")]
     assert changes(events, 4)[-1].startswith("rejected: margin")
     assert of(events, "equity")[-1]["positions"] == {

@@ -161,8 +161,8 @@ def no_position_grows_beyond_its_margin(run: Run) -> None:
 
 def executions(events: Sequence[Event]) -> list[list[Event]]:
     """Return the fills, both of a reversal together."""
-    found = [event for event in events if event.type == "fill"]
-    return [list(group) for _, group in groupby(found, key=execution)]
+    results = [event for event in events if event.type == "fill"]
+    return [list(group) for _, group in groupby(results, key=execution)]
 
 
 def execution(event: Event) -> tuple[Any, ...]:

@@ -40,8 +40,8 @@ def number_of(event: Event, policy: str) -> int:
 
 def candle_at(run: Run, minute: int, symbol: str) -> Candle | None:
     """Return the real candle of a symbol."""
-    found = (one for slot in run.slots for one in slot if (one.open_time_ms, one.symbol) == (minute * MINUTE, symbol))
-    return next((one for one in found if not one.synthetic), None)
+    results = (one for slot in run.slots for one in slot if (one.open_time_ms, one.symbol) == (minute * MINUTE, symbol))
+    return next((one for one in results if not one.synthetic), None)
 
 
 def met(run: Run) -> Iterator[Met]:

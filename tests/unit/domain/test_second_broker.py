@@ -44,22 +44,22 @@ def candles_of(chance: Random, tick: Decimal) -> list[Candle]:
 def ticket_of(chance: Random, near: Callable[[], Decimal]) -> dict[str, Any]:
     """Return a ticket with prices near the last close."""
     kind = chance.choice(KINDS)
-    wish: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     if kind in ("limit", "stop_limit"):
-        wish["limit"] = near()
+        arguments["limit"] = near()
     if kind in ("stop", "stop_limit"):
-        wish["stop"] = near()
+        arguments["stop"] = near()
     if kind in ("trail", "trail_pct"):
-        wish[kind] = Decimal(chance.randint(1, 60)) / 10
+        arguments[kind] = Decimal(chance.randint(1, 60)) / 10
     size = chance.choice(["qty", "cash", "equity_pct", None])
     if size is not None:
-        wish[size] = Decimal(chance.randint(1, {"qty": 120, "cash": 12_000, "equity_pct": 250}[size]))
+        arguments[size] = Decimal(chance.randint(1, {"qty": 120, "cash": 12_000, "equity_pct": 250}[size]))
     for exit_ in ("stop_loss", "take_profit"):
         if chance.random() < 0.45:
-            wish[exit_] = near()
+            arguments[exit_] = near()
     if chance.random() < 0.4:
-        wish["good_for"] = chance.randint(1, 5)
-    return wish
+        arguments["good_for"] = chance.randint(1, 5)
+    return arguments
 
 
 def actions_of(chance: Random, candles: Sequence[Candle], tick: Decimal) -> dict[int, list[Action]]:
@@ -107,11 +107,11 @@ def run(candles: Sequence[Candle], actions: dict[int, list[Action]], on: BrokerC
 
     def doing(todo: list[Action]) -> Callable[[Script], None]:
         def do(script: Script) -> None:
-            for what, wish in todo:
+            for what, arguments in todo:
                 if what == "cancel":
-                    script.cancel(wish)
+                    script.cancel(arguments)
                 else:
-                    getattr(script, what)(**(wish or {}))
+                    getattr(script, what)(**(arguments or {}))
 
         return do
 

@@ -104,10 +104,10 @@ def test_a_wrong_order_is_the_strategys_error(ticket: dict, error: type[Exceptio
 
 
 def test_numbers_may_be_int_float_decimal_or_text() -> None:
-    deeds = {
+    actions = {
         0: lambda s: [s.buy(qty=qty) for qty in (1, 0.1, Decimal("0.01"), "0.001")],
     }
-    events = play(bars("1", "1"), deeds)
+    events = play(bars("1", "1"), actions)
     assert [qty for _, qty, _ in fills(events)] == ["1", "0.1", "0.01", "0.001"]
 
 
@@ -117,8 +117,8 @@ def test_a_strategy_sees_position_cash_equity_and_orders() -> None:
     def look(s: Strategy) -> None:
         seen.append((s.position.qty, s.position.avg_price, s.cash, s.equity, [one.id for one in s.orders]))
 
-    deeds = {0: lambda s: (s.buy(qty=2), s.sell(qty=1, limit=500), look(s)), 1: look}
-    play(bars("100", "110 110 110 120"), deeds)
+    actions = {0: lambda s: (s.buy(qty=2), s.sell(qty=1, limit=500), look(s)), 1: look}
+    play(bars("100", "110 110 110 120"), actions)
     assert seen == [(0, 0, 10_000, 10_000, [1, 2]), (2, 110, 9_780, 10_020, [2])]
 
 

@@ -162,9 +162,9 @@ def test_record_trades_keeps_the_first_equity_of_each_day_and_the_last_of_the_ra
         Candle("BTC", "6h", at, at + step, *[Decimal(100 + at // step)] * 4, Decimal(1))
         for at in range(0, 3 * DAY, step)
     ]
-    deeds = {2: lambda s: s.buy(qty=1)}
-    full = drive(StrategyRunner(Script().follow(deeds), broker_config()), candles)
-    trader = StrategyRunner(Script().follow(deeds), broker_config(record="trades"))
+    actions = {2: lambda s: s.buy(qty=1)}
+    full = drive(StrategyRunner(Script().follow(actions), broker_config()), candles)
+    trader = StrategyRunner(Script().follow(actions), broker_config(record="trades"))
     some = drive(trader, candles[:-1]) + trader.answer(
         SlotView(candles[-1].open_time_ms, candles[-1:], True, candles[-1].open_time_ms)
     )
@@ -181,12 +181,12 @@ def test_record_trades_writes_a_left_out_last_equity_when_the_range_ends_in_a_ga
 
 
 def test_the_callers_decimal_context_neither_matters_nor_changes() -> None:
-    deeds = {0: lambda s: s.buy(qty="0.123456789"), 2: lambda s: s.close()}
+    actions = {0: lambda s: s.buy(qty="0.123456789"), 2: lambda s: s.close()}
     candles = bars("1.23456789", "9.87654321", "3.33333333", "7.77777777")
-    wanted = play(candles, deeds)
+    wanted = play(candles, actions)
     with localcontext() as narrow:
         narrow.prec = 3
-        assert play(candles, deeds) == wanted
+        assert play(candles, actions) == wanted
         assert getcontext().prec == 3
 
 
@@ -231,10 +231,10 @@ def test_a_trader_can_be_kept_and_taken_up_again_at_any_candle() -> None:
 def test_a_successor_takes_over_cash_position_and_resting_orders() -> None:
     parent = StrategyRunner(Script().follow({0: lambda s: (s.buy(qty=1), s.sell(qty=1, limit=110))}), broker_config())
     before = drive(parent, bars("100", "100"))
-    heir = StrategyRunner(Script().follow({}), broker_config(maker_fee_bps=Decimal(100)))
-    heir.inherit(parent)
-    heir.warm((bar(0, "100"),))
-    after = heir.on_slot((bar(2, "105 111 100 105"),))
+    successor = StrategyRunner(Script().follow({}), broker_config(maker_fee_bps=Decimal(100)))
+    successor.inherit(parent)
+    successor.warm((bar(0, "100"),))
+    after = successor.on_slot((bar(2, "105 111 100 105"),))
     assert fills(before) == [("BUY", "1", "100")]
     assert fills(after) == [("SELL", "1", "110")]
     assert of(after, "fill")[0]["fee"] == Decimal("1.1")
@@ -266,12 +266,12 @@ def test_equal_input_gives_equal_events() -> None:
 
 def test_a_position_of_more_digits_than_a_strategy_computes_with_is_closed_whole() -> None:
     amount = Decimal("6704704691281872489.9261812013")
-    deeds = {0: lambda script: script.buy(qty=amount), 1: lambda script: script.close()}
-    events = play(bars("0.000001", "0.000001", "0.000001"), deeds, broker_config(initial_cash=Decimal(10**14)))
+    actions = {0: lambda script: script.buy(qty=amount), 1: lambda script: script.close()}
+    events = play(bars("0.000001", "0.000001", "0.000001"), actions, broker_config(initial_cash=Decimal(10**14)))
     assert fills(events) == [("BUY", str(amount), "0.000001"), ("SELL", str(amount), "0.000001")]
 
 
-@pytest.mark.parametrize("deed", ["plot({'a': 1}, 5)", "plot(1, 5)", "signal('LONG', 5)", "signal('LONG', None)"])
-def test_names_and_reasons_are_text(deed: str) -> None:
+@pytest.mark.parametrize("action", ["plot({'a': 1}, 5)", "plot(1, 5)", "signal('LONG', 5)", "signal('LONG', None)"])
+def test_names_and_reasons_are_text(action: str) -> None:
     with pytest.raises(ValueError, match="a name, tag or reason is text"):
-        play(bars("1"), {0: lambda script: eval(f"script.{deed}", {"script": script})})
+        play(bars("1"), {0: lambda script: eval(f"script.{action}", {"script": script})})

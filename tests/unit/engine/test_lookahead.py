@@ -17,7 +17,7 @@ from app.domain.trading.strategy_runner import StrategyRunner
 from app.engine.lookahead import LookaheadFinding, check_lookahead
 from app.strategies.registry import BUILT_IN
 from app.strategy_hosts.strategy_host import InProcessHost, StrategyHost
-from tests.support.engine import MINUTE, START_MS, spec
+from tests.support.running_engine import MINUTE, START_MS, spec
 
 
 def slots(count: int = 600) -> list[Slot]:
@@ -72,12 +72,12 @@ class Remembers(Strategy):
 
 @pytest.mark.parametrize("strategy", [KnowsTheNext, KnowsTheLast, Remembers])
 async def test_a_strategy_that_knows_the_future_is_found(strategy: type[Strategy]) -> None:
-    found = await lookahead_of(strategy)
-    assert found is not None
-    event = found.changed or found.whole
+    result = await lookahead_of(strategy)
+    assert result is not None
+    event = result.changed or result.whole
     assert event is not None
-    assert event.ts <= found.cut_ms
-    assert found.whole != found.changed
+    assert event.ts <= result.cut_ms
+    assert result.whole != result.changed
 
 
 @pytest.mark.parametrize("slug", BUILT_IN)
@@ -97,11 +97,11 @@ class NeedsTheNext(Strategy):
 
 
 async def test_a_strategy_that_fails_without_the_future_is_found() -> None:
-    found = await lookahead_of(NeedsTheNext)
-    assert found is not None
-    assert (found.how, found.changed, found.error) == ("cut", None, "IndexError: list index out of range")
-    assert found.whole is not None
-    assert found.whole.ts < found.cut_ms
+    result = await lookahead_of(NeedsTheNext)
+    assert result is not None
+    assert (result.how, result.changed, result.error) == ("cut", None, "IndexError: list index out of range")
+    assert result.whole is not None
+    assert result.whole.ts < result.cut_ms
 
 
 class Breaks(Strategy):

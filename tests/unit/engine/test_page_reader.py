@@ -33,5 +33,5 @@ async def test_a_page_requested_around_the_end_of_both_calls_under_way_is_read(r
     for answer in answers:
         reader.read(PLACE, answer.set_result)
     async with asyncio.timeout(5):
-        found = await asyncio.gather(*answers, late)
-    assert {type(each) for each in found} == {UnavailableError}
+        results = await asyncio.gather(*answers, late)
+    assert {type(each) for each in results} == {UnavailableError}

@@ -31,8 +31,8 @@ def test_a_files_own_imports_count_and_no_others(tmp_path: Path):
         pack__in__deep="",
         pack__in__unused="",
     )
-    found = {str(Path(path).relative_to(tmp_path)) for path in strategy_files(code(tmp_path / "mine.py")).digests}
-    assert found == {
+    results = {str(Path(path).relative_to(tmp_path)) for path in strategy_files(code(tmp_path / "mine.py")).digests}
+    assert results == {
         *("mine.py", "one.py", "two.py", "late.py"),
         *("pack/__init__.py", "pack/inner.py", "pack/deep.py"),
     }
@@ -55,8 +55,8 @@ def test_a_module_is_found_without_importing_anything(tmp_path: Path, monkeypatc
         zother="",
     )
     monkeypatch.syspath_prepend(tmp_path)
-    found = strategy_files(StrategyRef("setting", "zpack.mine:Mine", "zpack.mine", "Mine"))
-    assert {Path(path).name for path in found.digests} == {"__init__.py", "mine.py", "base.py"}
+    result = strategy_files(StrategyRef("setting", "zpack.mine:Mine", "zpack.mine", "Mine"))
+    assert {Path(path).name for path in result.digests} == {"__init__.py", "mine.py", "base.py"}
     with pytest.raises(FileNotFoundError, match=r"There is no module named zpack\.nothing\."):
         strategy_files(StrategyRef("setting", "zpack.nothing:Mine", "zpack.nothing", "Mine"))
 

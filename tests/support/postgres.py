@@ -9,8 +9,8 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,14 +22,15 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from app.db import embedded
 from app.db.install import install
+from app.db.pool import Database as Pool
 
 MEMORY = Path("/dev/shm")
-ROOM_BYTES = 8 << 30
+FREE_BYTES = 8 << 30
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 
 
-def kill_family(process: psutil.Process) -> None:
+def kill_with_children(process: psutil.Process) -> None:
     """Kill a process and all its children, of which some may end by themselves once it is gone."""
     family = [process, *process.children(recursive=True)]
     for each in family:
@@ -54,7 +55,18 @@ class Database:
             return cursor.fetchall() if cursor.description else []
 
 
-class Server:
+@asynccontextmanager
+async def open_pool(database: Database) -> AsyncIterator[Pool]:
+    """Reach the database beside its servers."""
+    opened = Pool(database.url, size=1, application_name="zeon test")
+    await opened.open()
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+class Postgres:
     """A server that hands out databases cloned from one installed template."""
 
     def __init__(self, label: str, admin_url: str, stop: Callable[[], None] = lambda: None) -> None:
@@ -125,11 +137,11 @@ class Server:
         )
 
 
-class PrivateServer(Server):
+class PrivatePostgres(Postgres):
     """An embedded server of one test, to be stopped, killed and started again."""
 
     def __init__(self, label: str, **options: object) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="zeon-test-", dir=_roomy_memory()))
+        self.folder = Path(tempfile.mkdtemp(prefix="zeon-test-", dir=_memory_folder()))
         settings = {**SETTINGS, **options.pop("settings", {})}  # type: ignore[dict-item]
         self.embedded = embedded.start(self.folder, settings=settings, **options)  # type: ignore[arg-type]
         super().__init__(label, self.embedded.url_for("postgres", "postgres"), self._remove)
@@ -138,18 +150,18 @@ class PrivateServer(Server):
         """Restart the server; `immediate` is a crash followed by recovery."""
         self.embedded.pg_ctl("restart", "-m", mode)
 
-    def halt(self, mode: str = "immediate") -> None:
+    def shut_down(self, mode: str = "immediate") -> None:
         """Stop the server and leave it down."""
         self.embedded.pg_ctl("stop", "-m", mode)
 
-    def go(self) -> None:
-        """Start the server after `halt` or `kill`."""
+    def start(self) -> None:
+        """Start the server after `shut_down` or `kill`."""
         self.embedded.pg_ctl("start")
 
     def kill(self) -> None:
         """Kill every process of the server with SIGKILL."""
         pid = int((self.embedded.pgdata / "postmaster.pid").read_text().split("\n")[0])
-        kill_family(psutil.Process(pid))
+        kill_with_children(psutil.Process(pid))
 
     def _remove(self) -> None:
         self.embedded.stop()
@@ -165,39 +177,39 @@ def as_url(conninfo: str) -> str:
     return f"postgresql://{user}{password and ':' + password}@/{name}?{urlencode(values)}"
 
 
-def kind() -> str:
+def postgres_source() -> str:
     """Say where tests find their Postgres: `DATABASE_URL`, `docker` or `embedded`."""
     if os.environ.get("DATABASE_URL"):
         return "DATABASE_URL"
     return "docker" if _docker_answers() else "embedded"
 
 
-def describe(kind: str) -> str:
+def describe(postgres_source: str) -> str:
     """Return the line of pytest's header that says which Postgres is used."""
-    if kind == "DATABASE_URL":
+    if postgres_source == "DATABASE_URL":
         target = conninfo_to_dict(os.environ["DATABASE_URL"])
         return f"postgres: DATABASE_URL ({target.get('host', 'local')}:{target.get('port', 5432)})"
-    return "postgres: postgres:18 in Docker" if kind == "docker" else "postgres: embedded 18, fsync off"
+    return "postgres: postgres:18 in Docker" if postgres_source == "docker" else "postgres: embedded 18, fsync off"
 
 
-def main_server(kind: str) -> Server:
+def main_server(postgres_source: str) -> Postgres:
     """Open or start the server that all tests share."""
-    if kind == "DATABASE_URL":
-        return Server(kind, os.environ["DATABASE_URL"])
-    return _docker_server() if kind == "docker" else PrivateServer(kind)
+    if postgres_source == "DATABASE_URL":
+        return Postgres(postgres_source, os.environ["DATABASE_URL"])
+    return _docker_server() if postgres_source == "docker" else PrivatePostgres(postgres_source)
 
 
 def older_servers() -> dict[str, Path]:
     """Return the programs of the older Postgres versions found here, by label."""
-    found = {"16": embedded.binaries(16)}
+    result = {"16": embedded.binaries(16)}
     if DEBIAN_15.is_dir():
-        found["15"] = DEBIAN_15
-    return found
+        result["15"] = DEBIAN_15
+    return result
 
 
-def _roomy_memory() -> Path | None:
+def _memory_folder() -> Path | None:
     """Return a folder in memory with much room, if there is one; on a disk dropped files cost the suite much time."""
-    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM_BYTES:
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= FREE_BYTES:
         return MEMORY
     return None
 
@@ -211,14 +223,14 @@ def _docker_answers() -> bool:
         return False
 
 
-def _docker_server() -> Server:
+def _docker_server() -> Postgres:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from testcontainers.postgres import PostgresContainer
 
         container = PostgresContainer("postgres:18", driver=None)
         container.start()
-    return Server("docker", container.get_connection_url(), container.stop)
+    return Postgres("docker", container.get_connection_url(), container.stop)
 
 
 def _connections(conn: psycopg.Connection, database: str) -> list[str]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 
-from tests.support.engine import MINUTE, START_MS, store
-from tests.support.outside import QUICK, call, client, digest, follow, hurry, log, pool, row, until
-from tests.support.process import Zeon
-from tests.support.servers import Database
+from tests.support.client import call, connect, follow, run_unpaced
+from tests.support.postgres import Database, open_pool
+from tests.support.running_engine import MINUTE, START_MS, store
+from tests.support.server_process import QUICK, StartServer, until
+from tests.support.session_log import digest, read_log, row
 
 PAUSE_MS = 5
 """Long enough that the session outlives its kills on a busy machine too, where seeing how far it is takes a while."""
 HOLES = {5, 6, 70, 71, 72, 400}
 
 
-async def killed_at_random(database: Database, zeon: Callable[..., Zeon], times: int, seed: int) -> None:
+async def killed_at_random(database: Database, start_server: StartServer, times: int, seed: int) -> None:
     """Kill a server by SIGKILL in mid-session and resume, so many times; nobody can tell from the logs.
 
     One session has two symbols with holes that are filled, and longer candles; one has orders resting, of a strategy
@@ -24,10 +24,10 @@ async def killed_at_random(database: Database, zeon: Callable[..., Zeon], times:
     """
     draw = random.Random(seed)
     count = 300 * (times + 1)
-    async with pool(database) as side:
+    async with open_pool(database) as side:
         await store(side, count=count, without=HOLES.__contains__)
         await store(side, symbol="ETHUSDT", count=count, without=lambda n: n % 97 == 13)
-    asked = {
+    request = {
         "symbol": None,
         "symbols": ["BTCUSDT", "ETHUSDT"],
         "extraTimeframes": ["5m", "1h"],
@@ -35,14 +35,16 @@ async def killed_at_random(database: Database, zeon: Callable[..., Zeon], times:
         "gapPolicy": "fill",
     }
     trading = {"profileSlug": "resting", "endMs": START_MS + 40 * (times + 1) * MINUTE, "gapPolicy": "skip"}
-    server = zeon(database, **QUICK, ZEON_STRATEGIES="tests.support.resting:Resting", ZEON_CANDLE_TIMEOUT_MS=20_000)
-    async with client(server) as c:
-        undisturbed = [(await c.finished(**each))["id"] for each in (asked, trading)]
-        killed = (await c.create(**asked, replayMsPerCandle=PAUSE_MS))["id"]
-        trades = (await c.create(**trading, replayMsPerCandle=50))["id"]
-        following = asyncio.create_task(follow(c, killed))
+    server = start_server(
+        database, **QUICK, ZEON_STRATEGIES="tests.support.resting_strategy:Resting", ZEON_CANDLE_TIMEOUT_MS=20_000
+    )
+    async with connect(server) as client:
+        undisturbed = [(await client.finished(**each))["id"] for each in (request, trading)]
+        killed = (await client.create(**request, replayMsPerCandle=PAUSE_MS))["id"]
+        trades = (await client.create(**trading, replayMsPerCandle=50))["id"]
+        following = asyncio.create_task(follow(client, killed))
         for session_id in (killed, trades):
-            await call(c, session_id, "start")
+            await call(client, session_id, "start")
         for _ in range(times):
             goal = row(database, killed, "last_seq") + draw.randrange(1, 500)
             await until(lambda goal=goal: row(database, killed, "last_seq") >= goal)
@@ -51,15 +53,17 @@ async def killed_at_random(database: Database, zeon: Callable[..., Zeon], times:
             await asyncio.to_thread(server.start)
             await until(lambda: "running" not in (row(database, each, "status") for each in (killed, trades)))
             if row(database, trades, "status") == "paused":
-                await call(c, trades, "resume")
-            await call(c, killed, "resume")
+                await call(client, trades, "resume")
+            await call(client, killed, "resume")
         if row(database, trades, "status") == "running":
-            await hurry(c, trades)
+            await run_unpaced(client, trades)
         seen = await following
         await until(lambda: row(database, trades, "status") == "finished", timeout_s=60)
-    events = log(database, killed)
+    events = read_log(database, killed)
     reasons = [event["payload"]["reason"] for event in events if event["type"] == "status"]
     assert reasons == ["started", *["runner lost", "resumed"] * times, "end of range"]
     assert [digest(database, each) for each in (killed, trades)] == [digest(database, each) for each in undisturbed]
-    assert sum(event["payload"]["reason"] == "resumed" for event in log(database, trades) if event["type"] == "status")
+    assert sum(
+        event["payload"]["reason"] == "resumed" for event in read_log(database, trades) if event["type"] == "status"
+    )
     assert [event["seq"] for event in seen] == [event["seq"] for event in events]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 
 from app.db import candles
 from app.domain.market.candle import Candle
 from tests.reference import DATA, rows
-from tests.support.engine import MINUTE, START_MS
-from tests.support.outside import QUICK, client, digest, log, pool
-from tests.support.process import Zeon
-from tests.support.servers import Database
+from tests.support.client import connect
+from tests.support.postgres import Database, open_pool
+from tests.support.running_engine import MINUTE, START_MS
+from tests.support.server_process import QUICK, StartServer
+from tests.support.session_log import digest, read_log
 
 FILE = "BTCUSDT-1m.csv.gz"
 SYMBOLS = [f"S{number:02}USDT" for number in range(20)]
@@ -29,12 +29,12 @@ def _candle(symbol: str, open_ms: int, row: dict[str, str]) -> Candle:
     return Candle(symbol, "1m", open_ms, open_ms + MINUTE, *numbers)
 
 
-async def same_digests(database: Database, zeon: Callable[..., Zeon], count: int) -> None:
+async def same_digests(database: Database, start_server: StartServer, count: int) -> None:
     """Run the same session in two processes with hash seeds of their own; both logs have one digest."""
-    async with pool(database) as side:
+    async with open_pool(database) as side:
         for symbol, found in stretches(count).items():
             await side.run(candles.store, "demo", symbol, "1m", found)
-    asked = {
+    request = {
         "symbol": None,
         "symbols": SYMBOLS,
         "extraTimeframes": ["15m"],
@@ -45,13 +45,13 @@ async def same_digests(database: Database, zeon: Callable[..., Zeon], count: int
     }
     ids = []
     for seed in (1, 2):
-        server = zeon(database, **QUICK, PYTHONHASHSEED=seed)
-        async with client(server) as c:
-            session_id = (await c.create(**asked))["id"]
-            await c.data("POST", f"/api/sim/sessions/{session_id}/start")
-            await c.until(f"/api/sim/sessions/{session_id}", "finished", timeout_s=600)
+        server = start_server(database, **QUICK, PYTHONHASHSEED=seed)
+        async with connect(server) as client:
+            session_id = (await client.create(**request))["id"]
+            await client.data("POST", f"/api/sim/sessions/{session_id}/start")
+            await client.until(f"/api/sim/sessions/{session_id}", "finished", timeout_s=600)
         ids.append(session_id)
         server.stop()
     assert len({digest(database, session_id) for session_id in ids}) == 1
     if count <= 1000:
-        assert sum(event["type"] == "candle" for event in log(database, ids[0])) == 20 * (count + count // 15)
+        assert sum(event["type"] == "candle" for event in read_log(database, ids[0])) == 20 * (count + count // 15)

@@ -11,9 +11,9 @@ import pytest
 from app.domain.trading.settings import TradingSettings
 from app.engine.replay import chunk_builder
 from app.strategies.registry import BUILT_IN
-from tests.support.engine import MINUTE, START_MS, Engine, engine, store
-from tests.support.resting import Resting
-from tests.support.servers import Database
+from tests.support.postgres import Database
+from tests.support.resting_strategy import Resting
+from tests.support.running_engine import MINUTE, START_MS, Engine, running_engine, store
 
 COUNT = 2000
 
@@ -21,9 +21,9 @@ COUNT = 2000
 async def dropped(database: Database, monkeypatch: pytest.MonkeyPatch, cuts: Collection[int]) -> None:
     """Drop the runner right behind the ticks numbered `cuts`; the digest must be an undisturbed run's."""
     monkeypatch.setitem(BUILT_IN, "resting", Resting)
-    async with engine(database) as e:
-        await store(e.pool, count=COUNT, without={300, 301, 900}.__contains__)
-        asked = {
+    async with running_engine(database) as engine:
+        await store(engine.pool, count=COUNT, without={300, 301, 900}.__contains__)
+        request = {
             "profile_slug": "resting",
             "config": {},
             "end_ms": START_MS + COUNT * MINUTE,
@@ -31,25 +31,25 @@ async def dropped(database: Database, monkeypatch: pytest.MonkeyPatch, cuts: Col
             "extra_timeframes": ("15m",),
             "trading": TradingSettings(leverage=None),
         }
-        whole = await e.finished((await e.start(**asked)).id)
+        whole = await engine.finished((await engine.start(**request)).id)
         assert whole.status == "finished", whole.error
         monkeypatch.setattr(chunk_builder, "_MAX_SLOTS", 1)
         left = {START_MS + number * MINUTE for number in cuts}
-        _drop(e, left)
-        session = await e.start(**asked)
-        while not (now := await e.get(session.id)).ended:
-            if not e.supervisor.running and (await e.get(session.id)).status == "running":
-                await e.act(session.id, "pause")
-                await e.act(session.id, "resume")
+        _drop(engine, left)
+        session = await engine.start(**request)
+        while not (now := await engine.get(session.id)).ended:
+            if not engine.supervisor.running and (await engine.get(session.id)).status == "running":
+                await engine.act(session.id, "pause")
+                await engine.act(session.id, "resume")
             await asyncio.sleep(0.001)
         assert (now.status, left) == ("finished", set()), (now.error, now.error_details)
-        assert await e.digest(session.id) == await e.digest(whole.id)
+        assert await engine.digest(session.id) == await engine.digest(whole.id)
         assert now.candles_hash == whole.candles_hash
 
 
-def _drop(e: Engine, cuts: set[int]) -> None:
+def _drop(engine: Engine, cuts: set[int]) -> None:
     """Let the runner die, without a word, once a tick of `cuts` is in the log."""
-    writer = e.supervisor._writer
+    writer = engine.supervisor._writer
     append = writer.append
 
     async def die(written: asyncio.Future[None]) -> None:

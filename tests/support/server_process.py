@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -10,11 +11,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from tests.runner.warm import ROOT as ROOT
-from tests.runner.warm import Forked, fits
-from tests.support.servers import Database
+from tests.paths import ROOT
+from tests.runner.forked_command import ForkedCommand, can_fork
+from tests.support.postgres import Database
+
+QUICK = {"ZEON_RENEW_MS": 200, "ZEON_RUNNER_TTL_MS": 6000, "ZEON_POLL_MS": 200, "ZEON_BURST": 100_000}
+"""Settings of a server process that is quick to notice things."""
 
 
 def free_port() -> int:
@@ -24,7 +30,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Zeon:
+class ServerProcess:
     """`zeon serve` as a child process on a port of its own."""
 
     def __init__(self, database: Database, log: Path, *, port: int | None = None, **env: object) -> None:
@@ -41,7 +47,7 @@ class Zeon:
             "PYTHONPATH": str(ROOT),
             **{name: str(value) for name, value in env.items()},
         }
-        self._process: Forked | subprocess.Popen[bytes] | None = None
+        self._process: ForkedCommand | subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
@@ -53,9 +59,9 @@ class Zeon:
         """Everything printed so far, over all starts."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
-    def start(self, *, wait: bool = True) -> Zeon:
+    def start(self, *, wait: bool = True) -> ServerProcess:
         """Start the process and wait until it is ready."""
-        self._process = self._forked() if fits(self._env) else self._anew()
+        self._process = self._forked() if can_fork(self._env) else self._anew()
         if wait:
             self.wait_ready()
         return self
@@ -87,8 +93,8 @@ class Zeon:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(10)
 
-    def _forked(self) -> Forked:
-        return Forked(["serve"], env=self._env, folder=Path.cwd(), stdout=self._log, stderr=self._log)
+    def _forked(self) -> ForkedCommand:
+        return ForkedCommand(["serve"], env=self._env, folder=Path.cwd(), stdout=self._log, stderr=self._log)
 
     def _anew(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
@@ -103,3 +109,16 @@ class Zeon:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
+
+
+StartServer = Callable[..., ServerProcess]
+"""The fixture `start_server`: a database, settings as `ZEON_…=value`."""
+
+
+async def until(found: Callable[[], Any], timeout_s: float = 20) -> Any:
+    """Poll until something is found and return it."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := await asyncio.to_thread(found)):
+        assert time.monotonic() < deadline, "nothing came of it"
+        await asyncio.sleep(0.01)
+    return value

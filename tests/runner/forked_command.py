@@ -15,16 +15,16 @@ from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
 
 
-def fits(env: Mapping[str, str]) -> bool:
+def can_fork(env: Mapping[str, str]) -> bool:
     """Whether an environment asks for no other interpreter than one that finds this checkout's modules first."""
     changed = {name for name, value in env.items() if name.startswith("PYTHON") and value != os.environ.get(name)}
     return env.get("PYTHONPATH", "").split(os.pathsep)[0] == str(ROOT) and changed <= {"PYTHONPATH"}
 
 
-class Forked:
+class ForkedCommand:
     """A command that was started, with what `subprocess.Popen` offers of a process whose output goes to files."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Forked:
     ) -> None:
         """Start `zeon` with arguments; what it prints is appended to the files, which may be the same."""
         context = get_context("forkserver")
-        context.set_forkserver_preload(["tests.runner.preloaded"])
+        context.set_forkserver_preload(["tests.runner.preload"])
         self._arguments = list(map(str, arguments))
         self._process = context.Process(target=_run, args=(self._arguments, dict(env), folder, stdout, stderr))
         self._process.start()

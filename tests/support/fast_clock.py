@@ -7,10 +7,10 @@ import time
 from uuid import UUID
 
 from app.clock import Clock
-from tests.support.engine import MINUTE, START_MS, Engine
+from tests.support.running_engine import MINUTE, START_MS, Engine
 
 
-class Fast(Clock):
+class FastClock(Clock):
     """A wall clock of which a minute passes every second."""
 
     def __init__(self) -> None:
@@ -22,18 +22,18 @@ class Fast(Clock):
         return self.began_ms + int((time.monotonic() - self.began) * MINUTE)
 
 
-async def lateness(running: Engine, session_id: UUID, clock: Fast, close_ms: int) -> float:
+async def lateness(engine: Engine, session_id: UUID, clock: FastClock, close_ms: int) -> float:
     """Wait until a candle is in the log; returns how many seconds after its close that was seen."""
-    while ((await running.get(session_id)).cursor_ms or 0) < close_ms - MINUTE:
-        assert clock.now_ms() < close_ms + 60 * MINUTE, await running.get(session_id)
+    while ((await engine.get(session_id)).cursor_ms or 0) < close_ms - MINUTE:
+        assert clock.now_ms() < close_ms + 60 * MINUTE, await engine.get(session_id)
         await asyncio.sleep(0.01)
     return (clock.now_ms() - close_ms) / MINUTE
 
 
-async def latenesses(running: Engine, session_id: UUID, clock: Fast, count: int) -> list[float]:
+async def latenesses(engine: Engine, session_id: UUID, clock: FastClock, count: int) -> list[float]:
     """Measure for the next candles how many seconds after their close they are in the log."""
     due_ms = clock.now_ms() // MINUTE * MINUTE + MINUTE
     return [
-        await lateness(running, session_id, clock, close_ms)
+        await lateness(engine, session_id, clock, close_ms)
         for close_ms in range(due_ms, due_ms + count * MINUTE, MINUTE)
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -13,14 +12,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from tests.support.engine import MINUTE, START_MS, store
-from tests.support.outside import QUICK, digest, log, opens, pool
-from tests.support.process import Zeon
-from tests.support.servers import Database
-from tests.support.web import BODY, SESSIONS
+from tests.support.client import BODY, SESSIONS
+from tests.support.postgres import Database, open_pool
+from tests.support.running_engine import MINUTE, START_MS, store
+from tests.support.server_process import QUICK, ServerProcess, StartServer
+from tests.support.session_log import digest, open_times, read_log
 
 MISSING = {5, 6, 70, 71, 400}
-ASKED = {
+REQUEST = {
     **BODY,
     "profileSlug": "sma_cross",
     "config": {"fast": 3, "slow": 8},
@@ -28,7 +27,7 @@ ASKED = {
     "extraTimeframes": ["5m"],
     "warmupCandles": 10,
 }
-MOVES = {
+TRANSITIONS = {
     "created": {"running", "stopped"},
     "running": {"paused", "stopped", "finished"},
     "paused": {"running", "stopped"},
@@ -37,7 +36,7 @@ MOVES = {
 """From which status a walk may come to which."""
 
 
-DEEDS = ("wait", "start", "pause", "resume", "pace", "step", "jump", "runUntil", "runUntil an event")
+ACTIONS = ("wait", "start", "pause", "resume", "pace", "step", "jump", "runUntil", "runUntil an event")
 PACES = ({"replayMsPerCandle": 30}, {"replayMsPerCandle": 200}, {"speed": 200})
 TYPES = ("signal", "gap", "trade", "equity")
 
@@ -45,7 +44,7 @@ TYPES = ("signal", "gap", "trade", "equity")
 class Walk(RuleBasedStateMachine):
     """One session under any order of calls; `server`, `database` and `count` (of slots) are set from outside."""
 
-    server: Zeon
+    server: ServerProcess
     database: Database
     count: int
 
@@ -53,8 +52,8 @@ class Walk(RuleBasedStateMachine):
     def create(self) -> None:
         self.http = httpx2.Client(base_url=self.server.url, timeout=30)
         end_ms = START_MS + self.count * MINUTE
-        asked = {**ASKED, "endMs": end_ms, "replayMsPerCandle": 50}
-        self.id = self.http.post(SESSIONS, json=asked).json()["data"]["id"]
+        request = {**REQUEST, "endMs": end_ms, "replayMsPerCandle": 50}
+        self.id = self.http.post(SESSIONS, json=request).json()["data"]["id"]
         self.checked = 0
         self.called: set[tuple[str, str | None]] = set()
 
@@ -65,21 +64,21 @@ class Walk(RuleBasedStateMachine):
         assert answer.status_code in (200, 409), answer.text
         return answer.status_code
 
-    @rule(deed=st.sampled_from(DEEDS), size=st.integers(0, 9))
-    def act(self, deed: str, size: int) -> None:
+    @rule(action=st.sampled_from(ACTIONS), size=st.integers(0, 9))
+    def act(self, action: str, size: int) -> None:
         """Do one thing; all are one rule, or Hypothesis would leave most of them out of a walk."""
-        if deed == "wait":
+        if action == "wait":
             time.sleep(size / 200)
-        elif deed in ("start", "pause", "resume"):
-            self.call(deed)
-        elif deed == "pace":
-            self.call("control", {"action": deed, **PACES[size % len(PACES)]})
-        elif deed == "runUntil an event":
+        elif action in ("start", "pause", "resume"):
+            self.call(action)
+        elif action == "pace":
+            self.call("control", {"action": action, **PACES[size % len(PACES)]})
+        elif action == "runUntil an event":
             self.call("control", {"action": "runUntil", "eventType": TYPES[size % len(TYPES)]})
-        elif deed == "step":
+        elif action == "step":
             self.step(1 + size)
         else:
-            self.call("control", {"action": deed, "timeMs": (self.cursor_ms() or START_MS) + (size - 3) * MINUTE})
+            self.call("control", {"action": action, "timeMs": (self.cursor_ms() or START_MS) + (size - 3) * MINUTE})
 
     def step(self, candles: int) -> None:
         """Step, and say it twice under one key."""
@@ -97,11 +96,11 @@ class Walk(RuleBasedStateMachine):
         if not hasattr(self, "id"):
             return
         self.checked += 1
-        events = log(self.database, self.id)
-        found = opens(events)
-        assert found == [ms for ms in self.expected() if not found or ms <= found[-1]][: len(found)]
+        events = read_log(self.database, self.id)
+        results = open_times(events)
+        assert results == [ms for ms in self.expected() if not results or ms <= results[-1]][: len(results)]
         statuses = ["created", *(e["payload"]["status"] for e in events if e["type"] == "status")]
-        assert all(b in MOVES[a] for a, b in pairwise(statuses)), statuses
+        assert all(b in TRANSITIONS[a] for a, b in pairwise(statuses)), statuses
 
     def expected(self) -> list[int]:
         return [START_MS + n * MINUTE for n in range(self.count) if n not in MISSING]
@@ -117,11 +116,11 @@ class Walk(RuleBasedStateMachine):
         while (session := self.http.get(path).json()["data"])["status"] != "finished":
             assert time.monotonic() < deadline, session
             time.sleep(0.02)
-        assert opens(log(self.database, self.id)) == self.expected()
+        assert open_times(read_log(self.database, self.id)) == self.expected()
         self.http.close()
 
 
-def walked(database: Database, zeon: Callable[..., Zeon], steps: int) -> None:
+def make_random_calls(database: Database, start_server: StartServer, steps: int) -> None:
     """Walk so many steps, five times: the first walk is Hypothesis's simplest one, which only waits.
 
     The digests must be that of a session nobody touched.
@@ -129,7 +128,7 @@ def walked(database: Database, zeon: Callable[..., Zeon], steps: int) -> None:
     count = max(200, 4 * steps)
 
     async def fill() -> None:
-        async with pool(database) as side:
+        async with open_pool(database) as side:
             await store(side, start_ms=START_MS - 20 * MINUTE, count=20)
             await store(side, count=count, without=MISSING.__contains__)
 
@@ -142,7 +141,7 @@ def walked(database: Database, zeon: Callable[..., Zeon], steps: int) -> None:
         walks.append(made)
         return made
 
-    server = zeon(database, **QUICK)
+    server = start_server(database, **QUICK)
     once = settings(
         max_examples=5,
         stateful_step_count=steps,

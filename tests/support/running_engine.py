@@ -22,7 +22,7 @@ from app.domain.session import Pace, Session, SessionSpec
 from app.engine.session_service import Action, SessionService
 from app.engine.supervisor import Supervisor
 from app.settings import Settings, load
-from tests.support.servers import Database
+from tests.support.postgres import Database
 
 USER = "tester"
 START_MS = 1_704_067_200_000  # 2024-01-01
@@ -111,7 +111,7 @@ class Engine:
 
 
 @asynccontextmanager
-async def engine(database: Database, *, clock: Clock | None = None, **changes: Any) -> AsyncIterator[Engine]:
+async def running_engine(database: Database, *, clock: Clock | None = None, **changes: Any) -> AsyncIterator[Engine]:
     """Run an engine until the block ends; it closes as a server does on SIGTERM."""
     chosen = settings(database, **changes)
     clock = clock or Clock()

@@ -14,11 +14,11 @@ from app.domain.market.candle import Candle
 from app.domain.trading.settings import BrokerConfig
 from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import StrategyRunner
-from tests.support.servers import Database
+from tests.support.postgres import Database
 from tests.support.trading import finish
 
 
-def traded(strategy: Strategy, values: Iterable[Candle], on: BrokerConfig) -> list[Event]:
+def run_strategy(strategy: Strategy, values: Iterable[Candle], on: BrokerConfig) -> list[Event]:
     """Return the log of a strategy over one symbol's candles, these included where all is recorded."""
     trader = StrategyRunner(strategy, on)
     events: list[Event] = []
@@ -29,7 +29,9 @@ def traded(strategy: Strategy, values: Iterable[Candle], on: BrokerConfig) -> li
     return events + finish(trader, events[-1].ts if events else 0)
 
 
-def write(database: Database, events: Sequence[Event], on: BrokerConfig, *, start_ms: int = 0, **columns: Any) -> UUID:
+def store_session(
+    database: Database, events: Sequence[Event], on: BrokerConfig, *, start_ms: int = 0, **columns: Any
+) -> UUID:
     """Store a finished session with its log and return its id."""
     values = {
         "user_id": "local",

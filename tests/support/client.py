@@ -1,4 +1,4 @@
-"""A client of a real server, and a server in the test's own process."""
+"""A client of a server, whichever process that is in: its calls, its streams, followers that come back."""
 
 from __future__ import annotations
 
@@ -12,12 +12,8 @@ from typing import Any
 
 import httpx2
 
-from app.db import tokens
-from app.settings import load
-from app.web.http.connections import ConnectionLimits
-from app.web.serve import RunningServer, run_server
-from tests.support.engine import MINUTE, START_MS, store
-from tests.support.servers import Database
+from tests.support.running_engine import MINUTE, START_MS
+from tests.support.server_process import ServerProcess
 
 SESSIONS = "/api/sim/sessions"
 BODY = {
@@ -129,29 +125,35 @@ class Client:
             yield Stream(response, response.aiter_lines())
 
 
-@dataclass
-class Web(Client):
-    """A server and a client for it."""
-
-    served: RunningServer
-
-    async def token(self, user_id: str) -> tuple[Any, str]:
-        """Make a token; returns its id and the token itself."""
-        stored, secret = await self.served.sim.database.run(tokens.create, user_id)
-        return stored.id, secret
-
-
 @asynccontextmanager
-async def web(
-    database: Database, *, candles: int = 100, limits: ConnectionLimits | None = None, **changes: Any
-) -> AsyncIterator[Web]:
-    """Serve a database on a free port, with some candles, until the block ends."""
-    quick = {"port": 0, "renew_ms": 200, "runner_ttl_ms": 2000, "poll_ms": 200, "burst": 100_000}
-    settings = load(database_url=database.url, migrate_url=database.owner_url, **(quick | changes))
-    async with (
-        run_server(settings, limits) as served,
-        httpx2.AsyncClient(base_url=served.url, timeout=30, verify=False) as client,
-    ):
-        if candles:
-            await store(served.sim.database, count=candles)
-        yield Web(client, served)
+async def connect(server: ServerProcess) -> AsyncIterator[Client]:
+    """Be a client of a server process until the block ends."""
+    async with httpx2.AsyncClient(base_url=server.url, timeout=30, verify=False) as http:
+        yield Client(http)
+
+
+async def follow(client: Client, session_id: str) -> list[dict[str, Any]]:
+    """Follow a session to its end through every broken connection, as a browser does."""
+    seen: list[dict[str, Any]] = []
+    while True:
+        back = {"Last_Event_ID": str(seen[-1]["seq"])} if seen else {}
+        try:
+            async with client.stream(session_id, **back) as stream:
+                if stream.response.status_code == 204:
+                    return seen
+                try:
+                    await stream.rest(60)
+                finally:
+                    seen += stream.events
+        except httpx2.TransportError:
+            await asyncio.sleep(0.05)
+
+
+async def call(client: Client, session_id: str, name: str, body: Any = None) -> dict[str, Any]:
+    """Make a call on a session and return the session after it."""
+    return await client.data("POST", f"{SESSIONS}/{session_id}/{name}", body)
+
+
+async def run_unpaced(client: Client, session_id: str) -> None:
+    """Let a session go on as fast as it can."""
+    await client.data("PATCH", f"{SESSIONS}/{session_id}", {"replayMsPerCandle": 0})
