@@ -11,7 +11,7 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-from app.domain.market.symbol import normalize_venue as spelled_venue
+from app.domain.market.symbol import normalize_venue
 from app.domain.market.trading_hours import TradingHours
 from app.domain.session import Session
 from app.errors import BadInputError
@@ -33,7 +33,7 @@ def calendars(text: str) -> dict[str, Calendar]:
         venue, equals, name = item.partition("=")
         if not equals or name not in _library().get_calendar_names():
             raise BadInputError(f"calendars: {item!r} is not venue=calendar with a name such as XNYS")
-        chosen[spelled_venue(venue)] = Calendar(name)
+        chosen[normalize_venue(venue)] = Calendar(name)
     return chosen
 
 
@@ -94,7 +94,7 @@ class Calendar:
             days = library.get_calendar(self.name, start=str(start), end=str(end)).schedule
         except (library.errors.CalendarError, ValueError, OverflowError) as error:
             raise BadInputError(f"calendar: {self.name} does not reach to {day}: {error}") from None
-        self._times = [each for row in days.itertuples() for each in _times(row)]
+        self._times = [hours for row in days.itertuples() for hours in _times(row)]
         self._dates = [_whole(row.Index.date()) for row in days.itertuples()]
         from_ms = _midnight_ms(start if start == first else start + _EDGE)
         to_ms = (
@@ -131,7 +131,7 @@ def _whole(day: date) -> TradingHours:
 
 
 def _first_after(times: list[TradingHours], time_ms: int) -> TradingHours | None:
-    at = bisect_right(times, time_ms, key=lambda each: each.close_ms)
+    at = bisect_right(times, time_ms, key=lambda hours: hours.close_ms)
     return times[at] if at < len(times) else None
 
 

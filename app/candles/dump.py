@@ -26,15 +26,15 @@ _WORDS = {"minute": "1m", "minutely": "1m", "hourly": "1h", "hour": "1h", "daily
 
 def verify(path: Path, file: BinaryIO) -> None:
     """Compare a file with the SHA-256 in `<name>.CHECKSUM` beside it, where there is one; raises `BadInputError`."""
-    told = path.with_name(f"{path.name}.CHECKSUM")
-    if not told.is_file():
+    checksum = path.with_name(f"{path.name}.CHECKSUM")
+    if not checksum.is_file():
         return
-    wanted = told.read_text(errors="replace").split()[:1]
-    found = hashlib.sha256()
+    wanted = checksum.read_text(errors="replace").split()[:1]
+    digest = hashlib.sha256()
     while piece := file.read(_PIECE):
-        found.update(piece)
+        digest.update(piece)
     file.seek(0)
-    if wanted != [found.hexdigest()]:
+    if wanted != [digest.hexdigest()]:
         raise BadInputError(f"file: {path.name} differs from its checksum; download it again")
 
 
@@ -46,7 +46,7 @@ def files(path: Path, symbol: str, timeframe: str) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    inside = {each.name: each for each in sorted(_listed(path)) if may_hold_candles(each.name) and not each.is_dir()}
+    inside = {file.name: file for file in sorted(_listed(path)) if may_hold_candles(file.name) and not file.is_dir()}
     named = [name for name in inside if _names(name, symbol, timeframe)]
     named = named or [name for name in inside if _names(name, symbol, timeframe, read=_letters)]
     if not named and _letters(path.name) in (_letters(symbol), _letters(symbol.partition(":")[0])):
@@ -76,23 +76,23 @@ def members(names: Sequence[str], symbol: str | None, timeframe: str | None) -> 
     if len(names) == 1 or symbol is None:
         return list(names)
     bases = {name: name.rpartition("/")[2] for name in names}
-    found = [name for name in names if _names(bases[name], symbol, timeframe or "")]
-    found = found or [name for name in names if _names(bases[name], symbol, timeframe or "", read=_letters)]
-    found = found or [name for name in names if _may_be(bases[name], symbol, timeframe)]
-    if not found and len({re.sub(r"[0-9\W_]", "", base.partition(".")[0]) for base in bases.values()}) == 1:
-        found = [name for name in names if _named_timeframe(bases[name]) in (None, timeframe)]
-    if not found:
+    chosen = [name for name in names if _names(bases[name], symbol, timeframe or "")]
+    chosen = chosen or [name for name in names if _names(bases[name], symbol, timeframe or "", read=_letters)]
+    chosen = chosen or [name for name in names if _may_be(bases[name], symbol, timeframe)]
+    if not chosen and len({re.sub(r"[0-9\W_]", "", base.partition(".")[0]) for base in bases.values()}) == 1:
+        chosen = [name for name in names if _named_timeframe(bases[name]) in (None, timeframe)]
+    if not chosen:
         shown = ", ".join(list(bases.values())[:10]) + (" …" if len(bases) > 10 else "")
         raise BadInputError(
             f"symbol: no member of the archive is named {symbol} and {timeframe}: {shown}; --only names one"
         )
-    return found
+    return chosen
 
 
 def _may_be(name: str, symbol: str, timeframe: str | None) -> bool:
     """Whether a file name begins with the symbol in any form, and names no other timeframe."""
     stem = name.partition(".")[0] if name.count(".") == 1 else name.rpartition(".")[0]
-    if _spelled(stem) == symbol:
+    if _normalized(stem) == symbol:
         return True
     words = re.split(r"[^0-9A-Za-z]+", _TERMINAL.sub("", _NAMED.sub("", _MINUTES.sub("", stem))))
     starts = {"".join(words[:count]).upper() for count in (1, 2, 3)} | {word.upper() for word in words if len(word) > 3}
@@ -102,12 +102,14 @@ def _may_be(name: str, symbol: str, timeframe: str | None) -> bool:
 def _named_timeframe(name: str) -> str | None:
     """Return the timeframe in a file name such as `EURUSD_M15.csv`, `XBTUSD_60.csv` or `aapl-daily.csv`."""
     stem = name.partition(".")[0]
-    if found := _NAMED.search(stem):
-        return f"{int(found[1])}{found[2][0].lower()}"
-    if found := _TERMINAL.search(stem):
-        return f"{int(found[2])}{found[1].lower()}"
-    if found := _MINUTES.search(stem):
-        return next((each.name for each in TIMEFRAMES.values() if each.ms == int(found[1]) * 60_000), None)
+    if match := _NAMED.search(stem):
+        return f"{int(match[1])}{match[2][0].lower()}"
+    if match := _TERMINAL.search(stem):
+        return f"{int(match[2])}{match[1].lower()}"
+    if match := _MINUTES.search(stem):
+        return next(
+            (timeframe.name for timeframe in TIMEFRAMES.values() if timeframe.ms == int(match[1]) * 60_000), None
+        )
     return next((_WORDS[word] for word in re.split(r"[^a-z]+", stem.lower()) if word in _WORDS), None)
 
 
@@ -117,8 +119,8 @@ def guess_series(name: str) -> tuple[str | None, str | None]:
     timeframe = _named_timeframe(name)
     if timeframe not in TIMEFRAMES:
         return None, None
-    found = _NAMED.search(stem) or _TERMINAL.search(stem) or _MINUTES.search(stem)
-    parts = re.split(r"[^0-9A-Za-z]+", stem[: found.start()] if found else stem)
+    match = _NAMED.search(stem) or _TERMINAL.search(stem) or _MINUTES.search(stem)
+    parts = re.split(r"[^0-9A-Za-z]+", stem[: match.start()] if match else stem)
     words = [word for word in parts if word and word.lower() not in _WORDS]
     at = len(words) - 1
     while at > 0 and words[at].upper() in _QUOTES:
@@ -133,14 +135,14 @@ def _names(name: str, symbol: str, timeframe: str, *, read: Callable[[str], str]
     With `read=_letters` it may leave out or replace what is neither letter nor digit: `BTC_USDT_USDT` names
     BTCUSDT:USDT, `BRK-B` names BRK.B.
     """
-    read = read or _spelled
+    read = read or _normalized
     if not timeframe:
         return False
-    found = re.search(rf"(?<![0-9A-Za-z]){timeframe}(?![0-9A-Za-z])", name)
-    return found is not None and read(name[: found.start()]) == read(symbol)
+    match = re.search(rf"(?<![0-9A-Za-z]){timeframe}(?![0-9A-Za-z])", name)
+    return match is not None and read(name[: match.start()]) == read(symbol)
 
 
-def _spelled(name: str) -> str:
+def _normalized(name: str) -> str:
     return name.upper().translate(SEPARATORS).strip(" .")
 
 

@@ -53,8 +53,8 @@ class Exchange:
         except ccxt.BaseError as error:
             # An answer that ccxt has no name for is a plain ExchangeError: it may be an outage told in words.
             if isinstance(error, ccxt.OperationFailed) or type(error) is ccxt.ExchangeError:
-                raise RetryLaterError(f"{self.name}: {_told(error)}", _retry_after(client)) from error
-            raise BadInputError(f"{self.name}: {_told(error)}") from error
+                raise RetryLaterError(f"{self.name}: {_error_text(error)}", _retry_after(client)) from error
+            raise BadInputError(f"{self.name}: {_error_text(error)}") from error
         finally:
             await client.close()
 
@@ -64,9 +64,9 @@ class Exchange:
         client = getattr(ccxt, self.name)({"timeout": _TIMEOUT_MS, "enableRateLimit": True})
         client.number = str
         client.has["fetchCurrencies"] = False
-        asked = client.options.get("fetchMarkets")
-        if isinstance(asked, dict) and self.kind in asked.get("types", ()):
-            asked["types"] = [self.kind]
+        option = client.options.get("fetchMarkets")
+        if isinstance(option, dict) and self.kind in option.get("types", ()):
+            option["types"] = [self.kind]
         if self.address:
             client.urls["api"] = _moved(client.urls["api"], self.address)
         return client
@@ -81,16 +81,18 @@ class Exchange:
 
     def best_market(self, symbol: str, markets: Iterable[Any]) -> Any:
         """Return the market of a symbol, of the kind asked for where there is one; raises `BadInputError`."""
-        found = [market for market in markets if symbol in _spellings(market)]
-        if not found:
+        matching = [market for market in markets if symbol in _spellings(market)]
+        if not matching:
             raise BadInputError(f"symbol: {self.name} has no {symbol}")
 
         def rank(market: Any) -> tuple[bool, bool, bool]:
             return not market.get(self.kind), _stored(market["symbol"]) != symbol, _stored(market["id"]) != symbol
 
-        best = min(found, key=rank)
-        same = [market for market in found if rank(market) == rank(best)]
-        other = next((each for each in same if (each["base"], each["quote"]) != (best["base"], best["quote"])), None)
+        best = min(matching, key=rank)
+        same = [market for market in matching if rank(market) == rank(best)]
+        other = next(
+            (market for market in same if (market["base"], market["quote"]) != (best["base"], best["quote"])), None
+        )
         if other is not None:
             raise BadInputError(
                 f"symbol: {self.name} has {best['symbol']} and {other['symbol']}, which are both {symbol} here"
@@ -129,8 +131,8 @@ def _stored(name: object) -> str | None:
 
 def _most_rows(client: Any, kind: str) -> int:
     """Return how many candles the exchange gives at once."""
-    told = (client.features.get(kind) or {}) if isinstance(client.features, dict) else {}
-    return min(PAGE, int((told.get("fetchOHLCV") or {}).get("limit") or PAGE))
+    features = (client.features.get(kind) or {}) if isinstance(client.features, dict) else {}
+    return min(PAGE, int((features.get("fetchOHLCV") or {}).get("limit") or PAGE))
 
 
 async def _page(client: Any, name: str, timeframe: Timeframe, from_ms: int, to_ms: int, most: int) -> Part:
@@ -146,13 +148,15 @@ async def _page(client: Any, name: str, timeframe: Timeframe, from_ms: int, to_m
     last_ms = int(answer[-1][0])
     if last_ms + timeframe.ms > int(time.time() * 1000) - SETTLED_MS:
         to_ms = min(to_ms, last_ms)
-    rows: list[Row | RowIssue] = [(place, *row[:6]) for place, row in enumerate(answer, 1) if int(row[0]) < to_ms]
+    rows: list[Row | RowIssue] = [
+        (line_number, *row[:6]) for line_number, row in enumerate(answer, 1) if int(row[0]) < to_ms
+    ]
     first_ms = int(answer[0][0])
     recent = first_ms > from_ms and len(answer) >= most and last_ms + 2 * timeframe.ms > time.time() * 1000
     return Part(rows, min(last_ms + timeframe.ms, to_ms), first_ms if recent and first_ms < to_ms else None)
 
 
-def _told(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return f"{type(error).__name__} {str(error)[:200]}"
 
 

@@ -30,7 +30,7 @@ JOINED_SLOTS = 500
 """Holes closer together than this are asked for in one range."""
 
 
-_TURN_S = 0.1
+_CLAIM_RETRY_S = 0.1
 
 
 Progress = Callable[[int, int], None]
@@ -48,7 +48,7 @@ class Range(NamedTuple):
 class FetchResult:
     """What a fetch did: the ranges it had to ask for, what became of the candles, rows it refused."""
 
-    asked: list[Range]
+    ranges: list[Range]
     new: int = 0
     changed: int = 0
     same: int = 0
@@ -63,7 +63,7 @@ async def missing_ranges(
     grid = named_timeframe(timeframe)
     gaps, _ = await cache.gaps(conn, venue, symbol, timeframe, from_ms, to_ms, limit=2**31)
     covered = await cache.covered_ranges(conn, venue, symbol, timeframe, name)
-    return _joined(_uncovered([Range(gap.from_ms, gap.to_ms) for gap in gaps], covered), grid.ms * JOINED_SLOTS)
+    return _join_near(_uncovered([Range(gap.from_ms, gap.to_ms) for gap in gaps], covered), grid.ms * JOINED_SLOTS)
 
 
 def _uncovered(ranges: list[Range], covered: list[tuple[int, int]]) -> list[Range]:
@@ -85,13 +85,13 @@ def _uncovered(ranges: list[Range], covered: list[tuple[int, int]]) -> list[Rang
     return left
 
 
-def _joined(ranges: list[Range], within_ms: int) -> list[Range]:
+def _join_near(ranges: list[Range], within_ms: int) -> list[Range]:
     joined: list[Range] = []
-    for each in ranges:
-        if joined and each.from_ms - joined[-1].to_ms < within_ms:
-            joined[-1] = Range(joined[-1].from_ms, each.to_ms)
+    for range_ in ranges:
+        if joined and range_.from_ms - joined[-1].to_ms < within_ms:
+            joined[-1] = Range(joined[-1].from_ms, range_.to_ms)
         else:
-            joined.append(each)
+            joined.append(range_)
     return joined
 
 
@@ -116,18 +116,18 @@ async def fetch_candles(
     """
     grid, clock, name = named_timeframe(timeframe), clock or Clock(), chosen.name
     end_ms = min(grid.ceil(to_ms), grid.floor(clock.now_ms()))
-    async with _alone(conn, venue, symbol, timeframe, clock):
-        asked = await missing_ranges(conn, name, venue, symbol, timeframe, from_ms, end_ms)
-        fetched = FetchResult(asked)
-        reached(asked[0].from_ms if asked else end_ms)
-        total, done = sum(each.to_ms - each.from_ms for each in asked), 0
-        for each in asked:
-            at = each.from_ms
-            async with aclosing(_parts(chosen.source, symbol, grid, each, clock, longest_pause_s)) as parts:
+    async with _claim_series(conn, venue, symbol, timeframe, clock):
+        ranges = await missing_ranges(conn, name, venue, symbol, timeframe, from_ms, end_ms)
+        fetched = FetchResult(ranges)
+        reached(ranges[0].from_ms if ranges else end_ms)
+        total, done = sum(range_.to_ms - range_.from_ms for range_ in ranges), 0
+        for range_ in ranges:
+            at = range_.from_ms
+            async with aclosing(_parts(chosen.source, symbol, grid, range_, clock, longest_pause_s)) as parts:
                 async for part in parts:
                     check = RowValidator(symbol, grid, clock.now_ms())
                     known = Range(at if part.from_ms is None else part.from_ms, part.to_ms)
-                    await _keep(conn, name, venue, check, known, part, fetched)
+                    await _store_part(conn, name, venue, check, known, part, fetched)
                     done, at = done + part.to_ms - at, part.to_ms
                     reached(at)
                     if progress:
@@ -136,13 +136,13 @@ async def fetch_candles(
 
 
 async def _parts(
-    source: Source, symbol: str, grid: Timeframe, asked: Range, clock: Clock, longest_pause_s: float
+    source: Source, symbol: str, grid: Timeframe, range_: Range, clock: Clock, longest_pause_s: float
 ) -> AsyncGenerator[Part]:
     """Yield a source's parts; after a failure that may pass, go on where the last part ended."""
-    at, failures = asked.from_ms, 0
-    while at < asked.to_ms:
+    at, failures = range_.from_ms, 0
+    while at < range_.to_ms:
         try:
-            async with aclosing(source.fetch(symbol, grid, at, asked.to_ms)) as parts:
+            async with aclosing(source.fetch(symbol, grid, at, range_.to_ms)) as parts:
                 async for part in parts:
                     yield part
                     at, failures = part.to_ms, 0
@@ -157,16 +157,16 @@ async def _parts(
             await clock.sleep(max(0.0, pause_s - (time.monotonic() - error.since_s)))  # Hanging up takes a while, too.
 
 
-async def _keep(
-    conn: Connection, name: str, venue: str, check: RowValidator, asked: Range, part: Part, fetched: FetchResult
+async def _store_part(
+    conn: Connection, name: str, venue: str, check: RowValidator, range_: Range, part: Part, fetched: FetchResult
 ) -> None:
     """Store a part and remember that its range was asked for, or neither."""
     symbol, timeframe = check.symbol, check.timeframe.name
     async with conn.transaction():
         stored = await cache.store_columns(conn, venue, symbol, timeframe, check.columns(part.rows))
-        known_ms = _known_until(check, asked.to_ms)
-        if asked.from_ms < known_ms:
-            await cache.add_coverage(conn, venue, symbol, timeframe, name, asked.from_ms, known_ms)
+        known_ms = _known_until(check, range_.to_ms)
+        if range_.from_ms < known_ms:
+            await cache.add_coverage(conn, venue, symbol, timeframe, name, range_.from_ms, known_ms)
     fetched.new += stored.new
     fetched.changed += stored.changed
     fetched.same += stored.same
@@ -182,10 +182,10 @@ def _known_until(check: RowValidator, to_ms: int) -> int:
 
 
 @asynccontextmanager
-async def _alone(conn: Connection, venue: str, symbol: str, timeframe: str, clock: Clock) -> AsyncIterator[None]:
+async def _claim_series(conn: Connection, venue: str, symbol: str, timeframe: str, clock: Clock) -> AsyncIterator[None]:
     """Let one process at a time fetch a series; the others wait and then find it fetched."""
     while not await cache.claim(conn, venue, symbol, timeframe):
-        await clock.sleep(_TURN_S)
+        await clock.sleep(_CLAIM_RETRY_S)
     try:
         yield
     finally:

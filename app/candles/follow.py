@@ -26,11 +26,11 @@ SHORT_PAUSE_S, SHORT_FOR_S, LONG_PAUSE_S = 0.2, 60.0, 5.0
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 """Lends a connection in autocommit, for one look."""
 
-Told = Callable[[str, str], None]
+OnProblem = Callable[[str, str], None]
 """Called with a symbol and a sentence when something is worth telling."""
 
 
-Asked = Callable[[str, int], None]
+OnFetched = Callable[[str, int], None]
 """Called with a symbol and the time, in ms, up to which its source has answered by now."""
 
 
@@ -42,8 +42,8 @@ class Follower:
     chosen: VenueSource
     venue: str
     timeframe: str
-    told: Told = lambda symbol, sentence: None
-    asked: Asked = lambda symbol, up_to_ms: None
+    on_problem: OnProblem = lambda symbol, sentence: None
+    on_fetched: OnFetched = lambda symbol, up_to_ms: None
     clock: Clock = field(default_factory=Clock)
 
     async def follow(self, symbols: Sequence[str]) -> None:
@@ -63,9 +63,9 @@ class Follower:
         while True:
             began = time.monotonic()
             try:
-                asked_ms, next_ms = await self._look(symbol, pause_s)
+                asked_ms, next_ms = await self._fetch_closed(symbol, pause_s)
             except (SourceUnavailableError, UnavailableError) as error:
-                self.told(symbol, error.message)
+                self.on_problem(symbol, error.message)
                 await self.clock.sleep(pause_s)
                 failing_s += time.monotonic() - began
                 pause_s = SHORT_PAUSE_S if failing_s < SHORT_FOR_S else LONG_PAUSE_S
@@ -73,7 +73,7 @@ class Follower:
                 pause_s, failing_s = SHORT_PAUSE_S, 0.0
                 await self._wait(asked_ms, next_ms)
 
-    async def _look(self, symbol: str, pause_s: float) -> tuple[int, int]:
+    async def _fetch_closed(self, symbol: str, pause_s: float) -> tuple[int, int]:
         """Fetch what has closed; returns up to when, and the open time of the candle to come next, in ms."""
         grid, clock = named_timeframe(self.timeframe), self.clock
         async with self.connect() as conn:
@@ -83,7 +83,7 @@ class Follower:
                 key = (self.venue, symbol, grid.name)
                 await fetch_candles(conn, self.chosen, *key, next_ms, until_ms, clock=clock, longest_pause_s=pause_s)
                 next_ms = await _next_ms(conn, self.venue, symbol, grid, clock.now_ms())
-        self.asked(symbol, grid.floor(until_ms))
+        self.on_fetched(symbol, grid.floor(until_ms))
         return until_ms, next_ms
 
     async def _wait(self, asked_ms: int, next_ms: int) -> None:
