@@ -1,4 +1,4 @@
-"""Dumps as data.binance.vision publishes them: zips of CSV with a checksum beside them, single or in a folder."""
+"""Dumps in the format of data.binance.vision: zips of CSV with a checksum file next to them, single or in a folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORDS = {"minute": "1m", "minutely": "1m", "hourly": "1h", "hour": "1h", "daily
 
 
 def verify(path: Path, file: BinaryIO) -> None:
-    """Compare a file with the SHA-256 in `<name>.CHECKSUM` beside it, where there is one; raises `BadInputError`."""
+    """Compare a file with the SHA-256 in `<name>.CHECKSUM` next to it, if there is one; raises `BadInputError`."""
     checksum = path.with_name(f"{path.name}.CHECKSUM")
     if not checksum.is_file():
         return
@@ -41,8 +41,8 @@ def verify(path: Path, file: BinaryIO) -> None:
 def files(path: Path, symbol: str, timeframe: str) -> list[Path]:
     """List the files at `path` with candles of a symbol and timeframe, by name.
 
-    A file is itself. Of a folder, those are taken whose names begin with the symbol and name the timeframe; in a
-    folder named like the symbol, all. Raises `BadInputError` when there is none.
+    For a file it is the file itself. In a folder, the files whose names start with the symbol and contain the
+    timeframe; in a folder named like the symbol, all files. Raises `BadInputError` if there is none.
     """
     if not path.is_dir():
         return [path]
@@ -68,8 +68,8 @@ def _listed(path: Path) -> list[Path]:
 def members(names: Sequence[str], symbol: str | None, timeframe: str | None) -> list[str]:
     """Choose the members of an archive with candles of a symbol and timeframe, by name.
 
-    One alone is taken whatever its name; so are all when their names differ in figures only and name no timeframe.
-    Raises `BadInputError` naming them where none can be chosen.
+    A single member is chosen whatever its name; so are all members if their names differ only in digits and have no
+    timeframe. Raises `BadInputError` with their names if none can be chosen.
     """
     if not names:
         raise BadInputError("file: there is no file of candles in the archive")
@@ -90,7 +90,7 @@ def members(names: Sequence[str], symbol: str | None, timeframe: str | None) -> 
 
 
 def _may_be(name: str, symbol: str, timeframe: str | None) -> bool:
-    """Whether a file name begins with the symbol in any form, and names no other timeframe."""
+    """Whether a file name starts with the symbol in any form, and has no other timeframe."""
     stem = name.partition(".")[0] if name.count(".") == 1 else name.rpartition(".")[0]
     if _normalized(stem) == symbol:
         return True
@@ -114,7 +114,7 @@ def _named_timeframe(name: str) -> str | None:
 
 
 def guess_series(name: str) -> tuple[str | None, str | None]:
-    """Guess symbol and timeframe from the name of a file; None for what it does not say."""
+    """Guess symbol and timeframe from the name of a file; None for a missing one."""
     stem = name.partition(".")[0]
     timeframe = _named_timeframe(name)
     if timeframe not in TIMEFRAMES:
@@ -132,8 +132,7 @@ def guess_series(name: str) -> tuple[str | None, str | None]:
 def _names(name: str, symbol: str, timeframe: str, *, read: Callable[[str], str] | None = None) -> bool:
     """Whether a file name such as `BTC_USDT-1h.feather` or `BTCUSDT-1h-2024-01.zip` is of this symbol and timeframe.
 
-    With `read=_letters` it may leave out or replace what is neither letter nor digit: `BTC_USDT_USDT` names
-    BTCUSDT:USDT, `BRK-B` names BRK.B.
+    With `read=_letters` only letters and digits count: `BTC_USDT_USDT` names BTCUSDT:USDT, `BRK-B` names BRK.B.
     """
     read = read or _normalized
     if not timeframe:

@@ -1,4 +1,4 @@
-"""Candles from an exchange's REST interface, any that ccxt knows; ccxt is loaded when first used."""
+"""Candles from the REST API of any exchange that ccxt supports; ccxt is imported on first use."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from app.domain.market.timeframe import Timeframe
 from app.errors import BadInputError
 
 PAGE = 1_000
-"""Candles asked for at once; an exchange may give fewer."""
+"""Candles per request; an exchange may return fewer."""
 
 SETTLED_MS = 2_000
-"""A candle that closed less than this ago counts as closed only when the answer has a later one: clocks differ."""
+"""A candle that closed less than this ago counts as closed only if the answer has a later one: clocks differ."""
 
 _TIMEOUT_MS = 10_000
 
@@ -27,7 +27,7 @@ _TIMEOUT_MS = 10_000
 class Exchange:
     """One exchange; the argument is its ccxt name, as in `bybit`, `bybit/linear` or `binance@http://host:port`.
 
-    What follows the slash is the kind of market, spot where there is one; the address is asked in the exchange's stead.
+    The part after the slash is the kind of market, by default spot; requests go to the address instead of the exchange.
     """
 
     def __init__(self, argument: str) -> None:
@@ -36,10 +36,10 @@ class Exchange:
         self.kind = kind or "spot"
         self.markets: dict[str, Any] = {}
         if not re.fullmatch(r"[a-z0-9]+", self.name):
-            raise BadInputError(f"sources: {self.name!r} is no name of an exchange")
+            raise BadInputError(f"sources: {self.name!r} is not the name of an exchange")
 
     async def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
-        """Yield page after page; where an answer is empty, the page's slots have no candles."""
+        """Yield page after page; if an answer is empty, the page's slots have no candles."""
         ccxt = _ccxt()
         client = self._client(ccxt)
         try:
@@ -115,14 +115,14 @@ def _moved(urls: Any, address: str) -> Any:
 
 
 def _spellings(market: Any) -> set[str | None]:
-    """Return the stored forms of all names a market has: its id, base and quote, the unified symbol in full or not."""
+    """Return the stored forms of all names of a market: id, base and quote, the unified symbol in full and short."""
     unified = str(market["symbol"])
     names = (market["id"], f"{market['base']}{market['quote']}", unified, unified.partition(":")[0])
     return {_stored(name) for name in names}
 
 
 def _stored(name: object) -> str | None:
-    """Return the stored form of an exchange's name; None for one that is no symbol here."""
+    """Return the stored form of an exchange's name; None if it is not a valid symbol."""
     try:
         return stored_form(str(name))
     except BadInputError:
@@ -130,16 +130,16 @@ def _stored(name: object) -> str | None:
 
 
 def _most_rows(client: Any, kind: str) -> int:
-    """Return how many candles the exchange gives at once."""
+    """Return how many candles the exchange returns per request."""
     features = (client.features.get(kind) or {}) if isinstance(client.features, dict) else {}
     return min(PAGE, int((features.get("fetchOHLCV") or {}).get("limit") or PAGE))
 
 
 async def _page(client: Any, name: str, timeframe: Timeframe, from_ms: int, to_ms: int, most: int) -> Part:
-    """Ask for one page.
+    """Request one page.
 
-    An answer as long as `most` that begins late and reaches up to now is what an exchange with recent candles only
-    (Kraken) says to any question: it tells nothing of the time before.
+    An exchange with only recent candles (Kraken) answers any request with `most` candles that start late and reach up
+    to now. Such an answer says nothing about the time before it.
     """
     answer = await client.fetch_ohlcv(name, timeframe.name, from_ms, PAGE)
     answer = [row for row in answer if int(row[0]) >= from_ms]

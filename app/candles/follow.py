@@ -1,4 +1,4 @@
-"""Keeping the cache at the market's heels: every closed candle soon after its close, what was missed first."""
+"""Keep the cache up to date: first fetch missed candles, then every candle soon after its close."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from app.domain.market.timeframe import timeframe as named_timeframe
 from app.errors import UnavailableError
 
 EAGER_S, EAGER_FOR_S, IDLE_S = 0.2, 5.0, 5.0
-"""After a close the source is asked every `EAGER_S` for `EAGER_FOR_S`, then every `IDLE_S`; in seconds."""
+"""After a close the source is polled every `EAGER_S` for `EAGER_FOR_S`, then every `IDLE_S`; in seconds."""
 
 SHORT_PAUSE_S, SHORT_FOR_S, LONG_PAUSE_S = 0.2, 60.0, 5.0
-"""In an outage the source is asked every `SHORT_PAUSE_S` for `SHORT_FOR_S`, then every `LONG_PAUSE_S`; in seconds."""
+"""In an outage the source is polled every `SHORT_PAUSE_S` for `SHORT_FOR_S`, then every `LONG_PAUSE_S`; in seconds."""
 
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
-"""Lends a connection in autocommit, for one look."""
+"""Lends a connection in autocommit, for one fetch."""
 
 OnProblem = Callable[[str, str], None]
-"""Called with a symbol and a sentence when something is worth telling."""
+"""Called with a symbol and a sentence in an outage."""
 
 
 OnFetched = Callable[[str, int], None]
-"""Called with a symbol and the time, in ms, up to which its source has answered by now."""
+"""Called with a symbol and the time, in ms, up to which its source has answered."""
 
 
 @dataclass(frozen=True)
 class Follower:
-    """Follows series of one venue and timeframe; a series without any candle begins with the last one closed."""
+    """Follows series of one venue and timeframe; a series without any candle starts with the last closed one."""
 
     connect: Connect
     chosen: VenueSource
@@ -47,9 +47,9 @@ class Follower:
     clock: Clock = field(default_factory=Clock)
 
     async def follow(self, symbols: Sequence[str]) -> None:
-        """Store the closed candles of all symbols as they come, until cancelled; begin where the cache ends.
+        """Store the closed candles of all symbols until cancelled, from the end of the cache on.
 
-        An outage of the source or the database is told and sat out. Raises what the source will never get over.
+        In an outage of the source or the database it calls `on_problem` and retries. Raises permanent errors.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -74,7 +74,7 @@ class Follower:
                 await self._wait(asked_ms, next_ms)
 
     async def _fetch_closed(self, symbol: str, pause_s: float) -> tuple[int, int]:
-        """Fetch what has closed; returns up to when, and the open time of the candle to come next, in ms."""
+        """Fetch closed candles; return up to when, and the open time of the next candle, in ms."""
         grid, clock = named_timeframe(self.timeframe), self.clock
         async with self.connect() as conn:
             until_ms = clock.now_ms()
@@ -87,7 +87,7 @@ class Follower:
         return until_ms, next_ms
 
     async def _wait(self, asked_ms: int, next_ms: int) -> None:
-        """Wait for the candle that opens at `next_ms` to close; when it had, and was asked for, to be published."""
+        """Wait until the candle that opens at `next_ms` closes or, if it has closed, until the next poll."""
         grid, now_ms = named_timeframe(self.timeframe), self.clock.now_ms()
         since_close_s = (now_ms - grid.floor(now_ms)) / 1_000
         if asked_ms < next_ms + grid.ms:

@@ -7,6 +7,7 @@ from itertools import groupby
 from app.candles.advice import describe_cached
 from app.candles.aggregate import build_missing
 from app.clock import Clock
+from app.db import candles
 from app.db.pool import Connection
 from app.domain.market.candle import Candle
 from app.domain.session import SessionSpec

@@ -233,7 +233,7 @@ def test_a_setting_names_a_source_per_venue() -> None:
         ("binance=synthetic", "made-up candles live under the venues demo and selftest only, not binance"),
         ("demo=synthetic:x", "the seed 'x' is not a whole number"),
         ("demo=dump:/nowhere/at/all", "there is nothing at '/nowhere/at/all'"),
-        ("demo=exchange:no.such", "is no name of an exchange"),
+        ("demo=exchange:no.such", "is not the name of an exchange"),
     ],
 )
 def test_a_wrong_setting_is_refused_in_a_sentence(text: str, sentence: str) -> None:
