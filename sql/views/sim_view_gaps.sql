@@ -1,4 +1,4 @@
--- The gaps in the candles of sessions, as their logs have them.
+-- The gap events of sessions.
 CREATE OR REPLACE VIEW sim_view_gaps AS
 SELECT
   e.session_id,

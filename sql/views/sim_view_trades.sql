@@ -1,4 +1,4 @@
--- Closed trades with readable times: one row per lot closed, money in quote currency.
+-- Closed trades with readable times: one row per closed lot, money in quote currency.
 CREATE OR REPLACE VIEW sim_view_trades AS
 SELECT
   e.session_id,

@@ -1,6 +1,6 @@
--- Resume a session: it is marked running without a runner, and the first living server that sees it claims it. With no
--- living server it is refused (ZN004), because a session marked running must have somebody to run it. A created one is
--- refused, too: before a session first runs, its candles are fetched, built and checked, which SQL cannot do.
+-- Resume a session: it is marked running without a runner, and a living server claims it. Without a living server it is
+-- refused (ZN004), because a session marked running must have a server that can run it. A created session
+-- is refused too: before it first runs, its candles are fetched, built and checked, which SQL cannot do.
 CREATE OR REPLACE FUNCTION sim_resume(session uuid)
 RETURNS text
 LANGUAGE plpgsql AS $$
@@ -19,4 +19,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_resume(uuid) IS 'Let a paused session go on in any living process; answers the status.';
+COMMENT ON FUNCTION sim_resume(uuid) IS 'Resume a paused session in any living server; returns the status.';
