@@ -41,7 +41,7 @@ def store_a_day(database: Database) -> None:
 
 
 def test_the_readme_runs_a_user_strategy(database: Database, start_server: StartServer, tmp_path: Path) -> None:
-    prepare, use = blocks(README, "A strategy of your own")
+    prepare, use = blocks(README, "Your own strategy")
     program = tmp_path / "bin" / "zeon"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m app.cli.main "$@"\n')

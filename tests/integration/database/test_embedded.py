@@ -171,7 +171,7 @@ def test_unusual_folders_work(folder, name):
 
 
 def test_a_folder_pg_ctl_cannot_take_is_refused_in_a_sentence(folder):
-    with pytest.raises(SimError, match="quotes or dollar signs"):
+    with pytest.raises(SimError, match="quotes, backslashes or dollar signs"):
         start(folder / "$HOME")
 
 
