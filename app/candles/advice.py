@@ -20,7 +20,7 @@ _DAY = 86_400_000
 async def describe_cached(conn: Connection, venue: str, symbols: Iterable[str], timeframe: str) -> str:
     """Return a sentence per symbol: from when to when it is cached at a venue, or what is cached of it instead."""
     named = list(dict.fromkeys(symbols))[:_NAMED]
-    return " ".join([_cached(venue, each, timeframe, await cache.cached_ranges(conn, each)) for each in named])
+    return " ".join([_cached(venue, symbol, timeframe, await cache.cached_ranges(conn, symbol)) for symbol in named])
 
 
 async def missing_advice(
@@ -46,13 +46,13 @@ def import_command(venue: str, symbol: str, timeframe: str) -> str:
 
 
 def _cached(venue: str, symbol: str, timeframe: str, ranges: Sequence[CachedRange]) -> str:
-    own = next((each for each in ranges if (each.venue, each.timeframe) == (venue, timeframe)), None)
+    own = next((range_ for range_ in ranges if (range_.venue, range_.timeframe) == (venue, timeframe)), None)
     if own is not None:
         return f"{symbol} {timeframe} is cached {_span(own)} at venue {venue}."
     absent = f"There are no candles of {symbol} {timeframe} at venue {venue}."
     if not ranges:
         return absent
-    near = min(ranges, key=lambda each: (each.timeframe != timeframe, each.venue != venue))
+    near = min(ranges, key=lambda range_: (range_.timeframe != timeframe, range_.venue != venue))
     return f"{absent} {symbol} {near.timeframe} is cached {_span(near)} at venue {near.venue}."
 
 

@@ -39,10 +39,10 @@ async def build_missing(
     used = None
     if cached.isdisjoint(finer.name for finer in finer_timeframes(grid)):
         return None
-    found, _ = await cache.gaps(conn, venue, symbol, timeframe, from_ms, to_ms, 1)
-    if not found:
+    gaps, _ = await cache.gaps(conn, venue, symbol, timeframe, from_ms, to_ms, 1)
+    if not gaps:
         return None
-    from_ms = found[0].from_ms
+    from_ms = gaps[0].from_ms
     for finer in finer_timeframes(grid):
         if finer.name in cached:
             await cache.build(conn, venue, symbol, finer.name, timeframe, from_ms, to_ms)

@@ -25,15 +25,15 @@ _NAUTILUS_DECIMALS = 9
 def rows(file: BinaryIO, request: ReadRequest) -> Iterator[Item | Layout]:
     """Yield the rows of an open file; raises `BrokenFileError` where reading fails, `BadInputError` without pyarrow."""
     pa = _pyarrow("pyarrow")
-    place = 1
+    line_number = 1
     request.kind = "Parquet or Feather"
     try:
         for batch in _batches(file):
-            for item in _batch_rows(batch, place, request):
+            for item in _batch_rows(batch, line_number, request):
                 yield item
-                place += not isinstance(item, Layout)
+                line_number += not isinstance(item, Layout)
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
-        raise BrokenFileError(f"after row {place - 1}: {str(error)[:200]}") from error
+        raise BrokenFileError(f"after row {line_number - 1}: {str(error)[:200]}") from error
 
 
 def _pyarrow(name: str) -> Any:
@@ -56,9 +56,9 @@ def _batches(file: BinaryIO) -> Iterator[Any]:
             yield from (whole.slice(start, _BATCH_ROWS) for start in range(0, whole.num_rows, _BATCH_ROWS))
 
 
-def _batch_rows(batch: Any, place: int, request: ReadRequest) -> Iterator[Item | Layout]:
+def _batch_rows(batch: Any, line_number: int, request: ReadRequest) -> Iterator[Item | Layout]:
     columns = _columns(batch, request)
-    if place == 1:
+    if line_number == 1:
         yield Layout(columns.stamp)
     fields = [_values(batch.column(columns.time or 0), request)]
     fields += [_values(batch.column(at), request) for at in columns[1:5] if at is not None]
@@ -66,7 +66,7 @@ def _batch_rows(batch: Any, place: int, request: ReadRequest) -> Iterator[Item |
     names = None if columns.symbol is None else _values(batch.column(columns.symbol), request)
     for at in _taken(names, batch.num_rows, request):
         time, opened, high, low, close, volume = (column[at] for column in fields)
-        yield place + at, time, opened, high, low, close, volume
+        yield line_number + at, time, opened, high, low, close, volume
 
 
 def _columns(batch: Any, request: ReadRequest) -> HeaderColumns:
@@ -121,11 +121,11 @@ def _times(column: Any, request: ReadRequest) -> list[Any]:
     zone = column.type.tz
     ms = column.cast(pa.timestamp("ms", zone), safe=False).cast(pa.int64()).to_pylist()
     if zone is None and request.options.time_zone is not None:
-        return ["" if each is None else (EPOCH + timedelta(milliseconds=each)).isoformat(" ") for each in ms]
-    place = None if zone in (None, "UTC") else known_zone(zone)
-    if place is None or request.timeframe is None or request.timeframe.ms < DAY_MS:
-        return ["" if each is None else Ms(each) for each in ms]
-    return ["" if each is None else f"{local(each, place).isoformat(' ')} {zone}" for each in ms]
+        return ["" if time_ms is None else (EPOCH + timedelta(milliseconds=time_ms)).isoformat(" ") for time_ms in ms]
+    time_zone = None if zone in (None, "UTC") else known_zone(zone)
+    if time_zone is None or request.timeframe is None or request.timeframe.ms < DAY_MS:
+        return ["" if time_ms is None else Ms(time_ms) for time_ms in ms]
+    return ["" if time_ms is None else f"{local(time_ms, time_zone).isoformat(' ')} {zone}" for time_ms in ms]
 
 
 def _fixed_point(value: bytes) -> Decimal:

@@ -1,4 +1,4 @@
-"""Trading hours (exchange_calendars), so that nights, weekends and holidays are no gaps."""
+"""Trading hours from exchange_calendars, so that nights, weekends and holidays are no gaps."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-from app.domain.market.symbol import normalize_venue as spelled_venue
+from app.domain.market.symbol import normalize_venue
 from app.domain.market.trading_hours import TradingHours
 from app.domain.session import Session
 from app.errors import BadInputError
 
 _EARLIER, _LATER = timedelta(days=366), timedelta(days=2 * 366)
-"""How much is read around a time at once: reading costs the same, however much it is."""
+"""The days to read before and after a time: the cost does not depend on their number."""
 
 _EDGE = timedelta(days=2)
-"""A market's day may begin on the day before its date and end on the day after."""
+"""A market's day may start on the day before its date and end on the day after it, UTC."""
 
 
 def calendars(text: str) -> dict[str, Calendar]:
-    """Read an operator's setting such as `nasdaq=XNYS` into a calendar per venue.
+    """Parse a setting such as `nasdaq=XNYS`; return venue -> calendar.
 
-    Raises `BadInputError` for another form, an unknown calendar, or when the library is not there.
+    Raises `BadInputError` for another format, an unknown calendar, or if the library is not installed.
     """
     chosen: dict[str, Calendar] = {}
     for item in text.split():
         venue, equals, name = item.partition("=")
         if not equals or name not in _library().get_calendar_names():
             raise BadInputError(f"calendars: {item!r} is not venue=calendar with a name such as XNYS")
-        chosen[spelled_venue(venue)] = Calendar(name)
+        chosen[normalize_venue(venue)] = Calendar(name)
     return chosen
 
 
 def add_trading_hours(session: Session, calendar: Calendar | None) -> Session:
-    """Let a session know the trading hours of its venue, where it has any."""
+    """Return a session with the trading hours of its venue, if it has any."""
     return session if calendar is None else replace(session, spec=replace(session.spec, hours=calendar))
 
 
 class Calendar:
-    """The trading hours of one market (XNYS, XLON ...), read as far as they are asked for."""
+    """The trading hours of one market (XNYS, XLON ...), read as needed."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -54,17 +54,17 @@ class Calendar:
         self._known = range(0)
 
     def following(self, time_ms: int) -> TradingHours | None:
-        """Return the first trading time that ends after `time_ms`, lunch breaks cut out; null behind the last known.
+        """Return the first trading period that ends after `time_ms`, without lunch breaks; null after the last known.
 
-        Raises `BadInputError` for a time of which the calendar has no record.
+        Raises `BadInputError` for a time outside the calendar.
         """
         self._make_known(time_ms)
         return _first_after(self._times, time_ms)
 
     def following_day(self, time_ms: int) -> TradingHours | None:
-        """Return the same for whole trading days, each from midnight to midnight UTC of the date it has there.
+        """Return the same for whole trading days: from midnight to midnight UTC of the market's local date.
 
-        In Sydney Monday begins on Sunday, UTC: its daily candle is Monday's all the same.
+        In Sydney Monday starts on Sunday, UTC; its daily candle is still Monday's.
         """
         self._make_known(time_ms)
         return _first_after(self._dates, time_ms)
@@ -75,12 +75,12 @@ class Calendar:
                 self._read(_day(time_ms))
 
     def read(self, from_ms: int, to_ms: int) -> None:
-        """Read a whole range ahead of need, because it takes a second. Raises `BadInputError`."""
+        """Read a whole range in advance, because that takes a second. Raises `BadInputError`."""
         self.following(to_ms)
         self.following(from_ms)
 
     def _read(self, day: date) -> None:
-        """Read the days around one, and those between it and what was read before."""
+        """Read the days around one, and those between it and the days already read."""
         library = _library()
         try:
             first, last = _bounds(self.name)
@@ -89,12 +89,12 @@ class Calendar:
             end = min(max(end, day + _LATER), last or date.max)
             if not start <= day <= end:
                 raise BadInputError(
-                    f"calendar: {self.name} has no record of {day}; a newer exchange_calendars may have"
+                    f"calendar: {self.name} has no record of {day}; a newer version of exchange_calendars may have it"
                 )
             days = library.get_calendar(self.name, start=str(start), end=str(end)).schedule
         except (library.errors.CalendarError, ValueError, OverflowError) as error:
             raise BadInputError(f"calendar: {self.name} does not reach to {day}: {error}") from None
-        self._times = [each for row in days.itertuples() for each in _times(row)]
+        self._times = [hours for row in days.itertuples() for hours in _times(row)]
         self._dates = [_whole(row.Index.date()) for row in days.itertuples()]
         from_ms = _midnight_ms(start if start == first else start + _EDGE)
         to_ms = (
@@ -112,14 +112,14 @@ def _library() -> Any:
 
 @cache
 def _bounds(name: str) -> tuple[date | None, date | None]:
-    """Return the first and last day a calendar has records of, null where it goes by rules alone."""
+    """Return the first and last day of a calendar, null if it has only rules and no limit."""
     calendar = _library().get_calendar(name)
     first, last = calendar.bound_min(), calendar.bound_max()
     return first and first.date(), last and last.date()
 
 
 def _times(row: Any) -> Iterator[TradingHours]:
-    """Yield the trading times of one day: two where it has a break."""
+    """Yield the trading periods of one day: two if it has a break."""
     moments = (row.open, row.break_start, row.break_end, row.close)
     edges = [int(moment.timestamp() * 1000) for moment in moments if moment == moment]
     for at in range(0, len(edges), 2):
@@ -131,7 +131,7 @@ def _whole(day: date) -> TradingHours:
 
 
 def _first_after(times: list[TradingHours], time_ms: int) -> TradingHours | None:
-    at = bisect_right(times, time_ms, key=lambda each: each.close_ms)
+    at = bisect_right(times, time_ms, key=lambda hours: hours.close_ms)
     return times[at] if at < len(times) else None
 
 
@@ -139,7 +139,7 @@ def _day(time_ms: int) -> date:
     try:
         return datetime.fromtimestamp(time_ms / 1000, UTC).date()
     except (ValueError, OverflowError, OSError):
-        raise BadInputError(f"calendar: {time_ms} is no time a calendar knows") from None
+        raise BadInputError(f"calendar: {time_ms} is outside the calendar's range") from None
 
 
 def _midnight_ms(day: date) -> int:

@@ -45,8 +45,8 @@ def is_clock(cell: str) -> bool:
     cell = cell.strip()
     if re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?(?:\s*[AaPp][Mm])?", cell):
         return True
-    found = re.fullmatch(r"([0-9]{2})([0-9]{2})(?:([0-9]{2})(?:[0-9]{3})?)?", cell)
-    return found is not None and int(found[1]) < 25 and int(found[2]) < 60 and int(found[3] or 0) < 60
+    match = re.fullmatch(r"([0-9]{2})([0-9]{2})(?:([0-9]{2})(?:[0-9]{3})?)?", cell)
+    return match is not None and int(match[1]) < 25 and int(match[2]) < 60 and int(match[3] or 0) < 60
 
 
 def is_number(cell: str) -> bool:

@@ -215,7 +215,7 @@ def _price(names: Sequence[str], field: str, known: Sequence[str]) -> int | None
     at = _index(names, known)
     if at is not None and names[at] not in ("price", "adjclose", "last"):
         return at
-    like = [place for place, name in enumerate(names) if _is_like(name, field)]
+    like = [index for index, name in enumerate(names) if _is_like(name, field)]
     return like[0] if len(like) == 1 else at
 
 
@@ -265,13 +265,13 @@ def _volume(cells: Sequence[str], names: Sequence[str], symbol: str | None, take
 
 def _currency(cell: str) -> str:
     """Return the currency a volume is named after, as in `Volume BTC` or `volume_(btc)`; empty without one."""
-    found = re.fullmatch(r"\W*vol(?:ume)?\.?[\s_(\[-]*([A-Za-z0-9]{2,10})\W*", cell.strip(), re.IGNORECASE)
-    return found[1].upper().translate(SEPARATORS) if found else ""
+    match = re.fullmatch(r"\W*vol(?:ume)?\.?[\s_(\[-]*([A-Za-z0-9]{2,10})\W*", cell.strip(), re.IGNORECASE)
+    return match[1].upper().translate(SEPARATORS) if match else ""
 
 
 def named_columns(names: Sequence[str]) -> HeaderColumns:
     """Place the columns that a user named one by one; `-` is passed over."""
-    at = {name: place for place, name in enumerate(names) if name != "-"}
+    at = {name: index for index, name in enumerate(names) if name != "-"}
     day = at.get("date")
     time = at.get("time", day)
     assert time is not None

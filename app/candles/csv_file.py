@@ -128,13 +128,13 @@ class _Cutter:
         self._seen = False
         self._at = (table.columns.time or 0, *table.columns[1:6])
 
-    def items(self, place: int, lines: list[str]) -> Iterator[Item]:
+    def items(self, line_number: int, lines: list[str]) -> Iterator[Item]:
         """Yield the rows of lines, as a block where they are uniform."""
-        block = self._block(place, lines) if lines else STILL_READING
+        block = self._block(line_number, lines) if lines else STILL_READING
         if block is not None:
             yield block
         else:
-            yield from self._rows(place, lines)
+            yield from self._rows(line_number, lines)
             yield STILL_READING
         if self._several:
             choose_instrument(self._request.instruments, self._request)
@@ -145,7 +145,7 @@ class _Cutter:
         if self._only is not None and names and not self._seen:
             choose_instrument(names, self._request)
 
-    def _block(self, place: int, lines: list[str]) -> Block | None:
+    def _block(self, line_number: int, lines: list[str]) -> Block | None:
         """Cut lines into columns; None unless all have as many cells as there are columns and none has quotes."""
         columns, width, delimiter = self._table.columns, self._table.width, self._table.delimiter
         if columns.day is not None or delimiter == SPACES or any(at is not None and at >= width for at in self._at):
@@ -163,7 +163,7 @@ class _Cutter:
             return None
         time, *prices = (flat[at::width] for at in self._at[:5] if at is not None)
         volume = ["0"] * len(lines) if columns.volume is None else flat[columns.volume :: width]
-        return Block(place, time, [*prices, volume])
+        return Block(line_number, time, [*prices, volume])
 
     def _is_one(self, names: set[str]) -> bool:
         """Whether all rows are of the one instrument to be taken."""
@@ -184,18 +184,18 @@ class _Cutter:
         self._several = self._several or len(known) > 1
         return True
 
-    def _rows(self, place: int, lines: list[str]) -> Iterator[Row | RowIssue]:
-        for number, line in enumerate(lines, place):
+    def _rows(self, line_number: int, lines: list[str]) -> Iterator[Row | RowIssue]:
+        for number, line in enumerate(lines, line_number):
             cells = cut(line, self._table.delimiter)
             if len(cells) > 1 or (not cells and line.strip("\r \ufeff")):
                 yield from self._row(number, line, cells)
             elif cells and cells[0].strip():
                 yield RowIssue(number, f"not a row of the table: {line.strip()[:40]!r}")
 
-    def _row(self, place: int, line: str, cells: Cells) -> Iterator[Row | RowIssue]:
+    def _row(self, line_number: int, line: str, cells: Cells) -> Iterator[Row | RowIssue]:
         if not self._table.width <= len(cells) <= self._table.width + (not cells or not cells[-1].strip()):
             yield RowIssue(
-                place, f"it has {len(cells)} cells where there are {self._table.width} columns: {line[:40]!r}"
+                line_number, f"it has {len(cells)} cells where there are {self._table.width} columns: {line[:40]!r}"
             )
             return
         columns = self._table.columns
@@ -204,4 +204,4 @@ class _Cutter:
         time, opened, high, low, close, volume = ("0" if at is None else cells[at] for at in self._at)
         if columns.day is not None:
             time = f"{cells[columns.day].strip()} {time.strip()}"
-        yield place, time, opened, high, low, close, volume
+        yield line_number, time, opened, high, low, close, volume

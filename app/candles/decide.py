@@ -282,8 +282,10 @@ def _check_flaws(rows: Sequence[Row], reading: Reading) -> None:
     """Refuse one of several files in which most of the first rows are no candles: the others are to be stored."""
     flaws = [(row[0], flaw) for row in rows if (flaw := find_flaw(row, reading)) is not None]
     if len(flaws) * 2 > len(rows):
-        place, flaw = flaws[0]
-        raise BadInputError(f"file: {len(flaws):,} of its first {len(rows):,} rows are refused; line {place}: {flaw}")
+        line_number, flaw = flaws[0]
+        raise BadInputError(
+            f"file: {len(flaws):,} of its first {len(rows):,} rows are refused; line {line_number}: {flaw}"
+        )
 
 
 def _is_naive(text: str, reading: Reading) -> bool:

@@ -37,7 +37,7 @@ async def plan_deletion(conn: Connection, venue: str, symbol: str, timeframe: st
     counts = await cache.count_by_origin(conn, venue, symbol)
     names = _with_built(counts, timeframe)
     rows = sum(count for (name, _), count in counts.items() if name == timeframe)
-    if not rows and not await cache.asked_ranges(conn, venue, symbol, timeframe):
+    if not rows and not await cache.fetched_ranges(conn, venue, symbol, timeframe):
         raise NotFoundError(await describe_cached(conn, venue, [symbol], timeframe))
     built = {name: sum(counts.get((name, finer), 0) for finer in names) for name in names if name != timeframe}
     using = await sessions.using_candles(conn, venue, symbol, names, (CREATED, PAUSED, RUNNING))

@@ -1,4 +1,4 @@
-"""Dumps as data.binance.vision publishes them: zips of CSV with a checksum beside them, single or in a folder."""
+"""Dumps in the format of data.binance.vision: zips of CSV with a checksum file next to them, single or in a folder."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ _WORDS = {"minute": "1m", "minutely": "1m", "hourly": "1h", "hour": "1h", "daily
 
 
 def verify(path: Path, file: BinaryIO) -> None:
-    """Compare a file with the SHA-256 in `<name>.CHECKSUM` beside it, where there is one; raises `BadInputError`."""
-    told = path.with_name(f"{path.name}.CHECKSUM")
-    if not told.is_file():
+    """Compare a file with the SHA-256 in `<name>.CHECKSUM` next to it, if there is one; raises `BadInputError`."""
+    checksum = path.with_name(f"{path.name}.CHECKSUM")
+    if not checksum.is_file():
         return
-    wanted = told.read_text(errors="replace").split()[:1]
-    found = hashlib.sha256()
+    wanted = checksum.read_text(errors="replace").split()[:1]
+    digest = hashlib.sha256()
     while piece := file.read(_PIECE):
-        found.update(piece)
+        digest.update(piece)
     file.seek(0)
-    if wanted != [found.hexdigest()]:
+    if wanted != [digest.hexdigest()]:
         raise BadInputError(f"file: {path.name} differs from its checksum; download it again")
 
 
 def files(path: Path, symbol: str, timeframe: str) -> list[Path]:
     """List the files at `path` with candles of a symbol and timeframe, by name.
 
-    A file is itself. Of a folder, those are taken whose names begin with the symbol and name the timeframe; in a
-    folder named like the symbol, all. Raises `BadInputError` when there is none.
+    For a file it is the file itself. In a folder, the files whose names start with the symbol and contain the
+    timeframe; in a folder named like the symbol, all files. Raises `BadInputError` if there is none.
     """
     if not path.is_dir():
         return [path]
-    inside = {each.name: each for each in sorted(_listed(path)) if may_hold_candles(each.name) and not each.is_dir()}
+    inside = {file.name: file for file in sorted(_listed(path)) if may_hold_candles(file.name) and not file.is_dir()}
     named = [name for name in inside if _names(name, symbol, timeframe)]
     named = named or [name for name in inside if _names(name, symbol, timeframe, read=_letters)]
     if not named and _letters(path.name) in (_letters(symbol), _letters(symbol.partition(":")[0])):
@@ -68,31 +68,31 @@ def _listed(path: Path) -> list[Path]:
 def members(names: Sequence[str], symbol: str | None, timeframe: str | None) -> list[str]:
     """Choose the members of an archive with candles of a symbol and timeframe, by name.
 
-    One alone is taken whatever its name; so are all when their names differ in figures only and name no timeframe.
-    Raises `BadInputError` naming them where none can be chosen.
+    A single member is chosen whatever its name; so are all members if their names differ only in digits and have no
+    timeframe. Raises `BadInputError` with their names if none can be chosen.
     """
     if not names:
         raise BadInputError("file: there is no file of candles in the archive")
     if len(names) == 1 or symbol is None:
         return list(names)
     bases = {name: name.rpartition("/")[2] for name in names}
-    found = [name for name in names if _names(bases[name], symbol, timeframe or "")]
-    found = found or [name for name in names if _names(bases[name], symbol, timeframe or "", read=_letters)]
-    found = found or [name for name in names if _may_be(bases[name], symbol, timeframe)]
-    if not found and len({re.sub(r"[0-9\W_]", "", base.partition(".")[0]) for base in bases.values()}) == 1:
-        found = [name for name in names if _named_timeframe(bases[name]) in (None, timeframe)]
-    if not found:
+    chosen = [name for name in names if _names(bases[name], symbol, timeframe or "")]
+    chosen = chosen or [name for name in names if _names(bases[name], symbol, timeframe or "", read=_letters)]
+    chosen = chosen or [name for name in names if _may_be(bases[name], symbol, timeframe)]
+    if not chosen and len({re.sub(r"[0-9\W_]", "", base.partition(".")[0]) for base in bases.values()}) == 1:
+        chosen = [name for name in names if _named_timeframe(bases[name]) in (None, timeframe)]
+    if not chosen:
         shown = ", ".join(list(bases.values())[:10]) + (" …" if len(bases) > 10 else "")
         raise BadInputError(
             f"symbol: no member of the archive is named {symbol} and {timeframe}: {shown}; --only names one"
         )
-    return found
+    return chosen
 
 
 def _may_be(name: str, symbol: str, timeframe: str | None) -> bool:
-    """Whether a file name begins with the symbol in any form, and names no other timeframe."""
+    """Whether a file name starts with the symbol in any form, and has no other timeframe."""
     stem = name.partition(".")[0] if name.count(".") == 1 else name.rpartition(".")[0]
-    if _spelled(stem) == symbol:
+    if _normalized(stem) == symbol:
         return True
     words = re.split(r"[^0-9A-Za-z]+", _TERMINAL.sub("", _NAMED.sub("", _MINUTES.sub("", stem))))
     starts = {"".join(words[:count]).upper() for count in (1, 2, 3)} | {word.upper() for word in words if len(word) > 3}
@@ -102,23 +102,25 @@ def _may_be(name: str, symbol: str, timeframe: str | None) -> bool:
 def _named_timeframe(name: str) -> str | None:
     """Return the timeframe in a file name such as `EURUSD_M15.csv`, `XBTUSD_60.csv` or `aapl-daily.csv`."""
     stem = name.partition(".")[0]
-    if found := _NAMED.search(stem):
-        return f"{int(found[1])}{found[2][0].lower()}"
-    if found := _TERMINAL.search(stem):
-        return f"{int(found[2])}{found[1].lower()}"
-    if found := _MINUTES.search(stem):
-        return next((each.name for each in TIMEFRAMES.values() if each.ms == int(found[1]) * 60_000), None)
+    if match := _NAMED.search(stem):
+        return f"{int(match[1])}{match[2][0].lower()}"
+    if match := _TERMINAL.search(stem):
+        return f"{int(match[2])}{match[1].lower()}"
+    if match := _MINUTES.search(stem):
+        return next(
+            (timeframe.name for timeframe in TIMEFRAMES.values() if timeframe.ms == int(match[1]) * 60_000), None
+        )
     return next((_WORDS[word] for word in re.split(r"[^a-z]+", stem.lower()) if word in _WORDS), None)
 
 
 def guess_series(name: str) -> tuple[str | None, str | None]:
-    """Guess symbol and timeframe from the name of a file; None for what it does not say."""
+    """Guess symbol and timeframe from the name of a file; None for a missing one."""
     stem = name.partition(".")[0]
     timeframe = _named_timeframe(name)
     if timeframe not in TIMEFRAMES:
         return None, None
-    found = _NAMED.search(stem) or _TERMINAL.search(stem) or _MINUTES.search(stem)
-    parts = re.split(r"[^0-9A-Za-z]+", stem[: found.start()] if found else stem)
+    match = _NAMED.search(stem) or _TERMINAL.search(stem) or _MINUTES.search(stem)
+    parts = re.split(r"[^0-9A-Za-z]+", stem[: match.start()] if match else stem)
     words = [word for word in parts if word and word.lower() not in _WORDS]
     at = len(words) - 1
     while at > 0 and words[at].upper() in _QUOTES:
@@ -130,17 +132,16 @@ def guess_series(name: str) -> tuple[str | None, str | None]:
 def _names(name: str, symbol: str, timeframe: str, *, read: Callable[[str], str] | None = None) -> bool:
     """Whether a file name such as `BTC_USDT-1h.feather` or `BTCUSDT-1h-2024-01.zip` is of this symbol and timeframe.
 
-    With `read=_letters` it may leave out or replace what is neither letter nor digit: `BTC_USDT_USDT` names
-    BTCUSDT:USDT, `BRK-B` names BRK.B.
+    With `read=_letters` only letters and digits count: `BTC_USDT_USDT` names BTCUSDT:USDT, `BRK-B` names BRK.B.
     """
-    read = read or _spelled
+    read = read or _normalized
     if not timeframe:
         return False
-    found = re.search(rf"(?<![0-9A-Za-z]){timeframe}(?![0-9A-Za-z])", name)
-    return found is not None and read(name[: found.start()]) == read(symbol)
+    match = re.search(rf"(?<![0-9A-Za-z]){timeframe}(?![0-9A-Za-z])", name)
+    return match is not None and read(name[: match.start()]) == read(symbol)
 
 
-def _spelled(name: str) -> str:
+def _normalized(name: str) -> str:
     return name.upper().translate(SEPARATORS).strip(" .")
 
 

@@ -1,4 +1,4 @@
-"""Candles from an exchange's REST interface, any that ccxt knows; ccxt is loaded when first used."""
+"""Candles from the REST API of any exchange that ccxt supports; ccxt is imported on first use."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from app.domain.market.timeframe import Timeframe
 from app.errors import BadInputError
 
 PAGE = 1_000
-"""Candles asked for at once; an exchange may give fewer."""
+"""Candles per request; an exchange may return fewer."""
 
 SETTLED_MS = 2_000
-"""A candle that closed less than this ago counts as closed only when the answer has a later one: clocks differ."""
+"""A candle that closed less than this ago counts as closed only if the answer has a later one: clocks differ."""
 
 _TIMEOUT_MS = 10_000
 
@@ -27,7 +27,7 @@ _TIMEOUT_MS = 10_000
 class Exchange:
     """One exchange; the argument is its ccxt name, as in `bybit`, `bybit/linear` or `binance@http://host:port`.
 
-    What follows the slash is the kind of market, spot where there is one; the address is asked in the exchange's stead.
+    The part after the slash is the kind of market, by default spot; requests go to the address instead of the exchange.
     """
 
     def __init__(self, argument: str) -> None:
@@ -36,10 +36,10 @@ class Exchange:
         self.kind = kind or "spot"
         self.markets: dict[str, Any] = {}
         if not re.fullmatch(r"[a-z0-9]+", self.name):
-            raise BadInputError(f"sources: {self.name!r} is no name of an exchange")
+            raise BadInputError(f"sources: {self.name!r} is not the name of an exchange")
 
     async def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
-        """Yield page after page; where an answer is empty, the page's slots have no candles."""
+        """Yield page after page; if an answer is empty, the page's slots have no candles."""
         ccxt = _ccxt()
         client = self._client(ccxt)
         try:
@@ -53,8 +53,8 @@ class Exchange:
         except ccxt.BaseError as error:
             # An answer that ccxt has no name for is a plain ExchangeError: it may be an outage told in words.
             if isinstance(error, ccxt.OperationFailed) or type(error) is ccxt.ExchangeError:
-                raise RetryLaterError(f"{self.name}: {_told(error)}", _retry_after(client)) from error
-            raise BadInputError(f"{self.name}: {_told(error)}") from error
+                raise RetryLaterError(f"{self.name}: {_error_text(error)}", _retry_after(client)) from error
+            raise BadInputError(f"{self.name}: {_error_text(error)}") from error
         finally:
             await client.close()
 
@@ -64,9 +64,9 @@ class Exchange:
         client = getattr(ccxt, self.name)({"timeout": _TIMEOUT_MS, "enableRateLimit": True})
         client.number = str
         client.has["fetchCurrencies"] = False
-        asked = client.options.get("fetchMarkets")
-        if isinstance(asked, dict) and self.kind in asked.get("types", ()):
-            asked["types"] = [self.kind]
+        option = client.options.get("fetchMarkets")
+        if isinstance(option, dict) and self.kind in option.get("types", ()):
+            option["types"] = [self.kind]
         if self.address:
             client.urls["api"] = _moved(client.urls["api"], self.address)
         return client
@@ -81,16 +81,18 @@ class Exchange:
 
     def best_market(self, symbol: str, markets: Iterable[Any]) -> Any:
         """Return the market of a symbol, of the kind asked for where there is one; raises `BadInputError`."""
-        found = [market for market in markets if symbol in _spellings(market)]
-        if not found:
+        matching = [market for market in markets if symbol in _spellings(market)]
+        if not matching:
             raise BadInputError(f"symbol: {self.name} has no {symbol}")
 
         def rank(market: Any) -> tuple[bool, bool, bool]:
             return not market.get(self.kind), _stored(market["symbol"]) != symbol, _stored(market["id"]) != symbol
 
-        best = min(found, key=rank)
-        same = [market for market in found if rank(market) == rank(best)]
-        other = next((each for each in same if (each["base"], each["quote"]) != (best["base"], best["quote"])), None)
+        best = min(matching, key=rank)
+        same = [market for market in matching if rank(market) == rank(best)]
+        other = next(
+            (market for market in same if (market["base"], market["quote"]) != (best["base"], best["quote"])), None
+        )
         if other is not None:
             raise BadInputError(
                 f"symbol: {self.name} has {best['symbol']} and {other['symbol']}, which are both {symbol} here"
@@ -113,14 +115,14 @@ def _moved(urls: Any, address: str) -> Any:
 
 
 def _spellings(market: Any) -> set[str | None]:
-    """Return the stored forms of all names a market has: its id, base and quote, the unified symbol in full or not."""
+    """Return the stored forms of all names of a market: id, base and quote, the unified symbol in full and short."""
     unified = str(market["symbol"])
     names = (market["id"], f"{market['base']}{market['quote']}", unified, unified.partition(":")[0])
     return {_stored(name) for name in names}
 
 
 def _stored(name: object) -> str | None:
-    """Return the stored form of an exchange's name; None for one that is no symbol here."""
+    """Return the stored form of an exchange's name; None if it is not a valid symbol."""
     try:
         return stored_form(str(name))
     except BadInputError:
@@ -128,16 +130,16 @@ def _stored(name: object) -> str | None:
 
 
 def _most_rows(client: Any, kind: str) -> int:
-    """Return how many candles the exchange gives at once."""
-    told = (client.features.get(kind) or {}) if isinstance(client.features, dict) else {}
-    return min(PAGE, int((told.get("fetchOHLCV") or {}).get("limit") or PAGE))
+    """Return how many candles the exchange returns per request."""
+    features = (client.features.get(kind) or {}) if isinstance(client.features, dict) else {}
+    return min(PAGE, int((features.get("fetchOHLCV") or {}).get("limit") or PAGE))
 
 
 async def _page(client: Any, name: str, timeframe: Timeframe, from_ms: int, to_ms: int, most: int) -> Part:
-    """Ask for one page.
+    """Request one page.
 
-    An answer as long as `most` that begins late and reaches up to now is what an exchange with recent candles only
-    (Kraken) says to any question: it tells nothing of the time before.
+    An exchange with only recent candles (Kraken) answers any request with `most` candles that start late and reach up
+    to now. Such an answer says nothing about the time before it.
     """
     answer = await client.fetch_ohlcv(name, timeframe.name, from_ms, PAGE)
     answer = [row for row in answer if int(row[0]) >= from_ms]
@@ -146,13 +148,15 @@ async def _page(client: Any, name: str, timeframe: Timeframe, from_ms: int, to_m
     last_ms = int(answer[-1][0])
     if last_ms + timeframe.ms > int(time.time() * 1000) - SETTLED_MS:
         to_ms = min(to_ms, last_ms)
-    rows: list[Row | RowIssue] = [(place, *row[:6]) for place, row in enumerate(answer, 1) if int(row[0]) < to_ms]
+    rows: list[Row | RowIssue] = [
+        (line_number, *row[:6]) for line_number, row in enumerate(answer, 1) if int(row[0]) < to_ms
+    ]
     first_ms = int(answer[0][0])
     recent = first_ms > from_ms and len(answer) >= most and last_ms + 2 * timeframe.ms > time.time() * 1000
     return Part(rows, min(last_ms + timeframe.ms, to_ms), first_ms if recent and first_ms < to_ms else None)
 
 
-def _told(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return f"{type(error).__name__} {str(error)[:200]}"
 
 

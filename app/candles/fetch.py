@@ -1,4 +1,4 @@
-"""Fetching what the cache lacks: every range is asked for once, and what was fetched stays whatever comes after."""
+"""Fetch missing candles: every range is requested once, and each part is stored as soon as it is fetched."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from app.domain.market.timeframe import Timeframe
 from app.domain.market.timeframe import timeframe as named_timeframe
 
 ATTEMPTS = 8
-"""How often a source is asked in vain, one time after the other, before it counts as unavailable."""
+"""How many requests in a row may fail before a source counts as unavailable."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 30.0
-"""How long to wait after the first failure, doubled after each further one up to the second; in seconds."""
+"""Seconds to wait after the first failure; doubled after each further one, up to the second value."""
 
 PUBLISHED_MS = 86_400_000
-"""A slot this old gets no candle any more; of a newer one that is certain only when a later candle came. In ms."""
+"""A slot this old (ms) gets no candle any more; a newer one only if a later candle has arrived."""
 
 JOINED_SLOTS = 500
-"""Holes closer together than this are asked for in one range."""
+"""Gaps closer together than this are requested as one range."""
 
 
-_TURN_S = 0.1
+_CLAIM_RETRY_S = 0.1
 
 
 Progress = Callable[[int, int], None]
-"""Called after each part with the ms of the range fetched so far and in all."""
+"""Called after each part with the ms of the range fetched so far, and in total."""
 
 
 class Range(NamedTuple):
@@ -46,9 +46,9 @@ class Range(NamedTuple):
 
 @dataclass
 class FetchResult:
-    """What a fetch did: the ranges it had to ask for, what became of the candles, rows it refused."""
+    """The result of a fetch: the requested ranges, the counts of stored candles, the refused rows."""
 
-    asked: list[Range]
+    ranges: list[Range]
     new: int = 0
     changed: int = 0
     same: int = 0
@@ -59,15 +59,15 @@ class FetchResult:
 async def missing_ranges(
     conn: Connection, name: str, venue: str, symbol: str, timeframe: str, from_ms: int, to_ms: int
 ) -> list[Range]:
-    """List the ranges a fetch would ask the source called `name` for: holes it was not asked for before."""
+    """List the ranges that a fetch would request from the source `name`: gaps that were not fetched before."""
     grid = named_timeframe(timeframe)
     gaps, _ = await cache.gaps(conn, venue, symbol, timeframe, from_ms, to_ms, limit=2**31)
     covered = await cache.covered_ranges(conn, venue, symbol, timeframe, name)
-    return _joined(_uncovered([Range(gap.from_ms, gap.to_ms) for gap in gaps], covered), grid.ms * JOINED_SLOTS)
+    return _join_near(_uncovered([Range(gap.from_ms, gap.to_ms) for gap in gaps], covered), grid.ms * JOINED_SLOTS)
 
 
 def _uncovered(ranges: list[Range], covered: list[tuple[int, int]]) -> list[Range]:
-    """Cut the covered ranges out of others; both are sorted and do not overlap among themselves."""
+    """Remove the covered ranges from others; both lists are sorted and without overlaps."""
     left: list[Range] = []
     number = 0
     for from_ms, to_ms in ranges:
@@ -85,13 +85,13 @@ def _uncovered(ranges: list[Range], covered: list[tuple[int, int]]) -> list[Rang
     return left
 
 
-def _joined(ranges: list[Range], within_ms: int) -> list[Range]:
+def _join_near(ranges: list[Range], within_ms: int) -> list[Range]:
     joined: list[Range] = []
-    for each in ranges:
-        if joined and each.from_ms - joined[-1].to_ms < within_ms:
-            joined[-1] = Range(joined[-1].from_ms, each.to_ms)
+    for range_ in ranges:
+        if joined and range_.from_ms - joined[-1].to_ms < within_ms:
+            joined[-1] = Range(joined[-1].from_ms, range_.to_ms)
         else:
-            joined.append(each)
+            joined.append(range_)
     return joined
 
 
@@ -108,26 +108,27 @@ async def fetch_candles(
     longest_pause_s: float = LONGEST_PAUSE_S,
     reached: Callable[[int], None] = lambda up_to_ms: None,
 ) -> FetchResult:
-    """Fetch the closed candles of `[from_ms, to_ms)` that are missing and were not asked for before.
+    """Fetch the closed candles of `[from_ms, to_ms)` that are missing and were not fetched before.
 
-    `reached` hears up to where nothing is left to ask for. `conn` must be in autocommit and outside of a transaction:
-    each part is stored and remembered in one of its own, and a lock lets one process at a time fetch a series. Raises
-    `SourceUnavailableError` after `ATTEMPTS` failures in a row, `BadInputError` for what the source will never give.
+    `reached` is called with the time up to which nothing is left to fetch. `conn` must be in autocommit and outside of
+    a transaction: each part and its coverage are stored in a transaction, and a lock lets only one process at a time
+    fetch a series. Raises `SourceUnavailableError` after `ATTEMPTS` failures in a row, `BadInputError` if the source
+    does not have the series.
     """
     grid, clock, name = named_timeframe(timeframe), clock or Clock(), chosen.name
     end_ms = min(grid.ceil(to_ms), grid.floor(clock.now_ms()))
-    async with _alone(conn, venue, symbol, timeframe, clock):
-        asked = await missing_ranges(conn, name, venue, symbol, timeframe, from_ms, end_ms)
-        fetched = FetchResult(asked)
-        reached(asked[0].from_ms if asked else end_ms)
-        total, done = sum(each.to_ms - each.from_ms for each in asked), 0
-        for each in asked:
-            at = each.from_ms
-            async with aclosing(_parts(chosen.source, symbol, grid, each, clock, longest_pause_s)) as parts:
+    async with _claim_series(conn, venue, symbol, timeframe, clock):
+        ranges = await missing_ranges(conn, name, venue, symbol, timeframe, from_ms, end_ms)
+        fetched = FetchResult(ranges)
+        reached(ranges[0].from_ms if ranges else end_ms)
+        total, done = sum(range_.to_ms - range_.from_ms for range_ in ranges), 0
+        for range_ in ranges:
+            at = range_.from_ms
+            async with aclosing(_parts(chosen.source, symbol, grid, range_, clock, longest_pause_s)) as parts:
                 async for part in parts:
                     check = RowValidator(symbol, grid, clock.now_ms())
                     known = Range(at if part.from_ms is None else part.from_ms, part.to_ms)
-                    await _keep(conn, name, venue, check, known, part, fetched)
+                    await _store_part(conn, name, venue, check, known, part, fetched)
                     done, at = done + part.to_ms - at, part.to_ms
                     reached(at)
                     if progress:
@@ -136,13 +137,13 @@ async def fetch_candles(
 
 
 async def _parts(
-    source: Source, symbol: str, grid: Timeframe, asked: Range, clock: Clock, longest_pause_s: float
+    source: Source, symbol: str, grid: Timeframe, range_: Range, clock: Clock, longest_pause_s: float
 ) -> AsyncGenerator[Part]:
-    """Yield a source's parts; after a failure that may pass, go on where the last part ended."""
-    at, failures = asked.from_ms, 0
-    while at < asked.to_ms:
+    """Yield a source's parts; after a temporary failure continue at the end of the last part."""
+    at, failures = range_.from_ms, 0
+    while at < range_.to_ms:
         try:
-            async with aclosing(source.fetch(symbol, grid, at, asked.to_ms)) as parts:
+            async with aclosing(source.fetch(symbol, grid, at, range_.to_ms)) as parts:
                 async for part in parts:
                     yield part
                     at, failures = part.to_ms, 0
@@ -154,19 +155,21 @@ async def _parts(
                     f"The source of candles cannot be reached: {error}.", details={"code": SourceUnavailableError.code}
                 ) from error
             pause_s = max(error.after_s, min(FIRST_PAUSE_S * 2 ** (failures - 1), longest_pause_s))
-            await clock.sleep(max(0.0, pause_s - (time.monotonic() - error.since_s)))  # Hanging up takes a while, too.
+            await clock.sleep(
+                max(0.0, pause_s - (time.monotonic() - error.since_s))
+            )  # Closing the connection takes time, too.
 
 
-async def _keep(
-    conn: Connection, name: str, venue: str, check: RowValidator, asked: Range, part: Part, fetched: FetchResult
+async def _store_part(
+    conn: Connection, name: str, venue: str, check: RowValidator, range_: Range, part: Part, fetched: FetchResult
 ) -> None:
-    """Store a part and remember that its range was asked for, or neither."""
+    """Store a part and its coverage in one transaction."""
     symbol, timeframe = check.symbol, check.timeframe.name
     async with conn.transaction():
         stored = await cache.store_columns(conn, venue, symbol, timeframe, check.columns(part.rows))
-        known_ms = _known_until(check, asked.to_ms)
-        if asked.from_ms < known_ms:
-            await cache.add_coverage(conn, venue, symbol, timeframe, name, asked.from_ms, known_ms)
+        known_ms = _known_until(check, range_.to_ms)
+        if range_.from_ms < known_ms:
+            await cache.add_coverage(conn, venue, symbol, timeframe, name, range_.from_ms, known_ms)
     fetched.new += stored.new
     fetched.changed += stored.changed
     fetched.same += stored.same
@@ -175,17 +178,17 @@ async def _keep(
 
 
 def _known_until(check: RowValidator, to_ms: int) -> int:
-    """Say up to where a slot without a candle is a hole for good and not only not published yet."""
+    """Return the time up to which a slot without a candle is a gap, and not only unpublished yet."""
     old_ms = check.timeframe.floor(check.now_ms - PUBLISHED_MS)
     received_ms = old_ms if check.last_ms is None else check.last_ms + check.timeframe.ms
     return min(to_ms, max(old_ms, received_ms))
 
 
 @asynccontextmanager
-async def _alone(conn: Connection, venue: str, symbol: str, timeframe: str, clock: Clock) -> AsyncIterator[None]:
-    """Let one process at a time fetch a series; the others wait and then find it fetched."""
+async def _claim_series(conn: Connection, venue: str, symbol: str, timeframe: str, clock: Clock) -> AsyncIterator[None]:
+    """Let only one process at a time fetch a series; the others wait."""
     while not await cache.claim(conn, venue, symbol, timeframe):
-        await clock.sleep(_TURN_S)
+        await clock.sleep(_CLAIM_RETRY_S)
     try:
         yield
     finally:

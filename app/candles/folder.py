@@ -65,12 +65,12 @@ def _plain(items: Iterator[Item | Reading], from_ms: int, to_ms: int) -> Iterato
 
 
 def _settled(row: Row, reading: Reading) -> Row | RowIssue:
-    place, time, *written = row
+    line_number, time, *written = row
     try:
         opened, high, low, close, volume = reading.numbers(written)
-        return place, reading.time(time), opened, high, low, close, volume
+        return line_number, reading.time(time), opened, high, low, close, volume
     except RowError as refused:
-        return RowIssue(place, str(refused))
+        return RowIssue(line_number, str(refused))
 
 
 def _open_ms(row: Row | RowIssue, otherwise: int) -> int:

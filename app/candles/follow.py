@@ -1,4 +1,4 @@
-"""Keeping the cache at the market's heels: every closed candle soon after its close, what was missed first."""
+"""Keep the cache up to date: first fetch missed candles, then every candle soon after its close."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ from app.domain.market.timeframe import timeframe as named_timeframe
 from app.errors import UnavailableError
 
 EAGER_S, EAGER_FOR_S, IDLE_S = 0.2, 5.0, 5.0
-"""After a close the source is asked every `EAGER_S` for `EAGER_FOR_S`, then every `IDLE_S`; in seconds."""
+"""After a close the source is polled every `EAGER_S` for `EAGER_FOR_S`, then every `IDLE_S`; in seconds."""
 
 SHORT_PAUSE_S, SHORT_FOR_S, LONG_PAUSE_S = 0.2, 60.0, 5.0
-"""In an outage the source is asked every `SHORT_PAUSE_S` for `SHORT_FOR_S`, then every `LONG_PAUSE_S`; in seconds."""
+"""In an outage the source is polled every `SHORT_PAUSE_S` for `SHORT_FOR_S`, then every `LONG_PAUSE_S`; in seconds."""
 
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
-"""Lends a connection in autocommit, for one look."""
+"""Lends a connection in autocommit, for one fetch."""
 
-Told = Callable[[str, str], None]
-"""Called with a symbol and a sentence when something is worth telling."""
+OnProblem = Callable[[str, str], None]
+"""Called with a symbol and a sentence in an outage."""
 
 
-Asked = Callable[[str, int], None]
-"""Called with a symbol and the time, in ms, up to which its source has answered by now."""
+OnFetched = Callable[[str, int], None]
+"""Called with a symbol and the time, in ms, up to which its source has answered."""
 
 
 @dataclass(frozen=True)
 class Follower:
-    """Follows series of one venue and timeframe; a series without any candle begins with the last one closed."""
+    """Follows series of one venue and timeframe; a series without any candle starts with the last closed one."""
 
     connect: Connect
     chosen: VenueSource
     venue: str
     timeframe: str
-    told: Told = lambda symbol, sentence: None
-    asked: Asked = lambda symbol, up_to_ms: None
+    on_problem: OnProblem = lambda symbol, sentence: None
+    on_fetched: OnFetched = lambda symbol, up_to_ms: None
     clock: Clock = field(default_factory=Clock)
 
     async def follow(self, symbols: Sequence[str]) -> None:
-        """Store the closed candles of all symbols as they come, until cancelled; begin where the cache ends.
+        """Store the closed candles of all symbols until cancelled, from the end of the cache on.
 
-        An outage of the source or the database is told and sat out. Raises what the source will never get over.
+        In an outage of the source or the database it calls `on_problem` and retries. Raises permanent errors.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -63,9 +63,9 @@ class Follower:
         while True:
             began = time.monotonic()
             try:
-                asked_ms, next_ms = await self._look(symbol, pause_s)
+                asked_ms, next_ms = await self._fetch_closed(symbol, pause_s)
             except (SourceUnavailableError, UnavailableError) as error:
-                self.told(symbol, error.message)
+                self.on_problem(symbol, error.message)
                 await self.clock.sleep(pause_s)
                 failing_s += time.monotonic() - began
                 pause_s = SHORT_PAUSE_S if failing_s < SHORT_FOR_S else LONG_PAUSE_S
@@ -73,8 +73,8 @@ class Follower:
                 pause_s, failing_s = SHORT_PAUSE_S, 0.0
                 await self._wait(asked_ms, next_ms)
 
-    async def _look(self, symbol: str, pause_s: float) -> tuple[int, int]:
-        """Fetch what has closed; returns up to when, and the open time of the candle to come next, in ms."""
+    async def _fetch_closed(self, symbol: str, pause_s: float) -> tuple[int, int]:
+        """Fetch closed candles; return up to when, and the open time of the next candle, in ms."""
         grid, clock = named_timeframe(self.timeframe), self.clock
         async with self.connect() as conn:
             until_ms = clock.now_ms()
@@ -83,11 +83,11 @@ class Follower:
                 key = (self.venue, symbol, grid.name)
                 await fetch_candles(conn, self.chosen, *key, next_ms, until_ms, clock=clock, longest_pause_s=pause_s)
                 next_ms = await _next_ms(conn, self.venue, symbol, grid, clock.now_ms())
-        self.asked(symbol, grid.floor(until_ms))
+        self.on_fetched(symbol, grid.floor(until_ms))
         return until_ms, next_ms
 
     async def _wait(self, asked_ms: int, next_ms: int) -> None:
-        """Wait for the candle that opens at `next_ms` to close; when it had, and was asked for, to be published."""
+        """Wait until the candle that opens at `next_ms` closes or, if it has closed, until the next poll."""
         grid, now_ms = named_timeframe(self.timeframe), self.clock.now_ms()
         since_close_s = (now_ms - grid.floor(now_ms)) / 1_000
         if asked_ms < next_ms + grid.ms:

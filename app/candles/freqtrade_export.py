@@ -45,14 +45,14 @@ def pair_of(spelling: str) -> str:
     neither helps.
     """
     head, colon, settle = spelling.upper().partition(":")
-    places = separator_positions(head)
+    positions = separator_positions(head)
     bare = "".join(char for char in head if char not in "/-_")
-    if not places:
+    if not positions:
         quotes = [quote for quote in QUOTES if bare.endswith(quote) and bare != quote]
-        places = (len(bare) - len(max(quotes, key=len)),) if quotes else ()
-    if len(places) != 1:
+        positions = (len(bare) - len(max(quotes, key=len)),) if quotes else ()
+    if len(positions) != 1:
         raise BadInputError(f"pair: base and quote of {spelling} are not known; give --pair, as in --pair BTC/USDT")
-    return f"{bare[: places[0]]}/{bare[places[0] :]}{colon}{settle}"
+    return f"{bare[: positions[0]]}/{bare[positions[0] :]}{colon}{settle}"
 
 
 def file_name(pair: str, timeframe: str) -> Path:

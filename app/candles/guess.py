@@ -38,10 +38,10 @@ def guess_columns(body: Sequence[Cells], request: ReadRequest) -> HeaderColumns:
     time, day = _time_columns(by_column, request)
     numbers = [[number_of(cell) for cell in column] for column in by_column]
     start, order = _prices(numbers, max(time, -1 if day is None else day) + 1, body[0])
-    name, places = order
-    if _is_swapped(numbers[start : start + 4], places, newest_first=_newest_first(by_column[time])):
+    name, offsets = order
+    if _is_swapped(numbers[start : start + 4], offsets, newest_first=_newest_first(by_column[time])):
         raise BadInputError(_which_columns("its opens and closes do not follow on each other", body[0]))
-    opened, high, low, close = (start + at for at in places)
+    opened, high, low, close = (start + at for at in offsets)
     volume = _volume_column(numbers, by_column, start + 4, high, low)
     order_text = f"{name}{'' if volume is None else ', volume' if volume == start + 4 else ', vwap, volume'}"
     request.note("columns", f"without a header, columns were read as {order_text}")
@@ -50,10 +50,10 @@ def guess_columns(body: Sequence[Cells], request: ReadRequest) -> HeaderColumns:
 
 def _prices(numbers: Sequence[Numbers], after: int, row: Cells) -> tuple[int, tuple[str, tuple[int, ...]]]:
     """Find the four prices right behind the time, or the only four that are candles further on, and their order."""
-    found = [(at, order) for at in range(after, len(numbers) - 3) if (order := _order(numbers[at : at + 4]))]
-    if found and (found[0][0] == after or len(found) == 1):
-        return found[0]
-    how = "several" if found else "no"
+    matches = [(at, order) for at in range(after, len(numbers) - 3) if (order := _order(numbers[at : at + 4]))]
+    if matches and (matches[0][0] == after or len(matches) == 1):
+        return matches[0]
+    how = "several" if matches else "no"
     raise BadInputError(_which_columns(f"{how} orders of open, high, low and close make its rows candles", row))
 
 
@@ -65,24 +65,24 @@ def _which_columns(why: str, cells: Cells) -> str:
 
 def _time_columns(columns: Sequence[Cells], request: ReadRequest) -> tuple[int, int | None]:
     """Find the column of times, and that of dates where times are only times of day."""
-    found = [at for at, column in enumerate(columns) if _share(is_time, column) > 0.5]
-    if not found:
+    candidates = [at for at, column in enumerate(columns) if _share(is_time, column) > 0.5]
+    if not candidates:
         raise BadInputError(_which_columns("no column is a time", [column[0] for column in columns]))
-    at = found[0] if request.timeframe is None else _on_grid(found, columns, request)
+    at = candidates[0] if request.timeframe is None else _on_grid(candidates, columns, request)
     clock = at + 1
     if clock < len(columns) and all(map(is_day, columns[at])) and all(map(is_clock, columns[clock])):
         return clock, at
     return at, None
 
 
-def _on_grid(found: Sequence[int], columns: Sequence[Cells], request: ReadRequest) -> int:
+def _on_grid(candidates: Sequence[int], columns: Sequence[Cells], request: ReadRequest) -> int:
     """Choose, of several columns of numbers since the epoch, the first whose times are all on the grid."""
     assert request.timeframe is not None
-    for at in found:
+    for at in candidates:
         opens = [times.epoch_ms(cell.strip()) for cell in columns[at]]
         if all(open_ms is not None and request.timeframe.floor(open_ms) == open_ms for open_ms in opens):
             return at
-    return found[0]
+    return candidates[0]
 
 
 def _symbol_column(columns: Sequence[Cells], time: int) -> int | None:
@@ -105,7 +105,7 @@ def _order(prices: Sequence[Numbers]) -> tuple[str, tuple[int, ...]] | None:
     rows = [row for row in zip(*prices, strict=True) if not all(value is None for value in row)]
     if not rows:
         return None
-    fits = {name: sum(_fits(row, places) for row in rows) for name, places in _ORDERS.items()}
+    fits = {name: sum(_fits(row, offsets) for row in rows) for name, offsets in _ORDERS.items()}
     best, most = max(fits.items(), key=lambda fit: fit[1])
     if most * 10 < len(rows) * 9 and (most * 2 < len(rows) or best != next(iter(_ORDERS))):
         return None
@@ -116,20 +116,20 @@ def _order(prices: Sequence[Numbers]) -> tuple[str, tuple[int, ...]] | None:
     return best, _ORDERS[best]
 
 
-def _candle(row: Sequence[Decimal | None], places: Sequence[int]) -> list[Decimal | None]:
-    return [row[at] for at in places]
+def _candle(row: Sequence[Decimal | None], offsets: Sequence[int]) -> list[Decimal | None]:
+    return [row[at] for at in offsets]
 
 
-def _fits(row: Sequence[Decimal | None], places: Sequence[int]) -> bool:
-    opened, high, low, close = _candle(row, places)
+def _fits(row: Sequence[Decimal | None], offsets: Sequence[int]) -> bool:
+    opened, high, low, close = _candle(row, offsets)
     if opened is None or high is None or low is None or close is None:
         return False
     return 0 < low <= min(opened, close) and max(opened, close) <= high
 
 
-def _is_swapped(prices: Sequence[Numbers], places: Sequence[int], *, newest_first: bool) -> bool:
+def _is_swapped(prices: Sequence[Numbers], offsets: Sequence[int], *, newest_first: bool) -> bool:
     """Whether opens follow on closes much better when they are taken for each other."""
-    rows = [[row[at] for at in places] for row in zip(*prices, strict=True)]
+    rows = [[row[at] for at in offsets] for row in zip(*prices, strict=True)]
     edges = [(row[0], row[3]) for row in rows if row[0] is not None and row[3] is not None]
     if newest_first:
         edges.reverse()

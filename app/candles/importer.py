@@ -108,8 +108,8 @@ def too_many_refused(check: RowValidator) -> str | None:
         return None
     first = check.refusals[0]
     return (
-        f"file: {refused:,} of {rows:,} rows were refused, so nothing was stored; the first is line {first.place}:"
-        f" {first.reason}; --keep-going stores the others"
+        f"file: {refused:,} of {rows:,} rows were refused, so nothing was stored; the first is line"
+        f" {first.line_number}: {first.reason}; --keep-going stores the others"
     )
 
 
@@ -195,6 +195,6 @@ class FileReader:
 def _range(path: Path, check: RowValidator) -> tuple[int, int]:
     if check.first_ms is None or check.last_ms is None:
         first = check.refusals[0] if check.refusals else None
-        why = f"line {first.place}: {first.reason}" if first else check.broke or "it has no rows"
+        why = f"line {first.line_number}: {first.reason}" if first else check.broke or "it has no rows"
         raise BadInputError(f"file: {path.name} holds no good candle; {why}")
     return check.first_ms, check.last_ms

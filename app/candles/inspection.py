@@ -92,13 +92,13 @@ def _read(path: Path, inspection: Inspection, options: ReadOptions, calendar: Ca
         inspection.question = error.message
         inspection.readings = list(_both_ways(path, inspection, error.message, options))
     note_grid(check, request)
-    _take_over(inspection, check, request, calendar)
+    _copy_findings(inspection, check, request, calendar)
 
 
 def _question(inspection: Inspection, check: RowValidator) -> str | None:
     if check.first_ms is None:
         first = check.refusals[0] if check.refusals else None
-        why = f"line {first.place}: {first.reason}" if first else check.broke or "it has no rows"
+        why = f"line {first.line_number}: {first.reason}" if first else check.broke or "it has no rows"
         return f"file: {inspection.file} holds no good candle; {why}"
     if inspection.timeframe is None:
         return "timeframe: the steps between the rows do not say which it is; say --timeframe"
@@ -107,7 +107,9 @@ def _question(inspection: Inspection, check: RowValidator) -> str | None:
     return too_many_refused(check)
 
 
-def _take_over(inspection: Inspection, check: RowValidator, request: ReadRequest, calendar: Calendar | None) -> None:
+def _copy_findings(
+    inspection: Inspection, check: RowValidator, request: ReadRequest, calendar: Calendar | None
+) -> None:
     inspection.kind = request.kind or inspection.kind
     inspection.instruments = request.instruments
     inspection.rows, inspection.refused, inspection.empty = check.rows, check.refused, check.empty
@@ -150,7 +152,7 @@ def _end(item: Item) -> Item:
         return item
     at = max(len(item.times) - _SHOWN, 0)
     numbers = [column[at:] for column in item.numbers]
-    return item._replace(place=item.place + at, times=item.times[at:], numbers=numbers)
+    return item._replace(line_number=item.line_number + at, times=item.times[at:], numbers=numbers)
 
 
 def _rows(item: Item) -> Iterator[Row]:
@@ -163,10 +165,10 @@ def _lines(rows: list[Row], how: RowReading) -> list[Line]:
     """Read rows to show them; those that cannot be read are left out."""
     how = replace(how)
     lines = []
-    for place, time, *written in rows:
+    for line_number, time, *written in rows:
         try:
             numbers = how.numbers(written)
-            lines.append(Line(place, int(how.time(time)), *(format_decimal(number) for number in numbers)))
+            lines.append(Line(line_number, int(how.time(time)), *(format_decimal(number) for number in numbers)))
         except RowError:
             continue
     return lines

@@ -9,15 +9,15 @@ from app.candles.request import ReadRequest
 from app.errors import BadInputError
 
 
-def choose_instrument(found: Sequence[str], request: ReadRequest) -> str:
+def choose_instrument(names: Sequence[str], request: ReadRequest) -> str:
     """Return which of several instruments the user asked for; raises `BadInputError` naming them and the option."""
     only = request.options.only
     if only is not None:
-        for name in found:
+        for name in names:
             if same_instrument(name, only):
                 return name
-        raise BadInputError(f"only: {only[:40]!r} is not in the file; it holds {_join_names(found)}")
-    raise BadInputError(f"file: it holds {_join_names(found)}; choose one with --only, as in --only {found[0][:40]}")
+        raise BadInputError(f"only: {only[:40]!r} is not in the file; it holds {_join_names(names)}")
+    raise BadInputError(f"file: it holds {_join_names(names)}; choose one with --only, as in --only {names[0][:40]}")
 
 
 def same_instrument(one: str, other: str) -> bool:

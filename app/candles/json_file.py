@@ -98,13 +98,13 @@ def _pieces(source: _Recorded) -> Iterator[Piece | int]:
         while more := source.read():
             rest += more
             end = 0
-            for found in _INNERMOST.finditer(rest):
-                between = rest[end : found.start()]
-                end = found.end()
+            for match in _INNERMOST.finditer(rest):
+                between = rest[end : match.start()]
+                end = match.end()
                 key = None
                 if len(between) > 1:
                     key, listed = _keys(between, listed)
-                yield Piece(json.loads(found[0], parse_float=_number, parse_int=str, parse_constant=str), key, listed)
+                yield Piece(json.loads(match[0], parse_float=_number, parse_int=str, parse_constant=str), key, listed)
             rest = rest[end:]
             if len(rest) > 2 * _READ:
                 raise BrokenFileError("there is no row where one should be")
@@ -119,10 +119,10 @@ def _pieces(source: _Recorded) -> Iterator[Piece | int]:
 def _keys(between: str, listed: str | None) -> tuple[str | None, str | None]:
     """Return the key of a piece, and that of the list it is in, by what stands between it and the one before."""
     if "[" in between:
-        found = _LIST_KEY.search(between[-200:])
-        listed = found[1] if found else None
-    found = _KEY.search(between[-200:])
-    return found[1] if found else None, listed
+        match = _LIST_KEY.search(between[-200:])
+        listed = match[1] if match else None
+    match = _KEY.search(between[-200:])
+    return match[1] if match else None, listed
 
 
 def _number(digits: str) -> Value:
@@ -197,25 +197,25 @@ class _Reader:
             self._named[names] = header_columns(names, self._request.symbol) if len(names) >= 4 else None
         return self._named[names]
 
-    def row(self, piece: Piece, place: int) -> Row | RowIssue | None:
+    def row(self, piece: Piece, line_number: int) -> Row | RowIssue | None:
         """Return the row of a piece; None where it is none, or one of another instrument."""
         if isinstance(piece.value, dict):
-            return self._object(piece, place)
-        return self._array(piece, place)
+            return self._object(piece, line_number)
+        return self._array(piece, line_number)
 
-    def _array(self, piece: Piece, place: int) -> Row | RowIssue | None:
+    def _array(self, piece: Piece, line_number: int) -> Row | RowIssue | None:
         values, columns = piece.value, self._listed
         if columns is None or len(values) < _FEWEST or not self._is_taken(piece.listed):
             return None
         if len(values) != self._width:
-            return RowIssue(place, f"it has {len(values)} values where others have {self._width}")
+            return RowIssue(line_number, f"it has {len(values)} values where others have {self._width}")
         if column_name(text_of(values[columns.open])) == "open":
             return None
         if len(values) == _OKX_COLUMNS and text_of(values[8]) == "0":
-            return RowIssue(place, "the candle was still open when it was saved")
-        return self._picked([text_of(value) for value in values], columns, place)
+            return RowIssue(line_number, "the candle was still open when it was saved")
+        return self._picked([text_of(value) for value in values], columns, line_number)
 
-    def _object(self, piece: Piece, place: int) -> Row | RowIssue | None:
+    def _object(self, piece: Piece, line_number: int) -> Row | RowIssue | None:
         columns = self._columns(piece.value)
         if columns is None:
             return None
@@ -223,18 +223,18 @@ class _Reader:
         if not self._is_taken(piece.listed if columns.symbol is None else values[columns.symbol]):
             return None
         if still_open(piece.value):
-            return RowIssue(place, "the candle was still open when it was saved")
+            return RowIssue(line_number, "the candle was still open when it was saved")
         if columns.time is None:
             values.append(piece.key or "")
             columns = columns._replace(time=len(values) - 1)
-        return self._picked(values, columns, place)
+        return self._picked(values, columns, line_number)
 
-    def _picked(self, values: Sequence[str], columns: HeaderColumns, place: int) -> Row:
+    def _picked(self, values: Sequence[str], columns: HeaderColumns, line_number: int) -> Row:
         time = values[columns.time or 0]
         if columns.day is not None and ":" in time and len(time) < 16:
             time = f"{values[columns.day]} {time}"
         opened, high, low, close = (values[at] for at in columns[1:5])
-        return place, time, opened, high, low, close, "0" if columns.volume is None else values[columns.volume]
+        return line_number, time, opened, high, low, close, "0" if columns.volume is None else values[columns.volume]
 
     def _is_taken(self, name: str | None) -> bool:
         """Note the instrument a row is of; whether it is one to take. Raises `BadInputError` at a second one."""
@@ -260,7 +260,7 @@ def _is_price(key: str) -> bool:
 def _rows(pieces: Iterator[Piece | int], reader: _Reader) -> Iterator[Item]:
     """Turn pieces into rows, one behind, so that the last is known when the end says whether it was still open."""
     held: Row | RowIssue | None = None
-    place = 0
+    line_number = 0
     try:
         for count, piece in enumerate(pieces):
             if isinstance(piece, int):
@@ -268,17 +268,17 @@ def _rows(pieces: Iterator[Piece | int], reader: _Reader) -> Iterator[Item]:
                 continue
             if count % 1_000 == 0:
                 yield STILL_READING
-            row = reader.row(piece, place + 1)
+            row = reader.row(piece, line_number + 1)
             if row is None:
                 continue
-            place += 1
+            line_number += 1
             if held is not None:
                 yield held
             held = row
     except BrokenFileError as broken:
         if held is not None:
             yield held
-        raise BrokenFileError(f"after row {place}: {broken.message}") from broken
+        raise BrokenFileError(f"after row {line_number}: {broken.message}") from broken
     if held is not None:
         yield held
     reader.finish()

@@ -84,16 +84,16 @@ def _table_rows(table: Table, request: ReadRequest) -> Iterator[Item | Layout]:
     _, names, cells = table
     columns = _columns(names, cells, request)
     yield Layout(columns.stamp)
-    for place, row in enumerate(cells, 1):
+    for line_number, row in enumerate(cells, 1):
         if len(row) != len(names) and names:
-            yield RowIssue(place, f"it has {len(row)} values where there are {len(names)} columns")
+            yield RowIssue(line_number, f"it has {len(row)} values where there are {len(names)} columns")
             continue
         open_closed = [row[names.index(name)] for name in _CLOSED if name in names]
         if any(value.lower() in ("false", "0") for value in open_closed):
-            yield RowIssue(place, "the candle was still open when it was saved")
+            yield RowIssue(line_number, "the candle was still open when it was saved")
             continue
         time, opened, high, low, close, volume = ("0" if at is None else row[at] for at in columns[:6])
-        yield place, time, opened, high, low, close, volume
+        yield line_number, time, opened, high, low, close, volume
 
 
 def _columns(names: list[str], cells: list[list[str]], request: ReadRequest) -> HeaderColumns:
@@ -113,19 +113,19 @@ def _tables(value: Any, name: str, around: list[tuple[str, list[Any]]], depth: i
     if depth > _DEEPEST:
         return
     if isinstance(value, dict):
-        found = _side_by_side(value, around) or _apart(value) or _keyed(value)
-        if found is not None:
-            yield (name, *found)
+        table_ = _side_by_side(value, around) or _apart(value) or _keyed(value)
+        if table_ is not None:
+            yield (name, *table_)
             return
-        lists = [*around, *((key, each) for key, each in value.items() if isinstance(each, list))]
-        for key, each in value.items():
-            yield from _tables(each, key if isinstance(each, list) or name == "" else name, lists, depth + 1)
+        lists = [*around, *((key, item) for key, item in value.items() if isinstance(item, list))]
+        for key, item in value.items():
+            yield from _tables(item, key if isinstance(item, list) or name == "" else name, lists, depth + 1)
     elif isinstance(value, list):
-        if value and all(isinstance(each, dict) for each in value) and (table := _nested(value)) is not None:
+        if value and all(isinstance(item, dict) for item in value) and (table := _nested(value)) is not None:
             yield (name, *table)
             return
-        for each in value[:1_000]:
-            yield from _tables(each, name, around, depth + 1)
+        for item in value[:1_000]:
+            yield from _tables(item, name, around, depth + 1)
 
 
 def _is_header(names: Sequence[str]) -> bool:
@@ -139,47 +139,47 @@ def _side_by_side(
     value: dict[str, Any], around: list[tuple[str, list[Any]]]
 ) -> tuple[list[str], list[list[str]]] | None:
     """Read `{"t": […], "o": […], …}`; the times may stand further out, as in Yahoo's answer."""
-    lists = {key: each for key, each in value.items() if isinstance(each, list) and _are_plain(each)}
+    lists = {key: item for key, item in value.items() if isinstance(item, list) and _are_plain(item)}
     if not _is_header(list(lists)):
-        lists = {key: list(each.values()) for key, each in value.items() if isinstance(each, dict)}
-        keys = next((list(each) for each in value.values() if isinstance(each, dict)), [])
+        lists = {key: list(item.values()) for key, item in value.items() if isinstance(item, dict)}
+        keys = next((list(item) for item in value.values() if isinstance(item, dict)), [])
         if not _is_header(list(lists)) or not all(map(_are_plain, lists.values())):
             return None
         around = [("time", list(keys))]
     columns = header_columns(list(lists))
     assert columns is not None
     count = len(list(lists.values())[columns.open])
-    same = {key: each for key, each in lists.items() if len(each) == count}
-    if columns.time is None and not any(all(is_time(text_of(each)) for each in cells) for cells in same.values()):
-        times = [each for _, each in reversed(around) if len(each) == count and _are_times(each)]
+    same = {key: item for key, item in lists.items() if len(item) == count}
+    if columns.time is None and not any(all(is_time(text_of(item)) for item in cells) for cells in same.values()):
+        times = [item for _, item in reversed(around) if len(item) == count and _are_times(item)]
         if not times:
             return None
         same = {"time": times[0], **same}
     if not _is_header(list(same)):
         raise BadInputError("file: the columns of its JSON are not equally long")
-    return list(same), [[text_of(each) for each in row] for row in zip(*same.values(), strict=True)]
+    return list(same), [[text_of(item) for item in row] for row in zip(*same.values(), strict=True)]
 
 
 def _are_plain(values: Sequence[Any]) -> bool:
-    return not any(isinstance(each, list | dict) for each in values)
+    return not any(isinstance(item, list | dict) for item in values)
 
 
 def _are_times(values: Sequence[Any]) -> bool:
-    return bool(values) and all(is_time(text_of(each)) for each in values)
+    return bool(values) and all(is_time(text_of(item)) for item in values)
 
 
 def _apart(value: dict[str, Any]) -> tuple[list[str], list[list[str]]] | None:
     """Read `{"columns": […], "data": [[…], …]}`, with the times under `index` or not."""
-    lists = {key: each for key, each in value.items() if isinstance(each, list)}
-    names = next((each for each in lists.values() if all(isinstance(n, str) for n in each) and _is_header(each)), None)
+    lists = {key: item for key, item in value.items() if isinstance(item, list)}
+    names = next((item for item in lists.values() if all(isinstance(n, str) for n in item) and _is_header(item)), None)
     if names is None:
         return None
     width = len(names)
-    for each in lists.values():
-        if each is not names and each and all(isinstance(row, list) and len(row) == width for row in each):
-            cells = [[text_of(cell) for cell in row] for row in each]
+    for item in lists.values():
+        if item is not names and item and all(isinstance(row, list) and len(row) == width for row in item):
+            cells = [[text_of(cell) for cell in row] for row in item]
             index = [
-                other for other in lists.values() if len(other) == len(each) and _are_plain(other) and _are_times(other)
+                other for other in lists.values() if len(other) == len(item) and _are_plain(other) and _are_times(other)
             ]
             if index:
                 return ["time", *names], [[text_of(time), *row] for time, row in zip(index[0], cells, strict=True)]
@@ -189,18 +189,18 @@ def _apart(value: dict[str, Any]) -> tuple[list[str], list[list[str]]] | None:
 
 def _keyed(value: dict[str, Any]) -> tuple[list[str], list[list[str]]] | None:
     """Read rows under the time of each, `{"2024-03-04": {"open": …}, …}`."""
-    if not value or not all(isinstance(each, dict) and is_time(key) for key, each in value.items()):
+    if not value or not all(isinstance(item, dict) and is_time(key) for key, item in value.items()):
         return None
-    found = _nested(list(value.values()))
-    if found is None:
+    table_ = _nested(list(value.values()))
+    if table_ is None:
         return None
-    names, cells = found
+    names, cells = table_
     return ["time", *names], [[key, *row] for key, row in zip(value, cells, strict=True)]
 
 
 def _nested(values: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]] | None:
     """Read rows of objects that hold objects, as in `{"time": …, "mid": {"o": …}}`."""
-    flat = [_flat(each) for each in values]
+    flat = [_flat(item) for item in values]
     names = list(dict.fromkeys(chain.from_iterable(flat[:100])))
     if not _is_header(names):
         return None
@@ -208,12 +208,12 @@ def _nested(values: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]
 
 
 def _flat(value: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, each in value.items():
-        if isinstance(each, dict):
-            found.update(
-                {f"{key}.{inner}": plain for inner, plain in each.items() if not isinstance(plain, list | dict)}
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(item, dict):
+            flat.update(
+                {f"{key}.{inner}": plain for inner, plain in item.items() if not isinstance(plain, list | dict)}
             )
-        elif not isinstance(each, list):
-            found[key] = each
-    return found
+        elif not isinstance(item, list):
+            flat[key] = item
+    return flat

@@ -38,16 +38,16 @@ def rows(stream: io.BufferedReader, member: str, folders: Sequence[str]) -> Iter
     dated = _MINUTE_NAME.fullmatch(member)
     day = datetime.strptime(dated[1], "%Y%m%d").replace(tzinfo=zone) if dated else None
     zone = UTC if "daily" in folders else zone
-    for place, line in enumerate(LineReader(stream), 1):
+    for line_number, line in enumerate(LineReader(stream), 1):
         cells = line.rstrip().split(",")
         try:
             time = day + timedelta(milliseconds=int(cells[0])) if day else _long(cells[0], zone)
             opened, high, low, close = (Decimal(cell).scaleb(-decimals) for cell in cells[1:5])
         except (ValueError, InvalidOperation):
-            yield RowIssue(place, f"not a row of a Lean file: {line[:40]!r}")
+            yield RowIssue(line_number, f"not a row of a Lean file: {line[:40]!r}")
             continue
-        yield place, time.isoformat(), opened, high, low, close, cells[5] if len(cells) > 5 else 0
+        yield line_number, time.isoformat(), opened, high, low, close, cells[5] if len(cells) > 5 else 0
 
 
-def _long(spelled: str, zone: tzinfo) -> datetime:
-    return datetime.strptime(spelled, "%Y%m%d %H:%M").replace(tzinfo=zone)
+def _long(text: str, zone: tzinfo) -> datetime:
+    return datetime.strptime(text, "%Y%m%d %H:%M").replace(tzinfo=zone)

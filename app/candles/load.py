@@ -57,18 +57,18 @@ async def require_candles(
     With a `calendar`, slots in which that market was closed need none. Where finer candles are there but
     not all, those that are missing are listed too.
     """
-    found, missing = await find_gaps(conn, venue, symbols, timeframe, from_ms, to_ms, calendar=calendar)
+    missing_gaps, missing = await find_gaps(conn, venue, symbols, timeframe, from_ms, to_ms, calendar=calendar)
     if not missing:
         return
     noun = "candle is" if missing == 1 else "candles are"
-    details: dict[str, Any] = {"gaps": [gap.as_json() for gap in found], "missing": missing}
+    details: dict[str, Any] = {"gaps": [gap.as_json() for gap in missing_gaps], "missing": missing}
     finer = {symbol: await finest(conn, venue, symbol, timeframe, from_ms, to_ms) for symbol in symbols}
     if any(finer.values()):
-        details["finer"] = [gap.as_json() for gap in await _finer_gaps(conn, venue, found, finer)]
-    if reasons := await reasons_of(conn, venue, found):
+        details["finer"] = [gap.as_json() for gap in await _finer_gaps(conn, venue, missing_gaps, finer)]
+    if reasons := await reasons_of(conn, venue, missing_gaps):
         details["reasons"] = reasons
     not_traded = set(reasons) == {NOT_TRADED}
-    advice = await missing_advice(conn, venue, [gap.symbol for gap in found], timeframe, not_traded=not_traded)
+    advice = await missing_advice(conn, venue, [gap.symbol for gap in missing_gaps], timeframe, not_traded=not_traded)
     message = f"{missing} {noun} missing between {utc(from_ms)} and {utc(to_ms)}. {advice}"
     raise MissingCandlesError(message, details=details)
 
@@ -83,23 +83,24 @@ async def coverage(
     """List what is cached; None stands for any. Where a venue has a calendar, closed hours are no gaps."""
     listed = await cache.coverage(conn, venue, symbol, timeframe)
     return [
-        await _while_open(conn, each, calendars[each.venue]) if each.venue in calendars else each for each in listed
+        await _while_open(conn, series, calendars[series.venue]) if series.venue in calendars else series
+        for series in listed
     ]
 
 
-async def _while_open(conn: Connection, each: Coverage, calendar: Calendar) -> Coverage:
-    key = each.venue, [each.symbol], each.timeframe
-    found, missing = await find_gaps(conn, *key, each.first_ms, each.last_ms, _ALL, calendar)
-    return each._replace(gaps=len(found), missing=missing)
+async def _while_open(conn: Connection, series: Coverage, calendar: Calendar) -> Coverage:
+    key = series.venue, [series.symbol], series.timeframe
+    gaps, missing = await find_gaps(conn, *key, series.first_ms, series.last_ms, _ALL, calendar)
+    return series._replace(gaps=len(gaps), missing=missing)
 
 
 async def reasons_of(conn: Connection, venue: str, gaps: Sequence[Gap]) -> dict[str, int]:
     """Count the missing candles of gaps by reason; nothing where no source was ever asked for the series."""
     counts: Counter[str] = Counter()
     for symbol, timeframe in dict.fromkeys((gap.symbol, gap.timeframe) for gap in gaps):
-        asked = await cache.asked_ranges(conn, venue, symbol, timeframe)
+        covered = await cache.fetched_ranges(conn, venue, symbol, timeframe)
         mine = [gap for gap in gaps if (gap.symbol, gap.timeframe) == (symbol, timeframe)]
-        for reason, part in gap_reasons(mine, asked) if asked else ():
+        for reason, part in gap_reasons(mine, covered) if covered else ():
             counts[reason] += part.missing
     return dict(counts)
 
@@ -110,8 +111,8 @@ async def _finer_gaps(conn: Connection, venue: str, gaps: Sequence[Gap], finer: 
     for gap in gaps:
         name = finer.get(gap.symbol)
         if name is not None and len(listed) < LISTED:
-            found, _ = await cache.gaps(conn, venue, gap.symbol, name, gap.from_ms, gap.to_ms, LISTED - len(listed))
-            listed += found
+            gaps, _ = await cache.gaps(conn, venue, gap.symbol, name, gap.from_ms, gap.to_ms, LISTED - len(listed))
+            listed += gaps
     return listed
 
 
@@ -134,12 +135,12 @@ async def find_gaps(
     if calendar is not None:
         await asyncio.to_thread(calendar.read, min(from_ms, to_ms), to_ms)
     for symbol in symbols:
-        found, missing = await cache.gaps(
+        gaps, missing = await cache.gaps(
             conn, venue, symbol, timeframe, from_ms, to_ms, _ALL if calendar is not None else limit
         )
         if calendar is not None:
-            found = open_gaps(calendar, found)
-            missing = sum(gap.missing for gap in found)
-        listed += found[: limit - len(listed)]
+            gaps = open_gaps(calendar, gaps)
+            missing = sum(gap.missing for gap in gaps)
+        listed += gaps[: limit - len(listed)]
         total += missing
     return listed, total

@@ -74,8 +74,8 @@ def _written_out(text: str, decimal: str | None) -> Decimal:
     text = _CURRENCY.sub("", text.replace("−", "-")).strip()
     if text.startswith("(") and text.endswith(")"):
         text = f"-{text[1:-1]}"
-    if found := _UNIT.fullmatch(text):
-        text, power = found[1], _UNITS[found[2].lower()]
+    if match := _UNIT.fullmatch(text):
+        text, power = match[1], _UNITS[match[2].lower()]
     if _SPACED.fullmatch(text):
         text = _SPACES.sub("", text)
     return _decimal(_pointed(text, decimal)).scaleb(power, _WIDE)

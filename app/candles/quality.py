@@ -77,9 +77,9 @@ class RowValidator:
                 continue
             self.rows += len(piece.times) if isinstance(piece, Block) else len(piece)
             block = piece if isinstance(piece, Block) else _as_block(piece)
-            made = None if block is None else self._flawless(block)
-            if made is not None:
-                yield made
+            columns = None if block is None else self._flawless(block)
+            if columns is not None:
+                yield columns
             else:
                 yield from columns_of(self._sorted_out(piece.rows() if isinstance(piece, Block) else piece))
                 yield NO_COLUMNS
@@ -105,8 +105,8 @@ class RowValidator:
         """Note that a file could not be read on, and why; the first `BREAKS` times are told in words."""
         self.breaks += 1
         if self.breaks <= BREAKS:
-            told = f"{self.file}: {reason}" if self.file else reason
-            self.broke = f"{self.broke}; {told}" if self.broke else told
+            text = f"{self.file}: {reason}" if self.file else reason
+            self.broke = f"{self.broke}; {text}" if self.broke else text
 
     def _flawless(self, block: Block) -> CandleColumns | None:
         """Take a block about which there is nothing to say, column by column; None when a row needs a closer look.
@@ -117,8 +117,8 @@ class RowValidator:
         if not block.times or not self.reading.plain:
             return None
         try:
-            told = list(map(int, block.times))
-            times = _whole_ms(told)
+            read_times = list(map(int, block.times))
+            times = _whole_ms(read_times)
             if not self._in_order(times) or not is_plainly_sound(block.numbers):
                 return None
         except _UNREADABLE:
@@ -126,8 +126,8 @@ class RowValidator:
         self._slots.take_run(times)
         self.first_ms = times[0] if self.first_ms is None else self.first_ms
         self.last_ms = times[-1]
-        spelled = block.times if times is told and is_digits(block.times) else None
-        return CandleColumns(times, [canonical(column) for column in block.numbers], spelled)
+        texts = block.times if times is read_times and is_digits(block.times) else None
+        return CandleColumns(times, [canonical(column) for column in block.numbers], texts)
 
     def _in_order(self, times: list[int]) -> bool:
         step, offset_ms = self.timeframe.ms, self.timeframe.offset_ms
@@ -151,7 +151,7 @@ class RowValidator:
                 self._note(self.refusals, row[0], str(refused))
 
     def _candle(self, row: Row) -> Candle:
-        place, time, *written = row
+        line_number, time, *written = row
         open_ms = int(self.reading.time(time))
         opened, high, low, close, volume = numbers = self.reading.numbers(written)
         if flaw := _flaw(numbers, written):
@@ -159,25 +159,25 @@ class RowValidator:
         close_ms = open_ms + self.timeframe.ms
         if close_ms > self.now_ms:
             raise RowError("the candle is still open")
-        self._order(place, open_ms)
+        self._order(line_number, open_ms)
         return Candle(self.symbol, self.timeframe.name, open_ms, close_ms, opened, high, low, close, volume)
 
-    def _order(self, place: int, open_ms: int) -> None:
+    def _order(self, line_number: int, open_ms: int) -> None:
         if not self._slots.take(open_ms):
             self.duplicates += 1
-            self._note(self.repairs, place, f"time {open_ms} again; the later row stays")
+            self._note(self.repairs, line_number, f"time {open_ms} again; the later row stays")
         elif self.last_ms is None or self.first_ms is None:
             self.first_ms = self.last_ms = open_ms
         elif open_ms > self.last_ms:
             self.last_ms = open_ms
         else:
             self.unordered += 1
-            self._note(self.repairs, place, f"time {open_ms} out of order; sorted")
+            self._note(self.repairs, line_number, f"time {open_ms} out of order; sorted")
             self.first_ms = min(self.first_ms, open_ms)
 
-    def _note(self, findings: list[RowIssue], place: int, reason: str) -> None:
+    def _note(self, findings: list[RowIssue], line_number: int, reason: str) -> None:
         if len(findings) < LISTED:
-            findings.append(RowIssue(place, f"{self.file}: {reason}" if self.file else reason))
+            findings.append(RowIssue(line_number, f"{self.file}: {reason}" if self.file else reason))
 
 
 def _gathered(items: Iterator[Item | Reading]) -> Iterator[Block | Reading | list[Row | RowIssue]]:
@@ -202,8 +202,8 @@ def _as_block(rows: list[Row | RowIssue]) -> Block | None:
     """Turn rows into a block; None when a reader found something to say about one."""
     if any(isinstance(row, RowIssue) for row in rows):
         return None
-    places, times, *numbers = zip(*rows, strict=True)
-    return Block(places[0], list(map(str, times)), [list(map(str, column)) for column in numbers])
+    line_numbers, times, *numbers = zip(*rows, strict=True)
+    return Block(line_numbers[0], list(map(str, times)), [list(map(str, column)) for column in numbers])
 
 
 def _whole_ms(times: list[int]) -> list[int]:
@@ -270,7 +270,7 @@ class _Slots:
         slot = (first_ms - grid.offset_ms) // grid.ms
         for taken in self._taken():
             if taken > slot:
-                start, end = (each * grid.ms + grid.offset_ms for each in (slot, taken))
+                start, end = (index * grid.ms + grid.offset_ms for index in (slot, taken))
                 yield Gap(symbol, grid.name, start, end, taken - slot)
             slot = max(slot, taken + 1)
 

@@ -60,8 +60,8 @@ class Reading:
             return value
         text = str(value).strip(" \t\ufeff")
         try:
-            found = self._moment(text)
-            open_ms = self._absolute(found) if isinstance(found, int) else self._on_the_wall(found)
+            moment = self._moment(text)
+            open_ms = self._absolute(moment) if isinstance(moment, int) else self._on_the_wall(moment)
         except UnknownOrderError:
             raise RowError(
                 f"time: {text[:40]!r} does not say which number is the day; --dates dmy or mdy does"
@@ -78,10 +78,10 @@ class Reading:
         """Return the five numbers of a row; raises `RowError` naming the field."""
         if all(map(is_nothing, values[:4])):
             raise EmptyRowError("the row holds no numbers")
-        found = [self._number(name, value) for name, value in zip(FIELDS, values, strict=True)]
+        numbers = [self._number(name, value) for name, value in zip(FIELDS, values, strict=True)]
         if self.decimals:
-            found[:4] = [number.scaleb(-self.decimals) for number in found[:4]]
-        return found
+            numbers[:4] = [number.scaleb(-self.decimals) for number in numbers[:4]]
+        return numbers
 
     def convert(self, item: Row | RowIssue | Block) -> Iterator[Row | RowIssue | Block]:
         """Yield rows with their times settled; those of plain numbers since the epoch stay as they are."""
@@ -104,8 +104,8 @@ class Reading:
         if opens and int(min(opens, key=int)) >= times.MS_FROM:
             yield block._replace(times=opens, settled=True)
             return
-        for place, (open_ms, *values) in enumerate(zip(opens, *block.numbers, strict=True), block.place):
-            yield (place, Ms(open_ms), *values)
+        for line_number, (open_ms, *values) in enumerate(zip(opens, *block.numbers, strict=True), block.line_number):
+            yield (line_number, Ms(open_ms), *values)
 
     def _settled(self, row: Row) -> Row | RowIssue:
         try:
@@ -133,8 +133,8 @@ class Reading:
 
     def _moment(self, text: str) -> int | Wall:
         """Read a time as ms since the epoch, or as what a clock on the wall showed."""
-        if text.isascii() and text.isdecimal() and (found := self._digits(text)):
-            return found
+        if text.isascii() and text.isdecimal() and (digits := self._digits(text)):
+            return digits
         number = times.epoch_ms(text, small_ms=self.small_ms)
         return times.wall(text, self.order) if number is None else number
 

@@ -22,15 +22,15 @@ NOT_PUBLISHED: Final = "notPublished"
 """The slot lies behind the last candle of every source that was asked, and may still come."""
 
 
-def gap_reasons(gaps: Sequence[Gap], asked: Sequence[tuple[int, int]]) -> Iterator[tuple[Reason, Gap]]:
+def gap_reasons(gaps: Sequence[Gap], covered: Sequence[tuple[int, int]]) -> Iterator[tuple[Reason, Gap]]:
     """Cut gaps of one series where the reason changes; `asked` are ranges in order that some source answered in full.
 
     What follows on the last of them without a break is not published yet.
     """
-    last_ms = asked[-1][1] if asked else None
+    last_ms = covered[-1][1] if covered else None
     for gap in gaps:
         at = gap.from_ms
-        for from_ms, to_ms in (*_overlapping(asked, gap), (gap.to_ms, gap.to_ms)):
+        for from_ms, to_ms in (*_overlapping(covered, gap), (gap.to_ms, gap.to_ms)):
             start, end = min(max(at, from_ms), gap.to_ms), min(max(at, to_ms), gap.to_ms)
             if at < start:
                 yield NOT_PUBLISHED if at == last_ms else NOT_FETCHED, _part(gap, at, start)
@@ -39,10 +39,10 @@ def gap_reasons(gaps: Sequence[Gap], asked: Sequence[tuple[int, int]]) -> Iterat
             at = end
 
 
-def _overlapping(asked: Sequence[tuple[int, int]], gap: Gap) -> Sequence[tuple[int, int]]:
+def _overlapping(covered: Sequence[tuple[int, int]], gap: Gap) -> Sequence[tuple[int, int]]:
     """Return the ranges that touch a gap, found by bisection: there may be thousands of both."""
-    first = bisect_left(asked, gap.from_ms, key=itemgetter(1))
-    return asked[first : bisect_left(asked, gap.to_ms, lo=first, key=itemgetter(0))]
+    first = bisect_left(covered, gap.from_ms, key=itemgetter(1))
+    return covered[first : bisect_left(covered, gap.to_ms, lo=first, key=itemgetter(0))]
 
 
 def _part(gap: Gap, from_ms: int, to_ms: int) -> Gap:

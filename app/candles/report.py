@@ -79,7 +79,7 @@ class Report(NamedTuple):
 class Line(NamedTuple):
     """One row as it would be stored: its line or row number, the open time in ms, and the numbers as text."""
 
-    place: int
+    line_number: int
     open_ms: int
     open: str
     high: str
@@ -90,7 +90,7 @@ class Line(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         """Return the row as the API and `--json` print it."""
         return {
-            "line": self.place,
+            "line": self.line_number,
             "openTimeMs": self.open_ms,
             "open": self.open,
             "high": self.high,
@@ -177,7 +177,7 @@ class Inspection:
 
 def findings_as_json(findings: Sequence[RowIssue]) -> list[dict[str, Any]]:
     """Return findings as the API and `--json` print them."""
-    return [{"line": place, "reason": reason} for place, reason in findings]
+    return [{"line": line_number, "reason": reason} for line_number, reason in findings]
 
 
 def notes_as_json(notes: Sequence[Note]) -> list[dict[str, Any]]:

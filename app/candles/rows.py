@@ -33,7 +33,7 @@ class RowIssue(NamedTuple):
     A reader that finds a row it may not take yields this in the row's stead.
     """
 
-    place: int
+    line_number: int
     reason: str
 
 
@@ -44,7 +44,7 @@ class Block(NamedTuple):
     says that a reader is still at work. Times that are `settled` are ms since the epoch for certain.
     """
 
-    place: int
+    line_number: int
     times: list[str]
     numbers: list[list[str]]
     settled: bool = False
@@ -52,8 +52,8 @@ class Block(NamedTuple):
     def rows(self) -> Iterator[Row]:
         """Yield the rows one by one."""
         times: Iterable[Value] = map(Ms, self.times) if self.settled else self.times
-        for place, row in enumerate(zip(times, *self.numbers, strict=True), self.place):
-            yield (place, *row)
+        for line_number, row in enumerate(zip(times, *self.numbers, strict=True), self.line_number):
+            yield (line_number, *row)
 
 
 STILL_READING = Block(0, [], [[], [], [], [], []])

@@ -101,17 +101,17 @@ def source_of(venue: str, spec: str) -> VenueSource:
 def source(spec: str) -> VenueSource:
     """Make the source called `kind` or `kind:argument`; raises `BadInputError` for an unknown kind."""
     kind, _, argument = spec.partition(":")
-    told = argument.partition("@")[0] if kind in _TOLD else ""
-    return VenueSource(f"{kind}:{told}" if told else kind, _maker(kind)(argument))
+    shown = argument.partition("@")[0] if kind in _TOLD else ""
+    return VenueSource(f"{kind}:{shown}" if shown else kind, _maker(kind)(argument))
 
 
 def _maker(kind: str) -> Callable[[str], Source]:
     if kind in _BUILT_IN:
         module, _, name = _BUILT_IN[kind].partition(":")
-        made: Callable[[str], Source] = getattr(importlib.import_module(module), name)
-        return made
-    found = {point.name: point for point in entry_points(group=GROUP)}
-    if kind not in found:
-        raise BadInputError(f"sources: {kind!r} is not one of {', '.join(sorted({*_BUILT_IN, *found}))}")
-    loaded: Callable[[str], Source] = found[kind].load()
+        factory: Callable[[str], Source] = getattr(importlib.import_module(module), name)
+        return factory
+    installed = {point.name: point for point in entry_points(group=GROUP)}
+    if kind not in installed:
+        raise BadInputError(f"sources: {kind!r} is not one of {', '.join(sorted({*_BUILT_IN, *installed}))}")
+    loaded: Callable[[str], Source] = installed[kind].load()
     return loaded

@@ -149,8 +149,8 @@ class Synthetic:
 
     async def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
         """Yield the made-up candles of `[from_ms, to_ms)`, every slot of them."""
-        made = candles(symbol, timeframe.name, from_ms, to_ms, self.seed)
-        while part := list(islice(made, _PART)):
+        generated = candles(symbol, timeframe.name, from_ms, to_ms, self.seed)
+        while part := list(islice(generated, _PART)):
             yield Part([_row(candle) for candle in part], part[-1].close_time_ms)
 
 

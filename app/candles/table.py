@@ -71,14 +71,14 @@ def find_table(lines: Sequence[str], request: ReadRequest) -> Table:
     """Find the layout of a table by its first lines; raises `BadInputError` naming the option to give."""
     delimiter = find_delimiter(lines[: LOOKED_AT + HEAD_LINES])
     rows = [cut(line, delimiter) for line in lines[: LOOKED_AT + HEAD_LINES]]
-    for place, cells in enumerate(rows[:HEAD_LINES]):
+    for index, cells in enumerate(rows[:HEAD_LINES]):
         if len(cells) < _FEWEST_CELLS or cells[0].startswith("#"):
             continue
         columns = header_columns(cells, request.symbol)
         if columns is not None:
-            return _with_header(delimiter, rows, place, columns, request)
+            return _with_header(delimiter, rows, index, columns, request)
         if _is_row(cells):
-            return _without_header(delimiter, rows, place, request)
+            return _without_header(delimiter, rows, index, request)
     raise BadInputError(f"file: no line with a time and four prices among the first {HEAD_LINES}")
 
 
@@ -87,12 +87,12 @@ def _is_row(cells: Cells) -> bool:
 
 
 def _with_header(
-    delimiter: str, rows: Sequence[Cells], place: int, columns: HeaderColumns, request: ReadRequest
+    delimiter: str, rows: Sequence[Cells], index: int, columns: HeaderColumns, request: ReadRequest
 ) -> Table:
-    header = rows[place]
-    start = place + 1
+    header = rows[index]
+    start = index + 1
     if columns.time is None:
-        start, columns = _more_header(rows, place, columns, request)
+        start, columns = _more_header(rows, index, columns, request)
     body = [cells for cells in rows[start : start + LOOKED_AT] if len(cells) >= _FEWEST_CELLS]
     if request.options.columns is not None:
         return Table(delimiter, len(header), named_columns(request.options.columns), start, header=True)
@@ -107,16 +107,16 @@ def _with_header(
 
 
 def _more_header(
-    rows: Sequence[Cells], place: int, columns: HeaderColumns, request: ReadRequest
+    rows: Sequence[Cells], index: int, columns: HeaderColumns, request: ReadRequest
 ) -> tuple[int, HeaderColumns]:
     """Read on through a header of several rows, as yfinance writes one: prices, tickers, then the name of the time."""
-    end = place + 1
-    while end < min(len(rows), place + 4) and rows[end] and not is_time(rows[end][0]):
+    end = index + 1
+    while end < min(len(rows), index + 4) and rows[end] and not is_time(rows[end][0]):
         end += 1
-    for row in (*rows[max(place - 1, 0) : place], *rows[place + 1 : end]):
+    for row in (*rows[max(index - 1, 0) : index], *rows[index + 1 : end]):
         tickers = {cell.strip() for cell in row[1:] if cell.strip()}
         if row and row[0].strip().lower() in ("ticker", "tickers", "symbol", "symbols", "") and tickers:
-            columns = _of_ticker(rows[place], row, sorted(tickers), columns, request)
+            columns = _of_ticker(rows[index], row, sorted(tickers), columns, request)
     return end, columns
 
 
@@ -128,8 +128,8 @@ def _of_ticker(
     if len(tickers) == 1 and request.options.only is None:
         return columns
     chosen = choose_instrument(tickers, request)
-    kept = [name if at == 0 or row[at].strip() == chosen else "" for at, name in enumerate(names[: len(row)])]
-    return header_columns(kept, request.symbol) or columns
+    used = [name if at == 0 or row[at].strip() == chosen else "" for at, name in enumerate(names[: len(row)])]
+    return header_columns(used, request.symbol) or columns
 
 
 def _refuse_twins(header: Cells, columns: HeaderColumns) -> None:
@@ -214,11 +214,11 @@ def _fuller_volume(
     return columns._replace(volume=columns.ticks)
 
 
-def _without_header(delimiter: str, rows: Sequence[Cells], place: int, request: ReadRequest) -> Table:
-    body = [cells for cells in rows[place : place + LOOKED_AT] if len(cells) >= _FEWEST_CELLS]
+def _without_header(delimiter: str, rows: Sequence[Cells], index: int, request: ReadRequest) -> Table:
+    body = [cells for cells in rows[index : index + LOOKED_AT] if len(cells) >= _FEWEST_CELLS]
     width = Counter(map(len, body)).most_common(1)[0][0]
     if request.options.columns is not None:
         columns = named_columns(request.options.columns)
     else:
         columns = guess_columns([cells for cells in body if len(cells) == width], request)
-    return Table(delimiter, width, columns, place, header=False)
+    return Table(delimiter, width, columns, index, header=False)

@@ -109,12 +109,12 @@ def _scaled_ms(number: int) -> int:
 
 def compact(text: str) -> Wall | None:
     """Read `YYYYMMDD`, followed by hours, minutes, seconds and ms or not; None for other digits."""
-    if len(text) == 8 and (found := _COMPACT.fullmatch(text)):
-        return _wall(_day(*map(int, found.groups())), None, None)
-    found = _DIGITS.fullmatch(text)
-    if found is None:
+    if len(text) == 8 and (match := _COMPACT.fullmatch(text)):
+        return _wall(_day(*map(int, match.groups())), None, None)
+    match = _DIGITS.fullmatch(text)
+    if match is None:
         return None
-    year, month, day, hour, minute, second, ms = (int(part or 0) for part in found.groups())
+    year, month, day, hour, minute, second, ms = (int(part or 0) for part in match.groups())
     try:
         return _wall(_day(year, month, day), _clock(hour, minute, second, ms * 1_000), None)
     except NotATimeError:
@@ -138,18 +138,18 @@ def wall(text: str, order: DateOrder | None = None) -> Wall:
     text = _plain(text)
     day, rest = _date(text, order)
     clock, rest = _time_of_day(rest.lstrip(" T,_:;-/"))
-    found = _wall(day, clock, _zone(rest.strip(" ,")))
-    if found is None:
+    match = _wall(day, clock, _zone(rest.strip(" ,")))
+    if match is None:
         raise NotATimeError
-    return found
+    return match
 
 
 def orders_of(text: str) -> tuple[DateOrder, ...]:
     """List the orders of day, month and year in which a text is a date; all of them where its form leaves no doubt."""
-    found = _YEAR_LAST.match(_plain(text[:LONGEST]))
-    if found is None or _YEAR_FIRST.match(text):
+    match = _YEAR_LAST.match(_plain(text[:LONGEST]))
+    if match is None or _YEAR_FIRST.match(text):
         return ORDERS
-    return tuple(order for order in _usual(found) if _ordered(found, order) is not None)
+    return tuple(order for order in _usual(match) if _ordered(match, order) is not None)
 
 
 def _plain(text: str) -> str:
@@ -164,24 +164,24 @@ def _plain(text: str) -> str:
 
 def _date(text: str, order: DateOrder | None) -> tuple[date | None, str]:
     """Split a text into its date and what follows."""
-    if found := _YEAR_FIRST.match(text) or _COMPACT.match(text):
-        year, *rest = (int(part) for part in found.groups() if part.isdecimal())
-        return _day(year, *rest), text[found.end() :]
-    if found := _YEAR_LAST.match(text):
-        return _either_way(found, order), text[found.end() :]
+    if match := _YEAR_FIRST.match(text) or _COMPACT.match(text):
+        year, *rest = (int(part) for part in match.groups() if part.isdecimal())
+        return _day(year, *rest), text[match.end() :]
+    if match := _YEAR_LAST.match(text):
+        return _either_way(match, order), text[match.end() :]
     return _with_month_name(text)
 
 
 def _with_month_name(text: str) -> tuple[date | None, str]:
-    if found := _MONTH_DAY_TIME_YEAR.match(text):  # Mar 4 10:00:00 2024, with a zone before the year or not
-        name, day, clock, zone, year = found.groups()
-        return _named_day(year, name, day), f"{clock} {zone or ''}{text[found.end() :]}"
-    if found := _DAY_MONTH.match(text):
-        return _named_day(found[3], found[2], found[1]), text[found.end() :]
-    if found := _MONTH_DAY.match(text):
-        return _named_day(found[3], found[1], found[2]), text[found.end() :]
-    if found := _YEAR_MONTH_NAME.match(text):
-        return _named_day(found[1], found[2], found[3]), text[found.end() :]
+    if match := _MONTH_DAY_TIME_YEAR.match(text):  # Mar 4 10:00:00 2024, with a zone before the year or not
+        name, day, clock, zone, year = match.groups()
+        return _named_day(year, name, day), f"{clock} {zone or ''}{text[match.end() :]}"
+    if match := _DAY_MONTH.match(text):
+        return _named_day(match[3], match[2], match[1]), text[match.end() :]
+    if match := _MONTH_DAY.match(text):
+        return _named_day(match[3], match[1], match[2]), text[match.end() :]
+    if match := _YEAR_MONTH_NAME.match(text):
+        return _named_day(match[1], match[2], match[3]), text[match.end() :]
     return None, text
 
 
@@ -190,22 +190,22 @@ def _named_day(year: str, name: str, day: str) -> date | None:
     return None if month is None else _day(_full_year(year), month, int(day))
 
 
-def _either_way(found: re.Match[str], order: DateOrder | None) -> date | None:
+def _either_way(match: re.Match[str], order: DateOrder | None) -> date | None:
     if order is not None:
-        return _ordered(found, order)
-    days = {day for each in _usual(found) if (day := _ordered(found, each)) is not None}
+        return _ordered(match, order)
+    days = {day for order_ in _usual(match) if (day := _ordered(match, order_)) is not None}
     if len(days) > 1:
         raise UnknownOrderError
     return days.pop() if days else None
 
 
-def _usual(found: re.Match[str]) -> tuple[DateOrder, ...]:
+def _usual(match: re.Match[str]) -> tuple[DateOrder, ...]:
     """List the orders in use: a year of two digits comes first only in front of a hyphen."""
-    return ORDERS if found[2] == "-" else ORDERS[:2]
+    return ORDERS if match[2] == "-" else ORDERS[:2]
 
 
-def _ordered(found: re.Match[str], order: DateOrder) -> date | None:
-    first, second, third = found[1], found[3], found[4]
+def _ordered(match: re.Match[str], order: DateOrder) -> date | None:
+    first, second, third = match[1], match[3], match[4]
     if order == "ymd":
         return _day(_full_year(first), int(second), int(third)) if len(third) == 2 and len(first) == 2 else None
     day, month = (first, second) if order == "dmy" else (second, first)
@@ -227,18 +227,18 @@ def _day(year: int, month: int, day: int) -> date | None:
 
 def _time_of_day(text: str) -> tuple[timedelta | None, str]:
     """Split a text into its time of day and what follows; raises `NotATimeError` for 23:59:60 and the like."""
-    if found := _CLOCK.match(text):
-        hour, minute, second = (int(part or 0) for part in found.groups()[:3])
-        if found[5]:
+    if match := _CLOCK.match(text):
+        hour, minute, second = (int(part or 0) for part in match.groups()[:3])
+        if match[5]:
             if not 1 <= hour <= 12:
                 raise NotATimeError
-            hour = hour % 12 + (12 if found[5][0] in "pP" else 0)
-        return _clock(hour, minute, second, int((found[4] or "").ljust(6, "0")[:6])), text[found.end() :]
-    if found := _HOUR.match(text):
-        return _clock(int(found[1]) % 12 + (12 if found[2] in "pP" else 0), 0, 0, 0), text[found.end() :]
-    if found := _BARE_CLOCK.match(text):
-        hour, minute, second, ms = (int(part or 0) for part in found.groups())
-        return _clock(hour, minute, second, ms * 1_000), text[found.end() :]
+            hour = hour % 12 + (12 if match[5][0] in "pP" else 0)
+        return _clock(hour, minute, second, int((match[4] or "").ljust(6, "0")[:6])), text[match.end() :]
+    if match := _HOUR.match(text):
+        return _clock(int(match[1]) % 12 + (12 if match[2] in "pP" else 0), 0, 0, 0), text[match.end() :]
+    if match := _BARE_CLOCK.match(text):
+        hour, minute, second, ms = (int(part or 0) for part in match.groups())
+        return _clock(hour, minute, second, ms * 1_000), text[match.end() :]
     return None, text
 
 

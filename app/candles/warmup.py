@@ -15,7 +15,7 @@ async def read_warmup(connection: Connection, spec: SessionSpec) -> list[Candle]
 
     Raises `WarmupMissingError` when there are fewer.
     """
-    found: list[Candle] = []
+    warmup: list[Candle] = []
     for symbol in spec.symbols if spec.warmup_candles else ():
         before = await candles.last_before(
             connection, spec.venue, symbol, spec.timeframe, spec.start_ms, spec.warmup_candles
@@ -26,6 +26,6 @@ async def read_warmup(connection: Connection, spec: SessionSpec) -> list[Candle]
                 f"warmupCandles: there are {len(before)} candles of {symbol} before startMs, not"
                 f" {spec.warmup_candles}. {cached}"
             )
-        found += before
+        warmup += before
     positions = {symbol: position for position, symbol in enumerate(spec.symbols)}
-    return sorted(found, key=lambda candle: (candle.open_time_ms, positions[candle.symbol]))
+    return sorted(warmup, key=lambda candle: (candle.open_time_ms, positions[candle.symbol]))

@@ -79,9 +79,9 @@ def known_zone(name: str) -> tzinfo | None:
     name = name.strip()
     if name.upper() in _HOURS:
         return _fixed(timedelta(hours=_HOURS[name.upper()]))
-    if found := _OFFSET.fullmatch(name):
-        size = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
-        return _fixed(size if found[1] == "+" else -size) if size < _LARGEST else None
+    if match := _OFFSET.fullmatch(name):
+        size = timedelta(hours=int(match[2]), minutes=int(match[3] or 0))
+        return _fixed(size if match[1] == "+" else -size) if size < _LARGEST else None
     if name.upper() in _AMBIGUOUS or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*", name):
         return None
     try:

@@ -22,6 +22,7 @@ COMMANDS = {
     "selftest": "selftest:selftest",
     "doctor": "doctor:doctor",
     "psql": "database:psql",
+    "dsn": "database:dsn",
     "tail": "sessions.tail:tail",
     "verify": "sessions.verify:verify",
     "diff": "sessions.fork:diff",

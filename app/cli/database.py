@@ -1,4 +1,4 @@
-"""`zeon migrate` and `zeon psql`: install the database, and open psql on it."""
+"""`zeon migrate`, `zeon dsn` and `zeon psql`: install the database, print its address, and open psql on it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,17 @@ from typing import Annotated
 import typer
 
 from app.cli import output
+from app.cli.options import Json
 from app.db import embedded
-from app.db.location import DatabaseLocation, install_database, libpq_environment, open_location, require_database
+from app.db.location import (
+    DatabaseLocation,
+    address,
+    address_parts,
+    install_database,
+    libpq_environment,
+    open_location,
+    require_database,
+)
 from app.errors import SimError
 from app.settings import load
 
@@ -24,6 +33,22 @@ def migrate(force: Force = False) -> None:
     with open_location(load()) as location:
         install_database(location, force=force)
     output.line("The database is up to date.")
+
+
+def dsn(json: Json = False) -> None:
+    """Print the address of the database for other programs: psql, pgcli, pandas, Grafana."""
+    settings = load()
+    url = address(settings)
+    if settings.database_url is None:
+        output.note(
+            "This is the socket of the embedded Postgres. It is there while a server or command of zeon runs, for"
+            " programs of this machine and user only."
+        )
+    if json:
+        sqlalchemy = url.replace("postgresql:", "postgresql+psycopg:", 1)
+        output.as_json({"url": url, "sqlalchemy": sqlalchemy, **address_parts(url)})
+    else:
+        output.line(url)
 
 
 def psql(context: typer.Context) -> None:

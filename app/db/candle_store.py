@@ -76,12 +76,12 @@ class Stored(NamedTuple):
 class CandleColumns(NamedTuple):
     """Candles column by column: open times in ms, then open, high, low, close and volume as canonical numbers.
 
-    `spelled` are the times as text, if the caller has them already.
+    `time_texts` are the times as text, if the caller has them already.
     """
 
     times: Sequence[int]
     numbers: Sequence[Sequence[str]]
-    spelled: Sequence[str] | None = None
+    time_texts: Sequence[str] | None = None
 
 
 NO_COLUMNS = CandleColumns((), ())
@@ -210,7 +210,7 @@ def _next_batch(prefix: str, pieces: Iterator[CandleColumns]) -> _Batch | None:
 
 def _lines(prefix: str, piece: CandleColumns) -> str:
     """Render lines for COPY."""
-    times = map(str, piece.times) if piece.spelled is None else piece.spelled
+    times = map(str, piece.times) if piece.time_texts is None else piece.time_texts
     rows = map("\t".join, zip(times, *piece.numbers, strict=True))
     return f"{prefix}\t" + f"\n{prefix}\t".join(rows) + "\n"
 

@@ -359,7 +359,7 @@ async def covered_ranges(
         return list(await cursor.fetchall())
 
 
-async def asked_ranges(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> list[tuple[int, int]]:
+async def fetched_ranges(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> list[tuple[int, int]]:
     """List the ranges `[from_ms, to_ms)` that any source has answered in full, in order and joined."""
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(

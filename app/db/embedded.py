@@ -80,6 +80,11 @@ def exists(data_dir: Path) -> bool:
     return _data_version(data_dir.expanduser() / "postgres") is not None
 
 
+def address(data_dir: Path) -> str:
+    """Return the address of a folder's server, running or not, for the serving role."""
+    return Embedded(data_dir.expanduser().resolve(), None, {}).url
+
+
 class Embedded:
     """The server of one folder, used by this process."""
 

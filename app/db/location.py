@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict
 
 from app.db import embedded
 from app.db.install import install, needs_install
-from app.errors import DatabaseAwayError, NoDatabaseError
+from app.errors import BadInputError, DatabaseAwayError, NoDatabaseError
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -82,6 +84,39 @@ def install_database(location: DatabaseLocation, *, force: bool = False) -> None
     with _connect(location.url) as conn:
         serving_role = conn.info.user
     install(location.migrate_url, serving_role, force=force)
+
+
+def address(settings: Settings) -> str:
+    """Return the serving role's address as a URL, without connecting or starting a server.
+
+    Raises `NoDatabaseError` or `BadInputError`.
+    """
+    require_database(settings)
+    return to_url(settings.database_url or embedded.address(settings.data_dir))
+
+
+def address_parts(address: str) -> dict[str, str]:
+    """Return what an address of either form says, by libpq's names; raises `BadInputError` for another text."""
+    try:
+        return {name: str(value) for name, value in conninfo_to_dict(address).items() if value is not None}
+    except psycopg.Error as error:
+        raise BadInputError(f"DATABASE_URL: is no address of Postgres: {str(error).strip()}") from None
+
+
+def to_url(address: str) -> str:
+    """Return an address as the URL that psql and SQLAlchemy take; raises `BadInputError`.
+
+    A socket and several hosts stand behind the `?`, because not every program finds them before it.
+    """
+    parts = address_parts(address)
+    user, password = (quote(parts.pop(name, ""), safe="") for name in ("user", "password"))
+    name, host, port = parts.pop("dbname", ""), "", ""
+    if not set(parts.get("host", "")) & set("/,@") and "," not in parts.get("port", ""):
+        host, port = parts.pop("host", ""), parts.pop("port", "")
+    login = f"{user}:{password}@" if password else f"{user}@" if user else ""
+    server = (f"[{host}]" if ":" in host else quote(host, safe="")) + (f":{port}" if port else "")
+    query = f"?{urlencode(parts, quote_via=quote)}" if parts else ""
+    return f"postgresql://{login}{server}/{quote(name, safe='')}{query}"
 
 
 def libpq_environment(url: str) -> dict[str, str]:

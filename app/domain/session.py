@@ -34,7 +34,7 @@ ENDED: Final = (STOPPED, FINISHED, FAILED)
 MOVES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "start": ((CREATED, PAUSED, FAILED), RUNNING),
     "pause": ((RUNNING,), PAUSED),
-    "resume": ((PAUSED,), RUNNING),
+    "resume": ((CREATED, PAUSED), RUNNING),
     "stop": ((CREATED, RUNNING, PAUSED, FAILED), STOPPED),
     "fail": ((CREATED, RUNNING, PAUSED, FAILED), FAILED),
     "finish": ((RUNNING,), FINISHED),

@@ -32,7 +32,7 @@ from app.errors import (
 from app.settings import Settings
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 
-_PREPARED_STATUSES = {"start": MOVES["start"][0], "step": (CREATED,), "runUntil": (CREATED,)}
+_PREPARED_STATUSES = {"start": MOVES["start"][0], "resume": (CREATED,), "step": (CREATED,), "runUntil": (CREATED,)}
 """Call that may start a session -> the statuses in which its candles are fetched first."""
 
 DIGEST_S = 0.5
@@ -267,13 +267,14 @@ class SessionService:
         return await self._start_or_resume(connection, session, action)
 
     async def _start_or_resume(self, connection: Connection, session: Session, action: Action) -> Session:
-        """Start or resume a session."""
+        """Start or resume a session; resuming a created one is starting it."""
         while session.status != RUNNING:
             _require_move(action.call, session)
             await self._check_inputs(connection, session, accept_revised=action.accept_revised)
+            reason = _REASONS["start" if session.status == CREATED else action.call]
             runner = await self._new_owner(connection, session.user_id)
             moved = await sessions.transition(
-                connection, session.id, action.call, reason=_REASONS[action.call], by=session.user_id, runner=runner
+                connection, session.id, action.call, reason=reason, by=session.user_id, runner=runner
             )
             session = moved or await sessions.get(connection, session.id, session.user_id)
         return session

@@ -1,4 +1,4 @@
-"""Puts the web application together."""
+"""Create the web application."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def create_app(
     connections: Connections,
     probe: Database,
 ) -> ASGIApp:
-    """Return the application over an open engine; raises `BadInputError` for settings that would let strangers in."""
+    """Return the application for an open engine; raises `BadInputError` for unsafe settings."""
     require_safe_bind(settings)
     answered: Counter[int] = Counter()
     authenticator = Authenticator(settings, sim.database, clock)

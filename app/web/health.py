@@ -20,7 +20,7 @@ _TIMEOUT_S = 2
 
 
 class HealthCalls:
-    """Open to everybody: none of it belongs to a user."""
+    """The calls of monitoring; they need no user."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class HealthCalls:
         answered: Counter[int],
     ) -> None:
         self._database = database
-        """Of its own, so that calls that use all connections of another do not make the server look broken."""
+        """A separate pool, so that probes work while other calls use all connections of their pool."""
         self._ping: asyncio.Future[None] | None = None
         self._supervisor = supervisor
         self._streams = streams
@@ -50,7 +50,7 @@ class HealthCalls:
         except TimeoutError:
             raise DatabaseAwayError() from None
         if not self._supervisor.listening:
-            raise UnavailableError("The server receives no notifications from the database at the moment; try again.")
+            raise UnavailableError("The server receives no notifications from the database right now; try again.")
         return success(StateAnswer(status="ready"))
 
     async def _ping_database(self) -> None:
@@ -87,7 +87,7 @@ async def _select(connection: Connection) -> None:
 
 
 def _note_failure(ping: asyncio.Future[None]) -> None:
-    """Look at a failure that no caller may be there to see any more."""
+    """Retrieve the error of a ping whose callers may be gone."""
     if not ping.cancelled():
         ping.exception()
 

@@ -1,4 +1,4 @@
-"""The page in the browser: the list of sessions, one page per session, and the files that both load."""
+"""The web pages: the list of sessions, one page per session, and the files that both load."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PageFiles(StaticFiles):
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """Return a file, or 304 when the browser has it already."""
+        """Return a file, or 304 if the browser already has it."""
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers.update(HEADERS)
         if os.fspath(full_path).endswith(".ts"):  # The system may take it for a video.
@@ -54,7 +54,7 @@ class PageFiles(StaticFiles):
 
 
 class PageCalls:
-    """The page's files, open to everybody: they hold nothing of any user."""
+    """The pages and their files; they contain no user's data, so they need no user."""
 
     def __init__(self) -> None:
         self._files = PageFiles()
@@ -73,7 +73,7 @@ class PageCalls:
 
 
 def _module_links(folder: Path, folders: tuple[str, ...]) -> str:
-    """Name a page's modules in a header, so that the browser loads all at once and not one after the other."""
+    """Return a header with a page's modules, so that the browser loads them in parallel."""
     names = (file.relative_to(folder).as_posix() for file in folder.rglob("*.js"))
     modules = sorted(name for name in names if name.startswith(folders))
     return ", ".join(f"</static/{name}>; rel=modulepreload" for name in modules)

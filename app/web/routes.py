@@ -1,4 +1,4 @@
-"""The table of routes: who may call what, with which input. Dispatcher and OpenAPI document are made from it."""
+"""The table of routes: who may call what, with which input. Dispatcher and OpenAPI document use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a server: opens database, engine and HTTP, and closes them in the opposite order."""
+"""Run a server: open database, engine and HTTP, and close them in reverse order."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from app.web.http.event_stream import Streams
 from app.web.http.protocol import Protocol
 
 _GRACE_S = 1
-"""How long open requests may go on at the end."""
+"""Seconds that open requests may continue when the server stops."""
 _OTHER_CONNECTIONS = 1000
 """Connections besides streams that an unlimited process should have descriptors for."""
 _RESERVED_FILES = 256
 """Descriptors for files, strategy processes and probes; those for Postgres come on top."""
 _MANY_FILES = 1_000_000
-"""What counts as the limit on open files where there is none."""
+"""The limit on open files to assume if the system has none."""
 
 _log = logging.getLogger(__name__)
 
 
 class RunningServer:
-    """A server that answers at `url`."""
+    """A running server and its address."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class RunningServer:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers. It says when it has started, and ends streams before it waits for them."""
+    """uvicorn without its signal handlers; `started_up` is set after the start, `shutdown` first ends the streams."""
 
     def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
         super().__init__(config)
@@ -90,16 +90,16 @@ class _Server(uvicorn.Server):
 
 
 def serve(settings: Settings, on_ready: Callable[[str], None] = lambda _: None) -> None:
-    """Serve until SIGINT or SIGTERM; calls `on_ready` with the address once the server answers.
+    """Serve until SIGINT or SIGTERM; call `on_ready` with the address once the server answers.
 
-    At the end the process's sessions are paused, or released for other processes. Raises `SimError` when the server
+    At the end the process's sessions are paused, or released for other processes. Raises `SimError` if the server
     cannot start, or the error that ended it.
     """
     until_interrupted(_serve(settings, on_ready))
 
 
 def until_interrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that uses `run_server` until it ends, or until SIGINT or SIGTERM, which is no failure."""
+    """Run a coroutine that uses `run_server` until it ends, or until SIGINT or SIGTERM, which is not an error."""
     garbage_collection.tune_gc()
     with (
         _sigterm_as_interrupt(),
@@ -111,7 +111,7 @@ def until_interrupted(work: Coroutine[Any, Any, None]) -> None:
 
 @asynccontextmanager
 async def run_server(settings: Settings, limits: ConnectionLimits | None = None) -> AsyncIterator[RunningServer]:
-    """Serve until the block ends; `PORT` 0 takes a free port. `limits` gives other deadlines than the contract's."""
+    """Run a server until the block ends; `PORT` 0 uses a free port. `limits` replaces the default time limits."""
     require_safe_bind(settings)
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(_listening_socket(settings))
@@ -151,7 +151,7 @@ async def _serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
 
 @contextmanager
 def _sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does; Ctrl-C works also in a process that the shell started with SIGINT ignored."""
+    """Make SIGTERM act like Ctrl-C; Ctrl-C also works in a process that the shell started with SIGINT ignored."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -164,7 +164,7 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 @contextmanager
 def _listening_socket(settings: Settings) -> Iterator[socket.socket]:
-    """Take the port before anything else is started; raises `BadInputError` when that is not possible."""
+    """Bind the port before anything else is started; raises `BadInputError` if that is not possible."""
     with ExitStack() as stack:
         try:
             addresses = socket.getaddrinfo(
@@ -181,7 +181,7 @@ def _listening_socket(settings: Settings) -> Iterator[socket.socket]:
 
 
 def _connection_limits(settings: Settings, limits: ConnectionLimits) -> ConnectionLimits:
-    """Return the limits with those of the settings; raises the limit on open files as far as they need."""
+    """Return the limits with those of the settings; raise the limit on open files as needed."""
     reserve = _RESERVED_FILES + 2 * settings.pool_size
     wanted = settings.max_connections or settings.max_streams + _OTHER_CONNECTIONS
     files = _allow_open_files(wanted + reserve)
@@ -190,14 +190,14 @@ def _connection_limits(settings: Settings, limits: ConnectionLimits) -> Connecti
         _log.warning("ZEON_MAX_CONNECTIONS: only %d connections are possible with %d open files", possible, files)
     return replace(
         limits,
-        most=min(settings.max_connections or possible, possible),
+        max_open=min(settings.max_connections or possible, possible),
         per_address=settings.address_connections,
         write_s=settings.write_timeout_ms / 1000,
     )
 
 
 def _allow_open_files(count: int) -> int:
-    """Raise the limit on open files as far as the system allows, if it is below `count`; returns the limit."""
+    """Raise the limit on open files to `count`, as far as the system allows; return the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _MANY_FILES
@@ -208,7 +208,7 @@ def _allow_open_files(count: int) -> int:
 
 
 def _with_port(settings: Settings, port: int) -> Settings:
-    """Return the settings with the port that was taken, and a runner's default name made from it."""
+    """Return the settings with the bound port, and the default runner name for it."""
     changes: dict[str, object] = {"port": port}
     if "runner" not in settings.model_fields_set:
         changes["runner"] = default_runner(changes)

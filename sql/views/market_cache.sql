@@ -1,4 +1,4 @@
--- The candle cache, one row per series: how many candles, from when to when, with which gaps, and from which sources.
+-- The candle cache, one row per series: number of candles, first and last open time, gaps and sources.
 CREATE OR REPLACE VIEW market_cache AS
 SELECT
   k.venue,

@@ -1,4 +1,4 @@
--- Sessions of the market dialect, in its words. A view, because one table holds the sessions of both dialects.
+-- Sessions of the market dialect, with its statuses. A view, because one table holds the sessions of both dialects.
 CREATE OR REPLACE VIEW market_sessions AS
 SELECT
   s.id,
@@ -15,4 +15,4 @@ SELECT
 FROM sim_sessions s
 WHERE s.kind = 'market' AND s.deleted_at IS NULL;
 
-COMMENT ON VIEW market_sessions IS 'Sessions of the market dialect, in its words.';
+COMMENT ON VIEW market_sessions IS 'Sessions of the market dialect, with its statuses.';

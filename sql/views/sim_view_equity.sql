@@ -3,6 +3,7 @@ CREATE OR REPLACE VIEW sim_view_equity AS
 SELECT
   e.session_id,
   e.seq,
+  e.ts,
   to_timestamp(e.ts / 1000.0) AS at,
   (e.payload ->> 'equity')::numeric AS equity,
   (e.payload ->> 'cash')::numeric AS cash,

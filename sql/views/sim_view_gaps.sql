@@ -1,8 +1,10 @@
--- The gaps in the candles of sessions, as their logs have them.
+-- The gap events of sessions.
 CREATE OR REPLACE VIEW sim_view_gaps AS
 SELECT
   e.session_id,
   e.seq,
+  e.ts,
+  to_timestamp(e.ts / 1000.0) AS at,
   e.payload ->> 'symbol' AS symbol,
   e.payload ->> 'timeframe' AS timeframe,
   to_timestamp((e.payload ->> 'fromMs')::bigint / 1000.0) AS starts,

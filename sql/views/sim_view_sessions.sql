@@ -1,4 +1,4 @@
--- Sessions with readable times, and how much of the range is done, in percent of its slots.
+-- Sessions with readable times and the progress in percent of the slots.
 CREATE OR REPLACE VIEW sim_view_sessions AS
 SELECT
   s.id,

@@ -1,4 +1,4 @@
--- Statistics of sessions with readable times. Each row is computed when it is read: filter by session_id.
+-- Statistics of sessions with readable times. Each row is computed on read: filter by session_id.
 CREATE OR REPLACE VIEW sim_view_stats AS
 SELECT
   s.id AS session_id,

@@ -3,6 +3,7 @@ CREATE OR REPLACE VIEW sim_view_tail AS
 SELECT
   e.session_id,
   e.seq,
+  e.ts,
   to_timestamp(e.ts / 1000.0) AS at,
   e.type,
   coalesce(e.payload ->> 'symbol', e.payload ->> 'status', e.payload ->> 'action') AS what,

@@ -1,8 +1,10 @@
--- Closed trades with readable times: one row per lot closed, money in quote currency.
+-- Closed trades with readable times: one row per closed lot, money in quote currency.
 CREATE OR REPLACE VIEW sim_view_trades AS
 SELECT
   e.session_id,
   e.seq,
+  e.ts,
+  to_timestamp(e.ts / 1000.0) AS at,
   e.payload ->> 'symbol' AS symbol,
   e.payload ->> 'side' AS side,
   (e.payload ->> 'qty')::numeric AS qty,

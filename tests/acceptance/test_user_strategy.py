@@ -76,6 +76,6 @@ def test_the_readme_runs_a_user_strategy(database: Database, start_server: Start
 
 
 def test_the_documents_test_of_a_strategy_passes(tmp_path: Path) -> None:
-    code = DOCS.split("## Testing one\n")[1].split("```python\n")[1].split("```")[0]
+    code = DOCS.split("## Test a strategy\n")[1].split("```python\n")[1].split("```")[0]
     path = f"{ROOT}:{ROOT / 'examples' / 'strategies'}"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, check=True)

@@ -103,6 +103,15 @@ def test_resume_by_hand_needs_a_living_process(connection: psycopg.Connection) -
     assert row(connection, session, "status") == ("paused",)
 
 
+def test_resume_by_hand_of_a_created_session_says_how_to_start_it(connection: psycopg.Connection) -> None:
+    alive(connection)
+    session = new_session(connection, status="created")
+    with pytest.raises(psycopg.Error) as raised:
+        connection.execute("SELECT sim_resume(%s)", (session,))
+    assert raised.value.sqlstate == "ZN002"
+    assert "zeon sessions start" in (raised.value.diag.message_hint or "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sqlstate"),
     [

@@ -26,14 +26,16 @@ async def cached_slots(connection: Connection, spec: SessionSpec, most: int | No
     until_ms = now_ms if spec.end_ms is None else min(spec.end_ms, now_ms)
     for symbol in spec.symbols if spec.start_ms < until_ms else ():
         await build_missing(connection, spec.venue, symbol, spec.timeframe, spec.start_ms, until_ms)
-    found: list[Candle] = []
+    slot_candles: list[Candle] = []
     after_ms = spec.start_ms - 1
-    while (most is None or len(found) < most * len(spec.symbols)) and (
+    while (most is None or len(slot_candles) < most * len(spec.symbols)) and (
         page := await candles.window(connection, spec.venue, spec.symbols, spec.timeframe, after_ms, spec.end_ms, _PAGE)
     ):
-        found += page
+        slot_candles += page
         after_ms = page[-1].open_time_ms
-    if not found:
+    if not slot_candles:
         cached = await describe_cached(connection, spec.venue, spec.symbols, spec.timeframe)
         raise NotFoundError(f"There are no candles of {' '.join(spec.symbols)} {spec.timeframe} in the range. {cached}")
-    return [Slot(open_ms, list(group)) for open_ms, group in groupby(found, key=lambda candle: candle.open_time_ms)]
+    return [
+        Slot(open_ms, list(group)) for open_ms, group in groupby(slot_candles, key=lambda candle: candle.open_time_ms)
+    ]

@@ -162,15 +162,15 @@ def inspect(
     settings = load()
     try:
         calendar = calendars(settings.calendars).get(venue or settings.venue)
-        found = inspect_file(file, symbol, timeframe, options, calendar)
+        inspection = inspect_file(file, symbol, timeframe, options, calendar)
     except BadInputError as error:
         output.note(error.message)
         raise typer.Exit(1) from None
     if json:
-        output.as_json(found.as_json())
+        output.as_json(inspection.as_json())
     else:
-        import_report.print_inspection(found)
-    if not found.is_readable:
+        import_report.print_inspection(inspection)
+    if not inspection.is_readable:
         raise typer.Exit(1)
 
 
@@ -229,14 +229,14 @@ def follow(
             async with lines.lend() as conn:
                 for text in spellings:
                     await symbols.store_spelling(conn, chosen, text)
-            await Follower(lines.lend, by, chosen, timeframe, told=_tell).follow(followed)
+            await Follower(lines.lend, by, chosen, timeframe, on_problem=_print_problem).follow(followed)
 
     with suppress(KeyboardInterrupt):
         output.note(f"Following {' '.join(spellings)} {timeframe}; Ctrl-C ends it.")
         run(work, set_up=True)
 
 
-def _tell(symbol: str, sentence: str) -> None:
+def _print_problem(symbol: str, sentence: str) -> None:
     output.note(f"{symbol}: {sentence}")
 
 
@@ -268,15 +268,22 @@ def list_(json: Json = False) -> None:
     async def work(context: Context) -> list[Coverage]:
         return await context.database.run(coverage, context.sim.calendars)
 
-    found = run(work)
+    listed = run(work)
     if json:
-        output.as_json([_described(each) for each in found])
+        output.as_json([_series_to_json(series) for series in listed])
         return
     output.table(
         ("venue", "symbol", "timeframe", "rows", "first", "last", "gaps", "missing", "source"),
         (
-            (each.venue, each.spelling, *each[2:4], output.utc(each.first_ms), output.utc(each.last_ms), *each[6:9])
-            for each in found
+            (
+                series.venue,
+                series.spelling,
+                *series[2:4],
+                output.utc(series.first_ms),
+                output.utc(series.last_ms),
+                *series[6:9],
+            )
+            for series in listed
         ),
         right=("rows", "gaps", "missing"),
     )
@@ -299,13 +306,13 @@ def gaps(
         calendar = context.sim.calendars.get(chosen)
         return await context.database.run(_gaps, (chosen, symbol, timeframe), start, end, calendar, why=why)
 
-    found = run(work)
+    gaps_ = run(work)
     if json:
-        rows = [(("fromMs", gap.from_ms), ("toMs", gap.to_ms), ("missing", gap.missing)) for gap, _ in found]
-        reasons = [(("reason", reason),) if why else () for _, reason in found]
+        rows = [(("fromMs", gap.from_ms), ("toMs", gap.to_ms), ("missing", gap.missing)) for gap, _ in gaps_]
+        reasons = [(("reason", reason),) if why else () for _, reason in gaps_]
         output.as_json([dict((*row, *reason)) for row, reason in zip(rows, reasons, strict=True)])
-    elif found:
-        import_report.print_gaps([gap for gap, _ in found], [reason for _, reason in found])
+    elif gaps_:
+        import_report.print_gaps([gap for gap, _ in gaps_], [reason for _, reason in gaps_])
     else:
         output.line("No candle is missing.")
 
@@ -338,16 +345,16 @@ def delete(
         deletion_report.print_deleted(deleted)
 
 
-def _described(each: Coverage) -> dict[str, str | int | None]:
+def _series_to_json(series: Coverage) -> dict[str, str | int | None]:
     return {
-        "venue": each.venue,
-        "symbol": each.symbol,
-        "timeframe": each.timeframe,
-        "rows": each.rows,
-        "firstMs": each.first_ms,
-        "lastMs": each.last_ms,
-        "gaps": each.gaps,
-        "source": each.source,
+        "venue": series.venue,
+        "symbol": series.symbol,
+        "timeframe": series.timeframe,
+        "rows": series.rows,
+        "firstMs": series.first_ms,
+        "lastMs": series.last_ms,
+        "gaps": series.gaps,
+        "source": series.source,
     }
 
 
@@ -356,7 +363,7 @@ async def _gaps(
 ) -> list[tuple[Gap, Reason | None]]:
     range_ms = await range_or_all(connection, key, start, end)
     venue, symbol, timeframe = key
-    found, _ = await find_gaps(connection, venue, [symbol], timeframe, *range_ms, limit=_EVERY, calendar=calendar)
+    gaps_, _ = await find_gaps(connection, venue, [symbol], timeframe, *range_ms, limit=_EVERY, calendar=calendar)
     if not why:
-        return [(gap, None) for gap in found]
-    return [(gap, reason) for reason, gap in gap_reasons(found, await cache.asked_ranges(connection, *key))]
+        return [(gap, None) for gap in gaps_]
+    return [(gap, reason) for reason, gap in gap_reasons(gaps_, await cache.fetched_ranges(connection, *key))]

@@ -38,7 +38,12 @@ def print_deleted(deleted: Deletion) -> None:
 def as_json(deleted: Deletion) -> dict[str, Any]:
     """Return what was deleted, for scripts."""
     key = {"venue": deleted.venue, "symbol": deleted.symbol, "timeframe": deleted.timeframe}
-    return {**key, "rows": deleted.rows, "built": deleted.built, "waiting": [str(each) for each in deleted.waiting]}
+    return {
+        **key,
+        "rows": deleted.rows,
+        "built": deleted.built,
+        "waiting": [str(session_id) for session_id in deleted.waiting],
+    }
 
 
 def _series(plan: Deletion) -> str:

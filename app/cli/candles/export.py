@@ -67,17 +67,17 @@ def export(
             range_ms = await range_or_all(connection, key, start, end)
             if layout == "csv" or destination is None:
                 return await _write_csv(cache.read(connection, *key, *range_ms), destination)
-            found = _candles(connection, key, range_ms)
+            rows = _candles(connection, key, range_ms)
             if layout == "freqtrade":
                 name = pair_of(pair or await spelling_for_files(connection, *key[:2]))
-                return await _write_freqtrade(found, destination, name, timeframe, overwrite)
-            return await _write_lean(found, destination, market or f"crypto/{key[0]}", key, overwrite)
+                return await _write_freqtrade(rows, destination, name, timeframe, overwrite)
+            return await _write_lean(rows, destination, market or f"crypto/{key[0]}", key, overwrite)
 
         return await context.database.run(write)
 
-    told = run(work)
-    if told is not None:
-        output.note(told)
+    message = run(work)
+    if message is not None:
+        output.note(message)
 
 
 async def _candles(connection: Connection, key: Series, range_ms: tuple[int, int]) -> AsyncIterator[Candle]:
@@ -104,11 +104,11 @@ async def _write_freqtrade(
     candles: AsyncIterator[Candle], folder: Path, pair: str, timeframe: str, overwrite: bool
 ) -> str:
     written = await write_freqtrade(candles, folder, pair, timeframe, overwrite=overwrite)
-    told = f"{written.candles:,} candles of {pair} written to {written.path}."
+    message = f"{written.candles:,} candles of {pair} written to {written.path}."
     if written.rounded:
         noun = "1 number has" if written.rounded == 1 else f"{written.rounded:,} numbers have"
-        told += f" {noun} more than the {DIGITS} digits that freqtrade's files keep."
-    return told
+        message += f" {noun} more than the {DIGITS} digits that freqtrade's files keep."
+    return message
 
 
 async def _write_lean(candles: AsyncIterator[Candle], folder: Path, market: str, key: Series, overwrite: bool) -> str:

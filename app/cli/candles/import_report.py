@@ -64,29 +64,29 @@ def print_report(report: Report) -> None:
             )
 
 
-def print_inspection(found: Inspection) -> None:
+def print_inspection(inspection: Inspection) -> None:
     """Print for people what an import would store."""
-    missing = f"{found.missing:,}" if found.missing else "none"
+    missing = f"{inspection.missing:,}" if inspection.missing else "none"
     output.facts(
         (
-            ("file", f"{found.file}: {found.kind}" if found.kind else found.file),
-            ("candles", f"{found.symbol or 'unknown symbol'} {found.timeframe or 'unknown timeframe'}"),
-            ("instruments", ", ".join(found.instruments[:10])),
-            ("rows", found.rows),
-            ("first", output.utc(found.first_ms)),
-            ("last", output.utc(found.last_ms)),
-            ("duplicates", found.duplicates or None),
-            ("out of order", found.unordered or None),
-            ("refused", found.refused or None),
-            ("missing", missing if found.first_ms is not None else None),
+            ("file", f"{inspection.file}: {inspection.kind}" if inspection.kind else inspection.file),
+            ("candles", f"{inspection.symbol or 'unknown symbol'} {inspection.timeframe or 'unknown timeframe'}"),
+            ("instruments", ", ".join(inspection.instruments[:10])),
+            ("rows", inspection.rows),
+            ("first", output.utc(inspection.first_ms)),
+            ("last", output.utc(inspection.last_ms)),
+            ("duplicates", inspection.duplicates or None),
+            ("out of order", inspection.unordered or None),
+            ("refused", inspection.refused or None),
+            ("missing", missing if inspection.first_ms is not None else None),
         )
     )
-    _print_notes(found.notes)
-    _list("refused", found.refusals, found.refused)
-    for reading in found.readings:
+    _print_notes(inspection.notes)
+    _list("refused", inspection.refusals, inspection.refused)
+    for reading in inspection.readings:
         _print_reading(reading)
     output.line("")
-    output.line(f"question  {found.question}" if found.question else f"to store it: {found.command}")
+    output.line(f"question  {inspection.question}" if inspection.question else f"to store it: {inspection.command}")
 
 
 def _print_reading(reading: Reading) -> None:
@@ -96,7 +96,7 @@ def _print_reading(reading: Reading) -> None:
     rows = list(dict.fromkeys((*reading.first, *reading.last)))
     output.table(
         ("line", "open time", "open", "high", "low", "close", "volume"),
-        ((row.place, output.utc(row.open_ms), *row[2:]) for row in rows),
+        ((row.line_number, output.utc(row.open_ms), *row[2:]) for row in rows),
         right=("line", "open", "high", "low", "close", "volume"),
     )
 
@@ -114,8 +114,8 @@ def print_gaps(gaps: Sequence[Gap], reasons: Sequence[str | None] = ()) -> None:
     if not any(reasons):
         output.table(("from", "to", "missing"), rows, right=["missing"])
         return
-    told = ((*row, reason) for row, reason in zip(rows, reasons, strict=True))
-    output.table(("from", "to", "missing", "reason"), told, right=["missing"])
+    lines = ((*row, reason) for row, reason in zip(rows, reasons, strict=True))
+    output.table(("from", "to", "missing", "reason"), lines, right=["missing"])
 
 
 @contextmanager
@@ -133,7 +133,7 @@ def fetch_bar(name: str) -> Iterator[Watch | None]:
 def fetched_to_json(done: FetchResult) -> dict[str, Any]:
     """Spell what a fetch did, or would do, for scripts."""
     return {
-        "asked": [{"fromMs": each.from_ms, "toMs": each.to_ms} for each in done.asked],
+        "asked": [{"fromMs": range_.from_ms, "toMs": range_.to_ms} for range_ in done.ranges],
         "new": done.new,
         "changed": done.changed,
         "same": done.same,
@@ -144,10 +144,10 @@ def fetched_to_json(done: FetchResult) -> dict[str, Any]:
 
 def print_fetched(done: FetchResult, *, dry_run: bool) -> None:
     """Print what a fetch did, or would do, for people."""
-    if not done.asked:
+    if not done.ranges:
         output.line("Nothing is missing that was not asked for before.")
         return
-    output.table(("from", "to"), ((output.utc(each.from_ms), output.utc(each.to_ms)) for each in done.asked))
+    output.table(("from", "to"), ((output.utc(range_.from_ms), output.utc(range_.to_ms)) for range_ in done.ranges))
     if not dry_run:
         output.line(f"{done.new:,} new, {done.changed:,} changed, {done.same:,} as before, {done.refused:,} refused")
         _list("refused", done.refusals, done.refused)
@@ -156,7 +156,7 @@ def print_fetched(done: FetchResult, *, dry_run: bool) -> None:
 def _list(title: str, findings: Sequence[RowIssue], count: int) -> None:
     if findings:
         output.line("")
-    for place, reason in findings[:LISTED]:
-        output.line(f"{title}: line {place}: {reason}")
+    for line_number, reason in findings[:LISTED]:
+        output.line(f"{title}: line {line_number}: {reason}")
     if count > LISTED:
         output.line(f"{title}: {count - LISTED:,} more (--json lists the first {len(findings)})")

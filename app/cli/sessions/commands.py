@@ -77,7 +77,7 @@ def pause(session_id: SessionId, json: Json = False) -> None:
 
 @app.command()
 def resume(session_id: SessionId, accept_revised: Revised = False, json: Json = False) -> None:
-    """Resume a paused session with its next candle."""
+    """Resume a paused session with its next candle; one just created is started."""
     _act(session_id, Action("resume", accept_revised=accept_revised), json)
 
 

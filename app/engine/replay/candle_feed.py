@@ -184,8 +184,8 @@ class CandleFeed:
             self._sources[venue],
             venue,
             timeframe,
-            told=_warn,
-            asked=set_fetched,
+            on_problem=_warn,
+            on_fetched=set_fetched,
             clock=self._clock,
         )
         with suppress(asyncio.CancelledError):

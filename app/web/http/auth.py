@@ -1,4 +1,4 @@
-"""Authentication: the one user of a server without tokens, or the holder of a token or of the cookie made from it."""
+"""Authentication: the only user of a server without tokens, or the user of a token or of a login cookie."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COOKIE_SECONDS = 12 * 3600
 
 
 class Caller(NamedTuple):
-    """A user, the token that proves it, and when the cookie made from it ends (ms UTC); null where there is none."""
+    """A user, the token, and when the login cookie expires (ms UTC); null if there is none."""
 
     user_id: str
     token_id: UUID | None = None
@@ -30,7 +30,7 @@ class Caller(NamedTuple):
 
 
 class Authenticator:
-    """Finds the user of a request in the way that `ZEON_AUTH` names."""
+    """Finds the user of a request, with the method of `ZEON_AUTH`."""
 
     def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
         self._settings = settings
@@ -70,7 +70,7 @@ class Authenticator:
         return None if token is None else Caller(token.user_id, token.id)
 
     async def _cookie_caller(self, request: Request) -> Caller | None:
-        """Return the caller of a cookie `token id.end.signature`; the signature needs the token's hash."""
+        """Return the caller of a cookie `token id.expiry.signature`; the signature is made with the token's hash."""
         try:
             id_text, end_text, signature = request.cookies.get(COOKIE, "").split(".")
             token_id, until_ms = UUID(id_text), int(end_text)

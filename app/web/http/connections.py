@@ -1,4 +1,4 @@
-"""The open connections of this process: how many there may be, which one makes room, and which one is too slow."""
+"""The open connections of this process: their number, which one is closed for a new one, and which is too slow."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from dataclasses import dataclass
 from typing import Protocol
 
 _FEW = 64
-"""How many entries of closed connections are no matter."""
+"""How many entries of closed connections a queue may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What the server allows connections. The figures that no setting changes are those of the HTTP contract."""
+    """The limits of connections. Those without a setting are fixed by the HTTP contract."""
 
-    most: int = 2000
+    max_open: int = 2000
     """Open connections of this process."""
     per_address: int = 256
-    """Of those, connections of one address that have not sent a whole request yet."""
+    """Connections of one address that have not sent a whole request yet."""
     over: int = 64
-    """Connections beyond `most` that are read only to answer probes."""
+    """Connections above `max_open`; they are read only to answer probes."""
     young_s: float = 1.0
-    """Age below which a connection makes no room for another."""
+    """Younger connections are not closed to make room."""
     head_s: float = 10.0
-    """Longest time from connecting, or from the first byte of a later request, to the end of its headers."""
+    """Time limit from the connect, or from the first byte of a later request, to the end of its headers."""
     body_s: float = 30.0
     """Time in which a small body must arrive, and over which the speed of a larger one is measured."""
     body_bytes_per_s: int = 32_768
     idle_s: float = 75.0
     """How long a connection between two requests stays open."""
     write_s: float = 30.0
-    """Time in which a client must take some of the answer that waits for it."""
+    """Time in which a client must read at least `write_bytes` of a waiting answer."""
     write_bytes: int = 65_536
-    """How many bytes of it at least."""
+    """The bytes that a client must read in `write_s`."""
     linger_s: float = 1.0
-    """How long a connection whose request was refused stays open, so that the client can read why."""
+    """How long a connection stays open after a refused request, so that the client can read the answer."""
     check_s: float = 0.25
-    """Pause between two checks of all connections for those that are too slow."""
+    """Pause between two checks for connections that are too slow."""
 
 
 class Connection(Protocol):
-    """What is to be known of a connection."""
+    """A connection, as `Connections` uses it."""
 
     address: str
     opened_at: float
     silent_since: float
-    """When the last byte came, or the last answer ended."""
+    """When the last byte arrived, or the last answer ended."""
 
     @property
     def answering(self) -> bool:
-        """Whether an answer is under way."""
+        """Whether an answer is in progress."""
 
     def has_bytes(self) -> bool:
         """Whether bytes wait to be read from the client, or to be taken by it."""
@@ -82,12 +82,12 @@ class Connections:
         return len(self._open)
 
     def add(self, connection: Connection) -> bool:
-        """Let a connection in; false when it is one too many, so that only a probe may be answered on it."""
+        """Add a connection; false if there is one too many, so that it may only answer probes."""
         now = connection.opened_at
         same_address = self._by_address.setdefault(connection.address, _SilenceQueue(self.limits.young_s))
         while len(same_address) >= self.limits.per_address and self._make_room(same_address, now):
             pass
-        has_room = len(self._open) - len(self._over) < self.limits.most or self._make_room(self._queue, now)
+        has_room = len(self._open) - len(self._over) < self.limits.max_open or self._make_room(self._queue, now)
         self._open.add(connection)
         self._by_address.setdefault(connection.address, same_address).add(connection)
         if has_room:
@@ -99,25 +99,25 @@ class Connections:
         return has_room
 
     def discard(self, connection: Connection) -> None:
-        """Forget a connection that is closed."""
+        """Remove a closed connection."""
         self._open.discard(connection)
         self._over.pop(connection, None)
         self._queue.discard(connection)
         self.request_came(connection)
 
     def request_came(self, connection: Connection) -> None:
-        """Count a connection no longer among those of its address that have not sent a whole request."""
+        """Record that a connection has sent a whole request."""
         if same_address := self._by_address.get(connection.address):
             same_address.discard(connection)
             if not len(same_address):
                 del self._by_address[connection.address]
 
     def answer_ended(self, connection: Connection) -> None:
-        """Let a connection make room again."""
+        """Record that an answer has ended: the connection may be closed for another one again."""
         self._queue.restore(connection)
 
     def _add_over(self, connection: Connection) -> None:
-        """Let a connection in beyond the cap. Another of these goes for it: a probe sends its request at once."""
+        """Add a connection above the limit. It replaces a silent one of these: a probe sends its request at once."""
         self._over[connection] = None
         if len(self._over) > self.limits.over:
             silent = (old for old in self._over if not (old.answering or old.has_bytes()))
@@ -135,7 +135,7 @@ class Connections:
         connection.end()
 
     def _check(self) -> None:
-        """Check all connections now and then, as long as there are any."""
+        """Check all connections every `check_s` while there are any."""
         loop = asyncio.get_running_loop()
         for connection in tuple(self._open):
             connection.check(loop.time())
@@ -143,9 +143,9 @@ class Connections:
 
 
 class _SilenceQueue:
-    """Connections ordered by how long they have been silent. An entry is corrected only when it comes to the front.
+    """Connections ordered by how long they have been silent. An entry is updated only when it reaches the front.
 
-    Young connections wait in a line of their own, and those with an answer under way are set aside.
+    Young connections are in a separate queue, and those with an answer in progress in a separate set.
     """
 
     def __init__(self, young_s: float) -> None:
@@ -170,13 +170,13 @@ class _SilenceQueue:
             self._forget_closed()
 
     def restore(self, connection: Connection) -> None:
-        """Take a connection back that was set aside."""
+        """Put a connection back into the queue after its answer."""
         if connection in self._answering:
             self._answering.discard(connection)
             heapq.heappush(self._silent, self._entry(connection.silent_since, connection))
 
     def pick(self, now: float) -> Connection | None:
-        """Return the connection that has been silent longest and may make room."""
+        """Return the connection that has been silent longest and may be closed."""
         self._grow_up(now)
         while self._silent and self._silent[0][0] < now:
             since, _, connection = self._silent[0]
@@ -210,5 +210,5 @@ class _SilenceQueue:
 
 
 def has_unread_bytes(descriptor: int) -> bool:
-    """Whether bytes that came on a socket have not been read yet."""
+    """Whether a socket has received bytes that have not been read."""
     return fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)) != bytes(4)

@@ -1,4 +1,4 @@
-"""Cross-origin requests: pages of other origins, which `ZEON_ALLOWED_ORIGINS` names, may call with credentials."""
+"""Cross-origin requests: pages of the origins in `ZEON_ALLOWED_ORIGINS` may call with credentials."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.settings import Settings
 
 EXPOSED = ("Content-Disposition", "ETag", "Location", "Retry-After", "WWW-Authenticate")
-"""Headers of answers that scripts of another origin may read, besides those that every script may."""
+"""Response headers that scripts of other origins may read, besides the always readable ones."""
 
 
 def with_cors(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """Return the application with cross-origin headers on every answer, failures among them."""
+    """Return the application with cross-origin headers on every answer, including errors."""
     return CrossOrigin(app, settings.allowed_origins) if settings.allowed_origins else app
 
 
 class CrossOrigin:
-    """Starlette's middleware, which is not asked about preflights of other origins: those are refused as before."""
+    """Starlette's middleware, except for preflights of unknown origins, which are refused as without it."""
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
         self._app = app

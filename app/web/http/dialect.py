@@ -1,4 +1,4 @@
-"""What differs between the streams of the API's dialects."""
+"""The differences between the streams of the API's dialects."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from app.domain.session import Session
 
 
 class Dialect(NamedTuple):
-    """A dialect of the streams. `name` chooses the frames that Postgres renders, see `sim_frames`.
+    """A dialect of the streams. `name` selects the frames that Postgres renders, see `sim_frames`.
 
-    `types` are the types of events that it shows, null for all. `opening` returns the bytes that a stream of a session
-    begins with. With `says_caught_up` a stream says once that it has sent all events that were there when it began.
-    With `names_control_frames` control frames have a name, so that a client with `onmessage` alone sees only the log.
+    `types` are the types of events that it shows, null for all. `opening` returns the first bytes of a stream. With
+    `says_caught_up` a stream sends a message once it has sent all events that existed when it started. With
+    `names_control_frames` control frames have a name, so that a client with only `onmessage` sees only the log.
     """
 
     name: DialectName

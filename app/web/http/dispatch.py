@@ -1,4 +1,4 @@
-"""Between the router and the handlers: checks each request as its entry in the table of routes says."""
+"""Between the router and the handlers: check each request as its entry in the table of routes declares."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Dispatcher:
         self._reader = BodyReader(settings)
 
     def routes(self, table: Sequence[RouteSpec]) -> list[Route]:
-        """Return one route per path, so that the router answers another method with those that are allowed."""
+        """Return one route per path, so that the router answers other methods with the allowed ones."""
         paths: dict[str, dict[str, RouteSpec]] = {}
         for spec in table:
             paths.setdefault(spec.path, {})[spec.method] = spec
@@ -43,7 +43,7 @@ class Dispatcher:
         return endpoint
 
     async def respond(self, spec: RouteSpec, request: Request) -> ASGIApp:
-        """Return the response of a route; raises `SimError` for what a check or the handler refuses."""
+        """Return the response of a route; raises the `SimError` of a check or of the handler."""
         inputs: dict[str, Any] = {}
         sessions: list[Session] = []
         caller = None if spec.open else await self._authenticator.caller(request)

@@ -1,4 +1,4 @@
-"""Server-sent events: one client following one session."""
+"""Server-sent events: one client follows one session."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.settings import Settings
 from app.web.http.dialect import Dialect
 
 PREAMBLE = b"retry: 1000\n: zeon sim\n"
-"""Begins the first block; a blank line behind it would be an empty message to many client libraries."""
+"""The start of the first block; with a blank line after it many client libraries would see an empty message."""
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store, no-transform"),
@@ -47,7 +47,7 @@ class Streams:
         return len(self._open)
 
     def require_capacity(self) -> None:
-        """Raise `TooManyRequestsError` when no more streams may be opened."""
+        """Raise `TooManyRequestsError` if no more streams may be opened."""
         if self._closing:
             raise UnavailableError("The server is shutting down.")
         if len(self._open) >= self._limit:
@@ -68,9 +68,9 @@ class Streams:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a client follows: a session, as it was when the stream began, after a seq in a dialect.
+    """What a client follows: a session, as it was at the start of the stream, after a seq in a dialect.
 
-    `types` are the types of events the client asked for, null for all that the dialect shows.
+    `types` are the requested types of events, null for all that the dialect shows.
     """
 
     session: Session
@@ -138,7 +138,7 @@ class EventStream:
                 self._timer.cancel()
 
     async def _send_pages(self, tail: Tail, send: Send) -> None:
-        """Send pages and heartbeats until nothing more comes."""
+        """Send pages and heartbeats until the session has ended or the caller is no longer valid."""
         while True:
             page = await self._next_page(tail)
             heartbeat = self._heartbeat()
@@ -149,7 +149,7 @@ class EventStream:
                 return
 
     async def _next_page(self, tail: Tail) -> Frames | None:
-        """Return the next page, or null when a heartbeat is due; without the database there are only heartbeats."""
+        """Return the next page, or null if a heartbeat is due; without the database there are only heartbeats."""
         try:
             while (page := tail.take(ahead=True)) is None and not self._heartbeat_due.is_set():
                 await tail.wake.wait()
@@ -159,7 +159,7 @@ class EventStream:
         return page
 
     async def _write(self, send: Send, body: bytes) -> None:
-        """Send bytes; raises `SlowClientError` when the client does not take them in time."""
+        """Send bytes; raises `SlowClientError` if the client does not read them in time."""
         message: Message = {"type": "http.response.body", "body": body, "more_body": True}
         if self._paused():
             try:
@@ -168,7 +168,7 @@ class EventStream:
             except TimeoutError:
                 raise SlowClientError from None
         else:
-            await send(message)  # Without a timer, which would take longer than sending.
+            await send(message)  # No timer here: it would take longer than sending.
         self._streams.sent_bytes += len(body)
 
     def _schedule_heartbeat(self, tail: Tail) -> None:
@@ -181,7 +181,7 @@ class EventStream:
         self._schedule_heartbeat(tail)
 
     def _caught_up_message(self, tail: Tail) -> bytes:
-        """Return, once, the message that all events up to the last seq at the beginning have been sent."""
+        """Return, once, the message that all events up to the last seq at the start have been sent."""
         last_seq = self._subscription.session.last_seq
         if not self._subscription.dialect.says_caught_up or self._caught_up or tail.after_seq < last_seq:
             return b""
@@ -196,13 +196,13 @@ class EventStream:
         return self._line("heartbeat", "ts", self._clock.now_ms())
 
     def _line(self, kind: str, name: str, value: int) -> bytes:
-        """Return a control frame, named where the dialect names them."""
+        """Return a control frame, with a name if the dialect has them."""
         message = {"type": kind, "sessionId": str(self._subscription.session.id), name: value}
         event = f"event: {kind}\n" if self._subscription.dialect.names_control_frames else ""
         return f"{event}data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()
 
     async def _allowed(self) -> bool:
-        """Whether the caller may go on; yes while the database does not answer."""
+        """Whether the caller may continue; yes while the database does not answer."""
         try:
             async with asyncio.timeout(self._heartbeat_s / 2):
                 return await self._is_still_valid()
@@ -218,7 +218,7 @@ def _is_over(page: Frames, tail: Tail) -> bool:
 
 
 async def _send_end(send: Send) -> bool:
-    """End the response; false when the client does not read even that."""
+    """End the response; false if the client does not read even that."""
     try:
         async with asyncio.timeout(_END_S):
             await send({"type": "http.response.body"})

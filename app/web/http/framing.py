@@ -1,7 +1,7 @@
-"""Divides the bytes of a connection into pieces for the HTTP parser, and counts them before it sees them.
+"""Split the bytes of a connection into pieces for the HTTP parser, and check their limits before they are parsed.
 
-The parser decides what a request means. This module only follows it closely enough to know where a line, a chunk and a
-message end, so that no byte is parsed beyond a limit, and none of the next message before the last one is answered.
+The parser decides what a request means. This module only tracks where a line, a chunk and a message end, so that no
+byte above a limit is parsed, and no byte of the next message before the last one is answered.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _BLANK = b"\r\n\r\n"
 _FRAME_LINES = 2
 """The request line and the empty line."""
 _REQUEST_LINE_BYTES = URL_BYTES + 64
-"""Most bytes of a request line that has no end yet: the URL, and room for method and version."""
+"""Most bytes of an incomplete request line: the URL, and room for method and version."""
 _SIZE_DIGITS = 16
 _CHUNK_OVERHEAD = 8
-"""Most bytes of chunk sizes and extensions for each byte of body, beside 64 KB: chunks of one byte need 5."""
+"""Most bytes of chunk sizes and extensions per byte of body, plus 64 KB: chunks of one byte need 5."""
 
 
 class _Part(Enum):
@@ -37,10 +37,10 @@ class _Part(Enum):
 
 
 class MessageFraming:
-    """Where the next byte of a connection belongs.
+    """The part of a message to which the next byte of a connection belongs.
 
-    The owner asks `piece_size`, gives the parser as many bytes, and reports what the parser found: `begin_body` after
-    the headers, `begin_head` after the message.
+    The owner calls `piece_size`, passes this many bytes to the parser, and then reports what the parser found:
+    `begin_body` after the headers, `begin_head` after the message.
     """
 
     def __init__(self) -> None:
@@ -53,17 +53,17 @@ class MessageFraming:
 
     @property
     def begun(self) -> bool:
-        """Whether the parser has had bytes of the current message."""
+        """Whether the parser has received bytes of the current message."""
         return self._head_bytes > 0 or not self.in_head
 
     @property
     def in_body(self) -> bool:
-        """Whether a message has begun whose headers are complete, but not its body."""
+        """Whether the headers of the current message are complete, but not its body."""
         return not self.in_head
 
     @property
     def body_left(self) -> int | None:
-        """How many bytes of the body are still to come; null when nobody knows."""
+        """How many bytes of the body are missing; null if that is unknown."""
         return self._left if self._part is _Part.BODY else None
 
     def begin_head(self) -> None:
@@ -78,7 +78,7 @@ class MessageFraming:
         self._chunked_bytes = 0
 
     def begin_body(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Expect the body that the headers announce; the parser has checked them."""
+        """Expect the body that the headers declare; the parser has checked them."""
         named = dict(headers)
         chunked = b"transfer-encoding" in named
         self._part = _Part.CHUNK_SIZE if chunked else _Part.BODY
@@ -86,7 +86,7 @@ class MessageFraming:
         self._head_bytes = self._lines = self._scanned = 0
 
     def piece_size(self, buffer: bytearray) -> int:
-        """Return how many of the waiting bytes the parser may have now; 0 means that more must come first.
+        """Return how many of the waiting bytes may be parsed now; 0 means that more must arrive first.
 
         Raises `HeadersTooLargeError`, `UrlTooLongError` or `TooLargeError` as soon as the bytes exceed a limit.
         """
@@ -111,7 +111,7 @@ class MessageFraming:
         return size
 
     def _lines_size(self, buffer: bytearray) -> int:
-        """Return the size of the complete lines at the front, none of them beyond an empty line."""
+        """Return the size of the complete lines at the start, up to an empty line."""
         start = max(0, self._scanned - len(_BLANK) + 1)
         if buffer.startswith(_CRLF):
             size = len(_CRLF)
@@ -158,7 +158,7 @@ class MessageFraming:
 
 
 def _parse_size(line: bytes) -> int:
-    """Return the size that a chunk begins with; 0 for what is none, which the parser refuses."""
+    """Return the size at the start of a chunk; 0 for an invalid one, which the parser refuses."""
     digits = line.partition(b";")[0].strip()
     try:
         return int(digits, 16) if len(digits) <= _SIZE_DIGITS else 0

@@ -11,7 +11,7 @@ from app.web.http.responses import success
 from app.web.http.route_spec import Call
 
 BODY_LIMIT = 16 * 1024
-"""Of login and logout, in bytes: anybody may call them."""
+"""Maximum body of login and logout, in bytes; anyone may call them."""
 
 
 class LoginCalls:
@@ -31,7 +31,7 @@ class LoginCalls:
 
 
 def _with_cookie(request: Request, response: Response, value: str, seconds: int) -> Response:
-    """Set the cookie so that scripts and other sites never get it; beyond this machine it needs HTTPS."""
+    """Set the cookie so that scripts and other sites never get it; except on loopback it needs HTTPS."""
     secure = not is_loopback(request.url.hostname or "")
     response.set_cookie(COOKIE, value, max_age=seconds, httponly=True, samesite="strict", secure=secure)
     return response

@@ -1,4 +1,4 @@
-"""Checks every request first: rate of its client, Host, Origin. Counts responses by status."""
+"""Check every request first: rate of its client, Host, Origin. Count responses by status."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ UNLIMITED = ("/healthz", "/readyz", "/metrics")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _PORTS = {"http": 80, "https": 443}
 _CLIENTS = 10_000
-"""Number of clients that are remembered; a client that was forgotten begins with a full bucket again."""
+"""Number of clients to remember; a forgotten client starts with a full bucket again."""
 
 
 class RateLimiter:
-    """A token bucket per client: it holds `burst` requests and fills by `rate` per second."""
+    """A token bucket per client: it has `burst` requests and is refilled with `rate` per second."""
 
     def __init__(self, rate: int, burst: int, now: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
@@ -32,7 +32,7 @@ class RateLimiter:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, client: str) -> bool:
-        """Count a request; false when the client has no request left."""
+        """Count a request; false if the client has none left."""
         now = self._now()
         level, at = self._buckets.pop(client, (self._burst, now))
         level = min(self._burst, level + (now - at) * self._rate)
@@ -54,7 +54,7 @@ class RequestGuard:
         self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer with the error that a check raises."""
+        """Pass a request on, or answer with the error of a check."""
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -78,7 +78,7 @@ class RequestGuard:
             self._require_allowed_origin(headers, host)
 
     def _require_host(self, headers: Headers) -> SplitResult:
-        """Return the host of a request; raises `BadInputError` for a name that is not ours (DNS rebinding)."""
+        """Return the host of a request; raises `BadInputError` for an unknown name (DNS rebinding)."""
         hosts = headers.getlist("host")
         host = _split(f"//{hosts[0]}") if len(hosts) == 1 else None
         if host is None or host.hostname is None:
@@ -88,7 +88,7 @@ class RequestGuard:
         return host
 
     def _require_allowed_origin(self, headers: Headers, host: SplitResult) -> None:
-        """Raise `ForeignOriginError` for a page of neither this server nor `ZEON_ALLOWED_ORIGINS`."""
+        """Raise `ForeignOriginError` unless the origin is this server or in `ZEON_ALLOWED_ORIGINS`."""
         for text in headers.getlist("origin"):
             if text not in self._origins and not _is_own_origin(text, host):
                 raise ForeignOriginError()

@@ -1,4 +1,4 @@
-"""What requests and answers of all dialects have in common."""
+"""Base models of the requests and answers of all dialects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 
 def _parse_integer(text: Any) -> Any:
-    """Read an integer from a query string."""
+    """Parse an integer of a query string."""
     if isinstance(text, str) and not re.fullmatch(r"-?[0-9]{1,19}", text):
         raise ValueError("must be a whole number")
     return int(text)

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the table of routes and the models it names."""
+"""The OpenAPI document, generated from the table of routes and its models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FAILURE = {
 }
 _HEADERS: dict[str, dict[str, Any]] = {
     IDEMPOTENCY_KEY: {
-        "description": "The same key with the same body again does nothing twice.",
+        "description": "A repeated call with the same key and body does nothing and returns the first answer.",
         "schema": {"type": "string", "maxLength": 200},
     },
     LAST_EVENT_ID: {
@@ -30,9 +30,9 @@ _HEADERS: dict[str, dict[str, Any]] = {
 }
 _ANSWERS_OF_HEADERS = {
     IDEMPOTENCY_KEY: ("200", "The answer to the first call with this key."),
-    LAST_EVENT_ID: ("204", "Nothing more comes: the session has ended."),
+    LAST_EVENT_ID: ("204", "The session has ended: no more events follow."),
 }
-"""The additional answer of a call that reads a header."""
+"""Header that a call reads -> its additional answer."""
 
 
 def openapi(table: Sequence[RouteSpec]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _responses(spec: RouteSpec) -> dict[str, Any]:
     return {
         **dict(_answer_of_header(name, answer) for name in spec.headers),
         str(spec.status): answer,
-        "4XX": _content("A sentence says why.", _ref("Failure")),
+        "4XX": _content("The request was refused; `error` says why.", _ref("Failure")),
         "503": _content("The database is unreachable, busy or too slow (see `code`); try again.", _ref("Failure")),
     }
 

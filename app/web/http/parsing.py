@@ -1,4 +1,4 @@
-"""Reads and checks JSON bodies and query strings."""
+"""Parse and check JSON bodies and query strings."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class BodyReader:
 
 
 async def _content(request: Request, limit: int) -> bytes:
-    """Collect the body; raises `TooLargeError` as soon as it is known to have more than `limit` bytes."""
+    """Collect the body; raises `TooLargeError` as soon as it has, or declares, more than `limit` bytes."""
     too_large = TooLargeError(f"The body is larger than {limit} bytes.")
     announced = request.headers.get("content-length", "0")
     content = bytearray()
@@ -84,7 +84,7 @@ async def _content(request: Request, limit: int) -> bytes:
 
 
 def query_values(request: Request) -> dict[str, str]:
-    """Return the query string's parameters; raises `BadInputError` for one given twice."""
+    """Return the query string's parameters; raises `BadInputError` for a repeated one."""
     pairs = request.query_params.multi_items()
     values = dict(pairs)
     if len(values) != len(pairs):
@@ -95,7 +95,7 @@ def query_values(request: Request) -> dict[str, str]:
 
 
 def parse(model: type[Model], values: Mapping[str, Any]) -> Model:
-    """Build a model from what was sent; raises `BadInputError`, which names the first wrong field as it was written."""
+    """Build a model from the values of a request; raises `BadInputError`, which names the first wrong field."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -114,12 +114,12 @@ def idempotency_key(request: Request, body: Mapping[str, Any]) -> str | None:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Return the hex SHA-256 of JSON values. The order of fields does not count; every digit of a number does."""
+    """Return the hex SHA-256 of JSON values. The order of fields does not matter; every digit of a number does."""
     return sha256(json.dumps([_with_all_digits(part) for part in parts], sort_keys=True).encode()).hexdigest()
 
 
 def _with_all_digits(value: Any) -> Any:
-    """Return a JSON value in which a number that no float can hold stands as its text."""
+    """Return a JSON value in which numbers that no float can hold are replaced by their text."""
     if isinstance(value, dict):
         return {key: _with_all_digits(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -151,7 +151,7 @@ def _parse_int(text: str) -> int | float:
 
 
 def _require_storable(value: Any, path: str) -> None:
-    """Raise `BadInputError` for text and numbers that cannot be stored; `path` is where they are in the body."""
+    """Raise `BadInputError` for text and numbers that cannot be stored; `path` is their location in the body."""
     if isinstance(value, DecimalFloat):
         if value.text in _CONSTANTS:
             raise BadInputError(f"{path}: {value.text} is not a JSON number")

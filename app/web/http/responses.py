@@ -1,4 +1,4 @@
-"""Responses: the envelope around data, and the one shape of every failure."""
+"""Responses: the envelope of data, and the format of every error."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def json_text_response(data: str) -> Response:
 
 
 def failure(error: SimError, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the sentence of an error, with its code and details where it has them."""
+    """Return the response of an error: its sentence, and its code and details, if any."""
     optional = {"code": error.code, "details": error.details}
     body = {"error": error.message, **{name: value for name, value in optional.items() if value is not None}}
     return _json(json.dumps(body), error.status, {**_STATUS_HEADERS.get(error.status, {}), **(headers or {})})
@@ -83,5 +83,5 @@ def _refused_value(_: Request, error: Exception) -> Response:
 
 
 def _uncaught_error(_: Request, __: Exception) -> Response:
-    """Return a sentence that tells nothing of the error; the server logs its traceback."""
+    """Return a sentence without details of the error; the server logs its traceback."""
     return failure(SimError("Something went wrong in the server; its log says what."))

@@ -1,4 +1,4 @@
-"""One entry of the table of routes: who may call, what is sent, what is answered; and the call its handler gets."""
+"""One entry of the table of routes: who may call, the input and the answer; and the call that a handler gets."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Handler = Callable[..., Awaitable[ASGIApp]]
 
 
 class RouteSpec(NamedTuple):
-    """One method of one path. `Dispatcher` checks all that is declared here before it calls the handler.
+    """One method of one path. `Dispatcher` checks everything declared here before it calls the handler.
 
-    `open` routes need no user. In all others each UUID of the path names a session of the caller; with `kind` only
-    sessions of that kind are found. `body_limit` is in bytes, null means `ZEON_MAX_BODY`. With `takes_file` the body
-    is a file, which the handler reads itself. `headers` are those that the handler reads. For the OpenAPI document:
-    `media` is the type of an answer that is not JSON, or several separated by commas; `bare` answers have no envelope.
+    `open` routes need no user. In all others each UUID of the path must be a session of the caller, and of this `kind`
+    if it is set. `body_limit` is in bytes, null means `ZEON_MAX_BODY`. With `takes_file` the body is a file, which the
+    handler reads itself. `headers` are those that the handler reads. For the OpenAPI document: `media` is the type of
+    an answer that is not JSON, or several separated by commas; `bare` answers have no envelope.
     """
 
     method: str
@@ -59,7 +59,7 @@ class Call:
 
     @property
     def caller(self) -> Caller:
-        """Who calls; handlers of open routes must not ask."""
+        """The caller; handlers of open routes must not use it."""
         assert self.user is not None, "an open route has no caller"
         return self.user
 
@@ -70,5 +70,5 @@ class Call:
 
     @property
     def session(self) -> Session:
-        """The session that the path names first."""
+        """The first session in the path."""
         return self.sessions[0]

@@ -1,4 +1,4 @@
-"""A file as the body of a request: streamed to a folder of its own, which is gone afterwards."""
+"""A file as the body of a request, streamed to a temporary folder."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]")
 
 @asynccontextmanager
 async def received_file(request: Request, name: str, limit: int) -> AsyncIterator[Path]:
-    """Give the path of the body, at most `limit` bytes, under its own name in a temporary folder.
+    """Yield the path of the body, at most `limit` bytes, under its name in a temporary folder.
 
-    Raises `TooLargeError` as soon as that is known, `WrongContentTypeError` for a form, `BadInputError` for nothing.
+    Raises `TooLargeError` as soon as possible, `WrongContentTypeError` for a form, `BadInputError` for an empty body.
     """
     _require_file(request)
     announced = request.headers.get("content-length", "0")
@@ -35,13 +35,13 @@ async def received_file(request: Request, name: str, limit: int) -> AsyncIterato
 
 
 def safe_name(name: str) -> str:
-    """Return the last part of a file's name, without what a path or a terminal would take for something else."""
+    """Return the last part of a file's name, without characters that are special in a path or a terminal."""
     last = _UNSAFE.sub("_", re.split(r"[/\\]", name)[-1]).strip(" .")
     return last[-_LONGEST_NAME:] or "upload"
 
 
 async def _save(request: Request, path: Path, limit: int) -> None:
-    """Write the body to a file, a piece at a time, in a thread."""
+    """Write the body to a file piece by piece, in a thread."""
     size, piece = 0, bytearray()
     with path.open("wb") as file:
         while True:

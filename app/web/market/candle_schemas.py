@@ -31,7 +31,7 @@ class CandlesQuery(Query):
 
 
 class CoverageQuery(Query):
-    """Which series; a parameter that is not given stands for all."""
+    """Which series to list; without a parameter all."""
 
     venue: Venue | None = None
     symbol: Symbol | None = None
@@ -51,7 +51,7 @@ class CandleAnswer(Answer):
 
 
 class GapAnswer(Answer):
-    """Slots `[fromMs, toMs)` without a candle, and the reason, as far as it is known."""
+    """Slots `[fromMs, toMs)` without a candle, and the known reason."""
 
     from_ms: int
     to_ms: int
@@ -68,9 +68,9 @@ class CandlesAnswer(Answer):
 
 
 class SeriesAnswer(Answer):
-    """What is cached of one symbol and timeframe: first and last open time, gaps between, who was asked.
+    """The cached candles of one series: first and last open time, the gaps between, the sources.
 
-    `spelling` is how the symbol was first written; left out where that is its stored form.
+    `spelling` is how the symbol was first written; it is left out if that is its stored form.
     """
 
     venue: str
@@ -86,7 +86,7 @@ class SeriesAnswer(Answer):
 
     @classmethod
     def of(cls, series: Coverage) -> Self:
-        """Make the answer for one series."""
+        """Return the answer for one series."""
         spelling = None if series.spelling == series.symbol else series.spelling
         return cls(**series._asdict() | {"spelling": spelling})
 

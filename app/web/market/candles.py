@@ -1,4 +1,4 @@
-"""Cached candles over HTTP, read only: which there are, which are missing and why."""
+"""Cached candles over HTTP, read only: the candles, and the missing ones with the reason."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class CandleCalls:
     ) -> list[GapAnswer]:
         calendar = self._sim.calendars.get(venue)
         gaps, _ = await find_gaps(connection, venue, [symbol], timeframe, from_ms, to_ms, _MAX_GAPS, calendar)
-        covered = await cache.asked_ranges(connection, venue, symbol, timeframe) if gaps else []
+        covered = await cache.fetched_ranges(connection, venue, symbol, timeframe) if gaps else []
         return [
             GapAnswer(from_ms=part.from_ms, to_ms=part.to_ms, missing=part.missing, reason=reason)
             for reason, part in gap_reasons(gaps, covered)

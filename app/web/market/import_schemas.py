@@ -1,4 +1,4 @@
-"""What the import of a file over HTTP takes and answers."""
+"""Requests and answers of the import of a file over HTTP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORDS = {"true": True, "1": True, "": True, "false": False, "0": False}
 
 
 def _flag(text: Any) -> Any:
-    """Read a switch of a query string; its name alone turns it on."""
+    """Parse a flag of a query string; without a value it is true."""
     if str(text).lower() not in _WORDS:
         raise ValueError("must be true or false")
     return _WORDS[str(text).lower()]
@@ -29,9 +29,9 @@ Text = Annotated[str, Field(max_length=200)]
 
 
 class ImportQuery(Query):
-    """What the file in the body holds, and how to read it; what is left out is left to the file.
+    """What the file in the body contains, and how to read it; the rest is detected from the file.
 
-    Only with `dryRun` symbol and timeframe may be left out. `file` is the name of the file.
+    `symbol` and `timeframe` are optional only with `dryRun`. `file` is the name of the file.
     """
 
     symbol: Spelling | None = None
@@ -64,14 +64,14 @@ class ImportQuery(Query):
 
 
 class FindingAnswer(Answer):
-    """Something about one row."""
+    """A finding about one row."""
 
     line: int
     reason: str
 
 
 class NoteAnswer(Answer):
-    """One thing that was assumed or found out about a file."""
+    """One assumption or detected property of a file."""
 
     topic: str
     text: str
@@ -86,7 +86,7 @@ class MissingAnswer(Answer):
 
 
 class ImportReport(Answer):
-    """What an import did, as `zeon candles import --json` prints it; at most 100 refusals, repairs and gaps."""
+    """The result of an import, as in `zeon candles import --json`; at most 100 refusals, repairs and gaps."""
 
     venue: str
     symbol: str
@@ -123,7 +123,7 @@ class LineAnswer(Answer):
 
 
 class ReadingAnswer(Answer):
-    """One way to read a file, with the option that chooses it: its first and last rows."""
+    """One way to read a file, with the option that selects it: its first and last rows."""
 
     options: str
     first: list[LineAnswer]
@@ -131,7 +131,7 @@ class ReadingAnswer(Answer):
 
 
 class ImportInspection(Answer):
-    """What an import would store, as `zeon candles inspect --json` prints it; `question` says why it would not."""
+    """What an import would store, as in `zeon candles inspect --json`; `question` is set if it needs an option."""
 
     venue: str
     file: str

@@ -34,7 +34,7 @@ class ImportCalls:
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def import_candles(self, call: Call, query: ImportQuery) -> Response:
-        """Import the candle file in the body, or with dryRun say what that would store."""
+        """Import the candle file in the body, or with dryRun report what that would store."""
         venue = query.venue or self._settings.venue
         async with received_file(call.request, query.file, self._settings.max_import) as path, self._turns:
             if query.dry_run:
@@ -47,8 +47,8 @@ class ImportCalls:
 
     async def _inspect(self, path: Path, venue: str, query: ImportQuery) -> Inspection:
         calendar = self._sim.calendars.get(venue)
-        asked = (path, query.symbol, query.timeframe, query.options(), calendar)
-        inspection = await asyncio.to_thread(inspect_file, *asked)
+        arguments = (path, query.symbol, query.timeframe, query.options(), calendar)
+        inspection = await asyncio.to_thread(inspect_file, *arguments)
         inspection.command = inspection.command.replace(shlex.quote(str(path)), shlex.quote(path.name))
         return inspection
 

@@ -26,7 +26,7 @@ from app.web.sim.requests import FollowQuery
 
 
 def _parse_time(value: Any) -> Any:
-    """Read ms since the epoch or ISO 8601; a time without a zone is UTC."""
+    """Parse ms since the epoch or ISO 8601; a time without a zone is UTC."""
     if not isinstance(value, str):
         return value
     try:
@@ -88,7 +88,7 @@ class MarketSessionsQuery(Query):
 
 
 class MarketStreamQuery(FollowQuery):
-    """Where in the log to begin: a seq, inclusive."""
+    """Where in the log to start: a seq, inclusive."""
 
 
 class NewMarketAnswer(Answer):

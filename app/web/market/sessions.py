@@ -37,7 +37,7 @@ class MarketCalls:
         self._settings = settings
 
     async def create_market(self, call: Call, body: NewMarketSession) -> Response:
-        """Create a market session, or return the one that was created under the same key."""
+        """Create a market session, or return the one created with the same key."""
         key = idempotency_key(call.request, {})
         session, is_new = await self._sim.create(
             call.user_id, body.spec(self._settings), key=key, request_hash=fingerprint("market", call.json)
@@ -56,11 +56,11 @@ class MarketCalls:
         return json_response(MarketSessionAnswer.of(call.session))
 
     async def market_start(self, call: Call, body: EmptyRequest) -> Response:
-        """Begin, or go on from the cursor."""
+        """Start or resume a session at its cursor."""
         return _status(await self._sim.start(call.user_id, call.session.id))
 
     async def market_stop(self, call: Call, body: EmptyRequest) -> Response:
-        """Pause a running session; no candle follows the answer."""
+        """Pause a running session; after the answer no candle follows."""
         if call.session.status in _NOT_RUNNING:
             return _status(call.session)
         return _status(await self._sim.pause(call.user_id, call.session.id))

@@ -1,4 +1,4 @@
-"""What answers hold: a session, its events, statistics and more."""
+"""The models of answers: a session, its events, statistics and more."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from app.web.sim.setting_models import Number, answers_settings
 
 
 class Fetching(Answer):
-    """Slots fetched from the venue's source and slots to fetch, as far as known."""
+    """Slots fetched from the venue's source, and slots to fetch, as far as known."""
 
     done: int
     total: int
 
 
 class Progress(Answer):
-    """Slots done and slots in all of a bounded range; `fetching` while missing candles are being fetched."""
+    """Slots done and total slots of a bounded range; `fetching` while missing candles are being fetched."""
 
     done: int | None
     total: int | None
@@ -32,9 +32,9 @@ class Progress(Answer):
 
 
 class WaitingAnswer(Answer):
-    """The candle a running session waits for at the end of the cache, and that in a sentence with what to type.
+    """The candle a running session waits for at the end of the cache; `text` is a sentence with the command to add it.
 
-    `symbols` are those that have no candle yet; none when it is only not due before `dueMs`.
+    `symbols` are those without the candle; none if it is only not due before `dueMs`.
     """
 
     symbols: list[str]
@@ -76,7 +76,7 @@ class SessionAnswer(_SettingsAnswer):
 
     @classmethod
     def of(cls, session: Session) -> Self:
-        """Make the answer of a session."""
+        """Return the answer for a session."""
         settings = {name: setting_to_json(value) for name, value in flatten(session.spec).items()}
         return cls(
             **settings,
@@ -87,7 +87,7 @@ class SessionAnswer(_SettingsAnswer):
 
 
 class SessionsAnswer(Answer):
-    """A page of sessions, newest first; the cursor asks for the next one and is null on the last."""
+    """A page of sessions, newest first; `nextCursor` selects the next page and is null on the last."""
 
     sessions: list[SessionAnswer]
     next_cursor: str | None
@@ -103,7 +103,7 @@ class EventAnswer(Answer):
 
 
 class EventsAnswer(Answer):
-    """Events in seq order, the last seq of the log, and where to go on reading."""
+    """Events in seq order, the last seq of the log, and the seq to continue at."""
 
     events: list[EventAnswer]
     last_seq: int
@@ -111,7 +111,7 @@ class EventsAnswer(Answer):
 
 
 class StatsAnswer(Answer):
-    """Statistics of a session's log up to `seq`; a figure that has no meaning is null. See docs/statistics.md."""
+    """Statistics of a session's log up to `seq`; an undefined figure is null. See docs/statistics.md."""
 
     seq: int
     from_ms: int | None
@@ -164,7 +164,7 @@ class EquityAnswer(Answer):
 
 
 class ProfileAnswer(Answer):
-    """A strategy that sessions can name."""
+    """A strategy that sessions can use."""
 
     slug: str
     parameters: dict[str, Any]
@@ -172,13 +172,13 @@ class ProfileAnswer(Answer):
 
 
 class ProfilesAnswer(Answer):
-    """Every strategy there is."""
+    """All strategies and profiles."""
 
     profiles: list[ProfileAnswer]
 
 
 def _short_forms(spec: SessionSpec) -> dict[str, Any]:
-    """Return the one symbol and the one fee of a session that has no more, null otherwise."""
+    """Return `symbol` and `feeBps`: the only symbol and fee of a session, null if it has several."""
     trading = spec.trading
     return {
         "symbol": spec.symbols[0] if len(spec.symbols) == 1 else None,

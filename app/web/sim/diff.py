@@ -1,4 +1,4 @@
-"""The answer that compares two sessions."""
+"""The answer of a comparison of two sessions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COMPARED = {field.name for field in SETTINGS if field.setting.in_diff} | {"stra
 
 
 class DiffSide(Answer):
-    """One of two sessions: its event at the first difference, null where its log has ended before."""
+    """One of two sessions: its event at the first difference, null if its log ended before."""
 
     session_id: UUID
     status: str
@@ -27,14 +27,14 @@ class DiffSide(Answer):
 
 
 class SettingDiff(Answer):
-    """A setting of both sessions; null where a session does not have it."""
+    """A setting of both sessions; null if a session does not have it."""
 
     a: Any
     b: Any
 
 
 class ResultDiff(Answer):
-    """A figure of both sessions' statistics, and b minus a; null where it has no meaning."""
+    """A figure of both sessions' statistics, and b - a; null if undefined."""
 
     a: Number | None
     b: Number | None
@@ -44,8 +44,8 @@ class ResultDiff(Answer):
 class DiffAnswer(Answer):
     """The first difference of two logs and all differing settings and results.
 
-    `place` counts simulated events, null where none differs. `settings` are those that differ, with each parameter of
-    the strategy as `config.name`; `results` are all statistics.
+    `place` is the number of the simulated event, from 1; null if none differs. `settings` are those that differ, with
+    each parameter of the strategy as `config.name`; `results` are all statistics.
     """
 
     same: bool
@@ -79,7 +79,7 @@ def _side(session: Session, seq: int | None, event: dict[str, Any] | None) -> Di
 
 
 def _settings(session: Session) -> dict[str, Any]:
-    """Return the settings of a session by their API names, each parameter of the strategy by itself."""
+    """Return the settings of a session by their API names, each parameter of the strategy as `config.name`."""
     values = SessionAnswer.of(session).model_dump(mode="json", by_alias=True, include=_COMPARED)
     config = {f"config.{name}": value for name, value in values.pop("config").items()}
     return {"profileSlug": values.pop("profileSlug"), **config, **values}

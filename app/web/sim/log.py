@@ -81,7 +81,7 @@ class LogCalls:
         )
 
     async def _beginning(self, request: Request, session: Session, query: FollowQuery) -> int:
-        """Return the seq after which to begin: the last one seen, where a client comes back."""
+        """Return the seq after which to start: for a reconnecting client the last one it saw."""
         tail, types = (query.tail, query.types) if isinstance(query, StreamQuery) else (None, None)
         seen = _last_seen(request, query.last_event_id)
         if seen is None:
@@ -89,7 +89,7 @@ class LogCalls:
         return await self._sim.tail_from(session, seen + 1, None, types)
 
     async def _is_over(self, session: Session, after_seq: int, types: Sequence[str] | None) -> bool:
-        """Whether a session has ended and shows no event after a seq, so that a browser may stop asking."""
+        """Whether a session has ended and shows no event after a seq, so that a browser may stop reconnecting."""
         if not session.ended or after_seq >= session.last_seq:
             return session.ended
         if types is None:
@@ -99,7 +99,7 @@ class LogCalls:
 
 
 def _last_seen(request: Request, in_query: str) -> int | None:
-    """Return the last seq that a client has seen: the header counts before the query, and empty is none."""
+    """Return the last seq that a client has seen: the header wins over the query; an empty value counts as none."""
     header = request.headers.get(LAST_EVENT_ID)
     name, seen = (LAST_EVENT_ID, header) if header else ("lastEventId", in_query)
     if not seen:
@@ -110,5 +110,5 @@ def _last_seen(request: Request, in_query: str) -> int | None:
 
 
 def _nothing_more() -> Response:
-    """Return the answer that tells an EventSource to stop asking."""
+    """Return the answer that makes an EventSource stop reconnecting."""
     return Response(status_code=204, headers={"Cache-Control": "no-store"})

@@ -1,11 +1,11 @@
-"""What requests may carry, in the names of the API."""
+"""The models of requests, with the names of the API."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -21,6 +21,7 @@ from app.domain.session import (
     Speed,
     Symbol,
     Tag,
+    Venue,
     new_spec,
     require_consistent,
     setting_from_json,
@@ -34,11 +35,11 @@ from app.web.http.models import Body, Count, Query
 from app.web.sim.setting_models import json_number, takes_settings
 
 MAX_SEQ = 2**63 - 2
-FEE_HELP = "Fee of every fill, in basis points; instead of one for makers and one for takers."
+FEE_HELP = "Fee of every fill, in basis points; instead of separate maker and taker fees."
 
 
 def _types(text: Any) -> Any:
-    """Read a list of event types, separated by commas."""
+    """Parse a list of event types, separated by commas."""
     names = text.split(",") if isinstance(text, str) else text
     unknown = [name for name in names if name not in TYPES]
     if unknown:
@@ -64,7 +65,7 @@ class PaceFields(Body):
         return self
 
     def pace(self) -> Pace | None:
-        """Return the pace, null when none is given."""
+        """Return the pace, null if none is given."""
         if self.speed is None and self.replay_ms_per_candle is None:
             return None
         return Pace(self.replay_ms_per_candle, self.speed)
@@ -74,7 +75,7 @@ _RateNumber = Annotated[Rate, json_number(RATE_LIMITS)]
 
 
 class FeeFields(Body):
-    """A body that may set fees: one for all orders, or one each."""
+    """A body that may set fees: one for all fills, or one for makers and one for takers."""
 
     fee_bps: Annotated[_RateNumber | None, Field(description=FEE_HELP)] = None
     maker_fee_bps: _RateNumber | None = None
@@ -87,7 +88,7 @@ class FeeFields(Body):
         return self
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings of the body by name; those that are optional and not given are left out."""
+        """Return the settings of the body by name, without optional ones that are not given."""
         both = {} if self.fee_bps is None else {"maker_fee_bps": self.fee_bps, "taker_fee_bps": self.fee_bps}
         fields = [field for field in SETTINGS if field.name in type(self).model_fields]
         values = {field.name: setting_from_json(field, getattr(self, field.name)) for field in fields}
@@ -95,13 +96,32 @@ class FeeFields(Body):
         return both | {name: value for name, value in values.items() if name not in left_out}
 
 
+def _second_name(first: str) -> Any:
+    """Describe a field that older clients send instead of another one."""
+    return Field(description=f"Second name of `{first}`, for older clients.", json_schema_extra={"deprecated": True})
+
+
+_SECOND_NAMES: Final = {"config_override": "config", "exchange": "venue"}
+"""Fields that older clients send, and the setting that each one is."""
+
+
 @takes_settings()
 class NewSession(PaceFields, FeeFields):
-    """What a session is created from."""
+    """The settings of a new session."""
 
     symbol: Symbol | None = None
     mode: Literal["replay"] = "replay"
     idempotency_key: Key | None = None
+    config_override: Annotated[dict[str, Any] | None, _second_name("config")] = None
+    exchange: Annotated[Venue | None, _second_name("venue")] = None
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Self:
+        for second, first in _SECOND_NAMES.items():
+            given = first in self.model_fields_set and getattr(self, first) is not None
+            if given and getattr(self, second) is not None:
+                raise ValueError(f"{to_camel(second)}: is a second name of {first}; give one of them")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -112,17 +132,21 @@ class NewSession(PaceFields, FeeFields):
         return self
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings of the body, see `FeeFields.settings`; raises `BadInputError` for a sizing that is none.
+        """Return the settings of the body, see `FeeFields.settings`; raises `BadInputError` for an invalid sizing.
 
-        `symbol` is short for `symbols` with one.
+        `symbol` is short for `symbols` with one symbol.
         """
-        values = super().settings()
+        values = super().settings() | self._by_second_names()
         if (self.symbol is None) == ("symbols" not in values):
             raise BadInputError("symbol: give either symbol or symbols")
         return values if self.symbol is None else {**values, "symbols": (self.symbol,)}
 
+    def _by_second_names(self) -> dict[str, Any]:
+        given = {first: getattr(self, second) for second, first in _SECOND_NAMES.items()}
+        return {name: value for name, value in given.items() if value is not None}
+
     def spec(self, settings: Settings) -> SessionSpec:
-        """Return the session to create, defaults filled in; raises `BadInputError` for a config that is too large."""
+        """Return the session to create, with defaults; raises `BadInputError` for a config that is too large."""
         values = {"venue": settings.venue} | self.settings()
         require_small(values["config"], settings)
         return new_spec(values)
@@ -136,35 +160,35 @@ def require_small(config: Mapping[str, Any], settings: Settings) -> None:
 
 
 class SessionChanges(PaceFields):
-    """What can be changed of a session."""
+    """The changes of a session: its pace, name or tags."""
 
     name: Name | None = None
     tags: Tags = Field([])
 
     def name_and_tags(self) -> dict[str, Any]:
-        """Return name and tags, where given."""
+        """Return name and tags, if given."""
         return {field: getattr(self, field) for field in ("name", "tags") if field in self.model_fields_set}
 
 
 @takes_settings(fork=True)
 class ForkRequest(PaceFields, FeeFields):
-    """The seq to fork a session at, and the settings that change; those not given stay as they are."""
+    """The seq to fork a session at, and the settings that change; all others are copied."""
 
     at_seq: Annotated[int, Field(ge=0, le=MAX_SEQ)]
     profile_slug: Slug | None = None
     config: dict[str, Any] | None = None
 
     def change(self, parent: SessionSpec) -> SessionSpec:
-        """Return the parent's settings with the changes; another profile begins with no parameters.
+        """Return the parent's settings with the changes; with another profile the parameters are not copied.
 
-        A market session shows candles only, so a fork of one that trades is a sim session.
+        A market session shows only candles, so a fork of one that trades is a sim session.
         """
         settings = flatten(parent) | self._changes()
         kind = parent.kind if settings["profile_slug"] == CANDLES_ONLY else "sim"
         return replace(build(SessionSpec, {**settings, "kind": kind}), hours=parent.hours)
 
     def _changes(self) -> dict[str, Any]:
-        """Return the settings that change; null is a change where a setting may be null, list or object."""
+        """Return the settings that change; null is a change if a setting may be null, a list or an object."""
         given = self.model_fields_set
         pace = self.pace()
         changes = {} if pace is None else flatten(pace)
@@ -184,13 +208,13 @@ class ForkRequest(PaceFields, FeeFields):
 
 
 class StartRequest(Body):
-    """A call that starts or resumes a session. If candles were revised since, it must accept that."""
+    """A call that starts or resumes a session; `acceptRevised` accepts revised candles."""
 
     accept_revised: bool = False
 
 
 class ControlRequest(PaceFields):
-    """An action on a session's time, with its arguments beside it."""
+    """An action on a session's time, with its arguments."""
 
     action: Literal["pause", "resume", "stop", "pace", "step", "runUntil", "jump"]
     candles: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
@@ -233,7 +257,7 @@ _ARGUMENTS: dict[str, tuple[set[str], set[str]]] = {
     "runUntil": ({"timeMs", "eventType"}, {"ifCursorMs"}),
     "jump": ({"timeMs"}, set()),
 }
-"""Per action: the arguments of which exactly one is needed, and those that are optional."""
+"""Action -> the arguments of which exactly one is required, and the optional ones."""
 
 _FIELDS = {to_camel(name): name for name in ControlRequest.model_fields}
 
@@ -264,20 +288,20 @@ class SessionsQuery(Query):
 
 
 class FromSeq(Query):
-    """Where in the log to begin: a seq, inclusive."""
+    """Where in the log to start: a seq, inclusive."""
 
     from_seq: Annotated[Count, Field(ge=0, le=MAX_SEQ)] = 0
 
 
 class FollowQuery(FromSeq):
-    """Where in the log a stream begins, also for clients that come back."""
+    """Where in the log a stream starts, also for reconnecting clients."""
 
     last_event_id: LastEventId = ""
     cache_buster: CacheBuster = None
 
 
 class FromQuery(FromSeq):
-    """Where in the log to begin, and which types of events to show."""
+    """Where in the log to start, and which types of events to show."""
 
     tail: Annotated[Count, Field(ge=0, le=MAX_SEQ)] | None = None
     types: Types | None = None
@@ -301,7 +325,7 @@ class StreamQuery(FromQuery, FollowQuery):
 
 
 class EquityQuery(Query):
-    """In how many points to draw the equity curve; a sample takes milliseconds but may miss a spike."""
+    """The number of points of the equity curve; a sample takes milliseconds, but may miss a spike."""
 
     points: Annotated[Count, Field(ge=2, le=5000)] = 500
     sample: bool = False

@@ -32,7 +32,7 @@ class SessionCalls:
         self._settings = settings
 
     async def create(self, call: Call, body: NewSession) -> Response:
-        """Create a session, or return the one that was created under the same key."""
+        """Create a session, or return the one created with the same key."""
         spec = body.spec(self._settings)
         key = idempotency_key(call.request, call.json)
         body_hash = fingerprint({name: value for name, value in call.json.items() if name != "idempotencyKey"})
@@ -63,23 +63,23 @@ class SessionCalls:
         return success(EmptyAnswer())
 
     async def start(self, call: Call, body: StartRequest) -> Response:
-        """Run a session from its cursor on."""
+        """Run a session from its cursor."""
         return await self._act(call, Action("start", accept_revised=body.accept_revised))
 
     async def pause(self, call: Call, body: EmptyRequest) -> Response:
-        """Pause a running session; no tick follows the answer."""
+        """Pause a running session; after the answer no tick follows."""
         return _answer(await self._sim.pause(call.user_id, call.session.id))
 
     async def resume(self, call: Call, body: StartRequest) -> Response:
-        """Go on with a paused session."""
+        """Resume a paused session, or start a created one."""
         return await self._act(call, Action("resume", accept_revised=body.accept_revised))
 
     async def stop(self, call: Call, body: EmptyRequest) -> Response:
-        """Stop a session for good; no tick follows the answer."""
+        """Stop a session for good; after the answer no tick follows."""
         return _answer(await self._sim.stop(call.user_id, call.session.id))
 
     async def control(self, call: Call, body: ControlRequest) -> Response:
-        """Control a session's time; a call repeated under its Idempotency-Key does nothing twice."""
+        """Control a session's time; a repeated call with the same Idempotency-Key does nothing."""
         key = idempotency_key(call.request, {})
         if key is None:
             return await self._act(call, body.to_action())
@@ -87,7 +87,7 @@ class SessionCalls:
         return success(await self._sim.act_once(call.user_id, call.session.id, body.to_action(), once, _to_json))
 
     async def fork(self, call: Call, body: ForkRequest) -> Response:
-        """Create a session that shares this one's log up to a seq and then goes its own way."""
+        """Create a session that shares this one's log up to a seq, with other settings after it."""
         require_small(body.config or {}, self._settings)
         child = await self._sim.fork(call.user_id, call.session.id, body.at_seq, body.change)
         return success(SessionAnswer.of(child), 201, _location(child))
@@ -98,7 +98,7 @@ class SessionCalls:
         return success(DiffAnswer.of(await self._sim.diff(call.user_id, a.id, b.id)))
 
     async def profiles(self, call: Call) -> Response:
-        """List the strategies a session can name."""
+        """List the strategies and profiles that a session can use."""
         profiles = await self._sim.strategies.list_profiles(self._sim.database)
         return success(ProfilesAnswer(profiles=[ProfileAnswer(**profile._asdict()) for profile in profiles]))
 

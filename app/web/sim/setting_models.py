@@ -1,4 +1,4 @@
-"""Requests and answers made from the fields of a session's settings: a field of the model is a field here."""
+"""Derive requests and answers from the fields of a session's settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIGITS = 40
 
 
 def _decimal(value: Any) -> Any:
-    """Read a JSON number without loss."""
+    """Parse a JSON number without loss."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number")
     number = parse_decimal(value)
@@ -35,17 +35,17 @@ def _number(value: Decimal) -> int | float:
 
 
 def json_number(*limits: Any) -> Any:
-    """Return a type's note: the value is a JSON number within limits, read as an exact decimal."""
+    """Return type metadata: the value is a JSON number within limits, parsed as an exact decimal."""
     return BeforeValidator(_decimal, json_schema_input_type=annotate(float, list(limits)))
 
 
 Number = Annotated[Decimal, PlainSerializer(_number, return_type=int | float, when_used="json")]
-"""An exact decimal, answered as a JSON number."""
+"""An exact decimal; in an answer it is a JSON number."""
 _SIZING_KEYS = Literal["qty", "cash", "equityPct", "qtyStep"]
 
 
 def takes_settings(*, fork: bool = False) -> Callable[[type[Model]], type[Model]]:
-    """Give a request the settings a client may choose, or with `fork` those a fork may change, all optional."""
+    """Add to a request the settings that a client may choose, or with `fork` those a fork may change, all optional."""
 
     def decorate(model: type[Model]) -> type[Model]:
         chosen = [field for field in SETTINGS if (field.setting.fork if fork else field.setting.in_request)]
@@ -55,7 +55,7 @@ def takes_settings(*, fork: bool = False) -> Callable[[type[Model]], type[Model]
 
 
 def answers_settings(model: type[Model]) -> type[Model]:
-    """Give an answer every setting of a session."""
+    """Add to an answer every setting of a session."""
     return _extended(model, ((field.name, _answer_type(field.type), ...) for field in SETTINGS))
 
 

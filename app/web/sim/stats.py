@@ -1,4 +1,4 @@
-"""Results of a session over HTTP: its statistics, its equity curve and its log as a file."""
+"""Results of a session over HTTP: statistics, equity curve, and the log as a file."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from app.web.http.route_spec import Call
 from app.web.sim.requests import EquityQuery, ExportQuery
 
 _REMEMBERED = 1000
-"""Number of sessions whose last state of statistics is remembered, so that the next call reads only new events."""
+"""Number of sessions whose last statistics are remembered, so that the next call reads only new events."""
 _STEP = 500_000
-"""Events that one statement reads at most: a log of millions takes seconds, and a statement has a time limit."""
+"""Most events that one statement reads: a log of millions takes seconds, and a statement has a time limit."""
 
 
 class StatsCalls:
@@ -39,7 +39,7 @@ class StatsCalls:
         self._states: OrderedDict[UUID, tuple[int, str]] = OrderedDict()
 
     async def stats(self, call: Call, query: NoQuery) -> Response:
-        """Compute the statistics of a session, while it runs too; figures without a meaning are null."""
+        """Compute the statistics of a session, also while it runs; undefined figures are null."""
         session = call.session
         seq, state = self._states.get(session.id, (0, FROM_THE_START))
         result = await self._step(session.id, seq, state)
@@ -48,7 +48,7 @@ class StatsCalls:
         return success_text(stats_json(result))
 
     async def _step(self, session_id: UUID, seq: int, state: str) -> Stats:
-        """Go on from the state at a seq by at most `_STEP` events, and remember the state after them."""
+        """Continue from the state at a seq with at most `_STEP` events, and remember the new state."""
         result = await self._sim.database.run(stats.stats, session_id, state, seq + _STEP)
         self._states[session_id] = (result.figures["seq"], result.state)
         self._states.move_to_end(session_id)
@@ -57,7 +57,7 @@ class StatsCalls:
         return result
 
     async def equity(self, call: Call, query: EquityQuery) -> Response:
-        """Return the equity curve in few points: its ends, highs and lows, or faster a sample spread evenly."""
+        """Return the equity curve in few points: its ends, highs and lows; or, faster, an evenly spread sample."""
         read = stats.equity_sample if query.sample else stats.equity
         points = await self._sim.database.run(read, call.session.id, query.points)
         return success_text(f'{{"points":{_points_json(points)}}}')
@@ -79,7 +79,7 @@ class StatsCalls:
 
 
 class Download(StreamingResponse):
-    """A file sent while it is made. A client that stops reading is disconnected; HEAD gets the headers only."""
+    """A file that is sent while it is generated. A client that stops reading is disconnected; HEAD has no body."""
 
     def __init__(self, content: Any, *, write_timeout_s: float, **options: Any) -> None:
         super().__init__(content, **options)

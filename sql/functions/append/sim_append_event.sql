@@ -1,6 +1,6 @@
--- Append one event by hand, or that of a control call, in any status. The row lock gives it the next seq, in line with
--- the ticks. Without ts it gets the ts of the last event; a given one may not lie before that, nor after the end of the
--- slot at the cursor.
+-- Append one note or control event, in any status. The row lock gives it the next seq, in order with the ticks. Without
+-- ts it gets the ts of the last event; a given ts must not be earlier than that, nor later than the end of the slot at
+-- the cursor.
 CREATE OR REPLACE FUNCTION sim_append_event(session uuid, ts bigint, type text, payload jsonb)
 RETURNS bigint
 LANGUAGE plpgsql AS $$

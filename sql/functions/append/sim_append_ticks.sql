@@ -1,8 +1,8 @@
--- The only way into the log for ticks. The argument is an array of chunks, at most one of each session: the events of
--- one or more consecutive ticks. A chunk is written whole or not at all, and only when the session runs, the caller has
--- its present epoch, and the cursor is still the one the chunk was computed from.
+-- The only way to write ticks into the log. The argument is an array of chunks, at most one per session: the events of
+-- one or more consecutive ticks. A chunk is written completely or not at all, and only if the session is running, the
+-- caller has its present epoch, and the cursor is still the one from which the chunk was computed.
 --
--- The row lock is held until commit, so seq order is commit order and a rollback leaves no hole. A chunk with `pause`
+-- The row lock is held until commit, so seq order is commit order, and a rollback leaves no gap. A chunk with `pause`
 -- also pauses the session, in the same transaction.
 CREATE OR REPLACE FUNCTION sim_append_ticks(ticks jsonb)
 RETURNS TABLE (tick bigint, session uuid, outcome text, last_seq bigint)
@@ -16,7 +16,7 @@ DECLARE
   _paused uuid[];
   _pause_reasons text[];
 BEGIN
-  -- Lock the sessions that nobody else has locked, in id order. The others answer `busy` and delay no one.
+  -- Lock the sessions that no other transaction has locked, in id order. The others answer `busy` and delay no one.
   SELECT coalesce(array_agg(s.id), '{}')
   INTO _locked
   FROM (
@@ -116,4 +116,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_append_ticks(jsonb) IS 'Append chunks of ticks [{session, epoch, prev, cursor, events: [[ts, type, payload], ...]}, ...], one a session; answers each with written, done, refused or busy.';
+COMMENT ON FUNCTION sim_append_ticks(jsonb) IS 'Append chunks of ticks [{session, epoch, prev, cursor, events: [[ts, type, payload], ...]}, ...], one per session; returns for each written, done, refused or busy.';

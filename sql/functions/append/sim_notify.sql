@@ -1,4 +1,4 @@
--- Notifications are hints: nothing depends on one arriving. SET zeon.notify = 'off' silences them for a role or a
+-- Notifications are hints: nothing depends on their arrival. SET zeon.notify = 'off' silences them for a role or a
 -- database.
 CREATE OR REPLACE FUNCTION sim_notify(channel text, payload text)
 RETURNS void

@@ -1,5 +1,5 @@
--- Build candles of a timeframe from those of a finer one, for the slots of [start_ms, end_ms). A slot gives no row when
--- a finer candle is missing in it, or when a candle from a source opens later in it (a grid of its own). The finer grid
+-- Build candles of a timeframe from a finer one, for the slots of [start_ms, end_ms). A slot gives no row if a finer
+-- candle is missing in it, or if a candle from a source opens later in it (the source has another grid). The finer grid
 -- must divide the other.
 CREATE OR REPLACE FUNCTION candle_buckets(
   venue text, symbol text, finer text, timeframe text, start_ms bigint, end_ms bigint)

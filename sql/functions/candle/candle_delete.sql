@@ -1,5 +1,5 @@
--- Delete a series and all candles built from it. Its coverage is deleted too, so that it can be fetched again, and with
--- the last series of a symbol how that was written.
+-- Delete a series and all candles built from it. Its coverage is deleted too, so that it can be fetched again. With the
+-- last series of a symbol its spelling is deleted.
 CREATE OR REPLACE FUNCTION candle_delete(venue text, symbol text, timeframe text)
 RETURNS bigint
 LANGUAGE plpgsql AS $$
@@ -33,4 +33,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION candle_delete(text, text, text) IS 'Delete a series, the candles built from it, and its coverage; answers how many candles the series had.';
+COMMENT ON FUNCTION candle_delete(text, text, text) IS 'Delete a series, the candles built from it, and its coverage; returns how many candles the series had.';

@@ -1,6 +1,6 @@
--- The gaps in [start_ms, end_ms): consecutive slots in which no candle opens, before the first and after the last
--- candle too. The cost grows with the candles in the range, not with its slots. Slots are counted from the first
--- one here: calling candle_slot_ms for each gap took ten times as long.
+-- The gaps in [start_ms, end_ms): consecutive slots in which no candle opens, also before the first and after the last
+-- candle. The cost grows with the candles in the range, not with its slots. Slots are computed here from the first one:
+-- to call candle_slot_ms for each gap took ten times as long.
 CREATE OR REPLACE FUNCTION candle_gaps(venue text, symbol text, timeframe text, start_ms bigint, end_ms bigint)
 RETURNS TABLE (from_ms bigint, to_ms bigint, missing bigint) LANGUAGE plpgsql STABLE AS $$
 DECLARE

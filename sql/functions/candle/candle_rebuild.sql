@@ -1,6 +1,6 @@
 -- Rebuild the longer candles that were built from a finer timeframe, after finer candles in [first_ms, last_ms] were
--- added, changed or deleted: there, and in the slots right behind the candles built so far. Candles from a source stay
--- as they are.
+-- added, changed or deleted: in this range, and in the slots right after the candles built so far. Candles from a
+-- source stay as they are.
 CREATE OR REPLACE FUNCTION candle_rebuild(venue text, symbol text, finer text, first_ms bigint, last_ms bigint)
 RETURNS SETOF text
 LANGUAGE plpgsql AS $$
@@ -46,4 +46,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION candle_rebuild(text, text, text, bigint, bigint) IS 'Rebuild the longer candles that were built from a finer timeframe; answers the timeframes that changed.';
+COMMENT ON FUNCTION candle_rebuild(text, text, text, bigint, bigint) IS 'Rebuild the longer candles that were built from a finer timeframe; returns the timeframes that changed.';

@@ -1,5 +1,5 @@
--- Remember that a source was asked for a range and answered in full. Ranges of one source never touch: those that
--- overlap or border the new one are joined with it into one row.
+-- Store that a source has answered a request for a range in full. Ranges of one source never overlap or touch: they are
+-- joined with the new one into one row.
 CREATE OR REPLACE FUNCTION market_add_coverage(
   venue text, symbol text, timeframe text, source text, from_ms bigint, to_ms bigint)
 RETURNS void
@@ -17,4 +17,4 @@ LANGUAGE sql AS $$
   FROM joined j;
 $$;
 
-COMMENT ON FUNCTION market_add_coverage(text, text, text, text, bigint, bigint) IS 'Remember that a source was asked for [from_ms, to_ms) and answered in full.';
+COMMENT ON FUNCTION market_add_coverage(text, text, text, text, bigint, bigint) IS 'Store that a source has answered a request for [from_ms, to_ms) in full.';

@@ -1,4 +1,4 @@
--- The length of a timeframe; null for any other word.
+-- The length of a timeframe; null for an unknown name.
 CREATE OR REPLACE FUNCTION timeframe_ms(timeframe text)
 RETURNS bigint
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$

@@ -1,5 +1,5 @@
--- The payloads of the candles at or after a time, in seq order. ts never decreases along seq, so their place in the log
--- is found first, and the log is read from there.
+-- The payloads of the candles at or after a time, in seq order. ts never decreases with seq, so the first seq is looked
+-- up, and the log is read from there.
 CREATE OR REPLACE FUNCTION sim_candles_since(session uuid, ts bigint)
 RETURNS TABLE (seq bigint, payload jsonb)
 LANGUAGE sql STABLE

@@ -1,5 +1,5 @@
--- The cursor that a log recorded in full had at the end of a tick: the open time of its last base candle, or, behind a
--- trailing gap, the last slot of the range. Null before the first candle.
+-- The cursor at the end of a tick, in a full log: the open time of the last base candle or, after a trailing gap, the
+-- last slot of the range. Null before the first candle.
 CREATE OR REPLACE FUNCTION sim_cursor_at(session uuid, seq bigint)
 RETURNS bigint
 LANGUAGE sql STABLE

@@ -1,4 +1,4 @@
--- The first place at which the simulated events of two logs differ (status, control and note are ignored). No row if
+-- The first position at which the simulated events of two logs differ (status, control and note are ignored). No row if
 -- they are equal.
 CREATE OR REPLACE FUNCTION sim_diff(a uuid, b uuid)
 RETURNS TABLE (place bigint, seq_a bigint, seq_b bigint, event_a jsonb, event_b jsonb)
@@ -26,4 +26,4 @@ SET enable_sort = off AS $$
   LIMIT 1;
 $$;
 
-COMMENT ON FUNCTION sim_diff(uuid, uuid) IS 'First place at which two logs differ: both seqs and both events, null where a log has ended.';
+COMMENT ON FUNCTION sim_diff(uuid, uuid) IS 'First position at which two logs differ: both seqs and both events, null if a log has ended.';

@@ -1,5 +1,5 @@
--- A page of events from a seq on (inclusive), as the elements of a JSON array without its brackets. Planned anew for
--- each call, so that a page of rare types is read from the index that holds only these.
+-- A page of events from a seq on (inclusive), as the elements of a JSON array without its brackets. Each call is planned
+-- again, so that a page of rare types is read from the index of these types.
 CREATE OR REPLACE FUNCTION sim_event_page(session uuid, from_seq bigint, max_rows bigint, types text[])
 RETURNS TABLE (body text, events bigint, last_seq bigint)
 LANGUAGE plpgsql STABLE
@@ -22,4 +22,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_event_page(uuid, bigint, bigint, text[]) IS 'Events from a seq on as JSON text, of some types: the text, how many, and the last seq.';
+COMMENT ON FUNCTION sim_event_page(uuid, bigint, bigint, text[]) IS 'Events from a seq on, of some types, as JSON text: the text, their number, and the last seq.';

@@ -1,5 +1,5 @@
--- Events in (after_seq, to_seq], at most max_bytes of them but one at least. `matching` is how many events the whole
--- range has: more than there are rows when max_bytes cut it.
+-- Events in (after_seq, to_seq], at most max_bytes of them, but at least one. `matching` is the number of events in the
+-- whole range: more than the rows if max_bytes was reached.
 CREATE OR REPLACE FUNCTION sim_event_rows(session uuid, after_seq bigint, to_seq bigint, max_bytes bigint, types text[])
 RETURNS TABLE (seq bigint, ts bigint, type text, body text, matching bigint)
 LANGUAGE sql STABLE

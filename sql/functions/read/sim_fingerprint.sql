@@ -1,4 +1,4 @@
--- The fingerprint of the candles in a log up to a seq; candle_fingerprint computes the same of the cache.
+-- The fingerprint of the candles in a log up to a seq; candle_fingerprint computes the same for the cache.
 CREATE OR REPLACE FUNCTION sim_fingerprint(session uuid, to_seq bigint)
 RETURNS numeric
 LANGUAGE sql STABLE AS $$

@@ -1,8 +1,8 @@
--- A page of the log as text/event-stream frames. They are rendered here, so that no process parses JSON on their way to
--- a client. The page ends at max_rows, or at max_bytes but not before its first event; last_seq is how far it looked,
--- whether types matched or not. status and head are the session's own at the same moment, null when it is gone.
+-- A page of the log as text/event-stream frames. They are rendered here, so that no process parses JSON on the way to a
+-- client. The page ends at max_rows or at max_bytes, but not before its first event; last_seq is the last seq read,
+-- whether its type matched or not. status and head are the session's at the same moment, null if it is deleted.
 --
--- Nearly every page fits into max_bytes. Measuring frame by frame takes longer than rendering, so only a page that does
+-- Nearly every page fits into max_bytes. To measure frame by frame takes longer than to render, so only a page that does
 -- not fit is read again by sim_frames_bounded.
 CREATE OR REPLACE FUNCTION sim_frames(
   session uuid, after_seq bigint, max_rows integer, max_bytes bigint, types text[], market boolean)
@@ -25,7 +25,7 @@ BEGIN
       AND e.seq > sim_frames.after_seq
       AND e.seq <= sim_frames.after_seq + sim_frames.max_rows
     ORDER BY e.seq
-    OFFSET 0  -- or a frame would be rendered once for each use of it
+    OFFSET 0  -- otherwise a frame is rendered once for each use of it
   ) r;
 
   IF octet_length(body) > sim_frames.max_bytes THEN
@@ -44,4 +44,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_frames(uuid, bigint, integer, bigint, text[], boolean) IS 'The log behind a seq as text/event-stream frames, of some types or in the market dialect.';
+COMMENT ON FUNCTION sim_frames(uuid, bigint, integer, bigint, text[], boolean) IS 'The log after a seq as text/event-stream frames, of some types or in the market dialect.';

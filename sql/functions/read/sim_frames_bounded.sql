@@ -1,5 +1,5 @@
--- What sim_frames does for a page that does not fit into max_bytes: measure frame by frame, and end the page with the
--- last frame that fits, but not before its first event.
+-- Like sim_frames, for a page that does not fit into max_bytes: measure frame by frame, and end the page with the last
+-- frame that fits, but not before its first event.
 CREATE OR REPLACE FUNCTION sim_frames_bounded(
   session uuid, after_seq bigint, max_rows integer, max_bytes bigint, types text[], market boolean)
 RETURNS TABLE (last_seq bigint, events bigint, body text)
@@ -21,10 +21,10 @@ SET enable_sort = off AS $$
         AND e.seq > sim_frames_bounded.after_seq
         AND e.seq <= sim_frames_bounded.after_seq + sim_frames_bounded.max_rows
       ORDER BY e.seq
-      OFFSET 0  -- or a frame would be rendered once for each use of it
+      OFFSET 0  -- otherwise a frame is rendered once for each use of it
     ) r
   ) m
   WHERE coalesce(m.bytes, 0) <= sim_frames_bounded.max_bytes OR m.seq = sim_frames_bounded.after_seq + 1;
 $$;
 
-COMMENT ON FUNCTION sim_frames_bounded(uuid, bigint, integer, bigint, text[], boolean) IS 'The frames behind a seq that fit into a number of bytes, one event at least.';
+COMMENT ON FUNCTION sim_frames_bounded(uuid, bigint, integer, bigint, text[], boolean) IS 'The frames after a seq that fit into a number of bytes, at least one event.';

@@ -1,5 +1,5 @@
--- The digest of a log that has ended. It is computed once and kept in the session's row until the session is started
--- again. While one call computes it, others get null and may ask again.
+-- The digest of an ended log. It is computed once and stored in the session's row until the session is started again.
+-- While one call computes it, other calls get null and may try again.
 CREATE OR REPLACE FUNCTION sim_keep_digest(session uuid)
 RETURNS text
 LANGUAGE plpgsql AS $$
@@ -17,7 +17,7 @@ BEGIN
     RETURN NULL;
   END IF;
 
-  -- Another epoch means that the session was started again meanwhile.
+  -- Another epoch means that the session was started again during the computation.
   _digest := sim_log_digest(_row.id);
   UPDATE sim_sessions s
   SET digest = _digest
@@ -26,4 +26,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_keep_digest(uuid) IS 'Digest of a log that has ended, computed once and kept; null while the session goes on or another call computes it.';
+COMMENT ON FUNCTION sim_keep_digest(uuid) IS 'Digest of an ended log, computed once and stored; null if the session has not ended or another call computes it.';

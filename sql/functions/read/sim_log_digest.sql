@@ -1,5 +1,4 @@
--- Hash what was simulated, without who steered it: equal input gives an equal digest, whatever the pace, pauses or
--- crashes.
+-- Hash the simulated events: equal input gives an equal digest, at any pace, with any pauses and crashes.
 CREATE OR REPLACE FUNCTION sim_log_digest(session uuid)
 RETURNS text
 LANGUAGE sql STABLE

@@ -1,5 +1,4 @@
--- Hash the last 200 events up to a seq. A snapshot is only used when this is still what it was when the snapshot was
--- taken.
+-- Hash the last 200 events up to a seq. A snapshot is only used if this hash has not changed since it was taken.
 CREATE OR REPLACE FUNCTION sim_log_hash(session uuid, seq bigint)
 RETURNS text
 LANGUAGE sql STABLE

@@ -1,5 +1,5 @@
--- The first real base candles up to the cursor on which a log recorded in full and the cache do not agree, with `late`
--- also those that came into the cache after the session had passed their place. `total` counts all of them.
+-- The first real base candles up to the cursor that differ between a full log and the cache, with `late` also candles
+-- that were stored after the session had passed their time. `total` counts all of them.
 CREATE OR REPLACE FUNCTION sim_revised_candles(session uuid, max_rows integer, late boolean)
 RETURNS TABLE (symbol text, open_time_ms bigint, logged text, cached text, total bigint)
 LANGUAGE sql STABLE AS $$
@@ -32,4 +32,4 @@ LANGUAGE sql STABLE AS $$
   LIMIT sim_revised_candles.max_rows;
 $$;
 
-COMMENT ON FUNCTION sim_revised_candles(uuid, integer, boolean) IS 'First candles on which a log and the cache do not agree, and how many there are.';
+COMMENT ON FUNCTION sim_revised_candles(uuid, integer, boolean) IS 'First candles that differ between a log and the cache, and how many there are.';

@@ -1,5 +1,5 @@
--- The seq of the first simulated event at or after a time, null when there is none. ts never decreases along seq, so
--- the index on ts leads to a place in the log.
+-- The seq of the first simulated event at or after a time, null if there is none. ts never decreases with seq, so the
+-- index on ts gives a position in the log.
 CREATE OR REPLACE FUNCTION sim_seq_at(session uuid, ts bigint)
 RETURNS bigint
 LANGUAGE sql STABLE

@@ -1,6 +1,6 @@
--- The next simulated events behind a seq, up to another one (null: to the end), as one text with a line each: ts, type,
--- payload. One text costs a reader a quarter of what as many rows do. The payloads of candles and equity have no blanks
--- here: they hold no text in which a comma or colon could stand.
+-- The next simulated events after a seq, up to another one (null: to the end), as one text with one line per event: ts,
+-- type, payload. One text costs a reader a quarter of as many rows. The payloads of candles and equity have no spaces
+-- here: they have no text with a comma or colon.
 CREATE OR REPLACE FUNCTION sim_simulated_lines(
   session uuid, after_seq bigint, max_rows bigint, to_seq bigint DEFAULT NULL)
 RETURNS TABLE (last_seq bigint, body text)
@@ -24,4 +24,4 @@ SET enable_sort = off AS $$
   ) l;
 $$;
 
-COMMENT ON FUNCTION sim_simulated_lines(uuid, bigint, bigint, bigint) IS 'The next simulated events behind a seq as lines of text, and the seq of the last one.';
+COMMENT ON FUNCTION sim_simulated_lines(uuid, bigint, bigint, bigint) IS 'The next simulated events after a seq as lines of text, and the seq of the last one.';

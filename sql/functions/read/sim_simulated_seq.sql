@@ -1,4 +1,4 @@
--- The seq of the simulated event number `number` (from 1) behind a seq.
+-- The seq of the simulated event number `number` (from 1) after a seq.
 CREATE OR REPLACE FUNCTION sim_simulated_seq(session uuid, number bigint, after_seq bigint DEFAULT 0)
 RETURNS bigint
 LANGUAGE sql STABLE
@@ -13,4 +13,4 @@ SET enable_sort = off AS $$
   LIMIT 1;
 $$;
 
-COMMENT ON FUNCTION sim_simulated_seq(uuid, bigint, bigint) IS 'Seq of the simulated event with a number, counted from 1 behind a seq.';
+COMMENT ON FUNCTION sim_simulated_seq(uuid, bigint, bigint) IS 'Seq of the simulated event with a number, counted from 1 after a seq.';

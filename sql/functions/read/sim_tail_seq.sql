@@ -1,5 +1,5 @@
--- The seq at which the last `events` events (of some types) begin, 1 when there are fewer. Planned anew for each call,
--- so that rare types are found in the index that holds only these.
+-- The seq of the first of the last `events` events (of some types), 1 if there are fewer. Each call is planned again, so
+-- that rare types are read from the index of these types.
 CREATE OR REPLACE FUNCTION sim_tail_seq(session uuid, events bigint, types text[])
 RETURNS bigint
 LANGUAGE plpgsql STABLE
@@ -17,4 +17,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_tail_seq(uuid, bigint, text[]) IS 'Seq at which the last events of a log, of some types, begin.';
+COMMENT ON FUNCTION sim_tail_seq(uuid, bigint, text[]) IS 'Seq of the first of the last events of a log, of some types.';

@@ -1,6 +1,6 @@
--- The last seq of the tick that holds a seq, in a log with its candles. A tick is gaps, then candles, then the rest; so
--- the next tick begins with a gap or candle that cannot follow the event before it. Events of other types (status,
--- control, note) may stand between and belong to no tick. Null when the log ends before the seq.
+-- The last seq of the tick that contains a seq, in a full log. A tick is gaps, then candles, then the rest; so the next
+-- tick starts with a gap or candle that cannot follow the event before it. Events of other types (status, control,
+-- note) may be in between and belong to no tick. Null if the log ends before the seq.
 CREATE OR REPLACE FUNCTION sim_tick_end(session uuid, seq bigint)
 RETURNS bigint
 LANGUAGE sql STABLE
@@ -43,4 +43,4 @@ SET enable_sort = off AS $$
   WHERE s.id = sim_tick_end.session AND s.last_seq >= sim_tick_end.seq;
 $$;
 
-COMMENT ON FUNCTION sim_tick_end(uuid, bigint) IS 'Last seq of the tick that holds a seq, in a log recorded in full.';
+COMMENT ON FUNCTION sim_tick_end(uuid, bigint) IS 'Last seq of the tick that contains a seq, in a full log.';

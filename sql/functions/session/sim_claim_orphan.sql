@@ -1,4 +1,4 @@
--- Decide what becomes of one running session that no living process runs, and do it. Its row is locked by the caller.
+-- Claim, take over, pause or fail one running session that no living process runs. The caller has locked its row.
 CREATE OR REPLACE FUNCTION sim_claim_orphan(orphan sim_sessions, runner text, incarnation bigint, resume boolean)
 RETURNS TABLE (session uuid, status text, reason text)
 LANGUAGE plpgsql AS $$
@@ -10,7 +10,7 @@ DECLARE
   _reason text;
   _error text;
 BEGIN
-  -- Takeovers count from the last tick: a cursor that has moved since the last one begins at 1 again.
+  -- Takeovers are counted per cursor: if the cursor has moved since the last takeover, the count starts at 1 again.
   IF orphan.cursor_ms IS NOT DISTINCT FROM orphan.takeover_cursor_ms THEN
     _takeovers := orphan.takeovers + 1;
   END IF;
@@ -46,4 +46,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_claim_orphan(sim_sessions, text, bigint, boolean) IS 'Claim, take over, pause or fail one session for sim_claim_orphans; answers what became of it.';
+COMMENT ON FUNCTION sim_claim_orphan(sim_sessions, text, bigint, boolean) IS 'Claim, take over, pause or fail one session for sim_claim_orphans; returns its new status and the reason.';

@@ -1,9 +1,9 @@
--- Claim running sessions that no living process runs. One that has no runner is claimed. One whose runner is dead is
--- taken over (`resume`) or paused; after three takeovers without a new tick it fails.
+-- Claim running sessions that no living process runs. A session without a runner is claimed. A session whose runner is
+-- dead is taken over (`resume`) or paused; after three takeovers without a new tick it fails.
 --
--- Sessions of the caller's own name are left alone. Silence counts from the start of Postgres at the earliest, since
--- nobody could renew before. The caller's row in sim_runners is locked to the end: a process that leaves waits for the
--- claims it is making, and one that has left claims nothing.
+-- Sessions with the caller's own name are ignored. A runner counts as dead at the earliest one TTL after the start of
+-- Postgres, because it could not renew before. The caller's row in sim_runners is locked to the end: a process that
+-- leaves waits for its own claims, and a process that has left claims nothing.
 CREATE OR REPLACE FUNCTION sim_claim_orphans(runner text, incarnation bigint, resume boolean, max_rows integer)
 RETURNS TABLE (session uuid, status text, reason text)
 LANGUAGE plpgsql AS $$
@@ -36,4 +36,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_claim_orphans(text, bigint, boolean, integer) IS 'Claim, take over, pause or fail running sessions that no living process runs; answers what became of each.';
+COMMENT ON FUNCTION sim_claim_orphans(text, bigint, boolean, integer) IS 'Claim, take over, pause or fail running sessions that no living process runs; returns the new status and the reason of each.';

@@ -1,8 +1,8 @@
--- Delete a session that is not running, 50,000 events a call, so that no call takes long: repeat it until it answers
--- true. The newest events go first, and last_seq with them, so that what is left is a log without a hole at any moment.
--- The session is gone for its owner from the first call on.
+-- Delete a session that is not running, 50,000 events per call, so that no call takes long: repeat it until it returns
+-- true. The newest events are deleted first, and last_seq is lowered, so that the rest is always a log without gaps. For
+-- its owner the session is gone from the first call on.
 --
--- The serving role may not delete events; that is why this runs with the rights of its owner.
+-- The serving role may not delete events, so this function runs with the rights of its owner.
 CREATE OR REPLACE FUNCTION sim_delete_session(session uuid, user_id text)
 RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER
@@ -38,4 +38,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_delete_session(uuid, text) IS 'Delete a session that is not running and its log, 50,000 events a call; answers true when nothing is left.';
+COMMENT ON FUNCTION sim_delete_session(uuid, text) IS 'Delete a session that is not running and its log, 50,000 events per call; returns true when nothing is left.';

@@ -1,5 +1,5 @@
--- Begin the log of a new session with that of another one: copy its events up to a seq, and write a status event behind
--- them. The new session's row is there already, with an empty log.
+-- Copy another session's events up to a seq into a new session, and add a status event after them. The new session's row
+-- exists already, with an empty log.
 CREATE OR REPLACE FUNCTION sim_fork(session uuid, parent uuid, fork_seq bigint, cursor_ms bigint, actor text)
 RETURNS SETOF sim_sessions
 LANGUAGE plpgsql AS $$
@@ -36,4 +36,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_fork(uuid, uuid, bigint, bigint, text) IS 'Copy a log up to a seq into a new session; answers its row.';
+COMMENT ON FUNCTION sim_fork(uuid, uuid, bigint, bigint, text) IS 'Copy a log up to a seq into a new session; returns its row.';

@@ -1,5 +1,4 @@
--- Jump ahead to a time: everything up to it is computed and written as always, only without waiting. For running
--- sessions.
+-- Jump ahead to a time: everything up to it is computed and written as usual, but without pauses. For running sessions.
 CREATE OR REPLACE FUNCTION sim_jump(session uuid, time_ms bigint, actor text)
 RETURNS SETOF sim_sessions
 LANGUAGE plpgsql AS $$
@@ -19,4 +18,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_jump(uuid, bigint, text) IS 'Let a running session run without waiting up to a time; answers the row.';
+COMMENT ON FUNCTION sim_jump(uuid, bigint, text) IS 'Let a running session run without pauses up to a time; returns the row.';

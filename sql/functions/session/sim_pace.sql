@@ -1,5 +1,5 @@
--- Change the pace: the row, its control event and the notification to the runner, in one transaction. Exactly one of
--- replay_ms_per_candle and speed is given.
+-- Change the pace: the row, its control event and the notification to the runner, in one transaction. Give exactly one
+-- of replay_ms_per_candle and speed.
 CREATE OR REPLACE FUNCTION sim_pace(session uuid, replay_ms_per_candle bigint, speed integer, actor text)
 RETURNS SETOF sim_sessions
 LANGUAGE plpgsql AS $$
@@ -28,4 +28,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_pace(uuid, bigint, integer, text) IS 'Change the pace of a session, while it runs too; answers the row.';
+COMMENT ON FUNCTION sim_pace(uuid, bigint, integer, text) IS 'Change the pace of a session, also while it runs; returns the row.';

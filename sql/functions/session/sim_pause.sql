@@ -6,4 +6,4 @@ LANGUAGE sql AS $$
   SELECT sim_session_move(sim_pause.session, '{running}', 'paused', 'paused in SQL');
 $$;
 
-COMMENT ON FUNCTION sim_pause(uuid) IS 'Pause a running session; answers the status.';
+COMMENT ON FUNCTION sim_pause(uuid) IS 'Pause a running session; returns the status.';

@@ -1,6 +1,5 @@
--- Let a session that is created or paused run up to a point and pause by itself: after some ticks, at a time, or after
--- an event of a type. The point is in the row before the first tick; the pause is written in the last tick's
--- transaction.
+-- Run a created or paused session up to a limit, then it pauses by itself: after some ticks, at a time, or after an
+-- event of a type. The limit is in the row before the first tick; the pause is written in the last tick's transaction.
 CREATE OR REPLACE FUNCTION sim_run_until(
   session uuid, steps integer, until_ms bigint, until_type text, actor text, runner text, incarnation bigint)
 RETURNS SETOF sim_sessions
@@ -34,4 +33,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_run_until(uuid, integer, bigint, text, text, text, bigint) IS 'Run a session up to a number of ticks, a time or an event of a type; answers the row, or nothing when its status does not allow it.';
+COMMENT ON FUNCTION sim_run_until(uuid, integer, bigint, text, text, text, bigint) IS 'Run a session up to a number of ticks, a time or an event of a type; returns the row, or nothing if its status does not allow it.';

@@ -1,5 +1,5 @@
--- Change a status by hand. A session that has the status already is left alone; one that cannot get it is ZN002, an
--- unknown one ZN001.
+-- Change a status in SQL. A session that already has the status stays as it is; raises ZN002 if the status does not
+-- allow it, ZN001 for an unknown session.
 CREATE OR REPLACE FUNCTION sim_session_move(session uuid, from_status text[], to_status text, reason text)
 RETURNS text
 LANGUAGE plpgsql AS $$
@@ -25,4 +25,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_session_move(uuid, text[], text, text) IS 'What sim_pause, sim_resume and sim_stop share.';
+COMMENT ON FUNCTION sim_session_move(uuid, text[], text, text) IS 'Change a status in SQL; used by sim_pause, sim_resume and sim_stop.';

@@ -1,6 +1,6 @@
--- Change a status: the one UPDATE that every move goes through, with its status event in the same transaction. It
--- raises the epoch, so that the runner from before cannot write any more. Only a move to running clears the error. No
--- row comes back when the session's status is none of from_status, or its epoch is not the expected one.
+-- Change a status: every transition uses this UPDATE, with its status event in the same transaction. It raises the
+-- epoch, so that the previous runner can no longer write. Only a transition to running clears the error. Returns no row
+-- if the session's status is not in from_status, or its epoch is not the expected one.
 CREATE OR REPLACE FUNCTION sim_transition(
   session uuid, from_status text[], to_status text, reason text, by text,
   runner text DEFAULT NULL, incarnation bigint DEFAULT NULL, expected_epoch bigint DEFAULT NULL,
@@ -48,4 +48,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_transition(uuid, text[], text, text, text, text, bigint, bigint, text, jsonb) IS 'Move a session from one of some statuses to another; answers the row after the move, or nothing.';
+COMMENT ON FUNCTION sim_transition(uuid, text[], text, text, text, text, bigint, bigint, text, jsonb) IS 'Change a session from one of some statuses to another; returns the new row, or nothing.';

@@ -1,6 +1,6 @@
 -- The return of buying and holding, as a fraction: last close / first open - 1, without costs, the mean over the
--- symbols. The candles are those of the log up to until_seq, or, where the log has none, those of the cache that open
--- before until_ts.
+-- symbols. The candles are those of the log up to until_seq or, if the log has none, those of the cache that open before
+-- until_ts.
 CREATE OR REPLACE FUNCTION sim_buy_and_hold(session uuid, until_seq bigint, until_ts bigint)
 RETURNS numeric
 LANGUAGE sql STABLE

@@ -1,5 +1,5 @@
--- The statistics of two logs side by side: every figure of sim_stats but its range, in the order it has there, and the
--- difference b - a. Null where a figure has no meaning, or a session does not exist.
+-- The statistics of two logs side by side: every figure of sim_stats except its range, in the same order, and the
+-- difference b - a. Null if a figure is undefined, or a session does not exist.
 CREATE OR REPLACE FUNCTION sim_compare(a uuid, b uuid)
 RETURNS TABLE (figure text, value_a numeric, value_b numeric, difference numeric)
 LANGUAGE sql STABLE AS $$

@@ -1,7 +1,7 @@
--- Fold the equity events in (after_seq, until_seq] into the figures of the events before them. All sums are exact, so
--- the result is the same however the log is cut. A return needs an equity above zero before it. A drawdown lasts from
--- the last event at the peak to the first one there again, or to the end of the log; a peak between two samples
--- (`record: trades`) counts as at the later one.
+-- Add the equity events in (after_seq, until_seq] to the figures of the events before them. All sums are exact, so the
+-- result does not depend on how the log is split. A return needs an equity above zero before it. A drawdown lasts from
+-- the last event at the peak to the first one that reaches it again, or to the end of the log; a peak between two
+-- samples (`record: trades`) counts as at the later sample.
 CREATE OR REPLACE FUNCTION sim_equity_fold(session uuid, figures jsonb, after_seq bigint, until_seq bigint)
 RETURNS jsonb
 LANGUAGE plpgsql STABLE

@@ -1,6 +1,6 @@
--- The equity curve in at most max_points. A longer curve is cut into max_points / 4 parts of equal length, and the
--- first, last, lowest and highest equity of each are kept (M4: Jugel et al., VLDB 2014), so that a drawn line keeps its
--- ends and every spike. With fewer than 4 points only the two ends are kept.
+-- The equity curve in at most max_points. A longer curve is split into max_points / 4 parts of equal length; the result
+-- has the first, last, lowest and highest equity of each (M4: Jugel et al., VLDB 2014), so that a drawn line has its
+-- ends and every spike. With fewer than 4 points it has only the two ends.
 CREATE OR REPLACE FUNCTION sim_equity_points(session uuid, max_points integer)
 RETURNS TABLE (seq bigint, ts bigint, equity numeric, drawdown_pct numeric)
 LANGUAGE plpgsql STABLE SET max_parallel_workers_per_gather = 0 SET enable_sort = off SET enable_bitmapscan = off AS $$
@@ -38,4 +38,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_equity_points(uuid, integer) IS 'The equity curve in at most so many points: first, last, lowest and highest of each part of the log.';
+COMMENT ON FUNCTION sim_equity_points(uuid, integer) IS 'The equity curve in at most max_points points: first, last, lowest and highest of each part of the log.';

@@ -1,6 +1,6 @@
 -- Figures of the equity curve, from those of sim_equity_fold. Years count from the open of the first candle to the last
--- equity event, periods per year are the returns within them: closed markets and gaps have none. From an equity at or
--- below zero there is no return, so a session that went on from there has no risk ratios.
+-- equity event; periods per year are the number of returns per year: closed markets and gaps have none. From an equity
+-- at or below zero there is no return, so a session that continued from there has no risk ratios.
 CREATE OR REPLACE FUNCTION sim_equity_ratios(initial_cash numeric, period_ms bigint, figures jsonb)
 RETURNS TABLE (
   from_ms bigint, to_ms bigint, periods_per_year numeric, equity numeric, net_profit numeric, return_pct numeric,

@@ -1,5 +1,5 @@
--- A sample of the equity curve: the last equity event of each of max_points equal parts of the log. The index finds
--- each with a few rows, so a log of millions takes milliseconds; spikes between the points are not seen.
+-- A sample of the equity curve: the last equity event of each of max_points equal parts of the log. Each is an index
+-- lookup of a few rows, so a log of millions takes milliseconds; spikes between the points are missed.
 CREATE OR REPLACE FUNCTION sim_equity_sample(session uuid, max_points integer)
 RETURNS TABLE (seq bigint, ts bigint, equity numeric, drawdown_pct numeric)
 LANGUAGE sql STABLE SET enable_sort = off SET enable_bitmapscan = off AS $$
@@ -16,4 +16,4 @@ LANGUAGE sql STABLE SET enable_sort = off SET enable_bitmapscan = off AS $$
   ORDER BY p.part;
 $$;
 
-COMMENT ON FUNCTION sim_equity_sample(uuid, integer) IS 'The equity curve at so many points spread evenly over the log, in milliseconds however long it is.';
+COMMENT ON FUNCTION sim_equity_sample(uuid, integer) IS 'The equity curve at max_points points spread evenly over the log, in milliseconds for any length.';

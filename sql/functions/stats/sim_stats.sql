@@ -1,6 +1,6 @@
--- Statistics of a log up to a seq (null: all of it), while the session runs and after; docs/statistics.md has each
--- formula. With next_state of an earlier answer as state, only newer events are read. A figure without a meaning is
--- null: nothing to divide by, too few events, less than a day to extrapolate to a year.
+-- Statistics of a log up to a seq (null: all of it), also while the session runs; docs/statistics.md has each formula.
+-- With next_state of an earlier result as state, only newer events are read. An undefined figure is null: nothing to
+-- divide by, too few events, less than a day to extrapolate to a year.
 CREATE OR REPLACE FUNCTION sim_stats(session uuid, until_seq bigint DEFAULT NULL, state jsonb DEFAULT '{}')
 RETURNS TABLE (
   seq bigint, from_ms bigint, to_ms bigint, periods_per_year numeric, initial_cash numeric, equity numeric,
@@ -45,4 +45,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_stats(uuid, bigint, jsonb) IS 'Statistics of a session up to a seq, by default all of its log; from an earlier answer''s next_state only what is new is read.';
+COMMENT ON FUNCTION sim_stats(uuid, bigint, jsonb) IS 'Statistics of a session up to a seq, by default of its whole log; with the next_state of an earlier result only newer events are read.';

@@ -1,4 +1,4 @@
--- Merge two sets of exact figures: those named in sums are added (absent is 0), of those in maxima the larger is taken.
+-- Merge two sets of exact figures: those in sums are added (absent is 0), of those in maxima the larger one is used.
 CREATE OR REPLACE FUNCTION sim_stats_merge(a jsonb, b jsonb, sums text[], maxima text[])
 RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

@@ -1,5 +1,5 @@
--- Round a quotient as everywhere: to 10 decimals, half to even, without trailing zeros. A tie divided by 2 is no tie
--- any more: round() takes it to the nearer side, and twice that is the even neighbour.
+-- Round a quotient to 10 decimals, half to even, without trailing zeros. A tie divided by 2 is no longer a tie: round()
+-- goes to the nearer side, and twice the result is the even neighbour.
 CREATE OR REPLACE FUNCTION sim_stats_round(value numeric)
 RETURNS numeric
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$

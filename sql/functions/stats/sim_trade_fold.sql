@@ -1,5 +1,5 @@
--- Fold the trade events in (after_seq, until_seq] into the figures of the events before them. A streak is a run of
--- trades that all won or all lost; `start` is how many trades there were before the present one.
+-- Add the trade events in (after_seq, until_seq] to the figures of the events before them. A streak is consecutive
+-- trades that all won or all lost; `start` is the number of trades before the present streak.
 CREATE OR REPLACE FUNCTION sim_trade_fold(session uuid, figures jsonb, after_seq bigint, until_seq bigint)
 RETURNS jsonb
 LANGUAGE plpgsql STABLE

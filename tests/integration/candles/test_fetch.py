@@ -74,14 +74,14 @@ async def test_an_exchange_is_asked_page_by_page_and_a_second_time_not_at_all(
     assert (await fetched(conn, by)).new == 3_500
     assert await stored(conn) == expected()
     assert [start for _, _, start in klines.requests] == [START + page * 1_000 * MINUTE for page in range(4)]
-    assert (await fetched(conn, by)).asked == []
+    assert (await fetched(conn, by)).ranges == []
     assert len(klines.requests) == 4
 
 
 async def test_only_what_is_missing_is_asked_for(conn: Connection, klines: KlineServer) -> None:
     await cache.store(conn, *KEY, [*expected()[:1_000], *expected()[2_000:]])
     done = await fetched(conn, exchange(klines))
-    assert done.asked == [Range(START + 1_000 * MINUTE, START + 2_000 * MINUTE)]
+    assert done.ranges == [Range(START + 1_000 * MINUTE, START + 2_000 * MINUTE)]
     assert await stored(conn) == expected()
 
 
@@ -90,7 +90,7 @@ async def test_a_true_hole_is_asked_for_once(conn: Connection, klines: KlineServ
     by = exchange(klines)
     assert (await fetched(conn, by)).new == 3_400
     klines.requests.clear()
-    assert (await fetched(conn, by)).asked == []
+    assert (await fetched(conn, by)).ranges == []
     assert klines.requests == []
     assert (await cache.gaps(conn, *KEY, START, END))[1] == 100
 
@@ -123,7 +123,7 @@ async def test_an_outage_ends_in_a_clear_error_and_what_was_fetched_stays(
         await fetched(conn, by)
     assert await stored(conn) == expected()[:2_000]
     done = await fetched(conn, by)
-    assert done.asked == [Range(START + 2_000 * MINUTE, END)]
+    assert done.ranges == [Range(START + 2_000 * MINUTE, END)]
     assert await stored(conn) == expected()
 
 
@@ -202,10 +202,10 @@ async def test_a_folder_that_grows_is_asked_again_behind_its_end(conn: Connectio
     written("1", [*expected()[:100], *expected()[110:1_000]])
     by = Folder(str(tmp_path))
     assert (await fetched(conn, by)).new == 990
-    assert (await fetched(conn, by)).asked == [Range(START + 1_000 * MINUTE, END)]
+    assert (await fetched(conn, by)).ranges == [Range(START + 1_000 * MINUTE, END)]
     written("2", expected()[1_000:])
     assert (await fetched(conn, by)).new == 2_500
-    assert (await fetched(conn, by)).asked == []
+    assert (await fetched(conn, by)).ranges == []
 
 
 async def test_progress_ends_with_the_whole_range(conn: Connection) -> None:
@@ -233,7 +233,7 @@ def test_a_setting_names_a_source_per_venue() -> None:
         ("binance=synthetic", "made-up candles live under the venues demo and selftest only, not binance"),
         ("demo=synthetic:x", "the seed 'x' is not a whole number"),
         ("demo=dump:/nowhere/at/all", "there is nothing at '/nowhere/at/all'"),
-        ("demo=exchange:no.such", "is no name of an exchange"),
+        ("demo=exchange:no.such", "is not the name of an exchange"),
     ],
 )
 def test_a_wrong_setting_is_refused_in_a_sentence(text: str, sentence: str) -> None:

@@ -95,7 +95,7 @@ async def test_an_outage_of_the_database_is_told_and_sat_out(private_postgres: P
     database = private_postgres.new_database()
     lines = ConnectionPool(database.url, size=2)
     follower = Follower(
-        lines.lend, source("synthetic"), "binance", "1m", told=lambda _, why: heard.append(why), clock=clock
+        lines.lend, source("synthetic"), "binance", "1m", on_problem=lambda _, why: heard.append(why), clock=clock
     )
     following = asyncio.create_task(follower.follow(["BTCUSDT"]))
     await asyncio.sleep(1.5)

@@ -71,7 +71,7 @@ async def test_bad_rows_are_listed_and_the_rest_is_taken(conn: Connection, tmp_p
     report = await import_file(conn, written(tmp_path, rows), "binance", "BTCUSDT", "1m")
     assert (report.rows, report.new, report.refused, report.duplicates) == (20, 18, 1, 1)
     assert report.refusals == [(7, "high 9 is below low 11")]
-    assert report.repairs[0].place == 11
+    assert report.repairs[0].line_number == 11
     assert report.rows == report.new + report.changed + report.same + report.refused + report.duplicates
 
 

@@ -30,7 +30,7 @@ READING = (
 )
 
 
-@pytest.mark.parametrize("command", [*READING, "psql -c SELECT"])
+@pytest.mark.parametrize("command", [*READING, "psql -c SELECT", "dsn"])
 def test_a_reading_command_sets_up_no_database(command: str, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     done = CliRunner().invoke(app, command.split(), env={"DATABASE_URL": "", "ZEON_DATA_DIR": str(folder)})

@@ -70,6 +70,16 @@ def test_a_session_is_made_started_paused_resumed_and_stopped(
     assert database.query("SELECT count(*) FROM sim_events") == [(0,)]
 
 
+def test_a_session_that_was_only_created_is_resumed_as_started(
+    cli: Cli, database: Database, start_server: StartServer
+) -> None:
+    start_server(database)
+    session_id = cli.json(*NEW, *DAY, "--ms-per-candle", 50)["id"]
+    assert cli.json("sessions", "resume", session_id)["status"] == "running"
+    until_seq(database, 2)
+    assert database.query("SELECT payload ->> 'reason' FROM sim_events WHERE seq = 1") == [("started",)]
+
+
 def test_an_id_may_be_shortened_while_it_fits_one_session(cli: Cli, database: Database) -> None:
     one, other = (cli.json(*NEW, *DAY)["id"] for _ in range(2))
     for short in (one[-6:], one[-6:].upper(), one[9:], one.replace("-", "")[12:]):

@@ -62,6 +62,11 @@ WRONG = [
     ({"sizing": {"qty": 0}}, "sizing.qty"),
     ({"volumeShare": 2}, "volumeShare"),
     ({"record": "some"}, "record"),
+    ({"exchange": "binance"}, "exchange"),
+    ({"venue": None, "exchange": "no such venue"}, "exchange"),
+    ({"config": {}, "configOverride": {}}, "configOverride"),
+    ({"configOverride": []}, "configOverride"),
+    ({"configOverride": {"a": "x" * 17_000}}, "config"),
     ({"profileSlug": "sma_cros"}, "profileSlug"),
     ({"profileSlug": "sma_cross", "config": {"fats": 3}}, "config.fats"),
     ({"profileSlug": "sma_cross", "config": {"fast": 0}}, "config.fast"),
@@ -251,6 +256,49 @@ async def test_start_pause_and_stop_answer_with_the_session_and_do_nothing_twice
             assert again["lastSeq"] - first["lastSeq"] in ((0, 1) if status == "running" else (0,))
         for call in ("start", "pause", "resume"):
             assert "stopped" in (await server.refused(409, "POST", f"{path}/{call}"))["error"]
+
+
+@pytest.mark.parametrize(("call", "body"), [("resume", None), ("control", {"action": "resume"})])
+async def test_resume_of_a_created_session_starts_it(
+    database: Database, call: str, body: dict[str, str] | None
+) -> None:
+    async with running_server(database) as server:
+        path = f"{SESSIONS}/{(await server.create())['id']}"
+        assert (await server.data("POST", f"{path}/{call}", body))["status"] == "running"
+        await server.until(path, "finished")
+        events = (await server.data("GET", f"{path}/events?types=status"))["events"]
+        assert [event["payload"]["reason"] for event in events] == ["started", "end of range"]
+
+
+@pytest.mark.parametrize(("call", "body"), [("resume", None), ("control", {"action": "resume"})])
+async def test_resume_of_a_created_session_brings_in_its_candles_first(
+    database: Database, call: str, body: dict[str, str] | None
+) -> None:
+    async with running_server(database) as server:
+        built = f"{SESSIONS}/{(await server.create(timeframe='5m'))['id']}"
+        assert (await server.data("POST", f"{built}/{call}", body))["status"] == "running"
+        assert (await server.until(built, "finished"))["cursorMs"] == START_MS + 95 * MINUTE
+        path = f"{SESSIONS}/{(await server.create(endMs=START_MS + 103 * MINUTE))['id']}"
+        answer = await server.refused(422, "POST", f"{path}/{call}", body)
+        assert (answer["code"], answer["details"]["missing"]) == ("gaps", 3)
+        assert (await server.data("GET", path))["status"] == "failed"
+
+
+async def test_a_session_is_created_by_the_second_names_of_its_fields(database: Database) -> None:
+    async with running_server(database) as server:
+        body = {name: value for name, value in BODY.items() if name != "venue"} | {"profileSlug": "sma_cross"}
+        config = {"fast": 3, "slow": 8}
+        old = await server.data("POST", SESSIONS, body | {"exchange": "Demo", "configOverride": config}, status=201)
+        new = await server.data("POST", SESSIONS, body | {"venue": "demo", "config": config}, status=201)
+        for name in ("venue", "config"):
+            assert old[name] == new[name]
+        assert {"exchange", "configOverride"}.isdisjoint(old)
+        both = await server.refused(400, "POST", SESSIONS, body | {"venue": "demo", "exchange": "demo"})
+        assert both["error"] == "exchange: is a second name of venue; give one of them"
+        null = body | {"venue": "demo", "exchange": None, "config": config, "configOverride": None}
+        assert (await server.data("POST", SESSIONS, null, status=201))["config"] == new["config"]
+        fields = (await server.call("GET", "/openapi.json")).json()["components"]["schemas"]["NewSession"]["properties"]
+        assert [name for name, schema in fields.items() if schema.get("deprecated")] == ["configOverride", "exchange"]
 
 
 async def test_control_actions_do_the_same_as_the_calls_of_their_own(database: Database) -> None:

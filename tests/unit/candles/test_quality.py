@@ -49,7 +49,7 @@ def test_refusals_are_all_counted_and_the_first_hundred_listed() -> None:
     checked = check()
     assert opens(checked, (row("never", place=place) for place in range(1, 251))) == []
     assert checked.refused == 250
-    assert [finding.place for finding in checked.refusals] == list(range(1, LISTED + 1))
+    assert [finding.line_number for finding in checked.refusals] == list(range(1, LISTED + 1))
 
 
 def test_a_candle_still_open_is_refused() -> None:
@@ -63,7 +63,7 @@ def test_repeated_and_unordered_times_are_counted_and_listed() -> None:
     rows = [row(START + hour * HOUR, place=place) for place, hour in enumerate((0, 2, 1, 2, 3), 1)]
     assert len(opens(checked, rows)) == 5
     assert (checked.duplicates, checked.unordered) == (1, 1)
-    assert [finding.place for finding in checked.repairs] == [3, 4]
+    assert [finding.line_number for finding in checked.repairs] == [3, 4]
     assert (checked.first_ms, checked.last_ms) == (START, START + 3 * HOUR)
 
 
@@ -71,7 +71,7 @@ def test_rows_off_the_grid_are_refused() -> None:
     checked = check()
     rows = [row(START), row(START + HOUR + 900_000, place=2), row(START + 2 * HOUR + 1, place=3)]
     assert len(opens(checked, rows)) == 1
-    assert [finding.place for finding in checked.refusals] == [2, 3]
+    assert [finding.line_number for finding in checked.refusals] == [2, 3]
     assert checked.refusals[1].reason == f"time {START + 2 * HOUR + 1} is off the 1h grid"
 
 
@@ -79,7 +79,7 @@ def test_stock_hours_that_open_at_half_past_are_a_grid_of_their_own() -> None:
     checked = check()
     rows = [row(START + 1_800_000), row(START + HOUR + 1_800_000), row(START + 2 * HOUR + 900_000, place=3)]
     assert len(opens(checked, rows)) == 2
-    assert checked.refusals[0].place == 3
+    assert checked.refusals[0].line_number == 3
 
 
 def test_daylight_saving_moves_a_grid_of_its_own_by_an_hour() -> None:

@@ -19,6 +19,7 @@ COMMANDS = {
         "migrate",
         "selftest",
         "psql",
+        "dsn",
         "doctor",
         "tail",
         "verify",

@@ -50,7 +50,7 @@ class Door:
 
 @pytest.fixture
 async def door() -> Door:
-    return Door(most=3, per_address=100, over=2)
+    return Door(max_open=3, per_address=100, over=2)
 
 
 async def test_the_connection_that_was_silent_longest_makes_room(door: Door) -> None:
@@ -107,7 +107,7 @@ async def test_beyond_the_cap_the_oldest_that_sends_nothing_goes(door: Door) -> 
 
 
 async def test_each_address_has_a_cap_of_its_own() -> None:
-    door = Door(most=100, per_address=2)
+    door = Door(max_open=100, per_address=2)
     clients = [door.open(address=address) for address in ("a", "a", "b", "b")]
     door.connections.request_came(clients[2])
     door.open_after(1, address="a")

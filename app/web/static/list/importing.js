@@ -72,8 +72,8 @@ async function look() {
   tell(`Reading ${file.name} …`);
   try {
     await timeframes();
-    const found = await upload(IMPORT, { ...query(), dryRun: true }, file);
-    if (look === looks) show(found);
+    const inspection = await upload(IMPORT, { ...query(), dryRun: true }, file);
+    if (look === looks) show(inspection);
   } catch (error) {
     if (look !== looks) return;
     tell("");
@@ -87,34 +87,34 @@ async function timeframes() {
   field("timeframe").replaceChildren(option("", "which?"), ...NewSession.properties.timeframe.enum.map((name) => option(name)));
 }
 
-/** What the fields say; of the series only what somebody typed, so that the file is asked for the rest. */
+/** The values of the fields; of the series only those the user typed, so that the server reads the rest from the file. */
 function query() {
   const said = [...SERIES.filter((name) => typed.has(name) || report), ...READING].map((name) => [name, field(name).value.trim()]);
   return { file: file.name, keepGoing: field("keepGoing").checked, ...Object.fromEntries(said.filter(([, value]) => value)) };
 }
 
-function show(found) {
-  for (const name of SERIES) if (!typed.has(name)) field(name).value = found[name] ?? "";
+function show(inspection) {
+  for (const name of SERIES) if (!typed.has(name)) field(name).value = inspection[name] ?? "";
   byId("import-found").hidden = false;
-  fillPairs(byId("import-facts"), facts(found));
-  bar(found);
-  byId("import-rows").replaceChildren(...found.readings.filter(({ first }) => first.length).map((reading) => rows(reading, found.readings.length > 1)));
-  const question = field("keepGoing").checked && found.question?.includes("--keep-going") ? null : found.question;
-  byId("import-reading").open ||= question !== null && found.readings.length < 2 && !/^(symbol|timeframe):/.test(question);
+  fillPairs(byId("import-facts"), facts(inspection));
+  bar(inspection);
+  byId("import-rows").replaceChildren(...inspection.readings.filter(({ first }) => first.length).map((reading) => rows(reading, inspection.readings.length > 1)));
+  const question = field("keepGoing").checked && inspection.question?.includes("--keep-going") ? null : inspection.question;
+  byId("import-reading").open ||= question !== null && inspection.readings.length < 2 && !/^(symbol|timeframe):/.test(question);
   ask(question ?? "");
-  tell(question ? "" : `Ready to store ${whole(found.rows - found.refused)} candles.`);
+  tell(question ? "" : `Ready to store ${whole(inspection.rows - inspection.refused)} candles.`);
   ready(!question);
 }
 
-function facts(found) {
-  const range = found.firstMs === null ? [] : [["From", utc(found.firstMs)], ["To", utc(found.lastMs)], ["Missing", missing(found)]];
-  const refused = found.refusals.slice(0, SHOWN).map(({ line, reason }) => `line ${line}: ${reason}`);
+function facts(inspection) {
+  const range = inspection.firstMs === null ? [] : [["From", utc(inspection.firstMs)], ["To", utc(inspection.lastMs)], ["Missing", missing(inspection)]];
+  const refused = inspection.refusals.slice(0, SHOWN).map(({ line, reason }) => `line ${line}: ${reason}`);
   return [
-    ["File", `${found.file}${found.kind ? `, ${found.kind}` : ""}`],
-    ["Rows", `${whole(found.rows)}${found.refused ? `, ${whole(found.refused)} refused` : ""}`],
+    ["File", `${inspection.file}${inspection.kind ? `, ${inspection.kind}` : ""}`],
+    ["Rows", `${whole(inspection.rows)}${inspection.refused ? `, ${whole(inspection.refused)} refused` : ""}`],
     ...range,
-    ...(refused.length ? [["Refused", refused.join("; ") + (found.refused > refused.length ? " …" : "")]] : []),
-    ...found.notes.map(({ text }, place) => [place ? "" : "Assumed", worded(text)]),
+    ...(refused.length ? [["Refused", refused.join("; ") + (inspection.refused > refused.length ? " …" : "")]] : []),
+    ...inspection.notes.map(({ text }, index) => [index ? "" : "Assumed", worded(text)]),
   ];
 }
 
@@ -132,7 +132,7 @@ function bar({ firstMs, lastMs, timeframe, gaps }) {
 function rows({ options, first, last }, doubtful) {
   const cells = ({ openTimeMs, open, high, low, close, volume }) => [utc(openTimeMs), open, high, low, close, volume].map((text) => make("td", {}, text));
   const later = last.filter(({ line }) => line > first.at(-1).line);
-  const body = [...first.map((line) => make("tr", {}, ...cells(line))), ...later.map((line, place) => make("tr", { class: place ? "" : "later" }, ...cells(line)))];
+  const body = [...first.map((line) => make("tr", {}, ...cells(line))), ...later.map((line, index) => make("tr", { class: index ? "" : "later" }, ...cells(line)))];
   const heads = ["Opens (UTC)", "Open", "High", "Low", "Close", "Volume"].map((text) => make("th", { scope: "col" }, text));
   const table = make("table", { "aria-label": "First and last rows" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...body));
   const button = doubtful ? make("button", { type: "button", onclick: () => answer(options) }, `Read it so: ${chosen(options).text}`) : null;

@@ -1,0 +1,80 @@
+"""The lines for the front-end of the original system, as docs/from-zeon.md has them, in Node."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.browser.site import store_candles
+from tests.clients import npm
+from tests.paths import ROOT
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS
+from tests.support.server_process import StartServer
+
+COUNT = 20
+FIELDS = {
+    "profileSlug": "sma_cross",
+    "configOverride": {"fast": 3, "slow": 8},
+    "exchange": "demo",
+    "symbol": "BTCUSDT",
+    "timeframe": "1m",
+    "startMs": START_MS,
+    "endMs": START_MS + COUNT * MINUTE,
+    "replayMsPerCandle": 0,
+}
+USE = """
+const created = await create(JSON.parse(process.argv[3]));
+const statuses = [statusOf(created), statusOf(await resume(created.id))];
+while (statusOf(await session(created.id)) !== "completed") await new Promise((done) => setTimeout(done, 20));
+statuses.push(statusOf(await session(created.id)));
+const log = await (await fetch(`${server}/api/sim/sessions/${created.id}/events?types=candle`)).json();
+console.log(JSON.stringify({
+  statuses, venue: created.venue, config: created.config,
+  times: log.data.events.map((event) => candleOf(event).ts),
+  cached: (await cached("demo", "BTCUSDT", "1m")).length,
+  slugs: (await profiles()).map((profile) => profile.slug),
+}));
+"""
+
+
+def test_the_lines_of_the_page_create_start_and_read_a_session(
+    database: Database, start_server: StartServer, tmp_path: Path
+) -> None:
+    store_candles(database, 100)
+    blocks = re.findall(r"^```js\n(.*?)^```$", (ROOT / "docs/from-zeon.md").read_text(), re.DOTALL | re.MULTILINE)
+    script = tmp_path / "lines.mjs"
+    script.write_text("\n".join(["const server = process.argv[2];", *blocks, USE]))
+    command = [npm.node(), str(script), start_server(database).url, json.dumps(FIELDS)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    shown = json.loads(ran.stdout)
+    assert shown["statuses"] == ["created", "running", "completed"]
+    assert shown["venue"] == "demo"
+    assert shown["config"].items() >= FIELDS["configOverride"].items()  # type: ignore[attr-defined]
+    assert shown["times"] == [START_MS + n * MINUTE for n in range(COUNT)]
+    assert shown["cached"] == 100
+    assert "sma_cross" in shown["slugs"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "named"),
+    [
+        ("/api/market/candles?exchange=demo&symbol=BTCUSDT&timeframe=1m", 400, "exchange"),
+        ("/api/strategy-profiles", 404, ""),
+    ],
+)
+def test_what_does_not_fit_is_refused_as_the_page_says(
+    database: Database, start_server: StartServer, path: str, status: int, named: str
+) -> None:
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(start_server(database).url + path)
+    with raised.value as answer:
+        assert answer.code == status
+        assert named in json.load(answer)["error"]
