@@ -104,7 +104,7 @@ async def test_a_tail_begun_while_the_server_is_away_waits_for_it(
         await it.start()
         it.server.kill()
         tail = asyncio.create_task(read_seqs_async(it.url, it.session_id))
-        await until(lambda: "asked for again" in caplog.text)
+        await until(lambda: "reconnecting" in caplog.text)
         await asyncio.to_thread(it.server.start)
         assert await tail == list(range(1, it.last_seq + 1))
 
@@ -124,7 +124,7 @@ async def test_a_tail_notices_silence_and_asks_again(
         await it.client.data("POST", f"/api/sim/sessions/{it.session_id}/control", {"action": "step", "candles": 5})
         await until(lambda: len(seqs) >= 6)
         it.server.signal(signal.SIGSTOP)
-        await until(lambda: "asked for again" in caplog.text)
+        await until(lambda: "reconnecting" in caplog.text)
         it.server.signal(signal.SIGCONT)
         await it.start()
         await tail

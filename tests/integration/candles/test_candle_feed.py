@@ -144,7 +144,7 @@ async def test_longer_candles_are_built_before_anybody_is_asked(database: Databa
         await store(engine.pool, count=300)
         session = await engine.start(timeframe="15m", end_ms=START_MS + 300 * MINUTE, gap_policy="skip")
         assert (await engine.finished(session.id)).status == "finished"
-        assert len(open_times(await engine.log(session.id))) == 20
+        assert len(open_times(await engine.log(session.id), timeframe="15m")) == 20
     assert klines.requests == []
 
 

@@ -244,7 +244,7 @@ async def test_with_a_calendar_closed_hours_are_no_gaps(conn: Connection, name: 
     symbol = name.split("-")[0]
     report = await imported(conn, DATA / name, "xnys", symbol, timeframe)
     assert report.missing > 200
-    coverage, missing = await find_gaps(
+    gaps, missing = await find_gaps(
         conn, "xnys", [symbol], timeframe, report.first_ms, report.last_ms, calendar=Calendar("XNYS")
     )
-    assert (coverage, missing) == ([], 0)
+    assert (gaps, missing) == ([], 0)

@@ -17,7 +17,7 @@ from app.engine.replay.verify import verify
 from app.errors import MissingCandlesError
 from tests.support.postgres import Database
 from tests.support.running_engine import USER, Engine, running_engine, store
-from tests.support.session_log import candles_of, gaps
+from tests.support.session_log import gaps, payloads
 
 pytest.importorskip("exchange_calendars")
 # exchange_calendars 4.13 uses what pandas 3.1 deprecates.
@@ -66,8 +66,10 @@ def spec_changes(**changes: Any) -> dict[str, Any]:
 
 async def candles(engine: Engine, session_id: UUID, timeframe: str = "15m") -> list[tuple[int, bool]]:
     """Return open time of all candles, and whether each was made up for a gap."""
-    payloads = candles_of(await engine.log(session_id), "SPY", timeframe)
-    return [(payload["candle"]["openTimeMs"], payload.get("synthetic", False)) for payload in payloads]
+    candles = [
+        candle for candle in payloads(await engine.log(session_id), "candle") if candle["timeframe"] == timeframe
+    ]
+    return [(candle["candle"]["openTimeMs"], candle.get("synthetic", False)) for candle in candles]
 
 
 async def gap_times(engine: Engine, session_id: UUID) -> list[tuple[int, int, int]]:

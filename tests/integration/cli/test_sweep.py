@@ -114,4 +114,4 @@ def test_a_lookahead_says_how_often_it_cut(cli: Cli) -> None:
         START_MS,
     )
     assert cli.json(*arguments, "--end", START_MS + 4 * 60_000)["cuts"] == 3
-    assert "holds one candle only" in cli.error(*arguments, "--end", START_MS + 60_000, code=2)
+    assert "the range holds only one candle" in cli.error(*arguments, "--end", START_MS + 60_000, code=2)

@@ -108,7 +108,7 @@ async def test_where_a_source_is_asked_nothing_is_to_be_typed(database: Database
         session = await started(server, **ENDLESS | {"venue": "files"})
         assert (await waiting_at(server, session, START_MS + 10 * MINUTE))["text"] == (
             "It waits for BTCUSDT 1m from 2024-01-01 00:10:00Z on, which the source of venue files does not have yet;"
-            " the server goes on asking."
+            " the server keeps asking it."
         )
 
 
