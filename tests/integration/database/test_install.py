@@ -58,9 +58,9 @@ def test_installing_twice_is_harmless(empty_database):
     assert not needed(url)
 
 
-def test_twenty_installers_at_once_are_harmless(empty_database, server):
+def test_twenty_installers_at_once_are_harmless(empty_database, postgres):
     with ThreadPoolExecutor(20) as pool:
-        list(pool.map(lambda _: install(empty_database.owner_url, server.serving), range(20)))
+        list(pool.map(lambda _: install(empty_database.owner_url, postgres.serving), range(20)))
     assert not needed(empty_database.url)
 
 
@@ -143,10 +143,10 @@ def test_an_installer_killed_half_way_does_not_block_the_next(empty_database, so
     assert not needed(url, sources)
 
 
-def test_it_lives_wherever_the_search_path_points(empty_database, server):
+def test_it_lives_wherever_the_search_path_points(empty_database, postgres):
     rows(empty_database.owner_url, "CREATE SCHEMA elsewhere")
     url = f"{empty_database.owner_url}&options=-csearch_path%3Delsewhere"
-    install(url, server.serving)
+    install(url, postgres.serving)
     assert rows(url, "SELECT count(*) FROM sim_events") == [(0,)]
     assert rows(empty_database.owner_url, "SELECT to_regclass('public.sim_events')") == [(None,)]
     serving = f"{empty_database.url}&options=-csearch_path%3Delsewhere"
@@ -287,9 +287,9 @@ def test_a_database_of_the_first_version_gets_the_same_objects_as_a_new_one(empt
     assert rows(empty_database.owner_url, "SELECT count(*) > 0 FROM report") == [(True,)]
 
 
-def test_other_tables_of_the_database_are_left_alone(empty_database, server):
+def test_other_tables_of_the_database_are_left_alone(empty_database, postgres):
     url = empty_database.owner_url
     rows(url, "CREATE TABLE operations (a int); CREATE TABLE balances (a int); CREATE TABLE vaults (a int)")
-    install(url, server.serving)
+    install(url, postgres.serving)
     untouched = "SELECT relname FROM pg_class WHERE relname IN ('operations', 'balances', 'vaults') AND relacl IS NULL"
     assert len(rows(url, untouched)) == 3
