@@ -45,6 +45,8 @@ _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 _CANCEL_S = 5
 """How long cancelling a query may take."""
 _cancels: ContextVar[bool] = ContextVar("cancels", default=False)
+_OPEN_S = 15.0
+"""How long opening the pool waits for a first connection, in seconds."""
 _WAIT_S = 5
 """Seconds that a call waits for a connection, as long as for a lock; then the answer is 503 `busy`."""
 _LIMITS = "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
@@ -86,9 +88,12 @@ class Database:
     task ends by itself.
     """
 
-    def __init__(self, url: str, *, size: int, application_name: str = "zeon", wait_s: float = _WAIT_S) -> None:
+    def __init__(
+        self, url: str, *, size: int, application_name: str = "zeon", wait_s: float = _WAIT_S, open_s: float = _OPEN_S
+    ) -> None:
         self.url = url
         self._size = size
+        self._open_s = open_s
         self._tasks: set[asyncio.Task[Any]] = set()
         self._at_work: dict[asyncio.Task[Any], Connection] = {}
         self._cancelling: dict[asyncio.Task[Any], asyncio.Future[None]] = {}
@@ -114,7 +119,7 @@ class Database:
         """
         try:
             with self._translate_errors():
-                await self._pool.open(wait=True, timeout=15)
+                await self._pool.open(wait=True, timeout=self._open_s)
         except BaseException:
             await self._pool.close(timeout=1)
             raise

@@ -74,11 +74,11 @@ async def test_what_is_exported_and_imported_again_is_equal(
 
 @pytest.mark.parametrize("layout", ["csv", "freqtrade", "lean"])
 async def test_real_candles_come_back_equal(cli: Cli, database: Database, tmp_path: Path, layout: str) -> None:
-    source = DATA / "BTCUSDT-1m.csv.gz"
+    source = DATA / "bybit" / "BTCUSDT-1m.csv.gz"
     if not source.is_file():
         pytest.skip("there are no real candles beside the project")
     cli("candles", "import", source, "--symbol", "BTC/USDT", "--timeframe", "1m")
-    part = ("--start", "2024-03-01", "--end", "2024-03-15")
+    part = ("--start", "2025-06-02", "--end", "2025-06-16")
     out = tmp_path / ("btc.csv" if layout == "csv" else "data")
     said = cli.run("candles", "export", "BTCUSDT", "--timeframe", "1m", *part, "--layout", layout, "-o", out).stderr
     assert "20,160 candles" in said
@@ -86,7 +86,7 @@ async def test_real_candles_come_back_equal(cli: Cli, database: Database, tmp_pa
     written = {"csv": out, "freqtrade": out, "lean": out / "crypto/binance/minute/btcusdt"}[layout]
     cli("candles", "import", written, "--symbol", "BTC/USDT", "--timeframe", "1m", "--venue", "copy")
     assert database.query("SELECT count(*) FROM market_candles WHERE venue = 'copy'") == [(20_160,)]
-    outside = "venue = 'binance' AND open_time_ms NOT BETWEEN 1709251200000 AND 1710460740000"
+    outside = "venue = 'binance' AND open_time_ms NOT BETWEEN 1748822400000 AND 1750031940000"
     database.query(f"DELETE FROM market_candles WHERE {outside}")
     assert differing(database, "binance", "copy") == []
 

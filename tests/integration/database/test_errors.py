@@ -121,7 +121,7 @@ async def test_a_pool_whose_connections_are_all_in_use_is_busy(database: postgre
 
 
 async def test_a_pool_that_gets_no_connection_says_that_the_database_is_away() -> None:
-    pool = Database("postgresql://nobody@127.0.0.1:1/nothing", size=1, wait_s=0.2)
+    pool = Database("postgresql://nobody@127.0.0.1:1/nothing", size=1, open_s=0.5)
     with pytest.raises(DatabaseAwayError):
         await pool.open()
 

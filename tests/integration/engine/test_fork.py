@@ -96,10 +96,10 @@ async def test_a_diff_has_the_position_the_events_and_the_results(database: Data
         await engine.sim.start(USER, fork.id)
         await engine.finished(fork.id)
         result = await engine.sim.diff(USER, whole.id, fork.id)
-        assert result.parting is not None
-        assert result.parting.seq_b is not None
-        assert result.parting.seq_b > fork.fork_seq
-        assert result.parting.event_a != result.parting.event_b
+        assert result.first_difference is not None
+        assert result.first_difference.seq_b is not None
+        assert result.first_difference.seq_b > fork.fork_seq
+        assert result.first_difference.event_a != result.first_difference.event_b
         figures = [(await engine.pool.run(stats, each.id)).figures for each in (whole, fork)]
         results = {each.figure: each for each in result.results}
         assert {"equity", "return_pct", "trades", "fees", "max_drawdown_pct"} <= set(results)
@@ -109,7 +109,7 @@ async def test_a_diff_has_the_position_the_events_and_the_results(database: Data
             both = each.value_a is not None and each.value_b is not None
             assert each.difference == (each.value_b - each.value_a if both else None), name
         same = await engine.sim.diff(USER, whole.id, whole.id)
-        assert same.parting is None
+        assert same.first_difference is None
         assert all(not each.difference for each in same.results)
 
 

@@ -357,7 +357,7 @@ async def test_where_nobody_makes_room_only_probes_are_answered(database: Databa
 
 async def test_hostile_connections_cost_little_and_leave_nothing(database: Database, start_server: StartServer) -> None:
     """The small form of the test in `tests/chaos`, which looks at times too."""
-    weather = await storm(database, start_server, count=300, seconds=8)
+    weather = await storm(database, start_server, count=300, seconds=4)
     weather.require_harmless(300)
 
 
@@ -375,7 +375,7 @@ async def test_among_hostile_connections_no_round_of_the_event_loop_is_long(data
 
     async with running_server(database, burst=1_000_000) as server:
         session = await server.create(replayMsPerCandle=50)
-        async with hostile_clients(server.served.url, session["id"], 300, 8) as hostile:
+        async with hostile_clients(server.served.url, session["id"], 300, 4) as hostile:
             watching = asyncio.create_task(watch())
             output, _ = await hostile.communicate()
             watching.cancel()
