@@ -38,7 +38,7 @@ class Folder:
 
 
 def _rows(paths: list[Path], request: ReadRequest, from_ms: int, to_ms: int) -> Iterator[Row | RowIssue]:
-    """Yield the rows of a range; a file that cannot be read is told of, and of several the others are still read."""
+    """Yield the rows of a range. A file that cannot be read is reported, and the other files are still read."""
     for path in paths:
         try:
             with files.open_file(path) as file:
