@@ -115,7 +115,7 @@ def import_(
     keep_going: KeepGoing = False,
     json: Json = False,
 ) -> None:
-    """Bring a file of candles into the cache and report what was taken, assumed, refused and missing."""
+    """Import a file of candles, and report what was stored, assumed, refused and missing."""
     with as_usage():
         options = read_options(time_zone, stamp, dates, columns, only, decimal)
 
@@ -141,11 +141,16 @@ def inspect(
     file: File,
     symbol: Annotated[
         str | None,
-        typer.Option("--symbol", metavar="SYMBOL", parser=read_symbol, help="Unset: the one the file names."),
+        typer.Option("--symbol", metavar="SYMBOL", parser=read_symbol, help="If unset, the one that the file names."),
     ] = None,
     timeframe: Annotated[
         str | None,
-        typer.Option("--timeframe", parser=read_timeframe, metavar="TIMEFRAME", help="Unset: told by the steps."),
+        typer.Option(
+            "--timeframe",
+            parser=read_timeframe,
+            metavar="TIMEFRAME",
+            help="If unset, taken from the steps between the rows.",
+        ),
     ] = None,
     venue: VenueOption = None,
     time_zone: TimeZoneOption = None,
