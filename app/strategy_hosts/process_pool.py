@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from collections import deque
@@ -139,9 +140,10 @@ class ProcessHandle:
         """Kill the process and everything it has started; its current request fails with `reason`."""
         self._kill_reason = self._kill_reason or reason
         self.dead = True
-        with suppress(ProcessLookupError):
-            self._process.terminate()
-            self._process.send_signal(signal.SIGCONT)
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):  # Not `Process.terminate`, which may take the exit code from asyncio.
+                os.kill(self._process.pid, signal.SIGTERM)
+                os.kill(self._process.pid, signal.SIGCONT)
 
     async def close(self) -> None:
         """Kill the process and wait for its end."""
