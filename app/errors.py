@@ -62,6 +62,13 @@ class UnauthorizedError(SimError):
     status = 401
 
 
+class InsufficientScopeError(SimError):
+    """The token may not make this call."""
+
+    status = 403
+    code = "insufficient_scope"
+
+
 class ForeignOriginError(SimError):
     """Calls that change something are not accepted from another origin; add it to ZEON_ALLOWED_ORIGINS to allow it."""
 
@@ -196,6 +203,12 @@ class DatabaseAwayError(UnavailableError):
     """The database cannot be reached; try again."""
 
     code = "database_away"
+
+
+class IssuerAwayError(UnavailableError):
+    """The keys of the issuer of JWTs cannot be read right now, so no JWT can be checked; try again."""
+
+    code = "issuer_away"
 
 
 class DatabaseFullError(UnavailableError):
