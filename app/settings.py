@@ -68,10 +68,12 @@ class Settings(BaseSettings):
         ("none",), description="`none` (loopback only), or any of `token`, `jwt` and `proxy`, separated by commas"
     )
     jwt_jwks: str | None = Field(
-        None, description="keys of the issuer of JWTs, a JWKS: an https:// address or a file; for `ZEON_AUTH=jwt`"
+        None,
+        min_length=1,
+        description="keys of the issuer of JWTs, a JWKS: an https:// address or a file; for `ZEON_AUTH=jwt`",
     )
-    jwt_issuer: str | None = Field(None, description="issuer that JWTs must name (`iss`)")
-    jwt_audience: str | None = Field(None, description="audience that JWTs must name (`aud`)")
+    jwt_issuer: str | None = Field(None, min_length=1, description="issuer that JWTs must name (`iss`)")
+    jwt_audience: str | None = Field(None, min_length=1, description="audience that JWTs must name (`aud`)")
     jwt_user_claim: str = Field("sub", min_length=1, description="claim of a JWT that is the user's id")
     proxy_user_header: str | None = Field(
         None,

@@ -58,9 +58,7 @@ async def find_valid(connection: Connection, value: str) -> Login | None:
 
 async def is_valid(connection: Connection, login_hash: str) -> bool:
     """Whether a login exists and has not ended."""
-    cursor = await connection.execute(
-        f"SELECT FROM sim_logins l WHERE login_hash = %s AND {_VALID}", (login_hash,)
-    )
+    cursor = await connection.execute(f"SELECT FROM sim_logins l WHERE login_hash = %s AND {_VALID}", (login_hash,))
     return await cursor.fetchone() is not None
 
 

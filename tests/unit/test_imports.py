@@ -22,6 +22,7 @@ LEVELS = (
     "engine.replay",
     "engine.streaming",
     "engine",
+    "web.identity",
     "web.http",
     "web.sim",
     "web.market",

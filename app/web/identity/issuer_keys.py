@@ -34,12 +34,13 @@ class Limits(NamedTuple):
     timeout_s: float = 5
 
 
+_LIMITS = Limits()
+
+
 class IssuerKeys:
     """The keys of one issuer. Reading them never blocks the event loop, and happens once for all who wait."""
 
-    def __init__(
-        self, source: str, limits: Limits = Limits(), now: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, source: str, limits: Limits = _LIMITS, now: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._limits = limits
         self._now = now
@@ -131,7 +132,7 @@ class IssuerKeys:
 
 
 @asynccontextmanager
-async def issuer_keys(source: str, limits: Limits = Limits()) -> AsyncIterator[IssuerKeys]:
+async def issuer_keys(source: str, limits: Limits = _LIMITS) -> AsyncIterator[IssuerKeys]:
     """Open the keys of `ZEON_JWT_JWKS`. A file must be readable now; an address may be away, and is asked again.
 
     Raises `BadInputError`.

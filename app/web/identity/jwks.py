@@ -51,7 +51,7 @@ class UnreadableKeysError(Exception):
 
 
 def parse_keys(content: bytes) -> list[Key]:
-    """Return the keys for signatures in a JWKS, without private parts; raises `UnreadableKeysError` if there are none."""
+    """Return the keys for signatures in a JWKS, without private parts; raises `UnreadableKeysError` without any."""
     try:
         listed = json.loads(content)["keys"]
     except (ValueError, TypeError, KeyError, RecursionError):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import jwt
 
 from app.clock import Clock
 from app.errors import UnauthorizedError
-from app.web.identity.issuer_keys import IssuerKeys
+from app.settings import Settings
+from app.web.identity.issuer_keys import IssuerKeys, issuer_keys
 from app.web.identity.jwks import KEY_TYPES
 from app.web.identity.user_id import is_user_id
 
@@ -80,6 +83,19 @@ class JwtVerifier:
         """Return when a JWT ends: at `exp`, or after the leeway if that has passed by the clock of this server."""
         exp_ms = exp * 1000
         return exp_ms if exp_ms > self._clock.now_ms() else exp_ms + LEEWAY_S * 1000
+
+
+@asynccontextmanager
+async def jwt_verifier(settings: Settings, clock: Clock) -> AsyncIterator[JwtVerifier]:
+    """Open what checks the JWTs that the settings accept; raises `BadInputError` if the file of keys is unreadable."""
+    async with issuer_keys(settings.jwt_jwks or "") as keys:
+        yield JwtVerifier(
+            keys,
+            clock,
+            issuer=settings.jwt_issuer or "",
+            audience=settings.jwt_audience or "",
+            user_claim=settings.jwt_user_claim,
+        )
 
 
 def _header(token: str) -> tuple[str | None, str]:
