@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from app.db.connection_settings import repair
 from app.db.pool import connect_options
 from app.errors import RunnerNameTakenError
 
@@ -60,6 +61,7 @@ class Listener:
         async with asyncio.timeout(10):
             opened = await psycopg.AsyncConnection.connect(self._url, **options)
         async with opened as connection:
+            await repair(self._url, connection)
             if self._name is not None:
                 await self._hold_name(connection, self._name)
             for channel in CHANNELS:

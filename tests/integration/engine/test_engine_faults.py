@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from app.clock import Clock
 from app.db import events, runners, sessions
 from app.db.chunks import Chunk, append_chunks, events_to_json
+from app.db.pool import Connection
 from app.domain.event import Event
 from app.domain.session import Pace
 from app.engine import supervisor
@@ -103,6 +104,24 @@ async def test_a_payload_postgres_refuses_fails_its_own_session_only(database: D
         running.cancel()
         assert [result is None for result in results] == [n != 4 for n in range(9)]
         assert "unicode" in str(results[4]).lower()
+
+
+async def test_a_session_goes_on_when_its_prepared_statements_are_gone(database: Database) -> None:
+    """A pooler in transaction mode gives each statement another connection; SQLSTATE 26000 ended such sessions."""
+
+    async def forget(connection: Connection) -> None:
+        await asyncio.sleep(0.02)  # Each call gets another connection of the pool.
+        connection.pgconn.exec_(b"DEALLOCATE ALL")
+
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.start(pace=Pace(5))
+        await engine.until(session.id, lambda s: s.last_seq > 30)
+        await asyncio.gather(*(engine.pool.run(forget) for _ in range(8)))
+        done = await engine.finished(session.id)
+        assert (done.status, done.error) == ("finished", None)
+        assert open_minutes(await engine.log(done.id)) == list(range(100))
+        assert not engine.pool.prepares
 
 
 async def test_a_runner_that_was_replaced_is_refused(database: Database) -> None:
