@@ -383,6 +383,24 @@ async def test_among_hostile_connections_no_round_of_the_event_loop_is_long(data
     assert sorted(rounds)[-3] < 0.05  # Two may have been collections of the test process's garbage.
 
 
+async def test_a_trusted_proxys_connections_count_for_the_clients_it_names(database: Database) -> None:
+    """Each sends a half body; what one client has too many of makes room, the other client's stay."""
+    limits = replace(PATIENT, linger_s=0.2)
+    async with running_server(
+        database, candles=0, limits=limits, address_connections=2, trusted_proxies="127.0.0.1"
+    ) as server:
+        half = request(SESSIONS, "X-Forwarded-For: {}", "Content-Length: 9", method="POST").decode()
+        async with AsyncExitStack() as stack:
+            first, second, other, third = [await stack.enter_async_context(raw(server.served.url)) for _ in range(4)]
+            for client, address in ((first, "1.1.1.1"), (second, "1.1.1.1"), (other, "2.2.2.2"), (third, "1.1.1.1")):
+                await client.send(half.format(address).encode())
+                await asyncio.sleep(0)
+            assert await first.closed() == b""
+            for client in (second, other, third):
+                with pytest.raises(TimeoutError):
+                    await client.closed(0.05)
+
+
 async def test_postgres_stops_working_for_a_client_that_hung_up(database: Database) -> None:
     """The call waits for a lock, which it would do for a minute."""
     patient = replace(database, url=f"{database.url}&options=-clock_timeout%3D60s")
