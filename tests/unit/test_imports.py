@@ -36,7 +36,7 @@ LEVELS = (
     "web",
     "cli",
 )
-"""Each level may import itself and those before it; a folder named before its parent stands below the modules beside it."""
+"""Each level may import itself and those before it. A folder before its parent stands below the modules beside it."""
 DRIVERS = {"psycopg", "psycopg_pool", "sqlalchemy", "yoyo"}
 IMPURE = {"asyncio", "http", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
 SEEDED = "random.Random"
