@@ -12,8 +12,8 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from app.db.connection_settings import FIXED, LIMITS
-from app.db.install import install
-from app.db.location import existing_location, installed_location
+from app.db.setup.install import install
+from app.db.setup.location import existing_location, installed_location
 from app.db.pool import Connection
 from app.errors import SimError
 from app.settings import load
