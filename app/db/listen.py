@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from app.db.connection_settings import repair
 from app.db.pool import connect_options
+from app.db.setup.connection_settings import repair
 from app.errors import RunnerNameTakenError
 
 CHANNELS = ("sim_events", "sim_control", "market_candles")

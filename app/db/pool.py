@@ -22,8 +22,8 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql import ClauseElement
 
-from app.db.connection_settings import repair, startup_options
 from app.db.errors import connect_error, translate_errors
+from app.db.setup.connection_settings import repair, startup_options
 from app.domain.number import DecimalFloat
 from app.errors import BusyError, SimError, UnavailableError
 

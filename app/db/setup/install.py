@@ -16,7 +16,7 @@ from yoyo import internalmigrations, read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 
-from app.db.connection_settings import install_conninfo
+from app.db.setup.connection_settings import install_conninfo
 from app.db.setup.requirements import require_usable
 from app.db.setup.sql_objects import replace_objects
 from app.errors import DatabaseAwayError, NewerDatabaseError, ServersAliveError, SimError

@@ -13,8 +13,8 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
-from app.db.connection_settings import install_conninfo
 from app.db.setup import embedded
+from app.db.setup.connection_settings import install_conninfo
 from app.db.setup.install import current_user, install, needs_install
 from app.db.setup.requirements import require_tables, require_usable
 from app.errors import BadInputError, DatabaseAwayError, NoDatabaseError

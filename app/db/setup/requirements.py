@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from app.db.connection_settings import LIMITS, NAMES, READ, REPAIR, differences, wanted_search_path
+from app.db.setup.connection_settings import LIMITS, NAMES, READ, REPAIR, differences, wanted_search_path
 from app.errors import SimError
 
 Connection = psycopg.Connection[Any]

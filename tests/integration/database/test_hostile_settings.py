@@ -11,10 +11,10 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from app.db.connection_settings import FIXED, LIMITS
+from app.db.pool import Connection
+from app.db.setup.connection_settings import FIXED, LIMITS
 from app.db.setup.install import install
 from app.db.setup.location import existing_location, installed_location
-from app.db.pool import Connection
 from app.errors import SimError
 from app.settings import load
 from tests.support.postgres import Database, Postgres, as_url, open_pool
