@@ -314,6 +314,31 @@ async def test_an_opening_that_is_cancelled_while_its_listener_connects_does_not
             await opened.close()
 
 
+async def test_a_process_whose_row_was_deleted_registers_again_and_goes_on(database: Database) -> None:
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.start(pace=Pace(10))
+        database.query("DELETE FROM sim_runners")
+        await engine.finished(session.id)
+        (row,) = database.query("SELECT name, incarnation, strategies FROM sim_runners")
+        assert row == (*engine.supervisor.owner, [])
+        database.query("UPDATE sim_runners SET incarnation = 0")  # A standby was promoted that knew an older one.
+        await asyncio.sleep(0.2)
+        assert database.query("SELECT incarnation FROM sim_runners") == [(engine.supervisor.incarnation,)]
+        assert not engine.supervisor.failed.done()
+
+
+async def test_a_lock_that_a_dead_process_left_behind_does_not_keep_its_name(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with psycopg.connect(database.url, autocommit=True) as pooler:
+        pooler.execute("SELECT pg_advisory_lock(sim_lock_key('runner', 'one'))")
+        async with running_engine(database, runner_ttl_ms=300) as engine:
+            await store(engine.pool)
+            assert (await engine.finished((await engine.start()).id)).status == "finished"
+    assert "of a server that is gone holds the lock of the name one" in caplog.text
+
+
 async def test_only_one_living_process_has_a_runner_name(database: Database) -> None:
     async with running_engine(database) as engine:
         with pytest.raises(RunnerNameTakenError):
