@@ -217,6 +217,12 @@ class DatabaseFullError(UnavailableError):
     code = "database_full"
 
 
+class DatabaseReadOnlyError(UnavailableError):
+    """The database does not accept changes: it is a standby, or not yet the primary; try again."""
+
+    code = "database_read_only"
+
+
 class BusyError(UnavailableError):
     """Another transaction holds a lock that this call needs; try again."""
 

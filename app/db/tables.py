@@ -83,6 +83,7 @@ RUNNERS = Table(
     Column("ttl", Text),
     Column("started_at", DateTime(timezone=True)),
     Column("seen_at", DateTime(timezone=True)),
+    Column("strategies", ARRAY(Text)),
 )
 
 TOKENS = Table(

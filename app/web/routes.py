@@ -137,7 +137,7 @@ def _open_routes(login: LoginCalls, health: HealthCalls, page: PageCalls) -> lis
         RouteSpec("POST", "/login", login.login, body=models.LoginRequest, answer=user, body_limit=BODY_LIMIT),
         RouteSpec("POST", "/logout", login.logout, body=models.EmptyRequest, answer=empty, body_limit=BODY_LIMIT),
         RouteSpec("GET", "/healthz", health.healthz, answer=state),
-        RouteSpec("GET", "/readyz", health.readyz, answer=state),
+        RouteSpec("GET", "/readyz", health.readyz, answer=models.ReadyAnswer),
         RouteSpec("GET", "/metrics", health.metrics, media="text/plain"),
         RouteSpec("GET", "/", page.index, media="text/html"),
         RouteSpec("GET", "/sessions/{id:uuid}", page.session, media="text/html"),

@@ -17,8 +17,8 @@ import uvicorn
 import uvloop
 
 from app.clock import Clock
-from app.db.location import DatabaseLocation, installed_location
 from app.db.pool import Database
+from app.db.setup.location import DatabaseLocation, installed_location
 from app.engine import garbage_collection
 from app.engine.session_service import SessionService
 from app.engine.supervisor import Supervisor

@@ -63,5 +63,11 @@ class StateAnswer(Answer):
     status: str
 
 
+class ReadyAnswer(StateAnswer):
+    """The state of a process that is ready; `notifications` of Postgres `arrive`, are `lost`, or are turned `off`."""
+
+    notifications: str
+
+
 class EmptyAnswer(Answer):
     """No data: the call succeeded."""
