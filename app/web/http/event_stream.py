@@ -28,8 +28,6 @@ HEADERS = [
     (b"x-content-type-options", b"nosniff"),
 ]
 _RETRY_S = 0.5
-_STREAMS_RETRY_S = 5
-"""Seconds after which a client may ask again for a stream."""
 _END_S = 0.5
 
 
@@ -82,7 +80,7 @@ class Streams:
 
 
 def _too_many(message: str) -> TooManyRequestsError:
-    return TooManyRequestsError(message, code="too_many_streams", retry_after_s=_STREAMS_RETRY_S)
+    return TooManyRequestsError(message, code="too_many_streams")
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,11 +224,11 @@ async def test_users_of_one_address_have_budgets_of_their_own_and_strangers_do_n
             assert stream.status_code == 200
             second = await server.call("GET", path, headers=anna)
             assert (second.status_code, second.json()["code"]) == (429, "too_many_streams")
-            assert second.headers["retry-after"] == "5"
+            assert second.headers["retry-after"] == "1"
         while (await server.call("GET", SESSIONS, headers=anna)).status_code == 200:
             pass
         while (await server.call("GET", SESSIONS, headers=berta)).status_code == 429:
-            await asyncio.sleep(0.05)
+            pass
 
 
 @pytest.mark.alone
