@@ -9,7 +9,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Literal
 
-from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import BusyError, TooManyRequestsError
@@ -87,26 +87,26 @@ class Budgets:
         """Count a request that no user made."""
         self.strangers.charge(address)
 
-    def require_few_strangers(self, address: str, headers: Headers) -> None:
+    def require_few_strangers(self, address: str, request: Request) -> None:
         """Refuse to check credentials for an address that sent many wrong ones; raises `TooManyRequestsError`.
 
         Those that were right before are checked: somebody else at the same address may have sent the wrong ones.
         """
-        if _credentials(headers) not in self._known:
+        if _credentials(request) not in self._known:
             _require_none(self.strangers.wait_s(address))
 
-    def remember(self, headers: Headers) -> None:
+    def remember(self, request: Request) -> None:
         """Remember that the credentials of a request were right."""
-        credentials = _credentials(headers)
+        credentials = _credentials(request)
         if credentials:
             self._known[credentials] = None
             self._known.move_to_end(credentials)
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
 
-    def forget(self, headers: Headers) -> None:
+    def forget(self, request: Request) -> None:
         """Forget credentials that are no longer right."""
-        self._known.pop(_credentials(headers), None)
+        self._known.pop(_credentials(request), None)
 
 
 class HeavyCalls:
@@ -221,7 +221,7 @@ def _require_none(wait_s: float) -> None:
         raise TooManyRequestsError(retry_after_s=math.ceil(wait_s))
 
 
-def _credentials(headers: Headers) -> int:
+def _credentials(request: Request) -> int:
     """Return a number for the credentials of a request, 0 without any."""
-    sent = headers.get("authorization"), headers.get("cookie")
+    sent = request.headers.get("authorization"), request.cookies.get("zeon"), request.query_params.get("share")
     return hash(sent) if any(sent) else 0

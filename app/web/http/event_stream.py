@@ -12,7 +12,7 @@ from functools import partial
 from starlette.types import Message, Receive, Scope, Send
 
 from app.clock import Clock, TimedEvent
-from app.db.events import Frames
+from app.db.log.events import Frames
 from app.domain.session import ENDED, Session
 from app.engine.streaming.hub import Hub, Tail
 from app.errors import TooManyRequestsError, UnavailableError
@@ -85,12 +85,13 @@ def _too_many(message: str) -> TooManyRequestsError:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a user follows: a session, as it was at the start of the stream, after a seq in a dialect.
+    """What a client follows: a session, as it was at the start of the stream, after a seq in a dialect.
 
-    `types` are the requested types of events, null for all that the dialect shows.
+    `holder` is whose budget of streams it counts for. `types` are the requested types of events, null for all that the
+    dialect shows.
     """
 
-    user_id: str
+    holder: str
     session: Session
     after_seq: int
     dialect: Dialect
@@ -129,7 +130,7 @@ class EventStream:
             return
         self._paused: Callable[[], bool] = scope["state"]["paused"]
         sender = asyncio.create_task(self._send_all(send, start))
-        self._streams.add(sender, self._subscription.user_id)
+        self._streams.add(sender, self._subscription.holder)
         watcher = asyncio.create_task(_until_disconnected(receive))
         try:
             await asyncio.wait((sender, watcher), return_when=asyncio.FIRST_COMPLETED)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from app.clock import Clock
-from app.db import events
+from app.db.log import events
 from app.domain.session import Session
 from app.engine.session_service import SessionService
 from app.engine.streaming.hub import Hub
@@ -71,7 +71,7 @@ class LogCalls:
         if await self._is_over(session, after_seq, types or dialect.types):
             return _nothing_more()
         return EventStream(
-            Subscription(call.user_id, session, after_seq, dialect, types),
+            Subscription(call.caller.budget_holder, session, after_seq, dialect, types),
             partial(self._authenticator.is_still_valid, call.caller),
             hub=self._hub,
             streams=self._streams,

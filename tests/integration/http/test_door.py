@@ -13,14 +13,14 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from app.db import events
+from app.db.log import events
 from app.web.http.connections import ConnectionLimits
 from tests.support.client import BODY, SESSIONS
+from tests.support.network.raw import Raw, raw, request
+from tests.support.network.storm import hostile_clients, storm
 from tests.support.postgres import Database
-from tests.support.raw import Raw, raw, request
 from tests.support.running_server import InProcessServer, running_server
 from tests.support.server_process import StartServer
-from tests.support.storm import hostile_clients, storm
 
 QUICK = ConnectionLimits(head_s=0.4, body_s=0.4, idle_s=0.4, linger_s=0.2, check_s=0.02)
 """Deadlines short enough to wait for."""
