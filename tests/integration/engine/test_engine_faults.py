@@ -21,6 +21,7 @@ from app.engine import supervisor
 from app.engine.replay.writer import SessionLostError, Writer
 from app.engine.supervisor import Supervisor
 from app.errors import RunnerNameTakenError, SimError, UnavailableError
+from app.metrics import EngineMetrics
 from tests.support.postgres import Database, PrivatePostgres, open_pool
 from tests.support.running_engine import START_MS, USER, Engine, running_engine, settings, store
 from tests.support.session_log import open_minutes
@@ -93,7 +94,7 @@ async def test_a_payload_postgres_refuses_fails_its_own_session_only(database: D
     async with running_engine(database, poll_ms=60_000) as engine:
         ids = [(await engine.create()).id for _ in range(9)]
         database.query("UPDATE sim_sessions SET status = 'running', epoch = 1, runner = 'one', incarnation = 1")
-        writer = Writer(engine.pool)
+        writer = Writer(engine.pool, EngineMetrics())
         body = ['{"n":1}'] * 9
         body[4] = '{"n":"\\u0000"}'
         pending = [
@@ -130,7 +131,7 @@ async def test_a_runner_that_was_replaced_is_refused(database: Database) -> None
         await store(engine.pool)
         session = await engine.start(pace=Pace(60_000))
         await engine.until(session.id, lambda s: s.last_seq == 2)
-        writer = Writer(engine.pool)
+        writer = Writer(engine.pool, EngineMetrics())
         running = asyncio.ensure_future(writer.run())
         await engine.act(session.id, "pause")
         late = Chunk(
