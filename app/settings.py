@@ -125,15 +125,21 @@ class Settings(BaseSettings):
     )
     max_slots: int = Field(5_000_000, ge=1, description="most slots in a session's range")
     max_running: int = Field(1000, ge=1, description="most running sessions per user")
-    max_streams: int = Field(1000, ge=1, description="most open streams")
+    max_streams: int = Field(1000, ge=1, description="most open streams of a process")
+    user_streams: int | None = Field(
+        None, ge=1, description="most open streams per user; unset: 1000, or 100 unless `ZEON_AUTH=none`"
+    )
+    heavy: int = Field(
+        2, ge=1, description="most calls at once per user that read much of a log; the next one waits up to 10 s"
+    )
     max_connections: int | None = Field(
         None, ge=1, description="most open connections; unset: as many as open files allow, less some for Postgres"
     )
     address_connections: int = Field(
         256, ge=1, description="most connections of one address that have not sent a whole request yet"
     )
-    rate: int = Field(200, ge=1, description="requests per second and client")
-    burst: int = Field(1000, ge=1, description="requests a client may make at once before `ZEON_RATE` limits it")
+    rate: int = Field(200, ge=1, description="requests per second and user; of calls without a user per address")
+    burst: int = Field(1000, ge=1, description="requests that may be made at once before `ZEON_RATE` limits it")
     max_body: int = Field(262_144, ge=1, description="most bytes in a request body")
     max_import: int = Field(67_108_864, ge=1, description="most bytes in a file of candles imported over HTTP")
     max_config: int = Field(16_384, ge=1, description="most bytes in a session's config")
@@ -151,6 +157,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="minimum log level: `debug`, `info`, `warning` or `error`"
     )
+
+    @property
+    def streams_per_user(self) -> int:
+        """Most open streams per user."""
+        return self.user_streams or (1000 if "none" in self.auth else 100)
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
