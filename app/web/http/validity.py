@@ -1,4 +1,4 @@
-"""Long answers end within a heartbeat when their caller's token, key or login does."""
+"""Long answers end within a heartbeat when their caller is no longer valid, or their session is deleted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.errors import UnavailableError
+from app.errors import NotFoundError, UnavailableError
 
 IsStillValid = Callable[[], Awaitable[bool]]
 
@@ -22,7 +22,7 @@ async def may_continue(is_still_valid: IsStillValid, timeout_s: float) -> bool:
 
 
 class WhileValid:
-    """A response that is cut off when its caller is no longer valid, so that nobody takes it for whole."""
+    """A response that is cut off when it may not go on, so that nobody takes it for whole."""
 
     def __init__(self, response: ASGIApp, is_still_valid: IsStillValid, heartbeat_s: float) -> None:
         self._response = response
@@ -34,6 +34,8 @@ class WhileValid:
         watcher = asyncio.create_task(self._abort_when_invalid(scope["state"]["abort"]))
         try:
             await self._response(scope, receive, send)
+        except NotFoundError:  # Its session was deleted meanwhile.
+            scope["state"]["abort"]()
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)

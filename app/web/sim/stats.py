@@ -20,6 +20,7 @@ from app.domain.event import render
 from app.domain.number import format_decimal
 from app.engine.export import MEDIA, encoder, export
 from app.engine.session_service import SessionService
+from app.errors import NotFoundError
 from app.settings import Settings
 from app.web.http.auth import Authenticator
 from app.web.http.models import NoQuery
@@ -99,7 +100,17 @@ class StatsCalls:
             },
             write_timeout_s=self._write_timeout_s,
         )
-        return WhileValid(download, partial(self._authenticator.is_still_valid, call.caller), self._heartbeat_s)
+        return WhileValid(download, partial(self._may_export, call), self._heartbeat_s)
+
+    async def _may_export(self, call: Call) -> bool:
+        """Whether the caller is still valid and the session still exists."""
+        if not await self._authenticator.is_still_valid(call.caller):
+            return False
+        try:
+            await self._sim.get(call.user_id, call.session.id)
+        except NotFoundError:
+            return False
+        return True
 
 
 class Download(StreamingResponse):

@@ -14,9 +14,9 @@ import httpx2
 import pytest
 
 from app.db import tokens
+from app.db.log import events
 from app.errors import BadInputError
 from app.web.http.auth import RefusedLogins
-from app.web.sim import stats
 from tests.support.client import BODY, SESSIONS
 from tests.support.issuer import AUDIENCE, ISSUER, JwksServer, jwk, jwks, jwks_server, token
 from tests.support.postgres import Database
@@ -223,19 +223,24 @@ async def test_keys_are_not_written_to_logs(database: Database, caplog: pytest.L
         assert key.removeprefix("share=") not in "".join(record.getMessage() for record in ours)
 
 
-@pytest.mark.parametrize("how", ["revoked", "deleted"])
-async def test_an_export_is_cut_off_within_a_heartbeat_of_its_token(
+@pytest.mark.parametrize("how", ["token revoked", "token deleted", "session deleted", "session deleted at the end"])
+async def test_an_export_is_cut_off_within_a_heartbeat(
     database: Database, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    export = stats.export
+    """The file never looks whole: what the client gets ends in an error."""
+    go_on = asyncio.Event()
+    rows_between = events.rows_between
 
-    async def endless(*arguments: Any) -> AsyncIterator[bytes]:
-        async for chunk in export(*arguments):
-            yield chunk
-        await asyncio.sleep(30)
+    async def rows_then_wait(*arguments: Any) -> Any:
+        page = await rows_between(*arguments)
+        if arguments[2] > 0:
+            await go_on.wait()
+        return page
 
-    monkeypatch.setattr(stats, "export", endless)
-    async with running_server(database, auth="token", heartbeat_ms=50) as server:
+    monkeypatch.setattr(events, "rows_between", rows_then_wait)
+    monkeypatch.setattr(events, "MAX_PAGE_ROWS", 60)
+    quick = how != "session deleted at the end"
+    async with running_server(database, auth="token", heartbeat_ms=50 if quick else 60_000) as server:
         token_id, secret = await server.token("anna")
         server.client.headers["Authorization"] = f"Bearer {secret}"
         session = await server.finished()
@@ -243,14 +248,19 @@ async def test_an_export_is_cut_off_within_a_heartbeat_of_its_token(
         async with server.client.stream("GET", f"{SESSIONS}/{session['id']}{query}") as response:
             parts = response.aiter_raw()
             await anext(parts)
-            if how == "revoked":
+            if how == "token revoked":
                 await server.served.sim.database.run(tokens.revoke, token_id)
-            else:
+            elif how == "token deleted":
                 database.query("DELETE FROM sim_tokens RETURNING 1")
+            else:
+                await server.served.sim.delete("anna", session["id"])
+            if not quick:
+                go_on.set()
             began = time.monotonic()
             with pytest.raises(httpx2.RemoteProtocolError):
                 async for _ in parts:
                     pass
+        go_on.set()
         assert time.monotonic() - began < 5
 
 
