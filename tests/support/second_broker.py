@@ -1,4 +1,4 @@
-"""A second broker for one symbol and both rule sets, written from the documented rules, not from the first one's code."""
+"""A second broker for one symbol and all rule sets, written from the documents and not from the first one's code."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The simulated broker: it fills live orders against candles, exact to the last digit.
 
-Rule sets differ in some points, see `rules`. Within one candle, orders that the open reaches come first, in the order of their ids; then, inside the candle, stops
+Within one candle, orders that the open reaches come first, in the order of their ids; then, inside the candle, stops
 come before limits. So if one candle reaches both a stop-loss and a take-profit, the stop-loss is filled. Market and
-stop orders pay slippage; a fill at an order's own limit price pays the maker fee, every other fill the taker fee. All
-arithmetic needs the `EXACT` context, which the strategy runner sets.
+stop orders pay slippage; a fill at an order's own limit price pays the maker fee, every other fill the taker fee. Where
+the rule sets differ, `rules` says what counts. Arithmetic needs the `EXACT` context, which the strategy runner sets.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ class TradingSettings:
     entry_candle_profit: Annotated[
         Literal["never", "proven"],
         Setting(
-            "Whether a take-profit fills in the candle inside which its entry filled: never, or where the prices prove it.",
+            "When a take-profit fills in the candle inside which its entry filled: never, or if the prices prove it.",
             "WHEN",
             fork=True,
         ),
