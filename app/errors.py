@@ -73,6 +73,13 @@ class UnauthorizedError(SimError):
     status = 401
 
 
+class InsufficientScopeError(SimError):
+    """The token may not make this call."""
+
+    status = 403
+    code = "insufficient_scope"
+
+
 class ForeignOriginError(SimError):
     """Calls that change something are not accepted from another origin; add it to ZEON_ALLOWED_ORIGINS to allow it."""
 
@@ -191,9 +198,17 @@ class KeyReusedError(SimError):
 
 
 class TooManyRequestsError(SimError):
-    """Too many requests; slow down."""
+    """Too many requests; slow down.
+
+    `retry_after_s` is for the header Retry-After.
+    """
 
     status = 429
+    code = "too_many_requests"
+
+    def __init__(self, message: str | None = None, *, code: str | None = None, retry_after_s: float = 1) -> None:
+        super().__init__(message or "Too many requests; slow down.", code=code)
+        self.retry_after_s = retry_after_s
 
 
 class UnavailableError(SimError):
@@ -207,6 +222,12 @@ class DatabaseAwayError(UnavailableError):
     """The database cannot be reached; try again."""
 
     code = "database_away"
+
+
+class IssuerAwayError(UnavailableError):
+    """The keys of the issuer of JWTs cannot be read right now, so no JWT can be checked; try again."""
+
+    code = "issuer_away"
 
 
 class DatabaseFullError(UnavailableError):

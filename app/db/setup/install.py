@@ -21,11 +21,12 @@ from app.db.setup.requirements import require_usable
 from app.db.setup.sql_objects import replace_objects
 from app.errors import DatabaseAwayError, NewerDatabaseError, ServersAliveError, SimError
 
-APPEND_ONLY = ("sim_events",)
+APPEND_ONLY = ("sim_events", "sim_audit")
 READ_WRITE = (
     "sim_sessions",
     "sim_runners",
     "sim_tokens",
+    "sim_logins",
     "sim_requests",
     "sim_profiles",
     "sim_snapshots",

@@ -30,9 +30,9 @@ class EmptyRequest(Body):
 
 
 class LoginRequest(Body):
-    """A token to exchange for a cookie."""
+    """A token or JWT to exchange for a cookie."""
 
-    token: Annotated[str, Field(min_length=1, max_length=200)]
+    token: Annotated[str, Field(min_length=1, max_length=8192)]
 
 
 class Query(BaseModel):
