@@ -15,7 +15,7 @@ from app.clock import Clock, TimedEvent
 from app.db.log.events import Frames
 from app.domain.session import ENDED, Session
 from app.engine.streaming.hub import Hub, Tail
-from app.errors import TooManyRequestsError, UnavailableError
+from app.errors import LogShorterError, TooManyRequestsError, UnavailableError
 from app.settings import Settings
 from app.web.http.dialect import Dialect
 from app.web.http.validity import IsStillValid, may_continue
@@ -154,6 +154,8 @@ class EventStream:
             self._schedule_heartbeat(tail)
             try:
                 await self._send_pages(tail, send)
+            except LogShorterError as error:
+                await self._write(send, self._line("log_shorter", "lastSeq", error.last_seq))
             finally:
                 self._timer.cancel()
 
@@ -216,9 +218,10 @@ class EventStream:
         return self._line("heartbeat", "ts", self._clock.now_ms())
 
     def _line(self, kind: str, name: str, value: int) -> bytes:
-        """Return a control frame, with a name if the dialect has them."""
+        """Return a control frame, with a name if the dialect has them; the one of a shorter log always has one."""
         message = {"type": kind, "sessionId": str(self._subscription.session.id), name: value}
-        event = f"event: {kind}\n" if self._subscription.dialect.names_control_frames else ""
+        named = self._subscription.dialect.names_control_frames or kind == "log_shorter"
+        event = f"event: {kind}\n" if named else ""
         return f"{event}data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()
 
     async def _allowed(self) -> bool:
