@@ -91,6 +91,11 @@ class Supervisor:
         """Whether notifications arrive on that connection."""
         return self._notifications.state
 
+    @property
+    def write_problem(self) -> str | None:
+        """Why the sessions of this process wait for the database; null if they do not."""
+        return self._writer.problem
+
     async def open(self) -> None:
         """Register the runner name and start; raises `RunnerNameTakenError` if another living process has it."""
         for first in (self._listener.run, self._notifications.run):
