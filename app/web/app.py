@@ -57,8 +57,9 @@ def create_app(
         health=HealthCalls(probe, supervisor, streams, connections, answered),
         page=PageCalls(),
     )
+    table = route_table(handlers, needs_token=settings.auth != "none")
     app = Starlette(
-        routes=Dispatcher(authenticator, sim, settings).routes(route_table(handlers)),
+        routes=Dispatcher(authenticator, sim, settings).routes(table),
         middleware=[Middleware(RequestGuard, settings=settings, answered=answered)],
         exception_handlers=exception_handlers(),
     )

@@ -17,7 +17,7 @@ from app.engine.session_service import SessionService
 from app.errors import ClientGoneError, NotFoundError
 from app.settings import Settings
 from app.web.http.auth import Authenticator, Caller
-from app.web.http.parsing import BodyReader, parse, query_values
+from app.web.http.parsing import BodyReader, list_fields, parse, query_values
 from app.web.http.route_spec import Call, RouteSpec
 
 
@@ -48,7 +48,7 @@ class Dispatcher:
         sessions: list[Session] = []
         caller = None if spec.open else await self._authenticator.caller(request)
         if spec.query is not None:
-            inputs["query"] = parse(spec.query, query_values(request))
+            inputs["query"] = parse(spec.query, query_values(request, list_fields(spec.query)))
         json = {} if spec.body is None else await self._reader.json(request, spec.body_limit)
         if spec.body is not None:
             inputs["body"] = parse(spec.body, json)

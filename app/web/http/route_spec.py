@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
@@ -24,8 +25,12 @@ class RouteSpec(NamedTuple):
 
     `open` routes need no user. In all others each UUID of the path must be a session of the caller, and of this `kind`
     if it is set. `body_limit` is in bytes, null means `ZEON_MAX_BODY`. With `takes_file` the body is a file, which the
-    handler reads itself. `headers` are those that the handler reads. For the OpenAPI document: `media` is the type of
-    an answer that is not JSON, or several separated by commas; `bare` answers have no envelope.
+    handler reads itself. `headers` are those that the handler reads. Only `limited` calls count against `ZEON_RATE`.
+
+    For the OpenAPI document: `media` is the type of an answer that is not JSON, or several separated by commas; `bare`
+    answers have no envelope; `refusals` are the HTTP statuses that the handler itself refuses with; `example` is the
+    query or the body of a call that works; `name` is its operationId, by default the handler's; a route that is not
+    part of the API is `hidden`.
     """
 
     method: str
@@ -42,6 +47,16 @@ class RouteSpec(NamedTuple):
     body_limit: int | None = None
     headers: tuple[str, ...] = ()
     takes_file: bool = False
+    limited: bool = True
+    refusals: tuple[int, ...] = ()
+    example: Mapping[str, Any] | None = None
+    name: str = ""
+    hidden: bool = False
+
+    @property
+    def operation_id(self) -> str:
+        """The name of the call in generated clients."""
+        return self.name or to_camel(self.handler.__name__)
 
 
 @dataclass(frozen=True, slots=True)

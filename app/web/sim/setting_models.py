@@ -7,12 +7,12 @@ from decimal import Decimal
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, create_model
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, TypeAdapter, WithJsonSchema, create_model
 
 from app.domain.number import parse_decimal
 from app.domain.session import SETTINGS, setting_to_json
 from app.domain.setting import REQUIRED, Amount, SettingField, annotate, split_annotation, without_null
-from app.domain.trading.settings import Sizing
+from app.domain.trading.settings import SIZES, Sizing
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,6 +30,22 @@ def _decimal(value: Any) -> Any:
     return number
 
 
+def _sizing_schema() -> dict[str, Any]:
+    """Return the schema of a sizing: one of its three sizes, perhaps with a step."""
+    amount = TypeAdapter(_request_type(Amount)).json_schema()
+    return {
+        "anyOf": [
+            {
+                "type": "object",
+                "properties": {size: amount, "qtyStep": amount},
+                "required": [size],
+                "additionalProperties": False,
+            }
+            for size in SIZES
+        ]
+    }
+
+
 def _number(value: Decimal) -> int | float:
     return int(value) if value == value.to_integral_value() else float(value)
 
@@ -39,7 +55,11 @@ def json_number(*limits: Any) -> Any:
     return BeforeValidator(_decimal, json_schema_input_type=annotate(float, list(limits)))
 
 
-Number = Annotated[Decimal, PlainSerializer(_number, return_type=int | float, when_used="json")]
+Number = Annotated[
+    Decimal,
+    PlainSerializer(_number, return_type=int | float, when_used="json"),
+    WithJsonSchema({"type": "number"}, mode="serialization"),
+]
 """An exact decimal; in an answer it is a JSON number."""
 _SIZING_KEYS = Literal["qty", "cash", "equityPct", "qtyStep"]
 
@@ -68,8 +88,19 @@ def _request_field(field: SettingField, *, optional: bool) -> tuple[Any, Any]:
     type_, default = _request_type(field.type), field.default
     if optional or field.setting.optional:
         type_, default = type_ | None, None
-    described: Any = Field(description=field.setting.help)
-    return Annotated[type_, described], ... if default is REQUIRED else setting_to_json(default)
+    if default is REQUIRED:
+        return Annotated[type_, Field(description=field.setting.help)], ...
+    default = setting_to_json(default)
+    shown: Any = {} if default is None else {"default": _shown(default)}
+    described: Any = Field(description=field.setting.help, json_schema_extra=shown)
+    return Annotated[type_, described], default
+
+
+def _shown(value: Any) -> Any:
+    """Return a default as the JSON schema shows it: exact decimals as numbers."""
+    if isinstance(value, dict):
+        return {name: _shown(part) for name, part in value.items()}
+    return _number(value) if isinstance(value, Decimal) else value
 
 
 def _request_type(type_: Any) -> Any:
@@ -77,7 +108,7 @@ def _request_type(type_: Any) -> Any:
     if get_origin(plain) in (Union, UnionType):
         return _request_type(without_null(plain)) | None
     if plain is Sizing:
-        return dict[_SIZING_KEYS, _request_type(Amount)]  # type: ignore[misc]
+        return annotate(dict[_SIZING_KEYS, _request_type(Amount)], [WithJsonSchema(_sizing_schema())])  # type: ignore[misc]
     if plain is Decimal:
         return annotate(Decimal, [*notes, json_number(*notes)])
     if get_origin(plain) is tuple:

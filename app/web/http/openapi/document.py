@@ -1,0 +1,65 @@
+"""The whole document: its head, its paths and its components."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from app.web.http.openapi.events import event_schemas
+from app.web.http.openapi.operation import TAGS, operation
+from app.web.http.openapi.refusals import failure_responses, failure_schema
+from app.web.http.openapi.schemas import route_schemas
+from app.web.http.route_spec import RouteSpec
+
+_DESCRIPTION = """\
+Replays stored market candles as a live feed and keeps every event in Postgres. Times are milliseconds since the epoch,
+UTC; their names end in `Ms`, and `ts` is one too. Numbers are exact decimals.
+
+Answers under `/api/sim` are `{"success": true, "data": …}`; those under `/api/market` have no envelope. Every refusal
+is `{"error", "code", "details"}`: a sentence, a code to act on, and for some codes more.
+
+Follow a session with `GET /api/sim/sessions/{id}/stream` (server-sent events); `StreamMessage` describes its messages.
+"""
+_SECURITY = {
+    "token": {"type": "http", "scheme": "bearer", "description": "A token of `zeon token create`."},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": "zeon", "description": "What `POST /login` sets."},
+}
+
+
+def openapi(table: Sequence[RouteSpec], *, needs_token: bool = True) -> dict[str, Any]:
+    """Describe every route of the table that is part of the API; without `needs_token` everybody may call."""
+    paths: dict[str, dict[str, Any]] = {}
+    for spec in table:
+        if not spec.hidden:
+            paths.setdefault(_without_kinds(spec.path), {})[spec.method.lower()] = operation(spec)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "ZEON sim",
+            "version": _version(),
+            "description": _DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/", "description": "This server."}],
+        "security": [{"token": []}, {"cookie": []}] if needs_token else [{}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "paths": paths,
+        "components": {
+            "schemas": {**route_schemas(table), **event_schemas(), "Failure": failure_schema()},
+            "responses": failure_responses(),
+            "securitySchemes": _SECURITY,
+        },
+    }
+
+
+def _without_kinds(path: str) -> str:
+    return re.sub(r"{(\w+):\w+}", r"{\1}", path)
+
+
+def _version() -> str:
+    try:
+        return version("zeon-sim")
+    except PackageNotFoundError:
+        return "0"
