@@ -12,13 +12,13 @@ from app.engine.export import MEDIA
 from app.web.health import HealthCalls
 from app.web.http import models
 from app.web.http.login import BODY_LIMIT, LoginCalls
-from app.web.http.openapi import openapi
 from app.web.http.responses import IF_NONE_MATCH, json_text_response
 from app.web.http.route_spec import IDEMPOTENCY_KEY, LAST_EVENT_ID, Call, RouteSpec
 from app.web.market import candle_schemas, import_schemas, session_schemas
 from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
+from app.web.openapi import openapi
 from app.web.page import PageCalls
 from app.web.sim import answers, diff, examples, requests
 from app.web.sim.log import LogCalls

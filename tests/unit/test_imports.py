@@ -23,6 +23,7 @@ LEVELS = (
     "engine.streaming",
     "engine",
     "web.http",
+    "web.openapi",
     "web.sim",
     "web.market",
     "web",

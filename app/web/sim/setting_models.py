@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from decimal import Decimal
+from decimal import Context, Decimal
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
+from annotated_types import Gt, Le
 from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, TypeAdapter, WithJsonSchema, create_model
 
 from app.domain.number import parse_decimal
@@ -17,17 +18,19 @@ from app.domain.trading.settings import SIZES, Sizing
 Model = TypeVar("Model", bound=BaseModel)
 
 _DIGITS = 40
+_LAST = Decimal(1).scaleb(-_DIGITS)
+_WIDE = Context(prec=3 * _DIGITS)
 
 
 def _decimal(value: Any) -> Any:
-    """Parse a JSON number without loss."""
+    """Parse a JSON number without loss; decimals after the fortieth are rounded."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number")
     number = parse_decimal(value)
+    if number.adjusted() > _DIGITS:
+        raise ValueError(f"must have at most {_DIGITS} digits before the point")
     exponent = number.as_tuple().exponent
-    if number.adjusted() > _DIGITS or not isinstance(exponent, int) or exponent < -_DIGITS:
-        raise ValueError(f"must have at most {_DIGITS} digits before and after the point")
-    return number
+    return number if isinstance(exponent, int) and exponent >= -_DIGITS else number.quantize(_LAST, context=_WIDE)
 
 
 def _sizing_schema() -> dict[str, Any]:
@@ -52,7 +55,13 @@ def _number(value: Decimal) -> int | float:
 
 def json_number(*limits: Any) -> Any:
     """Return type metadata: the value is a JSON number within limits, parsed as an exact decimal."""
-    return BeforeValidator(_decimal, json_schema_input_type=annotate(float, list(limits)))
+    return BeforeValidator(_decimal, json_schema_input_type=annotate(float, [_as_shown(note) for note in limits]))
+
+
+def _as_shown(limits: Any) -> Any:
+    """Return limits as the JSON schema shows them: what rounds to zero is not more than zero."""
+    parts = {type(part): part for part in getattr(limits, "metadata", ())}
+    return Field(ge=float(_LAST), le=parts[Le].le) if Gt in parts and Le in parts else limits
 
 
 Number = Annotated[

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from app.web.http.openapi.events import event_schemas
-from app.web.http.openapi.operation import TAGS, operation
-from app.web.http.openapi.refusals import failure_responses, failure_schema
-from app.web.http.openapi.schemas import route_schemas
 from app.web.http.route_spec import RouteSpec
+from app.web.openapi.events import event_schemas
+from app.web.openapi.operation import TAGS, operation
+from app.web.openapi.refusals import failure_responses, failure_schema
+from app.web.openapi.schemas import route_schemas
 
 _DESCRIPTION = """\
 Replays stored market candles as a live feed and keeps every event in Postgres. Times are milliseconds since the epoch,

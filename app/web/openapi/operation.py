@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from app.web.http.openapi.links import links
-from app.web.http.openapi.refusals import references
-from app.web.http.openapi.schemas import reference, without_null, without_titles
 from app.web.http.responses import IF_NONE_MATCH
 from app.web.http.route_spec import IDEMPOTENCY_KEY, LAST_EVENT_ID, RouteSpec
+from app.web.openapi.links import links
+from app.web.openapi.refusals import references
+from app.web.openapi.schemas import reference, without_null, without_titles
 
 _HEADERS: dict[str, dict[str, Any]] = {
     IDEMPOTENCY_KEY: {
@@ -115,13 +115,17 @@ def _medium(kind: str, spec: RouteSpec) -> dict[str, Any]:
     if kind != _STREAM:
         return {"schema": _FILES.get(kind, {"type": "object"} if kind == "application/json" else {"type": "string"})}
     name = "MarketStreamMessage" if spec.kind == "market" else "StreamMessage"
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": reference(name)}
     return {
         "schema": {
-            "type": "string",
-            "description": f"Server-sent events; the `data` of each is a `{name}`. Only stored events have an `id`, "
-            "which is their seq.",
-            "contentMediaType": _STREAM,
-            "contentSchema": reference(name),
+            "type": "object",
+            "description": f"One server-sent event; its `data` is a `{name}` as JSON.",
+            "required": ["data"],
+            "properties": {
+                "id": {"type": "string", "description": "The seq; only stored events have one."},
+                "event": {"type": "string", "description": "The name of a control message."},
+                "data": data,
+            },
         }
     }
 

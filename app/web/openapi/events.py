@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
-from app.web.http.openapi.schemas import TEMPLATE, reference, without_titles
+from app.web.openapi.schemas import TEMPLATE, reference, without_titles
 from zeon.events import AnyEvent
 
 _TIME = {"type": "integer", "description": "Simulated time, ms UTC; never decreases."}

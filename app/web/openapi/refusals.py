@@ -39,7 +39,7 @@ def failure_schema() -> dict[str, Any]:
         "required": ["error", "code"],
         "properties": {
             "error": {"type": "string", "description": "What is wrong, where, and what to do, in a sentence."},
-            "code": {"type": "string", "enum": sorted({code for codes in _codes().values() for code in codes})},
+            "code": {"type": "string", "enum": sorted({code for codes in status_codes().values() for code in codes})},
             "details": {"description": "More about it, for some codes."},
         },
     }
@@ -71,7 +71,7 @@ def _statuses(spec: RouteSpec) -> set[int]:
 
 
 def _response(status: int) -> dict[str, Any]:
-    codes = _codes()[status]
+    codes = status_codes()[status]
     response = {
         "description": f"{_TEXTS[status]} Codes: {', '.join(f'`{code}`' for code in codes)}.",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}},
@@ -81,7 +81,7 @@ def _response(status: int) -> dict[str, Any]:
     return response | ({"headers": headers} if headers else {})
 
 
-def _codes() -> dict[int, list[str]]:
+def status_codes() -> dict[int, list[str]]:
     """Return the codes of each HTTP status, the generic one first."""
     codes = {status: [GENERIC_CODES[status]] if status in GENERIC_CODES else [] for status in _TEXTS}
     codes[405] = [GENERIC_CODES[405]]
