@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ _log = logging.getLogger(__name__)
 
 PREFIX = "ZEON_"
 UNPREFIXED = ("DATABASE_URL", "HOST", "PORT")
+AuthMethod = Literal["none", "token", "jwt", "proxy"]
 _MAX_TYPO_DISTANCE = 2
 """A variable this many letters away from a setting's name counts as a typo."""
 _PORTS = {"http": ":80", "https": ":443"}
@@ -59,10 +61,25 @@ class Settings(BaseSettings):
     host: str = Field(
         "127.0.0.1",
         validation_alias=_unprefixed("HOST"),
-        description="address to listen on; beyond loopback only with `ZEON_AUTH=token`",
+        description="address to listen on; beyond loopback only with a `ZEON_AUTH` other than `none`",
     )
     port: int = Field(8000, ge=0, le=65535, validation_alias=_unprefixed("PORT"), description="port to listen on")
-    auth: Literal["none", "token"] = Field("none", description="`none` (loopback only) or `token`")
+    auth: Annotated[tuple[AuthMethod, ...], NoDecode] = Field(
+        ("none",), description="`none` (loopback only), or any of `token`, `jwt` and `proxy`, separated by commas"
+    )
+    jwt_jwks: str | None = Field(
+        None,
+        min_length=1,
+        description="keys of the issuer of JWTs, a JWKS: an https:// address or a file; for `ZEON_AUTH=jwt`",
+    )
+    jwt_issuer: str | None = Field(None, min_length=1, description="issuer that JWTs must name (`iss`)")
+    jwt_audience: str | None = Field(None, min_length=1, description="audience that JWTs must name (`aud`)")
+    jwt_user_claim: str = Field("sub", min_length=1, description="claim of a JWT that is the user's id")
+    proxy_user_header: str | None = Field(
+        None,
+        pattern="^[A-Za-z0-9-]{1,100}$",
+        description="header in which a trusted proxy names the user; for `ZEON_AUTH=proxy`",
+    )
     user: str = Field("local", min_length=1, description="user the command line acts for")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="host names besides loopback that requests may name, separated by commas"
@@ -71,6 +88,11 @@ class Settings(BaseSettings):
         (),
         description="origins whose pages may call this server with credentials, separated by commas, such as "
         "`http://localhost:5173`",
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (),
+        description="addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, "
+        "separated by commas, such as `10.0.0.5` or `10.0.0.0/8`",
     )
     venue: str = Field("binance", min_length=1, description="venue of sessions that do not name one")
     sources: str = Field(
@@ -130,7 +152,13 @@ class Settings(BaseSettings):
         "info", description="minimum log level: `debug`, `info`, `warning` or `error`"
     )
 
-    @field_validator("allowed_hosts", "allowed_origins", "strategies", mode="before")
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, values: Any) -> Any:
+        """Read addresses and networks from the list that `_split` returns; pydantic calls the later validator first."""
+        return tuple(_network(value) for value in values)
+
+    @field_validator("allowed_hosts", "allowed_origins", "auth", "trusted_proxies", "strategies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Read a comma-separated list."""
@@ -156,6 +184,24 @@ class Settings(BaseSettings):
     def _lower(cls, value: Any) -> Any:
         """Accept a level in upper or lower case."""
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("auth")
+    @classmethod
+    def _one_or_more(cls, values: tuple[AuthMethod, ...]) -> tuple[AuthMethod, ...]:
+        """Refuse `none` beside other methods."""
+        if not values or ("none" in values and len(values) > 1):
+            raise ValueError("must be none, or any of token, jwt and proxy, separated by commas")
+        return values
+
+    @model_validator(mode="after")
+    def _methods_are_complete(self) -> Settings:
+        """Refuse a method of `ZEON_AUTH` without the settings it needs."""
+        needed = {"jwt": ("jwt_jwks", "jwt_issuer", "jwt_audience"), "proxy": ("proxy_user_header",)}
+        for method in self.auth:
+            for name in needed.get(method, ()):
+                if getattr(self, name) is None:
+                    raise ValueError(f"{variable(name)} must be set for ZEON_AUTH={method}")
+        return self
 
     @model_validator(mode="after")
     def _renewed_in_time(self) -> Settings:
@@ -196,6 +242,13 @@ def _origin(text: str) -> str:
     if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc or parts[2:] != ("", "", ""):
         raise ValueError(f"{text[:100]!r} is not an origin such as http://localhost:5173")
     return f"{parts.scheme}://{parts.netloc.removesuffix(_PORTS[parts.scheme])}"
+
+
+def _network(value: Any) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{str(value)[:100]!r} is not an address or network such as 10.0.0.5 or 10.0.0.0/8") from None
 
 
 def variable(field: str) -> str:

@@ -31,6 +31,9 @@ MARKET = "/api/market/sessions"
 MARKET_SESSION = f"{MARKET}/{{id:uuid}}"
 SSE = "text/event-stream"
 
+_READ, _SHOWN = partial(RouteSpec, scope="read"), partial(RouteSpec, scope="share")
+"""Routes for tokens that may only read, and for links that only show a session."""
+
 
 class Handlers(NamedTuple):
     """The objects whose methods handle the calls."""
@@ -72,7 +75,7 @@ def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
     key, seen = (IDEMPOTENCY_KEY,), (IF_NONE_MATCH,)
     start, none, diff_answer = requests.StartRequest, models.EmptyRequest, diff.DiffAnswer
     table = [
-        RouteSpec("GET", SESSIONS, sim.page, requests.SessionsQuery, answer=listed, name="listSessions"),
+        _READ("GET", SESSIONS, sim.page, requests.SessionsQuery, answer=listed, name="listSessions"),
         RouteSpec(
             "POST",
             SESSIONS,
@@ -84,7 +87,7 @@ def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
             refusals=(422,),
             example=examples.NEW_SESSION,
         ),
-        RouteSpec("GET", SESSION, sim.get, answer=one, headers=seen),
+        RouteSpec("GET", SESSION, sim.get, answer=one, headers=seen, scope="share"),
         RouteSpec("PATCH", SESSION, sim.change, body=requests.SessionChanges, answer=one, example=examples.CHANGES),
         RouteSpec("DELETE", SESSION, sim.delete, answer=models.EmptyAnswer),
         RouteSpec("POST", f"{SESSION}/start", sim.start, body=start, answer=one, refusals=(422,)),
@@ -111,11 +114,11 @@ def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
             refusals=(422,),
             example=examples.FORK,
         ),
-        RouteSpec("GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=diff_answer, name="compareSessions"),
+        _READ("GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=diff_answer, name="compareSessions"),
     ]
     named = [spec._replace(name=spec.name or f"{spec.handler.__name__}Session") for spec in table]
     changing = [spec._replace(refusals=(409, *spec.refusals)) if spec.method != "GET" else spec for spec in named]
-    profiles = RouteSpec("GET", "/api/sim/profiles", sim.profiles, answer=answers.ProfilesAnswer, name="listProfiles")
+    profiles = _READ("GET", "/api/sim/profiles", sim.profiles, answer=answers.ProfilesAnswer, name="listProfiles")
     return [*changing, profiles]
 
 
@@ -124,11 +127,11 @@ def _log_routes(log: LogCalls, stats: StatsCalls) -> list[RouteSpec]:
     one, read, curve, file = examples.EXPORT, requests.EventsQuery, requests.EquityQuery, requests.ExportQuery
     figures, points, events = answers.StatsAnswer, answers.EquityAnswer, answers.EventsAnswer
     return [
-        RouteSpec("GET", f"{SESSION}/events", log.events, read, answer=events, name="listEvents", example=page),
-        RouteSpec("GET", f"{SESSION}/stream", log.stream, follow, media=SSE, headers=seen, name="streamEvents"),
-        RouteSpec("GET", f"{SESSION}/stats", stats.stats, models.NoQuery, answer=figures, name="getStats"),
-        RouteSpec("GET", f"{SESSION}/equity", stats.equity, curve, answer=points, name="getEquity"),
-        RouteSpec("GET", f"{SESSION}/export", stats.export, file, media=files, name="exportLog", example=one),
+        _SHOWN("GET", f"{SESSION}/events", log.events, read, answer=events, name="listEvents", example=page),
+        _SHOWN("GET", f"{SESSION}/stream", log.stream, follow, media=SSE, headers=seen, name="streamEvents"),
+        _SHOWN("GET", f"{SESSION}/stats", stats.stats, models.NoQuery, answer=figures, name="getStats"),
+        _SHOWN("GET", f"{SESSION}/equity", stats.equity, curve, answer=points, name="getEquity"),
+        _READ("GET", f"{SESSION}/export", stats.export, file, media=files, name="exportLog", example=one),
     ]
 
 
@@ -139,7 +142,15 @@ def _market_routes(market: MarketCalls) -> list[RouteSpec]:
     follow, example = schemas.MarketStreamQuery, examples.NEW_MARKET_SESSION
     call = partial(RouteSpec, kind="market", bare=True)
     return [
-        call("GET", MARKET, market.market_page, schemas.MarketSessionsQuery, answer=listed, name="listMarketSessions"),
+        call(
+            "GET",
+            MARKET,
+            market.market_page,
+            schemas.MarketSessionsQuery,
+            answer=listed,
+            scope="read",
+            name="listMarketSessions",
+        ),
         call(
             "POST",
             MARKET,
@@ -152,7 +163,15 @@ def _market_routes(market: MarketCalls) -> list[RouteSpec]:
             name="createMarketSession",
             example=example,
         ),
-        call("GET", MARKET_SESSION, market.market_get, answer=one, headers=(IF_NONE_MATCH,), name="getMarketSession"),
+        call(
+            "GET",
+            MARKET_SESSION,
+            market.market_get,
+            answer=one,
+            headers=(IF_NONE_MATCH,),
+            scope="read",
+            name="getMarketSession",
+        ),
         call(
             "POST",
             f"{MARKET_SESSION}/start",
@@ -178,6 +197,7 @@ def _market_routes(market: MarketCalls) -> list[RouteSpec]:
             follow,
             media=SSE,
             headers=seen,
+            scope="read",
             name="streamMarketSession",
         ),
     ]
@@ -193,6 +213,7 @@ def _candle_routes(candles: CandleCalls, imports: ImportCalls) -> list[RouteSpec
             candles.candles,
             schemas.CandlesQuery,
             answer=schemas.CandlesAnswer,
+            scope="read",
             name="listCandles",
             example=examples.CANDLES,
         ),
@@ -202,6 +223,7 @@ def _candle_routes(candles: CandleCalls, imports: ImportCalls) -> list[RouteSpec
             candles.coverage,
             schemas.CoverageQuery,
             answer=schemas.CoverageAnswer,
+            scope="read",
             name="listCoverage",
         ),
         call(
@@ -225,7 +247,7 @@ def _open_routes(login: LoginCalls, health: HealthCalls) -> list[RouteSpec]:
         call("POST", "/login", login.login, body=enter, answer=user, body_limit=BODY_LIMIT, refusals=(401,)),
         call("POST", "/logout", login.logout, body=leave, answer=empty, body_limit=BODY_LIMIT),
         probe("GET", "/healthz", health.healthz, answer=state),
-        probe("GET", "/readyz", health.readyz, answer=state),
+        probe("GET", "/readyz", health.readyz, answer=models.ReadyAnswer),
         probe("GET", "/metrics", health.metrics, media="text/plain"),
     ]
 

@@ -99,7 +99,7 @@ async def test_without_a_token_where_one_is_needed_the_document_says_so(database
         document = (await description(server)).document
     assert document["security"] == [{"token": []}, {"cookie": []}]
     assert document["paths"]["/login"]["post"]["security"] == []
-    assert set(document["components"]["securitySchemes"]) == {"token", "cookie"}
+    assert set(document["components"]["securitySchemes"]) == {"token", "cookie", "share"}
 
 
 async def test_its_examples_run_and_answers_have_their_schemas(database: Database) -> None:

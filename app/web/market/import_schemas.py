@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, RootModel, model_validator
 
-from app.candles.read_options import ReadOptions, read_options
+from app.candles.rows.read_options import ReadOptions, read_options
 from app.domain.market.symbol import SYMBOL_FORM, display_form
 from app.domain.session import TimeframeName, Venue
 from app.domain.setting import checked

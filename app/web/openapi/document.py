@@ -25,15 +25,17 @@ Follow a session with `GET /api/sim/sessions/{id}/stream` (server-sent events); 
 _SECURITY = {
     "token": {"type": "http", "scheme": "bearer", "description": "A token of `zeon token create`."},
     "cookie": {"type": "apiKey", "in": "cookie", "name": "zeon", "description": "What `POST /login` sets."},
+    "share": {"type": "apiKey", "in": "query", "name": "share", "description": "The key of a link to one session."},
 }
 
 
 def openapi(table: Sequence[RouteSpec], *, needs_token: bool = True) -> dict[str, Any]:
     """Describe every route of the table that is part of the API; without `needs_token` everybody may call."""
+    security: list[dict[str, Any]] = [{"token": []}, {"cookie": []}] if needs_token else [{}]
     paths: dict[str, dict[str, Any]] = {}
     for spec in table:
         if not spec.hidden:
-            paths.setdefault(_without_kinds(spec.path), {})[spec.method.lower()] = operation(spec)
+            paths.setdefault(_without_kinds(spec.path), {})[spec.method.lower()] = operation(spec, security)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -43,7 +45,7 @@ def openapi(table: Sequence[RouteSpec], *, needs_token: bool = True) -> dict[str
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/", "description": "This server."}],
-        "security": [{"token": []}, {"cookie": []}] if needs_token else [{}],
+        "security": security,
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
         "components": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.web.http.responses import IF_NONE_MATCH
@@ -47,8 +48,8 @@ _FILES = {
 }
 
 
-def operation(spec: RouteSpec) -> dict[str, Any]:
-    """Describe a route."""
+def operation(spec: RouteSpec, security: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Describe a route; `security` has the ways to authenticate that are valid for every call."""
     described: dict[str, Any] = {
         "operationId": spec.operation_id,
         "summary": _first_line(spec.handler),
@@ -58,6 +59,8 @@ def operation(spec: RouteSpec) -> dict[str, Any]:
     }
     if spec.open:
         described["security"] = []
+    elif spec.scope == "share" and {} not in security:
+        described["security"] = [*security, {"share": []}]
     if spec.body is not None:
         content: dict[str, Any] = {"schema": reference(spec.body.__name__)}
         if spec.example is not None:

@@ -16,7 +16,7 @@ _CHALLENGE = {"description": "`Bearer`.", "schema": {"type": "string"}}
 _TEXTS = {
     400: "The input is not valid; the sentence names the field.",
     401: "The call needs a valid token.",
-    403: "The page that makes the call is of an origin that is not allowed.",
+    403: "The page, the token or the link may not make this call.",
     404: "There is nothing here, or it is another user's.",
     408: "The request did not arrive in time.",
     409: "The state of the session does not allow this.",
@@ -63,7 +63,7 @@ def _statuses(spec: RouteSpec) -> set[int]:
         statuses.add(401)
     if "{" in spec.path:
         statuses.add(404)
-    if spec.method not in ("GET", "HEAD"):
+    if spec.method != "GET" or not (spec.open or spec.scope == "share"):
         statuses.add(403)
     if spec.body is not None or spec.takes_file:
         statuses |= {413, 415}

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, get_type_hints
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -17,7 +17,7 @@ from app.engine.session_service import SessionService
 from app.settings import load
 from app.web import app as web_app
 from app.web.http import dispatch
-from app.web.http.auth import Authenticator, Caller
+from app.web.http.auth import SCOPES, Authenticator, Caller
 from app.web.http.dispatch import Dispatcher
 from app.web.http.parsing import parse
 from app.web.http.route_spec import RouteSpec
@@ -89,7 +89,7 @@ class Walk:
 
     async def faults(self) -> AsyncIterator[str]:
         """Walk all routes in all ways, the quick ones first."""
-        for part in (self.strangers(), self.other_users(), *self.checks()):
+        for part in (self.strangers(), self.scopes(), self.other_users(), *self.checks()):
             async for fault in part:
                 yield fault
 
@@ -105,6 +105,25 @@ class Walk:
                 status = await self._status(spec, sessions[kind(spec)], headers)
                 if status != 401:
                     yield f"{key(spec)} {name}: {status}"
+
+    async def scopes(self) -> AsyncIterator[str]:
+        """Call with a token that may only read and with a link: 403 beyond its scope, 404 for another session."""
+        sessions, others = await self._create("anna"), await self._create("anna")
+        session_id = UUID(sessions["sim"]["id"])
+        read = {"Authorization": f"Bearer {(await self._server.token('anna', scope='read'))[1]}"}
+        link = "share=" + (await self._server.token("anna", scope="read", kind="share", session_id=session_id))[1]
+        for spec in self.closed:
+            ids, query = sessions[kind(spec)], QUERIES.get(key(spec), "?")
+            for scope, status in (
+                ("read", await self._status(spec, ids, read)),
+                ("share", await self._status(spec, ids, {}, query=f"{query}&{link}")),
+            ):
+                if (status == 403) == (SCOPES.index(scope) >= SCOPES.index(spec.scope)) or status in (401, 404):
+                    yield f"{key(spec)} with the scope {scope}: {status}"
+            if spec.scope == "share":
+                status = await self._status(spec, others[kind(spec)], {}, query=f"?{link}")
+                if status != 404:
+                    yield f"{key(spec)} with the link of another session: {status}"
 
     async def other_users(self) -> AsyncIterator[str]:
         """Call with another user's session in each place of the path: 404."""
@@ -215,6 +234,15 @@ async def test_every_route_refuses_strangers_other_users_and_wrong_input(
         assert len(all_routes.closed) > 20
 
 
+async def test_only_calls_that_read_are_for_tokens_that_may_only_read(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with walk(database, monkeypatch) as all_routes:
+        for spec in all_routes.closed:
+            assert (spec.scope != "trade") == (spec.method == "GET"), key(spec)
+            assert spec.scope != "share" or "{id:uuid}" in spec.path, key(spec)
+
+
 async def test_a_route_that_the_table_opens_is_noticed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     async with walk(database, monkeypatch, lambda spec: spec._replace(open=True)) as all_routes:
         faults = [fault async for fault in all_routes.strangers()]
@@ -273,7 +301,7 @@ async def test_a_dispatcher_without_any_one_of_its_statements_is_noticed(
 ) -> None:
     checked = []
     async with walk(database, monkeypatch) as all_routes:
-        for name in ("respond", "_sessions"):
+        for name in ("respond", "_permitted_caller", "_sessions"):
             for statement, mutant in without_one_statement(getattr(Dispatcher, name)):
                 with monkeypatch.context() as patch:
                     patch.setattr(Dispatcher, name, mutant)
