@@ -196,9 +196,18 @@ class KeyReusedError(SimError):
 
 
 class TooManyRequestsError(SimError):
-    """Too many requests; slow down."""
+    """Too many requests; slow down.
+
+    `retry_after_s` is for the header Retry-After.
+    """
 
     status = 429
+    code = "too_many_requests"
+    codes = ("too_many_heavy_calls", "too_many_streams")
+
+    def __init__(self, message: str | None = None, *, code: str | None = None, retry_after_s: float = 1) -> None:
+        super().__init__(message or "Too many requests; slow down.", code=code)
+        self.retry_after_s = retry_after_s
 
 
 class UnavailableError(SimError):

@@ -16,6 +16,7 @@ from app.engine.supervisor import Supervisor
 from app.settings import Settings
 from app.web.health import HealthCalls
 from app.web.http.auth import Authenticator, require_safe_bind
+from app.web.http.budgets import Budgets
 from app.web.http.connections import Connections
 from app.web.http.cors import with_cors
 from app.web.http.dispatch import Dispatcher
@@ -42,6 +43,7 @@ def create_app(
     sim: SessionService,
     supervisor: Supervisor,
     streams: Streams,
+    budgets: Budgets,
     clock: Clock,
     connections: Connections,
     probe: Database,
@@ -65,9 +67,9 @@ def create_app(
     )
     table = route_table(handlers, needs_token="none" not in settings.auth)
     app = Starlette(
-        routes=Dispatcher(authenticator, sim, settings).routes(table),
+        routes=Dispatcher(authenticator, sim, budgets, streams, settings).routes(table),
         middleware=[Middleware(RequestIds), Middleware(RequestGuard, settings=settings, answered=answered)],
-        exception_handlers=exception_handlers(),
+        exception_handlers=exception_handlers(budgets),
     )
     app.router.redirect_slashes = False
     return with_cors(app, settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import NamedTuple
 
 from starlette.types import ASGIApp
@@ -20,7 +19,7 @@ from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
 from app.web.openapi import openapi
 from app.web.page import PageCalls
-from app.web.sim import answers, diff, examples, requests
+from app.web.sim import answers, diff, requests
 from app.web.sim.log import LogCalls
 from app.web.sim.sessions import SessionCalls
 from app.web.sim.stats import StatsCalls
@@ -30,9 +29,6 @@ SESSION = f"{SESSIONS}/{{id:uuid}}"
 MARKET = "/api/market/sessions"
 MARKET_SESSION = f"{MARKET}/{{id:uuid}}"
 SSE = "text/event-stream"
-
-_READ, _SHOWN = partial(RouteSpec, scope="read"), partial(RouteSpec, scope="share")
-"""Routes for tokens that may only read, and for links that only show a session."""
 
 
 class Handlers(NamedTuple):
@@ -56,8 +52,7 @@ def route_table(handlers: Handlers, *, needs_token: bool = True) -> list[RouteSp
         *_log_routes(handlers.log, handlers.stats),
         *_market_routes(handlers.market),
         *_candle_routes(handlers.candles, handlers.imports),
-        *_open_routes(handlers.login, handlers.health),
-        *_page_routes(handlers.page),
+        *_open_routes(handlers.login, handlers.health, handlers.page),
     ]
     description = ""
 
@@ -65,197 +60,124 @@ def route_table(handlers: Handlers, *, needs_token: bool = True) -> list[RouteSp
         """Describe every call, as OpenAPI 3.1."""
         return json_text_response(description)
 
-    table.append(RouteSpec("GET", "/openapi.json", describe, media="application/json", open=True, name="describe"))
+    table.append(RouteSpec("GET", "/openapi.json", describe, media="application/json", open=True, budget="open"))
     description = json.dumps(openapi(table, needs_token=needs_token))
     return table
 
 
 def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
     one, listed = answers.SessionAnswer, answers.SessionsAnswer
-    key, seen = (IDEMPOTENCY_KEY,), (IF_NONE_MATCH,)
-    start, none, diff_answer = requests.StartRequest, models.EmptyRequest, diff.DiffAnswer
-    table = [
-        _READ("GET", SESSIONS, sim.page, requests.SessionsQuery, answer=listed, name="listSessions"),
-        RouteSpec(
-            "POST",
-            SESSIONS,
-            sim.create,
-            body=requests.NewSession,
-            answer=one,
-            status=201,
-            headers=key,
-            refusals=(422,),
-            example=examples.NEW_SESSION,
-        ),
-        RouteSpec("GET", SESSION, sim.get, answer=one, headers=seen, scope="share"),
-        RouteSpec("PATCH", SESSION, sim.change, body=requests.SessionChanges, answer=one, example=examples.CHANGES),
+    new, key = requests.NewSession, (IDEMPOTENCY_KEY,)
+    return [
+        RouteSpec("GET", SESSIONS, sim.page, query=requests.SessionsQuery, answer=listed, scope="read"),
+        RouteSpec("POST", SESSIONS, sim.create, body=new, answer=one, status=201, headers=key),
+        RouteSpec("GET", SESSION, sim.get, answer=one, scope="share", headers=(IF_NONE_MATCH,)),
+        RouteSpec("PATCH", SESSION, sim.change, body=requests.SessionChanges, answer=one),
         RouteSpec("DELETE", SESSION, sim.delete, answer=models.EmptyAnswer),
-        RouteSpec("POST", f"{SESSION}/start", sim.start, body=start, answer=one, refusals=(422,)),
-        RouteSpec("POST", f"{SESSION}/pause", sim.pause, body=none, answer=one),
-        RouteSpec("POST", f"{SESSION}/resume", sim.resume, body=start, answer=one, refusals=(422,)),
-        RouteSpec("POST", f"{SESSION}/stop", sim.stop, body=none, answer=one),
+        RouteSpec("POST", f"{SESSION}/start", sim.start, body=requests.StartRequest, answer=one),
+        RouteSpec("POST", f"{SESSION}/pause", sim.pause, body=models.EmptyRequest, answer=one),
+        RouteSpec("POST", f"{SESSION}/resume", sim.resume, body=requests.StartRequest, answer=one),
+        RouteSpec("POST", f"{SESSION}/stop", sim.stop, body=models.EmptyRequest, answer=one),
+        RouteSpec("POST", f"{SESSION}/control", sim.control, body=requests.ControlRequest, answer=one, headers=key),
         RouteSpec(
-            "POST",
-            f"{SESSION}/control",
-            sim.control,
-            body=requests.ControlRequest,
-            answer=one,
-            headers=key,
-            refusals=(422,),
-            example=examples.CONTROL,
+            "POST", f"{SESSION}/fork", sim.fork, body=requests.ForkRequest, answer=one, status=201, budget="heavy"
         ),
         RouteSpec(
-            "POST",
-            f"{SESSION}/fork",
-            sim.fork,
-            body=requests.ForkRequest,
-            answer=one,
-            status=201,
-            refusals=(422,),
-            example=examples.FORK,
+            "GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=diff.DiffAnswer, scope="read", budget="heavy"
         ),
-        _READ("GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=diff_answer, name="compareSessions"),
+        RouteSpec("GET", "/api/sim/profiles", sim.profiles, answer=answers.ProfilesAnswer, scope="read"),
     ]
-    named = [spec._replace(name=spec.name or f"{spec.handler.__name__}Session") for spec in table]
-    changing = [spec._replace(refusals=(409, *spec.refusals)) if spec.method != "GET" else spec for spec in named]
-    profiles = _READ("GET", "/api/sim/profiles", sim.profiles, answer=answers.ProfilesAnswer, name="listProfiles")
-    return [*changing, profiles]
 
 
 def _log_routes(log: LogCalls, stats: StatsCalls) -> list[RouteSpec]:
-    page, follow, seen, files = examples.EVENTS, requests.StreamQuery, (LAST_EVENT_ID,), ", ".join(MEDIA.values())
-    one, read, curve, file = examples.EXPORT, requests.EventsQuery, requests.EquityQuery, requests.ExportQuery
-    figures, points, events = answers.StatsAnswer, answers.EquityAnswer, answers.EventsAnswer
+    follow, seen, files = requests.StreamQuery, (LAST_EVENT_ID,), ", ".join(MEDIA.values())
+    shown = [
+        RouteSpec("GET", f"{SESSION}/events", log.events, query=requests.EventsQuery, answer=answers.EventsAnswer),
+        RouteSpec("GET", f"{SESSION}/stream", log.stream, query=follow, media=SSE, headers=seen, budget="stream"),
+        RouteSpec(
+            "GET",
+            f"{SESSION}/stats",
+            stats.stats,
+            query=models.NoQuery,
+            answer=answers.StatsAnswer,
+            budget="heavy",
+            is_kept=stats.has_stats,
+        ),
+        RouteSpec(
+            "GET",
+            f"{SESSION}/equity",
+            stats.equity,
+            query=requests.EquityQuery,
+            answer=answers.EquityAnswer,
+            budget="heavy",
+            is_kept=stats.has_curve,
+        ),
+    ]
+    export = RouteSpec("GET", f"{SESSION}/export", stats.export, query=requests.ExportQuery, media=files)
     return [
-        _SHOWN("GET", f"{SESSION}/events", log.events, read, answer=events, name="listEvents", example=page),
-        _SHOWN("GET", f"{SESSION}/stream", log.stream, follow, media=SSE, headers=seen, name="streamEvents"),
-        _SHOWN("GET", f"{SESSION}/stats", stats.stats, models.NoQuery, answer=figures, name="getStats"),
-        _SHOWN("GET", f"{SESSION}/equity", stats.equity, curve, answer=points, name="getEquity"),
-        _READ("GET", f"{SESSION}/export", stats.export, file, media=files, name="exportLog", example=one),
+        *(spec._replace(scope="share") for spec in shown),
+        export._replace(scope="read", budget="heavy"),
     ]
 
 
 def _market_routes(market: MarketCalls) -> list[RouteSpec]:
     schemas, status = session_schemas, session_schemas.MarketStatusAnswer
     new, key, seen = schemas.NewMarketSession, (IDEMPOTENCY_KEY,), (LAST_EVENT_ID,)
-    one, listed, none = schemas.MarketSessionAnswer, schemas.MarketSessionsAnswer, models.EmptyRequest
-    follow, example = schemas.MarketStreamQuery, examples.NEW_MARKET_SESSION
-    call = partial(RouteSpec, kind="market", bare=True)
-    return [
-        call(
-            "GET",
-            MARKET,
-            market.market_page,
-            schemas.MarketSessionsQuery,
-            answer=listed,
-            scope="read",
-            name="listMarketSessions",
+    one, known = schemas.MarketSessionAnswer, (IF_NONE_MATCH,)
+    follow = schemas.MarketStreamQuery
+    table = [
+        RouteSpec("GET", MARKET, market.market_page, schemas.MarketSessionsQuery, answer=schemas.MarketSessionsAnswer),
+        RouteSpec(
+            "POST", MARKET, market.create_market, body=new, answer=schemas.NewMarketAnswer, status=201, headers=key
         ),
-        call(
-            "POST",
-            MARKET,
-            market.create_market,
-            body=new,
-            answer=schemas.NewMarketAnswer,
-            status=201,
-            headers=key,
-            refusals=(422,),
-            name="createMarketSession",
-            example=example,
-        ),
-        call(
-            "GET",
-            MARKET_SESSION,
-            market.market_get,
-            answer=one,
-            headers=(IF_NONE_MATCH,),
-            scope="read",
-            name="getMarketSession",
-        ),
-        call(
-            "POST",
-            f"{MARKET_SESSION}/start",
-            market.market_start,
-            body=none,
-            answer=status,
-            refusals=(409, 422),
-            name="startMarketSession",
-        ),
-        call(
-            "POST",
-            f"{MARKET_SESSION}/stop",
-            market.market_stop,
-            body=none,
-            answer=status,
-            refusals=(409,),
-            name="stopMarketSession",
-        ),
-        call(
+        RouteSpec("GET", MARKET_SESSION, market.market_get, answer=one, headers=known),
+        RouteSpec("POST", f"{MARKET_SESSION}/start", market.market_start, body=models.EmptyRequest, answer=status),
+        RouteSpec("POST", f"{MARKET_SESSION}/stop", market.market_stop, body=models.EmptyRequest, answer=status),
+        RouteSpec(
             "GET",
             f"{MARKET_SESSION}/stream",
             market.market_stream,
-            follow,
+            query=follow,
             media=SSE,
             headers=seen,
-            scope="read",
-            name="streamMarketSession",
+            budget="stream",
         ),
     ]
+    return [_reading(spec)._replace(kind="market", bare=True) for spec in table]
 
 
 def _candle_routes(candles: CandleCalls, imports: ImportCalls) -> list[RouteSpec]:
-    schemas, path, answer = candle_schemas, "/api/market", import_schemas.ImportAnswer
-    call = partial(RouteSpec, bare=True)
-    return [
-        call(
-            "GET",
-            f"{path}/candles",
-            candles.candles,
-            schemas.CandlesQuery,
-            answer=schemas.CandlesAnswer,
-            scope="read",
-            name="listCandles",
-            example=examples.CANDLES,
-        ),
-        call(
-            "GET",
-            f"{path}/coverage",
-            candles.coverage,
-            schemas.CoverageQuery,
-            answer=schemas.CoverageAnswer,
-            scope="read",
-            name="listCoverage",
-        ),
-        call(
+    schemas, path = candle_schemas, "/api/market"
+    table = [
+        RouteSpec("GET", f"{path}/candles", candles.candles, schemas.CandlesQuery, answer=schemas.CandlesAnswer),
+        RouteSpec("GET", f"{path}/coverage", candles.coverage, schemas.CoverageQuery, answer=schemas.CoverageAnswer),
+        RouteSpec(
             "POST",
             f"{path}/import",
             imports.import_candles,
             import_schemas.ImportQuery,
-            answer=answer,
+            answer=import_schemas.ImportAnswer,
             takes_file=True,
-            refusals=(422,),
-            name="importCandles",
         ),
     ]
+    return [_reading(spec)._replace(bare=True) for spec in table]
 
 
-def _open_routes(login: LoginCalls, health: HealthCalls) -> list[RouteSpec]:
+def _open_routes(login: LoginCalls, health: HealthCalls, page: PageCalls) -> list[RouteSpec]:
     user, state, empty = models.UserAnswer, models.StateAnswer, models.EmptyAnswer
-    enter, leave = models.LoginRequest, models.EmptyRequest
-    call, probe = partial(RouteSpec, open=True), partial(RouteSpec, open=True, limited=False)
-    return [
-        call("POST", "/login", login.login, body=enter, answer=user, body_limit=BODY_LIMIT, refusals=(401,)),
-        call("POST", "/logout", login.logout, body=leave, answer=empty, body_limit=BODY_LIMIT),
-        probe("GET", "/healthz", health.healthz, answer=state),
-        probe("GET", "/readyz", health.readyz, answer=models.ReadyAnswer),
-        probe("GET", "/metrics", health.metrics, media="text/plain"),
+    table = [
+        RouteSpec("POST", "/login", login.login, body=models.LoginRequest, answer=user, body_limit=BODY_LIMIT),
+        RouteSpec("POST", "/logout", login.logout, body=models.EmptyRequest, answer=empty, body_limit=BODY_LIMIT),
+        RouteSpec("GET", "/healthz", health.healthz, answer=state),
+        RouteSpec("GET", "/readyz", health.readyz, answer=models.ReadyAnswer),
+        RouteSpec("GET", "/metrics", health.metrics, media="text/plain"),
+        RouteSpec("GET", "/", page.index, media="text/html"),
+        RouteSpec("GET", "/sessions/{id:uuid}", page.session, media="text/html"),
+        RouteSpec("GET", "/static/{name:path}", page.file, media="text/plain"),
     ]
+    return [spec._replace(open=True, budget="open") for spec in table]
 
 
-def _page_routes(page: PageCalls) -> list[RouteSpec]:
-    call = partial(RouteSpec, open=True, hidden=True)
-    return [
-        call("GET", "/", page.index, media="text/html"),
-        call("GET", "/sessions/{id:uuid}", page.session, media="text/html"),
-        call("GET", "/static/{name:path}", page.file, media="text/plain"),
-    ]
+def _reading(spec: RouteSpec) -> RouteSpec:
+    """Let tokens that may only read make the calls that only read."""
+    return spec._replace(scope="read") if spec.method == "GET" else spec

@@ -46,6 +46,11 @@ class Caller(NamedTuple):
     login_hash: str | None = None
     until_ms: int | None = None
 
+    @property
+    def budget_holder(self) -> str:
+        """Whose budgets a call counts for: the user's, or the link's own, so that its readers leave the user theirs."""
+        return f"link {self.token_id}" if self.scope == "share" else self.user_id
+
     def may(self, scope: Scope) -> bool:
         """Whether the caller may make calls of a scope."""
         return SCOPES.index(self.scope) >= SCOPES.index(scope)

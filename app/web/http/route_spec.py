@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
-from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from app.domain.session import Session
 from app.web.http.auth import Caller, Scope
+from app.web.http.budgets import Budget
 
 IDEMPOTENCY_KEY, LAST_EVENT_ID = "Idempotency-Key", "Last-Event-ID"
 
@@ -24,14 +24,11 @@ class RouteSpec(NamedTuple):
     """One method of one path. `Dispatcher` checks everything declared here before it calls the handler.
 
     `open` routes need no user. All others need a caller who may make calls of this `scope`, and each UUID of their path
-    must be a session of the caller, of this `kind` if it is set. `body_limit` is in bytes, null means `ZEON_MAX_BODY`.
+    must be a session of the caller, of this `kind` if it is set. `budget` is what a call counts for; a heavy call needs
+    no turn if `is_kept` says that its answer was computed before. `body_limit` is in bytes, null means `ZEON_MAX_BODY`.
     With `takes_file` the body is a file, which the handler reads itself. `headers` are those that the handler reads.
-    Only `limited` calls count against `ZEON_RATE`.
-
     For the OpenAPI document: `media` is the type of an answer that is not JSON, or several separated by commas; `bare`
-    answers have no envelope; `refusals` are the HTTP statuses that the handler itself refuses with; `example` is the
-    query or the body of a call that works; `name` is its operationId, by default the handler's; a route that is not
-    part of the API is `hidden`.
+    answers have no envelope.
     """
 
     method: str
@@ -49,16 +46,8 @@ class RouteSpec(NamedTuple):
     body_limit: int | None = None
     headers: tuple[str, ...] = ()
     takes_file: bool = False
-    limited: bool = True
-    refusals: tuple[int, ...] = ()
-    example: Mapping[str, Any] | None = None
-    name: str = ""
-    hidden: bool = False
-
-    @property
-    def operation_id(self) -> str:
-        """The name of the call in generated clients."""
-        return self.name or to_camel(self.handler.__name__)
+    budget: Budget = "normal"
+    is_kept: Callable[..., Awaitable[bool]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

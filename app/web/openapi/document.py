@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from app.web.http.route_spec import RouteSpec
+from app.web.openapi.calls import is_part_of_the_api, plain_path
 from app.web.openapi.events import event_schemas
 from app.web.openapi.operation import TAGS, operation
 from app.web.openapi.refusals import failure_responses, failure_schema
@@ -34,8 +34,8 @@ def openapi(table: Sequence[RouteSpec], *, needs_token: bool = True) -> dict[str
     security: list[dict[str, Any]] = [{"token": []}, {"cookie": []}] if needs_token else [{}]
     paths: dict[str, dict[str, Any]] = {}
     for spec in table:
-        if not spec.hidden:
-            paths.setdefault(_without_kinds(spec.path), {})[spec.method.lower()] = operation(spec, security)
+        if is_part_of_the_api(spec):
+            paths.setdefault(plain_path(spec), {})[spec.method.lower()] = operation(spec, security)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -54,10 +54,6 @@ def openapi(table: Sequence[RouteSpec], *, needs_token: bool = True) -> dict[str
             "securitySchemes": _SECURITY,
         },
     }
-
-
-def _without_kinds(path: str) -> str:
-    return re.sub(r"{(\w+):\w+}", r"{\1}", path)
 
 
 def _version() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.web.http.route_spec import RouteSpec
+from app.web.openapi.calls import call
 
 _OF_A_SESSION = (
     *("getSession", "changeSession", "deleteSession", "startSession", "pauseSession", "resumeSession", "stopSession"),
@@ -20,12 +21,12 @@ _TARGETS = {
 
 def links(spec: RouteSpec) -> dict[str, Any]:
     """Return the links of a route's answer by name; none for a route that creates nothing."""
-    targets, session_id = _TARGETS.get(spec.operation_id, ((), ""))
+    targets, session_id = _TARGETS.get(call(spec).name, ((), ""))
     made = {
         name: {"operationId": name, "parameters": {"id": session_id}, "description": "A call on the new session."}
         for name in targets
     }
-    if spec.operation_id == "createSession":
+    if call(spec).name == "createSession":
         made["compareSessions"] = {
             "operationId": "compareSessions",
             "parameters": {"id": session_id, "other": session_id},

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.web.http.responses import IF_NONE_MATCH
 from app.web.http.route_spec import IDEMPOTENCY_KEY, LAST_EVENT_ID, RouteSpec
+from app.web.openapi.calls import call
 from app.web.openapi.links import links
 from app.web.openapi.refusals import references
 from app.web.openapi.schemas import reference, without_null, without_titles
@@ -51,7 +52,7 @@ _FILES = {
 def operation(spec: RouteSpec, security: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Describe a route; `security` has the ways to authenticate that are valid for every call."""
     described: dict[str, Any] = {
-        "operationId": spec.operation_id,
+        "operationId": call(spec).name,
         "summary": _first_line(spec.handler),
         "tags": [_tag(spec.path)],
         "parameters": [*_path_parameters(spec), *_query_parameters(spec), *_header_parameters(spec)],
@@ -63,8 +64,8 @@ def operation(spec: RouteSpec, security: Sequence[Mapping[str, Any]]) -> dict[st
         described["security"] = [*security, {"share": []}]
     if spec.body is not None:
         content: dict[str, Any] = {"schema": reference(spec.body.__name__)}
-        if spec.example is not None:
-            content["example"] = dict(spec.example)
+        if (example := call(spec).example) is not None:
+            content["example"] = example
         required = any(field.is_required() for field in spec.body.model_fields.values())
         described["requestBody"] = {"required": required, "content": {"application/json": content}}
     if spec.takes_file:
@@ -163,8 +164,8 @@ def _query_parameter(name: str, schema: dict[str, Any], required: bool, spec: Ro
         parameter["description"] = text
     if schema.get("type") == "array":
         parameter |= {"style": "form", "explode": False}
-    if name in (spec.example or {}) and spec.body is None:
-        parameter["example"] = (spec.example or {})[name]
+    if spec.body is None and name in (example := call(spec).example or {}):
+        parameter["example"] = example[name]
     return {**parameter, "schema": schema}
 
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.errors import SimError
+from app.web.http.middleware import PROBES
 from app.web.http.responses import GENERIC_CODES
 from app.web.http.route_spec import RouteSpec
+from app.web.openapi.calls import call
 
 _ALWAYS = (400, 408, 414, 431, 500, 503)
 _RETRIED = (429, 503)
@@ -56,8 +58,8 @@ def references(spec: RouteSpec) -> dict[str, Any]:
 
 
 def _statuses(spec: RouteSpec) -> set[int]:
-    statuses = {*_ALWAYS, *spec.refusals}
-    if spec.limited:
+    statuses = {*_ALWAYS, *call(spec).refusals}
+    if spec.path not in PROBES:
         statuses.add(429)
     if not spec.open:
         statuses.add(401)

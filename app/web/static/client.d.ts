@@ -143,6 +143,8 @@ export interface Session {
   sizing: Record<string, number>;
   volumeShare: number | null;
   record: "full" | "trades";
+  rules: number;
+  entryCandleProfit: "never" | "proven";
   replayMsPerCandle: number | null;
   speed: number | null;
   gapPolicy: "fail" | "skip" | "fill";
