@@ -64,6 +64,17 @@ class SeqAheadError(BadInputError):
     code = "seq_ahead"
 
 
+class LogShorterError(SimError):
+    """The log is shorter than what was sent: the database was replaced by a copy that lacks its newest events."""
+
+    status = 409
+    code = "log_shorter"
+
+    def __init__(self, last_seq: int) -> None:
+        super().__init__(details={"lastSeq": last_seq})
+        self.last_seq = last_seq
+
+
 class UnauthorizedError(SimError):
     """This call needs a valid token."""
 

@@ -115,6 +115,9 @@ async def test_its_examples_run_and_answers_have_their_schemas(database: Databas
                 made = (await _call(server, *operations[creator])).json()
                 path = path.replace("{id}", made.get("sessionId") or made["data"]["id"])
                 path = path.replace("{other}", made.get("sessionId") or made["data"]["id"])
+            if "{keyId}" in path:
+                link = (await server.call("POST", path.replace("/{keyId}", ""))).json()
+                path = path.replace("{keyId}", link["data"]["keyId"])
             if name == "pauseSession":
                 await server.call("POST", path.replace("pause", "start"))
             response = await _call(server, method, path, operation)

@@ -34,9 +34,14 @@ def event_schemas() -> dict[str, Any]:
             "Comes once per connection, when all events that existed at its start have been sent.",
             lastSeq={"type": "integer", "description": "The last seq of the log at the start."},
         ),
+        "LogShorter": _control(
+            "log_shorter",
+            "Ends a stream whose log has become shorter than what was sent: the database was replaced by an older copy.",
+            lastSeq={"type": "integer", "description": "The last seq of the log."},
+        ),
         "StreamMessage": {
-            **_one_of({**kinds, "heartbeat": "Heartbeat", "caught_up": "CaughtUp"}),
-            "description": "A message of a stream. Heartbeat and CaughtUp are events of that name, without an id.",
+            **_one_of({**kinds, "heartbeat": "Heartbeat", "caught_up": "CaughtUp", "log_shorter": "LogShorter"}),
+            "description": "A message of a stream. The last three are events of the name in `type`, without an id.",
         },
         **_market_messages(),
     }
@@ -77,7 +82,12 @@ def _market_messages() -> dict[str, Any]:
         ),
         "MarketStreamMessage": {
             **_one_of(
-                {"session_status": "MarketStatusMessage", "candle": "MarketCandleMessage", "heartbeat": "Heartbeat"}
+                {
+                    "session_status": "MarketStatusMessage",
+                    "candle": "MarketCandleMessage",
+                    "heartbeat": "Heartbeat",
+                    "log_shorter": "LogShorter",
+                }
             ),
             "description": "A message of a stream of the market dialect.",
         },
