@@ -36,7 +36,7 @@ def event_schemas() -> dict[str, Any]:
         ),
         "LogShorter": _control(
             "log_shorter",
-            "Ends a stream whose log has become shorter than what was sent: the database was replaced by an older copy.",
+            "Ends a stream whose log has become shorter than what was sent: an older copy of the database.",
             lastSeq={"type": "integer", "description": "The last seq of the log."},
         ),
         "StreamMessage": {
