@@ -243,8 +243,8 @@ class Supervisor:
     async def _claim_orphans(self) -> None:
         """Claim sessions that no living process runs: after a notification, and every third of a TTL.
 
-        If this process was suspended, others may have been, too; if the database's clock was set, signs of life look too
-        old. In both cases it claims nothing until the others had time to renew.
+        If this process was suspended, others may have been, too; if the database's clock was set, signs of life look
+        too old. In both cases it claims nothing until the others had time to renew.
         """
         loop, pause_s = asyncio.get_running_loop(), self._settings.runner_ttl_ms / 3000
         while True:
