@@ -46,7 +46,13 @@ class HealthCalls:
             raise DatabaseAwayError() from None
         if not self._supervisor.listening:
             raise UnavailableError("The server receives no notifications from the database right now; try again.")
-        return success(ReadyAnswer(status="ready", notifications=self._supervisor.notifications))
+        return success(self._ready())
+
+    def _ready(self) -> ReadyAnswer:
+        supervisor = self._supervisor
+        return ReadyAnswer(
+            status="ready", notifications=supervisor.notifications, write_problem=supervisor.write_problem
+        )
 
     async def _ping_database(self) -> None:
         """Wait for an answer of the database; calls at the same time share one."""

@@ -99,6 +99,8 @@ class ServerCollector(Collector):
     def _database(self) -> Iterator[Metric]:
         arrive = self._supervisor.listening and self._supervisor.notifications == "arrive"
         yield _gauge("zeon_listening", "1 while notifications arrive.", int(arrive))
+        stuck = self._supervisor.write_problem is not None
+        yield _gauge("zeon_writes_wait", "1 while sessions wait because Postgres takes no events.", int(stuck))
         yield _gauge("zeon_database_up", "1 if the database answered just now.", int(self._counts.up))
         usage = {name: pool.usage for name, pool in self._pools.items()}
         for part, text in (

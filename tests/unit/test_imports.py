@@ -35,6 +35,7 @@ LEVELS = (
     "engine",
     "web.identity",
     "web.http",
+    "web.openapi",
     "web.sim",
     "web.market",
     "web",

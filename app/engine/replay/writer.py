@@ -66,6 +66,8 @@ class Writer:
         self._admission_scheduled = False
         self._has_paced = False
         self._wake = asyncio.Event()
+        self.problem: str | None = None
+        """Why the present batch cannot be written yet; null if it can."""
 
     @property
     def has_paced(self) -> bool:
@@ -168,8 +170,10 @@ class Writer:
             try:
                 outcomes = await self._database.run(append_chunks, chunks)
                 self._metrics.commit.observe(time.perf_counter() - started_s)
+                self.problem = None
                 return outcomes
             except UnavailableError as error:
+                self.problem = error.message
                 self._metrics.append_retries.inc()
                 _log.warning("%s %d chunks wait to be written", error.message, len(chunks))
                 await asyncio.sleep(pause_s)
