@@ -154,7 +154,7 @@ async def test_a_runner_whose_tick_is_refused_starts_again_from_the_log_and_fail
 ) -> None:
     async with running_engine(database) as engine:
         await store(engine.pool)
-        append, left = engine.supervisor._writer.append, list(range(refusals))
+        append, left = engine.supervisor.writer.append, list(range(refusals))
 
         def refusing(chunk: Chunk, **options: bool) -> asyncio.Future[None]:
             if left and (chunk.prev_cursor_ms or 0) > START_MS:
@@ -162,7 +162,7 @@ async def test_a_runner_whose_tick_is_refused_starts_again_from_the_log_and_fail
                 chunk = chunk._replace(prev_cursor_ms=START_MS - 1)
             return append(chunk, **options)
 
-        engine.supervisor._writer.append = refusing  # type: ignore[method-assign, assignment]
+        engine.supervisor.writer.append = refusing  # type: ignore[method-assign, assignment]
         done = await engine.finished((await engine.start(pace=Pace(1))).id)
         assert (done.status, left) == (status, [])
         seen = open_minutes(await engine.log(done.id))
