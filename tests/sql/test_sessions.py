@@ -190,8 +190,8 @@ def test_the_digest_is_the_published_formula_without_who_steered(connection: psy
     assert connection.execute("SELECT sim_log_digest(%s)", (uuid4(),)).fetchone() == (sha256(b"").hexdigest(),)
 
 
-def frames(connection: psycopg.Connection, *arguments: object) -> tuple:
-    result = connection.execute("SELECT * FROM sim_frames(%s, %s, %s, %s, %s, false)", arguments).fetchone()
+def frames(connection: psycopg.Connection, *arguments: object, dialect: str = "sim") -> tuple:
+    result = connection.execute("SELECT * FROM sim_frames(%s, %s, %s, %s, %s, %s)", (*arguments, dialect)).fetchone()
     assert result is not None
     return result
 
@@ -223,6 +223,19 @@ def test_frames_of_some_types_move_past_the_others(connection: psycopg.Connectio
     connection.execute("SELECT sim_append_event(%s, NULL, 'note', '{}')", (session,))
     assert frames(connection, session, 0, 3, 10_000, ["note"])[:3] == (3, 0, None)
     assert frames(connection, session, 3, 10, 10_000, ["note"])[:2] == (6, 1)
+
+
+def test_a_dialect_has_its_own_frames_whether_they_fit_or_not(connection: psycopg.Connection) -> None:
+    session = new_session(connection)
+    payload = {"candle": {}, "symbol": "BTCUSDT", "timeframe": "1m"}
+    append_each(connection, [tick(session, n - 1 if n else None, n, payload=payload) for n in range(5)])
+    connection.execute("SELECT sim_append_event(%s, NULL, 'note', '{}')", (session,))
+    assert frames(connection, session, 0, 10, 10_000, None, dialect="market")[:2] == (6, 5)
+    last_seq, events, body, *_ = frames(connection, session, 0, 10, 200, None, dialect="market")
+    assert (last_seq, events) == (1, 1)
+    assert body.startswith(f'id: 1\ndata: {{"type":"candle","sessionId":"{session}",')
+    assert frames(connection, session, 0, 10, 10_000, ["note"], dialect="market")[:3] == (6, 0, None)
+    assert frames(connection, session, 0, 10, 10_000, None, dialect="unknown")[:3] == (6, 0, None)
 
 
 def sweep(connection: psycopg.Connection, *, resume: bool = False) -> list[tuple]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -119,7 +120,7 @@ def _path_parameters(spec: RouteSpec) -> list[dict[str, Any]]:
 def _query_parameters(spec: RouteSpec) -> list[dict[str, Any]]:
     if spec.query is None:
         return []
-    properties = spec.query.model_json_schema(by_alias=True)["properties"]
+    properties = _query_schema(spec.query)["properties"]
     return [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()]
 
 
@@ -127,9 +128,20 @@ def _header_parameters(spec: RouteSpec) -> list[dict[str, Any]]:
     return [{"name": name, "in": "header", **_HEADERS[name]} for name in spec.headers]
 
 
+@cache
+def _query_schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema(by_alias=True)
+
+
 def _schemas(table: Sequence[RouteSpec]) -> dict[str, Any]:
-    bodies = {spec.body for spec in table if spec.body}
-    answers = {spec.answer for spec in table if spec.answer}
+    return _definitions(
+        frozenset(spec.body for spec in table if spec.body), frozenset(spec.answer for spec in table if spec.answer)
+    )
+
+
+@cache
+def _definitions(bodies: frozenset[type[BaseModel]], answers: frozenset[type[BaseModel]]) -> dict[str, Any]:
+    """Return the schemas of models; kept, as computing them is half the time in which a server starts."""
     modes: list[Any] = [*((body, "validation") for body in bodies), *((answer, "serialization") for answer in answers)]
     modes.sort(key=lambda pair: pair[0].__name__)
     definitions: dict[str, Any] = models_json_schema(modes, by_alias=True, ref_template=_REF)[1]["$defs"]
