@@ -56,10 +56,28 @@ class SeqAheadError(BadInputError):
     code = "seq_ahead"
 
 
+class LogShorterError(SimError):
+    """The log is shorter than what was sent: the database was replaced by a copy that lacks its newest events."""
+
+    status = 409
+    code = "log_shorter"
+
+    def __init__(self, last_seq: int) -> None:
+        super().__init__(details={"lastSeq": last_seq})
+        self.last_seq = last_seq
+
+
 class UnauthorizedError(SimError):
     """This call needs a valid token."""
 
     status = 401
+
+
+class InsufficientScopeError(SimError):
+    """The token may not make this call."""
+
+    status = 403
+    code = "insufficient_scope"
 
 
 class ForeignOriginError(SimError):
@@ -180,9 +198,17 @@ class KeyReusedError(SimError):
 
 
 class TooManyRequestsError(SimError):
-    """Too many requests; slow down."""
+    """Too many requests; slow down.
+
+    `retry_after_s` is for the header Retry-After.
+    """
 
     status = 429
+    code = "too_many_requests"
+
+    def __init__(self, message: str | None = None, *, code: str | None = None, retry_after_s: float = 1) -> None:
+        super().__init__(message or "Too many requests; slow down.", code=code)
+        self.retry_after_s = retry_after_s
 
 
 class UnavailableError(SimError):
@@ -198,10 +224,22 @@ class DatabaseAwayError(UnavailableError):
     code = "database_away"
 
 
+class IssuerAwayError(UnavailableError):
+    """The keys of the issuer of JWTs cannot be read right now, so no JWT can be checked; try again."""
+
+    code = "issuer_away"
+
+
 class DatabaseFullError(UnavailableError):
     """The database is out of disk space, memory or connections; free some, then try again."""
 
     code = "database_full"
+
+
+class DatabaseReadOnlyError(UnavailableError):
+    """The database does not accept changes: it is a standby, or not yet the primary; try again."""
+
+    code = "database_read_only"
 
 
 class BusyError(UnavailableError):

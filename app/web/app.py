@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -15,12 +16,14 @@ from app.engine.supervisor import Supervisor
 from app.settings import Settings
 from app.web.health import HealthCalls
 from app.web.http.auth import Authenticator, require_safe_bind
+from app.web.http.budgets import Budgets
 from app.web.http.connections import Connections
 from app.web.http.cors import with_cors
 from app.web.http.dispatch import Dispatcher
 from app.web.http.event_stream import Streams
 from app.web.http.login import LoginCalls
 from app.web.http.middleware import RequestGuard
+from app.web.http.request_source import RequestIds
 from app.web.http.responses import exception_handlers
 from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
@@ -31,20 +34,25 @@ from app.web.sim.log import LogCalls
 from app.web.sim.sessions import SessionCalls
 from app.web.sim.stats import StatsCalls
 
+if TYPE_CHECKING:
+    from app.web.identity.jwt_tokens import JwtVerifier
+
 
 def create_app(
     settings: Settings,
     sim: SessionService,
     supervisor: Supervisor,
     streams: Streams,
+    budgets: Budgets,
     clock: Clock,
     connections: Connections,
     probe: Database,
+    jwts: JwtVerifier | None = None,
 ) -> ASGIApp:
     """Return the application for an open engine; raises `BadInputError` for unsafe settings."""
     require_safe_bind(settings)
     answered: Counter[int] = Counter()
-    authenticator = Authenticator(settings, sim.database, clock)
+    authenticator = Authenticator(settings, sim.database, clock, jwts)
     log = LogCalls(sim, authenticator, supervisor.hub, streams, clock, settings)
     handlers = Handlers(
         sim=SessionCalls(sim, settings),
@@ -58,9 +66,9 @@ def create_app(
         page=PageCalls(),
     )
     app = Starlette(
-        routes=Dispatcher(authenticator, sim, settings).routes(route_table(handlers)),
-        middleware=[Middleware(RequestGuard, settings=settings, answered=answered)],
-        exception_handlers=exception_handlers(),
+        routes=Dispatcher(authenticator, sim, budgets, streams, settings).routes(route_table(handlers)),
+        middleware=[Middleware(RequestIds), Middleware(RequestGuard, settings=settings, answered=answered)],
+        exception_handlers=exception_handlers(budgets),
     )
     app.router.redirect_slashes = False
     return with_cors(app, settings)

@@ -20,7 +20,7 @@ from app.errors import BadInputError, RequestTimeoutError, SimError, Unavailable
 from app.web.http.client_address import TrustedProxies
 from app.web.http.connections import Connections, has_unread_bytes
 from app.web.http.framing import MessageFraming
-from app.web.http.middleware import UNLIMITED
+from app.web.http.middleware import PROBES
 from app.web.http.responses import failure
 
 _AHEAD_BYTES = 16_384
@@ -335,7 +335,7 @@ def _probes_only(app: Any) -> ASGIApp:
 
     async def respond(scope: Scope, receive: Receive, send: Send) -> None:
         full = failure(UnavailableError("The server has no room for more connections; try again in a moment."))
-        await (app if scope["path"] in UNLIMITED else full)(scope, receive, send)
+        await (app if scope["path"] in PROBES else full)(scope, receive, send)
 
     return respond
 

@@ -14,10 +14,12 @@ from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
 from app.db.pool import ValueRefused
-from app.errors import BadInputError, MethodNotAllowedError, NotFoundError, SimError
+from app.errors import BadInputError, MethodNotAllowedError, NotFoundError, SimError, TooManyRequestsError
+from app.web.http.budgets import Budgets
+from app.web.http.client_address import request_client
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_STATUS_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}, 503: {"Retry-After": "1"}}
+_STATUS_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
 
 _log = logging.getLogger(__name__)
 
@@ -47,16 +49,29 @@ def json_text_response(data: str) -> Response:
 
 def failure(error: SimError, headers: Mapping[str, str] | None = None) -> Response:
     """Return the response of an error: its sentence, and its code and details, if any."""
+    status_headers = _STATUS_HEADERS.get(error.status, {})
+    if isinstance(error, TooManyRequestsError):
+        status_headers = {"Retry-After": f"{error.retry_after_s:.0f}"}
     optional = {"code": error.code, "details": error.details}
     body = {"error": error.message, **{name: value for name, value in optional.items() if value is not None}}
-    return _json(json.dumps(body), error.status, {**_STATUS_HEADERS.get(error.status, {}), **(headers or {})})
+    return _json(json.dumps(body), error.status, {**status_headers, **(headers or {})})
 
 
-def exception_handlers() -> dict[Any, ExceptionHandler]:
-    """Return Starlette's handlers of exceptions; all of them answer `{"error"}`."""
+def exception_handlers(budgets: Budgets) -> dict[Any, ExceptionHandler]:
+    """Return Starlette's handlers of exceptions; all of them answer `{"error"}`.
+
+    A request without a route counts as one of a stranger.
+    """
+
+    def router_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        budgets.charge_stranger(request_client(request.scope).address)
+        own = MethodNotAllowedError() if error.status_code == 405 else NotFoundError()
+        return failure(own, error.headers)
+
     return {
         SimError: _sim_error,
-        HTTPException: _router_error,
+        HTTPException: router_error,
         ValueRefused: _refused_value,
         Exception: _uncaught_error,
     }
@@ -69,12 +84,6 @@ def _json(text: str, status: int, headers: Mapping[str, str] | None) -> Response
 def _sim_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, SimError)
     return failure(error)
-
-
-def _router_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    own = MethodNotAllowedError() if error.status_code == 405 else NotFoundError()
-    return failure(own, error.headers)
 
 
 def _refused_value(_: Request, error: Exception) -> Response:

@@ -64,15 +64,14 @@ class LogCalls:
     async def follow(self, call: Call, dialect: Dialect, query: FollowQuery) -> ASGIApp:
         """Return the response that follows the call's session in a dialect.
 
-        Raises `TooManyRequestsError`, `SeqAheadError` or `BadInputError`.
+        Raises `SeqAheadError` or `BadInputError`.
         """
         session, types = call.session, query.types if isinstance(query, StreamQuery) else None
         after_seq = await self._beginning(call.request, session, query)
         if await self._is_over(session, after_seq, types or dialect.types):
             return _nothing_more()
-        self._streams.require_capacity()
         return EventStream(
-            Subscription(session, after_seq, dialect, types),
+            Subscription(call.caller.budget_holder, session, after_seq, dialect, types),
             partial(self._authenticator.is_still_valid, call.caller),
             hub=self._hub,
             streams=self._streams,

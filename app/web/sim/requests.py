@@ -27,6 +27,7 @@ from app.domain.session import (
     setting_from_json,
 )
 from app.domain.setting import RATE_LIMITS, PauseMs, Rate, TimeMs, build, flatten
+from app.domain.trading.rules import NEWEST_RULES
 from app.engine.session_service import Action
 from app.errors import BadInputError
 from app.settings import Settings
@@ -181,9 +182,10 @@ class ForkRequest(PaceFields, FeeFields):
     def change(self, parent: SessionSpec) -> SessionSpec:
         """Return the parent's settings with the changes; with another profile the parameters are not copied.
 
+        What follows the shared log has the newest rules, unless the request names others.
         A market session shows only candles, so a fork of one that trades is a sim session.
         """
-        settings = flatten(parent) | self._changes()
+        settings = flatten(parent) | {"rules": NEWEST_RULES} | self._changes()
         kind = parent.kind if settings["profile_slug"] == CANDLES_ONLY else "sim"
         return replace(build(SessionSpec, {**settings, "kind": kind}), hours=parent.hours)
 

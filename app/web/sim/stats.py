@@ -26,6 +26,8 @@ from app.web.sim.requests import EquityQuery, ExportQuery
 
 _REMEMBERED = 1000
 """Number of sessions whose last statistics are remembered, so that the next call reads only new events."""
+FEW_EVENTS = 50_000
+"""As many events are read within a moment."""
 _STEP = 500_000
 """Most events that one statement reads: a log of millions takes seconds, and a statement has a time limit."""
 
@@ -47,6 +49,11 @@ class StatsCalls:
             result = await self._step(session.id, result.figures["seq"], result.state)
         return success_text(stats_json(result))
 
+    async def has_stats(self, call: Call, query: NoQuery) -> bool:
+        """Whether few events came after those whose statistics are remembered."""
+        seq, _ = self._states.get(call.session.id, (0, FROM_THE_START))
+        return call.session.last_seq - seq <= FEW_EVENTS
+
     async def _step(self, session_id: UUID, seq: int, state: str) -> Stats:
         """Continue from the state at a seq with at most `_STEP` events, and remember the new state."""
         result = await self._sim.database.run(stats.stats, session_id, state, seq + _STEP)
@@ -61,6 +68,10 @@ class StatsCalls:
         read = stats.equity_sample if query.sample else stats.equity
         points = await self._sim.database.run(read, call.session.id, query.points)
         return success_text(f'{{"points":{_points_json(points)}}}')
+
+    async def has_curve(self, call: Call, query: EquityQuery) -> bool:
+        """Whether the curve is a sample, or that of a short log."""
+        return query.sample or call.session.last_seq <= FEW_EVENTS
 
     async def export(self, call: Call, query: ExportQuery) -> Response:
         """Send the events, trades or equity of a session as a file."""

@@ -207,6 +207,30 @@ async def test_a_client_that_asks_too_often_is_slowed_down(database: Database) -
             assert (await server.call("GET", path)).status_code == 200
 
 
+async def test_users_of_one_address_have_budgets_of_their_own_and_strangers_do_not_use_them_up(
+    database: Database,
+) -> None:
+    async with running_server(database, candles=0, rate=1, burst=30, auth="token", user_streams=1) as server:
+        anna, berta = [{"Authorization": f"Bearer {(await server.token(user))[1]}"} for user in ("anna", "berta")]
+        await server.data("GET", SESSIONS, headers=anna)
+        answers = [await server.call("GET", SESSIONS, headers={"Authorization": "Bearer no"}) for _ in range(40)]
+        assert [answer.status_code for answer in answers[:20]] == [401] * 20
+        assert (answers[-1].status_code, answers[-1].json()["code"]) == (429, "too_many_requests")
+        assert answers[-1].headers["retry-after"] == "1"
+        assert (await server.refused(429, "GET", SESSIONS, headers=berta))["code"] == "too_many_requests"
+        session = await server.data("POST", SESSIONS, BODY, status=201, headers=anna)
+        path = f"{SESSIONS}/{session['id']}/stream"
+        async with server.client.stream("GET", path, headers=anna) as stream:
+            assert stream.status_code == 200
+            second = await server.call("GET", path, headers=anna)
+            assert (second.status_code, second.json()["code"]) == (429, "too_many_streams")
+            assert second.headers["retry-after"] == "1"
+        while (await server.call("GET", SESSIONS, headers=anna)).status_code == 200:
+            pass
+        while (await server.call("GET", SESSIONS, headers=berta)).status_code == 429:
+            pass
+
+
 @pytest.mark.alone
 async def test_small_answers_are_not_held_back_by_nagles_algorithm(database: Database) -> None:
     durations = []

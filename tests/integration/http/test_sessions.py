@@ -111,6 +111,8 @@ async def test_a_created_session_is_answered_with_its_defaults(database: Databas
         "sizing": {"equityPct": 100},
         "volumeShare": None,
         "record": "full",
+        "rules": 2,
+        "entryCandleProfit": "never",
         "strategyHash": None,
         "candlesHash": None,
         "digest": None,

@@ -121,7 +121,8 @@ async def send_into_a_closed_pipe(tmp_path: Path) -> None:
     pool = ProcessPool(Settings(strategies=str(tmp_path)))
     try:
         process = await pool.acquire({})
-        os.kill(process.pid, signal.SIGSTOP)
+        for pid in (process.pid, process._process.pid):  # Its parent would end it with the pipe.
+            os.kill(pid, signal.SIGSTOP)
         answers = [process.send({"call": "hello"}, 60)]
         process._process.stdin.transport.abort()  # type: ignore[union-attr]
         await asyncio.sleep(0.05)
