@@ -43,7 +43,11 @@ BEGIN
   SELECT
     session_row.status,
     session_row.last_seq,
-    (SELECT event.created_at FROM sim_events event WHERE event.session_id = sim_frames.session AND event.seq = sim_frames.last_seq)
+    (
+      SELECT event.created_at
+      FROM sim_events event
+      WHERE event.session_id = sim_frames.session AND event.seq = sim_frames.last_seq
+    )
   INTO status, head, written_at
   FROM sim_sessions session_row
   WHERE session_row.id = sim_frames.session AND session_row.deleted_at IS NULL;
