@@ -19,9 +19,10 @@ from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
 from app.web.page import PageCalls
-from app.web.sim import answers, diff, requests
+from app.web.sim import answers, diff, requests, sharing
 from app.web.sim.log import LogCalls
 from app.web.sim.sessions import SessionCalls
+from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
 
 SESSIONS = "/api/sim/sessions"
@@ -35,6 +36,7 @@ class Handlers(NamedTuple):
     """The objects whose methods handle the calls."""
 
     sim: SessionCalls
+    share: ShareCalls
     market: MarketCalls
     candles: CandleCalls
     imports: ImportCalls
@@ -49,6 +51,7 @@ def route_table(handlers: Handlers) -> list[RouteSpec]:
     """Return every route of the server."""
     table = [
         *_session_routes(handlers.sim),
+        *_share_routes(handlers.share),
         *_log_routes(handlers.log, handlers.stats),
         *_market_routes(handlers.market),
         *_candle_routes(handlers.candles, handlers.imports),
@@ -84,6 +87,15 @@ def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
             "GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=diff.DiffAnswer, scope="read", budget="heavy"
         ),
         RouteSpec("GET", "/api/sim/profiles", sim.profiles, answer=answers.ProfilesAnswer, scope="read"),
+    ]
+
+
+def _share_routes(share: ShareCalls) -> list[RouteSpec]:
+    new, one, listed, links = sharing.NewShare, sharing.NewShareAnswer, sharing.SharesAnswer, f"{SESSION}/share"
+    return [
+        RouteSpec("POST", links, share.share, body=new, answer=one, status=201),
+        RouteSpec("GET", links, share.shares, answer=listed, scope="read"),
+        RouteSpec("DELETE", f"{links}/{{keyId}}", share.unshare, answer=models.EmptyAnswer),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +18,7 @@ from app.engine.streaming.hub import Hub, Tail
 from app.errors import LogShorterError, TooManyRequestsError, UnavailableError
 from app.settings import Settings
 from app.web.http.dialect import Dialect
+from app.web.http.validity import IsStillValid, may_continue
 
 PREAMBLE = b"retry: 1000\n: zeon sim\n"
 """The start of the first block; with a blank line after it many client libraries would see an empty message."""
@@ -104,7 +105,7 @@ class EventStream:
     def __init__(
         self,
         subscription: Subscription,
-        is_still_valid: Callable[[], Awaitable[bool]],
+        is_still_valid: IsStillValid,
         *,
         hub: Hub,
         streams: Streams,
@@ -225,11 +226,7 @@ class EventStream:
 
     async def _allowed(self) -> bool:
         """Whether the caller may continue; yes while the database does not answer."""
-        try:
-            async with asyncio.timeout(self._heartbeat_s / 2):
-                return await self._is_still_valid()
-        except (TimeoutError, UnavailableError):
-            return True
+        return await may_continue(self._is_still_valid, self._heartbeat_s / 2)
 
 
 def _is_over(page: Frames, tail: Tail) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from app.db import audit
 from app.domain.session import Session
 from app.engine.session_service import Action, IdempotencyKey, SessionService
 from app.settings import Settings
 from app.web.http.models import EmptyAnswer, EmptyRequest
 from app.web.http.parsing import fingerprint, idempotency_key
+from app.web.http.request_source import source_of
 from app.web.http.responses import success
 from app.web.http.route_spec import Call
 from app.web.sim.answers import ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
@@ -60,6 +62,9 @@ class SessionCalls:
     async def delete(self, call: Call) -> Response:
         """Delete a session that is not running, with its log."""
         await self._sim.delete(call.user_id, call.session.id)
+        await self._sim.database.run(
+            audit.record, source_of(call.request), call.user_id, "session.delete", call.session.id
+        )
         return success(EmptyAnswer())
 
     async def start(self, call: Call, body: StartRequest) -> Response:
