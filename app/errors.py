@@ -31,6 +31,8 @@ class SimError(Exception):
     status = 500
     sqlstate: str | None = None
     code: str | None = None
+    codes: tuple[str, ...] = ()
+    """The codes among which each place that raises the error chooses, if there are several."""
     recovery = Recovery.GIVE_UP
 
     def __init__(self, message: str | None = None, *, code: str | None = None, details: Any = None) -> None:
@@ -48,6 +50,12 @@ class BadInputError(SimError):
     """The input is not valid."""
 
     status = 400
+
+
+class MalformedError(BadInputError):
+    """The request does not have the form that `/openapi.json` describes."""
+
+    code = "malformed"
 
 
 class SeqAheadError(BadInputError):
@@ -117,6 +125,7 @@ class InputsChangedError(SimError):
     """An input of the session has changed since it was started."""
 
     status = 409
+    codes = ("candles_changed", "strategy_changed", "warmup_changed")
 
 
 class DivergedError(SimError):
@@ -205,6 +214,7 @@ class TooManyRequestsError(SimError):
 
     status = 429
     code = "too_many_requests"
+    codes = ("too_many_heavy_calls", "too_many_streams")
 
     def __init__(self, message: str | None = None, *, code: str | None = None, retry_after_s: float = 1) -> None:
         super().__init__(message or "Too many requests; slow down.", code=code)

@@ -67,8 +67,9 @@ def create_app(
         health=HealthCalls(probe, supervisor, streams, connections, answered),
         page=PageCalls(),
     )
+    table = route_table(handlers, needs_token="none" not in settings.auth)
     app = Starlette(
-        routes=Dispatcher(authenticator, sim, budgets, streams, settings).routes(route_table(handlers)),
+        routes=Dispatcher(authenticator, sim, budgets, streams, settings).routes(table),
         middleware=[Middleware(RequestIds), Middleware(RequestGuard, settings=settings, answered=answered)],
         exception_handlers=exception_handlers(budgets),
     )

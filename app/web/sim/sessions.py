@@ -11,7 +11,7 @@ from app.settings import Settings
 from app.web.http.models import EmptyAnswer, EmptyRequest
 from app.web.http.parsing import fingerprint, idempotency_key
 from app.web.http.request_source import source_of
-from app.web.http.responses import success
+from app.web.http.responses import success, with_etag
 from app.web.http.route_spec import Call
 from app.web.sim.answers import ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
 from app.web.sim.diff import DiffAnswer
@@ -48,7 +48,7 @@ class SessionCalls:
 
     async def get(self, call: Call) -> Response:
         """Show one session."""
-        return _answer(await self._sim.with_details(call.session))
+        return with_etag(call.request, _answer(await self._sim.with_details(call.session)))
 
     async def change(self, call: Call, body: SessionChanges) -> Response:
         """Change pace, name or tags."""

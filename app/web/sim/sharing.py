@@ -13,6 +13,7 @@ from app.db import audit, tokens
 from app.db.pool import Connection
 from app.db.tokens import Token
 from app.domain.duration import parse_duration
+from app.domain.setting import UnusableValueError
 from app.engine.session_service import SessionService
 from app.errors import BadInputError, NotFoundError, WrongStatusError
 from app.web.http.auth import SHARE
@@ -26,17 +27,25 @@ _MAX_LINKS = 100
 _DAY_S = 86_400
 
 
+_SHORTEST_S, _LONGEST_S = 60, 366 * _DAY_S
+
+
 def _seconds(value: Any) -> Any:
     """Read a duration: seconds, or a text such as `7d`."""
     if not isinstance(value, str):
         return value
     try:
-        return parse_duration(value)
+        seconds = parse_duration(value)
     except BadInputError as error:
         raise ValueError(error.message) from None
+    if not _SHORTEST_S <= seconds <= _LONGEST_S:
+        raise UnusableValueError("must be from 60 seconds to 366 days")
+    return seconds
 
 
-Lifetime = Annotated[int, BeforeValidator(_seconds, json_schema_input_type=int | str), Field(ge=60, le=366 * _DAY_S)]
+_Seconds = Annotated[int, Field(ge=_SHORTEST_S, le=_LONGEST_S)]
+_Text = Annotated[str, Field(pattern="^[1-9][0-9]{0,8}[smhdw]$", examples=["7d"])]
+Lifetime = Annotated[_Seconds, BeforeValidator(_seconds, json_schema_input_type=_Seconds | _Text)]
 
 
 class NewShare(Body):

@@ -266,8 +266,8 @@ async def walk(
     """Serve the table of routes, with a change to each of them, to a user with a token."""
     table: list[RouteSpec] = []
 
-    def changed_table(*arguments: Any) -> list[RouteSpec]:
-        table.extend(change(spec) for spec in route_table(*arguments))
+    def changed_table(*arguments: Any, **options: Any) -> list[RouteSpec]:
+        table.extend(change(spec) for spec in route_table(*arguments, **options))
         return table
 
     monkeypatch.setattr(web_app, "route_table", changed_table)
