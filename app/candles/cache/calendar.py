@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, cached_property
 from threading import Lock
 from typing import Any
 
@@ -73,6 +73,12 @@ class Calendar:
         if time_ms not in self._known:
             with self._lock:
                 self._read(_day(time_ms))
+
+    @cached_property
+    def days_per_year(self) -> int:
+        """The trading days per year, about 252 for stocks: the mean of the years that the library knows, rounded."""
+        days = _library().get_calendar(self.name).sessions
+        return round(len(days) / ((days[-1] - days[0]).days / 365.25))
 
     def read(self, from_ms: int, to_ms: int) -> None:
         """Read a whole range in advance, because that takes a second. Raises `BadInputError`."""
