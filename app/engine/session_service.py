@@ -242,7 +242,8 @@ class SessionService:
                 await self.database.run(events.seq_of_tail, session.id, tail, types) - 1 if tail else session.last_seq
             )
         if from_seq > session.last_seq + 1:
-            raise SeqAheadError(f"fromSeq: {from_seq} is ahead of the log, which ends at {session.last_seq}")
+            sentence = f"fromSeq: {from_seq} is ahead of the log, which ends at {session.last_seq}"
+            raise SeqAheadError(sentence, details={"lastSeq": session.last_seq})
         return max(0, from_seq - 1)
 
     async def _prepare(self, user_id: str, session_id: UUID, action: Action) -> None:

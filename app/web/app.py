@@ -32,6 +32,7 @@ from app.web.page import PageCalls
 from app.web.routes import Handlers, route_table
 from app.web.sim.log import LogCalls
 from app.web.sim.sessions import SessionCalls
+from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
 
 if TYPE_CHECKING:
@@ -56,17 +57,19 @@ def create_app(
     log = LogCalls(sim, authenticator, supervisor.hub, streams, clock, settings)
     handlers = Handlers(
         sim=SessionCalls(sim, settings),
+        share=ShareCalls(sim),
         market=MarketCalls(sim, log, settings),
         candles=CandleCalls(sim, settings),
         imports=ImportCalls(sim, settings),
         log=log,
-        stats=StatsCalls(sim, settings),
+        stats=StatsCalls(sim, authenticator, settings),
         login=LoginCalls(authenticator),
         health=HealthCalls(probe, supervisor, streams, connections, answered),
         page=PageCalls(),
     )
+    table = route_table(handlers, needs_token="none" not in settings.auth)
     app = Starlette(
-        routes=Dispatcher(authenticator, sim, budgets, streams, settings).routes(route_table(handlers)),
+        routes=Dispatcher(authenticator, sim, budgets, streams, settings).routes(table),
         middleware=[Middleware(RequestIds), Middleware(RequestGuard, settings=settings, answered=answered)],
         exception_handlers=exception_handlers(budgets),
     )

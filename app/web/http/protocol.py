@@ -16,7 +16,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from app.errors import BadInputError, RequestTimeoutError, SimError, UnavailableError
+from app.errors import BadInputError, MalformedError, RequestTimeoutError, SimError, UnavailableError
 from app.web.http.client_address import TrustedProxies
 from app.web.http.connections import Connections, has_unread_bytes
 from app.web.http.framing import MessageFraming
@@ -268,7 +268,7 @@ class Protocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             pass  # The request is answered as if it did not ask for another protocol.
         except httptools.HttpParserError:
-            raise BadInputError("The request is not valid HTTP.") from None
+            raise MalformedError("The request is not valid HTTP.") from None
 
     def _drop_ahead(self) -> None:
         """Read nothing more, as the client has sent much ahead of the answer; after it the connection ends."""

@@ -183,6 +183,12 @@ export class ApiError extends Error {
 /** A stream skipped an event of the log, or is none: what answers is not a ZEON server. */
 export class BrokenStreamError extends Error {}
 
+/** The log has lost events that were received: the database was replaced by an older copy. */
+export class LogShorterError extends Error {
+  /** The last seq that the log has now. */
+  readonly lastSeq: number;
+}
+
 export interface ClientOptions {
   /** Sent as a bearer token; without one a browser's cookie counts. */
   token?: string | null;

@@ -30,6 +30,16 @@ export class BrokenStreamError extends Error {
   name = "BrokenStreamError";
 }
 
+/** The log has lost events that were received; it now ends at `lastSeq`. The database was replaced by an older copy. */
+export class LogShorterError extends Error {
+  name = "LogShorterError";
+
+  constructor(lastSeq) {
+    super(`The log is shorter than what was sent: it now ends at event ${lastSeq}.`);
+    this.lastSeq = lastSeq;
+  }
+}
+
 export class Client {
   #origin;
   #token;
@@ -175,6 +185,7 @@ export class Client {
         yield* reader.read(response, watch, onState);
       } catch (error) {
         if (signal?.aborted) return undefined;
+        if (error.code === "seq_ahead" && reader.lastSeq >= fromSeq) throw new LogShorterError(error.details.lastSeq);
         if (!watch.fired && !error.mayPass) throw error;
         fault = error;
       } finally {
@@ -287,6 +298,7 @@ class StreamReader {
     if (line.startsWith("data:")) message.data = (message.data ?? "") + line.slice(5);
     else if (line.startsWith("event:")) message.name = line.slice(6).trim();
     if (line !== "") return message;
+    if (message.name === "log_shorter") throw new LogShorterError(JSON.parse(message.data).lastSeq);
     if (message.name === "caught_up") onState("live");
     else if (message.data !== undefined && message.name === undefined) this.#event(JSON.parse(message.data), batch);
     return {};

@@ -1,12 +1,14 @@
 -- A page of the log as text/event-stream frames. They are rendered here, so that no process parses JSON on the way to a
 -- client. The page ends at max_rows or at max_bytes, but not before its first event; last_seq is the last seq read,
--- whether its type matched or not. status and head are the session's at the same moment, null if it is deleted.
+-- whether its type matched or not, and written_at its created_at. status and head are the session's at the same moment,
+-- null if it is deleted.
 --
 -- Nearly every page fits into max_bytes. To measure frame by frame takes longer than to render, so only a page that does
 -- not fit is read again by sim_frames_bounded.
 CREATE OR REPLACE FUNCTION sim_frames(
   session uuid, after_seq bigint, max_rows integer, max_bytes bigint, types text[], market boolean)
-RETURNS TABLE (last_seq bigint, events bigint, body text, status text, head bigint)
+RETURNS TABLE (
+  last_seq bigint, events bigint, body text, status text, head bigint, written_at timestamptz)
 LANGUAGE plpgsql STABLE
 SET enable_sort = off
 SET plan_cache_mode = force_generic_plan AS $$
@@ -36,8 +38,11 @@ BEGIN
       sim_frames.market) f;
   END IF;
 
-  SELECT s.status, s.last_seq
-  INTO status, head
+  SELECT
+    s.status,
+    s.last_seq,
+    (SELECT e.created_at FROM sim_events e WHERE e.session_id = sim_frames.session AND e.seq = sim_frames.last_seq)
+  INTO status, head, written_at
   FROM sim_sessions s
   WHERE s.id = sim_frames.session AND s.deleted_at IS NULL;
   RETURN NEXT;

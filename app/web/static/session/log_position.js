@@ -49,8 +49,9 @@ export class LogPosition {
     return attempt(() => this.#lookBackTo(1));
   }
 
-  toLive() {
-    if (!this.lookingBack) return this.prices.toEnd();
+  /** Show the end of the log; `anew` also if it is shown already. */
+  toLive(anew = false) {
+    if (!this.lookingBack && !anew) return this.prices.toEnd();
     this.#switchTo(false);
     this.#follow(this.session.lastSeq - TAIL);
     return this.prices.toEnd();

@@ -30,7 +30,7 @@ startTheme();
 let shownError = null;
 let hovering = false;
 let [session, types] = await Promise.all([get(`${SESSIONS}/${id}`), eventTypes()]).catch(showNotFound);
-const feed = new Feed(id, { onBatch: draw, onState: showState, onClosed: recover });
+const feed = new Feed(id, { onBatch: draw, onState: showState, onClosed: recover, onShorter: readAgain });
 const prices = new Prices(session, { onOldest: () => extend("loadOlder"), onNewest: () => extend("loadNewer"), onCrosshair: showPointed });
 const curve = new Curve(session);
 const log = new Log(session, types, (event) => attempt(() => position.goTo(event)));
@@ -150,6 +150,13 @@ async function recover() {
   if (position.lookingBack) return;
   if (ENDED.includes(session.status) && feed.last >= session.lastSeq) feed.end();
   else setTimeout(() => feed.state === "reconnecting" && !position.lookingBack && feed.open({ seen: feed.last }), RETRY_MS);
+}
+
+/** The log has lost events that are on the screen: show its end as it is now. */
+async function readAgain(error) {
+  await refresh();
+  position.toLive(true);
+  showProblem({ message: `${error.message} The database was replaced by an older copy; the page shows the log as it is now.` });
 }
 
 function showState() {
