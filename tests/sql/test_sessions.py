@@ -193,7 +193,10 @@ def test_the_digest_is_the_published_formula_without_who_steered(connection: psy
 def frames(connection: psycopg.Connection, *arguments: object) -> tuple:
     result = connection.execute("SELECT * FROM sim_frames(%s, %s, %s, %s, %s, false)", arguments).fetchone()
     assert result is not None
-    return result
+    created = "SELECT created_at FROM sim_events WHERE session_id = %s AND seq = %s"
+    last_event = connection.execute(created, (arguments[0], result[0])).fetchone()
+    assert result[5:] == (last_event or (None,)), "written_at is the created_at of the last event read"
+    return result[:5]
 
 
 def test_frames_are_the_events_of_a_page_as_a_stream_spells_them(connection: psycopg.Connection) -> None:
@@ -247,6 +250,13 @@ def test_the_sweep_pauses_what_a_dead_process_left(connection: psycopg.Connectio
     ]
     assert sweep(connection) == [("paused", "runner lost")] * 3
     assert {row(connection, session, "status, runner, epoch") for session in sessions} == {("paused", None, 2)}
+
+
+def test_the_sweep_sees_a_dead_process_although_the_clock_was_set_back(connection: psycopg.Connection) -> None:
+    alive(connection, "me")
+    alive(connection, "dead", seen="now() + interval '3 hours'", ttl="1 ms")
+    new_session(connection, runner="dead", incarnation=1)
+    assert sweep(connection) == [("paused", "runner lost")]
 
 
 def test_a_process_that_has_left_or_was_replaced_sweeps_nothing(connection: psycopg.Connection) -> None:

@@ -193,6 +193,8 @@ export interface ClientOptions {
   /** Sent as a bearer token; without one a browser's cookie counts. */
   token?: string | null;
   /** Called when a call sent at that `performance.now()` lacked a login; awaited, then the call is repeated. */
+  /** The key of a share link, which the client adds to each call. */
+  share?: string | null;
   onUnauthorized?: ((sentMs: number) => unknown) | null;
 }
 
