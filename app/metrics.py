@@ -10,7 +10,7 @@ _COMMIT_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2
 
 
 class EngineMetrics:
-    """The counters and histograms of one server, in a registry of their own; docs/metrics.md explains each."""
+    """The counters and histograms of one server, in a registry of their own; deploy/metrics.md explains each."""
 
     def __init__(self) -> None:
         prometheus_client.disable_created_metrics()

@@ -46,7 +46,7 @@ class SessionCounts:
 
 
 class ServerCollector(Collector):
-    """The present figures of a server's parts; docs/metrics.md explains each."""
+    """The present figures of a server's parts; deploy/metrics.md explains each."""
 
     def __init__(
         self,
