@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 
+from app.cli.log_format import LogFormatter
 from app.settings import Settings, load
 from app.web import serve as web
 
@@ -21,8 +21,9 @@ def serve() -> None:
 
 def log_to_stderr(settings: Settings) -> None:
     """Log to stderr from ZEON_LOG_LEVEL up, with UTC times; log only warnings and errors of libraries."""
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogFormatter())
+    logging.basicConfig(handlers=[handler], force=True)
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     logging.getLogger().setLevel(max(level, logging.WARNING))
     logging.getLogger("app").setLevel(level)
