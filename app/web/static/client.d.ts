@@ -144,6 +144,7 @@ export interface Session {
   volumeShare: number | null;
   record: "full" | "trades";
   rules: number;
+  daysPerYear: number;
   entryCandleProfit: "never" | "proven";
   replayMsPerCandle: number | null;
   speed: number | null;
