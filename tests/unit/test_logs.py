@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from app.cli.log_format import LogFormatter
 from app.domain.visible import visible
+from app.logs import JsonLines, TextLines
 
 EVIL = "\x1b]0;owned\x07 \x9b31m \x7f \u202e \u2028 \ud800 \r\nforged"
 SHOWN = r"\u001b]0;owned\u0007 \u009b31m \u007f \u202e \u2028 \ud800 \u000d\u000aforged"
@@ -22,7 +22,7 @@ def record(message: str, *arguments: object, exc_info: object = None) -> logging
 
 
 def test_a_message_of_the_log_is_one_line_whatever_is_in_it():
-    text = LogFormatter().format(record("session %s failed", EVIL))
+    text = TextLines().format(record("session %s failed", EVIL))
     assert text.endswith(f" WARNING app.web: session {SHOWN} failed")
     assert "\n" not in text
 
@@ -31,7 +31,7 @@ def test_a_traceback_keeps_its_lines():
     try:
         raise ValueError(EVIL)
     except ValueError:
-        lines = LogFormatter().format(record("failed", exc_info=sys.exc_info())).splitlines()
+        lines = TextLines().format(record("failed", exc_info=sys.exc_info())).splitlines()
     assert lines[1] == "Traceback (most recent call last):"
     assert not any("\x1b" in line for line in lines)
 
@@ -41,7 +41,8 @@ def test_a_traceback_keeps_its_lines():
     ["zeon_" + "a-B_9" * 9, "zeon_share_" + "x" * 43, "zeon_bot_" + "y" * 43, "eyJhbGciOiJub25lIn0.eyJzdWIi.sig-_1"],
 )
 def test_a_secret_in_a_message_is_blanked(secret):
-    text = LogFormatter().format(record("GET /sessions/1?share=%s&x=1 failed", secret))
+    text = TextLines().format(record("GET /sessions/1?share=%s&x=1 failed", secret))
     assert secret not in text
     assert text.endswith("GET /sessions/1?share=…&x=1 failed")
-    assert LogFormatter().format(record("zeon_requests_total")).endswith(": zeon_requests_total")
+    assert secret not in JsonLines().format(record("GET /sessions/1?share=%s failed", secret))
+    assert TextLines().format(record("zeon_requests_total")).endswith(": zeon_requests_total")
