@@ -155,6 +155,12 @@ class SessionSpec:
     ] = 0
     trading: TradingSettings = field(default_factory=TradingSettings)
     kind: Annotated[Literal["sim", "market"], Setting("Kind of session.", in_request=False, in_diff=False)] = "sim"
+    days_per_year: Annotated[
+        int,
+        Setting(
+            "Trading days per year of the venue's calendar; 365: round the clock.", in_request=False, in_diff=False
+        ),
+    ] = 365
     name: Annotated[Name | None, Setting("Name of the session, free text.", fork=True, in_diff=False)] = None
     tags: Annotated[
         tuple[Tag, ...],

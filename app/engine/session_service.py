@@ -92,8 +92,14 @@ class SessionService:
         slots = spec.grid.slots(spec.start_ms, end_ms)
         if slots > self._settings.max_slots:
             raise BadInputError(f"endMs: the range has {slots} slots, at most {self._settings.max_slots} are allowed")
-        completed = replace(spec, config=await self.strategies.full_config(self.database, spec))
+        config = await self.strategies.full_config(self.database, spec)
+        completed = replace(spec, config=config, days_per_year=await self._days_per_year(spec.venue))
         return await self.database.run(sessions.create, user_id, completed, key=key, request_hash=request_hash)
+
+    async def _days_per_year(self, venue: str) -> int:
+        """Return the trading days per year of a venue; 365 for one without a calendar. Reading one takes a second."""
+        calendar = self.calendars.get(venue)
+        return 365 if calendar is None else await asyncio.to_thread(lambda: calendar.days_per_year)
 
     async def get(self, user_id: str, session_id: UUID) -> Session:
         """Return a session of the user; raises `NotFoundError`."""

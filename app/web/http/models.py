@@ -96,9 +96,13 @@ class StateAnswer(Answer):
 
 
 class ReadyAnswer(StateAnswer):
-    """The state of a process that is ready; `notifications` of Postgres `arrive`, are `lost`, or are turned `off`."""
+    """The state of a process that is ready; `notifications` of Postgres `arrive`, are `lost`, or are turned `off`.
+
+    `write_problem` says why its sessions wait for the database, for example because the disk is full.
+    """
 
     notifications: str
+    write_problem: str | None
 
 
 class EmptyAnswer(Answer):

@@ -144,6 +144,7 @@ export interface Session {
   volumeShare: number | null;
   record: "full" | "trades";
   rules: number;
+  daysPerYear: number;
   entryCandleProfit: "never" | "proven";
   replayMsPerCandle: number | null;
   speed: number | null;
@@ -192,6 +193,8 @@ export interface ClientOptions {
   /** Sent as a bearer token; without one a browser's cookie counts. */
   token?: string | null;
   /** Called when a call sent at that `performance.now()` lacked a login; awaited, then the call is repeated. */
+  /** The key of a share link, which the client adds to each call. */
+  share?: string | null;
   onUnauthorized?: ((sentMs: number) => unknown) | null;
 }
 

@@ -43,16 +43,18 @@ export class LogShorterError extends Error {
 export class Client {
   #origin;
   #token;
+  #share;
   #onUnauthorized;
 
   /**
    * `url` is the server's address, by default the one this module came from. `token` is sent as a bearer token; without
-   * one a browser's cookie counts. `onUnauthorized(sentMs)` is called when a call sent at that `performance.now()` lacked
+   * one a browser's cookie counts. `share` is the key of a share link. `onUnauthorized(sentMs)` is called when a call sent at that `performance.now()` lacked
    * a login; what it returns is awaited and the call repeated.
    */
-  constructor(url = HOME, { token = null, onUnauthorized = null } = {}) {
+  constructor(url = HOME, { token = null, share = null, onUnauthorized = null } = {}) {
     this.#origin = new URL(url).href.replace(/\/$/, "");
     this.#token = token;
+    this.#share = share;
     this.#onUnauthorized = onUnauthorized;
   }
 
@@ -63,7 +65,7 @@ export class Client {
     return "success" in answer ? answer.data : answer;
   }
 
-  /** Exchange a token for a browser's cookie. */
+  /** Exchange a token or JWT for a browser's cookie. */
   login(token) {
     return this.call("POST", "/login", { token });
   }
@@ -217,8 +219,8 @@ export class Client {
   }
 
   async #send(method, path, { body, query = {}, signal }) {
-    const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
-    const search = given.length ? `?${new URLSearchParams(given)}` : "";
+    const given = Object.entries({ ...query, share: this.#share }).filter(([, value]) => value !== undefined && value !== null);
+    const search = given.length ? `${path.includes("?") ? "&" : "?"}${new URLSearchParams(given)}` : "";
     const headers = {};
     if (body !== undefined) headers["Content-Type"] = "application/json";
     if (this.#token) headers.Authorization = `Bearer ${this.#token}`;

@@ -1,4 +1,4 @@
-"""The Grafana dashboard of docs/grafana: each query runs, and those of a long log read an index."""
+"""The Grafana dashboard of examples/grafana: each query runs, and those of a long log read an index."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.running_engine import MINUTE, START_MS
 from tests.support.stored_session import run_strategy, store_session
 from tests.support.trading import broker_config
 
-DASHBOARD = json.loads((ROOT / "docs" / "grafana" / "session.json").read_text())
+DASHBOARD = json.loads((ROOT / "examples" / "grafana" / "session.json").read_text())
 PANELS: dict[str, str] = {panel["title"]: panel["targets"][0]["rawSql"] for panel in DASHBOARD["panels"]}
 VARIABLES: dict[str, str] = {
     each["name"]: each["query"] for each in DASHBOARD["templating"]["list"] if each["type"] == "query"

@@ -4,6 +4,7 @@ import { get, SESSIONS } from "../common/api.js";
 import { byId, setText } from "../common/dom.js";
 import { whole } from "../common/format.js";
 import { attempt } from "../common/notice.js";
+import { pageAddress } from "./address.js";
 
 const TAIL = 5000;
 const AROUND = 1500;
@@ -65,7 +66,7 @@ export class LogPosition {
       await this.#lookBackTo(event.seq);
       this.log.select(event);
     }
-    history.replaceState(null, "", `?seq=${event.seq}`);
+    history.replaceState(null, "", pageAddress(event.seq));
     if (event.type === "trade" && this.prices.key.startsWith(`${event.payload.symbol} `)) this.prices.showTrade(event.payload);
     else this.prices.centre(openMs);
   }
@@ -140,6 +141,6 @@ export class LogPosition {
     this.lookingBack = lookingBack;
     this.firstSeq = Infinity;
     byId("looking-back").hidden = !lookingBack;
-    if (!lookingBack) history.replaceState(null, "", location.pathname);
+    if (!lookingBack) history.replaceState(null, "", pageAddress());
   }
 }
