@@ -45,7 +45,7 @@ DialectName = Literal["sim", "market"]
 
 
 class StreamPosition(NamedTuple):
-    """Where a page of frames starts: after a seq of a session, in a dialect; `types` applies to the sim dialect."""
+    """Where a page of frames starts: after a seq of a session, of some types, in a dialect."""
 
     session_id: UUID
     after_seq: int
@@ -98,16 +98,16 @@ async def frames(
     types: Sequence[str] | None = None,
     dialect: DialectName = "sim",
 ) -> Frames:
-    """Read the page of frames after a seq in a dialect; `types` applies to the sim dialect."""
+    """Read the page of frames after a seq, of some types, in a dialect."""
     cursor = await connection.execute(
-        "SELECT * FROM sim_frames(%s, after_seq => %s, max_rows => %s, max_bytes => %s, types => %s, market => %s)",
+        "SELECT * FROM sim_frames(%s, after_seq => %s, max_rows => %s, max_bytes => %s, types => %s, dialect => %s)",
         (
             session_id,
             after_seq,
             MAX_PAGE_ROWS,
             MAX_PAGE_BYTES,
             None if types is None else list(types),
-            dialect == "market",
+            dialect,
         ),
     )
     row = await cursor.fetchone()
@@ -121,17 +121,18 @@ async def pages(connection: Connection, positions: Sequence[StreamPosition]) -> 
     rows = max(MAX_PAGE_ROWS // len(positions), MAX_PAGE_ROWS // 10)
     cursor = await connection.execute(
         """
-        SELECT f.*
-        FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::boolean[])
-             WITH ORDINALITY AS p (session, after_seq, types, market, position)
-        CROSS JOIN LATERAL sim_frames(p.session, p.after_seq, %s, %s, string_to_array(p.types, ','), p.market) AS f
-        ORDER BY p.position
+        SELECT frames.*
+        FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[])
+             WITH ORDINALITY AS page (session, after_seq, types, dialect, position)
+        CROSS JOIN LATERAL sim_frames(
+             page.session, page.after_seq, %s, %s, string_to_array(page.types, ','), page.dialect) AS frames
+        ORDER BY page.position
         """,
         (
             list(session_ids),
             list(after_seqs),
             [None if names is None else ",".join(names) for names in types],
-            [dialect == "market" for dialect in dialects],
+            list(dialects),
             rows,
             MAX_PAGE_BYTES * rows // MAX_PAGE_ROWS,
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, get_args
 
 from pydantic import TypeAdapter
@@ -15,6 +16,7 @@ _SESSION_ID = {"type": "string", "format": "uuid"}
 _CURSOR = {"type": ["integer", "null"], "description": "Open time of the last slot done, ms UTC."}
 
 
+@cache
 def event_schemas() -> dict[str, Any]:
     """Return the schemas of every event type, its payload, and of the messages of both dialects."""
     payloads: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from app.web.http.route_spec import IDEMPOTENCY_KEY, LAST_EVENT_ID, RouteSpec
 from app.web.openapi.calls import call
 from app.web.openapi.links import links
 from app.web.openapi.refusals import references
-from app.web.openapi.schemas import reference, without_null, without_titles
+from app.web.openapi.schemas import query_schema, reference, without_null, without_titles
 
 _HEADERS: dict[str, dict[str, Any]] = {
     IDEMPOTENCY_KEY: {
@@ -150,7 +150,7 @@ def _path_parameters(spec: RouteSpec) -> list[dict[str, Any]]:
 def _query_parameters(spec: RouteSpec) -> list[dict[str, Any]]:
     if spec.query is None:
         return []
-    schema = spec.query.model_json_schema(by_alias=True)
+    schema = query_schema(spec.query)
     required = schema.get("required", [])
     return [_query_parameter(name, part, name in required, spec) for name, part in schema["properties"].items()]
 

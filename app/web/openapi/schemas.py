@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.web.http.route_spec import RouteSpec
@@ -14,12 +16,24 @@ TEMPLATE = "#/components/schemas/{model}"
 
 def route_schemas(table: Sequence[RouteSpec]) -> dict[str, Any]:
     """Return the schemas of all bodies and answers by name."""
-    bodies = {spec.body for spec in table if spec.body}
-    answers = {spec.answer for spec in table if spec.answer}
+    return _model_schemas(
+        frozenset(spec.body for spec in table if spec.body), frozenset(spec.answer for spec in table if spec.answer)
+    )
+
+
+@cache
+def _model_schemas(bodies: frozenset[type[BaseModel]], answers: frozenset[type[BaseModel]]) -> dict[str, Any]:
+    """Return the schemas of models by name; kept, as computing them takes half of a server's start."""
     modes: list[Any] = [*((body, "validation") for body in bodies), *((answer, "serialization") for answer in answers)]
     modes.sort(key=lambda pair: pair[0].__name__)
     definitions = models_json_schema(modes, by_alias=True, ref_template=TEMPLATE)[1]["$defs"]
     return {name: without_titles(schema) for name, schema in definitions.items()}
+
+
+@cache
+def query_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the schema of a model of a query string."""
+    return model.model_json_schema(by_alias=True)
 
 
 def reference(name: str) -> dict[str, Any]:
