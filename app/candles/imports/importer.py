@@ -51,7 +51,7 @@ async def import_file(
 ) -> Report:
     """Import a file, or the files of a folder, with candles of one symbol and timeframe; all of its good rows or none.
 
-    The kind of a file is told by its content, and packed ones are unpacked. Raises `BadInputError` when nothing can be
+    The kind of a file is detected; packed files are unpacked. Raises `BadInputError` when nothing can be
     opened, no row is good, or the user has to say how to read it (`options`). When more than half of the rows are
     refused nothing is stored, unless with `keep_going`. With a `calendar`, closed hours are no gaps.
     """
