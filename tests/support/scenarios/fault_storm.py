@@ -1,7 +1,8 @@
 """Servers behind poolers, a database with a standby, and clients, while everything is killed, restarted and suspended.
 
 The size of the storm is a factor: 1 is 200 kills of servers, 50 restarts of Postgres, 20 cuts of what listens, 10
-suspensions of servers past their TTL and 1,000 clients.
+suspensions of servers past their TTL, 10 of Postgres, 10 kills of strategy processes, 10 suspensions of them, and 1,000
+clients.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import random
 import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import httpx2
+import psutil
 import psycopg
 
 from tests.support import pooler
@@ -58,7 +60,10 @@ class Storm:
     servers: list[ServerProcess]
     draw: random.Random
     sessions: list[str] = field(default_factory=list)
-    stopped: set[ServerProcess] = field(default_factory=set)
+    disturbed: set[int] = field(default_factory=set)
+    """The ports of the servers that are being killed or are suspended: two faults never meet at one server."""
+    postgres: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while Postgres is restarted or suspended."""
 
     def row(self, session_id: str, column: str) -> Any:
         return row(self.database, session_id, column)
@@ -70,19 +75,30 @@ class Storm:
         except psycopg.OperationalError:
             return []
 
+    @contextmanager
+    def one_server(self) -> Iterator[ServerProcess]:
+        """Choose a server that no other fault disturbs now."""
+        server = self.draw.choice([each for each in self.servers if each.port not in self.disturbed])
+        self.disturbed.add(server.port)
+        try:
+            yield server
+        finally:
+            self.disturbed.discard(server.port)
+
     async def kill_server(self) -> None:
         """Kill a server by SIGKILL, and start it again."""
-        server = self.draw.choice([each for each in self.servers if each not in self.stopped])
-        server.kill()
-        await revive(server)
+        with self.one_server() as server:
+            server.kill()
+            await revive(server)
 
     async def restart_postgres(self) -> None:
         """Let Postgres crash, and start it again."""
-        if self.draw.random() < 0.5:
-            await asyncio.to_thread(self.primary.restart)
-        else:
-            await asyncio.to_thread(self.primary.kill)
-            await asyncio.to_thread(self.primary.start)
+        async with self.postgres:
+            if self.draw.random() < 0.5:
+                await asyncio.to_thread(self.primary.restart)
+            else:
+                await asyncio.to_thread(self.primary.kill)
+                await asyncio.to_thread(self.primary.start)
 
     async def cut_listeners(self) -> None:
         """End the connections that listen."""
@@ -92,12 +108,28 @@ class Storm:
 
     async def suspend_server(self) -> None:
         """Suspend a server for longer than its TTL."""
-        server = self.draw.choice([each for each in self.servers if each not in self.stopped])
-        self.stopped.add(server)
-        server.signal(signal.SIGSTOP)
-        await asyncio.sleep(TTL_S * 1.7)
-        server.signal(signal.SIGCONT)
-        self.stopped.discard(server)
+        with self.one_server() as server:
+            server.signal(signal.SIGSTOP)
+            await asyncio.sleep(TTL_S * 1.7)
+            server.signal(signal.SIGCONT)
+
+    async def suspend_postgres(self) -> None:
+        """Suspend the process that accepts connections: those there are go on, new ones wait."""
+        async with self.postgres:
+            pid = int((self.primary.embedded.pgdata / "postmaster.pid").read_text().split("\n")[0])
+            await suspend([psutil.Process(pid)], TTL_S)
+
+    async def kill_children(self) -> None:
+        """Kill the strategy processes of a server by SIGKILL."""
+        with self.one_server() as server:
+            for process in psutil.Process(server.pid).children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+    async def suspend_children(self) -> None:
+        """Suspend the strategy processes of a server."""
+        with self.one_server() as server:
+            await suspend(psutil.Process(server.pid).children(recursive=True), TTL_S)
 
     async def moved_on(self) -> None:
         """Wait until every session has moved since now."""
@@ -109,6 +141,17 @@ class Storm:
             return bool(now) and all(a != goals[each] for each, a in zip(self.sessions, now, strict=True))
 
         await until(all_moved, timeout_s=120)
+
+
+async def suspend(processes: Sequence[psutil.Process], seconds: float) -> None:
+    """Suspend processes for some time."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
+    await asyncio.sleep(seconds)
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 async def revive(server: ServerProcess) -> None:
@@ -211,15 +254,24 @@ async def storm(start_server: StartServer, size: float, seed: int) -> str:
             asyncio.create_task(client(it, it.sessions[number % len(it.sessions)], seed + number))
             for number in range(count)
         ]
-        done = await faults(it, size)
-        await asyncio.to_thread(promote)
-        await it.moved_on()
-        for session_id in it.sessions:
-            await until(partial(run_to_end, it, session_id), timeout_s=60)
-        await until(lambda: {it.row(each, "status") for each in it.sessions} <= {"finished", "failed"}, timeout_s=300)
-        last_seqs = await asyncio.wait_for(asyncio.gather(*clients), 300 + 1500 * size)
+        try:
+            done = await faults(it, size)
+            await asyncio.to_thread(promote)
+            await it.moved_on()
+            for session_id in it.sessions:
+                await until(partial(run_to_end, it, session_id), timeout_s=60)
+            await until(partial(all_ended, it), timeout_s=300)
+            last_seqs = await asyncio.wait_for(asyncio.gather(*clients), 300 + 1500 * size)
+        finally:
+            for each in clients:
+                each.cancel()
+            await asyncio.gather(*clients, return_exceptions=True)
         require_whole(it, undisturbed, last_seqs)
         return f"{done}, {count} clients, 1 promotion, seed {seed}"
+
+
+def all_ended(it: Storm) -> bool:
+    return {it.row(each, "status") for each in it.sessions} <= {"finished", "failed"}
 
 
 async def sessions(it: Storm, requests: Sequence[dict[str, Any]], pace_ms: int) -> list[str]:
@@ -243,13 +295,15 @@ async def faults(it: Storm, size: float) -> str:
         it.restart_postgres: round(50 * size),
         it.cut_listeners: round(20 * size),
         it.suspend_server: round(10 * size),
+        it.suspend_postgres: round(10 * size),
+        it.kill_children: round(10 * size),
+        it.suspend_children: round(10 * size),
     }
     planned = [fault for fault, count in counts.items() for _ in range(max(1, count))]
     it.draw.shuffle(planned)
     while planned:
-        together = [planned.pop() for _ in range(min(len(planned), it.draw.choice((1, 1, 2, 3))))]
-        if together.count(it.suspend_server) + together.count(it.kill_server) >= len(it.servers):
-            together = together[:1]
+        most = min(len(planned), len(it.servers) - 1, it.draw.choice((1, 1, 2, 3)))
+        together = [planned.pop() for _ in range(most)]
         results = await asyncio.gather(*(fault() for fault in together), return_exceptions=True)
         for error in results:
             if isinstance(error, BaseException) and not isinstance(error, psycopg.OperationalError):
@@ -276,4 +330,5 @@ def require_whole(it: Storm, undisturbed: Sequence[str], last_seqs: Sequence[int
     assert list(last_seqs) == [lengths[number % len(lengths)] for number in range(len(last_seqs))]
     assert it.database.query("SELECT count(*) FROM sim_sessions WHERE status = 'running'") == [(0,)]
     for server in it.servers:
-        assert "Traceback" not in server.output, server.output[-5000:]
+        faults = [line for line in server.output.splitlines() if "Traceback" in line]
+        assert not faults, "\n".join(faults)
