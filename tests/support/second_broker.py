@@ -95,12 +95,22 @@ class SecondBroker:
                 self.end(order, "expired")
         if not self.candle.synthetic:
             self.resting_orders()
+        self.pay_for_holding()
         for action in actions:
             self.act(*action)
         if self.config.fill == "same_close" and not self.candle.synthetic:
             for order in [order for order in self.live if order.at_market]:
                 if order in self.live and order.stop is None:
                     self.execute(order, self.candle.close, "same_close", self.bar + 1)
+
+    def pay_for_holding(self) -> None:
+        """Pay funding at 00:00, 08:00 and 16:00 UTC, and interest at 00:00, when a candle ends there."""
+        ends, value = self.candle.close_time_ms, self.held * self.candle.close
+        if ends % (8 * 3_600_000) == 0:
+            self.cash -= value * self.config.funding_bps / 10_000
+        if ends % (24 * 3_600_000) == 0:
+            owed = max(ZERO, -self.cash) + max(ZERO, -value)
+            self.cash -= owed * self.config.borrow_bps_per_day / 10_000
 
     # Orders
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from app.domain.number import format_decimal, parse_decimal
-from app.domain.setting import Amount, Rate, Setting, Share
+from app.domain.setting import Amount, Rate, Setting, Share, SignedRate
 from app.domain.trading.rules import FIRST_RULES, NEWEST_RULES, RULE_SETS, RuleSet
 from app.errors import BadInputError
 
@@ -119,6 +119,19 @@ class TradingSettings:
         ),
     ] = "never"
 
+    funding_bps: Annotated[
+        SignedRate,
+        Setting(
+            "Funding every 8 hours, in basis points of a position; above 0 long positions pay and short ones receive.",
+            "BPS",
+            fork=True,
+        ),
+    ] = Decimal(0)
+    borrow_bps_per_day: Annotated[
+        Rate,
+        Setting("Interest per day on borrowed cash and on short positions, in basis points.", "BPS", fork=True),
+    ] = Decimal(0)
+
     @property
     def rule_set(self) -> RuleSet:
         """The rule set with the number `rules`."""
@@ -132,7 +145,7 @@ class TradingSettings:
                     raise BadInputError(f"{to_camel(name)}: needs rules 2")
 
 
-_SINCE_RULES_2 = ("entry_candle_profit",)
+_SINCE_RULES_2 = ("entry_candle_profit", "funding_bps", "borrow_bps_per_day")
 _DEFAULTS = TradingSettings()
 
 
