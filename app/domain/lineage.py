@@ -58,6 +58,7 @@ _LATER: Final[dict[str, Any]] = {
     "entry_candle_profit": "never",
     "funding_bps": "0",
     "borrow_bps_per_day": "0",
+    "maintenance_margin_pct": None,
 }
 """Fields that stored lineages may lack -> the value that sessions had before there was the field."""
 

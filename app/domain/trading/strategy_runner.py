@@ -139,7 +139,7 @@ class StrategyRunner:
         broker, account, context = self._broker, self._account, self._context
         if self._charging:
             self._charge(base[0].open_time_ms)
-        if broker.live:
+        if broker.live or broker.liquidates:
             use_exact_arithmetic()
             broker.at_open(_real_candles(base), FillTime(base[0].open_time_ms, self._bar))
         self._ts = base[0].close_time_ms

@@ -154,6 +154,7 @@ export interface Session {
   entryCandleProfit: "never" | "proven";
   fundingBps: number;
   borrowBpsPerDay: number;
+  maintenanceMarginPct: number | null;
   replayMsPerCandle: number | null;
   speed: number | null;
   gapPolicy: "fail" | "skip" | "fill";

@@ -115,6 +115,7 @@ async def test_a_created_session_is_answered_with_its_defaults(database: Databas
         "entryCandleProfit": "never",
         "fundingBps": 0,
         "borrowBpsPerDay": 0,
+        "maintenanceMarginPct": None,
         "daysPerYear": 365,
         "strategyHash": None,
         "candlesHash": None,

@@ -104,6 +104,7 @@ def config_of(chance: Random, rules: int) -> BrokerConfig:
         rules=rules,
         entry_candle_profit=chance.choice(["never", "proven"]) if rules > 1 else "never",
         funding_bps=chance.choice([ZERO, ZERO, Decimal(20), Decimal("-7.5")]) if rules > 1 else ZERO,
+        maintenance_margin_pct=chance.choice([None, None, Decimal(5), Decimal(30)]) if rules > 1 else None,
         borrow_bps_per_day=chance.choice([ZERO, ZERO, Decimal(30)]) if rules > 1 else ZERO,
     )
 
