@@ -25,6 +25,7 @@ READ_WRITE = (
     "sim_runners",
     "sim_tokens",
     "sim_requests",
+    "sim_commands",
     "sim_profiles",
     "sim_snapshots",
     "market_candles",
