@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -72,6 +73,11 @@ class Settings(BaseSettings):
         description="origins whose pages may call this server with credentials, separated by commas, such as "
         "`http://localhost:5173`",
     )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (),
+        description="addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, "
+        "separated by commas, such as `10.0.0.5` or `10.0.0.0/8`",
+    )
     venue: str = Field("binance", min_length=1, description="venue of sessions that do not name one")
     sources: str = Field(
         "",
@@ -130,7 +136,13 @@ class Settings(BaseSettings):
         "info", description="minimum log level: `debug`, `info`, `warning` or `error`"
     )
 
-    @field_validator("allowed_hosts", "allowed_origins", "strategies", mode="before")
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, values: Any) -> Any:
+        """Read addresses and networks from the list that `_split` returns; pydantic calls the later validator first."""
+        return tuple(_network(value) for value in values)
+
+    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", "strategies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Read a comma-separated list."""
@@ -196,6 +208,13 @@ def _origin(text: str) -> str:
     if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc or parts[2:] != ("", "", ""):
         raise ValueError(f"{text[:100]!r} is not an origin such as http://localhost:5173")
     return f"{parts.scheme}://{parts.netloc.removesuffix(_PORTS[parts.scheme])}"
+
+
+def _network(value: Any) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{str(value)[:100]!r} is not an address or network such as 10.0.0.5 or 10.0.0.0/8") from None
 
 
 def variable(field: str) -> str:

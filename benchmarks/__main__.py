@@ -13,7 +13,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from app.db.embedded import Embedded
+from app.db.setup.embedded import Embedded
 from app.engine import garbage_collection
 from benchmarks import append, candles, durable, engine, memory, page, streams, trading
 from benchmarks.place import Place, place, postgres

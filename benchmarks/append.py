@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import count
 
-from app.db.chunks import Chunk, append_chunks, events_to_json
+from app.db.log.chunks import Chunk, append_chunks, events_to_json
 from app.db.pool import Connection, Database
 from app.domain.event import Event
 from app.domain.session import Session

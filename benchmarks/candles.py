@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from app.candles import synthetic
-from app.candles.importer import import_file
+from app.candles.imports.importer import import_file
+from app.candles.sources import synthetic
 from app.db import candles
 from app.db.pool import Connection, Database
 from benchmarks.place import MINUTE, START_MS, Place, pool

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.clock import Clock
 from app.db import sessions
-from app.db.chunks import Chunk
+from app.db.log.chunks import Chunk
 from app.db.pool import Connection, Database
 from app.domain.session import Pace, Session
 from app.engine.replay.writer import Writer

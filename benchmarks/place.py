@@ -13,12 +13,12 @@ from typing import Any
 
 import psycopg
 
-from app.candles import synthetic
+from app.candles.sources import synthetic
 from app.clock import Clock
 from app.db import candles, sessions
-from app.db.embedded import OWNER, SERVING, Embedded, start
-from app.db.install import install
 from app.db.pool import Connection, Database
+from app.db.setup.embedded import OWNER, SERVING, Embedded, start
+from app.db.setup.install import install
 from app.domain.session import Pace, Session, SessionSpec
 from app.engine.session_service import SessionService
 from app.engine.supervisor import Supervisor

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from app.candles import synthetic
-from app.db.chunks import Chunk, events_to_json
+from app.candles.sources import synthetic
+from app.db.log.chunks import Chunk, events_to_json
 from app.domain import candle_event
 from app.domain.event import Event
 from app.domain.session import Session

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from app.candles import synthetic
+from app.candles.sources import synthetic
 from app.domain.event import Event
 from app.domain.market.candle import Candle
 from app.domain.session import Pace, SessionSpec

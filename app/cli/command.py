@@ -11,9 +11,10 @@ from uuid import UUID
 
 from app.cli import output
 from app.clock import Clock
-from app.db import embedded, sessions
-from app.db.location import DatabaseLocation, existing_location, installed_location
+from app.db import sessions
 from app.db.pool import Database
+from app.db.setup import embedded
+from app.db.setup.location import DatabaseLocation, existing_location, installed_location
 from app.engine.session_service import SessionService
 from app.errors import BadInputError, NotFoundError
 from app.settings import Settings, load

@@ -12,8 +12,8 @@ import typer
 
 from app.cli import output
 from app.cli.options import Json
-from app.db import embedded
-from app.db.location import (
+from app.db.setup import embedded
+from app.db.setup.location import (
     DatabaseLocation,
     address,
     address_parts,

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from app.candles import synthetic
+from app.candles.sources import synthetic
 from app.cli import output
 from app.cli.options import time_ms
 from app.cli.serve import log_to_stderr

@@ -10,8 +10,8 @@ import typer
 from app.cli import output
 from app.cli.options import Json
 from app.db import health, sessions
-from app.db.location import DatabaseLocation, is_outdated, open_location, require_database
 from app.db.pool import Database
+from app.db.setup.location import DatabaseLocation, is_outdated, open_location, require_database
 from app.errors import NewerDatabaseError, SimError
 from app.settings import load, unknown_variables
 from app.strategy_hosts.strategy_catalog import StrategyCatalog

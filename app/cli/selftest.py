@@ -10,15 +10,16 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
-from app.candles import synthetic
+from app.candles.sources import synthetic
 from app.cli import output
 from app.cli.command import locate
 from app.cli.sessions import event_view
 from app.clock import Clock
-from app.db import candles, events, sessions
-from app.db.location import DatabaseLocation
+from app.db import candles, sessions
 from app.db.lock import exclusive
+from app.db.log import events
 from app.db.pool import Database
+from app.db.setup.location import DatabaseLocation
 from app.domain.market.timeframe import timeframe
 from app.domain.session import FAILED, PAUSED, RUNNING, Session
 from app.engine.session_service import Action, SessionService

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
-from app.db import events
-from app.db.events import Row
+from app.db.log import events
+from app.db.log.events import Row
 from app.db.pool import Database
 from app.domain.event import render
 from app.domain.number import format_decimal

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from app.clock import Clock
-from app.db import candles, events, sessions, simulated_events
+from app.db import candles, sessions
+from app.db.log import events, simulated_events
 from app.db.pool import Connection, Database
 from app.domain.session import Session, SessionSpec
 from app.domain.tick import ReplayState, draft_tick

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.candles.warmup import read_warmup
-from app.db import candles, events, sessions
+from app.candles.cache.warmup import read_warmup
+from app.db import candles, sessions
+from app.db.log import events
 from app.db.pool import Connection
 from app.domain.market.fingerprint import ordered_hash
 from app.domain.session import Session

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 from uuid import UUID
 
-from app.db import events, sessions, stats
-from app.db.events import Difference
+from app.db import sessions
+from app.db.log import events, stats
+from app.db.log.events import Difference
+from app.db.log.stats import FigureDiff
 from app.db.pool import Connection
-from app.db.stats import FigureDiff
 from app.domain.session import Session
 
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from app.candles.calendar import add_trading_hours, calendars
-from app.candles.sources import sources
+from app.candles.cache.calendar import add_trading_hours, calendars
+from app.candles.sources.source import sources
 from app.clock import Clock
-from app.db import events, requests, runners, sessions
+from app.db import requests, runners, sessions
+from app.db.log import events
 from app.db.pool import Connection, Database
 from app.domain.session import CREATED, MOVES, RUNNING, Pace, Session, SessionSpec
 from app.engine.fork import create_fork, fork_point

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.candles.aggregate import build_missing
-from app.candles.calendar import Calendar
-from app.candles.load import require_candles
-from app.candles.sources import SourceUnavailableError, VenueSource
+from app.candles.cache.aggregate import build_missing
+from app.candles.cache.calendar import Calendar
+from app.candles.cache.load import require_candles
+from app.candles.sources.source import SourceUnavailableError, VenueSource
 from app.clock import Clock
 from app.db import candles, sessions
 from app.db.pool import Connection, Database

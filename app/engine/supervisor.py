@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from app.candles.calendar import calendars
-from app.candles.sources import sources
+from app.candles.cache.calendar import calendars
+from app.candles.sources.source import sources
 from app.clock import Clock, TimedEvent
 from app.db import runners, sessions
 from app.db.listen import Listener

@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from app.candles.advice import import_command
+from app.candles.cache.advice import import_command
 from app.db import candles as cache
 from app.db.pool import Connection
 from app.domain.market.trading_hours import next_open

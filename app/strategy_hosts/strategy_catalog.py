@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from app.candles.warmup import read_warmup
+from app.candles.cache.warmup import read_warmup
 from app.db import profiles
 from app.db.pool import Connection, Database
 from app.domain.market.candle import Candle

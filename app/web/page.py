@@ -28,7 +28,7 @@ HEADERS = {
 LIST_PAGE, SESSION_PAGE = "sessions.html", "session.html"
 MODULES = {
     LIST_PAGE: ("client.js", "common/", "list/"),
-    SESSION_PAGE: ("client.js", "common/", "session/", "vendor/"),
+    SESSION_PAGE: ("client.js", "common/", "session/", "chart/", "vendor/"),
 }
 """The modules of each page, most of them by their folder."""
 

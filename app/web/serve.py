@@ -17,8 +17,8 @@ import uvicorn
 import uvloop
 
 from app.clock import Clock
-from app.db.location import DatabaseLocation, installed_location
 from app.db.pool import Database
+from app.db.setup.location import DatabaseLocation, installed_location
 from app.engine import garbage_collection
 from app.engine.session_service import SessionService
 from app.engine.supervisor import Supervisor
@@ -26,6 +26,7 @@ from app.errors import BadInputError
 from app.settings import Settings, default_runner
 from app.web.app import create_app
 from app.web.http.auth import require_safe_bind
+from app.web.http.client_address import TrustedProxies
 from app.web.http.connections import ConnectionLimits, Connections
 from app.web.http.event_stream import Streams
 from app.web.http.protocol import Protocol
@@ -128,7 +129,7 @@ async def run_server(settings: Settings, limits: ConnectionLimits | None = None)
         await supervisor.open()
         sim, streams = SessionService(database, settings, clock, supervisor), Streams(settings.max_streams)
         app = create_app(settings, sim, supervisor, streams, clock, connections, probe)
-        server = _Server(_config(app, connections), streams)
+        server = _Server(_config(app, connections, TrustedProxies(settings.trusted_proxies)), streams)
         http = await stack.enter_async_context(_run_http(server, listening))
         yield RunningServer(_url(settings), sim, streams, connections, http, supervisor.failed)
 
@@ -215,10 +216,10 @@ def _with_port(settings: Settings, port: int) -> Settings:
     return settings.model_copy(update=changes)
 
 
-def _config(app: object, connections: Connections) -> uvicorn.Config:
+def _config(app: object, connections: Connections, proxies: TrustedProxies) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
-        http=partial(Protocol, connections=connections),  # type: ignore[arg-type]
+        http=partial(Protocol, connections=connections, proxies=proxies),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,

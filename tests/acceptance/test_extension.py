@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from app.candles import synthetic
+from app.candles.sources import synthetic
 from app.db import candles
 from app.db.pool import Database as Pool
 from tests.paths import ROOT

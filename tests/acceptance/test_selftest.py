@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from app.cli import selftest
-from app.db.location import DatabaseLocation
+from app.db.setup.location import DatabaseLocation
 from app.settings import load
 from tests.support.cli import Cli
 from tests.support.postgres import Database

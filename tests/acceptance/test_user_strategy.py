@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.candles import synthetic
+from app.candles.sources import synthetic
 from app.db import candles
 from app.db.pool import Database as Pool
 from tests.paths import ROOT

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from app.db import embedded
+from app.db.setup import embedded
 from tests.paths import ROOT
 from tests.support.server_process import free_port
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.candles.synthetic import candles as made_up
+from app.candles.sources.synthetic import candles as made_up
 from tests.browser.pages import SessionPage, fits
 from tests.browser.site import Site
 from tests.support.running_engine import MINUTE, START_MS

@@ -20,7 +20,7 @@ PASSED = """seq => document.getElementById("stream-state").textContent === "ende
   || Number(document.getElementById("stream-seq").textContent.replace(/\\D/g, "")) > seq"""
 FILL = """async () => {
   const [{ CandleSeries }, { Downsampled }] = await Promise.all(
-    ["series", "downsampled"].map((name) => import(`/static/session/${name}.js`)));
+    ["series", "downsampled"].map((name) => import(`/static/chart/${name}.js`)));
   const candle = (n) => ({ openTimeMs: n * 60000, open: 1, high: 1, low: 1, close: 1, volume: 1 });
   const [series, curve, counts] = [new CandleSeries(), new Downsampled(2000), []];
   for (let n = 0; n < 100000; n += 500) {

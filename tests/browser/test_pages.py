@@ -169,7 +169,7 @@ def test_the_candle_under_the_pointer_is_shown_with_its_volume(site: Site, open_
 def test_small_prices_keep_their_decimals(site: Site, open_page: Open) -> None:
     page = open_page(site.url).page
     script = """async () => {
-      const { decimalsOf } = await import("/static/session/series.js");
+      const { decimalsOf } = await import("/static/chart/series.js");
       const bar = (price) => ({ open: price, high: price, low: price, close: price });
       return [0.00001234, 1.5, 42000, 1e-8, 0.1234].map((price) => decimalsOf([bar(price)]));
     }"""

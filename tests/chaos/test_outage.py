@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 
 from app import clock as clock_module
-from app.candles.synthetic import candles as made_up
+from app.candles.sources.synthetic import candles as made_up
 from tests.support.fast_clock import FastClock, lateness, latenesses
-from tests.support.klines import KlineServer, kline_server
+from tests.support.network.klines import KlineServer, kline_server
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, Engine, running_engine
 

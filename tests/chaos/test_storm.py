@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.network.storm import storm
 from tests.support.postgres import Database
 from tests.support.server_process import StartServer
-from tests.support.storm import storm
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 

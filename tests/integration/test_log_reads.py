@@ -11,8 +11,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from app.db import events, sessions, simulated_events, snapshots, stats
-from app.db.events import StreamPosition
+from app.db import sessions
+from app.db.log import events, simulated_events, snapshots, stats
+from app.db.log.events import StreamPosition
 from app.db.pool import Connection, connect_options
 from app.domain.session import Session
 from tests.support.postgres import Database

@@ -1,6 +1,6 @@
 """What is in the database equals what is in `migrations/` and `sql/`, and all of it is described."""
 
-from app.db.install import APPEND_ONLY, READ_WRITE, default_sources
+from app.db.setup.install import APPEND_ONLY, READ_WRITE, default_sources
 
 IN_SCHEMA = "relnamespace = current_schema()::regnamespace"
 TABLES = f"SELECT relname FROM pg_class WHERE {IN_SCHEMA} AND relkind = 'r' AND relname NOT LIKE '\\_yoyo%%'"

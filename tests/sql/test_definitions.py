@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.db.install import default_sources
+from app.db.setup.install import default_sources
 from app.domain.event import PAYLOAD_BYTES, SIMULATED, STEERING, TYPES, parse_event
 from app.domain.market.timeframe import TIMEFRAMES
 from app.errors import BadInputError

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from app.candles import synthetic
-from app.db import events, stats
+from app.candles.sources import synthetic
+from app.db.log import events, stats
 from app.db.pool import Connection
 from app.strategies.none import CandlesOnly
 from tests.support.postgres import Database

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from app.candles import synthetic
+from app.candles.sources import synthetic
 from app.domain.event import Event, parse_event
 from app.domain.market.candle import Candle
 from app.domain.trading.settings import BrokerConfig, parse_sizing

@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from app.candles import synthetic
+from app.candles.sources import synthetic
 from app.strategies.none import CandlesOnly
 from app.strategies.sma_cross import SmaCross
 from tests.support.postgres import Database

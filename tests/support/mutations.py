@@ -12,10 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from app.candles.importer import FileReader
-from app.candles.inspection import inspect_file
-from app.candles.quality import RowValidator
-from app.candles.request import ReadRequest
+from app.candles.imports.importer import FileReader
+from app.candles.imports.inspection import inspect_file
+from app.candles.rows.quality import RowValidator
+from app.candles.rows.request import ReadRequest
 from app.domain.market.timeframe import TIMEFRAMES
 from app.errors import BadInputError
 

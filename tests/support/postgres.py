@@ -20,9 +20,9 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from app.db import embedded
-from app.db.install import install
 from app.db.pool import Database as Pool
+from app.db.setup import embedded
+from app.db.setup.install import install
 
 MEMORY = Path("/dev/shm")
 FREE_BYTES = 8 << 30

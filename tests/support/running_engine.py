@@ -12,9 +12,10 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from app.candles import synthetic
+from app.candles.sources import synthetic
 from app.clock import Clock
-from app.db import candles, events, sessions
+from app.db import candles, sessions
+from app.db.log import events
 from app.db.pool import Database as Pool
 from app.domain.market.candle import Candle
 from app.domain.market.timeframe import TIMEFRAMES

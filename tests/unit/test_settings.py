@@ -119,3 +119,11 @@ def test_the_page_of_settings_lists_every_setting_with_its_default_and_descripti
 
 def shown(default: object) -> str:
     return str(default) if isinstance(default, (int, str, Path)) else ""
+
+
+def test_trusted_proxies_are_addresses_or_networks(monkeypatch):
+    monkeypatch.setenv("ZEON_TRUSTED_PROXIES", "10.0.0.5, 10.1.2.3/8")
+    assert [str(network) for network in load().trusted_proxies] == ["10.0.0.5/32", "10.0.0.0/8"]
+    monkeypatch.setenv("ZEON_TRUSTED_PROXIES", "proxy.example")
+    with pytest.raises(BadInputError, match=r"ZEON_TRUSTED_PROXIES: 'proxy\.example' is not an address or network"):
+        load()

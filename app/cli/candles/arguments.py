@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.candles.advice import describe_cached
+from app.candles.cache.advice import describe_cached
 from app.cli.options import read_symbol
 from app.db import candles as cache
 from app.db.pool import Connection

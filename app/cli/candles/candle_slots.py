@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from app.candles.advice import describe_cached
-from app.candles.aggregate import build_missing
+from app.candles.cache.advice import describe_cached
+from app.candles.cache.aggregate import build_missing
 from app.clock import Clock
 from app.db import candles
 from app.db.pool import Connection

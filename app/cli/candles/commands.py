@@ -11,17 +11,17 @@ from typing import Annotated
 
 import typer
 
-from app.candles.calendar import Calendar, calendars
-from app.candles.deletion import Deletion, delete_series, plan_deletion, require_idle
-from app.candles.fetch import FetchResult, fetch_candles, missing_ranges
-from app.candles.follow import Follower
-from app.candles.importer import import_file
-from app.candles.inspection import inspect_file
-from app.candles.load import coverage, find_gaps
-from app.candles.read_options import read_options
-from app.candles.reasons import Reason, gap_reasons
-from app.candles.report import Report
-from app.candles.sources import VenueSource, source_of, sources
+from app.candles.cache.calendar import Calendar, calendars
+from app.candles.cache.deletion import Deletion, delete_series, plan_deletion, require_idle
+from app.candles.cache.load import coverage, find_gaps
+from app.candles.cache.reasons import Reason, gap_reasons
+from app.candles.imports.importer import import_file
+from app.candles.imports.inspection import inspect_file
+from app.candles.rows.read_options import read_options
+from app.candles.rows.report import Report
+from app.candles.sources.fetch import FetchResult, fetch_candles, missing_ranges
+from app.candles.sources.follow import Follower
+from app.candles.sources.source import VenueSource, source_of, sources
 from app.cli import output
 from app.cli.candles import deletion_report, import_report
 from app.cli.candles.arguments import SPELLINGS, Series, SymbolArgument, range_or_all

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from app.candles.deletion import Deletion
+from app.candles.cache.deletion import Deletion
 from app.cli import output
 
 

@@ -11,8 +11,8 @@ from typing import Annotated, Literal, TextIO
 
 import typer
 
-from app.candles.freqtrade_export import DIGITS, pair_of, write_freqtrade
-from app.candles.lean_export import lean_series, write_lean
+from app.candles.exports.freqtrade import DIGITS, pair_of, write_freqtrade
+from app.candles.exports.lean import lean_series, write_lean
 from app.cli import output
 from app.cli.candles.arguments import Series, SymbolArgument, range_or_all
 from app.cli.command import Context, run

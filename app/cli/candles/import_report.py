@@ -10,10 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from app.candles.fetch import FetchResult
-from app.candles.importer import Progress as Watch
-from app.candles.report import Inspection, Note, Reading, Report, findings_as_json
-from app.candles.rows import RowIssue
+from app.candles.imports.importer import Progress as Watch
+from app.candles.rows.report import Inspection, Note, Reading, Report, findings_as_json
+from app.candles.rows.row import RowIssue
+from app.candles.sources.fetch import FetchResult
 from app.cli import output
 from app.domain.market.candle import Gap
 

@@ -13,7 +13,7 @@ from app.cli.command import Context, locate, run_on
 from app.cli.options import Json
 from app.cli.research import ranking
 from app.cli.research.run_many import Processes, run_all
-from app.db import results
+from app.db.log import results
 from app.domain.session import CREATED, PAUSED
 from app.errors import NotFoundError
 from app.settings import load

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from app.cli import output
-from app.db.results import SessionResult
+from app.db.log.results import SessionResult
 from app.domain.session import FINISHED
 
 By = Annotated[

@@ -15,7 +15,7 @@ from app.cli.command import Context, run
 from app.cli.options import Json, SessionId, create
 from app.cli.research import report_page
 from app.cli.sessions.session_view import market
-from app.db import stats
+from app.db.log import stats
 from app.domain.session import Session
 from app.domain.trading.account import Trade
 from app.web.sim.stats import stats_json

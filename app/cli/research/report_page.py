@@ -8,7 +8,7 @@ from html import escape
 from importlib.util import find_spec
 
 from app.cli import output
-from app.db.stats import Point
+from app.db.log.stats import Point
 from app.domain.number import format_decimal
 from app.domain.trading.account import Trade
 from app.errors import SimError

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from app.cli.command import Context, run_on
-from app.db import results
-from app.db.location import DatabaseLocation
+from app.db.log import results
+from app.db.setup.location import DatabaseLocation
 from app.engine.engine_processes import EngineWork, start_engines
 from app.settings import Settings
 

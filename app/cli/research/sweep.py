@@ -19,8 +19,8 @@ from app.cli.research.param_grid import parse_grid
 from app.cli.research.run_many import Processes, run_all
 from app.cli.research.strategy_arg import resolve_strategy
 from app.cli.sessions.setting_options import NEW_SESSION, Given, takes_settings
-from app.db import results
-from app.db.location import DatabaseLocation
+from app.db.log import results
+from app.db.setup.location import DatabaseLocation
 from app.domain.session import FINISHED, SessionSpec
 from app.domain.tick import ReplayState, Slot, draft_tick
 from app.errors import StrategyFailedError, StrategyProcessLostError

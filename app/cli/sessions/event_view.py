@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from app.cli import output
-from app.db.events import Frames
+from app.db.log.events import Frames
 
 _DATA = "data: "
 

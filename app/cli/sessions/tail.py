@@ -15,8 +15,8 @@ from app.cli.command import Context, run
 from app.cli.options import Json, SessionId, as_usage, without_none
 from app.cli.sessions import event_view
 from app.clock import Clock
-from app.db.events import Frames
 from app.db.listen import Listener
+from app.db.log.events import Frames
 from app.domain.session import ENDED
 from app.engine.streaming.hub import Hub, Tail
 from app.errors import UnavailableError

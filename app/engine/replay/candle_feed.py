@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from uuid import UUID
 
-from app.candles.aggregate import build_missing
-from app.candles.fetch import fetch_candles
-from app.candles.follow import Follower
-from app.candles.sources import VenueSource
+from app.candles.cache.aggregate import build_missing
+from app.candles.sources.fetch import fetch_candles
+from app.candles.sources.follow import Follower
+from app.candles.sources.source import VenueSource
 from app.clock import Clock, TimedEvent
 from app.db.pool import ConnectionPool, Database
 from app.domain.session import Session, SessionSpec

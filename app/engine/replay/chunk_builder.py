@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from app.clock import Clock
-from app.db.chunks import Chunk, events_to_json
+from app.db.log.chunks import Chunk, events_to_json
 from app.domain.event import Event
 from app.domain.market.fingerprint import Fingerprint
 from app.domain.session import Session

@@ -10,9 +10,9 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from app.clock import Clock
-from app.db import events, simulated_events
+from app.db.log import events, simulated_events
+from app.db.log.simulated_events import EventPage
 from app.db.pool import Connection, Database
-from app.db.simulated_events import EventPage
 from app.domain.event import Event
 from app.domain.market.candle import Candle
 from app.domain.market.fingerprint import Fingerprint

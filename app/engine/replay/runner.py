@@ -7,10 +7,10 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
-from app.candles.advice import missing_advice
-from app.candles.calendar import Calendar, add_trading_hours
+from app.candles.cache.advice import missing_advice
+from app.candles.cache.calendar import Calendar, add_trading_hours
 from app.clock import Clock, TimedEvent
-from app.db.chunks import Chunk
+from app.db.log.chunks import Chunk
 from app.db.pool import Database
 from app.domain import event
 from app.domain.event import Event

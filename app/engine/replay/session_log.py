@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from app.db import sessions
-from app.db.chunks import Chunk
+from app.db.log.chunks import Chunk
 from app.db.pool import Connection, Database
 from app.domain.session import RUNNING, Session
 from app.engine.replay.snapshots import NewSnapshot, Snapshots

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from app import domain, strategies
 from app.clock import Clock
-from app.db import snapshots
+from app.db.log import snapshots
+from app.db.log.snapshots import StoredSnapshot
 from app.db.pool import Database
-from app.db.snapshots import StoredSnapshot
 from app.domain.lineage import settings_to_json
 from app.domain.market.fingerprint import Fingerprint
 from app.domain.session import Session

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from app.candles.calendar import Calendar, add_trading_hours
-from app.candles.warmup import read_warmup
+from app.candles.cache.calendar import Calendar, add_trading_hours
+from app.candles.cache.warmup import read_warmup
 from app.clock import Clock
-from app.db import candles, events, sessions
-from app.db.events import Revised
+from app.db import candles, sessions
+from app.db.log import events
+from app.db.log.events import Revised
 from app.db.pool import Database
 from app.domain.market.fingerprint import ordered_hash
 from app.domain.session import RUNNING, Session

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
-from app.db.chunks import Chunk, append_chunks
+from app.db.log.chunks import Chunk, append_chunks
 from app.db.pool import Database, DataError
 from app.errors import Recovery, SimError, UnavailableError
 

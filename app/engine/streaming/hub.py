@@ -14,7 +14,7 @@ from uuid import UUID
 
 from app.clock import TimedEvent
 from app.db import sessions
-from app.db.events import DialectName, Frames, StreamPosition
+from app.db.log.events import DialectName, Frames, StreamPosition
 from app.db.pool import Database
 from app.engine.streaming.page_reader import PageReader, PageResult
 from app.errors import UnavailableError

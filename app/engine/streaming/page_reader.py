@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
-from app.db import events
-from app.db.events import Frames, StreamPosition
+from app.db.log import events
+from app.db.log.events import Frames, StreamPosition
 from app.db.pool import Database
 
 _MAX_PAGES = 100

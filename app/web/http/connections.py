@@ -47,7 +47,8 @@ class ConnectionLimits:
 class Connection(Protocol):
     """A connection, as `Connections` uses it."""
 
-    address: str
+    address: str | None
+    """The client's address; null while a trusted proxy has not named a client yet."""
     opened_at: float
     silent_since: float
     """When the last byte arrived, or the last answer ended."""
@@ -84,12 +85,10 @@ class Connections:
     def add(self, connection: Connection) -> bool:
         """Add a connection; false if there is one too many, so that it may only answer probes."""
         now = connection.opened_at
-        same_address = self._by_address.setdefault(connection.address, _SilenceQueue(self.limits.young_s))
-        while len(same_address) >= self.limits.per_address and self._make_room(same_address, now):
-            pass
+        self._make_room_of_address(connection.address, now)
         has_room = len(self._open) - len(self._over) < self.limits.max_open or self._make_room(self._queue, now)
         self._open.add(connection)
-        self._by_address.setdefault(connection.address, same_address).add(connection)
+        self._count_address(connection)
         if has_room:
             self._queue.add(connection)
         else:
@@ -105,16 +104,37 @@ class Connections:
         self._queue.discard(connection)
         self.request_came(connection)
 
+    def client_named(self, connection: Connection, now: float) -> None:
+        """Count a proxy's connection for the client that the headers of its request name."""
+        self._make_room_of_address(connection.address, now)
+        self._count_address(connection)
+
     def request_came(self, connection: Connection) -> None:
         """Record that a connection has sent a whole request."""
-        if same_address := self._by_address.get(connection.address):
+        address = connection.address
+        if address is not None and (same_address := self._by_address.get(address)):
             same_address.discard(connection)
             if not len(same_address):
-                del self._by_address[connection.address]
+                del self._by_address[address]
 
     def answer_ended(self, connection: Connection) -> None:
         """Record that an answer has ended: the connection may be closed for another one again."""
         self._queue.restore(connection)
+
+    def _count_address(self, connection: Connection) -> None:
+        if connection.address is not None:
+            queue = self._by_address.setdefault(connection.address, _SilenceQueue(self.limits.young_s))
+            queue.add(connection)
+
+    def _make_room_of_address(self, address: str | None, now: float) -> None:
+        """Close connections of an address until one more may be opened."""
+        same_address = None if address is None else self._by_address.get(address)
+        while (
+            same_address is not None
+            and len(same_address) >= self.limits.per_address
+            and self._make_room(same_address, now)
+        ):
+            pass
 
     def _add_over(self, connection: Connection) -> None:
         """Add a connection above the limit. It replaces a silent one of these: a probe sends its request at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from app.db.events import DialectName
+from app.db.log.events import DialectName
 from app.domain.session import Session
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from starlette.types import Message, Receive, Scope, Send
 
 from app.clock import Clock, TimedEvent
-from app.db.events import Frames
+from app.db.log.events import Frames
 from app.domain.session import ENDED, Session
 from app.engine.streaming.hub import Hub, Tail
 from app.errors import TooManyRequestsError, UnavailableError

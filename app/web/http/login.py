@@ -31,7 +31,10 @@ class LoginCalls:
 
 
 def _with_cookie(request: Request, response: Response, value: str, seconds: int) -> Response:
-    """Set the cookie so that scripts and other sites never get it; except on loopback it needs HTTPS."""
-    secure = not is_loopback(request.url.hostname or "")
+    """Set the cookie so that scripts and other sites never get it; except on loopback it needs HTTPS.
+
+    The scheme is https where a trusted proxy says so.
+    """
+    secure = request.url.scheme == "https" or not is_loopback(request.url.hostname or "")
     response.set_cookie(COOKIE, value, max_age=seconds, httponly=True, samesite="strict", secure=secure)
     return response

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from app.errors import BadInputError, RequestTimeoutError, SimError, UnavailableError
+from app.web.http.client_address import TrustedProxies
 from app.web.http.connections import Connections, has_unread_bytes
 from app.web.http.framing import MessageFraming
 from app.web.http.middleware import UNLIMITED
@@ -39,8 +40,10 @@ class Protocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         connections: Connections,
+        proxies: TrustedProxies,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._proxies = proxies
         self._connections = connections
         self._limits = connections.limits
         self._framing = MessageFraming()
@@ -58,7 +61,9 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)  # type: ignore[arg-type]
         self._descriptor: int = transport.get_extra_info("socket").fileno()
         self._response_transport = _ResponseTransport(self)
-        self.address = self.client[0] if self.client else ""
+        self._peer = self.client[0] if self.client else ""
+        self._is_proxy = self._proxies.trusts(self._peer)
+        self.address: str | None = None if self._is_proxy else self._peer
         self.opened_at = self.silent_since = self.loop.time()
         self._head_since: float | None = self.opened_at
         if not self._connections.add(self):
@@ -91,7 +96,7 @@ class Protocol(HttpToolsProtocol):
         self._read()
 
     def on_message_begin(self) -> None:
-        """Begin a request. Its state has three functions for handlers and responses.
+        """Begin a request. Its state has three functions for handlers and responses, and the client (`request_client`).
 
         `abort` ends the connection and drops what waits to be written; `paused` says whether sending would wait for
         the client; `on_disconnect` takes a function to call when the client hangs up, or null.
@@ -110,6 +115,7 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the request."""
         self._framing.begin_body(self.headers)
+        self._set_client()
         self._head_since = None
         self._body_since, self._body_bytes = self.loop.time(), 0
         super().on_headers_complete()
@@ -126,7 +132,7 @@ class Protocol(HttpToolsProtocol):
         """End the request: the connection may go on after its answer."""
         self._framing.begin_head()
         self.cycle.keep_alive = self._keep_alive
-        if not self._whole_request:
+        if self._is_proxy or not self._whole_request:
             self._whole_request = True
             self._connections.request_came(self)
         super().on_message_complete()
@@ -200,6 +206,16 @@ class Protocol(HttpToolsProtocol):
             self._check_head(now)
         elif now - self.silent_since > self._limits.idle_s:
             self.end()
+
+    def _set_client(self) -> None:
+        """Store the client of the request. A trusted proxy names another one with each request."""
+        client = self._proxies.client(self._peer, self.headers)
+        self.scope["state"]["client"] = client
+        self.scope["scheme"] = client.scheme
+        if self._is_proxy:
+            self.scope["client"] = (client.address, 0)
+            self.address = client.address
+            self._connections.client_named(self, self.loop.time())
 
     def _check_head(self, now: float) -> None:
         assert self._head_since is not None

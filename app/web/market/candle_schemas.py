@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from app.candles.reasons import Reason
+from app.candles.cache.reasons import Reason
 from app.db.candles import Coverage
 from app.domain.session import Symbol, TimeframeName, Venue
 from app.domain.setting import TimeMs

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from app.candles.load import coverage, find_gaps
-from app.candles.reasons import gap_reasons
+from app.candles.cache.load import coverage, find_gaps
+from app.candles.cache.reasons import gap_reasons
 from app.db import candles as cache
 from app.db.pool import Connection
 from app.domain.market.candle import Candle

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, RootModel, model_validator
 
-from app.candles.read_options import ReadOptions, read_options
+from app.candles.rows.read_options import ReadOptions, read_options
 from app.domain.market.symbol import display_form
 from app.domain.session import TimeframeName, Venue
 from app.domain.setting import checked

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from starlette.responses import Response
 
-from app.candles.importer import import_file
-from app.candles.inspection import inspect_file
-from app.candles.report import Inspection, Report
+from app.candles.imports.importer import import_file
+from app.candles.imports.inspection import inspect_file
+from app.candles.rows.report import Inspection, Report
 from app.engine.session_service import SessionService
 from app.errors import RejectedFileError
 from app.settings import Settings

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from app.clock import Clock
-from app.db import events
+from app.db.log import events
 from app.domain.session import Session
 from app.engine.session_service import SessionService
 from app.engine.streaming.hub import Hub

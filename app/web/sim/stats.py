@@ -12,8 +12,8 @@ from pydantic.alias_generators import to_camel
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from app.db import stats
-from app.db.stats import FROM_THE_START, Point, Stats
+from app.db.log import stats
+from app.db.log.stats import FROM_THE_START, Point, Stats
 from app.domain.event import render
 from app.domain.number import format_decimal
 from app.engine.export import MEDIA, encoder, export

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from app.candles.advice import describe_cached, missing_advice
-from app.candles.load import require_candles
-from app.candles.synthetic import candles as made_up
+from app.candles.cache.advice import describe_cached, missing_advice
+from app.candles.cache.load import require_candles
+from app.candles.sources.synthetic import candles as made_up
 from app.db import candles as cache
 from app.domain.market.timeframe import TIMEFRAMES
 from app.errors import MissingCandlesError

@@ -6,10 +6,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.candles.aggregate import build_missing, finer_timeframes
-from app.candles.importer import import_file
-from app.candles.load import load_candles
-from app.candles.synthetic import candles as made_up
+from app.candles.cache.aggregate import build_missing, finer_timeframes
+from app.candles.cache.load import load_candles
+from app.candles.imports.importer import import_file
+from app.candles.sources.synthetic import candles as made_up
 from app.db import candles as cache
 from app.domain.market.candle import Candle
 from app.domain.market.timeframe import TIMEFRAMES

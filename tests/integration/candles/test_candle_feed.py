@@ -7,13 +7,13 @@ from uuid import UUID
 import pytest
 
 from app import clock as clock_module
-from app.candles import fetch
-from app.candles.synthetic import candles as made_up
+from app.candles.sources import fetch
+from app.candles.sources.synthetic import candles as made_up
 from app.db import candles as cache
 from app.engine import start_preparation
 from app.errors import BadInputError, MissingCandlesError
 from tests.support.fast_clock import FastClock, latenesses
-from tests.support.klines import KlineServer, kline_server
+from tests.support.network.klines import KlineServer, kline_server
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, Engine, running_engine, store
 from tests.support.session_log import open_times

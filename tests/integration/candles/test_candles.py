@@ -9,8 +9,8 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from app.candles.load import load_candles
-from app.candles.synthetic import candles as made_up
+from app.candles.cache.load import load_candles
+from app.candles.sources.synthetic import candles as made_up
 from app.db import candle_store
 from app.db import candles as cache
 from app.domain.market.candle import Candle

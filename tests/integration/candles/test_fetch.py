@@ -8,17 +8,25 @@ import psycopg
 import pytest
 from starlette.responses import JSONResponse
 
-from app.candles.fetch import ATTEMPTS, FetchResult, Range, fetch_candles, missing_ranges
-from app.candles.folder import Folder
-from app.candles.sources import Part, RetryLaterError, Source, SourceUnavailableError, VenueSource, source, sources
-from app.candles.synthetic import Synthetic
-from app.candles.synthetic import candles as made_up
+from app.candles.sources.fetch import ATTEMPTS, FetchResult, Range, fetch_candles, missing_ranges
+from app.candles.sources.folder import Folder
+from app.candles.sources.source import (
+    Part,
+    RetryLaterError,
+    Source,
+    SourceUnavailableError,
+    VenueSource,
+    source,
+    sources,
+)
+from app.candles.sources.synthetic import Synthetic
+from app.candles.sources.synthetic import candles as made_up
 from app.clock import Clock
 from app.db import candles as cache
 from app.domain.market.candle import Candle
 from app.domain.market.timeframe import Timeframe
 from app.errors import BadInputError
-from tests.support.klines import CutResponse, KlineServer, kline_server
+from tests.support.network.klines import CutResponse, KlineServer, kline_server
 from tests.support.postgres import Database
 
 Connection = psycopg.AsyncConnection

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from app.candles.calendar import Calendar
-from app.candles.importer import import_file
-from app.candles.load import find_gaps
-from app.candles.read_options import read_options
-from app.candles.report import Report
+from app.candles.cache.calendar import Calendar
+from app.candles.cache.load import find_gaps
+from app.candles.imports.importer import import_file
+from app.candles.rows.read_options import read_options
+from app.candles.rows.report import Report
 from app.db import candles as cache
 from app.domain.market.candle import Candle
 from app.errors import BadInputError

@@ -7,13 +7,13 @@ import psycopg
 import pytest
 
 from app import clock as clock_module
-from app.candles.follow import Follower
-from app.candles.sources import source
-from app.candles.synthetic import candles as made_up
+from app.candles.sources.follow import Follower
+from app.candles.sources.source import source
+from app.candles.sources.synthetic import candles as made_up
 from app.clock import Clock
 from app.db import candles as cache
 from app.db.pool import ConnectionPool
-from tests.support.klines import kline_server
+from tests.support.network.klines import kline_server
 from tests.support.postgres import Database, PrivatePostgres
 
 Connection = psycopg.AsyncConnection

@@ -6,8 +6,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.candles.importer import import_file
-from app.candles.synthetic import candles as made_up
+from app.candles.imports.importer import import_file
+from app.candles.sources.synthetic import candles as made_up
 from app.db import candles as cache
 from app.errors import BadInputError
 from tests.support.postgres import Database

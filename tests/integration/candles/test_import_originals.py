@@ -11,10 +11,10 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from app.candles.calendar import Calendar
-from app.candles.importer import import_file
-from app.candles.load import find_gaps
-from app.candles.report import Report
+from app.candles.cache.calendar import Calendar
+from app.candles.cache.load import find_gaps
+from app.candles.imports.importer import import_file
+from app.candles.rows.report import Report
 from app.db import candles as cache
 from app.domain.market.candle import Candle
 from app.errors import BadInputError

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from app.candles.calendar import Calendar
-from app.candles.importer import import_file
-from app.candles.load import coverage
-from app.candles.read_options import read_options
-from app.candles.report import Report
+from app.candles.cache.calendar import Calendar
+from app.candles.cache.load import coverage
+from app.candles.imports.importer import import_file
+from app.candles.rows.read_options import read_options
+from app.candles.rows.report import Report
 from app.db import candles as stored
 from app.errors import BadInputError
 from tests.support.postgres import Database

@@ -12,10 +12,10 @@ import jsonschema
 import psycopg
 import pytest
 
-from app.candles.exchange import Exchange
-from app.candles.folder import Folder
-from app.candles.importer import import_file
-from app.candles.synthetic import candles as made_up
+from app.candles.imports.importer import import_file
+from app.candles.sources.exchange import Exchange
+from app.candles.sources.folder import Folder
+from app.candles.sources.synthetic import candles as made_up
 from app.clock import Clock
 from app.db import candles as cache
 from app.db import symbols

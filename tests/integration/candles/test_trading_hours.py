@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from app.candles.calendar import Calendar
+from app.candles.cache.calendar import Calendar
 from app.clock import Clock
 from app.db import candles as cache
 from app.domain.market.timeframe import TIMEFRAMES

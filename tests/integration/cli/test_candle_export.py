@@ -8,8 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.candles import synthetic
-from app.candles.freqtrade_export import file_name, pair_of
+from app.candles.exports.freqtrade import file_name, pair_of
+from app.candles.sources import synthetic
 from app.db import candles as cache
 from app.errors import BadInputError
 from tests.support.cli import Cli

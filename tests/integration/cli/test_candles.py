@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.candles import synthetic
+from app.candles.sources import synthetic
 from app.domain.number import format_decimal
 from tests.support.cli import Cli
 from tests.support.postgres import Database

@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy
 from psycopg.conninfo import conninfo_to_dict
 
-from app.db import embedded
-from app.db.location import address, to_url
+from app.db.setup import embedded
+from app.db.setup.location import address, to_url
 from app.settings import load
 from tests.support.cli import Cli
 from tests.support.postgres import Database

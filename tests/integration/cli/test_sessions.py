@@ -10,7 +10,7 @@ import time
 import psycopg
 import pytest
 
-from app.candles import synthetic
+from app.candles.sources import synthetic
 from app.db import candles
 from app.db.pool import Database as Pool
 from tests.support.cli import Cli

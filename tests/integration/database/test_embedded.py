@@ -18,7 +18,7 @@ import psutil
 import psycopg
 import pytest
 
-from app.db import embedded
+from app.db.setup import embedded
 from app.errors import SimError
 from tests.support.postgres import SETTINGS, kill_with_children
 
@@ -27,7 +27,7 @@ USER = """
     import sys
     from pathlib import Path
     import psycopg
-    from app.db import embedded
+    from app.db.setup import embedded
     server = embedded.start(Path(sys.argv[1]), settings={"fsync": "off"})
     with psycopg.connect(server.url) as conn:
         print(conn.execute("SELECT pg_postmaster_start_time()").fetchone()[0], flush=True)

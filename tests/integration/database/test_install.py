@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.db.install import FIRST_NAMES, Sources, default_sources, install, needs_install, rollback
+from app.db.setup.install import FIRST_NAMES, Sources, default_sources, install, needs_install, rollback
 from app.errors import DatabaseAwayError, InUseError, NewerDatabaseError, ServersAliveError, SimError
 from tests.frozen.restore import restore
 
@@ -128,7 +128,7 @@ def test_an_installer_killed_half_way_does_not_block_the_next(empty_database, so
     (sources.migrations / "0002-slow.sql").write_text("CREATE TABLE two_b (a int); SELECT pg_sleep(60);")
     url = empty_database.owner_url
     code = (
-        "import sys, pathlib; from app.db.install import *;"
+        "import sys, pathlib; from app.db.setup.install import *;"
         "install(sys.argv[1], sources=Sources(pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])))"
     )
     command = [sys.executable, "-c", code, url, str(sources.migrations), str(sources.sql)]

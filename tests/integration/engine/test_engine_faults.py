@@ -11,8 +11,9 @@ import pytest
 from psycopg.rows import dict_row
 
 from app.clock import Clock
-from app.db import events, runners, sessions
-from app.db.chunks import Chunk, append_chunks, events_to_json
+from app.db import runners, sessions
+from app.db.log import events
+from app.db.log.chunks import Chunk, append_chunks, events_to_json
 from app.domain.event import Event
 from app.domain.session import Pace
 from app.engine import supervisor

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.db.stats import stats
+from app.db.log.stats import stats
 from app.domain.session import Pace, SessionSpec
 from app.domain.trading.settings import TradingSettings
 from app.errors import InputsChangedError, SeqAheadError

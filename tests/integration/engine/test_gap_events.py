@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from app.candles import synthetic
+from app.candles.sources import synthetic
 from app.db import candles
 from app.engine.replay import window
 from tests.support.postgres import Database

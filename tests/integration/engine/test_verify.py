@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from app.clock import Clock
-from app.db import simulated_events
+from app.db.log import simulated_events
 from app.domain.event import Event
 from app.domain.session import Pace, Session
 from app.domain.trading.settings import TradingSettings

@@ -72,10 +72,12 @@ async def test_login_sets_a_cookie_that_works_for_streams_and_ends_with_logout(d
 
 
 async def test_beyond_loopback_the_cookie_is_secure(database: Database) -> None:
-    async with running_server(database, candles=0, auth="token", allowed_hosts=("sim.example",)) as server:
+    settings = {"auth": "token", "allowed_hosts": ("sim.example",), "trusted_proxies": "127.0.0.1"}
+    async with running_server(database, candles=0, **settings) as server:
         _, secret = await server.token("anna")
-        response = await server.call("POST", "/login", {"token": secret}, headers={"Host": "sim.example"})
-        assert "; Secure" in response.headers["set-cookie"]
+        for headers in ({"Host": "sim.example"}, {"X-Forwarded-Proto": "https"}):
+            response = await server.call("POST", "/login", {"token": secret}, headers=headers)
+            assert "; Secure" in response.headers["set-cookie"]
 
 
 async def test_a_cookie_cannot_be_made_or_changed(database: Database) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.candles.synthetic import candles as made_up
+from app.candles.sources.synthetic import candles as made_up
 from app.db import candles as cache
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, store

@@ -13,14 +13,14 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from app.db import events
+from app.db.log import events
 from app.web.http.connections import ConnectionLimits
 from tests.support.client import BODY, SESSIONS
+from tests.support.network.raw import Raw, raw, request
+from tests.support.network.storm import hostile_clients, storm
 from tests.support.postgres import Database
-from tests.support.raw import Raw, raw, request
 from tests.support.running_server import InProcessServer, running_server
 from tests.support.server_process import StartServer
-from tests.support.storm import hostile_clients, storm
 
 QUICK = ConnectionLimits(head_s=0.4, body_s=0.4, idle_s=0.4, linger_s=0.2, check_s=0.02)
 """Deadlines short enough to wait for."""
@@ -381,6 +381,24 @@ async def test_among_hostile_connections_no_round_of_the_event_loop_is_long(data
             watching.cancel()
     assert sum(json.loads(output)["opened"].values()) == 300
     assert sorted(rounds)[-3] < 0.05  # Two may have been collections of the test process's garbage.
+
+
+async def test_a_trusted_proxys_connections_count_for_the_clients_it_names(database: Database) -> None:
+    """Each sends a half body; what one client has too many of makes room, the other client's stay."""
+    limits = replace(PATIENT, linger_s=0.2)
+    async with running_server(
+        database, candles=0, limits=limits, address_connections=2, trusted_proxies="127.0.0.1"
+    ) as server:
+        half = request(SESSIONS, "X-Forwarded-For: {}", "Content-Length: 9", method="POST").decode()
+        async with AsyncExitStack() as stack:
+            first, second, other, third = [await stack.enter_async_context(raw(server.served.url)) for _ in range(4)]
+            for client, address in ((first, "1.1.1.1"), (second, "1.1.1.1"), (other, "2.2.2.2"), (third, "1.1.1.1")):
+                await client.send(half.format(address).encode())
+                await asyncio.sleep(0)
+            assert await first.closed() == b""
+            for client in (second, other, third):
+                with pytest.raises(TimeoutError):
+                    await client.closed(0.05)
 
 
 async def test_postgres_stops_working_for_a_client_that_hung_up(database: Database) -> None:

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 from jsonschema import Draft202012Validator
 
-from app.candles.synthetic import candles as made_up
+from app.candles.sources.synthetic import candles as made_up
 from app.web.http.upload import safe_name
 from tests.support.cli import Cli
 from tests.support.postgres import Database

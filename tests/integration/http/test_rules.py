@@ -306,7 +306,7 @@ async def test_a_page_names_its_modules_and_its_files_can_be_read_in_part(databa
             links = (await server.call("GET", path)).headers["link"].split(", ")
             assert f"</static/{folder}/main.js>; rel=modulepreload" in links
             assert all(
-                re.fullmatch(rf"</static/(client|(common|{folder}|vendor)/[\w-]+)\.js>; rel=modulepreload", link)
+                re.fullmatch(rf"</static/(client|(common|{folder}|chart|vendor)/[\w-]+)\.js>; rel=modulepreload", link)
                 for link in links
             )
         types = await server.call("GET", "/static/client.d.ts")

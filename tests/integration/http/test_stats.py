@@ -17,9 +17,9 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from app.candles import synthetic
-from app.db import stats
-from app.db.events import Row
+from app.candles.sources import synthetic
+from app.db.log import stats
+from app.db.log.events import Row
 from app.domain import event
 from app.domain.event import Event
 from app.domain.trading.settings import BrokerConfig

@@ -17,7 +17,8 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from app.db import events, tokens
+from app.db import tokens
+from app.db.log import events
 from app.db.pool import Connection
 from tests.paths import ROOT
 from tests.support.client import BODY, SESSIONS

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.candles.synthetic import candles as made_up
+from app.candles.sources.synthetic import candles as made_up
 from app.db import candles as cache
 from tests.support.cli import Cli
 from tests.support.client import SESSIONS

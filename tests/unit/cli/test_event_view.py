@@ -1,7 +1,7 @@
 import pytest
 
 from app.cli.sessions import event_view
-from app.db.events import Frames
+from app.db.log.events import Frames
 
 CANDLE = (
     '{"seq":2,"ts":1704067200000,"type":"candle","payload":{"candle": {"low": 0.00000001, "high": 3, "open": 1.5,'

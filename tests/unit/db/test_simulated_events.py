@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.db.simulated_events import line_equals
+from app.db.log.simulated_events import line_equals
 from app.domain.event import Event
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.db.simulated_events import event_lines
+from app.db.log.simulated_events import event_lines
 from app.domain import candle_event
 from app.domain.event import Event, log
 from app.domain.market.candle import Candle

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from app.candles import synthetic
+from app.candles.sources import synthetic
 from app.domain.market.candle import Candle
 from app.domain.tick import Slot
 from app.domain.trading.handover import Stage, StrategyChain

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from app.db.events import StreamPosition
+from app.db.log.events import StreamPosition
 from app.db.pool import Database
 from app.engine.streaming import page_reader as group_reads
 from app.engine.streaming.page_reader import PageReader, PageResult

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.db.chunks import Chunk
+from app.db.log.chunks import Chunk
 from app.db.pool import Database
 from app.engine.replay.writer import MAX_CHUNKS, MAX_EVENTS, Writer
 

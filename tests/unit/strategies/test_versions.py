@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.candles import synthetic
+from app.candles.sources import synthetic
 from app.domain.trading.settings import BrokerConfig
 from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import StrategyRunner

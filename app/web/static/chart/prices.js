@@ -1,0 +1,209 @@
+// The price chart of one symbol and timeframe: candles, volume, the strategy's lines and fills.
+
+import { CandlestickSeries, createChart, HistogramSeries } from "/static/vendor/lightweight-charts.js";
+import { byId } from "../common/dom.js";
+import { color, onTheme } from "../common/theme.js";
+import { chartOptions } from "./theme.js";
+import { Markers } from "./markers.js";
+import { minus } from "../common/format.js";
+import { Plots } from "./plots.js";
+import { CandleSeries, decimalsOf, keyOf, indexAt } from "./series.js";
+import { TradeLine } from "./trade_line.js";
+
+const MAX_APPENDED = 200;
+const EDGE = 20;
+
+export class Prices {
+  key = "";
+  trimmed = false;
+  candles = new CandleSeries();
+  #decimals = 0;
+  #requested = null;
+
+  /**
+   * `onOldest()` and `onNewest()` are called when the first or last candle comes into view; `onCrosshair(bar, hovered)`
+   * as the pointer moves.
+   */
+  constructor(session, { onOldest, onNewest, onCrosshair }) {
+    this.timeframe = session.timeframe;
+    this.key = keyOf(session.symbols[0], session.timeframe);
+    this.chart = createChart(byId("prices"), { autoSize: true, ...chartOptions() });
+    this.bars = this.chart.addSeries(CandlestickSeries, { borderVisible: false });
+    this.volume = this.chart.addSeries(HistogramSeries, { priceScaleId: "volume", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false });
+    this.volume.priceScale().applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
+    this.markers = new Markers(this.bars, session, this.candles);
+    this.plots = new Plots(this.chart, session);
+    this.tradeLine = new TradeLine(this.chart);
+    byId("latest").addEventListener("click", () => this.toEnd());
+    byId("fit").addEventListener("click", () => this.chart.timeScale().fitContent());
+    this.#watch(onOldest, onNewest, onCrosshair);
+    this.#paint();
+    onTheme(() => this.#paint());
+    this.#cleanLogoLink();
+  }
+
+  /** Draw a batch: a few candles are appended, many are drawn at once. */
+  add(events) {
+    const candles = events.filter((event) => event.type === "candle");
+    const { added, cut } = this.candles.add(candles);
+    if (cut.size) this.trimmed = true;
+    const count = added.get(this.key) ?? 0;
+    const first = count === this.candles.of(this.key).length;
+    if (count && (first || count > MAX_APPENDED || cut.has(this.key))) this.redraw();
+    else if (count) this.#append(count);
+    const begin = this.bounds()?.[0];
+    this.plots.add(events, (symbol) => this.candles.of(keyOf(symbol, this.timeframe)).at(-1)?.close, begin);
+    this.markers.add(events, this.key, begin);
+  }
+
+  /** Add newer events at the end without moving the visible range. */
+  append(events) {
+    const range = this.#requested ?? this.chart.timeScale().getVisibleLogicalRange();
+    this.add(events);
+    if (range && !this.trimmed) this.#showRange(range);
+  }
+
+  /** Add older events at the beginning; returns whether there was room for any of them. */
+  prepend(events) {
+    const [requested, before] = [this.#requested, this.candles.of(this.key).length];
+    if (!this.candles.prepend(events.filter(({ type }) => type === "candle"))) return this.#markTrimmed();
+    const first = this.bounds()?.[0];
+    this.redraw();
+    const more = this.candles.of(this.key).length - before;
+    if (requested) this.#showRange({ from: requested.from + more, to: requested.to + more });
+    this.plots.prepend(events, first);
+    this.markers.add(events, this.key, first);
+    return true;
+  }
+
+  /** Show another symbol or timeframe. */
+  choose(key) {
+    this.key = key;
+    this.#decimals = 0;
+    this.tradeLine.hide();
+    this.plots.choose(key.split(" ")[0]);
+    this.redraw();
+    this.toEnd();
+  }
+
+  redraw() {
+    const bars = this.candles.of(this.key);
+    this.#setDecimals(bars.slice(-MAX_APPENDED));
+    this.bars.setData(bars);
+    this.volume.setData(bars.map((bar) => this.#volume(bar)));
+    this.plots.trim(bars[0]?.time);
+    this.markers.draw(this.key, bars[0]?.time);
+  }
+
+  clear() {
+    this.trimmed = false;
+    this.#forgetRange();
+    this.tradeLine.hide();
+    this.candles.clear();
+    this.plots.clear();
+    this.markers.clear();
+    this.redraw();
+  }
+
+  /** Times in seconds of the first and last candle shown; null without any. */
+  bounds() {
+    const bars = this.candles.of(this.key);
+    return bars.length ? [bars[0].time, bars.at(-1).time] : null;
+  }
+
+  /** Move the candle of a time to the middle. */
+  centre(ms) {
+    const bars = this.candles.of(this.key);
+    const index = indexAt(bars, ms / 1000);
+    if (index < 0) return;
+    this.#showRange({ from: index - 60, to: index + 60 });
+  }
+
+  /** Move a trade to the middle and draw a line from its entry to its exit. */
+  showTrade(trade) {
+    const [from, to] = this.markers.candleTimes(trade);
+    const [first, last] = [from, to].map((time) => indexAt(this.candles.of(this.key), time));
+    if (first < 0) return this.centre(trade.exitTs);
+    const margin = Math.max(30, last - first);
+    this.#showRange({ from: first - margin, to: last + margin });
+    return this.tradeLine.show(trade, from, to);
+  }
+
+  /** Move to the newest candle at once: an animation may stop before it when its last frames come late. */
+  toEnd() {
+    this.#forgetRange();
+    const scale = this.chart.timeScale();
+    scale.scrollToPosition(scale.options().rightOffset, false);
+  }
+
+  /** Show a range of candles, counted from the first. The chart applies it with its next frame. */
+  #showRange(range) {
+    this.#requested = range;
+    this.chart.timeScale().setVisibleLogicalRange(range);
+    requestAnimationFrame(() => this.#requested === range && this.#forgetRange());
+  }
+
+  #forgetRange() {
+    this.#requested = null;
+  }
+
+  #markTrimmed() {
+    this.trimmed = true;
+    return false;
+  }
+
+  #append(count) {
+    this.#setDecimals(this.candles.of(this.key).slice(-count));
+    for (const bar of this.candles.of(this.key).slice(-count)) {
+      this.bars.update(bar);
+      this.volume.update(this.#volume(bar));
+    }
+  }
+
+  /** Write prices with as many decimals as any candle so far needs. */
+  #setDecimals(bars) {
+    const decimals = Math.max(this.#decimals, decimalsOf(bars));
+    if (decimals === this.#decimals) return;
+    this.#decimals = decimals;
+    const { format } = new Intl.NumberFormat("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+    this.bars.applyOptions({ priceFormat: { type: "custom", minMove: 10 ** -decimals, formatter: (price) => minus(format(price)) } });
+  }
+
+  #volume(bar) {
+    return { time: bar.time, value: bar.volume, color: bar.close < bar.open ? this.downSoft : this.upSoft };
+  }
+
+  #paint() {
+    this.chart.applyOptions(chartOptions());
+    const [upColor, downColor] = [color("--up"), color("--down")];
+    this.upSoft = color("--up-soft");
+    this.downSoft = color("--down-soft");
+    this.bars.applyOptions({ upColor, downColor, wickUpColor: upColor, wickDownColor: downColor });
+    this.redraw();
+    this.plots.paint();
+  }
+
+  #watch(onOldest, onNewest, onCrosshair) {
+    this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
+      const behind = range ? this.candles.of(this.key).length - 1 - range.to : 0;
+      byId("latest").hidden = behind < 1 || !byId("looking-back").hidden;
+      if (range && range.from < EDGE) onOldest();
+      if (range && behind < EDGE) onNewest();
+    });
+    this.chart.subscribeCrosshairMove((moved) => onCrosshair(this.#candleOf(moved.seriesData.get(this.bars)), moved));
+  }
+
+  /** The candle of a bar of the chart, which does not hold the volume. */
+  #candleOf(drawn) {
+    const bars = this.candles.of(this.key);
+    return drawn && bars[indexAt(bars, drawn.time)];
+  }
+
+  /** Keep the attribution's link, but do not tell its target which session is shown. */
+  #cleanLogoLink() {
+    const logo = byId("tv-attr-logo");
+    if (!logo) return;
+    logo.href = "https://www.tradingview.com/";
+    logo.rel = "noopener noreferrer";
+  }
+}
