@@ -28,6 +28,7 @@ from app.web.market.sessions import MarketCalls
 from app.web.page import PageCalls
 from app.web.routes import Handlers, route_table
 from app.web.sim.log import LogCalls
+from app.web.sim.orders import OrderCalls
 from app.web.sim.sessions import SessionCalls
 from app.web.sim.stats import StatsCalls
 
@@ -48,6 +49,7 @@ def create_app(
     log = LogCalls(sim, authenticator, supervisor.hub, streams, clock, settings)
     handlers = Handlers(
         sim=SessionCalls(sim, settings),
+        orders=OrderCalls(sim),
         market=MarketCalls(sim, log, settings),
         candles=CandleCalls(sim, settings),
         imports=ImportCalls(sim, settings),

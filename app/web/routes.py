@@ -19,8 +19,9 @@ from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
 from app.web.page import PageCalls
-from app.web.sim import answers, diff, requests
+from app.web.sim import answers, diff, order_schemas, requests
 from app.web.sim.log import LogCalls
+from app.web.sim.orders import OrderCalls
 from app.web.sim.sessions import SessionCalls
 from app.web.sim.stats import StatsCalls
 
@@ -35,6 +36,7 @@ class Handlers(NamedTuple):
     """The objects whose methods handle the calls."""
 
     sim: SessionCalls
+    orders: OrderCalls
     market: MarketCalls
     candles: CandleCalls
     imports: ImportCalls
@@ -49,6 +51,7 @@ def route_table(handlers: Handlers) -> list[RouteSpec]:
     """Return every route of the server."""
     table = [
         *_session_routes(handlers.sim),
+        *_order_routes(handlers.orders),
         *_log_routes(handlers.log, handlers.stats),
         *_market_routes(handlers.market),
         *_candle_routes(handlers.candles, handlers.imports),
@@ -80,6 +83,22 @@ def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
         RouteSpec("POST", f"{SESSION}/fork", sim.fork, body=requests.ForkRequest, answer=one, status=201),
         RouteSpec("GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=diff.DiffAnswer),
         RouteSpec("GET", "/api/sim/profiles", sim.profiles, answer=answers.ProfilesAnswer),
+    ]
+
+
+def _order_routes(orders: OrderCalls) -> list[RouteSpec]:
+    schemas, path, key = order_schemas, f"{SESSION}/orders", (IDEMPOTENCY_KEY,)
+    one, listed, close = schemas.OrderAnswer, schemas.OrdersAnswer, schemas.CloseRequest
+    cancelled, closed = schemas.CancelledAnswer, schemas.ClosedAnswer
+    return [
+        RouteSpec("GET", path, orders.orders, query=schemas.OrdersQuery, answer=listed),
+        RouteSpec("POST", path, orders.place_order, body=schemas.NewOrder, answer=one, status=201, headers=key),
+        RouteSpec("DELETE", path, orders.cancel_orders, answer=cancelled, headers=key),
+        RouteSpec("GET", f"{path}/{{order_id:int}}", orders.order, answer=one),
+        RouteSpec("DELETE", f"{path}/{{order_id:int}}", orders.cancel_order, answer=one, headers=key),
+        RouteSpec("POST", f"{SESSION}/close", orders.close_position, body=close, answer=closed, headers=key),
+        RouteSpec("GET", f"{SESSION}/account", orders.account, answer=schemas.AccountAnswer),
+        RouteSpec("GET", f"{SESSION}/clock", orders.clock, answer=schemas.ClockAnswer),
     ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from app.db import sessions
-from app.db.log.chunks import Chunk
+from app.db.log.chunks import Chunk, Outcome
 from app.db.pool import Connection, Database
 from app.domain.session import RUNNING, Session
 from app.engine.replay.snapshots import NewSnapshot, Snapshots
@@ -37,7 +37,7 @@ class SessionLog:
         self._database = database
         self._writer = writer
         self._snapshots = snapshots
-        self._pending: asyncio.Future[None] | None = None
+        self._pending: asyncio.Future[Outcome] | None = None
         self._snapshot: NewSnapshot | None = None
 
     async def append(self, chunk: Chunk, snapshot: NewSnapshot | None, *, unpaced: bool) -> None:

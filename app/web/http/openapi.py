@@ -28,6 +28,8 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "integer", "minimum": 0},
     },
 }
+_PATH_TYPES: dict[str, dict[str, Any]] = {"": {"type": "string"}, "int": {"type": "integer"}}
+"""Converter of a path parameter -> its schema; the others are formats of text."""
 _ANSWERS_OF_HEADERS = {
     IDEMPOTENCY_KEY: ("200", "The answer to the first call with this key."),
     LAST_EVENT_ID: ("204", "The session has ended: no more events follow."),
@@ -110,7 +112,7 @@ def _path_parameters(spec: RouteSpec) -> list[dict[str, Any]]:
             "name": name,
             "in": "path",
             "required": True,
-            "schema": {"type": "string", **({"format": kind} if kind else {})},
+            "schema": _PATH_TYPES.get(kind, {"type": "string", "format": kind}),
         }
         for name, kind in re.findall(r"{(\w+)(?::(\w+))?}", spec.path)
     ]

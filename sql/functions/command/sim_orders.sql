@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION sim_orders(session uuid, only_open boolean, after_id 
 RETURNS TABLE (
   order_id bigint, seq bigint, ts bigint, placed_ts bigint, symbol text, side text, type text, qty numeric, sizing jsonb,
   limit_price numeric, stop_price numeric, status text, reason text, tag text, filled numeric, cost numeric,
-  command_id bigint, client_order_id text)
+  command_id bigint, command_seq bigint, client_order_id text)
 LANGUAGE sql STABLE AS $$
   WITH changes AS (
     SELECT
@@ -25,7 +25,7 @@ LANGUAGE sql STABLE AS $$
     c.id, e.seq, e.ts, c.placed_ts, e.payload ->> 'symbol', e.payload ->> 'side', e.payload ->> 'type',
     (e.payload ->> 'qty')::numeric, e.payload -> 'sizing', (e.payload ->> 'limitPrice')::numeric,
     (e.payload ->> 'stopPrice')::numeric, e.payload ->> 'status', e.payload ->> 'reason', e.payload ->> 'tag',
-    coalesce(c.filled, 0), coalesce(c.cost, 0), m.id, m.client_order_id
+    coalesce(c.filled, 0), coalesce(c.cost, 0), m.id, m.answered_seq, m.client_order_id
   FROM changes c
   JOIN sim_events e ON e.session_id = sim_orders.session AND e.seq = c.last_seq
   LEFT JOIN sim_commands m ON m.session_id = sim_orders.session AND m.action = 'order'
