@@ -62,6 +62,13 @@ class UnauthorizedError(SimError):
     status = 401
 
 
+class InsufficientScopeError(SimError):
+    """The token may not make this call."""
+
+    status = 403
+    code = "insufficient_scope"
+
+
 class ForeignOriginError(SimError):
     """Calls that change something are not accepted from another origin; add it to ZEON_ALLOWED_ORIGINS to allow it."""
 
@@ -210,10 +217,22 @@ class DatabaseAwayError(UnavailableError):
     code = "database_away"
 
 
+class IssuerAwayError(UnavailableError):
+    """The keys of the issuer of JWTs cannot be read right now, so no JWT can be checked; try again."""
+
+    code = "issuer_away"
+
+
 class DatabaseFullError(UnavailableError):
     """The database is out of disk space, memory or connections; free some, then try again."""
 
     code = "database_full"
+
+
+class DatabaseReadOnlyError(UnavailableError):
+    """The database does not accept changes: it is a standby, or not yet the primary; try again."""
+
+    code = "database_read_only"
 
 
 class BusyError(UnavailableError):

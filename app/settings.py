@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 
 PREFIX = "ZEON_"
 UNPREFIXED = ("DATABASE_URL", "HOST", "PORT")
+AuthMethod = Literal["none", "token", "jwt", "proxy"]
 _MAX_TYPO_DISTANCE = 2
 """A variable this many letters away from a setting's name counts as a typo."""
 _PORTS = {"http": ":80", "https": ":443"}
@@ -60,10 +61,25 @@ class Settings(BaseSettings):
     host: str = Field(
         "127.0.0.1",
         validation_alias=_unprefixed("HOST"),
-        description="address to listen on; beyond loopback only with `ZEON_AUTH=token`",
+        description="address to listen on; beyond loopback only with a `ZEON_AUTH` other than `none`",
     )
     port: int = Field(8000, ge=0, le=65535, validation_alias=_unprefixed("PORT"), description="port to listen on")
-    auth: Literal["none", "token"] = Field("none", description="`none` (loopback only) or `token`")
+    auth: Annotated[tuple[AuthMethod, ...], NoDecode] = Field(
+        ("none",), description="`none` (loopback only), or any of `token`, `jwt` and `proxy`, separated by commas"
+    )
+    jwt_jwks: str | None = Field(
+        None,
+        min_length=1,
+        description="keys of the issuer of JWTs, a JWKS: an https:// address or a file; for `ZEON_AUTH=jwt`",
+    )
+    jwt_issuer: str | None = Field(None, min_length=1, description="issuer that JWTs must name (`iss`)")
+    jwt_audience: str | None = Field(None, min_length=1, description="audience that JWTs must name (`aud`)")
+    jwt_user_claim: str = Field("sub", min_length=1, description="claim of a JWT that is the user's id")
+    proxy_user_header: str | None = Field(
+        None,
+        pattern="^[A-Za-z0-9-]{1,100}$",
+        description="header in which a trusted proxy names the user; for `ZEON_AUTH=proxy`",
+    )
     user: str = Field("local", min_length=1, description="user the command line acts for")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="host names besides loopback that requests may name, separated by commas"
@@ -142,7 +158,7 @@ class Settings(BaseSettings):
         """Read addresses and networks from the list that `_split` returns; pydantic calls the later validator first."""
         return tuple(_network(value) for value in values)
 
-    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", "strategies", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "auth", "trusted_proxies", "strategies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Read a comma-separated list."""
@@ -168,6 +184,24 @@ class Settings(BaseSettings):
     def _lower(cls, value: Any) -> Any:
         """Accept a level in upper or lower case."""
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("auth")
+    @classmethod
+    def _one_or_more(cls, values: tuple[AuthMethod, ...]) -> tuple[AuthMethod, ...]:
+        """Refuse `none` beside other methods."""
+        if not values or ("none" in values and len(values) > 1):
+            raise ValueError("must be none, or any of token, jwt and proxy, separated by commas")
+        return values
+
+    @model_validator(mode="after")
+    def _methods_are_complete(self) -> Settings:
+        """Refuse a method of `ZEON_AUTH` without the settings it needs."""
+        needed = {"jwt": ("jwt_jwks", "jwt_issuer", "jwt_audience"), "proxy": ("proxy_user_header",)}
+        for method in self.auth:
+            for name in needed.get(method, ()):
+                if getattr(self, name) is None:
+                    raise ValueError(f"{variable(name)} must be set for ZEON_AUTH={method}")
+        return self
 
     @model_validator(mode="after")
     def _renewed_in_time(self) -> Settings:

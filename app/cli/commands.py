@@ -35,6 +35,7 @@ COMMANDS = {
     "candles": "candles.commands:app",
     "profiles": "research.profiles:app",
     "token": "token:app",
+    "audit": "audit:audit",
 }
 """Command name -> its module below `app.cli`, and its name in that module."""
 VERSION_HELP = "Print the version and exit."

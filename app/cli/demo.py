@@ -120,7 +120,7 @@ def _has_screen() -> bool:
 
 
 def _text(url: str, session: Session, settings: Settings) -> str:
-    token = "" if settings.auth == "none" else _BEARER
+    token = "" if "none" in settings.auth else _BEARER
     return _TEXT.format(url=url, id=session.id, token=token, zeon=_program())
 
 

@@ -11,7 +11,8 @@ from app.cli import output
 from app.cli.options import Json
 from app.db import health, sessions
 from app.db.pool import Database
-from app.db.setup.location import DatabaseLocation, is_outdated, open_location, require_database
+from app.db.setup.connection_settings import lost_sentence
+from app.db.setup.location import DatabaseLocation, is_outdated, open_location, require_database, same_user
 from app.errors import NewerDatabaseError, SimError
 from app.settings import load, unknown_variables
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
@@ -72,7 +73,8 @@ async def _on_database(location: DatabaseLocation, migrations: HealthCheck) -> l
     try:
         checks = [await _version(database), migrations]
         if migrations.state == OK:
-            checks += [await _notifications(database, location), await _rights(database, location)]
+            checks += [await _connections(location), await _notifications(database, location)]
+            checks.append(await _rights(database, location))
             more = (_clock, _servers, _orphans, _half_deleted)
             checks += [await check(database) for check in more]
             checks.append(await _strategies())
@@ -99,6 +101,14 @@ async def _version(database: Database) -> HealthCheck:
     return HealthCheck("database", OK, text, number)
 
 
+async def _connections(location: DatabaseLocation) -> HealthCheck:
+    """Compare the settings of a connection with those that a server asks for."""
+    lost = await health.lost_settings(location.url)
+    if lost:
+        return HealthCheck("connections", WARNING, lost_sentence(lost), lost)
+    return HealthCheck("connections", OK, "The settings of a server's connections reach Postgres.", lost)
+
+
 async def _notifications(database: Database, location: DatabaseLocation) -> HealthCheck:
     name = "notifications"
     took_ms = await health.round_trip_ms(database, location.listen_url)
@@ -118,7 +128,7 @@ async def _rights(database: Database, location: DatabaseLocation) -> HealthCheck
     if not more:
         return HealthCheck(name, OK, "The serving role can only insert and read events.", value)
     text = f"The serving role also has {', '.join(more)} on sim_events"
-    if location.migrate_url != location.url:
+    if not same_user(location):
         return HealthCheck(name, WRONG, f"{text}; it must be neither the owner of the table nor a superuser.", value)
     return HealthCheck(
         name, WARNING, f"{text}, because one role does everything; to use two roles, set ZEON_MIGRATE_URL.", value
@@ -135,12 +145,21 @@ async def _clock(database: Database) -> HealthCheck:
 async def _servers(database: Database) -> HealthCheck:
     runners = await database.run(health.list_runners)
     value = [runner._asdict() for runner in runners]
-    alive = [f"{runner.name} runs {runner.running}" for runner in runners if runner.alive]
-    if not alive:
+    living = [runner for runner in runners if runner.alive]
+    if not living:
         return HealthCheck(
             "servers", WARNING, "No server is alive, so no session can run; start one with `zeon serve`.", value
         )
-    return HealthCheck("servers", OK, f"{len(alive)} alive: {'; '.join(alive)}.", value)
+    text = f"{len(living)} alive: {'; '.join(map(_server_text, living))}."
+    if len({tuple(runner.strategies or ()) for runner in living}) > 1:
+        text += " They know different user strategies, and a session runs only where its own is known."
+        return HealthCheck("servers", WARNING, text, value)
+    return HealthCheck("servers", OK, text, value)
+
+
+def _server_text(runner: health.RunnerInfo) -> str:
+    known = f" and knows {', '.join(runner.strategies)}" if runner.strategies else ""
+    return f"{runner.name} runs {runner.running}{known}"
 
 
 async def _orphans(database: Database) -> HealthCheck:

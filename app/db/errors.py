@@ -7,7 +7,15 @@ from contextlib import contextmanager
 
 import psycopg
 
-from app.errors import BusyError, DatabaseAwayError, DatabaseFullError, SimError, TooSlowError, UnavailableError
+from app.errors import (
+    BusyError,
+    DatabaseAwayError,
+    DatabaseFullError,
+    DatabaseReadOnlyError,
+    SimError,
+    TooSlowError,
+    UnavailableError,
+)
 
 BY_SQLSTATE: dict[str, type[SimError]] = {
     "08": DatabaseAwayError,  # connection exceptions
@@ -18,8 +26,13 @@ BY_SQLSTATE: dict[str, type[SimError]] = {
     "40P01": BusyError,  # deadlock, after it was retried
     "57014": TooSlowError,  # statement_timeout
     "25P03": TooSlowError,  # idle_in_transaction_session_timeout
+    "25P04": TooSlowError,  # transaction_timeout
+    "25006": DatabaseReadOnlyError,  # a standby
 }
 """SQLSTATE, or its first characters -> error. The codes of `RAISE` in `sql/` (`ZN…`) are in the error classes."""
+
+_NO_SLOT = ("too many clients", "too many connections", "remaining connection slots", "no more connections allowed")
+"""Parts of the texts with which Postgres and PgBouncer refuse one more connection."""
 
 _PREFIX_LENGTHS = (5, 3, 2)
 
@@ -44,8 +57,21 @@ def raise_domain_error(error: psycopg.Error) -> None:
         raise kind() from error
     if error.sqlstate is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         raise DatabaseAwayError() from error
-    if isinstance(error, psycopg.OperationalError):
+    if isinstance(error, psycopg.OperationalError | psycopg.InternalError):
         raise UnavailableError(f"The database failed: {error.diag.message_primary}") from error
+
+
+def connect_error(error: psycopg.Error | None) -> SimError:
+    """Return our error for an attempt to connect that failed; libpq tells its cause only as text."""
+    text = str(error or "")
+    if any(part in text for part in _NO_SLOT):
+        return DatabaseFullError()
+    if "startup parameter" in text:
+        return DatabaseAwayError(
+            "The pooler refuses the settings of this server's connections; set ignore_startup_parameters = options"
+            " in pgbouncer.ini, see docs/operations.md."
+        )
+    return DatabaseAwayError()
 
 
 def error_class(sqlstate: str | None) -> type[SimError] | None:

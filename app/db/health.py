@@ -7,19 +7,26 @@ import time
 from typing import NamedTuple
 from uuid import uuid4
 
+import psycopg
+
 from app.db.listen import Listener
-from app.db.pool import Connection, Database
+from app.db.pool import Connection, Database, connect_options
+from app.db.setup.connection_settings import FIXED, LIMITS, NAMES, READ, differences
 
 _RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
 
 
 class RunnerInfo(NamedTuple):
-    """A server process: its name, ms since its last sign of life, whether it counts as alive, its running sessions."""
+    """A server process: its name, ms since its last sign of life, whether it counts as alive, its running sessions.
+
+    `strategies` are the user strategies it knows; null if it has not told them.
+    """
 
     name: str
     silent_ms: int
     alive: bool
     running: int
+    strategies: list[str] | None
 
 
 async def version(connection: Connection) -> int:
@@ -31,6 +38,13 @@ async def skew_ms(connection: Connection) -> float:
     """Return by how many ms the database's clock is ahead of this process's, best of three."""
     samples = [await _measure_skew(connection) for _ in range(3)]
     return min(samples)[1]
+
+
+async def lost_settings(url: str) -> list[str]:
+    """Return the settings of this address that do not reach Postgres, because a pooler drops them."""
+    async with await psycopg.AsyncConnection.connect(url, **connect_options(url, "zeon doctor")) as connection:
+        rows = await (await connection.execute(READ, [NAMES])).fetchall()
+    return sorted(differences(url, [(row["name"], row["current_setting"]) for row in rows]).keys() & {*FIXED, *LIMITS})
 
 
 async def event_rights(connection: Connection) -> set[str]:
@@ -48,11 +62,12 @@ async def list_runners(connection: Connection) -> list[RunnerInfo]:
         SELECT r.name, (extract(epoch FROM clock_timestamp() - r.seen_at) * 1000)::bigint AS silent_ms,
                r.seen_at + r.ttl > clock_timestamp() AS alive,
                (SELECT count(*) FROM sim_sessions s
-                WHERE s.status = 'running' AND s.runner = r.name AND s.incarnation = r.incarnation) AS running
+                WHERE s.status = 'running' AND s.runner = r.name AND s.incarnation = r.incarnation) AS running,
+               r.strategies
         FROM sim_runners r ORDER BY r.name
         """
     )
-    return [RunnerInfo(row["name"], row["silent_ms"], row["alive"], row["running"]) for row in await cursor.fetchall()]
+    return [RunnerInfo(**row) for row in await cursor.fetchall()]
 
 
 async def orphans(connection: Connection) -> int:

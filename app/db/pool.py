@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -13,16 +16,18 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from psycopg.adapt import AdaptersMap
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql import ClauseElement
 
-from app.db.errors import translate_errors
+from app.db.errors import connect_error, translate_errors
+from app.db.setup.connection_settings import repair, startup_options
 from app.domain.number import DecimalFloat
-from app.errors import BusyError, DatabaseAwayError, UnavailableError
+from app.errors import BusyError, SimError, UnavailableError
+
+_log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,6 +44,14 @@ ValueRefused = psycopg.DataError
 """The data errors that a caller's value can cause: out of range, not text, no date."""
 
 _RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+_NOT_PREPARED = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement)
+"""A pooler has passed a statement to another connection of Postgres than the one that prepared it."""
+_PREPARE_AFTER = 5
+"""How often a connection executes a statement before it prepares it."""
+_CHANGED_RESULT = "RevalidateCachedQuery"
+"""Where Postgres refuses a prepared statement whose result has other columns since an update of the database."""
+_UNFIT = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.FeatureNotSupported)
+"""After these a new connection may do better: to the primary, or without the statements prepared before."""
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
@@ -49,22 +62,20 @@ _OPEN_S = 15.0
 """How long opening the pool waits for a first connection, in seconds."""
 _WAIT_S = 5
 """Seconds that a call waits for a connection, as long as for a lock; then the answer is 503 `busy`."""
-_LIMITS = "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
 _ADAPTERS = SimpleNamespace(adapters=AdaptersMap(psycopg.adapters), connection=None)
 """How values are read: numbers in JSON keep their text, which may have more digits than a float can hold."""
 set_json_loads(partial(json.loads, parse_float=DecimalFloat), _ADAPTERS)
 
 
 def connect_options(url: str, application_name: str) -> dict[str, Any]:
-    """Return the options of every connection: its name, and time limits for locks and statements.
-
-    Options in the address itself, such as a search_path, take precedence.
-    """
+    """Return the options of every connection: its name, and its settings (see `connection_settings`)."""
     return {
         "application_name": application_name,
-        "options": f"{_LIMITS} {conninfo_to_dict(url).get('options') or ''}".strip(),
+        "options": startup_options(url),
+        "client_encoding": "UTF8",
         "connect_timeout": 5,
         "autocommit": True,
+        "prepare_threshold": None,
         "context": _ADAPTERS,
         "row_factory": dict_row,
     }
@@ -98,6 +109,11 @@ class Database:
         self._at_work: dict[asyncio.Task[Any], Connection] = {}
         self._cancelling: dict[asyncio.Task[Any], asyncio.Future[None]] = {}
         self._lent = 0
+        self._wait_s = wait_s
+        self._last_lent_s = -math.inf
+        self._refused: psycopg.Error | None = None
+        self.prepares = True
+        """Whether connections prepare statements; not any more once a pooler has shown that they cannot."""
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             min_size=min(2, size),
@@ -106,7 +122,8 @@ class Database:
             max_lifetime=3600,
             reconnect_timeout=60,
             kwargs=connect_options(url, application_name),
-            connection_class=psycopg.AsyncConnection[DictRow],
+            connection_class=_noting_refusals(self._note_refusal),
+            configure=partial(repair, url),
             open=False,
             name=application_name,
         )
@@ -167,6 +184,11 @@ class Database:
                         return await work(connection, *args, **kwargs)
                 except _RETRIED:
                     await asyncio.sleep(0.01)
+                except _NOT_PREPARED:
+                    self._stop_preparing()
+                except psycopg.errors.FeatureNotSupported as error:
+                    if error.diag.source_function != _CHANGED_RESULT:
+                        raise
             async with self._connection() as connection, self._noted(connection):
                 return await work(connection, *args, **kwargs)
 
@@ -181,6 +203,9 @@ class Database:
         self._at_work[task] = connection
         try:
             yield
+        except _UNFIT:
+            await connection.close()
+            raise
         finally:
             del self._at_work[task]
             if cancelling := self._cancelling.pop(task, None):
@@ -206,27 +231,63 @@ class Database:
     async def _lend(self) -> AsyncIterator[Connection]:
         """Yield a connection of the pool and count those in use."""
         async with self._pool.connection() as connection:
+            connection.prepare_threshold = _PREPARE_AFTER if self.prepares else None
             self._lent += 1
             try:
                 yield connection
             finally:
                 self._lent -= 1
+                self._last_lent_s = time.monotonic()
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """Like `translate_errors`, and for the pool's own errors.
-
-        A timeout means that all connections are in use or, if some are free, that the database does not answer.
-        """
+        """Like `translate_errors`, and for the pool's own errors."""
         with translate_errors():
             try:
                 yield
             except PoolTimeout as error:
-                if self._lent >= self._size:
-                    raise BusyError("All connections to the database are in use; try again.") from error
-                raise DatabaseAwayError() from error
+                raise self._no_connection() from error
             except PoolClosed as error:
                 raise UnavailableError("The server is shutting down.") from error
+
+    def _no_connection(self) -> SimError:
+        """Return the error of a call that has waited for a connection in vain.
+
+        If connections were used meanwhile, there were too few. Otherwise the database refuses them or does not answer.
+        """
+        used = self._lent or time.monotonic() - self._last_lent_s < self._wait_s
+        if used and (self._lent or self._refused is None):
+            return BusyError("All connections to the database are in use; try again.")
+        return connect_error(self._refused)
+
+    def _note_refusal(self, error: psycopg.Error | None) -> None:
+        """Note why the last attempt to connect failed; null if it succeeded."""
+        self._refused = error
+
+    def _stop_preparing(self) -> None:
+        if self.prepares:
+            self.prepares = False
+            _log.warning(
+                "A pooler gives each statement another connection of Postgres; from now on none is prepared."
+                " It is faster without that pooler, or with pool_mode = session."
+            )
+
+
+def _noting_refusals(note: Callable[[psycopg.Error | None], None]) -> type[Connection]:
+    """Return a class of connections that reports why connecting failed; the pool itself only logs it."""
+
+    class Noting(psycopg.AsyncConnection[DictRow]):
+        @classmethod
+        async def connect(cls, *args: Any, **kwargs: Any) -> Any:
+            try:
+                connection = await super().connect(*args, **kwargs)
+            except psycopg.Error as error:
+                note(error)
+                raise
+            note(None)
+            return connection
+
+    return Noting
 
 
 def _is_closed(connection: Connection) -> bool:
@@ -267,7 +328,9 @@ class ConnectionPool:
             await self._idle.pop().close()
 
     async def _connect(self) -> Connection:
-        return await psycopg.AsyncConnection.connect(self._url, **connect_options(self._url, self._name))
+        connection = await psycopg.AsyncConnection.connect(self._url, **connect_options(self._url, self._name))
+        await repair(self._url, connection)
+        return connection
 
 
 async def execute(connection: Connection, statement: ClauseElement) -> psycopg.AsyncCursor[DictRow]:

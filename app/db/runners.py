@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -32,11 +33,36 @@ async def register(connection: Connection, name: str, ttl_ms: int) -> int:
     return int(row["incarnation"])
 
 
-async def renew(connection: Connection, name: str, incarnation: int) -> bool:
-    """Renew the sign of life; false if another incarnation has the name by now."""
+async def renew(connection: Connection, name: str, incarnation: int, strategies: Sequence[str] | None = None) -> bool:
+    """Renew the sign of life; false if the row is gone or a newer incarnation has the name.
+
+    An older incarnation is what a standby knew that was promoted before it knew this one. `strategies` are the user
+    strategies that the process knows.
+    """
     cursor = await connection.execute(
-        "UPDATE sim_runners SET seen_at = clock_timestamp() WHERE name = %s AND incarnation = %s",
-        (name, incarnation),
+        """
+        UPDATE sim_runners
+        SET seen_at = clock_timestamp(), incarnation = %s, strategies = coalesce(%s, strategies)
+        WHERE name = %s AND incarnation <= %s
+        """,
+        (incarnation, None if strategies is None else list(strategies), name, incarnation),
+    )
+    return cursor.rowcount == 1
+
+
+async def register_again(connection: Connection, name: str, incarnation: int, ttl_ms: int) -> bool:
+    """Write the row of a living process again after it was deleted; false if another process has the name."""
+    cursor = await connection.execute(
+        "INSERT INTO sim_runners (name, incarnation, ttl) VALUES (%s, %s, %s * interval '1 ms') ON CONFLICT DO NOTHING",
+        (name, incarnation, ttl_ms),
+    )
+    return cursor.rowcount == 1
+
+
+async def is_alive(connection: Connection, name: str) -> bool:
+    """Whether a process of this name has given a sign of life within its TTL."""
+    cursor = await connection.execute(
+        "SELECT FROM sim_runners WHERE name = %s AND seen_at + ttl > clock_timestamp()", (name,)
     )
     return cursor.rowcount == 1
 

@@ -84,6 +84,7 @@ RUNNERS = Table(
     Column("ttl", Text),
     Column("started_at", DateTime(timezone=True)),
     Column("seen_at", DateTime(timezone=True)),
+    Column("strategies", ARRAY(Text)),
 )
 
 TOKENS = Table(
@@ -95,6 +96,35 @@ TOKENS = Table(
     Column("token_hash", Text),
     Column("created_at", DateTime(timezone=True)),
     Column("revoked_at", DateTime(timezone=True)),
+    Column("kind", Text),
+    Column("scope", Text),
+    Column("session_id", UUID(as_uuid=True)),
+    Column("expires_at", DateTime(timezone=True)),
+)
+
+LOGINS = Table(
+    "sim_logins",
+    METADATA,
+    Column("login_hash", Text, primary_key=True),
+    Column("user_id", Text),
+    Column("scope", Text),
+    Column("token_id", UUID(as_uuid=True)),
+    Column("created_at", DateTime(timezone=True)),
+    Column("expires_at", DateTime(timezone=True)),
+)
+
+AUDIT = Table(
+    "sim_audit",
+    METADATA,
+    Column("id", BigInteger, primary_key=True),
+    Column("at", DateTime(timezone=True)),
+    Column("user_id", Text),
+    Column("action", Text),
+    Column("subject", Text),
+    Column("via", Text),
+    Column("address", Text),
+    Column("request_id", Text),
+    Column("details", JSONB),
 )
 
 REQUESTS = Table(

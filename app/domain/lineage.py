@@ -43,7 +43,7 @@ class Ancestor(NamedTuple):
             "config": self.config,
             "terms": settings_to_json(self.trading),
             "strategyHash": self.strategy_hash,
-            "toCommand": self.to_command,
+            **({"toCommand": self.to_command} if self.to_command else {}),
         }
 
 

@@ -18,6 +18,7 @@ from app.db.commands import StoredCommand
 from app.db.listen import Listener
 from app.db.pool import Database
 from app.domain.session import RUNNING, TRADABLE, Session
+from app.engine.notification_check import NotificationCheck, NotificationState
 from app.engine.replay.candle_feed import CandleFeed
 from app.engine.replay.command_writer import Answers, CommandWriter
 from app.engine.replay.leases import Leases
@@ -77,9 +78,12 @@ class Supervisor:
             on_notify=self._on_notify,
             on_connect=self._on_connect,
             name=self.name,
+            may_have_name=self._may_have_name,
             patience_s=settings.runner_ttl_ms / 1000,
             idle_s=settings.poll_ms / 1000,
         )
+
+        self._notifications = NotificationCheck(database, self._listener)
 
     @property
     def owner(self) -> tuple[str, int]:
@@ -96,10 +100,16 @@ class Supervisor:
         """Whether the LISTEN connection is up."""
         return self._listener.connected.is_set()
 
+    @property
+    def notifications(self) -> NotificationState:
+        """Whether notifications arrive on that connection."""
+        return self._notifications.state
+
     async def open(self) -> None:
         """Register the runner name and start; raises `RunnerNameTakenError` if another living process has it."""
-        self._spawn(self._listener.run())
-        ready = asyncio.ensure_future(self._listener.connected.wait())
+        for first in (self._listener.run, self._notifications.run):
+            self._spawn(first())
+        ready = asyncio.ensure_future(self._notifications.checked.wait())
         try:
             await asyncio.wait((ready, self.failed), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -127,8 +137,9 @@ class Supervisor:
         self.hub.wake_all()
 
     async def _find_strategies(self) -> None:
-        """Load the user strategies before the first session needs them."""
+        """Load the user strategies before the first session needs them, and tell which they are."""
         await self.strategies.refresh()
+        await self._renew_once()
 
     async def _release_sessions(self) -> None:
         resume = self._settings.on_orphan == "resume"
@@ -216,6 +227,7 @@ class Supervisor:
         else:
             self._no_claims_before_s = asyncio.get_running_loop().time() + self._settings.runner_ttl_ms / 1000
             await self._renew_once()
+        self._notifications.restart()
         self.hub.wake_all()
         for runner in self._runners.values():
             runner.candles_changed()
@@ -227,7 +239,7 @@ class Supervisor:
             self.hub.on_notify(payload)
         elif channel == "market_candles":
             self._on_candles(set(payload.splitlines()))
-        else:
+        elif not self._notifications.on_notify(payload):
             with suppress(ValueError):  # Anyone may NOTIFY: a payload without a session id is ignored.
                 self._on_control(payload)
 
@@ -261,8 +273,17 @@ class Supervisor:
 
     async def _renew_once(self) -> None:
         with suppress(UnavailableError):
-            if not await self._database.run(runners.renew, *self.owner) and not self._closing:
+            if await self._database.run(runners.renew, *self.owner, self.strategies.known) or self._closing:
+                return
+            if not await self._database.run(runners.register_again, *self.owner, self._settings.runner_ttl_ms):
                 raise RunnerNameTakenError(f"Another process has taken the runner name {self.name!r}; this one ends.")
+            _log.warning("the row of this server in sim_runners was deleted; it is registered again")
+
+    async def _may_have_name(self) -> bool:
+        """Whether this process may use its name although it cannot lock it: no other living process uses it."""
+        if self.incarnation:
+            return await self._database.run(runners.renew, *self.owner)
+        return not await self._database.run(runners.is_alive, self.name)
 
     async def _claim_orphans(self) -> None:
         """Claim sessions that no living process runs: after a notification, and every third of a TTL.

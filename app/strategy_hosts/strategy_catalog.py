@@ -49,6 +49,8 @@ class StrategyCatalog:
         self._settings = settings
         self._processes = ProcessPool(settings)
         self._discovery = StrategyDiscovery(settings, self._processes)
+        self.known: list[str] | None = None
+        """The slugs of the user strategies that can be used; null before the first `refresh`."""
 
     @property
     def pids(self) -> list[int]:
@@ -62,7 +64,9 @@ class StrategyCatalog:
 
     async def refresh(self) -> int:
         """Find the user strategies again; return how many can be used, and log the others."""
-        return len(await self._discovery.refresh())
+        found = await self._discovery.refresh()
+        self.known = sorted(found)
+        return len(found)
 
     @property
     def importing_app(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -21,6 +22,7 @@ from app.web.http.dispatch import Dispatcher
 from app.web.http.event_stream import Streams
 from app.web.http.login import LoginCalls
 from app.web.http.middleware import RequestGuard
+from app.web.http.request_source import RequestIds
 from app.web.http.responses import exception_handlers
 from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
@@ -32,6 +34,9 @@ from app.web.sim.orders import OrderCalls
 from app.web.sim.sessions import SessionCalls
 from app.web.sim.stats import StatsCalls
 
+if TYPE_CHECKING:
+    from app.web.identity.jwt_tokens import JwtVerifier
+
 
 def create_app(
     settings: Settings,
@@ -41,11 +46,12 @@ def create_app(
     clock: Clock,
     connections: Connections,
     probe: Database,
+    jwts: JwtVerifier | None = None,
 ) -> ASGIApp:
     """Return the application for an open engine; raises `BadInputError` for unsafe settings."""
     require_safe_bind(settings)
     answered: Counter[int] = Counter()
-    authenticator = Authenticator(settings, sim.database, clock)
+    authenticator = Authenticator(settings, sim.database, clock, jwts)
     log = LogCalls(sim, authenticator, supervisor.hub, streams, clock, settings)
     handlers = Handlers(
         sim=SessionCalls(sim, settings),
@@ -61,7 +67,7 @@ def create_app(
     )
     app = Starlette(
         routes=Dispatcher(authenticator, sim, settings).routes(route_table(handlers)),
-        middleware=[Middleware(RequestGuard, settings=settings, answered=answered)],
+        middleware=[Middleware(RequestIds), Middleware(RequestGuard, settings=settings, answered=answered)],
         exception_handlers=exception_handlers(),
     )
     app.router.redirect_slashes = False

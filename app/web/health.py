@@ -12,7 +12,7 @@ from app.engine.supervisor import Supervisor
 from app.errors import DatabaseAwayError, UnavailableError
 from app.web.http.connections import Connections
 from app.web.http.event_stream import Streams
-from app.web.http.models import StateAnswer
+from app.web.http.models import ReadyAnswer, StateAnswer
 from app.web.http.responses import success
 from app.web.http.route_spec import Call
 
@@ -43,7 +43,7 @@ class HealthCalls:
         return success(StateAnswer(status="ok"))
 
     async def readyz(self, call: Call) -> Response:
-        """Answer 200 while the database answers and notifications arrive, otherwise 503."""
+        """Answer 200 while the database answers and is listened to, otherwise 503; say whether notifications arrive."""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 await self._ping_database()
@@ -51,7 +51,7 @@ class HealthCalls:
             raise DatabaseAwayError() from None
         if not self._supervisor.listening:
             raise UnavailableError("The server receives no notifications from the database right now; try again.")
-        return success(StateAnswer(status="ready"))
+        return success(ReadyAnswer(status="ready", notifications=self._supervisor.notifications))
 
     async def _ping_database(self) -> None:
         """Wait for an answer of the database; calls at the same time share one."""
@@ -63,6 +63,7 @@ class HealthCalls:
     async def metrics(self, call: Call) -> Response:
         """Return counters in Prometheus' text format."""
         connections = self._connections
+        arrive = self._supervisor.listening and self._supervisor.notifications == "arrive"
         lines = [
             *_metric("zeon_sessions_running", "gauge", "Sessions that run in this process.", self._supervisor.running),
             *_metric("zeon_streams_open", "gauge", "Streams open in this process.", len(self._streams)),
@@ -75,7 +76,7 @@ class HealthCalls:
                 "Connections ended to make room for others.",
                 connections.ended_for_room,
             ),
-            *_metric("zeon_listening", "gauge", "1 while notifications arrive.", int(self._supervisor.listening)),
+            *_metric("zeon_listening", "gauge", "1 while notifications arrive.", int(arrive)),
             *_head("zeon_requests_total", "counter", "Requests answered, by status."),
             *(f'zeon_requests_total{{status="{status}"}} {n}' for status, n in sorted(self._answered.items())),
         ]

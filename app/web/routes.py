@@ -70,9 +70,9 @@ def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
     one, listed = answers.SessionAnswer, answers.SessionsAnswer
     new, key = requests.NewSession, (IDEMPOTENCY_KEY,)
     return [
-        RouteSpec("GET", SESSIONS, sim.page, query=requests.SessionsQuery, answer=listed),
+        RouteSpec("GET", SESSIONS, sim.page, query=requests.SessionsQuery, answer=listed, scope="read"),
         RouteSpec("POST", SESSIONS, sim.create, body=new, answer=one, status=201, headers=key),
-        RouteSpec("GET", SESSION, sim.get, answer=one),
+        RouteSpec("GET", SESSION, sim.get, answer=one, scope="share"),
         RouteSpec("PATCH", SESSION, sim.change, body=requests.SessionChanges, answer=one),
         RouteSpec("DELETE", SESSION, sim.delete, answer=models.EmptyAnswer),
         RouteSpec("POST", f"{SESSION}/start", sim.start, body=requests.StartRequest, answer=one),
@@ -81,8 +81,8 @@ def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
         RouteSpec("POST", f"{SESSION}/stop", sim.stop, body=models.EmptyRequest, answer=one),
         RouteSpec("POST", f"{SESSION}/control", sim.control, body=requests.ControlRequest, answer=one, headers=key),
         RouteSpec("POST", f"{SESSION}/fork", sim.fork, body=requests.ForkRequest, answer=one, status=201),
-        RouteSpec("GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=diff.DiffAnswer),
-        RouteSpec("GET", "/api/sim/profiles", sim.profiles, answer=answers.ProfilesAnswer),
+        RouteSpec("GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=diff.DiffAnswer, scope="read"),
+        RouteSpec("GET", "/api/sim/profiles", sim.profiles, answer=answers.ProfilesAnswer, scope="read"),
     ]
 
 
@@ -91,25 +91,28 @@ def _order_routes(orders: OrderCalls) -> list[RouteSpec]:
     one, listed, close = schemas.OrderAnswer, schemas.OrdersAnswer, schemas.CloseRequest
     cancelled, closed = schemas.CancelledAnswer, schemas.ClosedAnswer
     return [
-        RouteSpec("GET", path, orders.orders, query=schemas.OrdersQuery, answer=listed),
+        RouteSpec("GET", path, orders.orders, query=schemas.OrdersQuery, answer=listed, scope="share"),
         RouteSpec("POST", path, orders.place_order, body=schemas.NewOrder, answer=one, status=201, headers=key),
         RouteSpec("DELETE", path, orders.cancel_orders, answer=cancelled, headers=key),
-        RouteSpec("GET", f"{path}/{{order_id:int}}", orders.order, answer=one),
+        RouteSpec("GET", f"{path}/{{order_id:int}}", orders.order, answer=one, scope="share"),
         RouteSpec("DELETE", f"{path}/{{order_id:int}}", orders.cancel_order, answer=one, headers=key),
         RouteSpec("POST", f"{SESSION}/close", orders.close_position, body=close, answer=closed, headers=key),
-        RouteSpec("GET", f"{SESSION}/account", orders.account, answer=schemas.AccountAnswer),
-        RouteSpec("GET", f"{SESSION}/clock", orders.clock, answer=schemas.ClockAnswer),
+        RouteSpec("GET", f"{SESSION}/account", orders.account, answer=schemas.AccountAnswer, scope="share"),
+        RouteSpec("GET", f"{SESSION}/clock", orders.clock, answer=schemas.ClockAnswer, scope="share"),
     ]
 
 
 def _log_routes(log: LogCalls, stats: StatsCalls) -> list[RouteSpec]:
     follow, seen, files = requests.StreamQuery, (LAST_EVENT_ID,), ", ".join(MEDIA.values())
-    return [
+    shown = [
         RouteSpec("GET", f"{SESSION}/events", log.events, query=requests.EventsQuery, answer=answers.EventsAnswer),
         RouteSpec("GET", f"{SESSION}/stream", log.stream, query=follow, media=SSE, headers=seen),
         RouteSpec("GET", f"{SESSION}/stats", stats.stats, query=models.NoQuery, answer=answers.StatsAnswer),
         RouteSpec("GET", f"{SESSION}/equity", stats.equity, query=requests.EquityQuery, answer=answers.EquityAnswer),
-        RouteSpec("GET", f"{SESSION}/export", stats.export, query=requests.ExportQuery, media=files),
+    ]
+    return [
+        *(spec._replace(scope="share") for spec in shown),
+        RouteSpec("GET", f"{SESSION}/export", stats.export, query=requests.ExportQuery, media=files, scope="read"),
     ]
 
 
@@ -127,7 +130,7 @@ def _market_routes(market: MarketCalls) -> list[RouteSpec]:
         RouteSpec("POST", f"{MARKET_SESSION}/stop", market.market_stop, body=models.EmptyRequest, answer=status),
         RouteSpec("GET", f"{MARKET_SESSION}/stream", market.market_stream, query=follow, media=SSE, headers=seen),
     ]
-    return [spec._replace(kind="market", bare=True) for spec in table]
+    return [_reading(spec)._replace(kind="market", bare=True) for spec in table]
 
 
 def _candle_routes(candles: CandleCalls, imports: ImportCalls) -> list[RouteSpec]:
@@ -144,7 +147,7 @@ def _candle_routes(candles: CandleCalls, imports: ImportCalls) -> list[RouteSpec
             takes_file=True,
         ),
     ]
-    return [spec._replace(bare=True) for spec in table]
+    return [_reading(spec)._replace(bare=True) for spec in table]
 
 
 def _open_routes(login: LoginCalls, health: HealthCalls, page: PageCalls) -> list[RouteSpec]:
@@ -153,10 +156,15 @@ def _open_routes(login: LoginCalls, health: HealthCalls, page: PageCalls) -> lis
         RouteSpec("POST", "/login", login.login, body=models.LoginRequest, answer=user, body_limit=BODY_LIMIT),
         RouteSpec("POST", "/logout", login.logout, body=models.EmptyRequest, answer=empty, body_limit=BODY_LIMIT),
         RouteSpec("GET", "/healthz", health.healthz, answer=state),
-        RouteSpec("GET", "/readyz", health.readyz, answer=state),
+        RouteSpec("GET", "/readyz", health.readyz, answer=models.ReadyAnswer),
         RouteSpec("GET", "/metrics", health.metrics, media="text/plain"),
         RouteSpec("GET", "/", page.index, media="text/html"),
         RouteSpec("GET", "/sessions/{id:uuid}", page.session, media="text/html"),
         RouteSpec("GET", "/static/{name:path}", page.file, media="text/plain"),
     ]
     return [spec._replace(open=True) for spec in table]
+
+
+def _reading(spec: RouteSpec) -> RouteSpec:
+    """Let tokens that may only read make the calls that only read."""
+    return spec._replace(scope="read") if spec.method == "GET" else spec

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 import uvloop
@@ -30,6 +30,9 @@ from app.web.http.client_address import TrustedProxies
 from app.web.http.connections import ConnectionLimits, Connections
 from app.web.http.event_stream import Streams
 from app.web.http.protocol import Protocol
+
+if TYPE_CHECKING:  # The libraries behind it are loaded only for ZEON_AUTH=jwt.
+    from app.web.identity.jwt_tokens import JwtVerifier
 
 _GRACE_S = 1
 """Seconds that open requests may continue when the server stops."""
@@ -120,6 +123,7 @@ async def run_server(settings: Settings, limits: ConnectionLimits | None = None)
         connections = Connections(_connection_limits(settings, limits or ConnectionLimits()))
         clock = Clock()
         location = stack.enter_context(installed_location(settings))
+        jwts = await stack.enter_async_context(_jwt_verifier(settings, clock))
         database = await stack.enter_async_context(_pool(location, "zeon", settings.pool_size))
         # Ticks and streams have their own connections, so that a call that takes seconds does not delay them.
         engine = await stack.enter_async_context(_pool(location, "zeon engine", settings.pool_size))
@@ -128,10 +132,22 @@ async def run_server(settings: Settings, limits: ConnectionLimits | None = None)
         stack.push_async_callback(supervisor.close)
         await supervisor.open()
         sim, streams = SessionService(database, settings, clock, supervisor), Streams(settings.max_streams)
-        app = create_app(settings, sim, supervisor, streams, clock, connections, probe)
+        app = create_app(settings, sim, supervisor, streams, clock, connections, probe, jwts)
         server = _Server(_config(app, connections, TrustedProxies(settings.trusted_proxies)), streams)
         http = await stack.enter_async_context(_run_http(server, listening))
         yield RunningServer(_url(settings), sim, streams, connections, http, supervisor.failed)
+
+
+@asynccontextmanager
+async def _jwt_verifier(settings: Settings, clock: Clock) -> AsyncIterator[JwtVerifier | None]:
+    """Open what checks JWTs; null if `ZEON_AUTH` has no jwt."""
+    if "jwt" not in settings.auth:
+        yield None
+        return
+    from app.web.identity.jwt_tokens import jwt_verifier
+
+    async with jwt_verifier(settings, clock) as verifier:
+        yield verifier
 
 
 @asynccontextmanager

@@ -24,9 +24,9 @@ class InProcessServer(Client):
 
     served: RunningServer
 
-    async def token(self, user_id: str) -> tuple[Any, str]:
+    async def token(self, user_id: str, **changes: Any) -> tuple[Any, str]:
         """Make a token; returns its id and the token itself."""
-        stored, secret = await self.served.sim.database.run(tokens.create, user_id)
+        stored, secret = await self.served.sim.database.run(tokens.create, user_id, **changes)
         return stored.id, secret
 
 

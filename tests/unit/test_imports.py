@@ -30,6 +30,7 @@ LEVELS = (
     "engine.replay",
     "engine.streaming",
     "engine",
+    "web.identity",
     "web.http",
     "web.sim",
     "web.market",

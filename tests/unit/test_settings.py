@@ -18,7 +18,7 @@ def test_without_environment_everything_has_its_default():
     settings = load()
     assert settings.database_url is None
     assert settings.data_dir == Path(".zeon")
-    assert (settings.host, settings.port, settings.auth) == ("127.0.0.1", 8000, "none")
+    assert (settings.host, settings.port, settings.auth) == ("127.0.0.1", 8000, ("none",))
     assert settings.runner.endswith(":8000")
 
 
@@ -56,6 +56,9 @@ def test_a_value_given_in_python_wins(monkeypatch):
         ("PORT", "many"),
         ("PORT", "99999"),
         ("ZEON_AUTH", "maybe"),
+        ("ZEON_AUTH", "token,none"),
+        ("ZEON_AUTH", ","),
+        ("ZEON_PROXY_USER_HEADER", "X User"),
         ("ZEON_MAX_SLOTS", "0"),
         ("ZEON_RATE", "-1"),
         ("ZEON_ON_ORPHAN", "delete"),
@@ -118,6 +121,8 @@ def test_the_page_of_settings_lists_every_setting_with_its_default_and_descripti
 
 
 def shown(default: object) -> str:
+    if isinstance(default, tuple):
+        return ", ".join(default)
     return str(default) if isinstance(default, (int, str, Path)) else ""
 
 
@@ -127,3 +132,22 @@ def test_trusted_proxies_are_addresses_or_networks(monkeypatch):
     monkeypatch.setenv("ZEON_TRUSTED_PROXIES", "proxy.example")
     with pytest.raises(BadInputError, match=r"ZEON_TRUSTED_PROXIES: 'proxy\.example' is not an address or network"):
         load()
+
+
+@pytest.mark.parametrize(
+    ("auth", "missing"),
+    [("jwt", "ZEON_JWT_JWKS"), ("token, proxy", "ZEON_PROXY_USER_HEADER"), ("proxy,jwt", "ZEON_JWT")],
+)
+def test_a_way_to_authenticate_needs_its_settings(monkeypatch, auth, missing):
+    monkeypatch.setenv("ZEON_AUTH", auth)
+    if missing == "ZEON_JWT":
+        monkeypatch.setenv("ZEON_PROXY_USER_HEADER", "X-User")
+    with pytest.raises(BadInputError, match=f"{missing}.* must be set for ZEON_AUTH="):
+        load()
+
+
+def test_ways_to_authenticate_are_read_as_a_list(monkeypatch):
+    monkeypatch.setenv("ZEON_AUTH", "token, jwt")
+    for name in ("JWKS", "ISSUER", "AUDIENCE"):
+        monkeypatch.setenv(f"ZEON_JWT_{name}", "x")
+    assert load().auth == ("token", "jwt")

@@ -16,14 +16,17 @@ from yoyo import internalmigrations, read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 
+from app.db.setup.connection_settings import install_conninfo
+from app.db.setup.requirements import require_usable
 from app.db.setup.sql_objects import replace_objects
 from app.errors import DatabaseAwayError, NewerDatabaseError, ServersAliveError, SimError
 
-APPEND_ONLY = ("sim_events",)
+APPEND_ONLY = ("sim_events", "sim_audit")
 READ_WRITE = (
     "sim_sessions",
     "sim_runners",
     "sim_tokens",
+    "sim_logins",
     "sim_requests",
     "sim_commands",
     "sim_profiles",
@@ -100,6 +103,11 @@ def needs_install(conn: Connection, *, sources: Sources | None = None) -> bool:
     return _stored_mark(conn) != _mark(sources)
 
 
+def current_user(conn: Connection) -> str:
+    """Return the user whose rights a connection has."""
+    return str(_value(conn, "SELECT current_user"))
+
+
 def rollback(migrate_url: str, *, steps: int | None = None, sources: Sources | None = None) -> None:
     """Remove what `sql/` installed and undo the newest `steps` migrations, all of them by default."""
     sources = sources or default_sources()
@@ -128,11 +136,11 @@ def _installer(url: str) -> Iterator[Any]:
 
     The lock is advisory: it ends with its connection. yoyo's own lock is a row, which would remain after a kill.
     """
-    uri = DatabaseURI("postgresql+psycopg", None, None, None, None, None, {"conninfo": url})
+    uri = DatabaseURI("postgresql+psycopg", None, None, None, None, None, {"conninfo": install_conninfo(url)})
     with PostgresqlPsycopgBackend(uri, APPLIED) as backend:
         conn: Connection = backend.connection
         conn.execute("SET application_name = 'zeon install'")
-        conn.execute("SET statement_timeout = 0")
+        require_usable(conn, url)
         conn.execute("SET client_min_messages = warning")
         # Not by sim_lock_key, which may not exist yet; installers of all versions wait for the same key.
         conn.execute("SELECT pg_advisory_lock(hashtextextended('zeon install', 0))")
@@ -195,7 +203,7 @@ def _install_sql(conn: Connection, sources: Sources, serving_role: str | None) -
         former = set(_stored_mark(conn).partition(_OBJECTS)[2].split()) or FIRST_NAMES
         replace_objects(conn, sources.objects("functions") + sources.objects("views"), former)
         _secure(conn)
-        if serving_role not in (None, _value(conn, "SELECT current_user")):
+        if serving_role not in (None, current_user(conn)):
             _grant(conn, sources, serving_role)
         note = sql.SQL("COMMENT ON TABLE {} IS {}")
         conn.execute(note.format(sql.Identifier(APPLIED), sql.Literal(_mark(sources))))
@@ -233,7 +241,8 @@ def _own_rights(conn: Connection) -> list[sql.Composable]:
     """Return the functions of this schema that run with their owner's rights, with their arguments."""
     rows = conn.execute(
         "SELECT oid::regprocedure::text FROM pg_proc WHERE prosecdef"
-        " AND pronamespace = current_schema()::regnamespace AND proowner = current_user::regrole"
+        " AND pronamespace = quote_ident(current_schema())::regnamespace"
+        " AND proowner = quote_ident(current_user)::regrole"
     )
     return [sql.SQL(function) for (function,) in rows]
 

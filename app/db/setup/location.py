@@ -14,7 +14,9 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 from app.db.setup import embedded
-from app.db.setup.install import install, needs_install
+from app.db.setup.connection_settings import install_conninfo
+from app.db.setup.install import current_user, install, needs_install
+from app.db.setup.requirements import require_tables, require_usable
 from app.errors import BadInputError, DatabaseAwayError, NoDatabaseError
 from app.settings import Settings
 
@@ -51,6 +53,9 @@ def installed_location(settings: Settings) -> Iterator[DatabaseLocation]:
         if is_outdated(location):
             _log.info("installing or updating the database")
             install_database(location)
+        for url in {location.url, location.listen_url} - {location.migrate_url}:
+            with _connect(url) as conn:
+                require_tables(conn)
         yield location
 
 
@@ -82,7 +87,7 @@ def is_outdated(location: DatabaseLocation) -> bool:
 def install_database(location: DatabaseLocation, *, force: bool = False) -> None:
     """Install or update everything, and grant the serving role what it needs; raises what `install` raises."""
     with _connect(location.url) as conn:
-        serving_role = conn.info.user
+        serving_role = current_user(conn)
     install(location.migrate_url, serving_role, force=force)
 
 
@@ -125,12 +130,26 @@ def libpq_environment(url: str) -> dict[str, str]:
     return {option.envvar.decode(): option.val.decode() for option in options if option.envvar and option.val}
 
 
+def same_user(location: DatabaseLocation) -> bool:
+    """Whether migrations and servers act as one user of Postgres, whatever their addresses are."""
+    with _connect(location.url) as serving, _connect(location.migrate_url) as migrating:
+        return current_user(serving) == current_user(migrating)
+
+
 @contextmanager
 def _connect(url: str) -> Iterator[psycopg.Connection]:
+    """Connect for an installation; raises `DatabaseAwayError` or, if servers cannot use the database, `SimError`."""
     try:
-        conn = psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="zeon install")
+        conn = psycopg.connect(
+            install_conninfo(url),
+            autocommit=True,
+            connect_timeout=10,
+            prepare_threshold=None,
+            application_name="zeon install",
+        )
     except psycopg.Error as error:
         reason = str(error).strip().partition("\n")[0]
         raise DatabaseAwayError(f"The database cannot be reached: {reason}") from error
     with conn:
+        require_usable(conn, url)
         yield conn

@@ -19,12 +19,12 @@ _NOT_REPLACEABLE = (errors.InvalidFunctionDefinition, errors.InvalidTableDefinit
 _OBJECTS = """
 SELECT 'FUNCTION', p.proname, 'pg_proc'::regclass::oid, p.oid, p.xmin::text, p.oid::regprocedure::text
 FROM pg_proc p
-WHERE p.pronamespace = current_schema()::regnamespace AND p.proowner = current_user::regrole
+WHERE p.pronamespace = quote_ident(current_schema())::regnamespace AND p.proowner = quote_ident(current_user)::regrole
   AND p.proname = ANY (%(names)s)
 UNION ALL
 SELECT 'VIEW', c.relname, 'pg_class'::regclass, c.oid, c.xmin::text, c.oid::regclass::text
 FROM pg_class c
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relowner = current_user::regrole
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relowner = quote_ident(current_user)::regrole
   AND c.relname = ANY (%(names)s) AND c.relkind = 'v'"""
 _USERS = """
 WITH RECURSIVE needed AS (

@@ -1,94 +1,196 @@
-"""Authentication: the only user of a server without tokens, or the user of a token or of a login cookie."""
+"""Authentication: finds the user of a request by the methods of `ZEON_AUTH`, by a cookie, or by the key of a link."""
 
 from __future__ import annotations
 
-import hmac
-from hashlib import sha256
+from datetime import UTC, datetime
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from uuid import UUID
 
 from starlette.requests import Request
 
 from app.clock import Clock
-from app.db import tokens
-from app.db.pool import Database
-from app.db.tokens import Token
+from app.db import audit, logins, tokens
+from app.db.pool import Connection, Database
 from app.errors import BadInputError, UnauthorizedError
 from app.settings import Settings
+from app.web.http.client_address import request_client
+from app.web.http.request_source import source_of
+from app.web.identity.user_id import is_user_id
+
+if TYPE_CHECKING:  # The libraries behind it are loaded only for ZEON_AUTH=jwt.
+    from app.web.identity.jwt_tokens import JwtVerifier
+
+Scope = Literal["share", "read", "trade"]
+"""What a caller may do, each one more than the one before: read one session, read, or everything."""
+SCOPES: tuple[Scope, ...] = ("share", "read", "trade")
 
 COOKIE = "zeon"
 COOKIE_SECONDS = 12 * 3600
+SHARE = "share"
+"""The parameter of a URL with the key of a share link."""
+_MAX_SECRET = 200
 
 
 class Caller(NamedTuple):
-    """A user, the token, and when the login cookie expires (ms UTC); null if there is none."""
+    """Who makes a call, what they may do, and what shows that they still may.
+
+    `session_id` is the only session that the key of a share link is good for. `until_ms` is when token or login end, in
+    ms UTC; null if they have no end.
+    """
 
     user_id: str
+    scope: Scope = "trade"
+    session_id: UUID | None = None
     token_id: UUID | None = None
+    login_hash: str | None = None
     until_ms: int | None = None
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the caller may make calls of a scope."""
+        return SCOPES.index(self.scope) >= SCOPES.index(scope)
+
+
+class Login(NamedTuple):
+    """A user who has logged in, the value of the cookie, and for how many seconds that is valid."""
+
+    user_id: str
+    cookie: str
+    seconds: int
 
 
 class Authenticator:
-    """Finds the user of a request, with the method of `ZEON_AUTH`."""
+    """Finds the user of a request."""
 
-    def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, database: Database, clock: Clock, jwts: JwtVerifier | None = None) -> None:
+        self._methods = settings.auth
+        self._user = settings.user
+        self._user_header = (settings.proxy_user_header or "").lower().encode()
         self._database = database
         self._clock = clock
+        self._jwts = jwts
 
     async def caller(self, request: Request) -> Caller:
-        """Return the caller of a request; raises `UnauthorizedError`."""
-        if self._settings.auth == "none":
-            return Caller(self._settings.user)
-        scheme, _, value = request.headers.get("authorization", "").partition(" ")
-        is_bearer = scheme.lower() == "bearer"
-        caller = await (self._token_caller(value.strip()) if is_bearer else self._cookie_caller(request))
+        """Return the caller of a request; raises `UnauthorizedError`.
+
+        The key of a share link in the URL counts before the user's own login: who opens the link sees what it shows.
+        """
+        keys = request.query_params.getlist(SHARE)
+        caller = await (self._share_caller(keys) if keys else self._user_caller(request))
         if caller is None:
-            raise UnauthorizedError()
+            raise UnauthorizedError("This link is no longer valid." if keys else None)
         return caller
 
     async def is_still_valid(self, caller: Caller) -> bool:
-        """Whether a caller's token and cookie are still valid."""
-        if caller.token_id is None:
-            return True
-        expired = caller.until_ms is not None and caller.until_ms <= self._clock.now_ms()
-        return not expired and await self._database.run(tokens.find_valid, token_id=caller.token_id) is not None
+        """Whether a caller's token, key or login is still valid."""
+        if caller.until_ms is not None and caller.until_ms <= self._clock.now_ms():
+            return False
+        if caller.token_id is not None:
+            return await self._database.run(tokens.is_valid, caller.token_id)
+        if caller.login_hash is not None:
+            return await self._database.run(logins.is_valid, caller.login_hash)
+        return True
 
-    async def login(self, secret: str) -> tuple[str, str]:
-        """Return the user of a token and the value of a cookie for it; raises `UnauthorizedError`."""
-        if self._settings.auth == "none":
-            raise BadInputError("token: this server runs without tokens (ZEON_AUTH=none); no login is needed")
-        token = await self._database.run(tokens.find_valid, token_hash=tokens.token_hash(secret))
-        if token is None:
+    async def login(self, request: Request, secret: str) -> Login:
+        """Exchange a token or JWT for a login, which ends with it and after 12 hours at most.
+
+        Raises `UnauthorizedError`, or `BadInputError` if this server has no login.
+        """
+        if not self._has_logins():
+            raise BadInputError(f"token: this server runs with ZEON_AUTH={','.join(self._methods)}; no login is needed")
+        caller = await self._bearer_caller(secret)
+        if caller is None:
             raise UnauthorizedError("This token is not valid.")
-        until_ms = self._clock.now_ms() + COOKIE_SECONDS * 1000
-        return token.user_id, f"{token.id}.{until_ms}.{_signature(token, until_ms)}"
+        now_ms = self._clock.now_ms()
+        until_ms = min(now_ms + COOKIE_SECONDS * 1000, caller.until_ms or 2**62)
+        value = await self._database.run(self._create_login, request, caller, until_ms)
+        return Login(caller.user_id, value, max(1, (until_ms - now_ms) // 1000))
 
-    async def _token_caller(self, secret: str) -> Caller | None:
-        token = await self._database.run(tokens.find_valid, token_hash=tokens.token_hash(secret))
-        return None if token is None else Caller(token.user_id, token.id)
+    async def logout(self, request: Request) -> None:
+        """Delete the login of the request's cookie, if there is one."""
+        if value := request.cookies.get(COOKIE, ""):
+            await self._database.run(self._delete_login, request, value)
+
+    async def _user_caller(self, request: Request) -> Caller | None:
+        if "none" in self._methods:
+            return Caller(self._user)
+        scheme, _, value = request.headers.get("authorization", "").partition(" ")
+        if self._has_logins() and scheme.lower() == "bearer":
+            return await self._bearer_caller(value.strip())
+        if self._has_logins() and (caller := await self._cookie_caller(request)):
+            return caller
+        return self._proxy_caller(request) if "proxy" in self._methods else None
+
+    async def _bearer_caller(self, secret: str) -> Caller | None:
+        """Return the caller of a token or JWT; only a JWT has dots, two of them."""
+        if secret.count(".") == 2:
+            return await self._jwt_caller(secret)
+        if "token" not in self._methods or len(secret) > _MAX_SECRET:
+            return None
+        token = await self._database.run(tokens.find_valid, secret, "token")
+        return None if token is None else _of_token(token, token.scope)
+
+    async def _jwt_caller(self, secret: str) -> Caller | None:
+        if self._jwts is None:
+            return None
+        user = await self._jwts.user(secret)
+        return Caller(user.user_id, until_ms=user.until_ms)
 
     async def _cookie_caller(self, request: Request) -> Caller | None:
-        """Return the caller of a cookie `token id.expiry.signature`; the signature is made with the token's hash."""
-        try:
-            id_text, end_text, signature = request.cookies.get(COOKIE, "").split(".")
-            token_id, until_ms = UUID(id_text), int(end_text)
-        except ValueError:
+        value = request.cookies.get(COOKIE, "")
+        if not 0 < len(value) <= _MAX_SECRET:
             return None
-        if until_ms <= self._clock.now_ms():
+        login = await self._database.run(logins.find_valid, value)
+        if login is None:
             return None
-        token = await self._database.run(tokens.find_valid, token_id=token_id)
-        if token is None or not hmac.compare_digest(_signature(token, until_ms).encode(), signature.encode()):
+        return Caller(login.user_id, login.scope, login_hash=login.login_hash, until_ms=_ms(login.expires_at))
+
+    async def _share_caller(self, keys: list[str]) -> Caller | None:
+        if len(keys) > 1:
+            raise BadInputError(f"{SHARE}: is given twice")
+        if len(keys[0]) > _MAX_SECRET:
             return None
-        return Caller(token.user_id, token.id, until_ms)
+        key = await self._database.run(tokens.find_valid, keys[0], "share")
+        return None if key is None else _of_token(key, "share")
+
+    def _proxy_caller(self, request: Request) -> Caller | None:
+        """Return the user whom a trusted proxy names; a header of anybody else counts as none."""
+        values = [value for name, value in request.headers.raw if name == self._user_header]
+        if not values or not request_client(request.scope).via_trusted_proxy:
+            return None
+        if len(values) > 1:
+            raise UnauthorizedError(f"{self._user_header.decode()}: is given twice.")
+        user_id = values[0].decode("utf-8", "replace")
+        if not is_user_id(user_id) or "\ufffd" in user_id:
+            raise UnauthorizedError(f"{self._user_header.decode()}: is not the id of a user.")
+        return Caller(user_id)
+
+    def _has_logins(self) -> bool:
+        """Whether clients authenticate themselves, with a token or JWT that a browser can exchange for a cookie."""
+        return "token" in self._methods or "jwt" in self._methods
+
+    async def _create_login(self, connection: Connection, request: Request, caller: Caller, until_ms: int) -> str:
+        end = datetime.fromtimestamp(until_ms / 1000, UTC)
+        scope: tokens.Scope = "trade" if caller.scope == "trade" else "read"
+        async with connection.transaction():
+            value = await logins.create(connection, caller.user_id, scope, end, caller.token_id)
+            details = {"with": "jwt"} if caller.token_id is None else {"with": "token", "tokenId": str(caller.token_id)}
+            await audit.record(connection, source_of(request), caller.user_id, "login", details=details)
+        return value
+
+    async def _delete_login(self, connection: Connection, request: Request, value: str) -> None:
+        async with connection.transaction():
+            user_id = await logins.delete(connection, value)
+            if user_id is not None:
+                await audit.record(connection, source_of(request), user_id, "logout")
 
 
 def require_safe_bind(settings: Settings) -> None:
-    """Raise `BadInputError` for a server without tokens that other machines could reach."""
-    if settings.auth == "none" and not is_loopback(settings.host):
+    """Raise `BadInputError` for a server that other machines could reach without authentication."""
+    if "none" in settings.auth and not is_loopback(settings.host):
         raise BadInputError(
-            f"HOST: {settings.host!r} is not a loopback address, so tokens are needed: set ZEON_AUTH=token"
+            f"HOST: {settings.host!r} is not a loopback address, so users must be told apart: set ZEON_AUTH=token,"
+            " jwt or proxy"
         )
 
 
@@ -102,5 +204,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _signature(token: Token, until_ms: int) -> str:
-    return hmac.new(token.token_hash.encode(), f"{token.id}.{until_ms}".encode(), sha256).hexdigest()
+def _of_token(token: tokens.Token, scope: Scope) -> Caller:
+    until_ms = None if token.expires_at is None else _ms(token.expires_at)
+    return Caller(token.user_id, scope, token.session_id, token.id, until_ms=until_ms)
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

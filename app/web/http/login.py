@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.web.http.auth import COOKIE, COOKIE_SECONDS, Authenticator, is_loopback
+from app.web.http.auth import COOKIE, Authenticator, is_loopback
 from app.web.http.models import EmptyAnswer, EmptyRequest, LoginRequest, UserAnswer
 from app.web.http.responses import success
 from app.web.http.route_spec import Call
@@ -15,18 +15,19 @@ BODY_LIMIT = 16 * 1024
 
 
 class LoginCalls:
-    """Exchange a token for a cookie, and delete the cookie."""
+    """Exchange a token or JWT for a cookie, and delete the cookie."""
 
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
 
     async def login(self, call: Call, body: LoginRequest) -> Response:
-        """Set the cookie."""
-        user_id, value = await self._authenticator.login(body.token)
-        return _with_cookie(call.request, success(UserAnswer(user_id=user_id)), value, COOKIE_SECONDS)
+        """Exchange a token or JWT for a cookie, which ends with it, or after 12 hours."""
+        login = await self._authenticator.login(call.request, body.token)
+        return _with_cookie(call.request, success(UserAnswer(user_id=login.user_id)), login.cookie, login.seconds)
 
     async def logout(self, call: Call, body: EmptyRequest) -> Response:
-        """Delete the cookie."""
+        """End the login and delete its cookie; streams that were opened with it end within a heartbeat."""
+        await self._authenticator.logout(call.request)
         return _with_cookie(call.request, success(EmptyAnswer()), "", 0)
 
 

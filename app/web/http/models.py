@@ -30,9 +30,9 @@ class EmptyRequest(Body):
 
 
 class LoginRequest(Body):
-    """A token to exchange for a cookie."""
+    """A token or JWT to exchange for a cookie."""
 
-    token: Annotated[str, Field(min_length=1, max_length=200)]
+    token: Annotated[str, Field(min_length=1, max_length=8192)]
 
 
 class Query(BaseModel):
@@ -61,6 +61,12 @@ class StateAnswer(Answer):
     """The state of the process."""
 
     status: str
+
+
+class ReadyAnswer(StateAnswer):
+    """The state of a process that is ready; `notifications` of Postgres `arrive`, are `lost`, or are turned `off`."""
+
+    notifications: str
 
 
 class EmptyAnswer(Answer):

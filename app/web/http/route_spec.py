@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from app.domain.session import Session
-from app.web.http.auth import Caller
+from app.web.http.auth import Caller, Scope
 
 IDEMPOTENCY_KEY, LAST_EVENT_ID = "Idempotency-Key", "Last-Event-ID"
 
@@ -22,10 +22,11 @@ Handler = Callable[..., Awaitable[ASGIApp]]
 class RouteSpec(NamedTuple):
     """One method of one path. `Dispatcher` checks everything declared here before it calls the handler.
 
-    `open` routes need no user. In all others each UUID of the path must be a session of the caller, and of this `kind`
-    if it is set. `body_limit` is in bytes, null means `ZEON_MAX_BODY`. With `takes_file` the body is a file, which the
-    handler reads itself. `headers` are those that the handler reads. For the OpenAPI document: `media` is the type of
-    an answer that is not JSON, or several separated by commas; `bare` answers have no envelope.
+    `open` routes need no user. All others need a caller who may make calls of this `scope`, and each UUID of their path
+    must be a session of the caller, of this `kind` if it is set. `body_limit` is in bytes, null means `ZEON_MAX_BODY`.
+    With `takes_file` the body is a file, which the handler reads itself. `headers` are those that the handler reads.
+    For the OpenAPI document: `media` is the type of an answer that is not JSON, or several separated by commas; `bare`
+    answers have no envelope.
     """
 
     method: str
@@ -37,6 +38,7 @@ class RouteSpec(NamedTuple):
     status: int = 200
     media: str | None = None
     open: bool = False
+    scope: Scope = "trade"
     bare: bool = False
     kind: Literal["market"] | None = None
     body_limit: int | None = None

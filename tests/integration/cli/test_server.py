@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from tests.support.cli import Cli
-from tests.support.postgres import Database
+from tests.support.postgres import Database, Postgres
 from tests.support.server_process import StartServer, free_port
 
 DAY = ("--symbol", "BTCUSDT", "--timeframe", "1m", "--start", "2024-01-01", "--end", "2024-01-02")
@@ -188,6 +188,34 @@ def test_the_doctor_names_what_is_wrong(database: Database, start_server: StartS
         owner.execute("GRANT UPDATE ON sim_events TO PUBLIC")
     result = states(cli, code=1)
     assert (result["orphans"], result["rights"], result["servers"]) == ("wrong", "wrong", "warning")
+
+
+def test_the_doctor_compares_users_and_tells_which_strategies_each_server_knows(database: Database) -> None:
+    serving, same_user = Cli(database), {"ZEON_MIGRATE_URL": database.owner_url}
+    query = "INSERT INTO sim_runners (name, ttl, strategies) VALUES (%s, '1 hour', %s)"
+    for name, known in (("a", ["momentum", "pairs"]), ("b", ["pairs"])):
+        database.query(query, name, known)
+    (servers,) = (each for each in json.loads(serving("doctor", "--json")) if each["check"] == "servers")
+    assert servers["text"].startswith("2 alive: a runs 0 and knows momentum, pairs; b runs 0 and knows pairs. They")
+    assert servers["state"] == "warning"
+    owner = Cli(DATABASE_URL=f"{database.owner_url}&application_name=elsewhere", **same_user)
+    assert states(owner)["rights"] == "warning", "One user under two addresses is no fault."
+
+
+def test_the_doctor_and_the_server_say_when_notifications_do_not_arrive(
+    database: Database, postgres: Postgres, start_server: StartServer
+) -> None:
+    """Another database stands for a pooler that gives the listening connection to others."""
+    elsewhere = postgres.new_database()
+    server = start_server(database, ZEON_LISTEN_URL=elsewhere.url)
+    with urllib.request.urlopen(f"{server.url}/readyz") as answer:
+        assert json.load(answer)["data"] == {"status": "ready", "notifications": "lost"}
+    with urllib.request.urlopen(f"{server.url}/metrics") as answer:
+        assert b"\nzeon_listening 0\n" in answer.read()
+    assert "Notifications do not reach this server" in server.output
+    assert states(Cli(database, ZEON_LISTEN_URL=elsewhere.url), code=1)["notifications"] == "wrong"
+    server.kill()
+    postgres.drop(elsewhere)
 
 
 def test_the_doctor_says_when_there_is_nothing_to_look_at(empty_database: Database) -> None:

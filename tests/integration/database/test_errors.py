@@ -10,7 +10,15 @@ import pytest
 
 from app.db.errors import BY_SQLSTATE, error_class
 from app.db.pool import Connection, Database
-from app.errors import BusyError, DatabaseAwayError, Recovery, SimError, TooSlowError, UnavailableError
+from app.errors import (
+    BusyError,
+    DatabaseAwayError,
+    DatabaseFullError,
+    Recovery,
+    SimError,
+    TooSlowError,
+    UnavailableError,
+)
 from tests.support import postgres
 
 EXAMPLES = {
@@ -19,6 +27,7 @@ EXAMPLES = {
     "53": "53100",
 }
 """An SQLSTATE for each entry of the map that is a prefix."""
+CODES = ("database_away", "database_full", "database_read_only", "busy", "too_slow")
 
 
 @pytest.fixture
@@ -38,7 +47,7 @@ async def test_each_sqlstate_of_the_map_is_raised_as_its_error(pool: Database, p
     with pytest.raises(BY_SQLSTATE[prefix]) as raised:
         await pool.run(fail_with, EXAMPLES.get(prefix, prefix))
     assert (raised.value.status, raised.value.recovery) == (503, Recovery.RETRY)
-    assert raised.value.code in ("database_away", "database_full", "busy", "too_slow")
+    assert raised.value.code in CODES
     assert "What happened" not in raised.value.message
 
 
@@ -118,6 +127,68 @@ async def test_a_pool_whose_connections_are_all_in_use_is_busy(database: postgre
     await pool.close()
     with pytest.raises(UnavailableError, match="shutting down"):
         await pool.run(nothing)
+
+
+async def test_a_pool_that_may_not_grow_is_busy_and_a_database_without_a_free_connection_is_full(
+    database: postgres.Database,
+) -> None:
+    """With 10,000 sessions launched at once, connections were in use but not all that the pool may have."""
+    pool, taken, done = Database(database.url, size=4, wait_s=0.3), asyncio.Semaphore(0), asyncio.Event()
+    full = Database(database.url, size=2, wait_s=0.3, open_s=0.3)
+
+    async def hold(_: Connection) -> None:
+        taken.release()
+        await done.wait()
+
+    async def short(_: Connection) -> None:
+        await asyncio.sleep(0.02)
+
+    await pool.open()
+    limit_connections(database, 2)
+    holding = [asyncio.create_task(pool.run(hold)) for _ in range(2)]
+    for _ in holding:
+        await taken.acquire()
+    with pytest.raises(BusyError, match="All connections"):
+        await pool.run(short)
+    with pytest.raises(DatabaseFullError):
+        await full.open()
+    done.set()
+    await asyncio.gather(*holding)
+    crowd = await asyncio.gather(*(pool.run(short) for _ in range(100)), return_exceptions=True)
+    assert {type(each) for each in crowd} == {type(None), BusyError}
+    limit_connections(database, -1)
+    await pool.close()
+
+
+def limit_connections(database: postgres.Database, count: int) -> None:
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT {count}")
+
+
+@pytest.mark.parametrize("command", ["DEALLOCATE ALL", "PREPARE _pg3_0 AS SELECT 2", "ALTER TABLE pg_temp.t ADD b int"])
+async def test_a_statement_prepared_on_another_connection_is_sent_again(pool: Database, command: str) -> None:
+    """What a pooler in transaction mode does to a connection, done behind the driver's back."""
+    await pool.run(lambda connection: connection.execute("CREATE TEMPORARY TABLE t (a int)"))
+
+    async def read(connection: Connection) -> int:
+        await connection.execute("CREATE TEMPORARY TABLE IF NOT EXISTS t (a int)")
+        return len((await connection.execute("SELECT * FROM t")).description or ())
+
+    async def behind(connection: Connection) -> None:
+        result = connection.pgconn.exec_(command.encode())
+        assert not result.error_message, result.error_message
+
+    for _ in range(0 if "PREPARE" in command else 8):
+        await pool.run(read)
+    await pool.run(behind)
+    for _ in range(8):
+        assert await pool.run(read) in (1, 2)
+    assert pool.prepares == ("ALTER" in command)
+
+
+async def test_internal_errors_of_postgres_are_worth_another_try(pool: Database) -> None:
+    with pytest.raises(UnavailableError, match=r"^The database failed: What happened\.$"):
+        await pool.run(fail_with, "XX000")
 
 
 async def test_a_pool_that_gets_no_connection_says_that_the_database_is_away() -> None:

@@ -14,6 +14,7 @@ from app.clock import Clock
 from app.db import runners, sessions
 from app.db.log import events
 from app.db.log.chunks import Chunk, append_chunks, events_to_json
+from app.db.pool import Connection
 from app.domain.event import Event
 from app.domain.session import Pace
 from app.engine import supervisor
@@ -104,6 +105,24 @@ async def test_a_payload_postgres_refuses_fails_its_own_session_only(database: D
         running.cancel()
         assert [result is None for result in results] == [n != 4 for n in range(9)]
         assert "unicode" in str(results[4]).lower()
+
+
+async def test_a_session_goes_on_when_its_prepared_statements_are_gone(database: Database) -> None:
+    """A pooler in transaction mode gives each statement another connection; SQLSTATE 26000 ended such sessions."""
+
+    async def forget(connection: Connection) -> None:
+        await asyncio.sleep(0.02)  # Each call gets another connection of the pool.
+        connection.pgconn.exec_(b"DEALLOCATE ALL")
+
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.start(pace=Pace(5))
+        await engine.until(session.id, lambda s: s.last_seq > 30)
+        await asyncio.gather(*(engine.pool.run(forget) for _ in range(8)))
+        done = await engine.finished(session.id)
+        assert (done.status, done.error) == ("finished", None)
+        assert open_minutes(await engine.log(done.id)) == list(range(100))
+        assert not engine.pool.prepares
 
 
 async def test_a_runner_that_was_replaced_is_refused(database: Database) -> None:
@@ -293,6 +312,31 @@ async def test_an_opening_that_is_cancelled_while_its_listener_connects_does_not
             with pytest.raises(asyncio.CancelledError):
                 await opening
             await opened.close()
+
+
+async def test_a_process_whose_row_was_deleted_registers_again_and_goes_on(database: Database) -> None:
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.start(pace=Pace(10))
+        database.query("DELETE FROM sim_runners")
+        await engine.finished(session.id)
+        (row,) = database.query("SELECT name, incarnation, strategies FROM sim_runners")
+        assert row == (*engine.supervisor.owner, [])
+        database.query("UPDATE sim_runners SET incarnation = 0")  # A standby was promoted that knew an older one.
+        await asyncio.sleep(0.2)
+        assert database.query("SELECT incarnation FROM sim_runners") == [(engine.supervisor.incarnation,)]
+        assert not engine.supervisor.failed.done()
+
+
+async def test_a_lock_that_a_dead_process_left_behind_does_not_keep_its_name(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with psycopg.connect(database.url, autocommit=True) as pooler:
+        pooler.execute("SELECT pg_advisory_lock(sim_lock_key('runner', 'one'))")
+        async with running_engine(database, runner_ttl_ms=300) as engine:
+            await store(engine.pool)
+            assert (await engine.finished((await engine.start()).id)).status == "finished"
+    assert "of a server that is gone holds the lock of the name one" in caplog.text
 
 
 async def test_only_one_living_process_has_a_runner_name(database: Database) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
+import hmac
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 
@@ -80,25 +84,90 @@ async def test_beyond_loopback_the_cookie_is_secure(database: Database) -> None:
             assert "; Secure" in response.headers["set-cookie"]
 
 
-async def test_a_cookie_cannot_be_made_or_changed(database: Database) -> None:
+async def test_what_the_database_stores_is_no_login(database: Database) -> None:
+    """Cookies used to be signed with the stored hash of the token: who could read it could make one."""
     async with running_server(database, candles=0, auth="token") as server:
         token_id, secret = await server.token("anna")
         cookie = (await server.call("POST", "/login", {"token": secret})).cookies["zeon"]
         server.client.cookies.clear()
-        name, end, signature = cookie.split(".")
-        for forged in (
-            "",
-            "x",
-            "..",
-            f"{name}.{int(end) + 1}.{signature}",
-            f"{name}.1.{signature}",
-            f"{uuid4()}.{end}.{signature}",
-            f"{token_id}.{end}.",
-            f"{name}.{end}.{'0' * 64}",
-            f"{name}.{'9' * 5000}.{signature}",
-        ):
+        [(token_hash,)] = database.query("SELECT token_hash FROM sim_tokens")
+        [(login_hash,)] = database.query("SELECT login_hash FROM sim_logins")
+        name = f"{token_id}.{int(time.time() * 1000) + 3_600_000}"
+        signature = hmac.new(token_hash.encode(), name.encode(), sha256).hexdigest()
+        for forged in (f"{name}.{signature}", token_hash, login_hash, str(token_id), secret, "", "x", "x" * 4000):
             await server.refused(401, "GET", SESSIONS, headers={"Cookie": f"zeon={forged}"})
+        for forged in (token_hash, login_hash, cookie):
+            await server.refused(401, "GET", SESSIONS, headers={"Authorization": f"Bearer {forged}"})
         await server.data("GET", SESSIONS, headers={"Cookie": f"zeon={cookie}"})
+
+
+async def test_a_cookie_is_worth_nothing_after_its_end_its_logout_or_its_token(database: Database) -> None:
+    async with running_server(database, candles=0, auth="token") as server:
+        token_id, secret = await server.token("anna")
+
+        async def login() -> dict[str, str]:
+            value = (await server.call("POST", "/login", {"token": secret})).cookies["zeon"]
+            server.client.cookies.clear()
+            return {"Cookie": f"zeon={value}"}
+
+        first, second, third = [await login() for _ in range(3)]
+        await server.data("POST", "/logout", headers=first)
+        await server.refused(401, "GET", SESSIONS, headers=first)
+        await server.data("GET", SESSIONS, headers=second)
+        database.query("UPDATE sim_logins SET expires_at = now() RETURNING 1")
+        await server.refused(401, "GET", SESSIONS, headers=second)
+        fourth = await login()
+        assert database.query("SELECT count(*) FROM sim_logins") == [(1,)]
+        await server.data("GET", SESSIONS, headers=fourth)
+        await server.served.sim.database.run(tokens.revoke, token_id)
+        for headers in (third, fourth):
+            await server.refused(401, "GET", SESSIONS, headers=headers)
+        actions = database.query("SELECT action, user_id, via, address FROM sim_audit ORDER BY id")
+        logins = [("login", "anna", "http", "127.0.0.1")]
+        assert actions == [*logins * 3, ("logout", "anna", "http", "127.0.0.1"), *logins]
+
+
+async def test_a_login_ends_with_its_token_and_the_oldest_of_too_many_ends(database: Database) -> None:
+    async with running_server(database, candles=0, auth="token") as server:
+        end = datetime.now(UTC) + timedelta(hours=1)
+        _, secret = await server.token("anna", expires_at=end)
+        response = await server.call("POST", "/login", {"token": secret})
+        assert 3590 <= int(re.search(r"max-age=(\d+)", response.headers["set-cookie"].lower())[1]) <= 3600
+        assert database.query("SELECT abs(extract(epoch FROM expires_at) - %s) < 1 FROM sim_logins", end.timestamp())
+        oldest = {"Cookie": f"zeon={response.cookies['zeon']}"}
+        await server.data("GET", SESSIONS, headers=oldest)
+        database.query(
+            "INSERT INTO sim_logins (login_hash, user_id, scope, expires_at, created_at)"
+            " SELECT i::text, 'anna', 'read', now() + interval '1 hour', now() + interval '1 minute'"
+            " FROM generate_series(1, 99) i RETURNING 1"
+        )
+        await server.data("POST", "/login", {"token": secret})
+        server.client.cookies.clear()
+        assert database.query("SELECT count(*) FROM sim_logins") == [(100,)]
+        await server.refused(401, "GET", SESSIONS, headers=oldest)
+
+
+async def test_a_token_ends_at_its_end(database: Database) -> None:
+    async with running_server(database, candles=0, auth="token") as server:
+        for end, status in ((timedelta(minutes=1), 200), (-timedelta(seconds=1), 401)):
+            _, secret = await server.token("anna", expires_at=datetime.now(UTC) + end)
+            headers = {"Authorization": f"Bearer {secret}"}
+            assert (await server.call("GET", SESSIONS, headers=headers)).status_code == status
+            assert (await server.call("POST", "/login", {"token": secret})).status_code == status
+
+
+async def test_a_token_that_may_only_read_cannot_change_anything_nor_can_its_login(database: Database) -> None:
+    async with running_server(database, auth="token") as server:
+        own = await bearer(server, "anna")
+        session = await server.data("POST", SESSIONS, BODY, status=201, headers=own)
+        _, secret = await server.token("anna", scope="read")
+        await server.data("POST", "/login", {"token": secret})
+        for headers in ({"Authorization": f"Bearer {secret}"}, {}):
+            assert (await server.data("GET", SESSIONS, headers=headers))["sessions"][0]["id"] == session["id"]
+            for path in (SESSIONS, f"{SESSIONS}/{session['id']}/start"):
+                answer = await server.refused(403, "POST", path, BODY, headers=headers)
+                assert answer["code"] == "insufficient_scope"
+                assert "scope trade" in answer["error"]
 
 
 async def test_tokens_are_never_taken_from_urls_nor_written_to_logs(database: Database, caplog) -> None:

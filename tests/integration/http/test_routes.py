@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, get_type_hints
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -17,7 +17,7 @@ from app.engine.session_service import SessionService
 from app.settings import load
 from app.web import app as web_app
 from app.web.http import dispatch
-from app.web.http.auth import Authenticator, Caller
+from app.web.http.auth import SCOPES, Authenticator, Caller
 from app.web.http.dispatch import Dispatcher
 from app.web.http.parsing import parse
 from app.web.http.route_spec import RouteSpec
@@ -56,6 +56,7 @@ BODIES: dict[str, dict[str, Any]] = {
     f"PATCH {SESSIONS}/{{id:uuid}}": {"name": "mine"},
     f"POST {SESSIONS}/{{id:uuid}}/control": {"action": "pause"},
     f"POST {SESSIONS}/{{id:uuid}}/fork": {"atSeq": 0},
+    f"POST {SESSIONS}/{{id:uuid}}/orders": {"side": "buy", "type": "market"},
     "POST /login": {"token": "x"},
     "POST /api/market/import": {"data": [[START_MS, 1, 2, 1, 2, 5]]},
 }
@@ -66,6 +67,8 @@ QUERIES = {
     f"GET {SESSIONS}/{{id:uuid}}/export": "?what=events&format=csv",
 }
 """The smallest accepted query of each route that needs one."""
+ONE_ORDER = f"GET {SESSIONS}/{{id:uuid}}/orders/{{order_id:int}}"
+"""The route of something in a session that the sessions of the walk do not have."""
 WITH_BODY = ("POST", "PATCH", "PUT")
 MAX_BODY, MAX_OPEN_BODY = 256 * 1024, 16 * 1024
 WRONG_TOKENS: dict[str, dict[str, str]] = {
@@ -89,7 +92,7 @@ class Walk:
 
     async def faults(self) -> AsyncIterator[str]:
         """Walk all routes in all ways, the quick ones first."""
-        for part in (self.strangers(), self.other_users(), *self.checks()):
+        for part in (self.strangers(), self.scopes(), self.other_users(), *self.checks()):
             async for fault in part:
                 yield fault
 
@@ -105,6 +108,26 @@ class Walk:
                 status = await self._status(spec, sessions[kind(spec)], headers)
                 if status != 401:
                     yield f"{key(spec)} {name}: {status}"
+
+    async def scopes(self) -> AsyncIterator[str]:
+        """Call with a token that may only read and with a link: 403 beyond its scope, 404 for another session."""
+        sessions, others = await self._create("anna"), await self._create("anna")
+        session_id = UUID(sessions["sim"]["id"])
+        read = {"Authorization": f"Bearer {(await self._server.token('anna', scope='read'))[1]}"}
+        link = "share=" + (await self._server.token("anna", scope="read", kind="share", session_id=session_id))[1]
+        for spec in self.closed:
+            ids, query = sessions[kind(spec)], QUERIES.get(key(spec), "?")
+            for scope, status in (
+                ("read", await self._status(spec, ids, read)),
+                ("share", await self._status(spec, ids, {}, query=f"{query}&{link}")),
+            ):
+                refused = status == 401 or (status == 404 and key(spec) != ONE_ORDER)
+                if (status == 403) == (SCOPES.index(scope) >= SCOPES.index(spec.scope)) or refused:
+                    yield f"{key(spec)} with the scope {scope}: {status}"
+            if spec.scope == "share":
+                status = await self._status(spec, others[kind(spec)], {}, query=f"?{link}")
+                if status != 404:
+                    yield f"{key(spec)} with the link of another session: {status}"
 
     async def other_users(self) -> AsyncIterator[str]:
         """Call with another user's session in each place of the path: 404."""
@@ -150,7 +173,10 @@ class Walk:
         for spec in self.table:
             sessions = await self._create("anna", kind(spec))
             status = await self._status(spec, sessions[kind(spec)], self._own)
-            if status not in (200, 201, 204, 409) and (key(spec), status) != ("POST /login", 401):
+            if status not in (200, 201, 204, 409) and (key(spec), status) not in (
+                ("POST /login", 401),
+                (ONE_ORDER, 404),
+            ):
                 yield f"{key(spec)} by the owner: {status}"
 
     async def _create(self, user_id: str, *kinds: str) -> dict[str, dict[str, str]]:
@@ -172,7 +198,8 @@ class Walk:
         query: str | None = None,
     ) -> int:
         path = re.sub(r"{(\w+):uuid}", lambda found: ids[found[1]], spec.path)
-        path = path.replace("{name:path}", "style/base.css") + (QUERIES.get(key(spec), "") if query is None else query)
+        path = path.replace("{order_id:int}", "1").replace("{name:path}", "style/base.css")
+        path += QUERIES.get(key(spec), "") if query is None else query
         body = BODIES.get(key(spec)) if body is None else body
         async with self._server.client.stream(spec.method, path, json=body, headers=headers) as response:
             return response.status_code
@@ -213,6 +240,15 @@ async def test_every_route_refuses_strangers_other_users_and_wrong_input(
         assert [fault async for fault in all_routes.faults()] == []
         assert {key(spec) for spec in all_routes.table} >= OPEN
         assert len(all_routes.closed) > 20
+
+
+async def test_only_calls_that_read_are_for_tokens_that_may_only_read(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with walk(database, monkeypatch) as all_routes:
+        for spec in all_routes.closed:
+            assert (spec.scope != "trade") == (spec.method == "GET"), key(spec)
+            assert spec.scope != "share" or "{id:uuid}" in spec.path, key(spec)
 
 
 async def test_a_route_that_the_table_opens_is_noticed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +309,7 @@ async def test_a_dispatcher_without_any_one_of_its_statements_is_noticed(
 ) -> None:
     checked = []
     async with walk(database, monkeypatch) as all_routes:
-        for name in ("respond", "_sessions"):
+        for name in ("respond", "_permitted_caller", "_sessions"):
             for statement, mutant in without_one_statement(getattr(Dispatcher, name)):
                 with monkeypatch.context() as patch:
                     patch.setattr(Dispatcher, name, mutant)

@@ -33,6 +33,7 @@ COMMANDS = {
         "sessions",
         "candles",
         "token",
+        "audit",
     },
     "sessions": {
         "create",

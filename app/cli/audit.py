@@ -1,0 +1,70 @@
+"""`zeon audit`: who did what, and the place of commands in the audit trail."""
+
+from __future__ import annotations
+
+import getpass
+import json as json_text
+import socket
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from app.cli import output
+from app.cli.command import Context, run
+from app.cli.options import Json, time_ms
+from app.db import audit as trail
+from app.db.audit import Entry, Source
+
+User = Annotated[str | None, typer.Option(metavar="USER", help="Print only what this user did.")]
+Action = Annotated[
+    str | None, typer.Option(metavar="ACTION", help="Print only this action, such as token.create; token: all of them.")
+]
+Since = Annotated[
+    int | None, typer.Option("--since", parser=time_ms, metavar="TIME", help="Print only entries since this time.")
+]
+Limit = Annotated[int, typer.Option(metavar="N", min=1, max=100_000, help="Number of entries, newest first.")]
+
+
+def audit(
+    user: User = None, action: Action = None, since: Since = None, limit: Limit = 100, json: Json = False
+) -> None:
+    """Print who did what, newest first: logins, tokens, keys, deletes, exports and imports; orders are in the log."""
+    since_time = None if since is None else datetime.fromtimestamp(since / 1000, UTC)
+
+    async def work(context: Context) -> list[Entry]:
+        return await context.database.run(trail.page, user_id=user, action=action, since=since_time, limit=limit)
+
+    entries = run(work)
+    if json:
+        output.as_json([_to_json(entry) for entry in entries])
+    else:
+        output.table(("time", "user", "action", "what", "from", "request", "details"), map(_row, entries))
+
+
+def source() -> Source:
+    """Return where a command is run, for the audit trail: the system's user and the name of the machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # A container's user may have no name.
+        user = "unknown"
+    return Source("command", f"{user}@{socket.gethostname()}")
+
+
+def _row(entry: Entry) -> tuple[object, ...]:
+    details = json_text.dumps(entry.details, ensure_ascii=False) if entry.details else ""
+    time = output.utc(int(entry.at.timestamp() * 1000))
+    return time, entry.user_id, entry.action, entry.subject, f"{entry.via} {entry.address}", entry.request_id, details
+
+
+def _to_json(entry: Entry) -> dict[str, Any]:
+    return {
+        "at": entry.at.isoformat(),
+        "userId": entry.user_id,
+        "action": entry.action,
+        "subject": entry.subject,
+        "via": entry.via,
+        "address": entry.address,
+        "requestId": entry.request_id,
+        "details": entry.details,
+    }

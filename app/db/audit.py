@@ -1,0 +1,84 @@
+"""The audit trail: who did what that no log of a session says. Entries can be added and read, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import select
+
+from app.db.pool import Connection, execute
+from app.db.tables import AUDIT
+
+Action = Literal[
+    "login",
+    "login.refused",
+    "logout",
+    "token.create",
+    "token.revoke",
+    "share.create",
+    "share.revoke",
+    "session.delete",
+    "session.export",
+    "candles.delete",
+    "candles.import",
+]
+_a = AUDIT.c
+
+
+class Source(NamedTuple):
+    """Where something was done: by a call of the API or a command, its address, and the id of the call."""
+
+    via: Literal["http", "command"]
+    address: str
+    request_id: str | None = None
+
+
+class Entry(NamedTuple):
+    """One entry. `user_id` is null if it is unknown; `subject` is what it was done to."""
+
+    at: datetime
+    user_id: str | None
+    action: Action
+    subject: str | None
+    via: str
+    address: str
+    request_id: str | None
+    details: dict[str, Any]
+
+
+async def record(
+    connection: Connection,
+    source: Source,
+    user_id: str | None,
+    action: Action,
+    subject: object = None,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Add an entry; `details` must not contain secrets."""
+    await connection.execute(
+        "INSERT INTO sim_audit (user_id, action, subject, via, address, request_id, details)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (user_id, action, None if subject is None else str(subject), *source, Jsonb(dict(details or {}))),
+    )
+
+
+async def page(
+    connection: Connection,
+    *,
+    user_id: str | None = None,
+    action: str | None = None,
+    since: datetime | None = None,
+    limit: int,
+) -> list[Entry]:
+    """Return the newest entries, newest first; `action` selects that action and, as `token`, all that begin so."""
+    statement = select(*(_a[name] for name in Entry._fields)).order_by(_a.id.desc()).limit(limit)
+    if user_id is not None:
+        statement = statement.where(_a.user_id == user_id)
+    if action is not None:
+        statement = statement.where((_a.action == action) | _a.action.startswith(f"{action}.", autoescape=True))
+    if since is not None:
+        statement = statement.where(_a.at >= since)
+    return [Entry(**row) for row in await (await execute(connection, statement)).fetchall()]

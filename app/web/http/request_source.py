@@ -1,0 +1,42 @@
+"""Where a request comes from: the id by which answer, audit trail and a proxy's log can be matched, and its address."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.db.audit import Source
+from app.web.http.client_address import request_client
+
+HEADER = "X-Request-Id"
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestIds:
+    """ASGI middleware: each request gets an id, which its answer names. A proxy may have given it one already."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        given = Headers(scope=scope).get(HEADER, "")
+        request_id = given if _ID.fullmatch(given) else secrets.token_hex(8)
+        scope["state"]["request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(raw=message["headers"]).append(HEADER, request_id)
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)
+
+
+def source_of(request: Request) -> Source:
+    """Return where a request comes from, for the audit trail."""
+    address = request_client(request.scope).address or "unix socket"
+    return Source("http", address, request.scope["state"]["request_id"])

@@ -1,0 +1,1 @@
+ALTER TABLE sim_runners DROP COLUMN strategies;
