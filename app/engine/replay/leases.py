@@ -117,6 +117,7 @@ class Leases:
                         await self._writer.write(session, resumed.state, resumed.host, stored)
                     except BaseException:
                         queue.forget(stored)
+                        self.drop(session.id)
                         raise
                     self._held[session.id] = session = _at(session, resumed.state.commands)
         except UnavailableError:

@@ -79,9 +79,10 @@ BEGIN
         WHEN s.epoch IS DISTINCT FROM t.epoch THEN 'refused'
         WHEN t.to_cursor IS NOT DISTINCT FROM t.from_cursor THEN CASE
           WHEN s.status NOT IN ('created', 'running', 'paused') OR t.commands = 0 THEN 'refused'
+          WHEN t.commands <= s.commands AND t.command = ANY (_open_commands) THEN 'refused'
           WHEN t.commands <= s.commands THEN 'done'
           WHEN t.commands <> s.commands + 1 OR t.from_cursor IS DISTINCT FROM s.cursor_ms THEN 'refused'
-          WHEN t.command <> ALL (_open_commands) THEN 'refused'
+          WHEN t.command IS NOT NULL AND t.command <> ALL (_open_commands) THEN 'refused'
           ELSE 'written'
         END
         WHEN s.status <> 'running' THEN 'refused'
