@@ -15,6 +15,7 @@ let session = await client.create({
   startMs: START_MS,
   endMs: START_MS + DAY_MS,
   replayMsPerCandle: 0,
+  gapPolicy: "skip",
   fill: "same_close",
 });
 const closes = [];

@@ -18,7 +18,7 @@ def run(url: str, venue: str, symbol: str, candles: int) -> float:
     with Client(url) as client:
         session = client.create(
             profile_slug="manual", venue=venue, symbol=symbol, timeframe="1m", start_ms=START_MS,
-            end_ms=START_MS + DAY_MS, replay_ms_per_candle=0, fill="same_close",
+            end_ms=START_MS + DAY_MS, replay_ms_per_candle=0, gap_policy="skip", fill="same_close",
         )  # fmt: skip
         closes: list[float] = []
         seen = 0
