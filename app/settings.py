@@ -123,17 +123,43 @@ class Settings(BaseSettings):
     strategy_memory_mb: int = Field(
         512, ge=1, description="most memory a process of user strategies may take, in megabytes"
     )
+    strategy_processes: int = Field(
+        32, ge=0, description="most processes that the strategies of one process may have started at a time"
+    )
+    strategy_file_mb: int = Field(100, ge=1, description="largest file a strategy may write, in megabytes")
+    strategy_output_kb: int = Field(
+        64, ge=1, le=1000, description="most output of a strategy process that is logged per minute, in kilobytes"
+    )
+    strategy_env: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="further environment variables that strategies may see, separated by commas; never settings of "
+        "this server or of Postgres",
+    )
+    sandbox: Literal["none", "bwrap"] = Field(
+        "none",
+        description="`bwrap` runs strategies under bubblewrap: without network, with a read-only view of Python, "
+        "system libraries and the folders of `ZEON_STRATEGIES`",
+    )
+    sandbox_paths: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="further files and folders that strategies under bubblewrap can read, separated by commas"
+    )
     max_slots: int = Field(5_000_000, ge=1, description="most slots in a session's range")
     max_running: int = Field(1000, ge=1, description="most running sessions per user")
-    max_streams: int = Field(1000, ge=1, description="most open streams")
+    max_streams: int = Field(1000, ge=1, description="most open streams of a process")
+    user_streams: int | None = Field(
+        None, ge=1, description="most open streams per user; unset: 1000, or 100 unless `ZEON_AUTH=none`"
+    )
+    heavy: int = Field(
+        2, ge=1, description="most calls at once per user that read much of a log; the next one waits up to 10 s"
+    )
     max_connections: int | None = Field(
         None, ge=1, description="most open connections; unset: as many as open files allow, less some for Postgres"
     )
     address_connections: int = Field(
         256, ge=1, description="most connections of one address that have not sent a whole request yet"
     )
-    rate: int = Field(200, ge=1, description="requests per second and client")
-    burst: int = Field(1000, ge=1, description="requests a client may make at once before `ZEON_RATE` limits it")
+    rate: int = Field(200, ge=1, description="requests per second and user; of calls without a user per address")
+    burst: int = Field(1000, ge=1, description="requests that may be made at once before `ZEON_RATE` limits it")
     max_body: int = Field(262_144, ge=1, description="most bytes in a request body")
     max_import: int = Field(67_108_864, ge=1, description="most bytes in a file of candles imported over HTTP")
     max_config: int = Field(16_384, ge=1, description="most bytes in a session's config")
@@ -152,13 +178,22 @@ class Settings(BaseSettings):
         "info", description="minimum log level: `debug`, `info`, `warning` or `error`"
     )
 
+    @property
+    def streams_per_user(self) -> int:
+        """Most open streams per user."""
+        return self.user_streams or (1000 if "none" in self.auth else 100)
+
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, values: Any) -> Any:
         """Read addresses and networks from the list that `_split` returns; pydantic calls the later validator first."""
         return tuple(_network(value) for value in values)
 
-    @field_validator("allowed_hosts", "allowed_origins", "auth", "trusted_proxies", "strategies", mode="before")
+    @field_validator(
+        *("allowed_hosts", "allowed_origins", "auth", "trusted_proxies"),
+        *("strategies", "strategy_env", "sandbox_paths"),
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Read a comma-separated list."""
@@ -169,6 +204,15 @@ class Settings(BaseSettings):
     def _as_browsers_send(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         """Normalize origins to the form that browsers send."""
         return tuple(_origin(value) for value in values)
+
+    @field_validator("strategy_env")
+    @classmethod
+    def _no_secrets(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse variables with the server's own settings and the database's password."""
+        for value in values:
+            if value.startswith((PREFIX, "PG", "DATABASE_URL")):
+                raise ValueError(f"{value} is a setting of the server and is not given to strategies")
+        return values
 
     @field_validator("venue")
     @classmethod

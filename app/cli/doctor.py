@@ -172,7 +172,10 @@ async def _orphans(database: Database) -> HealthCheck:
 
 async def _strategies() -> HealthCheck:
     """Load the user strategies of `ZEON_STRATEGIES`."""
-    strategies = StrategyCatalog(load())
+    try:
+        strategies = StrategyCatalog(load())
+    except SimError as error:
+        return HealthCheck("strategies", WRONG, error.message)
     try:
         count = await strategies.refresh()
     finally:

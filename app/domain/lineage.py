@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from app.domain.number import format_decimal
 from app.domain.setting import SettingField, build, flatten, setting_fields
+from app.domain.trading.rules import FIRST_RULES
 from app.domain.trading.settings import Sizing, TradingSettings, parse_sizing, sizing_to_json
 
 
@@ -61,9 +62,17 @@ def parse_ancestor(value: dict[str, Any]) -> Ancestor:
     )
 
 
+_LATER: Final[dict[str, Any]] = {"rules": FIRST_RULES, "entry_candle_profit": "never"}
+"""Fields that stored lineages may lack -> the value that sessions had before there was the field."""
+
+
 def settings_to_json(trading: TradingSettings) -> dict[str, Any]:
-    """Return settings by the names of their columns, which never change (rows have them); decimals are text."""
-    return {name: _to_json(value) for name, value in flatten(trading).items()}
+    """Return settings by the names of their columns, which never change (rows have them); decimals are text.
+
+    Fields that were added later are left out while they have the value that older sessions have.
+    """
+    values = {name: _to_json(value) for name, value in flatten(trading).items()}
+    return {name: value for name, value in values.items() if name not in _LATER or value != _LATER[name]}
 
 
 def _to_json(value: Any) -> Any:
@@ -73,9 +82,10 @@ def _to_json(value: Any) -> Any:
 
 
 def parse_settings(stored: Mapping[str, Any]) -> TradingSettings:
-    """Parse what `settings_to_json` returned; a field that was added later gets its default."""
-    fields = [field for field in setting_fields(TradingSettings) if field.name in stored]
-    return build(TradingSettings, {field.name: _from_json(field, stored[field.name]) for field in fields})
+    """Parse what `settings_to_json` returned; a field that was added later gets the value of older sessions."""
+    values = _LATER | dict(stored)
+    fields = [field for field in setting_fields(TradingSettings) if field.name in values]
+    return build(TradingSettings, {field.name: _from_json(field, values[field.name]) for field in fields})
 
 
 def _from_json(field: SettingField, value: Any) -> Any:

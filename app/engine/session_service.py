@@ -97,12 +97,19 @@ class SessionService:
         self, user_id: str, spec: SessionSpec, *, key: str | None = None, request_hash: str | None = None
     ) -> tuple[Session, bool]:
         """Create a session; return it and whether it is new. Raises `BadInputError` or `KeyReusedError`."""
+        spec.trading.require_consistent()
         end_ms = self._clock.now_ms() if spec.end_ms is None else spec.end_ms
         slots = spec.grid.slots(spec.start_ms, end_ms)
         if slots > self._settings.max_slots:
             raise BadInputError(f"endMs: the range has {slots} slots, at most {self._settings.max_slots} are allowed")
-        completed = replace(spec, config=await self.strategies.full_config(self.database, spec))
+        config = await self.strategies.full_config(self.database, spec)
+        completed = replace(spec, config=config, days_per_year=await self._days_per_year(spec.venue))
         return await self.database.run(sessions.create, user_id, completed, key=key, request_hash=request_hash)
+
+    async def _days_per_year(self, venue: str) -> int:
+        """Return the trading days per year of a venue; 365 for one without a calendar. Reading one takes a second."""
+        calendar = self.calendars.get(venue)
+        return 365 if calendar is None else await asyncio.to_thread(lambda: calendar.days_per_year)
 
     async def get(self, user_id: str, session_id: UUID) -> Session:
         """Return a session of the user; raises `NotFoundError`."""
@@ -228,6 +235,7 @@ class SessionService:
         if at_seq > parent.last_seq:
             raise SeqAheadError(f"atSeq: {at_seq} is ahead of the log, which ends at {parent.last_seq}")
         spec = change(parent.spec)
+        spec.trading.require_consistent()
         point = await fork_point(self.database, self._clock, self.strategies, parent, at_seq)
         spec = replace(spec, config=await self.strategies.full_config(self.database, spec))
         return await self.database.run(create_fork, parent, spec, point)
@@ -262,7 +270,8 @@ class SessionService:
                 await self.database.run(events.seq_of_tail, session.id, tail, types) - 1 if tail else session.last_seq
             )
         if from_seq > session.last_seq + 1:
-            raise SeqAheadError(f"fromSeq: {from_seq} is ahead of the log, which ends at {session.last_seq}")
+            sentence = f"fromSeq: {from_seq} is ahead of the log, which ends at {session.last_seq}"
+            raise SeqAheadError(sentence, details={"lastSeq": session.last_seq})
         return max(0, from_seq - 1)
 
     async def _prepare(self, user_id: str, session_id: UUID, action: Action) -> None:

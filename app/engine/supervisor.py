@@ -18,6 +18,7 @@ from app.db.commands import StoredCommand
 from app.db.listen import Listener
 from app.db.pool import Database
 from app.domain.session import RUNNING, TRADABLE, Session
+from app.engine.clock_jump import ClockJump
 from app.engine.notification_check import NotificationCheck, NotificationState
 from app.engine.replay.candle_feed import CandleFeed
 from app.engine.replay.command_writer import Answers, CommandWriter
@@ -71,6 +72,7 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._claim_now = TimedEvent()
         self._no_claims_before_s = 0.0
+        self._clock_jump = ClockJump(database)
         self._closing = False
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listener = Listener(
@@ -104,6 +106,11 @@ class Supervisor:
     def notifications(self) -> NotificationState:
         """Whether notifications arrive on that connection."""
         return self._notifications.state
+
+    @property
+    def write_problem(self) -> str | None:
+        """Why the sessions of this process wait for the database; null if they do not."""
+        return self._writer.problem
 
     async def open(self) -> None:
         """Register the runner name and start; raises `RunnerNameTakenError` if another living process has it."""
@@ -288,7 +295,8 @@ class Supervisor:
     async def _claim_orphans(self) -> None:
         """Claim sessions that no living process runs: after a notification, and every third of a TTL.
 
-        If this process was suspended, others may have been, too: it claims nothing until they had time to renew.
+        If this process was suspended, others may have been, too; if the database's clock was set, signs of life look
+        too old. In both cases it claims nothing until the others had time to renew.
         """
         loop, pause_s = asyncio.get_running_loop(), self._settings.runner_ttl_ms / 3000
         while True:
@@ -300,6 +308,9 @@ class Supervisor:
                 self._no_claims_before_s = loop.time() + 3 * pause_s
 
     async def _claim_orphans_once(self) -> None:
+        if await self._clock_jump.happened():
+            _log.warning("the clock of the database was set")
+            self._no_claims_before_s = asyncio.get_running_loop().time() + self._settings.runner_ttl_ms / 1000
         if asyncio.get_running_loop().time() < self._no_claims_before_s:
             return
         resume = self._settings.on_orphan == "resume"

@@ -22,22 +22,20 @@ import psutil
 
 from app.domain.event import Event
 from app.errors import StrategyFailedError, StrategyProcessLostError
-from app.settings import PREFIX, Settings
+from app.settings import Settings
+from app.strategy_hosts import launch
+from app.strategy_hosts.guard import MESSAGE
 from app.strategy_hosts.protocol import FRAME_BYTES, HEADER_BYTES, ProtocolError, decode_answer, frame
 
 _CHECK_S = 0.1
 _START_S = 60.0
 _STALL_S = 1.0
 """A check that is later than this is ignored: the server itself was suspended."""
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from app.strategy_hosts.strategy_process import main; main()"
-)
 _OWN_PROCESSES = 4
 """At most this many times `ZEON_CHILDREN` slow strategies may have their own process."""
-_SECRET_PREFIXES = (PREFIX, "PG", "DATABASE_URL")
-"""Environment variables with these prefixes are not passed to strategies, which do not need them."""
 _log = logging.getLogger(__name__)
+_output = logging.getLogger("app.strategy_output")
+"""What strategies print; its level is `info`."""
 
 Answer = tuple[dict[str, Any], list[list[Event]]]
 
@@ -63,10 +61,10 @@ class _Request:
 
 
 class ProcessHandle:
-    """One strategy process, seen from the server.
+    """One strategy process, seen from the server. Its parent, the guard, was started by the server; see `guard.py`.
 
-    `exclusive` means that it runs only one session, `dead` that it has ended or was killed, `has_stray_threads` that
-    a thread of a closed session still runs in it.
+    `pid` is the strategy process's own. `exclusive` means that it runs only one session, `dead` that it has ended or
+    was killed, `has_stray_threads` that a thread of a closed session still runs in it.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, settings: Settings, *, exclusive: bool) -> None:
@@ -84,6 +82,7 @@ class ProcessHandle:
         self._last_answer_s = 0.0
         self._kill_reason: StrategyFailedError | None = None
         self._reading = asyncio.ensure_future(self._read())
+        self._logging = asyncio.ensure_future(self._log_output())
 
     @property
     def ended(self) -> bool:
@@ -138,11 +137,13 @@ class ProcessHandle:
         self._last_answer_s = now_s
 
     def kill(self, reason: StrategyFailedError | None = None) -> None:
-        """Kill the process and its children; its current request fails with `reason`."""
+        """Kill the process and everything it has started; its current request fails with `reason`."""
         self._kill_reason = self._kill_reason or reason
         self.dead = True
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):  # Not `Process.terminate`, which may take the exit code from asyncio.
+                os.kill(self._process.pid, signal.SIGTERM)
+                os.kill(self._process.pid, signal.SIGCONT)
 
     async def close(self) -> None:
         """Kill the process and wait for its end."""
@@ -169,13 +170,32 @@ class ProcessHandle:
         self._fail_pending(await self._wait_for_exit())
 
     async def _wait_for_exit(self) -> int:
-        """Return the exit code; kill a process that only closed its pipe."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        code = await self._process.wait()
+        """Return the exit code; the guard kills a process that only closed its pipe."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
-        return code
+        if not self._process.stdin.is_closing():
+            self._process.stdin.transport.abort()
+        code = await self._process.wait()
+        await self._logging
+        return launch.exit_code(self._settings, code)
+
+    async def _log_output(self) -> None:
+        """Log what the strategies print; a line of the guard says why it has killed the process."""
+        assert self._process.stderr is not None
+        async for line in self._process.stderr:
+            if line.startswith(MESSAGE):
+                self._kill_reason = StrategyFailedError(line.removeprefix(MESSAGE).decode().strip())
+                continue
+            text = _printable(line)
+            if text and _output.hasHandlers():
+                _output.info("strategy process %d: %s", self.pid, text)
+            elif text:
+                sys.stderr.write(f"{text}\n")
+
+    async def find_pid(self) -> None:
+        """Find out the pid of the strategy process, once it has answered and before it imports a strategy."""
+        with suppress(psutil.Error):
+            self.pid = await asyncio.to_thread(launch.strategy_pid, self._process.pid)
+            self._psutil = psutil.Process(self.pid)
 
     def _take_answer(self, header: dict[str, Any], slots: list[list[Event]]) -> None:
         self._last_answer_s = asyncio.get_running_loop().time()
@@ -221,6 +241,7 @@ class ProcessPool:
     """The strategy processes of this server process."""
 
     def __init__(self, settings: Settings) -> None:
+        launch.require_sandbox(settings)
         self._settings = settings
         self._processes: list[ProcessHandle] = []
         self._starting = asyncio.Lock()
@@ -279,21 +300,11 @@ class ProcessPool:
             self._processes = []
 
     async def _start(self, *, exclusive: bool) -> ProcessHandle:
-        arguments = (json.dumps(sys.path), os.getpid(), self._settings.candle_timeout_ms)
-        subprocess = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            _PROGRAM,
-            *map(str, arguments),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={name: value for name, value in os.environ.items() if not name.startswith(_SECRET_PREFIXES)},
-            start_new_session=True,
-            limit=1 << 20,
-        )
+        subprocess = await launch.start_process(self._settings)
         process = ProcessHandle(subprocess, self._settings, exclusive=exclusive)
         self._processes.append(process)
         await process.send({"call": "hello"}, _START_S)
+        await process.find_pid()
         if self._watching is None or self._watching.done():
             self._watching = asyncio.ensure_future(self._watch())
         return process
@@ -316,6 +327,12 @@ class ProcessPool:
 def _load(process: ProcessHandle) -> tuple[bool, bool, int]:
     """Return the sort key for a new session: a smaller one is a better process."""
     return process.has_stray_threads, process.has_slow_client, len(process.clients)
+
+
+def _printable(line: bytes) -> str:
+    """Return a line of output without characters that control a terminal."""
+    text = line.decode(errors="replace").replace("\t", "    ")
+    return "".join(character if character.isprintable() else "?" for character in text.rstrip())
 
 
 def _ignore_error(answer: asyncio.Future[Answer]) -> None:

@@ -1,12 +1,11 @@
 """The program of a strategy process: it runs user strategies of many sessions, one request at a time.
 
 The code it imports may do anything, so the server trusts none of its answers and kills it when it is late. Requests
-and answers use private pipes: what a strategy prints goes to stderr.
+and answers use private pipes: what a strategy prints goes to stderr, which the guard reads (`guard.py`).
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 import inspect
@@ -21,6 +20,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from importlib.util import module_from_spec, spec_from_file_location
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, BinaryIO
@@ -50,7 +50,6 @@ from app.strategy_hosts.strategy_files import StrategyRef, slug_of, strategy_fil
 
 _APP = str(Path(__file__).parents[1])
 _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
-_PR_SET_PDEATHSIG = 1
 _TICKS = 10
 """The time limit of a candle is measured in this many timer ticks."""
 _MAX_EXCEPTION_TEXT = 2000
@@ -330,13 +329,14 @@ def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     os.close(nothing)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # What is printed appears at once.
     return os.fdopen(requests, "rb"), os.fdopen(answers, "wb")
 
 
-def _die_with(parent: int) -> None:
-    """End this process when its parent ends, even while a strategy runs."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _end_with_parent() -> None:
+    """End this process when its parent ends, even while a strategy runs; for systems without a signal for that."""
+    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -346,10 +346,10 @@ def _die_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def main() -> None:
-    """Run the process; the arguments are the parent's pid and the time limit per candle in ms."""
-    parent, candle_ms = map(int, sys.argv[-2:])
-    _die_with(parent)
+def run(candle_ms: int) -> None:
+    """Serve the pipes on stdin and stdout until they end; a strategy may take `candle_ms` for a candle."""
+    if sys.platform != "linux":
+        _end_with_parent()
     requests, answers = _private_pipes()
 
     def interrupt(_: int, __: FrameType | None) -> None:
@@ -358,7 +358,3 @@ def main() -> None:
 
     signal.signal(signal.SIGALRM, interrupt)
     StrategyProcess(answers, candle_ms / 1000).serve(requests)
-
-
-if __name__ == "__main__":
-    main()

@@ -16,6 +16,7 @@ from app.engine.supervisor import Supervisor
 from app.settings import Settings
 from app.web.health import HealthCalls
 from app.web.http.auth import Authenticator, require_safe_bind
+from app.web.http.budgets import Budgets
 from app.web.http.connections import Connections
 from app.web.http.cors import with_cors
 from app.web.http.dispatch import Dispatcher
@@ -32,6 +33,7 @@ from app.web.routes import Handlers, route_table
 from app.web.sim.log import LogCalls
 from app.web.sim.orders import OrderCalls
 from app.web.sim.sessions import SessionCalls
+from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def create_app(
     sim: SessionService,
     supervisor: Supervisor,
     streams: Streams,
+    budgets: Budgets,
     clock: Clock,
     connections: Connections,
     probe: Database,
@@ -56,19 +59,21 @@ def create_app(
     handlers = Handlers(
         sim=SessionCalls(sim, settings),
         orders=OrderCalls(sim),
+        share=ShareCalls(sim),
         market=MarketCalls(sim, log, settings),
         candles=CandleCalls(sim, settings),
         imports=ImportCalls(sim, settings),
         log=log,
-        stats=StatsCalls(sim, settings),
+        stats=StatsCalls(sim, authenticator, settings),
         login=LoginCalls(authenticator),
         health=HealthCalls(probe, supervisor, streams, connections, answered),
         page=PageCalls(),
     )
+    table = route_table(handlers, needs_token="none" not in settings.auth)
     app = Starlette(
-        routes=Dispatcher(authenticator, sim, settings).routes(route_table(handlers)),
+        routes=Dispatcher(authenticator, sim, budgets, streams, settings).routes(table),
         middleware=[Middleware(RequestIds), Middleware(RequestGuard, settings=settings, answered=answered)],
-        exception_handlers=exception_handlers(),
+        exception_handlers=exception_handlers(budgets),
     )
     app.router.redirect_slashes = False
     return with_cors(app, settings)

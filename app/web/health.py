@@ -51,7 +51,13 @@ class HealthCalls:
             raise DatabaseAwayError() from None
         if not self._supervisor.listening:
             raise UnavailableError("The server receives no notifications from the database right now; try again.")
-        return success(ReadyAnswer(status="ready", notifications=self._supervisor.notifications))
+        return success(self._ready())
+
+    def _ready(self) -> ReadyAnswer:
+        supervisor = self._supervisor
+        return ReadyAnswer(
+            status="ready", notifications=supervisor.notifications, write_problem=supervisor.write_problem
+        )
 
     async def _ping_database(self) -> None:
         """Wait for an answer of the database; calls at the same time share one."""
@@ -77,6 +83,12 @@ class HealthCalls:
                 connections.ended_for_room,
             ),
             *_metric("zeon_listening", "gauge", "1 while notifications arrive.", int(arrive)),
+            *_metric(
+                "zeon_writes_wait",
+                "gauge",
+                "1 while sessions of this process wait because the database does not take their events.",
+                int(self._supervisor.write_problem is not None),
+            ),
             *_head("zeon_requests_total", "counter", "Requests answered, by status."),
             *(f'zeon_requests_total{{status="{status}"}} {n}' for status, n in sorted(self._answered.items())),
         ]

@@ -11,18 +11,19 @@ from app.engine.export import MEDIA
 from app.web.health import HealthCalls
 from app.web.http import models
 from app.web.http.login import BODY_LIMIT, LoginCalls
-from app.web.http.openapi import openapi
-from app.web.http.responses import json_text_response
+from app.web.http.responses import IF_NONE_MATCH, json_text_response
 from app.web.http.route_spec import IDEMPOTENCY_KEY, LAST_EVENT_ID, Call, RouteSpec
 from app.web.market import candle_schemas, import_schemas, session_schemas
 from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
+from app.web.openapi import openapi
 from app.web.page import PageCalls
-from app.web.sim import answers, diff, order_schemas, requests
+from app.web.sim import answers, diff, order_schemas, requests, sharing
 from app.web.sim.log import LogCalls
 from app.web.sim.orders import OrderCalls
 from app.web.sim.sessions import SessionCalls
+from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
 
 SESSIONS = "/api/sim/sessions"
@@ -37,6 +38,7 @@ class Handlers(NamedTuple):
 
     sim: SessionCalls
     orders: OrderCalls
+    share: ShareCalls
     market: MarketCalls
     candles: CandleCalls
     imports: ImportCalls
@@ -47,23 +49,26 @@ class Handlers(NamedTuple):
     page: PageCalls
 
 
-def route_table(handlers: Handlers) -> list[RouteSpec]:
+def route_table(handlers: Handlers, *, needs_token: bool = True) -> list[RouteSpec]:
     """Return every route of the server."""
     table = [
         *_session_routes(handlers.sim),
         *_order_routes(handlers.orders),
+        *_share_routes(handlers.share),
         *_log_routes(handlers.log, handlers.stats),
         *_market_routes(handlers.market),
         *_candle_routes(handlers.candles, handlers.imports),
         *_open_routes(handlers.login, handlers.health, handlers.page),
     ]
-    description = json.dumps(openapi(table))
+    description = ""
 
     async def describe(call: Call) -> ASGIApp:
-        """Describe every call."""
+        """Describe every call, as OpenAPI 3.1."""
         return json_text_response(description)
 
-    return [*table, RouteSpec("GET", "/openapi.json", describe, media="application/json", open=True)]
+    table.append(RouteSpec("GET", "/openapi.json", describe, media="application/json", open=True, budget="open"))
+    description = json.dumps(openapi(table, needs_token=needs_token))
+    return table
 
 
 def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
@@ -72,7 +77,7 @@ def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
     return [
         RouteSpec("GET", SESSIONS, sim.page, query=requests.SessionsQuery, answer=listed, scope="read"),
         RouteSpec("POST", SESSIONS, sim.create, body=new, answer=one, status=201, headers=key),
-        RouteSpec("GET", SESSION, sim.get, answer=one, scope="share"),
+        RouteSpec("GET", SESSION, sim.get, answer=one, scope="share", headers=(IF_NONE_MATCH,)),
         RouteSpec("PATCH", SESSION, sim.change, body=requests.SessionChanges, answer=one),
         RouteSpec("DELETE", SESSION, sim.delete, answer=models.EmptyAnswer),
         RouteSpec("POST", f"{SESSION}/start", sim.start, body=requests.StartRequest, answer=one),
@@ -80,8 +85,12 @@ def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
         RouteSpec("POST", f"{SESSION}/resume", sim.resume, body=requests.StartRequest, answer=one),
         RouteSpec("POST", f"{SESSION}/stop", sim.stop, body=models.EmptyRequest, answer=one),
         RouteSpec("POST", f"{SESSION}/control", sim.control, body=requests.ControlRequest, answer=one, headers=key),
-        RouteSpec("POST", f"{SESSION}/fork", sim.fork, body=requests.ForkRequest, answer=one, status=201),
-        RouteSpec("GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=diff.DiffAnswer, scope="read"),
+        RouteSpec(
+            "POST", f"{SESSION}/fork", sim.fork, body=requests.ForkRequest, answer=one, status=201, budget="heavy"
+        ),
+        RouteSpec(
+            "GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=diff.DiffAnswer, scope="read", budget="heavy"
+        ),
         RouteSpec("GET", "/api/sim/profiles", sim.profiles, answer=answers.ProfilesAnswer, scope="read"),
     ]
 
@@ -102,33 +111,68 @@ def _order_routes(orders: OrderCalls) -> list[RouteSpec]:
     ]
 
 
+def _share_routes(share: ShareCalls) -> list[RouteSpec]:
+    new, one, listed, links = sharing.NewShare, sharing.NewShareAnswer, sharing.SharesAnswer, f"{SESSION}/share"
+    return [
+        RouteSpec("POST", links, share.share, body=new, answer=one, status=201),
+        RouteSpec("GET", links, share.shares, answer=listed, scope="read"),
+        RouteSpec("DELETE", f"{links}/{{keyId}}", share.unshare, answer=models.EmptyAnswer),
+    ]
+
+
 def _log_routes(log: LogCalls, stats: StatsCalls) -> list[RouteSpec]:
     follow, seen, files = requests.StreamQuery, (LAST_EVENT_ID,), ", ".join(MEDIA.values())
     shown = [
         RouteSpec("GET", f"{SESSION}/events", log.events, query=requests.EventsQuery, answer=answers.EventsAnswer),
-        RouteSpec("GET", f"{SESSION}/stream", log.stream, query=follow, media=SSE, headers=seen),
-        RouteSpec("GET", f"{SESSION}/stats", stats.stats, query=models.NoQuery, answer=answers.StatsAnswer),
-        RouteSpec("GET", f"{SESSION}/equity", stats.equity, query=requests.EquityQuery, answer=answers.EquityAnswer),
+        RouteSpec("GET", f"{SESSION}/stream", log.stream, query=follow, media=SSE, headers=seen, budget="stream"),
+        RouteSpec(
+            "GET",
+            f"{SESSION}/stats",
+            stats.stats,
+            query=models.NoQuery,
+            answer=answers.StatsAnswer,
+            budget="heavy",
+            is_kept=stats.has_stats,
+        ),
+        RouteSpec(
+            "GET",
+            f"{SESSION}/equity",
+            stats.equity,
+            query=requests.EquityQuery,
+            answer=answers.EquityAnswer,
+            budget="heavy",
+            is_kept=stats.has_curve,
+        ),
     ]
+    export = RouteSpec("GET", f"{SESSION}/export", stats.export, query=requests.ExportQuery, media=files)
     return [
         *(spec._replace(scope="share") for spec in shown),
-        RouteSpec("GET", f"{SESSION}/export", stats.export, query=requests.ExportQuery, media=files, scope="read"),
+        export._replace(scope="read", budget="heavy"),
     ]
 
 
 def _market_routes(market: MarketCalls) -> list[RouteSpec]:
     schemas, status = session_schemas, session_schemas.MarketStatusAnswer
     new, key, seen = schemas.NewMarketSession, (IDEMPOTENCY_KEY,), (LAST_EVENT_ID,)
+    one, known = schemas.MarketSessionAnswer, (IF_NONE_MATCH,)
     follow = schemas.MarketStreamQuery
     table = [
         RouteSpec("GET", MARKET, market.market_page, schemas.MarketSessionsQuery, answer=schemas.MarketSessionsAnswer),
         RouteSpec(
             "POST", MARKET, market.create_market, body=new, answer=schemas.NewMarketAnswer, status=201, headers=key
         ),
-        RouteSpec("GET", MARKET_SESSION, market.market_get, answer=schemas.MarketSessionAnswer),
+        RouteSpec("GET", MARKET_SESSION, market.market_get, answer=one, headers=known),
         RouteSpec("POST", f"{MARKET_SESSION}/start", market.market_start, body=models.EmptyRequest, answer=status),
         RouteSpec("POST", f"{MARKET_SESSION}/stop", market.market_stop, body=models.EmptyRequest, answer=status),
-        RouteSpec("GET", f"{MARKET_SESSION}/stream", market.market_stream, query=follow, media=SSE, headers=seen),
+        RouteSpec(
+            "GET",
+            f"{MARKET_SESSION}/stream",
+            market.market_stream,
+            query=follow,
+            media=SSE,
+            headers=seen,
+            budget="stream",
+        ),
     ]
     return [_reading(spec)._replace(kind="market", bare=True) for spec in table]
 
@@ -162,7 +206,7 @@ def _open_routes(login: LoginCalls, health: HealthCalls, page: PageCalls) -> lis
         RouteSpec("GET", "/sessions/{id:uuid}", page.session, media="text/html"),
         RouteSpec("GET", "/static/{name:path}", page.file, media="text/plain"),
     ]
-    return [spec._replace(open=True) for spec in table]
+    return [spec._replace(open=True, budget="open") for spec in table]
 
 
 def _reading(spec: RouteSpec) -> RouteSpec:

@@ -26,6 +26,7 @@ from app.errors import BadInputError
 from app.settings import Settings, default_runner
 from app.web.app import create_app
 from app.web.http.auth import require_safe_bind
+from app.web.http.budgets import Budgets
 from app.web.http.client_address import TrustedProxies
 from app.web.http.connections import ConnectionLimits, Connections
 from app.web.http.event_stream import Streams
@@ -54,6 +55,7 @@ class RunningServer:
         url: str,
         sim: SessionService,
         streams: Streams,
+        budgets: Budgets,
         connections: Connections,
         http: asyncio.Task[None],
         failed: asyncio.Future[None],
@@ -61,6 +63,7 @@ class RunningServer:
         self.url = url
         self.sim = sim
         self.streams = streams
+        self.budgets = budgets
         self.connections = connections
         self._http = http
         self._failed = failed
@@ -131,11 +134,12 @@ async def run_server(settings: Settings, limits: ConnectionLimits | None = None)
         supervisor = Supervisor(engine, settings, listen_url=location.listen_url, clock=clock)
         stack.push_async_callback(supervisor.close)
         await supervisor.open()
-        sim, streams = SessionService(database, settings, clock, supervisor), Streams(settings.max_streams)
-        app = create_app(settings, sim, supervisor, streams, clock, connections, probe, jwts)
+        sim = SessionService(database, settings, clock, supervisor)
+        streams, budgets = Streams(settings.max_streams, settings.streams_per_user), Budgets(settings)
+        app = create_app(settings, sim, supervisor, streams, budgets, clock, connections, probe, jwts)
         server = _Server(_config(app, connections, TrustedProxies(settings.trusted_proxies)), streams)
         http = await stack.enter_async_context(_run_http(server, listening))
-        yield RunningServer(_url(settings), sim, streams, connections, http, supervisor.failed)
+        yield RunningServer(_url(settings), sim, streams, budgets, connections, http, supervisor.failed)
 
 
 @asynccontextmanager

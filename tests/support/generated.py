@@ -126,5 +126,7 @@ def runs(draw: st.DrawFn) -> Run:
         limit_fill=draw(st.sampled_from(["through", "touch"])),
         sizing=draw(st.sampled_from(SIZINGS)),
         volume_share=draw(st.sampled_from([None, None, Decimal("0.1"), Decimal(1)])),
+        rules=(rules := draw(st.sampled_from([1, 2, 2]))),
+        entry_candle_profit=draw(st.sampled_from(["never", "proven"])) if rules > 1 else "never",
     )
     return Run(candles, on, play(candles, actions, on))

@@ -1,4 +1,4 @@
-"""A second broker for one symbol, written from the documented rules and not from the first one's code."""
+"""A second broker for one symbol and all rule sets, written from the documents and not from the first one's code."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class Given:
 
     @property
     def at_market(self) -> bool:
-        """Tell whether the order takes any price."""
-        return self.stop is None and self.limit is None
+        """Tell whether the order takes any price, perhaps since its stop was reached."""
+        return self.limit is None and (self.stop is None or self.triggered)
 
 
 class SecondBroker:
@@ -80,6 +80,7 @@ class SecondBroker:
         self.fills: list[Filled] = []
         self.ends: dict[int, str] = {}
         self.left: Decimal | None = None
+        self.newer = config.rules > 1
         with localcontext(EXACT):
             for self.bar, self.candle in enumerate(candles):
                 self.one_candle(actions.get(self.bar, ()))
@@ -98,7 +99,7 @@ class SecondBroker:
             self.act(*action)
         if self.config.fill == "same_close" and not self.candle.synthetic:
             for order in [order for order in self.live if order.at_market]:
-                if order in self.live:
+                if order in self.live and order.stop is None:
                     self.execute(order, self.candle.close, "same_close", self.bar + 1)
 
     # Orders
@@ -148,7 +149,7 @@ class SecondBroker:
         return order.best + order.sign * (order.best * order.ticket["trail_pct"] / 100 if money is None else money)
 
     def follow(self, order: Given, price: Decimal) -> None:
-        if (price - order.best) * order.sign < 0:
+        if (price - order.best) * order.sign < 0 and not order.triggered:
             order.best = price
             order.stop = self.behind(order)
 
@@ -158,8 +159,9 @@ class SecondBroker:
         trailing = [order for order in self.live if order.trails]
         for order in trailing:
             self.follow(order, self.candle.open)
-        while self.left is None or self.left > 0:
-            met = [(*where, order.id, order) for order in self.live if (where := self.meets(order))]
+        while True:
+            able = [order for order in self.live if self.has_volume or (self.newer and self.waits(order))]
+            met = [(*where, order.id, order) for order in able if (where := self.meets(order))]
             if not met:
                 break
             self.meet(*min(met, key=lambda one: (one[0], one[2])))
@@ -167,9 +169,20 @@ class SecondBroker:
             if order in self.live:
                 self.follow(order, self.candle.low if order.sign > 0 else self.candle.high)
 
+    @property
+    def has_volume(self) -> bool:
+        """Tell whether the candle has volume left for fills."""
+        return self.left is None or self.left > 0
+
+    def waits(self, order: Given) -> bool:
+        """Tell whether the stop of the order was not reached yet."""
+        return order.stop is not None and not order.triggered
+
     def meets(self, order: Given) -> tuple[int, Decimal] | None:
         """Return 0 at the open, 1 for a stop and 2 for a limit inside the candle, and the price."""
         candle, sign, inside = self.candle, order.sign, self.bar >= order.first_inside
+        if self.bar < order.first_bar:
+            return None
         start = candle.open if order.met_from is None or order.first_bar != self.bar else order.met_from
         if order.at_market:
             return 0, start
@@ -187,16 +200,27 @@ class SecondBroker:
         return (2, order.limit) if inside else None
 
     def meet(self, rank: int, price: Decimal, _: int, order: Given) -> None:
-        if order.stop is not None and order.limit is not None and not order.triggered:
+        if self.waits(order) and (order.limit is not None or not self.has_volume):
             order.triggered, order.met_from, order.first_bar = True, price, self.bar
             order.first_inside = self.bar + 1 if rank else order.first_inside
             return
         policy = "next_open" if order.at_market else "stop" if order.limit is None else self.config.limit_fill
-        self.execute(order, price, policy, self.bar, inside=rank > 0 or order.first_inside > self.bar)
+        inside = rank > 0 or order.first_inside > self.bar
+        at_stop = order.stop is not None and (order.limit is None or (rank == 0 and inside))
+        self.execute(order, price, policy, self.bar, inside=inside, at_stop=at_stop)
 
     # Money
 
-    def execute(self, order: Given, met: Decimal, policy: str, exits_from: int, *, inside: bool = False) -> None:
+    def execute(
+        self,
+        order: Given,
+        met: Decimal,
+        policy: str,
+        exits_from: int,
+        *,
+        inside: bool = False,
+        at_stop: bool = False,
+    ) -> None:
         if self.left is not None and self.left <= 0:
             return
         config, unsized = self.config, order.qty is None
@@ -206,7 +230,10 @@ class SecondBroker:
         closing = abs(self.held) if self.held * order.sign < 0 else ZERO
         qty = self.sized(order, price, rate, closing) if order.qty is None else order.qty
         part = self.part(order, qty - order.filled)
-        if qty == 0 or self.too_much(order.sign * part, price, rate):
+        judged = part
+        if self.newer:
+            judged = ZERO if order.filled or order.only_reduces or not part else qty
+        if qty == 0 or self.too_much(order.sign * judged, price, rate):
             self.end(order, "rejected")
             return
         if part == 0:
@@ -218,7 +245,7 @@ class SecondBroker:
         if order.filled == order.qty:
             self.end(order, "filled")
         if part > closing:
-            self.protect(order, part - closing, met, exits_from, inside=inside)
+            self.protect(order, part - closing, met, exits_from, inside=inside, at_stop=at_stop)
         self.clear(order, part)
 
     def sized(self, order: Given, price: Decimal, rate: Decimal, closing: Decimal) -> Decimal:
@@ -255,10 +282,13 @@ class SecondBroker:
                 self.held += order.sign * leg
                 self.fills.append(Filled(self.bar, order.id, order.sign, leg, price, fee, slip, policy))
         order.filled += part
+        order.triggered = order.triggered or (self.newer and order.stop is not None)
         if self.left is not None:
             self.left -= part
 
-    def protect(self, entry: Given, qty: Decimal, met: Decimal, exits_from: int, *, inside: bool) -> None:
+    def protect(
+        self, entry: Given, qty: Decimal, met: Decimal, exits_from: int, *, inside: bool, at_stop: bool
+    ) -> None:
         exits = []
         for name in ("stop_loss", "take_profit"):
             if name in entry.ticket:
@@ -269,13 +299,28 @@ class SecondBroker:
                     exit_.stop = entry.ticket[name]
                 else:
                     exit_.limit = entry.ticket[name]
-                    exit_.first_inside = self.bar + 1 if inside else exits_from
+                    if inside and not (at_stop and self.config.entry_candle_profit == "proven"):
+                        exit_.first_inside = self.bar + 1
+                        if self.newer:
+                            exit_.first_bar = self.bar + 1
                 exits.append(exit_)
-        if exits_from > self.bar:
-            for exit_ in exits:
+        for exit_ in exits:
+            if exit_.first_bar > self.bar:
                 exit_.met_from = None
+        if self.newer:
+            exits = [exit_ for exit_ in exits if not self.wrong(exit_, met)]
         if len(exits) == 2:
             exits[0].other, exits[1].other = exits[1], exits[0]
+
+    def wrong(self, exit_: Given, met: Decimal) -> bool:
+        """Reject an exit that would win at its stop, or lose at its limit, and tell so."""
+        price = exit_.limit if exit_.stop is None else exit_.stop
+        assert price is not None
+        profit = (met - price) * exit_.sign
+        if profit < 0 if exit_.stop is None else profit > 0:
+            self.end(exit_, "rejected")
+            return True
+        return False
 
     def clear(self, order: Given, part: Decimal) -> None:
         other = order.other

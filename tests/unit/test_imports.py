@@ -32,6 +32,7 @@ LEVELS = (
     "engine",
     "web.identity",
     "web.http",
+    "web.openapi",
     "web.sim",
     "web.market",
     "web",

@@ -2,8 +2,8 @@
 
 Within one candle, orders that the open reaches come first, in the order of their ids; then, inside the candle, stops
 come before limits. So if one candle reaches both a stop-loss and a take-profit, the stop-loss is filled. Market and
-stop orders pay slippage; a fill at an order's own limit price pays the maker fee, every other fill the taker fee. All
-arithmetic needs the `EXACT` context, which the strategy runner sets.
+stop orders pay slippage; a fill at an order's own limit price pays the maker fee, every other fill the taker fee. Where
+the rule sets differ, `rules` says what counts. Arithmetic needs the `EXACT` context, which the strategy runner sets.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from app.domain.event import Event
 from app.domain.market.candle import Candle
 from app.domain.number import format_decimal
 from app.domain.trading.account import ZERO, Account, Fill, FillTime
+from app.domain.trading.exits import Entry, new_exits, wrong_side
 from app.domain.trading.order import Order, Touch, touch
 from app.domain.trading.settings import BASIS_POINT, PERCENT, BrokerConfig
 
@@ -28,6 +29,7 @@ class Broker:
 
     def __init__(self, config: BrokerConfig, account: Account, events: list[Event]) -> None:
         self.config = config
+        self.rules = config.rule_set
         self.account = account
         self.events = events
         self.live: list[Order] = []
@@ -77,15 +79,15 @@ class Broker:
         close = candle.close
         flat = candle._replace(open=close, high=close, low=close)
         through = self.config.limit_fill == "through"
-        while order in self.live and self._has_volume(candle, moment.bar):
+        while order in self.live and self._may_reach(order, candle, moment.bar):
             reached = touch(order, flat, order.first_bar, through=through)
             if reached is None:
                 return
-            if order.type == "stop_limit" and order.waits_for_stop:
+            if order.waits_for_stop and (order.limit is not None or not self._has_volume(candle, moment.bar)):
                 order.triggered = True
                 self._log(moment.ts, order, "triggered", "stop price reached")
                 continue
-            policy = "same_close" if order.type == "market" else self._policy(order)
+            policy = "same_close" if order.takes_any_price else self._policy(order)
             left = order.filled
             self._execute(order, reached.price, policy, moment, moment.bar + 1)
             if order.filled == left:
@@ -98,7 +100,7 @@ class Broker:
 
     def _trail(self, trailing: list[tuple[Order, Decimal | None]], candles: Mapping[str, Candle], ts: int) -> None:
         for order, logged_stop in trailing:
-            if order in self.live:
+            if order in self.live and not order.triggered:
                 candle = candles[order.symbol]
                 order.follow(candle.low if order.sign > 0 else candle.high)
                 if order.stop != logged_stop:
@@ -107,9 +109,10 @@ class Broker:
     def _first_touch(self, candles: Mapping[str, Candle], bar: int) -> tuple[Order, Touch, Candle] | None:
         """Return the next touch in this slot: the one with the lowest priority number, then of the oldest order."""
         first: tuple[Order, Touch, Candle] | None = None
+        limited = self.config.volume_share is not None
         for order in self.live:
             candle = candles.get(order.symbol)
-            if candle is None or order.first_bar > bar or not self._has_volume(candle, bar):
+            if candle is None or order.first_bar > bar or (limited and not self._may_reach(order, candle, bar)):
                 continue
             reached = touch(order, candle, bar, through=self.config.limit_fill == "through")
             if reached is not None and (first is None or reached.priority < first[1].priority):
@@ -118,21 +121,21 @@ class Broker:
 
     def _reach(self, order: Order, reached: Touch, candle: Candle, moment: FillTime) -> None:
         """Trigger or fill an order at the price at which a candle reaches it."""
-        if order.type == "stop_limit" and order.waits_for_stop:
+        if order.waits_for_stop and (order.limit is not None or not self._has_volume(candle, moment.bar)):
             self._trigger(order, reached, moment)
         else:
             intrabar = reached.priority > 0 or order.first_intrabar_bar > moment.bar
             self._execute(order, reached.price, self._policy(order), moment, moment.bar, intrabar=intrabar)
 
     def _trigger(self, order: Order, reached: Touch, moment: FillTime) -> None:
-        """Turn a stop-limit into a limit that starts at the trigger price, inside the candle."""
+        """Turn a stop into a limit or market order that starts at the trigger price, inside the candle."""
         order.triggered, order.entry_price_in_bar, order.first_bar = True, reached.price, moment.bar
         if reached.priority:
             order.first_intrabar_bar = moment.bar + 1
         self._log(moment.ts, order, "triggered", "stop price reached")
 
     def _policy(self, order: Order) -> str:
-        if order.type == "market":
+        if order.takes_any_price:
             return "next_open"
         return self.config.limit_fill if order.limit is not None else "stop"
 
@@ -153,7 +156,7 @@ class Broker:
         if order.qty is None:
             order.qty = self._sized(order, price, rate)
         fill = Fill(order.id, order.symbol, order.sign, self._part(order), price, rate, slip, policy)
-        reason = self._margin_reason(fill) if order.qty else "the size rounds to zero"
+        reason = self._refusal(order, fill)
         if reason:
             self.end(moment.ts, order, "rejected", reason)
             return
@@ -164,7 +167,7 @@ class Broker:
             return
         opened = self._fill(order, fill, moment)
         if opened and order.bracket is not None:
-            self._place_exits(order, opened, raw_price, moment, exits_from, intrabar=intrabar)
+            self._place_exits(Entry(order, opened, raw_price, moment.bar, exits_from, intrabar), moment.ts)
         self._reduce_exits(order, fill.qty, moment.ts)
 
     def _fill(self, order: Order, fill: Fill, moment: FillTime) -> Decimal:
@@ -172,6 +175,8 @@ class Broker:
         position = self.account.positions[order.symbol]
         closing = min(fill.qty, abs(position.qty)) if position.sign == -order.sign else ZERO
         order.filled += fill.qty
+        if self.rules.stops_trigger_without_volume and order.stop is not None:
+            order.triggered = True
         done = order.filled == order.qty
         if done:
             self.live.remove(order)
@@ -223,6 +228,15 @@ class Broker:
             left = self.volumes[1]
             left[fill.symbol] = left[fill.symbol] - fill.qty if fill.qty else ZERO
 
+    def _refusal(self, order: Order, fill: Fill) -> str:
+        """Return why an order is not filled, or ""."""
+        if not order.qty:
+            return "the size rounds to zero"
+        if not self.rules.whole_order_judged:
+            return self._margin_reason(fill)
+        judged = order.reduce_only or order.filled or not fill.qty
+        return "" if judged else self._margin_reason(fill._replace(qty=order.qty))
+
     def _margin_reason(self, fill: Fill) -> str:
         """Return why the margin does not allow a fill, or ""; only a larger |position| can be rejected."""
         leverage = self.config.leverage
@@ -240,39 +254,16 @@ class Broker:
             f" is more than the equity {format_decimal(equity)} carries"
         )
 
-    def _place_exits(
-        self, entry: Order, qty: Decimal, raw_price: Decimal, moment: FillTime, first_bar: int, *, intrabar: bool
-    ) -> None:
-        """Place the stop-loss and take-profit of an entry that filled.
-
-        If the entry filled inside its candle, the earlier prices of that candle are unknown: its low and high count
-        for the stop-loss, but not for the take-profit.
-        """
-        assert entry.bracket is not None
+    def _place_exits(self, entry: Entry, ts: int) -> None:
+        """Place the stop-loss and take-profit of an entry that filled, or reject those on the wrong side of it."""
         exits = []
-        for name, stop, limit in (
-            ("stop loss", entry.bracket.stop_loss, None),
-            ("take profit", None, entry.bracket.take_profit),
-        ):
-            if stop is None and limit is None:
-                continue
-            exit_ = Order(
-                id=self.next_id(),
-                symbol=entry.symbol,
-                sign=-entry.sign,
-                type="stop" if limit is None else "limit",
-                qty=qty,
-                stop=stop,
-                limit=limit,
-                reduce_only=True,
-                tag=entry.tag,
-                reason=name,
-                first_bar=first_bar,
-                first_intrabar_bar=moment.bar + 1 if intrabar and limit is not None else first_bar,
-                entry_price_in_bar=raw_price if first_bar == moment.bar else None,
-            )
-            exits.append(exit_)
-            self.accept(moment.ts, exit_, f"{name} of order {entry.id}")
+        for order, name in new_exits(entry, self.next_id, self.config):
+            reason = wrong_side(order, name, entry) if self.rules.exits_checked else ""
+            if reason:
+                self._log(ts, order, "rejected", reason)
+            else:
+                exits.append(order)
+                self.accept(ts, order, f"{name} of order {entry.order.id}")
         if len(exits) == 2:
             exits[0].sibling, exits[1].sibling = exits[1], exits[0]
 
@@ -289,6 +280,12 @@ class Broker:
         for other in [other for other in self.live if other.reduce_only and other.symbol == order.symbol]:
             if other.sign * sign >= 0:
                 self.end(ts, other, "cancelled", "the position is closed")
+
+    def _may_reach(self, order: Order, candle: Candle, bar: int) -> bool:
+        """Whether a candle can still fill the order, or at least trigger it."""
+        if self._has_volume(candle, bar):
+            return True
+        return self.rules.stops_trigger_without_volume and order.waits_for_stop
 
     def _has_volume(self, candle: Candle, bar: int) -> bool:
         """Whether fills may still take some of the candle's volume."""

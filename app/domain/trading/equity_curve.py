@@ -65,6 +65,12 @@ class EquityCurve:
         if self._peak is None or equity > self._peak:
             self._set_peak(equity)
 
+    def raise_peak(self, equity: Decimal) -> None:
+        """Let the peak be at least `equity`, from the next render on."""
+        if self._peak is None or equity > self._peak:
+            self._set_peak(equity)
+            self._version = -1
+
     @property
     def peak(self) -> Decimal | None:
         """The highest equity so far; null before the first."""

@@ -40,6 +40,7 @@ class Order:
     fill the order at all, `first_intrabar_bar` the first slot whose high and low count: prices from before the order
     existed cannot fill it. If the order was created inside `first_bar`, `entry_price_in_bar` is the price at that
     moment. `best` is the best price a trailing stop has seen, `last_bar` the last slot before the order expires.
+    A stop that is `triggered` is a limit order if it has a limit, otherwise a market order.
     """
 
     id: int
@@ -75,13 +76,18 @@ class Order:
         return self.stop is not None and not self.triggered
 
     @property
+    def takes_any_price(self) -> bool:
+        """Whether it is a market order, or a stop that has become one."""
+        return self.limit is None and (self.stop is None or self.triggered)
+
+    @property
     def slips(self) -> bool:
         """Whether the order fills at the market's price, and therefore pays slippage."""
         return self.limit is None
 
     def follow(self, price: Decimal) -> None:
         """Move a trailing stop if `price` is the best price so far."""
-        if self.trail is not None and (price - self.best) * self.sign < 0:
+        if self.trail is not None and not self.triggered and (price - self.best) * self.sign < 0:
             self.best = price
             self.stop = self.trail.level(price, self.sign)
 
@@ -102,7 +108,7 @@ def touch(order: Order, candle: Candle, bar: int, *, through: bool) -> Touch | N
     start = candle.open
     if order.entry_price_in_bar is not None and order.first_bar == bar:
         start = order.entry_price_in_bar
-    if order.type == "market":
+    if order.takes_any_price:
         return Touch(0, start)
     reached = _touch_stop(order, candle, start) if order.waits_for_stop else _touch_limit(order, candle, start, through)
     return None if reached is None or (reached.priority and bar < order.first_intrabar_bar) else reached

@@ -7,14 +7,19 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple
 
+from pydantic import Field
+from pydantic.alias_generators import to_camel
+
 from app.domain.number import format_decimal, parse_decimal
 from app.domain.setting import Amount, Rate, Setting, Share
+from app.domain.trading.rules import FIRST_RULES, NEWEST_RULES, RULE_SETS, RuleSet
 from app.errors import BadInputError
 
 BASIS_POINT = Decimal("0.0001")
 PERCENT = Decimal("0.01")
 _TENTH_DECIMAL = Decimal("1E-10")
-_KINDS = ("qty", "cash", "equityPct")
+SIZES = ("qty", "cash", "equityPct")
+"""The kinds of a sizing; a request names one of them."""
 
 
 class Sizing(NamedTuple):
@@ -41,8 +46,8 @@ def sizing_to_json(value: Sizing) -> dict[str, Decimal]:
 
 def parse_sizing(value: Mapping[str, Any]) -> Sizing:
     """Parse `{qty}`, `{cash}` or `{equityPct}`, each with an optional `qtyStep`; raises `BadInputError`."""
-    kinds = [key for key in value if key in _KINDS]
-    if len(kinds) != 1 or set(value) - {*_KINDS, "qtyStep"}:
+    kinds = [key for key in value if key in SIZES]
+    if len(kinds) != 1 or set(value) - {*SIZES, "qtyStep"}:
         raise BadInputError("sizing: give one of qty, cash and equityPct, and qtyStep if quantities come in steps")
     step = _positive("sizing.qtyStep", value["qtyStep"]) if "qtyStep" in value else _TENTH_DECIMAL
     return Sizing(kinds[0], _positive(f"sizing.{kinds[0]}", value[kinds[0]]), step)
@@ -100,6 +105,35 @@ class TradingSettings:
         Literal["full", "trades"],
         Setting("What is logged: everything, or no candles and equity only once a day.", "WHAT"),
     ] = "full"
+    rules: Annotated[
+        int,
+        Field(ge=FIRST_RULES, le=NEWEST_RULES),
+        Setting("Rule set of broker, warm-up and figures; 1 repeats results of older sessions.", "1|2", fork=True),
+    ] = NEWEST_RULES
+    entry_candle_profit: Annotated[
+        Literal["never", "proven"],
+        Setting(
+            "When a take-profit fills in the candle inside which its entry filled: never, or if the prices prove it.",
+            "WHEN",
+            fork=True,
+        ),
+    ] = "never"
+
+    @property
+    def rule_set(self) -> RuleSet:
+        """The rule set with the number `rules`."""
+        return RULE_SETS[self.rules]
+
+    def require_consistent(self) -> None:
+        """Raise `BadInputError` for settings that the rule set does not have."""
+        if self.rules == FIRST_RULES:
+            for name in _SINCE_RULES_2:
+                if getattr(self, name) != getattr(_DEFAULTS, name):
+                    raise BadInputError(f"{to_camel(name)}: needs rules 2")
+
+
+_SINCE_RULES_2 = ("entry_candle_profit",)
+_DEFAULTS = TradingSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

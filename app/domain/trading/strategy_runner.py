@@ -70,6 +70,8 @@ class StrategyRunner:
         self._account = Account(config.initial_cash, config.symbols)
         self._broker = Broker(config, self._account, self._events)
         self._curve = EquityCurve(self._account)
+        if config.rule_set.drawdown_from_cash:
+            self._curve.raise_peak(config.initial_cash)
         self._context = Context()
         self._ts = 0
         self._bar = -1
@@ -181,6 +183,8 @@ class StrategyRunner:
         if self.strategy is other.strategy:
             self._started, self.rng, self._start_events = other._started, other.rng, other._start_events
         self._account, self._curve = other._account, other._curve
+        if self.config.rule_set.drawdown_from_cash:
+            self._curve.raise_peak(self.config.initial_cash)
         self._broker.account, self._broker.live = other._account, other._broker.live
         self._broker.last_id = other._broker.last_id
         self._broker.volumes, self._last = other._broker.volumes, other._last

@@ -67,6 +67,8 @@ class Writer:
         self._admission_scheduled = False
         self._has_paced = False
         self._wake = asyncio.Event()
+        self.problem: str | None = None
+        """Why the present batch cannot be written yet; null if it can."""
 
     @property
     def has_paced(self) -> bool:
@@ -155,8 +157,11 @@ class Writer:
         pause_s = 0.05
         while True:
             try:
-                return await self._database.run(append_chunks, chunks)
+                outcomes = await self._database.run(append_chunks, chunks)
+                self.problem = None
+                return outcomes
             except UnavailableError as error:
+                self.problem = error.message
                 _log.warning("%s %d chunks wait to be written", error.message, len(chunks))
                 await asyncio.sleep(pause_s)
                 pause_s = min(1, 2 * pause_s)

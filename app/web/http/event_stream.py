@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -13,9 +15,10 @@ from app.clock import Clock, TimedEvent
 from app.db.log.events import Frames
 from app.domain.session import ENDED, Session
 from app.engine.streaming.hub import Hub, Tail
-from app.errors import TooManyRequestsError, UnavailableError
+from app.errors import LogShorterError, TooManyRequestsError, UnavailableError
 from app.settings import Settings
 from app.web.http.dialect import Dialect
+from app.web.http.validity import IsStillValid, may_continue
 
 PREAMBLE = b"retry: 1000\n: zeon sim\n"
 """The start of the first block; with a blank line after it many client libraries would see an empty message."""
@@ -36,9 +39,11 @@ class SlowClientError(Exception):
 class Streams:
     """All open streams of this process: it limits their number and ends them together."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, user_limit: int) -> None:
         self._limit = limit
+        self._user_limit = user_limit
         self._open: set[asyncio.Task[None]] = set()
+        self._users: Counter[str] = Counter()
         self._closing = False
         self.opened = 0
         self.sent_bytes = 0
@@ -46,18 +51,27 @@ class Streams:
     def __len__(self) -> int:
         return len(self._open)
 
-    def require_capacity(self) -> None:
-        """Raise `TooManyRequestsError` if no more streams may be opened."""
+    def require_capacity(self, user_id: str) -> None:
+        """Raise `TooManyRequestsError` if no more streams may be opened, by anybody or by a user."""
         if self._closing:
             raise UnavailableError("The server is shutting down.")
         if len(self._open) >= self._limit:
-            raise TooManyRequestsError(f"At most {self._limit} streams may be open at once.")
+            raise _too_many(f"At most {self._limit} streams may be open at once.")
+        if self._users[user_id] >= self._user_limit:
+            raise _too_many(f"At most {self._user_limit} streams may be open at once for one user; close one.")
 
-    def add(self, task: asyncio.Task[None]) -> None:
-        """Count a stream until its task is done."""
+    def add(self, task: asyncio.Task[None], user_id: str) -> None:
+        """Count a user's stream until its task is done."""
         self._open.add(task)
+        self._users[user_id] += 1
         self.opened += 1
-        task.add_done_callback(self._open.discard)
+        task.add_done_callback(partial(self._done, user_id))
+
+    def _done(self, user_id: str, task: asyncio.Task[None]) -> None:
+        self._open.discard(task)
+        self._users[user_id] -= 1
+        if not self._users[user_id]:
+            del self._users[user_id]
 
     def close(self) -> None:
         """End every stream, and refuse new ones."""
@@ -66,13 +80,19 @@ class Streams:
             task.cancel()
 
 
+def _too_many(message: str) -> TooManyRequestsError:
+    return TooManyRequestsError(message, code="too_many_streams")
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """What a client follows: a session, as it was at the start of the stream, after a seq in a dialect.
 
-    `types` are the requested types of events, null for all that the dialect shows.
+    `holder` is whose budget of streams it counts for. `types` are the requested types of events, null for all that the
+    dialect shows.
     """
 
+    holder: str
     session: Session
     after_seq: int
     dialect: Dialect
@@ -85,7 +105,7 @@ class EventStream:
     def __init__(
         self,
         subscription: Subscription,
-        is_still_valid: Callable[[], Awaitable[bool]],
+        is_still_valid: IsStillValid,
         *,
         hub: Hub,
         streams: Streams,
@@ -111,7 +131,7 @@ class EventStream:
             return
         self._paused: Callable[[], bool] = scope["state"]["paused"]
         sender = asyncio.create_task(self._send_all(send, start))
-        self._streams.add(sender)
+        self._streams.add(sender, self._subscription.holder)
         watcher = asyncio.create_task(_until_disconnected(receive))
         try:
             await asyncio.wait((sender, watcher), return_when=asyncio.FIRST_COMPLETED)
@@ -134,6 +154,8 @@ class EventStream:
             self._schedule_heartbeat(tail)
             try:
                 await self._send_pages(tail, send)
+            except LogShorterError as error:
+                await self._write(send, self._line("log_shorter", "lastSeq", error.last_seq))
             finally:
                 self._timer.cancel()
 
@@ -196,18 +218,15 @@ class EventStream:
         return self._line("heartbeat", "ts", self._clock.now_ms())
 
     def _line(self, kind: str, name: str, value: int) -> bytes:
-        """Return a control frame, with a name if the dialect has them."""
+        """Return a control frame, with a name if the dialect has them; the one of a shorter log always has one."""
         message = {"type": kind, "sessionId": str(self._subscription.session.id), name: value}
-        event = f"event: {kind}\n" if self._subscription.dialect.names_control_frames else ""
+        named = self._subscription.dialect.names_control_frames or kind == "log_shorter"
+        event = f"event: {kind}\n" if named else ""
         return f"{event}data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()
 
     async def _allowed(self) -> bool:
         """Whether the caller may continue; yes while the database does not answer."""
-        try:
-            async with asyncio.timeout(self._heartbeat_s / 2):
-                return await self._is_still_valid()
-        except (TimeoutError, UnavailableError):
-            return True
+        return await may_continue(self._is_still_valid, self._heartbeat_s / 2)
 
 
 def _is_over(page: Frames, tail: Tail) -> bool:

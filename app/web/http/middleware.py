@@ -1,46 +1,22 @@
-"""Check every request first: rate of its client, Host, Origin. Count responses by status."""
+"""Check Host and Origin of every request first. Count responses by status."""
 
 from __future__ import annotations
 
-import time
-from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections import Counter
 from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BadInputError, ForeignOriginError, SimError, TooManyRequestsError
+from app.errors import BadInputError, ForeignOriginError, SimError
 from app.settings import Settings
 from app.web.http.auth import is_loopback
 from app.web.http.responses import failure
 
-UNLIMITED = ("/healthz", "/readyz", "/metrics")
+PROBES = ("/healthz", "/readyz", "/metrics")
+"""Paths of monitoring, which no limit refuses."""
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _PORTS = {"http": 80, "https": 443}
-_CLIENTS = 10_000
-"""Number of clients to remember; a forgotten client starts with a full bucket again."""
-
-
-class RateLimiter:
-    """A token bucket per client: it has `burst` requests and is refilled with `rate` per second."""
-
-    def __init__(self, rate: int, burst: int, now: Callable[[], float] = time.monotonic) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._now = now
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def take(self, client: str) -> bool:
-        """Count a request; false if the client has none left."""
-        now = self._now()
-        level, at = self._buckets.pop(client, (self._burst, now))
-        level = min(self._burst, level + (now - at) * self._rate)
-        allowed = level >= 1
-        self._buckets[client] = (level - allowed, now)
-        if len(self._buckets) > _CLIENTS:
-            self._buckets.popitem(last=False)
-        return allowed
 
 
 class RequestGuard:
@@ -50,7 +26,6 @@ class RequestGuard:
         self._app = app
         self._hosts = {host.lower() for host in settings.allowed_hosts}
         self._origins = frozenset(settings.allowed_origins)
-        self._rate = RateLimiter(settings.rate, settings.burst)
         self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,9 +45,6 @@ class RequestGuard:
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        client = scope.get("client")
-        if scope["path"] not in UNLIMITED and not self._rate.take(client[0] if client else ""):
-            raise TooManyRequestsError()
         host = self._require_host(headers)
         if scope["method"] not in _SAFE:
             self._require_allowed_origin(headers, host)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from app.domain.session import Session
 from app.web.http.auth import Caller, Scope
+from app.web.http.budgets import Budget
 
 IDEMPOTENCY_KEY, LAST_EVENT_ID = "Idempotency-Key", "Last-Event-ID"
 
@@ -23,7 +24,8 @@ class RouteSpec(NamedTuple):
     """One method of one path. `Dispatcher` checks everything declared here before it calls the handler.
 
     `open` routes need no user. All others need a caller who may make calls of this `scope`, and each UUID of their path
-    must be a session of the caller, of this `kind` if it is set. `body_limit` is in bytes, null means `ZEON_MAX_BODY`.
+    must be a session of the caller, of this `kind` if it is set. `budget` is what a call counts for; a heavy call needs
+    no turn if `is_kept` says that its answer was computed before. `body_limit` is in bytes, null means `ZEON_MAX_BODY`.
     With `takes_file` the body is a file, which the handler reads itself. `headers` are those that the handler reads.
     For the OpenAPI document: `media` is the type of an answer that is not JSON, or several separated by commas; `bare`
     answers have no envelope.
@@ -44,6 +46,8 @@ class RouteSpec(NamedTuple):
     body_limit: int | None = None
     headers: tuple[str, ...] = ()
     takes_file: bool = False
+    budget: Budget = "normal"
+    is_kept: Callable[..., Awaitable[bool]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

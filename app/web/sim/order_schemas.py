@@ -69,8 +69,8 @@ class OrdersQuery(Query):
     """Which orders to list: `open`, or all; in pages."""
 
     status: Literal["open", "all"] = "all"
-    after_id: Annotated[Count, Field(ge=0, le=MAX_ORDER_ID)] = 0
-    limit: Annotated[Count, Field(ge=1, le=1000)] = 200
+    after_id: Annotated[int, Count(0, MAX_ORDER_ID)] = 0
+    limit: Annotated[int, Count(1, 1000)] = 200
 
 
 class OrderAnswer(Answer):

@@ -163,11 +163,30 @@ async def test_a_fork_that_changes_nothing_ends_like_its_parent(old: Database) -
         forks = []
         for name in names:
             parent = dump().session(name)
-            body = {"atSeq": parent["lastSeq"] * 9 // 10, "replayMsPerCandle": 0}
+            body = {"atSeq": parent["lastSeq"] * 9 // 10, "replayMsPerCandle": 0, "rules": 1}
             fork = await server.data("POST", f"{path(parent)}/fork", body, status=201)
             forks.append({**fork, "endDigest": parent["endDigest"]})
             await go_on(server, fork)
         await reach_their_ends(server, old, forks)
+
+
+async def test_old_sessions_keep_the_first_rules_and_forks_of_them_go_on_with_the_newest(old: Database) -> None:
+    parent = dump().session("finished brackets")
+    async with restored_server(old) as server:
+        assert {rules for (rules,) in old.query("SELECT rules FROM sim_sessions")} == {1}
+        body = {"atSeq": parent["lastSeq"] // 2, "replayMsPerCandle": 0}
+        fork = await server.data("POST", f"{path(parent)}/fork", body, status=201)
+        assert fork["rules"] == 2
+        await server.data("DELETE", path(parent))
+        await go_on(server, fork)
+        await finished(server, fork["id"])
+        second = await server.data("POST", f"{path(fork)}/fork", {"atSeq": fork["lastSeq"] + 50}, status=201)
+        lineage = old.query("SELECT lineage FROM sim_sessions WHERE id = %s", second["id"])[0][0]
+        assert [ancestor["terms"].get("rules", 1) for ancestor in lineage] == [1, 2]
+        for session_id in (fork["id"], second["id"]):
+            sim = server.served.sim
+            result = await verify(sim.database, Clock(), sim.strategies, USER, UUID(session_id))
+            assert (result.difference, result.warnings) == (None, [])
 
 
 async def test_a_fork_in_a_past_that_is_shared_goes_on(old: Database) -> None:

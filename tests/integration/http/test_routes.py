@@ -14,15 +14,19 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.engine.session_service import SessionService
+from app.errors import TooManyRequestsError
 from app.settings import load
 from app.web import app as web_app
+from app.web.http import budgets as http_budgets
 from app.web.http import dispatch
 from app.web.http.auth import SCOPES, Authenticator, Caller
+from app.web.http.budgets import RateLimiter, Turn
 from app.web.http.dispatch import Dispatcher
 from app.web.http.parsing import parse
 from app.web.http.route_spec import RouteSpec
 from app.web.market.session_schemas import NewMarketSession
 from app.web.routes import route_table
+from app.web.sim import stats as sim_stats
 from app.web.sim.requests import NewSession
 from tests.support.client import BODY, SESSIONS
 from tests.support.postgres import Database
@@ -50,6 +54,16 @@ OPEN = {
     "GET /static/{name:path}",
 }
 """The routes that anybody may call. All others need a token; add one here only if it tells nothing of any user."""
+PROBES = {"GET /healthz", "GET /readyz", "GET /metrics"}
+HEAVY = {
+    f"POST {SESSIONS}/{{id:uuid}}/fork",
+    f"GET {SESSIONS}/{{id:uuid}}/diff/{{other:uuid}}",
+    f"GET {SESSIONS}/{{id:uuid}}/stats",
+    f"GET {SESSIONS}/{{id:uuid}}/equity",
+    f"GET {SESSIONS}/{{id:uuid}}/export",
+}
+"""The routes that may read much of a log."""
+STREAMS = {f"GET {SESSIONS}/{{id:uuid}}/stream", f"GET {MARKET}/{{id:uuid}}/stream"}
 BODIES: dict[str, dict[str, Any]] = {
     f"POST {SESSIONS}": BODY,
     f"POST {MARKET}": MARKET_BODY,
@@ -92,7 +106,7 @@ class Walk:
 
     async def faults(self) -> AsyncIterator[str]:
         """Walk all routes in all ways, the quick ones first."""
-        for part in (self.strangers(), self.scopes(), self.other_users(), *self.checks()):
+        for part in (self.strangers(), self.scopes(), self.other_users(), *self.checks(), self.budgets()):
             async for fault in part:
                 yield fault
 
@@ -138,6 +152,35 @@ class Walk:
                 status = await self._status(spec, ids, self._own)
                 if status != 404:
                     yield f"{key(spec)} with another user's {name}: {status}"
+
+    async def budgets(self) -> AsyncIterator[str]:
+        """Call with each budget used up: those that count for it answer 429, all others do not."""
+        budgets, streams, empty = self._server.served.budgets, self._server.served.streams, RateLimiter(0.001, 0)
+        budgets._known.clear()
+        closed, login = {key(spec) for spec in self.table} - OPEN, {"POST /login", "POST /logout"}
+        used_up: list[tuple[Any, str, Any, set[str], dict[str, str]]] = [
+            (budgets, "users", empty, closed, self._own),
+            (budgets, "addresses", empty, OPEN - PROBES, self._own),
+            (budgets, "strangers", empty, set(), self._own),
+            (budgets, "strangers", empty, closed | login, {}),
+            (streams, "_user_limit", 0, STREAMS, self._own),
+            (budgets.heavy, "turn", no_turn, HEAVY, self._own),
+        ]
+        for place, name, nothing, refused, headers in used_up:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(place, name, nothing)
+                patch.setattr(sim_stats, "FEW_EVENTS", -1)
+                faults = await self._refused(name, refused, headers)
+            for fault in faults:
+                yield fault
+
+    async def _refused(self, budget: str, refused: set[str], headers: dict[str, str]) -> list[str]:
+        sessions, faults = await self._create("anna"), []
+        for spec in sorted(self.table, key=lambda spec: spec.method == "DELETE"):
+            status = await self._status(spec, sessions[kind(spec)], headers)
+            if (status == 429) != (key(spec) in refused):
+                faults.append(f"{key(spec)} with no {budget} left: {status}")
+        return faults
 
     async def other_kinds(self) -> AsyncIterator[str]:
         """Call the market dialect's routes for a sim session: 404."""
@@ -186,7 +229,8 @@ class Walk:
         for name in kinds or bodies:
             spec = bodies[name].spec(load())
             a, b = [(await self._server.served.sim.create(user_id, spec))[0] for _ in range(2)]
-            ids[name] = {"id": str(a.id), "other": str(b.id)}
+            key, _ = await self._server.token(user_id, scope="read", kind="share", session_id=a.id)
+            ids[name] = {"id": str(a.id), "other": str(b.id), "key": str(key)}
         return ids
 
     async def _status(
@@ -198,11 +242,16 @@ class Walk:
         query: str | None = None,
     ) -> int:
         path = re.sub(r"{(\w+):uuid}", lambda found: ids[found[1]], spec.path)
-        path = path.replace("{order_id:int}", "1").replace("{name:path}", "style/base.css")
+        path = path.replace("{order_id:int}", "1").replace("{keyId}", ids["key"])
+        path = path.replace("{name:path}", "style/base.css")
         path += QUERIES.get(key(spec), "") if query is None else query
         body = BODIES.get(key(spec)) if body is None else body
         async with self._server.client.stream(spec.method, path, json=body, headers=headers) as response:
             return response.status_code
+
+
+async def no_turn(user_id: str) -> Turn:
+    raise TooManyRequestsError(code="too_many_heavy_calls")
 
 
 def key(spec: RouteSpec) -> str:
@@ -224,11 +273,12 @@ async def walk(
     """Serve the table of routes, with a change to each of them, to a user with a token."""
     table: list[RouteSpec] = []
 
-    def changed_table(*arguments: Any) -> list[RouteSpec]:
-        table.extend(change(spec) for spec in route_table(*arguments))
+    def changed_table(*arguments: Any, **options: Any) -> list[RouteSpec]:
+        table.extend(change(spec) for spec in route_table(*arguments, **options))
         return table
 
     monkeypatch.setattr(web_app, "route_table", changed_table)
+    monkeypatch.setattr(http_budgets, "STRANGER_RATE", 100_000)
     async with running_server(database, auth="token", max_import=MAX_BODY) as server:
         yield Walk(server, table, {"Authorization": f"Bearer {(await server.token('anna'))[1]}"})
 
@@ -257,6 +307,13 @@ async def test_a_route_that_the_table_opens_is_noticed(database: Database, monke
         for spec in all_routes.closed:
             for name in WRONG_TOKENS:
                 assert any(fault.startswith(f"{key(spec)} {name}") for fault in faults)
+
+
+async def test_a_route_that_loses_its_budget_is_noticed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with walk(database, monkeypatch, lambda spec: spec._replace(budget="normal")) as all_routes:
+        faults = [fault async for fault in all_routes.budgets()]
+        for line in HEAVY | STREAMS:
+            assert any(fault.startswith(f"{line} ") for fault in faults), line
 
 
 @pytest.mark.parametrize("field", ["kind", "body_limit", "query", "body"])
@@ -309,14 +366,13 @@ async def test_a_dispatcher_without_any_one_of_its_statements_is_noticed(
 ) -> None:
     checked = []
     async with walk(database, monkeypatch) as all_routes:
-        for name in ("respond", "_permitted_caller", "_sessions"):
+        for name in ("respond", "_sessions"):
             for statement, mutant in without_one_statement(getattr(Dispatcher, name)):
                 with monkeypatch.context() as patch:
                     patch.setattr(Dispatcher, name, mutant)
                     assert [fault async for fault in first(all_routes.faults())], statement
                 checked.append(statement)
-        assert [fault async for fault in all_routes.faults()] == []
-    assert any("authenticator.caller" in statement for statement in checked)
+    assert any("self._caller" in statement for statement in checked)
     assert any("NotFoundError" in statement for statement in checked)
 
 

@@ -58,7 +58,10 @@ async def test_an_uncaught_error_is_500_without_a_traceback(database: Database, 
     async with running_server(database, candles=0) as server:
         server.served.sim.get = None  # type: ignore[assignment,method-assign]
         answer = await server.refused(500, "GET", f"{SESSIONS}/00000000-0000-0000-0000-000000000000")
-    assert answer == {"error": "Something went wrong in the server; its log says what."}
+    assert answer == {
+        "error": "Something went wrong in the server; its log says what.",
+        "code": "internal_error",
+    }
     assert "NoneType" in caplog.text
 
 
@@ -86,7 +89,7 @@ async def test_bodies_must_be_json_objects_within_limits(database: Database) -> 
             b'{"a":"' + b'\\"' * 900,
         ):
             status, answer = await post(server, content)
-            assert (status, list(answer)) == (400, ["error"]), content[:40]
+            assert (status, answer["code"]) == (400, "malformed"), content[:40]
 
 
 async def test_a_value_that_is_not_a_number_is_refused_with_its_field(database: Database) -> None:
@@ -97,11 +100,14 @@ async def test_a_value_that_is_not_a_number_is_refused_with_its_field(database: 
             assert (status, answer["error"].partition(":")[0]) == (400, "initialCash"), answer
             status, answer = await post(server, f'{body}, "sizing": {{"qty": [{number}]}}}}')
             assert (status, answer["error"].partition(":")[0]) == (400, "sizing.qty"), answer
-        status, answer = await post(server, f'{body}, "feeBps": 0.{"1" * 41}}}')
-        assert (status, answer) == (400, {"error": "feeBps: must have at most 40 digits before and after the point"})
-        for number in ("1e-400", "1e-20000", "0e-9999999", "1e-99999999999999999999999"):
+        for number in ("1e-400", "1e-20000", "0e-9999999", f"0.{'1' * 41}"):
             status, answer = await post(server, f'{body}, "slippageBps": {number}}}')
-            assert (status, answer["error"].partition(":")[0]) == (400, "slippageBps"), answer
+            assert (status, answer["data"]["slippageBps"]) == (201, round(float(number), 40)), answer
+        status, answer = await post(server, f'{body}, "slippageBps": 1e-99999999999999999999999}}')
+        assert (status, answer["error"].partition(":")[0]) == (400, "slippageBps"), answer
+        for number in ("1e-400", "0.0"):
+            status, answer = await post(server, f'{body}, "initialCash": {number}}}')
+            assert (status, answer["error"].partition(":")[0]) == (400, "initialCash"), answer
         keyed = {"Idempotency-Key": "digits"}
         assert (await post(server, f'{body}, "feeBps": 1.0}}', **keyed))[0] == 201
         assert (await post(server, f'{body}, "feeBps": 1.0}}', **keyed))[0] == 200
@@ -205,6 +211,30 @@ async def test_a_client_that_asks_too_often_is_slowed_down(database: Database) -
         assert (response.status_code, response.headers["retry-after"]) == (429, "1")
         for path in ("/healthz", "/readyz", "/metrics"):
             assert (await server.call("GET", path)).status_code == 200
+
+
+async def test_users_of_one_address_have_budgets_of_their_own_and_strangers_do_not_use_them_up(
+    database: Database,
+) -> None:
+    async with running_server(database, candles=0, rate=1, burst=30, auth="token", user_streams=1) as server:
+        anna, berta = [{"Authorization": f"Bearer {(await server.token(user))[1]}"} for user in ("anna", "berta")]
+        await server.data("GET", SESSIONS, headers=anna)
+        answers = [await server.call("GET", SESSIONS, headers={"Authorization": "Bearer no"}) for _ in range(40)]
+        assert [answer.status_code for answer in answers[:20]] == [401] * 20
+        assert (answers[-1].status_code, answers[-1].json()["code"]) == (429, "too_many_requests")
+        assert answers[-1].headers["retry-after"] == "1"
+        assert (await server.refused(429, "GET", SESSIONS, headers=berta))["code"] == "too_many_requests"
+        session = await server.data("POST", SESSIONS, BODY, status=201, headers=anna)
+        path = f"{SESSIONS}/{session['id']}/stream"
+        async with server.client.stream("GET", path, headers=anna) as stream:
+            assert stream.status_code == 200
+            second = await server.call("GET", path, headers=anna)
+            assert (second.status_code, second.json()["code"]) == (429, "too_many_streams")
+            assert second.headers["retry-after"] == "1"
+        while (await server.call("GET", SESSIONS, headers=anna)).status_code == 200:
+            pass
+        while (await server.call("GET", SESSIONS, headers=berta)).status_code == 429:
+            pass
 
 
 @pytest.mark.alone
@@ -334,14 +364,15 @@ async def test_the_api_describes_every_call(database: Database) -> None:
         described = (await server.call("GET", "/openapi.json")).json()
     assert described["openapi"] == "3.1.0"
     paths = described["paths"]
-    assert set(paths["/api/market/sessions"]["post"]["responses"]) == {"201", "200", "4XX", "503"}
-    assert set(paths[f"{SESSIONS}/{{id}}/stream"]["get"]["responses"]) == {"200", "204", "4XX", "503"}
+    created_with = paths["/api/market/sessions"]["post"]["responses"]
+    assert {"201", "200", "400", "401", "422", "429", "503"} <= set(created_with)
+    assert {"200", "204", "404"} <= set(paths[f"{SESSIONS}/{{id}}/stream"]["get"]["responses"])
     assert set(described["paths"][f"{SESSIONS}/{{id}}"]) == {"get", "patch", "delete"}
-    assert {SESSIONS, "/api/market/sessions", "/login", "/healthz", "/"} <= set(described["paths"])
+    assert {SESSIONS, "/api/market/sessions", "/login", "/healthz"} <= set(described["paths"])
     operations = [operation for path in described["paths"].values() for operation in path.values()]
     assert len({operation["operationId"] for operation in operations}) == len(operations)
     assert all(operation["summary"] for operation in operations)
-    known = {f"#/components/schemas/{name}" for name in described["components"]["schemas"]}
+    known = {f"#/components/{part}/{name}" for part, each in described["components"].items() for name in each}
     assert set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(described))) <= known
     created = described["components"]["schemas"]["NewSession"]
     assert created["additionalProperties"] is False

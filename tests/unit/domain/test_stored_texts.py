@@ -30,6 +30,7 @@ SETTINGS = TradingSettings(
     sizing=Sizing("cash", Decimal(2500), Decimal("0.001")),
     volume_share=Decimal("0.1"),
     record="trades",
+    rules=1,
 )
 SPEC = SessionSpec(
     profile_slug="sma_cross",
@@ -100,6 +101,7 @@ def test_the_lineage_of_a_fork() -> None:
             leverage=Decimal(3),
             sizing=SETTINGS.sizing,
             record="trades",
+            rules=1,
         )
     )
 

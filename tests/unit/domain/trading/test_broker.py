@@ -161,11 +161,12 @@ def test_exits_end_with_the_position_they_protect_when_it_is_reversed() -> None:
     assert changes(events, 2)[-1] == changes(events, 3)[-1] == "cancelled: the position is closed"
 
 
-def test_an_exit_that_is_met_already_at_its_entrys_price_fills_there() -> None:
+def test_an_exit_that_is_met_already_at_its_entrys_price_fills_there_in_rule_set_1() -> None:
+    on = broker_config(rules=1)
     beyond = {0: lambda s: s.buy(qty=1, stop=105, stop_loss=106)}
-    assert fills(play(bars(FLAT, "100 110 99 108"), beyond)) == [("BUY", "1", "105"), ("SELL", "1", "105")]
+    assert fills(play(bars(FLAT, "100 110 99 108"), beyond, on)) == [("BUY", "1", "105"), ("SELL", "1", "105")]
     profit = {0: lambda s: s.buy(qty=1, stop=105, take_profit=103)}
-    assert fills(play(bars(FLAT, "100 110 99 108"), profit)) == [("BUY", "1", "105"), ("SELL", "1", "105")]
+    assert fills(play(bars(FLAT, "100 110 99 108"), profit, on)) == [("BUY", "1", "105"), ("SELL", "1", "105")]
 
 
 def test_a_close_never_goes_beyond_what_is_still_held() -> None:

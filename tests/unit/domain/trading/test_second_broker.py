@@ -83,7 +83,7 @@ def actions_of(chance: Random, candles: Sequence[Candle], tick: Decimal) -> dict
     return made
 
 
-def config_of(chance: Random) -> BrokerConfig:
+def config_of(chance: Random, rules: int) -> BrokerConfig:
     """Return a config of every kind."""
     sizes = [
         Sizing("equityPct", Decimal(100)),
@@ -99,6 +99,8 @@ def config_of(chance: Random) -> BrokerConfig:
         limit_fill=chance.choice(["through", "touch"]),
         sizing=chance.choice(sizes),
         volume_share=chance.choice([None, None, Decimal("0.1"), Decimal(1)]),
+        rules=rules,
+        entry_candle_profit=chance.choice(["never", "proven"]) if rules > 1 else "never",
     )
 
 
@@ -128,13 +130,14 @@ def filled(event: Event) -> Filled:
     return Filled(bar, data["orderId"], 1 if data["side"] == "BUY" else -1, *numbers, data["policy"])
 
 
-@pytest.mark.parametrize("seed", range(0, 1000, 50))
-def test_two_brokers_fill_the_same_orders_at_the_same_prices(seed: int) -> None:
-    for one in range(seed, seed + 50):
+@pytest.mark.parametrize("rules", [1, 2])
+@pytest.mark.parametrize("seed", range(0, 1000, 100))
+def test_two_brokers_fill_the_same_orders_at_the_same_prices(seed: int, rules: int) -> None:
+    for one in range(seed, seed + 100):
         chance = Random(one)
         tick = chance.choice([Decimal(1), Decimal("0.5"), Decimal("0.01")])
         candles = candles_of(chance, tick)
-        actions, on = actions_of(chance, candles, tick), config_of(chance)
+        actions, on = actions_of(chance, candles, tick), config_of(chance, rules)
         events, second = run(candles, actions, on), SecondBroker(on, candles, actions)
         assert [filled(event) for event in events if event.type == "fill"] == second.fills, f"seed {one}"
         ends = {order["orderId"]: order["status"] for order in of(events, "order") if order["status"] in ENDS}
