@@ -1,4 +1,4 @@
-"""The lines for the front-end of the original system, as docs/from-zeon.md has them, in Node."""
+"""The lines for the front-end of the original system, as docs/market-dialect/from-zeon.md has them, in Node."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def test_the_lines_of_the_page_create_start_and_read_a_session(
     database: Database, start_server: StartServer, tmp_path: Path
 ) -> None:
     store_candles(database, 100)
-    blocks = re.findall(r"^```js\n(.*?)^```$", (ROOT / "docs/from-zeon.md").read_text(), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(
+        r"^```js\n(.*?)^```$", (ROOT / "docs/market-dialect/from-zeon.md").read_text(), re.DOTALL | re.MULTILINE
+    )
     script = tmp_path / "lines.mjs"
     script.write_text("\n".join(["const server = process.argv[2];", *blocks, USE]))
     command = [npm.node(), str(script), start_server(database).url, json.dumps(FIELDS)]
