@@ -29,6 +29,12 @@ class RunnerInfo(NamedTuple):
     strategies: list[str] | None
 
 
+async def count_by_status(connection: Connection) -> dict[str, int]:
+    """Return how many sessions there are with each status, of all users."""
+    cursor = await connection.execute("SELECT status, count(*) AS sessions FROM sim_sessions GROUP BY status")
+    return {row["status"]: row["sessions"] async for row in cursor}
+
+
 async def version(connection: Connection) -> int:
     """Return the server's version as a number, 180004 for 18.4."""
     return connection.info.server_version

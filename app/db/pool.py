@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import psycopg
 from psycopg.adapt import AdaptersMap
@@ -92,6 +92,14 @@ def cancelling_queries() -> Iterator[None]:
         _cancels.reset(token)
 
 
+class PoolUsage(NamedTuple):
+    """The connections of a pool, those in use, and the calls that wait for one."""
+
+    open: int
+    used: int
+    waiting: int
+
+
 class Database:
     """The pool and its one method `run`, which is safe when callers are cancelled.
 
@@ -130,6 +138,12 @@ class Database:
             open=False,
             name=application_name,
         )
+
+    @property
+    def usage(self) -> PoolUsage:
+        """How much of the pool is in use at the moment."""
+        figures = self._pool.get_stats()
+        return PoolUsage(figures["pool_size"], self._lent, figures["requests_waiting"])
 
     async def open(self) -> None:
         """Open the pool; raises `DatabaseAwayError` if no connection succeeds.

@@ -28,6 +28,8 @@ from app.engine.replay.snapshots import KeptStates, Snapshots
 from app.engine.replay.writer import Writer
 from app.engine.streaming.hub import Hub
 from app.errors import RunnerNameTakenError, SimError, UnavailableError, WrongStatusError
+from app.logs import set_fields
+from app.metrics import EngineMetrics
 from app.settings import Settings
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.tasks import cancel_and_wait
@@ -54,13 +56,14 @@ class Supervisor:
         self._settings = settings
         self._clock = clock
         self._own_sessions_only = own_sessions_only
-        self._writer = Writer(database)
+        self.metrics = EngineMetrics()
+        self.writer = Writer(database, self.metrics)
         self.strategies = StrategyCatalog(settings)
         self.calendars = calendars(settings.calendars)
         self.candle_feed = CandleFeed(database, sources(settings.sources), clock)
         self.answers = Answers()
         self._kept = KeptStates()
-        self._commands = CommandWriter(database, self._writer, self.answers)
+        self._commands = CommandWriter(database, self.writer, self.answers)
         self._leases = Leases(
             database,
             Snapshots(database, clock, self.strategies, self._kept),
@@ -93,6 +96,11 @@ class Supervisor:
         return self.name, self.incarnation
 
     @property
+    def database(self) -> Database:
+        """The connections of ticks and streams."""
+        return self._database
+
+    @property
     def running(self) -> int:
         """How many sessions run in this process."""
         return len(self._runners)
@@ -110,7 +118,7 @@ class Supervisor:
     @property
     def write_problem(self) -> str | None:
         """Why the sessions of this process wait for the database; null if they do not."""
-        return self._writer.problem
+        return self.writer.problem
 
     async def open(self) -> None:
         """Register the runner name and start; raises `RunnerNameTakenError` if another living process has it."""
@@ -127,7 +135,7 @@ class Supervisor:
         shared_work = (
             () if self._own_sessions_only else (self._claim_orphans, self._finish_deletions, self._apply_waiting)
         )
-        for work in (self._writer.run, self.hub.poll, self._renew, self._reconcile, *shared_work):
+        for work in (self.writer.run, self.hub.poll, self._renew, self._reconcile, *shared_work):
             self._spawn(work())
 
     async def close(self) -> None:
@@ -191,7 +199,8 @@ class Supervisor:
             session,
             name=self.name,
             database=self._database,
-            writer=self._writer,
+            writer=self.writer,
+            metrics=self.metrics,
             strategies=self.strategies,
             clock=self._clock,
             poll_s=self._settings.poll_ms / 1000,
@@ -204,6 +213,7 @@ class Supervisor:
         self._spawn(self._run(runner))
 
     async def _run(self, runner: SessionRunner) -> None:
+        set_fields(runner.log_fields)
         try:
             await runner.run()
         except Exception:
@@ -316,7 +326,7 @@ class Supervisor:
         resume = self._settings.on_orphan == "resume"
         orphans = await self._database.run(runners.claim_orphans, *self.owner, resume=resume)
         for (status, reason), count in sorted(Counter((orphan.status, orphan.reason) for orphan in orphans).items()):
-            _log.info("%s %d sessions: %s", "claimed" if status == RUNNING else status, count, reason)
+            _log.warning("%s %d sessions: %s", "claimed" if status == RUNNING else status, count, reason)
         for orphan in orphans:
             if orphan.status == RUNNING:
                 self.run_claimed(await self._database.run(sessions.get, orphan.session_id))

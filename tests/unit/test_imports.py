@@ -12,10 +12,13 @@ APP = Path(__file__).parents[2] / "app"
 LEVELS = (
     "errors",
     "clock",
+    "healthcheck",
     "tasks",
     "domain",
     "strategies",
     "settings",
+    "metrics",
+    "logs",
     "db.setup",
     "db",
     "db.log",

@@ -29,6 +29,7 @@ from app.engine.replay.snapshots import KeptStates, NewSnapshot, ResumedSession,
 from app.engine.replay.window import NotYetDueError, Window
 from app.engine.replay.writer import SessionLostError, Writer
 from app.errors import MissingCandlesError, Recovery, SimError, UnavailableError
+from app.metrics import EngineMetrics
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.strategy_hosts.strategy_host import StrategyHost
 
@@ -51,6 +52,7 @@ class SessionRunner:
         name: str,
         database: Database,
         writer: Writer,
+        metrics: EngineMetrics,
         strategies: StrategyCatalog,
         clock: Clock,
         poll_s: float,
@@ -62,6 +64,7 @@ class SessionRunner:
         self._name = name
         self._database = database
         self._writer = writer
+        self._metrics = metrics
         self._clock = clock
         self._poll_s = poll_s
         self._hours = hours
@@ -72,7 +75,7 @@ class SessionRunner:
         self._queue = CommandQueue()
         self._snapshots = Snapshots(database, clock, strategies, kept)
         self._session_log = SessionLog(
-            session, runner=name, database=database, writer=writer, snapshots=self._snapshots
+            session, runner=name, database=database, writer=writer, snapshots=self._snapshots, metrics=metrics
         )
         self._pacer = Pacer(clock, session)
         self._restarts = RestartPolicy()
@@ -92,6 +95,11 @@ class SessionRunner:
     def ahead_s(self) -> float:
         """In how many seconds the next tick is due."""
         return self._pacer.ahead_s
+
+    def log_fields(self) -> dict[str, object]:
+        """Return what each log line about this session says."""
+        session = self.session
+        return {"session": str(session.id), "seq": self._session_log.last_seq, "user": session.user_id}
 
     def row_changed(self) -> None:
         """Read the session's row again: its status or pace was changed."""
@@ -194,12 +202,14 @@ class SessionRunner:
         while (slot := await self._next_slot(state)) is not None:
             if self._queue:
                 await self._apply_commands()
+            due_ns = self._pacer.due_ns
             stall = self._stall_event(state)
             chunk = await self._chunks.build(state, host, slot, before=stall, short=self._writer.has_paced)
             snapshot = await self._take_snapshot(chunk, state, host)
             await self._session_log.append(chunk, snapshot, unpaced=self._chunks.unpaced)
             if chunk.pause is not None or not self._chunks.unpaced:
                 await self._session_log.settle()
+                self._observe_lateness(due_ns)
             else:
                 await let_others_run(_ROUNDS)
             if chunk.pause is not None:
@@ -209,6 +219,11 @@ class SessionRunner:
         if self._resumed is not None:
             self._resumed.keep = False
         await self._session_log.finish()
+
+    def _observe_lateness(self, due_ns: int) -> None:
+        """Note how late the first tick of a paced chunk was in the log."""
+        if not self._chunks.unpaced:
+            self._metrics.lateness.observe((self._clock.monotonic_ns() - due_ns) / 1e9)
 
     async def _take_snapshot(self, chunk: Chunk, state: ReplayState, host: StrategyHost | None) -> NewSnapshot | None:
         """Take a snapshot when one is due and everything that was computed is in the chunk."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import get_args
 from app.db.log.chunks import Chunk, Outcome, append_chunks
 from app.db.pool import Database, DataError
 from app.errors import Recovery, SimError, UnavailableError
+from app.metrics import EngineMetrics
 
 MAX_CHUNKS = 250
 MAX_EVENTS = 1000
@@ -59,8 +61,9 @@ class CommandLostError(SessionLostError):
 class Writer:
     """Writes all chunks of this process; each session has at most one chunk here."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, metrics: EngineMetrics) -> None:
         self._database = database
+        self._metrics = metrics
         self._paced: deque[_BatchItem] = deque()
         self._unpaced: deque[_BatchItem] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -74,6 +77,11 @@ class Writer:
     def has_paced(self) -> bool:
         """Whether the present batch has paced chunks: unpaced sessions should then keep their next chunk short."""
         return self._has_paced
+
+    @property
+    def queued(self) -> int:
+        """How many chunks wait for the next batch."""
+        return len(self._paced) + len(self._unpaced)
 
     def append(self, chunk: Chunk, *, unpaced: bool = False) -> asyncio.Future[Outcome]:
         """Queue the next chunk of a session; the future ends with the log's outcome when the chunk is in it.
@@ -150,18 +158,27 @@ class Writer:
                 return [(batch[0], SimError(f"Postgres refused the tick: {reason}"))]
             middle = len(batch) // 2
             return await self._write(batch[:middle]) + await self._write(batch[middle:])
+        self._count(batch, outcomes)
         return list(zip(batch, outcomes, strict=True))
+
+    def _count(self, batch: Sequence[_BatchItem], outcomes: Sequence[Outcome]) -> None:
+        written = [item.chunk for item, outcome in zip(batch, outcomes, strict=True) if outcome.answer == "written"]
+        self._metrics.ticks.inc(sum([chunk.ticks for chunk in written]))
+        self._metrics.events.inc(sum([chunk.events for chunk in written]))
 
     async def _append(self, chunks: Sequence[Chunk]) -> list[Outcome]:
         """Send chunks until there is an answer; if a commit without an answer wrote a chunk, its outcome is `done`."""
         pause_s = 0.05
         while True:
+            started_s = time.perf_counter()
             try:
                 outcomes = await self._database.run(append_chunks, chunks)
+                self._metrics.commit.observe(time.perf_counter() - started_s)
                 self.problem = None
                 return outcomes
             except UnavailableError as error:
                 self.problem = error.message
+                self._metrics.append_retries.inc()
                 _log.warning("%s %d chunks wait to be written", error.message, len(chunks))
                 await asyncio.sleep(pause_s)
                 pause_s = min(1, 2 * pause_s)

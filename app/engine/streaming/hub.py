@@ -38,6 +38,11 @@ class Hub:
         self._suspected = TimedEvent()
         database.on_other_server(self.suspect)
 
+    @property
+    def pages_waiting(self) -> int:
+        """How many pages streams wait for."""
+        return len(self._reader)
+
     def on_notify(self, payload: str) -> None:
         """Handle a notification of `sim_events`: lines `session:last_seq`; `*` or anything else means all sessions.
 

@@ -95,6 +95,7 @@ class Dispatcher:
         if spec.open:
             return None
         caller = await self._authenticator.caller(request)
+        request.scope["state"]["user"] = caller.user_id
         self._budgets.remember(request)
         self._budgets.take_user(caller.budget_holder)
         if not caller.may(spec.scope):

@@ -21,6 +21,7 @@ from app.web.http.client_address import TrustedProxies
 from app.web.http.connections import Connections, has_unread_bytes
 from app.web.http.framing import MessageFraming
 from app.web.http.middleware import PROBES
+from app.web.http.refusals import count_refusal
 from app.web.http.responses import failure
 
 _AHEAD_BYTES = 16_384
@@ -301,6 +302,7 @@ class Protocol(HttpToolsProtocol):
             self.cycle.message_event.set()
         self._ended = True
         self._buffer.clear()
+        count_refusal(self._connections.refusals, error)
         self.transport.write(_response_bytes(error))
         self._linger()
 

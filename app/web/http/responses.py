@@ -18,6 +18,7 @@ from app.db.pool import ValueRefused
 from app.errors import BadInputError, MethodNotAllowedError, NotFoundError, SimError, TooManyRequestsError
 from app.web.http.budgets import Budgets
 from app.web.http.client_address import request_client
+from app.web.http.refusals import Refusals, count_refusal
 
 IF_NONE_MATCH = "If-None-Match"
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -95,7 +96,7 @@ def failure(error: SimError, headers: Mapping[str, str] | None = None) -> Respon
     return _json(json.dumps(body), error.status, {**status_headers, **(headers or {})})
 
 
-def exception_handlers(budgets: Budgets) -> dict[Any, ExceptionHandler]:
+def exception_handlers(budgets: Budgets, refusals: Refusals) -> dict[Any, ExceptionHandler]:
     """Return Starlette's handlers of exceptions; all of them answer `{"error"}`.
 
     A request without a route counts as one of a stranger.
@@ -107,8 +108,13 @@ def exception_handlers(budgets: Budgets) -> dict[Any, ExceptionHandler]:
         own = MethodNotAllowedError() if error.status_code == 405 else NotFoundError()
         return failure(own, error.headers)
 
+    def sim_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, SimError)
+        count_refusal(refusals, error)
+        return failure(error)
+
     return {
-        SimError: _sim_error,
+        SimError: sim_error,
         HTTPException: router_error,
         ValueRefused: _refused_value,
         Exception: _uncaught_error,
@@ -117,11 +123,6 @@ def exception_handlers(budgets: Budgets) -> dict[Any, ExceptionHandler]:
 
 def _json(text: str, status: int, headers: Mapping[str, str] | None) -> Response:
     return Response(text, status, {**_HEADERS, **(headers or {})}, media_type="application/json")
-
-
-def _sim_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, SimError)
-    return failure(error)
 
 
 def _refused_value(_: Request, error: Exception) -> Response:

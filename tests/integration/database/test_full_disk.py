@@ -62,7 +62,7 @@ async def test_on_a_full_disk_sessions_wait_and_say_why_and_go_on_when_there_is_
                 assert "out of disk space" in await until(ready)
                 answer = await server.data("GET", "/readyz")
                 assert "out of disk space" in answer["writeProblem"]
-                assert "\nzeon_writes_wait 1\n" in (await server.call("GET", "/metrics")).text
+                assert "\nzeon_writes_wait 1.0\n" in (await server.call("GET", "/metrics")).text
                 waiting = await server.data("GET", path)
                 assert (waiting["status"], waiting["error"]) == ("running", None)
                 filler.unlink()

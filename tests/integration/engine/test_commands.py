@@ -84,7 +84,7 @@ async def engine(database: Database) -> AsyncIterator[Engine]:
 
 def lose(engine: Engine, monkeypatch: pytest.MonkeyPatch, *, written: bool) -> None:
     """Let the next append of a command be the last thing that a holder does, before it is written or after."""
-    writer = engine.supervisor._writer
+    writer = engine.supervisor.writer
     append = writer.append
 
     async def die(chunk: Any, options: Any) -> Any:
@@ -170,7 +170,7 @@ async def test_a_fork_inside_a_block_is_made_at_its_end_and_keeps_the_costs_of_i
 async def test_a_command_while_a_chunk_is_under_way_comes_right_behind_it(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writer, sent = engine.supervisor._writer, asyncio.Event()
+    writer, sent = engine.supervisor.writer, asyncio.Event()
     append = writer.append
 
     def slow(chunk: Any, **options: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.db.pool import Connection
 from app.errors import BadInputError
@@ -165,7 +166,7 @@ async def test_only_json_is_accepted_and_only_a_body_needs_a_type(database: Data
 )
 async def test_a_foreign_host_is_refused(database: Database, host: str) -> None:
     async with running_server(database, candles=0) as server:
-        answer = await server.refused(400, "GET", "/healthz", headers={"Host": host})
+        answer = await server.refused(400, "GET", SESSIONS, headers={"Host": host})
         assert answer["error"].startswith("Host: ")
 
 
@@ -180,8 +181,15 @@ async def test_loopback_and_allowed_hosts_are_accepted(database: Database) -> No
             "sim.example",
             "Sim.Example:443",
         ):
-            await server.data("GET", "/healthz", headers={"Host": host})
-        assert b" 400 " in await raw(server, b"GET /healthz HTTP/1.0\r\n\r\n")
+            await server.data("GET", SESSIONS, headers={"Host": host})
+        assert b" 400 " in await raw(server, f"GET {SESSIONS} HTTP/1.0\r\n\r\n".encode())
+
+
+async def test_probes_need_no_host(database: Database) -> None:
+    async with running_server(database, candles=0) as server:
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert b" 200 " in await raw(server, f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            assert (await server.call("GET", path, headers={"Host": "10.0.0.7:8000"})).status_code == 200
 
 
 async def test_a_foreign_origin_may_read_but_not_change(database: Database) -> None:
@@ -248,23 +256,43 @@ async def test_small_answers_are_not_held_back_by_nagles_algorithm(database: Dat
     assert median(durations) < 0.03
 
 
+async def metrics_with(server: InProcessServer, line: str) -> str:
+    """Return the metrics once they have a line."""
+    deadline = time.monotonic() + 10
+    while f"\n{line}\n" not in (text := (await server.call("GET", "/metrics")).text):
+        assert time.monotonic() < deadline, text
+    return text
+
+
 async def test_metrics_count_sessions_streams_and_requests(database: Database) -> None:
     async with running_server(database) as server:
         path = f"{SESSIONS}/{(await server.create(replayMsPerCandle=60_000))['id']}"
         await server.data("POST", f"{path}/start")
         async with server.stream(path.rpartition("/")[2]) as stream:
             await stream.next()
-            text = (await server.call("GET", "/metrics")).text
+            await server.refused(400, "GET", SESSIONS, headers={"Host": "evil.example"})
+            await server.refused(414, "GET", f"{SESSIONS}?{'x' * 9000}")
+            await server.refused(413, "POST", SESSIONS, content=b"x" * 300_000, headers=JSON)
+            text = await metrics_with(server, "zeon_tick_lateness_seconds_count 1.0")
     for line in (
-        "zeon_sessions_running 1",
-        "zeon_streams_open 1",
-        'zeon_requests_total{status="201"} 1',
-        "zeon_listening 1",
-        "zeon_connections_open 2",
-        "zeon_connections_ended_total 0",
+        'zeon_sessions{status="running"} 1.0',
+        "zeon_sessions_running 1.0",
+        "zeon_streams_open 1.0",
+        'zeon_requests_total{status="201"} 1.0',
+        'zeon_refused_total{reason="wrong_host"} 1.0',
+        'zeon_refused_total{reason="url_too_long"} 1.0',
+        'zeon_refused_total{reason="too_large"} 1.0',
+        "zeon_listening 1.0",
+        "zeon_database_up 1.0",
+        'zeon_pool_waiting{pool="requests"} 0.0',
+        "zeon_connections_ended_total 0.0",
+        "zeon_ticks_total 1.0",
+        "zeon_strategy_processes 0.0",
     ):
         assert f"\n{line}\n" in text
-    assert all(re.fullmatch(r'# (HELP|TYPE) .+|\w+({\w+="\w+"})? \d+', line) for line in text.splitlines())
+    assert re.search(r"\nzeon_connections_open [2-4]\.0\n", text)  # Refused ones stay open for a moment.
+    assert float(re.findall(r"zeon_commit_seconds_sum (\S+)", text)[0]) > 0
+    assert len(list(text_string_to_metric_families(text))) == text.count("# HELP ")
 
 
 async def test_without_the_database_calls_answer_503(private_postgres: PrivatePostgres) -> None:

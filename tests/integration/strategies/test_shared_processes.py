@@ -89,13 +89,13 @@ async def test_sessions_of_a_process_that_is_killed_go_on_in_another(database: D
 async def test_an_unpaced_session_of_a_slow_strategy_can_be_followed(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "bad", misbehaving("pass").replace("self._seen += 1", "self._seen += 1; time.sleep(0.03)"))
     async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
-        append, written = engine.supervisor._writer.append, []
+        append, written = engine.supervisor.writer.append, []
 
         def counted(chunk: Any, **options: Any) -> Any:
             written.append(chunk.ticks)
             return append(chunk, **options)
 
-        engine.supervisor._writer.append = counted  # type: ignore[method-assign]
+        engine.supervisor.writer.append = counted  # type: ignore[method-assign]
         await store(engine.pool, count=1000)
         session = await engine.start(profile_slug="bad", end_ms=START_MS + 1000 * MINUTE)
         await engine.until(session.id, lambda row: row.cursor_ms is not None and len(written) >= 3)
