@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.db import commands
@@ -29,6 +29,13 @@ _log = logging.getLogger(__name__)
 
 Answer = tuple[int, dict[str, Any]]
 """The seq of a command's control event, and its answer."""
+
+
+class WrittenCommand(NamedTuple):
+    """A command in the log: the log's last seq then, and whether the session paused with it."""
+
+    last_seq: int
+    paused: bool
 
 
 class CommandQueue:
@@ -111,11 +118,11 @@ class CommandWriter:
         host: StrategyHost | None,
         stored: StoredCommand,
         until_type: str | None = None,
-    ) -> bool:
-        """Apply one command at the end of the log; return whether the session pauses with an event of a type.
+    ) -> WrittenCommand | None:
+        """Apply one command at the end of the log; return null if it was refused.
 
-        A command that cannot be applied is refused and changes nothing. Raises `CommandLostError` if another process
-        has the session, and what the strategy host raises.
+        With `until_type` the session pauses if the command gives an event of that type. A refused command changes
+        nothing. Raises `CommandLostError` if another process has the session, and what the strategy host raises.
         """
         try:
             events = await self._run(session, state, host, stored)
@@ -123,7 +130,7 @@ class CommandWriter:
             raise
         except SimError as error:
             await self.refuse(stored, error)
-            return False
+            return None
         answer = {"orders": changed_orders(events[1:])}
         pause = until_type is not None and any(each.type == until_type for each in events)
         chunk = _chunk(session, state, stored, events, event.render(answer), "runUntil" if pause else None)
@@ -133,7 +140,7 @@ class CommandWriter:
             raise CommandLostError from None
         if outcome.answer == "written":
             self._answers.give(stored.id, (outcome.last_seq - len(events) + 1, answer))
-        return pause
+        return WrittenCommand(outcome.last_seq, pause)
 
     async def _run(
         self, session: Session, state: ReplayState, host: StrategyHost | None, stored: StoredCommand

@@ -308,13 +308,16 @@ class SessionRunner:
         await self._session_log.settle()
         while (stored := await self._queue.next(self._database, self.session.id)) is not None:
             try:
-                paused = await self._commands.write(
+                written = await self._commands.write(
                     self.session, resumed.state, resumed.host, stored, self._limit.until_type
                 )
             except BaseException:
                 self._queue.forget(stored)
                 raise
-            if paused:
+            if written is None:
+                continue
+            self._session_log.last_seq = written.last_seq
+            if written.paused:
                 raise SessionLostError
 
     async def _read_row(self) -> None:
