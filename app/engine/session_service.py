@@ -102,8 +102,8 @@ class SessionService:
         slots = spec.grid.slots(spec.start_ms, end_ms)
         if slots > self._settings.max_slots:
             raise BadInputError(f"endMs: the range has {slots} slots, at most {self._settings.max_slots} are allowed")
-        config = await self.strategies.full_config(self.database, spec)
-        completed = replace(spec, config=config, days_per_year=await self._days_per_year(spec.venue))
+        spec = await self.strategies.completed(self.database, spec)
+        completed = replace(spec, days_per_year=await self._days_per_year(spec.venue))
         return await self.database.run(sessions.create, user_id, completed, key=key, request_hash=request_hash)
 
     async def _days_per_year(self, venue: str) -> int:
@@ -237,7 +237,7 @@ class SessionService:
         spec = change(parent.spec)
         spec.trading.require_consistent()
         point = await fork_point(self.database, self._clock, self.strategies, parent, at_seq)
-        spec = replace(spec, config=await self.strategies.full_config(self.database, spec))
+        spec = await self.strategies.completed(self.database, spec)
         return await self.database.run(create_fork, parent, spec, point)
 
     async def diff(self, user_id: str, a: UUID, b: UUID) -> SessionDiff:

@@ -39,7 +39,7 @@ def open_location(settings: Settings) -> Iterator[DatabaseLocation]:
     if url is not None:
         yield DatabaseLocation(url, settings.migrate_url or url, settings.listen_url or url)
         return
-    server = embedded.start(settings.data_dir)
+    server = embedded.start(settings.data_dir, port=settings.pg_port)
     try:
         yield DatabaseLocation(server.url, server.migrate_url, server.url, server.bin_path)
     finally:
@@ -97,7 +97,7 @@ def address(settings: Settings) -> str:
     Raises `NoDatabaseError` or `BadInputError`.
     """
     require_database(settings)
-    return to_url(settings.database_url or embedded.address(settings.data_dir))
+    return to_url(settings.database_url or embedded.address(settings.data_dir, settings.pg_port))
 
 
 def address_parts(address: str) -> dict[str, str]:
