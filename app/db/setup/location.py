@@ -14,7 +14,7 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 from app.db.setup import embedded
-from app.db.setup.connection_settings import install_conninfo
+from app.db.setup.connection_settings import REFUSED, install_conninfo, is_refusal
 from app.db.setup.install import current_user, install, needs_install
 from app.db.setup.requirements import require_tables, require_usable
 from app.errors import BadInputError, DatabaseAwayError, NoDatabaseError
@@ -149,7 +149,9 @@ def _connect(url: str) -> Iterator[psycopg.Connection]:
         )
     except psycopg.Error as error:
         reason = str(error).strip().partition("\n")[0]
-        raise DatabaseAwayError(f"The database cannot be reached: {reason}") from error
+        raise DatabaseAwayError(
+            REFUSED if is_refusal(error) else f"The database cannot be reached: {reason}"
+        ) from error
     with conn:
         require_usable(conn, url)
         yield conn
