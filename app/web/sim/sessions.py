@@ -95,13 +95,12 @@ class SessionCalls:
 
     async def _step_and_wait(self, call: Call, body: ControlRequest, key: str | None) -> Response:
         """Step, and answer with the session once it pauses again."""
-        user_id, session_id, action = call.user_id, call.session.id, body.to_action()
         if key is None:
-            await self._sim.act(user_id, session_id, action)
+            await self._sim.act_on(call.session, body.to_action())
         else:
-            once = IdempotencyKey(key, fingerprint(str(session_id), call.json))
-            await self._sim.act_once(user_id, session_id, action, once, _to_json)
-        return _answer(await self._sim.wait_for_pause(user_id, session_id))
+            once = IdempotencyKey(key, fingerprint(str(call.session.id), call.json))
+            await self._sim.act_once(call.session, body.to_action(), once, _to_json)
+        return _answer(await self._sim.wait_for_pause(call.user_id, call.session.id))
 
     async def fork(self, call: Call, body: ForkRequest) -> Response:
         """Create a session that shares this one's log up to a seq, with other settings after it."""
