@@ -10,6 +10,7 @@ from app.web.openapi.calls import call
 _OF_A_SESSION = (
     *("getSession", "changeSession", "deleteSession", "startSession", "pauseSession", "resumeSession", "stopSession"),
     *("controlSession", "forkSession", "listEvents", "getStats", "getEquity", "exportLog"),
+    *("placeOrder", "listOrders", "cancelOrders", "closePosition", "getAccount", "getClock"),
 )
 _OF_A_MARKET_SESSION = ("getMarketSession", "startMarketSession", "stopMarketSession")
 _TARGETS = {

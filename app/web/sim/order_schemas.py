@@ -18,7 +18,7 @@ from app.web.http.models import Answer, Body, Count, Query
 from app.web.sim.setting_models import Number, json_number
 
 MAX_ORDER_ID = 2**53
-Positive = Annotated[Decimal, json_number(Field(gt=0)), Field(gt=0)]
+Positive = Annotated[Decimal, Field(gt=0), json_number(Field(gt=0))]
 Text = Annotated[str, Field(max_length=1000)]
 Fill = Literal["next_open", "same_close"]
 Side = Literal["buy", "sell", "BUY", "SELL"]

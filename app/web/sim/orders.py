@@ -57,7 +57,7 @@ class OrderCalls:
     async def cancel_order(self, call: Call) -> Response:
         """Cancel an open order."""
         key = idempotency_key(call.request, {})
-        args = {"orderId": call.request.path_params["order_id"]}
+        args = {"orderId": call.request.path_params["orderId"]}
         try:
             await self._sim.commands.run(call.session, call.user_id, "cancel", args, key=key)
         except NotOpenError:
@@ -89,7 +89,7 @@ class OrderCalls:
 
     async def _order(self, call: Call) -> OrderAnswer:
         """Return the order of the path; raises `NotFoundError`."""
-        order_id = min(call.request.path_params["order_id"], 2**53)
+        order_id = min(call.request.path_params["orderId"], 2**53)
         rows = await self._sim.database.run(commands.orders, call.session.id, after_id=order_id - 1, limit=1)
         if not rows or rows[0].order_id != order_id:
             raise NotFoundError("There is no such order.")

@@ -82,7 +82,7 @@ QUERIES = {
     f"GET {SESSIONS}/{{id:uuid}}/export": "?what=events&format=csv",
 }
 """The smallest accepted query of each route that needs one."""
-ONE_ORDER = f"GET {SESSIONS}/{{id:uuid}}/orders/{{order_id:int}}"
+ONE_ORDER = f"GET {SESSIONS}/{{id:uuid}}/orders/{{orderId:int}}"
 """The route of something in a session that the sessions of the walk do not have."""
 WITH_BODY = ("POST", "PATCH", "PUT")
 MAX_BODY, MAX_OPEN_BODY = 256 * 1024, 16 * 1024
@@ -243,7 +243,7 @@ class Walk:
         query: str | None = None,
     ) -> int:
         path = re.sub(r"{(\w+):uuid}", lambda found: ids[found[1]], spec.path)
-        path = path.replace("{order_id:int}", "1").replace("{keyId}", ids["key"])
+        path = path.replace("{orderId:int}", "1").replace("{keyId}", ids["key"])
         path = path.replace("{name:path}", "style/base.css")
         path += QUERIES.get(key(spec), "") if query is None else query
         body = BODIES.get(key(spec)) if body is None else body
