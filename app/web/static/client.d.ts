@@ -70,6 +70,8 @@ export type TradeEvent = Logged<
     reason: string;
   }
 >;
+export type FundingEvent = Logged<"funding", { symbol: string; qty: number; price: number; times: number; amount: number }>;
+export type InterestEvent = Logged<"interest", { borrowedCash: number; shortValue: number; amount: number }>;
 export type EquityEvent = Logged<
   "equity",
   {
@@ -81,6 +83,8 @@ export type EquityEvent = Logged<
     realizedPnl: number;
     unrealizedPnl: number;
     feesPaid: number;
+    fundingPaid?: number;
+    interestPaid?: number;
     peakEquity: number;
     drawdownPct: number;
   }
@@ -99,6 +103,8 @@ export type Event =
   | OrderEvent
   | FillEvent
   | TradeEvent
+  | FundingEvent
+  | InterestEvent
   | EquityEvent
   | LogEvent
   | PlotEvent
@@ -146,6 +152,9 @@ export interface Session {
   rules: number;
   daysPerYear: number;
   entryCandleProfit: "never" | "proven";
+  fundingBps: number;
+  borrowBpsPerDay: number;
+  maintenanceMarginPct: number | null;
   replayMsPerCandle: number | null;
   speed: number | null;
   gapPolicy: "fail" | "skip" | "fill";
