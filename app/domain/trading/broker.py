@@ -210,8 +210,8 @@ class Broker:
             return "the size rounds to zero"
         if not self.rules.whole_order_judged:
             return self._margin_reason(fill)
-        judged = order.reduce_only or order.filled or not fill.qty
-        return "" if judged else self._margin_reason(fill._replace(qty=order.qty))
+        needs_no_margin = order.reduce_only or order.filled or not fill.qty
+        return "" if needs_no_margin else self._margin_reason(fill._replace(qty=order.qty))
 
     def _margin_reason(self, fill: Fill) -> str:
         """Return why the margin does not allow a fill, or ""; only a larger |position| can be rejected."""

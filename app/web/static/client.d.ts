@@ -89,7 +89,7 @@ export type LogEvent = Logged<"log", { message: string }>;
 export type PlotEvent = Logged<"plot", { name: string; value: number }>;
 export type NoteEvent = Logged<"note", Record<string, unknown>>;
 
-/** An event of the log; `event.type` tells which fields its payload has. */
+/** An event of the log; `event.type` determines the fields of its payload. */
 export type Event =
   | StatusEvent
   | ControlEvent
@@ -217,7 +217,7 @@ export class Client {
   call(method: string, path: string, body?: unknown, query?: Record<string, unknown>): Promise<any>;
   /** Exchange a token for a browser's cookie. */
   login(token: string): Promise<{ userId: string }>;
-  /** A page of one's sessions, newest first. */
+  /** A page of the user's sessions, newest first. */
   sessions(query?: { status?: Status; tag?: string; limit?: number; cursor?: string }): Promise<{ sessions: Session[]; nextCursor: string | null }>;
   create(fields: NewSession): Promise<Session>;
   session(id: string): Promise<Session>;
