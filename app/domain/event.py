@@ -22,7 +22,7 @@ from app.errors import BadInputError
 MARKET = ("candle", "gap")
 """The types of events that the market writes."""
 
-TRADING = ("signal", "order", "fill", "trade", "equity", "log", "plot")
+TRADING = ("signal", "order", "fill", "trade", "funding", "interest", "equity", "log", "plot")
 """The types of events that a strategy and its broker write."""
 
 SIMULATED = (*MARKET, *TRADING)
@@ -69,6 +69,12 @@ def gap(ts: int, symbol: str, timeframe: str, from_ms: int, to_ms: int, missing:
 def control(ts: int, action: str, args: Mapping[str, Any], by: str) -> Event:
     """Return the event of a control: an action of a user or server on the session's time."""
     return parse_event(ts, "control", {"action": action, "args": dict(args), "by": by})
+
+
+def command(ts: int, action: str, args: Mapping[str, Any], by: str, number: int, cursor_ms: int | None) -> Event:
+    """Return the event of a command: a control with its number in the session and the cursor it is applied at."""
+    payload = {"action": action, "args": dict(args), "by": by, "command": number, "cursorMs": cursor_ms}
+    return parse_event(ts, "control", payload)
 
 
 def signal(ts: int, symbol: str, direction: str, reason: str, indicators: Mapping[str, Decimal | float]) -> Event:
@@ -123,6 +129,26 @@ def trade(ts: int, value: Trade) -> Event:
         f'"entryTs":{value.entry_ts},"exitTs":{value.exit_ts},"grossPnl":{format_decimal(value.gross_pnl)},'
         f'"fees":{format_decimal(value.fees)},"netPnl":{format_decimal(value.net_pnl)},"holdBars":{value.hold_bars},'
         f'"reason":{_render_text(value.reason)}}}',
+    )
+
+
+def funding(ts: int, symbol: str, qty: Decimal, price: Decimal, times: int, amount: Decimal) -> Event:
+    """Return the event of funding paid for a position, `times` at once; below 0 it was received."""
+    return Event(
+        ts,
+        "funding",
+        f'{{"symbol":"{symbol}","qty":{format_decimal(qty)},"price":{format_decimal(price)},"times":{times},'
+        f'"amount":{format_decimal(amount)}}}',
+    )
+
+
+def interest(ts: int, cash: Decimal, short: Decimal, amount: Decimal) -> Event:
+    """Return the event of a day's interest paid for borrowed cash and for the value of short positions."""
+    return Event(
+        ts,
+        "interest",
+        f'{{"borrowedCash":{format_decimal(cash)},"shortValue":{format_decimal(short)},'
+        f'"amount":{format_decimal(amount)}}}',
     )
 
 

@@ -15,11 +15,13 @@ from app.domain import event
 from app.domain.event import Event
 from app.domain.market.candle import Candle
 from app.domain.number import format_decimal
-from app.domain.trading.account import ZERO, Account, Fill, FillTime
+from app.domain.trading.account import ZERO, Account, Fill, FillTime, Position
 from app.domain.trading.exits import Entry, new_exits, wrong_side
+from app.domain.trading.liquidation import liquidated_at
 from app.domain.trading.order import Order, Touch, touch
 from app.domain.trading.settings import BASIS_POINT, PERCENT, BrokerConfig
 
+REDUCED = "reduced with the other exit"
 _ONE = Decimal(1)
 
 
@@ -31,9 +33,10 @@ class Broker:
         self.rules = config.rule_set
         self.account = account
         self.events = events
+        self.liquidates = config.maintenance_margin_pct is not None
         self.live: list[Order] = []
         self.last_id = 0
-        self._volumes: tuple[int, dict[str, Decimal]] = (-1, {})
+        self.volumes: tuple[int, dict[str, Decimal]] = (-1, {})
 
     def next_id(self) -> int:
         """Return the next order id: 1, 2, 3 … per session."""
@@ -50,6 +53,10 @@ class Broker:
         self.live.remove(order)
         self._log(ts, order, status, reason)
 
+    def reject(self, ts: int, order: Order, reason: str) -> None:
+        """Log an order that never became live."""
+        self._log(ts, order, "rejected", reason)
+
     def at_open(self, candles: Mapping[str, Candle], moment: FillTime) -> None:
         """Fill the live orders that the slot's candles reach; `candles` has no synthetic ones."""
         self._expire(moment)
@@ -58,7 +65,13 @@ class Broker:
         trailing = [(order, order.stop) for order in self.live if order.trail and order.symbol in candles]
         for order, _ in trailing:
             order.follow(candles[order.symbol].open)
-        while reached := self._first_touch(candles, moment.bar):
+        from_open = True
+        while (reached := self._first_touch(candles, moment.bar)) or self.liquidates:
+            if self.liquidates and self._liquidate(candles, reached, moment, from_open=from_open):
+                break
+            if reached is None:
+                break
+            from_open = from_open and not reached[1].priority
             self._reach(*reached, moment)
         self._trail(trailing, candles, moment.ts)
 
@@ -68,6 +81,25 @@ class Broker:
             candle = candles.get(order.symbol)
             if order in self.live and candle is not None and self._has_volume(candle, moment.bar):
                 self._execute(order, candle.close, "same_close", moment, moment.bar + 1)
+
+    def at_last_close(self, order: Order, candle: Candle, moment: FillTime) -> None:
+        """Fill one live order at the close of the last candle if that price reaches it, as far as the volume lasts."""
+        close = candle.close
+        flat = candle._replace(open=close, high=close, low=close)
+        through = self.config.limit_fill == "through"
+        while order in self.live and self._may_reach(order, candle, moment.bar):
+            reached = touch(order, flat, order.first_bar, through=through)
+            if reached is None:
+                return
+            if order.waits_for_stop and (order.limit is not None or not self._has_volume(candle, moment.bar)):
+                order.triggered = True
+                self._log(moment.ts, order, "triggered", "stop price reached")
+                continue
+            policy = "same_close" if order.takes_any_price else self._policy(order)
+            left = order.filled
+            self._execute(order, reached.price, policy, moment, moment.bar + 1)
+            if order.filled == left:
+                return
 
     def _expire(self, moment: FillTime) -> None:
         for order in [order for order in self.live if order.last_bar is not None]:
@@ -102,6 +134,49 @@ class Broker:
         else:
             intrabar = reached.priority > 0 or order.first_intrabar_bar > moment.bar
             self._execute(order, reached.price, self._policy(order), moment, moment.bar, intrabar=intrabar)
+
+    def _liquidate(
+        self,
+        candles: Mapping[str, Candle],
+        reached: tuple[Order, Touch, Candle] | None,
+        moment: FillTime,
+        *,
+        from_open: bool,
+    ) -> bool:
+        """Close all positions if the account is liquidated before the next order is reached; return whether it is."""
+        margin = self.config.maintenance_margin_pct
+        if margin is None or (reached is not None and not reached[1].priority):
+            return False
+        found = liquidated_at(self.account, candles, margin, from_open=from_open)
+        if found is None or (reached is not None and _comes_first(reached[0], reached[1], *found, self.account)):
+            return False
+        symbol, price = found
+        self.account.marks[symbol] = price
+        for order in tuple(self.live):
+            self.end(moment.ts, order, "cancelled", "the account is liquidated")
+        for name, position in self.account.positions.items():
+            if position.qty:
+                self._close_liquidated(name, position, moment)
+        return True
+
+    def _close_liquidated(self, symbol: str, position: Position, moment: FillTime) -> None:
+        """Close a position at its mark, with slippage and the taker fee, whatever the candle's volume."""
+        order = Order(
+            id=self.next_id(),
+            symbol=symbol,
+            sign=-position.sign,
+            type="market",
+            qty=abs(position.qty),
+            reduce_only=True,
+            reason="liquidation",
+        )
+        self.accept(moment.ts, order, "liquidation")
+        mark, rate = self.account.marks[symbol], self.config.taker_fee_bps * BASIS_POINT
+        slip = mark * self.config.slippage_bps * BASIS_POINT
+        fill = Fill(
+            order.id, symbol, order.sign, abs(position.qty), mark + slip * order.sign, rate, slip, "liquidation"
+        )
+        self._fill(order, fill, moment)
 
     def _trigger(self, order: Order, reached: Touch, moment: FillTime) -> None:
         """Turn a stop into a limit or market order that starts at the trigger price, inside the candle."""
@@ -194,14 +269,14 @@ class Broker:
         part = order.qty - order.filled
         if order.reduce_only:
             part = min(part, abs(self.account.positions[order.symbol].qty))
-        if self.config.volume_share is None or part <= self._volumes[1][order.symbol]:
+        if self.config.volume_share is None or part <= self.volumes[1][order.symbol]:
             return part
-        left = self._volumes[1][order.symbol]
+        left = self.volumes[1][order.symbol]
         return left if order.sizing is None else left // order.sizing.step * order.sizing.step
 
     def _take_volume(self, fill: Fill) -> None:
         if self.config.volume_share is not None:
-            left = self._volumes[1]
+            left = self.volumes[1]
             left[fill.symbol] = left[fill.symbol] - fill.qty if fill.qty else ZERO
 
     def _refusal(self, order: Order, fill: Fill) -> str:
@@ -249,7 +324,7 @@ class Broker:
         if sibling is not None and sibling in self.live and sibling.qty is not None:
             if order in self.live:
                 sibling.qty -= part
-                self._log(ts, sibling, "accepted", "reduced with the other exit")
+                self._log(ts, sibling, "accepted", REDUCED)
             else:
                 self.end(ts, sibling, "cancelled", "the other exit was filled")
         sign = self.account.positions[order.symbol].sign
@@ -267,10 +342,17 @@ class Broker:
         """Whether fills may still take some of the candle's volume."""
         if self.config.volume_share is None:
             return True
-        if self._volumes[0] != bar:
-            self._volumes = (bar, {})
-        left = self._volumes[1].setdefault(candle.symbol, candle.volume * self.config.volume_share)
+        if self.volumes[0] != bar:
+            self.volumes = (bar, {})
+        left = self.volumes[1].setdefault(candle.symbol, candle.volume * self.config.volume_share)
         return left > 0
 
     def _log(self, ts: int, order: Order, status: str, reason: str) -> None:
         self.events.append(event.order(ts, order, status, reason))
+
+
+def _comes_first(order: Order, reached: Touch, symbol: str, price: Decimal, account: Account) -> bool:
+    """Whether a stop that reduces the position is reached before the liquidation price."""
+    sign = account.positions[symbol].sign
+    reduces = order.symbol == symbol and order.sign == -sign and order.waits_for_stop
+    return reduces and (reached.price - price) * sign > 0
