@@ -74,5 +74,10 @@ class AsyncClient(Calls[Awaitable[Any]]):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Any:
-        return data_of(await self._http.request(method, path, json=body, params=query), self._parse_float)
+    async def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None, **query: Any
+    ) -> Any:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return data_of(
+            await self._http.request(method, path, json=body, params=query, headers=headers), self._parse_float
+        )

@@ -80,5 +80,8 @@ class Client(Calls[Any]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Any:
-        return data_of(self._http.request(method, path, json=body, params=query), self._parse_float)
+    def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None, **query: Any
+    ) -> Any:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return data_of(self._http.request(method, path, json=body, params=query, headers=headers), self._parse_float)

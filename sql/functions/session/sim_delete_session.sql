@@ -26,6 +26,7 @@ BEGIN
   _last_seq := greatest(_row.last_seq - _max_events, 0);
   DELETE FROM sim_events e WHERE e.session_id = _row.id AND e.seq > _last_seq;
   DELETE FROM sim_snapshots k WHERE k.session_id = _row.id;
+  DELETE FROM sim_commands c WHERE c.session_id = _row.id;
   DELETE FROM sim_tokens t WHERE t.session_id = _row.id;
   IF _last_seq = 0 THEN
     DELETE FROM sim_sessions s WHERE s.id = _row.id;
