@@ -200,6 +200,15 @@ class TooManyRequestsError(SimError):
         self.retry_after_s = retry_after_s
 
 
+class QuotaError(TooManyRequestsError):
+    """The user keeps as much as is allowed."""
+
+    code = "quota"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry_after_s=60)
+
+
 class UnavailableError(SimError):
     """The server cannot do this right now; try again."""
 

@@ -60,7 +60,7 @@ def encode_chunks(chunks: Sequence[Chunk]) -> str:
             f'{"," if parts else "["}{{"session":"{chunk.session_id}","epoch":{chunk.epoch},"prev":{prev},'
             f'"cursor":{chunk.cursor_ms},"events":[',
             chunk.rows,
-            f"]{pause}{hash_}{ticks}}}",
+            f']{pause}{hash_}{ticks},"bytes":{len(chunk.rows)}}}',
         )
     parts.append("]" if parts else "[]")
     return "".join(parts)

@@ -16,6 +16,7 @@ from app.domain import event
 from app.domain.event import Event
 from app.domain.session import Pace, Session
 from app.domain.tick import ReplayState, Slot
+from app.engine.quota import QuotaWatch
 from app.engine.replay import snapshots
 from app.engine.replay.candle_feed import FetchJob
 from app.engine.replay.chunk_builder import ChunkBuilder, let_others_run
@@ -49,6 +50,7 @@ class SessionRunner:
         name: str,
         database: Database,
         writer: Writer,
+        quota: QuotaWatch,
         strategies: StrategyCatalog,
         clock: Clock,
         poll_s: float,
@@ -58,6 +60,7 @@ class SessionRunner:
         self._name = name
         self._database = database
         self._writer = writer
+        self._quota = quota
         self._clock = clock
         self._poll_s = poll_s
         self._hours = hours
@@ -72,6 +75,7 @@ class SessionRunner:
         self._restarts = RestartPolicy()
         self._wake = TimedEvent()
         self._row_changed = False
+        self.written_events = 0
         self._start_at(session)
 
     @property
@@ -170,10 +174,14 @@ class SessionRunner:
     async def _run_from(self, state: ReplayState, host: StrategyHost | None) -> None:
         """The loop: wait for a slot, compute it and the due slots after it, pass them to the writer."""
         while (slot := await self._next_slot(state)) is not None:
+            if self._quota.is_limited:
+                await self._require_quota()
             stall = self._stall_event(state)
             chunk = await self._chunks.build(state, host, slot, before=stall, short=self._writer.has_paced)
             snapshot = await self._take_snapshot(chunk, state, host)
             await self._session_log.append(chunk, snapshot, unpaced=self._chunks.unpaced)
+            self.written_events += chunk.events
+            self._quota.spend(self.session.user_id, chunk.events, len(chunk.rows))
             if chunk.pause is not None or not self._chunks.unpaced:
                 await self._session_log.settle()
             else:
@@ -183,6 +191,12 @@ class SessionRunner:
             if host is not None and host.error is not None:
                 raise host.error
         await self._session_log.finish()
+
+    async def _require_quota(self) -> None:
+        """Pause the session if its user keeps as much as is allowed; then raises `SessionLostError`."""
+        if await self._quota.is_met(self.session.user_id):
+            await self._session_log.pause("quota")
+            raise SessionLostError
 
     async def _take_snapshot(self, chunk: Chunk, state: ReplayState, host: StrategyHost | None) -> NewSnapshot | None:
         """Take a snapshot when one is due and everything that was computed is in the chunk."""

@@ -41,6 +41,7 @@ BEGIN
       c.chunk ->> 'pause' AS pause,
       c.chunk ->> 'hash' AS candles_hash,
       c.chunk ->> 'ticks' AS ticks,
+      (c.chunk ->> 'bytes')::bigint AS bytes,
       jsonb_array_length(c.chunk -> 'events') AS events,
       c.chunk #>> '{events,-1,0}' AS last_ts
     FROM jsonb_array_elements(sim_append_ticks.ticks) WITH ORDINALITY AS c (chunk, position)
@@ -83,6 +84,7 @@ BEGIN
     UPDATE sim_sessions s
     SET
       last_seq = w.seq_after,
+      log_bytes = s.log_bytes + coalesce(w.bytes, 0),
       last_ts = greatest(w.last_ts::bigint, s.last_ts),
       cursor_ms = w.to_cursor,
       steps_left = s.steps_left - coalesce(w.ticks::integer, 1),

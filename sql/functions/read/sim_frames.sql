@@ -2,6 +2,9 @@
 -- client. The page ends at max_rows or at max_bytes, but not before its first event; last_seq is the last seq read,
 -- whether its type matched or not. status and head are the session's at the same moment, null if it is deleted.
 --
+-- A full page without any of the types asked for is followed by a look into the index of types: last_seq is then the one
+-- before their next event.
+--
 -- Nearly every page fits into max_bytes. To measure frame by frame takes longer than to render, so only a page that does
 -- not fit is read again by sim_frames_bounded.
 CREATE OR REPLACE FUNCTION sim_frames(
@@ -40,6 +43,12 @@ BEGIN
   INTO status, head
   FROM sim_sessions s
   WHERE s.id = sim_frames.session AND s.deleted_at IS NULL;
+
+  IF events = 0 AND NOT sim_frames.market AND last_seq = sim_frames.after_seq + sim_frames.max_rows THEN
+    SELECT coalesce(min(m.seq) - 1, head, last_seq)
+    INTO last_seq
+    FROM sim_matching_events(sim_frames.session, last_seq + 1, 1, sim_frames.types) m;
+  END IF;
   RETURN NEXT;
 END;
 $$;

@@ -1,6 +1,6 @@
 -- Statistics of a log up to a seq (null: all of it), also while the session runs; docs/statistics.md has each formula.
--- With next_state of an earlier result as state, only newer events are read. An undefined figure is null: nothing to
--- divide by, too few events, less than a day to extrapolate to a year.
+-- With next_state of an earlier result as state, or one in sim_kept, only newer events are read. An undefined figure is
+-- null: nothing to divide by, too few events, less than a day to extrapolate to a year.
 CREATE OR REPLACE FUNCTION sim_stats(session uuid, until_seq bigint DEFAULT NULL, state jsonb DEFAULT '{}')
 RETURNS TABLE (
   seq bigint, from_ms bigint, to_ms bigint, periods_per_year numeric, initial_cash numeric, equity numeric,
@@ -15,7 +15,8 @@ LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
   _session sim_sessions;
-  _after bigint := coalesce((sim_stats.state ->> 'seq')::bigint, 0);
+  _state jsonb := sim_stats.state;
+  _after bigint;
   _until bigint;
   _equity jsonb;
   _trades jsonb;
@@ -24,9 +25,15 @@ BEGIN
   IF NOT FOUND THEN
     RETURN;
   END IF;
+  IF _state = '{}' THEN
+    SELECT k.state INTO _state
+    FROM sim_kept k
+    WHERE k.session_id = _session.id AND k.seq <= coalesce(sim_stats.until_seq, k.seq);
+  END IF;
+  _after := coalesce((_state ->> 'seq')::bigint, 0);
   _until := greatest(least(sim_stats.until_seq, _session.last_seq), _after);
-  _equity := sim_equity_fold(_session.id, coalesce(sim_stats.state -> 'equity', '{}'), _after, _until);
-  _trades := sim_trade_fold(_session.id, coalesce(sim_stats.state -> 'trades', '{}'), _after, _until);
+  _equity := sim_equity_fold(_session.id, coalesce(_state -> 'equity', '{}'), _after, _until);
+  _trades := sim_trade_fold(_session.id, coalesce(_state -> 'trades', '{}'), _after, _until);
 
   RETURN QUERY
   SELECT

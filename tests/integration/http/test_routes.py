@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.engine import kept_figures
 from app.engine.session_service import SessionService
 from app.errors import TooManyRequestsError
 from app.settings import load
@@ -165,7 +166,8 @@ class Walk:
         for place, name, nothing, refused, headers in used_up:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(place, name, nothing)
-                patch.setattr(sim_stats, "FEW_EVENTS", -1)
+                for module in (sim_stats, kept_figures):
+                    patch.setattr(module, "FEW_EVENTS", -1)
                 faults = await self._refused(name, refused, headers)
             for fault in faults:
                 yield fault
