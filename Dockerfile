@@ -1,4 +1,4 @@
-FROM python:3.13-slim
+FROM python:3.13.9-slim-trixie
 RUN useradd --create-home zeon
 WORKDIR /src
 COPY . .
@@ -6,4 +6,5 @@ RUN pip install --no-cache-dir --constraint constraints.txt .
 USER zeon
 WORKDIR /home/zeon
 EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "app.healthcheck"]
 CMD ["zeon", "serve"]

@@ -31,6 +31,8 @@ class SimError(Exception):
     status = 500
     sqlstate: str | None = None
     code: str | None = None
+    codes: tuple[str, ...] = ()
+    """The codes among which each place that raises the error chooses, if there are several."""
     recovery = Recovery.GIVE_UP
 
     def __init__(self, message: str | None = None, *, code: str | None = None, details: Any = None) -> None:
@@ -50,10 +52,27 @@ class BadInputError(SimError):
     status = 400
 
 
+class MalformedError(BadInputError):
+    """The request does not have the form that `/openapi.json` describes."""
+
+    code = "malformed"
+
+
 class SeqAheadError(BadInputError):
     """This seq is ahead of the log."""
 
     code = "seq_ahead"
+
+
+class LogShorterError(SimError):
+    """The log is shorter than what was sent: the database was replaced by a copy that lacks its newest events."""
+
+    status = 409
+    code = "log_shorter"
+
+    def __init__(self, last_seq: int) -> None:
+        super().__init__(details={"lastSeq": last_seq})
+        self.last_seq = last_seq
 
 
 class UnauthorizedError(SimError):
@@ -106,6 +125,7 @@ class InputsChangedError(SimError):
     """An input of the session has changed since it was started."""
 
     status = 409
+    codes = ("candles_changed", "strategy_changed", "warmup_changed")
 
 
 class DivergedError(SimError):
@@ -194,6 +214,7 @@ class TooManyRequestsError(SimError):
 
     status = 429
     code = "too_many_requests"
+    codes = ("too_many_heavy_calls", "too_many_streams")
 
     def __init__(self, message: str | None = None, *, code: str | None = None, retry_after_s: float = 1) -> None:
         super().__init__(message or "Too many requests; slow down.", code=code)

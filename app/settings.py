@@ -194,6 +194,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="minimum log level: `debug`, `info`, `warning` or `error`"
     )
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto", description="form of the log: `text`, `json`, or `auto`: text on a terminal, JSON elsewhere"
+    )
 
     @property
     def streams_per_user(self) -> int:

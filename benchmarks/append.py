@@ -14,6 +14,7 @@ from app.db.pool import Connection, Database
 from app.domain.event import Event
 from app.domain.session import Session
 from app.engine.replay.writer import Writer
+from app.metrics import EngineMetrics
 from benchmarks.place import Place, pool, running
 from benchmarks.row import Goal, Row, alternate
 from benchmarks.ticks import chain, events
@@ -111,7 +112,7 @@ class _Due:
     async def grouped(self) -> float:
         """Hand every tick to the writer at once; returns ticks per second."""
         ticks = self._next()
-        writer = Writer(self._database)
+        writer = Writer(self._database, EngineMetrics())
         task = asyncio.ensure_future(writer.run())
         begun = time.perf_counter()
         await asyncio.gather(*[writer.append(tick) for tick in ticks])

@@ -70,7 +70,7 @@ async def _lateness(running: Engine, clock: _Held, *, equal: bool) -> list[float
 
     The first tick is due when its session is launched, before the measurement begins.
     """
-    writer = running.supervisor._writer = _Stamped(running.database)
+    writer = running.supervisor.writer = _Stamped(running.database)
     running.supervisor._spawn(writer.run())
     await store(running.database, CANDLES, SYMBOLS)
     anchors = await _start(running, clock, equal=equal)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zeon.events import *  # noqa: F403 - every public name of it
     from zeon.protocol import ApiError as ApiError
     from zeon.protocol import BrokenStreamError as BrokenStreamError
+    from zeon.protocol import LogShorterError as LogShorterError
 
 _MODULES = {
     "app.domain.trading.account": "Position",
@@ -31,7 +32,7 @@ _MODULES = {
     "zeon.client": "Client",
     "zeon.events": "AnyEvent CandleEvent ControlEvent EquityEvent Event FillEvent GapEvent LogEvent NoteEvent"
     " OrderEvent PlotEvent SignalEvent StatusEvent TradeEvent events_frame",
-    "zeon.protocol": "ApiError BrokenStreamError",
+    "zeon.protocol": "ApiError BrokenStreamError LogShorterError",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 

@@ -41,7 +41,8 @@ class Client(Calls[Any]):
         """Yield every event of a log once and in order, and wait for new ones, until the session has ended.
 
         It reconnects without limit when the connection breaks, or when neither events nor heartbeats arrive for
-        `silence_s`. Raises `ApiError` if a retry cannot help, for example if the session was deleted.
+        `silence_s`. Raises `ApiError` if a retry cannot help, for example if the session was deleted, and
+        `LogShorterError` if the log has lost events that were received.
         """
         tail, path = Tail(from_seq, types, self._parse_float), f"{SESSIONS}/{session_id}/stream"
         while True:

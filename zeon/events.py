@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, NotRequired, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, NotRequired, TypeVar, cast
+
+from typing_extensions import TypedDict
 
 if TYPE_CHECKING:
     import pandas
@@ -18,6 +20,8 @@ Payload = TypeVar("Payload", covariant=True)
 
 
 class StatusPayload(TypedDict):
+    """A change of the session's status, by a user, a database role or a process."""
+
     status: Literal["running", "paused", "stopped", "finished", "failed"]
     reason: str
     cursorMs: int | None
@@ -26,6 +30,8 @@ class StatusPayload(TypedDict):
 
 
 class ControlPayload(TypedDict):
+    """An action of a user or of the server on the session's time."""
+
     action: str
     args: dict[str, Any]
     by: str
@@ -34,6 +40,8 @@ class ControlPayload(TypedDict):
 
 
 class CandleValues(TypedDict):
+    """A closed candle; `closeTimeMs` is exclusive."""
+
     openTimeMs: int
     closeTimeMs: int
     open: float
@@ -44,6 +52,8 @@ class CandleValues(TypedDict):
 
 
 class CandlePayload(TypedDict):
+    """A closed candle; `synthetic` if it fills a gap."""
+
     symbol: str
     timeframe: str
     candle: CandleValues
@@ -51,6 +61,8 @@ class CandlePayload(TypedDict):
 
 
 class GapPayload(TypedDict):
+    """Slots `[fromMs, toMs)` without a candle, `missing` of them."""
+
     symbol: str
     timeframe: str
     fromMs: int
@@ -59,6 +71,8 @@ class GapPayload(TypedDict):
 
 
 class SignalPayload(TypedDict):
+    """A conclusion of a strategy."""
+
     symbol: str
     direction: Literal["LONG", "SHORT", "EXIT"]
     reason: str
@@ -66,6 +80,8 @@ class SignalPayload(TypedDict):
 
 
 class OrderPayload(TypedDict):
+    """One change of an order; `qty` is null, with `sizing`, until the size is fixed."""
+
     orderId: int
     symbol: str
     side: Side
@@ -80,6 +96,8 @@ class OrderPayload(TypedDict):
 
 
 class FillPayload(TypedDict):
+    """One execution; `slippage` per unit."""
+
     orderId: int
     symbol: str
     side: Side
@@ -91,6 +109,8 @@ class FillPayload(TypedDict):
 
 
 class TradePayload(TypedDict):
+    """One closed lot, first in, first out; `fees` of both sides, pro rata."""
+
     symbol: str
     side: Literal["LONG", "SHORT"]
     qty: float
@@ -106,6 +126,8 @@ class TradePayload(TypedDict):
 
 
 class EquityPayload(TypedDict):
+    """The account after a tick; with several symbols `positions` instead of `positionQty`."""
+
     cash: float
     positionValue: float
     equity: float
@@ -119,10 +141,14 @@ class EquityPayload(TypedDict):
 
 
 class LogPayload(TypedDict):
+    """A message of a strategy."""
+
     message: str
 
 
 class PlotPayload(TypedDict):
+    """A point of a line that a strategy draws."""
+
     name: str
     value: float
 

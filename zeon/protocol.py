@@ -50,6 +50,17 @@ class BrokenStreamError(Exception):
     """The answer is not a stream of events, or the stream skipped an event: this address is not a ZEON server."""
 
 
+class LogShorterError(Exception):
+    """The log has lost events that were already received; it now ends at `last_seq`.
+
+    The database was replaced by a copy that lacks its newest events. Read the log again from where you trust it.
+    """
+
+    def __init__(self, last_seq: int) -> None:
+        super().__init__(f"The log is shorter than what was sent: it now ends at seq {last_seq}.")
+        self.last_seq = last_seq
+
+
 class Calls(Generic[Answer]):
     """The calls with one answer: `Client` returns the data, `AsyncClient` an awaitable.
 
@@ -139,6 +150,7 @@ class Tail:
         self._types = types
         self._parse_float = parse_float
         self._pause_s = _FIRST_PAUSE_S
+        self._received = False
 
     def query(self) -> dict[str, Any]:
         """Return the query that continues after the last event; call it before reading a new response."""
@@ -150,7 +162,10 @@ class Tail:
         if response.status_code == 204:
             return False
         if not response.is_success:
-            raise ApiError(response)
+            error = ApiError(response)
+            if error.code == "seq_ahead" and self._received:
+                raise LogShorterError(error.details["lastSeq"])
+            raise error
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
             raise BrokenStreamError(f"{response.url} does not answer with a stream of events.")
         return True
@@ -165,6 +180,8 @@ class Tail:
             elif name == b"event":
                 self._name = value.strip()
             elif line in (b"", b"\r"):
+                if self._name == b"log_shorter":
+                    raise LogShorterError(json.loads(self._data)["lastSeq"])
                 if self._data and not self._name:
                     yield from self._new(event_of(json.loads(self._data, parse_float=self._parse_float)))
                 self._name, self._data = b"", b""
@@ -184,7 +201,7 @@ class Tail:
         if event.seq > self._last_seq + 1 and self._types is None:
             raise BrokenStreamError(f"Event {event.seq} follows event {self._last_seq}.")
         if event.seq > self._last_seq:
-            self._last_seq, self._pause_s = event.seq, _FIRST_PAUSE_S
+            self._last_seq, self._pause_s, self._received = event.seq, _FIRST_PAUSE_S, True
             yield event
 
 

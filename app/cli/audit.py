@@ -1,10 +1,8 @@
-"""`zeon audit`: who did what, and the place of commands in the audit trail."""
+"""`zeon audit`: who did what."""
 
 from __future__ import annotations
 
-import getpass
 import json as json_text
-import socket
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -14,7 +12,7 @@ from app.cli import output
 from app.cli.command import Context, run
 from app.cli.options import Json, time_ms
 from app.db import audit as trail
-from app.db.audit import Entry, Source
+from app.db.audit import Entry
 
 User = Annotated[str | None, typer.Option(metavar="USER", help="Print only what this user did.")]
 Action = Annotated[
@@ -40,15 +38,6 @@ def audit(
         output.as_json([_to_json(entry) for entry in entries])
     else:
         output.table(("time", "user", "action", "what", "from", "request", "details"), map(_row, entries))
-
-
-def source() -> Source:
-    """Return where a command is run, for the audit trail: the system's user and the name of the machine."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # A container's user may have no name.
-        user = "unknown"
-    return Source("command", f"{user}@{socket.gethostname()}")
 
 
 def _row(entry: Entry) -> tuple[object, ...]:

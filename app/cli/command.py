@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import getpass
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from app.cli import output
 from app.clock import Clock
-from app.db import sessions
+from app.db import audit, sessions
 from app.db.pool import Database
 from app.db.setup import embedded
 from app.db.setup.location import DatabaseLocation, existing_location, installed_location
@@ -52,6 +54,19 @@ class Context:
         if len(ids) > 1:
             raise BadInputError(f"{digits} matches several ids: {', '.join(map(str, ids))}. Give more digits.")
         return ids[0]
+
+    async def record(self, action: audit.Action, subject: object, details: Mapping[str, Any] | None = None) -> None:
+        """Record in the audit trail what the command did."""
+        await self.database.run(audit.record, source(), self.user, action, subject, details)
+
+
+def source() -> audit.Source:
+    """Return where a command is run, for the audit trail: the system's user and the name of the machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # A container's user may have no name.
+        user = "unknown"
+    return audit.Source("command", f"{user}@{socket.gethostname()}")
 
 
 @contextmanager

@@ -15,11 +15,11 @@ import typer
 from app.candles.sources import synthetic
 from app.cli import output
 from app.cli.options import time_ms
-from app.cli.serve import log_to_stderr
 from app.db import candles, sessions
 from app.domain.session import FINISHED, RUNNING, STOPPED, Session
 from app.engine.session_service import Action, SessionService
 from app.errors import InputsChangedError
+from app.logs import log_to_stderr
 from app.settings import Settings, load
 from app.web.http.parsing import parse
 from app.web.serve import run_server, until_interrupted

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import sys
-import time
 
-from app.settings import Settings, load
+from app.logs import log_to_stderr
+from app.settings import load
 from app.web import serve as web
 
 _log = logging.getLogger(__name__)
@@ -17,12 +16,3 @@ def serve() -> None:
     settings = load()
     log_to_stderr(settings)
     web.serve(settings, lambda url: _log.info("serving on %s", url))
-
-
-def log_to_stderr(settings: Settings) -> None:
-    """Log to stderr from ZEON_LOG_LEVEL up, with UTC times; log only warnings and errors of libraries."""
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    logging.getLogger().setLevel(max(level, logging.WARNING))
-    logging.getLogger("app").setLevel(level)

@@ -9,8 +9,7 @@ from uuid import UUID
 import typer
 
 from app.cli import output
-from app.cli.audit import source
-from app.cli.command import Context, run
+from app.cli.command import Context, run, source
 from app.cli.options import Json, time_ms
 from app.db import audit, tokens
 from app.db.pool import Connection

@@ -29,6 +29,12 @@ class RunnerInfo(NamedTuple):
     strategies: list[str] | None
 
 
+async def count_by_status(connection: Connection) -> dict[str, int]:
+    """Return how many sessions there are with each status, of all users."""
+    cursor = await connection.execute("SELECT status, count(*) AS sessions FROM sim_sessions GROUP BY status")
+    return {row["status"]: row["sessions"] async for row in cursor}
+
+
 async def version(connection: Connection) -> int:
     """Return the server's version as a number, 180004 for 18.4."""
     return connection.info.server_version
@@ -60,7 +66,7 @@ async def list_runners(connection: Connection) -> list[RunnerInfo]:
     cursor = await connection.execute(
         """
         SELECT r.name, (extract(epoch FROM clock_timestamp() - r.seen_at) * 1000)::bigint AS silent_ms,
-               r.seen_at + r.ttl > clock_timestamp() AS alive,
+               sim_runner_alive(r.seen_at, r.ttl) AS alive,
                (SELECT count(*) FROM sim_sessions s
                 WHERE s.status = 'running' AND s.runner = r.name AND s.incarnation = r.incarnation) AS running,
                r.strategies
@@ -77,7 +83,7 @@ async def orphans(connection: Connection) -> int:
         SELECT count(*) AS orphans FROM sim_sessions s
         WHERE s.status = 'running' AND NOT EXISTS (
           SELECT FROM sim_runners r
-          WHERE r.name = s.runner AND r.incarnation = s.incarnation AND r.seen_at + r.ttl > clock_timestamp())
+          WHERE r.name = s.runner AND r.incarnation = s.incarnation AND sim_runner_alive(r.seen_at, r.ttl))
         """
     )
     row = await cursor.fetchone()

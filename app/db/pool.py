@@ -10,9 +10,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import psycopg
 from psycopg.adapt import AdaptersMap
@@ -91,6 +92,14 @@ def cancelling_queries() -> Iterator[None]:
         _cancels.reset(token)
 
 
+class PoolUsage(NamedTuple):
+    """The connections of a pool, those in use, and the calls that wait for one."""
+
+    open: int
+    used: int
+    waiting: int
+
+
 class Database:
     """The pool and its one method `run`, which is safe when callers are cancelled.
 
@@ -112,6 +121,8 @@ class Database:
         self._wait_s = wait_s
         self._last_lent_s = -math.inf
         self._refused: psycopg.Error | None = None
+        self._server_started: datetime | None = None
+        self._on_other_server: list[Callable[[], None]] = []
         self.prepares = True
         """Whether connections prepare statements; not any more once a pooler has shown that they cannot."""
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
@@ -123,10 +134,16 @@ class Database:
             reconnect_timeout=60,
             kwargs=connect_options(url, application_name),
             connection_class=_noting_refusals(self._note_refusal),
-            configure=partial(repair, url),
+            configure=self._configure,
             open=False,
             name=application_name,
         )
+
+    @property
+    def usage(self) -> PoolUsage:
+        """How much of the pool is in use at the moment."""
+        figures = self._pool.get_stats()
+        return PoolUsage(figures["pool_size"], self._lent, figures["requests_waiting"])
 
     async def open(self) -> None:
         """Open the pool; raises `DatabaseAwayError` if no connection succeeds.
@@ -140,6 +157,22 @@ class Database:
         except BaseException:
             await self._pool.close(timeout=1)
             raise
+
+    def on_other_server(self, call: Callable[[], None]) -> None:
+        """Call a function when a connection leads to a server that was started anew, or to another one.
+
+        It runs before the first query on that connection.
+        """
+        self._on_other_server.append(call)
+
+    async def _configure(self, connection: Connection) -> None:
+        await repair(self.url, connection)
+        row = await (await connection.execute("SELECT pg_postmaster_start_time() AS started", prepare=False)).fetchone()
+        assert row is not None
+        before, self._server_started = self._server_started, row["started"]
+        if before not in (None, row["started"]):
+            for call in self._on_other_server:
+                call()
 
     async def close(self) -> None:
         """Wait up to a second for running calls, then close every connection."""

@@ -62,7 +62,7 @@ async def register_again(connection: Connection, name: str, incarnation: int, tt
 async def is_alive(connection: Connection, name: str) -> bool:
     """Whether a process of this name has given a sign of life within its TTL."""
     cursor = await connection.execute(
-        "SELECT FROM sim_runners WHERE name = %s AND seen_at + ttl > clock_timestamp()", (name,)
+        "SELECT FROM sim_runners WHERE name = %s AND sim_runner_alive(seen_at, ttl)", (name,)
     )
     return cursor.rowcount == 1
 
@@ -87,7 +87,7 @@ async def claim_orphans(connection: Connection, name: str, incarnation: int, *, 
 async def any_alive(connection: Connection) -> bool:
     """Whether some process is alive to run sessions."""
     cursor = await connection.execute(
-        "SELECT EXISTS (SELECT FROM sim_runners r WHERE r.seen_at + r.ttl > clock_timestamp()) AS alive"
+        "SELECT EXISTS (SELECT FROM sim_runners r WHERE sim_runner_alive(r.seen_at, r.ttl)) AS alive"
     )
     row = await cursor.fetchone()
     assert row is not None
@@ -112,3 +112,11 @@ async def leave(connection: Connection, name: str, incarnation: int, *, resume: 
             ("running" if resume else "paused", name, name, incarnation),
         )
         return cursor.rowcount
+
+
+async def clock_s(connection: Connection) -> float:
+    """Return the clock of the database in seconds since the epoch."""
+    cursor = await connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8 AS now")
+    row = await cursor.fetchone()
+    assert row is not None
+    return float(row["now"])

@@ -101,9 +101,13 @@ async def list_keys(connection: Connection, session_id: UUID, kind: Kind) -> lis
     return [_token(row) for row in await (await execute(connection, statement)).fetchall()]
 
 
-async def revoke(connection: Connection, token_id: UUID, *, session_id: UUID | None = None) -> Token | None:
-    """Revoke a token or key, with `session_id` only a key of that session; null if there was no valid one."""
+async def revoke(
+    connection: Connection, token_id: UUID, *, kind: Kind | None = None, session_id: UUID | None = None
+) -> Token | None:
+    """Revoke a token or key, if it is of this kind and session; null if there was no valid one."""
     wanted = [_t.id == token_id, _t.revoked_at.is_(None)]
+    if kind is not None:
+        wanted.append(_t.kind == kind)
     if session_id is not None:
         wanted.append(_t.session_id == session_id)
     statement = update(TOKENS).where(*wanted).values(revoked_at=func.now()).returning(TOKENS)

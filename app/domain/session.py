@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import Field
 
 from app.domain.lineage import Ancestor
-from app.domain.market.symbol import normalize_symbol, normalize_venue
+from app.domain.market.symbol import SYMBOL_FORM, VENUE_FORM, normalize_symbol, normalize_venue
 from app.domain.market.timeframe import TIMEFRAMES, Timeframe, timeframe
 from app.domain.market.trading_hours import OpeningHours
 from app.domain.setting import PauseMs, Setting, SettingField, TimeMs, build, checked, flatten, setting_fields
@@ -46,8 +46,8 @@ MOVES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
 
 MIN_GRACE_MS: Final = 60_000
 Speed = Annotated[int, Field(ge=1, le=200)]
-Symbol = Annotated[str, checked(normalize_symbol)]
-Venue = Annotated[str, checked(normalize_venue)]
+Symbol = Annotated[str, checked(normalize_symbol, SYMBOL_FORM), Field(json_schema_extra={"pattern": SYMBOL_FORM})]
+Venue = Annotated[str, checked(normalize_venue), Field(json_schema_extra={"pattern": VENUE_FORM})]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
 Name = Annotated[str, Field(max_length=200)]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
@@ -155,6 +155,12 @@ class SessionSpec:
     ] = 0
     trading: TradingSettings = field(default_factory=TradingSettings)
     kind: Annotated[Literal["sim", "market"], Setting("Kind of session.", in_request=False, in_diff=False)] = "sim"
+    days_per_year: Annotated[
+        int,
+        Setting(
+            "Trading days per year of the venue's calendar; 365: round the clock.", in_request=False, in_diff=False
+        ),
+    ] = 365
     name: Annotated[Name | None, Setting("Name of the session, free text.", fork=True, in_diff=False)] = None
     tags: Annotated[
         tuple[Tag, ...],

@@ -7,6 +7,7 @@ its default is the dataclass's. The fields are in `SessionSpec` and `TradingSett
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, is_dataclass
 from decimal import Decimal
@@ -167,13 +168,21 @@ def without_null(type_: Any) -> Any:
     return reduce(or_, [member for member in get_args(type_) if member is not NoneType])
 
 
-def checked(check: Callable[[str], Any]) -> AfterValidator:
-    """Return a pydantic validator from a function that raises `BadInputError`; pydantic adds the field's name."""
+class UnusableValueError(ValueError):
+    """A value of the form that the API describes, which cannot be used."""
+
+
+def checked(check: Callable[[str], Any], form: str | None = None) -> AfterValidator:
+    """Return a pydantic validator from a function that raises `BadInputError`; pydantic adds the field's name.
+
+    It raises `UnusableValueError` for a text of the `form`.
+    """
 
     def validate(text: str) -> Any:
         try:
             return check(text)
         except BadInputError as error:
-            raise ValueError(error.message.partition(": ")[2]) from None
+            kind = UnusableValueError if form is not None and re.search(form, text) else ValueError
+            raise kind(error.message.partition(": ")[2]) from None
 
     return AfterValidator(validate)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
+from app.db import sessions
 from app.db.log import events
 from app.db.log.events import Row
 from app.db.pool import Database
@@ -80,12 +81,13 @@ class Encoder(Protocol):
 
 
 async def export(database: Database, session: Session, what: str, encoder: Encoder) -> AsyncIterator[bytes]:
-    """Yield the bytes of a file with the session's log up to `last_seq`."""
+    """Yield the bytes of a file with the session's log up to `last_seq`; raises `NotFoundError` if it is deleted."""
     after_seq = 0
     while after_seq < session.last_seq:
         page, after_seq = await database.run(events.rows_between, session.id, after_seq, session.last_seq, TYPES[what])
         if chunk := await asyncio.to_thread(encoder.rows, page):
             yield chunk
+    await database.run(sessions.get, session.id)  # What was deleted meanwhile is missing in the file.
     if chunk := await asyncio.to_thread(encoder.end):
         yield chunk
 

@@ -96,8 +96,14 @@ class SessionService:
         slots = spec.grid.slots(spec.start_ms, end_ms)
         _require_few_slots(slots, len(spec.symbols), self._settings.max_slots)
         await self.database.run(require_quota, self._quota, user_id, Usage(1, 0, 0))
-        completed = replace(spec, config=await self.strategies.full_config(self.database, spec))
+        config = await self.strategies.full_config(self.database, spec)
+        completed = replace(spec, config=config, days_per_year=await self._days_per_year(spec.venue))
         return await self.database.run(sessions.create, user_id, completed, key=key, request_hash=request_hash)
+
+    async def _days_per_year(self, venue: str) -> int:
+        """Return the trading days per year of a venue; 365 for one without a calendar. Reading one takes a second."""
+        calendar = self.calendars.get(venue)
+        return 365 if calendar is None else await asyncio.to_thread(lambda: calendar.days_per_year)
 
     async def get(self, user_id: str, session_id: UUID) -> Session:
         """Return a session of the user; raises `NotFoundError`."""
@@ -252,7 +258,8 @@ class SessionService:
                 await self.database.run(events.seq_of_tail, session.id, tail, types) - 1 if tail else session.last_seq
             )
         if from_seq > session.last_seq + 1:
-            raise SeqAheadError(f"fromSeq: {from_seq} is ahead of the log, which ends at {session.last_seq}")
+            sentence = f"fromSeq: {from_seq} is ahead of the log, which ends at {session.last_seq}"
+            raise SeqAheadError(sentence, details={"lastSeq": session.last_seq})
         return max(0, from_seq - 1)
 
     async def _prepare(self, user_id: str, session_id: UUID, action: Action) -> None:

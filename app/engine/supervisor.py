@@ -18,6 +18,7 @@ from app.db import runners, sessions
 from app.db.listen import Listener
 from app.db.pool import Database
 from app.domain.session import RUNNING, Session
+from app.engine.clock_jump import ClockJump
 from app.engine.kept_figures import FEW_EVENTS, keep_figures
 from app.engine.notification_check import NotificationCheck, NotificationState
 from app.engine.quota import QuotaWatch, quota
@@ -26,6 +27,8 @@ from app.engine.replay.runner import SessionRunner
 from app.engine.replay.writer import Writer
 from app.engine.streaming.hub import Hub
 from app.errors import RunnerNameTakenError, SimError, UnavailableError
+from app.logs import set_fields
+from app.metrics import EngineMetrics
 from app.settings import Settings
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.tasks import cancel_and_wait
@@ -54,7 +57,8 @@ class Supervisor:
         self._settings = settings
         self._clock = clock
         self._own_sessions_only = own_sessions_only
-        self._writer = Writer(database)
+        self.metrics = EngineMetrics()
+        self.writer = Writer(database, self.metrics)
         self._quota = QuotaWatch(database, quota(settings))
         self.strategies = StrategyCatalog(settings)
         self.calendars = calendars(settings.calendars)
@@ -65,6 +69,7 @@ class Supervisor:
         self._long_logs: dict[UUID, int] = {}
         self._has_long_log = asyncio.Event()
         self._no_claims_before_s = 0.0
+        self._clock_jump = ClockJump(database)
         self._closing = False
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listener = Listener(
@@ -85,6 +90,11 @@ class Supervisor:
         return self.name, self.incarnation
 
     @property
+    def database(self) -> Database:
+        """The connections of ticks and streams."""
+        return self._database
+
+    @property
     def running(self) -> int:
         """How many sessions run in this process."""
         return len(self._runners)
@@ -99,6 +109,11 @@ class Supervisor:
         """Whether notifications arrive on that connection."""
         return self._notifications.state
 
+    @property
+    def write_problem(self) -> str | None:
+        """Why the sessions of this process wait for the database; null if they do not."""
+        return self.writer.problem
+
     async def open(self) -> None:
         """Register the runner name and start; raises `RunnerNameTakenError` if another living process has it."""
         for first in (self._listener.run, self._notifications.run):
@@ -112,7 +127,7 @@ class Supervisor:
             self.failed.result()
         self._spawn(self._find_strategies())
         shared_work = () if self._own_sessions_only else (self._claim_orphans, self._finish_deletions)
-        for work in (self._writer.run, self.hub.poll, self._renew, self._reconcile, self._keep_figures, *shared_work):
+        for work in (self.writer.run, self.hub.poll, self._renew, self._reconcile, self._keep_figures, *shared_work):
             self._spawn(work())
 
     async def close(self) -> None:
@@ -150,8 +165,9 @@ class Supervisor:
             session,
             name=self.name,
             database=self._database,
-            writer=self._writer,
+            writer=self.writer,
             quota=self._quota,
+            metrics=self.metrics,
             strategies=self.strategies,
             clock=self._clock,
             poll_s=self._settings.poll_ms / 1000,
@@ -162,6 +178,7 @@ class Supervisor:
         self._spawn(self._run(runner))
 
     async def _run(self, runner: SessionRunner) -> None:
+        set_fields(runner.log_fields)
         try:
             await runner.run()
         except Exception:
@@ -270,7 +287,8 @@ class Supervisor:
     async def _claim_orphans(self) -> None:
         """Claim sessions that no living process runs: after a notification, and every third of a TTL.
 
-        If this process was suspended, others may have been, too: it claims nothing until they had time to renew.
+        If this process was suspended, others may have been, too; if the database's clock was set, signs of life look
+        too old. In both cases it claims nothing until the others had time to renew.
         """
         loop, pause_s = asyncio.get_running_loop(), self._settings.runner_ttl_ms / 3000
         while True:
@@ -282,12 +300,15 @@ class Supervisor:
                 self._no_claims_before_s = loop.time() + 3 * pause_s
 
     async def _claim_orphans_once(self) -> None:
+        if await self._clock_jump.happened():
+            _log.warning("the clock of the database was set")
+            self._no_claims_before_s = asyncio.get_running_loop().time() + self._settings.runner_ttl_ms / 1000
         if asyncio.get_running_loop().time() < self._no_claims_before_s:
             return
         resume = self._settings.on_orphan == "resume"
         orphans = await self._database.run(runners.claim_orphans, *self.owner, resume=resume)
         for (status, reason), count in sorted(Counter((orphan.status, orphan.reason) for orphan in orphans).items()):
-            _log.info("%s %d sessions: %s", "claimed" if status == RUNNING else status, count, reason)
+            _log.warning("%s %d sessions: %s", "claimed" if status == RUNNING else status, count, reason)
         for orphan in orphans:
             if orphan.status == RUNNING:
                 self.run_claimed(await self._database.run(sessions.get, orphan.session_id))

@@ -13,10 +13,11 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import psutil
 
@@ -37,6 +38,7 @@ _log = logging.getLogger(__name__)
 _output = logging.getLogger("app.strategy_output")
 """What strategies print; its level is `info`."""
 
+T = TypeVar("T")
 Answer = tuple[dict[str, Any], list[list[Event]]]
 
 
@@ -81,13 +83,22 @@ class ProcessHandle:
         self._requests: deque[_Request] = deque()
         self._last_answer_s = 0.0
         self._kill_reason: StrategyFailedError | None = None
-        self._reading = asyncio.ensure_future(self._read())
-        self._logging = asyncio.ensure_future(self._log_output())
+        self._reading, self._logging = _own_task(self._read()), _own_task(self._log_output())
 
     @property
     def ended(self) -> bool:
         """Whether the process has ended and every request has its answer."""
         return self._reading.done()
+
+    @property
+    def exceeded_limit(self) -> bool:
+        """Whether it was killed because a strategy took too much."""
+        return self._kill_reason is not None
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory it had at its last answer."""
+        return self._rss
 
     @property
     def has_slow_client(self) -> bool:
@@ -237,6 +248,16 @@ class ProcessHandle:
         return StrategyProcessLostError(f"signal {-exit_code}")
 
 
+class StrategyUsage(NamedTuple):
+    """Strategy processes that live, their sessions and memory; those started and those killed at a limit so far."""
+
+    alive: int
+    sessions: int
+    memory_bytes: int
+    started: int
+    killed: int
+
+
 class ProcessPool:
     """The strategy processes of this server process."""
 
@@ -244,6 +265,7 @@ class ProcessPool:
         launch.require_sandbox(settings)
         self._settings = settings
         self._processes: list[ProcessHandle] = []
+        self._started = self._killed = 0
         self._starting = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
 
@@ -252,9 +274,19 @@ class ProcessPool:
         """The pids of the living processes."""
         return [process.pid for process in self._processes if not process.dead]
 
+    @property
+    def usage(self) -> StrategyUsage:
+        """How much strategies use at the moment."""
+        alive = [process for process in self._processes if not process.dead]
+        sessions = sum(len(process.clients) for process in alive)
+        memory = sum(process.memory_bytes for process in alive)
+        killed = self._killed + sum(process.exceeded_limit for process in self._processes)
+        return StrategyUsage(len(alive), sessions, memory, self._started, killed)
+
     async def acquire(self, files: Mapping[str, str], *, exclusive: bool = False) -> ProcessHandle:
         """Return a process without another version of these files; with `exclusive` one without sessions."""
         async with self._starting:
+            self._killed += sum(process.exceeded_limit for process in self._processes if process.ended)
             self._processes = [process for process in self._processes if not process.ended]
             shared = [] if exclusive else self._shared()
             fitting = [process for process in shared if process.fits(files)]
@@ -303,10 +335,11 @@ class ProcessPool:
         subprocess = await launch.start_process(self._settings)
         process = ProcessHandle(subprocess, self._settings, exclusive=exclusive)
         self._processes.append(process)
+        self._started += 1
         await process.send({"call": "hello"}, _START_S)
         await process.find_pid()
         if self._watching is None or self._watching.done():
-            self._watching = asyncio.ensure_future(self._watch())
+            self._watching = _own_task(self._watch())
         return process
 
     async def _watch(self) -> None:
@@ -327,6 +360,11 @@ class ProcessPool:
 def _load(process: ProcessHandle) -> tuple[bool, bool, int]:
     """Return the sort key for a new session: a smaller one is a better process."""
     return process.has_stray_threads, process.has_slow_client, len(process.clients)
+
+
+def _own_task(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Start a task that serves many sessions, so that its log lines do not name the one that has started it."""
+    return asyncio.get_running_loop().create_task(work, context=Context())
 
 
 def _printable(line: bytes) -> str:

@@ -22,7 +22,7 @@ from app.settings import Settings
 from app.strategies.registry import BUILT_IN
 from app.strategies.versions import rule_hash
 from app.strategy_hosts.discovery import SLUG, StrategyDiscovery, UserStrategy
-from app.strategy_hosts.process_pool import ProcessPool
+from app.strategy_hosts.process_pool import ProcessPool, StrategyUsage
 from app.strategy_hosts.protocol import BROKER_CONFIG
 from app.strategy_hosts.remote_host import RemoteHost
 from app.strategy_hosts.strategy_files import LoadProblem
@@ -56,6 +56,11 @@ class StrategyCatalog:
     def pids(self) -> list[int]:
         """The pids of the living strategy processes."""
         return self._processes.pids
+
+    @property
+    def usage(self) -> StrategyUsage:
+        """How much the strategy processes use at the moment."""
+        return self._processes.usage
 
     @property
     def problems(self) -> list[LoadProblem]:

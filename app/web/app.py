@@ -28,10 +28,12 @@ from app.web.http.responses import exception_handlers
 from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
+from app.web.metrics import ServerCollector, SessionCounts
 from app.web.page import PageCalls
 from app.web.routes import Handlers, route_table
 from app.web.sim.log import LogCalls
 from app.web.sim.sessions import SessionCalls
+from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
 
 if TYPE_CHECKING:
@@ -52,23 +54,31 @@ def create_app(
     """Return the application for an open engine; raises `BadInputError` for unsafe settings."""
     require_safe_bind(settings)
     answered: Counter[int] = Counter()
+    refusals = connections.refusals
+    counts = SessionCounts(probe)
+    pools = {"requests": sim.database, "engine": supervisor.database, "probe": probe}
+    collector = ServerCollector(supervisor, streams, connections, answered, counts, pools)
+    supervisor.metrics.registry.register(collector)
     authenticator = Authenticator(settings, sim.database, clock, jwts)
     log = LogCalls(sim, authenticator, supervisor.hub, streams, clock, settings)
     handlers = Handlers(
         sim=SessionCalls(sim, settings),
+        share=ShareCalls(sim),
         market=MarketCalls(sim, log, settings),
         candles=CandleCalls(sim, settings),
         imports=ImportCalls(sim, settings),
         log=log,
-        stats=StatsCalls(sim, settings),
+        stats=StatsCalls(sim, authenticator, settings),
         login=LoginCalls(authenticator),
-        health=HealthCalls(probe, supervisor, streams, connections, answered),
+        health=HealthCalls(probe, supervisor, counts),
         page=PageCalls(),
     )
+    table = route_table(handlers, needs_token="none" not in settings.auth)
+    guard = Middleware(RequestGuard, settings=settings, answered=answered, refusals=refusals)
     app = Starlette(
-        routes=Dispatcher(authenticator, sim, budgets, streams, settings).routes(route_table(handlers)),
-        middleware=[Middleware(RequestIds), Middleware(RequestGuard, settings=settings, answered=answered)],
-        exception_handlers=exception_handlers(budgets),
+        routes=Dispatcher(authenticator, sim, budgets, streams, settings).routes(table),
+        middleware=[Middleware(RequestIds), guard],
+        exception_handlers=exception_handlers(budgets, refusals),
     )
     app.router.redirect_slashes = False
     return with_cors(app, settings)

@@ -11,17 +11,18 @@ from app.engine.export import MEDIA
 from app.web.health import HealthCalls
 from app.web.http import models
 from app.web.http.login import BODY_LIMIT, LoginCalls
-from app.web.http.openapi import openapi
-from app.web.http.responses import json_text_response
+from app.web.http.responses import IF_NONE_MATCH, json_text_response
 from app.web.http.route_spec import IDEMPOTENCY_KEY, LAST_EVENT_ID, Call, RouteSpec
 from app.web.market import candle_schemas, import_schemas, session_schemas
 from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
+from app.web.openapi import openapi
 from app.web.page import PageCalls
-from app.web.sim import answers, diff, requests
+from app.web.sim import answers, diff, requests, sharing
 from app.web.sim.log import LogCalls
 from app.web.sim.sessions import SessionCalls
+from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
 
 SESSIONS = "/api/sim/sessions"
@@ -35,6 +36,7 @@ class Handlers(NamedTuple):
     """The objects whose methods handle the calls."""
 
     sim: SessionCalls
+    share: ShareCalls
     market: MarketCalls
     candles: CandleCalls
     imports: ImportCalls
@@ -45,22 +47,25 @@ class Handlers(NamedTuple):
     page: PageCalls
 
 
-def route_table(handlers: Handlers) -> list[RouteSpec]:
+def route_table(handlers: Handlers, *, needs_token: bool = True) -> list[RouteSpec]:
     """Return every route of the server."""
     table = [
         *_session_routes(handlers.sim),
+        *_share_routes(handlers.share),
         *_log_routes(handlers.log, handlers.stats),
         *_market_routes(handlers.market),
         *_candle_routes(handlers.candles, handlers.imports),
         *_open_routes(handlers.login, handlers.health, handlers.page),
     ]
-    description = json.dumps(openapi(table))
+    description = ""
 
     async def describe(call: Call) -> ASGIApp:
-        """Describe every call."""
+        """Describe every call, as OpenAPI 3.1."""
         return json_text_response(description)
 
-    return [*table, RouteSpec("GET", "/openapi.json", describe, media="application/json", open=True, budget="open")]
+    table.append(RouteSpec("GET", "/openapi.json", describe, media="application/json", open=True, budget="open"))
+    description = json.dumps(openapi(table, needs_token=needs_token))
+    return table
 
 
 def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
@@ -69,7 +74,7 @@ def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
     return [
         RouteSpec("GET", SESSIONS, sim.page, query=requests.SessionsQuery, answer=listed, scope="read"),
         RouteSpec("POST", SESSIONS, sim.create, body=new, answer=one, status=201, headers=key),
-        RouteSpec("GET", SESSION, sim.get, answer=one, scope="share"),
+        RouteSpec("GET", SESSION, sim.get, answer=one, scope="share", headers=(IF_NONE_MATCH,)),
         RouteSpec("PATCH", SESSION, sim.change, body=requests.SessionChanges, answer=one),
         RouteSpec("DELETE", SESSION, sim.delete, answer=models.EmptyAnswer),
         RouteSpec("POST", f"{SESSION}/start", sim.start, body=requests.StartRequest, answer=one),
@@ -84,6 +89,15 @@ def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
             "GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=diff.DiffAnswer, scope="read", budget="heavy"
         ),
         RouteSpec("GET", "/api/sim/profiles", sim.profiles, answer=answers.ProfilesAnswer, scope="read"),
+    ]
+
+
+def _share_routes(share: ShareCalls) -> list[RouteSpec]:
+    new, one, listed, links = sharing.NewShare, sharing.NewShareAnswer, sharing.SharesAnswer, f"{SESSION}/share"
+    return [
+        RouteSpec("POST", links, share.share, body=new, answer=one, status=201),
+        RouteSpec("GET", links, share.shares, answer=listed, scope="read"),
+        RouteSpec("DELETE", f"{links}/{{keyId}}", share.unshare, answer=models.EmptyAnswer),
     ]
 
 
@@ -121,13 +135,14 @@ def _log_routes(log: LogCalls, stats: StatsCalls) -> list[RouteSpec]:
 def _market_routes(market: MarketCalls) -> list[RouteSpec]:
     schemas, status = session_schemas, session_schemas.MarketStatusAnswer
     new, key, seen = schemas.NewMarketSession, (IDEMPOTENCY_KEY,), (LAST_EVENT_ID,)
+    one, known = schemas.MarketSessionAnswer, (IF_NONE_MATCH,)
     follow = schemas.MarketStreamQuery
     table = [
         RouteSpec("GET", MARKET, market.market_page, schemas.MarketSessionsQuery, answer=schemas.MarketSessionsAnswer),
         RouteSpec(
             "POST", MARKET, market.create_market, body=new, answer=schemas.NewMarketAnswer, status=201, headers=key
         ),
-        RouteSpec("GET", MARKET_SESSION, market.market_get, answer=schemas.MarketSessionAnswer),
+        RouteSpec("GET", MARKET_SESSION, market.market_get, answer=one, headers=known),
         RouteSpec("POST", f"{MARKET_SESSION}/start", market.market_start, body=models.EmptyRequest, answer=status),
         RouteSpec("POST", f"{MARKET_SESSION}/stop", market.market_stop, body=models.EmptyRequest, answer=status),
         RouteSpec(

@@ -71,9 +71,12 @@ def test_every_field_of_a_session_is_explained() -> None:
 async def test_every_metric_is_explained(database: Database) -> None:
     async with running_server(database, candles=0) as server:
         names = re.findall(r"^# HELP (\S+)", (await server.call("GET", "/metrics")).text, re.MULTILINE)
-    text = (DOCS / "operations.md").read_text()
-    assert names
-    assert [name for name in names if f"`{name}" not in text] == []
+    documented = re.findall(r"`((?:zeon|process)_\w+)[`{]", (ROOT / "deploy" / "metrics.md").read_text())
+    assert sorted(documented) == sorted(names)
+    rules = (ROOT / "deploy" / "alerts.yml").read_text()
+    used = set(re.findall(r"\b(?:zeon|process)_\w+", "".join(re.findall(r"expr: (.+)", rules))))
+    assert used
+    assert {name.removesuffix("_bucket") for name in used} <= set(names)
 
 
 def test_every_command_is_documented() -> None:
@@ -83,7 +86,11 @@ def test_every_command_is_documented() -> None:
             assert re.search(rf"`(zeon {name} )?{inner}\b", COMMANDS), f"{name} {inner}"
 
 
-@pytest.mark.parametrize("page", [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), ROOT / "deploy" / "metrics.md"],
+    ids=lambda page: page.name,
+)
 def test_every_link_leads_to_a_file(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []

@@ -48,7 +48,7 @@ async def test_a_runner_stopped_past_its_ttl_replaced_and_continued_its_late_wri
 async def until_running(client: Client, count: int) -> None:
     """Wait until so many sessions run in a process."""
     deadline = time.monotonic() + 20
-    while f"zeon_sessions_running {count}\n" not in (await client.call("GET", "/metrics")).text:
+    while f"zeon_sessions_running {count}.0\n" not in (await client.call("GET", "/metrics")).text:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
 

@@ -11,6 +11,7 @@ from tests.browser.site import Site
 from tests.support.cli import Cli
 from tests.support.postgres import Database
 from tests.support.server_process import StartServer
+from tests.support.session_log import lose_events
 
 Open = Callable[..., SessionPage]
 BODY = {"profileSlug": "none", "symbol": "BTCUSDT", "timeframe": "1m", "startMs": 1_704_067_200_000}
@@ -51,6 +52,20 @@ def test_the_page_goes_on_after_the_database_dropped_every_connection(site: Site
         shown.page.keyboard.press("Space")
     shown.until_candles(before + 30)
     shown.lost_nothing()
+
+
+def test_a_page_whose_log_is_shorter_says_so_and_shows_the_log_as_it_is_now(site: Site, open_page: Open) -> None:
+    session_id = site.start().rsplit("/", 1)[-1]
+    shown = open_page(f"{site.url}/sessions/{session_id}")
+    shown.until_candles(30)
+    site.post(f"/{session_id}/pause")
+    shown.until_status("paused")
+    lose_events(site.database, session_id, 12)
+    site.database.query("SELECT pg_notify('sim_events', '*')")
+    expect(shown.page.locator("#problem")).to_contain_text("The log is shorter than what was sent")
+    expect(shown.page.locator("#problem")).to_contain_text("shows the log as it is now")
+    shown.until_state("live")
+    assert shown.number("candles") < 12
 
 
 def test_the_page_of_a_deleted_session_says_that_it_is_not_found(site: Site, open_page: Open) -> None:

@@ -9,10 +9,11 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NotRequired, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, NotRequired, get_args, get_origin, get_type_hints
 
 import httpx2
 import pytest
+from typing_extensions import is_typeddict
 
 import zeon as package
 from tests.clients.following import DOCUMENTED, block, candles_only, last_seq, serve, trade_results

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,10 @@ from tests.support.postgres import older_servers
 
 LOCK_FOLDER = pytest.StashKey[Path]()
 LOCK = pytest.StashKey[MachineLock]()
+
+# Where bytecode may not be written, each process under test compiles the app, and each of ours all tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -190,23 +190,29 @@ def test_the_digest_is_the_published_formula_without_who_steered(connection: psy
     assert connection.execute("SELECT sim_log_digest(%s)", (uuid4(),)).fetchone() == (sha256(b"").hexdigest(),)
 
 
-def frames(connection: psycopg.Connection, *arguments: object) -> tuple:
-    result = connection.execute("SELECT * FROM sim_frames(%s, %s, %s, %s, %s, false)", arguments).fetchone()
+def frames(connection: psycopg.Connection, *arguments: object, dialect: str = "sim") -> tuple:
+    result = connection.execute("SELECT * FROM sim_frames(%s, %s, %s, %s, %s, %s)", (*arguments, dialect)).fetchone()
     assert result is not None
-    return result
+    created = "SELECT created_at FROM sim_events WHERE session_id = %s AND seq = %s"
+    last_event = connection.execute(created, (arguments[0], result[0])).fetchone()
+    assert result[5:] == (last_event or (None,)), "written_at is the created_at of the last event read"
+    return result[:5]
 
 
 def test_frames_are_the_events_of_a_page_as_a_stream_spells_them(connection: psycopg.Connection) -> None:
     session = new_session(connection)
     append_each(connection, chain(session, 0, 5))
-    assert frames(connection, session, 3, 10, 1000, None) == (
+    *page, written_at = frames(connection, session, 3, 10, 1000, None)
+    assert page == [
         5, 2,
         'id: 4\ndata: {"seq":4,"ts":180000,"type":"candle","payload":{"n": 0}}\n\n'
         'id: 5\ndata: {"seq":5,"ts":240000,"type":"candle","payload":{"n": 0}}\n\n',
         "running", 5,
-    )  # fmt: skip
-    assert frames(connection, session, 5, 10, 1000, None) == (None, 0, None, "running", 5)
-    assert frames(connection, uuid4(), 0, 10, 1000, None) == (None, 0, None, None, None)
+    ]  # fmt: skip
+    written = connection.execute("SELECT created_at FROM sim_events WHERE (session_id, seq) = (%s, 5)", (session,))
+    assert written.fetchone() == (written_at,)
+    assert frames(connection, session, 5, 10, 1000, None) == (None, 0, None, "running", 5, None)
+    assert frames(connection, uuid4(), 0, 10, 1000, None) == (None, 0, None, None, None, None)
 
 
 def test_a_page_of_frames_ends_at_its_rows_or_bytes_but_never_stands_still(connection: psycopg.Connection) -> None:
@@ -224,6 +230,19 @@ def test_frames_of_some_types_move_past_the_others(connection: psycopg.Connectio
     assert frames(connection, session, 0, 3, 10_000, ["note"])[:3] == (5, 0, None)
     assert frames(connection, session, 5, 10, 10_000, ["note"])[:2] == (6, 1)
     assert frames(connection, session, 0, 3, 10_000, ["gap"])[:3] == (6, 0, None)
+
+
+def test_a_dialect_has_its_own_frames_whether_they_fit_or_not(connection: psycopg.Connection) -> None:
+    session = new_session(connection)
+    payload = {"candle": {}, "symbol": "BTCUSDT", "timeframe": "1m"}
+    append_each(connection, [tick(session, n - 1 if n else None, n, payload=payload) for n in range(5)])
+    connection.execute("SELECT sim_append_event(%s, NULL, 'note', '{}')", (session,))
+    assert frames(connection, session, 0, 10, 10_000, None, dialect="market")[:2] == (6, 5)
+    last_seq, events, body, *_ = frames(connection, session, 0, 10, 200, None, dialect="market")
+    assert (last_seq, events) == (1, 1)
+    assert body.startswith(f'id: 1\ndata: {{"type":"candle","sessionId":"{session}",')
+    assert frames(connection, session, 0, 10, 10_000, ["note"], dialect="market")[:3] == (6, 0, None)
+    assert frames(connection, session, 0, 10, 10_000, None, dialect="unknown")[:3] == (6, 0, None)
 
 
 def sweep(connection: psycopg.Connection, *, resume: bool = False) -> list[tuple]:
@@ -248,6 +267,13 @@ def test_the_sweep_pauses_what_a_dead_process_left(connection: psycopg.Connectio
     ]
     assert sweep(connection) == [("paused", "runner lost")] * 3
     assert {row(connection, session, "status, runner, epoch") for session in sessions} == {("paused", None, 2)}
+
+
+def test_the_sweep_sees_a_dead_process_although_the_clock_was_set_back(connection: psycopg.Connection) -> None:
+    alive(connection, "me")
+    alive(connection, "dead", seen="now() + interval '3 hours'", ttl="1 ms")
+    new_session(connection, runner="dead", incarnation=1)
+    assert sweep(connection) == [("paused", "runner lost")]
 
 
 def test_a_process_that_has_left_or_was_replaced_sweeps_nothing(connection: psycopg.Connection) -> None:

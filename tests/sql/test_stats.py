@@ -101,7 +101,7 @@ def of_curve(curve: list[tuple[int, dict[str, float]]], cash: float, period_ms: 
     years = (last - first) / YEAR_MS
     scale = math.sqrt(len(returns) / years)
     total = values[-1] / cash - 1
-    fall, fall_pct, longest = drawdown(curve)
+    fall, fall_pct, longest = drawdown([(first, {"equity": cash}), *curve])
     found: dict[str, Any] = {
         "from_ms": first,
         "to_ms": last,
@@ -122,7 +122,20 @@ def of_curve(curve: list[tuple[int, dict[str, float]]], cash: float, period_ms: 
     found["volatility_pct"] = None if spread is None else 100 * spread * scale
     found["sharpe"] = mean(returns) / spread * scale if spread else None
     found["sortino"] = mean(returns) / downside * scale if downside else None
-    return found
+    return found | of_days(curve, cash)
+
+
+def of_days(curve: list[tuple[int, dict[str, float]]], cash: float) -> dict[str, Any]:
+    """Return the figures of the last equity of each day; an equity at midnight belongs to the day before."""
+    ends = {(ts - 1) // DAY_MS: one["equity"] for ts, one in curve}
+    returns = [after / before - 1 for before, after in pairwise([cash, *ends.values()])]
+    spread = stdev(returns) if len(returns) > 1 else None
+    downside, scale = math.sqrt(mean(min(one, 0) ** 2 for one in returns)), math.sqrt(365)
+    return {
+        "daily_volatility_pct": None if spread is None else 100 * spread * scale,
+        "daily_sharpe": mean(returns) / spread * scale if spread else None,
+        "daily_sortino": mean(returns) / downside * scale if downside else None,
+    }
 
 
 def drawdown(curve: list[tuple[int, dict[str, float]]]) -> tuple[float, float, int]:
@@ -233,15 +246,39 @@ def test_a_peak_between_two_samples_counts_as_at_the_later(
 
 def test_ruin_has_no_risk_ratios(database: Database) -> None:
     on = BrokerConfig(symbols=("BTCUSDT",), timeframe="1h")
-    ratios = ("volatility_pct", "sharpe", "sortino")
-    lost = [(0, 10_000, 10_000), (1, 9_000, 10_000), (2, -5, 10_000)]
-    results = stats(database, store_session(database, curve(*lost), on))
+    ratios = ("volatility_pct", "sharpe", "sortino", "daily_volatility_pct", "daily_sharpe", "daily_sortino")
+    lost = [(0, 10_000, 10_000), (1, 9_000, 10_000), (24, -5, 10_000)]
+    results = stats(database, store_session(database, curve((-24, 10_000, 10_000), *lost), on))
     assert all(results[name] is not None for name in ratios)  # The last return led there, and can be told.
-    for after in ([(3, -5, 10_000)], [(3, 12_000, 12_000), (4, 13_000, 13_000)]):
+    for after in ([(48, -5, 10_000)], [(48, 12_000, 12_000), (72, 13_000, 13_000)]):
         results = stats(database, store_session(database, curve(*lost, *after), on))
-        assert [results[name] for name in ratios] == [None] * 3
+        assert [results[name] for name in ratios] == [None] * 6
         assert results["return_pct"] == Decimal(after[-1][1] - 10_000) / 100
         assert results["periods_per_year"] is not None
+
+
+def test_daily_figures_count_the_days_of_the_venues_calendar(database: Database) -> None:
+    events, on = log_of(24 * 10)
+    daily = [
+        stats(database, store_session(database, events, on, days_per_year=days))["daily_sharpe"] for days in (365, 252)
+    ]
+    assert float(daily[0] / daily[1]) == pytest.approx(math.sqrt(365 / 252), rel=1e-9)
+
+
+def test_a_loss_in_the_first_candle_is_a_drawdown_from_the_initial_cash(database: Database) -> None:
+    on = config_without_fees(fill="same_close", taker_fee_bps=Decimal(100), leverage=None)
+    events = play(bars("100", "99"), {0: lambda self: self.buy(qty=100), 1: lambda self: self.close()}, on)
+    result = stats(database, store_session(database, events, on))
+    assert (result["return_pct"], result["max_drawdown_pct"], result["max_drawdown"]) == (
+        Decimal("-2.99"),
+        Decimal("2.99"),
+        299,
+    )
+    assert result["max_drawdown_ms"] == 2 * MINUTE
+    older = config_without_fees(fill="same_close", taker_fee_bps=Decimal(100), leverage=None, rules=1)
+    events = play(bars("100", "99"), {0: lambda self: self.buy(qty=100), 1: lambda self: self.close()}, older)
+    result = stats(database, store_session(database, events, older))
+    assert (result["max_drawdown"], result["max_drawdown_ms"]) == (199, MINUTE)
 
 
 def test_samples_of_a_day_tell_the_same_money_and_trades(database: Database) -> None:
@@ -263,9 +300,17 @@ def test_samples_of_a_day_tell_the_same_money_and_trades(database: Database) -> 
         "profit_factor",
         "sqn",
         "win_streak",
+        "daily_volatility_pct",
+        "daily_sharpe",
+        "daily_sortino",
     }
     assert {name: results[name] for name in same} == {name: known[name] for name in same}
-    assert 365 < results["periods_per_year"] < 376
+    assert results["periods_per_year"] == 365
+    for name in ("volatility_pct", "sharpe", "sortino"):
+        assert results[name] == results[f"daily_{name}"]
+    older = stats(database, store_session(database, *sampled, start_ms=START, rules=1))
+    assert 365 < older["periods_per_year"] < 376
+    assert older["sharpe"] != older["daily_sharpe"] == results["daily_sharpe"]
     assert results["max_drawdown_pct"] <= known["max_drawdown_pct"]
     assert abs(results["max_drawdown_ms"] - known["max_drawdown_ms"]) <= 2 * DAY_MS
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import psycopg
+
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS
 
@@ -75,3 +77,10 @@ def gaps(events: list[dict[str, Any]]) -> list[Gap]:
 def minute(time_ms: int) -> int:
     """Return a time in minutes since `START_MS`."""
     return (time_ms - START_MS) // MINUTE
+
+
+def lose_events(database: Database, session_id: str, last_seq: int) -> None:
+    """Let the log end earlier, as on a standby that was promoted before it had everything."""
+    with psycopg.connect(database.admin_url, autocommit=True) as admin:
+        admin.execute("DELETE FROM sim_events WHERE session_id = %s AND seq > %s", (session_id, last_seq))
+        admin.execute("UPDATE sim_sessions SET last_seq = %s WHERE id = %s", (last_seq, session_id))

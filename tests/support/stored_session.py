@@ -47,6 +47,7 @@ def store_session(
         "status": "finished",
         "initial_cash": on.initial_cash,
         "record": on.record,
+        "rules": on.rules,
         "last_seq": len(events),
     } | columns
     names, places = ", ".join(values), ", ".join(["%s"] * len(values))

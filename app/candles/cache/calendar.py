@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, cached_property
+from statistics import median
 from threading import Lock
 from typing import Any
 
@@ -73,6 +75,12 @@ class Calendar:
         if time_ms not in self._known:
             with self._lock:
                 self._read(_day(time_ms))
+
+    @cached_property
+    def days_per_year(self) -> int:
+        """The trading days per year, 252 for stocks in New York: the median of the years that the library knows."""
+        counts = Counter(day.year for day in _library().get_calendar(self.name).sessions)
+        return round(median(list(counts.values())[1:-1]))
 
     def read(self, from_ms: int, to_ms: int) -> None:
         """Read a whole range in advance, because that takes a second. Raises `BadInputError`."""

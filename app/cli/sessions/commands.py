@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -145,7 +146,7 @@ def delete(session_ids: Ids) -> None:
 
     async def work(context: Context) -> None:
         for session_id in [await context.session_id(digits) for digits in session_ids]:
-            await context.sim.delete(context.user, session_id)
+            await _delete(context, session_id)
             output.line(f"{session_id} is deleted.")
 
     run(work)
@@ -159,12 +160,17 @@ def prune(older_than: Days = 30, dry_run: DryRun = False, json: Json = False) ->
         before = datetime.now(UTC) - timedelta(days=older_than)
         old = [session async for session in _ended(context) if session.updated_at < before]
         for session in old if not dry_run else ():
-            await context.sim.delete(context.user, session.id)
+            await _delete(context, session.id)
         return old
 
     old = run(work)
     session_view.print_sessions(old, json)
     output.note(f"{len(old)} sessions {'would be' if dry_run else 'are'} deleted.")
+
+
+async def _delete(context: Context, session_id: UUID) -> None:
+    await context.sim.delete(context.user, session_id)
+    await context.record("session.delete", session_id)
 
 
 async def _ended(context: Context) -> AsyncIterator[Session]:

@@ -31,6 +31,7 @@ def export(session_id: SessionId, what: What = "events", format_: Format = "ndjs
     async def work(context: Context) -> int:
         session = await context.sim.get(context.user, await context.session_id(session_id))
         size = 0
+        await context.record("session.export", session.id, {"what": what, "format": format_})
         with _open_output(out) as file:
             async for chunk in export_log(context.database, session, what, encode):
                 size += file.write(chunk)

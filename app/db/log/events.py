@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -26,8 +27,9 @@ _SEPARATORS = ("\x85", "\u2028", "\u2029")
 class Frames(NamedTuple):
     """A page of the log as text/event-stream bytes.
 
-    `last_seq` is the last seq that was read, also if its type is left out; null if there was none. `status` and `head`
-    (the session's last seq) are of the same moment; null if the session is deleted.
+    `last_seq` is the last seq that was read, also if its type is left out, and `written_at` is its `created_at`;
+    null if there was none. `status` and `head` (the session's last seq) are of the same moment; null if the session is
+    deleted.
     """
 
     last_seq: int | None
@@ -35,6 +37,7 @@ class Frames(NamedTuple):
     body: bytes
     status: str | None
     head: int | None
+    written_at: datetime | None = None
 
 
 DialectName = Literal["sim", "market"]
@@ -42,12 +45,20 @@ DialectName = Literal["sim", "market"]
 
 
 class StreamPosition(NamedTuple):
-    """Where a page of frames starts: after a seq of a session, in a dialect; `types` applies to the sim dialect."""
+    """Where a page of frames starts: after a seq of a session, of some types, in a dialect."""
 
     session_id: UUID
     after_seq: int
     types: tuple[str, ...] | None = None
     dialect: DialectName = "sim"
+
+
+class SentEvent(NamedTuple):
+    """An event that a client has, and when it was written."""
+
+    session_id: UUID
+    seq: int
+    written_at: datetime
 
 
 class Page(NamedTuple):
@@ -87,16 +98,16 @@ async def frames(
     types: Sequence[str] | None = None,
     dialect: DialectName = "sim",
 ) -> Frames:
-    """Read the page of frames after a seq in a dialect; `types` applies to the sim dialect."""
+    """Read the page of frames after a seq, of some types, in a dialect."""
     cursor = await connection.execute(
-        "SELECT * FROM sim_frames(%s, after_seq => %s, max_rows => %s, max_bytes => %s, types => %s, market => %s)",
+        "SELECT * FROM sim_frames(%s, after_seq => %s, max_rows => %s, max_bytes => %s, types => %s, dialect => %s)",
         (
             session_id,
             after_seq,
             MAX_PAGE_ROWS,
             MAX_PAGE_BYTES,
             None if types is None else list(types),
-            dialect == "market",
+            dialect,
         ),
     )
     row = await cursor.fetchone()
@@ -110,17 +121,18 @@ async def pages(connection: Connection, positions: Sequence[StreamPosition]) -> 
     rows = max(MAX_PAGE_ROWS // len(positions), MAX_PAGE_ROWS // 10)
     cursor = await connection.execute(
         """
-        SELECT f.*
-        FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::boolean[])
-             WITH ORDINALITY AS p (session, after_seq, types, market, position)
-        CROSS JOIN LATERAL sim_frames(p.session, p.after_seq, %s, %s, string_to_array(p.types, ','), p.market) AS f
-        ORDER BY p.position
+        SELECT frames.*
+        FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[])
+             WITH ORDINALITY AS page (session, after_seq, types, dialect, position)
+        CROSS JOIN LATERAL sim_frames(
+             page.session, page.after_seq, %s, %s, string_to_array(page.types, ','), page.dialect) AS frames
+        ORDER BY page.position
         """,
         (
             list(session_ids),
             list(after_seqs),
             [None if names is None else ",".join(names) for names in types],
-            [dialect == "market" for dialect in dialects],
+            list(dialects),
             rows,
             MAX_PAGE_BYTES * rows // MAX_PAGE_ROWS,
         ),
@@ -130,7 +142,28 @@ async def pages(connection: Connection, positions: Sequence[StreamPosition]) -> 
 
 def _frames(row: DictRow) -> Frames:
     body = _escape_separators(row["body"] or "")
-    return Frames(row["last_seq"], row["events"], body.encode(), row["status"], row["head"])
+    return Frames(row["last_seq"], row["events"], body.encode(), row["status"], row["head"], row["written_at"])
+
+
+async def rewritten(connection: Connection, sent: Sequence[SentEvent]) -> list[int | None]:
+    """Return null for each event that is still in its log, else the log's last seq.
+
+    An event is another one if it has the same seq and was written at another time.
+    """
+    if not sent:
+        return []
+    ids, seqs, times = zip(*sent, strict=True)
+    cursor = await connection.execute(
+        """
+        SELECT CASE WHEN e.created_at IS DISTINCT FROM p.written_at THEN s.last_seq END AS last_seq
+        FROM unnest(%s::uuid[], %s::bigint[], %s::timestamptz[]) WITH ORDINALITY AS p (id, seq, written_at, number)
+        LEFT JOIN sim_sessions s ON s.id = p.id AND s.deleted_at IS NULL
+        LEFT JOIN sim_events e ON e.session_id = p.id AND e.seq = p.seq
+        ORDER BY p.number
+        """,
+        (list(ids), list(seqs), list(times)),
+    )
+    return [row["last_seq"] for row in await cursor.fetchall()]
 
 
 def _escape_separators(body: str) -> str:

@@ -13,6 +13,13 @@ SEPARATORS = str.maketrans("", "", "/-_")
 LONGEST = 40
 """Maximum length of a stored symbol."""
 
+_NOT_ALLOWED = r"\x00-%'-*,;<>-@\[-\]`{-\x7f"
+SYMBOL_FORM = f"^[/_-]{{0,40}}[^{_NOT_ALLOWED}/_-][^{_NOT_ALLOWED}]{{0,39}}$"
+"""The form of a symbol as a pattern, for descriptions of the API; it takes every sign outside ASCII for a letter."""
+
+VENUE_FORM = "^[A-Za-z0-9_-]{1,40}$"
+"""The form of a venue, likewise."""
+
 _PLAIN = re.compile(r"[A-Z0-9.^=:&+]{1,40}")
 _SIGNS = ".^=:&+"
 _KINDS = ("Lu", "Ll", "Lt", "Lm", "Lo", "Nd")

@@ -18,7 +18,8 @@ from app.errors import BadInputError
 BASIS_POINT = Decimal("0.0001")
 PERCENT = Decimal("0.01")
 _TENTH_DECIMAL = Decimal("1E-10")
-_KINDS = ("qty", "cash", "equityPct")
+SIZES = ("qty", "cash", "equityPct")
+"""The kinds of a sizing; a request names one of them."""
 
 
 class Sizing(NamedTuple):
@@ -45,8 +46,8 @@ def sizing_to_json(value: Sizing) -> dict[str, Decimal]:
 
 def parse_sizing(value: Mapping[str, Any]) -> Sizing:
     """Parse `{qty}`, `{cash}` or `{equityPct}`, each with an optional `qtyStep`; raises `BadInputError`."""
-    kinds = [key for key in value if key in _KINDS]
-    if len(kinds) != 1 or set(value) - {*_KINDS, "qtyStep"}:
+    kinds = [key for key in value if key in SIZES]
+    if len(kinds) != 1 or set(value) - {*SIZES, "qtyStep"}:
         raise BadInputError("sizing: give one of qty, cash and equityPct, and qtyStep if quantities come in steps")
     step = _positive("sizing.qtyStep", value["qtyStep"]) if "qtyStep" in value else _TENTH_DECIMAL
     return Sizing(kinds[0], _positive(f"sizing.{kinds[0]}", value[kinds[0]]), step)

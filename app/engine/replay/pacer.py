@@ -33,6 +33,11 @@ class Pacer:
         """In how many seconds the next tick is due; 0 or less when it is due now or late."""
         return (self._due_ns - self._clock.monotonic_ns()) / 1e9
 
+    @property
+    def due_ns(self) -> int:
+        """When the next tick is due, on the monotonic clock."""
+        return self._due_ns
+
     def advance(self, ticks: int = 1) -> None:
         """Count ticks as taken."""
         self._ticks += ticks

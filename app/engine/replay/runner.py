@@ -28,6 +28,7 @@ from app.engine.replay.snapshots import NewSnapshot, Snapshots
 from app.engine.replay.window import NotYetDueError, Window
 from app.engine.replay.writer import SessionLostError, Writer
 from app.errors import MissingCandlesError, Recovery, SimError, UnavailableError
+from app.metrics import EngineMetrics
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.strategy_hosts.strategy_host import StrategyHost
 
@@ -51,6 +52,7 @@ class SessionRunner:
         database: Database,
         writer: Writer,
         quota: QuotaWatch,
+        metrics: EngineMetrics,
         strategies: StrategyCatalog,
         clock: Clock,
         poll_s: float,
@@ -61,6 +63,7 @@ class SessionRunner:
         self._database = database
         self._writer = writer
         self._quota = quota
+        self._metrics = metrics
         self._clock = clock
         self._poll_s = poll_s
         self._hours = hours
@@ -69,7 +72,7 @@ class SessionRunner:
             fetch_job.on_progress = self.candles_changed
         self._snapshots = Snapshots(database, clock, strategies)
         self._session_log = SessionLog(
-            session, runner=name, database=database, writer=writer, snapshots=self._snapshots
+            session, runner=name, database=database, writer=writer, snapshots=self._snapshots, metrics=metrics
         )
         self._pacer = Pacer(clock, session)
         self._restarts = RestartPolicy()
@@ -82,6 +85,11 @@ class SessionRunner:
     def pace(self) -> Pace:
         """The pace it runs at."""
         return self._pacer.pace
+
+    def log_fields(self) -> dict[str, object]:
+        """Return what each log line about this session says."""
+        session = self.session
+        return {"session": str(session.id), "seq": self._session_log.last_seq, "user": session.user_id}
 
     def row_changed(self) -> None:
         """Read the session's row again: its status or pace was changed."""
@@ -176,6 +184,7 @@ class SessionRunner:
         while (slot := await self._next_slot(state)) is not None:
             if self._quota.is_limited:
                 await self._require_quota()
+            due_ns = self._pacer.due_ns
             stall = self._stall_event(state)
             chunk = await self._chunks.build(state, host, slot, before=stall, short=self._writer.has_paced)
             snapshot = await self._take_snapshot(chunk, state, host)
@@ -184,6 +193,7 @@ class SessionRunner:
             self._quota.spend(self.session.user_id, chunk.events, len(chunk.rows))
             if chunk.pause is not None or not self._chunks.unpaced:
                 await self._session_log.settle()
+                self._observe_lateness(due_ns)
             else:
                 await let_others_run(_ROUNDS)
             if chunk.pause is not None:
@@ -191,6 +201,11 @@ class SessionRunner:
             if host is not None and host.error is not None:
                 raise host.error
         await self._session_log.finish()
+
+    def _observe_lateness(self, due_ns: int) -> None:
+        """Note how late the first tick of a paced chunk was in the log."""
+        if not self._chunks.unpaced:
+            self._metrics.lateness.observe((self._clock.monotonic_ns() - due_ns) / 1e9)
 
     async def _require_quota(self) -> None:
         """Pause the session if its user keeps as much as is allowed; then raises `SessionLostError`."""

@@ -14,6 +14,7 @@ from app.domain.session import RUNNING, Session
 from app.engine.replay.snapshots import NewSnapshot, Snapshots
 from app.engine.replay.writer import SessionLostError, Writer
 from app.errors import SimError, UnavailableError
+from app.metrics import EngineMetrics
 
 RETRY_S = 0.5
 """Seconds to wait before the next try when the database is unavailable."""
@@ -30,19 +31,30 @@ class SessionLog:
     """
 
     def __init__(
-        self, session: Session, *, runner: str, database: Database, writer: Writer, snapshots: Snapshots
+        self,
+        session: Session,
+        *,
+        runner: str,
+        database: Database,
+        writer: Writer,
+        snapshots: Snapshots,
+        metrics: EngineMetrics,
     ) -> None:
         self._session = session
         self._runner = runner
         self._database = database
         self._writer = writer
         self._snapshots = snapshots
+        self._metrics = metrics
         self._pending: asyncio.Future[None] | None = None
         self._snapshot: NewSnapshot | None = None
+        self.last_seq = session.last_seq
+        """The last seq that this server has read or written."""
 
     async def append(self, chunk: Chunk, snapshot: NewSnapshot | None, *, unpaced: bool) -> None:
         """Pass a chunk to the writer once the one before it is in the log; raises what `settle` raises."""
         await self.settle()
+        self.last_seq += chunk.events
         self._pending, self._snapshot = self._writer.append(chunk, unpaced=unpaced), snapshot
 
     async def settle(self) -> None:
@@ -67,6 +79,7 @@ class SessionLog:
         row = await self._retry(sessions.get, self._session.id)
         if row.epoch != self._session.epoch or row.status != RUNNING:
             raise SessionLostError
+        self.last_seq = row.last_seq
         return row
 
     async def pause(self, reason: str) -> None:
@@ -85,6 +98,8 @@ class SessionLog:
             await self.settle()
         except (SessionLostError, SimError):
             _log.debug("session %s: the last chunk was not written", self._session.id)
+        _log.info("session %s failed: %s", self._session.id, message)
+        self._metrics.failures.inc()
         await self._transition("fail", "failed", error=message, error_details=details)
 
     async def _transition(self, call: str, reason: str, **error: Any) -> None:

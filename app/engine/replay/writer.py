@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import get_args
 from app.db.log.chunks import Chunk, append_chunks
 from app.db.pool import Database, DataError
 from app.errors import Recovery, SimError, UnavailableError
+from app.metrics import EngineMetrics
 
 MAX_CHUNKS = 250
 MAX_EVENTS = 1000
@@ -55,19 +57,27 @@ class SessionLostError(Exception):
 class Writer:
     """Writes all chunks of this process; each session has at most one chunk here."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, metrics: EngineMetrics) -> None:
         self._database = database
+        self._metrics = metrics
         self._paced: deque[_BatchItem] = deque()
         self._unpaced: deque[_BatchItem] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._admission_scheduled = False
         self._has_paced = False
         self._wake = asyncio.Event()
+        self.problem: str | None = None
+        """Why the present batch cannot be written yet; null if it can."""
 
     @property
     def has_paced(self) -> bool:
         """Whether the present batch has paced chunks: unpaced sessions should then keep their next chunk short."""
         return self._has_paced
+
+    @property
+    def queued(self) -> int:
+        """How many chunks wait for the next batch."""
+        return len(self._paced) + len(self._unpaced)
 
     def append(self, chunk: Chunk, *, unpaced: bool = False) -> asyncio.Future[None]:
         """Queue the next chunk of a session; the future ends when it is in the log.
@@ -144,15 +154,27 @@ class Writer:
                 return [(batch[0], SimError(f"Postgres refused the tick: {reason}"))]
             middle = len(batch) // 2
             return await self._write(batch[:middle]) + await self._write(batch[middle:])
+        self._count(batch, outcomes)
         return list(zip(batch, outcomes, strict=True))
+
+    def _count(self, batch: Sequence[_BatchItem], outcomes: Sequence[str]) -> None:
+        written = [item.chunk for item, outcome in zip(batch, outcomes, strict=True) if outcome == "written"]
+        self._metrics.ticks.inc(sum([chunk.ticks for chunk in written]))
+        self._metrics.events.inc(sum([chunk.events for chunk in written]))
 
     async def _append(self, chunks: Sequence[Chunk]) -> list[str]:
         """Send chunks until there is an answer; if a commit without an answer wrote a chunk, its outcome is `done`."""
         pause_s = 0.05
         while True:
+            started_s = time.perf_counter()
             try:
-                return await self._database.run(append_chunks, chunks)
+                outcomes = await self._database.run(append_chunks, chunks)
+                self._metrics.commit.observe(time.perf_counter() - started_s)
+                self.problem = None
+                return outcomes
             except UnavailableError as error:
+                self.problem = error.message
+                self._metrics.append_retries.inc()
                 _log.warning("%s %d chunks wait to be written", error.message, len(chunks))
                 await asyncio.sleep(pause_s)
                 pause_s = min(1, 2 * pause_s)

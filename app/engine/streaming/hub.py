@@ -7,6 +7,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -14,13 +15,16 @@ from uuid import UUID
 
 from app.clock import TimedEvent
 from app.db import sessions
-from app.db.log.events import DialectName, Frames, StreamPosition
+from app.db.log import events
+from app.db.log.events import DialectName, Frames, SentEvent, StreamPosition
 from app.db.pool import Database
 from app.engine.streaming.page_reader import PageReader, PageResult
-from app.errors import UnavailableError
+from app.errors import LogShorterError, UnavailableError
 
 _SHARED_PAGES = 4
 _SHARED_BYTES = 1 << 16
+_RETRY_S = 0.2
+"""Seconds until the next try to check the logs while the database is unavailable."""
 
 
 class Hub:
@@ -31,6 +35,13 @@ class Hub:
         self._reader = PageReader(database)
         self._poll_s = poll_s
         self._sessions: dict[UUID, FollowedSession] = {}
+        self._suspected = TimedEvent()
+        database.on_other_server(self.suspect)
+
+    @property
+    def pages_waiting(self) -> int:
+        """How many pages streams wait for."""
+        return len(self._reader)
 
     def on_notify(self, payload: str) -> None:
         """Handle a notification of `sim_events`: lines `session:last_seq`; `*` or anything else means all sessions.
@@ -52,13 +63,34 @@ class Hub:
         for followed in self._sessions.values():
             followed.wake()
 
+    def suspect(self) -> None:
+        """Send nothing until it is checked that the logs still have what was sent: the database may be another one."""
+        for followed in self._sessions.values():
+            followed.suspect()
+        self._suspected.set()
+
     async def poll(self) -> None:
-        """Check for events whose hint was lost, every `poll_s` until cancelled."""
+        """Check for events whose hint was lost, every `poll_s` until cancelled; and for logs that are shorter."""
         while True:
-            await asyncio.sleep(self._poll_s)
+            if await self._suspected.wait(self._poll_s):
+                await self._check_suspected()
+                continue
             seen = {session_id: followed.seen_seq for session_id, followed in self._sessions.items()}
             if seen:
                 await self._wake_outdated(seen)
+
+    async def _check_suspected(self) -> None:
+        tails = [tail for followed in self._sessions.values() for tail in followed.tails if tail.sent is not None]
+        self._suspected.clear()
+        try:
+            heads = await self._database.run(events.rewritten, [tail.sent for tail in tails if tail.sent])
+        except UnavailableError:
+            self._suspected.set()
+            await asyncio.sleep(_RETRY_S)
+            return
+        if not self._suspected.is_set():
+            for tail, head in zip(tails, heads, strict=True):
+                tail.release(head)
 
     async def _wake_outdated(self, seen: dict[UUID, int]) -> None:
         try:
@@ -68,7 +100,7 @@ class Hub:
         for session_id, seen_seq in seen.items():
             head = heads.get(session_id)
             followed = self._sessions.get(session_id)
-            if followed is not None and (head is None or head[0] > seen_seq or head[1]):
+            if followed is not None and (head is None or head[0] != seen_seq or head[1]):
                 followed.wake()
 
     def tail(
@@ -92,10 +124,14 @@ class Hub:
 
 @dataclass(slots=True)
 class _PendingPage:
-    """A page that is being read: the tails that wait for it, and the last hinted seq since the request."""
+    """A page that is being read: the tails that wait for it, and the last hinted seq since the request.
+
+    If it is `outdated`, it may be from a server that is no longer the database's.
+    """
 
     tails: list[Tail] = field(default_factory=list)
     hinted_seq: float = 0
+    outdated: bool = False
 
 
 class FollowedSession:
@@ -115,8 +151,16 @@ class FollowedSession:
         for tail in self.tails:
             tail.hint(last_seq)
 
+    def suspect(self) -> None:
+        """Forget the pages, and hold the tails that have sent something."""
+        self._recent.clear()
+        for pending in self._pending.values():
+            pending.outdated = True
+        for tail in self.tails:
+            tail.hold()
+
     def recent_page(self, position: StreamPosition) -> Frames | None:
-        """Return a recent page; it is still valid, because the log is append-only."""
+        """Return a recent page; it is valid as long as the server of the database is the same."""
         return self._recent.get(position)
 
     def request(self, position: StreamPosition, tail: Tail) -> None:
@@ -129,11 +173,15 @@ class FollowedSession:
 
     def _deliver(self, position: StreamPosition, result: PageResult) -> None:
         """Deliver a page to the tails that wait for it; remember it if it has events and is small."""
+        pending = self._pending.pop(position)
+        if pending.outdated:
+            for tail in pending.tails:
+                tail.read_again()
+            return
         if isinstance(result, Frames) and result.last_seq is not None:
             self.seen_seq = max(self.seen_seq, result.last_seq)
             if len(result.body) <= _SHARED_BYTES:
                 self._remember(position, result)
-        pending = self._pending.pop(position)
         for tail in pending.tails:
             tail.deliver(result, pending.hinted_seq)
 
@@ -164,6 +212,16 @@ class Tail:
         self._requested = False
         self._delivered: PageResult | None = None
         self._hinted_seq = math.inf
+        self._written_at: datetime | None = None
+        self._held = False
+        self._shorter: LogShorterError | None = None
+
+    @property
+    def sent(self) -> SentEvent | None:
+        """The last event that was read, if this tail is held until it is checked."""
+        if not self._held or self._written_at is None:
+            return None
+        return SentEvent(self.session_id, self.after_seq, self._written_at)
 
     @property
     def after_seq(self) -> int:
@@ -190,6 +248,7 @@ class Tail:
         """Return the next page that has events or the end of the session; null after `timeout_s`.
 
         Raises `UnavailableError` while the database is unavailable; a later call continues where this one stopped.
+        Raises `LogShorterError` if the log lacks events that were read before.
         """
         loop = asyncio.get_running_loop()
         until_s = loop.time() + timeout_s
@@ -205,12 +264,35 @@ class Tail:
         """
         assert self._followed is not None
         self.wake.clear()
+        if self._shorter is not None:
+            raise self._shorter
+        if self._held:
+            return None
         result, self._delivered = self._delivered or self._followed.recent_page(self._position), None
         if result is not None:
             return self._advance(result, ahead=ahead)
         if not self._requested and self._hinted_seq > self.after_seq:
             self._request(self._followed)
         return None
+
+    def hold(self) -> None:
+        """Give no page until `release`, and read again what was read last."""
+        self._delivered = None
+        self._hinted_seq = math.inf
+        self._held = self._written_at is not None
+        self.wake.set()
+
+    def release(self, shorter_head: int | None) -> None:
+        """Give pages again; or, if the log was shorter than what was sent, raise an error with its last seq."""
+        self._held = False
+        self._shorter = None if shorter_head is None else LogShorterError(shorter_head)
+        self.wake.set()
+
+    def read_again(self) -> None:
+        """Request the page again: the one that was requested may be outdated."""
+        self._requested = False
+        self._hinted_seq = math.inf
+        self.wake.set()
 
     def hint(self, last_seq: float) -> None:
         """Store the last seq of the log according to a notification."""
@@ -232,7 +314,10 @@ class Tail:
             self._hinted_seq = math.inf
             self.wake.set()
             raise result
+        if result.head is not None and result.head < self.after_seq:
+            raise LogShorterError(result.head)
         if result.last_seq is not None:
+            self._written_at = result.written_at
             self._position = self._position._replace(after_seq=result.last_seq)
             if result.last_seq != result.head:
                 self._hinted_seq = math.inf

@@ -32,6 +32,10 @@ class PageReader:
         self._requests: deque[_PageRequest] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def __len__(self) -> int:
+        """How many pages wait to be read."""
+        return len(self._requests)
+
     def read(self, position: StreamPosition, deliver: Callable[[PageResult], None]) -> None:
         """Read a page and call `deliver` with it, or with the error that prevented it."""
         self._requests.append(_PageRequest(position, deliver))

@@ -30,6 +30,7 @@ COOKIE_SECONDS = 12 * 3600
 SHARE = "share"
 """The parameter of a URL with the key of a share link."""
 _MAX_SECRET = 200
+_REFUSED_PER_MINUTE = 20
 
 
 class Caller(NamedTuple):
@@ -64,6 +65,22 @@ class Login(NamedTuple):
     seconds: int
 
 
+class RefusedLogins:
+    """Which refused logins go into the audit trail: 20 a minute, so that nobody can fill it."""
+
+    def __init__(self) -> None:
+        self._minute = 0
+        self._recorded = 0
+
+    def may_record(self, now_ms: int) -> bool:
+        """Whether one more may be recorded."""
+        minute = now_ms // 60_000
+        if minute != self._minute:
+            self._minute, self._recorded = minute, 0
+        self._recorded += 1
+        return self._recorded <= _REFUSED_PER_MINUTE
+
+
 class Authenticator:
     """Finds the user of a request."""
 
@@ -74,6 +91,7 @@ class Authenticator:
         self._database = database
         self._clock = clock
         self._jwts = jwts
+        self._refused_logins = RefusedLogins()
 
     async def caller(self, request: Request) -> Caller:
         """Return the caller of a request; raises `UnauthorizedError`.
@@ -103,13 +121,21 @@ class Authenticator:
         """
         if not self._has_logins():
             raise BadInputError(f"token: this server runs with ZEON_AUTH={','.join(self._methods)}; no login is needed")
-        caller = await self._bearer_caller(secret)
-        if caller is None:
-            raise UnauthorizedError("This token is not valid.")
+        caller = await self._login_caller(request, secret)
         now_ms = self._clock.now_ms()
         until_ms = min(now_ms + COOKIE_SECONDS * 1000, caller.until_ms or 2**62)
         value = await self._database.run(self._create_login, request, caller, until_ms)
         return Login(caller.user_id, value, max(1, (until_ms - now_ms) // 1000))
+
+    async def _login_caller(self, request: Request, secret: str) -> Caller:
+        try:
+            if (caller := await self._bearer_caller(secret)) is not None:
+                return caller
+            raise UnauthorizedError("This token is not valid.")
+        except UnauthorizedError:
+            if self._refused_logins.may_record(self._clock.now_ms()):
+                await self._database.run(audit.record, source_of(request), None, "login.refused")
+            raise
 
     async def logout(self, request: Request) -> None:
         """Delete the login of the request's cookie, if there is one."""

@@ -11,6 +11,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.web.http.refusals import Refusals
+
 _FEW = 64
 """How many entries of closed connections a queue may have."""
 
@@ -73,6 +75,7 @@ class Connections:
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self.ended_for_room = 0
+        self.refusals = Refusals()
         self._open: set[Connection] = set()
         self._queue = _SilenceQueue(limits.young_s)
         self._by_address: dict[str, _SilenceQueue] = {}

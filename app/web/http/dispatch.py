@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -21,7 +22,7 @@ from app.web.http.budgets import Budgets, HeavyResponse
 from app.web.http.client_address import request_client
 from app.web.http.event_stream import Streams
 from app.web.http.middleware import PROBES
-from app.web.http.parsing import BodyReader, parse, query_values
+from app.web.http.parsing import BodyReader, list_fields, parse, query_values
 from app.web.http.route_spec import Call, RouteSpec
 
 _MAY_NOT = {
@@ -68,7 +69,7 @@ class Dispatcher:
         sessions: list[Session] = []
         caller = await self._caller(spec, request)
         if spec.query is not None:
-            inputs["query"] = parse(spec.query, _parameters(request))
+            inputs["query"] = parse(spec.query, _parameters(spec.query, request))
         json = {} if spec.body is None else await self._reader.json(request, spec.body_limit)
         if spec.body is not None:
             inputs["body"] = parse(spec.body, json)
@@ -94,6 +95,7 @@ class Dispatcher:
         if spec.open:
             return None
         caller = await self._authenticator.caller(request)
+        request.scope["state"]["user"] = caller.user_id
         self._budgets.remember(request)
         self._budgets.take_user(caller.budget_holder)
         if not caller.may(spec.scope):
@@ -124,9 +126,10 @@ class Dispatcher:
         return sessions
 
 
-def _parameters(request: Request) -> dict[str, str]:
+def _parameters(model: type[BaseModel], request: Request) -> dict[str, Any]:
     """Return the parameters of a call, without the key of a share link."""
-    return {name: value for name, value in query_values(request).items() if name != SHARE}
+    values = query_values(request, list_fields(model))
+    return {name: value for name, value in values.items() if name != SHARE}
 
 
 async def _while_wanted(spec: RouteSpec, request: Request, response: Awaitable[ASGIApp]) -> ASGIApp:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,9 +15,10 @@ from app.clock import Clock, TimedEvent
 from app.db.log.events import Frames
 from app.domain.session import ENDED, Session
 from app.engine.streaming.hub import Hub, Tail
-from app.errors import TooManyRequestsError, UnavailableError
+from app.errors import LogShorterError, TooManyRequestsError, UnavailableError
 from app.settings import Settings
 from app.web.http.dialect import Dialect
+from app.web.http.validity import IsStillValid, may_continue
 
 PREAMBLE = b"retry: 1000\n: zeon sim\n"
 """The start of the first block; with a blank line after it many client libraries would see an empty message."""
@@ -104,7 +105,7 @@ class EventStream:
     def __init__(
         self,
         subscription: Subscription,
-        is_still_valid: Callable[[], Awaitable[bool]],
+        is_still_valid: IsStillValid,
         *,
         hub: Hub,
         streams: Streams,
@@ -153,6 +154,8 @@ class EventStream:
             self._schedule_heartbeat(tail)
             try:
                 await self._send_pages(tail, send)
+            except LogShorterError as error:
+                await self._write(send, self._line("log_shorter", "lastSeq", error.last_seq))
             finally:
                 self._timer.cancel()
 
@@ -215,18 +218,15 @@ class EventStream:
         return self._line("heartbeat", "ts", self._clock.now_ms())
 
     def _line(self, kind: str, name: str, value: int) -> bytes:
-        """Return a control frame, with a name if the dialect has them."""
+        """Return a control frame, with a name if the dialect has them; the one of a shorter log always has one."""
         message = {"type": kind, "sessionId": str(self._subscription.session.id), name: value}
-        event = f"event: {kind}\n" if self._subscription.dialect.names_control_frames else ""
+        named = self._subscription.dialect.names_control_frames or kind == "log_shorter"
+        event = f"event: {kind}\n" if named else ""
         return f"{event}data: {json.dumps(message, separators=(',', ':'))}\n\n".encode()
 
     async def _allowed(self) -> bool:
         """Whether the caller may continue; yes while the database does not answer."""
-        try:
-            async with asyncio.timeout(self._heartbeat_s / 2):
-                return await self._is_still_valid()
-        except (TimeoutError, UnavailableError):
-            return True
+        return await may_continue(self._is_still_valid, self._heartbeat_s / 2)
 
 
 def _is_over(page: Frames, tail: Tail) -> bool:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import BadInputError, ForeignOriginError, SimError
 from app.settings import Settings
 from app.web.http.auth import is_loopback
+from app.web.http.refusals import WRONG_HOST, Refusals, count_refusal
 from app.web.http.responses import failure
 
 PROBES = ("/healthz", "/readyz", "/metrics")
@@ -22,11 +23,12 @@ _PORTS = {"http": 80, "https": 443}
 class RequestGuard:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, answered: Counter[int]) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, answered: Counter[int], refusals: Refusals) -> None:
         self._app = app
         self._hosts = {host.lower() for host in settings.allowed_hosts}
         self._origins = frozenset(settings.allowed_origins)
         self._answered = answered
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer with the error of a check."""
@@ -39,11 +41,16 @@ class RequestGuard:
         try:
             self._check(scope)
         except SimError as error:
+            if isinstance(error, BadInputError):
+                self._refusals[WRONG_HOST] += 1
+            count_refusal(self._refusals, error)
             await failure(error)(scope, receive, counted)
         else:
             await self._app(scope, receive, counted)
 
     def _check(self, scope: Scope) -> None:
+        if scope["path"] in PROBES:  # Probes call by address. Their answers are the same for everybody.
+            return
         headers = Headers(scope=scope)
         host = self._require_host(headers)
         if scope["method"] not in _SAFE:

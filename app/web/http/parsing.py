@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
+from functools import cache
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
 from app.domain.number import DecimalFloat
-from app.errors import BadInputError, TooLargeError, WrongContentTypeError
+from app.domain.setting import UnusableValueError
+from app.errors import BadInputError, MalformedError, TooLargeError, WrongContentTypeError
 from app.settings import Settings
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -38,7 +40,7 @@ class BodyReader:
     async def json(self, request: Request, limit: int | None = None) -> dict[str, Any]:
         """Return the object in a body of at most `limit` bytes, or `{}`.
 
-        Raises `TooLargeError`, `WrongContentTypeError` or `BadInputError`.
+        Raises `TooLargeError`, `WrongContentTypeError` or `MalformedError`.
         """
         content = await _content(request, self._max_body if limit is None else min(limit, self._max_body))
         if not content:
@@ -46,7 +48,7 @@ class BodyReader:
         _require_json(request)
         value = self._parse_json(_decode(content))
         if not isinstance(value, dict):
-            raise BadInputError("body: must be a JSON object")
+            raise MalformedError("body: must be a JSON object")
         _require_storable(value, "body")
         return value
 
@@ -55,14 +57,14 @@ class BodyReader:
         try:
             return json.loads(text, parse_constant=DecimalFloat, parse_float=DecimalFloat, parse_int=_parse_int)
         except json.JSONDecodeError as error:
-            raise BadInputError(f"body: is not JSON: {error}") from None
+            raise MalformedError(f"body: is not JSON: {error}") from None
 
     def _require_shallow(self, text: str) -> None:
         depth = 0
         for match in _STRINGS_AND_BRACKETS.finditer(text):
             depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
             if depth > self._max_depth:
-                raise BadInputError(f"body: is nested deeper than {self._max_depth} levels")
+                raise MalformedError(f"body: is nested deeper than {self._max_depth} levels")
 
 
 async def _content(request: Request, limit: int) -> bytes:
@@ -75,7 +77,7 @@ async def _content(request: Request, limit: int) -> bytes:
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise BadInputError("body: ended early")
+            raise MalformedError("body: ended early")
         content += message.get("body", b"")
         if len(content) > limit:
             raise too_large
@@ -83,31 +85,48 @@ async def _content(request: Request, limit: int) -> bytes:
             return bytes(content)
 
 
-def query_values(request: Request) -> dict[str, str]:
-    """Return the query string's parameters; raises `BadInputError` for a repeated one."""
-    pairs = request.query_params.multi_items()
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        repeated = next(name for name, _ in pairs if sum(name == other for other, _ in pairs) > 1)
-        raise BadInputError(f"{_shorten(repeated)}: is given twice")
+def query_values(request: Request, lists: Collection[str] = ()) -> dict[str, Any]:
+    """Return the query string's parameters; raises `MalformedError` for a repeated one that is not in `lists`."""
+    values: dict[str, Any] = {}
+    for name, value in request.query_params.multi_items():
+        if name in lists:
+            values.setdefault(name, []).append(value)
+        elif name in values:
+            raise MalformedError(f"{_shorten(name)}: is given twice")
+        else:
+            values[name] = value
     _require_storable(values, "query")
     return values
 
 
+@cache
+def list_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of a query's parameters that may be given several times."""
+    fields = model.model_fields.values()
+    return frozenset(field.alias or "" for field in fields if _is_list(field.annotation))
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(map(_is_list, get_args(annotation)))
+
+
 def parse(model: type[Model], values: Mapping[str, Any]) -> Model:
-    """Build a model from the values of a request; raises `BadInputError`, which names the first wrong field."""
+    """Build a model from the values of a request; raises `MalformedError`, which names the first wrong field, or
+    `BadInputError` for fields that contradict each other or a value that cannot be used.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    raise BadInputError(_sentence(first))
+        first = error.errors(include_url=False, include_input=False)[0]
+    unusable = not first["loc"] or isinstance(first.get("ctx", {}).get("error"), UnusableValueError)
+    raise (BadInputError if unusable else MalformedError)(_sentence(first))
 
 
 def idempotency_key(request: Request, body: Mapping[str, Any]) -> str | None:
     """Return the key of the `Idempotency-Key` header or the field `idempotencyKey`."""
     header, field = request.headers.get("idempotency-key"), body.get("idempotencyKey")
     if header is not None and not _KEY.fullmatch(header):
-        raise BadInputError("Idempotency-Key: must be 1 to 200 visible ASCII characters")
+        raise MalformedError("Idempotency-Key: must be 1 to 200 visible ASCII characters")
     if header is not None and field is not None and header != field:
         raise BadInputError("idempotencyKey: differs from the header Idempotency-Key")
     return header if header is not None else field
@@ -139,7 +158,7 @@ def _decode(content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError:
-        raise BadInputError("body: is not UTF-8") from None
+        raise MalformedError("body: is not UTF-8") from None
 
 
 class _TooLargeInt(DecimalFloat):
@@ -151,17 +170,17 @@ def _parse_int(text: str) -> int | float:
 
 
 def _require_storable(value: Any, path: str) -> None:
-    """Raise `BadInputError` for text and numbers that cannot be stored; `path` is their location in the body."""
+    """Raise `MalformedError` for text and numbers that cannot be stored; `path` is their location in the body."""
     if isinstance(value, DecimalFloat):
         if value.text in _CONSTANTS:
-            raise BadInputError(f"{path}: {value.text} is not a JSON number")
+            raise MalformedError(f"{path}: {value.text} is not a JSON number")
         if isinstance(value, _TooLargeInt) or not math.isfinite(value):
-            raise BadInputError(f"{path}: the number {value.text[:40]} is out of range")
+            raise MalformedError(f"{path}: the number {value.text[:40]} is out of range")
     elif isinstance(value, str):
         if "\0" in value:
-            raise BadInputError(f"{path}: NUL characters cannot be stored")
+            raise MalformedError(f"{path}: NUL characters cannot be stored")
         if any("\ud800" <= char <= "\udfff" for char in value):
-            raise BadInputError(f"{path}: lone surrogates cannot be stored")
+            raise MalformedError(f"{path}: lone surrogates cannot be stored")
     elif isinstance(value, dict):
         for key, item in value.items():
             _require_storable(key, path)

@@ -16,11 +16,12 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from app.errors import BadInputError, RequestTimeoutError, SimError, UnavailableError
+from app.errors import BadInputError, MalformedError, RequestTimeoutError, SimError, UnavailableError
 from app.web.http.client_address import TrustedProxies
 from app.web.http.connections import Connections, has_unread_bytes
 from app.web.http.framing import MessageFraming
 from app.web.http.middleware import PROBES
+from app.web.http.refusals import count_refusal
 from app.web.http.responses import failure
 
 _AHEAD_BYTES = 16_384
@@ -268,7 +269,7 @@ class Protocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             pass  # The request is answered as if it did not ask for another protocol.
         except httptools.HttpParserError:
-            raise BadInputError("The request is not valid HTTP.") from None
+            raise MalformedError("The request is not valid HTTP.") from None
 
     def _drop_ahead(self) -> None:
         """Read nothing more, as the client has sent much ahead of the answer; after it the connection ends."""
@@ -301,6 +302,7 @@ class Protocol(HttpToolsProtocol):
             self.cycle.message_event.set()
         self._ended = True
         self._buffer.clear()
+        count_refusal(self._connections.refusals, error)
         self.transport.write(_response_bytes(error))
         self._linger()
 

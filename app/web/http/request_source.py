@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 
@@ -10,9 +11,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.db.audit import Source
+from app.logs import set_fields
 from app.web.http.client_address import request_client
 
 HEADER = "X-Request-Id"
+_BOT_KEY = re.compile(r"^(/x/[^/]+/)[^/]+")
+_log = logging.getLogger(__name__)
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -28,9 +32,19 @@ class RequestIds:
         request_id = given if _ID.fullmatch(given) else secrets.token_hex(8)
         scope["state"]["request_id"] = request_id
 
+        state = scope["state"]
+
+        def fields() -> dict[str, object]:
+            session_id = scope.get("path_params", {}).get("id")
+            session = None if session_id is None else str(session_id)
+            return {"requestId": request_id, "user": state.get("user"), "session": session}
+
+        set_fields(fields)
+
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(raw=message["headers"]).append(HEADER, request_id)
+                _log.debug("%s %s %d", scope["method"], _BOT_KEY.sub(r"\1…", scope["path"]), message["status"])
             await send(message)
 
         await self._app(scope, receive, send_with_id)

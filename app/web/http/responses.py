@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,8 +18,28 @@ from app.db.pool import ValueRefused
 from app.errors import BadInputError, MethodNotAllowedError, NotFoundError, SimError, TooManyRequestsError
 from app.web.http.budgets import Budgets
 from app.web.http.client_address import request_client
+from app.web.http.refusals import Refusals, count_refusal
 
+IF_NONE_MATCH = "If-None-Match"
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+GENERIC_CODES = {
+    400: "bad_input",
+    401: "unauthorized",
+    403: "foreign_origin",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    409: "wrong_status",
+    413: "too_large",
+    414: "url_too_long",
+    415: "wrong_content_type",
+    429: "too_many_requests",
+    431: "headers_too_large",
+    500: "internal_error",
+    503: "unavailable",
+}
+"""HTTP status -> the code of an error that has none of its own; docs/errors.md lists every code."""
+
 _STATUS_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
 
 _log = logging.getLogger(__name__)
@@ -42,22 +63,40 @@ def json_response(data: BaseModel, status: int = 200) -> Response:
     return _json(data.model_dump_json(by_alias=True), status, None)
 
 
+def with_etag(request: Request, response: Response) -> Response:
+    """Return a response with an ETag, or 304 without a body if the client has it already (`If-None-Match`).
+
+    A browser may keep it, but asks each time.
+    """
+    etag = f'"{sha256(bytes(response.body)).hexdigest()[:32]}"'
+    headers = {**_HEADERS, "Cache-Control": "private, no-cache", "ETag": etag}
+    if _has(request.headers.get(IF_NONE_MATCH, ""), etag):
+        return Response(status_code=304, headers=headers)
+    response.headers.update(headers)
+    return response
+
+
+def _has(known: str, etag: str) -> bool:
+    """Whether the header If-None-Match names an ETag; a proxy may have made it weak (`W/`)."""
+    return known.strip() == "*" or etag in (part.strip().removeprefix("W/") for part in known.split(","))
+
+
 def json_text_response(data: str) -> Response:
     """Return data without an envelope; `data` is JSON text already."""
     return _json(data, 200, None)
 
 
 def failure(error: SimError, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the response of an error: its sentence, and its code and details, if any."""
+    """Return the response of an error: its sentence, its code, and its details, if any."""
     status_headers = _STATUS_HEADERS.get(error.status, {})
     if isinstance(error, TooManyRequestsError):
         status_headers = {"Retry-After": f"{error.retry_after_s:.0f}"}
-    optional = {"code": error.code, "details": error.details}
+    optional = {"code": error.code or GENERIC_CODES.get(error.status), "details": error.details}
     body = {"error": error.message, **{name: value for name, value in optional.items() if value is not None}}
     return _json(json.dumps(body), error.status, {**status_headers, **(headers or {})})
 
 
-def exception_handlers(budgets: Budgets) -> dict[Any, ExceptionHandler]:
+def exception_handlers(budgets: Budgets, refusals: Refusals) -> dict[Any, ExceptionHandler]:
     """Return Starlette's handlers of exceptions; all of them answer `{"error"}`.
 
     A request without a route counts as one of a stranger.
@@ -69,8 +108,13 @@ def exception_handlers(budgets: Budgets) -> dict[Any, ExceptionHandler]:
         own = MethodNotAllowedError() if error.status_code == 405 else NotFoundError()
         return failure(own, error.headers)
 
+    def sim_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, SimError)
+        count_refusal(refusals, error)
+        return failure(error)
+
     return {
-        SimError: _sim_error,
+        SimError: sim_error,
         HTTPException: router_error,
         ValueRefused: _refused_value,
         Exception: _uncaught_error,
@@ -79,11 +123,6 @@ def exception_handlers(budgets: Budgets) -> dict[Any, ExceptionHandler]:
 
 def _json(text: str, status: int, headers: Mapping[str, str] | None) -> Response:
     return Response(text, status, {**_HEADERS, **(headers or {})}, media_type="application/json")
-
-
-def _sim_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, SimError)
-    return failure(error)
 
 
 def _refused_value(_: Request, error: Exception) -> Response:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from starlette.requests import Request
 
-from app.errors import BadInputError, TooLargeError, WrongContentTypeError
+from app.errors import MalformedError, TooLargeError, WrongContentTypeError
 
 _PIECE = 2**20
 _LONGEST_NAME = 120
@@ -22,7 +22,7 @@ _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]")
 async def received_file(request: Request, name: str, limit: int) -> AsyncIterator[Path]:
     """Yield the path of the body, at most `limit` bytes, under its name in a temporary folder.
 
-    Raises `TooLargeError` as soon as possible, `WrongContentTypeError` for a form, `BadInputError` for an empty body.
+    Raises `TooLargeError` as soon as possible, `WrongContentTypeError` for a form, `MalformedError` for an empty body.
     """
     _require_file(request)
     announced = request.headers.get("content-length", "0")
@@ -47,7 +47,7 @@ async def _save(request: Request, path: Path, limit: int) -> None:
         while True:
             message = await request.receive()
             if message["type"] == "http.disconnect":
-                raise BadInputError("body: ended early")
+                raise MalformedError("body: ended early")
             piece += message.get("body", b"")
             size += len(message.get("body", b""))
             if size > limit:
@@ -59,7 +59,7 @@ async def _save(request: Request, path: Path, limit: int) -> None:
             if not more:
                 break
     if not size:
-        raise BadInputError("body: is empty; send the file as the body, as in curl --data-binary @FILE")
+        raise MalformedError("body: is empty; send the file as the body, as in curl --data-binary @FILE")
 
 
 def _require_file(request: Request) -> None:

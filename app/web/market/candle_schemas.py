@@ -9,8 +9,10 @@ from pydantic import Field, model_validator
 from app.candles.cache.reasons import Reason
 from app.db.candles import Coverage
 from app.domain.session import Symbol, TimeframeName, Venue
-from app.domain.setting import TimeMs
+from app.domain.setting import MAX_TIME_MS
 from app.web.http.models import Answer, Count, Query
+
+Time = Annotated[int, Count(0, MAX_TIME_MS)]
 
 
 class CandlesQuery(Query):
@@ -18,10 +20,10 @@ class CandlesQuery(Query):
 
     symbol: Symbol
     timeframe: TimeframeName
-    start_ms: TimeMs = 0
-    end_ms: TimeMs | None = None
+    start_ms: Time = 0
+    end_ms: Time | None = None
     venue: Venue | None = None
-    limit: Annotated[Count, Field(ge=1, le=5000)] = 1000
+    limit: Annotated[int, Count(1, 5000)] = 1000
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, RootModel, model_validator
+from pydantic import Field, RootModel, model_validator
 
 from app.candles.rows.read_options import ReadOptions, read_options
-from app.domain.market.symbol import display_form
+from app.domain.market.symbol import SYMBOL_FORM, display_form
 from app.domain.session import TimeframeName, Venue
 from app.domain.setting import checked
 from app.errors import BadInputError
-from app.web.http.models import Answer, Query
+from app.web.http.models import Answer, Flag, Query
 
-_WORDS = {"true": True, "1": True, "": True, "false": False, "0": False}
-
-
-def _flag(text: Any) -> Any:
-    """Parse a flag of a query string; without a value it is true."""
-    if str(text).lower() not in _WORDS:
-        raise ValueError("must be true or false")
-    return _WORDS[str(text).lower()]
-
-
-Spelling = Annotated[str, checked(display_form)]
-Flag = Annotated[bool, BeforeValidator(_flag, json_schema_input_type=bool)]
+Spelling = Annotated[str, checked(display_form, SYMBOL_FORM), Field(json_schema_extra={"pattern": SYMBOL_FORM})]
 Text = Annotated[str, Field(max_length=200)]
 
 
@@ -40,11 +29,11 @@ class ImportQuery(Query):
     dry_run: Flag = False
     file: Text = "upload"
     time_zone: Text | None = None
-    stamp: Text | None = None
-    dates: Text | None = None
+    stamp: Literal["open", "close"] | None = None
+    dates: Literal["dmy", "mdy", "ymd"] | None = None
     columns: Text | None = None
     only: Text | None = None
-    decimal: Text | None = None
+    decimal: Literal["point", "comma", ".", ","] | None = None
     keep_going: Flag = False
 
     @model_validator(mode="after")

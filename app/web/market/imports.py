@@ -13,9 +13,11 @@ from starlette.responses import Response
 from app.candles.imports.importer import import_file
 from app.candles.imports.inspection import inspect_file
 from app.candles.rows.report import Inspection, Report
+from app.db import audit
 from app.engine.session_service import SessionService
 from app.errors import RejectedFileError
 from app.settings import Settings
+from app.web.http.request_source import source_of
 from app.web.http.responses import json_text_response
 from app.web.http.route_spec import Call
 from app.web.http.upload import received_file
@@ -41,9 +43,19 @@ class ImportCalls:
                 inspection = await self._inspect(path, venue, query)
                 return json_text_response(json.dumps({"venue": venue, **inspection.as_json()}))
             report = await self._import(path, venue, query)
+            await self._record(call, report)
         if report.rejected is not None:
             raise RejectedFileError(report.rejected, details=report.as_json())
         return json_text_response(json.dumps(report.as_json()))
+
+    async def _record(self, call: Call, report: Report) -> None:
+        """Record what was stored in the audit trail."""
+        if report.rejected is None:
+            series = f"{report.venue} {report.symbol} {report.timeframe}"
+            rows = {"new": report.new, "changed": report.changed}
+            await self._sim.database.run(
+                audit.record, source_of(call.request), call.user_id, "candles.import", series, rows
+            )
 
     async def _inspect(self, path: Path, venue: str, query: ImportQuery) -> Inspection:
         calendar = self._sim.calendars.get(venue)

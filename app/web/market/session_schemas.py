@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -16,10 +17,10 @@ from app.domain.session import (
     Venue,
     new_spec,
 )
-from app.domain.setting import TimeMs
+from app.domain.setting import TimeMs, UnusableValueError
 from app.settings import Settings
 from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
-from app.web.http.models import Answer, Body, Count, Query
+from app.web.http.models import Answer, Body, Cursor, Limit, Query
 from app.web.market.dialect import MarketStatus, market_status
 from app.web.sim.answers import instant
 from app.web.sim.requests import FollowQuery
@@ -32,8 +33,20 @@ def _parse_time(value: Any) -> Any:
     try:
         time = datetime.fromisoformat(value)
     except ValueError:
-        raise ValueError("must be ms since the epoch or an ISO 8601 time") from None
-    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+        kind = UnusableValueError if re.search(_TIME_FORM, value) else ValueError
+        raise kind("must be ms since the epoch or an ISO 8601 time") from None
+    milliseconds = round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+    if milliseconds < 0:
+        raise UnusableValueError("must not be before 1970")
+    return milliseconds
+
+
+_TIME_FORM = (
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?)?$"
+)
+"""A time in ISO 8601, as most programs write it; others are taken too."""
+_TimeText = Annotated[str, Field(pattern=_TIME_FORM, examples=["2024-01-01T00:00:00Z"])]
 
 
 def _require_integer(value: Any) -> Any:
@@ -44,7 +57,7 @@ def _require_integer(value: Any) -> Any:
 
 
 SpeedFactor = Annotated[Literal[1, 5, 10, 50, 100], BeforeValidator(_require_integer)]
-TimeInput = Annotated[TimeMs, BeforeValidator(_parse_time, json_schema_input_type=int | str)]
+TimeInput = Annotated[TimeMs, BeforeValidator(_parse_time, json_schema_input_type=TimeMs | _TimeText)]
 
 
 class NewMarketSession(Body):
@@ -83,8 +96,8 @@ class NewMarketSession(Body):
 class MarketSessionsQuery(Query):
     """Which market sessions to list."""
 
-    limit: Annotated[Count, Field(ge=1, le=200)] = 50
-    cursor: Annotated[str, Field(max_length=200)] | None = None
+    limit: Limit = 50
+    cursor: Cursor | None = None
 
 
 class MarketStreamQuery(FollowQuery):

@@ -11,7 +11,7 @@ from app.engine.session_service import SessionService
 from app.settings import Settings
 from app.web.http.models import EmptyRequest
 from app.web.http.parsing import fingerprint, idempotency_key
-from app.web.http.responses import json_response
+from app.web.http.responses import json_response, with_etag
 from app.web.http.route_spec import Call
 from app.web.market.dialect import MARKET, market_status
 from app.web.market.session_schemas import (
@@ -53,7 +53,7 @@ class MarketCalls:
 
     async def market_get(self, call: Call) -> Response:
         """Show one market session."""
-        return json_response(MarketSessionAnswer.of(call.session))
+        return with_etag(call.request, json_response(MarketSessionAnswer.of(call.session)))
 
     async def market_start(self, call: Call, body: EmptyRequest) -> Response:
         """Start or resume a session at its cursor."""

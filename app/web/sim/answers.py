@@ -126,6 +126,9 @@ class StatsAnswer(Answer):
     volatility_pct: float | None
     sharpe: float | None
     sortino: float | None
+    daily_volatility_pct: float | None
+    daily_sharpe: float | None
+    daily_sortino: float | None
     calmar: float | None
     max_drawdown: float | None
     max_drawdown_pct: float | None

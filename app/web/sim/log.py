@@ -14,7 +14,7 @@ from app.db.log import events
 from app.domain.session import Session
 from app.engine.session_service import SessionService
 from app.engine.streaming.hub import Hub
-from app.errors import BadInputError
+from app.errors import MalformedError
 from app.settings import Settings
 from app.web.http.auth import Authenticator
 from app.web.http.dialect import Dialect
@@ -64,7 +64,7 @@ class LogCalls:
     async def follow(self, call: Call, dialect: Dialect, query: FollowQuery) -> ASGIApp:
         """Return the response that follows the call's session in a dialect.
 
-        Raises `SeqAheadError` or `BadInputError`.
+        Raises `SeqAheadError` or `MalformedError`.
         """
         session, types = call.session, query.types if isinstance(query, StreamQuery) else None
         after_seq = await self._beginning(call.request, session, query)
@@ -104,7 +104,7 @@ def _last_seen(request: Request, in_query: str) -> int | None:
     if not seen:
         return None
     if not (seen.isascii() and seen.isdecimal() and len(seen) <= 19 and int(seen) <= MAX_SEQ):
-        raise BadInputError(f"{name}: must be the seq of an event")
+        raise MalformedError(f"{name}: must be the seq of an event")
     return int(seen)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from app.domain.event import TYPES
@@ -32,16 +32,16 @@ from app.engine.session_service import Action
 from app.errors import BadInputError
 from app.settings import Settings
 from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
-from app.web.http.models import Body, Count, Query
+from app.web.http.models import Body, Count, Cursor, Flag, Limit, Query
 from app.web.sim.setting_models import json_number, takes_settings
 
 MAX_SEQ = 2**63 - 2
 FEE_HELP = "Fee of every fill, in basis points; instead of separate maker and taker fees."
 
 
-def _types(text: Any) -> Any:
-    """Parse a list of event types, separated by commas."""
-    names = text.split(",") if isinstance(text, str) else text
+def _types(value: Any) -> Any:
+    """Parse event types: separated by commas, given several times, or both."""
+    names = ",".join([value] if isinstance(value, str) else value).split(",")
     unknown = [name for name in names if name not in TYPES]
     if unknown:
         raise ValueError(f"{unknown[0][:40]!r} is not one of {', '.join(TYPES)}")
@@ -50,7 +50,12 @@ def _types(text: Any) -> Any:
 
 Key = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
 Tags = Annotated[list[Tag], Field(max_length=50)]
-Types = Annotated[list[str], BeforeValidator(_types, json_schema_input_type=str)]
+EventType = Annotated[str, Field(json_schema_extra={"enum": list(TYPES)})]
+Types = Annotated[
+    list[EventType],
+    Field(min_length=1, description="Only events of these types; the seqs keep their numbers."),
+    BeforeValidator(_types, json_schema_input_type=Annotated[list[EventType], Field(min_length=1)]),
+]
 
 
 class PaceFields(Body):
@@ -264,35 +269,39 @@ _ARGUMENTS: dict[str, tuple[set[str], set[str]]] = {
 _FIELDS = {to_camel(name): name for name in ControlRequest.model_fields}
 
 
+Seq = Annotated[int, Count(0, MAX_SEQ)]
 LastEventId = Annotated[
     str,
     Field(
-        max_length=200,
+        pattern="^[0-9]{0,18}$",
         description="The last seq seen, for clients that send no header Last-Event-ID; wins over fromSeq and tail.",
     ),
 ]
 CacheBuster = Annotated[str | None, Field(alias="_", description="Ignored: some clients send a random value.")]
 
 
+def _known_status(name: str) -> str:
+    if name not in STATUSES:
+        raise ValueError(f"is not one of {', '.join(STATUSES)}")
+    return name
+
+
+Status = Annotated[str, AfterValidator(_known_status), Field(json_schema_extra={"enum": list(STATUSES)})]
+
+
 class SessionsQuery(Query):
     """Which sessions to list."""
 
-    status: Annotated[str | None, Field(json_schema_extra={"enum": list(STATUSES)})] = None
+    status: Status | None = None
     tag: Tag | None = None
-    limit: Annotated[Count, Field(ge=1, le=200)] = 50
-    cursor: Annotated[str, Field(max_length=200)] | None = None
-
-    @model_validator(mode="after")
-    def _known_status(self) -> Self:
-        if self.status not in (None, *STATUSES):
-            raise ValueError(f"status: is not one of {', '.join(STATUSES)}")
-        return self
+    limit: Limit = 50
+    cursor: Cursor | None = None
 
 
 class FromSeq(Query):
     """Where in the log to start: a seq, inclusive."""
 
-    from_seq: Annotated[Count, Field(ge=0, le=MAX_SEQ)] = 0
+    from_seq: Annotated[Seq, Field(description="First seq; 0 and 1 are the same.")] = 0
 
 
 class FollowQuery(FromSeq):
@@ -305,7 +314,7 @@ class FollowQuery(FromSeq):
 class FromQuery(FromSeq):
     """Where in the log to start, and which types of events to show."""
 
-    tail: Annotated[Count, Field(ge=0, le=MAX_SEQ)] | None = None
+    tail: Annotated[Seq | None, Field(description="Begin with the last so many events; instead of fromSeq.")] = None
     types: Types | None = None
 
     @model_validator(mode="after")
@@ -318,8 +327,14 @@ class FromQuery(FromSeq):
 class EventsQuery(FromQuery):
     """Which events to read."""
 
-    tail: Annotated[Count, Field(ge=0, le=10_000)] | None = None
-    limit: Annotated[Count, Field(ge=1, le=10_000)] | None = None
+    tail: Annotated[
+        Annotated[int, Count(0, 10_000)] | None,
+        Field(description="The last so many events; instead of fromSeq."),
+    ] = None
+    limit: Annotated[
+        Annotated[int, Count(1, 10_000)] | None,
+        Field(description="Most events on the page. Default: 1000, with tail as many as it says."),
+    ] = None
 
 
 class StreamQuery(FromQuery, FollowQuery):
@@ -329,8 +344,8 @@ class StreamQuery(FromQuery, FollowQuery):
 class EquityQuery(Query):
     """The number of points of the equity curve; a sample takes milliseconds, but may miss a spike."""
 
-    points: Annotated[Count, Field(ge=2, le=5000)] = 500
-    sample: bool = False
+    points: Annotated[int, Count(2, 5000)] = 500
+    sample: Flag = False
 
 
 class ExportQuery(Query):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from app.db import audit
 from app.domain.session import Session
 from app.engine.session_service import Action, IdempotencyKey, SessionService
 from app.settings import Settings
 from app.web.http.models import EmptyAnswer, EmptyRequest
 from app.web.http.parsing import fingerprint, idempotency_key
-from app.web.http.responses import success
+from app.web.http.request_source import source_of
+from app.web.http.responses import success, with_etag
 from app.web.http.route_spec import Call
 from app.web.sim.answers import ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
 from app.web.sim.diff import DiffAnswer
@@ -46,7 +48,7 @@ class SessionCalls:
 
     async def get(self, call: Call) -> Response:
         """Show one session."""
-        return _answer(await self._sim.with_details(call.session))
+        return with_etag(call.request, _answer(await self._sim.with_details(call.session)))
 
     async def change(self, call: Call, body: SessionChanges) -> Response:
         """Change pace, name or tags."""
@@ -60,6 +62,9 @@ class SessionCalls:
     async def delete(self, call: Call) -> Response:
         """Delete a session that is not running, with its log."""
         await self._sim.delete(call.user_id, call.session.id)
+        await self._sim.database.run(
+            audit.record, source_of(call.request), call.user_id, "session.delete", call.session.id
+        )
         return success(EmptyAnswer())
 
     async def start(self, call: Call, body: StartRequest) -> Response:

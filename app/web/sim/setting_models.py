@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from decimal import Decimal
+from decimal import Context, Decimal
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, create_model
+from annotated_types import Gt, Le
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, TypeAdapter, WithJsonSchema, create_model
 
 from app.domain.number import parse_decimal
 from app.domain.session import SETTINGS, setting_to_json
 from app.domain.setting import REQUIRED, Amount, SettingField, annotate, split_annotation, without_null
-from app.domain.trading.settings import Sizing
+from app.domain.trading.settings import SIZES, Sizing
 
 Model = TypeVar("Model", bound=BaseModel)
 
 _DIGITS = 40
+_LAST = Decimal(1).scaleb(-_DIGITS)
+_WIDE = Context(prec=3 * _DIGITS)
 
 
 def _decimal(value: Any) -> Any:
-    """Parse a JSON number without loss."""
+    """Parse a JSON number without loss; decimals after the fortieth are rounded."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number")
     number = parse_decimal(value)
+    if number.adjusted() > _DIGITS:
+        raise ValueError(f"must have at most {_DIGITS} digits before the point")
     exponent = number.as_tuple().exponent
-    if number.adjusted() > _DIGITS or not isinstance(exponent, int) or exponent < -_DIGITS:
-        raise ValueError(f"must have at most {_DIGITS} digits before and after the point")
-    return number
+    return number if isinstance(exponent, int) and exponent >= -_DIGITS else number.quantize(_LAST, context=_WIDE)
+
+
+def _sizing_schema() -> dict[str, Any]:
+    """Return the schema of a sizing: one of its three sizes, perhaps with a step."""
+    amount = TypeAdapter(_request_type(Amount)).json_schema()
+    return {
+        "anyOf": [
+            {
+                "type": "object",
+                "properties": {size: amount, "qtyStep": amount},
+                "required": [size],
+                "additionalProperties": False,
+            }
+            for size in SIZES
+        ]
+    }
 
 
 def _number(value: Decimal) -> int | float:
@@ -36,10 +55,20 @@ def _number(value: Decimal) -> int | float:
 
 def json_number(*limits: Any) -> Any:
     """Return type metadata: the value is a JSON number within limits, parsed as an exact decimal."""
-    return BeforeValidator(_decimal, json_schema_input_type=annotate(float, list(limits)))
+    return BeforeValidator(_decimal, json_schema_input_type=annotate(float, [_as_shown(note) for note in limits]))
 
 
-Number = Annotated[Decimal, PlainSerializer(_number, return_type=int | float, when_used="json")]
+def _as_shown(limits: Any) -> Any:
+    """Return limits as the JSON schema shows them: what rounds to zero is not more than zero."""
+    parts = {type(part): part for part in getattr(limits, "metadata", ())}
+    return Field(ge=float(_LAST), le=parts[Le].le) if Gt in parts and Le in parts else limits
+
+
+Number = Annotated[
+    Decimal,
+    PlainSerializer(_number, return_type=int | float, when_used="json"),
+    WithJsonSchema({"type": "number"}, mode="serialization"),
+]
 """An exact decimal; in an answer it is a JSON number."""
 _SIZING_KEYS = Literal["qty", "cash", "equityPct", "qtyStep"]
 
@@ -68,8 +97,19 @@ def _request_field(field: SettingField, *, optional: bool) -> tuple[Any, Any]:
     type_, default = _request_type(field.type), field.default
     if optional or field.setting.optional:
         type_, default = type_ | None, None
-    described: Any = Field(description=field.setting.help)
-    return Annotated[type_, described], ... if default is REQUIRED else setting_to_json(default)
+    if default is REQUIRED:
+        return Annotated[type_, Field(description=field.setting.help)], ...
+    default = setting_to_json(default)
+    shown: Any = {} if default is None else {"default": _shown(default)}
+    described: Any = Field(description=field.setting.help, json_schema_extra=shown)
+    return Annotated[type_, described], default
+
+
+def _shown(value: Any) -> Any:
+    """Return a default as the JSON schema shows it: exact decimals as numbers."""
+    if isinstance(value, dict):
+        return {name: _shown(part) for name, part in value.items()}
+    return _number(value) if isinstance(value, Decimal) else value
 
 
 def _request_type(type_: Any) -> Any:
@@ -77,7 +117,7 @@ def _request_type(type_: Any) -> Any:
     if get_origin(plain) in (Union, UnionType):
         return _request_type(without_null(plain)) | None
     if plain is Sizing:
-        return dict[_SIZING_KEYS, _request_type(Amount)]  # type: ignore[misc]
+        return annotate(dict[_SIZING_KEYS, _request_type(Amount)], [WithJsonSchema(_sizing_schema())])  # type: ignore[misc]
     if plain is Decimal:
         return annotate(Decimal, [*notes, json_number(*notes)])
     if get_origin(plain) is tuple:

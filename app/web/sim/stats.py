@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from pydantic.alias_generators import to_camel
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.db import audit
 from app.db.log import stats
 from app.db.log.stats import FROM_THE_START, Point, Stats
 from app.domain.event import render
@@ -19,10 +21,14 @@ from app.domain.number import format_decimal
 from app.engine.export import MEDIA, encoder, export
 from app.engine.kept_figures import FEW_EVENTS, is_kept, keep_figures
 from app.engine.session_service import SessionService
+from app.errors import NotFoundError
 from app.settings import Settings
+from app.web.http.auth import Authenticator
 from app.web.http.models import NoQuery
+from app.web.http.request_source import source_of
 from app.web.http.responses import success_text
 from app.web.http.route_spec import Call
+from app.web.http.validity import WhileValid
 from app.web.sim.requests import EquityQuery, ExportQuery
 
 _REMEMBERED = 1000
@@ -32,8 +38,10 @@ _REMEMBERED = 1000
 class StatsCalls:
     """The calls that read a session's results."""
 
-    def __init__(self, sim: SessionService, settings: Settings) -> None:
+    def __init__(self, sim: SessionService, authenticator: Authenticator, settings: Settings) -> None:
         self._sim = sim
+        self._authenticator = authenticator
+        self._heartbeat_s = settings.heartbeat_ms / 1000
         self._write_timeout_s = settings.write_timeout_ms / 1000
         self._states: OrderedDict[UUID, tuple[int, str]] = OrderedDict()
 
@@ -71,12 +79,17 @@ class StatsCalls:
     async def _is_kept(self, call: Call) -> bool:
         return await is_kept(self._sim.database, call.session.id, call.session.last_seq)
 
-    async def export(self, call: Call, query: ExportQuery) -> Response:
+    async def export(self, call: Call, query: ExportQuery) -> ASGIApp:
         """Send the events, trades or equity of a session as a file."""
         session = call.session
+        encode = encoder(query.what, query.format)
+        if call.request.method == "GET":
+            await self._sim.database.run(
+                audit.record, source_of(call.request), call.user_id, "session.export", session.id, query.model_dump()
+            )
         name = f"{session.id}-{query.what}.{query.format}"
-        return Download(
-            export(self._sim.database, session, query.what, encoder(query.what, query.format)),
+        download = Download(
+            export(self._sim.database, session, query.what, encode),
             media_type=MEDIA[query.format],
             headers={
                 "Content-Disposition": f'attachment; filename="{name}"',
@@ -85,6 +98,17 @@ class StatsCalls:
             },
             write_timeout_s=self._write_timeout_s,
         )
+        return WhileValid(download, partial(self._may_export, call), self._heartbeat_s)
+
+    async def _may_export(self, call: Call) -> bool:
+        """Whether the caller is still valid and the session still exists."""
+        if not await self._authenticator.is_still_valid(call.caller):
+            return False
+        try:
+            await self._sim.get(call.user_id, call.session.id)
+        except NotFoundError:
+            return False
+        return True
 
 
 class Download(StreamingResponse):

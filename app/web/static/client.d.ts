@@ -144,6 +144,7 @@ export interface Session {
   volumeShare: number | null;
   record: "full" | "trades";
   rules: number;
+  daysPerYear: number;
   entryCandleProfit: "never" | "proven";
   replayMsPerCandle: number | null;
   speed: number | null;
@@ -182,10 +183,18 @@ export class ApiError extends Error {
 /** A stream skipped an event of the log, or is none: what answers is not a ZEON server. */
 export class BrokenStreamError extends Error {}
 
+/** The log has lost events that were received: the database was replaced by an older copy. */
+export class LogShorterError extends Error {
+  /** The last seq that the log has now. */
+  readonly lastSeq: number;
+}
+
 export interface ClientOptions {
   /** Sent as a bearer token; without one a browser's cookie counts. */
   token?: string | null;
   /** Called when a call sent at that `performance.now()` lacked a login; awaited, then the call is repeated. */
+  /** The key of a share link, which the client adds to each call. */
+  share?: string | null;
   onUnauthorized?: ((sentMs: number) => unknown) | null;
 }
 

@@ -30,19 +30,31 @@ export class BrokenStreamError extends Error {
   name = "BrokenStreamError";
 }
 
+/** The log has lost events that were received; it now ends at `lastSeq`. The database was replaced by an older copy. */
+export class LogShorterError extends Error {
+  name = "LogShorterError";
+
+  constructor(lastSeq) {
+    super(`The log is shorter than what was sent: it now ends at event ${lastSeq}.`);
+    this.lastSeq = lastSeq;
+  }
+}
+
 export class Client {
   #origin;
   #token;
+  #share;
   #onUnauthorized;
 
   /**
    * `url` is the server's address, by default the one this module came from. `token` is sent as a bearer token; without
-   * one a browser's cookie counts. `onUnauthorized(sentMs)` is called when a call sent at that `performance.now()` lacked
+   * one a browser's cookie counts. `share` is the key of a share link. `onUnauthorized(sentMs)` is called when a call sent at that `performance.now()` lacked
    * a login; what it returns is awaited and the call repeated.
    */
-  constructor(url = HOME, { token = null, onUnauthorized = null } = {}) {
+  constructor(url = HOME, { token = null, share = null, onUnauthorized = null } = {}) {
     this.#origin = new URL(url).href.replace(/\/$/, "");
     this.#token = token;
+    this.#share = share;
     this.#onUnauthorized = onUnauthorized;
   }
 
@@ -53,7 +65,7 @@ export class Client {
     return "success" in answer ? answer.data : answer;
   }
 
-  /** Exchange a token for a browser's cookie. */
+  /** Exchange a token or JWT for a browser's cookie. */
   login(token) {
     return this.call("POST", "/login", { token });
   }
@@ -175,6 +187,7 @@ export class Client {
         yield* reader.read(response, watch, onState);
       } catch (error) {
         if (signal?.aborted) return undefined;
+        if (error.code === "seq_ahead" && reader.lastSeq >= fromSeq) throw new LogShorterError(error.details.lastSeq);
         if (!watch.fired && !error.mayPass) throw error;
         fault = error;
       } finally {
@@ -206,8 +219,8 @@ export class Client {
   }
 
   async #send(method, path, { body, query = {}, signal }) {
-    const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
-    const search = given.length ? `?${new URLSearchParams(given)}` : "";
+    const given = Object.entries({ ...query, share: this.#share }).filter(([, value]) => value !== undefined && value !== null);
+    const search = given.length ? `${path.includes("?") ? "&" : "?"}${new URLSearchParams(given)}` : "";
     const headers = {};
     if (body !== undefined) headers["Content-Type"] = "application/json";
     if (this.#token) headers.Authorization = `Bearer ${this.#token}`;
@@ -287,6 +300,7 @@ class StreamReader {
     if (line.startsWith("data:")) message.data = (message.data ?? "") + line.slice(5);
     else if (line.startsWith("event:")) message.name = line.slice(6).trim();
     if (line !== "") return message;
+    if (message.name === "log_shorter") throw new LogShorterError(JSON.parse(message.data).lastSeq);
     if (message.name === "caught_up") onState("live");
     else if (message.data !== undefined && message.name === undefined) this.#event(JSON.parse(message.data), batch);
     return {};

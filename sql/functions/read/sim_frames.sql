@@ -1,56 +1,61 @@
 -- A page of the log as text/event-stream frames. They are rendered here, so that no process parses JSON on the way to a
 -- client. The page ends at max_rows or at max_bytes, but not before its first event; last_seq is the last seq read,
--- whether its type matched or not. status and head are the session's at the same moment, null if it is deleted.
+-- whether its type matched or not, and written_at its created_at. status and head are the session's at the same moment,
+-- null if it is deleted.
 --
 -- A full page without any of the types asked for is followed by a look into the index of types: last_seq is then the one
 -- before their next event.
 --
 -- Nearly every page fits into max_bytes. To measure frame by frame takes longer than to render, so only a page that does
--- not fit is read again by sim_frames_bounded.
+-- not fit is read again by sim_frames_bounded. The dialect is compared in a subquery: once for a page, not for each row.
 CREATE OR REPLACE FUNCTION sim_frames(
-  session uuid, after_seq bigint, max_rows integer, max_bytes bigint, types text[], market boolean)
-RETURNS TABLE (last_seq bigint, events bigint, body text, status text, head bigint)
+  session uuid, after_seq bigint, max_rows integer, max_bytes bigint, types text[], dialect text)
+RETURNS TABLE (
+  last_seq bigint, events bigint, body text, status text, head bigint, written_at timestamptz)
 LANGUAGE plpgsql STABLE
 SET enable_sort = off
 SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
-  SELECT max(r.seq), count(r.frame), string_agg(r.frame, '' ORDER BY r.seq)
+  SELECT max(rendered.seq), count(rendered.frame), string_agg(rendered.frame, '' ORDER BY rendered.seq)
   INTO last_seq, events, body
   FROM (
     SELECT
-      e.seq,
+      event.seq,
       CASE
-        WHEN sim_frames.market THEN market_frame(e.session_id, e.seq, e.type, e.payload)
-        WHEN sim_frames.types IS NULL OR e.type = ANY (sim_frames.types) THEN sim_frame(e.seq, e.ts, e.type, e.payload)
+        WHEN event.type <> ALL (sim_frames.types) THEN NULL
+        WHEN (SELECT sim_frames.dialect = 'sim') THEN sim_frame(event.seq, event.ts, event.type, event.payload)
+        WHEN (SELECT sim_frames.dialect = 'market')
+        THEN market_frame(event.session_id, event.seq, event.type, event.payload)
       END AS frame
-    FROM sim_events e
-    WHERE e.session_id = sim_frames.session
-      AND e.seq > sim_frames.after_seq
-      AND e.seq <= sim_frames.after_seq + sim_frames.max_rows
-    ORDER BY e.seq
+    FROM sim_events event
+    WHERE event.session_id = sim_frames.session
+      AND event.seq > sim_frames.after_seq
+      AND event.seq <= sim_frames.after_seq + sim_frames.max_rows
+    ORDER BY event.seq
     OFFSET 0  -- otherwise a frame is rendered once for each use of it
-  ) r;
+  ) rendered;
 
   IF octet_length(body) > sim_frames.max_bytes THEN
-    SELECT f.last_seq, f.events, f.body
+    SELECT bounded.last_seq, bounded.events, bounded.body
     INTO last_seq, events, body
     FROM sim_frames_bounded(
       sim_frames.session, sim_frames.after_seq, sim_frames.max_rows, sim_frames.max_bytes, sim_frames.types,
-      sim_frames.market) f;
+      sim_frames.dialect) bounded;
   END IF;
 
-  SELECT s.status, s.last_seq
-  INTO status, head
-  FROM sim_sessions s
-  WHERE s.id = sim_frames.session AND s.deleted_at IS NULL;
+  SELECT session_row.status, session_row.last_seq, (
+      SELECT event.created_at FROM sim_events event
+      WHERE event.session_id = sim_frames.session AND event.seq = sim_frames.last_seq)
+  INTO status, head, written_at
+  FROM sim_sessions session_row
+  WHERE session_row.id = sim_frames.session AND session_row.deleted_at IS NULL;
 
   IF events = 0 AND NOT sim_frames.market AND last_seq = sim_frames.after_seq + sim_frames.max_rows THEN
-    SELECT coalesce(min(m.seq) - 1, head, last_seq)
-    INTO last_seq
+    SELECT coalesce(min(m.seq) - 1, head, last_seq) INTO last_seq
     FROM sim_matching_events(sim_frames.session, last_seq + 1, 1, sim_frames.types) m;
   END IF;
   RETURN NEXT;
 END;
 $$;
 
-COMMENT ON FUNCTION sim_frames(uuid, bigint, integer, bigint, text[], boolean) IS 'The log after a seq as text/event-stream frames, of some types or in the market dialect.';
+COMMENT ON FUNCTION sim_frames(uuid, bigint, integer, bigint, text[], text) IS 'The log after a seq as text/event-stream frames, of some types, in a dialect.';

@@ -24,7 +24,8 @@ BEGIN
     WHERE s.status = 'running' AND NOT EXISTS (
       SELECT FROM sim_runners r
       WHERE r.name = s.runner AND r.incarnation = s.incarnation
-        AND (greatest(r.seen_at, pg_postmaster_start_time()) + r.ttl > clock_timestamp()
+        AND (sim_runner_alive(r.seen_at, r.ttl)
+             OR sim_runner_alive(pg_postmaster_start_time(), r.ttl)
              OR r.name = sim_claim_orphans.runner))
     ORDER BY s.id
     LIMIT sim_claim_orphans.max_rows

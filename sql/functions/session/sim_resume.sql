@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION sim_resume(session uuid)
 RETURNS text
 LANGUAGE plpgsql AS $$
 BEGIN
-  IF NOT EXISTS (SELECT FROM sim_runners r WHERE r.seen_at + r.ttl > clock_timestamp()) THEN
+  IF NOT EXISTS (SELECT FROM sim_runners r WHERE sim_runner_alive(r.seen_at, r.ttl)) THEN
     RAISE EXCEPTION 'No server process is alive to run the session.'
     USING ERRCODE = 'ZN004', HINT = 'Start one with `zeon serve`.';
   END IF;

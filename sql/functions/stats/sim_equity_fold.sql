@@ -12,11 +12,11 @@ DECLARE
   _peak numeric := figures ->> 'peak';
   _peak_ts bigint := figures ->> 'peakTs';
   _under boolean := coalesce(_equity < _peak, false);
+  _period bigint; -- Since rule set 2 the first peak is the initial cash, at the open of the first candle.
   _new jsonb;
 BEGIN
-  IF _equity IS NULL THEN
-    SELECT s.initial_cash INTO _equity FROM sim_sessions s WHERE s.id = sim_equity_fold.session;
-  END IF;
+  SELECT coalesce(_equity, s.initial_cash), CASE WHEN s.rules > 1 AND _peak_ts IS NULL THEN timeframe_ms(s.timeframe) END
+  INTO _equity, _period FROM sim_sessions s WHERE s.id = sim_equity_fold.session;
 
   WITH read AS (
     SELECT e.seq, e.ts, (e.payload -> 'equity')::numeric AS equity, (e.payload -> 'peakEquity')::numeric AS peak,
@@ -31,7 +31,8 @@ BEGIN
   ), walked AS (
     SELECT s.*, CASE WHEN s.before > 0 THEN (s.equity - s.before) / s.before END AS return,
            coalesce(max(s.ts) FILTER (WHERE s.raised OR s.equity = s.peak)
-                    OVER (ORDER BY s.seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), _peak_ts) AS since
+                    OVER (ORDER BY s.seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), _peak_ts,
+                    min(s.ts) OVER () - _period) AS since
     FROM stepped s
   )
   SELECT jsonb_build_object(
@@ -39,7 +40,8 @@ BEGIN
     'squares', sum(w.return * w.return), 'losses', sum(w.return * w.return) FILTER (WHERE w.return < 0),
     'maxFall', max(w.peak - w.equity), 'maxPct', max(w.pct),
     'maxUnder', max(w.ts - w.since) FILTER (WHERE w.was_under OR (w.equity < w.peak AND NOT w.raised)),
-    'firstTs', min(w.ts), 'peakTs', max(w.ts) FILTER (WHERE w.raised OR w.equity = w.peak), 'seq', max(w.seq)) INTO _new
+    'firstTs', min(w.ts), 'seq', max(w.seq),
+    'peakTs', coalesce(max(w.ts) FILTER (WHERE w.raised OR w.equity = w.peak), min(w.ts) - _period)) INTO _new
   FROM walked w;
 
   RETURN figures

@@ -51,12 +51,12 @@ async def test_every_closed_candle_is_stored_soon_after_its_close_through_an_out
         by = source(f"exchange:binance@{klines.address}")
         follower = Follower(connect, by, "binance", "1m", clock=clock)
         following = asyncio.create_task(follower.follow(["BTCUSDT", "ETHUSDT"]))
-        late = await _punctual(conn, clock, 4)
+        late = await _punctual(conn, clock, 2)
         klines.down = True
-        await asyncio.sleep(2)
-        klines.down = False
         await asyncio.sleep(1.5)
-        late += await _punctual(conn, clock, 3)
+        klines.down = False
+        await asyncio.sleep(1.2)
+        late += await _punctual(conn, clock, 2)
         following.cancel()
         await asyncio.wait([following])
         results = [candle async for candle in cache.read(conn, *KEY, 0, 2**60)]
@@ -64,13 +64,13 @@ async def test_every_closed_candle_is_stored_soon_after_its_close_through_an_out
     assert results == list(made_up("BTCUSDT", "1m", START, results[-1].close_time_ms))
     assert results[-1].close_time_ms <= clock.now_ms()
     assert max(late) < 0.5, late
-    assert (other[0].rows >= 7, other[0].missing) == (True, 0)
+    assert (other[0].rows >= 4, other[0].missing) == (True, 0)
 
 
 async def _punctual(conn: Connection, clock: Fast, count: int) -> list[float]:
-    """Measure again, up to twice, where a candle comes late: something else may keep the machine busy."""
+    """Measure again, up to three times, where a candle comes late: another process may keep the machine busy."""
     late = await _latenesses(conn, clock, count)
-    for _ in range(2):
+    for _ in range(3):
         if max(late) >= 0.5:
             late = await _latenesses(conn, clock, count)
     return late
@@ -103,7 +103,7 @@ async def test_an_outage_of_the_database_is_told_and_sat_out(private_postgres: P
     await asyncio.sleep(1.5)
     await asyncio.to_thread(private_postgres.start)
     async with await Connection.connect(database.url, autocommit=True) as conn:
-        assert max(await _latenesses(conn, clock, 4)) < 5
+        assert max(await _latenesses(conn, clock, 2)) < 5
         results = [candle async for candle in cache.read(conn, *KEY, 0, 2**60)]
     following.cancel()
     await asyncio.wait([following])

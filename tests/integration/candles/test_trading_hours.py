@@ -91,6 +91,7 @@ async def test_closed_hours_are_no_gap_and_bring_no_candle(engine: Engine, polic
     assert (session.status, session.error, session.cursor_ms) == ("finished", None, END - GRID.ms)
     assert await candles(engine, session.id) == [(slot, False) for slot in TRADED]
     assert await gap_times(engine, session.id) == []
+    assert session.spec.days_per_year == 252
 
 
 async def test_a_bar_missing_while_the_market_was_open_fails_the_start_and_is_listed(engine: Engine) -> None:

@@ -14,6 +14,7 @@ from tests.support.postgres import Database, open_pool
 from tests.support.running_engine import START_MS, store
 from tests.support.strategies import GOOD, misbehaving, write
 
+END = START_MS + 400 * 60_000
 ASKED = ("--symbol", "BTCUSDT", "--timeframe", "1m", "--venue", "demo", "--start", START_MS)
 REMEMBERS = """
 _closes = {}
@@ -29,7 +30,7 @@ class Remembers(Strategy):
 def cli(database: Database, tmp_path: Path) -> Cli:
     async def fill() -> None:
         async with open_pool(database) as side:
-            await store(side, count=1_500)
+            await store(side, count=500)
 
     asyncio.run(fill())
     result = Cli(database)
@@ -44,7 +45,7 @@ def cli(database: Database, tmp_path: Path) -> Cli:
 
 def test_a_user_strategy_does_not_look_ahead(cli: Cli) -> None:
     assert cli.json("lookahead", "good", *ASKED, "--cuts", 3) == {
-        "slots": 1500,
+        "slots": 500,
         "cuts": 3,
         "lookahead": False,
         "difference": None,
@@ -59,7 +60,7 @@ def test_a_class_can_be_named_for_one_command_alone(cli: Cli) -> None:
     result = json.loads(cli.run("lookahead", "remembers:Remembers", *ASKED, "--json", code=1).stdout)
     assert result["lookahead"] is True, "a module is imported once, so what it keeps outlives the data"
     assert result["difference"]["changed"]["type"] == "plot"
-    arguments = ("sweep", "good:Good", *ASKED, "--end", "2024-01-02", "--param", "fast=2..3", "--json")
+    arguments = ("sweep", "good:Good", *ASKED, "--end", END, "--param", "fast=2..3", "--json")
     assert [each["status"] for each in json.loads(cli.run(*arguments).stdout)["results"]] == ["finished", "finished"]
     assert "There is no module named goood" in cli.error("lookahead", "goood:Good", *ASKED, code=2)
     assert "Goood" in cli.error("lookahead", "good:Goood", *ASKED, code=2)
@@ -67,14 +68,14 @@ def test_a_class_can_be_named_for_one_command_alone(cli: Cli) -> None:
 
 
 def test_a_sweep_estimates_and_runs_user_strategies(cli: Cli, database: Database) -> None:
-    done = cli.run("sweep", "good", *ASKED, "--end", "2024-01-02", "--param", "fast=2..4", "--json")
+    done = cli.run("sweep", "good", *ASKED, "--end", END, "--param", "fast=2..4", "--json")
     result = json.loads(done.stdout)
     assert done.stderr.startswith("3 sessions, about ")
     assert [each["status"] for each in result["results"]] == ["finished"] * 3
     assert all(each["trades"] > 0 for each in result["results"])
     rows = database.query("SELECT count(*) FROM sim_events")[0][0]
     assert rows / 2 < result["rows"] < rows * 2
-    assert "fast?" in cli.error("sweep", "good", *ASKED, "--end", "2024-01-02", "--param", "fats=2", code=2)
+    assert "fast?" in cli.error("sweep", "good", *ASKED, "--end", END, "--param", "fats=2", code=2)
 
 
 FICKLE = """
@@ -92,7 +93,7 @@ class Fickle(Strategy):
 
 
 def test_a_sweep_that_cannot_go_on_says_why(cli: Cli, database: Database, tmp_path: Path) -> None:
-    cli.run("sweep", "good", *ASKED, "--end", "2024-01-02", "--param", "fast=2,3")
+    cli.run("sweep", "good", *ASKED, "--end", END, "--param", "fast=2,3")
     tag = database.query("UPDATE sim_sessions SET status = 'paused' RETURNING tags[1]")[0][0]
     (tmp_path / "own" / "good.py").write_text((tmp_path / "own" / "good.py").read_text() + "# changed\n")
     done = cli.run("rank", tag, "--resume", "--json", code=1)
@@ -103,7 +104,7 @@ def test_a_sweep_that_cannot_go_on_says_why(cli: Cli, database: Database, tmp_pa
 
 def test_combinations_that_fail_are_rows_of_a_sweep_and_their_reports_say_why(cli: Cli, tmp_path: Path) -> None:
     write(tmp_path / "own", "fickle", FICKLE)
-    arguments = ("sweep", "fickle", *ASKED, "--end", "2024-01-02", "--param", "kind=raise,none,end", "--json")
+    arguments = ("sweep", "fickle", *ASKED, "--end", END, "--param", "kind=raise,none,end", "--json")
     results = {result["config"]["kind"]: result for result in json.loads(cli.run(*arguments, code=1).stdout)["results"]}
     assert {kind: each["status"] for kind, each in results.items()} == {
         "raise": "failed",

@@ -21,6 +21,7 @@ from app.engine import supervisor
 from app.engine.replay.writer import SessionLostError, Writer
 from app.engine.supervisor import Supervisor
 from app.errors import RunnerNameTakenError, SimError, UnavailableError
+from app.metrics import EngineMetrics
 from tests.support.postgres import Database, PrivatePostgres, open_pool
 from tests.support.running_engine import START_MS, USER, Engine, running_engine, settings, store
 from tests.support.session_log import open_minutes
@@ -93,7 +94,7 @@ async def test_a_payload_postgres_refuses_fails_its_own_session_only(database: D
     async with running_engine(database, poll_ms=60_000) as engine:
         ids = [(await engine.create()).id for _ in range(9)]
         database.query("UPDATE sim_sessions SET status = 'running', epoch = 1, runner = 'one', incarnation = 1")
-        writer = Writer(engine.pool)
+        writer = Writer(engine.pool, EngineMetrics())
         body = ['{"n":1}'] * 9
         body[4] = '{"n":"\\u0000"}'
         pending = [
@@ -130,7 +131,7 @@ async def test_a_runner_that_was_replaced_is_refused(database: Database) -> None
         await store(engine.pool)
         session = await engine.start(pace=Pace(60_000))
         await engine.until(session.id, lambda s: s.last_seq == 2)
-        writer = Writer(engine.pool)
+        writer = Writer(engine.pool, EngineMetrics())
         running = asyncio.ensure_future(writer.run())
         await engine.act(session.id, "pause")
         late = Chunk(
@@ -153,7 +154,7 @@ async def test_a_runner_whose_tick_is_refused_starts_again_from_the_log_and_fail
 ) -> None:
     async with running_engine(database) as engine:
         await store(engine.pool)
-        append, left = engine.supervisor._writer.append, list(range(refusals))
+        append, left = engine.supervisor.writer.append, list(range(refusals))
 
         def refusing(chunk: Chunk, **options: bool) -> asyncio.Future[None]:
             if left and (chunk.prev_cursor_ms or 0) > START_MS:
@@ -161,7 +162,7 @@ async def test_a_runner_whose_tick_is_refused_starts_again_from_the_log_and_fail
                 chunk = chunk._replace(prev_cursor_ms=START_MS - 1)
             return append(chunk, **options)
 
-        engine.supervisor._writer.append = refusing  # type: ignore[method-assign, assignment]
+        engine.supervisor.writer.append = refusing  # type: ignore[method-assign, assignment]
         done = await engine.finished((await engine.start(pace=Pace(1))).id)
         assert (done.status, left) == (status, [])
         seen = open_minutes(await engine.log(done.id))

@@ -226,7 +226,7 @@ class JumpyClock(Clock):
 async def test_over_an_hour_of_ticks_the_grid_does_not_drift(database: Database, pace: Pace) -> None:
     clock = JumpyClock()
     async with running_engine(database, clock=clock, poll_ms=60_000, renew_ms=1000, runner_ttl_ms=60_000) as engine:
-        writer = engine.supervisor._writer
+        writer = engine.supervisor.writer
         append, stamps = writer.append, []
 
         def stamped(chunk: Any, **options: Any) -> Any:

@@ -43,7 +43,7 @@ async def test_answers_to_an_allowed_origin_can_be_read_failures_among_them(data
             201: created,
             200: await server.call("GET", SESSIONS, headers={"Origin": PAGE}),
             404: await server.call("GET", "/nothing", headers={"Origin": PAGE}),
-            400: await server.call("GET", "/healthz", headers={"Origin": PAGE, "Host": "foreign.example"}),
+            400: await server.call("GET", SESSIONS, headers={"Origin": PAGE, "Host": "foreign.example"}),
             500: await server.call("GET", f"{path}/stream", headers={"Origin": PAGE}),
         }
         while (slowed := await server.call("GET", SESSIONS, headers={"Origin": PAGE})).status_code == 200:

@@ -80,7 +80,9 @@ async def test_answers_are_those_that_openapi_describes(database: Database) -> N
     async with running_server(database, candles=0) as server:
         described = (await server.client.get("/openapi.json")).json()
         operation = described["paths"][IMPORT]["post"]
-        assert operation["requestBody"]["content"] == {"application/octet-stream": {}}
+        assert operation["requestBody"]["content"] == {
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+        }
         assert {"symbol", "timeframe", "venue", "dryRun", "timeZone"} <= {
             parameter["name"] for parameter in operation["parameters"]
         }

@@ -224,7 +224,8 @@ class Walk:
         for name in kinds or bodies:
             spec = bodies[name].spec(load())
             a, b = [(await self._server.served.sim.create(user_id, spec))[0] for _ in range(2)]
-            ids[name] = {"id": str(a.id), "other": str(b.id)}
+            key, _ = await self._server.token(user_id, scope="read", kind="share", session_id=a.id)
+            ids[name] = {"id": str(a.id), "other": str(b.id), "key": str(key)}
         return ids
 
     async def _status(
@@ -236,7 +237,9 @@ class Walk:
         query: str | None = None,
     ) -> int:
         path = re.sub(r"{(\w+):uuid}", lambda found: ids[found[1]], spec.path)
-        path = path.replace("{name:path}", "style/base.css") + (QUERIES.get(key(spec), "") if query is None else query)
+        path = path.replace("{name:path}", "style/base.css").replace("{keyId}", ids["key"]) + (
+            QUERIES.get(key(spec), "") if query is None else query
+        )
         body = BODIES.get(key(spec)) if body is None else body
         async with self._server.client.stream(spec.method, path, json=body, headers=headers) as response:
             return response.status_code
@@ -265,8 +268,8 @@ async def walk(
     """Serve the table of routes, with a change to each of them, to a user with a token."""
     table: list[RouteSpec] = []
 
-    def changed_table(*arguments: Any) -> list[RouteSpec]:
-        table.extend(change(spec) for spec in route_table(*arguments))
+    def changed_table(*arguments: Any, **options: Any) -> list[RouteSpec]:
+        table.extend(change(spec) for spec in route_table(*arguments, **options))
         return table
 
     monkeypatch.setattr(web_app, "route_table", changed_table)

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.db.pool import Connection
 from app.errors import BadInputError
@@ -58,7 +59,10 @@ async def test_an_uncaught_error_is_500_without_a_traceback(database: Database, 
     async with running_server(database, candles=0) as server:
         server.served.sim.get = None  # type: ignore[assignment,method-assign]
         answer = await server.refused(500, "GET", f"{SESSIONS}/00000000-0000-0000-0000-000000000000")
-    assert answer == {"error": "Something went wrong in the server; its log says what."}
+    assert answer == {
+        "error": "Something went wrong in the server; its log says what.",
+        "code": "internal_error",
+    }
     assert "NoneType" in caplog.text
 
 
@@ -86,7 +90,7 @@ async def test_bodies_must_be_json_objects_within_limits(database: Database) -> 
             b'{"a":"' + b'\\"' * 900,
         ):
             status, answer = await post(server, content)
-            assert (status, list(answer)) == (400, ["error"]), content[:40]
+            assert (status, answer["code"]) == (400, "malformed"), content[:40]
 
 
 async def test_a_value_that_is_not_a_number_is_refused_with_its_field(database: Database) -> None:
@@ -97,11 +101,14 @@ async def test_a_value_that_is_not_a_number_is_refused_with_its_field(database: 
             assert (status, answer["error"].partition(":")[0]) == (400, "initialCash"), answer
             status, answer = await post(server, f'{body}, "sizing": {{"qty": [{number}]}}}}')
             assert (status, answer["error"].partition(":")[0]) == (400, "sizing.qty"), answer
-        status, answer = await post(server, f'{body}, "feeBps": 0.{"1" * 41}}}')
-        assert (status, answer) == (400, {"error": "feeBps: must have at most 40 digits before and after the point"})
-        for number in ("1e-400", "1e-20000", "0e-9999999", "1e-99999999999999999999999"):
+        for number in ("1e-400", "1e-20000", "0e-9999999", f"0.{'1' * 41}"):
             status, answer = await post(server, f'{body}, "slippageBps": {number}}}')
-            assert (status, answer["error"].partition(":")[0]) == (400, "slippageBps"), answer
+            assert (status, answer["data"]["slippageBps"]) == (201, round(float(number), 40)), answer
+        status, answer = await post(server, f'{body}, "slippageBps": 1e-99999999999999999999999}}')
+        assert (status, answer["error"].partition(":")[0]) == (400, "slippageBps"), answer
+        for number in ("1e-400", "0.0"):
+            status, answer = await post(server, f'{body}, "initialCash": {number}}}')
+            assert (status, answer["error"].partition(":")[0]) == (400, "initialCash"), answer
         keyed = {"Idempotency-Key": "digits"}
         assert (await post(server, f'{body}, "feeBps": 1.0}}', **keyed))[0] == 201
         assert (await post(server, f'{body}, "feeBps": 1.0}}', **keyed))[0] == 200
@@ -159,7 +166,7 @@ async def test_only_json_is_accepted_and_only_a_body_needs_a_type(database: Data
 )
 async def test_a_foreign_host_is_refused(database: Database, host: str) -> None:
     async with running_server(database, candles=0) as server:
-        answer = await server.refused(400, "GET", "/healthz", headers={"Host": host})
+        answer = await server.refused(400, "GET", SESSIONS, headers={"Host": host})
         assert answer["error"].startswith("Host: ")
 
 
@@ -174,8 +181,15 @@ async def test_loopback_and_allowed_hosts_are_accepted(database: Database) -> No
             "sim.example",
             "Sim.Example:443",
         ):
-            await server.data("GET", "/healthz", headers={"Host": host})
-        assert b" 400 " in await raw(server, b"GET /healthz HTTP/1.0\r\n\r\n")
+            await server.data("GET", SESSIONS, headers={"Host": host})
+        assert b" 400 " in await raw(server, f"GET {SESSIONS} HTTP/1.0\r\n\r\n".encode())
+
+
+async def test_probes_need_no_host(database: Database) -> None:
+    async with running_server(database, candles=0) as server:
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert b" 200 " in await raw(server, f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            assert (await server.call("GET", path, headers={"Host": "10.0.0.7:8000"})).status_code == 200
 
 
 async def test_a_foreign_origin_may_read_but_not_change(database: Database) -> None:
@@ -242,23 +256,43 @@ async def test_small_answers_are_not_held_back_by_nagles_algorithm(database: Dat
     assert median(durations) < 0.03
 
 
+async def metrics_with(server: InProcessServer, line: str) -> str:
+    """Return the metrics once they have a line."""
+    deadline = time.monotonic() + 10
+    while f"\n{line}\n" not in (text := (await server.call("GET", "/metrics")).text):
+        assert time.monotonic() < deadline, text
+    return text
+
+
 async def test_metrics_count_sessions_streams_and_requests(database: Database) -> None:
     async with running_server(database) as server:
         path = f"{SESSIONS}/{(await server.create(replayMsPerCandle=60_000))['id']}"
         await server.data("POST", f"{path}/start")
         async with server.stream(path.rpartition("/")[2]) as stream:
             await stream.next()
-            text = (await server.call("GET", "/metrics")).text
+            await server.refused(400, "GET", SESSIONS, headers={"Host": "evil.example"})
+            await server.refused(414, "GET", f"{SESSIONS}?{'x' * 9000}")
+            await server.refused(413, "POST", SESSIONS, content=b"x" * 300_000, headers=JSON)
+            text = await metrics_with(server, "zeon_tick_lateness_seconds_count 1.0")
     for line in (
-        "zeon_sessions_running 1",
-        "zeon_streams_open 1",
-        'zeon_requests_total{status="201"} 1',
-        "zeon_listening 1",
-        "zeon_connections_open 2",
-        "zeon_connections_ended_total 0",
+        'zeon_sessions{status="running"} 1.0',
+        "zeon_sessions_running 1.0",
+        "zeon_streams_open 1.0",
+        'zeon_requests_total{status="201"} 1.0',
+        'zeon_refused_total{reason="wrong_host"} 1.0',
+        'zeon_refused_total{reason="url_too_long"} 1.0',
+        'zeon_refused_total{reason="too_large"} 1.0',
+        "zeon_listening 1.0",
+        "zeon_database_up 1.0",
+        'zeon_pool_waiting{pool="requests"} 0.0',
+        "zeon_connections_ended_total 0.0",
+        "zeon_ticks_total 1.0",
+        "zeon_strategy_processes 0.0",
     ):
         assert f"\n{line}\n" in text
-    assert all(re.fullmatch(r'# (HELP|TYPE) .+|\w+({\w+="\w+"})? \d+', line) for line in text.splitlines())
+    assert re.search(r"\nzeon_connections_open [2-4]\.0\n", text)  # Refused ones stay open for a moment.
+    assert float(re.findall(r"zeon_commit_seconds_sum (\S+)", text)[0]) > 0
+    assert len(list(text_string_to_metric_families(text))) == text.count("# HELP ")
 
 
 async def test_without_the_database_calls_answer_503(private_postgres: PrivatePostgres) -> None:
@@ -358,14 +392,15 @@ async def test_the_api_describes_every_call(database: Database) -> None:
         described = (await server.call("GET", "/openapi.json")).json()
     assert described["openapi"] == "3.1.0"
     paths = described["paths"]
-    assert set(paths["/api/market/sessions"]["post"]["responses"]) == {"201", "200", "4XX", "503"}
-    assert set(paths[f"{SESSIONS}/{{id}}/stream"]["get"]["responses"]) == {"200", "204", "4XX", "503"}
+    created_with = paths["/api/market/sessions"]["post"]["responses"]
+    assert {"201", "200", "400", "401", "422", "429", "503"} <= set(created_with)
+    assert {"200", "204", "404"} <= set(paths[f"{SESSIONS}/{{id}}/stream"]["get"]["responses"])
     assert set(described["paths"][f"{SESSIONS}/{{id}}"]) == {"get", "patch", "delete"}
-    assert {SESSIONS, "/api/market/sessions", "/login", "/healthz", "/"} <= set(described["paths"])
+    assert {SESSIONS, "/api/market/sessions", "/login", "/healthz"} <= set(described["paths"])
     operations = [operation for path in described["paths"].values() for operation in path.values()]
     assert len({operation["operationId"] for operation in operations}) == len(operations)
     assert all(operation["summary"] for operation in operations)
-    known = {f"#/components/schemas/{name}" for name in described["components"]["schemas"]}
+    known = {f"#/components/{part}/{name}" for part, each in described["components"].items() for name in each}
     assert set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(described))) <= known
     created = described["components"]["schemas"]["NewSession"]
     assert created["additionalProperties"] is False

@@ -113,6 +113,7 @@ async def test_a_created_session_is_answered_with_its_defaults(database: Databas
         "record": "full",
         "rules": 2,
         "entryCandleProfit": "never",
+        "daysPerYear": 365,
         "strategyHash": None,
         "candlesHash": None,
         "digest": None,

@@ -89,13 +89,13 @@ async def test_sessions_of_a_process_that_is_killed_go_on_in_another(database: D
 async def test_an_unpaced_session_of_a_slow_strategy_can_be_followed(database: Database, tmp_path: Path) -> None:
     write(tmp_path, "bad", misbehaving("pass").replace("self._seen += 1", "self._seen += 1; time.sleep(0.03)"))
     async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
-        append, written = engine.supervisor._writer.append, []
+        append, written = engine.supervisor.writer.append, []
 
         def counted(chunk: Any, **options: Any) -> Any:
             written.append(chunk.ticks)
             return append(chunk, **options)
 
-        engine.supervisor._writer.append = counted  # type: ignore[method-assign]
+        engine.supervisor.writer.append = counted  # type: ignore[method-assign]
         await store(engine.pool, count=1000)
         session = await engine.start(profile_slug="bad", end_ms=START_MS + 1000 * MINUTE)
         await engine.until(session.id, lambda row: row.cursor_ms is not None and len(written) >= 3)
@@ -177,20 +177,20 @@ async def test_slow_strategies_do_not_slow_down_the_others(database: Database, t
             await engine.until(each.id, lambda row: (row.cursor_ms or 0) >= START_MS + 3 * MINUTE)
         later = await engine.start(profile_slug="good", pace=Pace(10), **until)
         before = [await engine.slots_done(each.id) for each in (quick, later)]
-        await asyncio.sleep(3)
+        await asyncio.sleep(2)
         done = [await engine.slots_done(each.id) for each in (quick, later)]
-        # Alone they would do 300 each; a round through a process with two slow ones takes 0.3 s, so 10.
-        assert all(now - then >= 100 for now, then in zip(done, before, strict=True)), (before, done)
+        # Alone they would do 200 each; a round through a process with two slow ones takes 0.3 s, so 7.
+        assert all(now - then >= 67 for now, then in zip(done, before, strict=True)), (before, done)
         for each in slow:
             assert (await engine.get(each.id)).status == "running"
             await engine.act(each.id, "stop")
 
 
 async def test_a_process_that_stood_still_is_not_taken_for_a_slow_strategy(database: Database, tmp_path: Path) -> None:
-    write(tmp_path, "slow", SLOW.replace("0.15", "0.5"))
+    write(tmp_path, "slow", SLOW.replace("0.15", "0.3"))
     async with running_engine(database, strategies=(str(tmp_path),), **IMPATIENT) as engine:
         await store(engine.pool)
-        session = await engine.start(profile_slug="slow", end_ms=START_MS + 8 * MINUTE)
+        session = await engine.start(profile_slug="slow", end_ms=START_MS + 6 * MINUTE)
         await engine.until(session.id, lambda row: row.cursor_ms is not None)
         process = engine.supervisor.strategies.pids[-1]
         os.kill(process, signal.SIGSTOP)

@@ -51,7 +51,7 @@ async def dropped(database: Database, monkeypatch: pytest.MonkeyPatch, cuts: Col
 
 def _drop(engine: Engine, cuts: set[int]) -> None:
     """Let the runner die, without a word, once a tick of `cuts` is in the log."""
-    writer = engine.supervisor._writer
+    writer = engine.supervisor.writer
     append = writer.append
 
     async def die(written: asyncio.Future[None]) -> None:

@@ -25,7 +25,7 @@ def slot_of(run: Run, event: Event) -> list[Candle]:
     return next(slot for slot in run.slots if (slot[0].close_time_ms if close else slot[0].open_time_ms) == event.ts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(runs())
 def test_what_must_always_hold(run: Run) -> None:
     no_fill_is_outside_high_and_low_or_on_a_synthetic_candle(run)

@@ -7,11 +7,12 @@ import pytest
 from app.db.log.chunks import Chunk
 from app.db.pool import Database
 from app.engine.replay.writer import MAX_CHUNKS, MAX_EVENTS, Writer
+from app.metrics import EngineMetrics
 
 
 @pytest.fixture
 def writer() -> Writer:
-    return Writer(Database("", size=1))
+    return Writer(Database("", size=1), EngineMetrics())
 
 
 def chunk(number: int, events: int) -> Chunk:

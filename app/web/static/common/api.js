@@ -5,8 +5,14 @@ import { loginSince } from "./login.js";
 
 export { SESSIONS } from "../client.js";
 
-/** The client of this server. After a 401 the user logs in, unless that happened during the call, and the call is repeated. */
-export const client = new Client(location.origin, { onUnauthorized: loginSince });
+/** The key of the share link that this page was opened with; null without one. */
+export const share = new URLSearchParams(location.search).get("share");
+
+/**
+ * The client of this server. After a 401 the user logs in, unless that happened during the call, and the call is repeated.
+ * With a share link there is no login.
+ */
+export const client = new Client(location.origin, { share, onUnauthorized: share === null ? loginSince : null });
 
 /** Make a call and return its data; when nobody answers, the error says what the page does about it. */
 export async function call(method, path, body) {

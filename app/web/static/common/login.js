@@ -1,4 +1,4 @@
-// Asks for a token where the server needs one. The server turns it into a cookie that scripts cannot read.
+// Asks for a token or JWT where the server needs one. The server turns it into a cookie that scripts cannot read.
 
 import { Client } from "../client.js";
 import { make } from "./dom.js";
@@ -22,8 +22,8 @@ function ask() {
     "form",
     { method: "dialog", class: "stack" },
     make("h2", { id: "login-title" }, "Log in"),
-    make("p", {}, "This server needs a token. Create one with ", make("code", {}, "zeon token create"), "."),
-    make("label", { for: "token" }, "Token"),
+    make("p", {}, "This server needs a token: one of ", make("code", {}, "zeon token create"), ", or a JWT where it accepts them."),
+    make("label", { for: "token" }, "Token or JWT"),
     token,
     problem,
     make("button", { class: "primary" }, "Log in"),

@@ -1,6 +1,7 @@
 // Follows the log with the client that scripts use too, and passes events on in batches, one per frame.
 
 import { client } from "../common/api.js";
+import { LogShorterError } from "../client.js";
 
 const BATCH = 10_000;
 const BATCH_DELAY_MS = 150;
@@ -18,11 +19,12 @@ export class Feed {
 
   /**
    * `onBatch(events)` gets events in seq order, each once. `onState()` is called when the connection's state changes,
-   * `onClosed()` when nothing more comes: the log has ended, or the server refused the call.
+   * `onClosed()` when nothing more comes: the log has ended, or the server refused the call. `onShorter(error)` is called
+   * instead when the log has lost events that were received.
    */
-  constructor(id, { onBatch, onState, onClosed }) {
+  constructor(id, handlers) {
     this.id = id;
-    this.handlers = { onBatch, onState, onClosed };
+    this.handlers = handlers;
     document.addEventListener("visibilitychange", () => this.#schedule());
   }
 
@@ -46,10 +48,12 @@ export class Feed {
       for await (const batch of client.batches(this.id, { fromSeq: this.last + 1, signal: reading.signal, onState })) {
         if (this.#reading === reading) batch.forEach((event) => this.#take(event));
       }
-    } catch {
+    } catch (error) {
+      if (error instanceof LogShorterError && this.#reading === reading) return this.#shorter(error);
       // Whatever it is, the session is read again, and that call shows the error.
     }
     if (this.#reading === reading) this.#closed();
+    return undefined;
   }
 
   /** End the connection; events already received are still passed on. */
@@ -90,6 +94,11 @@ export class Feed {
   #closed() {
     this.#set("reconnecting");
     this.handlers.onClosed();
+  }
+
+  #shorter(error) {
+    this.drop();
+    this.handlers.onShorter(error);
   }
 
   #set(state) {

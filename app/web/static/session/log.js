@@ -1,8 +1,9 @@
 // The table of events, newest first, with a filter by type and text, and the payload of one event.
 
-import { get, SESSIONS } from "../common/api.js";
+import { get, SESSIONS, share } from "../common/api.js";
 import { byId, make, option, setText } from "../common/dom.js";
 import { time, tone, whole } from "../common/format.js";
+import { pageAddress } from "./address.js";
 import { describe } from "./describe.js";
 
 const EVENTS_PER_TYPE = 300;
@@ -59,7 +60,7 @@ export class Log {
     byId("payload").hidden = false;
     setText(byId("payload-title"), `${event.type} ${event.seq}`);
     setText(byId("payload-text"), JSON.stringify(event, null, 2));
-    byId("payload-link").href = `?seq=${event.seq}`;
+    byId("payload-link").href = pageAddress(event.seq);
   }
 
   /** The newest event of a type, if there is one here. */
@@ -101,7 +102,7 @@ export class Log {
   }
 
   #row(event) {
-    const link = make("a", { href: `?seq=${event.seq}` }, String(event.seq));
+    const link = make("a", { href: pageAddress(event.seq) }, String(event.seq));
     const choose = (click) => {
       click.preventDefault();
       this.select(event);
@@ -115,7 +116,7 @@ export class Log {
     const count = byId("rows").childElementCount;
     byId("log-empty").hidden = count > 0;
     const filtered = byId("type").value || byId("search").value;
-    setText(byId("log-empty"), filtered ? "No event matches. Choose another type or clear the search." : "No events yet. Press Play to start the session.");
+    setText(byId("log-empty"), filtered ? "No event matches. Choose another type or clear the search." : share ? "No events yet." : "No events yet. Press Play to start the session.");
     setText(byId("shown"), count ? `the newest ${whole(count)}${filtered ? " that match" : ""}` : "");
   }
 }

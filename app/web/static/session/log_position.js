@@ -4,6 +4,7 @@ import { get, SESSIONS } from "../common/api.js";
 import { byId, setText } from "../common/dom.js";
 import { whole } from "../common/format.js";
 import { attempt } from "../common/notice.js";
+import { pageAddress } from "./address.js";
 
 const TAIL = 5000;
 const AROUND = 1500;
@@ -49,8 +50,9 @@ export class LogPosition {
     return attempt(() => this.#lookBackTo(1));
   }
 
-  toLive() {
-    if (!this.lookingBack) return this.prices.toEnd();
+  /** Show the end of the log; `anew` also if it is shown already. */
+  toLive(anew = false) {
+    if (!this.lookingBack && !anew) return this.prices.toEnd();
     this.#switchTo(false);
     this.#follow(this.session.lastSeq - TAIL);
     return this.prices.toEnd();
@@ -64,7 +66,7 @@ export class LogPosition {
       await this.#lookBackTo(event.seq);
       this.log.select(event);
     }
-    history.replaceState(null, "", `?seq=${event.seq}`);
+    history.replaceState(null, "", pageAddress(event.seq));
     if (event.type === "trade" && this.prices.key.startsWith(`${event.payload.symbol} `)) this.prices.showTrade(event.payload);
     else this.prices.centre(openMs);
   }
@@ -139,6 +141,6 @@ export class LogPosition {
     this.lookingBack = lookingBack;
     this.firstSeq = Infinity;
     byId("looking-back").hidden = !lookingBack;
-    if (!lookingBack) history.replaceState(null, "", location.pathname);
+    if (!lookingBack) history.replaceState(null, "", pageAddress());
   }
 }

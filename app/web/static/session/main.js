@@ -1,6 +1,6 @@
 // The page of one session: creates the parts and passes events and changes of the session to them.
 
-import { eventTypes, get, SESSIONS } from "../common/api.js";
+import { eventTypes, get, SESSIONS, share } from "../common/api.js";
 import { byId, make, option, setText } from "../common/dom.js";
 import { decimal, signed, time, utc, whole } from "../common/format.js";
 import { announce, attempt, announceUnlessRecent, showProblem } from "../common/notice.js";
@@ -18,6 +18,7 @@ import { keyOf } from "../chart/series.js";
 import { showSnippets } from "./snippets.js";
 import { Controls } from "./controls.js";
 import { LogPosition } from "./log_position.js";
+import { startSharing } from "./sharing.js";
 
 const POLL_MS = 2000;
 const RETRY_MS = 1000;
@@ -25,12 +26,14 @@ const AWAY_MS = 1500;
 const STOPPED = ["stopped", "finished"];
 const ENDED = [...STOPPED, "failed"];
 const id = location.pathname.split("/").pop();
+const WITHOUT_CONTROLS = { play() {}, step() {}, pace() {} };
 
 startTheme();
+document.body.classList.toggle("shared", share !== null);
 let shownError = null;
 let hovering = false;
 let [session, types] = await Promise.all([get(`${SESSIONS}/${id}`), eventTypes()]).catch(showNotFound);
-const feed = new Feed(id, { onBatch: draw, onState: showState, onClosed: recover });
+const feed = new Feed(id, { onBatch: draw, onState: showState, onClosed: recover, onShorter: readAgain });
 const prices = new Prices(session, { onOldest: () => extend("loadOlder"), onNewest: () => extend("loadNewer"), onCrosshair: showPointed });
 const curve = new Curve(session);
 const log = new Log(session, types, (event) => attempt(() => position.goTo(event)));
@@ -39,7 +42,8 @@ const controls = new Controls(session, { onSession: update, forkSeq: () => log.s
 const statistics = new Statistics(session);
 
 showTitle();
-startKeys(controls, position);
+startKeys(share === null ? controls : WITHOUT_CONTROLS, position);
+startSharing(session);
 update(session);
 const polling = setInterval(poll, POLL_MS);
 await Promise.all([position.open(), loadTrading()]).catch(showProblem);
@@ -59,7 +63,9 @@ function showTitle() {
 
 /** A link to the session that this one was forked from. */
 function origin() {
-  return session.parentId ? [" · fork of ", make("a", { href: `/sessions/${session.parentId}?seq=${session.forkSeq}` }, `seq ${whole(session.forkSeq)} of another`)] : [];
+  if (!session.parentId) return [];
+  const place = `seq ${whole(session.forkSeq)} of another`;
+  return [" · fork of ", share ? place : make("a", { href: `/sessions/${session.parentId}?seq=${session.forkSeq}` }, place)];
 }
 
 function extend(method) {
@@ -128,13 +134,13 @@ async function refresh() {
   try {
     update(await get(`${SESSIONS}/${id}`));
   } catch (error) {
-    if (error.status === 404) await stopAfterDelete(error);
+    if (error.status === 404 || (share && error.status === 401)) await stopForGood(error);
     showState();
   }
 }
 
-/** The session was deleted while its page was open. */
-function stopAfterDelete(error) {
+/** The session was deleted, or the share link ended, while the page was open. */
+function stopForGood(error) {
   clearInterval(polling);
   feed.close();
   return showNotFound(error);
@@ -150,6 +156,13 @@ async function recover() {
   if (position.lookingBack) return;
   if (ENDED.includes(session.status) && feed.last >= session.lastSeq) feed.end();
   else setTimeout(() => feed.state === "reconnecting" && !position.lookingBack && feed.open({ seen: feed.last }), RETRY_MS);
+}
+
+/** The log has lost events that are on the screen: show its end as it is now. */
+async function readAgain(error) {
+  await refresh();
+  position.toLive(true);
+  showProblem({ message: `${error.message} The database was replaced by an older copy; the page shows the log as it is now.` });
 }
 
 function showState() {
@@ -182,5 +195,5 @@ function describePrices() {
   const text = last ? `${whole(bars.length)} candles of ${prices.key} with ${prices.markers.count} fills; the last closed at ${decimal(last.close)}, ${utc(last.time * 1000)} UTC` : "No candle yet";
   byId("prices").setAttribute("aria-label", text);
   byId("prices-empty").hidden = last !== undefined;
-  setText(byId("prices-empty"), STOPPED.includes(session.status) ? "The session ended before its first candle." : "No candle yet. Press Play, or Step for the first one.");
+  setText(byId("prices-empty"), STOPPED.includes(session.status) ? "The session ended before its first candle." : share ? "No candle yet." : "No candle yet. Press Play, or Step for the first one.");
 }

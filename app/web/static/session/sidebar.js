@@ -22,6 +22,8 @@ const FIGURES = {
   "In the market": ["exposurePct", share],
   Sharpe: ["sharpe", ratio],
   Sortino: ["sortino", ratio],
+  "Sharpe of days": ["dailySharpe", ratio],
+  "Sortino of days": ["dailySortino", ratio],
   Calmar: ["calmar", ratio],
   SQN: ["sqn", ratio],
 };

@@ -59,7 +59,7 @@ def met(run: Run) -> Iterator[Met]:
             yield Met(data, known[data["orderId"]], slot, candle, 1 if data["side"] == "BUY" else -1)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(runs())
 def test_what_fills_owe_their_orders_and_orders_their_candles(run: Run) -> None:
     for one in met(run):

@@ -1,0 +1,23 @@
+"""Whether the server of this container answers: `python -m app.healthcheck` exits with 0 or 1."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+
+_TIMEOUT_S = 4
+
+
+def main() -> int:
+    """Ask /healthz at the port that the server listens on."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("PORT") or 8000), timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", "/healthz")
+        return int(connection.getresponse().status != 200)
+    except OSError:
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
