@@ -44,13 +44,12 @@ BEGIN
   END IF;
 
   SELECT session_row.status, session_row.last_seq, (
-      SELECT event.created_at FROM sim_events event
-      WHERE event.session_id = sim_frames.session AND event.seq = sim_frames.last_seq)
+      SELECT e.created_at FROM sim_events e WHERE e.session_id = sim_frames.session AND e.seq = sim_frames.last_seq)
   INTO status, head, written_at
   FROM sim_sessions session_row
   WHERE session_row.id = sim_frames.session AND session_row.deleted_at IS NULL;
 
-  IF events = 0 AND NOT sim_frames.market AND last_seq = sim_frames.after_seq + sim_frames.max_rows THEN
+  IF events = 0 AND sim_frames.dialect = 'sim' AND last_seq = sim_frames.after_seq + sim_frames.max_rows THEN
     SELECT coalesce(min(m.seq) - 1, head, last_seq) INTO last_seq
     FROM sim_matching_events(sim_frames.session, last_seq + 1, 1, sim_frames.types) m;
   END IF;

@@ -24,9 +24,7 @@ DECLARE
   _trades jsonb;
 BEGIN
   SELECT * INTO _session FROM sim_sessions s WHERE s.id = sim_stats.session AND s.deleted_at IS NULL;
-  IF NOT FOUND THEN
-    RETURN;
-  END IF;
+  IF NOT FOUND THEN RETURN; END IF;
   _until := greatest(least(sim_stats.until_seq, _session.last_seq), _after);
   _equity := sim_equity_fold(_session.id, coalesce(_state -> 'equity', '{}'), _after, _until);
   IF _equity -> 'events' IS DISTINCT FROM coalesce(_state #> '{equity,events}', '0') THEN
