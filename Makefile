@@ -4,7 +4,7 @@ NEW_ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON := $(shell for p in $(CANDIDATES); do $$p -c "$(NEW_ENOUGH)" 2>/dev/null && echo $$p && break; done)
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install run test lint bench chaos clients
+.PHONY: install run test lint bench chaos clients real
 
 install: .venv/installed
 
@@ -16,6 +16,9 @@ test: .venv/dev
 
 chaos: .venv/dev
 	.venv/bin/pytest -m chaos
+
+real: .venv/dev
+	.venv/bin/pytest -m real
 
 clients: .venv/dev
 	.venv/bin/pytest -m clients

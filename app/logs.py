@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -11,11 +12,14 @@ from typing import Any, Final
 
 from pythonjsonlogger.json import JsonFormatter
 
+from app.domain.visible import visible
 from app.settings import Settings
 
 Fields = Callable[[], Mapping[str, object]]
 _fields: ContextVar[Fields | None] = ContextVar("fields", default=None)
 _TEXT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_SECRETS: Final = re.compile(r"\bzeon_(?:share_|bot_)?[\w-]{20,}|\beyJ[\w-]+\.[\w-]+\.[\w-]*")
+"""Tokens, keys of links and bots, and JWTs. No message should hold one; one of a library might, with a URL."""
 _NAMES: Final = {"asctime": "time", "levelname": "level", "name": "logger", "exc_info": "exception"}
 
 
@@ -27,7 +31,7 @@ def set_fields(fields: Fields) -> None:
 def log_to_stderr(settings: Settings) -> None:
     """Log from ZEON_LOG_LEVEL up, in the form of ZEON_LOG_FORMAT; of libraries only warnings and errors."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if _is_json(settings) else _text())
+    handler.setFormatter(JsonLines() if _is_json(settings) else TextLines())
     logging.basicConfig(handlers=[handler], force=True)
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     logging.getLogger().setLevel(max(level, logging.WARNING))
@@ -40,14 +44,28 @@ def _is_json(settings: Settings) -> bool:
     return settings.log_format == "json"
 
 
-def _text() -> logging.Formatter:
-    formatter = logging.Formatter(_TEXT)
-    formatter.converter = time.gmtime
-    return formatter
+class TextLines(logging.Formatter):
+    """Time, level, logger and message in one line, then the traceback, if there is one.
+
+    Characters that steer a terminal are escaped, secrets are blanked.
+    """
+
+    converter = staticmethod(time.gmtime)
+
+    def __init__(self) -> None:
+        super().__init__(_TEXT)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """Return the line of a message."""
+        return visible(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a message and its traceback."""
+        return _SECRETS.sub("…", visible(super().format(record), keep_lines=True))
 
 
-class _Json(JsonFormatter):
-    """Time, level, logger and message, then the fields of the task."""
+class JsonLines(JsonFormatter):
+    """Time, level, logger and message, then the fields of the task; secrets are blanked."""
 
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
@@ -55,6 +73,10 @@ class _Json(JsonFormatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s", rename_fields=_NAMES)
         self.converter = time.gmtime
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the object of a message."""
+        return _SECRETS.sub("...", super().format(record))
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         """Complete the fields of a line."""

@@ -58,6 +58,13 @@ class Settings(BaseSettings):
         description="direct connection for LISTEN behind PgBouncer; unset: `DATABASE_URL`",
     )
     data_dir: Path = Field(Path(".zeon"), description="folder of the embedded Postgres")
+    pg_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="port of 127.0.0.1 on which the embedded Postgres listens too, with a password; "
+        "`zeon dsn` prints the address; unset: only its socket",
+    )
     host: str = Field(
         "127.0.0.1",
         validation_alias=_unprefixed("HOST"),

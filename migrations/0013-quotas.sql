@@ -1,6 +1,6 @@
 -- The size of a log, for quotas; what is kept of a long log, so that its figures need not be computed again; and an
 -- index with which each rare type of events is found without reading the others.
--- depends: 0012-identity 0016-strategies
+-- depends: 0012-identity 0015-rules 0016-strategies
 
 ALTER TABLE sim_sessions ADD COLUMN log_bytes bigint NOT NULL DEFAULT 0;
 

@@ -39,10 +39,10 @@ def dsn(json: Json = False) -> None:
     """Print the address of the database for other programs: psql, pgcli, pandas, Grafana."""
     settings = load()
     url = address(settings)
-    if settings.database_url is None:
+    if settings.database_url is None and "host" in url.partition("?")[2]:
         output.note(
             "This is the socket of the embedded Postgres. It is there while a server or command of zeon runs, for"
-            " programs of this machine and user only."
+            " programs of this machine and user only; ZEON_PG_PORT adds a port."
         )
     if json:
         sqlalchemy = url.replace("postgresql:", "postgresql+psycopg:", 1)

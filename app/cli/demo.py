@@ -73,11 +73,11 @@ async def start_demo_session(sim: SessionService, settings: Settings) -> Session
     """
     session = await _latest(sim, settings.user) or await _create_session(sim, settings)
     if session.status == RUNNING:
-        session = await sim.pause(settings.user, session.id)
+        session = await sim.pause(session)
     try:
         return await _start(sim, session)
     except InputsChangedError:
-        await sim.stop(settings.user, session.id)
+        await sim.stop(session)
         return await _start(sim, await _create_session(sim, settings))
 
 

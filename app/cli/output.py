@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.domain import utc as times
+from app.domain.visible import visible
 
 _PIPE_WIDTH = 240
 """Width of a table, in characters, when the output is not a terminal."""
@@ -22,23 +23,23 @@ _FITTED_ROWS = 1_000
 
 def as_json(value: Any) -> None:
     """Print a value as one line of JSON."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    typer.echo(visible(json.dumps(value, ensure_ascii=False)))
 
 
 def line(text: str) -> None:
-    """Print a line of text as it is."""
-    typer.echo(text)
+    """Print a line of text, or several; characters that steer a terminal are escaped."""
+    typer.echo(visible(text, keep_lines=True))
 
 
 def note(text: str) -> None:
     """Print a line to stderr."""
-    typer.echo(text, err=True)
+    typer.echo(visible(text, keep_lines=True), err=True)
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, right: Iterable[str] = ()) -> None:
     """Print rows under column names; columns in `right` hold numbers."""
     names, numbers = list(columns), set(right)
-    cells = [[text(cell) for cell in row] for row in rows]
+    cells = [[visible(text(cell)) for cell in row] for row in rows]
     if len(cells) > _FITTED_ROWS:
         typer.echo(_aligned(names, cells, numbers))
         return
@@ -67,7 +68,7 @@ def facts(pairs: Iterable[tuple[str, object]]) -> None:
     known = [(name, value) for name, value in pairs if value not in (None, "", ())]
     width = max(len(name) for name, _ in known)
     for name, value in known:
-        line(f"{name:<{width}}  {text(value)}")
+        line(f"{name:<{width}}  {visible(text(value))}")
 
 
 def text(value: object) -> str:

@@ -95,7 +95,7 @@ async def _remove(sim: SessionService) -> None:
     leftover, _ = await sim.database.run(sessions.page, NAME)
     for session in leftover:
         if session.status == RUNNING:
-            await sim.stop(NAME, session.id)
+            await sim.stop(session)
         await sim.delete(NAME, session.id)
     await sim.database.run(candles.delete, NAME, SYMBOL, TIMEFRAME)
 
@@ -128,7 +128,7 @@ async def _check_start(sim: SessionService, session: Session, say: Say) -> None:
 
 
 async def _check_pause(sim: SessionService, session: Session, say: Say) -> None:
-    paused = await sim.pause(NAME, session.id)
+    paused = await sim.act(NAME, session.id, Action("pause"))
     _require(paused.status == PAUSED, f"after pause the session is {paused.status}")
     await asyncio.sleep(QUIET_S)
     added = len(await _log(sim, session)) - paused.last_seq

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from app.db.setup.connection_settings import REFUSED, is_refusal
 from app.errors import (
     BusyError,
     DatabaseAwayError,
@@ -66,12 +67,7 @@ def connect_error(error: psycopg.Error | None) -> SimError:
     text = str(error or "")
     if any(part in text for part in _NO_SLOT):
         return DatabaseFullError()
-    if "startup parameter" in text:
-        return DatabaseAwayError(
-            "The pooler refuses the settings of this server's connections; set ignore_startup_parameters = options"
-            " in pgbouncer.ini, see docs/operations.md."
-        )
-    return DatabaseAwayError()
+    return DatabaseAwayError(REFUSED if is_refusal(error) else None)
 
 
 def error_class(sqlstate: str | None) -> type[SimError] | None:

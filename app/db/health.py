@@ -11,7 +11,7 @@ import psycopg
 
 from app.db.listen import Listener
 from app.db.pool import Connection, Database, connect_options
-from app.db.setup.connection_settings import FIXED, LIMITS, NAMES, READ, differences
+from app.db.setup.connection_settings import FIXED, LIMITS, MARK, NAMES, READ, differences
 
 _RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
 
@@ -47,10 +47,17 @@ async def skew_ms(connection: Connection) -> float:
 
 
 async def lost_settings(url: str) -> list[str]:
-    """Return the settings of this address that do not reach Postgres, because a pooler drops them."""
-    async with await psycopg.AsyncConnection.connect(url, **connect_options(url, "zeon doctor")) as connection:
-        rows = await (await connection.execute(READ, [NAMES])).fetchall()
-    return sorted(differences(url, [(row["name"], row["current_setting"]) for row in rows]).keys() & {*FIXED, *LIMITS})
+    """Return the settings of this address that do not reach Postgres, because a pooler drops them.
+
+    Connections of Postgres that the pooler keeps may have them from another client; a new one will not.
+    """
+    options = connect_options(url, "zeon doctor")
+    options["options"] += f" -c {MARK}=sent"
+    async with await psycopg.AsyncConnection.connect(url, **options) as connection:
+        rows = await (await connection.execute(READ, [[*NAMES, MARK]])).fetchall()
+    found = {row["name"]: row["current_setting"] for row in rows}
+    lost = set() if found[MARK] == "sent" else {*LIMITS}
+    return sorted(lost | differences(url, found.items()).keys() & {*FIXED, *LIMITS})
 
 
 async def event_rights(connection: Connection) -> set[str]:

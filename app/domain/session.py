@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, NamedTuple
@@ -45,6 +45,7 @@ MOVES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
 
 
 MIN_GRACE_MS: Final = 60_000
+MAX_WARMUP: Final = 100_000
 Speed = Annotated[int, Field(ge=1, le=200)]
 Symbol = Annotated[str, checked(normalize_symbol, SYMBOL_FORM), Field(json_schema_extra={"pattern": SYMBOL_FORM})]
 Venue = Annotated[str, checked(normalize_venue), Field(json_schema_extra={"pattern": VENUE_FORM})]
@@ -146,12 +147,17 @@ class SessionSpec:
     extra_timeframes: Annotated[
         tuple[TimeframeName, ...],
         Field(max_length=10),
-        Setting("Longer candles built as well; repeat for more.", "TIMEFRAME", option="--extra-timeframe"),
+        Setting(
+            "Longer candles built as well; repeat for more. Default: those the strategy declares.",
+            "TIMEFRAME",
+            option="--extra-timeframe",
+            optional=True,
+        ),
     ] = ()
     warmup_candles: Annotated[
         int,
-        Field(ge=0, le=100_000),
-        Setting("Candles before the start that only the strategy sees.", "N"),
+        Field(ge=0, le=MAX_WARMUP),
+        Setting("Candles before the start that only the strategy sees. Default: what it declares.", "N", optional=True),
     ] = 0
     trading: TradingSettings = field(default_factory=TradingSettings)
     kind: Annotated[Literal["sim", "market"], Setting("Kind of session.", in_request=False, in_diff=False)] = "sim"
@@ -172,6 +178,8 @@ class SessionSpec:
     )
     hours: OpeningHours | None = field(default=None, compare=False, repr=False)
     """The trading hours of the venue, set by the process that runs the session: closed hours are no gap. Not stored."""
+    left_to_strategy: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """The settings of a new session that its strategy may choose. Not stored."""
 
     @cached_property
     def grid(self) -> Timeframe:
@@ -192,8 +200,15 @@ class SessionSpec:
 
     @cached_property
     def warmup_ms(self) -> int:
-        """The open time of the first warm-up candle if none is missing."""
-        return self.first_slot_ms - self.warmup_candles * self.grid.ms
+        """The open time of the first candle needed for the warm-up if none is missing."""
+        first_ms = self.first_slot_ms - self.warmup_candles * self.grid.ms
+        longer = self.extra_timeframes if self.warms_longer_candles else ()
+        return min([first_ms, *(TIMEFRAMES[name].floor(first_ms) for name in longer)])
+
+    @property
+    def warms_longer_candles(self) -> bool:
+        """Whether the warm-up has longer candles."""
+        return bool(self.warmup_candles and self.extra_timeframes) and self.trading.rule_set.longer_candles_warmed
 
     @cached_property
     def last_slot_ms(self) -> int | None:
@@ -236,7 +251,8 @@ def new_spec(values: Mapping[str, Any]) -> SessionSpec:
         "gap_grace_ms": max(MIN_GRACE_MS, TIMEFRAMES[values["timeframe"]].ms),
     }
     sorted_ = {"end_ms": end_ms, "extra_timeframes": tuple(sorted(extra, key=lambda name: TIMEFRAMES[name].ms))}
-    return build(SessionSpec, defaults | dict(values) | sorted_)
+    left = frozenset({"extra_timeframes", "warmup_candles"} - values.keys())
+    return replace(build(SessionSpec, defaults | dict(values) | sorted_), left_to_strategy=left)
 
 
 def require_consistent(values: Mapping[str, Any]) -> None:
@@ -244,20 +260,20 @@ def require_consistent(values: Mapping[str, Any]) -> None:
     for name in values["symbols"]:
         if values["symbols"].count(name) > 1:
             raise BadInputError(f"symbols: {name} is given twice")
-    _require_longer(values["timeframe"], values["extra_timeframes"])
+    require_longer(values["timeframe"], values.get("extra_timeframes", ()), "extraTimeframes:")
     end_ms = values.get("end_ms")
     if end_ms is not None and end_ms <= values["start_ms"]:
         raise BadInputError("endMs: must be greater than startMs")
 
 
-def _require_longer(base: str, extra: Sequence[str]) -> None:
+def require_longer(base: str, extra: Sequence[str], field: str) -> None:
     """Raise `BadInputError` unless every extra timeframe consists of whole base candles and is named once."""
     for name in extra:
         longer, own = TIMEFRAMES[name], TIMEFRAMES[base]
         if longer.ms <= own.ms or longer.ms % own.ms or (longer.offset_ms - own.offset_ms) % own.ms:
-            raise BadInputError(f"extraTimeframes: {name} does not consist of whole candles of {base}")
+            raise BadInputError(f"{field} {name} does not consist of whole candles of {base}")
         if extra.count(name) > 1:
-            raise BadInputError(f"extraTimeframes: {name} is given twice")
+            raise BadInputError(f"{field} {name} is given twice")
 
 
 class Waiting(NamedTuple):

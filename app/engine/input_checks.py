@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.candles.cache.warmup import read_warmup
+from app.candles.cache.warmup import read_warmup, warmup_hash
 from app.db import candles, sessions
 from app.db.log import events
 from app.db.pool import Connection
-from app.domain.market.fingerprint import ordered_hash
 from app.domain.session import Session
 from app.errors import InputsChangedError
 from app.strategy_hosts.strategy_catalog import CANDLES_ONLY, require_same_code
@@ -26,11 +25,11 @@ async def check_inputs(
     spec = session.spec
     require_same_code(session, codes)
     if spec.profile_slug != CANDLES_ONLY:
-        warmup_hash = ordered_hash(await read_warmup(connection, spec))
-        _require_same(session.warmup_hash, warmup_hash, "warmup_changed", "The warm-up candles before startMs")
+        now = warmup_hash(await read_warmup(connection, spec))
+        _require_same(session.warmup_hash, now, "warmup_changed", "The warm-up candles before startMs")
         if session.strategy_hash is None:
             await sessions.remember_hashes(
-                connection, session.id, strategy_hash=codes[spec.profile_slug], warmup_hash=warmup_hash
+                connection, session.id, strategy_hash=codes[spec.profile_slug], warmup_hash=now
             )
     if session.cursor_ms is None:
         return

@@ -96,8 +96,8 @@ class SessionService:
         slots = spec.grid.slots(spec.start_ms, end_ms)
         _require_few_slots(slots, len(spec.symbols), self._settings.max_slots)
         await self.database.run(require_quota, self._quota, user_id, Usage(1, 0, 0))
-        config = await self.strategies.full_config(self.database, spec)
-        completed = replace(spec, config=config, days_per_year=await self._days_per_year(spec.venue))
+        spec = await self.strategies.completed(self.database, spec)
+        completed = replace(spec, days_per_year=await self._days_per_year(spec.venue))
         return await self.database.run(sessions.create, user_id, completed, key=key, request_hash=request_hash)
 
     async def _days_per_year(self, venue: str) -> int:
@@ -143,39 +143,42 @@ class SessionService:
         """Run a session from its cursor; a running session stays as it is. Raises what `act` raises."""
         return await self.act(user_id, session_id, Action("start", accept_revised=accept_revised))
 
-    async def pause(self, user_id: str, session_id: UUID) -> Session:
-        """Pause a running session; a paused session stays as it is. After this returns, no tick follows.
+    async def pause(self, session: Session) -> Session:
+        """Pause a running session that was just read; a paused one stays as it is. After this returns, no tick follows.
 
         Raises `WrongStatusError` or `NotFoundError`.
         """
-        return await self.database.run(_pause_or_stop, user_id, session_id, "pause")
+        return await self.database.run(_pause_or_stop, session, "pause")
 
-    async def stop(self, user_id: str, session_id: UUID) -> Session:
-        """Stop a session for good; a stopped session stays as it is. After this returns, no tick follows.
+    async def stop(self, session: Session) -> Session:
+        """Stop a session that was just read; a stopped one stays as it is. After this returns, no tick ever follows.
 
         Raises `WrongStatusError` or `NotFoundError`.
         """
-        return await self.database.run(_pause_or_stop, user_id, session_id, "stop")
+        return await self.database.run(_pause_or_stop, session, "stop")
 
     async def act(self, user_id: str, session_id: UUID, action: Action) -> Session:
-        """Start, step, pause, resume, stop … a session; a session that already has the status stays as it is.
+        """Read a session of the user and act on it; raises `NotFoundError` and what `act_on` raises."""
+        return await self.act_on(await self.get(user_id, session_id), action)
+
+    async def act_on(self, session: Session, action: Action) -> Session:
+        """Start, step, pause, resume, stop … a session that was just read; one that has the status stays as it is.
 
         Raises `WrongStatusError`, `CursorMovedError`, `TooManyRequestsError`, `NoRunnerError`, `NotFoundError`, and
         `InputsChangedError` if the session's inputs have changed. If candles are missing at the start and the gap
         policy is `fail`, the session fails and this raises `MissingCandlesError`.
         """
-        await self._prepare(user_id, session_id, action)
-        return self._run_here(await self.database.run(self._act_in_transaction, user_id, session_id, action))
+        await self._prepare(session, action)
+        return self._run_here(await self.database.run(self._act_in_transaction, session, action))
 
     async def act_once(
         self,
-        user_id: str,
-        session_id: UUID,
+        session: Session,
         action: Action,
         key: IdempotencyKey,
         render: Callable[[Session], dict[str, Any]],
     ) -> dict[str, Any]:
-        """Act with an idempotency key: the action and its stored answer are one transaction.
+        """Act on a session that was just read with an idempotency key: action and stored answer are one transaction.
 
         A repeated call returns the stored answer and does nothing. Two calls at once wait for each other. A call that
         fails leaves the key unused. Raises `KeyReusedError` if the key was used with another body, and what `act`
@@ -185,36 +188,41 @@ class SessionService:
 
         async def work(connection: Connection) -> dict[str, Any]:
             async with connection.transaction():
-                stored: dict[str, Any] | None = await requests.claim(connection, user_id, key.key, key.body_hash)
+                stored: dict[str, Any] | None = await requests.claim(
+                    connection, session.user_id, key.key, key.body_hash
+                )
                 if stored is not None:
                     return stored
-                changed.append(await self._act(connection, user_id, session_id, action))
+                changed.append(await self._act(connection, session, action))
                 answer = render(changed[0])
-                await requests.answer(connection, user_id, key.key, answer)
+                await requests.answer(connection, session.user_id, key.key, answer)
                 return answer
 
-        await self._prepare(user_id, session_id, action)
+        await self._prepare(session, action)
         answer = await self.database.run(work)
-        for session in changed:
-            self._run_here(session)
+        for changed_session in changed:
+            self._run_here(changed_session)
         return answer
 
     async def fork(
         self, user_id: str, session_id: UUID, at_seq: int, change: Callable[[SessionSpec], SessionSpec]
     ) -> Session:
+        """Read a session of the user and fork it; raises `NotFoundError` and what `fork_of` raises."""
+        return await self.fork_of(await self.get(user_id, session_id), at_seq, change)
+
+    async def fork_of(self, parent: Session, at_seq: int, change: Callable[[SessionSpec], SessionSpec]) -> Session:
         """Create a session that shares another one's log up to the end of the tick at `at_seq`.
 
-        `change` returns the fork's specification. Raises `BadInputError`, `SeqAheadError`, `NotFoundError`, or
+        `change` returns the fork's specification. Raises `BadInputError`, `SeqAheadError`, or
         `InputsChangedError` if candles that are not in the log were revised.
         """
-        parent = await self.get(user_id, session_id)
         if at_seq > parent.last_seq:
             raise SeqAheadError(f"atSeq: {at_seq} is ahead of the log, which ends at {parent.last_seq}")
         spec = change(parent.spec)
         spec.trading.require_consistent()
         await self._require_fork(parent, at_seq)
         point = await fork_point(self.database, self._clock, self.strategies, parent, at_seq)
-        spec = replace(spec, config=await self.strategies.full_config(self.database, spec))
+        spec = await self.strategies.completed(self.database, spec)
         return await self.database.run(create_fork, parent, spec, point)
 
     async def _require_fork(self, parent: Session, at_seq: int) -> None:
@@ -262,32 +270,28 @@ class SessionService:
             raise SeqAheadError(sentence, details={"lastSeq": session.last_seq})
         return max(0, from_seq - 1)
 
-    async def _prepare(self, user_id: str, session_id: UUID, action: Action) -> None:
+    async def _prepare(self, session: Session, action: Action) -> None:
         """Fetch the candles of a session that an action starts; the transition itself checks the status later.
 
         Raises `CursorMovedError` and what `StartPreparation.prepare` raises.
         """
-        if action.call not in _PREPARED_STATUSES:
-            return
-        session = await self.get(user_id, session_id)
-        if session.status in _PREPARED_STATUSES[action.call]:
+        if session.status in _PREPARED_STATUSES.get(action.call, ()):
             _require_cursor(action, session)
             await self._preparation.prepare(session)
 
-    async def _act_in_transaction(
-        self, connection: Connection, user_id: str, session_id: UUID, action: Action
-    ) -> Session:
+    async def _act_in_transaction(self, connection: Connection, session: Session, action: Action) -> Session:
         async with connection.transaction():
-            return await self._act(connection, user_id, session_id, action)
+            return await self._act(connection, session, action)
 
-    async def _act(self, connection: Connection, user_id: str, session_id: UUID, action: Action) -> Session:
+    async def _act(self, connection: Connection, session: Session, action: Action) -> Session:
         if action.call in ("pause", "stop"):
-            return await _pause_or_stop(connection, user_id, session_id, action.call)
-        session = await sessions.get(connection, session_id, user_id)
+            return await _pause_or_stop(connection, session, action.call)
         if action.call == "pace":
-            return await sessions.pace(connection, session_id, action.pace or Pace(0), user_id)
+            return await sessions.pace(connection, session.id, action.pace or Pace(0), session.user_id)
         if action.call == "jump":
-            return await sessions.jump(connection, session_id, action.time_ms or 0, user_id)
+            return await sessions.jump(connection, session.id, action.time_ms or 0, session.user_id)
+        # Read again: fetching its candles may have taken minutes.
+        session = await sessions.get(connection, session.id, session.user_id)
         if action.call in ("step", "runUntil"):
             return await self._run_until(connection, session, action)
         return await self._start_or_resume(connection, session, action)
@@ -356,13 +360,12 @@ class SessionService:
         return replace(session, fetching=self._supervisor.candle_feed.progress(session.id))
 
 
-async def _pause_or_stop(connection: Connection, user_id: str, session_id: UUID, call: str) -> Session:
-    """Pause or stop a session; try again if another call changes its status at the same moment."""
-    session = await sessions.get(connection, session_id, user_id)
+async def _pause_or_stop(connection: Connection, session: Session, call: str) -> Session:
+    """Pause or stop a session; read it and try again if another call has changed its status."""
     while session.status != MOVES[call][1]:
         _require_move(call, session)
-        moved = await sessions.transition(connection, session_id, call, reason=_REASONS[call], by=user_id)
-        session = moved or await sessions.get(connection, session_id, user_id)
+        moved = await sessions.transition(connection, session.id, call, reason=_REASONS[call], by=session.user_id)
+        session = moved or await sessions.get(connection, session.id, session.user_id)
     return session
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from app.domain.trading.needs import Needs, parse_needs
 from app.errors import BadInputError, StrategyFailedError, StrategyProcessLostError
 from app.settings import Settings
 from app.strategies.registry import BUILT_IN
@@ -21,10 +22,14 @@ _log = logging.getLogger(__name__)
 
 
 class UserStrategy(NamedTuple):
-    """A user strategy: its slug, the JSON schema of its parameters, its class, and the code it is in."""
+    """A user strategy: its slug, the JSON schema of its parameters, its class, and the code it is in.
+
+    `needs` are those with the defaults of its parameters.
+    """
 
     slug: str
     parameters: dict[str, Any]
+    needs: Needs
     class_name: str
     code: StrategyRef
     files: StrategyFiles
@@ -36,10 +41,10 @@ class UserStrategy(NamedTuple):
 
 
 class _ModuleInfo(NamedTuple):
-    """The strategies of a module (class name, slug, parameters), or its problem, for one version of its files."""
+    """The strategies of a module (class, slug, parameters, needs), or its problem, for one version of its files."""
 
     hash: str
-    strategies: list[list[Any]]
+    strategies: list[tuple[str, str, dict[str, Any], Needs]]
     problem: str | None = None
 
 
@@ -70,14 +75,16 @@ class StrategyDiscovery:
                 _log.warning("strategy %s: %s", problem.label, problem.sentence)
         return self.strategies
 
-    async def check_config(self, strategy: UserStrategy, config: dict[str, Any]) -> None:
-        """Check that a strategy can be created with a config; raises `BadInputError`."""
+    async def check_config(self, strategy: UserStrategy, config: dict[str, Any]) -> Needs:
+        """Check that a strategy can be created with a config and return what it needs; raises `BadInputError`."""
         request = {"call": "check", "strategy": strategy.reference, "config": config}
         try:
             process = await self._probe_process(strategy.files)
-            require_valid_config(await process.send(request, self._max_s))
+            answer = await process.send(request, self._max_s)
+            require_valid_config(answer)
         except (StrategyFailedError, StrategyProcessLostError) as error:
             raise BadInputError(f"config: {error}") from None
+        return parse_needs(strategy.class_name, answer[0].get("timeframes"), answer[0].get("warmup"))
 
     async def _add(self, code: StrategyRef, strategies: dict[str, UserStrategy]) -> list[LoadProblem]:
         """Add the strategies of a module; return its problems."""
@@ -89,10 +96,10 @@ class StrategyDiscovery:
         if info is None or info.hash != files.hash:
             info = self._modules[code] = await self._describe(code, files)
         problems = [] if info.problem is None else [LoadProblem(code.label, info.problem)]
-        for class_name, slug, parameters in info.strategies:
+        for class_name, slug, parameters, needs in info.strategies:
             problem = _slug_problem(slug, strategies)
             if problem is None:
-                strategies[slug] = UserStrategy(slug, parameters, class_name, code, files)
+                strategies[slug] = UserStrategy(slug, parameters, needs, class_name, code, files)
             else:
                 problems.append(LoadProblem(code.label, problem))
         return problems
@@ -123,12 +130,12 @@ class StrategyDiscovery:
         return 2 * START_CANDLES * self._settings.candle_timeout_ms / 1000
 
 
-def _valid_descriptions(header: dict[str, Any]) -> Iterator[list[Any]]:
+def _valid_descriptions(header: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any], Needs]]:
     """Yield the descriptions in an answer that have the right shape."""
     for description in header.get("strategies", ()):
         match description:
-            case [str(), str(), dict()]:
-                yield description
+            case [str(name), str(slug), dict(parameters), timeframes, warmup]:
+                yield name, slug, parameters, parse_needs(name, timeframes, warmup)
 
 
 def _slug_problem(slug: str, strategies: Mapping[str, UserStrategy]) -> str | None:

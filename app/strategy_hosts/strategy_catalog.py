@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from itertools import groupby
 from typing import Any, NamedTuple
 
 from app.candles.cache.warmup import read_warmup
@@ -14,6 +13,7 @@ from app.db.pool import Connection, Database
 from app.domain.market.candle import Candle
 from app.domain.session import Session, SessionSpec
 from app.domain.trading.handover import Stage, StrategyChain
+from app.domain.trading.needs import Needs, declared_needs, meet_needs
 from app.domain.trading.parameters import did_you_mean
 from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import SlotView, StrategyRunner
@@ -35,11 +35,16 @@ ResolvedStrategy = type[Strategy] | UserStrategy
 
 
 class ListedProfile(NamedTuple):
-    """A profile in a list: its slug, the JSON schema of its parameters, and where it comes from."""
+    """A profile in a list: its slug, the JSON schema of its parameters, where it comes from, and what it declares.
+
+    `timeframes` and `warmup` are its needs with the defaults of its parameters, see `Needs`.
+    """
 
     slug: str
     parameters: dict[str, Any]
     source: str
+    timeframes: tuple[str, ...] = ()
+    warmup: int = 0
 
 
 class StrategyCatalog:
@@ -82,23 +87,37 @@ class StrategyCatalog:
         """List every profile: built-in strategies, user strategies, stored profiles."""
         own = await self._discovery.refresh()
         listed = [ListedProfile(slug, strategy.parameter_schema(), "built-in") for slug, strategy in BUILT_IN.items()]
-        listed += [ListedProfile(user.slug, user.parameters, user.code.origin) for user in own.values()]
+        listed += [ListedProfile(user.slug, user.parameters, user.code.origin, *user.needs) for user in own.values()]
         schemas = {profile.slug: profile.parameters for profile in listed}
+        strategies: dict[str, ResolvedStrategy] = {**BUILT_IN, **own}
         for stored in await database.run(profiles.list_all):
             if stored.strategy in schemas and stored.slug not in schemas:
                 parameters = _with_defaults(schemas[stored.strategy], stored.config)
-                listed.append(ListedProfile(stored.slug, parameters, f"profile of {stored.strategy}"))
+                needs = await self._needs_of(strategies[stored.strategy], stored.config)
+                listed.append(ListedProfile(stored.slug, parameters, f"profile of {stored.strategy}", *needs))
         return listed
 
-    async def full_config(self, database: Database, spec: SessionSpec) -> dict[str, Any]:
-        """Return the profile's parameters, overridden by the session's; raises `BadInputError`."""
+    async def _needs_of(self, strategy: ResolvedStrategy, config: dict[str, Any]) -> Needs:
+        """Return what a strategy needs with the parameters of a profile; none if they do not fit it."""
+        try:
+            return await self._checked(strategy, config)
+        except BadInputError:
+            return Needs()
+
+    async def _checked(self, strategy: ResolvedStrategy, config: dict[str, Any]) -> Needs:
+        """Check that a strategy can be created with a config and return what it needs; raises `BadInputError`."""
+        if isinstance(strategy, UserStrategy):
+            return await self._discovery.check_config(strategy, config)
+        return declared_needs(strategy(**config))
+
+    async def completed(self, database: Database, spec: SessionSpec) -> SessionSpec:
+        """Return the settings of a new session with all parameters of its profile, and with what the strategy needs.
+
+        Raises `BadInputError` for parameters that the strategy does not have, and for settings that contradict it.
+        """
         strategy, preset = await database.run(self._resolve, spec.profile_slug)
         config = {**preset, **spec.config}
-        if isinstance(strategy, UserStrategy):
-            await self._discovery.check_config(strategy, config)
-        else:
-            strategy(**config)
-        return config
+        return meet_needs(replace(spec, config=config), await self._checked(strategy, config))
 
     async def add_profile(self, database: Database, profile: profiles.Profile) -> None:
         """Add or replace a stored profile; raises `BadInputError` for a wrong slug, strategy or config."""
@@ -107,15 +126,12 @@ class StrategyCatalog:
             raise BadInputError(f"{profile.slug} is not a valid slug: use a-z, 0-9, _ and -, at most 64 characters.")
         if profile.slug in BUILT_IN or profile.slug in own:
             raise BadInputError(f"{profile.slug} is the name of a strategy; give the profile another name.")
-        if profile.strategy not in BUILT_IN and profile.strategy not in own:
-            known = dict.fromkeys([*BUILT_IN, *own])
+        strategies: dict[str, ResolvedStrategy] = {**BUILT_IN, **own}
+        if profile.strategy not in strategies:
             raise BadInputError(
-                f"strategy: there is no strategy {profile.strategy!r}{did_you_mean(profile.strategy, known)}"
+                f"strategy: there is no strategy {profile.strategy!r}{did_you_mean(profile.strategy, strategies)}"
             )
-        if profile.strategy in own:
-            await self._discovery.check_config(own[profile.strategy], profile.config)
-        else:
-            BUILT_IN[profile.strategy](**profile.config)
+        await self._checked(strategies[profile.strategy], profile.config)
         await database.run(profiles.put, profile)
 
     async def source_hashes(self, connection: Connection, session: Session) -> dict[str, str]:
@@ -144,14 +160,18 @@ class StrategyCatalog:
                 host.close()
 
     @asynccontextmanager
-    async def open_trial_host(self, database: Database, spec: SessionSpec) -> AsyncIterator[StrategyHost | None]:
-        """Open a strategy host without a session and without warm-up, and close it after the block."""
+    async def open_trial_host(
+        self, database: Database, spec: SessionSpec, warmup: Sequence[Sequence[Candle]] = ()
+    ) -> AsyncIterator[StrategyHost | None]:
+        """Open a strategy host without a session, warmed up on some slots, and close it after the block."""
         strategy, _ = await database.run(self._resolve, spec.profile_slug)
         stage = Stage(spec.profile_slug, spec.config, spec.broker_config)
         host = None
         if stage.slug != CANDLES_ONLY:
             host = await self._create_host([stage], {stage.slug: strategy}, own_process=False)
         try:
+            if host is not None:
+                await host.warm_up(_views(warmup))
             yield host
         finally:
             if host is not None:
@@ -173,7 +193,7 @@ class StrategyCatalog:
         host = await self._create_host(stages, strategies, own_process=own_process)
         try:
             if snapshot is None:
-                await host.warm_up(_slots(await database.run(read_warmup, session.spec)))
+                await host.warm_up(_views(await database.run(read_warmup, session.spec)))
             else:
                 await host.restore(snapshot)
         except BaseException:
@@ -273,9 +293,8 @@ def _stage_message(stage: Stage, strategy: ResolvedStrategy) -> list[Any]:
     return [stage.slug, reference, stage.config, broker_config, stage.to_cursor_ms]
 
 
-def _slots(candles: Sequence[Candle]) -> list[SlotView]:
-    grouped = groupby(candles, key=lambda candle: candle.open_time_ms)
-    return [SlotView(open_ms, list(slot), last=False, ts=open_ms) for open_ms, slot in grouped]
+def _views(slots: Sequence[Sequence[Candle]]) -> list[SlotView]:
+    return [SlotView(slot[0].open_time_ms, slot, last=False, ts=slot[0].open_time_ms) for slot in slots]
 
 
 def _with_defaults(parameters: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ import psutil
 from app.domain.event import Event
 from app.domain.snapshot import from_text, to_text
 from app.domain.trading.handover import Stage, StrategyChain
+from app.domain.trading.needs import Needs, declared_needs
 from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import StrategyRunner
 from app.errors import BadInputError
@@ -102,20 +103,23 @@ class StrategyProcess:
             self._send({"done": True, "rss": self._process.memory_info().rss, **answer})
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the strategies of a module: class name, slug and the schema of the parameters."""
+        """Return the strategies of a module: class name, slug, schema of the parameters, and needs with defaults."""
         code = StrategyRef(*request["code"])
         with _Limit(START_CANDLES * self._candle_s):
             module = self._module(code, [])
             names = [code.attribute] if code.attribute else _strategy_names(module)
-            schemas = {name: _strategy_class(module, name).parameter_schema() for name in names}
-            described = [(name, code.slug or slug_of(name), parameters) for name, parameters in schemas.items()]
+            classes = {name: _strategy_class(module, name) for name in names}
+            described = [
+                (name, code.slug or slug_of(name), cls.parameter_schema(), *_default_needs(cls))
+                for name, cls in classes.items()
+            ]
         return {"strategies": described}
 
     def _check(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Check that a strategy can be created with a config."""
+        """Check that a strategy can be created with a config, and return what it then needs."""
         with _Limit(START_CANDLES * self._candle_s):
-            self._strategy(request["strategy"], request["config"], [])
-        return {}
+            needs = declared_needs(self._strategy(request["strategy"], request["config"], []))
+        return {"timeframes": needs.timeframes, "warmup": needs.warmup}
 
     def _open(self, request: dict[str, Any]) -> dict[str, Any]:
         """Create the strategies of a session."""
@@ -265,6 +269,14 @@ def _require_events(events: list[Event]) -> list[Event]:
     if not all(isinstance(event, Event) for event in events):
         raise TypeError("the events of the slot contain an object that is not an event")
     return events
+
+
+def _default_needs(cls: type[Strategy]) -> Needs:
+    """Return what a strategy needs with the defaults of its parameters; none if it has required ones or fails."""
+    try:
+        return declared_needs(cls())
+    except Exception:
+        return Needs()
 
 
 def _strategy_names(module: ModuleType) -> Iterator[str]:

@@ -185,6 +185,7 @@ def _open_routes(login: LoginCalls, health: HealthCalls, page: PageCalls) -> lis
         RouteSpec("GET", "/metrics", health.metrics, media="text/plain"),
         RouteSpec("GET", "/", page.index, media="text/html"),
         RouteSpec("GET", "/sessions/{id:uuid}", page.session, media="text/html"),
+        RouteSpec("GET", "/docs", page.docs, media="text/html"),
         RouteSpec("GET", "/static/{name:path}", page.file, media="text/plain"),
     ]
     return [spec._replace(open=True, budget="open") for spec in table]

@@ -23,7 +23,8 @@ SELECT
   s.epoch,
   s.error,
   s.created_at,
-  s.updated_at
+  s.updated_at,
+  coalesce(s.replay_ms_per_candle, timeframe_ms(s.timeframe) / s.speed) AS pause_ms
 FROM sim_sessions s
 CROSS JOIN LATERAL (
   SELECT candle_slot_ms(s.timeframe, s.start_ms - 1) AS before_ms, candle_slot_ms(s.timeframe, s.end_ms - 1) AS last_ms) g

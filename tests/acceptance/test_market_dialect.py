@@ -20,7 +20,7 @@ from tests.support.running_server import InProcessServer, running_server
 
 MARKET = "/api/market/sessions"
 SCHEMA = Draft202012Validator(
-    json.loads((Path(__file__).parents[2] / "docs" / "market-stream.schema.json").read_text()),
+    json.loads((Path(__file__).parents[2] / "examples" / "market-stream.schema.json").read_text()),
     format_checker=Draft202012Validator.FORMAT_CHECKER,
 )
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]

@@ -84,7 +84,7 @@ async def test_the_document_is_valid_and_speaks_json_schema(database: Database) 
     limit = next(each for each in document["paths"][SESSIONS]["get"]["parameters"] if each["name"] == "limit")
     assert limit["schema"] == {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
     new = document["components"]["schemas"]["NewSession"]["properties"]
-    assert (new["initialCash"]["default"], new["sizing"]["default"]) == (10_000, {"equityPct": 100})
+    assert (new["initialCash"]["default"], new["leverage"]["default"]) == (10_000, 1)
     for schema in schemas(document["components"]["schemas"]):
         if "default" in schema and schema["default"] is not None:
             assert described.faults(schema["default"], {key: schema[key] for key in schema if key != "default"}) == []

@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
-MODULES = FOLDER / "node_modules"
-_LOCK = FOLDER / "package-lock.json"
-_INSTALLED = MODULES / ".package-lock.json"
-"""Written by npm at the end."""
+GENERATORS = FOLDER / "generators"
+"""What generates a TypeScript client; it needs another TypeScript than the rest."""
 
 
 def node() -> str:
@@ -22,11 +20,11 @@ def node() -> str:
     return shutil.which("node") or pytest.skip("no node: install Node 20 or newer")
 
 
-def modules() -> Path:
+def modules(folder: Path = FOLDER) -> Path:
     """Return the folder with the packages; skips the test where npm cannot install them."""
-    if reason := _install():
+    if reason := _install(folder):
         pytest.skip(f"npm cannot install the packages: {reason}")
-    return MODULES
+    return folder / "node_modules"
 
 
 def bun() -> str:
@@ -36,15 +34,19 @@ def bun() -> str:
 
 
 @cache
-def _install() -> str:
+def _install(folder: Path) -> str:
     """Install what the lock file names; returns what keeps npm from it, or nothing."""
     npm = shutil.which("npm")
     if npm is None:
         return "there is no npm"
-    with _LOCK.open() as guard:
+    lock, installed = (
+        folder / "package-lock.json",
+        folder / "node_modules" / ".package-lock.json",
+    )  # npm writes it last.
+    with lock.open() as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)  # Several processes may share the tests.
-        if _INSTALLED.exists() and _INSTALLED.stat().st_mtime >= _LOCK.stat().st_mtime:
+        if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
             return ""
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
     return (done.stderr.strip().splitlines() or ["it says nothing"])[-1] if done.returncode else ""

@@ -13,6 +13,7 @@ import pytest
 
 from tests.browser.site import store_candles
 from tests.clients import npm
+from tests.clients.following import CANDLES, Script, kill_midway, last_seq, seqs, serve, until
 from tests.paths import ROOT
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS
@@ -44,13 +45,28 @@ console.log(JSON.stringify({
 """
 
 
+FOLLOW = """
+const created = await create(JSON.parse(process.argv[3]));
+await resume(created.id);
+const source = new EventSource(server + created.streamUrl);
+source.onmessage = ({ data }) => {
+  const event = JSON.parse(data);
+  if (event.type === "candle" && !candleOf(event).ts) throw new Error(data);
+  console.log(event.seq);
+};
+"""
+
+
+def blocks() -> list[str]:
+    return re.findall(r"^```js\n(.*?)^```$", (ROOT / "docs/from-zeon.md").read_text(), re.DOTALL | re.MULTILINE)
+
+
 def test_the_lines_of_the_page_create_start_and_read_a_session(
     database: Database, start_server: StartServer, tmp_path: Path
 ) -> None:
     store_candles(database, 100)
-    blocks = re.findall(r"^```js\n(.*?)^```$", (ROOT / "docs/from-zeon.md").read_text(), re.DOTALL | re.MULTILINE)
     script = tmp_path / "lines.mjs"
-    script.write_text("\n".join(["const server = process.argv[2];", *blocks, USE]))
+    script.write_text("\n".join(["const server = process.argv[2];", *blocks(), USE]))
     command = [npm.node(), str(script), start_server(database).url, json.dumps(FIELDS)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
@@ -78,3 +94,21 @@ def test_what_does_not_fit_is_refused_as_the_page_says(
     with raised.value as answer:
         assert answer.code == status
         assert named in json.load(answer)["error"]
+
+
+@pytest.mark.clients
+def test_the_front_end_follows_a_session_through_a_killed_server(
+    database: Database, start_server: StartServer, tmp_path: Path
+) -> None:
+    (tmp_path / "node_modules").symlink_to(npm.modules())
+    site = serve(database, start_server)
+    head = ['import { EventSource } from "eventsource";', "const server = process.env.URL;"]
+    (tmp_path / "page.mjs").write_text("\n".join([*head, *blocks(), FOLLOW]))
+    fields = {**FIELDS, "profileSlug": "none", "configOverride": {}, "endMs": START_MS + CANDLES * MINUTE}
+    fields["replayMsPerCandle"] = 3
+    with Script(tmp_path, site.url).run(npm.node(), "page.mjs", "", json.dumps(fields)) as process:
+        until(lambda: process.poll() is not None or database.query("SELECT 1 FROM sim_sessions WHERE last_seq > 0"))
+        session_id = str(database.query("SELECT id FROM sim_sessions")[0][0])
+        kill_midway(site, session_id)
+        assert seqs(process) == list(range(1, last_seq(site, session_id) + 1))
+    assert last_seq(site, session_id) > CANDLES

@@ -46,6 +46,17 @@ def test_an_hour_of_a_log_is_found_by_the_index_on_its_times(any_database: Datab
     assert rows == [(120 if view == "sim_view_tail" else 60, at, at + 59 * MINUTE)]
 
 
+def test_times_written_with_sim_ms_read_the_same_index(any_database: Database) -> None:
+    session_id = log_of(any_database)
+    hour = (
+        "FROM sim_view_candles WHERE session_id = %s"
+        " AND ts >= sim_ms('2024-01-01 17:40+01') AND ts < sim_ms('2024-01-01 17:40+00')"
+    )
+    plan = "\n".join(line for (line,) in any_database.query(f"EXPLAIN SELECT * {hour}", session_id))
+    assert "sim_events_session_ts" in plan
+    assert any_database.query(f"SELECT count(*), min(at)::text {hour}", session_id) == [(60, "2024-01-01 16:40:00+00")]
+
+
 @pytest.mark.parametrize("view", LOG_VIEWS)
 def test_at_is_ts_as_a_time_in_every_view_of_a_log(any_database: Database, view: str) -> None:
     session_id = log_of(any_database, SmaCross)

@@ -157,7 +157,7 @@ class PrivatePostgres(Postgres):
     strategy = "FILE_COPY"
 
     def __init__(self, label: str, **options: object) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="zeon-test-", dir=_memory_folder()))
+        self.folder = Path(tempfile.mkdtemp(prefix="zeon-test-", dir=memory_folder()))
         settings = {**SETTINGS, **options.pop("settings", {})}  # type: ignore[dict-item]
         self.embedded = embedded.start(self.folder, settings=settings, **options)  # type: ignore[arg-type]
         super().__init__(label, self.embedded.url_for("postgres", "postgres"), self._remove)
@@ -227,7 +227,7 @@ def older_servers() -> dict[str, Path]:
     return result
 
 
-def _memory_folder() -> Path | None:
+def memory_folder() -> Path | None:
     """Return a folder in memory with much room, if there is one; on a disk dropped files cost the suite much time."""
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= FREE_BYTES:
         return MEMORY

@@ -6,6 +6,7 @@ from itertools import groupby
 
 from app.candles.cache.advice import describe_cached
 from app.candles.cache.aggregate import build_missing
+from app.candles.cache.warmup import read_warmup
 from app.clock import Clock
 from app.db import candles
 from app.db.pool import Connection
@@ -15,6 +16,13 @@ from app.domain.tick import Slot
 from app.errors import NotFoundError
 
 _PAGE = 5000
+
+
+async def cached_warmup(connection: Connection, spec: SessionSpec) -> list[list[Candle]]:
+    """Return the warm-up of a range by slot; raises `WarmupMissingError`. What is missing is built first."""
+    for symbol in spec.symbols if spec.warmup_candles else ():
+        await build_missing(connection, spec.venue, symbol, spec.timeframe, spec.warmup_ms, spec.first_slot_ms)
+    return await read_warmup(connection, spec)
 
 
 async def cached_slots(connection: Connection, spec: SessionSpec, most: int | None = None) -> list[Slot]:

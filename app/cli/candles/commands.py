@@ -17,7 +17,7 @@ from app.candles.cache.load import coverage, find_gaps
 from app.candles.cache.reasons import Reason, gap_reasons
 from app.candles.imports.importer import import_file
 from app.candles.imports.inspection import inspect_file
-from app.candles.rows.read_options import read_options
+from app.candles.rows.read_options import ReadOptions
 from app.candles.rows.report import Report
 from app.candles.sources.fetch import FetchResult, fetch_candles, missing_ranges
 from app.candles.sources.follow import Follower
@@ -26,6 +26,7 @@ from app.cli import output
 from app.cli.candles import deletion_report, import_report
 from app.cli.candles.arguments import SPELLINGS, Series, SymbolArgument, range_or_all
 from app.cli.candles.export import export
+from app.cli.candles.reading_options import takes_read_options
 from app.cli.command import Context, run
 from app.cli.options import (
     EndOption,
@@ -33,7 +34,6 @@ from app.cli.options import (
     StartOption,
     TimeframeOption,
     VenueOption,
-    as_usage,
     read_spelling,
     read_symbol,
     read_timeframe,
@@ -57,34 +57,6 @@ File = Annotated[
         metavar="FILE", exists=True, help="CSV, JSON, Parquet, Feather, Lean; packed or a folder.", show_default=False
     ),
 ]
-TimeZoneOption = Annotated[
-    str | None,
-    typer.Option(
-        "--time-zone", metavar="ZONE", help="Zone of times that name none: Europe/Berlin, EST, +02:00; unset: UTC."
-    ),
-]
-StampOption = Annotated[
-    str | None,
-    typer.Option("--stamp", metavar="open|close", help="Which end of a candle its time is; unset: open."),
-]
-DatesOption = Annotated[
-    str | None,
-    typer.Option("--dates", metavar="dmy|mdy|ymd", help="Order of day, month and year where no date proves it."),
-]
-ColumnsOption = Annotated[
-    str | None,
-    typer.Option(
-        "--columns",
-        metavar="NAME,...",
-        help="By position: time, date, open, high, low, close, volume, symbol, - (none).",
-    ),
-]
-OnlyOption = Annotated[
-    str | None, typer.Option("--only", metavar="NAME", help="The instrument to take of a file that holds several.")
-]
-DecimalOption = Annotated[
-    str | None, typer.Option("--decimal", metavar="point|comma", help="Decimal separator where no number proves it.")
-]
 KeepGoing = Annotated[
     bool, typer.Option("--keep-going", help="Store the good rows even when more than half are refused.")
 ]
@@ -97,27 +69,22 @@ SourceOption = Annotated[
     ),
 ]
 _EVERY = 2**31 - 1
+_READ_AS_IT_IS = ReadOptions()
 _FOLLOWED_AT_ONCE = 8
 
 
 @app.command("import")
+@takes_read_options
 def import_(
     file: File,
     symbol: SymbolOption,
     timeframe: TimeframeOption,
     venue: VenueOption = None,
-    time_zone: TimeZoneOption = None,
-    stamp: StampOption = None,
-    dates: DatesOption = None,
-    columns: ColumnsOption = None,
-    only: OnlyOption = None,
-    decimal: DecimalOption = None,
+    options: ReadOptions = _READ_AS_IT_IS,
     keep_going: KeepGoing = False,
     json: Json = False,
 ) -> None:
     """Import a file of candles, and report what was stored, assumed, refused and missing."""
-    with as_usage():
-        options = read_options(time_zone, stamp, dates, columns, only, decimal)
 
     async def work(context: Context) -> Report:
         chosen = venue or context.settings.venue
@@ -141,6 +108,7 @@ def import_(
 
 
 @app.command()
+@takes_read_options
 def inspect(
     file: File,
     symbol: Annotated[
@@ -157,17 +125,10 @@ def inspect(
         ),
     ] = None,
     venue: VenueOption = None,
-    time_zone: TimeZoneOption = None,
-    stamp: StampOption = None,
-    dates: DatesOption = None,
-    columns: ColumnsOption = None,
-    only: OnlyOption = None,
-    decimal: DecimalOption = None,
+    options: ReadOptions = _READ_AS_IT_IS,
     json: Json = False,
 ) -> None:
     """Show what an import of a file would store and the command for it; nothing is stored."""
-    with as_usage():
-        options = read_options(time_zone, stamp, dates, columns, only, decimal)
     settings = load()
     try:
         calendar = calendars(settings.calendars).get(venue or settings.venue)

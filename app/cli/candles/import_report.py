@@ -16,6 +16,7 @@ from app.candles.rows.row import RowIssue
 from app.candles.sources.fetch import FetchResult
 from app.cli import output
 from app.domain.market.candle import Gap
+from app.domain.visible import visible
 
 LISTED = 10
 """How many refusals, repairs and gaps a report lists on a terminal; all are counted."""
@@ -32,7 +33,7 @@ def bar(name: str) -> Iterator[Watch | None]:
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(name, total=None)
+        task = progress.add_task(visible(name), total=None)
         yield lambda done, size: progress.update(task, completed=done, total=size)
 
 
@@ -126,7 +127,7 @@ def fetch_bar(name: str) -> Iterator[Watch | None]:
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(name, total=None)
+        task = progress.add_task(visible(name), total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 

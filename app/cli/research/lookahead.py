@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from app.cli import output
-from app.cli.candles.candle_slots import cached_slots
+from app.cli.candles.candle_slots import cached_slots, cached_warmup
 from app.cli.command import Context, run
 from app.cli.options import Json, as_usage
 from app.cli.research.strategy_arg import resolve_strategy
 from app.cli.sessions.setting_options import Given, takes_settings
 from app.domain.event import Event
 from app.domain.session import SessionSpec
+from app.domain.tick import Slot
 from app.engine.lookahead import LookaheadFinding, check_lookahead, cut_positions
 from app.errors import BadInputError
 from app.settings import load
@@ -25,7 +26,7 @@ from app.web.sim.requests import NewSession
 Profile = Annotated[
     str, typer.Argument(metavar="PROFILE", help="The strategy, see `zeon profiles`.", show_default=False)
 ]
-_OPTIONS = ("symbols", "timeframe", "start_ms", "end_ms", "venue", "config", "extra_timeframes")
+_OPTIONS = ("symbols", "timeframe", "start_ms", "end_ms", "venue", "config", "extra_timeframes", "warmup_candles")
 Cuts = Annotated[
     int, typer.Option(metavar="N", min=1, max=1000, help="Number of cuts: times after which all candles are replaced.")
 ]
@@ -56,13 +57,24 @@ def lookahead(given: Given, profile: Profile, cuts: Cuts = 10, json: Json = Fals
 
 async def _check(context: Context, spec: SessionSpec, cuts: int) -> tuple[int, LookaheadFinding | None]:
     strategies = context.sim.strategies
-    whole = replace(spec, config=await strategies.full_config(context.database, spec))
+    whole = await strategies.completed(context.database, spec)
     slots = await context.database.run(cached_slots, whole)
+    if not whole.start_ms:
+        whole, slots = _after_warmup(whole, slots)
     if len(slots) < 2:
         raise BadInputError("end: the range holds only one candle; give a range with at least two")
+    warmup = await context.database.run(cached_warmup, whole)
     return len(slots), await check_lookahead(
-        whole, slots, lambda _: strategies.open_trial_host(context.database, whole), cuts
+        whole, slots, lambda _: strategies.open_trial_host(context.database, whole, warmup), cuts
     )
+
+
+def _after_warmup(spec: SessionSpec, slots: list[Slot]) -> tuple[SessionSpec, list[Slot]]:
+    """Return a range without a start, and its slots, behind the first candles, which become the warm-up."""
+    count = spec.warmup_candles
+    if len(slots) < count + 2:
+        raise BadInputError(f"warmupCandles: the range holds {len(slots)} candles, not {count + 2}")
+    return replace(spec, start_ms=slots[count].open_time_ms), slots[count:]
 
 
 def _print_finding(count: int, cuts: int, finding: LookaheadFinding | None) -> None:

@@ -54,10 +54,7 @@ def list_(json: Json = False) -> None:
     if json:
         output.as_json([profile._asdict() for profile in listed])
     else:
-        rows = (
-            (profile.slug, ", ".join(profile.parameters.get("properties", {})), profile.source) for profile in listed
-        )
-        output.table(("profile", "parameters", "source"), rows)
+        output.table(("profile", "parameters", "needs", "source"), map(_row, listed))
 
 
 @app.command()
@@ -81,3 +78,9 @@ def remove(slug: Slug) -> None:
             raise NotFoundError(f"There is no stored profile {slug}; built-in strategies cannot be removed.")
 
     run(work)
+
+
+def _row(profile: ListedProfile) -> tuple[str, ...]:
+    warmup = [f"{profile.warmup} candles before"] if profile.warmup else []
+    parameters = profile.parameters.get("properties", {})
+    return profile.slug, ", ".join(parameters), ", ".join([*profile.timeframes, *warmup]), profile.source

@@ -115,7 +115,7 @@ async def _estimate(context: Context, settings: Settings, specs: list[SessionSpe
     `BadInputError` for wrong parameters, and `QuotaError` if the user may not keep as much.
     """
     strategies = context.sim.strategies
-    specs[:] = [replace(spec, config=await strategies.full_config(context.database, spec)) for spec in specs]
+    specs[:] = [await strategies.completed(context.database, spec) for spec in specs]
     slots = await context.database.run(cached_slots, specs[0], _SAMPLE_SLOTS)
     samples = specs[:: max(1, len(specs) // _SAMPLES)][:_SAMPLES]
     sizes = [await _run_sample(context, spec, slots) for spec in samples]

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.cli import output
 from app.db.log.events import Frames
+from app.domain.visible import visible
 
 _DATA = "data: "
 
@@ -29,7 +30,7 @@ def line(event: str) -> str:
     read = json.loads(event, parse_float=str, parse_int=str)
     format_payload = _FORMATS.get(read["type"])
     what = format_payload(read["payload"]) if format_payload else _payload(event)
-    return f"{read['seq']:>6}  {output.utc(int(read['ts']))}  {read['type']:<8}{what}"
+    return f"{read['seq']:>6}  {output.utc(int(read['ts']))}  {read['type']:<8}{visible(what)}"
 
 
 def _payload(event: str) -> str:

@@ -13,6 +13,7 @@ import typer
 from app.cli import output
 from app.cli.command import Context, run
 from app.cli.options import SessionId, as_usage, create
+from app.domain.visible import visible
 from app.engine.export import encoder
 from app.engine.export import export as export_log
 
@@ -25,6 +26,8 @@ Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="F
 
 def export(session_id: SessionId, what: What = "events", format_: Format = "ndjson", out: Out = None) -> None:
     """Write a session's events, trades or equity as NDJSON, CSV or Parquet."""
+    if format_ == "parquet" and out is None and sys.stdout.isatty():
+        raise typer.BadParameter("parquet is not for a terminal; name a file with --out")
     with as_usage():
         encode = encoder(what, format_)
 
@@ -34,12 +37,17 @@ def export(session_id: SessionId, what: What = "events", format_: Format = "ndjs
         await context.record("session.export", session.id, {"what": what, "format": format_})
         with _open_output(out) as file:
             async for chunk in export_log(context.database, session, what, encode):
-                size += file.write(chunk)
+                size += file.write(chunk if out or not sys.stdout.isatty() else _shown(chunk))
         return size
 
     size = run(work)
     if out is not None:
         output.note(f"{size:,} bytes written to {out}.")
+
+
+def _shown(chunk: bytes) -> bytes:
+    """Return a part of a text file as a terminal may show it; chunks end with whole lines."""
+    return visible(chunk.decode(), keep_lines=True).encode()
 
 
 @contextmanager

@@ -43,6 +43,19 @@ _log = logging.getLogger(__name__)
 _told: set[frozenset[str]] = set()
 
 
+MARK = "zeon.settings"
+"""A setting that only tells whether `options` reach Postgres."""
+REFUSED = (
+    "The pooler refuses the settings of this server's connections; set ignore_startup_parameters = options in"
+    " pgbouncer.ini, see docs/operations.md."
+)
+
+
+def is_refusal(error: BaseException | None) -> bool:
+    """Whether a pooler did not connect because of the settings that were sent."""
+    return "startup parameter" in str(error)
+
+
 def startup_options(url: str, limits: Mapping[str, str] = LIMITS) -> str:
     """Return libpq's `options` for an address: its own ones between the time limits and the fixed settings."""
     own = conninfo_to_dict(url).get("options") or ""

@@ -26,6 +26,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from app.db.setup import loopback
 from app.errors import SimError
 
 OWNER = "zeon_owner"
@@ -61,14 +62,23 @@ def binaries(version: int = 18) -> Path:
     return folder
 
 
-def start(data_dir: Path, *, bin_path: Path | None = None, settings: Mapping[str, str] | None = None) -> Embedded:
-    """Start the server of a folder unless it runs, and use it until `stop` or the process's exit."""
+def start(
+    data_dir: Path,
+    *,
+    bin_path: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+    port: int | None = None,
+) -> Embedded:
+    """Start the server of a folder unless it runs, and use it until `stop` or the process's exit.
+
+    With `port` it listens on that port of 127.0.0.1 too, for the serving role with a password.
+    """
     if set(str(data_dir)) & set('"$`\\\n'):
         raise SimError(
             f"The embedded Postgres cannot use a folder with quotes, backslashes or dollar signs: {data_dir}."
         )
     try:
-        server = Embedded(data_dir.expanduser().resolve(), bin_path, settings or {})
+        server = Embedded(data_dir.expanduser().resolve(), bin_path, settings or {}, port)
         server.start()
     except PermissionError as error:
         raise SimError(f"The data folder {data_dir} belongs to another user of this machine.") from error
@@ -80,20 +90,28 @@ def exists(data_dir: Path) -> bool:
     return _data_version(data_dir.expanduser() / "postgres") is not None
 
 
-def address(data_dir: Path) -> str:
-    """Return the address of a folder's server, running or not, for the serving role."""
-    return Embedded(data_dir.expanduser().resolve(), None, {}).url
+def address(data_dir: Path, port: int | None = None) -> str:
+    """Return the address of a folder's server, running or not, for the serving role.
+
+    That of the port if it was started with one, or will be; otherwise that of the socket.
+    """
+    server = Embedded(data_dir.expanduser().resolve(), None, {}, port)
+    listening = port or loopback.listening_port(server.pgdata)
+    return server.url if listening is None else loopback.url(server.folder, SERVING, DATABASE, listening)
 
 
 class Embedded:
     """The server of one folder, used by this process."""
 
-    def __init__(self, folder: Path, bin_path: Path | None, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, bin_path: Path | None, settings: Mapping[str, str], port: int | None = None
+    ) -> None:
         self.folder = folder
         self.pgdata = folder / "postgres"
         self.log = self.pgdata / "server.log"
         self.bin_path = bin_path or binaries(_data_version(self.pgdata) or 18)
         self._settings = settings
+        self._port = port
         self._users: IO[str] | None = None
 
     @property
@@ -118,7 +136,8 @@ class Embedded:
     def url_for(self, role: str, database: str = DATABASE) -> str:
         """Return the address of a database of this server for a role."""
         host = quote(str(self.socket_dir), safe="")
-        return f"postgresql://{role}@/{database}?host={host}&port={PORT}"
+        port = loopback.running_port(self.pgdata) or self._port or PORT  # A socket's name has the port too.
+        return f"postgresql://{role}@/{database}?host={host}&port={port}"
 
     def start(self) -> None:
         """Create the server if it is missing, and start it if it does not run; calling it again is harmless."""
@@ -130,6 +149,11 @@ class Embedded:
                 self._create()
             if not self._is_running():
                 self._launch()
+            elif self._port is not None and loopback.listening_port(self.pgdata) != self._port:
+                raise SimError(
+                    f"ZEON_PG_PORT: the embedded Postgres in {self.folder} already runs without port {self._port};"
+                    " end the other programs that use it first."
+                )
             self._make_roles()
 
     def stop(self) -> None:
@@ -186,6 +210,8 @@ class Embedded:
         """Write the configuration and start the server."""
         self._make_socket_dir()
         config = {**CONFIG, "unix_socket_directories": f'"{self.socket_dir}"', **self._settings}
+        if self._port is not None:
+            config |= loopback.config(self.pgdata, SERVING, DATABASE, self._port)
         text = "".join(f"{name} = {_quote(value)}\n" for name, value in config.items())
         (self.pgdata / "zeon.conf").write_text(text)
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
@@ -223,6 +249,8 @@ class Embedded:
                     conn.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
             if not conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                 conn.execute(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
+            if self._port is not None:
+                loopback.set_password(conn, self.folder, SERVING)
 
     def _admin(self) -> psycopg.Connection:
         """Connect as superuser, waiting while the server starts up."""

@@ -14,7 +14,7 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 from app.db.setup import embedded
-from app.db.setup.connection_settings import install_conninfo
+from app.db.setup.connection_settings import REFUSED, install_conninfo, is_refusal
 from app.db.setup.install import current_user, install, needs_install
 from app.db.setup.requirements import require_tables, require_usable
 from app.errors import BadInputError, DatabaseAwayError, NoDatabaseError
@@ -39,7 +39,7 @@ def open_location(settings: Settings) -> Iterator[DatabaseLocation]:
     if url is not None:
         yield DatabaseLocation(url, settings.migrate_url or url, settings.listen_url or url)
         return
-    server = embedded.start(settings.data_dir)
+    server = embedded.start(settings.data_dir, port=settings.pg_port)
     try:
         yield DatabaseLocation(server.url, server.migrate_url, server.url, server.bin_path)
     finally:
@@ -97,7 +97,7 @@ def address(settings: Settings) -> str:
     Raises `NoDatabaseError` or `BadInputError`.
     """
     require_database(settings)
-    return to_url(settings.database_url or embedded.address(settings.data_dir))
+    return to_url(settings.database_url or embedded.address(settings.data_dir, settings.pg_port))
 
 
 def address_parts(address: str) -> dict[str, str]:
@@ -149,7 +149,9 @@ def _connect(url: str) -> Iterator[psycopg.Connection]:
         )
     except psycopg.Error as error:
         reason = str(error).strip().partition("\n")[0]
-        raise DatabaseAwayError(f"The database cannot be reached: {reason}") from error
+        raise DatabaseAwayError(
+            REFUSED if is_refusal(error) else f"The database cannot be reached: {reason}"
+        ) from error
     with conn:
         require_usable(conn, url)
         yield conn

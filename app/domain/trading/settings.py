@@ -95,7 +95,11 @@ class TradingSettings:
     ] = "through"
     sizing: Annotated[
         Sizing,
-        Setting('Size of orders that name none: {"qty": 1}, {"cash": 500} or {"equityPct": 100}.', "JSON", fork=True),
+        Setting(
+            'Size of orders that name none: {"qty": 1}, {"cash": 500} or {"equityPct": 100}.',
+            "JSON",
+            fork=True,
+        ),
     ] = field(default=Sizing("equityPct", Decimal(100)))
     volume_share: Annotated[
         Share | None,

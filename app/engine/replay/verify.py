@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.candles.cache.calendar import Calendar, add_trading_hours
-from app.candles.cache.warmup import read_warmup
+from app.candles.cache.warmup import read_warmup, warmup_hash
 from app.clock import Clock
 from app.db import candles, sessions
 from app.db.log import events
 from app.db.log.events import Revised
 from app.db.pool import Database
-from app.domain.market.fingerprint import ordered_hash
 from app.domain.session import RUNNING, Session
 from app.domain.tick import ReplayState
 from app.engine.replay.rebuild import replay
@@ -98,7 +97,7 @@ async def _strategy_warnings(database: Database, strategies: StrategyCatalog, se
         for slug, before in at_start.items()
         if before not in (None, hashes[slug])
     ]
-    if session.warmup_hash not in (None, ordered_hash(await database.run(read_warmup, session.spec))):
+    if session.warmup_hash not in (None, warmup_hash(await database.run(read_warmup, session.spec))):
         warnings.append("Warm-up candles before startMs have changed since the session was started.")
     return warnings
 

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp
 
 from app.db import sessions
 from app.domain.session import CREATED, FAILED, PAUSED, STOPPED, Session
-from app.engine.session_service import SessionService
+from app.engine.session_service import Action, SessionService
 from app.settings import Settings
 from app.web.http.models import EmptyRequest
 from app.web.http.parsing import fingerprint, idempotency_key
@@ -57,13 +57,13 @@ class MarketCalls:
 
     async def market_start(self, call: Call, body: EmptyRequest) -> Response:
         """Start or resume a session at its cursor."""
-        return _status(await self._sim.start(call.user_id, call.session.id))
+        return _status(await self._sim.act_on(call.session, Action("start")))
 
     async def market_stop(self, call: Call, body: EmptyRequest) -> Response:
         """Pause a running session; after the answer no candle follows."""
         if call.session.status in _NOT_RUNNING:
             return _status(call.session)
-        return _status(await self._sim.pause(call.user_id, call.session.id))
+        return _status(await self._sim.pause(call.session))
 
     async def market_stream(self, call: Call, query: MarketStreamQuery) -> ASGIApp:
         """Follow candles and statuses as server-sent events."""

@@ -23,7 +23,7 @@ is `{"error", "code", "details"}`: a sentence, a code to act on, and for some co
 Follow a session with `GET /api/sim/sessions/{id}/stream` (server-sent events); `StreamMessage` describes its messages.
 """
 _SECURITY = {
-    "token": {"type": "http", "scheme": "bearer", "description": "A token of `zeon token create`."},
+    "token": {"type": "http", "scheme": "bearer", "description": "A token of `zeon token create`, or a JWT."},
     "cookie": {"type": "apiKey", "in": "cookie", "name": "zeon", "description": "What `POST /login` sets."},
     "share": {"type": "apiKey", "in": "query", "name": "share", "description": "The key of a link to one session."},
 }

@@ -119,17 +119,11 @@ def _medium(kind: str, spec: RouteSpec) -> dict[str, Any]:
     if kind != _STREAM:
         return {"schema": _FILES.get(kind, {"type": "object"} if kind == "application/json" else {"type": "string"})}
     name = "MarketStreamMessage" if spec.kind == "market" else "StreamMessage"
-    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": reference(name)}
     return {
         "schema": {
-            "type": "object",
-            "description": f"One server-sent event; its `data` is a `{name}` as JSON.",
-            "required": ["data"],
-            "properties": {
-                "id": {"type": "string", "description": "The seq; only stored events have one."},
-                "event": {"type": "string", "description": "The name of a control message."},
-                "data": data,
-            },
+            "description": f"Server-sent events: the `data` of each is a `{name}`, the `id` of a stored event its seq.",
+            "contentMediaType": _STREAM,
+            "contentSchema": reference(name),
         }
     }
 

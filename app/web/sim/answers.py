@@ -172,6 +172,8 @@ class ProfileAnswer(Answer):
     slug: str
     parameters: dict[str, Any]
     source: str
+    timeframes: list[str]
+    warmup: int
 
 
 class ProfilesAnswer(Answer):

@@ -54,7 +54,7 @@ class SessionCalls:
         """Change pace, name or tags."""
         session = call.session
         if (pace := body.pace()) is not None:
-            session = await self._sim.act(call.user_id, session.id, Action("pace", pace))
+            session = await self._sim.act_on(session, Action("pace", pace))
         if changes := body.name_and_tags():
             session = await self._sim.describe(call.user_id, session.id, changes)
         return _answer(session)
@@ -73,7 +73,7 @@ class SessionCalls:
 
     async def pause(self, call: Call, body: EmptyRequest) -> Response:
         """Pause a running session; after the answer no tick follows."""
-        return _answer(await self._sim.pause(call.user_id, call.session.id))
+        return _answer(await self._sim.pause(call.session))
 
     async def resume(self, call: Call, body: StartRequest) -> Response:
         """Resume a paused session, or start a created one."""
@@ -81,7 +81,7 @@ class SessionCalls:
 
     async def stop(self, call: Call, body: EmptyRequest) -> Response:
         """Stop a session for good; after the answer no tick follows."""
-        return _answer(await self._sim.stop(call.user_id, call.session.id))
+        return _answer(await self._sim.stop(call.session))
 
     async def control(self, call: Call, body: ControlRequest) -> Response:
         """Control a session's time; a repeated call with the same Idempotency-Key does nothing."""
@@ -89,12 +89,12 @@ class SessionCalls:
         if key is None:
             return await self._act(call, body.to_action())
         once = IdempotencyKey(key, fingerprint(str(call.session.id), call.json))
-        return success(await self._sim.act_once(call.user_id, call.session.id, body.to_action(), once, _to_json))
+        return success(await self._sim.act_once(call.session, body.to_action(), once, _to_json))
 
     async def fork(self, call: Call, body: ForkRequest) -> Response:
         """Create a session that shares this one's log up to a seq, with other settings after it."""
         require_small(body.config or {}, self._settings)
-        child = await self._sim.fork(call.user_id, call.session.id, body.at_seq, body.change)
+        child = await self._sim.fork_of(call.session, body.at_seq, body.change)
         return success(SessionAnswer.of(child), 201, _location(child))
 
     async def diff(self, call: Call) -> Response:
@@ -108,7 +108,7 @@ class SessionCalls:
         return success(ProfilesAnswer(profiles=[ProfileAnswer(**profile._asdict()) for profile in profiles]))
 
     async def _act(self, call: Call, action: Action) -> Response:
-        return _answer(await self._sim.act(call.user_id, call.session.id, action))
+        return _answer(await self._sim.act_on(call.session, action))
 
 
 def _answer(session: Session) -> Response:

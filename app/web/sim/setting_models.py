@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import Context, Decimal
+from functools import partial
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -100,16 +101,16 @@ def _request_field(field: SettingField, *, optional: bool) -> tuple[Any, Any]:
     if default is REQUIRED:
         return Annotated[type_, Field(description=field.setting.help)], ...
     default = setting_to_json(default)
-    shown: Any = {} if default is None else {"default": _shown(default)}
-    described: Any = Field(description=field.setting.help, json_schema_extra=shown)
+    described: Any = Field(description=field.setting.help, json_schema_extra=partial(_show_default, default))
     return Annotated[type_, described], default
 
 
-def _shown(value: Any) -> Any:
-    """Return a default as the JSON schema shows it: exact decimals as numbers."""
-    if isinstance(value, dict):
-        return {name: _shown(part) for name, part in value.items()}
-    return _number(value) if isinstance(value, Decimal) else value
+def _show_default(default: Any, schema: dict[str, Any]) -> None:
+    """Write exact decimals as numbers; leave out a default that generators of clients do not take: an object."""
+    if isinstance(default, Decimal):
+        schema["default"] = _number(default)
+    elif isinstance(default, dict):
+        schema.pop("default", None)
 
 
 def _request_type(type_: Any) -> Any:

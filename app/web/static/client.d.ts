@@ -246,7 +246,7 @@ export class Client {
   diff(id: string, other: string): Promise<Record<string, unknown>>;
   stats(id: string): Promise<Record<string, number | null>>;
   equity(id: string, points?: number): Promise<{ points: { seq: number; ts: number; equity: number; drawdownPct: number }[] }>;
-  profiles(): Promise<{ profiles: { slug: string; parameters: object; source: string }[] }>;
+  profiles(): Promise<{ profiles: { slug: string; parameters: object; source: string; timeframes: string[]; warmup: number }[] }>;
   /** The response with the file. */
   export(id: string, what?: { what?: "events" | "trades" | "equity"; format?: "ndjson" | "csv" | "parquet" }): Promise<Response>;
   /** The events that are in the log by now. */

@@ -116,7 +116,7 @@ async def test_two_spellings_of_one_symbol_in_a_session_are_one_given_twice(serv
 
 
 async def test_the_market_dialect_takes_and_tells_them(served: InProcessServer) -> None:
-    schema = json.loads((Path(__file__).parents[3] / "docs" / "market-stream.schema.json").read_text())
+    schema = json.loads((Path(__file__).parents[3] / "examples" / "market-stream.schema.json").read_text())
     request = {"symbols": list(SPELLINGS), "timeframe": "1m", "venue": "demo", "speed": 100}
     body = request | {"start": START_MS, "end": START_MS + MINUTE}
     session_id = (await served.call("POST", "/api/market/sessions", body)).json()["sessionId"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from app.db.setup.location import address, to_url
 from app.settings import load
 from tests.support.cli import Cli
 from tests.support.postgres import Database
+from tests.support.server_process import free_port
 
 FORMS = [
     "postgresql://u@h/d",
@@ -67,6 +69,43 @@ def test_the_socket_of_the_embedded_postgres_is_printed_with_a_sentence(tmp_path
     assert "socket of the embedded Postgres" in done.stderr
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(address(load(data_dir=tmp_path)))
+
+
+def test_the_embedded_postgres_listens_on_a_port_with_a_password_when_asked(tmp_path: Path) -> None:
+    port = free_port()
+    cli = Cli(ZEON_DATA_DIR=tmp_path, ZEON_PG_PORT=port)
+    server = embedded.start(tmp_path, port=port)
+    try:
+        printed = cli.json("dsn")
+        assert (printed["host"], printed["port"]) == ("127.0.0.1", str(port))
+        with psycopg.connect(printed["url"]) as conn:
+            assert (conn.info.user, conn.info.dbname) == ("zeon", "zeon")
+        assert Cli(ZEON_DATA_DIR=tmp_path)("dsn").strip() == printed["url"]
+        for user, name, password in (
+            ("zeon", "zeon", None),
+            ("zeon", "zeon", "wrong"),
+            ("zeon", "postgres", printed["password"]),
+            ("zeon_owner", "zeon", printed["password"]),
+            ("postgres", "postgres", None),
+        ):
+            with pytest.raises(psycopg.OperationalError):
+                psycopg.connect(host="127.0.0.1", port=port, user=user, dbname=name, password=password)
+        with psycopg.connect(server.url_for("postgres", "postgres")) as conn:
+            (listening,) = conn.execute("SHOW listen_addresses").fetchone() or ()
+            (stored,) = conn.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'zeon'").fetchone() or ()
+        assert (listening, stored[:14]) == ("127.0.0.1", "SCRAM-SHA-256$")
+        assert (tmp_path / "pg-password").stat().st_mode & 0o077 == 0
+        assert "already runs without port" in Cli(ZEON_DATA_DIR=tmp_path, ZEON_PG_PORT=free_port()).error("migrate")
+    finally:
+        server.stop()
+    with socket.create_server(("127.0.0.1", port)):
+        assert f"cannot listen on 127.0.0.1:{port}" in cli.error("migrate")
+    again = embedded.start(tmp_path)
+    try:
+        with psycopg.connect(again.url) as conn:
+            assert (conn.execute("SHOW listen_addresses").fetchone() or ())[0] == ""
+    finally:
+        again.stop()
 
 
 def test_an_address_of_another_kind_is_refused_by_the_name_of_its_setting() -> None:

@@ -27,6 +27,7 @@ READING = (
     "candles gaps X --timeframe 1m",
     "candles export X --timeframe 1m",
     "token list",
+    "audit",
 )
 
 

@@ -51,6 +51,7 @@ OPEN = {
     "GET /metrics",
     "GET /openapi.json",
     "GET /",
+    "GET /docs",
     "GET /sessions/{id:uuid}",
     "GET /static/{name:path}",
 }

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from uuid import UUID
 
 import pytest
 
+from app.db import sessions
+from app.db.pool import Connection
+from app.domain.session import Session
 from app.errors import SimError
 from tests.support.client import BODY, SESSIONS
 from tests.support.postgres import Database
@@ -447,3 +451,31 @@ async def test_a_running_process_that_loses_its_name_fails(database: Database) -
         database.query("UPDATE sim_runners SET incarnation = incarnation + 1")
         with pytest.raises(SimError):
             await asyncio.wait_for(server.served.wait(), 5)
+
+
+async def test_a_call_reads_its_session_once_and_a_start_again_after_its_preparation(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[UUID] = []
+    get = sessions.get
+
+    async def counted(connection: Connection, session_id: UUID, user_id: str | None = None) -> Session:
+        if user_id is not None:  # The session's runner reads it too.
+            reads.append(session_id)
+        return await get(connection, session_id, user_id)
+
+    async with running_server(database) as server:
+        session = f"{SESSIONS}/{(await server.create(replayMsPerCandle=60_000))['id']}"
+        monkeypatch.setattr(sessions, "get", counted)
+        for method, path, body, expected in (
+            ("POST", "/start", {}, 2),
+            ("PATCH", "", {"replayMsPerCandle": 50_000}, 1),
+            ("POST", "/control", {"action": "jump", "timeMs": START_MS + MINUTE}, 1),
+            ("POST", "/pause", {}, 1),
+            ("POST", "/fork", {"atSeq": 1}, 1),
+            ("POST", "/stop", {}, 1),
+        ):
+            reads.clear()
+            response = await server.call(method, f"{session}{path}", body)
+            assert response.status_code in (200, 201), response.text
+            assert len(reads) == expected, path or method

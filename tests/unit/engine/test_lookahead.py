@@ -13,7 +13,7 @@ from app.domain.market.candle import Candle
 from app.domain.tick import Slot
 from app.domain.trading.handover import Stage, StrategyChain
 from app.domain.trading.strategy import Strategy
-from app.domain.trading.strategy_runner import StrategyRunner
+from app.domain.trading.strategy_runner import SlotView, StrategyRunner
 from app.engine.lookahead import LookaheadFinding, check_lookahead
 from app.strategies.registry import BUILT_IN
 from app.strategy_hosts.strategy_host import InProcessHost, StrategyHost
@@ -25,18 +25,22 @@ def slots(count: int = 600) -> list[Slot]:
     return [Slot(candle.open_time_ms, [candle]) for candle in made]
 
 
-async def lookahead_of(strategy: type[Strategy], **changes: Any) -> LookaheadFinding | None:
-    on = spec(end_ms=None, gap_policy="skip", **changes)
+async def lookahead_of(strategy: type[Strategy], warmup: int = 0, **changes: Any) -> LookaheadFinding | None:
+    before = [SlotView(slot.open_time_ms, slot.candles, False, slot.open_time_ms) for slot in slots()[:warmup]]
+    rest = slots()[warmup:]
+    on = spec(start_ms=rest[0].open_time_ms, end_ms=None, gap_policy="skip", **changes)
 
     @asynccontextmanager
     async def open_host(data: Sequence[Slot]) -> AsyncIterator[StrategyHost]:
         created = strategy()
         created.data = [candle for slot in data for candle in slot.candles]  # type: ignore[attr-defined]
-        yield InProcessHost(
+        host = InProcessHost(
             StrategyChain([Stage("x", {}, on.broker_config)], [StrategyRunner(created, on.broker_config)])
         )
+        await host.warm_up(before)
+        yield host
 
-    return await check_lookahead(on, slots(), open_host, cuts=5)
+    return await check_lookahead(on, rest, open_host, cuts=5)
 
 
 class KnowsTheNext(Strategy):
@@ -77,6 +81,36 @@ async def test_a_strategy_that_knows_the_future_is_found(strategy: type[Strategy
     event = result.changed or result.whole
     assert event is not None
     assert event.ts <= result.cut_ms
+    assert result.whole != result.changed
+
+
+class KnowsTheHour(Strategy):
+    """Plots the high of the present hour, which it was given beforehand, before the hour has ended."""
+
+    def on_candle(self, candle: Candle) -> None:
+        hour = candle.open_time_ms // (60 * MINUTE)
+        if candle.timeframe == "1m":
+            self.plot("high", max(other.high for other in self.data if other.open_time_ms // (60 * MINUTE) == hour))
+
+
+class WarmsUpOnAll(Strategy):
+    """Takes a mean while it is warmed up, of what comes later too, and then only compares closes with it."""
+
+    def on_candle(self, candle: Candle) -> None:
+        if self.warming:
+            self._mean = sum(other.close for other in self.data) / len(self.data)
+        else:
+            self.plot("above", candle.close - self._mean)
+
+
+async def test_a_longer_candle_read_before_it_closes_is_found() -> None:
+    result = await lookahead_of(KnowsTheHour, extra_timeframes=("1h",))
+    assert result is not None
+
+
+async def test_a_warm_up_that_reads_what_comes_after_it_is_found() -> None:
+    result = await lookahead_of(WarmsUpOnAll, warmup=50)
+    assert result is not None
     assert result.whole != result.changed
 
 

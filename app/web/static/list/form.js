@@ -60,9 +60,16 @@ function showSpeed() {
 function showParameters() {
   const schema = parameters.show(byId("profile").value);
   const [summary, ...rest] = (schema.description ?? "").split("\n\n");
-  byId("profile-text").textContent = summary;
+  byId("profile-text").textContent = [summary, needs(byId("profile").value)].filter(Boolean).join(" ");
   byId("profile-rule").hidden = !rest.length;
   byId("profile-more").textContent = rest.join(" ").replace(/^Rule: /, "");
+}
+
+/** A sentence about what a strategy declares; the server sets it, because the form leaves these fields out. */
+function needs(slug) {
+  const { timeframes, warmup } = parameters.profiles.get(slug);
+  const parts = [timeframes.length ? `candles of ${timeframes.join(", ")}` : "", warmup ? `${warmup} candles before the start` : ""].filter(Boolean);
+  return parts.length ? `Needs ${parts.join(" and ")}.` : "";
 }
 
 function showError(sentence) {

@@ -1,0 +1,117 @@
+"""Servers behind a real PgBouncer, in both modes, with and without a direct connection to listen on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cli import Cli
+from tests.support.client import call, connect, follow, run_unpaced
+from tests.support.pooler import pgbouncer, pooled
+from tests.support.postgres import DEBIAN_15, Database, PrivatePostgres, open_pool
+from tests.support.running_engine import MINUTE, START_MS, store
+from tests.support.server_process import QUICK, ServerProcess, StartServer, until
+from tests.support.session_log import digest, read_log, row
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+CANDLES = 300
+REQUEST = {"endMs": START_MS + CANDLES * MINUTE, "profileSlug": "sma_cross", "config": {"fast": 3, "slow": 8}}
+
+
+@pytest.fixture(scope="module")
+def server_15() -> Iterator[PrivatePostgres]:
+    """Debian's Postgres 15 if it is installed, else the bundled one."""
+    programs = {"bin_path": DEBIAN_15} if DEBIAN_15.is_dir() else {}
+    postgres = PrivatePostgres("behind a pooler", **programs)
+    yield postgres
+    postgres.stop()
+
+
+@pytest.fixture
+def direct(server_15: PrivatePostgres) -> Iterator[Database]:
+    database = server_15.new_database()
+    yield database
+    server_15.drop(database)
+
+
+def ready(server: ServerProcess) -> dict[str, str]:
+    with urllib.request.urlopen(f"{server.url}/readyz") as answer:
+        return dict(json.load(answer)["data"])
+
+
+@pytest.mark.parametrize(
+    ("mode", "listens", "notifications"),
+    [
+        ("session", "through it", "arrive"),
+        ("transaction", "directly", "arrive"),
+        ("transaction", "through it", "lost"),
+    ],
+)
+async def test_sessions_run_to_their_end_behind_a_pooler_and_a_killed_server_starts_again(
+    direct: Database,
+    server_15: PrivatePostgres,
+    start_server: StartServer,
+    mode: str,
+    listens: str,
+    notifications: str,
+) -> None:
+    async with open_pool(direct) as side:
+        await store(side, count=CANDLES)
+    with pgbouncer(server_15, mode) as port:
+        database = pooled(direct, port)
+        listen = {} if listens == "through it" else {"ZEON_LISTEN_URL": direct.url}
+        server = start_server(database, **{**QUICK, "ZEON_RUNNER_TTL_MS": 2000}, **listen)
+        assert ready(server)["notifications"] == notifications
+        assert ("Notifications do not reach" in server.output) == (notifications == "lost")
+        assert "A pooler between this server and Postgres drops settings" in server.output
+        async with connect(server) as client:
+            undisturbed = (await client.finished(**REQUEST))["id"]
+            ids = [(await client.create(**REQUEST, replayMsPerCandle=10))["id"] for _ in range(10)]
+            following = [asyncio.create_task(follow(client, session_id)) for session_id in ids]
+            for session_id in ids:
+                await call(client, session_id, "start")
+            await until(lambda: row(direct, ids[0], "last_seq") > 50)
+            server.kill()
+            await asyncio.to_thread(server.start)
+            await until(lambda: {row(direct, each, "status") for each in ids} == {"paused"})
+            for session_id in ids:
+                await call(client, session_id, "resume")
+                await run_unpaced(client, session_id)
+            seen = [[event["seq"] for event in events] for events in await asyncio.gather(*following)]
+        assert seen == [[event["seq"] for event in read_log(direct, each)] for each in ids]
+        assert {digest(direct, each) for each in ids} == {digest(direct, undisturbed)}
+        states = {each["check"]: each["state"] for each in doctor(database, listen, code=int(notifications == "lost"))}
+        assert states["connections"] == "warning"
+        assert states["notifications"] == ("ok" if notifications == "arrive" else "wrong")
+        server.kill()
+
+
+def doctor(database: Database, env: dict[str, str], code: int) -> list[dict[str, str]]:
+    return list(json.loads(Cli(database, **env).run("doctor", "--json", code=code).stdout))
+
+
+def test_an_address_whose_search_path_is_lost_is_refused_in_one_sentence(
+    direct: Database, server_15: PrivatePostgres
+) -> None:
+    with pgbouncer(server_15, "transaction") as port:
+        lost = Cli(DATABASE_URL=f"{pooled(direct, port).url}&options=-csearch_path%3Dsim")
+        assert "The search_path sim of the address does not reach Postgres" in lost.error("serve")
+
+
+def test_a_pooler_that_refuses_the_settings_is_named(direct: Database, server_15: PrivatePostgres) -> None:
+    with pgbouncer(server_15, "transaction", ignore_startup_parameters=None) as port:
+        refused = Cli(DATABASE_URL=pooled(direct, port).url)
+        assert "ignore_startup_parameters = options" in refused.error("serve")
+
+
+def test_a_pooler_without_a_free_connection_is_full_and_not_away(
+    direct: Database, server_15: PrivatePostgres, start_server: StartServer
+) -> None:
+    with pgbouncer(server_15, "session", max_client_conn=3) as port:
+        server = start_server(pooled(direct, port), wait=False, ZEON_LISTEN_URL=direct.url)
+        asyncio.run(until(lambda: not server.alive()))
+        assert "out of disk space, memory or connections" in server.output
