@@ -43,16 +43,16 @@ BEGIN
       sim_frames.dialect) bounded;
   END IF;
 
+  IF events = 0 AND sim_frames.dialect = 'sim' AND last_seq = sim_frames.after_seq + sim_frames.max_rows THEN
+    SELECT coalesce(min(m.seq) - 1, (SELECT s.last_seq FROM sim_sessions s WHERE s.id = sim_frames.session), last_seq)
+    INTO last_seq FROM sim_matching_events(sim_frames.session, last_seq + 1, 1, sim_frames.types) m;
+  END IF;
+
   SELECT session_row.status, session_row.last_seq, (
       SELECT e.created_at FROM sim_events e WHERE e.session_id = sim_frames.session AND e.seq = sim_frames.last_seq)
   INTO status, head, written_at
   FROM sim_sessions session_row
   WHERE session_row.id = sim_frames.session AND session_row.deleted_at IS NULL;
-
-  IF events = 0 AND sim_frames.dialect = 'sim' AND last_seq = sim_frames.after_seq + sim_frames.max_rows THEN
-    SELECT coalesce(min(m.seq) - 1, head, last_seq) INTO last_seq
-    FROM sim_matching_events(sim_frames.session, last_seq + 1, 1, sim_frames.types) m;
-  END IF;
   RETURN NEXT;
 END;
 $$;
