@@ -15,7 +15,7 @@ from rich.table import Table
 
 from app.db.setup.embedded import Embedded
 from app.engine import garbage_collection
-from benchmarks import append, candles, durable, engine, memory, page, streams, trading
+from benchmarks import append, candles, durable, engine, long_log, memory, page, streams, trading
 from benchmarks.place import Place, place, postgres
 from benchmarks.row import Row
 
@@ -33,6 +33,7 @@ MODULES: dict[str, Callable[[Place], Awaitable[list[Row]]]] = {
     "import": candles.importing,
     "candles": candles.reading,
     "gaps": candles.listing_gaps,
+    "long": long_log.long_log,
     "length": memory.length,
     "streams": memory.streams,
     "page": page.page,
