@@ -125,6 +125,24 @@ class TradePayload(TypedDict):
     reason: str
 
 
+class FundingPayload(TypedDict):
+    """Funding paid for a position, `times` at once; an `amount` below 0 was received."""
+
+    symbol: str
+    qty: float
+    price: float
+    times: int
+    amount: float
+
+
+class InterestPayload(TypedDict):
+    """A day's interest on borrowed cash and on the value of short positions."""
+
+    borrowedCash: float
+    shortValue: float
+    amount: float
+
+
 class EquityPayload(TypedDict):
     """The account after a tick; with several symbols `positions` instead of `positionQty`."""
 
@@ -136,6 +154,8 @@ class EquityPayload(TypedDict):
     feesPaid: float
     peakEquity: float
     drawdownPct: float
+    fundingPaid: NotRequired[float]
+    interestPaid: NotRequired[float]
     positionQty: NotRequired[float]
     positions: NotRequired[dict[str, dict[str, float]]]
 
@@ -171,13 +191,16 @@ SignalEvent = Event[Literal["signal"], SignalPayload]
 OrderEvent = Event[Literal["order"], OrderPayload]
 FillEvent = Event[Literal["fill"], FillPayload]
 TradeEvent = Event[Literal["trade"], TradePayload]
+FundingEvent = Event[Literal["funding"], FundingPayload]
+InterestEvent = Event[Literal["interest"], InterestPayload]
 EquityEvent = Event[Literal["equity"], EquityPayload]
 LogEvent = Event[Literal["log"], LogPayload]
 PlotEvent = Event[Literal["plot"], PlotPayload]
 NoteEvent = Event[Literal["note"], dict[str, Any]]
 _Market = CandleEvent | GapEvent | StatusEvent | ControlEvent | NoteEvent
 _Trading = SignalEvent | OrderEvent | FillEvent | TradeEvent | EquityEvent | LogEvent | PlotEvent
-AnyEvent = _Market | _Trading
+_Costs = FundingEvent | InterestEvent
+AnyEvent = _Market | _Trading | _Costs
 
 
 def event_of(message: Mapping[str, Any]) -> AnyEvent:

@@ -63,7 +63,7 @@ def raise_domain_error(error: psycopg.Error) -> None:
 
 
 def connect_error(error: psycopg.Error | None) -> SimError:
-    """Return our error for an attempt to connect that failed; libpq tells its cause only as text."""
+    """Return our error for an attempt to connect that failed; libpq gives the cause only as text."""
     text = str(error or "")
     if any(part in text for part in _NO_SLOT):
         return DatabaseFullError()

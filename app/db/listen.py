@@ -102,7 +102,7 @@ class Listener:
             await asyncio.sleep(0.25)
 
     async def _is_leftover(self) -> bool:
-        """Whether no other process uses the name; raises `TimeoutError` if the database is too busy to tell."""
+        """Whether no other process uses the name; raises `TimeoutError` if the database is too busy to answer."""
         try:
             return self._may_have_name is not None and await self._may_have_name()
         except UnavailableError as error:

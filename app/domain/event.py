@@ -22,7 +22,7 @@ from app.errors import BadInputError
 MARKET = ("candle", "gap")
 """The types of events that the market writes."""
 
-TRADING = ("signal", "order", "fill", "trade", "equity", "log", "plot")
+TRADING = ("signal", "order", "fill", "trade", "funding", "interest", "equity", "log", "plot")
 """The types of events that a strategy and its broker write."""
 
 SIMULATED = (*MARKET, *TRADING)
@@ -123,6 +123,26 @@ def trade(ts: int, value: Trade) -> Event:
         f'"entryTs":{value.entry_ts},"exitTs":{value.exit_ts},"grossPnl":{format_decimal(value.gross_pnl)},'
         f'"fees":{format_decimal(value.fees)},"netPnl":{format_decimal(value.net_pnl)},"holdBars":{value.hold_bars},'
         f'"reason":{_render_text(value.reason)}}}',
+    )
+
+
+def funding(ts: int, symbol: str, qty: Decimal, price: Decimal, times: int, amount: Decimal) -> Event:
+    """Return the event of funding paid for a position, `times` at once; below 0 it was received."""
+    return Event(
+        ts,
+        "funding",
+        f'{{"symbol":"{symbol}","qty":{format_decimal(qty)},"price":{format_decimal(price)},"times":{times},'
+        f'"amount":{format_decimal(amount)}}}',
+    )
+
+
+def interest(ts: int, cash: Decimal, short: Decimal, amount: Decimal) -> Event:
+    """Return the event of a day's interest paid for borrowed cash and for the value of short positions."""
+    return Event(
+        ts,
+        "interest",
+        f'{{"borrowedCash":{format_decimal(cash)},"shortValue":{format_decimal(short)},'
+        f'"amount":{format_decimal(amount)}}}',
     )
 
 

@@ -53,7 +53,13 @@ def parse_ancestor(value: dict[str, Any]) -> Ancestor:
     )
 
 
-_LATER: Final[dict[str, Any]] = {"rules": FIRST_RULES, "entry_candle_profit": "never"}
+_LATER: Final[dict[str, Any]] = {
+    "rules": FIRST_RULES,
+    "entry_candle_profit": "never",
+    "funding_bps": "0",
+    "borrow_bps_per_day": "0",
+    "maintenance_margin_pct": None,
+}
 """Fields that stored lineages may lack -> the value that sessions had before there was the field."""
 
 

@@ -32,6 +32,8 @@ RATE_LIMITS: Any = Field(ge=0, le=10_000)
 
 Amount = Annotated[Decimal, Field(gt=0, le=10**18)]
 Rate = Annotated[Decimal, RATE_LIMITS]
+SignedRate = Annotated[Decimal, Field(ge=-10_000, le=10_000)]
+Share100 = Annotated[Decimal, Field(gt=0, le=99)]
 Share = Annotated[Decimal, Field(gt=0, le=1)]
 TimeMs = Annotated[int, Field(ge=0, le=MAX_TIME_MS)]
 PauseMs = Annotated[int, Field(ge=0, le=MAX_PAUSE_MS)]

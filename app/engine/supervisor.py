@@ -142,7 +142,7 @@ class Supervisor:
         self.hub.wake_all()
 
     async def _find_strategies(self) -> None:
-        """Load the user strategies before the first session needs them, and tell which they are."""
+        """Load the user strategies before the first session needs them, and store which they are."""
         await self.strategies.refresh()
         await self._renew_once()
 

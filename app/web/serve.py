@@ -145,6 +145,8 @@ async def run_server(settings: Settings, limits: ConnectionLimits | None = None)
 @asynccontextmanager
 async def _jwt_verifier(settings: Settings, clock: Clock) -> AsyncIterator[JwtVerifier | None]:
     """Open what checks JWTs; null if `ZEON_AUTH` has no jwt."""
+    if "proxy" in settings.auth and not settings.trusted_proxies:
+        _log.warning("ZEON_AUTH=proxy: ZEON_TRUSTED_PROXIES names no proxy, so no user's header counts")
     if "jwt" not in settings.auth:
         yield None
         return

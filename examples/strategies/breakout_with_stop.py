@@ -1,4 +1,4 @@
-"""A strategy of one's own: buys a breakout, with a stop-loss and a take-profit on every order."""
+"""A user strategy: buys a breakout, with a stop-loss and a take-profit on every order."""
 
 from __future__ import annotations
 

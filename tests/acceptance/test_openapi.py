@@ -32,7 +32,7 @@ WORDS = {
         "deprecated",
     ),
     *("minimum", "maximum", "exclusiveMinimum", "minLength", "maxLength", "minItems", "maxItems", "items", "required"),
-    *("properties", "additionalProperties", "$ref", "discriminator", "contentMediaType", "contentSchema"),
+    *("properties", "additionalProperties", "$ref", "discriminator"),
 }
 """The words of JSON Schema, and of OpenAPI, that the document uses; any other is a word of a library."""
 PLOTS = {"profileSlug": "sma_cross", "config": {"fast": 3, "slow": 8, "lines": True}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,6 @@ NOTEBOOK = ROOT / "examples" / "session.ipynb"
 
 
 @pytest.mark.clients
-@pytest.mark.filterwarnings("default")
 def test_the_notebook_follows_a_session_through_a_killed_server(
     database: Database, start_server: StartServer, tmp_path: Path
 ) -> None:
@@ -30,7 +30,7 @@ def test_the_notebook_follows_a_session_through_a_killed_server(
     env["IPYTHONDIR"] = str(tmp_path)
     client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": tmp_path}})
     with ThreadPoolExecutor(1) as thread:
-        running = thread.submit(client.execute, env=env)
+        running = thread.submit(lambda: asyncio.run(client.async_execute(env=env)))
         until(lambda: running.done() or database.query("SELECT 1 FROM sim_sessions WHERE last_seq > 0"))
         session_id = str(database.query("SELECT id FROM sim_sessions")[0][0])
         kill_midway(site, session_id)

@@ -19,14 +19,30 @@ from tests.support.replication import moved
 from tests.support.server_process import free_port
 
 
+def installed() -> str | None:
+    """Return the program, null if it is not installed."""
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
 @contextmanager
-def pgbouncer(postgres: PrivatePostgres, mode: str, **settings: object) -> Iterator[int]:
-    """Run PgBouncer in a pool mode; yields its port. Skips the test where it is not installed."""
-    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+def pgbouncer(
+    postgres: PrivatePostgres,
+    mode: str,
+    *,
+    port: int | None = None,
+    roles_of: PrivatePostgres | None = None,
+    **settings: object,
+) -> Iterator[int]:
+    """Run PgBouncer in a pool mode; yields its port. Skips the test where it is not installed.
+
+    It lets in the roles of that server, or of the one it is a copy of.
+    """
+    program = installed()
     if program is None:
         pytest.skip("PgBouncer is not installed")
-    port, owner = free_port(), postgres.embedded.pgdata.stat()
-    users = "".join(f'"{name}" "{name}"\n' for name in (postgres.serving, postgres.owner, "postgres"))
+    port, owner = port or free_port(), postgres.embedded.pgdata.stat()
+    roles = roles_of or postgres
+    users = "".join(f'"{name}" "{name}"\n' for name in (roles.serving, roles.owner, "postgres"))
     config = {
         "listen_addr": "127.0.0.1",
         "listen_port": port,
@@ -47,7 +63,7 @@ def pgbouncer(postgres: PrivatePostgres, mode: str, **settings: object) -> Itera
         account = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
         process = subprocess.Popen([program, "-q", str(ini)], **account)  # type: ignore[call-overload]
         try:
-            _wait(process, port, postgres.serving)
+            _wait(process, port, roles.serving)
             yield port
         finally:
             process.kill()

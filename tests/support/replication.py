@@ -34,7 +34,8 @@ class Standby(PrivatePostgres):
         copy = ("-D", str(self.folder / "postgres"), "-R", "-X", "stream", "-c", "fast")
         primary.embedded._run("pg_basebackup", *source, *copy)
         (self.folder / "postgres" / ".s.PGSQL.5432.lock").unlink(missing_ok=True)  # Copied with the files.
-        self.embedded = embedded.start(self.folder, bin_path=primary.embedded.bin_path, settings=SETTINGS)
+        often = {**SETTINGS, "wal_retrieve_retry_interval": "100ms"}
+        self.embedded = embedded.start(self.folder, bin_path=primary.embedded.bin_path, settings=often)
         Postgres.__init__(self, "standby", self.embedded.url_for("postgres", "postgres"), self._remove)
 
     def cut_off(self) -> None:

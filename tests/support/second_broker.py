@@ -8,7 +8,7 @@ from decimal import ROUND_FLOOR, Decimal, localcontext
 from typing import Any, NamedTuple
 
 from app.domain.market.candle import Candle
-from app.domain.number import EXACT
+from app.domain.number import EXACT, ratio
 from app.domain.trading.settings import BrokerConfig
 
 ZERO = Decimal(0)
@@ -95,12 +95,22 @@ class SecondBroker:
                 self.end(order, "expired")
         if not self.candle.synthetic:
             self.resting_orders()
+        self.pay_for_holding()
         for action in actions:
             self.act(*action)
         if self.config.fill == "same_close" and not self.candle.synthetic:
             for order in [order for order in self.live if order.at_market]:
                 if order in self.live and order.stop is None:
                     self.execute(order, self.candle.close, "same_close", self.bar + 1)
+
+    def pay_for_holding(self) -> None:
+        """Pay funding at 00:00, 08:00 and 16:00 UTC, and interest at 00:00, when a candle ends there."""
+        ends, value = self.candle.close_time_ms, self.held * self.candle.close
+        if ends % (8 * 3_600_000) == 0:
+            self.cash -= value * self.config.funding_bps / 10_000
+        if ends % (24 * 3_600_000) == 0:
+            owed = max(ZERO, -self.cash) + max(ZERO, -value)
+            self.cash -= owed * self.config.borrow_bps_per_day / 10_000
 
     # Orders
 
@@ -159,12 +169,15 @@ class SecondBroker:
         trailing = [order for order in self.live if order.trails]
         for order in trailing:
             self.follow(order, self.candle.open)
+        inside = False
         while True:
             able = [order for order in self.live if self.has_volume or (self.newer and self.waits(order))]
             met = [(*where, order.id, order) for order in able if (where := self.meets(order))]
-            if not met:
+            first = min(met, key=lambda one: (one[0], one[2]), default=None)
+            if self.is_liquidated(first, inside=inside) or first is None:
                 break
-            self.meet(*min(met, key=lambda one: (one[0], one[2])))
+            inside = inside or first[0] > 0
+            self.meet(*first)
         for order in trailing:
             if order in self.live:
                 self.follow(order, self.candle.low if order.sign > 0 else self.candle.high)
@@ -177,6 +190,33 @@ class SecondBroker:
     def waits(self, order: Given) -> bool:
         """Tell whether the stop of the order was not reached yet."""
         return order.stop is not None and not order.triggered
+
+    def is_liquidated(self, first: tuple[int, Decimal, int, Given] | None, *, inside: bool) -> bool:
+        """Close the position if the equity falls to the maintenance margin before the next order is met."""
+        percent, long = self.config.maintenance_margin_pct, self.held > 0
+        if percent is None or not self.held or (first is not None and first[0] == 0):
+            return False
+        # Long: cash + held * p = m * held * p. Short: cash - |held| * p = m * |held| * p.
+        margin = percent / 100
+        at = ratio(-self.cash, self.held * (1 - margin)) if long else ratio(self.cash, -self.held * (1 + margin))
+        opens, worst = self.candle.open, self.candle.low if long else self.candle.high
+        if at <= 0 or (worst > at if long else worst < at):
+            return False
+        if not inside and (opens <= at if long else opens >= at):
+            at = opens
+        if first is not None and first[3].stop is not None and not first[3].triggered:
+            order = first[3]
+            if order.sign * self.held < 0 and (first[1] > at if long else first[1] < at):
+                return False
+        for resting in list(self.live):
+            self.end(resting, "cancelled")
+        slip, rate = at * self.config.slippage_bps / 10_000, self.config.taker_fee_bps / 10_000
+        order = self.give(-1 if long else 1, {}, abs(self.held))
+        price, left, self.left = at + slip * order.sign, self.left, None
+        self.book(order, abs(self.held), abs(self.held), price, rate, slip, "liquidation")
+        self.left = left
+        self.end(order, "filled")
+        return True
 
     def meets(self, order: Given) -> tuple[int, Decimal] | None:
         """Return 0 at the open, 1 for a stop and 2 for a limit inside the candle, and the price."""

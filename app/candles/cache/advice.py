@@ -1,4 +1,4 @@
-"""What to tell somebody whose candles are missing: what the cache holds, and what to type."""
+"""The advice in an error about missing candles: what the cache holds, and the command to type."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _cached(venue: str, symbol: str, timeframe: str, ranges: Sequence[CachedRang
 
 
 def _span(cached: CachedRange) -> str:
-    """Spell a range by its days where it has whole ones, else by the minute."""
+    """Format a range as dates if it has whole days, else to the minute."""
     end_ms = cached.last_ms + TIMEFRAMES[cached.timeframe].ms
     digits = 10 if cached.first_ms % _DAY == 0 and end_ms % _DAY == 0 else 16
     return f"{utc(cached.first_ms)[:digits]} to {utc(cached.last_ms)[:digits]}"

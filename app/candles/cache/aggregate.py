@@ -29,7 +29,7 @@ async def finest(conn: Connection, venue: str, symbol: str, timeframe: str, from
 async def build_missing(
     conn: Connection, venue: str, symbol: str, timeframe: str, from_ms: int, to_ms: int
 ) -> str | None:
-    """Build what is missing of `[from_ms, to_ms)` from the finer candles in the cache, the longest ones first.
+    """Build the missing candles of `[from_ms, to_ms)` from the finer candles in the cache, the longest ones first.
 
     Only complete buckets are built, and candles that are there stay. Returns the finest timeframe that was looked at,
     None when there is none.

@@ -1,4 +1,4 @@
-"""Why a candle is not there, as far as anybody can tell: not traded, not fetched, or not published yet."""
+"""Why a candle is missing, as far as the sources tell: not traded, not fetched, or not published yet."""
 
 from __future__ import annotations
 

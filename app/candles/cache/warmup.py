@@ -1,4 +1,4 @@
-"""The candles a strategy is shown before the range of its session."""
+"""The candles that a strategy gets before the range of its session."""
 
 from __future__ import annotations
 

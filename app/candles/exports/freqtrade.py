@@ -41,7 +41,7 @@ class FreqtradeFile(NamedTuple):
 def pair_of(spelling: str) -> str:
     """Return how freqtrade calls a symbol, as in BTC/USDT or BTC/USDT:USDT.
 
-    Base and quote are told apart by the separator, or by a known quote at the end. Raises `BadInputError` where
+    Base and quote are split at the separator, or at a known quote at the end. Raises `BadInputError` where
     neither helps.
     """
     head, colon, settle = spelling.upper().partition(":")

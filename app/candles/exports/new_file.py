@@ -1,4 +1,4 @@
-"""Files of an export: whole or not there at all, and never in the place of others unless asked for."""
+"""Files of an export: written completely or not at all, and replacing others only if asked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.errors import BadInputError
 
 
 def require_absent(path: Path, *, overwrite: bool) -> None:
-    """Raise `BadInputError` where a file would be lost."""
+    """Raise `BadInputError` if a file exists that would be overwritten."""
     if path.exists() and not overwrite:
         raise BadInputError(f"output: {path} is there already; name another folder, or add --overwrite")
 

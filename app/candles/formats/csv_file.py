@@ -1,4 +1,4 @@
-"""Rows of text tables: cells parted by commas, semicolons, tabs, bars or spaces, with any usual header or none."""
+"""Rows of text tables: cells separated by commas, semicolons, tabs, bars or spaces, with any usual header or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The encoding of a text, told by its first bytes, and what a file is that is no text at all."""
+"""The encoding of a text, detected from its first bytes, and the kind of a file that is not text."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _is_header(cells: list[str]) -> bool:
 
 
 class _Recoded(io.RawIOBase):
-    """A text as UTF-8, whatever it was before; bytes that are none of its encoding become marks."""
+    """A text of any encoding as UTF-8; invalid bytes become replacement characters."""
 
     def __init__(self, stream: io.BufferedReader, name: str, *, old_mac: bool) -> None:
         super().__init__()

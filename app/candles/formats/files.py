@@ -1,4 +1,4 @@
-"""Rows of any candle file, whose kind is told by its content."""
+"""Rows of any candle file, whose kind is detected from its content."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _search(path: Path, file: io.BufferedReader, request: ReadRequest, search: O
                         seen.add(day)
                         search.look_at(day)
     except BadInputError:
-        return  # What is wrong with the file is said when it is read.
+        return  # Reading the file raises the error.
 
 
 def _days(item: Item | Layout) -> Iterable[str]:

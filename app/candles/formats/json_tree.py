@@ -48,7 +48,7 @@ def rows(start: str, rest: io.TextIOBase, request: ReadRequest) -> Iterator[Item
 
 
 def text_of(value: Any) -> str:
-    """Spell a value of JSON as text; null is empty."""
+    """Format a value of JSON as text; null is empty."""
     if value is None:
         return ""
     if isinstance(value, bool):

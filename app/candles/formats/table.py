@@ -21,7 +21,7 @@ LOOKED_AT = 1_000
 """Rows looked at for what the columns are."""
 
 SPACES = " "
-"""The delimiter of columns parted by any number of spaces."""
+"""The delimiter of columns separated by any number of spaces."""
 
 _DELIMITERS = ";\t|,"
 _FEWEST_CELLS = 5

@@ -51,7 +51,7 @@ async def import_file(
 ) -> Report:
     """Import a file, or the files of a folder, with candles of one symbol and timeframe; all of its good rows or none.
 
-    The kind of a file is told by its content, and packed ones are unpacked. Raises `BadInputError` when nothing can be
+    The kind of a file is detected; packed files are unpacked. Raises `BadInputError` when nothing can be
     opened, no row is good, or the user has to say how to read it (`options`). When more than half of the rows are
     refused nothing is stored, unless with `keep_going`. With a `calendar`, closed hours are no gaps.
     """
@@ -77,6 +77,19 @@ async def import_file(
             stored = cache.Stored(0, 0, 0)
             raise cache.Rollback
     note_grid(check, request)
+    return _report(venue, check, request, stored, (first_ms, last_ms), gaps, missing, rejected)
+
+
+def _report(
+    venue: str,
+    check: RowValidator,
+    request: ReadRequest,
+    stored: cache.Stored,
+    range_ms: tuple[int, int],
+    gaps: list[Gap],
+    missing: int,
+    rejected: str | None,
+) -> Report:
     return Report(
         venue=venue,
         symbol=check.symbol,
@@ -91,8 +104,8 @@ async def import_file(
         unordered=check.unordered,
         repairs=check.repairs,
         broke=check.broke,
-        first_ms=first_ms,
-        last_ms=last_ms,
+        first_ms=range_ms[0],
+        last_ms=range_ms[1],
         gaps=gaps,
         missing=missing,
         empty=check.empty,

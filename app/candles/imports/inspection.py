@@ -65,7 +65,7 @@ def _look(path: Path, request: ReadRequest) -> None:
             for _ in islice(files.rows(path, file, request), 2 * _SHOWN):
                 pass
     except BadInputError:
-        pass  # It is said when the file is read with all that is known.
+        pass  # Reading the file with all options raises the error.
 
 
 def _only_symbol(request: ReadRequest, named: str | None) -> str | None:
@@ -200,7 +200,7 @@ def _both_ways(path: Path, inspection: Inspection, question: str, options: ReadO
 def _command(path: Path, inspection: Inspection, options: ReadOptions) -> str:
     words = ["zeon", "candles", "import", str(path)]
     words += ["--symbol", inspection.symbol or "SYMBOL", "--timeframe", inspection.timeframe or "TIMEFRAME"]
-    said = {
+    given = {
         "--time-zone": options.time_zone,
         "--stamp": options.stamp,
         "--dates": options.dates,
@@ -208,7 +208,7 @@ def _command(path: Path, inspection: Inspection, options: ReadOptions) -> str:
         "--only": options.only,
         "--decimal": options.decimal,
     }
-    for name, value in said.items():
+    for name, value in given.items():
         if value is not None:
             words += [name, value]
     return shlex.join(words)

@@ -1,4 +1,4 @@
-"""What the cells of a table can be: times, dates, times of day, numbers."""
+"""What a cell of a table may be: times, dates, times of day, numbers."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def is_number(cell: str) -> bool:
 
 
 def number_of(cell: str) -> Decimal | None:
-    """Return the number in a cell, whichever separator parts its decimals; None where there is none."""
+    """Return the number in a cell, with any decimal separator; None if there is none."""
     try:
         number = read_number(cell, None)
     except (NotANumberError, UnknownDecimalError):

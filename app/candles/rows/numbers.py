@@ -46,7 +46,7 @@ class NotANumberError(ValueError):
 
 
 class UnknownDecimalError(ValueError):
-    """The comma of a number may part decimals or thousands."""
+    """The comma of a number may be a decimal or a thousands separator."""
 
 
 def is_nothing(value: Value) -> bool:
@@ -102,7 +102,7 @@ def _decimal(text: str) -> Decimal:
 
 
 def decimal_separator(cells: Iterable[str]) -> str | None:
-    """Find out from many numbers which separator parts their decimals; None where none of them proves it."""
+    """Return the decimal separator that many numbers prove; None if none of them does."""
     proven = {",": 0, ".": 0}
     for cell in cells:
         text = _SPACES.sub("", _CURRENCY.sub("", cell)).rstrip("kKmMbBtT%")

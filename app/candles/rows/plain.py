@@ -1,4 +1,4 @@
-"""Whole columns of plainly spelled numbers, judged as text: a number at a time would cost several times as much.
+"""Whole columns of plainly written numbers, checked as text: one number at a time would take several times as long.
 
 Where the integer parts of two numbers are equally long, text in order is numbers in order, exactly.
 """
@@ -15,7 +15,7 @@ SMALLEST, LARGEST = Decimal("1E-18"), Decimal("1E18")
 """Prices lie between these, volumes below the second."""
 
 _EXACT_DIGITS = 15
-"""Decimals of so many digits are told apart by binary floats."""
+"""Binary floats distinguish decimals of this many digits."""
 _SHAPE = bytes.maketrans(b"123456789", b"000000000")
 _ZERO_AT_END = re.compile(r"\.[0-9]*0,")
 
@@ -26,7 +26,7 @@ T = TypeVar("T", str, float)
 def is_plainly_sound(numbers: Sequence[Column]) -> bool:
     """Whether all numbers (open, high, low, close, volume) are digits with at most a point, and sound.
 
-    A no says only that they need a closer look.
+    False only means that they must be checked one by one.
     """
     *prices, volume = numbers
     shape, volumes = _shape(map(",".join, prices)), _shape(volume)

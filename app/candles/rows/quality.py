@@ -1,4 +1,4 @@
-"""Which rows become candles: every refusal and repair has a stated rule, is counted and listed.
+"""Which rows become candles: every refusal and repair has a rule, is counted and listed.
 
 Refused: times and numbers that cannot be read or are not finite, prices not above zero, high below low, open or
 close outside of them, negative volume, candles still open, a second candle in a slot that is not the same time
@@ -31,7 +31,7 @@ LISTED = 100
 """How many refusals and repairs a report lists; all are counted."""
 
 BREAKS = 10
-"""How many broken files of a folder a report tells of."""
+"""How many broken files of a folder a report lists."""
 
 _HOUR = 3_600_000
 _QUARTER = 900_000
@@ -69,7 +69,7 @@ class RowValidator:
     def columns(self, items: Iterable[Item | Reading]) -> Iterator[CandleColumns]:
         """Yield the candles of all good rows; a source that breaks off ends the stream and is noted in `broke`.
 
-        Now and then no candles are yielded, so that whoever waits for many may give up.
+        Sometimes yields no candles, so that a caller that waits for many can cancel.
         """
         for piece in _gathered(self._until_broken(items)):
             if isinstance(piece, Reading):
@@ -102,14 +102,14 @@ class RowValidator:
             self.break_off(broken.message)
 
     def break_off(self, reason: str) -> None:
-        """Note that a file could not be read on, and why; the first `BREAKS` times are told in words."""
+        """Note that a file could not be read further, and why; the first `BREAKS` are listed in the report."""
         self.breaks += 1
         if self.breaks <= BREAKS:
             text = f"{self.file}: {reason}" if self.file else reason
             self.broke = f"{self.broke}; {text}" if self.broke else text
 
     def _flawless(self, block: Block) -> CandleColumns | None:
-        """Take a block about which there is nothing to say, column by column; None when a row needs a closer look.
+        """Accept a block without any issue, column by column; None if a row must be checked by itself.
 
         Faster than row by row, and stricter: only times in ms or us, on the UTC grid, ascending from all before, and
         only plain numbers.
@@ -199,7 +199,7 @@ def _gathered(items: Iterator[Item | Reading]) -> Iterator[Block | Reading | lis
 
 
 def _as_block(rows: list[Row | RowIssue]) -> Block | None:
-    """Turn rows into a block; None when a reader found something to say about one."""
+    """Turn rows into a block; None if a reader reported an issue of one."""
     if any(isinstance(row, RowIssue) for row in rows):
         return None
     line_numbers, times, *numbers = zip(*rows, strict=True)
@@ -212,7 +212,7 @@ def _whole_ms(times: list[int]) -> list[int]:
 
 
 def find_flaw(row: Row, reading: Reading) -> str | None:
-    """Say why a row is no candle, whatever its slot; None when it is one, or holds no numbers."""
+    """Return why a row is no candle, without looking at its slot; None if it is one, or holds no numbers."""
     try:
         reading.time(row[1])
         return _flaw(reading.numbers(row[2:]), row[2:])
@@ -223,7 +223,7 @@ def find_flaw(row: Row, reading: Reading) -> str | None:
 
 
 def _flaw(numbers: Sequence[Decimal], written: Sequence[Value]) -> str | None:
-    """Say what is wrong with the numbers of a row, naming the field; None when nothing is."""
+    """Return what is wrong with the numbers of a row, naming the field; None if nothing is."""
     opened, high, low, close, volume = numbers
     texts = dict(zip(FIELDS, (str(value)[:40] for value in written), strict=True))
     for name, number in zip(FIELDS, numbers, strict=True):
@@ -299,7 +299,7 @@ class _Slots:
         return page
 
     def _settle(self, open_ms: int, inside: int) -> None:
-        """Let the first row say which grid the file has, and hold every other row to it."""
+        """Take the file's grid from the first row, and require it of every other row."""
         if inside % _QUARTER or (inside and self.own is not None and inside not in self.own):
             raise RowError(f"time {open_ms} is off the {self.timeframe.name} grid")
         if self.own is None:

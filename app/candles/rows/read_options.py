@@ -1,4 +1,4 @@
-"""What a user may say about a file that the file does not say itself."""
+"""The options with which a user says how to read a file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ReadOptions:
 
 
 UNSAID = ReadOptions()
-"""Nothing is said: all is left to the file."""
+"""No option is given: everything is taken from the file."""
 
 
 def read_options(

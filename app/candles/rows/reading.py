@@ -31,7 +31,7 @@ class Reading:
 
     `zone` is where times without a zone were written. Of a grid of days and longer, times that name another offset
     than UTC (`local`: in any row) belong to their own date. `compact` digits are dates. Repeated hours of the end of
-    summer time are told apart by the order of the file; `descending` files have the later one first. With `small_ms`,
+    summer time are ordered as in the file; `descending` files have the later one first. With `small_ms`,
     numbers that could be seconds are ms of the years around 1970. With `whole_weeks`, a week that opens after a holiday
     is that of its Monday.
     """
@@ -84,7 +84,7 @@ class Reading:
         return numbers
 
     def convert(self, item: Row | RowIssue | Block) -> Iterator[Row | RowIssue | Block]:
-        """Yield rows with their times settled; those of plain numbers since the epoch stay as they are."""
+        """Yield rows with known open times; those in plain numbers since the epoch stay as they are."""
         if self.epoch or isinstance(item, RowIssue):
             yield item
         elif isinstance(item, Block):
@@ -93,7 +93,7 @@ class Reading:
             yield self._settled(item)
 
     def _converted(self, block: Block) -> Iterator[Row | RowIssue | Block]:
-        """Convert the times of a block; the rows of one with a time that is none come one by one."""
+        """Convert the times of a block; a block with an invalid time is converted row by row."""
         repeated = set(self._repeated)
         try:
             opens = [str(int(self.time(value))) for value in block.times]
@@ -132,14 +132,14 @@ class Reading:
         return number
 
     def _moment(self, text: str) -> int | Wall:
-        """Read a time as ms since the epoch, or as what a clock on the wall showed."""
+        """Read a time as ms since the epoch, or as a local time."""
         if text.isascii() and text.isdecimal() and (digits := self._digits(text)):
             return digits
         number = times.epoch_ms(text, small_ms=self.small_ms)
         return times.wall(text, self.order) if number is None else number
 
     def _digits(self, text: str) -> Wall | None:
-        """Read digits as a date where they can hardly be anything else, or the file proves it."""
+        """Read digits as a date if nothing else is likely, or if the file proves it."""
         certain = len(text) == 14 or (len(text) == 8 and _DAYS_FROM <= int(text) <= _DAYS_TO)
         return times.compact(text) if certain or self.compact else None
 
@@ -181,7 +181,7 @@ class Reading:
         return again != self.descending
 
     def _day(self, moment: datetime) -> int:
-        """Return the day a wall clock's time belongs to, as its midnight UTC."""
+        """Return the day of a local time, as its midnight UTC."""
         if self.stamp == "close":
             moment -= _ALMOST
         open_ms = times.utc_ms(datetime.combine(moment.date(), time()))
@@ -199,7 +199,7 @@ OF_SOURCES = Reading()
 
 
 def time_ms(value: Value) -> int:
-    """Read an open time: seconds, ms, us or ns since the epoch (told apart by size) or a date and time.
+    """Read an open time: seconds, ms, us or ns since the epoch (distinguished by size) or a date and time.
 
     Eight digits are a day (`20240115`). A time without a zone is UTC. Raises `RowError`.
     """

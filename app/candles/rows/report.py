@@ -1,4 +1,4 @@
-"""What an import did, and what one would do: the same facts for the command line, HTTP and the page."""
+"""The report of an import, and of an inspection: the same for the command line, HTTP and the page."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Line(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """One way to read a file where there is a doubt: the options that choose it, and its first and last rows."""
+    """One of several ways to read a file: the options that choose it, and its first and last rows."""
 
     options: str
     first: list[Line]

@@ -1,4 +1,4 @@
-"""What is asked of a file, and what was found out about it while it was read."""
+"""What to read from a file, and what was learned about the file while reading."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class ReadRequest:
     step: str | None = None
 
     def note(self, topic: str, text: str) -> None:
-        """Keep a note, once."""
+        """Add a note unless it is there."""
         if Note(topic, text) not in self.notes and len(self.notes) < MOST_NOTES:
             self.notes.append(Note(topic, text))
 
     def add_instrument(self, instrument: str) -> None:
-        """Keep the name of an instrument."""
+        """Add the name of an instrument."""
         if instrument not in self.instruments:
             self.instruments.append(instrument)

@@ -1,4 +1,4 @@
-"""Rows as a source has them, and what readers of files say about them."""
+"""Rows as sources give them, and what readers of files report about them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from app.errors import BadInputError
 _FLOAT = Context(prec=15, rounding=ROUND_HALF_EVEN)
 
 Value = str | int | Decimal
-"""A time or number as its source spells it; never a binary float, which would not be exact."""
+"""A time or number as its source writes it; never a binary float, which would not be exact."""
 
 
 class Ms(int):
-    """An open time that is ms since the epoch for certain, whatever its size."""
+    """An open time that is certainly in ms since the epoch, whatever its size."""
 
     __slots__ = ()
 
 
 Row = tuple[int, Value, Value, Value, Value, Value, Value]
-"""One candle as its source spells it: line or row number, counted from 1, then time and the five `FIELDS`."""
+"""One candle as its source writes it: line or row number, counted from 1, then time and the five `FIELDS`."""
 
 FIELDS = ("open", "high", "low", "close", "volume")
 
 
 class RowIssue(NamedTuple):
-    """Something about one row: its line or row number, and what it is, with the file where there are several.
+    """A problem of one row: its line or row number and the reason, with the file if there are several.
 
-    A reader that finds a row it may not take yields this in the row's stead.
+    A reader that must not accept a row yields this instead.
     """
 
     line_number: int
@@ -40,8 +40,8 @@ class RowIssue(NamedTuple):
 class Block(NamedTuple):
     """Many rows at once, column by column, all as text: the number of the first, the times and the five `FIELDS`.
 
-    A reader that knows its rows to be uniform yields these instead, which saves most of the work. An empty one only
-    says that a reader is still at work. Times that are `settled` are ms since the epoch for certain.
+    A reader whose rows are uniform yields these, which saves most of the work. An empty one only shows that the reader
+    is still reading. Times that are `settled` are certainly in ms since the epoch.
     """
 
     line_number: int
@@ -60,9 +60,9 @@ STILL_READING = Block(0, [], [[], [], [], [], []])
 
 
 class Layout(NamedTuple):
-    """What the form of a file says about the rows that follow; a reader yields it before them.
+    """What the format of a file says about its rows; a reader yields it before them.
 
-    `stamp` is the end of a candle its times name, and `zone` where they were written, None where nothing says so;
+    `stamp` is the end of a candle that its times mean, and `zone` the zone in which they were written; None if unknown;
     prices are in units of 10 to the power of `-decimals`.
     """
 
@@ -85,15 +85,15 @@ def single_rows(items: Iterable[Item]) -> Iterator[Row | RowIssue]:
 
 
 class RowError(Exception):
-    """Why a row is not taken, in words for a report."""
+    """Why a row is refused, as a sentence for the report."""
 
 
 class BrokenFileError(BadInputError):
-    """The file cannot be read on from here; what came before is good."""
+    """The file cannot be read further; the rows before this are valid."""
 
 
 def float_exact(value: float | str) -> str | Decimal:
-    """Take a binary float, or its text, as the number it was before: rounded to 15 significant digits."""
+    """Return the decimal number that a binary float, or its text, stands for: rounded to 15 significant digits."""
     try:
         return _FLOAT.create_decimal(repr(value) if isinstance(value, float) else value)
     except ArithmeticError:

@@ -73,11 +73,11 @@ class NotATimeError(ValueError):
 
 
 class UnknownOrderError(ValueError):
-    """Day and month can be told apart in more than one way."""
+    """A date can be read in more than one order of day and month."""
 
 
 class Wall(NamedTuple):
-    """What a clock on the wall showed: date and time of day, the zone where the text names one, its time of day."""
+    """A local time: date and time of day, and the zone if the text names one."""
 
     moment: datetime
     zone: tzinfo | None
@@ -85,7 +85,7 @@ class Wall(NamedTuple):
 
 
 def epoch_ms(text: str, *, small_ms: bool = False) -> int | None:
-    """Read a number of seconds, ms, us or ns since the epoch, told apart by size; None when the text is no number.
+    """Read a number of seconds, ms, us or ns since the epoch, distinguished by size; None if the text is no number.
 
     Numbers too small to be ms after 1973 are seconds, or with `small_ms` ms of the years around 1970.
     """
@@ -124,7 +124,7 @@ def compact(text: str) -> Wall | None:
 def wall(text: str, order: DateOrder | None = None) -> Wall:
     """Read a date, with a time of day and a zone or not.
 
-    Raises `UnknownOrderError` where day, month and year can be told apart in several ways and `order` says none of
+    Raises `UnknownOrderError` if day, month and year can be read in several orders and `order` gives none of
     them, `NotATimeError` for text that is no time.
     """
     if _ISO.fullmatch(text):
@@ -132,7 +132,7 @@ def wall(text: str, order: DateOrder | None = None) -> Wall:
             moment = datetime.fromisoformat(text)
             return Wall(moment.replace(tzinfo=None), moment.tzinfo, len(text) > 10)
         except ValueError:
-            pass  # 24:00 and the like; what is wrong is said below.
+            pass  # For example 24:00; the error is raised below.
     if len(text) > LONGEST:
         raise NotATimeError
     text = _plain(text)
@@ -145,7 +145,7 @@ def wall(text: str, order: DateOrder | None = None) -> Wall:
 
 
 def orders_of(text: str) -> tuple[DateOrder, ...]:
-    """List the orders of day, month and year in which a text is a date; all of them where its form leaves no doubt."""
+    """List the orders of day, month and year in which a text is a date; all of them if its form is unambiguous."""
     match = _YEAR_LAST.match(_plain(text[:LONGEST]))
     if match is None or _YEAR_FIRST.match(text):
         return ORDERS
@@ -249,7 +249,7 @@ def _clock(hour: int, minute: int, second: int, microsecond: int) -> timedelta:
 
 
 def _zone(text: str) -> tzinfo | None:
-    """Read the zone behind a time, as in `Z`, `+01:00`, `+0000 UTC`, `GMT+0100 (CET)` or `[Europe/London]`."""
+    """Read the zone after a time, as in `Z`, `+01:00`, `+0000 UTC`, `GMT+0100 (CET)` or `[Europe/London]`."""
     if not text:
         return None
     offset = _OFFSET.match(text)
@@ -280,5 +280,5 @@ def zoned_ms(moment: datetime, zone: tzinfo) -> int:
 
 
 def local(time_ms: int, zone: tzinfo) -> datetime:
-    """Return what a wall clock in a zone shows."""
+    """Return the local time in a zone."""
     return (EPOCH + timedelta(milliseconds=time_ms)).replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)

@@ -51,7 +51,7 @@ class Exchange:
                 yield part
                 from_ms = part.to_ms
         except ccxt.BaseError as error:
-            # An answer that ccxt has no name for is a plain ExchangeError: it may be an outage told in words.
+            # An answer that ccxt has no name for is a plain ExchangeError: its text may describe an outage.
             if isinstance(error, ccxt.OperationFailed) or type(error) is ccxt.ExchangeError:
                 raise RetryLaterError(f"{self.name}: {_error_text(error)}", _retry_after(client)) from error
             raise BadInputError(f"{self.name}: {_error_text(error)}") from error

@@ -1,4 +1,4 @@
-"""A folder of candle files, or one file, as a source: what is in the files is all there is."""
+"""A folder of candle files, or one file, as a source: it has only the candles in the files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Folder:
             raise BadInputError(f"sources: there is nothing at {argument!r}")
 
     async def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
-        """Yield what the files have of `[from_ms, to_ms)`, in their order; they may grow behind their last candle."""
+        """Yield what the files have of `[from_ms, to_ms)`, in their order; they may get later candles."""
         rows = _rows(dump.files(self.path, symbol, timeframe.name), ReadRequest(symbol, timeframe), from_ms, to_ms)
         end_ms = from_ms
         while part := await asyncio.to_thread(lambda: list(islice(rows, _ROWS))):

@@ -1,4 +1,4 @@
-"""Where candles come from: one small interface, and the sources an operator may choose per venue by name."""
+"""Sources of candles: one small interface, and the sources that an operator can choose by name for each venue."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _BUILT_IN = {
     **dict.fromkeys(("csv", "dump", "json", "lean", "parquet", "feather"), "app.candles.sources.folder:Folder"),
 }
 
-MADE_UP = ("demo", "selftest")
-"""The only venues under which made-up candles live."""
+GENERATED = ("demo", "selftest")
+"""The only venues that may have generated candles."""
 
-_TOLD = ("exchange", "synthetic")
-"""Kinds whose argument belongs to the name; others have a folder there."""
+_SHOWN = ("exchange", "synthetic")
+"""Kinds whose argument is part of the name; the argument of others is a folder."""
 
 
 class SourceUnavailableError(SimError):
@@ -37,7 +37,7 @@ class SourceUnavailableError(SimError):
 
 
 class RetryLaterError(Exception):
-    """A source failed in a way that may pass; `after_s` is how long it asked to be left alone, in seconds."""
+    """A temporary failure of a source; `after_s` is how many seconds it asked to wait."""
 
     def __init__(self, reason: str, after_s: float = 0) -> None:
         super().__init__(reason)
@@ -46,9 +46,9 @@ class RetryLaterError(Exception):
 
 
 class Part(NamedTuple):
-    """All rows a source has between where the part before it ended and `to_ms`, exclusive.
+    """All rows of a source from the end of the part before up to `to_ms`, exclusive.
 
-    A source that cannot reach back that far says with `from_ms` where its knowledge begins.
+    A source without candles that old returns in `from_ms` where its candles begin.
     """
 
     rows: list[Row | RowIssue]
@@ -59,8 +59,8 @@ class Part(NamedTuple):
 class Source(Protocol):
     """Gives the rows of one symbol and timeframe.
 
-    `fetch` yields parts that follow on each other from `from_ms` on until one reaches `to_ms`; where a source ends
-    earlier, it has not published the rest yet. Raises `RetryLaterError` for a temporary failure, otherwise
+    `fetch` yields consecutive parts from `from_ms` until one reaches `to_ms`; if a source ends earlier, it has not
+    published the rest yet. Raises `RetryLaterError` for a temporary failure, otherwise
     `BadInputError`.
     """
 
@@ -69,7 +69,7 @@ class Source(Protocol):
 
 
 class VenueSource(NamedTuple):
-    """A source and the name it is remembered by: never the address or folder it has."""
+    """A source and the name under which it is stored: never its address or folder."""
 
     name: str
     source: Source
@@ -78,7 +78,7 @@ class VenueSource(NamedTuple):
 def sources(text: str) -> dict[str, VenueSource]:
     """Read an operator's setting such as `binance=exchange:binance demo=synthetic` into a source per venue.
 
-    Raises `BadInputError` for another form, an unknown kind, a venue named twice, or made-up candles at a real one.
+    Raises `BadInputError` for another form, an unknown kind, a venue named twice, or generated candles of others.
     """
     chosen: dict[str, VenueSource] = {}
     for item in text.split():
@@ -92,16 +92,18 @@ def sources(text: str) -> dict[str, VenueSource]:
 
 
 def source_of(venue: str, spec: str) -> VenueSource:
-    """Make the source of a venue; raises `BadInputError` for an unknown kind, or made-up candles elsewhere."""
-    if spec.partition(":")[0] == "synthetic" and venue not in MADE_UP:
-        raise BadInputError(f"sources: made-up candles live under the venues {' and '.join(MADE_UP)} only, not {venue}")
+    """Make the source of a venue; raises `BadInputError` for an unknown kind, or generated candles of others."""
+    if spec.partition(":")[0] == "synthetic" and venue not in GENERATED:
+        raise BadInputError(
+            f"sources: only the venues {' and '.join(GENERATED)} may have generated candles, not {venue}"
+        )
     return source(spec)
 
 
 def source(spec: str) -> VenueSource:
     """Make the source called `kind` or `kind:argument`; raises `BadInputError` for an unknown kind."""
     kind, _, argument = spec.partition(":")
-    shown = argument.partition("@")[0] if kind in _TOLD else ""
+    shown = argument.partition("@")[0] if kind in _SHOWN else ""
     return VenueSource(f"{kind}:{shown}" if shown else kind, _maker(kind)(argument))
 
 

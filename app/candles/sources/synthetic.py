@@ -1,4 +1,4 @@
-"""Made-up candles for demos and tests: seeded, the same on every machine, in whole numbers throughout.
+"""Generated candles for demos and tests: seeded, the same on every machine, in whole numbers throughout.
 
 A day's opening price comes from a walk over all days since 1970 whose volatility comes in clusters; the minutes of
 the day walk from it to the opening price of the next day. Longer candles are built from the minutes, so every
@@ -50,7 +50,7 @@ def candles(symbol: str, timeframe: str, from_ms: int, to_ms: int, seed: int = 0
     grid = named_timeframe(timeframe)
     start_ms, end_ms = grid.ceil(from_ms), grid.ceil(to_ms)
     if start_ms < 0:
-        raise BadInputError("start: made-up candles begin in 1970")
+        raise BadInputError("start: generated candles begin in 1970")
     bars: list[_Minute] = []
     for minute in _minutes(f"{seed}:{symbol}", start_ms, end_ms):
         bars.append(minute)
@@ -140,7 +140,7 @@ def _words(name: str, count: int) -> tuple[int, ...]:
 
 
 class Synthetic:
-    """The made-up candles as a source; the argument is the seed, 0 when absent."""
+    """The generated candles as a source; the argument is the seed, 0 when absent."""
 
     def __init__(self, argument: str = "") -> None:
         if not argument.isdigit() and argument:
@@ -148,7 +148,7 @@ class Synthetic:
         self.seed = int(argument or 0)
 
     async def fetch(self, symbol: str, timeframe: Timeframe, from_ms: int, to_ms: int) -> AsyncGenerator[Part]:
-        """Yield the made-up candles of `[from_ms, to_ms)`, every slot of them."""
+        """Yield the generated candles of `[from_ms, to_ms)`, every slot of them."""
         generated = candles(symbol, timeframe.name, from_ms, to_ms, self.seed)
         while part := list(islice(generated, _PART)):
             yield Part([_row(candle) for candle in part], part[-1].close_time_ms)

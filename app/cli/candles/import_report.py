@@ -132,7 +132,7 @@ def fetch_bar(name: str) -> Iterator[Watch | None]:
 
 
 def fetched_to_json(done: FetchResult) -> dict[str, Any]:
-    """Spell what a fetch did, or would do, for scripts."""
+    """Return what a fetch did, or would do, as JSON for scripts."""
     return {
         "asked": [{"fromMs": range_.from_ms, "toMs": range_.to_ms} for range_ in done.ranges],
         "new": done.new,

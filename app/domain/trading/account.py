@@ -91,16 +91,18 @@ class Position(NamedTuple):
 
 
 class Account:
-    """Cash, fees, realised profit (net of both sides' fees) and a position and mark price per symbol.
+    """Cash, fees, funding, interest, realised profit (net of both sides' fees), a position and mark price per symbol.
 
-    `version` grows with each fill, so that readers know when their derived values are out of date.
+    `version` grows with each fill and payment, so that readers know when their derived values are out of date.
     """
 
-    __slots__ = ("cash", "fees_paid", "marks", "positions", "realized", "version")
+    __slots__ = ("cash", "fees_paid", "funding_paid", "interest_paid", "marks", "positions", "realized", "version")
 
     def __init__(self, cash: Decimal, symbols: tuple[str, ...]) -> None:
         self.cash = cash
         self.fees_paid = ZERO
+        self.funding_paid = ZERO
+        self.interest_paid = ZERO
         self.realized = ZERO
         self.positions = dict.fromkeys(symbols, Position())
         self.marks = dict.fromkeys(symbols, ZERO)
@@ -125,6 +127,18 @@ class Account:
             abs(position.qty) * self.marks[other] for other, position in self.positions.items() if other != symbol
         )
         return sum(others, abs(qty) * price)
+
+    def pay_funding(self, amount: Decimal) -> None:
+        """Take funding from the cash; below zero it is received."""
+        self.cash -= amount
+        self.funding_paid += amount
+        self.version += 1
+
+    def pay_interest(self, amount: Decimal) -> None:
+        """Take interest from the cash."""
+        self.cash -= amount
+        self.interest_paid += amount
+        self.version += 1
 
     def book(self, fill: Fill, moment: FillTime, reason: str) -> list[Trade]:
         """Book a fill that either opens or closes (never both) and return the trades it closed."""

@@ -15,8 +15,9 @@ from app.domain import event
 from app.domain.event import Event
 from app.domain.market.candle import Candle
 from app.domain.number import format_decimal
-from app.domain.trading.account import ZERO, Account, Fill, FillTime
+from app.domain.trading.account import ZERO, Account, Fill, FillTime, Position
 from app.domain.trading.exits import Entry, new_exits, wrong_side
+from app.domain.trading.liquidation import liquidated_at
 from app.domain.trading.order import Order, Touch, touch
 from app.domain.trading.settings import BASIS_POINT, PERCENT, BrokerConfig
 
@@ -31,6 +32,7 @@ class Broker:
         self.rules = config.rule_set
         self.account = account
         self.events = events
+        self.liquidates = config.maintenance_margin_pct is not None
         self.live: list[Order] = []
         self.last_id = 0
         self._volumes: tuple[int, dict[str, Decimal]] = (-1, {})
@@ -58,7 +60,13 @@ class Broker:
         trailing = [(order, order.stop) for order in self.live if order.trail and order.symbol in candles]
         for order, _ in trailing:
             order.follow(candles[order.symbol].open)
-        while reached := self._first_touch(candles, moment.bar):
+        from_open = True
+        while (reached := self._first_touch(candles, moment.bar)) or self.liquidates:
+            if self.liquidates and self._liquidate(candles, reached, moment, from_open=from_open):
+                break
+            if reached is None:
+                break
+            from_open = from_open and not reached[1].priority
             self._reach(*reached, moment)
         self._trail(trailing, candles, moment.ts)
 
@@ -102,6 +110,49 @@ class Broker:
         else:
             intrabar = reached.priority > 0 or order.first_intrabar_bar > moment.bar
             self._execute(order, reached.price, self._policy(order), moment, moment.bar, intrabar=intrabar)
+
+    def _liquidate(
+        self,
+        candles: Mapping[str, Candle],
+        reached: tuple[Order, Touch, Candle] | None,
+        moment: FillTime,
+        *,
+        from_open: bool,
+    ) -> bool:
+        """Close all positions if the account is liquidated before the next order is reached; return whether it is."""
+        margin = self.config.maintenance_margin_pct
+        if margin is None or (reached is not None and not reached[1].priority):
+            return False
+        found = liquidated_at(self.account, candles, margin, from_open=from_open)
+        if found is None or (reached is not None and _comes_first(reached[0], reached[1], *found, self.account)):
+            return False
+        symbol, price = found
+        self.account.marks[symbol] = price
+        for order in tuple(self.live):
+            self.end(moment.ts, order, "cancelled", "the account is liquidated")
+        for name, position in self.account.positions.items():
+            if position.qty:
+                self._close_liquidated(name, position, moment)
+        return True
+
+    def _close_liquidated(self, symbol: str, position: Position, moment: FillTime) -> None:
+        """Close a position at its mark, with slippage and the taker fee, whatever the candle's volume."""
+        order = Order(
+            id=self.next_id(),
+            symbol=symbol,
+            sign=-position.sign,
+            type="market",
+            qty=abs(position.qty),
+            reduce_only=True,
+            reason="liquidation",
+        )
+        self.accept(moment.ts, order, "liquidation")
+        mark, rate = self.account.marks[symbol], self.config.taker_fee_bps * BASIS_POINT
+        slip = mark * self.config.slippage_bps * BASIS_POINT
+        fill = Fill(
+            order.id, symbol, order.sign, abs(position.qty), mark + slip * order.sign, rate, slip, "liquidation"
+        )
+        self._fill(order, fill, moment)
 
     def _trigger(self, order: Order, reached: Touch, moment: FillTime) -> None:
         """Turn a stop into a limit or market order that starts at the trigger price, inside the candle."""
@@ -210,8 +261,8 @@ class Broker:
             return "the size rounds to zero"
         if not self.rules.whole_order_judged:
             return self._margin_reason(fill)
-        judged = order.reduce_only or order.filled or not fill.qty
-        return "" if judged else self._margin_reason(fill._replace(qty=order.qty))
+        needs_no_margin = order.reduce_only or order.filled or not fill.qty
+        return "" if needs_no_margin else self._margin_reason(fill._replace(qty=order.qty))
 
     def _margin_reason(self, fill: Fill) -> str:
         """Return why the margin does not allow a fill, or ""; only a larger |position| can be rejected."""
@@ -274,3 +325,10 @@ class Broker:
 
     def _log(self, ts: int, order: Order, status: str, reason: str) -> None:
         self.events.append(event.order(ts, order, status, reason))
+
+
+def _comes_first(order: Order, reached: Touch, symbol: str, price: Decimal, account: Account) -> bool:
+    """Whether a stop that reduces the position is reached before the liquidation price."""
+    sign = account.positions[symbol].sign
+    reduces = order.symbol == symbol and order.sign == -sign and order.waits_for_stop
+    return reduces and (reached.price - price) * sign > 0

@@ -34,6 +34,7 @@ class EquityCurve:
         self._peak: Decimal | None = None
         self._percent = False
         self._peak_text = ""
+        self._carries = False
 
     def render(self) -> str:
         """Return the payload for the present account; sets the `EXACT` context if it has to compute."""
@@ -64,6 +65,11 @@ class EquityCurve:
         equity = self._account.equity()
         if self._peak is None or equity > self._peak:
             self._set_peak(equity)
+
+    def show_carrying_costs(self, shown: bool) -> None:
+        """Set whether `fundingPaid` and `interestPaid` are rendered."""
+        if shown != self._carries:
+            self._carries, self._version = shown, -1
 
     def raise_peak(self, equity: Decimal) -> None:
         """Let the peak be at least `equity`, from the next render on."""
@@ -101,7 +107,9 @@ class EquityCurve:
         self._middle = f',"feesPaid":{format_decimal(account.fees_paid)},' + (
             '"peakEquity":' if self._single else '"positions":{'
         )
-        self._tail = f'{held},"realizedPnl":{format_decimal(account.realized)},"positionValue":'
+        funding = f',"fundingPaid":{format_decimal(account.funding_paid)}' if self._carries else ""
+        interest = f',"interestPaid":{format_decimal(account.interest_paid)}' if self._carries else ""
+        self._tail = f'{funding}{held},"realizedPnl":{format_decimal(account.realized)}{interest},"positionValue":'
 
     def _position(self, symbol: str) -> str:
         position = self._account.positions[symbol]

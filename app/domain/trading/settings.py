@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from app.domain.number import format_decimal, parse_decimal
-from app.domain.setting import Amount, Rate, Setting, Share
+from app.domain.setting import Amount, Rate, Setting, Share, Share100, SignedRate
 from app.domain.trading.rules import FIRST_RULES, NEWEST_RULES, RULE_SETS, RuleSet
 from app.errors import BadInputError
 
@@ -123,6 +123,28 @@ class TradingSettings:
         ),
     ] = "never"
 
+    funding_bps: Annotated[
+        SignedRate,
+        Setting(
+            "Funding every 8 hours, in basis points of a position; above 0 long positions pay and short ones receive.",
+            "BPS",
+            fork=True,
+        ),
+    ] = Decimal(0)
+    borrow_bps_per_day: Annotated[
+        Rate,
+        Setting("Interest per day on borrowed cash and on short positions, in basis points.", "BPS", fork=True),
+    ] = Decimal(0)
+
+    maintenance_margin_pct: Annotated[
+        Share100 | None,
+        Setting(
+            "Positions are liquidated when the equity falls below this percentage of their value; null: never.",
+            "PERCENT",
+            fork=True,
+        ),
+    ] = None
+
     @property
     def rule_set(self) -> RuleSet:
         """The rule set with the number `rules`."""
@@ -136,7 +158,7 @@ class TradingSettings:
                     raise BadInputError(f"{to_camel(name)}: needs rules 2")
 
 
-_SINCE_RULES_2 = ("entry_candle_profit",)
+_SINCE_RULES_2 = ("entry_candle_profit", "funding_bps", "borrow_bps_per_day", "maintenance_margin_pct")
 _DEFAULTS = TradingSettings()
 
 

@@ -15,6 +15,7 @@ from app.domain.number import EXACT, use_exact_arithmetic
 from app.domain.snapshot import InvalidSnapshotError, orders_from_json, orders_to_json
 from app.domain.trading.account import Account, FillTime, Position
 from app.domain.trading.broker import Broker
+from app.domain.trading.carrying_costs import CarryingCosts
 from app.domain.trading.equity_curve import EquityCurve
 from app.domain.trading.order import Order, Trail
 from app.domain.trading.order_request import require_text, to_order
@@ -71,6 +72,9 @@ class StrategyRunner:
         self._curve = EquityCurve(self._account)
         if config.rule_set.drawdown_from_cash:
             self._curve.raise_peak(config.initial_cash)
+        self._costs = CarryingCosts(config)
+        self._charging = self._costs.active
+        self._curve.show_carrying_costs(self._charging)
         self._context = Context()
         self._ts = 0
         self._bar = -1
@@ -133,13 +137,17 @@ class StrategyRunner:
         base = self._base(candles) if len(candles) > 1 else candles
         self._bar += 1
         broker, account, context = self._broker, self._account, self._context
-        if broker.live:
+        if self._charging:
+            self._charge(base[0].open_time_ms)
+        if broker.live or broker.liquidates:
             use_exact_arithmetic()
             broker.at_open(_real_candles(base), FillTime(base[0].open_time_ms, self._bar))
         self._ts = base[0].close_time_ms
         marks = account.marks
         for candle in base:
             marks[candle.symbol] = candle.close
+        if self._charging:
+            self._charge(self._ts)
         if getcontext() is not context:  # This check costs a third of `setcontext`.
             setcontext(context)
         if self._start_events:
@@ -154,6 +162,11 @@ class StrategyRunner:
         else:
             use_exact_arithmetic()
             self._sample_equity(last)
+
+    def _charge(self, ts: int) -> None:
+        """Charge funding and interest up to a time."""
+        use_exact_arithmetic()
+        self._events += self._costs.charge(self._account, ts, ts)
 
     def _finish(self, ts: int) -> None:
         """Stop the strategy after the last slot; `ts` is the ts of the last event."""
@@ -176,6 +189,8 @@ class StrategyRunner:
         self._account, self._curve = other._account, other._curve
         if self.config.rule_set.drawdown_from_cash:
             self._curve.raise_peak(self.config.initial_cash)
+        self._costs.charged_ms = other._costs.charged_ms
+        self._curve.show_carrying_costs(self._charging)
         self._broker.account, self._broker.live = other._account, other._broker.live
         self._broker.last_id = other._broker.last_id
         self._ts, self._bar, self._day, self._unwritten = other._ts, other._bar, other._day, other._unwritten
@@ -205,6 +220,7 @@ class StrategyRunner:
             "orders": orders_to_json(self._broker.live),
             "lastOrder": self._broker.last_id,
             "peak": self._curve.peak,
+            "chargedMs": self._costs.charged_ms,
             "progress": (self._ts, self._bar, self._day, self._unwritten),
         }
 
@@ -226,6 +242,7 @@ class StrategyRunner:
             setattr(self._account, name, stored["account"][name])
         self._broker.live, self._broker.last_id = orders_from_json(stored["orders"]), stored["lastOrder"]
         self._curve.peak = stored["peak"]
+        self._costs.charged_ms = stored["chargedMs"]
         self._ts, self._bar, self._day, self._unwritten = stored["progress"]
 
     def _base(self, candles: Sequence[Candle]) -> Sequence[Candle]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from decimal import Decimal
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, core_schema
+
+from app.domain.number import DecimalFloat
 
 
 def _parse_integer(text: Any) -> Any:
@@ -52,9 +57,39 @@ Flag = Annotated[bool, BeforeValidator(_parse_flag, json_schema_input_type=bool)
 
 
 class Body(BaseModel):
-    """A JSON body: camelCase, exact types, no unknown fields."""
+    """A JSON body: camelCase, exact types, no unknown fields. A whole number may be written as 93.0."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, alias_generator=to_camel)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_numbers(cls, values: Any) -> Any:
+        """Read 93.0 as 93 where a whole number belongs, as JSON Schema does; some programs know only floats."""
+        if not isinstance(values, dict) or not any(isinstance(value, float) for value in values.values()):
+            return values
+        names = _whole_fields(cls)
+        return {name: _as_whole(value) if name in names else value for name, value in values.items()}
+
+
+@cache
+def _whole_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the fields that take whole numbers, and no others."""
+    return frozenset(field.alias or name for name, field in model.model_fields.items() if _takes_int(field.annotation))
+
+
+def _takes_int(annotation: Any) -> bool:
+    if get_origin(annotation) is Literal:
+        return all(type(value) is int for value in get_args(annotation))
+    parts = (Annotated, Union, UnionType)
+    return annotation is int or (get_origin(annotation) in parts and any(map(_takes_int, get_args(annotation))))
+
+
+def _as_whole(value: Any) -> Any:
+    """Return a float without a fraction as an int; a number of a request is exact in its text."""
+    if not isinstance(value, float) or not value.is_integer():
+        return value
+    exact = Decimal(value.text if isinstance(value, DecimalFloat) else value)
+    return int(exact) if exact == exact.to_integral_value() else value
 
 
 class EmptyRequest(Body):

@@ -9,9 +9,18 @@ from app.web.openapi.calls import call
 
 _OF_A_SESSION = (
     *("getSession", "changeSession", "deleteSession", "startSession", "pauseSession", "resumeSession", "stopSession"),
-    *("controlSession", "forkSession", "listEvents", "getStats", "getEquity", "exportLog"),
+    *(
+        "controlSession",
+        "forkSession",
+        "listEvents",
+        "streamEvents",
+        "getStats",
+        "getEquity",
+        "exportLog",
+        "shareSession",
+    ),
 )
-_OF_A_MARKET_SESSION = ("getMarketSession", "startMarketSession", "stopMarketSession")
+_OF_A_MARKET_SESSION = ("getMarketSession", "startMarketSession", "stopMarketSession", "streamMarketSession")
 _TARGETS = {
     "createSession": (_OF_A_SESSION, "$response.body#/data/id"),
     "forkSession": (_OF_A_SESSION, "$response.body#/data/id"),

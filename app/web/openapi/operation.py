@@ -42,6 +42,8 @@ TAGS = {
 }
 _LOG = ("/events", "/stream", "/stats", "/equity", "/export")
 _STREAM = "text/event-stream"
+_FRAME = 'id: 9\ndata: {"seq":9,"ts":1704067260000,"type":"log","payload":{"message": "volatility is low"}}\n\n'
+_MARKET_FRAME = 'data: {"type":"session_status","sessionId":"…","status":"RUNNING","cursorMs":1704067200000}\n\n'
 _FILES = {
     "application/x-ndjson": {"type": "string", "description": "One JSON object per line, numbers exact."},
     "text/csv": {"type": "string", "description": "A line of names, then one line per row."},
@@ -119,13 +121,8 @@ def _medium(kind: str, spec: RouteSpec) -> dict[str, Any]:
     if kind != _STREAM:
         return {"schema": _FILES.get(kind, {"type": "object"} if kind == "application/json" else {"type": "string"})}
     name = "MarketStreamMessage" if spec.kind == "market" else "StreamMessage"
-    return {
-        "schema": {
-            "description": f"Server-sent events: the `data` of each is a `{name}`, the `id` of a stored event its seq.",
-            "contentMediaType": _STREAM,
-            "contentSchema": reference(name),
-        }
-    }
+    text = f"Server-sent events: the `data` of each is a `{name}` as JSON, the `id` of a stored event its seq."
+    return {"schema": {"description": text}, "example": _FRAME if spec.kind is None else _MARKET_FRAME}
 
 
 def _path_parameters(spec: RouteSpec) -> list[dict[str, Any]]:

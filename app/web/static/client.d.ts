@@ -70,6 +70,8 @@ export type TradeEvent = Logged<
     reason: string;
   }
 >;
+export type FundingEvent = Logged<"funding", { symbol: string; qty: number; price: number; times: number; amount: number }>;
+export type InterestEvent = Logged<"interest", { borrowedCash: number; shortValue: number; amount: number }>;
 export type EquityEvent = Logged<
   "equity",
   {
@@ -81,6 +83,8 @@ export type EquityEvent = Logged<
     realizedPnl: number;
     unrealizedPnl: number;
     feesPaid: number;
+    fundingPaid?: number;
+    interestPaid?: number;
     peakEquity: number;
     drawdownPct: number;
   }
@@ -89,7 +93,7 @@ export type LogEvent = Logged<"log", { message: string }>;
 export type PlotEvent = Logged<"plot", { name: string; value: number }>;
 export type NoteEvent = Logged<"note", Record<string, unknown>>;
 
-/** An event of the log; `event.type` tells which fields its payload has. */
+/** An event of the log; `event.type` determines the fields of its payload. */
 export type Event =
   | StatusEvent
   | ControlEvent
@@ -99,6 +103,8 @@ export type Event =
   | OrderEvent
   | FillEvent
   | TradeEvent
+  | FundingEvent
+  | InterestEvent
   | EquityEvent
   | LogEvent
   | PlotEvent
@@ -146,6 +152,9 @@ export interface Session {
   rules: number;
   daysPerYear: number;
   entryCandleProfit: "never" | "proven";
+  fundingBps: number;
+  borrowBpsPerDay: number;
+  maintenanceMarginPct: number | null;
   replayMsPerCandle: number | null;
   speed: number | null;
   gapPolicy: "fail" | "skip" | "fill";
@@ -221,7 +230,7 @@ export class Client {
   call(method: string, path: string, body?: unknown, query?: Record<string, unknown>): Promise<any>;
   /** Exchange a token for a browser's cookie. */
   login(token: string): Promise<{ userId: string }>;
-  /** A page of one's sessions, newest first. */
+  /** A page of the user's sessions, newest first. */
   sessions(query?: { status?: Status; tag?: string; limit?: number; cursor?: string }): Promise<{ sessions: Session[]; nextCursor: string | null }>;
   create(fields: NewSession): Promise<Session>;
   session(id: string): Promise<Session>;

@@ -78,7 +78,7 @@ export class Client {
     return this.call("POST", "/login", { token });
   }
 
-  /** A page of one's sessions, newest first, and its `nextCursor`. */
+  /** A page of the user's sessions, newest first, and its `nextCursor`. */
   sessions(query = {}) {
     return this.call("GET", SESSIONS, undefined, query);
   }

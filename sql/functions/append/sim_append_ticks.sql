@@ -45,65 +45,65 @@ BEGIN
       jsonb_array_length(c.chunk -> 'events') AS events,
       c.chunk #>> '{events,-1,0}' AS last_ts
     FROM jsonb_array_elements(sim_append_ticks.ticks) WITH ORDINALITY AS c (chunk, position)
-  ), judged AS (
+  ), decided AS (
     SELECT
-      t.*,
-      s.last_seq AS seq_before,
-      s.last_ts AS ts_before,
+      sent.*,
+      session.last_seq AS seq_before,
+      session.last_ts AS ts_before,
       CASE
-        WHEN s.id IS NULL THEN 'refused'
-        WHEN row_number() OVER (PARTITION BY t.id ORDER BY t.position) > 1 THEN 'busy'
-        WHEN s.id <> ALL (_locked) THEN 'busy'
-        WHEN s.status <> 'running' THEN 'refused'
-        WHEN s.epoch IS DISTINCT FROM t.epoch THEN 'refused'
-        WHEN t.to_cursor <= s.cursor_ms THEN 'done'
-        WHEN t.from_cursor IS DISTINCT FROM s.cursor_ms OR t.to_cursor IS NULL THEN 'refused'
+        WHEN session.id IS NULL THEN 'refused'
+        WHEN row_number() OVER (PARTITION BY sent.id ORDER BY sent.position) > 1 THEN 'busy'
+        WHEN session.id <> ALL (_locked) THEN 'busy'
+        WHEN session.status <> 'running' THEN 'refused'
+        WHEN session.epoch IS DISTINCT FROM sent.epoch THEN 'refused'
+        WHEN sent.to_cursor <= session.cursor_ms THEN 'done'
+        WHEN sent.from_cursor IS DISTINCT FROM session.cursor_ms OR sent.to_cursor IS NULL THEN 'refused'
         ELSE 'written'
       END AS outcome
-    FROM sent t
-    LEFT JOIN sim_sessions s ON s.id = t.id
+    FROM sent
+    LEFT JOIN sim_sessions session ON session.id = sent.id
   ), written AS (
     SELECT
-      j.*,
-      j.seq_before + j.events AS seq_after
-    FROM judged j
-    WHERE j.outcome = 'written'
+      decided.*,
+      decided.seq_before + decided.events AS seq_after
+    FROM decided
+    WHERE decided.outcome = 'written'
   ), inserted AS (
     INSERT INTO sim_events (session_id, seq, ts, type, payload)
     SELECT
-      w.id,
-      w.seq_before + e.number,
-      greatest((e.event ->> 0)::bigint, w.ts_before),
-      e.event ->> 1,
-      e.event -> 2
-    FROM written w
+      written.id,
+      written.seq_before + element.number,
+      greatest((element.event ->> 0)::bigint, written.ts_before),
+      element.event ->> 1,
+      element.event -> 2
+    FROM written
     CROSS JOIN LATERAL jsonb_array_elements(
-      sim_append_ticks.ticks #> ARRAY[(w.position - 1)::text, 'events']
-    ) WITH ORDINALITY AS e (event, number)
+      sim_append_ticks.ticks #> ARRAY[(written.position - 1)::text, 'events']
+    ) WITH ORDINALITY AS element (event, number)
   ), updated AS (
-    UPDATE sim_sessions s
+    UPDATE sim_sessions session
     SET
-      last_seq = w.seq_after,
-      log_bytes = s.log_bytes + coalesce(w.bytes, 0),
-      last_ts = greatest(w.last_ts::bigint, s.last_ts),
-      cursor_ms = w.to_cursor,
-      steps_left = s.steps_left - coalesce(w.ticks::integer, 1),
-      candles_hash = coalesce(w.candles_hash, s.candles_hash),
+      last_seq = written.seq_after,
+      log_bytes = session.log_bytes + coalesce(written.bytes, 0),
+      last_ts = greatest(written.last_ts::bigint, session.last_ts),
+      cursor_ms = written.to_cursor,
+      steps_left = session.steps_left - coalesce(written.ticks::integer, 1),
+      candles_hash = coalesce(written.candles_hash, session.candles_hash),
       updated_at = now()
-    FROM written w
-    WHERE s.id = w.id
-    RETURNING s.id, s.last_seq
+    FROM written
+    WHERE session.id = written.id
+    RETURNING session.id, session.last_seq
   )
   SELECT
-    array_agg(j.id ORDER BY j.position),
-    array_agg(j.outcome ORDER BY j.position),
-    array_agg(coalesce(w.seq_after, j.seq_before) ORDER BY j.position),
-    (SELECT string_agg(u.id || ':' || u.last_seq, E'\n') FROM updated u),
-    array_agg(w.id) FILTER (WHERE w.pause IS NOT NULL),
-    array_agg(w.pause) FILTER (WHERE w.pause IS NOT NULL)
+    array_agg(decided.id ORDER BY decided.position),
+    array_agg(decided.outcome ORDER BY decided.position),
+    array_agg(coalesce(written.seq_after, decided.seq_before) ORDER BY decided.position),
+    (SELECT string_agg(updated.id || ':' || updated.last_seq, E'\n') FROM updated),
+    array_agg(written.id) FILTER (WHERE written.pause IS NOT NULL),
+    array_agg(written.pause) FILTER (WHERE written.pause IS NOT NULL)
   INTO _ids, _outcomes, _last_seqs, _hints, _paused, _pause_reasons
-  FROM judged j
-  LEFT JOIN written w USING (position);
+  FROM decided
+  LEFT JOIN written USING (position);
 
   -- Postgres refuses payloads of 8,000 bytes: `*` stands for more sessions than that many bytes can name.
   PERFORM sim_notify('sim_events', CASE WHEN length(_hints) < 7900 THEN _hints ELSE '*' END)

@@ -6,37 +6,37 @@ RETURNS bigint
 LANGUAGE sql STABLE
 SET enable_sort = off AS $$
   WITH here AS (
-    SELECT e.seq, e.ts, e.type
-    FROM sim_events e
-    WHERE e.session_id = sim_tick_end.session AND e.seq <= sim_tick_end.seq AND sim_is_simulated(e.type)
-    ORDER BY e.seq DESC
+    SELECT event.seq, event.ts, event.type
+    FROM sim_events event
+    WHERE event.session_id = sim_tick_end.session AND event.seq <= sim_tick_end.seq AND sim_is_simulated(event.type)
+    ORDER BY event.seq DESC
     LIMIT 1
   ), following AS (
-    SELECT h.* FROM here h
+    SELECT * FROM here
     UNION ALL (
-      SELECT e.seq, e.ts, e.type
-      FROM sim_events e
-      WHERE e.session_id = sim_tick_end.session AND e.seq > sim_tick_end.seq AND sim_is_simulated(e.type)
-      ORDER BY e.seq
+      SELECT event.seq, event.ts, event.type
+      FROM sim_events event
+      WHERE event.session_id = sim_tick_end.session AND event.seq > sim_tick_end.seq AND sim_is_simulated(event.type)
+      ORDER BY event.seq
       LIMIT 100000  -- no tick has more events
     )
-  ), judged AS (
+  ), marked AS (
     SELECT
-      f.seq,
-      lag(f.seq) OVER w AS before,
-      f.type IN ('gap', 'candle') AND (
-        lag(f.type) OVER w NOT IN ('gap', 'candle')
-        OR lag(f.ts) OVER w <> f.ts
-        OR (f.type = 'gap' AND lag(f.type) OVER w = 'candle')
+      following.seq,
+      lag(following.seq) OVER w AS before,
+      following.type IN ('gap', 'candle') AND (
+        lag(following.type) OVER w NOT IN ('gap', 'candle')
+        OR lag(following.ts) OVER w <> following.ts
+        OR (following.type = 'gap' AND lag(following.type) OVER w = 'candle')
       ) AS begins_tick
-    FROM following f
-    WINDOW w AS (ORDER BY f.seq)
+    FROM following
+    WINDOW w AS (ORDER BY following.seq)
   )
   SELECT CASE
     WHEN NOT EXISTS (SELECT FROM here) THEN sim_tick_end.seq
     ELSE greatest(sim_tick_end.seq, coalesce(
-      (SELECT j.before FROM judged j WHERE j.begins_tick AND j.before IS NOT NULL ORDER BY j.seq LIMIT 1),
-      (SELECT max(j.seq) FROM judged j)
+      (SELECT marked.before FROM marked WHERE marked.begins_tick AND marked.before IS NOT NULL ORDER BY marked.seq LIMIT 1),
+      (SELECT max(marked.seq) FROM marked)
     ))
   END
   FROM sim_sessions s

@@ -238,7 +238,7 @@ def test_a_setting_names_a_source_per_venue() -> None:
         ("demo", "is not venue=kind"),
         ("demo=magic", "'magic' is not one of csv, dump, exchange, feather, json, lean, parquet, synthetic"),
         ("demo=synthetic demo=synthetic", "demo has two sources"),
-        ("binance=synthetic", "made-up candles live under the venues demo and selftest only, not binance"),
+        ("binance=synthetic", "only the venues demo and selftest may have generated candles, not binance"),
         ("demo=synthetic:x", "the seed 'x' is not a whole number"),
         ("demo=dump:/nowhere/at/all", "there is nothing at '/nowhere/at/all'"),
         ("demo=exchange:no.such", "is not the name of an exchange"),

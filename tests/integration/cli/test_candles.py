@@ -122,7 +122,7 @@ def test_a_range_is_fetched_once_and_a_dry_run_only_says_what_would_be(cli: Cli)
     assert cli.json("candles", "list")[0]["source"] == "synthetic"
     assert "venue binance has none" in cli.error("candles", "fetch", *BTC, "--start", "2024-01-01")
     made_up = cli.error("candles", "fetch", *BTC, "--start", "2024-01-01", "--source", "synthetic")
-    assert made_up == "sources: made-up candles live under the venues demo and selftest only, not binance"
+    assert made_up == "sources: only the venues demo and selftest may have generated candles, not binance"
 
 
 def test_gaps_can_be_told_by_reason(cli: Cli) -> None:

@@ -110,6 +110,9 @@ async def test_a_value_that_is_not_a_number_is_refused_with_its_field(database: 
         for number in ("1e-400", "0.0"):
             status, answer = await post(server, f'{body}, "initialCash": {number}}}')
             assert (status, answer["error"].partition(":")[0]) == (400, "initialCash"), answer
+        for number, whole in (("60.0", 60), ("6e1", 60), ("60.5", None), ("60.00000000000000000001", None)):
+            status, answer = await post(server, f'{body}, "warmupCandles": {number}}}')
+            assert (status, answer.get("data", {}).get("warmupCandles")) == (201 if whole else 400, whole), answer
         keyed = {"Idempotency-Key": "digits"}
         assert (await post(server, f'{body}, "feeBps": 1.0}}', **keyed))[0] == 201
         assert (await post(server, f'{body}, "feeBps": 1.0}}', **keyed))[0] == 200

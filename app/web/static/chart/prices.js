@@ -199,7 +199,7 @@ export class Prices {
     return drawn && bars[indexAt(bars, drawn.time)];
   }
 
-  /** Keep the attribution's link, but do not tell its target which session is shown. */
+  /** Keep the attribution's link, but do not send its target the address of this page. */
   #cleanLogoLink() {
     const logo = byId("tv-attr-logo");
     if (!logo) return;

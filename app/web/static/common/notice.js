@@ -18,7 +18,7 @@ export function clearProblem() {
   byId("problem").hidden = true;
 }
 
-/** Tell a screen reader something that the screen shows already. */
+/** Announce to a screen reader what the screen already shows. */
 export function announce(sentence) {
   byId("announcement").textContent = sentence;
   quietUntil = performance.now() + QUIET_MS;

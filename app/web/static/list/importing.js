@@ -59,7 +59,7 @@ function choose(chosen) {
   for (const name of [...SERIES, ...READING]) field(name).value = "";
   byId("import-found").hidden = true;
   ask("");
-  tell("");
+  showStatus("");
   look();
 }
 
@@ -69,14 +69,14 @@ async function look() {
   report = null;
   ready(false);
   if (!file) return;
-  tell(`Reading ${file.name} …`);
+  showStatus(`Reading ${file.name} …`);
   try {
     await timeframes();
     const inspection = await upload(IMPORT, { ...query(), dryRun: true }, file);
     if (look === looks) show(inspection);
   } catch (error) {
     if (look !== looks) return;
-    tell("");
+    showStatus("");
     ask(error.message);
   }
 }
@@ -89,8 +89,8 @@ async function timeframes() {
 
 /** The values of the fields; of the series only those the user typed, so that the server reads the rest from the file. */
 function query() {
-  const said = [...SERIES.filter((name) => typed.has(name) || report), ...READING].map((name) => [name, field(name).value.trim()]);
-  return { file: file.name, keepGoing: field("keepGoing").checked, ...Object.fromEntries(said.filter(([, value]) => value)) };
+  const given = [...SERIES.filter((name) => typed.has(name) || report), ...READING].map((name) => [name, field(name).value.trim()]);
+  return { file: file.name, keepGoing: field("keepGoing").checked, ...Object.fromEntries(given.filter(([, value]) => value)) };
 }
 
 function show(inspection) {
@@ -102,7 +102,7 @@ function show(inspection) {
   const question = field("keepGoing").checked && inspection.question?.includes("--keep-going") ? null : inspection.question;
   byId("import-reading").open ||= question !== null && inspection.readings.length < 2 && !/^(symbol|timeframe):/.test(question);
   ask(question ?? "");
-  tell(question ? "" : `Ready to store ${whole(inspection.rows - inspection.refused)} candles.`);
+  showStatus(question ? "" : `Ready to store ${whole(inspection.rows - inspection.refused)} candles.`);
   ready(!question);
 }
 
@@ -170,13 +170,13 @@ async function submit(event) {
     }
     stored();
   } catch (error) {
-    tell("");
+    showStatus("");
     ask(error.message);
   }
 }
 
 function store() {
-  tell(`Storing ${file.name} …`);
+  showStatus(`Storing ${file.name} …`);
   for (const name of SERIES) typed.add(name);
   return upload(IMPORT, query(), file);
 }
@@ -185,7 +185,7 @@ function store() {
 function stored() {
   const { symbol, timeframe, venue, changed, same } = report;
   const text = `Stored: ${whole(report.new)} new candles of ${symbol} ${timeframe} at ${venue}, ${whole(changed)} changed, ${whole(same)} as before.${report.broke ? ` The file broke off: ${report.broke}.` : ""}`;
-  tell(text);
+  showStatus(text);
   announce(text);
   byId("import-session").disabled = false;
   setText(byId("import-session"), "Make a session of it");
@@ -203,4 +203,4 @@ function ask(sentence) {
   setText(byId("import-question"), worded(sentence));
 }
 
-const tell = (sentence) => setText(byId("import-status"), sentence);
+const showStatus = (sentence) => setText(byId("import-status"), sentence);

@@ -19,6 +19,8 @@ from tests.support.trading import MINUTE, Script, broker_config, finish, of
 KINDS = ("market", "market", "limit", "stop", "stop_limit", "stop_limit", "trail", "trail_pct")
 ENDS = {"filled", "cancelled", "rejected", "expired"}
 ZERO = Decimal(0)
+FIRST = 24 * 60 - 8
+"""The first minute of all candles: midnight, when funding and interest are due, comes after eight of them."""
 
 
 def candles_of(chance: Random, tick: Decimal) -> list[Candle]:
@@ -35,7 +37,7 @@ def candles_of(chance: Random, tick: Decimal) -> list[Candle]:
         wick = ZERO if synthetic else abs(step(3))
         high, low = max(opened, close) + wick, min(opened, close) - (ZERO if synthetic else abs(step(3)))
         volume = ZERO if synthetic else Decimal(chance.choice([0, 5, 50, 1000, chance.randint(1, 400)]))
-        start = number * MINUTE
+        start = (FIRST + number) * MINUTE
         made.append(Candle("BTC", "1m", start, start + MINUTE, opened, high, low, close, volume, synthetic))
         price = close
     return made
@@ -101,6 +103,9 @@ def config_of(chance: Random, rules: int) -> BrokerConfig:
         volume_share=chance.choice([None, None, Decimal("0.1"), Decimal(1)]),
         rules=rules,
         entry_candle_profit=chance.choice(["never", "proven"]) if rules > 1 else "never",
+        funding_bps=chance.choice([ZERO, ZERO, Decimal(20), Decimal("-7.5")]) if rules > 1 else ZERO,
+        maintenance_margin_pct=chance.choice([None, None, Decimal(5), Decimal(30)]) if rules > 1 else None,
+        borrow_bps_per_day=chance.choice([ZERO, ZERO, Decimal(30)]) if rules > 1 else ZERO,
     )
 
 
@@ -125,7 +130,7 @@ def run(candles: Sequence[Candle], actions: dict[int, list[Action]], on: BrokerC
 def filled(event: Event) -> Filled:
     """Return a fill event as the second broker writes it."""
     data = event.payload
-    bar = event.ts // MINUTE - (data["policy"] == "same_close")
+    bar = event.ts // MINUTE - FIRST - (data["policy"] == "same_close")
     numbers = [Decimal(data[name]) for name in ("qty", "price", "fee", "slippage")]
     return Filled(bar, data["orderId"], 1 if data["side"] == "BUY" else -1, *numbers, data["policy"])
 
@@ -142,3 +147,4 @@ def test_two_brokers_fill_the_same_orders_at_the_same_prices(seed: int, rules: i
         assert [filled(event) for event in events if event.type == "fill"] == second.fills, f"seed {one}"
         ends = {order["orderId"]: order["status"] for order in of(events, "order") if order["status"] in ENDS}
         assert ends == second.ends, f"seed {one}"
+        assert of(events, "equity")[-1]["cash"] == second.cash, f"seed {one}"

@@ -1,4 +1,4 @@
-"""The direction of imports, read from the source."""
+"""The structure of the code, read from the source: the direction of imports, the size of folders and classes."""
 
 from __future__ import annotations
 
@@ -136,3 +136,17 @@ def test_a_folder_has_at_most_twenty_entries(top):
         if (count := sum(entry.name[0] not in "._" for entry in folder.iterdir())) > 20
     }
     assert not crowded
+
+
+LONG_CLASSES = {"Broker", "Protocol", "SessionService", "StrategyRunner", "Supervisor"}
+"""Those over 250 lines; the reasons are in docs/decisions.md."""
+
+
+def test_no_other_class_has_more_than_250_lines():
+    long = {
+        node.name
+        for module in MODULES
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.ClassDef) and node.end_lineno - node.lineno >= 250
+    }
+    assert long <= LONG_CLASSES
