@@ -2,7 +2,7 @@ FROM python:3.13.9-slim-trixie
 RUN useradd --create-home zeon
 WORKDIR /src
 COPY . .
-RUN pip install --no-cache-dir --constraint constraints.txt .
+RUN pip install --no-cache-dir --require-hashes --requirement requirements.lock && pip install --no-cache-dir --no-deps .
 USER zeon
 WORKDIR /home/zeon
 EXPOSE 8000

@@ -114,6 +114,18 @@ class WrongStatusError(SimError):
     sqlstate = "ZN002"
 
 
+class NotOpenError(WrongStatusError):
+    """The order is not open."""
+
+    code = "not_open"
+
+
+class ClientOrderIdUsedError(WrongStatusError):
+    """An order of this session has this clientOrderId already."""
+
+    code = "client_order_id_used"
+
+
 class CursorMovedError(SimError):
     """The session's cursor is not where the call expects it to be."""
 

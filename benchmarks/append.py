@@ -60,7 +60,7 @@ class _Shape:
         for batch in batches:
             assert ",".join([events_to_json(tick) for tick in ticks]) == batch.rows
             outcomes = await append_chunks(connection, [batch])
-            assert outcomes == ["written"], outcomes
+            assert [outcome.answer for outcome in outcomes] == ["written"], outcomes
         return BATCH * BATCHES / (time.perf_counter() - begun)
 
     async def copy(self, connection: Connection) -> float:
@@ -129,7 +129,8 @@ class _Due:
     async def _one_by_one(self, connection: Connection, ticks: Sequence[Chunk]) -> float:
         begun = time.perf_counter()
         for tick in ticks:
-            assert await append_chunks(connection, [tick]) == ["written"]
+            [outcome] = await append_chunks(connection, [tick])
+            assert outcome.answer == "written"
         return len(ticks) / (time.perf_counter() - begun)
 
     def _next(self) -> list[Chunk]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.clock import Clock
 from app.db import sessions
-from app.db.log.chunks import Chunk
+from app.db.log.chunks import Chunk, Outcome
 from app.db.pool import Connection, Database
 from app.domain.session import Pace, Session
 from app.engine.replay.writer import Writer
@@ -55,12 +55,12 @@ class _Stamped(Writer):
         super().__init__(database)
         self._noted: list[tuple[int, Chunk]] = []
 
-    def append(self, chunk: Chunk, *, unpaced: bool = False) -> asyncio.Future[None]:
+    def append(self, chunk: Chunk, *, unpaced: bool = False) -> asyncio.Future[Outcome]:
         done = super().append(chunk, unpaced=unpaced)
         done.add_done_callback(lambda _: self._noted.append((time.monotonic_ns(), chunk)))
         return done
 
-    def written(self) -> dict[tuple[str, int], int]:
+    def written(self) -> dict[tuple[str, int | None], int]:
         """Return when (ns, monotonic) the tick of a session and cursor was in the log."""
         return {(chunk.session_id, chunk.cursor_ms): at for at, chunk in self._noted}
 

@@ -96,10 +96,13 @@ class AsyncClient(Calls[Awaitable[Any]]):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Any:
+    async def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None, **query: Any
+    ) -> Any:
+        headers = {} if key is None else {"Idempotency-Key": key}
         patience = Patience(self._patience_s)
         while True:
-            response = await self._http.request(method, path, json=body, params=query)
+            response = await self._http.request(method, path, json=body, params=query, headers=headers)
             if (pause_s := patience.pause_s(response)) is None:
                 return data_of(response, self._parse_float)
             await asyncio.sleep(pause_s)

@@ -103,10 +103,13 @@ class Client(Calls[Any]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Any:
+    def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None, **query: Any
+    ) -> Any:
+        headers = {} if key is None else {"Idempotency-Key": key}
         patience = Patience(self._patience_s)
         while True:
-            response = self._http.request(method, path, json=body, params=query)
+            response = self._http.request(method, path, json=body, params=query, headers=headers)
             if (pause_s := patience.pause_s(response)) is None:
                 return data_of(response, self._parse_float)
             time.sleep(pause_s)

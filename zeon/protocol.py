@@ -90,7 +90,9 @@ class Calls(Generic[Answer]):
     Names of fields may be in Python's form (`start_ms`) or in the API's (`startMs`).
     """
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Answer:
+    def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None, **query: Any
+    ) -> Answer:
         raise NotImplementedError
 
     def create(self, **fields: Any) -> Answer:
@@ -130,7 +132,10 @@ class Calls(Generic[Answer]):
         return self._call("POST", f"{SESSIONS}/{session_id}/stop", {})
 
     def step(self, session_id: str, candles: int = 1, **fields: Any) -> Answer:
-        """Run `candles` ticks at once, then pause; `if_cursor_ms` makes a repeated call harmless."""
+        """Run `candles` ticks at once, then pause; `if_cursor_ms` makes a repeated call harmless.
+
+        With `wait=True` the answer comes when the last tick is in the log.
+        """
         return self._control(session_id, "step", candles=candles, **fields)
 
     def run_until(self, session_id: str, **fields: Any) -> Answer:
@@ -160,6 +165,44 @@ class Calls(Generic[Answer]):
     def profiles(self) -> Answer:
         """Return the strategies that sessions can name, with their parameters."""
         return self._call("GET", "/api/sim/profiles")
+
+    def order(self, session_id: str, side: str, type: str = "market", **fields: Any) -> Answer:  # noqa: A002
+        """Place an order and return it when it is in the log: `qty`, `limit_price` … (docs/orders.md).
+
+        `idempotency_key` makes a repeated call harmless.
+        """
+        return self._keyed("POST", f"{SESSIONS}/{session_id}/orders", {"side": side, "type": type, **fields})
+
+    def orders(self, session_id: str, status: str = "all", **query: Any) -> Answer:
+        """Return a page of the orders, oldest first, and `nextAfterId`; `status="open"`: those that are open."""
+        return self._call("GET", f"{SESSIONS}/{session_id}/orders", **to_api({"status": status, **query}))
+
+    def get_order(self, session_id: str, order_id: int) -> Answer:
+        """Return an order."""
+        return self._call("GET", f"{SESSIONS}/{session_id}/orders/{order_id}")
+
+    def cancel(self, session_id: str, order_id: int | None = None) -> Answer:
+        """Cancel an open order and return it; without an id all, returning their ids as `cancelled`."""
+        path = f"{SESSIONS}/{session_id}/orders"
+        return self._call("DELETE", path if order_id is None else f"{path}/{order_id}")
+
+    def close_position(self, session_id: str, symbol: str | None = None, **fields: Any) -> Answer:
+        """Close a position with a market order, or all positions; return the `orders`."""
+        return self._keyed("POST", f"{SESSIONS}/{session_id}/close", without_none(symbol=symbol, **fields))
+
+    def account(self, session_id: str) -> Answer:
+        """Return cash, equity, positions and open orders."""
+        return self._call("GET", f"{SESSIONS}/{session_id}/account")
+
+    def clock(self, session_id: str) -> Answer:
+        """Return the simulated time (`nowMs`) and when the next candle is due."""
+        return self._call("GET", f"{SESSIONS}/{session_id}/clock")
+
+    def _keyed(self, method: str, path: str, fields: Mapping[str, Any]) -> Answer:
+        """Make a call whose `idempotency_key`, if given, is sent as the header."""
+        body = dict(fields)
+        key = body.pop("idempotency_key", None)
+        return self._call(method, path, to_api(body), key=key)
 
     def _control(self, session_id: str, action: str, **fields: Any) -> Answer:
         return self._call("POST", f"{SESSIONS}/{session_id}/control", {"action": action, **to_api(fields)})

@@ -32,6 +32,7 @@ COMMANDS = {
     "report": "research.report:report",
     "export": "sessions.export:export",
     "sessions": "sessions.commands:app",
+    "orders": "orders:app",
     "candles": "candles.commands:app",
     "profiles": "research.profiles:app",
     "token": "token:app",

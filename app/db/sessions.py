@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Select, Text, any_, cast, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from app.db import commands
 from app.db.pool import Connection, execute
 from app.db.tables import SESSIONS
 from app.domain.event import render
@@ -177,7 +178,8 @@ async def fork(
     connection: Connection, child: Session, parent: Session, fork_seq: int, cursor_ms: int | None
 ) -> Session:
     """Copy a parent's log up to `fork_seq` into a created, empty session, and store its lineage."""
-    lineage = Jsonb([ancestor.as_json() for ancestor in _lineage(parent, fork_seq, cursor_ms)])
+    to_command = await commands.count_until(connection, parent.id, fork_seq) if parent.commands else 0
+    lineage = Jsonb([ancestor.as_json() for ancestor in _lineage(parent, fork_seq, cursor_ms, to_command)])
     await execute(connection, update(SESSIONS).where(_s.id == child.id).values(lineage=lineage))
     cursor = await connection.execute(
         "SELECT * FROM sim_fork(%s, parent => %s, fork_seq => %s, cursor_ms => %s, actor => %s)",
@@ -186,13 +188,14 @@ async def fork(
     return _session(_present(await cursor.fetchone()))
 
 
-def _lineage(parent: Session, fork_seq: int, cursor_ms: int | None) -> list[Ancestor]:
+def _lineage(parent: Session, fork_seq: int, cursor_ms: int | None, to_command: int) -> list[Ancestor]:
     """Return the ancestors that wrote a parent's log up to `fork_seq`, the one that wrote this seq last."""
     spec = parent.spec
-    own = Ancestor(parent.id, fork_seq, cursor_ms, spec.profile_slug, spec.config, spec.trading, parent.strategy_hash)
+    who = spec.profile_slug, spec.config, spec.trading, parent.strategy_hash
+    own = Ancestor(parent.id, fork_seq, cursor_ms, *who, to_command)
     earlier = [ancestor for ancestor in parent.lineage if ancestor.to_seq < fork_seq]
     later = parent.lineage[len(earlier) :]
-    last = later[0]._replace(to_seq=fork_seq, to_cursor_ms=cursor_ms) if later else own
+    last = later[0]._replace(to_seq=fork_seq, to_cursor_ms=cursor_ms, to_command=to_command) if later else own
     return [*earlier, last]
 
 
@@ -238,6 +241,17 @@ async def jump(connection: Connection, session_id: UUID, time_ms: int, by: str) 
         "SELECT * FROM sim_jump(%s, time_ms => %s, actor => %s)", (session_id, time_ms, by)
     )
     return _session(_present(await cursor.fetchone()))
+
+
+async def lease(connection: Connection, session_id: UUID, runner: tuple[str, int]) -> Session | None:
+    """Take the epoch of a created or paused session for a process (name, incarnation).
+
+    Returns null if the session runs, has ended, or another living process has it; raises `NotFoundError`.
+    """
+    row = await (await connection.execute("SELECT * FROM sim_lease(%s, %s, %s)", (session_id, *runner))).fetchone()
+    if row is None:
+        await get(connection, session_id)
+    return None if row is None else _session(row)
 
 
 async def heads(connection: Connection, session_ids: list[UUID]) -> dict[UUID, tuple[int, bool]]:

@@ -41,6 +41,7 @@ SESSIONS = Table(
     Column("until_ms", BigInteger),
     Column("until_type", Text),
     Column("jump_ms", BigInteger),
+    Column("commands", BigInteger),
     Column("strategy_hash", Text),
     Column("warmup_hash", Text),
     Column("candles_hash", Text),

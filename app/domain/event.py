@@ -71,6 +71,12 @@ def control(ts: int, action: str, args: Mapping[str, Any], by: str) -> Event:
     return parse_event(ts, "control", {"action": action, "args": dict(args), "by": by})
 
 
+def command(ts: int, action: str, args: Mapping[str, Any], by: str, number: int, cursor_ms: int | None) -> Event:
+    """Return the event of a command: a control with its number in the session and the cursor it is applied at."""
+    payload = {"action": action, "args": dict(args), "by": by, "command": number, "cursorMs": cursor_ms}
+    return parse_event(ts, "control", payload)
+
+
 def signal(ts: int, symbol: str, direction: str, reason: str, indicators: Mapping[str, Decimal | float]) -> Event:
     """Return the event of a strategy's signal; indicators are rounded to 10 significant digits."""
     rounded = [(name, round_significant(parse_decimal(value))) for name, value in indicators.items()]

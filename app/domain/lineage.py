@@ -16,7 +16,8 @@ from app.domain.trading.settings import Sizing, TradingSettings, parse_sizing, s
 class Ancestor(NamedTuple):
     """A part of the log: it ends at `to_seq`, with the cursor there (ms UTC, null before the first tick).
 
-    The other fields say what wrote it; `strategy_hash` is the hash of the strategy's code, null if it is unknown.
+    `to_command` is the number of commands up to there. The other fields say what wrote it; `strategy_hash` is the hash
+    of the strategy's code, null if it is unknown.
     """
 
     session_id: UUID
@@ -26,6 +27,12 @@ class Ancestor(NamedTuple):
     config: dict[str, Any]
     trading: TradingSettings
     strategy_hash: str | None = None
+    to_command: int = 0
+
+    @property
+    def wrote(self) -> bool:
+        """Whether the part has ticks or commands."""
+        return self.to_cursor_ms is not None or self.to_command > 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the ancestor as JSON for the session's row; decimals are text, so that no digit is lost."""
@@ -37,6 +44,7 @@ class Ancestor(NamedTuple):
             "config": self.config,
             "terms": settings_to_json(self.trading),
             "strategyHash": self.strategy_hash,
+            **({"toCommand": self.to_command} if self.to_command else {}),
         }
 
 
@@ -50,6 +58,7 @@ def parse_ancestor(value: dict[str, Any]) -> Ancestor:
         value["config"],
         parse_settings(value["terms"]),
         value.get("strategyHash"),
+        value.get("toCommand", 0),
     )
 
 

@@ -28,6 +28,8 @@ FINISHED: Final = "finished"
 FAILED: Final = "failed"
 
 STATUSES: Final = (CREATED, RUNNING, PAUSED, STOPPED, FINISHED, FAILED)
+TRADABLE: Final = (CREATED, RUNNING, PAUSED)
+"""Statuses in which a session takes orders from outside."""
 ENDED: Final = (STOPPED, FINISHED, FAILED)
 """Statuses in which a stream ends after the last event."""
 
@@ -311,6 +313,7 @@ class Session:
     until_ms: int | None
     until_type: str | None
     jump_ms: int | None
+    commands: int
     strategy_hash: str | None
     warmup_hash: str | None
     candles_hash: str | None
@@ -325,8 +328,8 @@ class Session:
 
     @property
     def past(self) -> tuple[Ancestor, ...]:
-        """The ancestors that wrote ticks into the log, oldest first."""
-        return tuple(ancestor for ancestor in self.lineage if ancestor.to_cursor_ms is not None)
+        """The ancestors that wrote ticks or commands into the log, oldest first."""
+        return tuple(ancestor for ancestor in self.lineage if ancestor.wrote)
 
     @property
     def slugs(self) -> set[str]:

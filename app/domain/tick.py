@@ -58,6 +58,8 @@ class ReplayState:
     full: bool
     """Whether candles are logged (`record: full`)."""
     grid: Timeframe
+    commands: int = 0
+    """How many commands are in the log."""
 
     @classmethod
     def initial(cls, spec: SessionSpec) -> ReplayState:
@@ -72,6 +74,16 @@ class ReplayState:
             spec.trading.record == "full",
             spec.grid,
         )
+
+    @property
+    def command_ts(self) -> int:
+        """The simulated time of a command now: the close of the last slot, or the start of the range."""
+        return self.spec.start_ms if self.cursor_ms is None else self.cursor_ms + self.grid.ms
+
+    def count_command(self) -> None:
+        """Advance by one command: its events are not earlier than the present time."""
+        self.commands += 1
+        self.last_ts = max(self.last_ts, self.command_ts)
 
     @property
     def resample_from_ms(self) -> int | None:
@@ -96,6 +108,7 @@ class ReplayState:
             },
             "cursorMs": self.cursor_ms,
             "lastTs": self.last_ts,
+            "commands": self.commands,
             "resamplers": [resampler.snapshot() for resampler in self.resamplers or ()],
         }
 
@@ -103,7 +116,7 @@ class ReplayState:
     def restored(cls, spec: SessionSpec, stored: dict[str, Any]) -> ReplayState:
         """Return the state of a `snapshot` with the same spec; raises `ValueError` for another spec."""
         state = cls.initial(spec)
-        state.cursor_ms, state.last_ts = stored["cursorMs"], stored["lastTs"]
+        state.cursor_ms, state.last_ts, state.commands = stored["cursorMs"], stored["lastTs"], stored["commands"]
         for symbol_state, (symbol, values) in zip(state.symbol_states.values(), stored["symbols"].items(), strict=True):
             if symbol_state.symbol != symbol:
                 raise ValueError(symbol)

@@ -1,19 +1,18 @@
-"""Find the point of a fork: the end of a tick of its parent, the cursor there, and the candles used so far."""
+"""Find the point of a fork: the end of a tick or command, the cursor there, and the candles used so far."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from app.clock import Clock
-from app.db import candles, sessions
+from app.db import candles, commands, sessions
 from app.db.log import events, simulated_events
 from app.db.pool import Connection, Database
 from app.domain.session import Session, SessionSpec
-from app.domain.tick import ReplayState, draft_tick
-from app.engine.replay.rebuild import cached_slots
+from app.domain.tick import ReplayState
+from app.engine.replay.rebuild import cached_blocks
 from app.errors import InputsChangedError, SeqAheadError
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
-from app.strategy_hosts.strategy_host import run_strategies
 
 
 class ForkPoint(NamedTuple):
@@ -27,7 +26,10 @@ class ForkPoint(NamedTuple):
 async def fork_point(
     database: Database, clock: Clock, strategies: StrategyCatalog, parent: Session, at_seq: int
 ) -> ForkPoint:
-    """Return the end of the tick with `at_seq`; raises `SeqAheadError`, `InputsChangedError` or `DivergedError`."""
+    """Return the end of the tick or command with `at_seq`.
+
+    Raises `SeqAheadError`, `InputsChangedError` or `DivergedError`.
+    """
     if parent.spec.trading.record == "full":
         return await database.run(_in_full_log, parent, at_seq)
     return await _by_replay(database, clock, strategies, parent, at_seq)
@@ -72,11 +74,11 @@ async def _by_replay(
         )
     state = ReplayState.initial(parent.spec)
     wanted_count, count = await database.run(simulated_events.count, parent.id, at_seq), 0
+    wanted_commands = await database.run(commands.count_until, parent.id, at_seq) if parent.commands else 0
     async with strategies.open_host(database, parent, own_process=True) as host:
-        slots = cached_slots(database, clock, parent, state)
-        while count < wanted_count:
-            [slot] = await anext(slots)
-            count += sum(map(len, await run_strategies(state, host, [draft_tick(state, slot)])))
+        blocks = cached_blocks(database, clock, parent, state, host)
+        while count < wanted_count or state.commands < wanted_commands:
+            count += await anext(blocks)
     seq = await database.run(simulated_events.seq_of, parent.id, count) if count else 0
     used = None if state.cursor_ms is None else await _cached_hash(database, parent, state.cursor_ms)
     return ForkPoint(max(at_seq, seq), state.cursor_ms, used)

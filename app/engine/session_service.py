@@ -16,10 +16,13 @@ from app.db.log import events
 from app.db.pool import Connection, Database
 from app.db.usage import Usage
 from app.domain.session import CREATED, MOVES, RUNNING, Pace, Session, SessionSpec
+from app.engine.account import AccountReader
+from app.engine.command_service import CommandService
 from app.engine.fork import create_fork, fork_point
 from app.engine.input_checks import check_inputs
 from app.engine.kept_figures import keep_figures
 from app.engine.quota import quota, require_quota
+from app.engine.session_clock import SessionClock, clock_of
 from app.engine.session_diff import SessionDiff, diff_sessions
 from app.engine.start_preparation import StartPreparation
 from app.engine.supervisor import Supervisor
@@ -41,6 +44,11 @@ _PREPARED_STATUSES = {"start": MOVES["start"][0], "resume": (CREATED,), "step": 
 
 DIGEST_S = 0.5
 """Seconds that an answer waits for the digest of a session's log."""
+
+STEP_S = 30.0
+"""Seconds that a step with `wait` waits for its last tick."""
+_FIRST_POLL_S = 0.02
+_MAX_POLL_S = 0.5
 
 _REASONS = {"start": "started", "resume": "resumed", "pause": "paused", "stop": "stopped"}
 
@@ -86,6 +94,8 @@ class SessionService:
         self.calendars = calendars(settings.calendars) if supervisor is None else supervisor.calendars
         self._sources = sources(settings.sources)
         self._preparation = StartPreparation(database, clock, self._sources, self.calendars, supervisor)
+        self.commands = CommandService(database, supervisor)
+        self.account = AccountReader(database)
 
     async def create(
         self, user_id: str, spec: SessionSpec, *, key: str | None = None, request_hash: str | None = None
@@ -203,6 +213,24 @@ class SessionService:
         for changed_session in changed:
             self._run_here(changed_session)
         return answer
+
+    async def wait_for_pause(self, user_id: str, session_id: UUID) -> Session:
+        """Return a session once it no longer runs, or as it is after `STEP_S`; its last tick is in the log then."""
+        deadline_s = asyncio.get_running_loop().time() + STEP_S
+        pause_s = _FIRST_POLL_S
+        if self._supervisor is not None:
+            await self._supervisor.wait_until_ended(session_id, STEP_S)
+        while (session := await self.get(user_id, session_id)).status == RUNNING:
+            if asyncio.get_running_loop().time() > deadline_s:
+                break
+            await asyncio.sleep(pause_s)
+            pause_s = min(1.5 * pause_s, _MAX_POLL_S)
+        return session
+
+    def clock_of(self, session: Session) -> SessionClock:
+        """Return the clock of a session."""
+        ahead_s = None if self._supervisor is None else self._supervisor.ahead_s(session.id)
+        return clock_of(session, self._clock.now_ms(), ahead_s)
 
     async def fork(
         self, user_id: str, session_id: UUID, at_seq: int, change: Callable[[SessionSpec], SessionSpec]

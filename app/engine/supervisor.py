@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -14,19 +14,23 @@ from uuid import UUID
 from app.candles.cache.calendar import calendars
 from app.candles.sources.source import sources
 from app.clock import Clock, TimedEvent
-from app.db import runners, sessions
+from app.db import commands, runners, sessions
+from app.db.commands import StoredCommand
 from app.db.listen import Listener
 from app.db.pool import Database
-from app.domain.session import RUNNING, Session
+from app.domain.session import RUNNING, TRADABLE, Session
 from app.engine.clock_jump import ClockJump
 from app.engine.kept_figures import FEW_EVENTS, keep_figures
 from app.engine.notification_check import NotificationCheck, NotificationState
 from app.engine.quota import QuotaWatch, quota
 from app.engine.replay.candle_feed import CandleFeed
+from app.engine.replay.command_writer import Answers, CommandWriter
+from app.engine.replay.leases import Leases
 from app.engine.replay.runner import SessionRunner
+from app.engine.replay.snapshots import KeptStates, Snapshots
 from app.engine.replay.writer import Writer
 from app.engine.streaming.hub import Hub
-from app.errors import RunnerNameTakenError, SimError, UnavailableError
+from app.errors import RunnerNameTakenError, SimError, UnavailableError, WrongStatusError
 from app.logs import set_fields
 from app.metrics import EngineMetrics
 from app.settings import Settings
@@ -63,6 +67,16 @@ class Supervisor:
         self.strategies = StrategyCatalog(settings)
         self.calendars = calendars(settings.calendars)
         self.candle_feed = CandleFeed(database, sources(settings.sources), clock)
+        self.answers = Answers()
+        self._kept = KeptStates()
+        self._commands = CommandWriter(database, self.writer, self.answers)
+        self._leases = Leases(
+            database,
+            Snapshots(database, clock, self.strategies, self._kept),
+            self._commands,
+            self.calendars,
+            lambda: self.owner,
+        )
         self._runners: dict[UUID, SessionRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._claim_now = TimedEvent()
@@ -126,7 +140,9 @@ class Supervisor:
         if self.failed.done():
             self.failed.result()
         self._spawn(self._find_strategies())
-        shared_work = () if self._own_sessions_only else (self._claim_orphans, self._finish_deletions)
+        shared_work = (
+            () if self._own_sessions_only else (self._claim_orphans, self._finish_deletions, self._apply_waiting)
+        )
         for work in (self.writer.run, self.hub.poll, self._renew, self._reconcile, self._keep_figures, *shared_work):
             self._spawn(work())
 
@@ -137,6 +153,8 @@ class Supervisor:
             async with asyncio.timeout(_RELEASE_S):
                 await self._release_sessions()
         await cancel_and_wait(self._tasks)
+        await self._leases.close()
+        await self._kept.close()
         await self.strategies.close()
         await self.candle_feed.close()
         self.hub.wake_all()
@@ -160,7 +178,31 @@ class Supervisor:
         if known is None or known.session.epoch < session.epoch:
             self._start_runner(session)
 
+    async def wait_until_ended(self, session_id: UUID, timeout_s: float) -> None:
+        """Wait until this process no longer runs a session; return at once if it does not."""
+        runner = self._runners.get(session_id)
+        if runner is not None:
+            await self._clock.wait(runner.ended, timeout_s)
+
+    def ahead_s(self, session_id: UUID) -> float | None:
+        """In how many seconds the next tick of a session is due; null if this process does not run it."""
+        runner = self._runners.get(session_id)
+        return None if runner is None else runner.ahead_s
+
+    def has(self, session_id: UUID) -> bool:
+        """Whether this process runs a session or has its lease."""
+        return session_id in self._runners or self._leases.holds(session_id)
+
+    def apply(self, session_id: UUID, new: Sequence[StoredCommand] = ()) -> None:
+        """Apply commands to a session, or those in the table if none are given, unless another process has it."""
+        runner = self._runners.get(session_id)
+        if runner is not None:
+            runner.put_commands(new)
+        else:
+            self._leases.put(session_id, new)
+
     def _start_runner(self, session: Session) -> None:
+        self._leases.drop(session.id)
         runner = SessionRunner(
             session,
             name=self.name,
@@ -171,6 +213,8 @@ class Supervisor:
             strategies=self.strategies,
             clock=self._clock,
             poll_s=self._settings.poll_ms / 1000,
+            commands=self._commands,
+            kept=self._kept,
             hours=self.calendars.get(session.spec.venue),
             fetch_job=self.candle_feed.job_for(session),
         )
@@ -190,6 +234,7 @@ class Supervisor:
                 del self._runners[runner.session.id]
                 self._note_length(runner)
                 self.candle_feed.release(runner.session.id)
+            runner.ended.set()
 
     def _note_length(self, runner: SessionRunner) -> None:
         """Have figures of a long log kept: those of an unpaced session when it ends, as it needs all time before."""
@@ -257,8 +302,15 @@ class Supervisor:
                 runner.candles_changed()
 
     def _on_control(self, payload: str) -> None:
-        session_id, _, move = payload.partition(":")
-        runner = self._runners.get(UUID(session_id))
+        text, _, move = payload.partition(":")
+        session_id = UUID(text)
+        if move == "command":
+            if not self._own_sessions_only or self.has(session_id):
+                self.apply(session_id)
+            return
+        runner = self._runners.get(session_id)
+        if move not in ("pace", "jump"):
+            self._leases.drop(session_id)
         if runner is not None:
             runner.row_changed()
         elif move == RUNNING:  # It has no runner: any process may claim it.
@@ -326,6 +378,24 @@ class Supervisor:
                 runner.row_changed()
         for session_id in rows.keys() - self._runners.keys():
             self.run_claimed(await self._database.run(sessions.get, session_id))
+
+    async def _apply_waiting(self) -> None:
+        """Look for commands that wait, every `poll_ms`: their notification was lost, or their process has died."""
+        while True:
+            await asyncio.sleep(self._settings.poll_ms / 1000)
+            await _log_errors(self._apply_waiting_once)
+
+    async def _apply_waiting_once(self) -> None:
+        for waiting in await self._database.run(commands.waiting_sessions):
+            if waiting.waited_ms < self._settings.poll_ms:
+                continue
+            if waiting.status in TRADABLE:
+                if waiting.runner in (None, self.name):
+                    self.apply(waiting.session_id)
+                continue
+            error = WrongStatusError(f"The session is {waiting.status or 'deleted'}; it takes no orders.")
+            for stored in await self._database.run(commands.waiting, waiting.session_id):
+                await self._commands.refuse(stored, error)
 
     async def _finish_deletions(self) -> None:
         """Finish interrupted deletions, every minute until cancelled."""

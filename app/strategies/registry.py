@@ -8,6 +8,7 @@ from app.strategies.donchian_breakout import DonchianBreakout
 from app.strategies.ema_revert import EmaRevert
 from app.strategies.ema_state import EmaState
 from app.strategies.keltner_revert import KeltnerRevert
+from app.strategies.manual import Manual
 from app.strategies.none import CandlesOnly
 from app.strategies.rsi_revert import RsiRevert
 from app.strategies.sma_cross import SmaCross
@@ -16,6 +17,7 @@ from app.strategies.trend_pullback import TrendPullback
 
 BUILT_IN: dict[str, type[Strategy]] = {
     "none": CandlesOnly,
+    "manual": Manual,
     "buy_and_hold": BuyAndHold,
     "sma_cross": SmaCross,
     "ema_state": EmaState,

@@ -11,6 +11,7 @@ from typing import Final
 
 VERSIONS: Final[dict[str, int]] = {
     "none": 1,
+    "manual": 1,
     "buy_and_hold": 1,
     "sma_cross": 1,
     "ema_state": 1,

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
-from app.domain.event import Event
+from app.domain.event import Event, render
 from app.domain.snapshot import SNAPSHOT_BYTES
+from app.domain.trading.command import Command
 from app.domain.trading.strategy_runner import SlotView
 from app.errors import BadInputError, StrategyFailedError, StrategyTooSlowError
 from app.settings import Settings
@@ -75,6 +76,15 @@ class RemoteHost(HostClient):
         except StrategyFailedError as error:
             self.error = error
         return answers
+
+    async def run_command(self, ts: int, number: int, command: Command) -> list[Event]:
+        """Return what the broker makes of a command; raises `StrategyFailedError` or `StrategyProcessLostError`."""
+        action, args = command
+        answer = await self._send(
+            {"call": "run_command", "ts": ts, "number": number, "action": action, "args": render(args)}, 1
+        )
+        _require_success(answer)
+        return answer[1][0]
 
     async def snapshot(self) -> str | None:
         """Return the state as text; null if a strategy offers none, or one that cannot be stored."""

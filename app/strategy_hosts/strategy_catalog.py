@@ -269,10 +269,10 @@ def _stages(session: Session) -> list[Stage]:
         replace(session.spec, profile_slug=ancestor.profile_slug, config=ancestor.config, trading=ancestor.trading)
         for ancestor in past
     ]
-    ends = [ancestor.to_cursor_ms for ancestor in past]
+    ends = [(ancestor.to_cursor_ms, ancestor.to_command) for ancestor in past]
     return [
-        Stage(spec.profile_slug, spec.config, spec.broker_config, end)
-        for spec, end in zip([*specs, session.spec], [*ends, None], strict=True)
+        Stage(spec.profile_slug, spec.config, spec.broker_config, *end)
+        for spec, end in zip([*specs, session.spec], [*ends, (None, None)], strict=True)
     ]
 
 
@@ -290,7 +290,7 @@ def _stage_message(stage: Stage, strategy: ResolvedStrategy) -> list[Any]:
     elif stage.slug != CANDLES_ONLY:
         reference = {"builtIn": _built_in_slug(strategy)}
     broker_config = BROKER_CONFIG.dump_python(stage.broker_config, mode="json")
-    return [stage.slug, reference, stage.config, broker_config, stage.to_cursor_ms]
+    return [stage.slug, reference, stage.config, broker_config, stage.to_cursor_ms, stage.to_command]
 
 
 def _views(slots: Sequence[Sequence[Candle]]) -> list[SlotView]:

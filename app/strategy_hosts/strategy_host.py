@@ -10,9 +10,10 @@ from typing import Protocol
 from app.domain.event import Event
 from app.domain.snapshot import InvalidSnapshotError, from_text, to_text
 from app.domain.tick import ReplayState, TickDraft, finish_tick
-from app.domain.trading.handover import StrategyChain
+from app.domain.trading.command import Command
+from app.domain.trading.handover import NO_ACCOUNT, StrategyChain
 from app.domain.trading.strategy_runner import SlotView
-from app.errors import StrategyFailedError
+from app.errors import BadInputError, NotOpenError, StrategyFailedError
 from app.strategy_hosts.slot_size import require_small_slot
 
 SLOTS_PER_ROUND = 50
@@ -31,6 +32,9 @@ class StrategyHost(Protocol):
 
     async def run_slots(self, slots: Sequence[SlotView]) -> list[list[Event]]:
         """Return the events of each slot; fewer lists than slots if a strategy failed (see `error`)."""
+
+    async def run_command(self, ts: int, number: int, command: Command) -> list[Event]:
+        """Return what the broker makes of a command after the last slot; `number` is its number in the session."""
 
     async def snapshot(self) -> str | None:
         """Return the state as text; null if a strategy offers none, or one that cannot be stored."""
@@ -77,6 +81,10 @@ class InProcessHost:
                 del answers[index:]
                 raise
 
+    async def run_command(self, ts: int, number: int, command: Command) -> list[Event]:
+        """Return what the broker makes of a command."""
+        return self._strategies.run_command(ts, number, command)
+
     async def snapshot(self) -> str | None:
         """Return the state as text; null if a strategy offers none, or one that cannot be stored."""
         try:
@@ -112,3 +120,17 @@ async def run_strategies(
     if host.error is not None and not answers:
         raise host.error
     return [finish_tick(state, draft, answer) for draft, answer in zip(drafts, answers, strict=False)]
+
+
+async def run_command(state: ReplayState, host: StrategyHost | None, command: Command) -> list[Event]:
+    """Return what the broker makes of the next command, and count it in `state`.
+
+    Raises `BadInputError` without an account; `NotOpenError`, with nothing changed, if no open order has the id.
+    """
+    if host is None:
+        raise BadInputError(NO_ACCOUNT)
+    events = await host.run_command(state.command_ts, state.commands + 1, command)
+    if not events and "orderId" in command.args:
+        raise NotOpenError(f"Order {command.args['orderId']} is not open.")
+    state.count_command()
+    return events

@@ -18,6 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from importlib.util import module_from_spec, spec_from_file_location
 from io import TextIOWrapper
 from pathlib import Path
@@ -28,6 +29,7 @@ import psutil
 
 from app.domain.event import Event
 from app.domain.snapshot import from_text, to_text
+from app.domain.trading.command import Command
 from app.domain.trading.handover import Stage, StrategyChain
 from app.domain.trading.needs import Needs, declared_needs
 from app.domain.trading.strategy import Strategy
@@ -86,6 +88,7 @@ class StrategyProcess:
             "open": self._open,
             "warm_up": self._warm_up,
             "run_slots": self._run_slots,
+            "run_command": self._run_command,
             "snapshot": self._snapshot,
             "restore": self._restore,
             "close": self._close,
@@ -126,8 +129,8 @@ class StrategyProcess:
         modules: list[str] = []
         stages, runners = [], []
         with _Limit(START_CANDLES * self._candle_s):
-            for slug, strategy, config, broker_config, to_cursor_ms in request["stages"]:
-                stage = Stage(slug, config, BROKER_CONFIG.validate_python(broker_config), to_cursor_ms)
+            for slug, strategy, config, broker_config, *end in request["stages"]:
+                stage = Stage(slug, config, BROKER_CONFIG.validate_python(broker_config), *end)
                 stages.append(stage)
                 created = None if strategy is None else self._strategy(strategy, config, modules)
                 runners.append(None if created is None else StrategyRunner(created, stage.broker_config))
@@ -160,6 +163,13 @@ class StrategyProcess:
         finally:
             self._send({"done": False}, waiting)
         return {"seconds": time.monotonic() - started_s}
+
+    def _run_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return what a session's broker makes of a command; no strategy is called."""
+        strategies = self._hosted[request["session"]].strategies
+        command = Command(request["action"], json.loads(request["args"], parse_float=Decimal))
+        self._send({"done": False}, [strategies.run_command(request["ts"], request["number"], command)])
+        return {}
 
     def _snapshot(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return a session's state, or null and the problem if there is one."""

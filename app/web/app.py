@@ -32,6 +32,7 @@ from app.web.metrics import ServerCollector, SessionCounts
 from app.web.page import PageCalls
 from app.web.routes import Handlers, route_table
 from app.web.sim.log import LogCalls
+from app.web.sim.orders import OrderCalls
 from app.web.sim.sessions import SessionCalls
 from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
@@ -63,6 +64,7 @@ def create_app(
     log = LogCalls(sim, authenticator, supervisor.hub, streams, clock, settings)
     handlers = Handlers(
         sim=SessionCalls(sim, settings),
+        orders=OrderCalls(sim),
         share=ShareCalls(sim),
         market=MarketCalls(sim, log, settings),
         candles=CandleCalls(sim, settings),

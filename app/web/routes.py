@@ -19,8 +19,9 @@ from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
 from app.web.openapi import openapi
 from app.web.page import PageCalls
-from app.web.sim import answers, diff, requests, sharing
+from app.web.sim import answers, diff, order_schemas, requests, sharing
 from app.web.sim.log import LogCalls
+from app.web.sim.orders import OrderCalls
 from app.web.sim.sessions import SessionCalls
 from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
@@ -36,6 +37,7 @@ class Handlers(NamedTuple):
     """The objects whose methods handle the calls."""
 
     sim: SessionCalls
+    orders: OrderCalls
     share: ShareCalls
     market: MarketCalls
     candles: CandleCalls
@@ -51,6 +53,7 @@ def route_table(handlers: Handlers, *, needs_token: bool = True) -> list[RouteSp
     """Return every route of the server."""
     table = [
         *_session_routes(handlers.sim),
+        *_order_routes(handlers.orders),
         *_share_routes(handlers.share),
         *_log_routes(handlers.log, handlers.stats),
         *_market_routes(handlers.market),
@@ -89,6 +92,22 @@ def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
             "GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=diff.DiffAnswer, scope="read", budget="heavy"
         ),
         RouteSpec("GET", "/api/sim/profiles", sim.profiles, answer=answers.ProfilesAnswer, scope="read"),
+    ]
+
+
+def _order_routes(orders: OrderCalls) -> list[RouteSpec]:
+    schemas, path, key = order_schemas, f"{SESSION}/orders", (IDEMPOTENCY_KEY,)
+    one, listed, close = schemas.OrderAnswer, schemas.OrdersAnswer, schemas.CloseRequest
+    cancelled, closed = schemas.CancelledAnswer, schemas.ClosedAnswer
+    return [
+        RouteSpec("GET", path, orders.orders, query=schemas.OrdersQuery, answer=listed, scope="share"),
+        RouteSpec("POST", path, orders.place_order, body=schemas.NewOrder, answer=one, status=201, headers=key),
+        RouteSpec("DELETE", path, orders.cancel_orders, answer=cancelled, headers=key),
+        RouteSpec("GET", f"{path}/{{orderId:int}}", orders.order, answer=one, scope="share"),
+        RouteSpec("DELETE", f"{path}/{{orderId:int}}", orders.cancel_order, answer=one, headers=key),
+        RouteSpec("POST", f"{SESSION}/close", orders.close_position, body=close, answer=closed, headers=key),
+        RouteSpec("GET", f"{SESSION}/account", orders.account, answer=schemas.AccountAnswer, scope="share"),
+        RouteSpec("GET", f"{SESSION}/clock", orders.clock, answer=schemas.ClockAnswer, scope="share"),
     ]
 
 

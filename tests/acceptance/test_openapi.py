@@ -115,6 +115,9 @@ async def test_its_examples_run_and_answers_have_their_schemas(database: Databas
                 made = (await _call(server, *operations[creator])).json()
                 path = path.replace("{id}", made.get("sessionId") or made["data"]["id"])
                 path = path.replace("{other}", made.get("sessionId") or made["data"]["id"])
+            if "{orderId}" in path:
+                order = await server.call("POST", path.replace("/{orderId}", ""), {"side": "buy", "type": "market"})
+                path = path.replace("{orderId}", str(order.json()["data"]["orderId"]))
             if "{keyId}" in path:
                 link = (await server.call("POST", path.replace("/{keyId}", ""))).json()
                 path = path.replace("{keyId}", link["data"]["keyId"])

@@ -1,4 +1,4 @@
-"""The lines for the front-end of the original system, as docs/from-zeon.md has them, in Node."""
+"""The lines for the front-end of the original system, as examples/from-zeon.md has them, in Node."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ source.onmessage = ({ data }) => {
 
 
 def blocks() -> list[str]:
-    return re.findall(r"^```js\n(.*?)^```$", (ROOT / "docs/from-zeon.md").read_text(), re.DOTALL | re.MULTILINE)
+    return re.findall(r"^```js\n(.*?)^```$", (ROOT / "examples/from-zeon.md").read_text(), re.DOTALL | re.MULTILINE)
 
 
 def test_the_lines_of_the_page_create_start_and_read_a_session(

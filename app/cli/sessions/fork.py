@@ -59,6 +59,8 @@ def diff(session_id: SessionId, other: Other, json: Json = False) -> None:
         return
     where = "nowhere" if answer.place is None else f"at simulated event {answer.place:,}"
     output.line(f"The logs differ {where}.")
+    if answer.command is not None:
+        output.line(f"Command {answer.command.command} made them part.")
     output.table(("", "a", "b"), [*_facts(answer.a, answer.b), *_setting_rows(answer.settings)])
     results = [
         (name, *map(_number, (result.a, result.b, result.difference))) for name, result in answer.results.items()

@@ -28,6 +28,7 @@ READ_WRITE = (
     "sim_tokens",
     "sim_logins",
     "sim_requests",
+    "sim_commands",
     "sim_profiles",
     "sim_snapshots",
     "sim_kept",

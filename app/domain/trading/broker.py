@@ -21,6 +21,7 @@ from app.domain.trading.liquidation import liquidated_at
 from app.domain.trading.order import Order, Touch, touch
 from app.domain.trading.settings import BASIS_POINT, PERCENT, BrokerConfig
 
+REDUCED = "reduced with the other exit"
 _ONE = Decimal(1)
 
 
@@ -35,7 +36,7 @@ class Broker:
         self.liquidates = config.maintenance_margin_pct is not None
         self.live: list[Order] = []
         self.last_id = 0
-        self._volumes: tuple[int, dict[str, Decimal]] = (-1, {})
+        self.volumes: tuple[int, dict[str, Decimal]] = (-1, {})
 
     def next_id(self) -> int:
         """Return the next order id: 1, 2, 3 … per session."""
@@ -51,6 +52,10 @@ class Broker:
         """Remove a live order as cancelled, rejected or expired."""
         self.live.remove(order)
         self._log(ts, order, status, reason)
+
+    def reject(self, ts: int, order: Order, reason: str) -> None:
+        """Log an order that never became live."""
+        self._log(ts, order, "rejected", reason)
 
     def at_open(self, candles: Mapping[str, Candle], moment: FillTime) -> None:
         """Fill the live orders that the slot's candles reach; `candles` has no synthetic ones."""
@@ -76,6 +81,25 @@ class Broker:
             candle = candles.get(order.symbol)
             if order in self.live and candle is not None and self._has_volume(candle, moment.bar):
                 self._execute(order, candle.close, "same_close", moment, moment.bar + 1)
+
+    def at_last_close(self, order: Order, candle: Candle, moment: FillTime) -> None:
+        """Fill one live order at the close of the last candle if that price reaches it, as far as the volume lasts."""
+        close = candle.close
+        flat = candle._replace(open=close, high=close, low=close)
+        through = self.config.limit_fill == "through"
+        while order in self.live and self._may_reach(order, candle, moment.bar):
+            reached = touch(order, flat, order.first_bar, through=through)
+            if reached is None:
+                return
+            if order.waits_for_stop and (order.limit is not None or not self._has_volume(candle, moment.bar)):
+                order.triggered = True
+                self._log(moment.ts, order, "triggered", "stop price reached")
+                continue
+            policy = "same_close" if order.takes_any_price else self._policy(order)
+            left = order.filled
+            self._execute(order, reached.price, policy, moment, moment.bar + 1)
+            if order.filled == left:
+                return
 
     def _expire(self, moment: FillTime) -> None:
         for order in [order for order in self.live if order.last_bar is not None]:
@@ -245,14 +269,14 @@ class Broker:
         part = order.qty - order.filled
         if order.reduce_only:
             part = min(part, abs(self.account.positions[order.symbol].qty))
-        if self.config.volume_share is None or part <= self._volumes[1][order.symbol]:
+        if self.config.volume_share is None or part <= self.volumes[1][order.symbol]:
             return part
-        left = self._volumes[1][order.symbol]
+        left = self.volumes[1][order.symbol]
         return left if order.sizing is None else left // order.sizing.step * order.sizing.step
 
     def _take_volume(self, fill: Fill) -> None:
         if self.config.volume_share is not None:
-            left = self._volumes[1]
+            left = self.volumes[1]
             left[fill.symbol] = left[fill.symbol] - fill.qty if fill.qty else ZERO
 
     def _refusal(self, order: Order, fill: Fill) -> str:
@@ -300,7 +324,7 @@ class Broker:
         if sibling is not None and sibling in self.live and sibling.qty is not None:
             if order in self.live:
                 sibling.qty -= part
-                self._log(ts, sibling, "accepted", "reduced with the other exit")
+                self._log(ts, sibling, "accepted", REDUCED)
             else:
                 self.end(ts, sibling, "cancelled", "the other exit was filled")
         sign = self.account.positions[order.symbol].sign
@@ -318,9 +342,9 @@ class Broker:
         """Whether fills may still take some of the candle's volume."""
         if self.config.volume_share is None:
             return True
-        if self._volumes[0] != bar:
-            self._volumes = (bar, {})
-        left = self._volumes[1].setdefault(candle.symbol, candle.volume * self.config.volume_share)
+        if self.volumes[0] != bar:
+            self.volumes = (bar, {})
+        left = self.volumes[1].setdefault(candle.symbol, candle.volume * self.config.volume_share)
         return left > 0
 
     def _log(self, ts: int, order: Order, status: str, reason: str) -> None:

@@ -75,14 +75,14 @@ def _numbers(request: Mapping[str, Any]) -> dict[str, Decimal]:
         if name not in OrderRequest.__annotations__:
             raise TypeError(f"an order has no {name}{did_you_mean(name, OrderRequest.__annotations__)}")
         if name not in _WORDS and value is not None:
-            numbers[name] = _number(name, value)
+            numbers[name] = positive(name, parse_decimal(value))
     return numbers
 
 
-def _number(name: str, value: Number) -> Decimal:
-    number = parse_decimal(value)
+def positive(name: str, number: Decimal) -> Decimal:
+    """Return a number; raises `ValueError` unless it is above zero and has a number of digits that can be computed."""
     if number <= 0:
-        raise ValueError(f"{name} must be above zero, not {value}")
+        raise ValueError(f"{name} must be above zero, not {number}")
     exponent = number.as_tuple().exponent
     if number.adjusted() > _DIGITS or (isinstance(exponent, int) and exponent < -_DIGITS):
         raise ValueError(f"{name} has more than {_DIGITS} digits before or after the point")

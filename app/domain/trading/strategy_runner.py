@@ -16,6 +16,7 @@ from app.domain.snapshot import InvalidSnapshotError, orders_from_json, orders_t
 from app.domain.trading.account import Account, FillTime, Position
 from app.domain.trading.broker import Broker
 from app.domain.trading.carrying_costs import CarryingCosts
+from app.domain.trading.command import Command, apply_command
 from app.domain.trading.equity_curve import EquityCurve
 from app.domain.trading.order import Order, Trail
 from app.domain.trading.order_request import require_text, to_order
@@ -82,6 +83,7 @@ class StrategyRunner:
         self._same_close = config.fill == "same_close"
         self._started = False
         self._trading = False
+        self._last: Sequence[Candle] = ()
         self._day = -1
         self._unwritten = False
         strategy.bind(self)
@@ -129,6 +131,12 @@ class StrategyRunner:
         finally:
             setcontext(outer)
 
+    def run_command(self, ts: int, command: Command) -> list[Event]:
+        """Return what the broker makes of a command after the last slot, whose close is `ts`."""
+        with localcontext(EXACT):
+            apply_command(self._broker, command, FillTime(ts, self._bar), _real_candles(self._last))
+        return self._take_events()
+
     def _run_slot(self, candles: Sequence[Candle], last: bool) -> None:
         """Run broker, strategy and equity for a slot's candles; at least one has the base timeframe.
 
@@ -143,6 +151,7 @@ class StrategyRunner:
             use_exact_arithmetic()
             broker.at_open(_real_candles(base), FillTime(base[0].open_time_ms, self._bar))
         self._ts = base[0].close_time_ms
+        self._last = base
         marks = account.marks
         for candle in base:
             marks[candle.symbol] = candle.close
@@ -193,6 +202,7 @@ class StrategyRunner:
         self._curve.show_carrying_costs(self._charging)
         self._broker.account, self._broker.live = other._account, other._broker.live
         self._broker.last_id = other._broker.last_id
+        self._broker.volumes, self._last = other._broker.volumes, other._last
         self._ts, self._bar, self._day, self._unwritten = other._ts, other._bar, other._day, other._unwritten
 
     def snapshot(self) -> dict[str, Any] | None:
@@ -219,6 +229,8 @@ class StrategyRunner:
             "account": {name: getattr(account, name) for name in account.__slots__},
             "orders": orders_to_json(self._broker.live),
             "lastOrder": self._broker.last_id,
+            "last": list(self._last),
+            "volumes": self._broker.volumes,
             "peak": self._curve.peak,
             "chargedMs": self._costs.charged_ms,
             "progress": (self._ts, self._bar, self._day, self._unwritten),
@@ -241,6 +253,7 @@ class StrategyRunner:
         for name in self._account.__slots__:
             setattr(self._account, name, stored["account"][name])
         self._broker.live, self._broker.last_id = orders_from_json(stored["orders"]), stored["lastOrder"]
+        self._last, self._broker.volumes = stored["last"], stored["volumes"]
         self._curve.peak = stored["peak"]
         self._costs.charged_ms = stored["chargedMs"]
         self._ts, self._bar, self._day, self._unwritten = stored["progress"]

@@ -43,6 +43,7 @@ class _ChunkDraft:
     max_slots: int
     unpaced: bool
     limited: bool
+    commands: int
     slots: list[Slot] = field(default_factory=list)
     ticks: list[TickDraft] = field(default_factory=list)
     events: int = 0
@@ -79,7 +80,7 @@ class ChunkBuilder:
         `short` keeps the chunk small. Raises `MissingCandlesError` or what the strategy raises.
         """
         max_slots = min(self._max_slots, _MAX_SLOTS // 2 if short else _MAX_SLOTS)
-        draft = _ChunkDraft(state.cursor_ms, max_slots, self.unpaced, self._limit.is_set)
+        draft = _ChunkDraft(state.cursor_ms, max_slots, self.unpaced, self._limit.is_set, state.commands)
         await self._draft(draft, state, slot)
         if draft.unpaced:
             self._pacer.advance(len(draft.slots))
@@ -149,6 +150,7 @@ class ChunkBuilder:
             pause,
             str(self._used),
             count,
+            draft.commands,
         )
 
 

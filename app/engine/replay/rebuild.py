@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from decimal import Decimal
 from itertools import chain
 from typing import Any, NamedTuple
 
 from app.clock import Clock
+from app.db.commands import LoggedCommand
+from app.db.commands import logged as logged_commands
 from app.db.log import events, simulated_events
 from app.db.log.simulated_events import EventPage
 from app.db.pool import Connection, Database
@@ -17,16 +20,19 @@ from app.domain.event import Event
 from app.domain.market.candle import Candle
 from app.domain.market.fingerprint import Fingerprint
 from app.domain.session import Session
+from app.domain.setting import MAX_TIME_MS
 from app.domain.tick import ReplayState, Slot, TickDraft, draft_tick
+from app.domain.trading.command import Command
 from app.engine.replay.window import Window
 from app.errors import DivergedError, MissingCandlesError
-from app.strategy_hosts.strategy_host import StrategyHost, run_strategies
+from app.strategy_hosts.strategy_host import StrategyHost, run_command, run_strategies
 
 _MAX_EVENTS = 2000
 """How many events are read and compared at once, at most."""
 _FIRST_EVENTS = 200
 _MAX_CHARACTERS = 4_000_000
 """Maximum text of the events read at once: a payload may have 64 KB."""
+_MAX_COMMANDS = 500
 _SLOTS_PER_CALL = 100
 """Slots given to a strategy host at once."""
 
@@ -38,7 +44,7 @@ async def rebuild(database: Database, clock: Clock, session: Session, host: Stra
     the end of the log is enough.
     """
     state = ReplayState.initial(session.spec)
-    if session.cursor_ms is None:
+    if session.cursor_ms is None and not session.commands:
         return state
     if host is None:
         return await database.run(_state_from_log, session, state)
@@ -66,11 +72,16 @@ async def replay(
     """
     comparer = LogComparer(database, session, start.after_seq if start else 0)
     full = session.spec.trading.record == "full"
+    commands = LoggedCommands(database, session, start.after_seq if start else 0)
     drafts: list[TickDraft] = []
     async for slots in logged_slots(comparer) if full else cached_slots(database, clock, session, state):
         for slot in slots:
             if start is not None:
                 start.used.add(slot.candles)
+            if commands.left and await commands.has_before(slot.open_time_ms):
+                await _compute(comparer, state, host, drafts)
+                drafts = []
+                await _run_commands(comparer, state, host, commands, slot.open_time_ms)
             if len(drafts) >= _SLOTS_PER_CALL or slot.trailing:
                 await _compute(comparer, state, host, drafts)
                 drafts = []
@@ -83,9 +94,57 @@ async def replay(
     await _compute(comparer, state, host, drafts)
     if state.cursor_ms != session.cursor_ms:
         assert session.cursor_ms is not None
+        await _run_commands(comparer, state, host, commands, session.cursor_ms)
         await _compute(comparer, state, host, [draft_tick(state, Slot(session.cursor_ms, (), trailing=True))])
+    await _run_commands(comparer, state, host, commands)
     await comparer.finish()
     return state
+
+
+class LoggedCommands:
+    """The commands of a log after a seq, read page by page. Each was applied at the cursor that it names."""
+
+    def __init__(self, database: Database, session: Session, after_seq: int) -> None:
+        self._database = database
+        self._session = session
+        self._after_seq = after_seq
+        self._page: deque[LoggedCommand] = deque()
+        self.left = session.commands > 0
+        """Whether there may be more."""
+
+    async def has_before(self, open_time_ms: int) -> bool:
+        """Whether the next command was applied before the slot of an open time."""
+        if not self._page and self.left:
+            await self._read()
+        return bool(self._page) and ((cursor_ms := self._page[0].cursor_ms) is None or cursor_ms < open_time_ms)
+
+    async def take(self, before_ms: int | None) -> Command | None:
+        """Return the next command if it was applied before the slot of an open time (null: any), and advance."""
+        if not self.left or not await self.has_before(MAX_TIME_MS if before_ms is None else before_ms):
+            return None
+        logged = self._page.popleft()
+        return Command(logged.action, logged.args)
+
+    async def _read(self) -> None:
+        page = await self._database.run(
+            logged_commands, self._session.id, self._after_seq, self._session.last_seq, _MAX_COMMANDS
+        )
+        self._page.extend(page)
+        self.left = bool(page)
+        if page:
+            self._after_seq = page[-1].seq
+
+
+async def _run_commands(
+    comparer: LogComparer,
+    state: ReplayState,
+    host: StrategyHost | None,
+    commands: LoggedCommands,
+    before_ms: int | None = None,
+) -> None:
+    """Run the commands that were applied before a slot."""
+    while (command := await commands.take(before_ms)) is not None:
+        await comparer.add(await run_command(state, host, command))
 
 
 async def _compute(
@@ -216,6 +275,20 @@ async def cached_slots(
         window.take(slot)
 
 
+async def cached_blocks(
+    database: Database, clock: Clock, session: Session, state: ReplayState, host: StrategyHost | None
+) -> AsyncIterator[int]:
+    """Recompute a log from the cache; yield the number of events of each block: a slot, or a command."""
+    commands = LoggedCommands(database, session, 0)
+    async for slots in cached_slots(database, clock, session, state):
+        for slot in slots:
+            while (command := await commands.take(slot.open_time_ms)) is not None:
+                yield len(await run_command(state, host, command))
+            yield sum(map(len, await run_strategies(state, host, [draft_tick(state, slot)])))
+    while (command := await commands.take(None)) is not None:
+        yield len(await run_command(state, host, command))
+
+
 def _slot(last_ms: int | None, group: list[Candle]) -> Slot:
     open_ms = group[0].open_time_ms
     trailing = last_ms is not None and open_ms >= last_ms
@@ -234,7 +307,7 @@ def _message(seq: int | None) -> str:
 
 async def _state_from_log(connection: Connection, session: Session, state: ReplayState) -> ReplayState:
     """Return the state of a session without a strategy: next expected slots, last closes, longer candles."""
-    state.cursor_ms = session.cursor_ms
+    state.cursor_ms, state.commands = session.cursor_ms, session.commands
     state.last_ts = session.last_ts or session.spec.start_ms
     symbols, grid = session.spec.symbols, session.spec.grid
     for symbol, (_, close) in (await events.last_candles(connection, session.id, symbols, grid.name)).items():

@@ -16,7 +16,8 @@ class RunLimit:
         self._slot_ms = session.spec.grid.ms
         self._steps_left = session.steps_left
         self._until_ms = session.until_ms
-        self._until_type = session.until_type
+        self.until_type = session.until_type
+        """The event type after which the session pauses."""
         self._jump_ms: int | None = None
         self.start_jump(session.jump_ms, session.cursor_ms)
 
@@ -63,7 +64,7 @@ class RunLimit:
 
     def reached_at(self, ticks: Sequence[Sequence[Event]]) -> int | None:
         """Return the number of ticks up to the first with the event type to pause at; null if none has it."""
-        if self._until_type is None:
+        if self.until_type is None:
             return None
-        counts = (count for count, events in enumerate(ticks, 1) if any(e.type == self._until_type for e in events))
+        counts = (count for count, events in enumerate(ticks, 1) if any(e.type == self.until_type for e in events))
         return next(counts, None)

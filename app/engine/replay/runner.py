@@ -10,6 +10,7 @@ from contextlib import suppress
 from app.candles.cache.advice import missing_advice
 from app.candles.cache.calendar import Calendar, add_trading_hours
 from app.clock import Clock, TimedEvent
+from app.db.commands import StoredCommand
 from app.db.log.chunks import Chunk
 from app.db.pool import Database
 from app.domain import event
@@ -20,11 +21,12 @@ from app.engine.quota import QuotaWatch
 from app.engine.replay import snapshots
 from app.engine.replay.candle_feed import FetchJob
 from app.engine.replay.chunk_builder import ChunkBuilder, let_others_run
+from app.engine.replay.command_writer import CommandQueue, CommandWriter
 from app.engine.replay.pacer import Pacer
 from app.engine.replay.restart_policy import RestartPolicy
 from app.engine.replay.run_limit import RunLimit
 from app.engine.replay.session_log import RETRY_S, SessionLog
-from app.engine.replay.snapshots import NewSnapshot, Snapshots
+from app.engine.replay.snapshots import KeptStates, NewSnapshot, ResumedSession, Snapshots
 from app.engine.replay.window import NotYetDueError, Window
 from app.engine.replay.writer import SessionLostError, Writer
 from app.errors import MissingCandlesError, Recovery, SimError, UnavailableError
@@ -56,6 +58,8 @@ class SessionRunner:
         strategies: StrategyCatalog,
         clock: Clock,
         poll_s: float,
+        commands: CommandWriter,
+        kept: KeptStates,
         hours: Calendar | None = None,
         fetch_job: FetchJob | None = None,
     ) -> None:
@@ -70,13 +74,18 @@ class SessionRunner:
         self._fetch_job = fetch_job
         if fetch_job is not None:
             fetch_job.on_progress = self.candles_changed
-        self._snapshots = Snapshots(database, clock, strategies)
+        self._commands = commands
+        self._queue = CommandQueue()
+        self._snapshots = Snapshots(database, clock, strategies, kept)
         self._session_log = SessionLog(
             session, runner=name, database=database, writer=writer, snapshots=self._snapshots, metrics=metrics
         )
         self._pacer = Pacer(clock, session)
         self._restarts = RestartPolicy()
         self._wake = TimedEvent()
+        self.ended = TimedEvent()
+        """Set when it no longer runs."""
+        self._resumed: ResumedSession | None = None
         self._row_changed = False
         self.written_events = 0
         self._start_at(session)
@@ -86,6 +95,11 @@ class SessionRunner:
         """The pace it runs at."""
         return self._pacer.pace
 
+    @property
+    def ahead_s(self) -> float:
+        """In how many seconds the next tick is due."""
+        return self._pacer.ahead_s
+
     def log_fields(self) -> dict[str, object]:
         """Return what each log line about this session says."""
         session = self.session
@@ -94,6 +108,12 @@ class SessionRunner:
     def row_changed(self) -> None:
         """Read the session's row again: its status or pace was changed."""
         self._row_changed = True
+        self._wake.set()
+
+    def put_commands(self, new: Sequence[StoredCommand]) -> None:
+        """Apply commands, and those in the table if none are given, before the next tick."""
+        self._queue.put(new)
+        self._queue.unread = self._queue.unread or not new
         self._wake.set()
 
     def candles_changed(self) -> None:
@@ -140,7 +160,6 @@ class SessionRunner:
         """Continue from the state in a session's row."""
         self.session = session = add_trading_hours(session, self._hours)
         self._limit = RunLimit(session)
-        self._slots_since_snapshot = 0
         self._window = Window(
             self._database,
             self._clock,
@@ -156,7 +175,8 @@ class SessionRunner:
         while True:
             try:
                 async with self._snapshots.resume(self.session, own_process=self._restarts.own_process) as resumed:
-                    self._slots_since_snapshot = resumed.slots_since_snapshot
+                    self._resumed = resumed
+                    self._queue.unread = resumed.host is not None
                     return await self._run_from(resumed.state, resumed.host)
             except (SimError, SessionLostError) as error:
                 if error.recovery is Recovery.GIVE_UP:
@@ -181,9 +201,13 @@ class SessionRunner:
 
     async def _run_from(self, state: ReplayState, host: StrategyHost | None) -> None:
         """The loop: wait for a slot, compute it and the due slots after it, pass them to the writer."""
+        if self._queue:
+            await self._apply_commands()
         while (slot := await self._next_slot(state)) is not None:
             if self._quota.is_limited:
                 await self._require_quota()
+            if self._queue:
+                await self._apply_commands()
             due_ns = self._pacer.due_ns
             stall = self._stall_event(state)
             chunk = await self._chunks.build(state, host, slot, before=stall, short=self._writer.has_paced)
@@ -200,6 +224,8 @@ class SessionRunner:
                 return
             if host is not None and host.error is not None:
                 raise host.error
+        if self._resumed is not None:
+            self._resumed.keep = False
         await self._session_log.finish()
 
     def _observe_lateness(self, due_ns: int) -> None:
@@ -215,11 +241,12 @@ class SessionRunner:
 
     async def _take_snapshot(self, chunk: Chunk, state: ReplayState, host: StrategyHost | None) -> NewSnapshot | None:
         """Take a snapshot when one is due and everything that was computed is in the chunk."""
-        self._slots_since_snapshot += chunk.ticks
+        assert self._resumed is not None
+        self._resumed.slots_since_snapshot += chunk.ticks
         complete = chunk.pause is None and chunk.cursor_ms == state.cursor_ms
-        if self._slots_since_snapshot < snapshots.INTERVAL_SLOTS or not complete:
+        if self._resumed.slots_since_snapshot < snapshots.INTERVAL_SLOTS or not complete:
             return None
-        self._slots_since_snapshot = 0
+        self._resumed.slots_since_snapshot = 0
         return await self._snapshots.take(state, host, str(chunk.hash))
 
     async def _next_slot(self, state: ReplayState) -> Slot | None:
@@ -282,6 +309,30 @@ class SessionRunner:
         self._wake.clear()
         if self._row_changed:
             await self._read_row()
+        if self._queue:
+            await self._apply_commands()
+
+    async def _apply_commands(self) -> None:
+        """Apply the waiting commands behind the last slot; the chunks under way are in the log before.
+
+        Raises `SessionLostError` if the session pauses with one of them.
+        """
+        resumed = self._resumed
+        assert resumed is not None
+        await self._session_log.settle()
+        while (stored := await self._queue.next(self._database, self.session.id)) is not None:
+            try:
+                written = await self._commands.write(
+                    self.session, resumed.state, resumed.host, stored, self._limit.until_type
+                )
+            except BaseException:
+                self._queue.forget(stored)
+                raise
+            if written is None:
+                continue
+            self._session_log.last_seq = written.last_seq
+            if written.paused:
+                raise SessionLostError
 
     async def _read_row(self) -> None:
         """Read pace and jump from the session's row; raises `SessionLostError` if it is another runner's."""

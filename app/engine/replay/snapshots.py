@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
+from uuid import UUID
 
 from app import domain, strategies
 from app.clock import Clock
@@ -22,6 +25,7 @@ from app.domain.session import Session
 from app.domain.snapshot import InvalidSnapshotError, from_text, to_text
 from app.domain.tick import ReplayState
 from app.engine.replay.rebuild import ReplayStart, rebuild, replay
+from app.engine.replay.writer import CommandLostError, SessionLostError
 from app.errors import SimError, UnavailableError
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.strategy_hosts.strategy_host import StrategyHost
@@ -30,6 +34,9 @@ INTERVAL_SLOTS = 5_000
 """Slots between two snapshots; to recompute so many takes about 0.07 s."""
 PROOF_SLOTS = 500
 """Slots of the log that must follow a usable snapshot: recomputing them proves that it leads to the log."""
+
+MAX_KEPT = 100
+"""States of sessions that are kept in memory while no process runs them."""
 
 _STRATEGY = "desk"
 """The key of the strategy's state in a stored snapshot; earlier versions used this name."""
@@ -44,37 +51,94 @@ class NewSnapshot(NamedTuple):
     body: str
 
 
-class ResumedSession(NamedTuple):
+@dataclass(slots=True)
+class ResumedSession:
     """A session after the last tick of its log, and how many slots ago its newest snapshot was taken."""
 
     host: StrategyHost | None
     state: ReplayState
     slots_since_snapshot: int
+    keep: bool = True
+    """Whether the state may be of use later."""
+
+
+class KeptStates:
+    """The states of sessions that are traded from outside, kept in memory between two calls; the newest `MAX_KEPT`.
+
+    They are only a cache: a state is used if the log has its cursor and its number of commands.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[UUID, tuple[ResumedSession, AsyncExitStack]] = OrderedDict()
+
+    async def put(self, session_id: UUID, resumed: ResumedSession, stack: AsyncExitStack) -> None:
+        """Keep a state and what must be closed with it."""
+        await self.drop(session_id)
+        self._kept[session_id] = resumed, stack
+        while len(self._kept) > MAX_KEPT:
+            await self.drop(next(iter(self._kept)))
+
+    async def take(self, session: Session, stack: AsyncExitStack) -> ResumedSession | None:
+        """Return the state at the end of a session's log, to be closed with `stack`; null if it is not kept."""
+        resumed, kept = self._kept.pop(session.id, (None, None))
+        if resumed is None or kept is None:
+            return None
+        if (resumed.state.cursor_ms, resumed.state.commands) != (session.cursor_ms, session.commands):
+            await kept.aclose()
+            return None
+        stack.push_async_exit(kept.pop_all())
+        return resumed
+
+    async def drop(self, session_id: UUID) -> None:
+        """Close the state of a session, if one is kept."""
+        _, stack = self._kept.pop(session_id, (None, None))
+        if stack is not None:
+            await stack.aclose()
+
+    async def close(self) -> None:
+        """Close all states."""
+        for session_id in list(self._kept):
+            await self.drop(session_id)
 
 
 class Snapshots:
     """Takes the snapshots of sessions, and opens strategy hosts from them."""
 
-    def __init__(self, database: Database, clock: Clock, strategies: StrategyCatalog) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, strategies: StrategyCatalog, kept: KeptStates | None = None
+    ) -> None:
         self._database = database
         self._clock = clock
         self._strategies = strategies
+        self._kept = kept or KeptStates()
 
     @asynccontextmanager
     async def resume(self, session: Session, *, own_process: bool = False) -> AsyncIterator[ResumedSession]:
         """Open a session's strategy host; bring it and the state to the end of the log.
 
         Recomputes the log from the newest snapshot, or else from the start; raises `DivergedError` if that gives
-        another log.
+        another log. The state of a session with commands is kept afterwards, and is used instead if it is still right.
         """
         async with AsyncExitStack() as stack:
-            resumed = await self._from_snapshot(stack, session, own_process=own_process)
+            resumed = await self._kept.take(session, stack)
+            if resumed is None:
+                resumed = await self._from_snapshot(stack, session, own_process=own_process)
             if resumed is None:
                 opening = self._strategies.open_host(self._database, session, own_process=own_process)
                 host = await stack.enter_async_context(opening)
                 state = await rebuild(self._database, self._clock, session, host)
                 resumed = ResumedSession(host, state, await self._ensure_snapshot(session, host, state))
-            yield resumed
+            try:
+                yield resumed
+            except SessionLostError as error:
+                if not isinstance(error, CommandLostError):
+                    await self._keep(session, resumed, stack)
+                raise
+            await self._keep(session, resumed, stack)
+
+    async def _keep(self, session: Session, resumed: ResumedSession, stack: AsyncExitStack) -> None:
+        if resumed.keep and resumed.state.commands and resumed.host is not None and resumed.host.error is None:
+            await self._kept.put(session.id, resumed, stack.pop_all())
 
     async def take(self, state: ReplayState, host: StrategyHost | None, candles_hash: str) -> NewSnapshot | None:
         """Return a snapshot of the present state; null if the strategy does not offer one."""

@@ -63,7 +63,7 @@ async def _difference(
     database: Database, clock: Clock, strategies: StrategyCatalog, session: Session
 ) -> dict[str, Any] | None:
     """Return the first difference. A strategy whose code has changed runs, too; a warning says so."""
-    if session.cursor_ms is None:
+    if session.cursor_ms is None and not session.commands:
         return None
     try:
         async with strategies.open_host(database, _without_code_hashes(session)) as host:

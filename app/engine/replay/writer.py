@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
-from app.db.log.chunks import Chunk, append_chunks
+from app.db.log.chunks import Chunk, Outcome, append_chunks
 from app.db.pool import Database, DataError
 from app.errors import Recovery, SimError, UnavailableError
 from app.metrics import EngineMetrics
@@ -32,19 +32,19 @@ class _BatchItem:
 
     chunk: Chunk
     unpaced: bool
-    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    done: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
-    def finish(self, error: Exception | None = None) -> None:
+    def finish(self, result: Outcome | Exception) -> None:
         """End the future, unless its waiter was cancelled."""
         if self.done.done():
             return
-        if error is None:
-            self.done.set_result(None)
+        if isinstance(result, Exception):
+            self.done.set_exception(result)
         else:
-            self.done.set_exception(error)
+            self.done.set_result(result)
 
 
-_Outcome = tuple[_BatchItem, str | SimError]
+_Result = tuple[_BatchItem, Outcome | SimError]
 """A chunk, and the log's answer or the error of Postgres about its data."""
 
 
@@ -52,6 +52,10 @@ class SessionLostError(Exception):
     """The session is no longer this runner's: paused, stopped, deleted, or claimed by another process."""
 
     recovery = Recovery.REBUILD
+
+
+class CommandLostError(SessionLostError):
+    """The log refused a command, which the state in memory already has."""
 
 
 class Writer:
@@ -79,8 +83,8 @@ class Writer:
         """How many chunks wait for the next batch."""
         return len(self._paced) + len(self._unpaced)
 
-    def append(self, chunk: Chunk, *, unpaced: bool = False) -> asyncio.Future[None]:
-        """Queue the next chunk of a session; the future ends when it is in the log.
+    def append(self, chunk: Chunk, *, unpaced: bool = False) -> asyncio.Future[Outcome]:
+        """Queue the next chunk of a session; the future ends with the log's outcome when the chunk is in it.
 
         The future raises `SessionLostError` if the log refused the chunk because the session is no longer this
         runner's, or a `SimError` if Postgres refused the data. After a lost connection or a locked row it tries again.
@@ -100,7 +104,7 @@ class Writer:
 
     async def run(self) -> None:
         """Write until cancelled: send each batch before the sessions of the last one continue."""
-        written: list[_Outcome] = []
+        written: list[_Result] = []
         while True:
             batch = self._next_batch()
             work = asyncio.ensure_future(self._write(batch) if batch else self._wait_for_chunks())
@@ -109,7 +113,7 @@ class Writer:
             self._schedule_admission()
             written = await work
 
-    async def _wait_for_chunks(self) -> list[_Outcome]:
+    async def _wait_for_chunks(self) -> list[_Result]:
         await self._wake.wait()
         self._wake.clear()
         return []
@@ -144,7 +148,7 @@ class Writer:
         )
         return batch
 
-    async def _write(self, batch: Sequence[_BatchItem]) -> list[_Outcome]:
+    async def _write(self, batch: Sequence[_BatchItem]) -> list[_Result]:
         """Write a batch; if its data is refused, halve it until only the chunk at fault is left."""
         try:
             outcomes = await self._append([item.chunk for item in batch])
@@ -157,12 +161,12 @@ class Writer:
         self._count(batch, outcomes)
         return list(zip(batch, outcomes, strict=True))
 
-    def _count(self, batch: Sequence[_BatchItem], outcomes: Sequence[str]) -> None:
-        written = [item.chunk for item, outcome in zip(batch, outcomes, strict=True) if outcome == "written"]
+    def _count(self, batch: Sequence[_BatchItem], outcomes: Sequence[Outcome]) -> None:
+        written = [item.chunk for item, outcome in zip(batch, outcomes, strict=True) if outcome.answer == "written"]
         self._metrics.ticks.inc(sum([chunk.ticks for chunk in written]))
         self._metrics.events.inc(sum([chunk.events for chunk in written]))
 
-    async def _append(self, chunks: Sequence[Chunk]) -> list[str]:
+    async def _append(self, chunks: Sequence[Chunk]) -> list[Outcome]:
         """Send chunks until there is an answer; if a commit without an answer wrote a chunk, its outcome is `done`."""
         pause_s = 0.05
         while True:
@@ -179,15 +183,15 @@ class Writer:
                 await asyncio.sleep(pause_s)
                 pause_s = min(1, 2 * pause_s)
 
-    def _report(self, item: _BatchItem, outcome: str | SimError) -> None:
+    def _report(self, item: _BatchItem, outcome: Outcome | SimError) -> None:
         if isinstance(outcome, SimError):
             item.finish(outcome)
-        elif outcome == "refused":
+        elif outcome.answer == "refused":
             item.finish(SessionLostError())
-        elif outcome == "busy":
+        elif outcome.answer == "busy":
             asyncio.get_running_loop().call_later(_BUSY_PAUSE_S, self._retry, item)
         else:
-            item.finish()
+            item.finish(outcome)
 
     def _retry(self, item: _BatchItem) -> None:
         (self._unpaced if item.unpaced else self._paced).append(item)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BadInputError, ForeignOriginError, SimError
+from app.errors import BadInputError, ForeignOriginError, SimError, UnavailableError
 from app.settings import Settings
 from app.web.http.auth import is_loopback
 from app.web.http.refusals import WRONG_HOST, Refusals, count_refusal
@@ -33,8 +34,12 @@ class RequestGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer with the error of a check."""
 
+        started = False
+
         async def counted(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 self._answered[message["status"]] += 1
             await send(message)
 
@@ -46,7 +51,11 @@ class RequestGuard:
             count_refusal(self._refusals, error)
             await failure(error)(scope, receive, counted)
         else:
-            await self._app(scope, receive, counted)
+            try:
+                await self._app(scope, receive, counted)
+            except asyncio.CancelledError:  # The server stops and does not wait for this call any longer.
+                if not started:
+                    await failure(UnavailableError("The server is shutting down."))(scope, receive, counted)
 
     def _check(self, scope: Scope) -> None:
         if scope["path"] in PROBES:  # Probes call by address. Their answers are the same for everybody.

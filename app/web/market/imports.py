@@ -17,6 +17,7 @@ from app.db import audit
 from app.engine.session_service import SessionService
 from app.errors import RejectedFileError
 from app.settings import Settings
+from app.tasks import run_in_thread
 from app.web.http.request_source import source_of
 from app.web.http.responses import json_text_response
 from app.web.http.route_spec import Call
@@ -60,7 +61,7 @@ class ImportCalls:
     async def _inspect(self, path: Path, venue: str, query: ImportQuery) -> Inspection:
         calendar = self._sim.calendars.get(venue)
         arguments = (path, query.symbol, query.timeframe, query.options(), calendar)
-        inspection = await asyncio.to_thread(inspect_file, *arguments)
+        inspection = await run_in_thread(inspect_file, *arguments)
         inspection.command = inspection.command.replace(shlex.quote(str(path)), shlex.quote(path.name))
         return inspection
 

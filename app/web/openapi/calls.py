@@ -46,6 +46,7 @@ _NEW_MARKET_SESSION: Final = {
 }
 _CHANGES: Final = {"name": "Crossing averages", "tags": ["example"], "speed": 60}
 _FORK: Final = {"atSeq": 0, "config": {"fast": 5, "slow": 20}}
+_ORDER: Final = {"side": "buy", "type": "limit", "qty": 0.01, "limitPrice": 41_000, "stopLoss": 40_000}
 _EVENTS: Final = {"fromSeq": 1, "limit": 100, "types": ["candle", "trade"]}
 _CANDLES: Final = {"symbol": "BTCUSDT", "timeframe": "1m", "venue": "demo", "limit": 10}
 
@@ -62,6 +63,14 @@ _CALLS: Final = {
     "POST /api/sim/sessions/{id}/control": Described("controlSession", (409, 422), {"action": "step", "candles": 10}),
     "POST /api/sim/sessions/{id}/fork": Described("forkSession", (409, 422), _FORK),
     "GET /api/sim/sessions/{id}/diff/{other}": Described("compareSessions", (409, 422)),
+    "GET /api/sim/sessions/{id}/orders": Described("listOrders", example={"status": "open"}),
+    "POST /api/sim/sessions/{id}/orders": Described("placeOrder", (409, 422), _ORDER),
+    "DELETE /api/sim/sessions/{id}/orders": Described("cancelOrders", (409, 422)),
+    "GET /api/sim/sessions/{id}/orders/{orderId}": Described("getOrder"),
+    "DELETE /api/sim/sessions/{id}/orders/{orderId}": Described("cancelOrder", (409, 422)),
+    "POST /api/sim/sessions/{id}/close": Described("closePosition", (409, 422), {"fill": "same_close"}),
+    "GET /api/sim/sessions/{id}/account": Described("getAccount", (409,)),
+    "GET /api/sim/sessions/{id}/clock": Described("getClock"),
     "POST /api/sim/sessions/{id}/share": Described("shareSession", example={"expiresIn": "7d"}),
     "GET /api/sim/sessions/{id}/share": Described("listShares"),
     "DELETE /api/sim/sessions/{id}/share/{keyId}": Described("deleteShare"),

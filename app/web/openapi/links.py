@@ -19,6 +19,7 @@ _OF_A_SESSION = (
         "exportLog",
         "shareSession",
     ),
+    *("placeOrder", "listOrders", "cancelOrders", "closePosition", "getAccount", "getClock"),
 )
 _OF_A_MARKET_SESSION = ("getMarketSession", "startMarketSession", "stopMarketSession", "streamMarketSession")
 _TARGETS = {

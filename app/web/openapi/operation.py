@@ -33,14 +33,17 @@ _ANSWERS_OF_HEADERS = {
     IF_NONE_MATCH: ("304", "Nothing has changed since the answer with this ETag."),
 }
 """Header that a call reads -> its additional answer."""
+_PATH_SCHEMAS = {"uuid": {"type": "string", "format": "uuid"}, "int": {"type": "integer", "minimum": 0}}
 TAGS = {
     "sessions": "Create, list, control, fork and compare sessions.",
+    "orders": "Orders from outside, the account, and the clock.",
     "log": "The log of a session: events, stream, statistics, files.",
     "market": "The market dialect: candles and statuses only, and no envelope.",
     "candles": "The stored candles.",
     "server": "Login, health, and the description of the API.",
 }
 _LOG = ("/events", "/stream", "/stats", "/equity", "/export")
+_ORDERS = ("/close", "/account", "/clock")
 _STREAM = "text/event-stream"
 _FRAME = 'id: 9\ndata: {"seq":9,"ts":1704067260000,"type":"log","payload":{"message": "volatility is low"}}\n\n'
 _MARKET_FRAME = 'data: {"type":"session_status","sessionId":"…","status":"RUNNING","cursorMs":1704067200000}\n\n'
@@ -78,6 +81,8 @@ def operation(spec: RouteSpec, security: Sequence[Mapping[str, Any]]) -> dict[st
 
 def _tag(path: str) -> str:
     if path.startswith("/api/sim"):
+        if "/orders" in path or path.endswith(_ORDERS):
+            return "orders"
         return "log" if path.endswith(_LOG) else "sessions"
     if path.startswith("/api/market"):
         return "market" if path.startswith("/api/market/sessions") else "candles"
@@ -132,7 +137,7 @@ def _path_parameters(spec: RouteSpec) -> list[dict[str, Any]]:
             "in": "path",
             "required": True,
             "description": "The id of the session." if name == "id" else "",
-            "schema": {"type": "string", **({"format": kind} if kind == "uuid" else {})},
+            "schema": _PATH_SCHEMAS.get(kind, {"type": "string"}),
         }
         for name, kind in re.findall(r"{(\w+)(?::(\w+))?}", spec.path)
     ]

@@ -41,17 +41,29 @@ class ResultDiff(Answer):
     difference: Number | None
 
 
+class CommandDiff(Answer):
+    """The first command that differs between two logs: its number, and per log its seq and payload, null if absent."""
+
+    command: int
+    seq_a: int | None
+    seq_b: int | None
+    payload_a: dict[str, Any] | None
+    payload_b: dict[str, Any] | None
+
+
 class DiffAnswer(Answer):
     """The first difference of two logs and all differing settings and results.
 
     `place` is the number of the simulated event, from 1; null if none differs. `settings` are those that differ, with
-    each parameter of the strategy as `config.name`; `results` are all statistics.
+    each parameter of the strategy as `config.name`; `results` are all statistics. `command` is the command from outside
+    that made the logs part; null if none did.
     """
 
     same: bool
     place: int | None
     a: DiffSide
     b: DiffSide
+    command: CommandDiff | None
     settings: dict[str, SettingDiff]
     results: dict[str, ResultDiff]
 
@@ -66,6 +78,7 @@ class DiffAnswer(Answer):
             place=first.place if first else None,
             a=_side(diff.a, seq_a, event_a),
             b=_side(diff.b, seq_b, event_b),
+            command=None if diff.command is None else CommandDiff(**diff.command._asdict()),
             settings=_differing(_settings(diff.a), _settings(diff.b)),
             results={
                 to_camel(row.figure): ResultDiff(a=row.value_a, b=row.value_b, difference=row.difference)

@@ -228,6 +228,7 @@ class ControlRequest(PaceFields):
     time_ms: TimeMs | None = None
     event_type: Annotated[str, Field(json_schema_extra={"enum": list(TYPES)})] | None = None
     if_cursor_ms: TimeMs | None = None
+    wait: Annotated[bool, Field(description="Answer a step when its last tick is in the log.")] = False
     accept_revised: bool = False
 
     @model_validator(mode="after")
@@ -260,7 +261,7 @@ class ControlRequest(PaceFields):
 _ARGUMENTS: dict[str, tuple[set[str], set[str]]] = {
     "resume": (set(), {"acceptRevised"}),
     "pace": ({"replayMsPerCandle", "speed"}, set()),
-    "step": ({"candles"}, {"ifCursorMs"}),
+    "step": ({"candles"}, {"ifCursorMs", "wait"}),
     "runUntil": ({"timeMs", "eventType"}, {"ifCursorMs"}),
     "jump": ({"timeMs"}, set()),
 }

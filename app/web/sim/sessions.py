@@ -86,10 +86,21 @@ class SessionCalls:
     async def control(self, call: Call, body: ControlRequest) -> Response:
         """Control a session's time; a repeated call with the same Idempotency-Key does nothing."""
         key = idempotency_key(call.request, {})
+        if body.wait:
+            return await self._step_and_wait(call, body, key)
         if key is None:
             return await self._act(call, body.to_action())
         once = IdempotencyKey(key, fingerprint(str(call.session.id), call.json))
         return success(await self._sim.act_once(call.session, body.to_action(), once, _to_json))
+
+    async def _step_and_wait(self, call: Call, body: ControlRequest, key: str | None) -> Response:
+        """Step, and answer with the session once it pauses again."""
+        if key is None:
+            await self._sim.act_on(call.session, body.to_action())
+        else:
+            once = IdempotencyKey(key, fingerprint(str(call.session.id), call.json))
+            await self._sim.act_once(call.session, body.to_action(), once, _to_json)
+        return _answer(await self._sim.wait_for_pause(call.user_id, call.session.id))
 
     async def fork(self, call: Call, body: ForkRequest) -> Response:
         """Create a session that shares this one's log up to a seq, with other settings after it."""

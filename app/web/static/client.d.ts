@@ -179,6 +179,75 @@ export interface Session {
   updatedAt: string;
 }
 
+type Fill = "next_open" | "same_close";
+type OrderType = "market" | "limit" | "stop" | "stopLimit" | "trailingStop";
+
+/** An order to be placed; docs/orders.md explains every field. */
+export interface NewOrder {
+  symbol?: string;
+  side: "buy" | "sell" | Side;
+  type: OrderType;
+  qty?: number;
+  cash?: number;
+  equityPct?: number;
+  limitPrice?: number;
+  stopPrice?: number;
+  trail?: number;
+  trailPct?: number;
+  stopLoss?: number;
+  takeProfit?: number;
+  reduceOnly?: boolean;
+  goodForCandles?: number;
+  fill?: Fill;
+  clientOrderId?: string;
+  tag?: string;
+  reason?: string;
+}
+
+/** An order as the log has it. */
+export interface Order {
+  orderId: number;
+  clientOrderId: string | null;
+  symbol: string;
+  side: Side;
+  type: OrderType;
+  qty: number | null;
+  sizing: Record<string, number> | null;
+  filledQty: number;
+  avgPrice: number | null;
+  limitPrice: number | null;
+  stopPrice: number | null;
+  status: "accepted" | "rejected" | "triggered" | "partial" | "filled" | "cancelled" | "expired";
+  reason: string;
+  tag: string | null;
+  placedTs: number;
+  ts: number;
+  commandSeq: number | null;
+}
+
+export interface Account {
+  ts: number;
+  seq: number;
+  cash: number;
+  equity: number;
+  positions: { symbol: string; qty: number; avgPrice: number; value: number; unrealizedPnl: number }[];
+  openOrders: Order[];
+}
+
+/** `nowMs` is simulated; `serverMs` and `nextDueMs` are the wall clock's. */
+export interface Clock {
+  sessionId: string;
+  status: Status;
+  mode: "paced" | "unpaced" | "stepped" | "paused" | "ended";
+  nowMs: number;
+  cursorMs: number | null;
+  nextOpenMs: number | null;
+  nextDueMs: number | null;
+  serverMs: number;
+  lastSeq: number;
+  commands: number;
+}
+
 /** A call that failed: a sentence, the HTTP status (0 = nobody answered), and the API's code and details. */
 export class ApiError extends Error {
   readonly status: number;
@@ -227,7 +296,7 @@ export class Client {
   /** `url` is the server's address, by default the one this module came from, else http://127.0.0.1:8000. */
   constructor(url?: string | URL, options?: ClientOptions);
   /** Make any call and return its data. */
-  call(method: string, path: string, body?: unknown, query?: Record<string, unknown>): Promise<any>;
+  call(method: string, path: string, body?: unknown, query?: Record<string, unknown>, key?: string): Promise<any>;
   /** Exchange a token for a browser's cookie. */
   login(token: string): Promise<{ userId: string }>;
   /** A page of the user's sessions, newest first. */
@@ -244,7 +313,7 @@ export class Client {
   resume(id: string, fields?: { acceptRevised?: boolean }): Promise<Session>;
   stop(id: string): Promise<Session>;
   /** Make so many ticks at once, then pause; `ifCursorMs` makes a repetition harmless. */
-  step(id: string, candles?: number, fields?: { ifCursorMs?: number | null }): Promise<Session>;
+  step(id: string, candles?: number, fields?: { ifCursorMs?: number | null; wait?: boolean }): Promise<Session>;
   /** Run to a time or through the first event of a type, then pause. */
   runUntil(id: string, goal: { timeMs: number } | { eventType: string }): Promise<Session>;
   /** Run without pauses to a time, then go on as before. */
@@ -252,6 +321,19 @@ export class Client {
   pace(id: string, pace: { replayMsPerCandle: number } | { speed: number }): Promise<Session>;
   /** A session that shares the log up to a seq and goes its own way with the fields changed. */
   fork(id: string, atSeq: number, fields?: Record<string, unknown>): Promise<Session>;
+  /** Place an order; it answers when the order is in the log. `key` makes a repetition harmless. */
+  order(id: string, order: NewOrder, key?: string): Promise<Order>;
+  /** A page of the orders, oldest first. */
+  orders(id: string, query?: { status?: "open" | "all"; afterId?: number; limit?: number }): Promise<{ orders: Order[]; nextAfterId: number | null }>;
+  /** Cancel an open order. */
+  cancel(id: string, orderId: number): Promise<Order>;
+  /** Cancel all open orders. */
+  cancel(id: string): Promise<{ cancelled: number[]; commandSeq: number }>;
+  /** Close a position with a market order, or all. */
+  close(id: string, fields?: { symbol?: string; fill?: Fill; tag?: string; reason?: string }, key?: string): Promise<{ orders: Order[]; commandSeq: number }>;
+  account(id: string): Promise<Account>;
+  /** The simulated time, and when the next candle is due. */
+  clock(id: string): Promise<Clock>;
   diff(id: string, other: string): Promise<Record<string, unknown>>;
   stats(id: string): Promise<Record<string, number | null>>;
   equity(id: string, points?: number): Promise<{ points: { seq: number; ts: number; equity: number; drawdownPct: number }[] }>;

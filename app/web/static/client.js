@@ -66,9 +66,9 @@ export class Client {
     this.#onWait = onWait;
   }
 
-  /** Make any call and return its data. */
-  async call(method, path, body, query = {}) {
-    const response = await this.#request(method, path, { body, query });
+  /** Make any call and return its data; `key` is its Idempotency-Key. */
+  async call(method, path, body, query = {}, key = undefined) {
+    const response = await this.#request(method, path, { body, query, key });
     const answer = await response.json();
     return "success" in answer ? answer.data : answer;
   }
@@ -116,7 +116,7 @@ export class Client {
     return this.call("POST", `${SESSIONS}/${id}/stop`, {});
   }
 
-  /** Make so many ticks at once, then pause. */
+  /** Make so many ticks at once, then pause; with `{ wait: true }` it answers when the last one is in the log. */
   step(id, candles = 1, fields = {}) {
     return this.#control(id, "step", { candles, ...fields });
   }
@@ -139,6 +139,36 @@ export class Client {
   /** A session that shares the log up to a seq and goes its own way with the fields changed. */
   fork(id, atSeq, fields = {}) {
     return this.call("POST", `${SESSIONS}/${id}/fork`, { atSeq, ...fields });
+  }
+
+  /** Place an order; it answers when the order is in the log. `key` makes a repetition harmless. */
+  order(id, order, key) {
+    return this.call("POST", `${SESSIONS}/${id}/orders`, order, {}, key);
+  }
+
+  /** A page of the orders, oldest first; `{ status: "open" }` are those that are open. */
+  orders(id, query = {}) {
+    return this.call("GET", `${SESSIONS}/${id}/orders`, undefined, query);
+  }
+
+  /** Cancel an open order, without an id all. */
+  cancel(id, orderId) {
+    return this.call("DELETE", `${SESSIONS}/${id}/orders${orderId === undefined ? "" : `/${orderId}`}`);
+  }
+
+  /** Close a position with a market order, `{ symbol }`, or all. */
+  close(id, fields = {}, key) {
+    return this.call("POST", `${SESSIONS}/${id}/close`, fields, {}, key);
+  }
+
+  /** Cash, equity, positions and open orders. */
+  account(id) {
+    return this.call("GET", `${SESSIONS}/${id}/account`);
+  }
+
+  /** The simulated time, and when the next candle is due. */
+  clock(id) {
+    return this.call("GET", `${SESSIONS}/${id}/clock`);
   }
 
   diff(id, other) {
@@ -231,11 +261,12 @@ export class Client {
     return this.#request(method, path, options, patienceMs - pauseMs);
   }
 
-  async #send(method, path, { body, query = {}, signal }) {
+  async #send(method, path, { body, query = {}, key, signal }) {
     const given = Object.entries({ ...query, share: this.#share }).filter(([, value]) => value !== undefined && value !== null);
     const search = given.length ? `${path.includes("?") ? "&" : "?"}${new URLSearchParams(given)}` : "";
     const headers = {};
     if (body !== undefined) headers["Content-Type"] = "application/json";
+    if (key !== undefined) headers["Idempotency-Key"] = key;
     if (this.#token) headers.Authorization = `Bearer ${this.#token}`;
     const content = body === undefined ? undefined : JSON.stringify(body);
     try {

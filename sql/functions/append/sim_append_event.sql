@@ -21,6 +21,11 @@ BEGIN
   IF sim_append_event.type IS NULL OR sim_append_event.type NOT IN ('note', 'control') THEN
     RAISE EXCEPTION 'type: only note and control are appended by hand.' USING ERRCODE = 'ZN003';
   END IF;
+  IF sim_append_event.type = 'control'
+    AND sim_append_event.payload ->> 'action' IN ('order', 'cancel', 'close') THEN
+    RAISE EXCEPTION 'payload.action: % is written by its command only.', sim_append_event.payload ->> 'action'
+    USING ERRCODE = 'ZN003', HINT = 'Use sim_order, sim_cancel or sim_close.';
+  END IF;
   IF jsonb_typeof(sim_append_event.payload) IS DISTINCT FROM 'object' THEN
     RAISE EXCEPTION 'payload: must be a JSON object.' USING ERRCODE = 'ZN003';
   END IF;

@@ -1,6 +1,8 @@
--- The only way to write ticks into the log. The argument is an array of chunks, at most one per session: the events of
--- one or more consecutive ticks. A chunk is written completely or not at all, and only if the session is running, the
--- caller has its present epoch, and the cursor is still the one from which the chunk was computed.
+-- The only way to write ticks and commands into the log. The argument is an array of chunks, at most one per session:
+-- the events of one or more consecutive ticks, or of one command, which leaves the cursor where it is. A chunk is
+-- written completely or not at all, and only if the caller has the session's present epoch, and cursor and number of
+-- commands are still those from which the chunk was computed. A command carries that number plus one, and is answered
+-- in the same transaction. Ticks need a running session; commands may also be written while it is created or paused.
 --
 -- The row lock is held until commit, so seq order is commit order, and a rollback leaves no gap. A chunk with `pause`
 -- also pauses the session, in the same transaction.
@@ -13,6 +15,10 @@ DECLARE
   _outcomes text[];
   _last_seqs bigint[];
   _hints text;
+  _open_commands bigint[];
+  _answered bigint[];
+  _answered_seqs bigint[];
+  _answers jsonb[];
   _paused uuid[];
   _pause_reasons text[];
 BEGIN
@@ -30,6 +36,20 @@ BEGIN
     FOR NO KEY UPDATE SKIP LOCKED
   ) s;
 
+  -- Lock the unanswered commands: one that was answered meanwhile, for example with a refusal, is not applied.
+  SELECT coalesce(array_agg(c.id), '{}')
+  INTO _open_commands
+  FROM (
+    SELECT m.id
+    FROM sim_commands m
+    WHERE m.answer IS NULL AND m.id IN (
+      SELECT (c #>> '{}')::bigint
+      FROM jsonb_path_query(sim_append_ticks.ticks, '$[*].command') c
+    )
+    ORDER BY m.id
+    FOR UPDATE
+  ) c;
+
   -- Decide the outcome of each chunk without its events: every step of the query would copy them.
   WITH sent AS (
     SELECT
@@ -38,6 +58,9 @@ BEGIN
       (c.chunk ->> 'epoch')::bigint AS epoch,
       (c.chunk ->> 'prev')::bigint AS from_cursor,
       (c.chunk ->> 'cursor')::bigint AS to_cursor,
+      coalesce((c.chunk ->> 'commands')::bigint, 0) AS commands,
+      (c.chunk ->> 'command')::bigint AS command,
+      c.chunk -> 'answer' AS answer,
       c.chunk ->> 'pause' AS pause,
       c.chunk ->> 'hash' AS candles_hash,
       c.chunk ->> 'ticks' AS ticks,
@@ -54,10 +77,19 @@ BEGIN
         WHEN session.id IS NULL THEN 'refused'
         WHEN row_number() OVER (PARTITION BY sent.id ORDER BY sent.position) > 1 THEN 'busy'
         WHEN session.id <> ALL (_locked) THEN 'busy'
-        WHEN session.status <> 'running' THEN 'refused'
         WHEN session.epoch IS DISTINCT FROM sent.epoch THEN 'refused'
+        WHEN sent.to_cursor IS NOT DISTINCT FROM sent.from_cursor THEN CASE
+          WHEN session.status NOT IN ('created', 'running', 'paused') OR sent.commands = 0 THEN 'refused'
+          WHEN sent.commands <= session.commands AND sent.command = ANY (_open_commands) THEN 'refused'
+          WHEN sent.commands <= session.commands THEN 'done'
+          WHEN sent.commands <> session.commands + 1 OR sent.from_cursor IS DISTINCT FROM session.cursor_ms THEN 'refused'
+          WHEN sent.command IS NOT NULL AND sent.command <> ALL (_open_commands) THEN 'refused'
+          ELSE 'written'
+        END
+        WHEN session.status <> 'running' THEN 'refused'
         WHEN sent.to_cursor <= session.cursor_ms THEN 'done'
         WHEN sent.from_cursor IS DISTINCT FROM session.cursor_ms OR sent.to_cursor IS NULL THEN 'refused'
+        WHEN sent.commands <> session.commands THEN 'refused'
         ELSE 'written'
       END AS outcome
     FROM sent
@@ -87,6 +119,7 @@ BEGIN
       log_bytes = session.log_bytes + coalesce(written.bytes, 0),
       last_ts = greatest(written.last_ts::bigint, session.last_ts),
       cursor_ms = written.to_cursor,
+      commands = written.commands,
       steps_left = session.steps_left - coalesce(written.ticks::integer, 1),
       candles_hash = coalesce(written.candles_hash, session.candles_hash),
       updated_at = now()
@@ -100,10 +133,20 @@ BEGIN
     array_agg(coalesce(written.seq_after, decided.seq_before) ORDER BY decided.position),
     (SELECT string_agg(updated.id || ':' || updated.last_seq, E'\n') FROM updated),
     array_agg(written.id) FILTER (WHERE written.pause IS NOT NULL),
-    array_agg(written.pause) FILTER (WHERE written.pause IS NOT NULL)
-  INTO _ids, _outcomes, _last_seqs, _hints, _paused, _pause_reasons
+    array_agg(written.pause) FILTER (WHERE written.pause IS NOT NULL),
+    array_agg(written.command) FILTER (WHERE written.command IS NOT NULL),
+    array_agg(written.seq_before + 1) FILTER (WHERE written.command IS NOT NULL),
+    array_agg(written.answer) FILTER (WHERE written.command IS NOT NULL)
+  INTO _ids, _outcomes, _last_seqs, _hints, _paused, _pause_reasons, _answered, _answered_seqs, _answers
   FROM decided
   LEFT JOIN written USING (position);
+
+  IF _answered IS NOT NULL THEN
+    UPDATE sim_commands c
+    SET answered_seq = a.seq, answer = coalesce(a.answer, '{}')
+    FROM unnest(_answered, _answered_seqs, _answers) AS a (id, seq, answer)
+    WHERE c.id = a.id;
+  END IF;
 
   -- Postgres refuses payloads of 8,000 bytes: `*` stands for more sessions than that many bytes can name.
   PERFORM sim_notify('sim_events', CASE WHEN length(_hints) < 7900 THEN _hints ELSE '*' END)
@@ -118,4 +161,4 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION sim_append_ticks(jsonb) IS 'Append chunks of ticks [{session, epoch, prev, cursor, events: [[ts, type, payload], ...]}, ...], one per session; returns for each written, done, refused or busy.';
+COMMENT ON FUNCTION sim_append_ticks(jsonb) IS 'Append chunks of ticks or a command [{session, epoch, prev, cursor, commands, events: [[ts, type, payload], ...]}, ...], one per session; returns for each written, done, refused or busy.';

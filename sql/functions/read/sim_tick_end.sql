@@ -1,6 +1,7 @@
--- The last seq of the tick that contains a seq, in a full log. A tick is gaps, then candles, then the rest; so the next
--- tick starts with a gap or candle that cannot follow the event before it. Events of other types (status, control,
--- note) may be in between and belong to no tick. Null if the log ends before the seq.
+-- The last seq of the tick or command that contains a seq, in a full log. A tick is gaps, then candles, then the rest; so
+-- the next tick starts with a gap or candle that cannot follow the event before it. A command is its control event and
+-- what follows from it. Other events that are not simulated may be in between and belong to neither. Null if the log
+-- ends before the seq.
 CREATE OR REPLACE FUNCTION sim_tick_end(session uuid, seq bigint)
 RETURNS bigint
 LANGUAGE sql STABLE
@@ -8,7 +9,8 @@ SET enable_sort = off AS $$
   WITH here AS (
     SELECT event.seq, event.ts, event.type
     FROM sim_events event
-    WHERE event.session_id = sim_tick_end.session AND event.seq <= sim_tick_end.seq AND sim_is_simulated(event.type)
+    WHERE event.session_id = sim_tick_end.session AND event.seq <= sim_tick_end.seq
+      AND (sim_is_simulated(event.type) OR sim_is_command(event.type, event.payload))
     ORDER BY event.seq DESC
     LIMIT 1
   ), following AS (
@@ -16,7 +18,8 @@ SET enable_sort = off AS $$
     UNION ALL (
       SELECT event.seq, event.ts, event.type
       FROM sim_events event
-      WHERE event.session_id = sim_tick_end.session AND event.seq > sim_tick_end.seq AND sim_is_simulated(event.type)
+      WHERE event.session_id = sim_tick_end.session AND event.seq > sim_tick_end.seq
+        AND (sim_is_simulated(event.type) OR sim_is_command(event.type, event.payload))
       ORDER BY event.seq
       LIMIT 100000  -- no tick has more events
     )
@@ -24,7 +27,7 @@ SET enable_sort = off AS $$
     SELECT
       following.seq,
       lag(following.seq) OVER w AS before,
-      following.type IN ('gap', 'candle') AND (
+      following.type = 'control' OR following.type IN ('gap', 'candle') AND (
         lag(following.type) OVER w NOT IN ('gap', 'candle')
         OR lag(following.ts) OVER w <> following.ts
         OR (following.type = 'gap' AND lag(following.type) OVER w = 'candle')
@@ -43,4 +46,4 @@ SET enable_sort = off AS $$
   WHERE s.id = sim_tick_end.session AND s.last_seq >= sim_tick_end.seq;
 $$;
 
-COMMENT ON FUNCTION sim_tick_end(uuid, bigint) IS 'Last seq of the tick that contains a seq, in a full log.';
+COMMENT ON FUNCTION sim_tick_end(uuid, bigint) IS 'Last seq of the tick or command that contains a seq, in a full log.';

@@ -28,6 +28,7 @@ BEGIN
   DELETE FROM sim_snapshots k WHERE k.session_id = _row.id;
   DELETE FROM sim_kept k WHERE k.session_id = _row.id;
   DELETE FROM sim_kept_curve k WHERE k.session_id = _row.id;
+  DELETE FROM sim_commands c WHERE c.session_id = _row.id;
   DELETE FROM sim_tokens t WHERE t.session_id = _row.id;
   IF _last_seq = 0 THEN
     DELETE FROM sim_sessions s WHERE s.id = _row.id;

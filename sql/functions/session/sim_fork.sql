@@ -13,6 +13,13 @@ BEGIN
   WHERE e.session_id = sim_fork.parent AND e.seq <= sim_fork.fork_seq
   ORDER BY e.seq;
 
+  -- Ids of orders stay unique in the fork, and its orders keep them.
+  INSERT INTO sim_commands (session_id, user_id, action, args, client_order_id, requested_at, answered_seq, answer)
+  SELECT sim_fork.session, c.user_id, c.action, c.args, c.client_order_id, c.requested_at, c.answered_seq, c.answer
+  FROM sim_commands c
+  WHERE c.session_id = sim_fork.parent AND c.answered_seq <= sim_fork.fork_seq
+  ORDER BY c.answered_seq;
+
   SELECT e.ts INTO _last_ts
   FROM sim_events e
   WHERE e.session_id = sim_fork.session AND e.seq = sim_fork.fork_seq;
@@ -21,6 +28,7 @@ BEGIN
   SET parent_id = sim_fork.parent,
       fork_seq = sim_fork.fork_seq,
       cursor_ms = sim_fork.cursor_ms,
+      commands = sim_commands_until(sim_fork.parent, sim_fork.fork_seq),
       last_seq = sim_fork.fork_seq + 1,
       log_bytes = (SELECT p.log_bytes * sim_fork.fork_seq / greatest(p.last_seq, 1)
                    FROM sim_sessions p WHERE p.id = sim_fork.parent),

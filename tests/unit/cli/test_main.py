@@ -31,6 +31,7 @@ COMMANDS = {
         "export",
         "profiles",
         "sessions",
+        "orders",
         "candles",
         "token",
         "audit",
@@ -51,6 +52,7 @@ COMMANDS = {
         "delete",
         "prune",
     },
+    "orders": {"place", "list", "show", "cancel", "close", "account"},
     "candles": {"import", "inspect", "fetch", "follow", "list", "gaps", "export", "delete"},
     "token": {"create", "list", "revoke"},
 }

@@ -31,7 +31,7 @@ def test_a_raised_version_is_another_rule(monkeypatch: pytest.MonkeyPatch) -> No
     assert rule_hash("sma_cross") == "aee914279e08a7d8460d373489df64ae599141ea0ccb833ce6b941d267897945"
 
 
-@pytest.mark.parametrize("slug", [slug for slug in BUILT_IN if slug not in ("none", "buy_and_hold")])
+@pytest.mark.parametrize("slug", [slug for slug in BUILT_IN if slug not in ("none", "manual", "buy_and_hold")])
 def test_a_rule_writes_the_same_whatever_its_class_is_called(slug: str) -> None:
     config = {"percent": 0.2} if slug == "ema_revert" else {}
     rule = BUILT_IN[slug]

@@ -35,7 +35,7 @@ def in_batches(trader: StrategyRunner | StrategyChain, slots: Sequence[SlotView]
     return answers
 
 
-@pytest.mark.parametrize("slug", [slug for slug in BUILT_IN if slug != "none"])
+@pytest.mark.parametrize("slug", [slug for slug in BUILT_IN if slug not in ("none", "manual")])
 @pytest.mark.parametrize(
     "on",
     [

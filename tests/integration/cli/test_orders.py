@@ -1,0 +1,32 @@
+"""`zeon orders` beside a living server, and without one."""
+
+from __future__ import annotations
+
+from tests.integration.cli.test_sessions import DAY, NEW, cli
+from tests.support.cli import Cli
+from tests.support.postgres import Database
+from tests.support.server_process import StartServer
+
+__all__ = ["cli"]
+
+
+def test_a_session_is_traded_from_the_command_line(cli: Cli, database: Database, start_server: StartServer) -> None:
+    session_id = cli.json(*NEW, *DAY, "--profile", "manual", "--ms-per-candle", 0)["id"]
+    assert "zeon serve" in cli.error("orders", "place", session_id, "buy", "--qty", 1)
+    start_server(database)
+    placed = cli.json("orders", "place", session_id, "buy", "--qty", "0.010", "--key", "k", "--client-order-id", "a")
+    assert (placed["orderId"], placed["qty"], placed["clientOrderId"]) == (1, 0.01, "a")
+    assert cli.json("orders", "place", session_id, "buy", "--qty", "0.010", "--key", "k", "--client-order-id", "a") == (
+        placed
+    )
+    limit = cli.json("orders", "place", session_id, "sell", "--type", "limit", "--cash", 100, "--limit", 60000)
+    assert cli.json("orders", "show", session_id, 2) == limit
+    assert [order["orderId"] for order in cli.json("orders", "list", session_id, "--open")] == [1, 2]
+    assert "limit" in cli("orders", "list", session_id)
+    assert cli.json("orders", "cancel", session_id, 2)["cancelled"] == [2]
+    assert "not open" in cli.error("orders", "cancel", session_id, 2)
+    assert cli.json("orders", "close", session_id) == []
+    assert cli.json("orders", "account", session_id)["equity"] == 10_000
+    assert "10000" in cli("orders", "account", session_id)
+    assert "side" in cli.error("orders", "place", session_id, "hold", code=2)
+    assert "not a number" in cli.error("orders", "place", session_id, "buy", "--qty", "much", code=2)
