@@ -205,30 +205,6 @@ class Settings(BaseSettings):
         "auto", description="form of the log: `text`, `json`, or `auto`: text on a terminal, JSON elsewhere"
     )
 
-    @property
-    def streams_per_user(self) -> int:
-        """Most open streams per user."""
-        return self.user_streams or (1000 if "none" in self.auth else 100)
-
-    @property
-    def user_sessions_limit(self) -> int:
-        """Sessions a user may keep; 0 means any number."""
-        return self._or_default(self.user_sessions, 10_000)
-
-    @property
-    def user_events_limit(self) -> int:
-        """Events a user may keep; 0 means any number."""
-        return self._or_default(self.user_events, 100_000_000)
-
-    @property
-    def user_bytes_limit(self) -> int:
-        """Bytes a user may keep; 0 means any number."""
-        return self._or_default(self.user_bytes, 50_000_000_000)
-
-    def _or_default(self, value: int | None, with_auth: int) -> int:
-        """Return a limit or its default: none on a server that has one user only."""
-        return value if value is not None else 0 if "none" in self.auth else with_auth
-
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, values: Any) -> Any:

@@ -21,7 +21,7 @@ from app.engine.command_service import CommandService
 from app.engine.fork import create_fork, fork_point
 from app.engine.input_checks import check_inputs
 from app.engine.kept_figures import keep_figures
-from app.engine.quota import quota, require_quota
+from app.engine.replay.quota import quota, require_quota
 from app.engine.session_clock import SessionClock, clock_of
 from app.engine.session_diff import SessionDiff, diff_sessions
 from app.engine.start_preparation import StartPreparation

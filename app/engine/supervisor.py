@@ -22,10 +22,10 @@ from app.domain.session import RUNNING, TRADABLE, Session
 from app.engine.clock_jump import ClockJump
 from app.engine.kept_figures import FEW_EVENTS, keep_figures
 from app.engine.notification_check import NotificationCheck, NotificationState
-from app.engine.quota import QuotaWatch, quota
 from app.engine.replay.candle_feed import CandleFeed
 from app.engine.replay.command_writer import Answers, CommandWriter
 from app.engine.replay.leases import Leases
+from app.engine.replay.quota import QuotaWatch, quota
 from app.engine.replay.runner import SessionRunner
 from app.engine.replay.snapshots import KeptStates, Snapshots
 from app.engine.replay.writer import Writer

@@ -24,7 +24,7 @@ from app.db.setup.location import DatabaseLocation
 from app.db.usage import Usage
 from app.domain.session import FINISHED, SessionSpec
 from app.domain.tick import ReplayState, Slot, draft_tick
-from app.engine.quota import quota, require_quota
+from app.engine.replay.quota import quota, require_quota
 from app.errors import StrategyFailedError, StrategyProcessLostError
 from app.settings import Settings, load
 from app.strategy_hosts.strategy_host import run_strategies

@@ -17,12 +17,12 @@ from app.domain import event
 from app.domain.event import Event
 from app.domain.session import Pace, Session
 from app.domain.tick import ReplayState, Slot
-from app.engine.quota import QuotaWatch
 from app.engine.replay import snapshots
 from app.engine.replay.candle_feed import FetchJob
 from app.engine.replay.chunk_builder import ChunkBuilder, let_others_run
 from app.engine.replay.command_writer import CommandQueue, CommandWriter
 from app.engine.replay.pacer import Pacer
+from app.engine.replay.quota import QuotaWatch
 from app.engine.replay.restart_policy import RestartPolicy
 from app.engine.replay.run_limit import RunLimit
 from app.engine.replay.session_log import RETRY_S, SessionLog

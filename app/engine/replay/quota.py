@@ -12,6 +12,7 @@ from app.settings import Settings
 
 _CHECK_S = 5.0
 """Other processes write for the same user: what is left is read again after so many seconds."""
+_WITH_AUTHENTICATION = Usage(10_000, 100_000_000, 50_000_000_000)
 _WAYS_ON = {
     "sessions": "delete some to create new ones",
     "events": "delete sessions to go on",
@@ -21,7 +22,9 @@ _WAYS_ON = {
 
 def quota(settings: Settings) -> Usage:
     """Return what each user may keep."""
-    return Usage(*(getattr(settings, f"user_{name}_limit") for name in Usage._fields))
+    default = Usage(0, 0, 0) if "none" in settings.auth else _WITH_AUTHENTICATION
+    given = (settings.user_sessions, settings.user_events, settings.user_bytes)
+    return Usage(*(other if value is None else value for value, other in zip(given, default, strict=True)))
 
 
 async def require_quota(connection: Connection, limits: Usage, user_id: str, new: Usage) -> None:
