@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.settings import Settings
 
-EXPOSED = ("Content-Disposition", "ETag", "Location", "Retry-After", "WWW-Authenticate")
+EXPOSED = ("Content-Disposition", "ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id")
 """Response headers that scripts of other origins may read, besides the always readable ones."""
 
 

@@ -66,7 +66,10 @@ async def test_a_jwt_logs_a_browser_in_until_it_ends(database: Database, issuer:
         assert answer.json()["data"] == {"userId": "anna"}
         assert 590 <= int(re.search(r"max-age=(\d+)", answer.headers["set-cookie"].lower())[1]) <= 600
         session = await server.create()
-        await server.data("POST", "/logout")
+        async with server.stream(session["id"]) as stream:
+            await stream.next()
+            await server.data("POST", "/logout")
+            await stream.rest()
         await server.data("POST", "/login", {"token": token(exp=int(time.time()) + 1)})
         async with server.stream(session["id"]) as stream:
             await stream.rest()
