@@ -229,6 +229,7 @@ async def test_1000_malformed_requests_give_4xx_and_a_sentence_never_5xx(databas
                 request.method, request.path, content=request.content, headers=headers
             )
             assert 400 <= response.status_code < 500, (request, response.text)
+            assert response.status_code != 429, request
             sentence = response.json()["error"]
             assert len(sentence) > 5, request
             assert "Traceback" not in sentence

@@ -24,11 +24,9 @@ def _library() -> None:
         pytest.skip("no Swagger UI: make install brings it")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_the_reference_shows_every_call_and_makes_them(site: Site, open_page: Open, width: int, scheme: str) -> None:
-    narrow = width < 600
-    size = {"width": width, "height": 844}
-    shown = open_page(site.url, viewport=size, has_touch=narrow, is_mobile=narrow, color_scheme=scheme)
+def test_the_reference_shows_every_call_and_makes_them(site: Site, open_page: Open) -> None:
+    phone, desktop = {"width": 390, "height": 844}, {"width": 1280, "height": 844}
+    shown = open_page(site.url, viewport=phone, has_touch=True, is_mobile=True, color_scheme="dark")
     page = shown.page
     requested: list[str] = []
     page.on("request", lambda request: requested.append(request.url))
@@ -54,6 +52,10 @@ def test_the_reference_shows_every_call_and_makes_them(site: Site, open_page: Op
     models = page.locator("section.models > h4 button")
     models.click()
     expect(page.locator("section.models")).to_contain_text("CandleEvent")
+    assert fits(page)
+    page.set_viewport_size(desktop)
+    page.emulate_media(color_scheme="light")
+    expect(page.locator("html.dark-mode")).to_have_count(0)
     assert fits(page)
     assert page.evaluate("violations") == []
     assert {url.split("/")[2] for url in requested if not url.startswith("blob:")} == {site.url.split("/")[2]}

@@ -198,9 +198,9 @@ def test_the_calls_of_the_client_do_what_they_say(site: Site, tmp_path: Path, ru
     assert done["exported"] == len(done["tailed"]) == done["tailed"][-1]
     assert (done["states"][0], done["states"][-1], "live" in done["states"]) == ("connecting", "ended", True)
     assert done["failures"] == [
-        ["ApiError", True, 404, None],
+        ["ApiError", True, 404, "not_found"],
         ["ApiError", True, 400, "seq_ahead"],
-        ["ApiError", True, 400, None],
+        ["ApiError", True, 400, "malformed"],
         ["BrokenStreamError", False, None, None],
         ["ApiError", True, 0, None],
     ]

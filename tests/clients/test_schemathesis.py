@@ -27,27 +27,27 @@ def server(database: Database, start_server: StartServer) -> ServerProcess:
     return start_server(database, **{**QUICK, **UNLIMITED})
 
 
-def run(server: ServerProcess, options: list[str]) -> str:
+def run(server: ServerProcess, folder: Path, options: list[str]) -> str:
     """Run schemathesis; returns what it printed, which is the reason if it found a fault."""
     fixed = ["--seed", "7", "--generation-deterministic", "--request-timeout", "30"]
     command = ["-m", "schemathesis.cli", "--config-file", str(FOLDER / "schemathesis.toml"), "run", *fixed, *options]
     env = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.clients.schemathesis_checks", "PYTHONPATH": str(ROOT)}
     url = f"{server.url}/openapi.json"
-    done = subprocess.run([sys.executable, *command, url], env=env, capture_output=True, text=True, cwd=FOLDER)
+    done = subprocess.run([sys.executable, *command, url], env=env, capture_output=True, text=True, cwd=folder)
     assert server.alive(), server.output
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
     return done.stdout
 
 
-def test_valid_requests_are_never_refused_for_their_form(server: ServerProcess) -> None:
-    assert "Failures" not in run(server, SHORT)
+def test_valid_requests_are_never_refused_for_their_form(server: ServerProcess, tmp_path: Path) -> None:
+    assert "Failures" not in run(server, tmp_path, SHORT)
 
 
 @pytest.mark.clients
 @pytest.mark.timeout(1200)
-def test_no_request_and_no_sequence_of_calls_shows_a_fault(server: ServerProcess) -> None:
-    printed = run(server, LONG)
-    print(printed[-6000:])
+def test_no_request_and_no_sequence_of_calls_shows_a_fault(server: ServerProcess, tmp_path: Path) -> None:
+    printed = run(server, tmp_path, LONG)
+    print(printed[-3000:])
     assert re.search(r"Stateful \(in ", printed)
     assert int(re.search(r"(\d+) generated", printed)[1]) > 2000  # type: ignore[index]
     assert "Traceback" not in server.output

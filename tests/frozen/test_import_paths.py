@@ -63,8 +63,10 @@ def test_an_old_path_and_zeon_give_the_same_classes() -> None:
     assert import_module("app.domain.strategy").Strategy is zeon.Strategy
 
 
-def test_the_documented_way_to_test_a_strategy_works() -> None:
+@pytest.mark.parametrize(("terms", "counts"), [('timeframe="1m", rules=1', (1, 2, 1)), ('timeframe="1m"', (1, 1, 0))])
+def test_the_documented_way_to_test_a_strategy_works(terms: str, counts: tuple[int, int, int]) -> None:
+    """Rule set 2 rejects its take-profit, which is below the price of the entry: nothing is sold."""
     names: dict[str, list[object]] = {}
-    exec(compile(DIP, "dip.py", "exec", dont_inherit=True), names)
+    exec(compile(DIP.replace('timeframe="1m"', terms), "dip.py", "exec", dont_inherit=True), names)
     types = [event.type for event in names["events"]]
-    assert (types.count("signal"), types.count("fill"), types.count("trade")) == (1, 2, 1)
+    assert (types.count("signal"), types.count("fill"), types.count("trade")) == counts

@@ -108,6 +108,19 @@ def test_a_pooler_that_refuses_the_settings_is_named(direct: Database, server_15
         assert "ignore_startup_parameters = options" in refused.error("serve")
 
 
+def test_a_database_that_is_away_behind_a_pooler_that_is_there_is_told_in_one_sentence(
+    direct: Database, server_15: PrivatePostgres
+) -> None:
+    with pgbouncer(server_15, "transaction", query_wait_timeout=2, server_login_retry=1) as port:
+        database = pooled(direct, port)
+        database.query("SELECT 1")
+        server_15.shut_down("fast")
+        try:
+            assert "The database cannot be reached: " in Cli(DATABASE_URL=database.url).error("serve")
+        finally:
+            server_15.start()
+
+
 def test_a_pooler_without_a_free_connection_is_full_and_not_away(
     direct: Database, server_15: PrivatePostgres, start_server: StartServer
 ) -> None:

@@ -148,10 +148,15 @@ def _connect(url: str) -> Iterator[psycopg.Connection]:
             application_name="zeon install",
         )
     except psycopg.Error as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise DatabaseAwayError(
-            REFUSED if is_refusal(error) else f"The database cannot be reached: {reason}"
-        ) from error
+        raise _unreachable(error) from error
     with conn:
-        require_usable(conn, url)
-        yield conn
+        try:
+            require_usable(conn, url)
+            yield conn
+        except psycopg.OperationalError as error:  # A pooler accepts connections also while Postgres is away.
+            raise _unreachable(error) from error
+
+
+def _unreachable(error: psycopg.Error) -> DatabaseAwayError:
+    reason = str(error).strip().partition("\n")[0]
+    return DatabaseAwayError(REFUSED if is_refusal(error) else f"The database cannot be reached: {reason}")

@@ -108,9 +108,10 @@ def touch(order: Order, candle: Candle, bar: int, *, through: bool) -> Touch | N
     start = candle.open
     if order.entry_price_in_bar is not None and order.first_bar == bar:
         start = order.entry_price_in_bar
-    if order.takes_any_price:
+    waits = order.stop is not None and not order.triggered  # Twice a property would cost as much as the rest.
+    if not waits and order.limit is None:
         return Touch(0, start)
-    reached = _touch_stop(order, candle, start) if order.waits_for_stop else _touch_limit(order, candle, start, through)
+    reached = _touch_stop(order, candle, start) if waits else _touch_limit(order, candle, start, through)
     return None if reached is None or (reached.priority and bar < order.first_intrabar_bar) else reached
 
 

@@ -72,6 +72,8 @@ class Budgets:
         self.users = RateLimiter(settings.rate, settings.burst)
         self.addresses = RateLimiter(settings.rate, settings.burst)
         self.strangers = RateLimiter(STRANGER_RATE, STRANGER_RATE)
+        self._has_strangers = "none" not in settings.auth
+        self._user_header = settings.proxy_user_header or ""
         self._known: OrderedDict[int, None] = OrderedDict()
         self.heavy = HeavyCalls(settings.heavy, max(1, settings.pool_size // 2))
 
@@ -90,14 +92,15 @@ class Budgets:
     def require_few_strangers(self, address: str, request: Request) -> None:
         """Refuse to check credentials for an address that sent many wrong ones; raises `TooManyRequestsError`.
 
-        Those that were right before are checked: somebody else at the same address may have sent the wrong ones.
+        Those that were right before are checked: somebody else at the same address may have sent the wrong ones. A
+        server without authentication has no strangers.
         """
-        if _credentials(request) not in self._known:
+        if self._has_strangers and self._credentials(request) not in self._known:
             _require_none(self.strangers.wait_s(address))
 
     def remember(self, request: Request) -> None:
         """Remember that the credentials of a request were right."""
-        credentials = _credentials(request)
+        credentials = self._credentials(request)
         if credentials:
             self._known[credentials] = None
             self._known.move_to_end(credentials)
@@ -106,7 +109,18 @@ class Budgets:
 
     def forget(self, request: Request) -> None:
         """Forget credentials that are no longer right."""
-        self._known.pop(_credentials(request), None)
+        self._known.pop(self._credentials(request), None)
+
+    def _credentials(self, request: Request) -> int:
+        """Return a number for the credentials of a request, 0 without any."""
+        headers = request.headers
+        sent = (
+            headers.get("authorization"),
+            headers.get(self._user_header) if self._user_header else None,
+            request.cookies.get("zeon"),
+            request.query_params.get("share"),
+        )
+        return hash(sent) if any(sent) else 0
 
 
 class HeavyCalls:
@@ -219,9 +233,3 @@ class HeavyResponse:
 def _require_none(wait_s: float) -> None:
     if wait_s > 0:
         raise TooManyRequestsError(retry_after_s=math.ceil(wait_s))
-
-
-def _credentials(request: Request) -> int:
-    """Return a number for the credentials of a request, 0 without any."""
-    sent = request.headers.get("authorization"), request.cookies.get("zeon"), request.query_params.get("share")
-    return hash(sent) if any(sent) else 0

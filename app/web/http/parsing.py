@@ -25,6 +25,8 @@ Model = TypeVar("Model", bound=BaseModel)
 _MAX_INT = 2**63 - 1
 _STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _ROOTS = ("body", "query")
+_IGNORED = "_"
+"""A parameter of a query with a random value, see `CacheBuster`."""
 _CONSTANTS = ("NaN", "Infinity", "-Infinity")
 _KEY = re.compile(r"[!-~]{1,200}")
 _SENTENCES = {"missing": "is required", "extra_forbidden": "is not a known field"}
@@ -95,7 +97,7 @@ def query_values(request: Request, lists: Collection[str] = ()) -> dict[str, Any
             raise MalformedError(f"{_shorten(name)}: is given twice")
         else:
             values[name] = value
-    _require_storable(values, "query")
+    _require_storable({name: value for name, value in values.items() if name != _IGNORED}, "query")
     return values
 
 
@@ -170,17 +172,17 @@ def _parse_int(text: str) -> int | float:
 
 
 def _require_storable(value: Any, path: str) -> None:
-    """Raise `MalformedError` for text and numbers that cannot be stored; `path` is their location in the body."""
+    """Raise `BadInputError` for text and numbers that cannot be stored; `path` is their location in the body."""
     if isinstance(value, DecimalFloat):
         if value.text in _CONSTANTS:
             raise MalformedError(f"{path}: {value.text} is not a JSON number")
         if isinstance(value, _TooLargeInt) or not math.isfinite(value):
-            raise MalformedError(f"{path}: the number {value.text[:40]} is out of range")
+            raise BadInputError(f"{path}: the number {value.text[:40]} is out of range")
     elif isinstance(value, str):
         if "\0" in value:
-            raise MalformedError(f"{path}: NUL characters cannot be stored")
+            raise BadInputError(f"{path}: NUL characters cannot be stored")
         if any("\ud800" <= char <= "\udfff" for char in value):
-            raise MalformedError(f"{path}: lone surrogates cannot be stored")
+            raise BadInputError(f"{path}: lone surrogates cannot be stored")
     elif isinstance(value, dict):
         for key, item in value.items():
             _require_storable(key, path)

@@ -20,7 +20,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
     },
     LAST_EVENT_ID: {
         "description": "The last seq seen; wins over lastEventId, fromSeq and tail.",
-        "schema": {"type": "integer", "minimum": 0},
+        "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
     },
     IF_NONE_MATCH: {
         "description": "The ETag of an earlier answer: 304 without a body if nothing has changed.",

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy
 
 from app.db.setup.location import to_url
@@ -20,6 +21,7 @@ SQL = re.findall(r"^```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 DAY = 1440
 
 
+@pytest.mark.clients
 async def test_what_the_page_tells_pandas_duckdb_and_psql_to_do_works(database: Database, tmp_path: Path) -> None:
     file = tmp_path / "equity.parquet"
     async with running_server(database, candles=DAY) as server:

@@ -28,12 +28,13 @@ START = 1_704_067_200_000  # 2024-01-01
 
 @st.composite
 def tables(draw: st.DrawFn, timeframe: str, decimals: int) -> list[Candle]:
-    """Candles in any slots of some days, with prices and volumes of up to 15 digits."""
+    """Candles in any slots of some days, two of them neighbours, with prices and volumes of up to 15 digits."""
     step = TIMEFRAMES[timeframe].ms
     price = st.integers(1, 10**DIGITS - 1).map(lambda digits: Decimal(digits).scaleb(-decimals))
     size = st.integers(0, 10**DIGITS - 1).map(lambda digits: Decimal(digits).scaleb(-8))
     made = []
-    for slot in sorted(draw(st.sets(st.integers(0, 4_000), min_size=2, max_size=12))):
+    slots = draw(st.sets(st.integers(0, 4_000), min_size=1, max_size=12))
+    for slot in sorted(slots | {min(slots) + 1}):
         low, opened, closed, high = sorted(draw(st.lists(price, min_size=4, max_size=4)))
         first, last = (opened, closed) if draw(st.booleans()) else (closed, opened)
         open_ms = START + slot * step
