@@ -1,9 +1,10 @@
-"""talipp's indicators in bounded memory; without this they store every value."""
+"""The indicators of the built-in rules: talipp's, in bounded memory, as without this they store every value."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from talipp.indicators import TTM, KeltnerChannels
 from talipp.indicators.Indicator import Indicator
 from talipp.ohlcv import OHLCV
 
@@ -26,6 +27,10 @@ class Bounded:
         if len(self._indicator.input_values) >= 2 * count:
             self._indicator.purge_oldest(count)
 
+    def add_candle(self, candle: Candle) -> None:
+        """Take the next candle."""
+        self.add(ohlcv(candle))
+
     @property
     def last(self) -> Any:
         """The newest output; null before there is one."""
@@ -38,6 +43,16 @@ class Bounded:
     def restore(self, stored: Any) -> None:
         """Set the values that `snapshot` returned."""
         _restore(self._indicator, stored)
+
+
+def keltner_channels(ema: int, atr: int, width: float) -> Bounded:
+    """Return Keltner channels around an EMA; `width` is in average true ranges. An output has `lb`, `cb` and `ub`."""
+    return Bounded(KeltnerChannels(ema, atr, width, width), max(ema, atr))
+
+
+def ttm_squeeze(period: int, bands: float, channel: float) -> Bounded:
+    """Return the TTM squeeze; an output has `squeeze` and `histogram`, the momentum."""
+    return Bounded(TTM(period, bands, channel), period)
 
 
 def ohlcv(candle: Candle) -> OHLCV:

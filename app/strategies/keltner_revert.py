@@ -6,11 +6,10 @@ from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field
-from talipp.indicators import KeltnerChannels
 
 from app.domain.market.candle import Candle
 from app.domain.trading.strategy import Direction
-from app.strategies.bounded import Bounded, ohlcv
+from app.strategies.bounded import keltner_channels
 from app.strategies.directional import Directional, Excursion, Rule
 
 
@@ -37,12 +36,12 @@ class KeltnerRule:
     """The channel of one symbol."""
 
     def __init__(self, n: int, atr: int, width: float) -> None:
-        self._channel = Bounded(KeltnerChannels(n, atr, width, width), max(n, atr))
+        self._channel = keltner_channels(n, atr, width)
         self._excursion = Excursion()
 
     def next(self, candle: Candle) -> Direction | None:
         """Return a direction outside the channel, EXIT at its middle."""
-        self._channel.add(ohlcv(candle))
+        self._channel.add_candle(candle)
         band = self._channel.last
         if band is None:
             return None

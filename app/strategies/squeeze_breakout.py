@@ -6,11 +6,10 @@ from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field
-from talipp.indicators import TTM
 
 from app.domain.market.candle import Candle
 from app.domain.trading.strategy import Direction
-from app.strategies.bounded import Bounded, ohlcv
+from app.strategies.bounded import ttm_squeeze
 from app.strategies.directional import Directional, Rule
 
 
@@ -38,13 +37,13 @@ class SqueezeRule:
     """The squeeze of one symbol."""
 
     def __init__(self, n: int, bands: float, channel: float) -> None:
-        self._ttm = Bounded(TTM(n, bands, channel), n)
+        self._ttm = ttm_squeeze(n, bands, channel)
         self._squeezed = False
         self._momentum: float | None = None
 
     def next(self, candle: Candle) -> Direction | None:
         """Return a direction when a squeeze ends, EXIT when momentum passes zero."""
-        self._ttm.add(ohlcv(candle))
+        self._ttm.add_candle(candle)
         now = self._ttm.last
         if now is None or now.histogram is None:
             return None

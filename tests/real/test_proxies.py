@@ -55,7 +55,6 @@ frontend f
   default_backend b
 backend b
   option httpchk GET /readyz
-  http-check send hdr Host 127.0.0.1
   {servers}
 """
 

@@ -107,8 +107,9 @@ class Walk:
         return [spec for spec in self.table if key(spec) not in OPEN]
 
     async def faults(self) -> AsyncIterator[str]:
-        """Walk all routes in all ways, the quick ones first."""
-        for part in (self.strangers(), self.scopes(), self.other_users(), *self.checks(), self.budgets()):
+        """Walk all routes in all ways, first in the one that notices most faults."""
+        callers = (self.owners(), self.strangers(), self.scopes(), self.other_users())
+        for part in (*callers, self.other_kinds(), self.unknown(), self.large(), self.budgets()):
             async for fault in part:
                 yield fault
 

@@ -26,6 +26,8 @@ from tests.support.server_process import StartServer
 from tests.support.strategies import HEAD
 
 ALLOWED_S = 20
+OWN_S = str(1_000_000 + os.getpid())
+"""By this argument the processes of this run are told from those of others beside it."""
 
 REPORT = """
 import glob, json, os, resource
@@ -113,33 +115,33 @@ async def test_a_limit_of_the_system_is_an_error_of_the_strategy(
 
 
 async def test_a_strategy_that_starts_too_many_processes_is_killed_with_them(tmp_path: Path) -> None:
-    code = "import subprocess, time\nfor _ in range(4): subprocess.Popen(['sleep', '987'])\ntime.sleep(60)"
+    code = f"import subprocess, time\nfor _ in range(4): subprocess.Popen(['sleep', '{OWN_S}'])\ntime.sleep(60)"
     async with strategy_process(strategy_processes=3, candle_timeout_ms=60_000) as process:
         with pytest.raises(StrategyFailedError, match="The strategy started more than 3 processes"):
             await report_of(process, tmp_path, code)
-    assert not sleeping("987")
+    assert not sleeping()
 
 
-LEAVES = """
+LEAVES = f"""
 import json, subprocess
-subprocess.Popen(["sh", "-c", "sleep 986 & sleep 986 & wait"], start_new_session=True)
-subprocess.Popen(["sleep", "986"])
-while subprocess.run(["pgrep", "-fc", "^sleep 986"], capture_output=True, text=True).stdout.strip() != "3": pass
+subprocess.Popen(["sh", "-c", "sleep {OWN_S} & sleep {OWN_S} & wait"], start_new_session=True)
+subprocess.Popen(["sleep", "{OWN_S}"])
+while subprocess.run(["pgrep", "-fc", "^sleep {OWN_S}"], capture_output=True, text=True).stdout.strip() != "3": pass
 report = True
 """
 """Starts processes, also in sessions of their own and as orphans."""
 
 
-def sleeping(seconds: str) -> list[int]:
-    """Return the pids of processes `sleep seconds`."""
-    return [each.pid for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", seconds]]
+def sleeping() -> list[int]:
+    """Return the pids of the processes that `LEAVES` starts."""
+    return [each.pid for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", OWN_S]]
 
 
 @pytest.mark.parametrize("end", ["close", "kill", "exit"])
 async def test_everything_a_strategy_has_started_ends_with_its_process(tmp_path: Path, end: str) -> None:
     async with strategy_process(candle_timeout_ms=60_000) as process:
         assert await report_of(process, tmp_path, LEAVES)
-        assert len(sleeping("986")) == 3
+        assert len(sleeping()) == 3
         if end == "kill":
             os.kill(process.pid, signal.SIGKILL)
         elif end == "exit":
@@ -147,20 +149,20 @@ async def test_everything_a_strategy_has_started_ends_with_its_process(tmp_path:
                 await report_of(process, tmp_path, "import os\nos._exit(3)")
         if end != "close":
             await process._reading
-            assert not sleeping("986")
-    assert not sleeping("986")
+            assert not sleeping()
+    assert not sleeping()
 
 
 def test_everything_ends_with_a_server_that_is_killed(
     database: Database, start_server: StartServer, tmp_path: Path
 ) -> None:
-    (tmp_path / "leaves.py").write_text(f"{HEAD}\n{LEAVES.replace('986', '985')}\nclass Leaves(Strategy): pass\n")
+    (tmp_path / "leaves.py").write_text(f"{HEAD}\n{LEAVES}\nclass Leaves(Strategy): pass\n")
     server = start_server(database, ZEON_STRATEGIES=tmp_path, ZEON_CANDLE_TIMEOUT_MS=10_000)
     httpx2.get(f"{server.url}/api/sim/profiles", timeout=60)
-    assert len(sleeping("985")) == 3, server.output
+    assert len(sleeping()) == 3, server.output
     os.kill(server.pid, signal.SIGKILL)
     deadline = time.monotonic() + 5
-    while sleeping("985"):
+    while sleeping():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -235,14 +237,14 @@ async def test_everything_in_a_sandbox_ends_with_its_process(tmp_path: Path) -> 
     settings = {"sandbox": "bwrap", "strategies": (str(tmp_path),), "candle_timeout_ms": 60_000}
     async with strategy_process(**settings) as process:
         assert await report_of(process, tmp_path, LEAVES)
-        assert len(sleeping("986")) == 3
+        assert len(sleeping()) == 3
         os.kill(process.pid, signal.SIGSTOP)
         answer = process.send({"call": "hello"}, ALLOWED_S)
         os.kill(process.pid, signal.SIGKILL)
         with pytest.raises(StrategyProcessLostError) as lost:
             await answer
         assert lost.value.suspect == "signal 9"
-        assert not sleeping("986")
+        assert not sleeping()
 
 
 def test_a_sandbox_that_is_not_there_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
