@@ -226,11 +226,21 @@ class TooManyRequestsError(SimError):
 
     status = 429
     code = "too_many_requests"
-    codes = ("too_many_heavy_calls", "too_many_streams")
+    codes: tuple[str, ...] = ("too_many_heavy_calls", "too_many_running", "too_many_streams")
 
     def __init__(self, message: str | None = None, *, code: str | None = None, retry_after_s: float = 1) -> None:
         super().__init__(message or "Too many requests; slow down.", code=code)
         self.retry_after_s = retry_after_s
+
+
+class QuotaError(TooManyRequestsError):
+    """The user keeps as much as is allowed."""
+
+    code = "quota"
+    codes = ()
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry_after_s=60)
 
 
 class UnavailableError(SimError):

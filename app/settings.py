@@ -150,7 +150,24 @@ class Settings(BaseSettings):
     sandbox_paths: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="further files and folders that strategies under bubblewrap can read, separated by commas"
     )
-    max_slots: int = Field(5_000_000, ge=1, description="most slots in a session's range")
+    max_slots: int = Field(
+        5_000_000, ge=1, description="most slots in a session's range, times the number of its symbols"
+    )
+    max_slot_bytes: int = Field(1_048_576, ge=1, description="most bytes of events that a strategy writes at a candle")
+    max_fork: int = Field(1_000_000, ge=1, description="most events that a fork copies")
+    user_sessions: int | None = Field(
+        None, ge=0, description="sessions a user may keep, 0 for any number; unset: 10,000, or 0 with `ZEON_AUTH=none`"
+    )
+    user_events: int | None = Field(
+        None,
+        ge=0,
+        description="events a user may keep, 0 for any number; unset: 100,000,000, or 0 with `ZEON_AUTH=none`",
+    )
+    user_bytes: int | None = Field(
+        None,
+        ge=0,
+        description="bytes a user may keep, 0 for any number; unset: 50,000,000,000, or 0 with `ZEON_AUTH=none`",
+    )
     max_running: int = Field(1000, ge=1, description="most running sessions per user")
     max_streams: int = Field(1000, ge=1, description="most open streams of a process")
     user_streams: int | None = Field(
@@ -187,11 +204,6 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "text", "json"] = Field(
         "auto", description="form of the log: `text`, `json`, or `auto`: text on a terminal, JSON elsewhere"
     )
-
-    @property
-    def streams_per_user(self) -> int:
-        """Most open streams per user."""
-        return self.user_streams or (1000 if "none" in self.auth else 100)
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod

@@ -10,18 +10,36 @@ from typing import Any, Self
 import httpx2
 
 from zeon.events import AnyEvent, event_of
-from zeon.protocol import DEFAULTS, RETRIED, SESSIONS, ApiError, Calls, Parse, Tail, data_of, without_none
+from zeon.protocol import (
+    DEFAULTS,
+    PATIENCE_S,
+    RETRIED,
+    SESSIONS,
+    ApiError,
+    Calls,
+    Parse,
+    Patience,
+    Tail,
+    data_of,
+    without_none,
+)
 
 
 class AsyncClient(Calls[Awaitable[Any]]):
     """Like `Client`, with the same options; await its calls and read its iterators with `async for`."""
 
     def __init__(
-        self, url: str = "http://127.0.0.1:8000", token: str | None = None, parse_float: Parse = float, **options: Any
+        self,
+        url: str = "http://127.0.0.1:8000",
+        token: str | None = None,
+        parse_float: Parse = float,
+        patience_s: float = PATIENCE_S,
+        **options: Any,
     ) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx2.AsyncClient(base_url=url, headers=headers, **{**DEFAULTS, **options})
         self._parse_float = parse_float
+        self._patience_s = patience_s
 
     async def events(self, session_id: str, from_seq: int = 1, *, types: str | None = None) -> AsyncIterator[AnyEvent]:
         """Yield the events that are now in the log."""
@@ -55,14 +73,18 @@ class AsyncClient(Calls[Awaitable[Any]]):
     async def export(self, session_id: str, to: str | Path, *, what: str = "events", as_: str = "ndjson") -> Path:
         """Write `events`, `trades` or `equity` to a file as `ndjson`, `csv` or `parquet`, and return its path."""
         query, path = {"what": what, "format": as_}, f"{SESSIONS}/{session_id}/export"
-        async with self._http.stream("GET", path, params=query) as response:
-            if not response.is_success:
+        patience = Patience(self._patience_s)
+        while True:
+            async with self._http.stream("GET", path, params=query) as response:
+                if response.is_success:
+                    with Path(to).open("wb") as file:  # noqa: ASYNC230 - opening takes no time worth a thread
+                        async for chunk in response.aiter_bytes():
+                            await asyncio.to_thread(file.write, chunk)
+                    return Path(to)
                 await response.aread()
-                raise ApiError(response)
-            with Path(to).open("wb") as file:  # noqa: ASYNC230 - opening takes no time worth a thread
-                async for chunk in response.aiter_bytes():
-                    await asyncio.to_thread(file.write, chunk)
-        return Path(to)
+                if (pause_s := patience.pause_s(response)) is None:
+                    raise ApiError(response)
+            await asyncio.sleep(pause_s)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -78,6 +100,9 @@ class AsyncClient(Calls[Awaitable[Any]]):
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None, **query: Any
     ) -> Any:
         headers = {} if key is None else {"Idempotency-Key": key}
-        return data_of(
-            await self._http.request(method, path, json=body, params=query, headers=headers), self._parse_float
-        )
+        patience = Patience(self._patience_s)
+        while True:
+            response = await self._http.request(method, path, json=body, params=query, headers=headers)
+            if (pause_s := patience.pause_s(response)) is None:
+                return data_of(response, self._parse_float)
+            await asyncio.sleep(pause_s)

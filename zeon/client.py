@@ -10,22 +10,41 @@ from typing import Any, Self
 import httpx2
 
 from zeon.events import AnyEvent, event_of
-from zeon.protocol import DEFAULTS, RETRIED, SESSIONS, ApiError, Calls, Parse, Tail, data_of, without_none
+from zeon.protocol import (
+    DEFAULTS,
+    PATIENCE_S,
+    RETRIED,
+    SESSIONS,
+    ApiError,
+    Calls,
+    Parse,
+    Patience,
+    Tail,
+    data_of,
+    without_none,
+)
 
 
 class Client(Calls[Any]):
     """Calls a server and follows its sessions; use it as a context manager, or `close` it.
 
-    `parse_float=Decimal` gives exact numbers instead of floats; other options go to `httpx2.Client`. A refused call
+    `parse_float=Decimal` gives exact numbers instead of floats. A call that is refused because its user asks too much
+    at once (429) waits and is repeated, for `patience_s` in all. Other options go to `httpx2.Client`. A refused call
     raises `ApiError`, a call without an answer `httpx2.TransportError`.
     """
 
     def __init__(
-        self, url: str = "http://127.0.0.1:8000", token: str | None = None, parse_float: Parse = float, **options: Any
+        self,
+        url: str = "http://127.0.0.1:8000",
+        token: str | None = None,
+        parse_float: Parse = float,
+        patience_s: float = PATIENCE_S,
+        **options: Any,
     ) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx2.Client(base_url=url, headers=headers, **{**DEFAULTS, **options})
         self._parse_float = parse_float
+        self._patience_s = patience_s
 
     def events(self, session_id: str, from_seq: int = 1, *, types: str | None = None) -> Iterator[AnyEvent]:
         """Yield the events that are now in the log; `types` is a list such as `"candle,trade"`."""
@@ -62,13 +81,17 @@ class Client(Calls[Any]):
     def export(self, session_id: str, to: str | Path, *, what: str = "events", as_: str = "ndjson") -> Path:
         """Write `events`, `trades` or `equity` to a file as `ndjson`, `csv` or `parquet`, and return its path."""
         query, path = {"what": what, "format": as_}, f"{SESSIONS}/{session_id}/export"
-        with self._http.stream("GET", path, params=query) as response:
-            if not response.is_success:
+        patience = Patience(self._patience_s)
+        while True:
+            with self._http.stream("GET", path, params=query) as response:
+                if response.is_success:
+                    with Path(to).open("wb") as file:
+                        file.writelines(response.iter_bytes())
+                    return Path(to)
                 response.read()
-                raise ApiError(response)
-            with Path(to).open("wb") as file:
-                file.writelines(response.iter_bytes())
-        return Path(to)
+                if (pause_s := patience.pause_s(response)) is None:
+                    raise ApiError(response)
+            time.sleep(pause_s)
 
     def close(self) -> None:
         """Close the connections."""
@@ -84,4 +107,9 @@ class Client(Calls[Any]):
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, key: str | None = None, **query: Any
     ) -> Any:
         headers = {} if key is None else {"Idempotency-Key": key}
-        return data_of(self._http.request(method, path, json=body, params=query, headers=headers), self._parse_float)
+        patience = Patience(self._patience_s)
+        while True:
+            response = self._http.request(method, path, json=body, params=query, headers=headers)
+            if (pause_s := patience.pause_s(response)) is None:
+                return data_of(response, self._parse_float)
+            time.sleep(pause_s)

@@ -17,6 +17,10 @@ DEFAULTS: dict[str, Any] = {"timeout": 30, "limits": httpx2.Limits(max_connectio
 RETRIED = (httpx2.NetworkError, httpx2.TimeoutException, httpx2.RemoteProtocolError, httpx2.ProxyError)
 """Errors of the connection, after which a tail reconnects."""
 _BUSY = (408, 425, 429)
+_PASSING = ("too_many_requests", "too_many_heavy_calls")
+"""Codes of refused calls that succeed a moment later; a quota, for example, does not pass by itself."""
+PATIENCE_S = 60.0
+"""Seconds that a call waits in all, by default."""
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 5.0
 
 log = logging.getLogger("zeon")
@@ -44,6 +48,25 @@ class ApiError(Exception):
     def may_succeed_later(self) -> bool:
         """Whether the same call may succeed later."""
         return self.status >= 500 or self.status in _BUSY
+
+
+class Patience:
+    """How long one call waits for a server that answers that its user asks too much at once."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._left_s = patience_s
+
+    def pause_s(self, response: httpx2.Response) -> float | None:
+        """Return how long to wait before the same call; null if it succeeded, or waiting does not help."""
+        if response.status_code != 429:
+            return None
+        error = ApiError(response)
+        pause_s = max(0.1, error.retry_after_s)
+        if error.code not in _PASSING or pause_s > self._left_s:
+            return None
+        self._left_s -= pause_s
+        log.warning("The call waits for %.1f s: %s", pause_s, error)
+        return pause_s
 
 
 class BrokenStreamError(Exception):

@@ -48,7 +48,7 @@ class AccountView(NamedTuple):
 
 @dataclass
 class _Book:
-    """What the orders and fills of a log up to a seq come to."""
+    """What the orders, fills and costs of a log up to a seq come to."""
 
     account: Account
     seq: int
@@ -61,6 +61,9 @@ class _Book:
         self.seq = event.seq
         if event.type == "fill":
             self._fill(event)
+        elif event.type in ("funding", "interest"):
+            with localcontext(EXACT):
+                self.account.cash -= exact(event.payload["amount"])
         elif event.type == "control":
             self.client_order_id = event.payload["args"].get("clientOrderId")
         else:

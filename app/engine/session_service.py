@@ -14,11 +14,14 @@ from app.clock import Clock
 from app.db import requests, runners, sessions
 from app.db.log import events
 from app.db.pool import Connection, Database
+from app.db.usage import Usage
 from app.domain.session import CREATED, MOVES, RUNNING, Pace, Session, SessionSpec
 from app.engine.account import AccountReader
 from app.engine.command_service import CommandService
 from app.engine.fork import create_fork, fork_point
 from app.engine.input_checks import check_inputs
+from app.engine.kept_figures import keep_figures
+from app.engine.replay.quota import quota, require_quota
 from app.engine.session_clock import SessionClock, clock_of
 from app.engine.session_diff import SessionDiff, diff_sessions
 from app.engine.start_preparation import StartPreparation
@@ -84,6 +87,7 @@ class SessionService:
     ) -> None:
         self.database = database
         self._settings = settings
+        self._quota = quota(settings)
         self._clock = clock
         self._supervisor = supervisor
         self.strategies = StrategyCatalog(settings) if supervisor is None else supervisor.strategies
@@ -96,12 +100,12 @@ class SessionService:
     async def create(
         self, user_id: str, spec: SessionSpec, *, key: str | None = None, request_hash: str | None = None
     ) -> tuple[Session, bool]:
-        """Create a session; return it and whether it is new. Raises `BadInputError` or `KeyReusedError`."""
+        """Create a session; return it and whether it is new. Raises `BadInputError`, `KeyReusedError`, `QuotaError`."""
         spec.trading.require_consistent()
         end_ms = self._clock.now_ms() if spec.end_ms is None else spec.end_ms
         slots = spec.grid.slots(spec.start_ms, end_ms)
-        if slots > self._settings.max_slots:
-            raise BadInputError(f"endMs: the range has {slots} slots, at most {self._settings.max_slots} are allowed")
+        _require_few_slots(slots, len(spec.symbols), self._settings.max_slots)
+        await self.database.run(require_quota, self._quota, user_id, Usage(1, 0, 0))
         spec = await self.strategies.completed(self.database, spec)
         completed = replace(spec, days_per_year=await self._days_per_year(spec.venue))
         return await self.database.run(sessions.create, user_id, completed, key=key, request_hash=request_hash)
@@ -244,12 +248,24 @@ class SessionService:
             raise SeqAheadError(f"atSeq: {at_seq} is ahead of the log, which ends at {parent.last_seq}")
         spec = change(parent.spec)
         spec.trading.require_consistent()
+        await self._require_fork(parent, at_seq)
         point = await fork_point(self.database, self._clock, self.strategies, parent, at_seq)
         spec = await self.strategies.completed(self.database, spec)
         return await self.database.run(create_fork, parent, spec, point)
 
+    async def _require_fork(self, parent: Session, at_seq: int) -> None:
+        """Raise `BadInputError` for a fork that copies too much, or `QuotaError`."""
+        if at_seq > self._settings.max_fork:
+            raise BadInputError(
+                f"atSeq: a fork copies the events up to there, at most {self._settings.max_fork:,} (ZEON_MAX_FORK); "
+                f"atSeq is {at_seq:,}"
+            )
+        await self.database.run(require_quota, self._quota, parent.user_id, Usage(1, at_seq, 1))
+
     async def diff(self, user_id: str, a: UUID, b: UUID) -> SessionDiff:
         """Compare two sessions of the user: the first event that differs, and their results. Raises `NotFoundError`."""
+        for session in (await self.get(user_id, a), await self.get(user_id, b)):
+            await keep_figures(self.database, session.id, session.last_seq)
         return await self.database.run(diff_sessions, user_id, a, b)
 
     async def describe(self, user_id: str, session_id: UUID, changes: dict[str, Any]) -> Session:
@@ -347,7 +363,10 @@ class SessionService:
         """Return the process that will run one more session of a user: this one, or null for any living one."""
         limit = self._settings.max_running
         if await sessions.count_running(connection, user_id) >= limit:
-            raise TooManyRequestsError(f"At most {limit} sessions may run at once for one user.")
+            raise TooManyRequestsError(
+                f"At most {limit} sessions may run at once for one user; pause or stop one.", code="too_many_running"
+            )
+        await require_quota(connection, self._quota, user_id, Usage(0, 1, 1))
         if self._supervisor is not None:
             if not await runners.lock_runner(connection, *self._supervisor.owner):
                 raise UnavailableError("The server is shutting down.")
@@ -376,6 +395,13 @@ async def _pause_or_stop(connection: Connection, session: Session, call: str) ->
         moved = await sessions.transition(connection, session.id, call, reason=_REASONS[call], by=session.user_id)
         session = moved or await sessions.get(connection, session.id, session.user_id)
     return session
+
+
+def _require_few_slots(slots: int, symbols: int, limit: int) -> None:
+    """Raise `BadInputError` for a range that is too long for so many symbols."""
+    if slots * symbols > limit:
+        times = "" if symbols == 1 else f" for each of {symbols} symbols, {slots * symbols} together"
+        raise BadInputError(f"endMs: the range has {slots} slots{times}, at most {limit} are allowed (ZEON_MAX_SLOTS)")
 
 
 def _require_cursor(action: Action, session: Session) -> None:

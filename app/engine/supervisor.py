@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,10 +20,12 @@ from app.db.listen import Listener
 from app.db.pool import Database
 from app.domain.session import RUNNING, TRADABLE, Session
 from app.engine.clock_jump import ClockJump
+from app.engine.kept_figures import FEW_EVENTS, keep_figures
 from app.engine.notification_check import NotificationCheck, NotificationState
 from app.engine.replay.candle_feed import CandleFeed
 from app.engine.replay.command_writer import Answers, CommandWriter
 from app.engine.replay.leases import Leases
+from app.engine.replay.quota import QuotaWatch, quota
 from app.engine.replay.runner import SessionRunner
 from app.engine.replay.snapshots import KeptStates, Snapshots
 from app.engine.replay.writer import Writer
@@ -34,6 +37,8 @@ from app.settings import Settings
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.tasks import cancel_and_wait
 
+_KEEP_S = 60
+"""Seconds between two looks at the length of running sessions' logs."""
 _RELEASE_S = 1
 """Seconds that a stopping process tries to release its sessions; otherwise others claim them after its TTL."""
 
@@ -58,6 +63,7 @@ class Supervisor:
         self._own_sessions_only = own_sessions_only
         self.metrics = EngineMetrics()
         self.writer = Writer(database, self.metrics)
+        self._quota = QuotaWatch(database, quota(settings))
         self.strategies = StrategyCatalog(settings)
         self.calendars = calendars(settings.calendars)
         self.candle_feed = CandleFeed(database, sources(settings.sources), clock)
@@ -74,6 +80,8 @@ class Supervisor:
         self._runners: dict[UUID, SessionRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._claim_now = TimedEvent()
+        self._long_logs: dict[UUID, int] = {}
+        self._has_long_log = asyncio.Event()
         self._no_claims_before_s = 0.0
         self._clock_jump = ClockJump(database)
         self._closing = False
@@ -135,7 +143,7 @@ class Supervisor:
         shared_work = (
             () if self._own_sessions_only else (self._claim_orphans, self._finish_deletions, self._apply_waiting)
         )
-        for work in (self.writer.run, self.hub.poll, self._renew, self._reconcile, *shared_work):
+        for work in (self.writer.run, self.hub.poll, self._renew, self._reconcile, self._keep_figures, *shared_work):
             self._spawn(work())
 
     async def close(self) -> None:
@@ -200,6 +208,7 @@ class Supervisor:
             name=self.name,
             database=self._database,
             writer=self.writer,
+            quota=self._quota,
             metrics=self.metrics,
             strategies=self.strategies,
             clock=self._clock,
@@ -223,8 +232,33 @@ class Supervisor:
         finally:
             if self._runners.get(runner.session.id) is runner:
                 del self._runners[runner.session.id]
+                self._note_length(runner)
                 self.candle_feed.release(runner.session.id)
             runner.ended.set()
+
+    def _note_length(self, runner: SessionRunner) -> None:
+        """Have figures of a long log kept: those of an unpaced session when it ends, as it needs all time before."""
+        last_seq = runner.session.last_seq + runner.written_events
+        if last_seq > FEW_EVENTS:
+            self._long_logs[runner.session.id] = last_seq
+            self._has_long_log.set()
+
+    async def _keep_figures(self) -> None:
+        """Keep figures of long logs until cancelled: of ended sessions, and from time to time of running ones."""
+        loop = asyncio.get_running_loop()
+        next_look_s = loop.time() + _KEEP_S
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(next_look_s):
+                    await self._has_long_log.wait()
+            if loop.time() >= next_look_s:
+                next_look_s = loop.time() + _KEEP_S
+                for runner in self._runners.values():
+                    if not runner.pace.unpaced:
+                        self._note_length(runner)
+            self._has_long_log.clear()
+            while self._long_logs:
+                await _log_errors(partial(keep_figures, self._database, *self._long_logs.popitem()))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

@@ -13,6 +13,7 @@ from app.domain.snapshot import SNAPSHOT_BYTES
 from app.domain.trading.command import Command
 from app.domain.trading.strategy_runner import SlotView
 from app.errors import BadInputError, StrategyFailedError, StrategyTooSlowError
+from app.settings import Settings
 from app.strategy_hosts.process_pool import Answer, HostClient, ProcessHandle, ProcessPool
 from app.strategy_hosts.protocol import FLUSH_S, START_CANDLES
 
@@ -33,12 +34,13 @@ _GRACE_S = 1.5
 class RemoteHost(HostClient):
     """One session's strategies in a strategy process; see `StrategyHost`."""
 
-    def __init__(self, pool: ProcessPool, process: ProcessHandle, candle_s: float) -> None:
+    def __init__(self, pool: ProcessPool, process: ProcessHandle, settings: Settings) -> None:
         super().__init__()
         self.error: Exception | None = None
         self._pool = pool
         self._process = process
-        self._candle_s = candle_s
+        self._candle_s = settings.candle_timeout_ms / 1000
+        self._max_slot_bytes = settings.max_slot_bytes
         self._id = uuid4().hex
         self._first_request = True
         self._max_slots = _MAX_SLOTS
@@ -129,7 +131,8 @@ class RemoteHost(HostClient):
     async def _send_slots(self, call: str, slots: Sequence[SlotView]) -> Answer:
         max_candles = max((len(slot.candles) for slot in slots), default=1)
         first, self._first_request = self._first_request, False
-        return await self._send({"call": call, "slots": slots}, START_CANDLES if first else max(1, max_candles))
+        request = {"call": call, "slots": slots, "maxBytes": self._max_slot_bytes}
+        return await self._send(request, START_CANDLES if first else max(1, max_candles))
 
     def _send(self, request: dict[str, Any], candles: int) -> asyncio.Future[Answer]:
         """Send a request whose time limit is that of `candles` candles."""

@@ -208,10 +208,10 @@ class StrategyCatalog:
         own = [strategy for strategy in strategies.values() if isinstance(strategy, UserStrategy)]
         if not own:
             runners = [_strategy_runner(stage, strategies[stage.slug]) for stage in stages]
-            return InProcessHost(StrategyChain(stages, runners))
+            return InProcessHost(StrategyChain(stages, runners), self._settings.max_slot_bytes)
         files = {path: digest for strategy in own for path, digest in strategy.files.digests.items()}
         process = await self._processes.acquire(files, exclusive=own_process)
-        host = RemoteHost(self._processes, process, self._settings.candle_timeout_ms / 1000)
+        host = RemoteHost(self._processes, process, self._settings)
         try:
             await host.open([_stage_message(stage, strategies[stage.slug]) for stage in stages])
         except BaseException:

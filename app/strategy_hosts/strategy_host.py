@@ -13,7 +13,8 @@ from app.domain.tick import ReplayState, TickDraft, finish_tick
 from app.domain.trading.command import Command
 from app.domain.trading.handover import NO_ACCOUNT, StrategyChain
 from app.domain.trading.strategy_runner import SlotView
-from app.errors import BadInputError, NotOpenError
+from app.errors import BadInputError, NotOpenError, StrategyFailedError
+from app.strategy_hosts.slot_size import require_small_slot
 
 SLOTS_PER_ROUND = 50
 """Slots computed in one round of the event loop; between rounds other tasks run, for example the writer."""
@@ -48,8 +49,9 @@ class StrategyHost(Protocol):
 class InProcessHost:
     """Runs a session's strategies in this process."""
 
-    def __init__(self, strategies: StrategyChain) -> None:
+    def __init__(self, strategies: StrategyChain, max_slot_bytes: int = 1 << 20) -> None:
         self._strategies = strategies
+        self._max_slot_bytes = max_slot_bytes
         self.error: Exception | None = None
 
     async def warm_up(self, slots: Sequence[SlotView]) -> None:
@@ -65,9 +67,19 @@ class InProcessHost:
                 if start:
                     await asyncio.sleep(0)
                 self._strategies.answer_all(slots[start : start + SLOTS_PER_ROUND], answers)
+                self._require_small(answers, start)
         except Exception as error:
             self.error = error
         return answers
+
+    def _require_small(self, answers: list[list[Event]], start: int) -> None:
+        """Keep only the answers before the first one that is too large; then raises `StrategyFailedError`."""
+        for index in range(start, len(answers)):
+            try:
+                require_small_slot(answers[index], self._max_slot_bytes)
+            except StrategyFailedError:
+                del answers[index:]
+                raise
 
     async def run_command(self, ts: int, number: int, command: Command) -> list[Event]:
         """Return what the broker makes of a command."""

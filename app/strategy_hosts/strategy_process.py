@@ -47,6 +47,7 @@ from app.strategy_hosts.protocol import (
     encode_answer,
     frame,
 )
+from app.strategy_hosts.slot_size import require_small_slot
 from app.strategy_hosts.strategy_files import StrategyRef, slug_of, strategy_files
 
 _APP = str(Path(__file__).parents[1])
@@ -153,7 +154,9 @@ class StrategyProcess:
         try:
             for slot in decode_slots(request["slots"]):
                 with _Limit(self._allowed_s(hosted, len(slot.candles))):
-                    waiting.append(_require_events(hosted.strategies.answer(slot)))
+                    computed = _require_events(hosted.strategies.answer(slot))
+                require_small_slot(computed, request["maxBytes"])
+                waiting.append(computed)
                 if time.monotonic() - flushed_s > FLUSH_S:
                     self._send({"done": False}, waiting)
                     waiting, flushed_s = [], time.monotonic()

@@ -135,7 +135,7 @@ async def run_server(settings: Settings, limits: ConnectionLimits | None = None)
         stack.push_async_callback(supervisor.close)
         await supervisor.open()
         sim = SessionService(database, settings, clock, supervisor)
-        streams, budgets = Streams(settings.max_streams, settings.streams_per_user), Budgets(settings)
+        streams, budgets = Streams(settings.max_streams, _streams_per_user(settings)), Budgets(settings)
         app = create_app(settings, sim, supervisor, streams, budgets, clock, connections, probe, jwts)
         server = _Server(_config(app, connections, TrustedProxies(settings.trusted_proxies)), streams)
         http = await stack.enter_async_context(_run_http(server, listening))
@@ -201,6 +201,11 @@ def _listening_socket(settings: Settings) -> Iterator[socket.socket]:
         except OSError as error:
             raise BadInputError(f"PORT: cannot listen on {settings.host}:{settings.port}: {error.strerror}.") from error
         yield listening
+
+
+def _streams_per_user(settings: Settings) -> int:
+    """Return how many streams a user may have open."""
+    return settings.user_streams or (1000 if "none" in settings.auth else 100)
 
 
 def _connection_limits(settings: Settings, limits: ConnectionLimits) -> ConnectionLimits:

@@ -17,9 +17,15 @@ FROM (
   SELECT c.venue, c.symbol, c.timeframe, count(*) AS rows, min(c.open_time_ms) AS first_ms, max(c.open_time_ms) AS last_ms
   FROM market_candles c
   GROUP BY c.venue, c.symbol, c.timeframe) k
+CROSS JOIN LATERAL (SELECT timeframe_ms(k.timeframe) AS ms OFFSET 0) step
 CROSS JOIN LATERAL (
   SELECT count(*) AS gaps, coalesce(sum(c.missing), 0)::bigint AS missing
-  FROM candle_gaps(k.venue, k.symbol, k.timeframe, k.first_ms, k.last_ms) c) g
+  FROM candle_gaps(k.venue, k.symbol, k.timeframe, k.first_ms, k.last_ms) c
+  -- A candle in each slot of the grid: there is no gap to look for.
+  WHERE k.rows <> (k.last_ms - k.first_ms) / step.ms + 1 OR EXISTS (
+    SELECT FROM market_candles o
+    WHERE o.venue = k.venue AND o.symbol = k.symbol AND o.timeframe = k.timeframe
+      AND mod(o.open_time_ms - k.first_ms, step.ms) <> 0)) g
 CROSS JOIN LATERAL (
   SELECT string_agg(DISTINCT m.source, ',' ORDER BY m.source) AS source
   FROM market_coverage m

@@ -175,7 +175,7 @@ async def test_a_repeated_key_makes_one_session(database: Database) -> None:
         ({"speed": 2}, "speed"),
         ({"speed": None}, "speed"),
         ({"speed": True}, "speed"),
-        ({"speed": 1.0}, "speed"),
+        ({"speed": 1.5}, "speed"),
         ({"symbols": []}, "symbols"),
         ({"symbols": ["BTC/USDT", "btc-usdt"]}, "symbols"),
         ({"timeframe": "7m"}, "timeframe"),

@@ -238,3 +238,22 @@ def test_the_types_know_every_field_of_a_session() -> None:
     session = text[text.index("export interface Session {") :].partition("\n}")[0]
     fields = {field.alias for field in SessionAnswer.model_fields.values()}
     assert set(re.findall(r"^  (\w+)\??:", session, re.MULTILINE)) == fields
+
+
+def test_a_call_waits_when_the_server_tells_it_to(
+    site: Site, tmp_path: Path, runtime: str, start_server: StartServer
+) -> None:
+    busy = start_server(site.database, ZEON_RATE=5, ZEON_BURST=1, ZEON_RUNNER="busy")
+    (download_client(site, tmp_path) / "waits.mjs").write_text(
+        'import { Client } from "./zeon.mjs";\n'
+        "const waits = [];\n"
+        "const client = new Client(process.argv[2], { onWait: (error) => waits.push(error.retryAfterMs) });\n"
+        "for (let n = 0; n < 3; n++) await client.sessions();\n"
+        "const hasty = new Client(process.argv[2], { patienceMs: 0 });\n"
+        "const refused = await Promise.all([0, 1].map(() => hasty.sessions().catch((error) => error.code)));\n"
+        'console.log(JSON.stringify([waits.includes(1000), refused.includes("too_many_requests")]));\n'
+    )
+    with Script(tmp_path, busy.url).run(runtime, "waits.mjs", busy.url) as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert json.loads(out) == [True, True]

@@ -39,7 +39,6 @@ READS: dict[str, Read] = {
     "page in the middle": lambda c, s, last: events.page(c, s.id, last // 2, 100),
     "page of a type": lambda c, s, last: events.page(c, s.id, last // 2, 100, ["candle"]),
     "slice": lambda c, s, last: events.rows_between(c, s.id, last // 2, last, None),
-    "tail": lambda c, s, _: events.seq_of_tail(c, s.id, 100, None),
     "tail of a type": lambda c, s, _: events.seq_of_tail(c, s.id, 100, ["equity"]),
     "last candles": lambda c, s, _: events.last_candles(c, s.id, ["BTCUSDT"], "1m"),
     "candles since": lambda c, s, last: events.candles_since(c, s.id, last // 2 * MINUTE - 10 * MINUTE),

@@ -56,7 +56,14 @@ async def statistics(connection: Connection, session_id: UUID) -> None:
     assert row["figures"]["trades"] == 0
 
 
-@pytest.mark.parametrize("look", [tail, page, trades, last_trades, statistics])
+async def absent(connection: Connection, session_id: UUID) -> None:
+    """Plots are not in the index of types, but what is kept says that there are none."""
+    assert await events.seq_of_tail(connection, session_id, 1, ["plot"]) == 1
+    for types in (["plot"], ["plot", "fill"]):
+        assert (await events.page(connection, session_id, 1, 1, types)).events == 0
+
+
+@pytest.mark.parametrize("look", [tail, page, trades, last_trades, statistics, absent])
 async def test_a_log_without_fills_is_not_read_to_find_none(
     any_database: Database, look: Callable[[Connection, UUID], Awaitable[None]]
 ) -> None:
@@ -65,6 +72,7 @@ async def test_a_log_without_fills_is_not_read_to_find_none(
     session_id = store_session(any_database, run_strategy(CandlesOnly(), values, on), on, start_ms=START)
     with psycopg.connect(any_database.owner_url, autocommit=True) as owner:
         owner.execute("ANALYZE sim_events")
+        owner.execute("SELECT sim_keep(%s)", (session_id,))
     before = fetched(any_database)
     async with await psycopg.AsyncConnection.connect(
         any_database.url, autocommit=True, row_factory=dict_row

@@ -224,8 +224,9 @@ def test_frames_of_some_types_move_past_the_others(connection: psycopg.Connectio
     session = new_session(connection)
     append_each(connection, chain(session, 0, 5))
     connection.execute("SELECT sim_append_event(%s, NULL, 'note', '{}')", (session,))
-    assert frames(connection, session, 0, 3, 10_000, ["note"])[:3] == (3, 0, None)
-    assert frames(connection, session, 3, 10, 10_000, ["note"])[:2] == (6, 1)
+    assert frames(connection, session, 0, 3, 10_000, ["note"])[:3] == (5, 0, None)
+    assert frames(connection, session, 5, 10, 10_000, ["note"])[:2] == (6, 1)
+    assert frames(connection, session, 0, 3, 10_000, ["gap"])[:3] == (6, 0, None)
 
 
 def test_a_dialect_has_its_own_frames_whether_they_fit_or_not(connection: psycopg.Connection) -> None:

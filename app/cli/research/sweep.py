@@ -21,8 +21,10 @@ from app.cli.research.strategy_arg import resolve_strategy
 from app.cli.sessions.setting_options import NEW_SESSION, Given, takes_settings
 from app.db.log import results
 from app.db.setup.location import DatabaseLocation
+from app.db.usage import Usage
 from app.domain.session import FINISHED, SessionSpec
 from app.domain.tick import ReplayState, Slot, draft_tick
+from app.engine.replay.quota import quota, require_quota
 from app.errors import StrategyFailedError, StrategyProcessLostError
 from app.settings import Settings, load
 from app.strategy_hosts.strategy_host import run_strategies
@@ -99,18 +101,18 @@ def sweep(
 def _print_estimate(settings: Settings, location: DatabaseLocation, specs: list[SessionSpec], *, yes: bool) -> Size:
     """Print how much the sweep will write, and ask for confirmation if it is a lot."""
     with as_usage():
-        size = asyncio.run(run_on(settings, location, lambda context: _estimate(context, specs)))
+        size = asyncio.run(run_on(settings, location, lambda context: _estimate(context, settings, specs)))
     output.note(f"{len(specs):,} sessions, about {size.rows:,} rows and {size.bytes / 1e6:,.0f} MB.")
     if size.bytes > _CONFIRM_ABOVE_BYTES and not yes:
         typer.confirm("Continue?", abort=True, err=True)
     return size
 
 
-async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
+async def _estimate(context: Context, settings: Settings, specs: list[SessionSpec]) -> Size:
     """Estimate the size: run a few of the sessions over their first candles, without storing anything.
 
     Completes the config of each spec in `specs`. A strategy that fails counts as writing nothing. Raises
-    `BadInputError` for wrong parameters.
+    `BadInputError` for wrong parameters, and `QuotaError` if the user may not keep as much.
     """
     strategies = context.sim.strategies
     specs[:] = [await strategies.completed(context.database, spec) for spec in specs]
@@ -120,7 +122,9 @@ async def _estimate(context: Context, specs: list[SessionSpec]) -> Size:
     end_ms = specs[0].end_ms or specs[0].start_ms
     factor = len(specs) * specs[0].grid.slots(specs[0].start_ms, end_ms) / len(slots) / len(samples)
     rows = int(sum(size.rows for size in sizes) * factor) + _ROWS_WITHOUT_CANDLES * len(specs)
-    return Size(rows, int(sum(size.bytes for size in sizes) * factor) + rows * _ROW_BYTES)
+    size = Size(rows, int(sum(size.bytes for size in sizes) * factor) + rows * _ROW_BYTES)
+    await context.database.run(require_quota, quota(settings), context.user, Usage(len(specs), *size))
+    return size
 
 
 async def _run_sample(context: Context, spec: SessionSpec, slots: Sequence[Slot]) -> Size:

@@ -77,7 +77,7 @@ def encode_chunks(chunks: Sequence[Chunk]) -> str:
             f'{"," if parts else "["}{{"session":"{chunk.session_id}","epoch":{chunk.epoch},"prev":{prev},'
             f'"cursor":{cursor},"events":[',
             chunk.rows,
-            f"]{pause}{hash_}{ticks}{commands}}}",
+            f']{pause}{hash_}{ticks}{commands},"bytes":{len(chunk.rows)}}}',
         )
     parts.append("]" if parts else "[]")
     return "".join(parts)

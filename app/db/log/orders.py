@@ -23,13 +23,14 @@ class LoggedEvent(NamedTuple):
 async def events_after(
     connection: Connection, session_id: UUID, after_seq: int, to_seq: int, limit: int
 ) -> list[LoggedEvent]:
-    """Return the orders, fills and commands of a log in `(after_seq, to_seq]`, in seq order."""
+    """Return the orders, fills, carrying costs and commands of a log in `(after_seq, to_seq]`, in seq order."""
     cursor = await connection.execute(
         """
         SELECT e.seq, e.ts, e.type, e.payload
         FROM sim_events e
         WHERE e.session_id = %s AND e.seq > %s AND e.seq <= %s AND e.type NOT IN ('candle', 'equity', 'plot')
-          AND (e.type IN ('order', 'fill') OR (sim_is_command(e.type, e.payload) AND e.payload ->> 'action' = 'order'))
+          AND (e.type IN ('order', 'fill', 'funding', 'interest')
+          OR (sim_is_command(e.type, e.payload) AND e.payload ->> 'action' = 'order'))
         ORDER BY e.seq LIMIT %s
         """,
         (session_id, after_seq, to_seq, limit),

@@ -59,6 +59,19 @@ async def stats(
     return Stats(row, next_state)
 
 
+async def keep(connection: Connection, session_id: UUID) -> int:
+    """Keep what is computed from the next events of a log; return up to which seq it is kept."""
+    row = await (await connection.execute("SELECT sim_keep(%s) AS seq", (session_id,))).fetchone()
+    assert row is not None
+    return int(row["seq"])
+
+
+async def kept_seq(connection: Connection, session_id: UUID) -> int:
+    """Return up to which seq something is kept of a log, 0 if nothing is."""
+    row = await (await connection.execute("SELECT seq FROM sim_kept WHERE session_id = %s", (session_id,))).fetchone()
+    return 0 if row is None else int(row["seq"])
+
+
 async def compare(connection: Connection, a: UUID, b: UUID) -> list[FigureDiff]:
     """Return the statistics of two sessions side by side."""
     cursor = await connection.execute("SELECT * FROM sim_compare(%s, %s)", (a, b))

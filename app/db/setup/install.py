@@ -31,6 +31,8 @@ READ_WRITE = (
     "sim_commands",
     "sim_profiles",
     "sim_snapshots",
+    "sim_kept",
+    "sim_kept_curve",
     "market_candles",
     "market_coverage",
     "market_symbols",

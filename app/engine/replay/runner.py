@@ -22,6 +22,7 @@ from app.engine.replay.candle_feed import FetchJob
 from app.engine.replay.chunk_builder import ChunkBuilder, let_others_run
 from app.engine.replay.command_writer import CommandQueue, CommandWriter
 from app.engine.replay.pacer import Pacer
+from app.engine.replay.quota import QuotaWatch
 from app.engine.replay.restart_policy import RestartPolicy
 from app.engine.replay.run_limit import RunLimit
 from app.engine.replay.session_log import RETRY_S, SessionLog
@@ -52,6 +53,7 @@ class SessionRunner:
         name: str,
         database: Database,
         writer: Writer,
+        quota: QuotaWatch,
         metrics: EngineMetrics,
         strategies: StrategyCatalog,
         clock: Clock,
@@ -64,6 +66,7 @@ class SessionRunner:
         self._name = name
         self._database = database
         self._writer = writer
+        self._quota = quota
         self._metrics = metrics
         self._clock = clock
         self._poll_s = poll_s
@@ -84,6 +87,7 @@ class SessionRunner:
         """Set when it no longer runs."""
         self._resumed: ResumedSession | None = None
         self._row_changed = False
+        self.written_events = 0
         self._start_at(session)
 
     @property
@@ -200,6 +204,8 @@ class SessionRunner:
         if self._queue:
             await self._apply_commands()
         while (slot := await self._next_slot(state)) is not None:
+            if self._quota.is_limited:
+                await self._require_quota()
             if self._queue:
                 await self._apply_commands()
             due_ns = self._pacer.due_ns
@@ -207,6 +213,8 @@ class SessionRunner:
             chunk = await self._chunks.build(state, host, slot, before=stall, short=self._writer.has_paced)
             snapshot = await self._take_snapshot(chunk, state, host)
             await self._session_log.append(chunk, snapshot, unpaced=self._chunks.unpaced)
+            self.written_events += chunk.events
+            self._quota.spend(self.session.user_id, chunk.events, len(chunk.rows))
             if chunk.pause is not None or not self._chunks.unpaced:
                 await self._session_log.settle()
                 self._observe_lateness(due_ns)
@@ -224,6 +232,12 @@ class SessionRunner:
         """Note how late the first tick of a paced chunk was in the log."""
         if not self._chunks.unpaced:
             self._metrics.lateness.observe((self._clock.monotonic_ns() - due_ns) / 1e9)
+
+    async def _require_quota(self) -> None:
+        """Pause the session if its user keeps as much as is allowed; then raises `SessionLostError`."""
+        if await self._quota.is_met(self.session.user_id):
+            await self._session_log.pause("quota")
+            raise SessionLostError
 
     async def _take_snapshot(self, chunk: Chunk, state: ReplayState, host: StrategyHost | None) -> NewSnapshot | None:
         """Take a snapshot when one is due and everything that was computed is in the chunk."""

@@ -19,6 +19,7 @@ from app.db.log.stats import FROM_THE_START, Point, Stats
 from app.domain.event import render
 from app.domain.number import format_decimal
 from app.engine.export import MEDIA, encoder, export
+from app.engine.kept_figures import FEW_EVENTS, is_kept, keep_figures
 from app.engine.session_service import SessionService
 from app.errors import NotFoundError
 from app.settings import Settings
@@ -32,10 +33,6 @@ from app.web.sim.requests import EquityQuery, ExportQuery
 
 _REMEMBERED = 1000
 """Number of sessions whose last statistics are remembered, so that the next call reads only new events."""
-FEW_EVENTS = 50_000
-"""As many events are read within a moment."""
-_STEP = 500_000
-"""Most events that one statement reads: a log of millions takes seconds, and a statement has a time limit."""
 
 
 class StatsCalls:
@@ -52,34 +49,35 @@ class StatsCalls:
         """Compute the statistics of a session, also while it runs; undefined figures are null."""
         session = call.session
         seq, state = self._states.get(session.id, (0, FROM_THE_START))
-        result = await self._step(session.id, seq, state)
-        while result.figures["seq"] < session.last_seq:
-            result = await self._step(session.id, result.figures["seq"], result.state)
+        if session.last_seq - seq > FEW_EVENTS:
+            await keep_figures(self._sim.database, session.id, session.last_seq)
+            state = FROM_THE_START  # Postgres continues from what is kept.
+        result = await self._sim.database.run(stats.stats, session.id, state)
+        self._states[session.id] = (result.figures["seq"], result.state)
+        self._states.move_to_end(session.id)
+        if len(self._states) > _REMEMBERED:
+            self._states.popitem(last=False)
         return success_text(stats_json(result))
 
     async def has_stats(self, call: Call, query: NoQuery) -> bool:
-        """Whether few events came after those whose statistics are remembered."""
+        """Whether few events came after those whose statistics are remembered or kept."""
         seq, _ = self._states.get(call.session.id, (0, FROM_THE_START))
-        return call.session.last_seq - seq <= FEW_EVENTS
-
-    async def _step(self, session_id: UUID, seq: int, state: str) -> Stats:
-        """Continue from the state at a seq with at most `_STEP` events, and remember the new state."""
-        result = await self._sim.database.run(stats.stats, session_id, state, seq + _STEP)
-        self._states[session_id] = (result.figures["seq"], result.state)
-        self._states.move_to_end(session_id)
-        if len(self._states) > _REMEMBERED:
-            self._states.popitem(last=False)
-        return result
+        return call.session.last_seq - seq <= FEW_EVENTS or await self._is_kept(call)
 
     async def equity(self, call: Call, query: EquityQuery) -> Response:
         """Return the equity curve in few points: its ends, highs and lows; or, faster, an evenly spread sample."""
         read = stats.equity_sample if query.sample else stats.equity
+        if not query.sample:
+            await keep_figures(self._sim.database, call.session.id, call.session.last_seq)
         points = await self._sim.database.run(read, call.session.id, query.points)
         return success_text(f'{{"points":{_points_json(points)}}}')
 
     async def has_curve(self, call: Call, query: EquityQuery) -> bool:
-        """Whether the curve is a sample, or that of a short log."""
-        return query.sample or call.session.last_seq <= FEW_EVENTS
+        """Whether the curve is a sample, or few events came after those whose curve is kept."""
+        return query.sample or await self._is_kept(call)
+
+    async def _is_kept(self, call: Call) -> bool:
+        return await is_kept(self._sim.database, call.session.id, call.session.last_seq)
 
     async def export(self, call: Call, query: ExportQuery) -> ASGIApp:
         """Send the events, trades or equity of a session as a file."""

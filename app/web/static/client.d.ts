@@ -270,10 +270,14 @@ export class LogShorterError extends Error {
 export interface ClientOptions {
   /** Sent as a bearer token; without one a browser's cookie counts. */
   token?: string | null;
-  /** Called when a call sent at that `performance.now()` lacked a login; awaited, then the call is repeated. */
   /** The key of a share link, which the client adds to each call. */
   share?: string | null;
+  /** Called when a call sent at that `performance.now()` lacked a login; awaited, then the call is repeated. */
   onUnauthorized?: ((sentMs: number) => unknown) | null;
+  /** How long a call waits in all while its user asks too much at once (429), 60,000 ms by default. */
+  patienceMs?: number;
+  /** Called with the error of each answer after which a call waits for `retryAfterMs`. */
+  onWait?: (error: ApiError) => unknown;
 }
 
 export interface TailOptions {

@@ -6,6 +6,9 @@ const HOME = import.meta.url.startsWith("http") ? new URL("/", import.meta.url).
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
 const BUSY = [408, 425, 429];
+// Codes of refused calls that succeed a moment later; a quota, for example, does not pass by itself.
+const PASSING = ["too_many_requests", "too_many_heavy_calls"];
+const PATIENCE_MS = 60_000;
 
 /** A call that failed: a sentence, the HTTP status (0 = nobody answered), and the API's code and details. */
 export class ApiError extends Error {
@@ -45,17 +48,22 @@ export class Client {
   #token;
   #share;
   #onUnauthorized;
+  #patienceMs;
+  #onWait;
 
   /**
    * `url` is the server's address, by default the one this module came from. `token` is sent as a bearer token; without
-   * one a browser's cookie counts. `share` is the key of a share link. `onUnauthorized(sentMs)` is called when a call sent at that `performance.now()` lacked
-   * a login; what it returns is awaited and the call repeated.
+   * one a browser's cookie counts. `share` is the key of a share link. `onUnauthorized(sentMs)` is called when a call sent
+   * at that `performance.now()` lacked a login; what it returns is awaited and the call repeated. A call that is refused
+   * because its user asks too much at once (429) waits and is repeated, for `patienceMs` in all; `onWait(error)` hears of it.
    */
-  constructor(url = HOME, { token = null, share = null, onUnauthorized = null } = {}) {
+  constructor(url = HOME, { token = null, share = null, onUnauthorized = null, patienceMs = PATIENCE_MS, onWait = () => {} } = {}) {
     this.#origin = new URL(url).href.replace(/\/$/, "");
     this.#token = token;
     this.#share = share;
     this.#onUnauthorized = onUnauthorized;
+    this.#patienceMs = patienceMs;
+    this.#onWait = onWait;
   }
 
   /** Make any call and return its data; `key` is its Idempotency-Key. */
@@ -235,17 +243,22 @@ export class Client {
     return this.call("POST", `${SESSIONS}/${id}/control`, { action, ...fields });
   }
 
-  async #request(method, path, options) {
+  async #request(method, path, options, patienceMs = this.#patienceMs) {
     const sentMs = performance.now();
     const response = await this.#send(method, path, options);
     if (response.ok) return response;
     if (response.status === 401 && this.#onUnauthorized) {
       await this.#onUnauthorized(sentMs);
-      return this.#request(method, path, options);
+      return this.#request(method, path, options, patienceMs);
     }
     const answer = await response.json().catch(() => ({}));
     const retryAfterMs = 1000 * (Number(response.headers.get("Retry-After")) || 0);
-    throw new ApiError(answer.error ?? `The server answered ${response.status}.`, response.status, answer, retryAfterMs);
+    const error = new ApiError(answer.error ?? `The server answered ${response.status}.`, response.status, answer, retryAfterMs);
+    const pauseMs = Math.max(100, retryAfterMs);
+    if (!PASSING.includes(error.code) || pauseMs > patienceMs) throw error;
+    this.#onWait(error);
+    await pause(pauseMs, options.signal);
+    return this.#request(method, path, options, patienceMs - pauseMs);
   }
 
   async #send(method, path, { body, query = {}, key, signal }) {

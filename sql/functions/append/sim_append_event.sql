@@ -42,6 +42,7 @@ BEGIN
 
   UPDATE sim_sessions s
   SET last_seq = s.last_seq + 1,
+      log_bytes = s.log_bytes + octet_length(sim_append_event.payload::text),
       last_ts = coalesce(sim_append_event.ts, _from_ms),
       updated_at = now()
   WHERE s.id = _row.id

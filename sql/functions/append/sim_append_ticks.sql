@@ -64,6 +64,7 @@ BEGIN
       c.chunk ->> 'pause' AS pause,
       c.chunk ->> 'hash' AS candles_hash,
       c.chunk ->> 'ticks' AS ticks,
+      (c.chunk ->> 'bytes')::bigint AS bytes,
       jsonb_array_length(c.chunk -> 'events') AS events,
       c.chunk #>> '{events,-1,0}' AS last_ts
     FROM jsonb_array_elements(sim_append_ticks.ticks) WITH ORDINALITY AS c (chunk, position)
@@ -115,6 +116,7 @@ BEGIN
     UPDATE sim_sessions session
     SET
       last_seq = written.seq_after,
+      log_bytes = session.log_bytes + coalesce(written.bytes, 0),
       last_ts = greatest(written.last_ts::bigint, session.last_ts),
       cursor_ms = written.to_cursor,
       commands = written.commands,

@@ -3,6 +3,9 @@
 -- whether its type matched or not, and written_at its created_at. status and head are the session's at the same moment,
 -- null if it is deleted.
 --
+-- A full page without any of the types asked for is followed by a look into the index of types: last_seq is then the one
+-- before their next event.
+--
 -- Nearly every page fits into max_bytes. To measure frame by frame takes longer than to render, so only a page that does
 -- not fit is read again by sim_frames_bounded. The dialect is compared in a subquery: once for a page, not for each row.
 CREATE OR REPLACE FUNCTION sim_frames(
@@ -40,14 +43,13 @@ BEGIN
       sim_frames.dialect) bounded;
   END IF;
 
-  SELECT
-    session_row.status,
-    session_row.last_seq,
-    (
-      SELECT event.created_at
-      FROM sim_events event
-      WHERE event.session_id = sim_frames.session AND event.seq = sim_frames.last_seq
-    )
+  IF events = 0 AND sim_frames.dialect = 'sim' AND last_seq = sim_frames.after_seq + sim_frames.max_rows THEN
+    SELECT coalesce(min(m.seq) - 1, (SELECT s.last_seq FROM sim_sessions s WHERE s.id = sim_frames.session), last_seq)
+    INTO last_seq FROM sim_matching_events(sim_frames.session, last_seq + 1, 1, sim_frames.types) m;
+  END IF;
+
+  SELECT session_row.status, session_row.last_seq, (
+      SELECT e.created_at FROM sim_events e WHERE e.session_id = sim_frames.session AND e.seq = sim_frames.last_seq)
   INTO status, head, written_at
   FROM sim_sessions session_row
   WHERE session_row.id = sim_frames.session AND session_row.deleted_at IS NULL;

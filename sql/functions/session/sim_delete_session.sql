@@ -26,6 +26,8 @@ BEGIN
   _last_seq := greatest(_row.last_seq - _max_events, 0);
   DELETE FROM sim_events e WHERE e.session_id = _row.id AND e.seq > _last_seq;
   DELETE FROM sim_snapshots k WHERE k.session_id = _row.id;
+  DELETE FROM sim_kept k WHERE k.session_id = _row.id;
+  DELETE FROM sim_kept_curve k WHERE k.session_id = _row.id;
   DELETE FROM sim_commands c WHERE c.session_id = _row.id;
   DELETE FROM sim_tokens t WHERE t.session_id = _row.id;
   IF _last_seq = 0 THEN
@@ -34,7 +36,7 @@ BEGIN
     RETURN true;
   END IF;
   UPDATE sim_sessions s
-  SET last_seq = _last_seq, deleted_at = coalesce(s.deleted_at, now())
+  SET last_seq = _last_seq, log_bytes = s.log_bytes * _last_seq / _row.last_seq, deleted_at = coalesce(s.deleted_at, now())
   WHERE s.id = _row.id;
   RETURN false;
 END;

@@ -30,6 +30,8 @@ BEGIN
       cursor_ms = sim_fork.cursor_ms,
       commands = sim_commands_until(sim_fork.parent, sim_fork.fork_seq),
       last_seq = sim_fork.fork_seq + 1,
+      log_bytes = (SELECT p.log_bytes * sim_fork.fork_seq / greatest(p.last_seq, 1)
+                   FROM sim_sessions p WHERE p.id = sim_fork.parent),
       last_ts = coalesce(_last_ts, s.start_ms)
   WHERE s.id = sim_fork.session;
 

@@ -1,6 +1,6 @@
 -- Statistics of a log up to a seq (null: all of it), also while the session runs; docs/statistics.md has each formula.
--- With next_state of an earlier result as state, only newer events are read. An undefined figure is null: nothing to
--- divide by, too few events, less than a day to extrapolate to a year.
+-- With next_state of an earlier result as state, or one in sim_kept, only newer events are read. An undefined figure is
+-- null: nothing to divide by, too few events, less than a day to extrapolate to a year.
 CREATE OR REPLACE FUNCTION sim_stats(session uuid, until_seq bigint DEFAULT NULL, state jsonb DEFAULT '{}')
 RETURNS TABLE (
   seq bigint, from_ms bigint, to_ms bigint, periods_per_year numeric, initial_cash numeric, equity numeric,
@@ -15,24 +15,23 @@ LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
   _session sim_sessions;
-  _after bigint := coalesce((sim_stats.state ->> 'seq')::bigint, 0);
+  _state jsonb := coalesce(nullif(sim_stats.state, '{}'), sim_kept_state(sim_stats.session, sim_stats.until_seq), '{}');
+  _after bigint := coalesce((_state ->> 'seq')::bigint, 0);
   _until bigint;
   _equity jsonb;
-  _daily jsonb := coalesce(sim_stats.state -> 'daily', '{}');
+  _daily jsonb := coalesce(_state -> 'daily', '{}');
   _only_daily boolean; -- Since rule set 2 the samples of `record: trades` count as days.
   _trades jsonb;
 BEGIN
   SELECT * INTO _session FROM sim_sessions s WHERE s.id = sim_stats.session AND s.deleted_at IS NULL;
-  IF NOT FOUND THEN
-    RETURN;
-  END IF;
+  IF NOT FOUND THEN RETURN; END IF;
   _until := greatest(least(sim_stats.until_seq, _session.last_seq), _after);
-  _equity := sim_equity_fold(_session.id, coalesce(sim_stats.state -> 'equity', '{}'), _after, _until);
-  IF _equity -> 'events' IS DISTINCT FROM coalesce(sim_stats.state #> '{equity,events}', '0') THEN
+  _equity := sim_equity_fold(_session.id, coalesce(_state -> 'equity', '{}'), _after, _until);
+  IF _equity -> 'events' IS DISTINCT FROM coalesce(_state #> '{equity,events}', '0') THEN
     _daily := sim_daily_fold(_session.id, _daily, _after, _until);
   END IF;
   _only_daily := _session.record = 'trades' AND _session.rules > 1;
-  _trades := sim_trade_fold(_session.id, coalesce(sim_stats.state -> 'trades', '{}'), _after, _until);
+  _trades := sim_trade_fold(_session.id, coalesce(_state -> 'trades', '{}'), _after, _until);
 
   RETURN QUERY
   SELECT

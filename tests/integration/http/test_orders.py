@@ -275,3 +275,17 @@ async def test_the_page_runs_as_it_stands(server: InProcessServer, tmp_path: Pat
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"nowMs"' in done.stdout
     assert "accepted" in done.stdout
+
+
+async def test_the_account_has_paid_funding_and_interest(server: InProcessServer) -> None:
+    await store(server.served.sim.database, timeframe="4h", count=12)
+    path = await new(
+        server, timeframe="4h", endMs=START_MS + 12 * 240 * MINUTE, fundingBps=10, borrowBpsPerDay=50, leverage=3
+    )
+    await place(server, path, qty=None, equityPct=200)
+    await step(server, path, 10)
+    account = await server.data("GET", f"{path}/account")
+    events = (await server.data("GET", f"{path}/events?types=equity,funding,interest"))["events"]
+    assert {"funding", "interest"} <= {event["type"] for event in events}
+    equity = events[-1]["payload"]
+    assert (account["cash"], account["equity"]) == (pytest.approx(equity["cash"]), pytest.approx(equity["equity"]))

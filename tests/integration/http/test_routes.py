@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.engine import kept_figures
 from app.engine.session_service import SessionService
 from app.errors import TooManyRequestsError
 from app.settings import load
@@ -106,8 +107,9 @@ class Walk:
         return [spec for spec in self.table if key(spec) not in OPEN]
 
     async def faults(self) -> AsyncIterator[str]:
-        """Walk all routes in all ways, the quick ones first."""
-        for part in (self.strangers(), self.scopes(), self.other_users(), *self.checks(), self.budgets()):
+        """Walk all routes in all ways, first in the one that notices most faults."""
+        callers = (self.owners(), self.strangers(), self.scopes(), self.other_users())
+        for part in (*callers, self.other_kinds(), self.unknown(), self.large(), self.budgets()):
             async for fault in part:
                 yield fault
 
@@ -170,7 +172,8 @@ class Walk:
         for place, name, nothing, refused, headers in used_up:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(place, name, nothing)
-                patch.setattr(sim_stats, "FEW_EVENTS", -1)
+                for module in (sim_stats, kept_figures):
+                    patch.setattr(module, "FEW_EVENTS", -1)
                 faults = await self._refused(name, refused, headers)
             for fault in faults:
                 yield fault

@@ -22,6 +22,7 @@ from app.web.serve import run_server
 from tests.support.client import BODY, SESSIONS
 from tests.support.postgres import Database, PrivatePostgres
 from tests.support.running_server import InProcessServer, running_server
+from zeon import ApiError, AsyncClient, Client
 
 JSON = {"Content-Type": "application/json"}
 
@@ -223,6 +224,23 @@ async def test_a_client_that_asks_too_often_is_slowed_down(database: Database) -
         assert (response.status_code, response.headers["retry-after"]) == (429, "1")
         for path in ("/healthz", "/readyz", "/metrics"):
             assert (await server.call("GET", path)).status_code == 200
+
+
+async def test_clients_wait_when_the_server_tells_them_to(database: Database) -> None:
+    async with running_server(database, candles=0, rate=5, burst=1) as server:
+        async with AsyncClient(server.served.url) as client:
+            for _ in range(2):
+                assert (await client.sessions())["sessions"] == []
+        async with AsyncClient(server.served.url, patience_s=0) as client:
+            with pytest.raises(ApiError) as refused:
+                await asyncio.gather(client.sessions(), client.sessions())
+        assert (refused.value.status, refused.value.code, refused.value.retry_after_s) == (429, "too_many_requests", 1)
+
+        def call() -> list[Any]:
+            with Client(server.served.url) as client:
+                return [client.sessions()["sessions"] for _ in range(2)]
+
+        assert await asyncio.to_thread(call) == [[], []]
 
 
 async def test_users_of_one_address_have_budgets_of_their_own_and_strangers_do_not_use_them_up(

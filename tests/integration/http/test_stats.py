@@ -21,7 +21,7 @@ from app.candles.sources import synthetic
 from app.db.log import stats
 from app.db.log.events import Row
 from app.domain import event
-from app.domain.event import Event
+from app.domain.event import TYPES, Event
 from app.domain.trading.settings import BrokerConfig
 from app.engine.export import encoder
 from app.errors import BadInputError
@@ -72,15 +72,27 @@ async def test_statistics_and_curve_are_answered_exactly(database: Database) -> 
         assert sample[-1] == points[-1]
 
 
-async def test_statistics_read_in_several_steps_are_the_same(
+async def test_figures_are_the_same_when_a_part_of_them_is_kept(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session_id = store_session(database, log(), ON)
+    session_id, other = store_session(database, log(), ON), store_session(database, log()[:-200], ON)
+    same = ("stats", "equity?points=5000", "equity?points=2", f"diff/{other}", "events?tail=3&types=equity,trade")
+    paths = [f"{SESSIONS}/{session_id}/{path}" for path in (*same, *(f"events?limit=3&types={name}" for name in TYPES))]
     async with running_server(database, candles=0) as server:
-        at_once = await server.call("GET", f"{SESSIONS}/{session_id}/stats")
-    monkeypatch.setattr("app.web.sim.stats._STEP", 100)
+        before = [(await server.call("GET", path)).text for path in paths]
+        curve = (await server.data("GET", f"{SESSIONS}/{session_id}/equity?points=40"))["points"]
+    for module in ("app.engine.kept_figures", "app.web.sim.stats"):
+        monkeypatch.setattr(f"{module}.FEW_EVENTS", 0)
     async with running_server(database, candles=0) as server:
-        assert (await server.call("GET", f"{SESSIONS}/{session_id}/stats")).text == at_once.text
+        assert [(await server.call("GET", path)).text for path in paths] == before
+        of_parts = (await server.data("GET", f"{SESSIONS}/{session_id}/equity?points=40"))["points"]
+    ((kept,),) = database.query("SELECT seq FROM sim_kept WHERE session_id = %s", session_id)
+    assert kept % 500 == 499
+    assert database.query("SELECT sim_keep(%s)", session_id) == [(kept,)]
+    assert len(of_parts) <= 40
+    assert (of_parts[0], of_parts[-1]) == (curve[0], curve[-1])
+    for extreme in (min, max):
+        assert extreme(point["equity"] for point in of_parts) == extreme(point["equity"] for point in curve)
 
 
 WRONG = [

@@ -53,6 +53,7 @@ FAULTS = {
     "self.plot('x', 'rubbish')": "ValueError: 'rubbish' is not a number",
     "self.signal('LONG', 'x', y=float('nan'))": "ValueError: nan is not a finite number",
     "self.log('x' * 70_000)": "payload: 70014 bytes, at most 65536 are allowed",
+    "[self.log('x' * 60_000) for _ in range(80)]": "bytes at one candle; at most 1,048,576 bytes are allowed",
     f"{EVENTS}.append('rubbish')": "TypeError: the events of the slot contain an object that is not an event",
     "import not_there_at_all": "ModuleNotFoundError: No module named 'not_there_at_all'",
     f"{EVENTS}.extend({EVENTS} * 20_000)": "events in one slot, at most 10000 are allowed",

@@ -2,6 +2,7 @@
 
 import { Client } from "../client.js";
 import { loginSince } from "./login.js";
+import { clearProblem, showProblem } from "./notice.js";
 
 export { SESSIONS } from "../client.js";
 
@@ -12,7 +13,13 @@ export const share = new URLSearchParams(location.search).get("share");
  * The client of this server. After a 401 the user logs in, unless that happened during the call, and the call is repeated.
  * With a share link there is no login.
  */
-export const client = new Client(location.origin, { share, onUnauthorized: share === null ? loginSince : null });
+export const client = new Client(location.origin, { share, onUnauthorized: share === null ? loginSince : null, onWait: showWait });
+
+/** Show that a call waits, and for how long. */
+function showWait(error) {
+  showProblem({ message: `${error.message} The page tries again in ${error.retryAfterMs / 1000} s.` });
+  setTimeout(clearProblem, error.retryAfterMs);
+}
 
 /** Make a call and return its data; when nobody answers, the error says what the page does about it. */
 export async function call(method, path, body) {
