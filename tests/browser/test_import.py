@@ -26,8 +26,8 @@ DROP = """async ([name, text]) => {
 
 
 def text_of(symbol: str, count: int = 300, without: range = range(0)) -> str:
-    made = made_up(symbol, "1m", START_MS, START_MS + count * MINUTE)
-    rows = [f"{c.open_time_ms},{','.join(map(str, c[4:9]))}" for n, c in enumerate(made) if n not in without]
+    candles = made_up(symbol, "1m", START_MS, START_MS + count * MINUTE)
+    rows = [f"{c.open_time_ms},{','.join(map(str, c[4:9]))}" for n, c in enumerate(candles) if n not in without]
     return "\n".join(["time,open,high,low,close,volume", *rows]) + "\n"
 
 
@@ -86,7 +86,7 @@ def test_a_chosen_file_is_stored_by_keyboard_and_told(site: Site, open_page: Ope
     )
     expect(page.locator("#announcement")).to_contain_text("Stored: 300 new candles")
     expect(page.locator("#import-session")).to_be_focused()
-    (series,) = [each for each in coverage(page) if each["symbol"] == "KEYUSDT"]
+    (series,) = [row for row in coverage(page) if row["symbol"] == "KEYUSDT"]
     assert (series["rows"], series["spelling"]) == (300, "Key/Usdt")
     page.keyboard.press("Enter")
     expect(page.locator("#cached option:checked")).to_have_text(re.compile("^Key/Usdt · 1m · demo"))

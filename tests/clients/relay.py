@@ -40,9 +40,9 @@ class Relay:
             asking = threading.Thread(target=_pass_on, args=(client, server))
             asking.start()
             self._answer(server, client, next(self._cuts, None))
-            for each in (client, server):
+            for writer in (client, server):
                 with suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
+                    writer.shutdown(socket.SHUT_RDWR)
             asking.join(30)
 
     def _answer(self, server: socket.socket, client: socket.socket, most: int | None) -> None:

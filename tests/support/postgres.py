@@ -33,9 +33,9 @@ SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"
 def kill_with_children(process: psutil.Process) -> None:
     """Kill a process and all its children, of which some may end by themselves once it is gone."""
     family = [process, *process.children(recursive=True)]
-    for each in family:
+    for member in family:
         with suppress(psutil.NoSuchProcess):
-            each.kill()
+            member.kill()
     psutil.wait_procs(family, timeout=10)
 
 

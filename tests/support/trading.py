@@ -78,9 +78,9 @@ def of(events: Sequence[Event], type_: str) -> list[dict[str, Any]]:
 
 def fills(events: Sequence[Event]) -> list[tuple[str, str, str]]:
     """Return side, quantity and price of every fill, as text."""
-    return [(one["side"], str(one["qty"]), str(one["price"])) for one in of(events, "fill")]
+    return [(fill["side"], str(fill["qty"]), str(fill["price"])) for fill in of(events, "fill")]
 
 
 def changes(events: Sequence[Event], order_id: int) -> list[str]:
     """Return what an order went through: status and reason."""
-    return [f"{one['status']}: {one['reason']}" for one in of(events, "order") if one["orderId"] == order_id]
+    return [f"{order['status']}: {order['reason']}" for order in of(events, "order") if order["orderId"] == order_id]

@@ -239,7 +239,7 @@ async def test_a_file_is_read_as_the_table_says(
     assert (len(results), report.new) == (expected.count, expected.count)
     assert spelled(results[0]) == expected.first
     assert expected.last is None or spelled(results[-1]).startswith(expected.last)
-    assert tuple(place for place, _ in report.refusals) == expected.refused
+    assert tuple(line for line, _ in report.refusals) == expected.refused
     assert report.duplicates == expected.duplicates
     assert expected.missing is None or report.missing == expected.missing
     text_of_notes = "; ".join(text for _, text in report.notes)

@@ -24,10 +24,10 @@ async def conn(database: Database) -> AsyncIterator[Connection]:
 
 
 def lines(count: int, step: int = 1) -> list[str]:
-    made = made_up("BTCUSDT", "1m", START, START + count * MINUTE)
+    candles = made_up("BTCUSDT", "1m", START, START + count * MINUTE)
     return [
         f"{c.open_time_ms},{c.open:.8f},{c.high:.8f},{c.low:.8f},{c.close:.8f},{c.volume:.8f}"
-        for c in list(made)[::step]
+        for c in list(candles)[::step]
     ]
 
 

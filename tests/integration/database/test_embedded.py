@@ -109,10 +109,10 @@ def test_data_is_there_the_next_time(folder):
 
 def test_several_processes_share_one_server_and_the_last_stops_it(folder):
     users = [user(folder) for _ in range(3)]
-    assert len({said(each) for each in users}) == 1
-    for each in users:
+    assert len({said(process) for process in users}) == 1
+    for process in users:
         assert postmaster(folder)
-        leave(each)
+        leave(process)
     assert postmaster(folder) is None
 
 

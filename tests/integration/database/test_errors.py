@@ -155,7 +155,7 @@ async def test_a_pool_that_may_not_grow_is_busy_and_a_database_without_a_free_co
     done.set()
     await asyncio.gather(*holding)
     crowd = await asyncio.gather(*(pool.run(short) for _ in range(100)), return_exceptions=True)
-    assert {type(each) for each in crowd} == {type(None), BusyError}
+    assert {type(result) for result in crowd} == {type(None), BusyError}
     limit_connections(database, -1)
     await pool.close()
 
@@ -198,4 +198,4 @@ async def test_a_pool_that_gets_no_connection_says_that_the_database_is_away() -
 
 
 def subclasses(kind: type[SimError]) -> list[type[SimError]]:
-    return [each for child in kind.__subclasses__() for each in (child, *subclasses(child))]
+    return [error_class for child in kind.__subclasses__() for error_class in (child, *subclasses(child))]

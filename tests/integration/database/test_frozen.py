@@ -49,8 +49,8 @@ async def restored_server(database: Database, **changes: Any) -> AsyncIterator[I
         yield server
 
 
-def path(one: dict[str, Any]) -> str:
-    return f"{SESSIONS}/{one['id']}"
+def path(frozen: dict[str, Any]) -> str:
+    return f"{SESSIONS}/{frozen['id']}"
 
 
 def with_status(*statuses: str) -> list[dict[str, Any]]:
@@ -61,10 +61,10 @@ def digests(database: Database) -> dict[str, str]:
     return dict(database.query("SELECT id::text, sim_log_digest(id) FROM sim_sessions"))
 
 
-async def go_on(server: InProcessServer, one: dict[str, Any]) -> None:
+async def go_on(server: InProcessServer, frozen: dict[str, Any]) -> None:
     """Let a session run to its end, unpaced."""
-    await server.data("POST", f"{path(one)}/control", {"action": "pace", "replayMsPerCandle": 0})
-    await server.data("POST", f"{path(one)}/start")
+    await server.data("POST", f"{path(frozen)}/control", {"action": "pace", "replayMsPerCandle": 0})
+    await server.data("POST", f"{path(frozen)}/start")
 
 
 async def finished(server: InProcessServer, session_id: str, timeout_s: float = 60) -> None:
@@ -214,21 +214,21 @@ async def test_an_old_snapshot_never_changes_what_follows(
         for session in long:
             await go_on(server, session)
         await reach_their_ends(server, old, long)
-    said = [record for record in caplog.records if ": deleted its snapshot at " in record.message]
-    assert dropped is None or len(said) == dropped
+    records = [record for record in caplog.records if ": deleted its snapshot at " in record.message]
+    assert dropped is None or len(records) == dropped
 
 
-async def mark_snapshot(server: InProcessServer, database: Database, one: dict[str, Any], cash: str | None) -> None:
+async def mark_snapshot(server: InProcessServer, database: Database, frozen: dict[str, Any], cash: str | None) -> None:
     """Let a snapshot look as if the present code had taken it, with another amount of cash if one is given."""
-    session = await server.served.sim.get(USER, UUID(one["id"]))
-    ((text,),) = database.query("SELECT body FROM sim_snapshots WHERE session_id = %s", one["id"])
+    session = await server.served.sim.get(USER, UUID(frozen["id"]))
+    ((text,),) = database.query("SELECT body FROM sim_snapshots WHERE session_id = %s", frozen["id"])
     if cash is not None:
         body = json.loads(text)
         body["desk"], count = re.subn(r'(\["cash",\["decimal",")[^"]*', rf"\g<1>{cash}", body["desk"])
         assert count == 1
         text = json.dumps(body)
     change = "UPDATE sim_snapshots SET body = %s, body_hash = %s WHERE session_id = %s RETURNING 1"
-    assert database.query(change, text, _body_hash(session, text), one["id"]) == [(1,)]
+    assert database.query(change, text, _body_hash(session, text), frozen["id"]) == [(1,)]
 
 
 async def test_a_repeated_create_gives_the_old_session(old: Database) -> None:

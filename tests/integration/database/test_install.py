@@ -166,7 +166,7 @@ def test_a_database_that_is_away_is_a_sentence():
 
 def change(sources: Sources, name: str, text: str) -> None:
     """Write another text of a function or view of the made-up folders."""
-    [file] = [each for each in sources.sql.rglob("*.sql") if each.stem == name]
+    [file] = [path for path in sources.sql.rglob("*.sql") if path.stem == name]
     file.write_text(text)
 
 

@@ -59,9 +59,9 @@ async def verified(engine: Engine, session_id: UUID) -> None:
 async def logged(engine: Engine, session_id: UUID) -> list[tuple[int | None, str, dict[str, Any]]]:
     """Return cursor, action and arguments of each command in a log; their numbers have no holes."""
     controls = [event["payload"] for event in await engine.log(session_id) if event["type"] == "control"]
-    found = [payload for payload in controls if "command" in payload]
-    assert [payload["command"] for payload in found] == list(range(1, len(found) + 1))
-    return [(payload["cursorMs"], payload["action"], payload["args"]) for payload in found]
+    commands = [payload for payload in controls if "command" in payload]
+    assert [payload["command"] for payload in commands] == list(range(1, len(commands) + 1))
+    return [(payload["cursorMs"], payload["action"], payload["args"]) for payload in commands]
 
 
 async def repeat(engine: Engine, session_id: UUID, **changes: Any) -> Session:
@@ -161,8 +161,8 @@ async def test_a_fork_inside_a_block_is_made_at_its_end_and_keeps_the_costs_of_i
     await finish(engine, fork.id)
     await verified(engine, fork.id)
     parent = await engine.create(**request())
-    one = await command(engine, parent.id, clientOrderId="x")
-    child = await engine.sim.fork(USER, parent.id, one.seq, lambda spec: spec)
+    parent_order = await command(engine, parent.id, clientOrderId="x")
+    child = await engine.sim.fork(USER, parent.id, parent_order.seq, lambda spec: spec)
     with pytest.raises(ClientOrderIdUsedError):
         await command(engine, child.id, clientOrderId="x")
 
@@ -244,7 +244,9 @@ async def test_two_processes_with_one_command_each(engine: Engine, database: Dat
             session = await engine.create(**request(pace=Pace(60_000)))
             if status == "running":
                 await other.act(session.id, "start")
-            results = await asyncio.gather(*(command(each, session.id) for each in (engine, other) for _ in range(5)))
+            results = await asyncio.gather(
+                *(command(target, session.id) for target in (engine, other) for _ in range(5))
+            )
             assert sorted(result.orders[0]["orderId"] for result in results) == list(range(1, 11))
             assert len(await logged(engine, session.id)) == 10
             await engine.act(session.id, "stop")

@@ -206,7 +206,7 @@ async def test_each_tick_is_answered_and_a_second_one_of_a_session_has_to_wait(d
         assert outcomes == [Outcome("written", 1), Outcome("busy", 0), Outcome("refused", 0)]
         pausing = [tick(a, None, 0), tick(b, None, 0)._replace(pause="step")]
         assert await engine.pool.run(append_chunks, pausing) == [Outcome("done", 1), Outcome("written", 1)]
-        assert [(await engine.get(each)).last_seq for each in (a, b)] == [1, 2]
+        assert [(await engine.get(session_id)).last_seq for session_id in (a, b)] == [1, 2]
         assert (await engine.get(b)).status == "paused"
 
 

@@ -25,8 +25,8 @@ BTC = {"symbol": "BTC/USDT", "timeframe": "1m", "venue": "binance"}
 
 
 def rows(count: int = 100, without: range = range(0)) -> str:
-    made = made_up("BTCUSDT", "1m", START_MS, START_MS + count * MINUTE)
-    stored = [c for number, c in enumerate(made) if number not in without]
+    candles = made_up("BTCUSDT", "1m", START_MS, START_MS + count * MINUTE)
+    stored = [c for number, c in enumerate(candles) if number not in without]
     return "".join(f"{c.open_time_ms},{','.join(map(str, c[4:9]))}\n" for c in stored)
 
 
@@ -40,7 +40,7 @@ async def sent(
 
 async def count(server: InProcessServer) -> int:
     series = (await server.client.get("/api/market/coverage")).json()["coverage"]
-    return sum(each["rows"] for each in series)
+    return sum(row["rows"] for row in series)
 
 
 @pytest.mark.parametrize("packed", [False, True])

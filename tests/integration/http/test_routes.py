@@ -245,7 +245,7 @@ class Walk:
         body: dict[str, Any] | None = None,
         query: str | None = None,
     ) -> int:
-        path = re.sub(r"{(\w+):uuid}", lambda found: ids[found[1]], spec.path)
+        path = re.sub(r"{(\w+):uuid}", lambda match: ids[match[1]], spec.path)
         path = path.replace("{orderId:int}", "1").replace("{keyId}", ids["key"])
         path = path.replace("{name:path}", "style/base.css")
         path += QUERIES.get(key(spec), "") if query is None else query

@@ -422,7 +422,7 @@ async def test_the_api_describes_every_call(database: Database) -> None:
     operations = [operation for path in described["paths"].values() for operation in path.values()]
     assert len({operation["operationId"] for operation in operations}) == len(operations)
     assert all(operation["summary"] for operation in operations)
-    known = {f"#/components/{part}/{name}" for part, each in described["components"].items() for name in each}
+    known = {f"#/components/{part}/{name}" for part, named in described["components"].items() for name in named}
     assert set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(described))) <= known
     created = described["components"]["schemas"]["NewSession"]
     assert created["additionalProperties"] is False

@@ -102,8 +102,8 @@ async def test_one_symbol_holds_up_the_others_only_where_there_may_be_no_gap(
 
 async def test_where_a_source_is_asked_nothing_is_to_be_typed(database: Database, tmp_path: Path) -> None:
     file = tmp_path / "btc.csv"
-    made = made_up("BTCUSDT", "1m", START_MS, START_MS + 10 * MINUTE)
-    file.write_text("".join(f"{c.open_time_ms},{','.join(map(str, c[4:9]))}\n" for c in made))
+    candles = made_up("BTCUSDT", "1m", START_MS, START_MS + 10 * MINUTE)
+    file.write_text("".join(f"{c.open_time_ms},{','.join(map(str, c[4:9]))}\n" for c in candles))
     async with running_server(database, candles=0, sources=f"files=csv:{file}") as server:
         session = await started(server, **ENDLESS | {"venue": "files"})
         assert (await waiting_at(server, session, START_MS + 10 * MINUTE))["text"] == (

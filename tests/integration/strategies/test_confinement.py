@@ -134,7 +134,7 @@ report = True
 
 def sleeping() -> list[int]:
     """Return the pids of the processes that `LEAVES` starts."""
-    return [each.pid for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", OWN_S]]
+    return [process.pid for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", OWN_S]]
 
 
 @pytest.mark.parametrize("end", ["close", "kill", "exit"])

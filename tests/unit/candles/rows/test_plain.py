@@ -60,10 +60,10 @@ def test_prices_lie_between_their_bounds(number: str) -> None:
 
 
 def test_canonical_numbers_have_no_zeros_at_their_end() -> None:
-    told = ["0", "10", "1.50", "1.00", "100.0", "0.10", "5.", "1.05"]
-    assert list(canonical(told)) == ["0", "10", "1.5", "1", "100", "0.1", "5.", "1.05"]
-    kept = ["10", "1.5", "0.001"]
-    assert canonical(kept) is kept
+    texts = ["0", "10", "1.50", "1.00", "100.0", "0.10", "5.", "1.05"]
+    assert list(canonical(texts)) == ["0", "10", "1.5", "1", "100", "0.1", "5.", "1.05"]
+    texts = ["10", "1.5", "0.001"]
+    assert canonical(texts) is texts
 
 
 def test_digits_are_those_of_ascii() -> None:
