@@ -1,4 +1,4 @@
-"""The self test of `zeon selftest`, on an empty database, beside servers, and when it fails."""
+"""The self test of `zeon selftest`, on an empty database, with running servers, and when it fails."""
 
 from __future__ import annotations
 

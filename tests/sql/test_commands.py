@@ -1,4 +1,4 @@
-"""sim_append_ticks with commands: a number fences beside the cursor, and a command is answered with its events."""
+"""sim_append_ticks with commands: their number must match like the cursor, and answers come with their events."""
 
 from __future__ import annotations
 

@@ -249,7 +249,7 @@ def test_ruin_has_no_risk_ratios(database: Database) -> None:
     ratios = ("volatility_pct", "sharpe", "sortino", "daily_volatility_pct", "daily_sharpe", "daily_sortino")
     lost = [(0, 10_000, 10_000), (1, 9_000, 10_000), (24, -5, 10_000)]
     results = stats(database, store_session(database, curve((-24, 10_000, 10_000), *lost), on))
-    assert all(results[name] is not None for name in ratios)  # The last return led there, and can be told.
+    assert all(results[name] is not None for name in ratios)  # Only the last return leads below zero: all ratios exist.
     for after in ([(48, -5, 10_000)], [(48, 12_000, 12_000), (72, 13_000, 13_000)]):
         results = stats(database, store_session(database, curve(*lost, *after), on))
         assert [results[name] for name in ratios] == [None] * 6

@@ -57,7 +57,7 @@ class Database:
 
 @asynccontextmanager
 async def open_pool(database: Database) -> AsyncIterator[Pool]:
-    """Reach the database beside its servers."""
+    """Connect to the database directly, not through a server."""
     opened = Pool(database.url, size=1, application_name="zeon test")
     await opened.open()
     try:

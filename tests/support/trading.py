@@ -1,4 +1,4 @@
-"""Small made-up candles and a strategy that does what a test says, bar by bar."""
+"""Small synthetic candles and a strategy that makes the calls a test gives it, bar by bar."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Actions = Mapping[int, Callable[["Script"], Any]]
 
 
 class Script(Strategy):
-    """Does what is written for each bar, counted from 0."""
+    """Makes the calls given for each bar, counted from 0."""
 
     def follow(self, actions: Actions) -> Script:
-        self._deeds, self._bar = actions, -1
+        self._actions, self._bar = actions, -1
         self.given: dict[int, Any] = {}
         return self
 
     def on_candle(self, candle: Candle) -> None:
         if candle.symbol == self.symbols[0] and candle.timeframe == self.timeframe:
             self._bar += 1
-        if self._bar in self._deeds and candle.symbol == self.symbols[-1]:
-            self.given[self._bar] = self._deeds[self._bar](self)
+        if self._bar in self._actions and candle.symbol == self.symbols[-1]:
+            self.given[self._bar] = self._actions[self._bar](self)
 
 
 def bar(number: int, ohlc: str, *, symbol: str = "BTC", volume: str = "100", synthetic: bool = False) -> Candle:

@@ -184,7 +184,7 @@ async def test_another_source_is_asked_for_the_holes_of_the_first(conn: Connecti
     assert await stored(conn) == expected()
 
 
-async def test_a_source_that_fails_between_parts_goes_on_where_it_stopped(conn: Connection) -> None:
+async def test_a_source_that_fails_between_parts_continues_where_it_stopped(conn: Connection) -> None:
     class Failing(Synthetic):
         starts: list[int]
 

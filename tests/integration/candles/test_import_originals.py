@@ -1,4 +1,4 @@
-"""Imports of the real files that lie beside the project, where they do; the README beside them says what is inside."""
+"""Imports of real files, if the shared folder exists; its README describes them."""
 
 import re
 from collections.abc import AsyncIterator

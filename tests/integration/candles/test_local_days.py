@@ -77,10 +77,10 @@ async def conn(database: Database) -> AsyncIterator[Connection]:
 
 
 async def bring_in(conn: Connection, folder: Path, zone: str, form: str, days: list[date], symbol: str) -> Report:
-    spell, unsaid = FORMS[form]
+    time_text, unsaid = FORMS[form]
     name, _ = PLACES[zone]
     path = folder / f"{symbol}-{days[0]}.csv"
-    path.write_text("\n".join([HEADER, *(f"{spell(day, zone)},10,12,9,11,{day.day}" for day in days)]))
+    path.write_text("\n".join([HEADER, *(f"{time_text(day, zone)},10,12,9,11,{day.day}" for day in days)]))
     options = read_options(time_zone=zone if unsaid else None)
     return await import_file(conn, path, name.lower(), symbol, "1d", None, calendar_of(name), options)
 
@@ -131,10 +131,10 @@ async def test_a_missing_day_is_a_gap_of_that_date(conn: Connection, tmp_path: P
 @pytest.mark.parametrize("form", ["seconds", "utc"])
 async def test_days_whose_place_is_not_known_are_asked_for(conn: Connection, tmp_path: Path, form: str) -> None:
     """Midnight in Sydney is the afternoon of the day before, UTC."""
-    spell, _ = FORMS[form]
+    time_text, _ = FORMS[form]
     path = tmp_path / "days.csv"
     days = trading_days("Australia/Sydney")
-    path.write_text("\n".join([HEADER, *(f"{spell(day, 'Australia/Sydney')},1,1,1,1,1" for day in days)]))
+    path.write_text("\n".join([HEADER, *(f"{time_text(day, 'Australia/Sydney')},1,1,1,1,1" for day in days)]))
     with pytest.raises(BadInputError, match=r"^timeZone: .* --time-zone"):
         await import_file(conn, path, "xasx", "INDEX", "1d")
 

@@ -131,8 +131,8 @@ async def test_the_market_dialect_takes_and_tells_them(served: InProcessServer) 
 
 @pytest.mark.parametrize("text", SPELLINGS)
 async def test_candles_and_coverage_are_found_in_any_spelling(served: InProcessServer, text: str) -> None:
-    for spelled in (text, SPELLINGS[text], SPELLINGS[text].lower()):
-        request = {"symbol": spelled, "timeframe": "1m", "venue": "demo"}
+    for spelling in (text, SPELLINGS[text], SPELLINGS[text].lower()):
+        request = {"symbol": spelling, "timeframe": "1m", "venue": "demo"}
         result = (await served.client.get("/api/market/candles", params=request)).json()
         assert len(result["candles"]) == 100
         (series,) = (await served.client.get("/api/market/coverage", params=request)).json()["coverage"]

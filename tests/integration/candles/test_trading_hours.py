@@ -1,4 +1,4 @@
-"""Sessions over the hours of a stock market, made-up candles: Thanksgiving week of 2023, a holiday and a short day."""
+"""Sessions over the hours of a stock market, synthetic candles: Thanksgiving week of 2023 with its short day."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -186,7 +186,7 @@ def running_spec(policy: str, record: str) -> dict[str, Any]:
     )
 
 
-async def test_an_endless_session_goes_on_after_a_weekend_and_fails_for_a_bar_that_was_skipped(
+async def test_an_endless_session_continues_after_a_weekend_and_fails_for_a_bar_that_was_skipped(
     engine: Engine,
 ) -> None:
     monday = [slot for slot in TRADED if slot >= ms("27T00:00")]

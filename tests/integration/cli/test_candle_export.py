@@ -27,7 +27,7 @@ def cli(database: Database) -> Cli:
 
 
 async def store(database: Database, timeframe: str = "1m", count: int = 3_000, symbol: str = "BTCUSDT") -> None:
-    """Store made-up candles with a hole, an evening's beginning and a middle of the night's end."""
+    """Store synthetic candles with a gap, an evening's beginning and a middle of the night's end."""
     step = LENGTHS[timeframe]
     candles = synthetic.candles(symbol, timeframe, START_MS + 5 * step, START_MS + (5 + count) * step)
     stored = [candle for number, candle in enumerate(candles) if not 100 <= number < 103]
@@ -138,7 +138,7 @@ async def test_freqtrade_s_files_are_named_and_typed_as_freqtrade_reads_them(
         ("币安人生/USDT", "币安人生/USDT"),
     ],
 )
-def test_base_and_quote_are_told_apart(spelling: str, pair: str) -> None:
+def test_base_and_quote_are_distinguished(spelling: str, pair: str) -> None:
     assert pair_of(spelling) == pair
 
 

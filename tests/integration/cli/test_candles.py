@@ -86,7 +86,7 @@ def test_closed_hours_of_a_venue_with_a_calendar_are_no_gaps(database: Database,
     assert cli.json("candles", "list")[0]["gaps"] == 1
 
 
-def test_refused_rows_are_told_and_a_broken_file_fails(cli: Cli, tmp_path: Path) -> None:
+def test_refused_rows_are_reported_and_a_broken_file_fails(cli: Cli, tmp_path: Path) -> None:
     lines = rows(3_000)
     lines[7] = f"{START + 7 * MINUTE},10,9,11,10,1"
     whole = tmp_path / "cut.csv.gz"
@@ -125,7 +125,7 @@ def test_a_range_is_fetched_once_and_a_dry_run_only_says_what_would_be(cli: Cli)
     assert made_up == "sources: only the venues demo and selftest may have generated candles, not binance"
 
 
-def test_gaps_can_be_told_by_reason(cli: Cli) -> None:
+def test_gaps_can_be_listed_by_reason(cli: Cli) -> None:
     cli("candles", "fetch", *BTC, *DAY)
     arguments = ("candles", "gaps", *BTC, "--venue", "demo", "--start", "2023-12-31T23:00", "--end", "2024-01-02T01:00")
     assert [gap["reason"] for gap in cli.json(*arguments, "--why")] == ["notFetched", "notPublished"]
@@ -176,7 +176,7 @@ def test_a_series_is_deleted_with_what_was_built_from_it(built: Cli) -> None:
     assert built.error("candles", "delete", *BTC, "--yes") == "There are no candles of BTCUSDT 1m at venue binance."
 
 
-def test_delete_asks_first_and_deletes_nothing_where_nobody_answers(built: Cli) -> None:
+def test_delete_asks_first_and_deletes_nothing_without_an_answer(built: Cli) -> None:
     error = built.error("candles", "delete", *BTC)
     assert "This deletes BTCUSDT 1m at venue binance: 60 candles." in error
     assert "deleted too: 12 candles of 5m, 4 candles of 15m." in error

@@ -30,7 +30,7 @@ def hours(*times: str) -> list[str]:
     return [HEADER, *(f"{time},10,12,9,11,5" for time in times)]
 
 
-def test_a_zone_moves_the_times_and_is_told(cli: Cli, tmp_path: Path) -> None:
+def test_a_zone_moves_the_times_and_is_reported(cli: Cli, tmp_path: Path) -> None:
     file = written(tmp_path / "bars.csv", *hours("2024-01-01 00:00", "2024-01-01 01:00"))
     command = ("candles", "import", file, "--symbol", "X", "--timeframe", "1h")
     assert "time zone: times without a zone were read as UTC" in cli(*command)
@@ -55,7 +55,7 @@ def test_another_timeframe_is_refused_with_the_one_to_type(cli: Cli, tmp_path: P
     assert cli.json("candles", "list") == []
 
 
-def test_mostly_bad_rows_store_nothing_unless_told_to_keep_going(cli: Cli, tmp_path: Path) -> None:
+def test_mostly_bad_rows_store_nothing_without_the_option_to_continue(cli: Cli, tmp_path: Path) -> None:
     rows = [HEADER, "2024-01-01,10,12,9,11,5", *["2024-01-02,10,9,11,11,5"] * 2]
     file = written(tmp_path / "bars.csv", *rows)
     command = ("candles", "import", file, "--symbol", "X", "--timeframe", "1d")

@@ -94,7 +94,7 @@ def test_a_bad_setting_or_no_database_is_one_sentence() -> None:
     assert len(error.splitlines()) == 1
 
 
-def test_a_second_demo_goes_on_with_the_same_session(database: Database) -> None:
+def test_a_second_demo_continues_the_same_session(database: Database) -> None:
     cli = Cli(database, PORT=free_port())
     with demo(cli) as (process, url, session_id):
         until_candles(database, session_id, 2)

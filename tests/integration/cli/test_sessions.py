@@ -1,4 +1,4 @@
-"""`zeon sessions` and `zeon tail` beside a living server, and without one."""
+"""`zeon sessions` and `zeon tail` with a running server, and without one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def until_seq(database: Database, seq: int) -> None:
         time.sleep(0.02)
 
 
-def test_a_session_is_made_started_paused_resumed_and_stopped(
+def test_a_session_is_created_started_paused_resumed_and_stopped(
     cli: Cli, database: Database, start_server: StartServer
 ) -> None:
     start_server(database)

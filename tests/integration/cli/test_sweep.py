@@ -1,4 +1,4 @@
-"""`zeon sweep` in processes of its own, beside nobody."""
+"""`zeon sweep` in its own processes, with no server running."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def as_grafana_sends(query: str, session_id: object, from_ms: int, to_ms: int) -
 
 @pytest.fixture
 def session_id(database: Database) -> UUID:
-    """Write the log of a strategy over two days, and of another session beside it."""
+    """Write the log of a strategy over two days, and that of another session."""
     on = broker_config(symbols=("BTCUSDT",))
     candles = list(synthetic.candles("BTCUSDT", "1m", START_MS, START_MS + COUNT * MINUTE))
     ids = [store_session(database, run_strategy(SmaCross(), candles, on), on, start_ms=START_MS) for _ in range(2)]

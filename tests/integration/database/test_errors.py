@@ -51,7 +51,7 @@ async def test_each_sqlstate_of_the_map_is_raised_as_its_error(pool: Database, p
     assert "What happened" not in raised.value.message
 
 
-def test_each_sqlstate_of_our_own_stands_for_one_error_and_keeps_its_sentence() -> None:
+def test_each_own_sqlstate_is_one_error_with_its_own_message() -> None:
     own = [kind for kind in subclasses(SimError) if "sqlstate" in vars(kind)]
     assert sorted(str(kind.sqlstate) for kind in own) == ["ZN001", "ZN002", "ZN003", "ZN004"]
     assert [error_class(kind.sqlstate) for kind in own] == own

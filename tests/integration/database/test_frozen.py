@@ -1,4 +1,4 @@
-"""A database of commit b53902f, migrated: every log verifies, and every session goes on to the end it had there."""
+"""A database of commit b53902f, migrated: every log verifies, and every session continues to the same end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def cli(database: Database, **env: object) -> Cli:
 
 @asynccontextmanager
 async def restored_server(database: Database, **changes: Any) -> AsyncIterator[InProcessServer]:
-    """Serve the database; its first look at sessions that nobody runs is over when the block begins."""
+    """Serve the database; it has already searched for orphans when the block begins."""
     settings = {"strategies": (str(STRATEGIES),), "venue": "frozen", "children": 1, "candle_timeout_ms": 10_000}
     async with running_server(database, candles=0, **(settings | changes)) as server:
         for session in with_status("running"):
@@ -112,7 +112,7 @@ def test_the_command_verifies_an_old_log(old: Database) -> None:
         assert (result["same"], result["warnings"]) == (True, [])
 
 
-async def test_every_session_goes_on_to_the_end_it_had(old: Database) -> None:
+async def test_every_session_continues_to_the_same_end(old: Database) -> None:
     unfinished = [session for session in with_status(*UNFINISHED) if "endDigest" in session]
     assert len(unfinished) > 25
     async with restored_server(old) as server:
@@ -122,7 +122,7 @@ async def test_every_session_goes_on_to_the_end_it_had(old: Database) -> None:
         await reach_their_ends(server, old, unfinished)
 
 
-async def test_an_endless_session_goes_on(old: Database) -> None:
+async def test_an_endless_session_continues(old: Database) -> None:
     endless = dump().session("paused endless")
     async with restored_server(old) as server:
         await server.data("POST", f"{path(endless)}/control", {"action": "step", "candles": 50})
@@ -189,7 +189,7 @@ async def test_old_sessions_keep_the_first_rules_and_forks_of_them_go_on_with_th
             assert (result.difference, result.warnings) == (None, [])
 
 
-async def test_a_fork_in_a_past_that_is_shared_goes_on(old: Database) -> None:
+async def test_a_fork_inside_a_shared_past_continues(old: Database) -> None:
     fork_of_a_fork = dump().session("paused fork of a fork")
     async with restored_server(old) as server:
         for seq in (90, 200):  # Written by the first ancestor, and by the second.

@@ -148,7 +148,7 @@ async def fork_and_repeat(engine: Engine, parent: UUID, at_seq: int, digest: str
     await verified(engine, fork.id)
 
 
-async def test_a_fork_inside_a_block_is_made_at_its_end_and_keeps_the_costs_of_its_past(engine: Engine) -> None:
+async def test_a_fork_inside_a_block_happens_at_its_end_and_keeps_the_costs_of_its_past(engine: Engine) -> None:
     session = await engine.create(**request())
     await step(engine, session.id, 3)
     first = await command(engine, session.id, fill="same_close")
@@ -313,7 +313,7 @@ async def test_an_event_of_a_command_ends_a_run_until_that_type(engine: Engine) 
     assert (await engine.get(session.id)).status == "paused"
 
 
-async def test_a_diff_names_the_command_that_made_the_logs_part(engine: Engine) -> None:
+async def test_a_diff_names_the_command_from_which_the_logs_differ(engine: Engine) -> None:
     ids = []
     for qty in (1, 2):
         session = await engine.create(**request())
@@ -330,7 +330,9 @@ async def test_a_diff_names_the_command_that_made_the_logs_part(engine: Engine) 
     assert (await engine.sim.diff(USER, ids[0], ids[0])).command is None
 
 
-async def test_the_state_is_kept_while_the_lease_stands(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_state_stays_in_memory_while_the_lease_is_valid(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = await engine.create(**request())
     await command(engine, session.id)
     opened = []

@@ -108,7 +108,7 @@ async def test_a_payload_postgres_refuses_fails_its_own_session_only(database: D
         assert "unicode" in str(results[4]).lower()
 
 
-async def test_a_session_goes_on_when_its_prepared_statements_are_gone(database: Database) -> None:
+async def test_a_session_continues_when_its_prepared_statements_are_gone(database: Database) -> None:
     """A pooler in transaction mode gives each statement another connection; SQLSTATE 26000 ended such sessions."""
 
     async def forget(connection: Connection) -> None:
@@ -316,7 +316,7 @@ async def test_an_opening_that_is_cancelled_while_its_listener_connects_does_not
             await opened.close()
 
 
-async def test_a_process_whose_row_was_deleted_registers_again_and_goes_on(database: Database) -> None:
+async def test_a_process_whose_row_was_deleted_registers_again_and_continues(database: Database) -> None:
     async with running_engine(database) as engine:
         await store(engine.pool)
         session = await engine.start(pace=Pace(10))

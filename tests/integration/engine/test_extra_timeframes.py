@@ -1,4 +1,4 @@
-"""Longer candles beside the session's own: whole, in their tick, and the same after any pause."""
+"""Candles of extra timeframes: complete, in the tick in which they close, and the same after any pause."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ async def test_changed_code_of_an_ancestor_keeps_a_fork_from_going_on(database: 
         assert (await engine.finished(early.id)).status == "finished", "nothing of it was written by that code"
 
 
-async def test_a_fork_made_before_code_hashes_were_stored_goes_on(database: Database) -> None:
+async def test_a_fork_created_before_code_hashes_were_stored_continues(database: Database) -> None:
     async with running_engine(database) as engine:
         whole = await parent(engine)
         fork = await engine.sim.fork(USER, whole.id, 150, unchanged)

@@ -35,7 +35,7 @@ LATE = START_MS + 207 * MINUTE
 
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Take snapshots often, and note each that a trader of this process goes on from."""
+    """Take snapshots often, and record each from which a trader of this process continues."""
     calls: list[int] = []
     restore = StrategyRunner.restore
 
@@ -138,7 +138,7 @@ async def test_user_strategies_may_offer_snapshots(database: Database, tmp_path:
         expected = await whole_digest(engine, request)
         session = await paused(engine, request)
         assert database.query("SELECT count(*) FROM sim_snapshots") == [(2,)]
-        _tamper(database, session, 200)  # Nobody looks there any more, which shows that the snapshot was used.
+        _tamper(database, session, 200)  # The resume does not read this part: it uses the snapshot.
         await engine.act(session.id, "resume")
         assert (await engine.finished(session.id)).status == "finished"
         again = await paused(engine, request)

@@ -1,4 +1,4 @@
-"""A log is what its candles lead to, computed again; whoever changed an event afterwards is found out."""
+"""Verification computes a log again from its candles, and finds events that were changed afterwards."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ async def test_changed_candles_and_code_are_warnings_as_long_as_the_log_is_the_s
         assert result.warnings[1:] == ["Cached candles that the session has used have changed since."]
 
 
-async def test_a_session_goes_on_while_it_is_verified(database: Database) -> None:
+async def test_a_session_continues_while_it_is_verified(database: Database) -> None:
     async with running_engine(database) as engine:
         await store(engine.pool)
         session = await engine.start(**CROSS, pace=Pace(5))

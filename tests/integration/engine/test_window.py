@@ -48,7 +48,7 @@ async def answered(database: Database, window: Window, state: ReplayState) -> as
     ):
         assert time.monotonic() < deadline
         await asyncio.sleep(0)
-        time.sleep(0.05)  # noqa: ASYNC251 - Nothing goes on here meanwhile; Postgres does.
+        time.sleep(0.05)  # noqa: ASYNC251 - Only Postgres works meanwhile.
     assert not reading.done()
     return reading
 

@@ -1,4 +1,4 @@
-"""Pages of another origin: what `ZEON_ALLOWED_ORIGINS` lets them do, and that nobody else may."""
+"""Pages of another origin: what `ZEON_ALLOWED_ORIGINS` allows them, and that all others are refused."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_an_origin_that_is_not_named_may_still_not_call(database: Database
         assert "access-control-allow-origin" not in look.headers
 
 
-async def test_without_the_setting_no_origin_is_told_anything(database: Database) -> None:
+async def test_without_the_setting_no_origin_is_allowed(database: Database) -> None:
     async with running_server(database, candles=0) as server:
         answer = await server.call("GET", SESSIONS, headers={"Origin": PAGE})
         assert not [name for name in answer.headers if name.startswith("access-control")]

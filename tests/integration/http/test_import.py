@@ -110,7 +110,7 @@ async def test_how_to_read_a_file_can_be_said(database: Database) -> None:
             assert name.lower() in error.lower().replace("time zone", "timezone").replace("time_zone", "timezone")
 
 
-async def test_a_file_of_which_most_is_refused_stores_nothing_unless_told(database: Database) -> None:
+async def test_a_file_of_which_most_is_refused_stores_nothing_unless_allowed(database: Database) -> None:
     text = (
         "time,open,high,low,close,volume\n"
         + rows(10)
@@ -173,7 +173,7 @@ async def test_a_file_over_the_limit_is_refused_whether_it_says_its_size_or_not(
         assert (await sent(server, rows(500), **BTC))["new"] == 500
 
 
-async def test_a_form_is_told_how_to_send_a_file(database: Database) -> None:
+async def test_a_form_gets_an_error_that_says_how_to_send_a_file(database: Database) -> None:
     async with running_server(database, candles=0) as server:
         response = await server.client.post(IMPORT, params=BTC, files={"file": ("btc.csv", rows())})
         assert response.status_code == 415

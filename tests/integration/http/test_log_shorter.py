@@ -38,7 +38,7 @@ def tail_in_thread(client: Client, session_id: str, read: list[int]) -> int:
     return raised.value.last_seq
 
 
-async def test_every_stream_and_client_is_told_that_its_log_is_shorter(database: Database) -> None:
+async def test_every_stream_and_client_gets_the_sign_that_its_log_is_shorter(database: Database) -> None:
     async with running_server(database, poll_ms=50) as server:
         session = await server.create()
         last_seq = await steps(server, session, 10)
@@ -65,7 +65,7 @@ async def test_every_stream_and_client_is_told_that_its_log_is_shorter(database:
         assert stream.ids == list(range(1, last_seq + 1))
 
 
-async def test_a_client_that_reconnects_behind_the_end_of_its_log_is_told(database: Database) -> None:
+async def test_a_client_that_reconnects_behind_the_end_of_its_log_gets_the_sign(database: Database) -> None:
     async with running_server(database, poll_ms=60_000) as server, AsyncClient(server.served.url) as client:
         session = await server.create()
         last_seq = await steps(server, session, 10)
@@ -79,7 +79,7 @@ async def test_a_client_that_reconnects_behind_the_end_of_its_log_is_told(databa
         assert await tail == 8
 
 
-async def test_a_stream_of_the_market_dialect_is_told_too(database: Database) -> None:
+async def test_a_stream_of_the_market_dialect_gets_the_sign_too(database: Database) -> None:
     async with running_server(database, poll_ms=50) as server:
         body = {"symbols": ["BTCUSDT"], "timeframe": "1m", "start": START_MS, "end": START_MS + 99 * MINUTE}
         body |= {"speed": 100, "venue": "demo"}
@@ -121,7 +121,7 @@ class Copy:
         self._postgres.start()
 
 
-async def test_a_log_that_has_grown_again_is_told_from_the_one_that_was_sent(
+async def test_a_log_that_has_grown_again_is_distinguished_from_the_one_that_was_sent(
     private_postgres: PrivatePostgres,
 ) -> None:
     """The log that comes back is longer than what was sent, but has other events from some seq on."""

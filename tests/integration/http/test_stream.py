@@ -261,7 +261,7 @@ async def test_a_stream_ends_when_its_session_is_stopped_or_deleted(database: Da
     assert [event["payload"]["status"] for event in stream.events] == (["stopped"] if move == "stop" else [])
 
 
-async def test_a_stream_goes_on_through_pause_and_resume(database: Database) -> None:
+async def test_a_stream_continues_through_pause_and_resume(database: Database) -> None:
     async with running_server(database) as server:
         session = await server.create(replayMsPerCandle=1000, endMs=START_MS + 20 * MINUTE)
         path = f"{SESSIONS}/{session['id']}"

@@ -77,7 +77,7 @@ async def test_a_session_under_way_waits_for_nothing(database: Database) -> None
         assert "waitingFor" not in await server.data("GET", path(bounded))
 
 
-async def test_a_candle_that_is_not_due_yet_is_told_with_its_time(database: Database) -> None:
+async def test_a_candle_that_is_not_due_yet_is_reported_with_its_time(database: Database) -> None:
     now_ms = time.time_ns() // 1_000_000 // MINUTE * MINUTE
     async with running_server(database, candles=0) as server:
         await store(server.served.sim.database, count=10, start_ms=now_ms - 9 * MINUTE)

@@ -27,7 +27,7 @@ from tests.support.strategies import HEAD
 
 ALLOWED_S = 20
 OWN_S = str(1_000_000 + os.getpid())
-"""By this argument the processes of this run are told from those of others beside it."""
+"""Argument that only the processes of this test run have, to tell them from those of other runs."""
 
 REPORT = """
 import glob, json, os, resource

@@ -1,4 +1,4 @@
-"""Strategies of a user's own beside a real server: its death, and what the command line says."""
+"""User strategies with a real server: what happens when it is killed, and the output of the commands."""
 
 from __future__ import annotations
 

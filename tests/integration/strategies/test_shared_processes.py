@@ -60,7 +60,7 @@ async def test_one_of_eight_that_loops_affects_no_other(database: Database, tmp_
         bad = await engine.start(profile_slug="bad", pace=Pace(10))
         async with lateness() as late:
             await engine.finished(bad.id)
-        assert late["loop"] - late["machine"] < 0.15  # The server itself goes on answering meanwhile.
+        assert late["loop"] - late["machine"] < 0.15  # The server still answers meanwhile.
         await engine.undisturbed(beside, await engine.digest(alone.id))
         assert (await engine.finished(built_in.id)).status == "finished"
 
@@ -223,7 +223,9 @@ async def test_a_thread_ends_with_the_last_session_of_its_process(database: Data
         before = set(engine.supervisor.strategies.pids)
         assert (await engine.finished((await engine.start(profile_slug="leaves")).id)).status == "finished"
         deadline = time.monotonic() + 10
-        while before == set(engine.supervisor.strategies.pids):  # Once it is known, nobody new comes beside the thread.
+        while before == set(
+            engine.supervisor.strategies.pids
+        ):  # Once the thread is known, the process gets no new session.
             assert time.monotonic() < deadline
             assert (await engine.finished((await engine.start(profile_slug="good")).id)).status == "finished"
         assert before < set(engine.supervisor.strategies.pids)

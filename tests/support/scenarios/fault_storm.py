@@ -241,7 +241,7 @@ def parts(start_server: StartServer) -> Iterator[tuple[Storm, Callable[[], None]
 
 
 async def storm(start_server: StartServer, size: float, seed: int) -> str:
-    """Run the storm and require that nobody can tell from logs and streams; returns what was done."""
+    """Run the storm and require that logs and streams are as without it; returns what was done."""
     with parts(start_server) as (it, promote):
         it.draw.seed(seed)
         async with open_pool(it.database) as side:

@@ -17,9 +17,9 @@ HOLES = {5, 6, 70, 71, 72, 400}
 
 
 async def killed_at_random(database: Database, start_server: StartServer, times: int, seed: int) -> None:
-    """Kill a server by SIGKILL in mid-session and resume, so many times; nobody can tell from the logs.
+    """Kill a server by SIGKILL in mid-session and resume, `times` times; the logs are as without it.
 
-    One session has two symbols with holes that are filled, and longer candles; one has orders resting, of a strategy
+    One session has two symbols with gaps that are filled, and longer candles; one has orders resting, of a strategy
     that runs in a child process. So a restart has states to rebuild.
     """
     draw = random.Random(seed)

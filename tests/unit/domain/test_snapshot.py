@@ -1,4 +1,4 @@
-"""A trader restored from a snapshot goes on as if nothing had been."""
+"""A trader restored from a snapshot gives the same events as one that was never interrupted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers of exchanges and vendors as their documentation shows them, made-up numbers: all are the same two candles."""
+"""Answers of exchanges and vendors in their documented form, invented numbers: each has the same two candles."""
 
 import json
 from contextlib import suppress

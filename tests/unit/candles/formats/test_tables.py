@@ -1,4 +1,4 @@
-"""Text tables of terminals, exchanges, vendors and spreadsheets, made-up numbers: all are the same two candles."""
+"""Text tables of terminals, exchanges, vendors and spreadsheets, invented numbers: all have the same two candles."""
 
 import bz2
 import gzip

@@ -1,4 +1,4 @@
-"""The broker against a second one, over made-up candles and orders of every kind."""
+"""The broker against a second one, over random candles and orders of every kind."""
 
 from __future__ import annotations
 

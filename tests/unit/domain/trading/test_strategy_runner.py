@@ -96,7 +96,7 @@ def test_warm_up_shows_candles_and_writes_and_trades_nothing() -> None:
 
 def test_a_strategy_may_take_another_on_candle_from_the_next_candle_on() -> None:
     class Turning(Strategy):
-        """Begins with one method and goes on with another."""
+        """Uses one method first and another later."""
 
         def on_candle(self, candle: Candle) -> None:
             self.log(f"first {candle.symbol}")
