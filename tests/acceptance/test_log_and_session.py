@@ -264,7 +264,7 @@ async def test_without_an_end_it_waits_and_goes_on_within_a_second_after_a_candl
         await until(lambda: row(database, session_id, "cursor_ms") == START_MS + 9 * MINUTE)
         await quiet(database, session_id)
         late_s = []
-        for count in (11, 12, 13):  # Once suffices: another process may keep the machine busy.
+        for count in (11, 12, 13):  # One fast run is enough: another process may slow down the machine.
             await store_candles(database, count)
             begun = time.monotonic()
             await until(lambda count=count: row(database, session_id, "cursor_ms") == START_MS + (count - 1) * MINUTE)

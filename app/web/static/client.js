@@ -1,16 +1,16 @@
-// A client of a ZEON server for browsers, Node and Bun: calls, controls, and a tail that outlives its server.
-// It needs nothing else; client.d.ts beside it has its types. docs/clients.md shows how to use it.
+// A client of a ZEON server for browsers, Node and Bun: calls, controls, and a tail that reconnects when the server restarts.
+// It has no dependencies; client.d.ts in the same folder has its types. docs/clients.md shows how to use it.
 
 export const SESSIONS = "/api/sim/sessions";
 const HOME = import.meta.url.startsWith("http") ? new URL("/", import.meta.url).href : "http://127.0.0.1:8000/";
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
 const BUSY = [408, 425, 429];
-// Codes of refused calls that succeed a moment later; a quota, for example, does not pass by itself.
+// Codes of refused calls that can succeed a moment later. A quota is not one of them: it needs an action of the user.
 const PASSING = ["too_many_requests", "too_many_heavy_calls"];
 const PATIENCE_MS = 60_000;
 
-/** A call that failed: a sentence, the HTTP status (0 = nobody answered), and the API's code and details. */
+/** A call that failed: a message, the HTTP status (0 = no answer), and the API's code and details. */
 export class ApiError extends Error {
   name = "ApiError";
 
@@ -28,7 +28,7 @@ export class ApiError extends Error {
   }
 }
 
-/** A stream skipped an event of the log, or is none: what answers is not a ZEON server. */
+/** A stream skipped an event of the log, or the answer is not a stream of a ZEON server. */
 export class BrokenStreamError extends Error {
   name = "BrokenStreamError";
 }
@@ -116,7 +116,7 @@ export class Client {
     return this.call("POST", `${SESSIONS}/${id}/stop`, {});
   }
 
-  /** Make so many ticks at once, then pause; with `{ wait: true }` it answers when the last one is in the log. */
+  /** Run this many ticks at once, then pause; with `{ wait: true }` it answers when the last one is in the log. */
   step(id, candles = 1, fields = {}) {
     return this.#control(id, "step", { candles, ...fields });
   }
@@ -126,7 +126,7 @@ export class Client {
     return this.#control(id, "runUntil", goal);
   }
 
-  /** Run without pauses to a time, then go on as before. */
+  /** Run without pauses to a time, then at the earlier pace. */
   jump(id, timeMs) {
     return this.#control(id, "jump", { timeMs });
   }
@@ -136,7 +136,7 @@ export class Client {
     return this.#control(id, "pace", pace);
   }
 
-  /** A session that shares the log up to a seq and goes its own way with the fields changed. */
+  /** Create a session that shares the log up to a seq and continues with the changed fields. */
   fork(id, atSeq, fields = {}) {
     return this.call("POST", `${SESSIONS}/${id}/fork`, { atSeq, ...fields });
   }
@@ -192,7 +192,7 @@ export class Client {
     return this.#request("GET", `${SESSIONS}/${id}/export`, { query: { what, format } });
   }
 
-  /** The events that are in the log by now. */
+  /** The events that are in the log now. */
   async *events(id, { fromSeq = 1, types } = {}) {
     for (let page = { nextFromSeq: fromSeq, lastSeq: fromSeq }; page.nextFromSeq <= page.lastSeq; ) {
       page = await this.call("GET", `${SESSIONS}/${id}/events`, undefined, { fromSeq: page.nextFromSeq, limit: 5000, types });
@@ -278,7 +278,7 @@ export class Client {
   }
 }
 
-/** Ends a request that is silent for too long, or when its user wants it. */
+/** Aborts a request after too long a silence, or at its user's signal. */
 class Watch {
   fired = false;
   #controller = new AbortController();
@@ -295,7 +295,7 @@ class Watch {
     return this.#controller.signal;
   }
 
-  /** Wait for something that has to come within the time of silence. */
+  /** Wait for a promise; abort when it takes longer than the allowed silence. */
   async within(promise) {
     const timer = setTimeout(() => {
       this.fired = true;
@@ -314,7 +314,7 @@ class Watch {
   }
 }
 
-/** Reads streams of one log, one after the other, and knows how far it is. */
+/** Reads streams of one log, one after the other, and remembers the last seq. */
 class StreamReader {
   constructor(fromSeq, types) {
     this.lastSeq = Math.max(1, fromSeq) - 1;
@@ -339,7 +339,7 @@ class StreamReader {
     }
   }
 
-  /** Take in a line and return the message so far; an empty line ends it. */
+  /** Add a line and return the message so far; an empty line ends it. */
   #line(line, message, batch, onState) {
     if (line.startsWith("data:")) message.data = (message.data ?? "") + line.slice(5);
     else if (line.startsWith("event:")) message.name = line.slice(6).trim();
@@ -362,7 +362,7 @@ function throwBroken(error) {
   throw new ApiError(`The connection broke: ${error.message}`, 0);
 }
 
-/** Wait so long, or until the signal. */
+/** Wait for a time, or until the signal aborts. */
 function pause(ms, signal) {
   return new Promise((resolve) => {
     const done = () => {

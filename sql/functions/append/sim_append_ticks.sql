@@ -23,51 +23,51 @@ DECLARE
   _pause_reasons text[];
 BEGIN
   -- Lock the sessions that no other transaction has locked, in id order. The others answer `busy` and delay no one.
-  SELECT coalesce(array_agg(s.id), '{}')
+  SELECT coalesce(array_agg(locked.id), '{}')
   INTO _locked
   FROM (
-    SELECT s.id
-    FROM sim_sessions s
-    WHERE s.id IN (
-      SELECT (c #>> '{}')::uuid
-      FROM jsonb_path_query(sim_append_ticks.ticks, '$[*].session') c
+    SELECT session.id
+    FROM sim_sessions session
+    WHERE session.id IN (
+      SELECT (chunk_session #>> '{}')::uuid
+      FROM jsonb_path_query(sim_append_ticks.ticks, '$[*].session') chunk_session
     )
-    ORDER BY s.id
+    ORDER BY session.id
     FOR NO KEY UPDATE SKIP LOCKED
-  ) s;
+  ) locked;
 
   -- Lock the unanswered commands: one that was answered meanwhile, for example with a refusal, is not applied.
-  SELECT coalesce(array_agg(c.id), '{}')
+  SELECT coalesce(array_agg(locked.id), '{}')
   INTO _open_commands
   FROM (
-    SELECT m.id
-    FROM sim_commands m
-    WHERE m.answer IS NULL AND m.id IN (
-      SELECT (c #>> '{}')::bigint
-      FROM jsonb_path_query(sim_append_ticks.ticks, '$[*].command') c
+    SELECT command.id
+    FROM sim_commands command
+    WHERE command.answer IS NULL AND command.id IN (
+      SELECT (chunk_command #>> '{}')::bigint
+      FROM jsonb_path_query(sim_append_ticks.ticks, '$[*].command') chunk_command
     )
-    ORDER BY m.id
+    ORDER BY command.id
     FOR UPDATE
-  ) c;
+  ) locked;
 
   -- Decide the outcome of each chunk without its events: every step of the query would copy them.
   WITH sent AS (
     SELECT
-      c.position,
-      (c.chunk ->> 'session')::uuid AS id,
-      (c.chunk ->> 'epoch')::bigint AS epoch,
-      (c.chunk ->> 'prev')::bigint AS from_cursor,
-      (c.chunk ->> 'cursor')::bigint AS to_cursor,
-      coalesce((c.chunk ->> 'commands')::bigint, 0) AS commands,
-      (c.chunk ->> 'command')::bigint AS command,
-      c.chunk -> 'answer' AS answer,
-      c.chunk ->> 'pause' AS pause,
-      c.chunk ->> 'hash' AS candles_hash,
-      c.chunk ->> 'ticks' AS ticks,
-      (c.chunk ->> 'bytes')::bigint AS bytes,
-      jsonb_array_length(c.chunk -> 'events') AS events,
-      c.chunk #>> '{events,-1,0}' AS last_ts
-    FROM jsonb_array_elements(sim_append_ticks.ticks) WITH ORDINALITY AS c (chunk, position)
+      chunk.position,
+      (chunk.body ->> 'session')::uuid AS id,
+      (chunk.body ->> 'epoch')::bigint AS epoch,
+      (chunk.body ->> 'prev')::bigint AS from_cursor,
+      (chunk.body ->> 'cursor')::bigint AS to_cursor,
+      coalesce((chunk.body ->> 'commands')::bigint, 0) AS commands,
+      (chunk.body ->> 'command')::bigint AS command,
+      chunk.body -> 'answer' AS answer,
+      chunk.body ->> 'pause' AS pause,
+      chunk.body ->> 'hash' AS candles_hash,
+      chunk.body ->> 'ticks' AS ticks,
+      (chunk.body ->> 'bytes')::bigint AS bytes,
+      jsonb_array_length(chunk.body -> 'events') AS events,
+      chunk.body #>> '{events,-1,0}' AS last_ts
+    FROM jsonb_array_elements(sim_append_ticks.ticks) WITH ORDINALITY AS chunk (body, position)
   ), decided AS (
     SELECT
       sent.*,
@@ -142,22 +142,22 @@ BEGIN
   LEFT JOIN written USING (position);
 
   IF _answered IS NOT NULL THEN
-    UPDATE sim_commands c
-    SET answered_seq = a.seq, answer = coalesce(a.answer, '{}')
-    FROM unnest(_answered, _answered_seqs, _answers) AS a (id, seq, answer)
-    WHERE c.id = a.id;
+    UPDATE sim_commands command
+    SET answered_seq = answered.seq, answer = coalesce(answered.answer, '{}')
+    FROM unnest(_answered, _answered_seqs, _answers) AS answered (id, seq, answer)
+    WHERE command.id = answered.id;
   END IF;
 
   -- Postgres refuses payloads of 8,000 bytes: `*` stands for more sessions than that many bytes can name.
   PERFORM sim_notify('sim_events', CASE WHEN length(_hints) < 7900 THEN _hints ELSE '*' END)
   WHERE _hints IS NOT NULL;
 
-  PERFORM sim_transition(p.id, '{running}', 'paused', p.reason, 'runner')
-  FROM unnest(_paused, _pause_reasons) AS p (id, reason);
+  PERFORM sim_transition(paused.id, '{running}', 'paused', paused.reason, 'runner')
+  FROM unnest(_paused, _pause_reasons) AS paused (id, reason);
 
   RETURN QUERY
-  SELECT o.position, o.id, o.outcome, o.last_seq
-  FROM unnest(_ids, _outcomes, _last_seqs) WITH ORDINALITY AS o (id, outcome, last_seq, position);
+  SELECT result.position, result.id, result.outcome, result.last_seq
+  FROM unnest(_ids, _outcomes, _last_seqs) WITH ORDINALITY AS result (id, outcome, last_seq, position);
 END;
 $$;
 

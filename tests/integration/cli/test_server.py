@@ -66,7 +66,7 @@ def test_serve_installs_an_empty_database_and_ends_cleanly_on_sigterm(
 ) -> None:
     server = start_server(empty_database)
     took_s = []
-    for _ in range(3):  # Once suffices: something else may keep the machine busy.
+    for _ in range(3):  # One fast run is enough: another process may slow down the machine.
         began = time.monotonic()
         assert server.stop() == 0
         took_s.append(time.monotonic() - began)

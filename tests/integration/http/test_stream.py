@@ -190,7 +190,7 @@ async def test_heartbeats_come_with_and_without_events(database: Database) -> No
             await server.data("POST", f"{path}/start")
             await stream.until(control("candle"))
             took_s = []
-            for _ in range(3):  # Once suffices not to be late: something else may keep the machine busy.
+            for _ in range(3):  # One run on time is enough: another process may slow down the machine.
                 begun = time.monotonic()
                 for _ in range(3):
                     await stream.until(control("heartbeat"))

@@ -21,7 +21,7 @@ function showWait(error) {
   setTimeout(clearProblem, error.retryAfterMs);
 }
 
-/** Make a call and return its data; when nobody answers, the error says what the page does about it. */
+/** Make a call and return its data; without an answer, the error says what the page does next. */
 export async function call(method, path, body) {
   try {
     return await client.call(method, path, body);

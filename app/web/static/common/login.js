@@ -43,7 +43,7 @@ function ask() {
   });
 }
 
-/** Exchange the token for a cookie; returns the error as a sentence, or an empty text. */
+/** Exchange the token for a cookie; returns the error message, or an empty text. */
 async function loginError(token) {
   try {
     await new Client(location.origin).login(token);

@@ -2,9 +2,9 @@
 
 import { byId } from "../common/dom.js";
 
-/** Hand the first file of a drop to `onFile`, or a sentence to `onRefused` where there is none to take. */
+/** Hand the first file of a drop to `onFile`, or an error message to `onRefused` if it has no file that can be used. */
 export function startDrop(onFile, onRefused) {
-  let depth = 0; // Every element under the pointer says that the drag enters and leaves it.
+  let depth = 0; // Every element under the pointer fires dragenter and dragleave.
   const show = () => (byId("drop").hidden = depth === 0);
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
   const count = (step) => (event) => {

@@ -21,7 +21,7 @@ let makeSession = null;
 const typed = new Set();
 const field = (name) => byId(`import-${name}`);
 
-/** Connect button, dialog and drops; `onSession` gets the series of which somebody wants a session. */
+/** Connect button, dialog and drops; `onSession` gets the series for which the user wants a session. */
 export function startImport(onSession) {
   makeSession = onSession;
   startDrop(open, (sentence) => open(null, sentence));
@@ -154,7 +154,7 @@ function answer(options) {
   look();
 }
 
-/** Words of the command line as the fields are called here. */
+/** Options of the command line, and the names of the same fields on this page. */
 const worded = (sentence) => sentence.replace(/--([a-z-]+)/g, (whole, name) => (OPTIONS[name] ? `“${OPTIONS[name]}”` : whole));
 
 async function submit(event) {
@@ -181,7 +181,7 @@ function store() {
   return upload(IMPORT, query(), file);
 }
 
-/** Say what became of the file; what is left to do is a session of it. */
+/** Show the result of the import, and offer a session of it. */
 function stored() {
   const { symbol, timeframe, venue, changed, same } = report;
   const text = `Stored: ${whole(report.new)} new candles of ${symbol} ${timeframe} at ${venue}, ${whole(changed)} changed, ${whole(same)} as before.${report.broke ? ` The file broke off: ${report.broke}.` : ""}`;

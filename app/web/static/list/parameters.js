@@ -3,7 +3,7 @@
 import { make, option } from "../common/dom.js";
 import { label } from "../common/format.js";
 
-/** The parameter that makes a strategy plot its lines. Its default is off, but a session created here is for looking at. */
+/** The parameter that makes a strategy plot its lines. Its default is off, but who creates a session here looks at its chart. */
 const LINES = "lines";
 
 export class Parameters {

@@ -1,10 +1,10 @@
-// A small curve beside a number.
+// A small chart next to a number.
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 96;
 const HEIGHT = 24;
 
-/** Draw values as a line, with the first value as the base line. Screen readers skip it: the number beside it says the same. */
+/** Draw values as a line, with the first value as the base line. Screen readers skip it: the number next to it says the same. */
 export function sparkline(values) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const x = (index) => (WIDTH * index) / Math.max(1, values.length - 1);

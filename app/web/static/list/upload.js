@@ -4,7 +4,7 @@ import { get } from "../common/api.js";
 
 const COVERAGE = "/api/market/coverage";
 
-/** Send a file and return the answer; throws an error with the sentence of the server, and its details. */
+/** Send a file and return the answer; throws an error with the server's message and details. */
 export async function upload(path, query, file) {
   const response = await send(`${path}?${new URLSearchParams(query)}`, file);
   if (response.status === 401) {
@@ -16,7 +16,7 @@ export async function upload(path, query, file) {
   return answer;
 }
 
-/** A connection that ends while a file is on its way may mean that the server takes no file of this size. */
+/** A connection that ends while a file is sent may mean that the server takes no file of this size. */
 async function send(address, file) {
   try {
     return await fetch(address, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file });

@@ -1,4 +1,4 @@
-// Position and statistics beside the charts.
+// Position and statistics, next to the charts.
 
 import { get, SESSIONS } from "../common/api.js";
 import { byId, fillPairs } from "../common/dom.js";
