@@ -292,10 +292,10 @@ def _check_name(name: str) -> None:
     _log.warning("%s is not a setting and is ignored.", name)
 
 
-def _distance(one: str, other: str) -> int:
+def _distance(first: str, other: str) -> int:
     """Return how many letters must be added, removed or replaced to make one name the other (Levenshtein)."""
     row = list(range(len(other) + 1))
-    for i, letter in enumerate(one, 1):
+    for i, letter in enumerate(first, 1):
         before, row = row, [i]
         for j, wanted in enumerate(other, 1):
             row.append(min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted)))

@@ -85,7 +85,7 @@ def run(strategy: Strategy, values: Iterable[Candle], on: BrokerConfig) -> list[
 
 def payloads(events: Iterable[Event], type_: str) -> list[dict[str, Any]]:
     """Return the payloads of one type, read as one text: a session has tens of thousands."""
-    found: list[dict[str, Any]] = json.loads(
+    rows: list[dict[str, Any]] = json.loads(
         f"[{','.join([event.body for event in events if event.type == type_])}]", parse_float=Decimal
     )
-    return found
+    return rows

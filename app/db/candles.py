@@ -188,7 +188,7 @@ def _cut_at_common_end(candles: list[Candle], limit: int) -> list[Candle]:
         counts[candle.symbol] = counts.get(candle.symbol, 0) + 1
         if counts[candle.symbol] == limit:
             horizon = candle.open_time_ms
-            return [each for each in candles if each.open_time_ms <= horizon]
+            return [candle for candle in candles if candle.open_time_ms <= horizon]
     return candles
 
 

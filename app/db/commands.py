@@ -15,7 +15,7 @@ from app.errors import ClientOrderIdUsedError, KeyReusedError, SimError
 
 
 class NewCommand(NamedTuple):
-    """A command to be added. With `notify` other processes are told, because none of this one has its session."""
+    """A command to be added. With `notify` other processes get a NOTIFY, because the session is not in this one."""
 
     session_id: UUID
     user_id: str
@@ -72,13 +72,13 @@ async def add(connection: Connection, new: Sequence[NewCommand]) -> list[StoredC
         WITH sent AS (
           SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::text[], %s::text[], %s::boolean[])
             WITH ORDINALITY AS s (session_id, user_id, action, args, client_order_id, idempotency_key, notify, place)
-        ), told AS (
+        ), notified AS (
           SELECT sim_notify('sim_control', s.session_id || ':command') FROM sent s WHERE s.notify
         )
         INSERT INTO sim_commands (session_id, user_id, action, args, client_order_id, idempotency_key)
         SELECT s.session_id, s.user_id, s.action, s.args, s.client_order_id, s.idempotency_key
         FROM sent s
-        WHERE (SELECT count(*) FROM told) >= 0
+        WHERE (SELECT count(*) FROM notified) >= 0
         ORDER BY s.place
         ON CONFLICT DO NOTHING
         RETURNING {_COLUMNS}, client_order_id, idempotency_key

@@ -55,9 +55,9 @@ async def lost_settings(url: str) -> list[str]:
     options["options"] += f" -c {MARK}=sent"
     async with await psycopg.AsyncConnection.connect(url, **options) as connection:
         rows = await (await connection.execute(READ, [[*NAMES, MARK]])).fetchall()
-    found = {row["name"]: row["current_setting"] for row in rows}
-    lost = set() if found[MARK] == "sent" else {*LIMITS}
-    return sorted(lost | differences(url, found.items()).keys() & {*FIXED, *LIMITS})
+    levels = {row["name"]: row["current_setting"] for row in rows}
+    lost = set() if levels[MARK] == "sent" else {*LIMITS}
+    return sorted(lost | differences(url, levels.items()).keys() & {*FIXED, *LIMITS})
 
 
 async def event_rights(connection: Connection) -> set[str]:

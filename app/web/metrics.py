@@ -108,7 +108,7 @@ class ServerCollector(Collector):
             ("used", "Database connections in use."),
             ("waiting", "Calls that wait for a database connection."),
         ):
-            figures = {name: getattr(each, part) for name, each in usage.items()}
+            figures = {name: getattr(used, part) for name, used in usage.items()}
             yield _by_label(f"zeon_pool_{part}", text, "pool", figures)
 
     def _strategies(self) -> Iterator[Metric]:

@@ -411,9 +411,9 @@ async def test_a_real_file_is_imported_replayed_followed_paused_killed_and_found
     with gzip.open(REAL, "rt") as file:
         rows = [line.split(",") for line in file.read().splitlines()[1:]]
     assert len(rows) == report["new"]
-    assert open_times(events, timeframe="15m") == [int(each[0]) for each in rows]
+    assert open_times(events, timeframe="15m") == [int(row[0]) for row in rows]
     written = database.query(
         "SELECT payload -> 'candle' ->> 'close' FROM sim_events WHERE session_id = %s AND type = 'candle' ORDER BY seq",
         session_id,
     )
-    assert [close for (close,) in written] == [each[4] for each in rows]
+    assert [close for (close,) in written] == [row[4] for row in rows]

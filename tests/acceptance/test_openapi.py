@@ -81,7 +81,9 @@ async def test_the_document_is_valid_and_speaks_json_schema(database: Database) 
     assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
     foreign = {word for schema in schemas([document["paths"], document["components"]["schemas"]]) for word in schema}
     assert foreign - WORDS - {"name", "in"} == set()
-    limit = next(each for each in document["paths"][SESSIONS]["get"]["parameters"] if each["name"] == "limit")
+    limit = next(
+        parameter for parameter in document["paths"][SESSIONS]["get"]["parameters"] if parameter["name"] == "limit"
+    )
     assert limit["schema"] == {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
     new = document["components"]["schemas"]["NewSession"]["properties"]
     assert (new["initialCash"]["default"], new["leverage"]["default"]) == (10_000, 1)
@@ -105,16 +107,18 @@ async def test_without_a_token_where_one_is_needed_the_document_says_so(database
 async def test_its_examples_run_and_answers_have_their_schemas(database: Database) -> None:
     async with running_server(database, candles=DAY) as server:
         described = await description(server)
-        operations = {each["operationId"]: (method, path, each) for method, path, each in described.operations()}
+        operations = {
+            operation["operationId"]: (method, path, operation) for method, path, operation in described.operations()
+        }
         called = set()
         for name, (method, path, operation) in operations.items():
             if name in ("login", "importCandles", "describe", "metrics") or "stream" in name:
                 continue
             if "{id}" in path:
                 creator = "createMarketSession" if "market" in path else "createSession"
-                made = (await _call(server, *operations[creator])).json()
-                path = path.replace("{id}", made.get("sessionId") or made["data"]["id"])
-                path = path.replace("{other}", made.get("sessionId") or made["data"]["id"])
+                created = (await _call(server, *operations[creator])).json()
+                path = path.replace("{id}", created.get("sessionId") or created["data"]["id"])
+                path = path.replace("{other}", created.get("sessionId") or created["data"]["id"])
             if "{orderId}" in path:
                 order = await server.call("POST", path.replace("/{orderId}", ""), {"side": "buy", "type": "market"})
                 path = path.replace("{orderId}", str(order.json()["data"]["orderId"]))
@@ -134,7 +138,7 @@ async def test_its_examples_run_and_answers_have_their_schemas(database: Databas
 
 async def _call(server: InProcessServer, method: str, address: str, operation: dict[str, Any]) -> Any:
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
-    query = {each["name"]: each["example"] for each in operation["parameters"] if "example" in each}
+    query = {parameter["name"]: parameter["example"] for parameter in operation["parameters"] if "example" in parameter}
     query = {name: ",".join(value) if isinstance(value, list) else value for name, value in query.items()}
     return await server.client.request(method, address, json=body, params=query)
 
@@ -178,8 +182,8 @@ async def test_every_event_and_message_has_the_schema_of_its_type(database: Data
 async def _market(server: InProcessServer) -> str:
     """Create a market session."""
     body = {"symbols": ["BTCUSDT"], "timeframe": "1m", "start": START_MS, "end": START_MS + 120_000, "speed": 100}
-    made = (await server.call("POST", "/api/market/sessions", {**body, "venue": "demo"})).json()["sessionId"]
-    return str(made)
+    session_id = (await server.call("POST", "/api/market/sessions", {**body, "venue": "demo"})).json()["sessionId"]
+    return str(session_id)
 
 
 async def test_an_event_of_another_form_is_noticed(database: Database) -> None:

@@ -57,8 +57,8 @@ async def test_two_processes_share_a_database_either_shows_and_stops_what_the_ot
     database: Database, start_server: StartServer
 ) -> None:
     await store_candles(database)
-    one, two = start_server(database, **QUICK), start_server(database, **QUICK)
-    async with connect(one) as a, connect(two) as b:
+    first, second = start_server(database, **QUICK), start_server(database, **QUICK)
+    async with connect(first) as a, connect(second) as b:
         session_id = (await a.create(replayMsPerCandle=300))["id"]
         async with b.stream(session_id) as stream:
             await call(a, session_id, "start")
@@ -81,8 +81,8 @@ async def test_two_processes_share_a_database_either_shows_and_stops_what_the_ot
 
 async def test_two_simultaneous_starts_make_one_runner(database: Database, start_server: StartServer) -> None:
     await store_candles(database)
-    one, two = start_server(database, **QUICK), start_server(database, **QUICK)
-    async with connect(one) as a, connect(two) as b:
+    first, second = start_server(database, **QUICK), start_server(database, **QUICK)
+    async with connect(first) as a, connect(second) as b:
         for _ in range(5):
             session_id = (await a.create(replayMsPerCandle=60_000))["id"]
             started = await asyncio.gather(*(call(c, session_id, "start") for c in (a, b) * 5))
@@ -103,8 +103,8 @@ async def test_with_notify_switched_off_altogether_everything_still_passes_only_
     await store_candles(database)
     with psycopg.connect(database.admin_url, autocommit=True) as admin:
         admin.execute(f"ALTER DATABASE {database.name} SET zeon.notify = 'off'")
-    one, two = start_server(database, **QUICK), start_server(database, **QUICK)
-    async with connect(one) as a, connect(two) as b:
+    first, second = start_server(database, **QUICK), start_server(database, **QUICK)
+    async with connect(first) as a, connect(second) as b:
         session_id = (await a.create(replayMsPerCandle=10, **ENDLESS))["id"]
         async with b.stream(session_id) as stream:
             await call(a, session_id, "start")

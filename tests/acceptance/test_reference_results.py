@@ -120,9 +120,9 @@ def compare_summary(row: dict[str, str], events: list[Event]) -> None:
 def compare_trades(wanted: list[dict[str, str]], events: list[Event], shift: int) -> None:
     closed = [row for row in wanted if row["exit_time_ms"]]
     trades = payloads(events, "trade")
-    assert [row["entry_time_ms"] for row in closed] == [str(one["entryTs"] - shift) for one in trades]
-    assert [row["exit_time_ms"] for row in closed] == [str(one["exitTs"] - shift) for one in trades]
-    assert [row["side"].upper() for row in closed] == [one["side"] for one in trades]
+    assert [row["entry_time_ms"] for row in closed] == [str(trade["entryTs"] - shift) for trade in trades]
+    assert [row["exit_time_ms"] for row in closed] == [str(trade["exitTs"] - shift) for trade in trades]
+    assert [row["side"].upper() for row in closed] == [trade["side"] for trade in trades]
     for row, trade in zip(closed, trades, strict=True):
         fees = Decimal(row["fee_entry"]) + Decimal(row["fee_exit"])
         assert near(trade["entryPrice"], row["entry_price"])
@@ -316,12 +316,12 @@ class RoiExits(Strategy):
 def test_p6_falling_profit_targets_of_freqtrade_come_out_exactly() -> None:
     wanted = published("P6-roi-exits-ethbtc-5m.json")["expected"]
     values = candles("ETHBTC-5m.csv")
-    entries = {day_ms(one["entry"]): Decimal(one["amount"]) for one in wanted}
+    entries = {day_ms(trade["entry"]): Decimal(trade["amount"]) for trade in wanted}
     strategy = RoiExits(fee=Decimal("0.0025"), entries={str(key): qty for key, qty in entries.items()})
     trades = payloads(run(strategy, values, broker_config(values, fee_bps=Decimal(25))), "trade")
     assert len(trades) == len(wanted)
-    for one, trade in zip(wanted, trades, strict=True):
-        assert (trade["entryTs"], trade["exitTs"]) == (day_ms(one["entry"]), day_ms(one["exit"]))
-        assert trade["entryPrice"] == Decimal(one["entry_price"])
-        assert near(trade["exitPrice"], one["exit_price"])
+    for expected, trade in zip(wanted, trades, strict=True):
+        assert (trade["entryTs"], trade["exitTs"]) == (day_ms(expected["entry"]), day_ms(expected["exit"]))
+        assert trade["entryPrice"] == Decimal(expected["entry_price"])
+        assert near(trade["exitPrice"], expected["exit_price"])
         assert abs(trade["netPnl"]) < Decimal("1e-18")

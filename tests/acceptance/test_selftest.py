@@ -1,4 +1,4 @@
-"""The self test of `zeon selftest`, on an empty database, beside servers, and when it fails."""
+"""The self test of `zeon selftest`, on an empty database, with running servers, and when it fails."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def left(database: Database) -> list[tuple]:
 
 @pytest.mark.alone
 async def test_a_session_starts_goes_on_pauses_and_resumes(database: Database) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     began = time.monotonic()
-    place = DatabaseLocation(database.url, database.owner_url, database.url)
-    await selftest.run(load(database_url=database.url), place, said.append)
+    location = DatabaseLocation(database.url, database.owner_url, database.url)
+    await selftest.run(load(database_url=database.url), location, lines.append)
     assert time.monotonic() - began < 15
-    assert [line.split()[0] for line in said] == ["stored", "created", "started", "paused", "resumed", "passed"]
+    assert [line.split()[0] for line in lines] == ["stored", "created", "started", "paused", "resumed", "passed"]
     assert left(database) == []
 
 
@@ -49,10 +49,10 @@ def test_it_works_beside_servers_that_share_the_database_and_twice_at_once(
     start_server(database, ZEON_ON_ORPHAN="resume")
     start_server(database)
     cli = Cli(database)
-    with cli.start("selftest") as one, cli.start("selftest") as other:
-        said = [each.communicate(timeout=40)[0].splitlines()[-1] for each in (one, other)]
-    assert all(line.startswith("passed in ") for line in said)
-    assert (one.returncode, other.returncode) == (0, 0)
+    with cli.start("selftest") as first, cli.start("selftest") as second:
+        results = [process.communicate(timeout=40)[0].splitlines()[-1] for process in (first, second)]
+    assert all(line.startswith("passed in ") for line in results)
+    assert (first.returncode, second.returncode) == (0, 0)
     assert left(database) == []
 
 

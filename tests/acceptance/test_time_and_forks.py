@@ -1,4 +1,4 @@
-"""Mastery of time: forks all over a log, and one session steered every way there is while somebody watches."""
+"""Control of time: forks at many places of a log, and one session with every time control while a client follows it."""
 
 from __future__ import annotations
 

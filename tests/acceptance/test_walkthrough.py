@@ -46,12 +46,12 @@ def test_every_command_runs_and_prints_what_the_page_shows_except_numbers(folder
     script = script.replace('"replayMsPerCandle": 200}', '"replayMsPerCandle": 1000}')  # A slow machine may come later.
     printed = run(script.replace("127.0.0.1:8000", f"127.0.0.1:{port}"), folder, port).split(f"{MARK}\n")[1:]
     for (commands, shown), came in zip(blocks, printed, strict=True):
-        missing = spelled(shown) - spelled(came.replace(f"127.0.0.1:{port}", "127.0.0.1:8000"))
+        missing = normalized_lines(shown) - normalized_lines(came.replace(f"127.0.0.1:{port}", "127.0.0.1:8000"))
         assert not missing, f"{commands}\n{came}"
 
 
 def run(script: str, folder: Path, port: int) -> str:
-    """Run a script in a shell of its own and return what it printed; nothing of it lives on."""
+    """Run a script in its own shell and return its output; then end its processes."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("ZEON_", "DATABASE_URL"))}
     environment = {"PORT": str(port), "PYTHONPATH": str(ROOT), "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     with subprocess.Popen(
@@ -73,7 +73,7 @@ def run(script: str, folder: Path, port: int) -> str:
     return printed
 
 
-def spelled(text: str) -> set[str]:
+def normalized_lines(text: str) -> set[str]:
     """Return the lines of a text without what differs from run to run: ids, numbers, widths, venue and process."""
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+", "ID", text)
     text = re.sub(r"\b(binance|demo)\b", "VENUE", text)

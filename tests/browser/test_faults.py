@@ -21,7 +21,7 @@ CREATE = """body => fetch("/api/sim/sessions", {
 LOGIN = "dialog[aria-labelledby=login-title]"
 
 
-def test_a_server_killed_and_started_again_under_an_open_page_goes_on(site: Site, open_page: Open) -> None:
+def test_an_open_page_continues_when_its_server_is_killed_and_restarted(site: Site, open_page: Open) -> None:
     shown = open_page(site.start())
     shown.until_candles(50)
     site.server.kill()
@@ -37,7 +37,7 @@ def test_a_server_killed_and_started_again_under_an_open_page_goes_on(site: Site
     shown.lost_nothing()
 
 
-def test_the_page_goes_on_after_the_database_dropped_every_connection(site: Site, open_page: Open) -> None:
+def test_the_page_continues_after_the_database_dropped_every_connection(site: Site, open_page: Open) -> None:
     shown = open_page(site.start())
     shown.until_candles(30)
     site.database.query(

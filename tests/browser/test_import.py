@@ -26,8 +26,8 @@ DROP = """async ([name, text]) => {
 
 
 def text_of(symbol: str, count: int = 300, without: range = range(0)) -> str:
-    made = made_up(symbol, "1m", START_MS, START_MS + count * MINUTE)
-    rows = [f"{c.open_time_ms},{','.join(map(str, c[4:9]))}" for n, c in enumerate(made) if n not in without]
+    candles = made_up(symbol, "1m", START_MS, START_MS + count * MINUTE)
+    rows = [f"{c.open_time_ms},{','.join(map(str, c[4:9]))}" for n, c in enumerate(candles) if n not in without]
     return "\n".join(["time,open,high,low,close,volume", *rows]) + "\n"
 
 
@@ -39,7 +39,7 @@ def symbols(page: Page) -> set[object]:
     return {series["symbol"] for series in coverage(page)}
 
 
-def test_a_dropped_file_is_recognised_stored_and_made_a_session_of(site: Site, open_page: Open) -> None:
+def test_a_dropped_file_is_recognised_stored_and_used_for_a_session(site: Site, open_page: Open) -> None:
     page = open_page(site.url).page
     page.evaluate(DROP, ["DROPUSDT-1m.csv", text_of("DROPUSDT", without=range(40, 45))])
     expect(page.locator("#importing")).to_be_visible()
@@ -63,7 +63,7 @@ def test_a_dropped_file_is_recognised_stored_and_made_a_session_of(site: Site, o
     expect(page.locator("#what")).to_contain_text("DROPUSDT")
 
 
-def test_a_chosen_file_is_stored_by_keyboard_and_told(site: Site, open_page: Open, tmp_path: Path) -> None:
+def test_a_chosen_file_is_stored_by_keyboard_and_reported(site: Site, open_page: Open, tmp_path: Path) -> None:
     path = tmp_path / "anything.csv"
     path.write_text(text_of("KEYUSDT"))
     page = open_page(site.url).page
@@ -86,7 +86,7 @@ def test_a_chosen_file_is_stored_by_keyboard_and_told(site: Site, open_page: Ope
     )
     expect(page.locator("#announcement")).to_contain_text("Stored: 300 new candles")
     expect(page.locator("#import-session")).to_be_focused()
-    (series,) = [each for each in coverage(page) if each["symbol"] == "KEYUSDT"]
+    (series,) = [row for row in coverage(page) if row["symbol"] == "KEYUSDT"]
     assert (series["rows"], series["spelling"]) == (300, "Key/Usdt")
     page.keyboard.press("Enter")
     expect(page.locator("#cached option:checked")).to_have_text(re.compile("^Key/Usdt · 1m · demo"))
@@ -127,7 +127,7 @@ def test_a_file_of_which_most_is_refused_needs_a_tick(site: Site, open_page: Ope
     expect(page.locator("#import-status")).to_contain_text("Stored: 10 new candles of TICK 1m")
 
 
-def test_a_file_that_does_not_get_through_is_told(site: Site, open_page: Open) -> None:
+def test_a_file_that_does_not_arrive_is_reported(site: Site, open_page: Open) -> None:
     shown = open_page(site.url)
     page = shown.page
     page.route("**/api/market/import?*", lambda route: route.abort())

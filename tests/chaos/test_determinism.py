@@ -61,7 +61,7 @@ async def test_forked_at_every_third_seq_unchanged_the_end_digest_is_the_parent_
 
 
 @pytest.mark.parametrize("stall_s", [5, 90])
-async def test_a_process_that_stands_still_catches_up_or_moves_its_grid_and_says_so(
+async def test_a_suspended_process_catches_up_or_moves_its_grid_and_says_so(
     database: Database, start_server: StartServer, stall_s: int
 ) -> None:
     async with open_pool(database) as side:

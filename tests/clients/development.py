@@ -59,8 +59,8 @@ def _write(folder: Path, script: str) -> None:
 @contextmanager
 def _serving(folder: Path, port: int, command: list[str]) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
-    with (folder / "said.log").open("w") as said:
-        process = subprocess.Popen([npm.node(), *command], cwd=folder, stdout=said, stderr=subprocess.STDOUT)
+    with (folder / "said.log").open("w") as output:
+        process = subprocess.Popen([npm.node(), *command], cwd=folder, stdout=output, stderr=subprocess.STDOUT)
         try:
             until(lambda: process.poll() is not None or _answers(url))
             assert process.poll() is None, (folder / "said.log").read_text()

@@ -1,4 +1,4 @@
-"""A relay between a client and a server that cuts connections off where it is told to: in the middle of events."""
+"""A relay between a client and a server that closes connections at a given byte, in the middle of an event."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 
 class Relay:
-    """Passes bytes on; of each answer only so many as the next of `cuts` says, then the connection is gone."""
+    """Forwards bytes. It closes the connection of each answer after as many bytes as the next of `cuts` says."""
 
     def __init__(self, server_port: int, cuts: list[int]) -> None:
         self._server_port = server_port
@@ -21,7 +21,7 @@ class Relay:
         self.cut = 0
 
     def close(self) -> None:
-        """Take no more connections, and wait for those there are."""
+        """Accept no more connections, and wait until the open ones end."""
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         for thread in self._threads:
@@ -40,9 +40,9 @@ class Relay:
             asking = threading.Thread(target=_pass_on, args=(client, server))
             asking.start()
             self._answer(server, client, next(self._cuts, None))
-            for each in (client, server):
+            for writer in (client, server):
                 with suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
+                    writer.shutdown(socket.SHUT_RDWR)
             asking.join(30)
 
     def _answer(self, server: socket.socket, client: socket.socket, most: int | None) -> None:

@@ -124,9 +124,9 @@ def site(database: Database, start_server: StartServer) -> Site:
 
 def download_client(site: Site, folder: Path) -> Path:
     """Keep a copy of the client, as the page tells to."""
-    for name, kept in (("client.js", "zeon.mjs"), ("client.d.ts", "zeon.d.mts")):
+    for name, saved_as in (("client.js", "zeon.mjs"), ("client.d.ts", "zeon.d.mts")):
         with urllib.request.urlopen(f"{site.url}/static/{name}") as answer:
-            (folder / kept).write_bytes(answer.read())
+            (folder / saved_as).write_bytes(answer.read())
     return folder
 
 

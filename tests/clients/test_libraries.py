@@ -28,7 +28,9 @@ IN_BROWSERS = {"EventSource", "fetch-event-source", "event-source-polyfill", "ss
 FAST = ("httpx2", "curl")
 
 
-@pytest.mark.parametrize("library", [pytest.param(each, marks=() if each in FAST else slow) for each in LIBRARIES])
+@pytest.mark.parametrize(
+    "library", [pytest.param(library, marks=() if library in FAST else slow) for library in LIBRARIES]
+)
 def test_a_library_follows_a_session_through_a_killed_server_and_ends_with_it(
     database: Database, start_server: StartServer, tmp_path: Path, library: str
 ) -> None:

@@ -158,7 +158,7 @@ async def test_calls_of_the_async_client(database: Database, tmp_path: Path) -> 
         exported = await client.export(path, tmp_path / "log.ndjson")
         assert [json.loads(line)["seq"] for line in exported.read_text().splitlines()] == seqs
         await client.delete(fork["id"])
-        assert [each["id"] for each in (await client.sessions(tag="mine"))["sessions"]] == [path]
+        assert [session["id"] for session in (await client.sessions(tag="mine"))["sessions"]] == [path]
 
 
 async def test_calls_of_the_client(database: Database, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ async def test_events_of_every_type_have_the_fields_their_class_says(database: D
 
 def _payloads() -> dict[str, Any]:
     """Return the shape of each type's payload, as a type checker knows it."""
-    members = [get_args(each) for each in get_args(AnyEvent)]
+    members = [get_args(member) for member in get_args(AnyEvent)]
     return {get_args(kind)[0]: payload for kind, payload in members}
 
 
@@ -288,8 +288,8 @@ def test_a_type_checker_knows_what_events_hold(tmp_path: Path) -> None:
         "reveal_type(Strategy().cash)\n"
     )
     command = [sys.executable, "-m", "mypy", "--strict", str(script), "--cache-dir", str(ROOT / ".mypy_cache")]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
-    assert 'note: Revealed type is "float"' in said
-    assert 'note: Revealed type is "decimal.Decimal"' in said
-    assert said.count("error:") == 1
-    assert 'script.py:6: error: TypedDict "CandlePayload" has no key "netPnl"' in said
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+    assert 'note: Revealed type is "float"' in output
+    assert 'note: Revealed type is "decimal.Decimal"' in output
+    assert output.count("error:") == 1
+    assert 'script.py:6: error: TypedDict "CandlePayload" has no key "netPnl"' in output

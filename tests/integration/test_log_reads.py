@@ -83,7 +83,7 @@ async def test_a_read_of_a_log_touches_what_it_returns(database: Database, reade
 
 
 async def rows_touched(reader: Connection, read: Read, session: Session) -> int:
-    """Return how many rows of the log Postgres took in hand for a read."""
+    """Return how many rows of the log Postgres reads for one call."""
     async with reader.transaction():
         before = await count(reader)
         await read(reader, session, LONG)
@@ -91,7 +91,7 @@ async def rows_touched(reader: Connection, read: Read, session: Session) -> int:
 
 
 async def count(reader: Connection) -> int:
-    """Return how many rows of the log this connection has taken in hand, as far as it has not told others yet."""
+    """Return how many rows of the log this connection has read and not yet reported to the shared statistics."""
     cursor = await reader.execute(
         """
         SELECT coalesce(sum(seq_tup_read + idx_tup_fetch), 0)::bigint AS rows

@@ -86,7 +86,7 @@ async def test_a_clock_set_by_hours_neither_changes_the_pace_nor_makes_living_se
         took = time.monotonic() - begun
     assert CANDLES * PACE_MS / 1000 * 0.9 < took < CANDLES * PACE_MS / 1000 * 1.5 + 5
     events = read_log(database, session_id)
-    assert [each["reason"] for each in payloads(events, "status")] == ["started", "end of range"]
+    assert [payload["reason"] for payload in payloads(events, "status")] == ["started", "end of range"]
     assert payloads(events, "control") == []
     assert digest(database, session_id) == digest(database, undisturbed)
 

@@ -77,14 +77,14 @@ async def test_sessions_run_to_their_end_behind_a_pooler_and_a_killed_server_sta
             await until(lambda: row(direct, ids[0], "last_seq") > 50)
             server.kill()
             await asyncio.to_thread(server.start)
-            await until(lambda: {row(direct, each, "status") for each in ids} == {"paused"})
+            await until(lambda: {row(direct, session_id, "status") for session_id in ids} == {"paused"})
             for session_id in ids:
                 await call(client, session_id, "resume")
                 await run_unpaced(client, session_id)
             seen = [[event["seq"] for event in events] for events in await asyncio.gather(*following)]
-        assert seen == [[event["seq"] for event in read_log(direct, each)] for each in ids]
-        assert {digest(direct, each) for each in ids} == {digest(direct, undisturbed)}
-        states = {each["check"]: each["state"] for each in doctor(database, listen, code=int(notifications == "lost"))}
+        assert seen == [[event["seq"] for event in read_log(direct, session_id)] for session_id in ids]
+        assert {digest(direct, session_id) for session_id in ids} == {digest(direct, undisturbed)}
+        states = {row_["check"]: row_["state"] for row_ in doctor(database, listen, code=int(notifications == "lost"))}
         assert states["connections"] == "warning"
         assert states["notifications"] == ("ok" if notifications == "arrive" else "wrong")
         server.kill()

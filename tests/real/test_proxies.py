@@ -67,11 +67,11 @@ def proxy(kind: str, folder: Path, ports: list[int]) -> Iterator[str]:
         pytest.skip(f"{kind} is not installed")
     port, file = free_port(), folder / f"{kind}.conf"
     if kind == "nginx":
-        servers = " ".join(f"server 127.0.0.1:{each};" for each in ports)
+        servers = " ".join(f"server 127.0.0.1:{port};" for port in ports)
         file.write_text(NGINX.format(folder=folder, port=port, servers=servers))
         command = [program, "-c", str(file), "-p", str(folder)]
     else:
-        lines = [f"server s{each} 127.0.0.1:{each} check inter 200ms" for each in ports]
+        lines = [f"server s{port} 127.0.0.1:{port} check inter 200ms" for port in ports]
         file.write_text(HAPROXY.format(port=port, servers="\n  ".join(lines)))
         command = [program, "-f", str(file), "-db"]
     process = subprocess.Popen(command)

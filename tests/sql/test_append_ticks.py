@@ -55,14 +55,14 @@ def chain(session: UUID, first: int, count: int, events: int = 1) -> list[dict]:
 def append(connection: psycopg.Connection, ticks: list[dict]) -> list[str]:
     rows = connection.execute("SELECT * FROM sim_append_ticks(%s::jsonb)", (json.dumps(ticks),)).fetchall()
     assert [row[0] for row in rows] == list(range(1, len(ticks) + 1))
-    assert [str(row[1]) for row in rows] == [each["session"] for each in ticks]
+    assert [str(row[1]) for row in rows] == [tick["session"] for tick in ticks]
     return [row[2] for row in rows]
 
 
 def append_each(connection: psycopg.Connection, ticks: list[dict]) -> None:
     """Append ticks that follow each other, each in a call of its own."""
-    for each in ticks:
-        assert append(connection, [each]) == ["written"]
+    for tick in ticks:
+        assert append(connection, [tick]) == ["written"]
 
 
 def state(connection: psycopg.Connection, session: UUID) -> tuple[int, int | None, list[int]]:

@@ -1,4 +1,4 @@
-"""sim_append_ticks with commands: a number fences beside the cursor, and a command is answered with its events."""
+"""sim_append_ticks with commands: their number must match like the cursor, and answers come with their events."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def command(session: UUID, cursor: int | None, number: int, row: int | None = No
     at = None if cursor is None else cursor * MINUTE
     payload = {"action": "order", "command": number, "cursorMs": at, "args": {}, "by": "u"}
     chunk = {"session": str(session), "epoch": 1, "prev": at, "cursor": at, "commands": number, "ticks": 0}
-    asked = {} if row is None else {"command": row, "answer": {"orders": [number]}}
-    return {**chunk, "events": [[0, "control", payload], [0, "order", {"orderId": number}]], **asked, **more}
+    control = {} if row is None else {"command": row, "answer": {"orders": [number]}}
+    return {**chunk, "events": [[0, "control", payload], [0, "order", {"orderId": number}]], **control, **more}
 
 
 def waiting(connection: psycopg.Connection, session: UUID) -> int:
@@ -157,18 +157,18 @@ def test_an_order_from_psql_needs_a_session_that_takes_orders_and_a_living_serve
     connection: psycopg.Connection,
 ) -> None:
     session = new_session(connection)
-    place = 'SELECT sim_order(%s, \'{"clientOrderId": "mine"}\')'
+    statement = 'SELECT sim_order(%s, \'{"clientOrderId": "mine"}\')'
 
     def refused(id_: Any) -> str | None:
         with pytest.raises(psycopg.Error) as error:
-            connection.execute(place, (id_,))
+            connection.execute(statement, (id_,))
         return error.value.sqlstate
 
     assert refused(session) == "ZN004"
     assert refused(UUID(int=1)) == "ZN001"
     assert refused(new_session(connection, status="finished")) == "ZN002"
     connection.execute("INSERT INTO sim_runners (name, ttl) VALUES ('one', '1 min')")
-    assert connection.execute(place, (session,)).fetchone() is not None
+    assert connection.execute(statement, (session,)).fetchone() is not None
     assert refused(session) == "ZN002"
     shown = connection.execute("SELECT status, client_order_id FROM sim_view_orders").fetchall()
     assert shown == [("waiting", "mine")]

@@ -53,7 +53,7 @@ def test_a_move_by_hand_follows_the_status_machine(connection: psycopg.Connectio
         assert row(connection, session, "status, last_seq") == (status, 0)
 
 
-def test_a_digest_is_kept_from_the_end_of_a_log_until_the_session_runs_again(connection: psycopg.Connection) -> None:
+def test_a_digest_is_stored_from_the_end_of_a_log_until_the_session_runs_again(connection: psycopg.Connection) -> None:
     alive(connection)
     session = new_session(connection, status="running")
     append_each(connection, chain(session, 0, 3))
@@ -246,7 +246,7 @@ def sweep(connection: psycopg.Connection, *, resume: bool = False) -> list[tuple
     return connection.execute("SELECT status, reason FROM sim_claim_orphans('me', 1, %s, 100)", (resume,)).fetchall()
 
 
-def test_the_sweep_leaves_the_living_alone_and_never_judges_itself(connection: psycopg.Connection) -> None:
+def test_the_sweep_ignores_living_runners_and_its_own_runner(connection: psycopg.Connection) -> None:
     alive(connection, "other")
     alive(connection, "me", seen="now() - interval '1 day'")
     new_session(connection, runner="other", incarnation=1)

@@ -77,32 +77,32 @@ def expected(events: Sequence[Event], on: BrokerConfig, period_ms: int) -> dict[
 
 
 def of_trades(pnl: list[float]) -> dict[str, Any]:
-    wins, losses = [one for one in pnl if one > 0], [one for one in pnl if one < 0]
-    found: dict[str, Any] = {"trades": len(pnl), "wins": len(wins), "losses": len(losses)}
+    wins, losses = [profit for profit in pnl if profit > 0], [profit for profit in pnl if profit < 0]
+    figures: dict[str, Any] = {"trades": len(pnl), "wins": len(wins), "losses": len(losses)}
     if pnl:
-        runs = [(sign, len(list(run))) for sign, run in groupby(pnl, key=lambda one: (one > 0) - (one < 0))]
-        found |= {"win_rate_pct": 100 * len(wins) / len(pnl), "expectancy": mean(pnl)}
-        found |= {"best_trade": max(pnl), "worst_trade": min(pnl)}
-        found["win_streak"] = max((length for sign, length in runs if sign > 0), default=0)
-        found["loss_streak"] = max((length for sign, length in runs if sign < 0), default=0)
+        runs = [(sign, len(list(run))) for sign, run in groupby(pnl, key=lambda profit: (profit > 0) - (profit < 0))]
+        figures |= {"win_rate_pct": 100 * len(wins) / len(pnl), "expectancy": mean(pnl)}
+        figures |= {"best_trade": max(pnl), "worst_trade": min(pnl)}
+        figures["win_streak"] = max((length for sign, length in runs if sign > 0), default=0)
+        figures["loss_streak"] = max((length for sign, length in runs if sign < 0), default=0)
     if losses:
-        found |= {"profit_factor": sum(wins) / -sum(losses), "avg_loss": mean(losses)}
+        figures |= {"profit_factor": sum(wins) / -sum(losses), "avg_loss": mean(losses)}
     if wins:
-        found["avg_win"] = mean(wins)
+        figures["avg_win"] = mean(wins)
     if len(pnl) > 1 and stdev(pnl):
-        found["sqn"] = math.sqrt(len(pnl)) * mean(pnl) / stdev(pnl)
-    return found
+        figures["sqn"] = math.sqrt(len(pnl)) * mean(pnl) / stdev(pnl)
+    return figures
 
 
 def of_curve(curve: list[tuple[int, dict[str, float]]], cash: float, period_ms: int) -> dict[str, Any]:
-    values = [cash, *(one["equity"] for _, one in curve)]
+    values = [cash, *(point["equity"] for _, point in curve)]
     returns = [after / before - 1 for before, after in pairwise(values)]
     first, last = curve[0][0] - period_ms, curve[-1][0]
     years = (last - first) / YEAR_MS
     scale = math.sqrt(len(returns) / years)
     total = values[-1] / cash - 1
     fall, fall_pct, longest = drawdown([(first, {"equity": cash}), *curve])
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "from_ms": first,
         "to_ms": last,
         "equity": values[-1],
@@ -112,25 +112,25 @@ def of_curve(curve: list[tuple[int, dict[str, float]]], cash: float, period_ms: 
         "max_drawdown_pct": fall_pct,
         "max_drawdown_ms": longest,
         "periods_per_year": len(returns) / years,
-        "exposure_pct": 100 * mean(one["positionQty"] != 0 for _, one in curve),
+        "exposure_pct": 100 * mean(point["positionQty"] != 0 for _, point in curve),
         "fees": curve[-1][1]["feesPaid"],
         "cagr_pct": 100 * ((1 + total) ** (1 / years) - 1) if last - first >= DAY_MS else None,
     }
-    found["calmar"] = found["cagr_pct"] / fall_pct if fall_pct and found["cagr_pct"] is not None else None
+    figures["calmar"] = figures["cagr_pct"] / fall_pct if fall_pct and figures["cagr_pct"] is not None else None
     spread = stdev(returns) if len(returns) > 1 else None
-    downside = math.sqrt(mean(min(one, 0) ** 2 for one in returns))
-    found["volatility_pct"] = None if spread is None else 100 * spread * scale
-    found["sharpe"] = mean(returns) / spread * scale if spread else None
-    found["sortino"] = mean(returns) / downside * scale if downside else None
-    return found | of_days(curve, cash)
+    downside = math.sqrt(mean(min(change, 0) ** 2 for change in returns))
+    figures["volatility_pct"] = None if spread is None else 100 * spread * scale
+    figures["sharpe"] = mean(returns) / spread * scale if spread else None
+    figures["sortino"] = mean(returns) / downside * scale if downside else None
+    return figures | of_days(curve, cash)
 
 
 def of_days(curve: list[tuple[int, dict[str, float]]], cash: float) -> dict[str, Any]:
     """Return the figures of the last equity of each day; an equity at midnight belongs to the day before."""
-    ends = {(ts - 1) // DAY_MS: one["equity"] for ts, one in curve}
+    ends = {(ts - 1) // DAY_MS: point["equity"] for ts, point in curve}
     returns = [after / before - 1 for before, after in pairwise([cash, *ends.values()])]
     spread = stdev(returns) if len(returns) > 1 else None
-    downside, scale = math.sqrt(mean(min(one, 0) ** 2 for one in returns)), math.sqrt(365)
+    downside, scale = math.sqrt(mean(min(change, 0) ** 2 for change in returns)), math.sqrt(365)
     return {
         "daily_volatility_pct": None if spread is None else 100 * spread * scale,
         "daily_sharpe": mean(returns) / spread * scale if spread else None,
@@ -141,8 +141,8 @@ def of_days(curve: list[tuple[int, dict[str, float]]], cash: float) -> dict[str,
 def drawdown(curve: list[tuple[int, dict[str, float]]]) -> tuple[float, float, int]:
     """Return depth in money and percent, and ms from a peak to the next equity as high, or to the end."""
     peak, peak_ts, depth, pct, longest, under = -math.inf, 0, 0.0, 0.0, 0, False
-    for ts, one in curve:
-        value = one["equity"]
+    for ts, point in curve:
+        value = point["equity"]
         if value >= peak:
             longest = max(longest, ts - peak_ts) if under else longest
             peak, peak_ts, under = value, ts, False
@@ -156,12 +156,12 @@ def drawdown(curve: list[tuple[int, dict[str, float]]]) -> tuple[float, float, i
     return depth, pct, longest
 
 
-def compare(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+def compare(figures: dict[str, Any], wanted: dict[str, Any]) -> None:
     for name, value in wanted.items():
         if value is None:
-            assert found[name] is None, name
+            assert figures[name] is None, name
         else:
-            assert float(found[name]) == pytest.approx(value, rel=1e-9, abs=2e-10), name
+            assert float(figures[name]) == pytest.approx(value, rel=1e-9, abs=2e-10), name
 
 
 def test_every_figure_is_what_plain_arithmetic_gives(any_database: Database) -> None:
@@ -249,7 +249,7 @@ def test_ruin_has_no_risk_ratios(database: Database) -> None:
     ratios = ("volatility_pct", "sharpe", "sortino", "daily_volatility_pct", "daily_sharpe", "daily_sortino")
     lost = [(0, 10_000, 10_000), (1, 9_000, 10_000), (24, -5, 10_000)]
     results = stats(database, store_session(database, curve((-24, 10_000, 10_000), *lost), on))
-    assert all(results[name] is not None for name in ratios)  # The last return led there, and can be told.
+    assert all(results[name] is not None for name in ratios)  # Only the last return leads below zero: all ratios exist.
     for after in ([(48, -5, 10_000)], [(48, 12_000, 12_000), (72, 13_000, 13_000)]):
         results = stats(database, store_session(database, curve(*lost, *after), on))
         assert [results[name] for name in ratios] == [None] * 6
@@ -335,7 +335,7 @@ def test_a_streak_ends_with_a_trade_that_wins_nothing(database: Database) -> Non
 def test_losing_everything_and_more_leaves_no_yearly_growth(database: Database) -> None:
     on = config_without_fees(initial_cash=Decimal(10), leverage=None)
     actions = {0: lambda self: self.sell(qty=2)}
-    days = [one._replace(ts=one.ts * 1440) for one in play(bars("10", "10", "40", "50"), actions, on)]
+    days = [event._replace(ts=event.ts * 1440) for event in play(bars("10", "10", "40", "50"), actions, on)]
     result = stats(database, store_session(database, days, on))
     assert result["equity"] == -70
     assert result["cagr_pct"] is None
@@ -356,7 +356,7 @@ def test_quotients_are_rounded_half_to_even(any_database: Database) -> None:
 def test_the_curve_in_few_points_keeps_ends_highs_and_lows(database: Database) -> None:
     events, on = log_of(400)
     session_id = store_session(database, events, on)
-    curve = [(n, one.ts, one.payload["equity"]) for n, one in enumerate(events, 1) if one.type == "equity"]
+    curve = [(n, event.ts, event.payload["equity"]) for n, event in enumerate(events, 1) if event.type == "equity"]
     values = [value for *_, value in curve]
     for points in (2, 3, 4, 5, 40, 399, 400, 5000):
         results = database.query("SELECT seq, ts, equity FROM sim_equity_points(%s, %s)", session_id, points)
@@ -364,15 +364,15 @@ def test_the_curve_in_few_points_keeps_ends_highs_and_lows(database: Database) -
         assert set(results) <= set(curve)
         assert results == sorted(results)
         assert (results[0], results[-1]) == (curve[0], curve[-1])
-        kept = [value for *_, value in results]
-        assert points < 4 or (min(kept), max(kept)) == (min(values), max(values))
+        heights = [value for *_, value in results]
+        assert points < 4 or (min(heights), max(heights)) == (min(values), max(values))
         assert points < len(curve) or results == curve
 
 
 def test_a_sample_of_the_curve_is_spread_evenly_and_ends_where_the_log_ends(database: Database) -> None:
     events, on = log_of(400)
     session_id = store_session(database, events, on)
-    curve = [(n, one.ts, one.payload["equity"]) for n, one in enumerate(events, 1) if one.type == "equity"]
+    curve = [(n, event.ts, event.payload["equity"]) for n, event in enumerate(events, 1) if event.type == "equity"]
     for points in (2, 40, 5000):
         results = database.query("SELECT seq, ts, equity FROM sim_equity_sample(%s, %s)", session_id, points)
         parts = {-(-seq * points // len(events)): (seq, ts, value) for seq, ts, value in curve}

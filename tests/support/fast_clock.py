@@ -18,7 +18,7 @@ class FastClock(Clock):
         self.began = time.monotonic()
 
     def now_ms(self) -> int:
-        """Return the hurried time in ms."""
+        """Return the accelerated time in ms."""
         return self.began_ms + int((time.monotonic() - self.began) * MINUTE)
 
 

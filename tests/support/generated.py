@@ -37,10 +37,10 @@ numbers = st.decimals("0.001", "300", places=3)
 @st.composite
 def candle(draw: st.DrawFn, symbol: str, slot: int, prices: st.SearchStrategy[Decimal]) -> Candle:
     """Return a candle, sometimes a synthetic one."""
-    low, one, other, high = sorted(draw(st.lists(prices, min_size=4, max_size=4)))
+    low, first, second, high = sorted(draw(st.lists(prices, min_size=4, max_size=4)))
     flipped = draw(st.booleans())
     synthetic = draw(st.integers(0, 9)) == 0
-    body = (low, low, low, low) if synthetic else (other, high, low, one) if flipped else (one, high, low, other)
+    body = (low, low, low, low) if synthetic else (second, high, low, first) if flipped else (first, high, low, second)
     volume = Decimal(0) if synthetic else draw(st.decimals("0", "500", places=1))
     return Candle(symbol, "1m", slot * MINUTE, (slot + 1) * MINUTE, *body, volume, synthetic)
 
@@ -48,12 +48,12 @@ def candle(draw: st.DrawFn, symbol: str, slot: int, prices: st.SearchStrategy[De
 @st.composite
 def slots(draw: st.DrawFn, symbols: Sequence[str], prices: st.SearchStrategy[Decimal]) -> list[list[Candle]]:
     """Return slots in which, but for the first, symbols may be missing."""
-    made = []
+    actions = []
     for slot in range(draw(st.integers(2, 12))):
         present = [symbol for symbol in symbols if slot == 0 or draw(st.integers(0, 5))]
         if present:
-            made.append([draw(candle(symbol, slot, prices)) for symbol in present])
-    return made
+            actions.append([draw(candle(symbol, slot, prices)) for symbol in present])
+    return actions
 
 
 @st.composite

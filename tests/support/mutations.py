@@ -126,11 +126,11 @@ def _damaged(data: bytes, draw: random.Random) -> bytes:
         case 6:
             return data.replace(b"\n", draw.choice((b"\r", b"\r\n", b"\r\r\n", b"\n\n", b"")))
         case _:
-            one, other = (
+            first, second = (
                 draw.choice((b",", b".", b"0", b"1", b":", b"-")),
                 draw.choice((b";", b"\t", b" ", b"", b"9" * 10, b"/")),
             )
-            return data.replace(one, other)
+            return data.replace(first, second)
 
 
 def _any_json(draw: random.Random, depth: int) -> Any:

@@ -33,9 +33,9 @@ SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"
 def kill_with_children(process: psutil.Process) -> None:
     """Kill a process and all its children, of which some may end by themselves once it is gone."""
     family = [process, *process.children(recursive=True)]
-    for each in family:
+    for member in family:
         with suppress(psutil.NoSuchProcess):
-            each.kill()
+            member.kill()
     psutil.wait_procs(family, timeout=10)
 
 
@@ -57,7 +57,7 @@ class Database:
 
 @asynccontextmanager
 async def open_pool(database: Database) -> AsyncIterator[Pool]:
-    """Reach the database beside its servers."""
+    """Connect to the database directly, not through a server."""
     opened = Pool(database.url, size=1, application_name="zeon test")
     await opened.open()
     try:

@@ -1,4 +1,4 @@
-"""A standby of a private Postgres, to be promoted when its primary is gone."""
+"""A standby of a private Postgres, to be promoted when its primary has stopped."""
 
 from __future__ import annotations
 

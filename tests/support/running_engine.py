@@ -31,7 +31,7 @@ MINUTE = 60_000
 
 
 def spec(**changes: Any) -> SessionSpec:
-    """A session over 100 made-up minutes, unpaced, that may have no gaps."""
+    """A session over 100 generated minutes, unpaced, that may have no gaps."""
     plain = SessionSpec(
         profile_slug="none",
         venue="demo",
@@ -136,7 +136,7 @@ async def store(
     start_ms: int = START_MS,
     without: Callable[[int], bool] = lambda _: False,
 ) -> None:
-    """Store made-up candles, leaving out those whose number `without` says yes to."""
+    """Store generated candles except those for whose number `without` returns true."""
     step = TIMEFRAMES[timeframe].ms
     made_up = _made_up(symbol, timeframe, start_ms, start_ms + count * step)
     stored = [candle for number, candle in enumerate(made_up) if not without(number)]

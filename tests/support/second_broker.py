@@ -173,7 +173,7 @@ class SecondBroker:
         while True:
             able = [order for order in self.live if self.has_volume or (self.newer and self.waits(order))]
             met = [(*where, order.id, order) for order in able if (where := self.meets(order))]
-            first = min(met, key=lambda one: (one[0], one[2]), default=None)
+            first = min(met, key=lambda entry: (entry[0], entry[2]), default=None)
             if self.is_liquidated(first, inside=inside) or first is None:
                 break
             inside = inside or first[0] > 0
@@ -270,10 +270,10 @@ class SecondBroker:
         closing = abs(self.held) if self.held * order.sign < 0 else ZERO
         qty = self.sized(order, price, rate, closing) if order.qty is None else order.qty
         part = self.part(order, qty - order.filled)
-        judged = part
+        counted = part
         if self.newer:
-            judged = ZERO if order.filled or order.only_reduces or not part else qty
-        if qty == 0 or self.too_much(order.sign * judged, price, rate):
+            counted = ZERO if order.filled or order.only_reduces or not part else qty
+        if qty == 0 or self.too_much(order.sign * counted, price, rate):
             self.end(order, "rejected")
             return
         if part == 0:

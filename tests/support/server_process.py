@@ -115,10 +115,10 @@ StartServer = Callable[..., ServerProcess]
 """The fixture `start_server`: a database, settings as `ZEON_…=value`."""
 
 
-async def until(found: Callable[[], Any], timeout_s: float = 20) -> Any:
+async def until(condition: Callable[[], Any], timeout_s: float = 20) -> Any:
     """Poll until something is found and return it."""
     deadline = time.monotonic() + timeout_s
-    while not (value := await asyncio.to_thread(found)):
+    while not (value := await asyncio.to_thread(condition)):
         assert time.monotonic() < deadline, "nothing came of it"
         await asyncio.sleep(0.01)
     return value

@@ -28,10 +28,10 @@ def read_log(database: Database, session_id: str) -> list[dict[str, Any]]:
         " JOIN sim_events e ON e.session_id = s.id WHERE s.id = %s ORDER BY e.seq",
         session_id,
     )
-    events = [dict(zip(("seq", "ts", "type", "payload"), each[1:], strict=True)) for each in rows]
+    events = [dict(zip(("seq", "ts", "type", "payload"), row[1:], strict=True)) for row in rows]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert all(a["ts"] <= b["ts"] for a, b in pairwise(events))
-    assert {each[0] for each in rows} <= {len(events)}
+    assert {row[0] for row in rows} <= {len(events)}
     return events
 
 

@@ -52,11 +52,11 @@ def store_session(
     } | columns
     names, places = ", ".join(values), ", ".join(["%s"] * len(values))
     with psycopg.connect(database.url) as conn:
-        made = conn.execute(
+        stored = conn.execute(
             f"INSERT INTO sim_sessions ({names}) VALUES ({places}) RETURNING id", list(values.values())
         ).fetchone()
-        assert made is not None
+        assert stored is not None
         with conn.cursor().copy("COPY sim_events (session_id, seq, ts, type, payload) FROM STDIN") as copy:
-            for seq, one in enumerate(events, 1):
-                copy.write_row((made[0], seq, *one))
-    return UUID(str(made[0]))
+            for seq, event in enumerate(events, 1):
+                copy.write_row((stored[0], seq, *event))
+    return UUID(str(stored[0]))

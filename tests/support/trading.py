@@ -1,4 +1,4 @@
-"""Small made-up candles and a strategy that does what a test says, bar by bar."""
+"""Small synthetic candles and a strategy that makes the calls a test gives it, bar by bar."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Actions = Mapping[int, Callable[["Script"], Any]]
 
 
 class Script(Strategy):
-    """Does what is written for each bar, counted from 0."""
+    """Makes the calls given for each bar, counted from 0."""
 
     def follow(self, actions: Actions) -> Script:
-        self._deeds, self._bar = actions, -1
+        self._actions, self._bar = actions, -1
         self.given: dict[int, Any] = {}
         return self
 
     def on_candle(self, candle: Candle) -> None:
         if candle.symbol == self.symbols[0] and candle.timeframe == self.timeframe:
             self._bar += 1
-        if self._bar in self._deeds and candle.symbol == self.symbols[-1]:
-            self.given[self._bar] = self._deeds[self._bar](self)
+        if self._bar in self._actions and candle.symbol == self.symbols[-1]:
+            self.given[self._bar] = self._actions[self._bar](self)
 
 
 def bar(number: int, ohlc: str, *, symbol: str = "BTC", volume: str = "100", synthetic: bool = False) -> Candle:
@@ -78,9 +78,9 @@ def of(events: Sequence[Event], type_: str) -> list[dict[str, Any]]:
 
 def fills(events: Sequence[Event]) -> list[tuple[str, str, str]]:
     """Return side, quantity and price of every fill, as text."""
-    return [(one["side"], str(one["qty"]), str(one["price"])) for one in of(events, "fill")]
+    return [(fill["side"], str(fill["qty"]), str(fill["price"])) for fill in of(events, "fill")]
 
 
 def changes(events: Sequence[Event], order_id: int) -> list[str]:
     """Return what an order went through: status and reason."""
-    return [f"{one['status']}: {one['reason']}" for one in of(events, "order") if one["orderId"] == order_id]
+    return [f"{order['status']}: {order['reason']}" for order in of(events, "order") if order["orderId"] == order_id]

@@ -26,12 +26,18 @@ def raised_codes() -> set[str]:
     codes: set[str] = set(GENERIC_CODES.values())
     for _, node in sources():
         if isinstance(node, ast.ClassDef) and node.name.endswith("Error"):
-            codes |= {text for each in node.body for text in class_codes(each)}
+            codes |= {text for child in node.body for text in class_codes(child)}
         if isinstance(node, ast.Call):
             given = [
-                each.value for each in node.keywords if each.arg == "code" and isinstance(each.value, ast.Constant)
+                keyword.value
+                for keyword in node.keywords
+                if keyword.arg == "code" and isinstance(keyword.value, ast.Constant)
             ]
-            codes |= {each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+            codes |= {
+                constant.value
+                for constant in given
+                if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
+            }
     return codes
 
 

@@ -130,12 +130,12 @@ def foreign(folder: Path) -> bool:
 @pytest.mark.parametrize("top", ["app", "benchmarks", "docs", "sql", "tests", "zeon"])
 def test_a_folder_has_at_most_twenty_entries(top):
     folders = [folder for folder in (APP.parent / top).rglob("*") if folder.is_dir() and not foreign(folder)]
-    crowded = {
+    too_full = {
         str(folder.relative_to(APP.parent)): count
         for folder in [APP.parent / top, *folders]
         if (count := sum(entry.name[0] not in "._" for entry in folder.iterdir())) > 20
     }
-    assert not crowded
+    assert not too_full
 
 
 LONG_CLASSES = {"Broker", "Protocol", "SessionRunner", "SessionService", "StrategyRunner", "Supervisor"}

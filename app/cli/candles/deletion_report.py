@@ -20,7 +20,7 @@ def confirm(plan: Deletion) -> None:
         output.note(_waiting(len(plan.waiting)))
     typer.echo("Delete? [y/N] ", err=True, nl=False)
     answer = sys.stdin.readline()
-    if not answer:  # Nobody is there, and nobody ended the line.
+    if not answer:  # The input ended without an answer.
         output.note("")
     if answer.strip().lower() not in ("y", "yes"):
         output.note("Nothing was deleted. To delete without being asked, add --yes.")

@@ -13,13 +13,13 @@ _HUNDRED = Decimal(100)
 _NOISE = Decimal("1E-20")
 
 
-def exceeds(one: Decimal, other: Decimal) -> bool:
+def exceeds(first: Decimal, other: Decimal) -> bool:
     """Whether one positive value is greater than another by more than rounding errors.
 
     With 28 digits, divisions by n make equal values differ by a few units of the last digit. 1e-20 of a value is far
     more than that and far less than any price step.
     """
-    return one - other > one * _NOISE
+    return first - other > first * _NOISE
 
 
 class Sma:

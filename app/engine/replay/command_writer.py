@@ -132,7 +132,7 @@ class CommandWriter:
             await self.refuse(stored, error)
             return None
         answer = {"orders": changed_orders(events[1:])}
-        pause = until_type is not None and any(each.type == until_type for each in events)
+        pause = until_type is not None and any(event.type == until_type for event in events)
         chunk = _chunk(session, state, stored, events, event.render(answer), "runUntil" if pause else None)
         try:
             outcome = await self._writer.append(chunk)

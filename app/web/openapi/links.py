@@ -32,14 +32,14 @@ _TARGETS = {
 def links(spec: RouteSpec) -> dict[str, Any]:
     """Return the links of a route's answer by name; none for a route that creates nothing."""
     targets, session_id = _TARGETS.get(call(spec).name, ((), ""))
-    made = {
+    operations = {
         name: {"operationId": name, "parameters": {"id": session_id}, "description": "A call on the new session."}
         for name in targets
     }
     if call(spec).name == "createSession":
-        made["compareSessions"] = {
+        operations["compareSessions"] = {
             "operationId": "compareSessions",
             "parameters": {"id": session_id, "other": session_id},
             "description": "Compare the new session with itself, or another one with it.",
         }
-    return made
+    return operations

@@ -31,7 +31,7 @@ async def store(conn: Connection, venue: str, timeframe: str, count: int, symbol
     await cache.store(conn, venue, symbol, timeframe, made_up(symbol, timeframe, START, START + count * step))
 
 
-async def test_whole_days_are_told_as_days_and_parts_of_them_by_the_minute(conn: Connection) -> None:
+async def test_whole_days_are_written_as_days_and_parts_of_days_as_times(conn: Connection) -> None:
     await store(conn, "binance", "1m", 2 * 1440)
     await store(conn, "binance", "1h", 30)
     advice = [await describe_cached(conn, "binance", ["BTCUSDT"], timeframe) for timeframe in ("1m", "1h")]

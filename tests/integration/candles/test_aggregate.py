@@ -146,7 +146,7 @@ async def test_a_built_candle_does_not_outlive_the_finer_ones_that_were_deleted_
         n for n in range(0, 240, 15) if n not in (60, 75)
     ]
     assert quarters[0].volume == sum((minute.volume for minute in other[:15]), Decimal(0))
-    assert [(each.open_time_ms - START) // MINUTE for each in await everything(conn, "1h")] == [0, 120, 180]
+    assert [(candle.open_time_ms - START) // MINUTE for candle in await everything(conn, "1h")] == [0, 120, 180]
 
 
 async def test_candles_of_a_source_take_the_place_of_built_ones_and_stay(conn: Connection) -> None:

@@ -121,7 +121,7 @@ async def test_a_resumed_session_fetches_the_rest(database: Database, klines: Kl
     async with running_engine(database, **by(klines)) as engine:
         session = await engine.create()
         stepped = await engine.act(session.id, "step", steps=3)
-        await engine.until(stepped.id, lambda each: each.status == "paused")
+        await engine.until(stepped.id, lambda session: session.status == "paused")
         behind = START_MS + 10 * MINUTE
         stored = await engine.pool.run(cache.window, "demo", ["BTCUSDT"], "1m", None, behind, 100)
         await engine.pool.run(cache.delete, "demo", "BTCUSDT", "1m")

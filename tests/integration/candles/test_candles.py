@@ -155,16 +155,16 @@ async def test_windows_of_any_size_skip_and_repeat_nothing(conn: Connection) -> 
     draw = random.Random(3)
     symbols = ["AAA", "BBB", "CCC"]
     expected = []
-    for place, symbol in enumerate(symbols):
-        numbers = sorted(draw.sample(range(300), (20, 150, 300)[place]))
+    for index, symbol in enumerate(symbols):
+        numbers = sorted(draw.sample(range(300), (20, 150, 300)[index]))
         await cache.store(conn, "demo", symbol, "1m", [minute(number, symbol=symbol) for number in numbers])
-        expected += [(START + number * MINUTE, place) for number in numbers]
+        expected += [(START + number * MINUTE, index) for number in numbers]
     for limit in (1, 2, 7, 1000):
-        after_ms, found = None, []
+        after_ms, read = None, []
         while part := await cache.window(conn, "demo", symbols, "1m", after_ms, None, limit):
-            found += [(candle.open_time_ms, symbols.index(candle.symbol)) for candle in part]
+            read += [(candle.open_time_ms, symbols.index(candle.symbol)) for candle in part]
             after_ms = part[-1].open_time_ms
-        assert found == sorted(expected)
+        assert read == sorted(expected)
 
 
 async def test_a_window_reads_its_rows_from_the_index(conn: Connection) -> None:
@@ -187,8 +187,8 @@ async def test_the_last_candles_before_a_time_are_oldest_first(conn: Connection)
 
 async def test_gaps_at_both_ends_and_between_are_found(conn: Connection) -> None:
     await cache.store(conn, *KEY, minutes([2, 3, 6]))
-    found, missing = await cache.gaps(conn, *KEY, START, START + 9 * MINUTE)
-    assert [((gap.from_ms - START) // MINUTE, (gap.to_ms - START) // MINUTE, gap.missing) for gap in found] == [
+    ranges, missing = await cache.gaps(conn, *KEY, START, START + 9 * MINUTE)
+    assert [((gap.from_ms - START) // MINUTE, (gap.to_ms - START) // MINUTE, gap.missing) for gap in ranges] == [
         (0, 2, 2),
         (4, 6, 2),
         (7, 9, 2),
@@ -198,8 +198,8 @@ async def test_gaps_at_both_ends_and_between_are_found(conn: Connection) -> None
 
 async def test_gaps_are_counted_beyond_those_listed(conn: Connection) -> None:
     await cache.store(conn, *KEY, minutes(range(0, 500, 2)))
-    found, missing = await cache.gaps(conn, *KEY, START, START + 500 * MINUTE, limit=3)
-    assert (len(found), missing) == (3, 250)
+    ranges, missing = await cache.gaps(conn, *KEY, START, START + 500 * MINUTE, limit=3)
+    assert (len(ranges), missing) == (3, 250)
 
 
 @pytest.mark.parametrize("name", TIMEFRAMES)
@@ -214,12 +214,12 @@ async def test_gaps_found_in_sql_equal_gaps_found_by_brute_force(conn: Connectio
         rows = [minute(0)._replace(timeframe=name, open_time_ms=open_ms + shift) for open_ms in opens]
         await cache.store(conn, "demo", f"S{seed}", name, rows)
         start, end = first - draw.randrange(3 * grid.ms), slots[-1] + draw.randrange(3 * grid.ms)
-        found, missing = await cache.gaps(conn, "demo", f"S{seed}", name, start, end)
+        ranges, missing = await cache.gaps(conn, "demo", f"S{seed}", name, start, end)
         wanted = list(range(grid.ceil(start), end, grid.ms))
         absent = [slot for slot in wanted if slot not in opens]
         assert missing == len(absent)
-        assert [slot for gap in found for slot in range(gap.from_ms, gap.to_ms, grid.ms)] == absent
-        assert all(before.to_ms < after.from_ms for before, after in itertools.pairwise(found))
+        assert [slot for gap in ranges for slot in range(gap.from_ms, gap.to_ms, grid.ms)] == absent
+        assert all(before.to_ms < after.from_ms for before, after in itertools.pairwise(ranges))
 
 
 async def test_storing_and_finding_gaps_work_on_every_server(any_database: Database) -> None:
@@ -284,7 +284,7 @@ async def test_coverage_says_what_is_there_with_which_holes_and_from_whom(conn: 
         (*KEY, 4, START, START + 9 * MINUTE, 2, 6, "csv,dump", "BTCUSDT"),
         ("demo", "ETHUSDT", "1m", 1, START, START, 0, 0, None, "ETHUSDT"),
     ]
-    assert [found.symbol for found in await cache.coverage(conn, symbol="ETHUSDT")] == ["ETHUSDT"]
+    assert [series.symbol for series in await cache.coverage(conn, symbol="ETHUSDT")] == ["ETHUSDT"]
     assert await cache.coverage(conn, venue="elsewhere") == []
 
 
@@ -293,5 +293,5 @@ async def test_delete_forgets_one_series_only(conn: Connection) -> None:
     await cache.store(conn, "demo", "ETHUSDT", "1m", [minute(0, symbol="ETHUSDT")])
     await cache.add_coverage(conn, *KEY, "csv", START, START + 3 * MINUTE)
     assert await cache.delete(conn, *KEY) == 3
-    assert [found.symbol for found in await cache.coverage(conn)] == ["ETHUSDT"]
+    assert [series.symbol for series in await cache.coverage(conn)] == ["ETHUSDT"]
     assert await cache.covered_ranges(conn, *KEY, "csv") == []

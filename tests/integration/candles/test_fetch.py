@@ -155,7 +155,7 @@ async def test_two_processes_asking_at_once_fetch_once(
     by = exchange(klines)
     async with await Connection.connect(database.url, autocommit=True) as other:
         done = await asyncio.gather(fetched(conn, by), fetched(other, by))
-    assert sorted(each.new for each in done) == [0, 3_500]
+    assert sorted(result.new for result in done) == [0, 3_500]
     assert len(klines.requests) == 4
 
 
@@ -184,7 +184,7 @@ async def test_another_source_is_asked_for_the_holes_of_the_first(conn: Connecti
     assert await stored(conn) == expected()
 
 
-async def test_a_source_that_fails_between_parts_goes_on_where_it_stopped(conn: Connection) -> None:
+async def test_a_source_that_fails_between_parts_continues_where_it_stopped(conn: Connection) -> None:
     class Failing(Synthetic):
         starts: list[int]
 
@@ -226,7 +226,10 @@ async def test_progress_ends_with_the_whole_range(conn: Connection) -> None:
 
 def test_a_setting_names_a_source_per_venue() -> None:
     chosen = sources("demo=synthetic Selftest=synthetic:7")
-    assert {venue: type(each.source) for venue, each in chosen.items()} == {"demo": Synthetic, "selftest": Synthetic}
+    assert {venue: type(fetcher.source) for venue, fetcher in chosen.items()} == {
+        "demo": Synthetic,
+        "selftest": Synthetic,
+    }
     assert chosen["selftest"].name == "synthetic:7"
     assert source("exchange:bybit/linear@http://127.0.0.1:1").name == "exchange:bybit/linear"
     assert source("dump:.").name == "dump"

@@ -1,4 +1,4 @@
-"""Small files as people have them, where they lie beside the project; the table beside them says what must happen."""
+"""Small files in forms that users have, if the shared folder exists; its table has the expected results."""
 
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -202,7 +202,7 @@ def cases() -> list[Any]:
     ]
 
 
-def spelled(candle: Candle) -> str:
+def first_columns(candle: Candle) -> str:
     time = datetime.fromtimestamp(candle.open_time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
     return f"{time} {' '.join(format(value.normalize(), 'f') for value in candle[4:9])}"
 
@@ -237,9 +237,9 @@ async def test_a_file_is_read_as_the_table_says(
     results = await stored(conn, expected.symbol, timeframe)
     assert (report.rejected, report.broke) == (None, None)
     assert (len(results), report.new) == (expected.count, expected.count)
-    assert spelled(results[0]) == expected.first
-    assert expected.last is None or spelled(results[-1]).startswith(expected.last)
-    assert tuple(place for place, _ in report.refusals) == expected.refused
+    assert first_columns(results[0]) == expected.first
+    assert expected.last is None or first_columns(results[-1]).startswith(expected.last)
+    assert tuple(line for line, _ in report.refusals) == expected.refused
     assert report.duplicates == expected.duplicates
     assert expected.missing is None or report.missing == expected.missing
     text_of_notes = "; ".join(text for _, text in report.notes)

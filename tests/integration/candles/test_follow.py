@@ -90,7 +90,7 @@ async def _latenesses(conn: Connection, clock: Fast, count: int) -> list[float]:
     return late
 
 
-async def test_an_outage_of_the_database_is_told_and_sat_out(private_postgres: PrivatePostgres) -> None:
+async def test_an_outage_of_the_database_is_reported_and_waited_for(private_postgres: PrivatePostgres) -> None:
     clock, heard = Fast(), []
     database = private_postgres.new_database()
     lines = ConnectionPool(database.url, size=2)

@@ -24,10 +24,10 @@ async def conn(database: Database) -> AsyncIterator[Connection]:
 
 
 def lines(count: int, step: int = 1) -> list[str]:
-    made = made_up("BTCUSDT", "1m", START, START + count * MINUTE)
+    candles = made_up("BTCUSDT", "1m", START, START + count * MINUTE)
     return [
         f"{c.open_time_ms},{c.open:.8f},{c.high:.8f},{c.low:.8f},{c.close:.8f},{c.volume:.8f}"
-        for c in list(made)[::step]
+        for c in list(candles)[::step]
     ]
 
 
@@ -75,7 +75,9 @@ async def test_bad_rows_are_listed_and_the_rest_is_taken(conn: Connection, tmp_p
     assert report.rows == report.new + report.changed + report.same + report.refused + report.duplicates
 
 
-async def test_of_a_cut_file_the_good_half_is_kept_and_the_break_named(conn: Connection, tmp_path: Path) -> None:
+async def test_the_good_rows_of_a_truncated_file_are_stored_and_the_error_names_the_break(
+    conn: Connection, tmp_path: Path
+) -> None:
     packed = gzip.compress(("time,o,h,l,c,v\n" + "\n".join(lines(20_000))).encode())
     path = tmp_path / "cut.csv.gz"
     path.write_bytes(packed[: len(packed) // 2])

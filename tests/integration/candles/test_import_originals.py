@@ -1,4 +1,4 @@
-"""Imports of the real files that lie beside the project, where they do; the README beside them says what is inside."""
+"""Imports of real files, if the shared folder exists; its README describes them."""
 
 import re
 from collections.abc import AsyncIterator
@@ -224,8 +224,8 @@ async def test_an_answer_becomes_the_rows_that_ccxt_makes_of_it(conn: Connection
         path = tmp_path / f"{symbol}.json"
         path.write_text(part.strip().rstrip(",\n }") + "}")
         await imported(conn, path, "p2b", symbol, "1h")
-    (one,), (other,) = [await everything(conn, "p2b", symbol, "1h") for symbol in ("ANSWER", "UNIFIED")]
-    assert one[1:] == other[1:]
+    (first,), (second,) = [await everything(conn, "p2b", symbol, "1h") for symbol in ("ANSWER", "UNIFIED")]
+    assert first[1:] == second[1:]
 
 
 async def test_bars_of_nautilus_are_read(conn: Connection) -> None:

@@ -38,18 +38,18 @@ PLACES = {
 """Calendar of each place, and a day on which its clocks change (in Tokyo they never do)."""
 
 
-def midnight(day: date, place: str) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(place))
+def midnight(day: date, zone: str) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
 
 
 FORMS: dict[str, tuple[Callable[[date, str], str], bool]] = {
-    "offset": (lambda day, place: midnight(day, place).isoformat(" "), False),
-    "named zone": (lambda day, place: f"{day} 00:00:00 {place}", False),
-    "open of trading": (lambda day, place: (midnight(day, place) + timedelta(hours=10)).isoformat(), False),
-    "date": (lambda day, place: str(day), False),
-    "seconds": (lambda day, place: str(int(midnight(day, place).timestamp())), True),
-    "utc": (lambda day, place: midnight(day, place).astimezone(UTC).isoformat(), True),
-    "no zone": (lambda day, place: f"{day} 00:00:00", True),
+    "offset": (lambda day, zone: midnight(day, zone).isoformat(" "), False),
+    "named zone": (lambda day, zone: f"{day} 00:00:00 {zone}", False),
+    "open of trading": (lambda day, zone: (midnight(day, zone) + timedelta(hours=10)).isoformat(), False),
+    "date": (lambda day, zone: str(day), False),
+    "seconds": (lambda day, zone: str(int(midnight(day, zone).timestamp())), True),
+    "utc": (lambda day, zone: midnight(day, zone).astimezone(UTC).isoformat(), True),
+    "no zone": (lambda day, zone: f"{day} 00:00:00", True),
 }
 """How a form writes a day, and whether only --time-zone says where the day begins."""
 
@@ -63,11 +63,11 @@ def calendar_of(name: str) -> Calendar:
     return Calendar(name)
 
 
-def trading_days(place: str) -> list[date]:
+def trading_days(zone: str) -> list[date]:
     """List the trading days of three weeks around the change of clocks."""
-    name, change = PLACES[place]
+    name, change = PLACES[zone]
     calendar, days = calendar_of(name), [change + timedelta(days=number) for number in range(-10, 11)]
-    return [day for day in days if (found := calendar.following_day(slot(day))) and found.open_ms == slot(day)]
+    return [day for day in days if (hours := calendar.following_day(slot(day))) and hours.open_ms == slot(day)]
 
 
 @pytest.fixture
@@ -76,12 +76,12 @@ async def conn(database: Database) -> AsyncIterator[Connection]:
         yield connection
 
 
-async def bring_in(conn: Connection, folder: Path, place: str, form: str, days: list[date], symbol: str) -> Report:
-    spell, unsaid = FORMS[form]
-    name, _ = PLACES[place]
+async def bring_in(conn: Connection, folder: Path, zone: str, form: str, days: list[date], symbol: str) -> Report:
+    time_text, unsaid = FORMS[form]
+    name, _ = PLACES[zone]
     path = folder / f"{symbol}-{days[0]}.csv"
-    path.write_text("\n".join([HEADER, *(f"{spell(day, place)},10,12,9,11,{day.day}" for day in days)]))
-    options = read_options(time_zone=place if unsaid else None)
+    path.write_text("\n".join([HEADER, *(f"{time_text(day, zone)},10,12,9,11,{day.day}" for day in days)]))
+    options = read_options(time_zone=zone if unsaid else None)
     return await import_file(conn, path, name.lower(), symbol, "1d", None, calendar_of(name), options)
 
 
@@ -100,7 +100,7 @@ async def test_days_are_one_series_in_one_file_or_in_parts(
         # Of London's winter alone, +00:00 may as well be UTC: there a candle keeps its time of day.
         assert [candle.open_time_ms // DAY * DAY for candle in candles] == [slot(day) for day in days]
     listed = await coverage(conn, {name.lower(): calendar_of(name)})
-    assert {(each.symbol, each.gaps, each.missing) for each in listed} == {
+    assert {(series.symbol, series.gaps, series.missing) for series in listed} == {
         (s, 0, 0) for s in ("WHOLE", "WS", "SW", "BACK")
     }
 
@@ -131,18 +131,18 @@ async def test_a_missing_day_is_a_gap_of_that_date(conn: Connection, tmp_path: P
 @pytest.mark.parametrize("form", ["seconds", "utc"])
 async def test_days_whose_place_is_not_known_are_asked_for(conn: Connection, tmp_path: Path, form: str) -> None:
     """Midnight in Sydney is the afternoon of the day before, UTC."""
-    spell, _ = FORMS[form]
+    time_text, _ = FORMS[form]
     path = tmp_path / "days.csv"
     days = trading_days("Australia/Sydney")
-    path.write_text("\n".join([HEADER, *(f"{spell(day, 'Australia/Sydney')},1,1,1,1,1" for day in days)]))
+    path.write_text("\n".join([HEADER, *(f"{time_text(day, 'Australia/Sydney')},1,1,1,1,1" for day in days)]))
     with pytest.raises(BadInputError, match=r"^timeZone: .* --time-zone"):
         await import_file(conn, path, "xasx", "INDEX", "1d")
 
 
 async def test_weeks_belong_to_the_monday_of_their_place(conn: Connection, tmp_path: Path) -> None:
-    place = "Europe/Berlin"
+    zone = "Europe/Berlin"
     mondays = [date(2024, 3, 18) + timedelta(weeks=number) for number in range(4)]
     path = tmp_path / "weeks.csv"
-    path.write_text("\n".join([HEADER, *(f"{midnight(day, place).isoformat()},1,1,1,1,1" for day in mondays)]))
+    path.write_text("\n".join([HEADER, *(f"{midnight(day, zone).isoformat()},1,1,1,1,1" for day in mondays)]))
     report = await import_file(conn, path, "xetr", "INDEX", "1w")
     assert (report.new, report.missing, report.first_ms) == (4, 0, slot(mondays[0]))

@@ -28,11 +28,11 @@ DAY = 1_704_153_600_000
 
 
 def _zip(**members: bytes) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in members.items():
             archive.writestr(name, data)
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 ODD: dict[str, bytes] = {
@@ -88,12 +88,12 @@ def test_what_is_no_regular_file_is_refused_at_once(database: Database, tmp_path
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     cli = Cli(database)
-    told = {
+    errors = {
         tmp_path / "pipe": "is not a regular file",
         Path("/dev/zero"): "is not a regular file",
         tmp_path / "folder": "there is no file named X and 1d",
     }
-    for path, words in told.items():
+    for path, words in errors.items():
         assert words in cli.error("candles", "import", path, "--symbol", "X", "--timeframe", "1d")
 
 
@@ -124,13 +124,13 @@ async def test_a_session_on_an_odd_file_as_source_is_never_500(database: Databas
         (tmp_path / f"X{number}-1d.csv").write_bytes(data)
     (tmp_path / "GOOD-1d.csv").write_bytes(f"{HEADER}\n{ROW}\n".encode("utf-16"))
     async with running_server(database, candles=0, sources=f"t=csv:{tmp_path}") as served:
-        made = {"venue": "t", "timeframe": "1d", "startMs": DAY, "endMs": DAY + 86_400_000}
+        form = {"venue": "t", "timeframe": "1d", "startMs": DAY, "endMs": DAY + 86_400_000}
         for number, name in enumerate(ODD):
-            session = await served.create(symbol=f"X{number}", **made)
+            session = await served.create(symbol=f"X{number}", **form)
             answer = await served.call("POST", f"{SESSIONS}/{session['id']}/start")
             assert answer.status_code in (400, 422, 503), (name, answer.text)
             assert answer.json()["error"]
-        session = await served.finished(symbol="GOOD", **made)
+        session = await served.finished(symbol="GOOD", **form)
         assert session["status"] == "finished"
 
 
@@ -150,9 +150,9 @@ def test_a_command_at_a_large_file_ends_when_it_is_told_to(
             time.sleep(0.02)
         time.sleep(1)  # Into the middle of it.
         process.send_signal(sign)
-        _, told = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=20)
     assert process.returncode != 0
-    assert "Traceback" not in told
+    assert "Traceback" not in stderr
     assert database.query("SELECT count(*) FROM market_candles") == [(0,)]
 
 
@@ -164,8 +164,8 @@ async def test_many_rows_of_one_time_are_one_candle(database: Database) -> None:
     pool = Pool(database.url, size=1)
     await pool.open()
     try:
-        one = Candle("X", "1m", DAY, DAY + 60_000, *(Decimal(2),) * 5)
-        rows = (one._replace(volume=Decimal(number)) for number in range(100_000))
+        candle = Candle("X", "1m", DAY, DAY + 60_000, *(Decimal(2),) * 5)
+        rows = (candle._replace(volume=Decimal(number)) for number in range(100_000))
         stored = await pool.run(cache.store, "binance", "X", "1m", rows)
         assert stored.new == 1
         assert (await pool.run(cache.last_before, "binance", "X", "1m", DAY + 1))[0].volume == 99_999

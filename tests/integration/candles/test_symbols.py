@@ -62,8 +62,8 @@ async def served(database: Database) -> AsyncIterator[InProcessServer]:
 
 def written(folder: Path, symbol: str = "X", name: str = "file.csv", first: int = 0) -> Path:
     path = folder / name
-    made = made_up(symbol, "1m", START_MS + first * MINUTE, START_MS + (first + 10) * MINUTE)
-    path.write_text("".join(f"{c.open_time_ms},{','.join(map(str, c[4:9]))}\n" for c in made))
+    candles = made_up(symbol, "1m", START_MS + first * MINUTE, START_MS + (first + 10) * MINUTE)
+    path.write_text("".join(f"{c.open_time_ms},{','.join(map(str, c[4:9]))}\n" for c in candles))
     return path
 
 
@@ -131,8 +131,8 @@ async def test_the_market_dialect_takes_and_tells_them(served: InProcessServer) 
 
 @pytest.mark.parametrize("text", SPELLINGS)
 async def test_candles_and_coverage_are_found_in_any_spelling(served: InProcessServer, text: str) -> None:
-    for spelled in (text, SPELLINGS[text], SPELLINGS[text].lower()):
-        request = {"symbol": spelled, "timeframe": "1m", "venue": "demo"}
+    for spelling in (text, SPELLINGS[text], SPELLINGS[text].lower()):
+        request = {"symbol": spelling, "timeframe": "1m", "venue": "demo"}
         result = (await served.client.get("/api/market/candles", params=request)).json()
         assert len(result["candles"]) == 100
         (series,) = (await served.client.get("/api/market/coverage", params=request)).json()["coverage"]
@@ -156,14 +156,14 @@ async def test_a_running_session_hears_of_candles_of_each_of_them(database: Data
 async def test_series_whose_names_are_alike_do_not_lock_each_other(database: Database) -> None:
     """The key of a lock joins venue, symbol and timeframe by colons, and a symbol may hold some."""
     async with (
-        await Connection.connect(database.url) as one,
+        await Connection.connect(database.url) as first,
         await Connection.connect(database.url, autocommit=True) as other,
     ):
         await other.execute("SET lock_timeout = '100ms'")
-        await cache.store(one, "demo", "A:B", "1m", made_up("A:B", "1m", START_MS, START_MS + MINUTE))
+        await cache.store(first, "demo", "A:B", "1m", made_up("A:B", "1m", START_MS, START_MS + MINUTE))
         for symbol in ("A", "B", "A:B:1M", "A:B:C"):
             await cache.store(other, "demo", symbol, "1m", made_up(symbol, "1m", START_MS, START_MS + MINUTE))
-        await one.rollback()
+        await first.rollback()
 
 
 async def test_the_first_spelling_is_kept_and_shown(conn: Connection, tmp_path: Path, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""Sessions over the hours of a stock market, made-up candles: Thanksgiving week of 2023, a holiday and a short day."""
+"""Sessions over the hours of a stock market, synthetic candles: Thanksgiving week of 2023 with its short day."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -109,7 +109,7 @@ async def test_a_bar_that_goes_missing_fails_a_session_under_way(engine: Engine,
     await stock(engine)
     session = await engine.create(**spec_changes())
     await engine.act(session.id, "step", steps=3)
-    await engine.until(session.id, lambda each: each.status == "paused")
+    await engine.until(session.id, lambda stored: stored.status == "paused")
     await engine.pool.run(cache.delete, "demo", "SPY", "15m")
     await stock(engine, lacking)
     await engine.act(session.id, "resume")
@@ -170,7 +170,7 @@ async def test_pauses_and_a_second_computation_change_nothing(engine: Engine, po
     paused = await engine.create(**spec)
     for steps in (1, 25, 27, 14):
         await engine.act(paused.id, "step", steps=steps)
-        await engine.until(paused.id, lambda each: each.status == "paused")
+        await engine.until(paused.id, lambda stored: stored.status == "paused")
     await engine.act(paused.id, "resume")
     assert (await engine.finished(paused.id)).status == whole.status == "finished"
     assert await engine.digest(paused.id) == await engine.digest(whole.id)
@@ -186,15 +186,15 @@ def running_spec(policy: str, record: str) -> dict[str, Any]:
     )
 
 
-async def test_an_endless_session_goes_on_after_a_weekend_and_fails_for_a_bar_that_was_skipped(
+async def test_an_endless_session_continues_after_a_weekend_and_fails_for_a_bar_that_was_skipped(
     engine: Engine,
 ) -> None:
     monday = [slot for slot in TRADED if slot >= ms("27T00:00")]
     await stock(engine, *monday)
     session = await engine.start(**spec_changes(end_ms=None, gap_grace_ms=10**12))
-    await engine.until(session.id, lambda each: each.cursor_ms == ms("24T17:45"))
+    await engine.until(session.id, lambda stored: stored.cursor_ms == ms("24T17:45"))
     await stock(engine, *monday[1:])
-    await engine.until(session.id, lambda each: each.cursor_ms == monday[0])
+    await engine.until(session.id, lambda stored: stored.cursor_ms == monday[0])
     assert await gap_times(engine, session.id) == []
     await stock(engine, monday[1], *monday[3:])
     session = await engine.finished(session.id)

@@ -27,20 +27,20 @@ def cli(database: Database) -> Cli:
 
 
 async def store(database: Database, timeframe: str = "1m", count: int = 3_000, symbol: str = "BTCUSDT") -> None:
-    """Store made-up candles with a hole, an evening's beginning and a middle of the night's end."""
+    """Store synthetic candles with a gap, an evening's beginning and a middle of the night's end."""
     step = LENGTHS[timeframe]
-    made = synthetic.candles(symbol, timeframe, START_MS + 5 * step, START_MS + (5 + count) * step)
-    stored = [candle for number, candle in enumerate(made) if not 100 <= number < 103]
+    candles = synthetic.candles(symbol, timeframe, START_MS + 5 * step, START_MS + (5 + count) * step)
+    stored = [candle for number, candle in enumerate(candles) if not 100 <= number < 103]
     async with await psycopg.AsyncConnection.connect(database.url, autocommit=True) as conn:
         await cache.store(conn, "binance", symbol, timeframe, stored)
 
 
-def differing(database: Database, one: str, other: str) -> list[tuple]:
+def differing(database: Database, first: str, second: str) -> list[tuple]:
     """Return the candles that only one of two venues has."""
     columns = "symbol, timeframe, open_time_ms, open, high, low, close, volume"
     of = f"SELECT {columns} FROM market_candles WHERE venue"
     return database.query(
-        f"(({of} = %s EXCEPT {of} = %s) UNION ALL ({of} = %s EXCEPT {of} = %s))", one, other, other, one
+        f"(({of} = %s EXCEPT {of} = %s) UNION ALL ({of} = %s EXCEPT {of} = %s))", first, second, second, first
     )
 
 
@@ -80,9 +80,9 @@ async def test_real_candles_come_back_equal(cli: Cli, database: Database, tmp_pa
     cli("candles", "import", source, "--symbol", "BTC/USDT", "--timeframe", "1m")
     part = ("--start", "2025-06-02", "--end", "2025-06-16")
     out = tmp_path / ("btc.csv" if layout == "csv" else "data")
-    said = cli.run("candles", "export", "BTCUSDT", "--timeframe", "1m", *part, "--layout", layout, "-o", out).stderr
-    assert "20,160 candles" in said
-    assert "more than" not in said
+    stderr = cli.run("candles", "export", "BTCUSDT", "--timeframe", "1m", *part, "--layout", layout, "-o", out).stderr
+    assert "20,160 candles" in stderr
+    assert "more than" not in stderr
     written = {"csv": out, "freqtrade": out, "lean": out / "crypto/binance/minute/btcusdt"}[layout]
     cli("candles", "import", written, "--symbol", "BTC/USDT", "--timeframe", "1m", "--venue", "copy")
     assert database.query("SELECT count(*) FROM market_candles WHERE venue = 'copy'") == [(20_160,)]
@@ -138,7 +138,7 @@ async def test_freqtrade_s_files_are_named_and_typed_as_freqtrade_reads_them(
         ("币安人生/USDT", "币安人生/USDT"),
     ],
 )
-def test_base_and_quote_are_told_apart(spelling: str, pair: str) -> None:
+def test_base_and_quote_are_distinguished(spelling: str, pair: str) -> None:
     assert pair_of(spelling) == pair
 
 
@@ -186,8 +186,8 @@ async def test_what_a_layout_cannot_hold_is_said(cli: Cli, tmp_path: Path) -> No
     file.write_text(f"{START_MS},1.00001,2,1,2,5.0000000000000001\n")
     cli("candles", "import", file, "--symbol", "X/USD", "--timeframe", "1m")
     arguments = ("candles", "export", "XUSD", "--timeframe", "1m")
-    said = cli.run(*arguments, "--layout", "freqtrade", "-o", tmp_path).stderr
-    assert said.strip().endswith("1 number has more than the 15 digits that freqtrade's files keep.")
+    stderr = cli.run(*arguments, "--layout", "freqtrade", "-o", tmp_path).stderr
+    assert stderr.strip().endswith("1 number has more than the 15 digits that freqtrade's files keep.")
     equity = ("--layout", "lean", "--market", "equity/usa", "-o", tmp_path)
     assert cli.error(*arguments, *equity) == "output: Lean's equities have 4 decimals, the price 1.00001 has more"
     assert cli.error("candles", "export", "XUSD", "--timeframe", "5m", "--layout", "lean", "-o", tmp_path) == (

@@ -31,8 +31,8 @@ def cli(database: Database) -> Cli:
 
 
 def rows(count: int) -> list[str]:
-    made = synthetic.candles("BTCUSDT", "1m", START, START + count * MINUTE)
-    return [f"{c.open_time_ms},{','.join(format_decimal(value) for value in c[4:9])}" for c in made]
+    candles = synthetic.candles("BTCUSDT", "1m", START, START + count * MINUTE)
+    return [f"{c.open_time_ms},{','.join(format_decimal(value) for value in c[4:9])}" for c in candles]
 
 
 def written(path: Path, lines: list[str]) -> Path:
@@ -42,9 +42,9 @@ def written(path: Path, lines: list[str]) -> Path:
 
 def test_a_file_is_imported_listed_and_exported_as_it_was(cli: Cli, tmp_path: Path) -> None:
     file, copy = written(tmp_path / "btc.csv", rows(200)), tmp_path / "copy.csv"
-    said = cli("candles", "import", file, *AS_BTC)
-    assert "BTCUSDT 1m at venue binance" in said
-    assert "200: 200 new, 0 changed, 0 as before" in said
+    output = cli("candles", "import", file, *AS_BTC)
+    assert "BTCUSDT 1m at venue binance" in output
+    assert "200: 200 new, 0 changed, 0 as before" in output
     listed = {
         "venue": "binance",
         "symbol": "BTCUSDT",
@@ -86,7 +86,7 @@ def test_closed_hours_of_a_venue_with_a_calendar_are_no_gaps(database: Database,
     assert cli.json("candles", "list")[0]["gaps"] == 1
 
 
-def test_refused_rows_are_told_and_a_broken_file_fails(cli: Cli, tmp_path: Path) -> None:
+def test_refused_rows_are_reported_and_a_broken_file_fails(cli: Cli, tmp_path: Path) -> None:
     lines = rows(3_000)
     lines[7] = f"{START + 7 * MINUTE},10,9,11,10,1"
     whole = tmp_path / "cut.csv.gz"
@@ -102,8 +102,8 @@ def test_refused_rows_are_told_and_a_broken_file_fails(cli: Cli, tmp_path: Path)
 def test_what_cannot_be_done_is_said_in_a_sentence(cli: Cli, tmp_path: Path) -> None:
     empty = tmp_path / "empty.csv"
     empty.touch()
-    said = cli.error("candles", "import", empty, *AS_BTC)
-    assert said == "file: it is empty"
+    error = cli.error("candles", "import", empty, *AS_BTC)
+    assert error == "file: it is empty"
     assert cli.error("candles", "gaps", *BTC) == "There are no candles of BTCUSDT 1m at venue binance."
     assert "does not exist" in cli.error("candles", "import", tmp_path / "absent.csv", *AS_BTC, code=2)
     assert cli.json("candles", "list") == []
@@ -125,7 +125,7 @@ def test_a_range_is_fetched_once_and_a_dry_run_only_says_what_would_be(cli: Cli)
     assert made_up == "sources: only the venues demo and selftest may have generated candles, not binance"
 
 
-def test_gaps_can_be_told_by_reason(cli: Cli) -> None:
+def test_gaps_can_be_listed_by_reason(cli: Cli) -> None:
     cli("candles", "fetch", *BTC, *DAY)
     arguments = ("candles", "gaps", *BTC, "--venue", "demo", "--start", "2023-12-31T23:00", "--end", "2024-01-02T01:00")
     assert [gap["reason"] for gap in cli.json(*arguments, "--why")] == ["notFetched", "notPublished"]
@@ -143,11 +143,11 @@ def test_follow_stores_what_has_closed_and_ends_with_ctrl_c(cli: Cli) -> None:
 
 
 def session(cli: Cli, *more: object, timeframe: str = "5m") -> str:
-    made = cli.json(
+    result = cli.json(
         *("sessions", "create", "--profile", "none", "--symbol", "BTCUSDT", "--timeframe", timeframe),
         *("--start", "2024-01-01", "--ms-per-candle", 60_000, *more),
     )
-    return str(made["id"])
+    return str(result["id"])
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def built(cli: Cli, database: Database, tmp_path: Path) -> Cli:
 
 
 def listed(cli: Cli) -> list[tuple[str, str, int]]:
-    return [(each["symbol"], each["timeframe"], each["rows"]) for each in cli.json("candles", "list")]
+    return [(series["symbol"], series["timeframe"], series["rows"]) for series in cli.json("candles", "list")]
 
 
 def test_a_series_is_deleted_with_what_was_built_from_it(built: Cli) -> None:
@@ -176,11 +176,11 @@ def test_a_series_is_deleted_with_what_was_built_from_it(built: Cli) -> None:
     assert built.error("candles", "delete", *BTC, "--yes") == "There are no candles of BTCUSDT 1m at venue binance."
 
 
-def test_delete_asks_first_and_deletes_nothing_where_nobody_answers(built: Cli) -> None:
-    said = built.error("candles", "delete", *BTC)
-    assert "This deletes BTCUSDT 1m at venue binance: 60 candles." in said
-    assert "deleted too: 12 candles of 5m, 4 candles of 15m." in said
-    assert "Nothing was deleted. To delete without being asked, add --yes." in said
+def test_delete_asks_first_and_deletes_nothing_without_an_answer(built: Cli) -> None:
+    error = built.error("candles", "delete", *BTC)
+    assert "This deletes BTCUSDT 1m at venue binance: 60 candles." in error
+    assert "deleted too: 12 candles of 5m, 4 candles of 15m." in error
+    assert "Nothing was deleted. To delete without being asked, add --yes." in error
     assert len(listed(built)) == 4
 
 
@@ -201,8 +201,8 @@ def test_candles_that_a_running_session_reads_are_not_deleted(built: Cli, start_
     running = session(built, "--end", START + 60 * MINUTE)
     start_server(Database("", built.env["DATABASE_URL"], built.env["ZEON_MIGRATE_URL"], ""))
     built("sessions", "start", running)
-    said = built.error("candles", "delete", *BTC, "--yes")
-    assert said == (
+    error = built.error("candles", "delete", *BTC, "--yes")
+    assert error == (
         "1 running session reads BTCUSDT 1m at venue binance, or candles built from it: pause or stop it first"
         f" ({running})."
     )

@@ -30,15 +30,15 @@ def hours(*times: str) -> list[str]:
     return [HEADER, *(f"{time},10,12,9,11,5" for time in times)]
 
 
-def test_a_zone_moves_the_times_and_is_told(cli: Cli, tmp_path: Path) -> None:
+def test_a_zone_moves_the_times_and_is_reported(cli: Cli, tmp_path: Path) -> None:
     file = written(tmp_path / "bars.csv", *hours("2024-01-01 00:00", "2024-01-01 01:00"))
     command = ("candles", "import", file, "--symbol", "X", "--timeframe", "1h")
     assert "time zone: times without a zone were read as UTC" in cli(*command)
     report = cli.json(*command, "--time-zone", "EST", "--venue", "est")
     assert report["firstMs"] == START + 5 * HOUR
     assert {"topic": "timeZone", "text": "times without a zone were read as those of EST"} in report["notes"]
-    said = cli.error(*command, "--time-zone", "Mars/Base", code=2)
-    assert "timeZone: 'Mars/Base' is not the name of one time zone" in said
+    error = cli.error(*command, "--time-zone", "Mars/Base", code=2)
+    assert "timeZone: 'Mars/Base' is not the name of one time zone" in error
 
 
 def test_times_of_the_close_are_stored_by_their_open(cli: Cli, tmp_path: Path) -> None:
@@ -50,12 +50,12 @@ def test_times_of_the_close_are_stored_by_their_open(cli: Cli, tmp_path: Path) -
 def test_another_timeframe_is_refused_with_the_one_to_type(cli: Cli, tmp_path: Path) -> None:
     file = written(tmp_path / "bars.csv", *hours(*(f"2024-01-01 00:{minute:02}" for minute in range(0, 60, 5))))
     for timeframe in ("1m", "1h", "1d"):
-        said = cli.error("candles", "import", file, "--symbol", "X", "--timeframe", timeframe)
-        assert said == "timeframe: every step is 5m; did you mean --timeframe 5m?"
+        error = cli.error("candles", "import", file, "--symbol", "X", "--timeframe", timeframe)
+        assert error == "timeframe: every step is 5m; did you mean --timeframe 5m?"
     assert cli.json("candles", "list") == []
 
 
-def test_mostly_bad_rows_store_nothing_unless_told_to_keep_going(cli: Cli, tmp_path: Path) -> None:
+def test_mostly_bad_rows_store_nothing_without_the_option_to_continue(cli: Cli, tmp_path: Path) -> None:
     rows = [HEADER, "2024-01-01,10,12,9,11,5", *["2024-01-02,10,9,11,11,5"] * 2]
     file = written(tmp_path / "bars.csv", *rows)
     command = ("candles", "import", file, "--symbol", "X", "--timeframe", "1d")
@@ -77,9 +77,9 @@ def test_a_candle_beside_a_stored_one_in_the_same_slot_is_refused(cli: Cli, tmp_
     command = ("--symbol", "X", "--timeframe", "1d")
     cli("candles", "import", first, *command)
     second = written(tmp_path / "dates.csv", *hours("2024-01-02", "2024-01-03", "2024-01-04"))
-    said = cli.error("candles", "import", second, *command)
-    assert "would open in one slot, at 2024-01-02 00:00:00Z and at 2024-01-02 05:00:00Z" in said
-    assert [each["rows"] for each in cli.json("candles", "list")] == [3]
+    error = cli.error("candles", "import", second, *command)
+    assert "would open in one slot, at 2024-01-02 00:00:00Z and at 2024-01-02 05:00:00Z" in error
+    assert [series["rows"] for series in cli.json("candles", "list")] == [3]
 
 
 def test_days_that_begin_in_an_unnamed_place_are_asked_for(cli: Cli, tmp_path: Path) -> None:
@@ -116,8 +116,8 @@ def test_inspect_shows_both_ways_to_read_a_doubtful_date(cli: Cli, tmp_path: Pat
     assert "with --dates dmy:" in output
     assert "2024-04-03 10:00:00Z" in output
     assert "2024-03-04 10:00:00Z" in output
-    said = cli.json("candles", "inspect", file, "--symbol", "X", "--dates", "mdy")
-    assert said["command"].endswith("--symbol X --timeframe 1h --dates mdy")
+    inspected = cli.json("candles", "inspect", file, "--symbol", "X", "--dates", "mdy")
+    assert inspected["command"].endswith("--symbol X --timeframe 1h --dates mdy")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`zeon orders` beside a living server, and without one."""
+"""`zeon orders` with a running server, and without one."""
 
 from __future__ import annotations
 

@@ -32,13 +32,13 @@ def demo(cli: Cli) -> Iterator[tuple[subprocess.Popen, str, str]]:
     with cli.start("demo") as process:
         try:
             assert process.stdout is not None
-            said = ""
-            while "Ctrl-C" not in said:
+            output = ""
+            while "Ctrl-C" not in output:
                 line = process.stdout.readline()
-                assert line, said
-                said += line
-            results = re.search(r"curl -N (http://\S+)/api/sim/sessions/(\S+)/stream", said)
-            assert results is not None, said
+                assert line, output
+                output += line
+            results = re.search(r"curl -N (http://\S+)/api/sim/sessions/(\S+)/stream", output)
+            assert results is not None, output
             yield process, results[1], results[2]
         finally:
             process.kill()
@@ -89,12 +89,12 @@ def test_serve_says_that_its_port_is_taken(database: Database, start_server: Sta
 def test_a_bad_setting_or_no_database_is_one_sentence() -> None:
     assert Cli(PORT="x").error("sessions", "list").startswith("PORT: ")
     nowhere = Cli(DATABASE_URL="postgresql://nobody@localhost:1/nothing")
-    said = nowhere.error("sessions", "list")
-    assert said.startswith("The database cannot be reached: ")
-    assert len(said.splitlines()) == 1
+    error = nowhere.error("sessions", "list")
+    assert error.startswith("The database cannot be reached: ")
+    assert len(error.splitlines()) == 1
 
 
-def test_a_second_demo_goes_on_with_the_same_session(database: Database) -> None:
+def test_a_second_demo_continues_the_same_session(database: Database) -> None:
     cli = Cli(database, PORT=free_port())
     with demo(cli) as (process, url, session_id):
         until_candles(database, session_id, 2)
@@ -148,18 +148,18 @@ def test_psql_gets_its_arguments_and_the_serving_role(database: Database) -> Non
 
 def test_a_token_is_shown_once_listed_and_revoked(database: Database) -> None:
     cli = Cli(database)
-    made = cli.json("token", "create", "--user", "ann", "--name", "laptop")
-    assert made["token"].startswith("zeon_")
+    token = cli.json("token", "create", "--user", "ann", "--name", "laptop")
+    assert token["token"].startswith("zeon_")
     assert cli("token", "create").startswith("zeon_")
     listed = cli.json("token", "list")
-    assert [(each["userId"], each["name"], each["revokedAt"]) for each in listed] == [
+    assert [(token["userId"], token["name"], token["revokedAt"]) for token in listed] == [
         ("ann", "laptop", None),
         ("local", None, None),
     ]
-    assert made["token"] not in cli("token", "list")
-    cli("token", "revoke", made["id"])
+    assert token["token"] not in cli("token", "list")
+    cli("token", "revoke", token["id"])
     assert cli.json("token", "list")[0]["revokedAt"] is not None
-    assert cli.error("token", "revoke", made["id"]) == "There is no valid token with this id."
+    assert cli.error("token", "revoke", token["id"]) == "There is no valid token with this id."
 
 
 def test_profiles_are_listed(database: Database) -> None:
@@ -167,7 +167,7 @@ def test_profiles_are_listed(database: Database) -> None:
 
 
 def states(cli: Cli, code: int = 0) -> dict[str, str]:
-    return {each["check"]: each["state"] for each in json.loads(cli("doctor", "--json", code=code))}
+    return {row["check"]: row["state"] for row in json.loads(cli("doctor", "--json", code=code))}
 
 
 def test_the_doctor_finds_nothing_wrong_beside_a_server(database: Database, start_server: StartServer) -> None:
@@ -195,7 +195,7 @@ def test_the_doctor_compares_users_and_tells_which_strategies_each_server_knows(
     query = "INSERT INTO sim_runners (name, ttl, strategies) VALUES (%s, '1 hour', %s)"
     for name, known in (("a", ["momentum", "pairs"]), ("b", ["pairs"])):
         database.query(query, name, known)
-    (servers,) = (each for each in json.loads(serving("doctor", "--json")) if each["check"] == "servers")
+    (servers,) = (row for row in json.loads(serving("doctor", "--json")) if row["check"] == "servers")
     assert servers["text"].startswith("2 alive: a runs 0 and knows momentum, pairs; b runs 0 and knows pairs. They")
     assert servers["state"] == "warning"
     owner = Cli(DATABASE_URL=f"{database.owner_url}&application_name=elsewhere", **same_user)

@@ -1,4 +1,4 @@
-"""`zeon sessions` and `zeon tail` beside a living server, and without one."""
+"""`zeon sessions` and `zeon tail` with a running server, and without one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def until_seq(database: Database, seq: int) -> None:
         time.sleep(0.02)
 
 
-def test_a_session_is_made_started_paused_resumed_and_stopped(
+def test_a_session_is_created_started_paused_resumed_and_stopped(
     cli: Cli, database: Database, start_server: StartServer
 ) -> None:
     start_server(database)
@@ -81,18 +81,18 @@ def test_a_session_that_was_only_created_is_resumed_as_started(
 
 
 def test_an_id_may_be_shortened_while_it_fits_one_session(cli: Cli, database: Database) -> None:
-    one, other = (cli.json(*NEW, *DAY)["id"] for _ in range(2))
-    for short in (one[-6:], one[-6:].upper(), one[9:], one.replace("-", "")[12:]):
-        assert cli.json("sessions", "show", short)["id"] == one
-    assert cli.json("diff", one[-8:], other[-8:])["b"]["sessionId"] == other
-    message = cli.error("sessions", "delete", one[-6:], one[:4])
+    first, second = (cli.json(*NEW, *DAY)["id"] for _ in range(2))
+    for short in (first[-6:], first[-6:].upper(), first[9:], first.replace("-", "")[12:]):
+        assert cli.json("sessions", "show", short)["id"] == first
+    assert cli.json("diff", first[-8:], second[-8:])["b"]["sessionId"] == second
+    message = cli.error("sessions", "delete", first[-6:], first[:4])
     assert "matches several ids" in message
-    assert {one, other} <= set(message.replace(",", "").replace(".", "").split())
+    assert {first, second} <= set(message.replace(",", "").replace(".", "").split())
     assert database.query("SELECT count(*) FROM sim_sessions") == [(2,)]
-    assert "no session whose id starts or ends with" in cli.error("sessions", "show", "ffff" + one[:4])
-    assert "no session" in Cli(database, ZEON_USER="another").error("sessions", "show", one[-8:])
-    cli("sessions", "delete", one[-8:])
-    assert database.query("SELECT id::text FROM sim_sessions") == [(other,)]
+    assert "no session whose id starts or ends with" in cli.error("sessions", "show", "ffff" + first[:4])
+    assert "no session" in Cli(database, ZEON_USER="another").error("sessions", "show", first[-8:])
+    cli("sessions", "delete", first[-8:])
+    assert database.query("SELECT id::text FROM sim_sessions") == [(second,)]
 
 
 def test_without_a_server_nothing_is_started(cli: Cli) -> None:
@@ -230,9 +230,9 @@ def test_time_is_steered_a_session_forked_compared_and_verified(
             "UPDATE sim_events SET payload = payload || '{\"cash\": 1}'"
             f" WHERE session_id = '{session_id}' AND seq = ({first}) RETURNING seq"
         ).fetchone()
-    said = cli.run("verify", session_id, code=1).stdout.splitlines()
-    assert said[0] == f"The log differs first at seq {row[0]}."
-    assert json.loads(said[1].removeprefix("logged"))["payload"]["cash"] == 1
+    lines = cli.run("verify", session_id, code=1).stdout.splitlines()
+    assert lines[0] == f"The log differs first at seq {row[0]}."
+    assert json.loads(lines[1].removeprefix("logged"))["payload"]["cash"] == 1
 
 
 def test_sessions_are_listed_filtered_and_pruned(cli: Cli, database: Database) -> None:

@@ -1,4 +1,4 @@
-"""`zeon sweep` in processes of its own, beside nobody."""
+"""`zeon sweep` in its own processes, with no server running."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def test_a_sweep_runs_every_combination_and_ranks_them(cli: Cli, database: Datab
     done = cli.run(*MADE, *params, "--json")
     assert done.stderr.startswith("6 sessions, about ")
     result = json.loads(done.stdout)
-    assert sorted((each["config"]["fast"], each["config"]["slow"]) for each in result["results"]) == [
+    assert sorted((run["config"]["fast"], run["config"]["slow"]) for run in result["results"]) == [
         (fast, slow) for fast in (3, 4, 5) for slow in (8, 13)
     ]
-    equities = [each["finalEquity"] for each in result["results"]]
+    equities = [run["finalEquity"] for run in result["results"]]
     assert equities == sorted(equities, reverse=True)
-    for each in result["results"]:
-        assert each["returnPct"] == pytest.approx((each["finalEquity"] / 10_000 - 1) * 100)
-        counted = database.query("SELECT count(*) FROM sim_events WHERE type = 'trade' AND session_id = %s", each["id"])
-        assert counted == [(each["trades"],)]
-        assert each["trades"] > 0
+    for run in result["results"]:
+        assert run["returnPct"] == pytest.approx((run["finalEquity"] / 10_000 - 1) * 100)
+        counted = database.query("SELECT count(*) FROM sim_events WHERE type = 'trade' AND session_id = %s", run["id"])
+        assert counted == [(run["trades"],)]
+        assert run["trades"] > 0
     rows = database.query("SELECT count(*) FROM sim_events")[0][0]
     assert rows / 2 < result["rows"] < rows * 2
     assert database.query("SELECT DISTINCT status, record, tags[1] FROM sim_sessions") == [
@@ -58,25 +58,25 @@ def test_ctrl_c_leaves_a_sweep_paused_and_rank_lets_it_go_on(cli: Cli, database:
             assert time.monotonic() < deadline, sweep.poll()
             time.sleep(0.02)
         sweep.send_signal(signal.SIGINT)
-        said = sweep.communicate(timeout=20)[1]
-    assert sweep.returncode == 1, said
-    assert "Interrupted" in said
+        stderr = sweep.communicate(timeout=20)[1]
+    assert sweep.returncode == 1, stderr
+    assert "Interrupted" in stderr
     statuses = {status for (status,) in database.query("SELECT DISTINCT status FROM sim_sessions")}
     assert statuses <= {"finished", "paused", "created"}
     assert "paused" in statuses
     tag = database.query("SELECT DISTINCT tags[1] FROM sim_sessions")[0][0]
-    assert f"zeon rank {tag} --resume" in said
+    assert f"zeon rank {tag} --resume" in stderr
     so_far = cli.json("rank", tag)["results"]
     assert len(so_far) == 8
     assert {result["status"] for result in so_far} == statuses
     done = cli.json("rank", tag, "--resume", "--by", "sharpe")["results"]
-    assert {each["status"] for each in done} == {"finished"}
-    assert [each["sharpe"] for each in done] == sorted((each["sharpe"] for each in done), reverse=True)
-    assert {each["config"]["fast"] for each in done} == set(range(2, 10))
-    some = sorted(each["trades"] for each in done)[4]
+    assert {run["status"] for run in done} == {"finished"}
+    assert [run["sharpe"] for run in done] == sorted((run["sharpe"] for run in done), reverse=True)
+    assert {run["config"]["fast"] for run in done} == set(range(2, 10))
+    some = sorted(run["trades"] for run in done)[4]
     by_drawdown = cli.json("rank", tag, "--by", "drawdown", "--min-trades", some)["results"]
     falls = [result["maxDrawdownPct"] for result in by_drawdown]
-    assert falls == sorted(each["maxDrawdownPct"] for each in done if each["trades"] >= some)
+    assert falls == sorted(run["maxDrawdownPct"] for run in done if run["trades"] >= some)
     assert cli("rank", tag).split()[:3] == ["id", "fast", "final"]
     assert "There is no session with the tag nothing." in cli.error("rank", "nothing")
 

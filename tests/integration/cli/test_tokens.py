@@ -17,9 +17,9 @@ CREATE = ("--profile", "none", "--venue", "demo", "--symbol", "AB", "--timeframe
 
 def test_a_token_has_the_end_and_the_scope_that_were_asked_for(database: Database) -> None:
     command = Cli(database)
-    made = command.json("token", "create", "--user", "anna", "--name", "wall", "--scope", "read", "--expires", "30d")
-    assert (made["userId"], made["name"], made["kind"], made["scope"]) == ("anna", "wall", "token", "read")
-    left = datetime.fromisoformat(made["expiresAt"]) - datetime.now(UTC)
+    token = command.json("token", "create", "--user", "anna", "--name", "wall", "--scope", "read", "--expires", "30d")
+    assert (token["userId"], token["name"], token["kind"], token["scope"]) == ("anna", "wall", "token", "read")
+    left = datetime.fromisoformat(token["expiresAt"]) - datetime.now(UTC)
     assert timedelta(days=29, hours=23) < left < timedelta(days=30)
     exact = command.json("token", "create", "--expires", "2099-01-01T12:00")
     assert (exact["scope"], exact["expiresAt"]) == ("trade", "2099-01-01T12:00:00+00:00")
@@ -27,9 +27,9 @@ def test_a_token_has_the_end_and_the_scope_that_were_asked_for(database: Databas
     shown = command("token", "list")
     assert "wall" in shown
     assert "2099-01-01 12:00:00Z" in shown
-    assert made["token"] not in shown
-    command("token", "revoke", made["id"])
-    assert "no valid token" in command.error("token", "revoke", made["id"])
+    assert token["token"] not in shown
+    command("token", "revoke", token["id"])
+    assert "no valid token" in command.error("token", "revoke", token["id"])
 
 
 @pytest.mark.parametrize(

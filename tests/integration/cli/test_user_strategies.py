@@ -51,8 +51,8 @@ def test_a_user_strategy_does_not_look_ahead(cli: Cli) -> None:
         "difference": None,
     }
     for name, word in (("bad", "ZeroDivisionError: division by zero"), ("slow", "more than 2000 ms for a candle")):
-        (said,) = [line for line in cli.error("lookahead", name, *ASKED).splitlines() if word in line]
-        assert said
+        (reported,) = [line for line in cli.error("lookahead", name, *ASKED).splitlines() if word in line]
+        assert reported
 
 
 def test_a_class_can_be_named_for_one_command_alone(cli: Cli) -> None:
@@ -61,7 +61,7 @@ def test_a_class_can_be_named_for_one_command_alone(cli: Cli) -> None:
     assert result["lookahead"] is True, "a module is imported once, so what it keeps outlives the data"
     assert result["difference"]["changed"]["type"] == "plot"
     arguments = ("sweep", "good:Good", *ASKED, "--end", END, "--param", "fast=2..3", "--json")
-    assert [each["status"] for each in json.loads(cli.run(*arguments).stdout)["results"]] == ["finished", "finished"]
+    assert [run["status"] for run in json.loads(cli.run(*arguments).stdout)["results"]] == ["finished", "finished"]
     assert "There is no module named goood" in cli.error("lookahead", "goood:Good", *ASKED, code=2)
     assert "Goood" in cli.error("lookahead", "good:Goood", *ASKED, code=2)
     assert "fast?" in cli.error("lookahead", "good:Good", *ASKED, "--config", '{"fats": 1}', code=2)
@@ -71,8 +71,8 @@ def test_a_sweep_estimates_and_runs_user_strategies(cli: Cli, database: Database
     done = cli.run("sweep", "good", *ASKED, "--end", END, "--param", "fast=2..4", "--json")
     result = json.loads(done.stdout)
     assert done.stderr.startswith("3 sessions, about ")
-    assert [each["status"] for each in result["results"]] == ["finished"] * 3
-    assert all(each["trades"] > 0 for each in result["results"])
+    assert [run["status"] for run in result["results"]] == ["finished"] * 3
+    assert all(run["trades"] > 0 for run in result["results"])
     rows = database.query("SELECT count(*) FROM sim_events")[0][0]
     assert rows / 2 < result["rows"] < rows * 2
     assert "fast?" in cli.error("sweep", "good", *ASKED, "--end", END, "--param", "fats=2", code=2)
@@ -106,7 +106,7 @@ def test_combinations_that_fail_are_rows_of_a_sweep_and_their_reports_say_why(cl
     write(tmp_path / "own", "fickle", FICKLE)
     arguments = ("sweep", "fickle", *ASKED, "--end", END, "--param", "kind=raise,none,end", "--json")
     results = {result["config"]["kind"]: result for result in json.loads(cli.run(*arguments, code=1).stdout)["results"]}
-    assert {kind: each["status"] for kind, each in results.items()} == {
+    assert {kind: row["status"] for kind, row in results.items()} == {
         "raise": "failed",
         "none": "finished",
         "end": "failed",

@@ -21,7 +21,7 @@ from tests.support.trading import broker_config
 DASHBOARD = json.loads((ROOT / "examples" / "grafana" / "session.json").read_text())
 PANELS: dict[str, str] = {panel["title"]: panel["targets"][0]["rawSql"] for panel in DASHBOARD["panels"]}
 VARIABLES: dict[str, str] = {
-    each["name"]: each["query"] for each in DASHBOARD["templating"]["list"] if each["type"] == "query"
+    variable["name"]: variable["query"] for variable in DASHBOARD["templating"]["list"] if variable["type"] == "query"
 }
 OF_A_LOG = ["Candles", "Equity", "Drawdown", "Lateness of ticks", "Trades", "Log"]
 COUNT = 3_000
@@ -36,7 +36,7 @@ def as_grafana_sends(query: str, session_id: object, from_ms: int, to_ms: int) -
 
 @pytest.fixture
 def session_id(database: Database) -> UUID:
-    """Write the log of a strategy over two days, and of another session beside it."""
+    """Write the log of a strategy over two days, and that of another session."""
     on = broker_config(symbols=("BTCUSDT",))
     candles = list(synthetic.candles("BTCUSDT", "1m", START_MS, START_MS + COUNT * MINUTE))
     ids = [store_session(database, run_strategy(SmaCross(), candles, on), on, start_ms=START_MS) for _ in range(2)]
@@ -50,12 +50,12 @@ def test_every_query_of_the_dashboard_runs_and_those_of_a_log_touch_what_they_sh
 ) -> None:
     hour = (START_MS + 1000 * MINUTE, START_MS + 1060 * MINUTE - 1)
     for title, query in PANELS.items():
-        asked = as_grafana_sends(query, session_id, *hour)
-        rows = database.query(asked)
+        statement = as_grafana_sends(query, session_id, *hour)
+        rows = database.query(statement)
         assert rows, title
         if title not in OF_A_LOG:
             continue
-        plan = database.query(f"EXPLAIN (ANALYZE, FORMAT JSON) {asked}")[0][0][0]["Plan"]
+        plan = database.query(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")[0][0][0]["Plan"]
         read = [node for node in nodes(plan) if node.get("Relation Name") == "sim_events"]
         assert [node["Node Type"] for node in read if node["Node Type"] == "Seq Scan"] == [], title
         touched = sum(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in read)

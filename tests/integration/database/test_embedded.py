@@ -109,10 +109,10 @@ def test_data_is_there_the_next_time(folder):
 
 def test_several_processes_share_one_server_and_the_last_stops_it(folder):
     users = [user(folder) for _ in range(3)]
-    assert len({said(each) for each in users}) == 1
-    for each in users:
+    assert len({said(process) for process in users}) == 1
+    for process in users:
         assert postmaster(folder)
-        leave(each)
+        leave(process)
     assert postmaster(folder) is None
 
 
@@ -143,14 +143,14 @@ def test_a_server_that_crashed_recovers(folder):
     server.stop()
 
 
-def test_half_a_data_directory_is_made_anew(folder):
+def test_an_incomplete_data_directory_is_created_again(folder):
     (folder / "postgres.new").mkdir()
     (folder / "postgres.new" / "PG_VERSION").write_text("18")
     start(folder).stop()
     assert not (folder / "postgres.new").exists()
 
 
-def test_a_folder_removed_under_its_server_can_be_made_again(folder):
+def test_a_folder_removed_under_its_server_can_be_created_again(folder):
     old = start(folder / "data")
     shutil.rmtree(folder / "data")
     new = start(folder / "data")
@@ -184,7 +184,7 @@ def test_variables_of_libpq_do_not_disturb_it(folder, monkeypatch):
     server.stop()
 
 
-def test_data_of_the_bundled_16_goes_on_with_16(folder):
+def test_data_of_the_bundled_16_is_still_served_by_16(folder):
     start(folder, bin_path=embedded.binaries(16)).stop()
     server = start(folder)
     with psycopg.connect(server.url) as conn:

@@ -51,7 +51,7 @@ async def test_each_sqlstate_of_the_map_is_raised_as_its_error(pool: Database, p
     assert "What happened" not in raised.value.message
 
 
-def test_each_sqlstate_of_our_own_stands_for_one_error_and_keeps_its_sentence() -> None:
+def test_each_own_sqlstate_is_one_error_with_its_own_message() -> None:
     own = [kind for kind in subclasses(SimError) if "sqlstate" in vars(kind)]
     assert sorted(str(kind.sqlstate) for kind in own) == ["ZN001", "ZN002", "ZN003", "ZN004"]
     assert [error_class(kind.sqlstate) for kind in own] == own
@@ -155,7 +155,7 @@ async def test_a_pool_that_may_not_grow_is_busy_and_a_database_without_a_free_co
     done.set()
     await asyncio.gather(*holding)
     crowd = await asyncio.gather(*(pool.run(short) for _ in range(100)), return_exceptions=True)
-    kinds = {type(each) for each in crowd}
+    kinds = {type(result) for result in crowd}
     assert {type(None)} < kinds <= {type(None), BusyError, DatabaseFullError}  # Never that it is away.
     limit_connections(database, -1)
     await pool.close()
@@ -199,4 +199,4 @@ async def test_a_pool_that_gets_no_connection_says_that_the_database_is_away() -
 
 
 def subclasses(kind: type[SimError]) -> list[type[SimError]]:
-    return [each for child in kind.__subclasses__() for each in (child, *subclasses(child))]
+    return [error_class for child in kind.__subclasses__() for error_class in (child, *subclasses(child))]

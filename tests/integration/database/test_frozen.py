@@ -1,4 +1,4 @@
-"""A database of commit b53902f, migrated: every log verifies, and every session goes on to the end it had there."""
+"""A database of commit b53902f, migrated: every log verifies, and every session continues to the same end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def cli(database: Database, **env: object) -> Cli:
 
 @asynccontextmanager
 async def restored_server(database: Database, **changes: Any) -> AsyncIterator[InProcessServer]:
-    """Serve the database; its first look at sessions that nobody runs is over when the block begins."""
+    """Serve the database; it has already searched for orphans when the block begins."""
     settings = {"strategies": (str(STRATEGIES),), "venue": "frozen", "children": 1, "candle_timeout_ms": 10_000}
     async with running_server(database, candles=0, **(settings | changes)) as server:
         for session in with_status("running"):
@@ -49,8 +49,8 @@ async def restored_server(database: Database, **changes: Any) -> AsyncIterator[I
         yield server
 
 
-def path(one: dict[str, Any]) -> str:
-    return f"{SESSIONS}/{one['id']}"
+def path(frozen: dict[str, Any]) -> str:
+    return f"{SESSIONS}/{frozen['id']}"
 
 
 def with_status(*statuses: str) -> list[dict[str, Any]]:
@@ -61,10 +61,10 @@ def digests(database: Database) -> dict[str, str]:
     return dict(database.query("SELECT id::text, sim_log_digest(id) FROM sim_sessions"))
 
 
-async def go_on(server: InProcessServer, one: dict[str, Any]) -> None:
+async def go_on(server: InProcessServer, frozen: dict[str, Any]) -> None:
     """Let a session run to its end, unpaced."""
-    await server.data("POST", f"{path(one)}/control", {"action": "pace", "replayMsPerCandle": 0})
-    await server.data("POST", f"{path(one)}/start")
+    await server.data("POST", f"{path(frozen)}/control", {"action": "pace", "replayMsPerCandle": 0})
+    await server.data("POST", f"{path(frozen)}/start")
 
 
 async def finished(server: InProcessServer, session_id: str, timeout_s: float = 60) -> None:
@@ -112,7 +112,7 @@ def test_the_command_verifies_an_old_log(old: Database) -> None:
         assert (result["same"], result["warnings"]) == (True, [])
 
 
-async def test_every_session_goes_on_to_the_end_it_had(old: Database) -> None:
+async def test_every_session_continues_to_the_same_end(old: Database) -> None:
     unfinished = [session for session in with_status(*UNFINISHED) if "endDigest" in session]
     assert len(unfinished) > 25
     async with restored_server(old) as server:
@@ -122,7 +122,7 @@ async def test_every_session_goes_on_to_the_end_it_had(old: Database) -> None:
         await reach_their_ends(server, old, unfinished)
 
 
-async def test_an_endless_session_goes_on(old: Database) -> None:
+async def test_an_endless_session_continues(old: Database) -> None:
     endless = dump().session("paused endless")
     async with restored_server(old) as server:
         await server.data("POST", f"{path(endless)}/control", {"action": "step", "candles": 50})
@@ -189,7 +189,7 @@ async def test_old_sessions_keep_the_first_rules_and_forks_of_them_go_on_with_th
             assert (result.difference, result.warnings) == (None, [])
 
 
-async def test_a_fork_in_a_past_that_is_shared_goes_on(old: Database) -> None:
+async def test_a_fork_inside_a_shared_past_continues(old: Database) -> None:
     fork_of_a_fork = dump().session("paused fork of a fork")
     async with restored_server(old) as server:
         for seq in (90, 200):  # Written by the first ancestor, and by the second.
@@ -214,21 +214,21 @@ async def test_an_old_snapshot_never_changes_what_follows(
         for session in long:
             await go_on(server, session)
         await reach_their_ends(server, old, long)
-    said = [record for record in caplog.records if ": deleted its snapshot at " in record.message]
-    assert dropped is None or len(said) == dropped
+    records = [record for record in caplog.records if ": deleted its snapshot at " in record.message]
+    assert dropped is None or len(records) == dropped
 
 
-async def mark_snapshot(server: InProcessServer, database: Database, one: dict[str, Any], cash: str | None) -> None:
+async def mark_snapshot(server: InProcessServer, database: Database, frozen: dict[str, Any], cash: str | None) -> None:
     """Let a snapshot look as if the present code had taken it, with another amount of cash if one is given."""
-    session = await server.served.sim.get(USER, UUID(one["id"]))
-    ((text,),) = database.query("SELECT body FROM sim_snapshots WHERE session_id = %s", one["id"])
+    session = await server.served.sim.get(USER, UUID(frozen["id"]))
+    ((text,),) = database.query("SELECT body FROM sim_snapshots WHERE session_id = %s", frozen["id"])
     if cash is not None:
         body = json.loads(text)
         body["desk"], count = re.subn(r'(\["cash",\["decimal",")[^"]*', rf"\g<1>{cash}", body["desk"])
         assert count == 1
         text = json.dumps(body)
     change = "UPDATE sim_snapshots SET body = %s, body_hash = %s WHERE session_id = %s RETURNING 1"
-    assert database.query(change, text, _body_hash(session, text), one["id"]) == [(1,)]
+    assert database.query(change, text, _body_hash(session, text), frozen["id"]) == [(1,)]
 
 
 async def test_a_repeated_create_gives_the_old_session(old: Database) -> None:

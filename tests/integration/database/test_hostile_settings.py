@@ -162,7 +162,7 @@ def quoted(schema: str) -> str:
     return "%22" + schema.replace(" ", "%5C%20") + "%22"
 
 
-def test_a_serving_role_that_finds_no_tables_is_told_its_search_path(database: Database) -> None:
+def test_a_serving_role_without_visible_tables_gets_an_error_with_its_search_path(database: Database) -> None:
     elsewhere = f"{database.url}&options=-csearch_path%3Dpg_temp"
     with pytest.raises(SimError, match="does not find the installed tables with its search_path pg_temp"):
         open_installed(elsewhere, database.owner_url)

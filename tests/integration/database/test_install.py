@@ -165,14 +165,14 @@ def test_a_database_that_is_away_is_a_sentence():
 
 
 def change(sources: Sources, name: str, text: str) -> None:
-    """Write another text of a function or view of the made-up folders."""
-    [file] = [each for each in sources.sql.rglob("*.sql") if each.stem == name]
+    """Write another text of a function or view of the temporary SQL folders."""
+    [file] = [path for path in sources.sql.rglob("*.sql") if path.stem == name]
     file.write_text(text)
 
 
 @pytest.fixture
 def installed(empty_database, sources):
-    """The made-up folders installed, and a role that was granted something on two views and a function."""
+    """Temporary SQL folders, installed, and a role with grants on two views and a function."""
     role = f"reader_{empty_database.name}"
     install(empty_database.owner_url, sources=sources)
     rows(empty_database.admin_url, f"CREATE ROLE {role}")
@@ -184,7 +184,7 @@ def installed(empty_database, sources):
     rows(empty_database.admin_url, f"DROP ROLE {role}")
 
 
-def test_a_view_with_other_columns_is_made_again_with_its_grants_and_so_is_ours_that_uses_it(installed, sources):
+def test_a_view_with_other_columns_is_created_again_with_its_grants_and_so_is_ours_that_uses_it(installed, sources):
     database, role = installed
     change(sources, "two", "CREATE OR REPLACE VIEW two AS SELECT c() AS three, 4 AS four FROM one;")
     install(database.owner_url, sources=sources)
@@ -196,7 +196,7 @@ def test_a_view_with_other_columns_is_made_again_with_its_grants_and_so_is_ours_
     assert not needed(database.owner_url, sources)
 
 
-def test_a_function_with_another_result_is_made_again_with_its_grants(installed, sources):
+def test_a_function_with_another_result_is_created_again_with_its_grants(installed, sources):
     database, role = installed
     change(sources, "c", "CREATE OR REPLACE FUNCTION c() RETURNS TABLE (x int, y int) LANGUAGE sql AS 'SELECT 3, 4';")
     change(sources, "two", "CREATE OR REPLACE VIEW two AS SELECT a, 3 AS three FROM one;")

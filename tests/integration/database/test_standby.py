@@ -34,12 +34,12 @@ async def test_a_standby_is_refused_in_one_sentence_and_a_server_on_it_waits_unt
             refused = await server.refused(503, "PATCH", path, {"name": "renamed"})
             assert refused["code"] in ("database_read_only", "database_away")
             for command in ("serve", "doctor"):
-                told = await asyncio.to_thread(Cli(database).run, command, code=1)
+                done = await asyncio.to_thread(Cli(database).run, command, code=1)
                 assert (
                     "is a standby, which accepts no changes; use the address of the primary"
-                    in told.stdout + told.stderr
+                    in done.stdout + done.stderr
                 )
-                assert "Traceback" not in told.stderr
+                assert "Traceback" not in done.stderr
             await until(lambda: "does not accept changes" in str(server.served.sim._supervisor.write_problem))
             await asyncio.to_thread(private_postgres.embedded.pg_ctl, "promote")
             await stream.rest(30)

@@ -59,9 +59,9 @@ async def verified(engine: Engine, session_id: UUID) -> None:
 async def logged(engine: Engine, session_id: UUID) -> list[tuple[int | None, str, dict[str, Any]]]:
     """Return cursor, action and arguments of each command in a log; their numbers have no holes."""
     controls = [event["payload"] for event in await engine.log(session_id) if event["type"] == "control"]
-    found = [payload for payload in controls if "command" in payload]
-    assert [payload["command"] for payload in found] == list(range(1, len(found) + 1))
-    return [(payload["cursorMs"], payload["action"], payload["args"]) for payload in found]
+    commands = [payload for payload in controls if "command" in payload]
+    assert [payload["command"] for payload in commands] == list(range(1, len(commands) + 1))
+    return [(payload["cursorMs"], payload["action"], payload["args"]) for payload in commands]
 
 
 async def repeat(engine: Engine, session_id: UUID, **changes: Any) -> Session:
@@ -148,7 +148,7 @@ async def fork_and_repeat(engine: Engine, parent: UUID, at_seq: int, digest: str
     await verified(engine, fork.id)
 
 
-async def test_a_fork_inside_a_block_is_made_at_its_end_and_keeps_the_costs_of_its_past(engine: Engine) -> None:
+async def test_a_fork_inside_a_block_happens_at_its_end_and_keeps_the_costs_of_its_past(engine: Engine) -> None:
     session = await engine.create(**request())
     await step(engine, session.id, 3)
     first = await command(engine, session.id, fill="same_close")
@@ -161,8 +161,8 @@ async def test_a_fork_inside_a_block_is_made_at_its_end_and_keeps_the_costs_of_i
     await finish(engine, fork.id)
     await verified(engine, fork.id)
     parent = await engine.create(**request())
-    one = await command(engine, parent.id, clientOrderId="x")
-    child = await engine.sim.fork(USER, parent.id, one.seq, lambda spec: spec)
+    parent_order = await command(engine, parent.id, clientOrderId="x")
+    child = await engine.sim.fork(USER, parent.id, parent_order.seq, lambda spec: spec)
     with pytest.raises(ClientOrderIdUsedError):
         await command(engine, child.id, clientOrderId="x")
 
@@ -244,7 +244,9 @@ async def test_two_processes_with_one_command_each(engine: Engine, database: Dat
             session = await engine.create(**request(pace=Pace(60_000)))
             if status == "running":
                 await other.act(session.id, "start")
-            results = await asyncio.gather(*(command(each, session.id) for each in (engine, other) for _ in range(5)))
+            results = await asyncio.gather(
+                *(command(target, session.id) for target in (engine, other) for _ in range(5))
+            )
             assert sorted(result.orders[0]["orderId"] for result in results) == list(range(1, 11))
             assert len(await logged(engine, session.id)) == 10
             await engine.act(session.id, "stop")
@@ -311,7 +313,7 @@ async def test_an_event_of_a_command_ends_a_run_until_that_type(engine: Engine) 
     assert (await engine.get(session.id)).status == "paused"
 
 
-async def test_a_diff_names_the_command_that_made_the_logs_part(engine: Engine) -> None:
+async def test_a_diff_names_the_command_from_which_the_logs_differ(engine: Engine) -> None:
     ids = []
     for qty in (1, 2):
         session = await engine.create(**request())
@@ -328,7 +330,9 @@ async def test_a_diff_names_the_command_that_made_the_logs_part(engine: Engine) 
     assert (await engine.sim.diff(USER, ids[0], ids[0])).command is None
 
 
-async def test_the_state_is_kept_while_the_lease_stands(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_state_stays_in_memory_while_the_lease_is_valid(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = await engine.create(**request())
     await command(engine, session.id)
     opened = []

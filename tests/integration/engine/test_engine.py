@@ -67,7 +67,7 @@ async def test_ticks_come_at_the_pace(database: Database) -> None:
         assert 0.44 <= asyncio.get_running_loop().time() - began < 5
 
 
-async def test_after_a_pause_no_candle_follows_and_resume_goes_on(database: Database) -> None:
+async def test_after_a_pause_no_candle_follows_and_resume_continues(database: Database) -> None:
     async with running_engine(database) as engine:
         await store(engine.pool)
         session = await engine.start(pace=Pace(100))
@@ -188,7 +188,7 @@ async def test_several_symbols_share_one_clock_in_their_order(database: Database
         assert_sound(log)
 
 
-async def test_without_an_end_it_waits_and_goes_on_when_a_candle_is_stored(database: Database) -> None:
+async def test_without_an_end_it_waits_and_continues_when_a_candle_is_stored(database: Database) -> None:
     async with running_engine(database, poll_ms=60_000, renew_ms=100, runner_ttl_ms=10_000) as engine:
         await store(engine.pool, count=10)
         session = await engine.start(end_ms=None, gap_policy="skip")
@@ -199,7 +199,7 @@ async def test_without_an_end_it_waits_and_goes_on_when_a_candle_is_stored(datab
         await engine.until(session.id, lambda s: s.cursor_ms == START_MS + 11 * MINUTE)
 
 
-async def test_a_note_by_hand_stands_in_the_log_and_not_in_the_digest(database: Database) -> None:
+async def test_a_note_by_hand_is_in_the_log_and_not_in_the_digest(database: Database) -> None:
     async with running_engine(database) as engine:
         await store(engine.pool)
         session = await engine.start(pace=Pace(5))

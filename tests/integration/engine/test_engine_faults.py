@@ -108,7 +108,7 @@ async def test_a_payload_postgres_refuses_fails_its_own_session_only(database: D
         assert "unicode" in str(results[4]).lower()
 
 
-async def test_a_session_goes_on_when_its_prepared_statements_are_gone(database: Database) -> None:
+async def test_a_session_continues_when_its_prepared_statements_are_gone(database: Database) -> None:
     """A pooler in transaction mode gives each statement another connection; SQLSTATE 26000 ended such sessions."""
 
     async def forget(connection: Connection) -> None:
@@ -206,7 +206,7 @@ async def test_each_tick_is_answered_and_a_second_one_of_a_session_has_to_wait(d
         assert outcomes == [Outcome("written", 1), Outcome("busy", 0), Outcome("refused", 0)]
         pausing = [tick(a, None, 0), tick(b, None, 0)._replace(pause="step")]
         assert await engine.pool.run(append_chunks, pausing) == [Outcome("done", 1), Outcome("written", 1)]
-        assert [(await engine.get(each)).last_seq for each in (a, b)] == [1, 2]
+        assert [(await engine.get(session_id)).last_seq for session_id in (a, b)] == [1, 2]
         assert (await engine.get(b)).status == "paused"
 
 
@@ -316,7 +316,7 @@ async def test_an_opening_that_is_cancelled_while_its_listener_connects_does_not
             await opened.close()
 
 
-async def test_a_process_whose_row_was_deleted_registers_again_and_goes_on(database: Database) -> None:
+async def test_a_process_whose_row_was_deleted_registers_again_and_continues(database: Database) -> None:
     async with running_engine(database) as engine:
         await store(engine.pool)
         session = await engine.start(pace=Pace(10))

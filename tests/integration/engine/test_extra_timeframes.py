@@ -1,4 +1,4 @@
-"""Longer candles beside the session's own: whole, in their tick, and the same after any pause."""
+"""Candles of extra timeframes: complete, in the tick in which they close, and the same after any pause."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ async def test_a_longer_candle_appears_with_the_last_of_its_own(database: Databa
         (timeframe, symbol) for timeframe in ("1m", "5m", "15m") for symbol in ("BTCUSDT", "ETHUSDT")
     ]
     members = candles_of(log, timeframe="1m")[15:30]
-    made = candles_of(log, timeframe="15m")[1]["candle"]
-    assert made["open"] == members[0]["candle"]["open"]
-    assert made["close"] == members[-1]["candle"]["close"]
-    assert made["high"] == max(m["candle"]["high"] for m in members)
-    assert made["low"] == min(m["candle"]["low"] for m in members)
-    assert Decimal(str(made["volume"])) == sum(Decimal(str(m["candle"]["volume"])) for m in members)
+    built = candles_of(log, timeframe="15m")[1]["candle"]
+    assert built["open"] == members[0]["candle"]["open"]
+    assert built["close"] == members[-1]["candle"]["close"]
+    assert built["high"] == max(m["candle"]["high"] for m in members)
+    assert built["low"] == min(m["candle"]["low"] for m in members)
+    assert Decimal(str(built["volume"])) == sum(Decimal(str(m["candle"]["volume"])) for m in members)
     assert_sound(log)
 
 

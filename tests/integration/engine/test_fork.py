@@ -81,7 +81,7 @@ async def test_a_fork_in_the_past_that_its_parent_shares_remembers_who_wrote_tha
         whole = await parent(engine)
         first = await engine.sim.fork(USER, whole.id, 150, lambda spec: replace(spec, config={"fast": 2, "slow": 5}))
         back = await engine.sim.fork(USER, first.id, 100, unchanged)
-        assert [(one.session_id, one.to_seq, one.config) for one in back.lineage] == [
+        assert [(ancestor.session_id, ancestor.to_seq, ancestor.config) for ancestor in back.lineage] == [
             (whole.id, back.fork_seq, whole.spec.config)
         ]
         await engine.sim.start(USER, back.id)
@@ -100,17 +100,17 @@ async def test_a_diff_has_the_position_the_events_and_the_results(database: Data
         assert result.first_difference.seq_b is not None
         assert result.first_difference.seq_b > fork.fork_seq
         assert result.first_difference.event_a != result.first_difference.event_b
-        figures = [(await engine.pool.run(stats, each.id)).figures for each in (whole, fork)]
-        results = {each.figure: each for each in result.results}
+        figures = [(await engine.pool.run(stats, session.id)).figures for session in (whole, fork)]
+        results = {row.figure: row for row in result.results}
         assert {"equity", "return_pct", "trades", "fees", "max_drawdown_pct"} <= set(results)
         assert results["trades"].difference != 0
-        for name, each in results.items():
-            assert [each.value_a, each.value_b] == [side[name] for side in figures], name
-            both = each.value_a is not None and each.value_b is not None
-            assert each.difference == (each.value_b - each.value_a if both else None), name
+        for name, result_row in results.items():
+            assert [result_row.value_a, result_row.value_b] == [side[name] for side in figures], name
+            both = result_row.value_a is not None and result_row.value_b is not None
+            assert result_row.difference == (result_row.value_b - result_row.value_a if both else None), name
         same = await engine.sim.diff(USER, whole.id, whole.id)
         assert same.first_difference is None
-        assert all(not each.difference for each in same.results)
+        assert all(not row.difference for row in same.results)
 
 
 async def test_a_seq_ahead_of_the_log_cannot_be_forked_at(database: Database) -> None:
@@ -141,7 +141,7 @@ async def test_changed_code_of_an_ancestor_keeps_a_fork_from_going_on(database: 
         assert (await engine.finished(early.id)).status == "finished", "nothing of it was written by that code"
 
 
-async def test_a_fork_made_before_code_hashes_were_stored_goes_on(database: Database) -> None:
+async def test_a_fork_created_before_code_hashes_were_stored_continues(database: Database) -> None:
     async with running_engine(database) as engine:
         whole = await parent(engine)
         fork = await engine.sim.fork(USER, whole.id, 150, unchanged)

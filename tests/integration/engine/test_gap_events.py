@@ -25,7 +25,7 @@ def holes(draw: random.Random) -> set[int]:
 
 def brute_force(lacking: set[int]) -> list[tuple[int, int]]:
     """Return first slot and length of each run of slots."""
-    runs = [list(run) for _, run in groupby(enumerate(sorted(lacking)), key=lambda each: each[1] - each[0])]
+    runs = [list(run) for _, run in groupby(enumerate(sorted(lacking)), key=lambda item: item[1] - item[0])]
     return [(run[0][1], len(run)) for run in runs]
 
 
@@ -56,7 +56,7 @@ async def test_gap_events_are_those_of_brute_force_however_the_session_was_cut(
         cut = await engine.create(**spec)
         while not cut.ended:
             await engine.act(cut.id, "step", steps=draw.randrange(1, 60))
-            cut = await engine.until(cut.id, lambda each: each.status == "paused" or each.ended)
+            cut = await engine.until(cut.id, lambda session: session.status == "paused" or session.ended)
         assert await engine.digest(cut.id) == await engine.digest(whole.id)
 
 
@@ -74,5 +74,8 @@ async def test_hours_that_open_at_half_past_are_no_gaps_to_fill_and_one_that_is_
         request = {"timeframe": "1h", "end_ms": START_MS + 24 * hour, "gap_policy": "fill"}
         session = await engine.finished((await engine.start(**request)).id)
         shown = [event["payload"] for event in await engine.log(session.id) if event["type"] == "candle"]
-    opens = {made: [each["candle"]["openTimeMs"] for each in shown if ("synthetic" in each) == made] for made in (0, 1)}
-    assert opens == {0: [each.open_time_ms for each in late], 1: [START_MS + 10 * hour]}
+    opens = {
+        synthetic: [payload["candle"]["openTimeMs"] for payload in shown if ("synthetic" in payload) == synthetic]
+        for synthetic in (0, 1)
+    }
+    assert opens == {0: [candle.open_time_ms for candle in late], 1: [START_MS + 10 * hour]}

@@ -17,9 +17,9 @@ async def test_a_session_that_meets_a_quota_while_it_runs_is_paused(database: Da
         paused = await engine.until(session.id, lambda session: session.status == "paused")
         assert 1500 <= paused.last_seq < 2600
         assert (await engine.log(session.id))[-1]["payload"]["reason"] == "quota"
-        kept = await engine.pool.run(usage, USER)
-        assert kept[:2] == (1, paused.last_seq)
-        assert 100 * paused.last_seq < kept.bytes - 180 * paused.last_seq < 400 * paused.last_seq
+        used = await engine.pool.run(usage, USER)
+        assert used[:2] == (1, paused.last_seq)
+        assert 100 * paused.last_seq < used.bytes - 180 * paused.last_seq < 400 * paused.last_seq
         for refused in (engine.act(session.id, "resume"), engine.sim.fork(USER, session.id, 100, lambda own: own)):
             with pytest.raises(QuotaError, match=r"1,500 events \(ZEON_USER_EVENTS\).*delete sessions"):
                 await refused

@@ -35,13 +35,13 @@ LATE = START_MS + 207 * MINUTE
 
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Take snapshots often, and note each that a trader of this process goes on from."""
+    """Take snapshots often, and record each from which a trader of this process continues."""
     calls: list[int] = []
     restore = StrategyRunner.restore
 
-    def noted(self: StrategyRunner, kept: dict[str, Any]) -> None:
-        calls.append(kept["progress"][1])
-        restore(self, kept)
+    def noted(self: StrategyRunner, snapshot: dict[str, Any]) -> None:
+        calls.append(snapshot["progress"][1])
+        restore(self, snapshot)
 
     monkeypatch.setattr(StrategyRunner, "restore", noted)
     monkeypatch.setattr(snapshots, "INTERVAL_SLOTS", 40)
@@ -52,15 +52,15 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     return calls
 
 
-async def paused(engine: Engine, asked: dict[str, Any], at_ms: int = LATE) -> Session:
+async def paused(engine: Engine, settings: dict[str, Any], at_ms: int = LATE) -> Session:
     """Run a new session up to a time."""
-    session = await engine.create(**asked)
+    session = await engine.create(**settings)
     await engine.act(session.id, "runUntil", time_ms=at_ms)
     return await engine.until(session.id, lambda row: row.status == PAUSED)
 
 
-async def whole_digest(engine: Engine, asked: dict[str, Any]) -> str:
-    whole = await engine.finished((await engine.start(**asked)).id)
+async def whole_digest(engine: Engine, settings: dict[str, Any]) -> str:
+    whole = await engine.finished((await engine.start(**settings)).id)
     assert whole.status == "finished", (whole.error, whole.error_details)
     return await engine.digest(whole.id)
 
@@ -138,7 +138,7 @@ async def test_user_strategies_may_offer_snapshots(database: Database, tmp_path:
         expected = await whole_digest(engine, request)
         session = await paused(engine, request)
         assert database.query("SELECT count(*) FROM sim_snapshots") == [(2,)]
-        _tamper(database, session, 200)  # Nobody looks there any more, which shows that the snapshot was used.
+        _tamper(database, session, 200)  # The resume does not read this part: it uses the snapshot.
         await engine.act(session.id, "resume")
         assert (await engine.finished(session.id)).status == "finished"
         again = await paused(engine, request)

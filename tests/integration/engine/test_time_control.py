@@ -184,7 +184,7 @@ async def test_a_crash_while_stepping_leaves_it_paused_and_cleared(database: Dat
         assert (at.steps_left, at.cursor_ms) == (None, None)
 
 
-async def test_a_step_taken_over_goes_on_for_the_rest_of_it(database: Database) -> None:
+async def test_a_step_taken_over_runs_its_remaining_candles(database: Database) -> None:
     async with running_engine(database, on_orphan="resume") as engine:
         await store(engine.pool)
         session = await engine.create()

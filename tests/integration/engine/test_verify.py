@@ -1,4 +1,4 @@
-"""A log is what its candles lead to, computed again; whoever changed an event afterwards is found out."""
+"""Verification computes a log again from its candles, and finds events that were changed afterwards."""
 
 from __future__ import annotations
 
@@ -184,10 +184,10 @@ async def test_a_difference_after_a_given_seq_has_its_own_seq(database: Database
 
 
 async def check(engine: Engine, session: Session, after_seq: int, computed: list[Event]) -> None:
-    one = rebuild.LogComparer(engine.pool, session, after_seq)
+    comparer = rebuild.LogComparer(engine.pool, session, after_seq)
     for start in range(0, len(computed), 6):
-        await one.add(computed[start : start + 6])
-    await one.finish()
+        await comparer.add(computed[start : start + 6])
+    await comparer.finish()
 
 
 async def test_a_log_with_too_few_or_too_many_events_is_found(database: Database) -> None:
@@ -216,19 +216,19 @@ async def test_changed_candles_and_code_are_warnings_as_long_as_the_log_is_the_s
         database.query("UPDATE sim_sessions SET strategy_hash = 'x'")
         result = await verified(engine, full.id)
         assert result.difference is None
-        said = [
+        messages = [
             "The code of strategy",
             f" at {at[0]} is 5",
             f" at {at[1]} is no longer in the cache",
             " was stored after ",
         ]
-        assert len(result.warnings) == len(said)
-        assert all(part in warning for part, warning in zip(said, result.warnings, strict=True))
+        assert len(result.warnings) == len(messages)
+        assert all(part in warning for part, warning in zip(messages, result.warnings, strict=True))
         result = await verified(engine, trades.id)
         assert result.warnings[1:] == ["Cached candles that the session has used have changed since."]
 
 
-async def test_a_session_goes_on_while_it_is_verified(database: Database) -> None:
+async def test_a_session_continues_while_it_is_verified(database: Database) -> None:
     async with running_engine(database) as engine:
         await store(engine.pool)
         session = await engine.start(**CROSS, pace=Pace(5))

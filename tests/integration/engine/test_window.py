@@ -48,7 +48,7 @@ async def answered(database: Database, window: Window, state: ReplayState) -> as
     ):
         assert time.monotonic() < deadline
         await asyncio.sleep(0)
-        time.sleep(0.05)  # noqa: ASYNC251 - Nothing goes on here meanwhile; Postgres does.
+        time.sleep(0.05)  # noqa: ASYNC251 - Only Postgres works meanwhile.
     assert not reading.done()
     return reading
 
@@ -75,11 +75,11 @@ async def slots_of(side: Pool, on: SessionSpec) -> list[tuple[int, list[Candle],
 async def test_the_shortcut_for_simple_slots_gives_the_same_slots(
     database: Database, monkeypatch: pytest.MonkeyPatch, symbols: tuple[str, ...], policy: str
 ) -> None:
-    shortcut, found = Window._simple_slot, []
+    shortcut, calls = Window._simple_slot, []
 
     def counted(self: Window, state: ReplayState) -> Slot | None:
         slot = shortcut(self, state)
-        found.extend([] if slot is None else [slot])
+        calls.extend([] if slot is None else [slot])
         return slot
 
     on = spec(symbols=symbols, gap_policy=policy)
@@ -88,6 +88,6 @@ async def test_the_shortcut_for_simple_slots_gives_the_same_slots(
             await store(side, symbol=symbol, without={0, 3, 4, 50, 98 if symbol == "A" else 97}.__contains__)
         monkeypatch.setattr(Window, "_simple_slot", counted)
         slots = await slots_of(side, on)
-        assert len(found) > 80
+        assert len(calls) > 80
         monkeypatch.setattr(Window, "_simple_slot", lambda self, state: None)
         assert await slots_of(side, on) == slots

@@ -1,4 +1,4 @@
-"""Pages of another origin: what `ZEON_ALLOWED_ORIGINS` lets them do, and that nobody else may."""
+"""Pages of another origin: what `ZEON_ALLOWED_ORIGINS` allows them, and that all others are refused."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def preflight(origin: str, method: str = "POST", headers: str = "content-type") 
 async def test_a_preflight_of_an_allowed_origin_allows_every_call_with_credentials(
     database: Database, method: str
 ) -> None:
-    asked = "authorization, content-type, idempotency-key, last-event-id"
+    headers = "authorization, content-type, idempotency-key, last-event-id"
     async with running_server(database, candles=0, allowed_origins=(PAGE,), auth="token") as server:
-        answer = await server.call("OPTIONS", SESSIONS, headers=preflight(PAGE, method, asked))
+        answer = await server.call("OPTIONS", SESSIONS, headers=preflight(PAGE, method, headers))
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == PAGE
     assert answer.headers["access-control-allow-credentials"] == "true"
     assert method in answer.headers["access-control-allow-methods"]
-    assert answer.headers["access-control-allow-headers"] == asked
+    assert answer.headers["access-control-allow-headers"] == headers
 
 
 async def test_answers_to_an_allowed_origin_can_be_read_failures_among_them(database: Database) -> None:
@@ -77,7 +77,7 @@ async def test_an_origin_that_is_not_named_may_still_not_call(database: Database
         assert "access-control-allow-origin" not in look.headers
 
 
-async def test_without_the_setting_no_origin_is_told_anything(database: Database) -> None:
+async def test_without_the_setting_no_origin_is_allowed(database: Database) -> None:
     async with running_server(database, candles=0) as server:
         answer = await server.call("GET", SESSIONS, headers={"Origin": PAGE})
         assert not [name for name in answer.headers if name.startswith("access-control")]

@@ -334,7 +334,7 @@ async def test_at_the_cap_streams_stay_and_a_silent_connection_makes_room(databa
             assert len(server.served.streams) == 2
 
 
-async def test_where_nobody_makes_room_only_probes_are_answered(database: Database) -> None:
+async def test_when_no_connection_can_be_closed_only_probes_are_answered(database: Database) -> None:
     limits = ConnectionLimits(over=10)
     async with running_server(database, limits=limits, max_connections=2) as server:
         session = await server.create()

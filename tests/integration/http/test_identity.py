@@ -80,7 +80,7 @@ async def test_a_jwt_logs_a_browser_in_until_it_ends(database: Database, issuer:
         assert await server.data("POST", "/login", {"token": opaque}) == {"userId": "berta"}
 
 
-async def test_while_the_issuer_is_away_jwts_are_answered_with_503_and_the_rest_goes_on(
+async def test_while_the_issuer_is_away_jwts_are_answered_with_503_and_other_calls_work(
     database: Database, issuer: JwksServer
 ) -> None:
     issuer.status = 500

@@ -25,8 +25,8 @@ BTC = {"symbol": "BTC/USDT", "timeframe": "1m", "venue": "binance"}
 
 
 def rows(count: int = 100, without: range = range(0)) -> str:
-    made = made_up("BTCUSDT", "1m", START_MS, START_MS + count * MINUTE)
-    stored = [c for number, c in enumerate(made) if number not in without]
+    candles = made_up("BTCUSDT", "1m", START_MS, START_MS + count * MINUTE)
+    stored = [c for number, c in enumerate(candles) if number not in without]
     return "".join(f"{c.open_time_ms},{','.join(map(str, c[4:9]))}\n" for c in stored)
 
 
@@ -40,7 +40,7 @@ async def sent(
 
 async def count(server: InProcessServer) -> int:
     series = (await server.client.get("/api/market/coverage")).json()["coverage"]
-    return sum(each["rows"] for each in series)
+    return sum(row["rows"] for row in series)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -110,7 +110,7 @@ async def test_how_to_read_a_file_can_be_said(database: Database) -> None:
             assert name.lower() in error.lower().replace("time zone", "timezone").replace("time_zone", "timezone")
 
 
-async def test_a_file_of_which_most_is_refused_stores_nothing_unless_told(database: Database) -> None:
+async def test_a_file_of_which_most_is_refused_stores_nothing_unless_allowed(database: Database) -> None:
     text = (
         "time,open,high,low,close,volume\n"
         + rows(10)
@@ -173,7 +173,7 @@ async def test_a_file_over_the_limit_is_refused_whether_it_says_its_size_or_not(
         assert (await sent(server, rows(500), **BTC))["new"] == 500
 
 
-async def test_a_form_is_told_how_to_send_a_file(database: Database) -> None:
+async def test_a_form_gets_an_error_that_says_how_to_send_a_file(database: Database) -> None:
     async with running_server(database, candles=0) as server:
         response = await server.client.post(IMPORT, params=BTC, files={"file": ("btc.csv", rows())})
         assert response.status_code == 415

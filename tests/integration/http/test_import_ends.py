@@ -1,4 +1,4 @@
-"""Imports over HTTP that take long or hold numbers nobody meant: the server answers, and ends when it is told to."""
+"""Slow imports over HTTP and imports with absurd numbers: the server still answers, and stops when asked to."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_server_ends_in_the_middle_of_a_large_import(
     assert "Traceback" not in server.output
 
 
-async def test_numbers_nobody_meant_are_refused_over_http(database: Database) -> None:
+async def test_absurd_numbers_are_refused_over_http(database: Database) -> None:
     async with running_server(database, candles=0) as server:
         for number in ("1e999999999", "-1e999999999", "1e-999999999", "9" * 50_000):
             for row in (f"{number},1,2,0.5,1.5,10", f"1704067200000,1,{number},0.5,1.5,10"):

@@ -38,7 +38,7 @@ def tail_in_thread(client: Client, session_id: str, read: list[int]) -> int:
     return raised.value.last_seq
 
 
-async def test_every_stream_and_client_is_told_that_its_log_is_shorter(database: Database) -> None:
+async def test_every_stream_and_client_gets_the_sign_that_its_log_is_shorter(database: Database) -> None:
     async with running_server(database, poll_ms=50) as server:
         session = await server.create()
         last_seq = await steps(server, session, 10)
@@ -53,19 +53,19 @@ async def test_every_stream_and_client_is_told_that_its_log_is_shorter(database:
                     asyncio.create_task(tail_of(client, session["id"], read)),
                     asyncio.create_task(asyncio.to_thread(tail_in_thread, plain, session["id"], seqs)),
                 ]
-                for each in (stream, statuses):
-                    await each.until(lambda message: message.get("seq") == last_seq)
+                for reader in (stream, statuses):
+                    await reader.until(lambda message: message.get("seq") == last_seq)
                 for _ in range(last_seq):
                     await read.acquire()
                 await until(lambda: len(seqs) == last_seq)
                 lose_events(database, session["id"], 8)
-                for each in (stream, statuses):
-                    await shorter(each, session["id"], 8)
+                for reader in (stream, statuses):
+                    await shorter(reader, session["id"], 8)
                 assert await asyncio.gather(*tails) == [8, 8]
         assert stream.ids == list(range(1, last_seq + 1))
 
 
-async def test_a_client_that_reconnects_behind_the_end_of_its_log_is_told(database: Database) -> None:
+async def test_a_client_that_reconnects_behind_the_end_of_its_log_gets_the_sign(database: Database) -> None:
     async with running_server(database, poll_ms=60_000) as server, AsyncClient(server.served.url) as client:
         session = await server.create()
         last_seq = await steps(server, session, 10)
@@ -79,7 +79,7 @@ async def test_a_client_that_reconnects_behind_the_end_of_its_log_is_told(databa
         assert await tail == 8
 
 
-async def test_a_stream_of_the_market_dialect_is_told_too(database: Database) -> None:
+async def test_a_stream_of_the_market_dialect_gets_the_sign_too(database: Database) -> None:
     async with running_server(database, poll_ms=50) as server:
         body = {"symbols": ["BTCUSDT"], "timeframe": "1m", "start": START_MS, "end": START_MS + 99 * MINUTE}
         body |= {"speed": 100, "venue": "demo"}
@@ -121,24 +121,24 @@ class Copy:
         self._postgres.start()
 
 
-async def test_a_log_that_has_grown_again_is_told_from_the_one_that_was_sent(
+async def test_a_log_that_has_grown_again_is_distinguished_from_the_one_that_was_sent(
     private_postgres: PrivatePostgres,
 ) -> None:
     """The log that comes back is longer than what was sent, but has other events from some seq on."""
     database, copy = private_postgres.new_database(), Copy(private_postgres)
     async with running_server(database, poll_ms=50) as server:
-        kept, lost = [await server.create() for _ in range(2)]
-        begun, _ = [await steps(server, each, 5) for each in (kept, lost)]
+        unchanged, lost = [await server.create() for _ in range(2)]
+        begun, _ = [await steps(server, session, 5) for session in (unchanged, lost)]
         grow(database, lost["id"], 30)
         await asyncio.to_thread(copy.take)
         lose_events(database, lost["id"], begun)
-        async with server.stream(kept["id"]) as same, server.stream(lost["id"]) as other:
+        async with server.stream(unchanged["id"]) as same, server.stream(lost["id"]) as other:
             await same.until(lambda message: message.get("seq") == begun)
             sent = await steps(server, lost, 5)
             await other.until(lambda message: message.get("seq") == sent)
             await asyncio.to_thread(copy.put_back)
             await shorter(other, lost["id"], begun + 30)
-            more = await steps(server, kept, 5)
+            more = await steps(server, unchanged, 5)
             await same.until(lambda message: message.get("seq") == more)
         assert (same.ids, other.ids) == (list(range(1, more + 1)), list(range(1, sent + 1)))
     private_postgres.drop(database)

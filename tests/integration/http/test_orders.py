@@ -61,7 +61,7 @@ async def test_an_order_is_answered_when_it_is_in_the_log(server: InProcessServe
     assert (order["status"], order["filledQty"], order["avgPrice"]) == ("filled", 0.01, log[3]["payload"]["price"])
     listed = (await server.data("GET", f"{path}/orders"))["orders"]
     assert listed[0] == order
-    assert [(each["orderId"], each["type"], each["commandSeq"]) for each in listed] == [
+    assert [(order["orderId"], order["type"], order["commandSeq"]) for order in listed] == [
         (1, "market", order["commandSeq"]), (2, "stop", None),
     ]  # fmt: skip
     page = await server.data("GET", f"{path}/orders?limit=1")
@@ -101,7 +101,10 @@ async def test_the_account_of_a_log_without_candles_and_with_several_symbols(ser
         await place(server, path, symbol=symbol, side="sell" if symbol == "ETHUSDT" else "buy")
     await step(server, path, 3)
     account = await server.data("GET", f"{path}/account")
-    assert [(each["symbol"], each["qty"]) for each in account["positions"]] == [("BTCUSDT", 0.01), ("ETHUSDT", -0.01)]
+    assert [(position["symbol"], position["qty"]) for position in account["positions"]] == [
+        ("BTCUSDT", 0.01),
+        ("ETHUSDT", -0.01),
+    ]
     value = sum(position["value"] for position in account["positions"])
     assert account["equity"] == pytest.approx(account["cash"] + value)
     closed = await server.data("POST", f"{path}/close", {"symbol": "ETHUSDT", "fill": "same_close"})
@@ -136,7 +139,7 @@ async def test_what_is_wrong_is_named_and_nothing_is_placed(server: InProcessSer
         assert named in (await server.refused(400, "POST", f"{path}/orders", body))["error"], body
     rejected = await place(server, path, reduceOnly=True)
     assert (rejected["status"], rejected["reason"]) == ("rejected", "there is no position to reduce")
-    assert [each["orderId"] for each in (await server.data("GET", f"{path}/orders"))["orders"]] == [1]
+    assert [order["orderId"] for order in (await server.data("GET", f"{path}/orders"))["orders"]] == [1]
 
 
 async def test_a_repeated_call_places_nothing(server: InProcessServer) -> None:
@@ -149,7 +152,7 @@ async def test_a_repeated_call_places_nothing(server: InProcessServer) -> None:
     answer = await server.refused(409, "POST", f"{path}/orders", {**MARKET, "clientOrderId": "mine"})
     assert answer["code"] == "client_order_id_used"
     orders = (await server.data("GET", f"{path}/orders"))["orders"]
-    assert [each["orderId"] for each in orders] == [first["orderId"], named["orderId"]]
+    assert [order["orderId"] for order in orders] == [first["orderId"], named["orderId"]]
 
 
 async def test_sessions_that_cannot_be_traded_say_so(server: InProcessServer) -> None:

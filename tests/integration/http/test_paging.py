@@ -36,18 +36,18 @@ async def test_limits_and_cursors_have_one_form_and_one_refusal_everywhere(datab
         assert first["sessions"][0]["id"] != second["sessions"][0]["id"]
         assert second["nextCursor"] is None
         parameters = (await server.call("GET", "/openapi.json")).json()["paths"]
-    described = [each for path in LISTS for each in parameters[path]["get"]["parameters"]]
+    described = [parameter for path in LISTS for parameter in parameters[path]["get"]["parameters"]]
     for name in ("limit", "cursor"):
-        same = [each for each in described if each["name"] == name]
+        same = [parameter for parameter in described if parameter["name"] == name]
         assert len(same) == 2
         assert same[0] == same[1]
 
 
 def errors(kind: type[SimError] = SimError) -> Iterator[type[SimError]]:
     assert routes  # It imports every module that has an error.
-    for each in kind.__subclasses__():
-        yield each
-        yield from errors(each)
+    for child in kind.__subclasses__():
+        yield child
+        yield from errors(child)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in errors() if kind.status in (429, 503)])

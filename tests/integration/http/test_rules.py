@@ -120,7 +120,7 @@ async def test_a_value_that_is_not_a_number_is_refused_with_its_field(database: 
         assert (await post(server, f'{body}, "feeBps": 1.000000000000000000001}}', **keyed))[0] == 422
 
 
-async def test_numbers_of_more_digits_than_a_float_are_kept_to_the_last(database: Database) -> None:
+async def test_numbers_of_more_digits_than_a_float_keep_all_their_digits(database: Database) -> None:
     qty, cash, fee = "0.1234567890123456789", "1234567890123456.78", "0.10000000000000000555"
     body = json.dumps({**BODY, "profileSlug": "buy_and_hold", "config": {}})[:-1]
     terms = f', "initialCash": {cash}, "feeBps": {fee}, "sizing": {{"qty": {qty}}}}}'
@@ -422,7 +422,7 @@ async def test_the_api_describes_every_call(database: Database) -> None:
     operations = [operation for path in described["paths"].values() for operation in path.values()]
     assert len({operation["operationId"] for operation in operations}) == len(operations)
     assert all(operation["summary"] for operation in operations)
-    known = {f"#/components/{part}/{name}" for part, each in described["components"].items() for name in each}
+    known = {f"#/components/{part}/{name}" for part, named in described["components"].items() for name in named}
     assert set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(described))) <= known
     created = described["components"]["schemas"]["NewSession"]
     assert created["additionalProperties"] is False

@@ -86,9 +86,9 @@ async def test_figures_are_the_same_when_a_part_of_them_is_kept(
     async with running_server(database, candles=0) as server:
         assert [(await server.call("GET", path)).text for path in paths] == before
         of_parts = (await server.data("GET", f"{SESSIONS}/{session_id}/equity?points=40"))["points"]
-    ((kept,),) = database.query("SELECT seq FROM sim_kept WHERE session_id = %s", session_id)
-    assert kept % 500 == 499
-    assert database.query("SELECT sim_keep(%s)", session_id) == [(kept,)]
+    ((rows,),) = database.query("SELECT seq FROM sim_kept WHERE session_id = %s", session_id)
+    assert rows % 500 == 499
+    assert database.query("SELECT sim_keep(%s)", session_id) == [(rows,)]
     assert len(of_parts) <= 40
     assert (of_parts[0], of_parts[-1]) == (curve[0], curve[-1])
     for extreme in (min, max):
@@ -137,7 +137,7 @@ async def test_exports_hold_what_the_log_holds(database: Database) -> None:
         head = await server.call("HEAD", f"{path}/export?what=events&format=ndjson")
         assert head.headers["content-type"] == sent.headers["content-type"]
         for what, type_ in (("trades", "trade"), ("equity", "equity")):
-            payloads = [one.payload for one in events if one.type == type_]
+            payloads = [event.payload for event in events if event.type == type_]
             text = (await server.call("GET", f"{path}/export?what={what}&format=csv")).text
             rows = list(csv.DictReader(io.StringIO(text, newline="")))
             assert [read(row, payloads[0]) for row in rows] == payloads

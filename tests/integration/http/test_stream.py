@@ -261,7 +261,7 @@ async def test_a_stream_ends_when_its_session_is_stopped_or_deleted(database: Da
     assert [event["payload"]["status"] for event in stream.events] == (["stopped"] if move == "stop" else [])
 
 
-async def test_a_stream_goes_on_through_pause_and_resume(database: Database) -> None:
+async def test_a_stream_continues_through_pause_and_resume(database: Database) -> None:
     async with running_server(database) as server:
         session = await server.create(replayMsPerCandle=1000, endMs=START_MS + 20 * MINUTE)
         path = f"{SESSIONS}/{session['id']}"
@@ -281,9 +281,9 @@ async def test_a_stream_goes_on_through_pause_and_resume(database: Database) -> 
 async def test_no_more_streams_than_allowed(database: Database) -> None:
     async with running_server(database, max_streams=2) as server:
         session = await server.create()
-        async with server.stream(session["id"]) as one, server.stream(session["id"]) as two:
-            await one.next()
-            await two.next()
+        async with server.stream(session["id"]) as first, server.stream(session["id"]) as second:
+            await first.next()
+            await second.next()
             response = await server.call("GET", f"{SESSIONS}/{session['id']}/stream")
             assert (response.status_code, response.headers["retry-after"]) == (429, "1")
         deadline = asyncio.get_running_loop().time() + 5

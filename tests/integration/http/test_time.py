@@ -123,7 +123,7 @@ async def test_a_fork_is_created_shown_compared_and_run(database: Database) -> N
             "leverage": {"a": 1, "b": None},
             "makerFeeBps": {"a": 10, "b": 1},
         }
-        stats = [await server.data("GET", f"{SESSIONS}/{each['id']}/stats") for each in (whole, fork)]
+        stats = [await server.data("GET", f"{SESSIONS}/{session['id']}/stats") for session in (whole, fork)]
         for name in ("equity", "returnPct", "trades", "fees", "maxDrawdownPct", "sqn", "winRatePct"):
             assert [there["results"][name][side] for side in "ab"] == [stat[name] for stat in stats], name
         trades = there["results"]["trades"]

@@ -77,7 +77,7 @@ async def test_a_session_under_way_waits_for_nothing(database: Database) -> None
         assert "waitingFor" not in await server.data("GET", path(bounded))
 
 
-async def test_a_candle_that_is_not_due_yet_is_told_with_its_time(database: Database) -> None:
+async def test_a_candle_that_is_not_due_yet_is_reported_with_its_time(database: Database) -> None:
     now_ms = time.time_ns() // 1_000_000 // MINUTE * MINUTE
     async with running_server(database, candles=0) as server:
         await store(server.served.sim.database, count=10, start_ms=now_ms - 9 * MINUTE)
@@ -102,8 +102,8 @@ async def test_one_symbol_holds_up_the_others_only_where_there_may_be_no_gap(
 
 async def test_where_a_source_is_asked_nothing_is_to_be_typed(database: Database, tmp_path: Path) -> None:
     file = tmp_path / "btc.csv"
-    made = made_up("BTCUSDT", "1m", START_MS, START_MS + 10 * MINUTE)
-    file.write_text("".join(f"{c.open_time_ms},{','.join(map(str, c[4:9]))}\n" for c in made))
+    candles = made_up("BTCUSDT", "1m", START_MS, START_MS + 10 * MINUTE)
+    file.write_text("".join(f"{c.open_time_ms},{','.join(map(str, c[4:9]))}\n" for c in candles))
     async with running_server(database, candles=0, sources=f"files=csv:{file}") as server:
         session = await started(server, **ENDLESS | {"venue": "files"})
         assert (await waiting_at(server, session, START_MS + 10 * MINUTE))["text"] == (

@@ -27,7 +27,7 @@ from tests.support.strategies import HEAD
 
 ALLOWED_S = 20
 OWN_S = str(1_000_000 + os.getpid())
-"""By this argument the processes of this run are told from those of others beside it."""
+"""Argument that only the processes of this test run have, to tell them from those of other runs."""
 
 REPORT = """
 import glob, json, os, resource
@@ -134,7 +134,7 @@ report = True
 
 def sleeping() -> list[int]:
     """Return the pids of the processes that `LEAVES` starts."""
-    return [each.pid for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", OWN_S]]
+    return [process.pid for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", OWN_S]]
 
 
 @pytest.mark.parametrize("end", ["close", "kill", "exit"])

@@ -74,7 +74,7 @@ async def test_a_session_has_what_its_strategy_declares(database: Database, tmp_
         )
         assert answer["error"].startswith("extraTimeframes: the strategy needs 15m too")
     zeon = Cli(database, ZEON_STRATEGIES=tmp_path / "own")
-    asked = ("lookahead", "warm", "--symbol", "BTCUSDT", "--timeframe", "1m", "--venue", "demo", "--cuts", 2)
-    assert zeon.json(*asked)["slots"] == 140, "the first 60 candles are the warm-up"
-    assert zeon.json(*asked, "--start", START)["slots"] == 100
+    command = ("lookahead", "warm", "--symbol", "BTCUSDT", "--timeframe", "1m", "--venue", "demo", "--cuts", 2)
+    assert zeon.json(*command)["slots"] == 140, "the first 60 candles are the warm-up"
+    assert zeon.json(*command, "--start", START)["slots"] == 100
     assert "60 candles before" in zeon.run("profiles").stdout

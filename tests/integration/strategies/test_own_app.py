@@ -107,8 +107,8 @@ def folder(path: Path, files: Mapping[str, str]) -> str:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[str, ...]:
-    made = {"own": OWN, "single": SINGLE_FILE, "bare": WITHOUT_INIT, "none": NONE}
-    return tuple(folder(tmp_path / name, files) for name, files in made.items())
+    folders = {"own": OWN, "single": SINGLE_FILE, "bare": WITHOUT_INIT, "none": NONE}
+    return tuple(folder(tmp_path / name, files) for name, files in folders.items())
 
 
 async def test_each_folder_sees_its_own_app_in_one_process(database: Database, folders: tuple[str, ...]) -> None:
@@ -147,7 +147,7 @@ def test_an_error_in_a_folders_own_app_is_reported_with_its_position(database: D
 
 def test_profiles_say_once_that_zeon_is_the_import_name(database: Database, folders: tuple[str, ...]) -> None:
     done = Cli(database, ZEON_STRATEGIES=",".join(folders)).run("profiles")
-    said = [line for line in done.stderr.splitlines() if "zeon" in line]
-    assert said == [
+    warnings = [line for line in done.stderr.splitlines() if "zeon" in line]
+    assert warnings == [
         "old, plain: import from `zeon` instead of `app`, as in `from zeon import Candle, Strategy`; both work."
     ]

@@ -1,4 +1,4 @@
-"""Strategies of a user's own beside a real server: its death, and what the command line says."""
+"""User strategies with a real server: what happens when it is killed, and the output of the commands."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_profiles_are_listed_added_and_removed(database: Database, start_server:
     assert "did you mean good?" in error
     done = cli.run("profiles", "--json")
     assert "broken.py: ModuleNotFoundError: No module named 'not_there_at_all'" in done.stderr
-    results = {each["slug"]: each for each in json.loads(done.stdout)}
+    results = {row["slug"]: row for row in json.loads(done.stdout)}
     sources = {slug: results[slug]["source"] for slug in ("sma_cross", "good", "bargain", "slow")}
     assert sources == {
         "sma_cross": "built-in",
@@ -74,7 +74,7 @@ def test_profiles_are_listed_added_and_removed(database: Database, start_server:
     assert "broken.py" in next(check for check in cli.json("doctor") if check["check"] == "strategies")["text"]
     server = start_server(database, ZEON_STRATEGIES=tmp_path, PYTHONPATH=cli.env["PYTHONPATH"])
     answer = httpx2.get(f"{server.url}/api/sim/profiles", timeout=60).json()["data"]["profiles"]
-    assert {each["slug"]: each for each in answer} == results
+    assert {row["slug"]: row for row in answer} == results
     assert "broken.py: ModuleNotFoundError" in server.output
     asyncio.run(store_a_day(database))
     started(cli, "bargain", "--ms-per-candle", 0)

@@ -60,7 +60,7 @@ async def test_one_of_eight_that_loops_affects_no_other(database: Database, tmp_
         bad = await engine.start(profile_slug="bad", pace=Pace(10))
         async with lateness() as late:
             await engine.finished(bad.id)
-        assert late["loop"] - late["machine"] < 0.15  # The server itself goes on answering meanwhile.
+        assert late["loop"] - late["machine"] < 0.15  # The server still answers meanwhile.
         await engine.undisturbed(beside, await engine.digest(alone.id))
         assert (await engine.finished(built_in.id)).status == "finished"
 
@@ -74,8 +74,8 @@ async def test_sessions_of_a_process_that_is_killed_go_on_in_another(database: D
         looks_at_code, *_ = engine.supervisor.strategies.pids
         killed = {looks_at_code}
         for done in (20, 40, 60):
-            for each in running:
-                await engine.until(each.id, lambda s, done=done: (s.cursor_ms or 0) >= START_MS + done * MINUTE)
+            for session in running:
+                await engine.until(session.id, lambda s, done=done: (s.cursor_ms or 0) >= START_MS + done * MINUTE)
             deadline = time.monotonic() + 20
             while not (at_work := set(engine.supervisor.strategies.pids) - killed):
                 assert time.monotonic() < deadline
@@ -173,17 +173,17 @@ async def test_slow_strategies_do_not_slow_down_the_others(database: Database, t
         quick = await engine.start(profile_slug="good", pace=Pace(10), **until)
         await engine.until(quick.id, lambda row: row.cursor_ms is not None)
         slow = [await engine.start(profile_slug="slow", **until) for _ in range(2)]
-        for each in slow:
-            await engine.until(each.id, lambda row: (row.cursor_ms or 0) >= START_MS + 3 * MINUTE)
+        for session in slow:
+            await engine.until(session.id, lambda row: (row.cursor_ms or 0) >= START_MS + 3 * MINUTE)
         later = await engine.start(profile_slug="good", pace=Pace(10), **until)
-        before = [await engine.slots_done(each.id) for each in (quick, later)]
+        before = [await engine.slots_done(session.id) for session in (quick, later)]
         await asyncio.sleep(2)
-        done = [await engine.slots_done(each.id) for each in (quick, later)]
+        done = [await engine.slots_done(session.id) for session in (quick, later)]
         # Alone they would do 200 each; a round through a process with two slow ones takes 0.3 s, so 7.
         assert all(now - then >= 67 for now, then in zip(done, before, strict=True)), (before, done)
-        for each in slow:
-            assert (await engine.get(each.id)).status == "running"
-            await engine.act(each.id, "stop")
+        for session in slow:
+            assert (await engine.get(session.id)).status == "running"
+            await engine.act(session.id, "stop")
 
 
 async def test_a_process_that_stood_still_is_not_taken_for_a_slow_strategy(database: Database, tmp_path: Path) -> None:
@@ -223,7 +223,9 @@ async def test_a_thread_ends_with_the_last_session_of_its_process(database: Data
         before = set(engine.supervisor.strategies.pids)
         assert (await engine.finished((await engine.start(profile_slug="leaves")).id)).status == "finished"
         deadline = time.monotonic() + 10
-        while before == set(engine.supervisor.strategies.pids):  # Once it is known, nobody new comes beside the thread.
+        while before == set(
+            engine.supervisor.strategies.pids
+        ):  # Once the thread is known, the process gets no new session.
             assert time.monotonic() < deadline
             assert (await engine.finished((await engine.start(profile_slug="good")).id)).status == "finished"
         assert before < set(engine.supervisor.strategies.pids)

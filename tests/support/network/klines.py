@@ -1,4 +1,4 @@
-"""A local server that speaks Binance's REST for candles and can be told to fail."""
+"""A local server that speaks Binance's REST for candles whose answers can fail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from app.domain.market.timeframe import timeframe
 
 MOST_ROWS = 1_000
 DAY = 86_400_000
-Fault = Callable[[], Response]
+FaultAnswer = Callable[[], Response]
 
 
 class CutError(Exception):
@@ -28,7 +28,7 @@ class CutError(Exception):
 
 
 class KlineServer:
-    """Answers from made-up candles; `holes` are open times without one, `faults` are answers to give first."""
+    """Answers from generated candles; `holes` are open times without one, `faults` are answers to give first."""
 
     def __init__(self) -> None:
         self.address = ""

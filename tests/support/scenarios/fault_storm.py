@@ -78,7 +78,7 @@ class Storm:
     @contextmanager
     def one_server(self) -> Iterator[ServerProcess]:
         """Choose a server that no other fault disturbs now."""
-        server = self.draw.choice([each for each in self.servers if each.port not in self.disturbed])
+        server = self.draw.choice([server for server in self.servers if server.port not in self.disturbed])
         self.disturbed.add(server.port)
         try:
             yield server
@@ -138,7 +138,7 @@ class Storm:
 
         def all_moved() -> bool:
             now = self.cursors()
-            return bool(now) and all(a != goals[each] for each, a in zip(self.sessions, now, strict=True))
+            return bool(now) and all(a != goals[session_id] for session_id, a in zip(self.sessions, now, strict=True))
 
         await until(all_moved, timeout_s=120)
 
@@ -241,7 +241,7 @@ def parts(start_server: StartServer) -> Iterator[tuple[Storm, Callable[[], None]
 
 
 async def storm(start_server: StartServer, size: float, seed: int) -> str:
-    """Run the storm and require that nobody can tell from logs and streams; returns what was done."""
+    """Run the storm and require that logs and streams are as without it; returns what was done."""
     with parts(start_server) as (it, promote):
         it.draw.seed(seed)
         async with open_pool(it.database) as side:
@@ -263,15 +263,15 @@ async def storm(start_server: StartServer, size: float, seed: int) -> str:
             await until(partial(all_ended, it), timeout_s=300)
             last_seqs = await asyncio.wait_for(asyncio.gather(*clients), 300 + 1500 * size)
         finally:
-            for each in clients:
-                each.cancel()
+            for tail in clients:
+                tail.cancel()
             await asyncio.gather(*clients, return_exceptions=True)
         require_whole(it, undisturbed, last_seqs)
         return f"{done}, {count} clients, 1 promotion, seed {seed}"
 
 
 def all_ended(it: Storm) -> bool:
-    return {it.row(each, "status") for each in it.sessions} <= {"finished", "failed"}
+    return {it.row(session_id, "status") for session_id in it.sessions} <= {"finished", "failed"}
 
 
 async def sessions(it: Storm, requests: Sequence[dict[str, Any]], pace_ms: int) -> list[str]:
@@ -323,10 +323,12 @@ def run_to_end(it: Storm, session_id: str) -> bool:
 
 def require_whole(it: Storm, undisturbed: Sequence[str], last_seqs: Sequence[int]) -> None:
     """Require equal digests, whole logs, clients that saw all of it, and no session without a runner."""
-    digests = [digest(it.database, each) for each in undisturbed] * 2
-    assert [(it.row(each, "status"), it.row(each, "error")) for each in it.sessions] == [("finished", None)] * 8
-    assert [digest(it.database, each) for each in it.sessions] == digests
-    lengths = [len(read_log(it.database, each)) for each in it.sessions]
+    digests = [digest(it.database, session_id) for session_id in undisturbed] * 2
+    assert [(it.row(session_id, "status"), it.row(session_id, "error")) for session_id in it.sessions] == [
+        ("finished", None)
+    ] * 8
+    assert [digest(it.database, session_id) for session_id in it.sessions] == digests
+    lengths = [len(read_log(it.database, session_id)) for session_id in it.sessions]
     assert list(last_seqs) == [lengths[number % len(lengths)] for number in range(len(last_seqs))]
     assert it.database.query("SELECT count(*) FROM sim_sessions WHERE status = 'running'") == [(0,)]
     for server in it.servers:

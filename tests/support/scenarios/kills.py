@@ -17,9 +17,9 @@ HOLES = {5, 6, 70, 71, 72, 400}
 
 
 async def killed_at_random(database: Database, start_server: StartServer, times: int, seed: int) -> None:
-    """Kill a server by SIGKILL in mid-session and resume, so many times; nobody can tell from the logs.
+    """Kill a server by SIGKILL in mid-session and resume, `times` times; the logs are as without it.
 
-    One session has two symbols with holes that are filled, and longer candles; one has orders resting, of a strategy
+    One session has two symbols with gaps that are filled, and longer candles; one has orders resting, of a strategy
     that runs in a child process. So a restart has states to rebuild.
     """
     draw = random.Random(seed)
@@ -39,7 +39,7 @@ async def killed_at_random(database: Database, start_server: StartServer, times:
         database, **QUICK, ZEON_STRATEGIES="tests.support.resting_strategy:Resting", ZEON_CANDLE_TIMEOUT_MS=20_000
     )
     async with connect(server) as client:
-        undisturbed = [(await client.finished(**each))["id"] for each in (request, trading)]
+        undisturbed = [(await client.finished(**body))["id"] for body in (request, trading)]
         killed = (await client.create(**request, replayMsPerCandle=PAUSE_MS))["id"]
         trades = (await client.create(**trading, replayMsPerCandle=50))["id"]
         following = asyncio.create_task(follow(client, killed))
@@ -51,7 +51,9 @@ async def killed_at_random(database: Database, start_server: StartServer, times:
             await asyncio.sleep(draw.random() * 0.01)
             server.kill()
             await asyncio.to_thread(server.start)
-            await until(lambda: "running" not in (row(database, each, "status") for each in (killed, trades)))
+            await until(
+                lambda: "running" not in (row(database, session_id, "status") for session_id in (killed, trades))
+            )
             if row(database, trades, "status") == "paused":
                 await call(client, trades, "resume")
             await call(client, killed, "resume")
@@ -62,7 +64,9 @@ async def killed_at_random(database: Database, start_server: StartServer, times:
     events = read_log(database, killed)
     reasons = [event["payload"]["reason"] for event in events if event["type"] == "status"]
     assert reasons == ["started", *["runner lost", "resumed"] * times, "end of range"]
-    assert [digest(database, each) for each in (killed, trades)] == [digest(database, each) for each in undisturbed]
+    assert [digest(database, session_id) for session_id in (killed, trades)] == [
+        digest(database, session_id) for session_id in undisturbed
+    ]
     assert sum(
         event["payload"]["reason"] == "resumed" for event in read_log(database, trades) if event["type"] == "status"
     )

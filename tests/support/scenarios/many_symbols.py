@@ -32,8 +32,8 @@ def _candle(symbol: str, open_ms: int, row: dict[str, str]) -> Candle:
 async def same_digests(database: Database, start_server: StartServer, count: int) -> None:
     """Run the same session in two processes with hash seeds of their own; both logs have one digest."""
     async with open_pool(database) as side:
-        for symbol, found in stretches(count).items():
-            await side.run(candles.store, "demo", symbol, "1m", found)
+        for symbol, parts in stretches(count).items():
+            await side.run(candles.store, "demo", symbol, "1m", parts)
     request = {
         "symbol": None,
         "symbols": SYMBOLS,

@@ -136,10 +136,10 @@ def make_random_calls(database: Database, start_server: StartServer, steps: int)
     walks: list[Walk] = []
 
     def walk() -> Walk:
-        made = Walk()
-        made.server, made.database, made.count = server, database, count
-        walks.append(made)
-        return made
+        walk = Walk()
+        walk.server, walk.database, walk.count = server, database, count
+        walks.append(walk)
+        return walk
 
     server = start_server(database, **QUICK)
     once = settings(
@@ -154,7 +154,7 @@ def make_random_calls(database: Database, start_server: StartServer, steps: int)
     undisturbed.server, undisturbed.database, undisturbed.count = server, database, count
     undisturbed.create()
     undisturbed.teardown()
-    assert sum(one.checked for one in walks) >= steps
-    assert len(set[Any]().union(*(one.called for one in walks))) >= 6
-    digests = {digest(database, one.id) for one in (*walks, undisturbed)}
+    assert sum(walk.checked for walk in walks) >= steps
+    assert len(set[Any]().union(*(walk.called for walk in walks))) >= 6
+    digests = {digest(database, walk.id) for walk in (*walks, undisturbed)}
     assert len(digests) == 1

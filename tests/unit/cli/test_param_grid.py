@@ -12,7 +12,7 @@ def test_ranges_lists_and_single_values_are_combined_the_last_changing_fastest()
     assert parse_grid(["fast=5..15:5", "side=long,both"]) == [
         {"fast": fast, "side": side} for fast in (5, 10, 15) for side in ("long", "both")
     ]
-    assert [each["x"] for each in parse_grid(["x=0.1..0.5:0.1"])] == [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert [row["x"] for row in parse_grid(["x=0.1..0.5:0.1"])] == [0.1, 0.2, 0.3, 0.4, 0.5]
     assert parse_grid(["a=1..3", "b=true"]) == [{"a": a, "b": True} for a in (1, 2, 3)]
     assert parse_grid(["a=-2..-1"]) == [{"a": -2}, {"a": -1}]
     assert parse_grid([]) == [{}]

@@ -15,7 +15,7 @@ def test_ids_are_random_and_in_order_of_time() -> None:
     later = new_id()
     after_ms = time.time_ns() // 1_000_000
     assert len(some) == 1000
-    assert all(made < later for made in some)
-    for made in (*some, later):
-        assert (made.version, made.variant) == (7, RFC_4122)
-        assert before_ms <= made.int >> 80 <= after_ms
+    assert all(earlier < later for earlier in some)
+    for session_id in (*some, later):
+        assert (session_id.version, session_id.variant) == (7, RFC_4122)
+        assert before_ms <= session_id.int >> 80 <= after_ms

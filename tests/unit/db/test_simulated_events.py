@@ -1,4 +1,4 @@
-"""Whether a computed event equals the one in the log, whose payload Postgres has spelled its own way."""
+"""Whether a computed event equals the one in the log, whose payload Postgres has formatted differently."""
 
 from __future__ import annotations
 

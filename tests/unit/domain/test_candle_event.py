@@ -76,7 +76,7 @@ REAL = [made(0), made(60_000, "5m"), made(120_000, volume="0.0000000000001")]
     ],
 )
 def test_candles_are_found_among_lines_whatever_stands_beside_them(others: list[Candle | Event]) -> None:
-    events = [each if isinstance(each, Event) else candle_event.encode(5, each) for each in [*REAL, *others]]
+    events = [item if isinstance(item, Event) else candle_event.encode(5, item) for item in [*REAL, *others]]
     lines = event_lines(events)
     candles = candle_event.decode_lines("\n".join(lines), lines)
     assert candles == [*REAL, *(other for other in others if isinstance(other, Candle))]

@@ -20,14 +20,14 @@ amounts = st.decimals(0, 10**7, places=8) | st.integers(0, 10**6).map(Decimal) |
 
 @given(st.lists(amounts, min_size=5, max_size=5), st.booleans())
 def test_a_candle_is_canonical_however_its_numbers_are_spelled(values: list[Decimal], synthetic: bool) -> None:
-    made = candle_event.encode(5, Candle("BTC", "1m", 0, 60_000, *values, synthetic))
+    encoded = candle_event.encode(5, Candle("BTC", "1m", 0, 60_000, *values, synthetic))
     names = ("open", "high", "low", "close", "volume")
     wanted = {"openTimeMs": 0, "closeTimeMs": 60_000} | dict(zip(names, values, strict=True))
-    assert made.payload == {"symbol": "BTC", "timeframe": "1m", "candle": wanted} | (
+    assert encoded.payload == {"symbol": "BTC", "timeframe": "1m", "candle": wanted} | (
         {"synthetic": True} if synthetic else {}
     )
-    assert render(made.payload) == made.body
-    assert (made.ts, made.type) == (5, "candle")
+    assert render(encoded.payload) == encoded.body
+    assert (encoded.ts, encoded.type) == (5, "candle")
 
 
 def test_text_is_stored_as_it_is_and_escaped_as_json_asks() -> None:
@@ -42,8 +42,8 @@ def test_text_the_log_does_not_take_is_refused(message: str) -> None:
 
 
 def test_indicators_and_points_have_ten_significant_digits() -> None:
-    made = event.signal(0, "BTC", "LONG", "r", {"a": Decimal(2) / 3, "b": 1e-12, "c": 12345678901.5})
-    assert made.body.endswith('"indicators":{"a":0.6666666667,"b":0.000000000001,"c":12345678900}}')
+    signal = event.signal(0, "BTC", "LONG", "r", {"a": Decimal(2) / 3, "b": 1e-12, "c": 12345678901.5})
+    assert signal.body.endswith('"indicators":{"a":0.6666666667,"b":0.000000000001,"c":12345678900}}')
     assert event.plot(0, "x", 0.1).body == '{"name":"x","value":0.1}'
 
 

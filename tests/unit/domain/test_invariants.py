@@ -42,10 +42,10 @@ def no_fill_is_outside_high_and_low_or_on_a_synthetic_candle(run: Run) -> None:
     for event in run.events:
         if event.type == "fill":
             fill = event.payload
-            one = next(candle for candle in slot_of(run, event) if candle.symbol == fill["symbol"])
+            filled = next(candle for candle in slot_of(run, event) if candle.symbol == fill["symbol"])
             before = fill["price"] - fill["slippage"] * (1 if fill["side"] == "BUY" else -1)
-            assert one.low <= before <= one.high
-            assert not one.synthetic
+            assert filled.low <= before <= filled.high
+            assert not filled.synthetic
             assert fill["qty"] > 0
             assert fill["fee"] >= 0
 
@@ -81,7 +81,7 @@ def money_and_positions_rebuilt_from_fills_equal_the_equity_events(run: Run) -> 
     held = dict.fromkeys(run.config.symbols, Decimal(0))
     marks = dict.fromkeys(run.config.symbols, Decimal(0))
     peak = run.config.initial_cash if run.config.rules > 1 else None
-    closes = {slot[0].close_time_ms: {one.symbol: one.close for one in slot} for slot in run.slots}
+    closes = {slot[0].close_time_ms: {candle.symbol: candle.close for candle in slot} for slot in run.slots}
     for event in run.events:
         data = event.payload
         if event.type == "fill":
@@ -108,7 +108,7 @@ def positions(run: Run, equity: dict[str, Any]) -> dict[str, Decimal]:
     """Return the quantities an equity event names."""
     if len(run.config.symbols) == 1:
         return {run.config.symbols[0]: equity["positionQty"]}
-    return {symbol: one["qty"] for symbol, one in equity["positions"].items()}
+    return {symbol: position["qty"] for symbol, position in equity["positions"].items()}
 
 
 def trades_are_the_fills_first_in_first_out(run: Run) -> None:
@@ -139,13 +139,13 @@ def no_position_grows_beyond_its_margin(run: Run) -> None:
     cash, last = run.config.initial_cash, dict.fromkeys(run.config.symbols, Decimal(0))
     held = dict.fromkeys(run.config.symbols, Decimal(0))
     wanted = {order["orderId"]: order["qty"] for order in of(run.events, "order") if order["qty"] is not None}
-    judged: set[int] = set()
+    checked: set[int] = set()
     by_slot: dict[int, list[list[Event]]] = {}
     for group in executions(run.events):
         by_slot.setdefault(slot_of(run, group[0])[0].open_time_ms, []).append(group)
     for slot in run.slots:
-        opens = {one.symbol: one.open for one in slot if not one.synthetic}
-        closes = {one.symbol: one.close for one in slot}
+        opens = {candle.symbol: candle.open for candle in slot if not candle.synthetic}
+        closes = {candle.symbol: candle.close for candle in slot}
         for group in by_slot.get(slot[0].open_time_ms, []):
             fills = [event.payload for event in group]
             now = last | (closes if fills[0]["policy"] == "same_close" else opens)
@@ -153,26 +153,28 @@ def no_position_grows_beyond_its_margin(run: Run) -> None:
             now[symbol] = price
             sign = 1 if fills[0]["side"] == "BUY" else -1
             qty, fees = (sum(fill[name] for fill in fills) for name in ("qty", "fee"))
-            equity = cash + sum(held[one] * now[one] for one in held)
+            equity = cash + sum(held[name] * now[name] for name in held)
             before, held[symbol] = held[symbol], held[symbol] + qty * sign
-            if abs(held[symbol]) > abs(before) and not (run.config.rules > 1 and fills[0]["orderId"] in judged):
+            if abs(held[symbol]) > abs(before) and not (run.config.rules > 1 and fills[0]["orderId"] in checked):
                 whole = wanted[fills[0]["orderId"]] if run.config.rules > 1 else qty
                 after = held | {symbol: before + whole * sign}
-                notional = sum(abs(after[one]) * now[one] for one in held)
+                notional = sum(abs(after[name]) * now[name] for name in held)
                 assert notional / run.config.leverage + fees * whole / qty <= equity * (1 + Decimal("1E-20"))
-            judged.add(fills[0]["orderId"])
+            checked.add(fills[0]["orderId"])
             cash -= qty * sign * price + fees
         last |= closes
 
 
 def fills_take_no_more_than_their_share_of_the_volume(run: Run) -> None:
     share = run.config.volume_share
-    left = {(slot[0].open_time_ms, one.symbol): one.volume * (share or 0) for slot in run.slots for one in slot}
+    left = {
+        (slot[0].open_time_ms, candle.symbol): candle.volume * (share or 0) for slot in run.slots for candle in slot
+    }
     for event in run.events if share is not None else ():
         if event.type == "fill":
-            place = slot_of(run, event)[0].open_time_ms, event.payload["symbol"]
-            left[place] -= event.payload["qty"]
-            assert left[place] >= 0
+            key = slot_of(run, event)[0].open_time_ms, event.payload["symbol"]
+            left[key] -= event.payload["qty"]
+            assert left[key] >= 0
 
 
 def executions(events: Sequence[Event]) -> list[list[Event]]:

@@ -21,5 +21,5 @@ from app.domain.tick import Slot
     ],
 )
 def test_a_record_is_the_one_its_class_makes(record: Event | Slot | Candle) -> None:
-    made = new_record(type(record), tuple(record))
-    assert (type(made), made, made._asdict()) == (type(record), record, record._asdict())
+    copy = new_record(type(record), tuple(record))
+    assert (type(copy), copy, copy._asdict()) == (type(record), record, record._asdict())

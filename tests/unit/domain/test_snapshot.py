@@ -1,4 +1,4 @@
-"""A trader restored from a snapshot goes on as if nothing had been."""
+"""A trader restored from a snapshot gives the same events as one that was never interrupted."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class Busy(Strategy):
     def snapshot(self) -> Any:
         return {"bar": self._bar, "closes": self._closes}
 
-    def restore(self, kept: Any) -> None:
-        self._bar, self._closes = kept["bar"], kept["closes"]
+    def restore(self, snapshot: Any) -> None:
+        self._bar, self._closes = snapshot["bar"], snapshot["closes"]
 
 
 def walk(count: int, symbols: Sequence[str] = ("BTC",), seed: int = 3) -> Slots:
@@ -75,9 +75,9 @@ def walk(count: int, symbols: Sequence[str] = ("BTC",), seed: int = 3) -> Slots:
 
 
 def restored(trader: StrategyRunner, fresh: StrategyRunner) -> StrategyRunner:
-    kept = trader.snapshot()
-    assert kept is not None
-    fresh.restore(from_text(to_text(kept)))
+    snapshot = trader.snapshot()
+    assert snapshot is not None
+    fresh.restore(from_text(to_text(snapshot)))
     return fresh
 
 
@@ -127,8 +127,8 @@ def test_a_state_with_longer_candles_under_way_comes_back() -> None:
         [StrategyRunner(Busy(), spec.broker_config) for _ in range(2)],
     )
     for slot in slots:
-        made = [draft_tick(state, slot) for state in states]
-        logs = [finish_tick(s, d, t.answer(d.view)) for s, d, t in zip(states, made, traders, strict=True)]
+        drafts = [draft_tick(state, slot) for state in states]
+        logs = [finish_tick(s, d, t.answer(d.view)) for s, d, t in zip(states, drafts, traders, strict=True)]
         assert logs[0] == logs[1]
         states[1] = ReplayState.restored(spec, from_text(to_text(states[1].snapshot())))
         traders[1] = restored(traders[1], StrategyRunner(Busy(), spec.broker_config))
@@ -155,9 +155,9 @@ def test_what_a_strategy_does_while_its_snapshot_is_taken_leaves_no_trace() -> N
             self.rng.random()
             return super().snapshot()
 
-        def restore(self, kept: Any) -> None:
+        def restore(self, snapshot: Any) -> None:
             self.signal("LONG", "restored")
-            super().restore(kept)
+            super().restore(snapshot)
 
     whole, other = StrategyRunner(Chatty(), broker_config()), StrategyRunner(Chatty(), broker_config())
     for candles in walk(50):
@@ -190,11 +190,11 @@ def test_a_fork_has_a_snapshot_once_its_own_turn_has_come() -> None:
     for number, candles in enumerate(walk(60)):
         shown = draft_tick(state, Slot(candles[0].open_time_ms, candles)).view
         assert whole.answer(shown) == other.answer(shown)
-        kept = other.snapshot()
-        assert (kept is None) == (number < 10), "its first words are still to be written"
-        if kept is not None:
+        snapshot = other.snapshot()
+        assert (snapshot is None) == (number < 10), "its first words are still to be written"
+        if snapshot is not None:
             other = traders()
-            other.restore(from_text(to_text(kept)))
+            other.restore(from_text(to_text(snapshot)))
 
 
 VALUES = st.recursive(

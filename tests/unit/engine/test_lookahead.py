@@ -21,8 +21,8 @@ from tests.support.running_engine import MINUTE, START_MS, spec
 
 
 def slots(count: int = 600) -> list[Slot]:
-    made = synthetic.candles("BTCUSDT", "1m", START_MS, START_MS + count * MINUTE)
-    return [Slot(candle.open_time_ms, [candle]) for candle in made]
+    candles = synthetic.candles("BTCUSDT", "1m", START_MS, START_MS + count * MINUTE)
+    return [Slot(candle.open_time_ms, [candle]) for candle in candles]
 
 
 async def lookahead_of(strategy: type[Strategy], warmup: int = 0, **changes: Any) -> LookaheadFinding | None:

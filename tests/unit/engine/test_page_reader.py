@@ -1,4 +1,4 @@
-"""Group reads: nobody who asks for a page is forgotten, whenever that happens."""
+"""Group reads: every request for a page is answered, whenever it comes."""
 
 import asyncio
 from uuid import UUID

@@ -43,11 +43,11 @@ def test_an_indicator_goes_on_from_a_snapshot_as_if_nothing_had_been() -> None:
     for number in range(1_000):
         price = max(Decimal(1), price + Decimal(rng.randint(-100, 100)) / 100)
         candle = ohlcv(bar(number, f"{price} {price + 1} {price - 1} {price}"))
-        for place, (whole, restored, candles) in enumerate(walks):
+        for index, (whole, restored, candles) in enumerate(walks):
             value = candle if candles else candle.close
             whole.add(value)
             restored.add(value)
             assert whole.last == restored.last
             if number % 7 == 0:
-                walks[place] = whole, Bounded(MADE[place][0](), 20), candles
-                walks[place][1].restore(from_text(to_text(restored.snapshot())))
+                walks[index] = whole, Bounded(MADE[index][0](), 20), candles
+                walks[index][1].restore(from_text(to_text(restored.snapshot())))

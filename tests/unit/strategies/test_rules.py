@@ -88,31 +88,31 @@ def test_a_squeeze_ends_in_the_direction_of_momentum() -> None:
     quiet = [bar(number, "100 101 99 100") for number in range(12)]
     rise = [bar(12 + number, f"{100 + 4 * number} {106 + 4 * number} 99 {105 + 4 * number}") for number in range(4)]
     up = answers("squeeze_breakout", quiet + rise, n=5)
-    assert [one for one in up if one != "EXIT" and one] == ["LONG"]
+    assert [direction for direction in up if direction != "EXIT" and direction] == ["LONG"]
     fall = [bar(12 + number, f"{100 - 4 * number} 101 {94 - 4 * number} {95 - 4 * number}") for number in range(4)]
     down = answers("squeeze_breakout", quiet + fall, n=5)
-    assert [one for one in down if one != "EXIT" and one] == ["SHORT"]
+    assert [direction for direction in down if direction != "EXIT" and direction] == ["SHORT"]
 
 
 def test_an_excursion_ends_only_from_the_side_it_began_on() -> None:
-    one = Excursion()
+    excursion = Excursion()
     calm = {"too_low": False, "too_high": False}
-    assert one.answer(**calm, risen=True, fallen=True) is None
-    assert one.answer(too_low=True, too_high=False, risen=False, fallen=True) == "LONG"
-    assert one.answer(**calm, risen=False, fallen=True) is None
-    assert one.answer(**calm, risen=True, fallen=False) == "EXIT"
-    assert one.answer(too_low=False, too_high=True, risen=True, fallen=False) == "SHORT"
-    assert one.answer(**calm, risen=False, fallen=True) == "EXIT"
+    assert excursion.answer(**calm, risen=True, fallen=True) is None
+    assert excursion.answer(too_low=True, too_high=False, risen=False, fallen=True) == "LONG"
+    assert excursion.answer(**calm, risen=False, fallen=True) is None
+    assert excursion.answer(**calm, risen=True, fallen=False) == "EXIT"
+    assert excursion.answer(too_low=False, too_high=True, risen=True, fallen=False) == "SHORT"
+    assert excursion.answer(**calm, risen=False, fallen=True) == "EXIT"
 
 
 def test_side_long_closes_and_side_both_reverses() -> None:
     candles = bars("1", "2", "3", "2", "1", "1", "4", "4", "1", "1", "1")
     config = {"fast": 1, "slow": 2}
     long = events_of(BUILT_IN["sma_cross"](**config), candles)
-    assert [one["direction"] for one in of(long, "signal")] == ["LONG", "EXIT"]
+    assert [signal["direction"] for signal in of(long, "signal")] == ["LONG", "EXIT"]
     assert [side for side, _, _ in fills(long)] == ["BUY", "SELL"]
     both = events_of(BUILT_IN["sma_cross"](side="both", **config), candles, sizing=Sizing("qty", Decimal(1)))
-    assert [one["direction"] for one in of(both, "signal")] == ["SHORT", "LONG", "SHORT"]
+    assert [signal["direction"] for signal in of(both, "signal")] == ["SHORT", "LONG", "SHORT"]
     assert [side for side, _, _ in fills(both)] == ["SELL", "BUY", "BUY", "SELL", "SELL"]
 
 
@@ -135,7 +135,7 @@ def test_several_symbols_are_followed_separately() -> None:
     events = []
     for number in range(3):
         events += trader.on_slot([bar(number, "10", symbol=symbol) for symbol in ("AAA", "BBB")[: number + 1]])
-    assert [one["symbol"] for one in of(events, "fill")] == ["AAA", "BBB"]
+    assert [fill["symbol"] for fill in of(events, "fill")] == ["AAA", "BBB"]
 
 
 def test_buying_waits_for_the_range_to_begin() -> None:

@@ -50,8 +50,8 @@ def test_a_class_derived_from_a_rule_has_its_own_name() -> None:
 
 
 def reasons(strategy: type[Strategy], **config: Any) -> list[str]:
-    """Return the reasons of all signals over two days of made-up candles."""
+    """Return the reasons of all signals over two days of synthetic candles."""
     runner = StrategyRunner(strategy(**config), BrokerConfig(symbols=("BTCUSDT",), timeframe="1m"))
-    made = synthetic.candles("BTCUSDT", "1m", 1_704_067_200_000, 1_704_240_000_000)
-    events = [event for candle in made for event in runner.on_slot([candle])]
+    candles = synthetic.candles("BTCUSDT", "1m", 1_704_067_200_000, 1_704_240_000_000)
+    events = [event for candle in candles for event in runner.on_slot([candle])]
     return [event.payload["reason"] for event in events if event.type == "signal"]

@@ -40,9 +40,9 @@ def test_a_files_own_imports_count_and_no_others(tmp_path: Path):
 
 def test_the_hash_depends_on_what_is_in_the_files_and_not_on_where_they_are(tmp_path: Path):
     hashes = []
-    for place, helper in (("a", "X = 1"), ("b", "X = 1"), ("c", "X = 2")):
-        written(tmp_path / place, mine="import helper", helper=helper)
-        hashes.append(strategy_files(code(tmp_path / place / "mine.py")).hash)
+    for folder, helper in (("a", "X = 1"), ("b", "X = 1"), ("c", "X = 2")):
+        written(tmp_path / folder, mine="import helper", helper=helper)
+        hashes.append(strategy_files(code(tmp_path / folder / "mine.py")).hash)
     assert hashes[0] == hashes[1] != hashes[2]
 
 

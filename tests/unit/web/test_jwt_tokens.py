@@ -143,9 +143,9 @@ async def test_every_forged_or_foreign_token_is_refused_with_the_reason(key_file
     ]
     async with verifier(key_file, Limits(at_once=1)) as verify:
         for presented, reason in cases:
-            said = await refusal(verify, presented)
-            assert reason in said, (presented[:80], said)
-            assert presented not in said
+            answer = await refusal(verify, presented)
+            assert reason in answer, (presented[:80], answer)
+            assert presented not in answer
 
 
 async def test_a_new_key_is_found_at_once_and_a_removed_one_is_forgotten(server: JwksServer) -> None:

@@ -45,8 +45,8 @@ def test_a_lunch_break_is_closed() -> None:
 
 
 def test_daylight_saving_moves_the_hours() -> None:
-    (found,) = open_gaps(Calendar("XNYS"), [gap("30m", "2024-07-01", "2024-07-02")])
-    assert (found.from_ms, found.to_ms) == (ms("2024-07-01T13:30"), ms("2024-07-01T20:00"))
+    (part,) = open_gaps(Calendar("XNYS"), [gap("30m", "2024-07-01", "2024-07-02")])
+    assert (part.from_ms, part.to_ms) == (ms("2024-07-01T13:30"), ms("2024-07-01T20:00"))
 
 
 @pytest.mark.parametrize(
@@ -66,11 +66,11 @@ def test_days_are_those_of_the_place_wherever_it_is(name: str, holiday: str) -> 
         gap("1d", "2024-07-01", "2024-07-08"),
         gap("1d", holiday, f"{holiday}T23"),
     ]
-    week, other, closed = (open_gaps(Calendar(name), [one]) for one in gaps)
+    week, other, closed = (open_gaps(Calendar(name), [closed_gap]) for closed_gap in gaps)
     start = "2024-01-16" if name == "XNYS" else "2024-01-15"  # A holiday in New York.
-    assert [(each.from_ms, each.to_ms) for each in week] == [(ms(start), ms("2024-01-20"))]
+    assert [(part.from_ms, part.to_ms) for part in week] == [(ms(start), ms("2024-01-20"))]
     assert closed == []
-    assert sum(each.missing for each in other) == (4 if name == "XNYS" else 5)
+    assert sum(part.missing for part in other) == (4 if name == "XNYS" else 5)
 
 
 @pytest.mark.parametrize("name", ["NOWHERE", ""])

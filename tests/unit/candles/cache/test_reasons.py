@@ -13,13 +13,13 @@ def gap(first: int, end: int) -> Gap:
     return Gap("BTCUSDT", "1m", first * MINUTE, end * MINUTE, end - first)
 
 
-def slot_by_slot(gaps: Sequence[Gap], asked: Sequence[tuple[int, int]]) -> Iterator[tuple[str, int]]:
+def slot_by_slot(gaps: Sequence[Gap], fetched: Sequence[tuple[int, int]]) -> Iterator[tuple[str, int]]:
     """Say of each missing slot why, without any search."""
-    for each in gaps:
+    for gap in gaps:
         reason = ""
-        for slot in range(each.from_ms, each.to_ms, MINUTE):
-            follows = asked and (slot == asked[-1][1] or (reason == NOT_PUBLISHED and slot > asked[-1][1]))
-            traded = any(from_ms <= slot < to_ms for from_ms, to_ms in asked)
+        for slot in range(gap.from_ms, gap.to_ms, MINUTE):
+            follows = fetched and (slot == fetched[-1][1] or (reason == NOT_PUBLISHED and slot > fetched[-1][1]))
+            traded = any(from_ms <= slot < to_ms for from_ms, to_ms in fetched)
             reason = NOT_TRADED if traded else NOT_PUBLISHED if follows else NOT_FETCHED
             yield reason, slot
 

@@ -32,14 +32,14 @@ def tables(draw: st.DrawFn, timeframe: str, decimals: int) -> list[Candle]:
     step = TIMEFRAMES[timeframe].ms
     price = st.integers(1, 10**DIGITS - 1).map(lambda digits: Decimal(digits).scaleb(-decimals))
     size = st.integers(0, 10**DIGITS - 1).map(lambda digits: Decimal(digits).scaleb(-8))
-    made = []
+    files = []
     slots = draw(st.sets(st.integers(0, 4_000), min_size=1, max_size=12))
     for slot in sorted(slots | {min(slots) + 1}):
         low, opened, closed, high = sorted(draw(st.lists(price, min_size=4, max_size=4)))
         first, last = (opened, closed) if draw(st.booleans()) else (closed, opened)
         open_ms = START + slot * step
-        made.append(Candle("BTCUSDT", timeframe, open_ms, open_ms + step, first, high, low, last, draw(size)))
-    return made
+        files.append(Candle("BTCUSDT", timeframe, open_ms, open_ms + step, first, high, low, last, draw(size)))
+    return files
 
 
 async def each(candles: Sequence[Candle]) -> AsyncIterator[Candle]:

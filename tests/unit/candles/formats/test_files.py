@@ -65,7 +65,7 @@ def test_plain_gzip_and_zip_are_told_apart_by_their_content(tmp_path: Path) -> N
 def test_names_inside_an_archive_are_never_paths(tmp_path: Path) -> None:
     path = zipped(tmp_path / "in" / "a.zip", **{"../../escaped.csv": LINE, "/absolute.csv": LINE})
     assert read(path) == [ROW, ROW]
-    assert [each.name for each in tmp_path.rglob("*")] == ["in", "a.zip"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["in", "a.zip"]
 
 
 def test_a_cut_gzip_file_gives_its_good_half_and_then_says_where_it_broke(tmp_path: Path) -> None:
@@ -107,10 +107,10 @@ def test_a_member_with_a_wrong_checksum_breaks_off_by_name(tmp_path: Path) -> No
 def test_a_dump_is_compared_with_the_checksum_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "BTCUSDT-1m-2024-01-01.csv"
     path.write_text(LINE)
-    told = tmp_path / f"{path.name}.CHECKSUM"
-    told.write_text(f"{hashlib.sha256(LINE.encode()).hexdigest()}  {path.name}\n")
+    checksum = tmp_path / f"{path.name}.CHECKSUM"
+    checksum.write_text(f"{hashlib.sha256(LINE.encode()).hexdigest()}  {path.name}\n")
     assert read(path) == [ROW]
-    told.write_text(f"{'0' * 64}  {path.name}\n")
+    checksum.write_text(f"{'0' * 64}  {path.name}\n")
     with pytest.raises(BadInputError, match="differs from its checksum"):
         read(path)
 
@@ -162,8 +162,8 @@ SOUND = (Decimal(10), Decimal(12), Decimal(9), Decimal(11), Decimal(5))
 def test_json_of_every_exchange_is_one_candle(tmp_path: Path, answer: object) -> None:
     path = tmp_path / "answer.json"
     path.write_text(json.dumps(answer))
-    (found,) = candles(path)
-    assert (found.open_time_ms, found[4:9]) == (START, SOUND)
+    (candle,) = candles(path)
+    assert (candle.open_time_ms, candle[4:9]) == (START, SOUND)
 
 
 def test_a_row_that_says_it_was_still_open_is_not_taken(tmp_path: Path) -> None:
@@ -180,8 +180,8 @@ def test_json_numbers_that_were_binary_floats_lose_their_noise(tmp_path: Path) -
     path.write_text(
         f"[[{START}, 5.330000000000001e-05, 5.330000000000001e-05, 5.33e-05, 5.33e-05, 2697616.0709080002]]"
     )
-    (found,) = candles(path)
-    assert (found.open, found.volume) == (Decimal("0.0000533"), Decimal("2697616.070908"))
+    (candle,) = candles(path)
+    assert (candle.open, candle.volume) == (Decimal("0.0000533"), Decimal("2697616.070908"))
 
 
 def test_cut_json_gives_its_good_half_and_then_says_where_it_broke(tmp_path: Path) -> None:
@@ -199,8 +199,8 @@ def test_lean_folders_say_what_times_and_prices_mean(tmp_path: Path) -> None:
         tmp_path / "equity/usa/minute/spy/20240102_trade.zip",
         **{"20240102_spy_minute_trade.csv": "34200000,4700000,4710000,4690000,4705000,100\n"},
     )
-    (found,) = candles(stock)
-    assert (found.open_time_ms, str(found.close), found.volume) == (1_704_205_800_000, "470.5", 100)
+    (candle,) = candles(stock)
+    assert (candle.open_time_ms, str(candle.close), candle.volume) == (1_704_205_800_000, "470.5", 100)
     coin = zipped(tmp_path / "crypto/x/hour/btcusdt_trade.zip", **{"btcusdt.csv": "20240101 00:00,1,4,0.5,3,7\n"})
     assert candles(coin, "1h")[0].open_time_ms == START
     day = zipped(tmp_path / "equity/usa/daily/spy.zip", **{"spy.csv": "20240101 00:00,10000,40000,5000,30000,7\n"})

@@ -1,4 +1,4 @@
-"""Answers of exchanges and vendors as their documentation shows them, made-up numbers: all are the same two candles."""
+"""Answers of exchanges and vendors in their documented form, invented numbers: each has the same two candles."""
 
 import json
 from contextlib import suppress
@@ -24,12 +24,12 @@ ISO = ("2024-01-01T00:00:00Z", "2024-01-01T00:01:00Z")
 
 def arrays(order: str, unit: int = 1_000, text: bool = True, *more: object) -> list[list[Any]]:
     """Spell the rows as arrays, `order` naming the columns by their letters."""
-    made = []
+    rows = []
     for time, *values in ROWS:
         named = dict(zip("ohlcv", values, strict=True))
         cells = [time * unit if letter == "t" else named[letter] if text else float(named[letter]) for letter in order]
-        made.append([*cells, *more])
-    return made
+        rows.append([*cells, *more])
+    return rows
 
 
 def objects(*names: str, unit: int = 1_000, **more: object) -> list[dict[str, Any]]:
@@ -42,10 +42,10 @@ def dated(*names: str, **more: object) -> list[dict[str, Any]]:
 
 
 def columns(*names: str, unit: int = 1) -> dict[str, list[Any]]:
-    made = list(zip(*ROWS, strict=True))
+    columns = list(zip(*ROWS, strict=True))
     return {
-        name: [each * unit for each in column] if name == names[0] else list(map(float, column))
-        for name, column in zip(names, made, strict=True)
+        name: [value * unit for value in column] if name == names[0] else list(map(float, column))
+        for name, column in zip(names, columns, strict=True)
     }
 
 
@@ -314,9 +314,9 @@ BOTH = [(MS, tuple(map(Decimal, ONE))), (MS + 60_000, tuple(map(Decimal, TWO)))]
 
 @pytest.mark.parametrize("name", [name for name in ANSWERS if not name.startswith("poloniex")])
 def test_an_answer_is_read_whatever_its_form(tmp_path: Path, name: str) -> None:
-    found, check = read(tmp_path, ANSWERS[name])
+    candles, check = read(tmp_path, ANSWERS[name])
     assert check.refusals == []
-    assert found == BOTH
+    assert candles == BOTH
 
 
 def test_an_answer_whose_columns_cannot_be_told_is_read_when_they_are_named(tmp_path: Path) -> None:
@@ -333,8 +333,8 @@ def test_lines_of_objects_are_rows(tmp_path: Path) -> None:
 
 def test_a_candle_that_says_it_was_still_open_is_refused(tmp_path: Path) -> None:
     answer = {"candles": [OANDA[0], OANDA[1] | {"complete": False}]}
-    found, check = read(tmp_path, answer)
-    assert found == BOTH[:1]
+    candles, check = read(tmp_path, answer)
+    assert candles == BOTH[:1]
     assert [reason for _, reason in check.refusals] == ["the candle was still open when it was saved"]
 
 

@@ -40,8 +40,8 @@ def test_any_bytes_are_read_or_refused(tmp_path: Path, data: bytes, timeframe: s
     check_reading(path, timeframe)
 
 
-Written = Callable[[datetime], str]
-FORMS: dict[str, tuple[Written, dict[str, str]]] = {
+TimeFormat = Callable[[datetime], str]
+FORMS: dict[str, tuple[TimeFormat, dict[str, str]]] = {
     "ms": (lambda time: str(int(time.timestamp() * 1_000)), {}),
     "s": (lambda time: str(int(time.timestamp())), {}),
     "us": (lambda time: str(int(time.timestamp() * 1_000_000)), {}),

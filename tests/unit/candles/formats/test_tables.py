@@ -1,4 +1,4 @@
-"""Text tables of terminals, exchanges, vendors and spreadsheets, made-up numbers: all are the same two candles."""
+"""Text tables of terminals, exchanges, vendors and spreadsheets, invented numbers: all have the same two candles."""
 
 import bz2
 import gzip
@@ -242,10 +242,10 @@ def test_an_older_encoding_is_found_by_the_words_of_the_header(tmp_path: Path, n
 
 
 def _zip(data: bytes) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("data.csv", data)
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def _zstd(data: bytes) -> bytes:
@@ -431,15 +431,15 @@ def test_a_zone_in_the_name_of_a_column_counts(tmp_path: Path, name: str, hour: 
     text = f"{name},Open,High,Low,Close\n2024-01-02 00:00,10,12,9,11\n2024-01-02 00:30,10,12,9,11\n"
     result = read(tmp_path, text, "30m")
     assert result.candles[0][0] // 3_600_000 % 24 == hour
-    said = read(tmp_path, text, "30m", time_zone="EST")
-    assert said.candles[0][0] // 3_600_000 % 24 == 5
+    error = read(tmp_path, text, "30m", time_zone="EST")
+    assert error.candles[0][0] // 3_600_000 % 24 == 5
 
 
 def test_ms_around_1970_are_told_from_seconds_by_their_steps(tmp_path: Path) -> None:
     opens = [number * DAY for number in range(-3, 900)]
     for unit in (1, 1_000):
-        text = "\n".join(["time,open,high,low,close", *(f"{each // unit},10,12,9,11" for each in opens)])
-        assert [each for each, _ in read(tmp_path, text).candles] == opens
+        text = "\n".join(["time,open,high,low,close", *(f"{open_ms // unit},10,12,9,11" for open_ms in opens)])
+        assert [open_ms for open_ms, _ in read(tmp_path, text).candles] == opens
 
 
 def test_a_mark_in_the_middle_of_joined_files_is_passed_over(tmp_path: Path) -> None:
@@ -459,5 +459,5 @@ def test_a_week_that_opens_after_a_holiday_is_that_of_its_monday(tmp_path: Path)
     weeks = ["2024-05-13", "2024-05-20", "2024-05-28", "2024-06-03"]
     text = "\n".join(["date,open,high,low,close", *(f"{week},10,12,9,11" for week in weeks)])
     result = read(tmp_path, text, "1w")
-    assert [each for each, _ in result.candles] == [1_715_558_400_000 + number * 7 * DAY for number in range(4)]
+    assert [open_ms for open_ms, _ in result.candles] == [1_715_558_400_000 + number * 7 * DAY for number in range(4)]
     assert "under their Monday" in result.notes

@@ -15,7 +15,7 @@ def truly_sound(row: tuple[str, ...]) -> bool:
     return 0 < low <= min(opened, close) and max(opened, close) <= high and volume >= 0
 
 
-def spelled(draw: random.Random) -> str:
+def number_text(draw: random.Random) -> str:
     """A number near others, with zeros at either end now and then."""
     whole = draw.choice(["9", "10", "99", "100", "0", "099"])
     return whole + draw.choice(["", ".", ".5", ".50", ".05", ".49999999999999999999", ".0", f".{draw.randrange(1000)}"])
@@ -27,8 +27,8 @@ def test_what_is_called_sound_is_sound_whatever_the_numbers_look_like() -> None:
         draw = random.Random(seed)
         rows = []
         for _ in range(draw.choice([1, 1, 2])):
-            low, opened, close, high = sorted((spelled(draw) for _ in range(4)), key=Decimal)
-            row = [opened, high, low, close, spelled(draw)]
+            low, opened, close, high = sorted((number_text(draw) for _ in range(4)), key=Decimal)
+            row = [opened, high, low, close, number_text(draw)]
             if draw.random() < 0.5:
                 draw.shuffle(row)
             rows.append(tuple(row))
@@ -60,10 +60,10 @@ def test_prices_lie_between_their_bounds(number: str) -> None:
 
 
 def test_canonical_numbers_have_no_zeros_at_their_end() -> None:
-    told = ["0", "10", "1.50", "1.00", "100.0", "0.10", "5.", "1.05"]
-    assert list(canonical(told)) == ["0", "10", "1.5", "1", "100", "0.1", "5.", "1.05"]
-    kept = ["10", "1.5", "0.001"]
-    assert canonical(kept) is kept
+    texts = ["0", "10", "1.50", "1.00", "100.0", "0.10", "5.", "1.05"]
+    assert list(canonical(texts)) == ["0", "10", "1.5", "1", "100", "0.1", "5.", "1.05"]
+    texts = ["10", "1.5", "0.001"]
+    assert canonical(texts) is texts
 
 
 def test_digits_are_those_of_ascii() -> None:

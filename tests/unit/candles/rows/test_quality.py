@@ -114,9 +114,9 @@ def test_blocks_and_rows_end_in_the_same_candles() -> None:
         if draw.random() < 0.3:
             draw.shuffle(times)
         block = Block(1, times, [words, words, words, words, ["7.50"] * 10])
-        one, other = check(), check()
-        assert list(one.columns([block])) == list(other.columns(block.rows()))
-        assert (one.refusals, one.repairs, one.rows) == (other.refusals, other.repairs, other.rows)
+        first, second = check(), check()
+        assert list(first.columns([block])) == list(second.columns(block.rows()))
+        assert (first.refusals, first.repairs, first.rows) == (second.refusals, second.repairs, second.rows)
 
 
 def test_prices_that_binary_floats_cannot_tell_apart_are_compared_exactly() -> None:

@@ -152,10 +152,10 @@ def test_a_day_belongs_to_its_local_date_in_every_form(place: str, day: date) ->
     named = Reading(TIMEFRAMES["1d"], zone)
     assert named.time(f"{midnight}") == named.time(f"{day}") == slot
     assert named.time(str(int(instant.timestamp()))) == slot or _had_no_midnight(midnight, zone)
-    told = Reading(TIMEFRAMES["1d"], local=True)
+    reading = Reading(TIMEFRAMES["1d"], local=True)
     sign, minutes = ("-" if offset < timedelta(0) else "+"), abs(int(offset.total_seconds())) // 60
     if offset.total_seconds() % 60 == 0:
-        assert told.time(f"{day} 00:00:00{sign}{minutes // 60:02}:{minutes % 60:02}") == slot
+        assert reading.time(f"{day} 00:00:00{sign}{minutes // 60:02}:{minutes % 60:02}") == slot
 
 
 def _had_no_midnight(moment: datetime, zone: ZoneInfo) -> bool:

@@ -42,17 +42,17 @@ def test_every_timeframe_is_built_from_the_same_minutes(name: str) -> None:
 
 
 def test_every_slot_has_a_sound_candle() -> None:
-    made = list(candles("SOLUSDT", "1m", START, START + 3 * DAY))
-    assert [candle.open_time_ms for candle in made] == list(range(START, START + 3 * DAY, 60_000))
-    for before, candle in itertools.pairwise(made):
+    generated = list(candles("SOLUSDT", "1m", START, START + 3 * DAY))
+    assert [candle.open_time_ms for candle in generated] == list(range(START, START + 3 * DAY, 60_000))
+    for before, candle in itertools.pairwise(generated):
         assert candle.open == before.close
         assert 0 < candle.low <= min(candle.open, candle.close) <= max(candle.open, candle.close) <= candle.high
         assert candle.volume > 0
 
 
 def test_large_moves_come_together() -> None:
-    made = list(candles("BTCUSDT", "1m", START, START + 5 * DAY))
-    moves = [abs(float(candle.close / candle.open) - 1) for candle in made]
+    generated = list(candles("BTCUSDT", "1m", START, START + 5 * DAY))
+    moves = [abs(float(candle.close / candle.open) - 1) for candle in generated]
     mean = sum(moves) / len(moves)
     spread = sum((move - mean) ** 2 for move in moves) / len(moves)
     together = sum((a - mean) * (b - mean) for a, b in itertools.pairwise(moves)) / len(moves)

@@ -1,4 +1,4 @@
-"""The fingerprint of candles, whatever way their numbers are spelled."""
+"""The fingerprint of candles, which is the same for every text form of a number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ODD = ("1", "100.5", "0.05", "42", "7.5")
 
 
 @pytest.mark.parametrize(
-    ("plain", "spelled"),
+    ("plain", "other_form"),
     [
         (PLAIN, PLAIN),
         (PLAIN, ("10.0", "100.50", "0.050", "4.2E+4", "0.00")),
@@ -27,10 +27,10 @@ ODD = ("1", "100.5", "0.05", "42", "7.5")
     ],
 )
 def test_the_same_numbers_have_the_same_fingerprint_however_they_are_spelled(
-    plain: tuple[str, ...], spelled: tuple[str, ...]
+    plain: tuple[str, ...], other_form: tuple[str, ...]
 ) -> None:
     used = Fingerprint()
-    used.add([Candle("BTCUSDT", "1m", 60, 120, *map(Decimal, spelled))])
+    used.add([Candle("BTCUSDT", "1m", 60, 120, *map(Decimal, other_form))])
     line = f"BTCUSDT 60 {' '.join(plain)}"
     assert str(used) == sha256(line.encode()).hexdigest()[:16]
 

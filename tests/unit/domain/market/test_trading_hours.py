@@ -22,7 +22,7 @@ class Fixed:
     def following_day(self, time_ms: int) -> TradingHours | None:
         day = TIMEFRAMES["1d"]
         whole = [TradingHours(day.floor(time.open_ms), day.ceil(time.close_ms)) for time in self.times]
-        return next((each for each in whole if each.close_ms > time_ms), None)
+        return next((day for day in whole if day.close_ms > time_ms), None)
 
 
 def test_without_hours_every_slot_is_open_and_every_gap_stays() -> None:
@@ -66,5 +66,5 @@ def test_what_is_left_of_gaps_are_the_slots_with_trading(name: str) -> None:
         assert all(before.to_ms < after.from_ms for before, after in itertools.pairwise(left))
         assert traded == [slot for slot in range(gap.from_ms, gap.to_ms, grid.ms) if is_open(hours, grid, slot)]
         for slot in range(gap.from_ms, gap.to_ms, grid.ms):
-            following = next((each for each in traded if each >= slot), None)
+            following = next((open_ms for open_ms in traded if open_ms >= slot), None)
             assert following is None or next_open(hours, grid, slot) == following

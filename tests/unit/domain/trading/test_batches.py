@@ -71,7 +71,7 @@ def test_what_a_strategy_does_to_its_decimals_does_not_depend_on_batches() -> No
         logs = [in_batches(StrategyRunner(Careless(), broker_config()), slots, size) for size in SIZES]
         assert getcontext().prec == 7
     assert logs[0] == logs[1] == logs[2]
-    thirds = [str(one["value"]) for answer in logs[0] for one in of(answer, "plot")]
+    thirds = [str(plot["value"]) for answer in logs[0] for plot in of(answer, "plot")]
     assert thirds == ["0.3333333333"] * 4 + ["0.33333"] * 8
 
 
@@ -86,8 +86,8 @@ class Faulty(Strategy):
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_what_came_before_a_fault_is_answered(place: int) -> None:
-    made = StrategyRunner(Faulty(), broker_config())
-    trader = (made, StrategyChain([Stage("faulty", {}, broker_config())], [made]))[place]
+    runner = StrategyRunner(Faulty(), broker_config())
+    trader = (runner, StrategyChain([Stage("faulty", {}, broker_config())], [runner]))[place]
     answers: list[list[Event]] = []
     before = getcontext()
     with pytest.raises(RuntimeError, match="no more"):
@@ -110,7 +110,7 @@ def test_a_fork_has_its_turn_within_a_batch() -> None:
 
     logs = [in_batches(traders(), slots, size) for size in SIZES]
     assert logs[0] == logs[1] == logs[2]
-    fees = [one["fee"] > 0 for answer in logs[0] for one in of(answer, "fill")]
+    fees = [fill["fee"] > 0 for answer in logs[0] for fill in of(answer, "fill")]
     assert set(fees) == {False, True}
     assert fees == sorted(fees)
 
@@ -125,6 +125,6 @@ class Lower(Strategy):
 
 def test_orders_that_expire_are_spelled_as_all_others() -> None:
     (answer,) = in_batches(StrategyRunner(Lower(), broker_config()), shown([(candle,) for candle in bars("1")]), 1)
-    bodies = [each.body for each in answer if each.type == "order"]
+    bodies = [event.body for event in answer if event.type == "order"]
     assert ['"status":"expired"' in body for body in bodies] == [False, True]
     assert '"qty":0.00000001,"limitPrice":0.000000001,' in bodies[1]

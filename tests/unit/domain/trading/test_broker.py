@@ -87,7 +87,7 @@ def test_a_trailing_stop_follows_the_high_and_never_goes_back() -> None:
     actions = {0: lambda s: s.buy(qty=1), 1: lambda s: s.sell(qty=1, trail=5)}
     events = play(bars(FLAT, FLAT, "100 110 99 108", "108 109 106 106", "106 107 104 105"), actions)
     assert fills(events) == [("BUY", "1", "100"), ("SELL", "1", "105")]
-    stops = [str(one["stopPrice"]) for one in of(events, "order") if one["type"] == "trailing_stop"]
+    stops = [str(order["stopPrice"]) for order in of(events, "order") if order["type"] == "trailing_stop"]
     assert stops == ["95", "105", "105"]
     assert changes(events, 2) == ["accepted: strategy", "accepted: trailed", "filled: met by stop"]
 
@@ -221,7 +221,7 @@ def test_a_reversal_is_two_fills_at_one_price_and_the_exits_protect_what_it_open
     actions = {0: lambda s: s.buy(qty=2), 1: lambda s: s.sell(qty=5, stop_loss=120)}
     events = play(bars("100", "100", "110"), actions)
     assert fills(events) == [("BUY", "2", "100"), ("SELL", "2", "110"), ("SELL", "3", "110")]
-    assert [one["grossPnl"] for one in of(events, "trade")] == [20]
+    assert [trade["grossPnl"] for trade in of(events, "trade")] == [20]
     assert (
         of(events, "order")[-1] | {"orderId": 3, "qty": 3, "stopPrice": 120, "side": "BUY"} == of(events, "order")[-1]
     )
@@ -263,7 +263,7 @@ def test_the_rest_of_a_lot_stays_the_oldest_with_its_entry_and_each_side_its_own
     assert (first["qty"], first["entryPrice"], first["fees"]) == (1, 100, Decimal("0.7"))
     assert (second["qty"], second["entryPrice"], second["entryTs"], second["holdBars"]) == (1, 100, MINUTE, 3)
     assert (third["qty"], third["entryPrice"], third["entryTs"]) == (1, 200, 2 * MINUTE)
-    open_ = [one["unrealizedPnl"] for one in of(events, "equity")]
+    open_ = [equity["unrealizedPnl"] for equity in of(events, "equity")]
     assert open_ == [0, 0, 200, 300, 0]  # after the first sale 1 of 100 and 1 of 200 are left at 300
 
 
@@ -329,8 +329,8 @@ def test_the_margin_counts_the_other_symbols_at_their_opens_short_ones_too(a: st
     on = broker_config(symbols=("A", "B"), initial_cash=Decimal(100))
     actions = {0: lambda s: s.sell("A", qty=1), 1: lambda s: s.buy("B", qty=1)}
     slots = [
-        [bar(number, one, symbol="A"), bar(number, other, symbol="B")]
-        for number, (one, other) in enumerate([("20", "50"), ("20", "50"), (a, b)])
+        [bar(number, open_, symbol="A"), bar(number, other, symbol="B")]
+        for number, (open_, other) in enumerate([("20", "50"), ("20", "50"), (a, b)])
     ]
     # 120 of cash less A is what there is, A and B are what it must carry: B may cost 120 - 2 * A
     assert len(fills(play(slots, actions, on))) == 1 + bought
@@ -360,7 +360,7 @@ def test_a_share_of_the_volume_fills_in_parts_over_candles() -> None:
     slots = [bar(0, "100"), bar(1, "100", volume="30"), bar(2, "101", volume="0"), bar(3, "102", volume="100")]
     events = play(slots, {0: lambda s: s.buy(qty=5)}, broker_config(volume_share=Decimal("0.1")))
     assert fills(events) == [("BUY", "3", "100"), ("BUY", "2", "102")]
-    assert [one["status"] for one in of(events, "order")] == ["accepted", "partial", "filled"]
+    assert [order["status"] for order in of(events, "order")] == ["accepted", "partial", "filled"]
 
 
 def test_the_volume_share_is_shared_by_all_orders_of_a_candle() -> None:
@@ -377,7 +377,7 @@ def test_a_size_is_not_fixed_by_a_candle_whose_volume_is_under_a_step() -> None:
     on = broker_config(volume_share=Decimal("0.1"), sizing=parse_sizing({"cash": 1000, "qtyStep": 1}))
     events = play(slots, {0: lambda s: s.buy()}, on)
     assert fills(events) == [("BUY", "20", "50")]
-    assert [one["status"] for one in of(events, "order")] == ["accepted", "filled"]
+    assert [order["status"] for order in of(events, "order")] == ["accepted", "filled"]
 
 
 def test_partly_filled_exits_shrink_together() -> None:

@@ -26,7 +26,7 @@ def run(candles: list[Candle], actions: Any, **settings: Any) -> list[Event]:
     on = broker_config(**settings)
     object.__setattr__(on, "timeframe", candles[0].timeframe)
     runner = StrategyRunner(Script().follow(actions), on)
-    return [event for one in candles for event in runner.on_slot((one,))]
+    return [event for candle in candles for event in runner.on_slot((candle,))]
 
 
 def paid(events: list[Event], type_: str) -> list[tuple[int, Any]]:
@@ -106,7 +106,7 @@ def test_a_snapshot_keeps_what_was_charged() -> None:
     second = StrategyRunner(Kept().follow({}), on)
     second.restore(from_text(to_text(first.snapshot())))
     rest = [candle(hour, 100)._replace(timeframe="1m") for hour in (24, 28)]
-    assert [second.on_slot((one,)) for one in rest] == [first.on_slot((one,)) for one in rest]
+    assert [second.on_slot((candle,)) for candle in rest] == [first.on_slot((candle,)) for candle in rest]
 
 
 @pytest.mark.parametrize("costs", [{"funding_bps": Decimal(0)}, {}])

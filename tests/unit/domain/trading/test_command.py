@@ -25,10 +25,10 @@ def place(config: BrokerConfig | None = None, **fields: Any) -> Command:
 
 def runner(*candles: str, **changes: Any) -> StrategyRunner:
     """Return an account after some candles."""
-    made = StrategyRunner(Manual(), broker_config(leverage=None, **changes))
+    runner = StrategyRunner(Manual(), broker_config(leverage=None, **changes))
     for candle in bars(*candles):
-        made.on_slot((candle,))
-    return made
+        runner.on_slot((candle,))
+    return runner
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_positions_are_closed_and_orders_cancelled() -> None:
     account.run_command(MINUTE, place(type="limit", limitPrice=8))
     closed = account.run_command(MINUTE, resolve("close", {"fill": "same_close"}, account.config))
     assert fills(closed) == [("SELL", "3", "10")]
-    assert [(each["orderId"], each["status"]) for each in of(closed, "order")][2:] == [
+    assert [(order["orderId"], order["status"]) for order in of(closed, "order")][2:] == [
         (2, "cancelled"),
         (3, "cancelled"),
     ]
@@ -172,8 +172,8 @@ def test_an_order_expires_after_its_candles_and_at_the_end_of_the_range() -> Non
     account.run_command(MINUTE, place(type="limit", limitPrice=5, goodForCandles=1))
     account.run_command(MINUTE, place(type="limit", limitPrice=5))
     account.on_slot((bar(1, "10"),))
-    assert [each["status"] for each in of(account.on_slot((bar(2, "10"),)), "order")] == ["expired"]
-    assert [each["status"] for each in of(finish(account, 3 * MINUTE), "order")] == ["expired"]
+    assert [order["status"] for order in of(account.on_slot((bar(2, "10"),)), "order")] == ["expired"]
+    assert [order["status"] for order in of(finish(account, 3 * MINUTE), "order")] == ["expired"]
 
 
 @pytest.mark.parametrize("to_command", [0, 1, 2])

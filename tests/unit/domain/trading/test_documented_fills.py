@@ -24,7 +24,7 @@ SETTINGS: dict[str, Callable[[str], tuple[str, Any]]] = {
 }
 
 
-def deed(calls: str) -> Callable[[Script], Any]:
+def action(calls: str) -> Callable[[Script], Any]:
     """Return what an example calls at one candle."""
 
     def do(script: Script) -> Any:
@@ -40,7 +40,9 @@ def events_of(example: dict[str, str]) -> list[Event]:
     for number, text in enumerate(example["candles"].split(" | ")):
         prices, _, volume = text.partition(" v")
         candles.append(bar(number, prices, volume=volume or "1000"))
-    actions = {int(bar_): deed(calls) for bar_, calls in re.findall(r"(\d+): (.+?)(?:; (?=\d+:)|$)", example["orders"])}
+    actions = {
+        int(bar_): action(calls) for bar_, calls in re.findall(r"(\d+): (.+?)(?:; (?=\d+:)|$)", example["orders"])
+    }
     given = [item.split("=") for item in example.get("settings", "").split()]
     return play(candles, actions, broker_config(**dict(SETTINGS[name](value) for name, value in given)))
 

@@ -78,9 +78,9 @@ def test_the_index_is_compared_as_if_it_were_exact(steps: list[int], n: int, twe
     for count, step in enumerate(steps, 1):
         value += step
         rsi.add(value)
-        kept = Fraction(min(count, n) - 1, min(count, n))
-        gain = gain * kept + Fraction(max(step, 0), min(count, n))
-        loss = loss * kept + Fraction(max(-step, 0), min(count, n))
+        factor = Fraction(min(count, n) - 1, min(count, n))
+        gain = gain * factor + Fraction(max(step, 0), min(count, n))
+        loss = loss * factor + Fraction(max(-step, 0), min(count, n))
         difference = 100 * gain - 5 * twentieth * (gain + loss)
         assert not rsi.ready or (rsi.below(level), rsi.above(level)) == (difference < 0, difference > 0)
 

@@ -41,7 +41,12 @@ def number_of(event: Event, policy: str) -> int:
 
 def candle_at(run: Run, minute: int, symbol: str) -> Candle | None:
     """Return the real candle of a symbol."""
-    results = (one for slot in run.slots for one in slot if (one.open_time_ms, one.symbol) == (minute * MINUTE, symbol))
+    results = (
+        candle
+        for slot in run.slots
+        for candle in slot
+        if (candle.open_time_ms, candle.symbol) == (minute * MINUTE, symbol)
+    )
     return next((result for result in results if not result.synthetic), None)
 
 
@@ -62,11 +67,11 @@ def met(run: Run) -> Iterator[Met]:
 @settings(max_examples=60, deadline=None)
 @given(runs())
 def test_what_fills_owe_their_orders_and_orders_their_candles(run: Run) -> None:
-    for one in met(run):
-        price_and_policy_follow_from_the_type(run, one)
-        costs_follow_from_the_settings(run, one)
-        a_take_profit_yields_to_a_stop_loss_in_reach(run, one)
-        a_take_profit_waits_for_the_candle_after_an_entry_inside_one(run, one)
+    for execution in met(run):
+        price_and_policy_follow_from_the_type(run, execution)
+        costs_follow_from_the_settings(run, execution)
+        a_take_profit_yields_to_a_stop_loss_in_reach(run, execution)
+        a_take_profit_waits_for_the_candle_after_an_entry_inside_one(run, execution)
     exits_are_on_their_side_of_the_entry(run)
     exits_and_closes_only_reduce(run)
     nothing_is_left_that_a_candle_met(run)
@@ -75,60 +80,60 @@ def test_what_fills_owe_their_orders_and_orders_their_candles(run: Run) -> None:
     what_the_margin_refuses_was_too_much(run)
 
 
-def price_and_policy_follow_from_the_type(run: Run, one: Met) -> None:
-    type_, limit, stop = one.order["type"], one.order.get("limitPrice"), one.order.get("stopPrice")
-    raw, opened = one.before_slippage, one.candle.open
-    if limit is None and one.fill["policy"] == "next_open":
+def price_and_policy_follow_from_the_type(run: Run, execution: Met) -> None:
+    type_, limit, stop = execution.order["type"], execution.order.get("limitPrice"), execution.order.get("stopPrice")
+    raw, opened = execution.before_slippage, execution.candle.open
+    if limit is None and execution.fill["policy"] == "next_open":
         assert type_ == "market" or (run.config.rules > 1 and run.config.volume_share is not None)
         assert raw == opened
         return
     if type_ == "market":
-        assert raw == (one.candle.close if one.fill["policy"] == "same_close" else opened)
-        assert one.fill["policy"] in (run.config.fill, "next_open")
+        assert raw == (execution.candle.close if execution.fill["policy"] == "same_close" else opened)
+        assert execution.fill["policy"] in (run.config.fill, "next_open")
         return
     if limit is None:
-        assert one.fill["policy"] == "stop"
-        assert raw == stop or (raw - stop) * one.sign > 0
-        assert type_ == "trailing_stop" or raw in (stop, *starts(run, one))
+        assert execution.fill["policy"] == "stop"
+        assert raw == stop or (raw - stop) * execution.sign > 0
+        assert type_ == "trailing_stop" or raw in (stop, *starts(run, execution))
         return
-    assert one.fill["policy"] == run.config.limit_fill
-    assert (limit - raw) * one.sign >= 0
-    assert raw in (limit, stop, *starts(run, one))
-    passed = limit - (one.candle.low if one.sign > 0 else one.candle.high)
-    assert passed * one.sign > 0 or (passed == 0 and run.config.limit_fill == "touch")
+    assert execution.fill["policy"] == run.config.limit_fill
+    assert (limit - raw) * execution.sign >= 0
+    assert raw in (limit, stop, *starts(run, execution))
+    passed = limit - (execution.candle.low if execution.sign > 0 else execution.candle.high)
+    assert passed * execution.sign > 0 or (passed == 0 and run.config.limit_fill == "touch")
 
 
-def starts(run: Run, one: Met) -> set[Decimal]:
+def starts(run: Run, execution: Met) -> set[Decimal]:
     """Return the prices at which an order can have found the candle: its open, an entry's fill for its exits."""
-    entries = {entry.before_slippage for entry in fills_of(run, one.order["given"].split(" ")[-1])}
-    return {one.candle.open, *entries} if one.order["given"].startswith(EXITS) else {one.candle.open}
+    entries = {entry.before_slippage for entry in fills_of(run, execution.order["given"].split(" ")[-1])}
+    return {execution.candle.open, *entries} if execution.order["given"].startswith(EXITS) else {execution.candle.open}
 
 
 def fills_of(run: Run, order_id: str) -> list[Met]:
     """Return the fills of an order named in a text."""
-    return [one for one in met(run) if str(one.fill["orderId"]) == order_id]
+    return [execution for execution in met(run) if str(execution.fill["orderId"]) == order_id]
 
 
-def costs_follow_from_the_settings(run: Run, one: Met) -> None:
-    config, limit, raw = run.config, one.order.get("limitPrice"), one.before_slippage
+def costs_follow_from_the_settings(run: Run, execution: Met) -> None:
+    config, limit, raw = run.config, execution.order.get("limitPrice"), execution.before_slippage
     slip = config.slippage_bps if limit is None else Decimal(0)
     rate = config.maker_fee_bps if raw == limit else config.taker_fee_bps
-    assert EXACT.multiply(raw, slip) == EXACT.multiply(one.fill["slippage"], 10_000)
-    assert EXACT.multiply(one.fill["fee"], 10_000) == EXACT.multiply(
-        EXACT.multiply(one.fill["qty"], one.fill["price"]), rate
+    assert EXACT.multiply(raw, slip) == EXACT.multiply(execution.fill["slippage"], 10_000)
+    assert EXACT.multiply(execution.fill["fee"], 10_000) == EXACT.multiply(
+        EXACT.multiply(execution.fill["qty"], execution.fill["price"]), rate
     )
 
 
-def a_take_profit_yields_to_a_stop_loss_in_reach(run: Run, one: Met) -> None:
+def a_take_profit_yields_to_a_stop_loss_in_reach(run: Run, execution: Met) -> None:
     """Inside a candle the stop-loss comes first; an entry met inside its candle takes no profit there.
 
     Not with a share of the volume, which lets an entry come in parts and a stop-loss wait; a stop-loss that the
     strategy took back asks for nothing.
     """
-    at_start = one.before_slippage in starts(run, one)
-    if run.config.volume_share is not None or at_start or not one.order["given"].startswith("take profit"):
+    at_start = execution.before_slippage in starts(run, execution)
+    if run.config.volume_share is not None or at_start or not execution.order["given"].startswith("take profit"):
         return
-    entry = one.order["given"].split(" ")[-1]
+    entry = execution.order["given"].split(" ")[-1]
     orders = of(run.events, "order")
     taken_back = {
         order["orderId"] for order in orders if (order["status"], order["reason"]) == ("cancelled", "strategy")
@@ -136,19 +141,19 @@ def a_take_profit_yields_to_a_stop_loss_in_reach(run: Run, one: Met) -> None:
     stops = [
         order
         for order in orders
-        if order["reason"] == f"stop loss of order {entry}" and order["orderId"] == one.fill["orderId"] - 1
+        if order["reason"] == f"stop loss of order {entry}" and order["orderId"] == execution.fill["orderId"] - 1
         if order["orderId"] not in taken_back
     ]
     for stop in stops:
-        worst = one.candle.low if one.sign < 0 else one.candle.high
-        assert (worst - stop["stopPrice"]) * one.sign < 0
+        worst = execution.candle.low if execution.sign < 0 else execution.candle.high
+        assert (worst - stop["stopPrice"]) * execution.sign < 0
     for opening in fills_of(run, entry):
-        assert proven(run, opening) or not inside_its_candle(opening) or opening.slot != one.slot
+        assert proven(run, opening) or not inside_its_candle(opening) or opening.slot != execution.slot
 
 
-def inside_its_candle(one: Met) -> bool:
+def inside_its_candle(execution: Met) -> bool:
     """Tell whether a fill happened after the open of its candle."""
-    return one.fill["policy"] != "same_close" and one.before_slippage != one.candle.open
+    return execution.fill["policy"] != "same_close" and execution.before_slippage != execution.candle.open
 
 
 def proven(run: Run, entry: Met) -> bool:
@@ -156,13 +161,15 @@ def proven(run: Run, entry: Met) -> bool:
     return run.config.entry_candle_profit == "proven" and "stopPrice" in entry.order
 
 
-def a_take_profit_waits_for_the_candle_after_an_entry_inside_one(run: Run, one: Met) -> None:
+def a_take_profit_waits_for_the_candle_after_an_entry_inside_one(run: Run, execution: Met) -> None:
     """Since rule set 2 also at the entry's price. An entry that came in parts has exits of its own for each."""
-    if run.config.rules < 2 or not one.order["given"].startswith("take profit"):
+    if run.config.rules < 2 or not execution.order["given"].startswith("take profit"):
         return
-    entries = fills_of(run, one.order["given"].split(" ")[-1])
+    entries = fills_of(run, execution.order["given"].split(" ")[-1])
     if len({entry.slot for entry in entries}) == 1:
-        assert all(proven(run, entry) or not inside_its_candle(entry) or entry.slot < one.slot for entry in entries)
+        assert all(
+            proven(run, entry) or not inside_its_candle(entry) or entry.slot < execution.slot for entry in entries
+        )
 
 
 def exits_are_on_their_side_of_the_entry(run: Run) -> None:
@@ -170,8 +177,8 @@ def exits_are_on_their_side_of_the_entry(run: Run) -> None:
     if run.config.rules < 2:
         return
     entries: dict[int, set[Decimal]] = {}
-    for one in met(run):
-        entries.setdefault(one.fill["orderId"], set()).add(one.before_slippage)
+    for execution in met(run):
+        entries.setdefault(execution.fill["orderId"], set()).add(execution.before_slippage)
     for order in of(run.events, "order"):
         rejected = "on the wrong side of the entry" in order["reason"]
         if rejected or order["reason"].startswith(EXITS):
@@ -183,10 +190,10 @@ def exits_are_on_their_side_of_the_entry(run: Run) -> None:
 
 def exits_and_closes_only_reduce(run: Run) -> None:
     held = dict.fromkeys(run.config.symbols, Decimal(0))
-    for one in met(run):
-        symbol = one.fill["symbol"]
-        before, held[symbol] = held[symbol], held[symbol] + one.fill["qty"] * one.sign
-        if one.order["given"].startswith((*EXITS, "close")):
+    for execution in met(run):
+        symbol = execution.fill["symbol"]
+        before, held[symbol] = held[symbol], held[symbol] + execution.fill["qty"] * execution.sign
+        if execution.order["given"].startswith((*EXITS, "close")):
             assert abs(held[symbol]) < abs(before)
             assert held[symbol] * before >= 0
 
@@ -245,29 +252,31 @@ def trades_carry_the_fees_and_the_age_of_their_lots(run: Run) -> None:
     slots = [slot[0].open_time_ms // MINUTE for slot in run.slots]
     lots: dict[str, list[list[Any]]] = {symbol: [] for symbol in run.config.symbols}
     expected = []
-    for one in met(run):
-        left, queue = one.fill["qty"], lots[one.fill["symbol"]]
-        rate = cost(one)
-        while left and queue and queue[0][0] == -one.sign:
+    for execution in met(run):
+        left, queue = execution.fill["qty"], lots[execution.fill["symbol"]]
+        rate = cost(execution)
+        while left and queue and queue[0][0] == -execution.sign:
             part = min(left, queue[0][1])
             fees = EXACT.multiply(part, EXACT.add(queue[0][2], rate))
-            expected.append((one.fill["symbol"], part, fees, slots.index(one.slot) - slots.index(queue[0][3])))
+            expected.append(
+                (execution.fill["symbol"], part, fees, slots.index(execution.slot) - slots.index(queue[0][3]))
+            )
             left -= part
             queue[0][1] -= part
             if not queue[0][1]:
                 queue.pop(0)
         if left:
-            queue.append([one.sign, left, rate, one.slot])
-        expected_paid = one.fill["fee"]
-        assert EXACT.multiply(one.fill["qty"], rate) == expected_paid
+            queue.append([execution.sign, left, rate, execution.slot])
+        expected_paid = execution.fill["fee"]
+        assert EXACT.multiply(execution.fill["qty"], rate) == expected_paid
     trades = of(run.events, "trade")
     assert [(trade["symbol"], trade["qty"], trade["fees"], trade["holdBars"]) for trade in trades] == expected
     assert all(trade["netPnl"] == EXACT.subtract(trade["grossPnl"], trade["fees"]) for trade in trades)
 
 
-def cost(one: Met) -> Decimal:
+def cost(execution: Met) -> Decimal:
     """Return the fee of one unit."""
-    return EXACT.divide(one.fill["fee"], one.fill["qty"])
+    return EXACT.divide(execution.fill["fee"], execution.fill["qty"])
 
 
 def what_is_open_is_worth_its_close_less_its_entries(run: Run) -> None:
@@ -297,7 +306,7 @@ def what_the_margin_refuses_was_too_much(run: Run) -> None:
             held[data["symbol"]] += data["qty"] * (1 if data["side"] == "BUY" else -1)
         if event.type == "order" and data["reason"].startswith("margin: "):
             words = data["reason"].split(" ")
-            notional, leverage, fees, equity = (Decimal(words[place]) for place in (1, 4, 6, 14))
+            notional, leverage, fees, equity = (Decimal(words[column]) for column in (1, 4, 6, 14))
             assert notional > (equity - fees) * leverage
             before = held[data["symbol"]]
             assert abs(before + data["qty"] * (1 if data["side"] == "BUY" else -1)) > abs(before)

@@ -1,4 +1,4 @@
-"""The broker against a second one, over made-up candles and orders of every kind."""
+"""The broker against a second one, over random candles and orders of every kind."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def candles_of(chance: Random, tick: Decimal) -> list[Candle]:
     def step(most: int) -> Decimal:
         return tick * chance.randint(-int(most / tick), int(most / tick))
 
-    price, made = Decimal(100), []
+    price, candles = Decimal(100), []
     for number in range(chance.randint(5, 40)):
         synthetic = number > 0 and chance.random() < 0.06
         opened = price if synthetic or chance.random() < 0.6 else max(Decimal(50), price + step(4))
@@ -38,9 +38,9 @@ def candles_of(chance: Random, tick: Decimal) -> list[Candle]:
         high, low = max(opened, close) + wick, min(opened, close) - (ZERO if synthetic else abs(step(3)))
         volume = ZERO if synthetic else Decimal(chance.choice([0, 5, 50, 1000, chance.randint(1, 400)]))
         start = (FIRST + number) * MINUTE
-        made.append(Candle("BTC", "1m", start, start + MINUTE, opened, high, low, close, volume, synthetic))
+        candles.append(Candle("BTC", "1m", start, start + MINUTE, opened, high, low, close, volume, synthetic))
         price = close
-    return made
+    return candles
 
 
 def ticket_of(chance: Random, near: Callable[[], Decimal]) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def ticket_of(chance: Random, near: Callable[[], Decimal]) -> dict[str, Any]:
 
 def actions_of(chance: Random, candles: Sequence[Candle], tick: Decimal) -> dict[int, list[Action]]:
     """Return what is done at each candle's close."""
-    made: dict[int, list[Action]] = {}
+    actions: dict[int, list[Action]] = {}
     for number, candle in enumerate(candles):
 
         def near(close: Decimal = candle.close) -> Decimal:
@@ -81,8 +81,8 @@ def actions_of(chance: Random, candles: Sequence[Candle], tick: Decimal) -> dict
                 todo.append(("cancel", chance.randint(1, 2 * number + 3)))
             else:
                 todo.append((chance.choice(["buy", "sell"]), ticket_of(chance, near)))
-        made[number] = todo
-    return made
+        actions[number] = todo
+    return actions
 
 
 def config_of(chance: Random, rules: int) -> BrokerConfig:
@@ -138,13 +138,13 @@ def filled(event: Event) -> Filled:
 @pytest.mark.parametrize("rules", [1, 2])
 @pytest.mark.parametrize("seed", range(0, 1000, 100))
 def test_two_brokers_fill_the_same_orders_at_the_same_prices(seed: int, rules: int) -> None:
-    for one in range(seed, seed + 100):
-        chance = Random(one)
+    for case_seed in range(seed, seed + 100):
+        chance = Random(case_seed)
         tick = chance.choice([Decimal(1), Decimal("0.5"), Decimal("0.01")])
         candles = candles_of(chance, tick)
         actions, on = actions_of(chance, candles, tick), config_of(chance, rules)
         events, second = run(candles, actions, on), SecondBroker(on, candles, actions)
-        assert [filled(event) for event in events if event.type == "fill"] == second.fills, f"seed {one}"
+        assert [filled(event) for event in events if event.type == "fill"] == second.fills, f"seed {case_seed}"
         ends = {order["orderId"]: order["status"] for order in of(events, "order") if order["status"] in ENDS}
-        assert ends == second.ends, f"seed {one}"
-        assert of(events, "equity")[-1]["cash"] == second.cash, f"seed {one}"
+        assert ends == second.ends, f"seed {case_seed}"
+        assert of(events, "equity")[-1]["cash"] == second.cash, f"seed {case_seed}"

@@ -25,8 +25,8 @@ class Example(Strategy):
 
 
 def test_typed_attributes_are_parameters() -> None:
-    one = Example(name="x", level=2.25, length=7)
-    assert (one.length, one.side, one.level, one.name) == (7, "long", Decimal("2.25"), "x")
+    example = Example(name="x", level=2.25, length=7)
+    assert (example.length, example.side, example.level, example.name) == (7, "long", Decimal("2.25"), "x")
 
 
 def test_a_class_without_a_description_has_none_of_its_parent_s() -> None:

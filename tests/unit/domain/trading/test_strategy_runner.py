@@ -96,7 +96,7 @@ def test_warm_up_shows_candles_and_writes_and_trades_nothing() -> None:
 
 def test_a_strategy_may_take_another_on_candle_from_the_next_candle_on() -> None:
     class Turning(Strategy):
-        """Begins with one method and goes on with another."""
+        """Uses one method first and another later."""
 
         def on_candle(self, candle: Candle) -> None:
             self.log(f"first {candle.symbol}")
@@ -107,7 +107,7 @@ def test_a_strategy_may_take_another_on_candle_from_the_next_candle_on() -> None
 
     trader = StrategyRunner(Turning(), broker_config(symbols=("BTC", "ETH")))
     events = trader.on_slot((bar(0, "1"), bar(0, "1", symbol="ETH")))
-    assert [one["message"] for one in of(events, "log")] == ["first BTC", "then ETH"]
+    assert [entry["message"] for entry in of(events, "log")] == ["first BTC", "then ETH"]
 
 
 def test_a_strategy_may_trade_in_on_candle_only() -> None:
@@ -169,8 +169,8 @@ def test_record_trades_keeps_the_first_equity_of_each_day_and_the_last_of_the_ra
         SlotView(candles[-1].open_time_ms, candles[-1:], True, candles[-1].open_time_ms)
     )
     assert [event for event in full if event.type != "equity"] == [event for event in some if event.type != "equity"]
-    kept = [event for event in full if event.type == "equity" and event.ts % DAY in (step, 0)]
-    first_of_day = [kept[0], *(event for event in kept if event.ts % DAY == 0)]
+    sampled = [event for event in full if event.type == "equity" and event.ts % DAY in (step, 0)]
+    first_of_day = [sampled[0], *(event for event in sampled if event.ts % DAY == 0)]
     assert [event for event in some if event.type == "equity"] == first_of_day
 
 
