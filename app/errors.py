@@ -239,7 +239,7 @@ class QuotaError(TooManyRequestsError):
     code = "quota"
     codes = ()
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str = "You keep as much as is allowed; delete sessions you no longer need.") -> None:
         super().__init__(message, retry_after_s=60)
 
 

@@ -120,7 +120,7 @@ async def _run(running: Engine) -> float:
     session, _ = await running.sim.create(USER, spec(LONG))
     begun = time.perf_counter()
     await running.sim.start(USER, session.id)
-    with running.supervisor.hub.tail(session.id, LONG + 1) as tail:
+    with running.supervisor.hub.tail(session.id, 1, ("status",)) as tail:
         while (page := await tail.next(60)) is None or page.status != "finished":
             assert page is not None, "nothing came for a minute"
     return LONG / (time.perf_counter() - begun)

@@ -85,7 +85,7 @@ async def _filled(place: Place) -> UUID:
         await store(running.database, BACKLOG)
         session, _ = await running.sim.create(USER, spec(BACKLOG))
         await running.sim.start(USER, session.id)
-        with running.supervisor.hub.tail(session.id, BACKLOG + 1) as tail:
+        with running.supervisor.hub.tail(session.id, 1, ("status",)) as tail:
             while (page := await tail.next(120)) is None or page.status != "finished":
                 assert page is not None, "nothing came for two minutes"
     return session.id

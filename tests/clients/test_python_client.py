@@ -239,7 +239,7 @@ async def test_events_of_every_type_have_the_fields_their_class_says(database: D
             assert required <= set(event.payload) <= set(fields), event
     seen = {"status", "control", "candle", "signal", "order", "fill", "trade", "equity", "plot", "note"}
     assert {event.type for event in events} == seen
-    assert set(payloads) - seen == {"gap", "log"}
+    assert set(payloads) - seen == {"gap", "log", "funding", "interest"}
 
 
 def _payloads() -> dict[str, Any]:

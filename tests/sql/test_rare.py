@@ -73,6 +73,7 @@ async def test_a_log_without_fills_is_not_read_to_find_none(
     with psycopg.connect(any_database.owner_url, autocommit=True) as owner:
         owner.execute("ANALYZE sim_events")
         owner.execute("SELECT sim_keep(%s)", (session_id,))
+        owner.execute("SELECT pg_stat_force_next_flush()")
     before = fetched(any_database)
     async with await psycopg.AsyncConnection.connect(
         any_database.url, autocommit=True, row_factory=dict_row

@@ -155,7 +155,8 @@ async def test_a_pool_that_may_not_grow_is_busy_and_a_database_without_a_free_co
     done.set()
     await asyncio.gather(*holding)
     crowd = await asyncio.gather(*(pool.run(short) for _ in range(100)), return_exceptions=True)
-    assert {type(result) for result in crowd} == {type(None), BusyError}
+    kinds = {type(result) for result in crowd}
+    assert {type(None)} < kinds <= {type(None), BusyError, DatabaseFullError}  # Never that it is away.
     limit_connections(database, -1)
     await pool.close()
 

@@ -8,6 +8,7 @@ from tests.support.cli import Cli
 from tests.support.client import SESSIONS
 from tests.support.postgres import PrivatePostgres
 from tests.support.running_server import running_server
+from tests.support.server_process import until
 
 
 def demote(postgres: PrivatePostgres) -> None:
@@ -23,7 +24,7 @@ async def test_a_standby_is_refused_in_one_sentence_and_a_server_on_it_waits_unt
     database = private_postgres.new_database()
     async with running_server(database, heartbeat_ms=100) as server:
         undisturbed = await server.finished()
-        session = await server.create(replayMsPerCandle=20)
+        session = await server.create(replayMsPerCandle=50)
         path = f"{SESSIONS}/{session['id']}"
         await server.data("POST", f"{path}/start")
         async with server.stream(session["id"]) as stream:
@@ -39,7 +40,7 @@ async def test_a_standby_is_refused_in_one_sentence_and_a_server_on_it_waits_unt
                     in done.stdout + done.stderr
                 )
                 assert "Traceback" not in done.stderr
-            assert "does not accept changes" in str(server.served.sim._supervisor.write_problem)
+            await until(lambda: "does not accept changes" in str(server.served.sim._supervisor.write_problem))
             await asyncio.to_thread(private_postgres.embedded.pg_ctl, "promote")
             await stream.rest(30)
         assert stream.ids == list(range(1, 103))

@@ -113,6 +113,22 @@ class Walk:
             async for fault in part:
                 yield fault
 
+    def few(self) -> Walk:
+        """Return a walk of one route for each combination of what the table declares."""
+        unlike = {
+            (
+                spec.method,
+                spec.open,
+                spec.scope,
+                spec.budget,
+                kind(spec),
+                len(parameters(spec)),
+                spec.body is None,
+            ): spec
+            for spec in self.table
+        }
+        return Walk(self._server, list(unlike.values()), self._own)
+
     def checks(self) -> list[AsyncIterator[str]]:
         """Walk all routes as somebody who may call them."""
         return [self.other_kinds(), self.unknown(), self.owners(), self.large()]
@@ -359,13 +375,16 @@ def is_text(node: ast.stmt) -> bool:
 async def test_a_dispatcher_without_any_one_of_its_statements_is_noticed(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Few routes notice nearly all of them, in less time than all routes take."""
     checked = []
     async with walk(database, monkeypatch) as all_routes:
+        few_routes = all_routes.few()
         for name in ("respond", "_sessions"):
             for statement, mutant in without_one_statement(getattr(Dispatcher, name)):
                 with monkeypatch.context() as patch:
                     patch.setattr(Dispatcher, name, mutant)
-                    assert [fault async for fault in first(all_routes.faults())], statement
+                    noticed = [fault async for fault in first(few_routes.faults())]
+                    assert noticed or [fault async for fault in first(all_routes.faults())], statement
                 checked.append(statement)
     assert any("self._caller" in statement for statement in checked)
     assert any("NotFoundError" in statement for statement in checked)
