@@ -124,7 +124,7 @@ class Database:
         self._server_started: datetime | None = None
         self._on_other_server: list[Callable[[], None]] = []
         self.prepares = True
-        """Whether connections prepare statements; not any more once a pooler has shown that they cannot."""
+        """Whether connections prepare statements; not any more once a pooler is noticed."""
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             min_size=min(2, size),
@@ -166,9 +166,17 @@ class Database:
         self._on_other_server.append(call)
 
     async def _configure(self, connection: Connection) -> None:
+        """Repair a new connection's settings, and notice another server or a pooler.
+
+        A pooler gives its clients process numbers of its own. Two of its clients would give different statements one
+        name, and could each run the other's.
+        """
         await repair(self.url, connection)
-        row = await (await connection.execute("SELECT pg_postmaster_start_time() AS started", prepare=False)).fetchone()
+        query = "SELECT pg_postmaster_start_time() AS started, pg_backend_pid() AS pid"
+        row = await (await connection.execute(query, prepare=False)).fetchone()
         assert row is not None
+        if row["pid"] != connection.info.backend_pid:
+            self._stop_preparing()
         before, self._server_started = self._server_started, row["started"]
         if before not in (None, row["started"]):
             for call in self._on_other_server:
@@ -301,8 +309,8 @@ class Database:
         if self.prepares:
             self.prepares = False
             _log.warning(
-                "A pooler gives each statement another connection of Postgres; from now on none is prepared."
-                " It is faster without that pooler, or with pool_mode = session."
+                "A pooler between this server and Postgres may give each transaction another connection,"
+                " so no statement is prepared. It is faster with a direct address."
             )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.db.pool import Connection
 from tests.support.cli import Cli
 from tests.support.client import call, connect, follow, run_unpaced
 from tests.support.pooler import pgbouncer, pooled
@@ -88,6 +89,22 @@ async def test_sessions_run_to_their_end_behind_a_pooler_and_a_killed_server_sta
         assert states["connections"] == "warning"
         assert states["notifications"] == ("ok" if notifications == "arrive" else "wrong")
         server.kill()
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+async def test_nothing_is_prepared_behind_a_pooler(direct: Database, server_15: PrivatePostgres, mode: str) -> None:
+    """Two clients of a pooler give different statements one name, and with 26000 it was already too late."""
+    with pgbouncer(server_15, mode, default_pool_size=2) as port:
+        async with open_pool(pooled(direct, port)) as behind, open_pool(direct) as before:
+
+            async def prepared(connection: Connection) -> list[dict[str, str]]:
+                for _ in range(7):
+                    await connection.execute("SELECT %s::int", (1,))
+                rows = await connection.execute("SELECT name FROM pg_prepared_statements", prepare=False)
+                return await rows.fetchall()
+
+            assert await behind.run(prepared) == []
+            assert await before.run(prepared) != []
 
 
 def doctor(database: Database, env: dict[str, str], code: int) -> list[dict[str, str]]:
