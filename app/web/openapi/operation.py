@@ -74,7 +74,7 @@ def operation(spec: RouteSpec, security: Sequence[Mapping[str, Any]]) -> dict[st
         required = any(field.is_required() for field in spec.body.model_fields.values())
         described["requestBody"] = {"required": required, "content": {"application/json": content}}
     if spec.takes_file:
-        file = {"schema": {"type": "string", "format": "binary"}}
+        file = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
         described["requestBody"] = {"required": True, "content": {"application/octet-stream": file}}
     return described
 

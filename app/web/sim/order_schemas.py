@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from app.db.commands import OrderRow
 from app.domain.number import ratio
@@ -21,7 +21,13 @@ MAX_ORDER_ID = 2**53
 Positive = Annotated[Decimal, Field(gt=0), json_number(Field(gt=0))]
 Text = Annotated[str, Field(max_length=1000)]
 Fill = Literal["next_open", "same_close"]
-Side = Literal["buy", "sell", "BUY", "SELL"]
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+Side = Annotated[Literal["buy", "sell"], BeforeValidator(_lower, json_schema_input_type=Literal["buy", "sell"])]
 OrderType = Literal["market", "limit", "stop", "stopLimit", "trailingStop"]
 
 

@@ -62,7 +62,7 @@ def json_number(*limits: Any) -> Any:
 def _as_shown(limits: Any) -> Any:
     """Return limits as the JSON schema shows them: what rounds to zero is not more than zero."""
     parts = {type(part): part for part in getattr(limits, "metadata", ())}
-    return Field(ge=float(_LAST), le=parts[Le].le) if Gt in parts and Le in parts else limits
+    return Field(ge=float(_LAST), le=parts[Le].le if Le in parts else None) if Gt in parts else limits
 
 
 Number = Annotated[
