@@ -18,7 +18,9 @@ from app.web.http.models import Answer, Body, Count, Query
 from app.web.sim.setting_models import Number, json_number
 
 MAX_ORDER_ID = 2**53
-Positive = Annotated[Decimal, Field(gt=0), json_number(Field(gt=0))]
+LARGEST = 10**39
+"""A number of 40 digits, as many as a number may have before its point."""
+Positive = Annotated[Decimal, Field(gt=0, le=LARGEST), json_number(Field(gt=0, le=LARGEST))]
 Text = Annotated[str, Field(max_length=1000)]
 Fill = Literal["next_open", "same_close"]
 
