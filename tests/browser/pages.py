@@ -80,5 +80,6 @@ def demo(database: Database) -> Iterator[str]:
 
 
 def fits(page: Page) -> bool:
-    """Whether the page is not wider than the window."""
-    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+    """Whether the page is not wider than the window; `innerWidth` would grow with a page that is, as on phones."""
+    assert page.viewport_size is not None
+    return bool(page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"])

@@ -153,7 +153,7 @@ def _connect(url: str) -> Iterator[psycopg.Connection]:
         try:
             require_usable(conn, url)
             yield conn
-        except psycopg.OperationalError as error:  # A pooler accepts connections also while Postgres is away.
+        except psycopg.OperationalError as error:  # A pooler accepts connections even if Postgres does not answer.
             raise _unreachable(error) from error
 
 

@@ -14,7 +14,7 @@ from app.db.log import events
 from app.domain.session import Session
 from app.engine.session_service import SessionService
 from app.engine.streaming.hub import Hub
-from app.errors import MalformedError
+from app.errors import MalformedError, SeqAheadError
 from app.settings import Settings
 from app.web.http.auth import Authenticator
 from app.web.http.dialect import Dialect
@@ -85,7 +85,11 @@ class LogCalls:
         seen = _last_seen(request, query.last_event_id)
         if seen is None:
             return await self._sim.tail_from(session, query.from_seq, tail, types)
-        return await self._sim.tail_from(session, seen + 1, None, types)
+        name, seq = seen
+        if seq > session.last_seq:
+            sentence = f"{name}: {seq} is ahead of the log, which ends at {session.last_seq}"
+            raise SeqAheadError(sentence, details={"lastSeq": session.last_seq})
+        return seq
 
     async def _is_over(self, session: Session, after_seq: int, types: Sequence[str] | None) -> bool:
         """Whether a session has ended and shows no event after a seq, so that a browser may stop reconnecting."""
@@ -97,15 +101,18 @@ class LogCalls:
         return page.events == 0
 
 
-def _last_seen(request: Request, in_query: str) -> int | None:
-    """Return the last seq that a client has seen: the header wins over the query; an empty value counts as none."""
+def _last_seen(request: Request, in_query: str) -> tuple[str, int] | None:
+    """Return the last seq that a client has seen, and the name of its field; an empty value counts as none.
+
+    The header wins over the query.
+    """
     header = request.headers.get(LAST_EVENT_ID)
     name, seen = (LAST_EVENT_ID, header) if header else ("lastEventId", in_query)
     if not seen:
         return None
     if not (seen.isascii() and seen.isdecimal() and len(seen) <= 19 and int(seen) <= MAX_SEQ):
         raise MalformedError(f"{name}: must be the seq of an event")
-    return int(seen)
+    return name, int(seen)
 
 
 def _nothing_more() -> Response:

@@ -112,7 +112,9 @@ async def test_a_seq_ahead_of_the_log_is_an_error(database: Database) -> None:
         session = await server.finished()
         path = f"{SESSIONS}/{session['id']}/stream"
         assert (await server.refused(400, "GET", f"{path}?fromSeq=104"))["code"] == "seq_ahead"
-        assert (await server.refused(400, "GET", path, headers={"Last-Event-ID": "103"}))["code"] == "seq_ahead"
+        seen = await server.refused(400, "GET", path, headers={"Last-Event-ID": "103"})
+        assert (seen["code"], seen["details"]) == ("seq_ahead", {"lastSeq": 102})
+        assert seen["error"] == "Last-Event-ID: 103 is ahead of the log, which ends at 102"
 
 
 @pytest.mark.parametrize(
