@@ -38,7 +38,7 @@ def default_runner(values: dict[str, Any]) -> str:
 
 
 class Settings(BaseSettings):
-    """All settings; each description is the text of its row in docs/settings.md."""
+    """All settings; each description is the text of its row in docs/operating/settings.md."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True

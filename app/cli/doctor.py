@@ -63,7 +63,9 @@ def _settings() -> HealthCheck:
     unknown = unknown_variables()
     if unknown:
         verb = "is not a setting" if len(unknown) == 1 else "are not settings"
-        return HealthCheck("settings", WARNING, f"{', '.join(unknown)} {verb}; see docs/settings.md.", unknown)
+        return HealthCheck(
+            "settings", WARNING, f"{', '.join(unknown)} {verb}; see docs/operating/settings.md.", unknown
+        )
     return HealthCheck("settings", OK, "Every ZEON_ variable is a setting.", unknown)
 
 

@@ -88,7 +88,7 @@ def test_every_command_is_documented() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), ROOT / "deploy" / "metrics.md"],
+    [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), ROOT / "deploy" / "metrics.md"],
     ids=lambda page: page.name,
 )
 def test_every_link_leads_to_a_file(page: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from app.errors import BadInputError
 from app.settings import Settings, load, unknown_variables, variable
 
-PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+PAGE = Path(__file__).parents[2] / "docs" / "operating" / "settings.md"
 
 
 @pytest.fixture(autouse=True)

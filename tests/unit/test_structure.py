@@ -139,7 +139,7 @@ def test_a_folder_has_at_most_twenty_entries(top):
 
 
 LONG_CLASSES = {"Broker", "Protocol", "SessionRunner", "SessionService", "StrategyRunner", "Supervisor"}
-"""Those over 250 lines; the reasons are in docs/decisions.md."""
+"""Those over 250 lines; the reasons are in docs/inside/decisions.md."""
 
 
 def test_no_other_class_has_more_than_250_lines():

@@ -47,7 +47,7 @@ MARK = "zeon.settings"
 """A setting that only tells whether `options` reach Postgres."""
 REFUSED = (
     "The pooler refuses the settings of this server's connections; set ignore_startup_parameters = options in"
-    " pgbouncer.ini, see docs/operations.md."
+    " pgbouncer.ini, see docs/operating/operations.md."
 )
 
 
@@ -107,7 +107,7 @@ def lost_sentence(names: Iterable[str]) -> str:
     """Return the sentence about settings that did not arrive."""
     return (
         f"A pooler between this server and Postgres drops settings of its connections ({', '.join(sorted(names))});"
-        " give them to the role: ALTER ROLE … SET …, see docs/operations.md."
+        " give them to the role: ALTER ROLE … SET …, see docs/operating/operations.md."
     )
 
 

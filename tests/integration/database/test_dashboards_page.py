@@ -1,4 +1,4 @@
-"""docs/dashboards.md: its blocks run as they stand."""
+"""docs/operating/dashboards.md: its blocks run as they stand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.client import SESSIONS
 from tests.support.postgres import Database
 from tests.support.running_server import running_server
 
-PAGE = (ROOT / "docs" / "dashboards.md").read_text()
+PAGE = (ROOT / "docs" / "operating" / "dashboards.md").read_text()
 PYTHON = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 SQL = re.findall(r"^```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 DAY = 1440

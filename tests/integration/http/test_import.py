@@ -81,7 +81,7 @@ async def test_answers_are_those_that_openapi_describes(database: Database) -> N
         described = (await server.client.get("/openapi.json")).json()
         operation = described["paths"][IMPORT]["post"]
         assert operation["requestBody"]["content"] == {
-            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary", "minLength": 1}}
         }
         assert {"symbol", "timeframe", "venue", "dryRun", "timeZone"} <= {
             parameter["name"] for parameter in operation["parameters"]
