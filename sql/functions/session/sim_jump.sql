@@ -8,7 +8,7 @@ BEGIN
   SET jump_ms = sim_jump.time_ms, updated_at = now()
   WHERE s.id = sim_jump.session AND s.status = 'running' AND s.deleted_at IS NULL;
   IF NOT FOUND THEN
-    RAISE EXCEPTION 'The session is not running, so it cannot jump.' USING ERRCODE = 'ZN002', HINT = 'Start or resume it first.';
+    RAISE EXCEPTION 'Only a running session can jump.' USING ERRCODE = 'ZN002', HINT = 'Start or resume it first.';
   END IF;
 
   PERFORM sim_append_event(sim_jump.session, NULL, 'control', jsonb_build_object(
