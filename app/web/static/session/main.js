@@ -4,6 +4,7 @@ import { eventTypes, get, SESSIONS, share } from "../common/api.js";
 import { byId, make, option, setText } from "../common/dom.js";
 import { decimal, signed, time, utc, whole } from "../common/format.js";
 import { announce, attempt, announceUnlessRecent, showProblem } from "../common/notice.js";
+import { startLogout } from "../common/logout.js";
 import { startTheme } from "../common/theme.js";
 import { showConnection } from "./connection.js";
 import { Curve } from "../chart/curve.js";
@@ -29,6 +30,7 @@ const id = location.pathname.split("/").pop();
 const WITHOUT_CONTROLS = { play() {}, step() {}, pace() {} };
 
 startTheme();
+startLogout();
 document.body.classList.toggle("shared", share !== null);
 let shownError = null;
 let hovering = false;
