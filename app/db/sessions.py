@@ -224,7 +224,8 @@ async def run_until(
 ) -> Session | None:
     """Run a session for `steps` ticks, up to `until_ms`, or to an event of a type; then it pauses by itself.
 
-    A `jump` ignores the pace up to `until_ms`. Returns the session after the transition, or null if its status does not allow it.
+    A `jump` ignores the pace up to `until_ms`. Returns the session after the transition, or null if its status does
+    not allow it.
     """
     name, incarnation = runner or (None, None)
     cursor = await connection.execute(
