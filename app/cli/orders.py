@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from app.cli import output
-from app.cli.command import Context, run
 from app.cli.options import Json, SessionId, as_usage, without_none
+from app.cli.run import Context, run
 from app.db import commands
 from app.db.commands import OrderRow
 from app.domain.number import DecimalFloat

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from app.candles.imports.importer import Progress as Watch
-from app.candles.rows.report import Inspection, Note, Reading, Report, findings_as_json
+from app.candles.rows.report import Alternative, Inspection, Note, Report, findings_as_json
 from app.candles.rows.row import RowIssue
 from app.candles.sources.fetch import FetchResult
 from app.cli import output
@@ -90,7 +90,7 @@ def print_inspection(inspection: Inspection) -> None:
     output.line(f"question  {inspection.question}" if inspection.question else f"to store it: {inspection.command}")
 
 
-def _print_reading(reading: Reading) -> None:
+def _print_reading(reading: Alternative) -> None:
     output.line("")
     if reading.options:
         output.line(f"with {reading.options}:")

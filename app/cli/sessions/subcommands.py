@@ -10,8 +10,8 @@ from uuid import UUID
 import typer
 
 from app.cli import output
-from app.cli.command import Context, run
 from app.cli.options import Json, MsPerCandle, SessionId, Speed, as_usage, read_id, time_ms, without_none
+from app.cli.run import Context, run
 from app.cli.sessions import session_view
 from app.cli.sessions.create import create
 from app.cli.sessions.fork import fork
