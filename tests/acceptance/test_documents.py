@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import commands
+from app.cli import subcommands
 from app.domain.event import TYPES
 from app.web.sim.answers import SessionAnswer
 from tests.paths import ROOT
@@ -82,9 +82,9 @@ async def test_every_metric_is_explained(database: Database) -> None:
 
 
 def test_every_command_is_documented() -> None:
-    for name in commands.COMMANDS:
+    for name in subcommands.SUBCOMMANDS:
         assert f"`zeon {name}" in COMMANDS, name
-        for inner in getattr(commands.load(name), "commands", {}):
+        for inner in getattr(subcommands.load(name), "commands", {}):
             assert re.search(rf"`(zeon {name} )?{inner}\b", COMMANDS), f"{name} {inner}"
 
 
