@@ -97,9 +97,9 @@ def test_the_documents_name_only_commands_and_options_that_there_are() -> None:
 
 def is_known(words: list[str]) -> bool:
     """Whether a call as the documents write it names a command, and only options of it."""
-    if words[0] not in commands.COMMANDS:
+    if words[0] not in subcommands.COMMANDS:
         return False
-    command = commands.load(words[0])
+    command = subcommands.load(words[0])
     inner = getattr(command, "commands", {})
     if inner and len(words) > 1 and words[1].isalpha():
         if words[1] not in inner:
