@@ -110,8 +110,11 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
     """Start `zeon serve` on a database: `start_server(database, ZEON_POLL_MS=50)`; what still runs is killed."""
     processes: list[ServerProcess] = []
 
-    def start(database: Database, *, wait: bool = True, port: int | None = None, **env: object) -> ServerProcess:
-        process = ServerProcess(database, tmp_path / f"zeon-{len(processes)}.log", port=port, **env)
+    def start(
+        database: Database, *, wait: bool = True, port: int | None = None, workers: int = 1, **env: object
+    ) -> ServerProcess:
+        log = tmp_path / f"zeon-{len(processes)}.log"
+        process = ServerProcess(database, log, port=port, workers=workers, **env)
         processes.append(process)
         return process.start(wait=wait)
 

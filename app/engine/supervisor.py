@@ -85,6 +85,8 @@ class Supervisor:
         self._no_claims_before_s = 0.0
         self._clock_jump = ClockJump(database)
         self._closing = False
+        self.hands_over = False
+        """Whether other servers continue the sessions of this process when it stops, whatever `ZEON_ON_ORPHAN` says."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listener = Listener(
             listen_url,
@@ -165,7 +167,7 @@ class Supervisor:
         await self._renew_once()
 
     async def _release_sessions(self) -> None:
-        resume = self._settings.on_orphan == "resume"
+        resume = self.hands_over or self._settings.on_orphan == "resume"
         released = await self._database.run(runners.leave, *self.owner, resume=resume)
         if released:
             _log.info("%s %d sessions: server stopped", "released" if resume else "paused", released)

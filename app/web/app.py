@@ -36,6 +36,7 @@ from app.web.sim.sessions import SessionCalls
 from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
 from app.web.website import WebsiteCalls
+from app.web.workers.place import WorkerPlace
 
 if TYPE_CHECKING:
     from app.web.identity.jwt_tokens import JwtVerifier
@@ -51,6 +52,7 @@ def create_app(
     connections: Connections,
     probe: Database,
     jwts: JwtVerifier | None = None,
+    worker: WorkerPlace | None = None,
 ) -> ASGIApp:
     """Return the application for an open engine; raises `BadInputError` for unsafe settings."""
     require_safe_bind(settings)
@@ -72,7 +74,7 @@ def create_app(
         log=log,
         stats=StatsCalls(sim, authenticator, settings),
         login=LoginCalls(authenticator),
-        health=HealthCalls(probe, supervisor, counts),
+        health=HealthCalls(probe, supervisor, counts, worker),
         website=WebsiteCalls(),
     )
     table = route_table(handlers, needs_token="none" not in settings.auth)

@@ -33,7 +33,10 @@ def free_port() -> int:
 class ServerProcess:
     """`zeon serve` as a child process on a port of its own."""
 
-    def __init__(self, database: Database, log: Path, *, port: int | None = None, **env: object) -> None:
+    def __init__(
+        self, database: Database, log: Path, *, port: int | None = None, workers: int = 1, **env: object
+    ) -> None:
+        self._command = ["serve"] if workers == 1 else ["serve", "--workers", str(workers)]
         self.database = database
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -94,11 +97,11 @@ class ServerProcess:
             self._process.wait(10)
 
     def _fork(self) -> ForkedCommand:
-        return ForkedCommand(["serve"], env=self._env, folder=Path.cwd(), stdout=self._log, stderr=self._log)
+        return ForkedCommand(self._command, env=self._env, folder=Path.cwd(), stdout=self._log, stderr=self._log)
 
     def _start_anew(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "app.cli.main", "serve"]
+            command = [sys.executable, "-m", "app.cli.main", *self._command]
             return subprocess.Popen(
                 command, env=self._env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
