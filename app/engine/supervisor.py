@@ -27,6 +27,7 @@ from app.engine.replay.command_writer import Answers, CommandWriter
 from app.engine.replay.leases import Leases
 from app.engine.replay.quota import QuotaWatch, quota
 from app.engine.replay.runner import SessionRunner
+from app.engine.replay.shared_candles import SharedCandles
 from app.engine.replay.snapshots import KeptStates, Snapshots
 from app.engine.replay.writer import Writer
 from app.engine.streaming.hub import Hub
@@ -67,6 +68,7 @@ class Supervisor:
         self.strategies = StrategyCatalog(settings)
         self.calendars = calendars(settings.calendars)
         self.candle_feed = CandleFeed(database, sources(settings.sources), clock)
+        self._shared_candles = SharedCandles(database, clock)
         self.answers = Answers()
         self._kept = KeptStates()
         self._commands = CommandWriter(database, self.writer, self.answers)
@@ -155,6 +157,7 @@ class Supervisor:
             async with asyncio.timeout(_RELEASE_S):
                 await self._release_sessions()
         await cancel_and_wait(self._tasks)
+        await self._shared_candles.close()
         await self._leases.close()
         await self._kept.close()
         await self.strategies.close()
@@ -217,6 +220,7 @@ class Supervisor:
             poll_s=self._settings.poll_ms / 1000,
             commands=self._commands,
             kept=self._kept,
+            shared_candles=self._shared_candles,
             hours=self.calendars.get(session.spec.venue),
             fetch_job=self.candle_feed.job_for(session),
         )
@@ -282,6 +286,7 @@ class Supervisor:
             await self._renew_once()
         self._notifications.restart()
         self.hub.wake_all()
+        self._shared_candles.drop({"*"})
         for runner in self._runners.values():
             runner.candles_changed()
             runner.row_changed()
@@ -297,6 +302,7 @@ class Supervisor:
                 self._on_control(payload)
 
     def _on_candles(self, stored: set[str]) -> None:
+        self._shared_candles.drop(stored)
         for runner in self._runners.values():
             spec = runner.session.spec
             keys = {f"{spec.venue}:{symbol}:{spec.timeframe}" for symbol in spec.symbols}
