@@ -136,7 +136,8 @@ async def test_sessions_at_the_same_place_share_reads_and_new_ones_see_what_was_
         await store(side, count=1)  # Its notification has not arrived.
         assert await first() == START_MS
         old, fresh = [await shared.next_page(spec(), START_MS - 1, fresh=fresh) for fresh in (False, True)]
-        assert old is not None and fresh is not None
+        assert old is not None
+        assert fresh is not None
         assert old.candles == fresh.candles
         before = len(reads)
         shared.drop({"demo:BTCUSDT:1m"})
