@@ -24,6 +24,6 @@ def serve(
     settings = load()
     log_to_stderr(settings)
     if workers > 1:
-        serve_workers(settings, workers)
+        serve_workers(settings, workers, lambda url: _log.info("serving on %s with %d workers", url, workers))
         return
     web.serve(settings, lambda url: _log.info("serving on %s", url))

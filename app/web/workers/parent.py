@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -36,10 +36,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _log = logging.getLogger(__name__)
 
 
-def serve_workers(settings: Settings, count: int) -> None:
+def serve_workers(settings: Settings, count: int, on_ready: Callable[[str], None] = lambda _: None) -> None:
     """Serve with so many processes until SIGINT or SIGTERM; SIGHUP restarts one after the other.
 
-    Raises `SimError` if the workers cannot start.
+    `on_ready` is called with the address once all of them answer. Raises `SimError` if the workers cannot start.
     """
     if not 1 <= count <= MAX_WORKERS:
         raise BadInputError(f"--workers: must be from 1 to {MAX_WORKERS}")
@@ -51,7 +51,7 @@ def serve_workers(settings: Settings, count: int) -> None:
         create_memory(folder)
         signals = stack.enter_context(_caught_signals())
         location = stack.enter_context(installed_location(settings))
-        parent = WorkerParent(settings, location, WorkerPlace(0, count, folder), signals)
+        parent = WorkerParent(settings, location, WorkerPlace(0, count, folder), signals, on_ready)
         try:
             parent.run()
         finally:
@@ -120,8 +120,14 @@ class WorkerParent:
     """Keeps the workers running; `run` returns when a signal asks for the end."""
 
     def __init__(
-        self, settings: Settings, location: DatabaseLocation, place: WorkerPlace, signals: socket.socket
+        self,
+        settings: Settings,
+        location: DatabaseLocation,
+        place: WorkerPlace,
+        signals: socket.socket,
+        on_ready: Callable[[str], None],
     ) -> None:
+        self._on_ready = on_ready
         self._settings = settings
         self._place = place
         self._signals = signals
@@ -203,7 +209,7 @@ class WorkerParent:
             worker.ready, worker.kill_at_s = True, None
             if not self._has_served and all(other.ready for other in self._workers):
                 self._has_served = True
-                _log.info("serving on %s with %d workers", url_of(self._settings), self._place.count)
+                self._on_ready(url_of(self._settings))
             if self._renewing is worker:
                 self._renewing = None
         worker.close_pipe()
