@@ -37,7 +37,8 @@ def audit(
     if json:
         output.as_json([_to_json(entry) for entry in entries])
     else:
-        output.table(("time", "user", "action", "what", "from", "request", "details"), map(_row, entries))
+        columns = ("time", "user", "action", "what", "from", "request", "details")
+        output.table(columns, map(_row, entries), none="There are no entries.")
 
 
 def _row(entry: AuditEntry) -> tuple[object, ...]:

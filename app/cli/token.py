@@ -88,7 +88,7 @@ def list_(json: Json = False) -> None:
         output.as_json([_token_to_json(token) for token in stored])
         return
     columns = ("id", "user", "name", "kind", "scope", "session", "created", "expires", "revoked")
-    output.table(columns, map(_row, stored))
+    output.table(columns, map(_row, stored), none="There are no tokens and no share links.")
 
 
 @app.command()

@@ -113,7 +113,7 @@ def print_gaps(gaps: Sequence[Gap], reasons: Sequence[str | None] = ()) -> None:
     """Print gaps as a table, with the reasons where they are known."""
     rows = [(output.utc(gap.from_ms), output.utc(gap.to_ms), gap.missing) for gap in gaps]
     if not any(reasons):
-        output.table(("from", "to", "missing"), rows, right=["missing"])
+        output.table(("from", "to", "missing"), rows, right=["missing"], none="There are no gaps.")
         return
     lines = ((*row, reason) for row, reason in zip(rows, reasons, strict=True))
     output.table(("from", "to", "missing", "reason"), lines, right=["missing"])

@@ -256,6 +256,7 @@ def list_(json: Json = False) -> None:
             for series in listed
         ),
         right=("rows", "gaps", "missing"),
+        none="There are no candles.",
     )
 
 

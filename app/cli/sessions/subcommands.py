@@ -164,7 +164,7 @@ def prune(older_than: Days = 30, dry_run: DryRun = False, json: Json = False) ->
         return old
 
     old = run(work)
-    session_view.print_sessions(old, json)
+    session_view.print_sessions(old, json, none=f"No session ended {older_than} days ago or earlier.")
     output.note(f"{len(old)} sessions {'would be' if dry_run else 'are'} deleted.")
 
 
