@@ -187,7 +187,7 @@ async def test_an_event_type_an_order_type_and_a_call_need_one_file_each(
 
         assert "trailingStopLimit" in json.dumps(known["NewOrder"]["properties"]["type"])
         await server.data("POST", f"{session}/control", {"action": "step", "candles": 2, "wait": True})
-        order = {"side": "buy", "type": "trailingStopLimit", "qty": 1, "trail": 1, "limitPrice": 50_000}
+        order = {"side": "buy", "type": "trailingStopLimit", "qty": 0.01, "trail": 1, "limitPrice": 60_000}
         placed = await server.data("POST", f"{session}/orders", order, status=201)
         assert (placed["type"], placed["status"]) == ("trailingStopLimit", "accepted")
         cli = Cli(database, folder=tree, PYTHONPATH=tree)
