@@ -60,7 +60,8 @@ def test_a_position_is_opened_protected_explained_and_flattened_by_hand(site: Si
 
     # A stop from the ticket, with the price that its line was dragged to.
     page.select_option("#ticket-type", "stop")
-    page.check("#ticket-reduceOnly", force=True)
+    page.click("#ticket details summary")
+    page.check("#ticket-reduceOnly")
     before = float(page.input_value("#ticket-stopPrice"))
     drag(page, page.locator(".price-line[data-tone=draft] .price-handle"), 40)
     dragged = float(page.input_value("#ticket-stopPrice"))

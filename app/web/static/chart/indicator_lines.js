@@ -25,8 +25,9 @@ export class IndicatorLines {
   #lines = [];
   #profile;
 
-  constructor(prices) {
-    this.prices = prices;
+  /** `onChange()` follows a change of the list. */
+  constructor(prices, onChange) {
+    Object.assign(this, { prices, onChange });
     this.#profile = new VolumeProfile(prices);
     byId("indicator-kind").replaceChildren(...Object.keys(KINDS).map((kind) => make("option", {}, kind)));
     byId("indicator-kind").addEventListener("change", () => this.#showLength());
@@ -36,9 +37,13 @@ export class IndicatorLines {
       this.#keep();
     });
     this.#showLength();
-    for (const { kind, length } of remembered()) this.#add(kind, length);
     prices.onCandles((appended) => this.#draw(appended));
     onTheme(() => this.#lines.forEach(({ series, number }) => series?.applyOptions({ color: color(`--plot-${number}`) })));
+  }
+
+  /** Draw the indicators of the last visit. */
+  start() {
+    for (const { kind, length } of remembered()) this.#add(kind, length);
   }
 
   /** The value of each line: under the pointer, or the last one without a pointer. */
@@ -101,6 +106,7 @@ export class IndicatorLines {
 
   #list() {
     byId("indicator-list").replaceChildren(...this.#lines.map((line) => make("li", { class: `plot-${line.number}` }, `${line.name} `, make("button", { type: "button", class: "quiet", "aria-label": `Remove ${line.name}`, onclick: () => this.#remove(line) }, "×"))));
+    this.onChange();
   }
 
   #keep() {

@@ -53,7 +53,7 @@ startZoneChoice();
 startTabs(document.querySelector("[role=tablist]"));
 const feed = new Feed(id, { onBatch: draw, onState: showState, onClosed: recover, onShorter: readAgain });
 const prices = new Prices(session, { onOldest: () => extend("loadOlder"), onNewest: () => extend("loadNewer"), onCrosshair: showPointed });
-const indicators = new IndicatorLines(prices);
+const indicators = new IndicatorLines(prices, () => showLast());
 const curve = new Curve(session);
 const log = new Log(session, types, (event) => attempt(() => choose(event)));
 const position = new LogPosition(session, feed, { clear, draw, prices, log, onSwitch: () => showTime() });
@@ -69,6 +69,7 @@ startKeys({ controls: share === null ? controls : WITHOUT_CONTROLS, position, lo
 startSharing(session);
 onZone(showTimesAgain);
 prices.onCandles(showClockOfChart);
+indicators.start();
 update(session);
 const polling = setInterval(poll, POLL_MS);
 await Promise.all([position.open(), loadTrading()]).catch(showProblem);
