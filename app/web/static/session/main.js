@@ -6,7 +6,7 @@ import { masked, onZone, symbolText, timeText, zoneName, isBlind } from "../comm
 import { readable, signed, time, whole } from "../common/format.js";
 import { priceText } from "../common/prices.js";
 import { announce, attempt, announceUnlessRecent, showProblem } from "../common/notice.js";
-import { startLogout } from "../common/logout.js";
+import { readsOnly, startLogout } from "../common/logout.js";
 import { startTheme } from "../common/theme.js";
 import { showConnection } from "./connection.js";
 import { Curve } from "../chart/curve.js";
@@ -48,6 +48,8 @@ let shownError = null;
 let hovering = false;
 const keys = [];
 let [session, types] = await Promise.all([get(`${SESSIONS}/${id}`), eventTypes()]).catch(showNotFound);
+const readOnly = share !== null || readsOnly();
+document.body.classList.toggle("read-only", readOnly);
 startBlind(session);
 startZoneChoice();
 startTabs(document.querySelector("[role=tablist]"));
@@ -59,13 +61,13 @@ const log = new Log(session, types, (event) => attempt(() => choose(event)));
 const position = new LogPosition(session, feed, { clear, draw, prices, log, onSwitch: () => showTime() });
 const lookBack = new LookBack(session, prices, position, showTime);
 const marks = new Marks(session, { newest: () => feed.drawn, show: showEvent });
-const trading = new Trading(session, { prices, readOnly: share !== null, isLookingBack: () => lookBack.isBack, onTrade: (event) => attempt(() => showEvent(event)) });
+const trading = new Trading(session, { prices, readOnly, isLookingBack: () => lookBack.isBack, onTrade: (event) => attempt(() => showEvent(event)) });
 const second = new SecondPane(session, prices, () => extend("loadOlder"));
 const controls = new Controls(session, { onSession: update, forkSeq: () => log.selected ?? feed.drawn });
 const statistics = new Statistics(session);
 
 showTitle();
-startKeys({ controls: share === null ? controls : WITHOUT_CONTROLS, position, lookBack, marks, trading });
+startKeys({ controls: readOnly ? WITHOUT_CONTROLS : controls, position, lookBack, marks, trading });
 startSharing(session);
 onZone(showTimesAgain);
 prices.onCandles(showClockOfChart);
@@ -282,5 +284,5 @@ function describePrices() {
 function whyEmpty() {
   if (feed.drawn < session.lastSeq) return "Loading …";
   if (STOPPED.includes(session.status)) return "The session ended before its first candle.";
-  return share ? "No candle yet." : "No candle yet. Press Play, or Step for the first one.";
+  return readOnly ? "No candle yet." : "No candle yet. Press Play, or Step for the first one.";
 }
