@@ -106,16 +106,22 @@ def test_a_position_is_opened_protected_explained_and_flattened_by_hand(site: Si
     expect(page.locator("#ticket-state")).to_contain_text("for a sell it must be below the entry")
     page.uncheck("#ticket-with-takeProfit")
 
+    # An exit is dragged from the position's line: above the last price it takes the profit of a long position.
+    drag(page, page.locator(".price-line[data-tone=position] .price-handle"), -60)
+    expect(page.locator("#ticket-state")).to_contain_text("Take profit: order 5")
+    profit = orders(site, session_id)[4]
+    assert (profit["side"], profit["type"], profit["qty"], profit["status"]) == ("SELL", "limit", 0.05, "accepted")
+
     # A server that is killed: the order is sent again, and is placed once.
     site.server.kill()
     shown.until_state("reconnecting")
     press(page, "f")
     expect(page.locator("#ticket-state")).to_have_text("Sending …")
     site.server.start()
-    expect(page.locator("#ticket-state")).to_contain_text("Order 5", timeout=60_000)
+    expect(page.locator("#ticket-state")).to_contain_text("Order 6", timeout=60_000)
     site.post(f"/{session_id}/control", {"action": "step", "candles": 1, "wait": True})
     expect(page.locator(".price-line")).to_have_count(0)
-    assert [order["status"] for order in orders(site, session_id)] == ["filled", *["cancelled"] * 3, "filled"]
+    assert [order["status"] for order in orders(site, session_id)] == ["filled", *["cancelled"] * 4, "filled"]
 
     # Tables with totals, and a score that can be hidden.
     page.click("#tab-trades")
@@ -126,7 +132,7 @@ def test_a_position_is_opened_protected_explained_and_flattened_by_hand(site: Si
     expect(page.locator("#trades-total")).to_contain_text("1 trade")
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#tab-orders")).to_be_focused()
-    expect(page.locator("#orders-rows tr")).to_have_count(5)
+    expect(page.locator("#orders-rows tr")).to_have_count(6)
     page.click("#orders-rows tr[data-order='1'] button")
     expect(page.locator("#why-title")).to_have_text("Order 1")
     page.keyboard.press("Escape")

@@ -3,7 +3,7 @@
 import { attempt } from "../common/notice.js";
 import { decimal, signed } from "../common/format.js";
 import { PriceLines } from "../chart/price_lines.js";
-import { cancel, flatten, move } from "./calls.js";
+import { cancel, flatten, move, place } from "./calls.js";
 import { orderText, sizeText, typeText } from "./order_text.js";
 
 const MAX_ORDERS = 40;
@@ -31,7 +31,17 @@ export class ChartLines {
     const { symbol, qty, avgPrice, unrealizedPnl } = position;
     const text = `${qty > 0 ? "Long" : "Short"} ${decimal(Math.abs(qty))} · ${signed(unrealizedPnl)} ·`;
     const close = { text: "Close", label: `Close the position of ${decimal(qty)}`, onclick: () => this.#act(() => flatten(this.id, symbol), () => "The position is being closed.") };
-    return { id: "position", price: avgPrice, tone: "position", text, label: "Position", buttons: this.mayTrade() ? [close] : [] };
+    if (!this.mayTrade()) return { id: "position", price: avgPrice, tone: "position", text, label: "Position", buttons: [] };
+    const onMove = (price) => this.#act(() => place(this.id, this.#exit(position, price)), exitText);
+    return { id: "position", price: avgPrice, tone: "position", text, label: "Position: move to place a stop loss or take profit", onMove, buttons: [close] };
+  }
+
+  /** The exit at a price: a stop where the position would lose from the last price on, else a limit. */
+  #exit({ symbol, qty }, price) {
+    const last = this.prices.base().at(-1)?.close ?? price;
+    const isStop = (price - last) * qty < 0;
+    const kind = isStop ? { type: "stop", stopPrice: price } : { type: "limit", limitPrice: price };
+    return { symbol, side: qty > 0 ? "sell" : "buy", qty: Math.abs(qty), reduceOnly: true, ...kind };
   }
 
   /** The lines of an order: its limit, its stop, or both; a market order has none. */
@@ -55,6 +65,11 @@ export class ChartLines {
     if (result !== undefined) this.say(tell(result));
     this.onChanged();
   }
+}
+
+function exitText({ orderId, type, status, reason }) {
+  const name = type === "stop" ? "Stop loss" : "Take profit";
+  return status === "rejected" ? `${name}: order ${orderId} was rejected: ${reason}.` : `${name}: order ${orderId} only reduces the position, and is cancelled when it is closed.`;
 }
 
 /** A move is a cancellation and a new order; the sentence says so. */
