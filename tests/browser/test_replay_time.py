@@ -229,6 +229,11 @@ def test_a_blind_session_shows_neither_symbol_nor_dates(site: Site, open_page: O
     for key in ("ArrowLeft", "End", "p"):
         page.keyboard.press(key)
     page.locator("#prices").hover()
+    page.click("#fork")
+    page.wait_for_url(lambda url: session_id not in url)
+    expect(page.locator("#at")).to_contain_text("day 1 03:19")
+    assert page.evaluate(LEAKS) == []
+    page.goto(f"{site.url}/sessions/{session_id}")
     site.post(f"/{session_id}/stop")
     shown.until_status("stopped")
     assert page.evaluate(LEAKS) == []

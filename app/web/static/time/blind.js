@@ -5,23 +5,24 @@ import { byId, setText } from "../common/dom.js";
 
 const TAG = "blind";
 
-const keyOf = ({ id }) => `zeon-blind-${id}`;
+const keyOf = (id) => `zeon-blind-${id}`;
 
-/** Whether a session is blind: by its tag, unless this browser has chosen otherwise. */
-export function isBlindSession(session) {
-  const choice = localStorage.getItem(keyOf(session));
-  return choice === null ? session.tags.includes(TAG) : choice === "yes";
+/** Whether a session is blind: as this browser has chosen, also for the session that it was forked from; else by its tag. */
+function isBlindSession({ id, parentId, tags }) {
+  const choice = localStorage.getItem(keyOf(id)) ?? localStorage.getItem(keyOf(parentId));
+  return choice === null ? tags.includes(TAG) : choice === "yes";
 }
 
 /** Hide symbol and dates of a blind session before anything is drawn; the button changes the choice and loads the page anew. */
 export function startBlind(session) {
   const blind = isBlindSession(session);
   if (blind) hideIdentity(session);
+  if (blind) localStorage.setItem(keyOf(session.id), "yes"); // A fork is another session, without its tags.
   setText(byId("blind"), blind ? "Reveal" : "Blind");
   byId("blind").title = blind ? "Show symbol and dates" : "Hide symbol and dates";
   document.body.classList.toggle("blind", blind);
   byId("blind").addEventListener("click", () => {
-    localStorage.setItem(keyOf(session), blind ? "no" : "yes");
+    localStorage.setItem(keyOf(session.id), blind ? "no" : "yes");
     location.reload();
   });
 }
