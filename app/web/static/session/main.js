@@ -52,7 +52,7 @@ const readOnly = share !== null || readsOnly();
 document.body.classList.toggle("read-only", readOnly);
 startBlind(session);
 startZoneChoice();
-startTabs(document.querySelector("[role=tablist]"));
+startTabs(document.querySelector("[role=tablist]"), () => trading.drawTables());
 const feed = new Feed(id, { onBatch: draw, onState: showState, onClosed: recover, onShorter: readAgain });
 const prices = new Prices(session, { onOldest: () => extend("loadOlder"), onNewest: () => extend("loadNewer"), onCrosshair: showPointed });
 const indicators = new IndicatorLines(prices, () => showLast());
@@ -207,6 +207,7 @@ function update(next) {
   lookBack.show(next);
   trading.show(next);
   showClockOfChart();
+  showMoney();
   statistics.refresh(next, ENDED.includes(next.status)).then(showMoney);
   describePrices();
   showState();

@@ -2,10 +2,14 @@
 
 import { byId } from "../common/dom.js";
 
-/** Connect the tabs of a `tablist`; each names its panel with `aria-controls`. */
-export function startTabs(list) {
+/** Connect the tabs of a `tablist`; each names its panel with `aria-controls`. `onChoose()` follows a choice. */
+export function startTabs(list, onChoose) {
   const tabs = [...list.querySelectorAll("[role=tab]")];
-  for (const tab of tabs) tab.addEventListener("click", () => choose(tabs, tab));
+  const choose = (tab) => {
+    show(tabs, tab);
+    onChoose();
+  };
+  for (const tab of tabs) tab.addEventListener("click", () => choose(tab));
   list.addEventListener("keydown", (press) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[press.key];
     if (!step) return;
@@ -13,12 +17,12 @@ export function startTabs(list) {
     const next = shown.at((shown.indexOf(press.target) + step) % shown.length);
     press.preventDefault();
     press.stopPropagation();
-    choose(tabs, next);
+    choose(next);
     next.focus();
   });
 }
 
-function choose(tabs, chosen) {
+function show(tabs, chosen) {
   for (const tab of tabs) {
     tab.setAttribute("aria-selected", String(tab === chosen));
     tab.tabIndex = tab === chosen ? 0 : -1;

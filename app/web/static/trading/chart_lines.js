@@ -28,8 +28,9 @@ export class ChartLines {
   }
 
   #position(position) {
-    const { symbol, qty, avgPrice, unrealizedPnl } = position;
-    const text = `${qty > 0 ? "Long" : "Short"} ${decimal(Math.abs(qty))} · ${signed(unrealizedPnl)} ·`;
+    const { symbol, qty, avgPrice } = position;
+    const last = this.prices.base().at(-1)?.close ?? avgPrice;
+    const text = `${qty > 0 ? "Long" : "Short"} ${decimal(Math.abs(qty))} · ${signed((last - avgPrice) * qty)} ·`;
     const close = { text: "Close", label: `Close the position of ${decimal(qty)}`, onclick: () => this.#act(() => flatten(this.id, symbol), () => "The position is being closed.") };
     if (!this.mayTrade()) return { id: "position", price: avgPrice, tone: "position", text, label: "Position", buttons: [] };
     const onMove = (price) => this.#act(() => place(this.id, this.#exit(position, price)), exitText);

@@ -8,6 +8,7 @@ import { priceText } from "../common/prices.js";
 
 const READ = 1000;
 const MAX_ROWS = 200;
+const MOST = 5000;
 
 export class TradesTable {
   #trades = new Map();
@@ -29,8 +30,14 @@ export class TradesTable {
   add(events) {
     const added = events.filter(({ type, seq }) => type === "trade" && !this.#trades.has(seq));
     for (const event of added) this.#trades.set(event.seq, event);
-    if (added.length) this.draw();
+    if (this.#trades.size > MOST) this.#forget();
     return added.length > 0;
+  }
+
+  #forget() {
+    this.#whole = false;
+    const oldest = [...this.#trades.keys()].sort((a, b) => a - b);
+    for (const seq of oldest.slice(0, oldest.length - MOST)) this.#trades.delete(seq);
   }
 
   draw() {

@@ -13,9 +13,13 @@ import { Ticket } from "./ticket.js";
 import { TradesTable } from "./trades_table.js";
 import { Why } from "./why.js";
 
+/** A fast session changes orders with every frame; their tables follow a few times in a second. */
+const TABLES_MS = 300;
 const TAKEN = ["created", "running", "paused"];
 
 export class Trading {
+  #tablesTimer = null;
+
   /** `readOnly` leaves out the ticket; `isLookingBack()` tells whether the screen shows the past; `onTrade(event)` shows a trade. */
   constructor(session, { prices, readOnly, isLookingBack, onTrade }) {
     Object.assign(this, { session, prices, readOnly, isLookingBack });
@@ -29,8 +33,8 @@ export class Trading {
     byId("score").hidden = !this.hasAccount;
     for (const id of ["tab-orders", "tab-trades"]) byId(id).hidden = !this.hasAccount;
     if (this.hasAccount) startScore();
-    onZone(() => this.#tables());
-    prices.onCandles((appended) => appended === null && this.draw());
+    onZone(() => this.drawTables());
+    prices.onCandles(() => this.draw());
   }
 
   /** Read what the page needs of the log before its part that is shown. */
@@ -38,15 +42,15 @@ export class Trading {
     if (!this.hasAccount) return;
     this.account.refresh();
     await Promise.all([this.orders.load(), this.trades.load()]);
-    this.#tables();
+    this.drawTables();
   }
 
   /** Take a batch of events. */
   add(events) {
     if (!this.hasAccount) return;
     this.account.add(events);
-    this.trades.add(events);
-    if (this.orders.add(events)) this.#tables();
+    const added = [this.trades.add(events), this.orders.add(events)];
+    if (added.includes(true)) this.#tablesTimer ??= setTimeout(() => this.drawTables(), TABLES_MS);
   }
 
   show(session) {
@@ -82,10 +86,14 @@ export class Trading {
     return this.ticket !== null && TAKEN.includes(this.session.status);
   }
 
-  #tables() {
+  /** Draw the table that is shown. */
+  drawTables() {
+    clearTimeout(this.#tablesTimer);
+    this.#tablesTimer = null;
+    if (!byId("trades-panel").hidden) this.trades.draw();
+    if (byId("orders-panel").hidden) return;
     const onCancel = this.#mayTrade() ? (orderId) => attempt(() => cancel(this.session.id, orderId)).then(() => this.#changed()) : null;
     showOrders(this.orders.all(), { onWhy: (orderId) => this.why.show(orderId), onCancel });
-    this.trades.draw();
   }
 
   #say(sentence) {
