@@ -85,5 +85,5 @@ export class Why {
 function changes(order) {
   const rows = order.changes.map(({ seq, ts, payload }) => make("tr", {}, make("th", { scope: "row" }, String(seq)), make("td", {}, time(ts)), make("td", {}, payload.status), make("td", {}, masked(payload.reason ?? ""))));
   const head = ["Seq", "Time", "Status", "Reason"].map((text) => make("th", { scope: "col" }, text));
-  return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Changes of the order" }, make("table", { class: "plain" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
+  return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Changes of the order" }, make("table", { class: "plain", "aria-label": "Changes" }, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows)));
 }
