@@ -231,7 +231,7 @@ def test_a_blind_session_shows_neither_symbol_nor_dates(site: Site, open_page: O
     page.locator("#prices").hover()
     page.click("#fork")
     page.wait_for_url(lambda url: session_id not in url)
-    expect(page.locator("#at")).to_contain_text("day 1 03:19")
+    expect(page.locator("#at")).to_contain_text("day 1")
     assert page.evaluate(LEAKS) == []
     page.goto(f"{site.url}/sessions/{session_id}")
     site.post(f"/{session_id}/stop")

@@ -147,4 +147,4 @@ def test_a_position_is_opened_protected_explained_and_flattened_by_hand(site: Si
     assert serious_violations(page) == []
     assert unnamed_controls(page) == []
     shown.lost_nothing()
-    assert "equal" in Cli(site.database)("verify", session_id)
+    assert "gives the same log" in Cli(site.database)("verify", session_id)
