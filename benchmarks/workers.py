@@ -8,7 +8,7 @@ from app.db import sessions
 from app.db.pool import Database
 from app.domain.session import Pace
 from benchmarks.client import connect, ended
-from benchmarks.place import USER, Place, pool, spec, store
+from benchmarks.environment import USER, BenchDatabase, pool, spec, store
 from benchmarks.row import Goal, Row
 from benchmarks.server import server
 
@@ -18,12 +18,12 @@ SECONDS = 6
 PER_SECOND = 100
 
 
-async def workers(place: Place) -> list[Row]:
+async def workers(target: BenchDatabase) -> list[Row]:
     """Measure the processor time of fan-out, without that of Postgres and of the clients."""
-    async with pool(place) as database:
+    async with pool(target) as database:
         await store(database, SECONDS * PER_SECOND)
-        (one,) = await _fan_out(place, database, 1)
-        two = await _fan_out(place, database, 2)
+        (one,) = await _fan_out(target, database, 1)
+        two = await _fan_out(target, database, 2)
     what = f"{CLIENTS} clients of {SESSIONS} sessions at {PER_SECOND} events/s"
     return [
         Row(f"{what}: a delivery, two workers", sum(two), "us", one, Goal(1.15, at_most=True), "against one worker"),
@@ -31,11 +31,11 @@ async def workers(place: Place) -> list[Row]:
     ]
 
 
-async def _fan_out(place: Place, database: Database, count: int) -> list[float]:
+async def _fan_out(target: BenchDatabase, database: Database, count: int) -> list[float]:
     """Return the processor time of each worker per delivery, in microseconds."""
     wanted = spec(SECONDS * PER_SECOND, pace=Pace(1000 // PER_SECOND))
     made = [(await database.run(sessions.create, USER, wanted))[0].id for _ in range(SESSIONS)]
-    with server(place, workers=count) as running:
+    with server(target, workers=count) as running:
         clients = await connect(running, [made[number % SESSIONS] for number in range(CLIENTS)], noting_every=0)
         before_s = running.cpu_s
         for session_id in made:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
-from uuid import UUID
 
 from pydantic import BeforeValidator, Field
 
 from app.db.commands import OrderRow
 from app.domain.number import ratio
-from app.domain.trading.command import api_type
+from app.domain.trading.order import API_TYPES, ApiOrderType
 from app.engine.account import AccountView, exact
 from app.engine.session_clock import SessionClock
-from app.web.http.models import Answer, Body, Count, Query
+from app.web.http.models import Answer, Body, Count, Query, answers_record
 from app.web.sim.setting_models import Number, json_number
 
 MAX_ORDER_ID = 2**53
@@ -30,7 +29,6 @@ def _lower(value: Any) -> Any:
 
 
 Side = Annotated[Literal["buy", "sell"], BeforeValidator(_lower, json_schema_input_type=Literal["buy", "sell"])]
-OrderType = Literal["market", "limit", "stop", "stopLimit", "trailingStop"]
 
 
 class NewOrder(Body):
@@ -38,7 +36,7 @@ class NewOrder(Body):
 
     symbol: Annotated[str, Field(max_length=100, description="Required if the session has several.")] | None = None
     side: Side
-    type: OrderType
+    type: ApiOrderType
     qty: Positive | None = None
     cash: Positive | None = None
     equity_pct: Positive | None = None
@@ -88,7 +86,7 @@ class OrderAnswer(Answer):
     client_order_id: str | None = None
     symbol: str
     side: Literal["BUY", "SELL"]
-    type: OrderType
+    type: ApiOrderType
     qty: Number | None
     sizing: dict[str, Number] | None = None
     filled_qty: Number
@@ -118,7 +116,7 @@ class OrderAnswer(Answer):
             client_order_id=row.client_order_id,
             symbol=row.symbol,
             side=row.side,  # type: ignore[arg-type]
-            type=api_type(row.type),  # type: ignore[arg-type]
+            type=API_TYPES[row.type],
             qty=row.qty,
             sizing=row.sizing and {key: exact(size) for key, size in row.sizing.items()},
             filled_qty=row.filled,
@@ -191,22 +189,12 @@ class AccountAnswer(Answer):
         )
 
 
+@answers_record(SessionClock)
 class ClockAnswer(Answer):
     """The session's time: `nowMs` is simulated, `serverMs` and `nextDueMs` are the wall clock's; all ms UTC.
 
     `nextDueMs` is when the next candle comes if the session runs; null if it does not run, or has no pace.
     """
-
-    session_id: UUID
-    status: str
-    mode: Literal["paced", "unpaced", "stepped", "paused", "ended"]
-    now_ms: int
-    cursor_ms: int | None
-    next_open_ms: int | None
-    next_due_ms: int | None
-    server_ms: int
-    last_seq: int
-    commands: int
 
     @classmethod
     def of(cls, clock: SessionClock) -> Self:

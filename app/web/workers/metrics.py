@@ -47,7 +47,7 @@ class WorkerMetrics:
 
     async def merged(self) -> CollectorRegistry:
         """Return the figures of all workers that answer, as one registry."""
-        others = [number for number in range(1, self._place.count + 1) if number != self._place.number]
+        others = [number for number in range(1, self._place.total + 1) if number != self._place.number]
         texts = await asyncio.gather(*[self._read(number) for number in others])
         own = generate_latest(self._registry).decode()
         registry = CollectorRegistry()

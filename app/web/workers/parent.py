@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -131,8 +131,8 @@ class WorkerParent:
         self._settings = settings
         self._place = place
         self._signals = signals
-        self._environment = _environment(settings, location, place.count)
-        self._workers = [_Worker(number) for number in range(1, place.count + 1)]
+        self._environment = _environment(settings, location, place.total)
+        self._workers = [_Worker(number) for number in range(1, place.total + 1)]
         self._to_renew: deque[_Worker] = deque()
         self._renewing: _Worker | None = None
         self._has_served = False
@@ -143,8 +143,9 @@ class WorkerParent:
         """Start the workers and look after them; raises `SimError` if the first ones do not start."""
         while True:
             self._start_due()
-            ready, _, _ = select.select([self._signals, *self._pipes()], [], [], self._timeout_s())
-            numbers = self._signals.recv(64) if self._signals in ready else b""
+            arrived = self._signals.fileno()
+            ready, _, _ = select.select([arrived, *self._pipes()], [], [], self._timeout_s())
+            numbers = self._signals.recv(64) if arrived in ready else b""
             if signal.SIGTERM in numbers or signal.SIGINT in numbers:
                 return
             if signal.SIGHUP in numbers:
@@ -189,7 +190,7 @@ class WorkerParent:
 
     def _start(self, worker: _Worker) -> None:
         worker.ready_pipe, says_ready = os.pipe()
-        arguments = (worker.number, self._place.count, self._place.folder, says_ready, self._alive_reader, os.getpid())
+        arguments = (worker.number, self._place.total, self._place.folder, says_ready, self._alive_reader, os.getpid())
         environment = self._environment | {"ZEON_RUNNER": f"{self._settings.runner}/{worker.number}"}
         worker.process = subprocess.Popen(
             [sys.executable, "-m", "app.web.workers.worker", *map(str, arguments)],
@@ -247,7 +248,7 @@ class WorkerParent:
                 worker.end(signal.SIGHUP)
 
 
-def _environment(settings: Settings, location: DatabaseLocation, count: int) -> Mapping[str, str]:
+def _environment(settings: Settings, location: DatabaseLocation, count: int) -> dict[str, str]:
     """Return the variables of workers: the database as the parent has opened it, and the port it has bound."""
     environment = dict(os.environ)
     environment |= {"DATABASE_URL": location.url, "PORT": str(settings.port)}

@@ -27,15 +27,15 @@ _NEAR = 8
 
 
 class WorkerPlace(NamedTuple):
-    """The place of a worker among `count` of them: its number from 1 on, and their folder."""
+    """The place of a worker among `total` of them: its number from 1 on, and their folder."""
 
     number: int
-    count: int
+    total: int
     folder: Path
 
     def share(self, limit: int) -> int:
         """Return this worker's share of a limit, at least 1."""
-        return max(1, -(-limit // self.count))
+        return max(1, -(-limit // self.total))
 
     def metrics_socket(self, number: int) -> Path:
         """Return where a worker answers with its own metrics."""
