@@ -25,6 +25,7 @@ from app.web.http.login import LoginCalls
 from app.web.http.middleware import HostAndOriginCheck
 from app.web.http.request_id import RequestIds
 from app.web.http.responses import exception_handlers
+from app.web.http.root_path import RootPath
 from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
@@ -73,9 +74,9 @@ def create_app(
         stats=StatsCalls(sim, authenticator, settings),
         login=LoginCalls(authenticator),
         health=HealthCalls(probe, supervisor, counts),
-        website=WebsiteCalls(),
+        website=WebsiteCalls(settings.root_path),
     )
-    table = route_table(handlers, needs_token="none" not in settings.auth)
+    table = route_table(handlers, needs_token="none" not in settings.auth, root_path=settings.root_path)
     guard = Middleware(HostAndOriginCheck, settings=settings, answered=answered, refusals=refusals)
     app = Starlette(
         routes=Dispatcher(authenticator, sim, budgets, streams, settings).routes(table),
@@ -83,4 +84,5 @@ def create_app(
         exception_handlers=exception_handlers(budgets, refusals),
     )
     app.router.redirect_slashes = False
-    return with_cors(app, settings)
+    open_to_others = with_cors(app, settings)
+    return RootPath(open_to_others, settings.root_path) if settings.root_path else open_to_others

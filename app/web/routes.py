@@ -49,7 +49,7 @@ class Handlers(NamedTuple):
     website: WebsiteCalls
 
 
-def route_table(handlers: Handlers, *, needs_token: bool = True) -> list[RouteSpec]:
+def route_table(handlers: Handlers, *, needs_token: bool = True, root_path: str = "") -> list[RouteSpec]:
     """Return every route of the server."""
     table = [
         *_session_routes(handlers.sim),
@@ -67,7 +67,7 @@ def route_table(handlers: Handlers, *, needs_token: bool = True) -> list[RouteSp
         return json_text_response(description)
 
     table.append(RouteSpec("GET", "/openapi.json", describe, media="application/json", open=True, budget="open"))
-    description = json.dumps(openapi(table, needs_token=needs_token))
+    description = json.dumps(openapi(table, needs_token=needs_token, server=root_path or "/"))
     return table
 
 

@@ -36,9 +36,9 @@ MODULES = {
 class WebsiteFiles(StaticFiles):
     """Files with the security headers; a page also names its modules."""
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(self, root_path: str, folder: Path = FOLDER) -> None:
         super().__init__(directory=folder, follow_symlink=True)
-        self._links = {page: _module_links(folder, folders) for page, folders in MODULES.items()}
+        self._links = {page: _module_links(root_path, folder, folders) for page, folders in MODULES.items()}
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
@@ -56,8 +56,8 @@ class WebsiteFiles(StaticFiles):
 class WebsiteCalls:
     """The pages and their files; they contain no user's data, so they need no user."""
 
-    def __init__(self) -> None:
-        self._files = WebsiteFiles()
+    def __init__(self, root_path: str) -> None:
+        self._files = WebsiteFiles(root_path)
 
     async def index(self, call: Call) -> Response:
         """Show the list of sessions."""
@@ -76,8 +76,8 @@ class WebsiteCalls:
         return await self._files.get_response(call.request.path_params["name"], call.request.scope)
 
 
-def _module_links(folder: Path, folders: tuple[str, ...]) -> str:
+def _module_links(root_path: str, folder: Path, folders: tuple[str, ...]) -> str:
     """Return a header with a page's modules, so that the browser loads them in parallel."""
     names = (file.relative_to(folder).as_posix() for file in folder.rglob("*.js"))
     modules = sorted(name for name in names if name.startswith(folders))
-    return ", ".join(f"</static/{name}>; rel=modulepreload" for name in modules)
+    return ", ".join(f"<{root_path}/static/{name}>; rel=modulepreload" for name in modules)

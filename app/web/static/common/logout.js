@@ -3,6 +3,7 @@
 import { Client } from "../client.js";
 import { byId } from "./dom.js";
 import { attempt } from "./notice.js";
+import { server } from "./root.js";
 
 /** Show the button while this browser is logged in; a click ends the login and asks for the next one. */
 export function startLogout() {
@@ -16,6 +17,6 @@ export function showLogout() {
 }
 
 async function logout() {
-  await new Client(location.origin).logout();
+  await new Client(server).logout();
   location.reload();
 }

@@ -3,6 +3,7 @@
 import { get, SESSIONS } from "../common/api.js";
 import { make, setText } from "../common/dom.js";
 import { gain, pace, percent, readable, time, utc } from "../common/format.js";
+import { at } from "../common/root.js";
 import { sparkline } from "./sparkline.js";
 
 const POINTS = 48;
@@ -42,7 +43,7 @@ export class Row {
     this.#session = session;
     if (!changed) return;
     const title = session.name ?? session.symbols.join(" ");
-    this.link.href = `/sessions/${session.id}`;
+    this.link.href = at(`/sessions/${session.id}`);
     setText(this.link, title);
     this.what.replaceChildren(`${session.symbols.join(" ")} · ${session.timeframe} · ${session.profileSlug} · `, time(session.startMs), ...session.tags.map((tag) => make("span", { class: "tag" }, tag)));
     setText(this.status, session.status);

@@ -4,6 +4,7 @@ import { post, SESSIONS } from "../common/api.js";
 import { byId, make, setText } from "../common/dom.js";
 import { fromField, pace, time, timeframeMs, toField } from "../common/format.js";
 import { announce, attempt } from "../common/notice.js";
+import { at } from "../common/root.js";
 
 const PACES = [1000, 250, 50, 10, 0];
 const LABELS = ["1/s", "4/s", "20/s", "100/s", "max"];
@@ -79,7 +80,7 @@ export class Controls {
 
   async fork() {
     const child = await attempt(() => post(`${this.path}/fork`, { atSeq: this.forkSeq() }));
-    if (child) location.assign(`/sessions/${child.id}`);
+    if (child) location.assign(at(`/sessions/${child.id}`));
   }
 
   /** A paused session runs to the time or event and pauses again; a running one jumps to the time and goes on. */

@@ -5,6 +5,7 @@ import { byId, make, option, setText } from "../common/dom.js";
 import { decimal, signed, time, utc, whole } from "../common/format.js";
 import { announce, attempt, announceUnlessRecent, showProblem } from "../common/notice.js";
 import { startLogout } from "../common/logout.js";
+import { at } from "../common/root.js";
 import { startTheme } from "../common/theme.js";
 import { showConnection } from "./connection.js";
 import { Curve } from "../chart/curve.js";
@@ -67,7 +68,7 @@ function showTitle() {
 function origin() {
   if (!session.parentId) return [];
   const place = `seq ${whole(session.forkSeq)} of another`;
-  return [" · fork of ", share ? place : make("a", { href: `/sessions/${session.parentId}?seq=${session.forkSeq}` }, place)];
+  return [" · fork of ", share ? place : make("a", { href: at(`/sessions/${session.parentId}?seq=${session.forkSeq}`) }, place)];
 }
 
 function extend(method) {
