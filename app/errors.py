@@ -137,7 +137,21 @@ class InputsChangedError(SimError):
     """An input of the session has changed since it was started."""
 
     status = 409
-    codes = ("candles_changed", "strategy_changed", "warmup_changed")
+    codes: tuple[str, ...] = ("candles_changed", "strategy_changed", "warmup_changed")
+
+
+class CodeChangedError(InputsChangedError):
+    """The code of a strategy has changed since the session was started."""
+
+    code = "strategy_changed"
+    codes = ()
+
+
+class ProfileUnknownError(BadInputError):
+    """No server that this process knows of can run this profile."""
+
+    status = 422
+    code = "profile_unknown"
 
 
 class DivergedError(SimError):

@@ -124,7 +124,11 @@ class Calls(Generic[Answer]):
         return self._call("POST", f"{SESSIONS}/{session_id}/pause", {})
 
     def resume(self, session_id: str, **fields: Any) -> Answer:
-        """Resume a session; with `accept_revised=True` also if used candles were revised."""
+        """Resume a session; with `accept_revised=True` also if used candles were revised.
+
+        With `accept_changed=True` a session whose changed strategy gives another log stays paused, and the answer is a
+        fork that goes on with the new code before the difference.
+        """
         return self._call("POST", f"{SESSIONS}/{session_id}/resume", to_api(fields))
 
     def stop(self, session_id: str) -> Answer:

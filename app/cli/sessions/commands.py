@@ -53,21 +53,23 @@ ToTime = Annotated[
 Revised = Annotated[
     bool, typer.Option("--accept-revised", help="Continue although candles that the session has used were revised.")
 ]
+Changed = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changed", help="If changed code of the strategy gives another log, fork the session before that."
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")]
 
 _PAGE = 200
 
 
 @app.command()
-def start(session_id: SessionId, accept_revised: Revised = False, json: Json = False) -> None:
+def start(
+    session_id: SessionId, accept_revised: Revised = False, accept_changed: Changed = False, json: Json = False
+) -> None:
     """Start a session at its cursor; a live server runs it."""
-
-    async def work(context: Context) -> Session:
-        return await context.sim.start(
-            context.user, await context.session_id(session_id), accept_revised=accept_revised
-        )
-
-    session_view.print_session(run(work), json)
+    _act(session_id, Action("start", accept_revised=accept_revised, accept_changed=accept_changed), json)
 
 
 @app.command()
@@ -77,9 +79,11 @@ def pause(session_id: SessionId, json: Json = False) -> None:
 
 
 @app.command()
-def resume(session_id: SessionId, accept_revised: Revised = False, json: Json = False) -> None:
+def resume(
+    session_id: SessionId, accept_revised: Revised = False, accept_changed: Changed = False, json: Json = False
+) -> None:
     """Resume a paused session with its next candle; one just created is started."""
-    _act(session_id, Action("resume", accept_revised=accept_revised), json)
+    _act(session_id, Action("resume", accept_revised=accept_revised, accept_changed=accept_changed), json)
 
 
 @app.command()

@@ -69,7 +69,7 @@ class SessionCalls:
 
     async def start(self, call: Call, body: StartRequest) -> Response:
         """Run a session from its cursor."""
-        return await self._act(call, Action("start", accept_revised=body.accept_revised))
+        return await self._act(call, body.to_action("start"))
 
     async def pause(self, call: Call, body: EmptyRequest) -> Response:
         """Pause a running session; after the answer no tick follows."""
@@ -77,7 +77,7 @@ class SessionCalls:
 
     async def resume(self, call: Call, body: StartRequest) -> Response:
         """Resume a paused session, or start a created one."""
-        return await self._act(call, Action("resume", accept_revised=body.accept_revised))
+        return await self._act(call, body.to_action("resume"))
 
     async def stop(self, call: Call, body: EmptyRequest) -> Response:
         """Stop a session for good; after the answer no tick follows."""
@@ -91,7 +91,8 @@ class SessionCalls:
         if key is None:
             return await self._act(call, body.to_action())
         once = IdempotencyKey(key, fingerprint(str(call.session.id), call.json))
-        return success(await self._sim.act_once(call.session, body.to_action(), once, _to_json))
+        answer = await self._sim.act_once(call.session, body.to_action(), once, _to_json)
+        return success(answer, 200 if answer["id"] == str(call.session.id) else 201)
 
     async def _step_and_wait(self, call: Call, body: ControlRequest, key: str | None) -> Response:
         """Step, and answer with the session once it pauses again."""
@@ -119,7 +120,10 @@ class SessionCalls:
         return success(ProfilesAnswer(profiles=[ProfileAnswer(**profile._asdict()) for profile in profiles]))
 
     async def _act(self, call: Call, action: Action) -> Response:
-        return _answer(await self._sim.act_on(call.session, action))
+        session = await self._sim.act_on(call.session, action)
+        if session.id == call.session.id:
+            return _answer(session)
+        return success(SessionAnswer.of(session), 201, _location(session))
 
 
 def _answer(session: Session) -> Response:

@@ -171,7 +171,7 @@ export interface Session {
   digest: string | null;
   parentId: string | null;
   forkSeq: number | null;
-  progress: { done: number | null; total: number | null; pct: number | null; fetching?: { done: number; total: number } } | null;
+  progress: { done: number | null; total: number | null; pct: number | null; fetching?: { done: number; total: number }; checking?: { done: number; total: number } } | null;
   /** The candle a running session waits for at the end of the cache; `symbols` have none yet. */
   waitingFor?: { symbols: string[]; openTimeMs: number; dueMs: number; text: string };
   streamUrl: string;
@@ -307,10 +307,10 @@ export class Client {
   change(id: string, fields: { replayMsPerCandle?: number; speed?: number; name?: string | null; tags?: string[] }): Promise<Session>;
   /** Delete a session that is not running, with its log. */
   delete(id: string): Promise<object>;
-  start(id: string, fields?: { acceptRevised?: boolean }): Promise<Session>;
+  start(id: string, fields?: { acceptRevised?: boolean; acceptChanged?: boolean }): Promise<Session>;
   /** No candle follows the answer. */
   pause(id: string): Promise<Session>;
-  resume(id: string, fields?: { acceptRevised?: boolean }): Promise<Session>;
+  resume(id: string, fields?: { acceptRevised?: boolean; acceptChanged?: boolean }): Promise<Session>;
   stop(id: string): Promise<Session>;
   /** Make so many ticks at once, then pause; `ifCursorMs` makes a repetition harmless. */
   step(id: string, candles?: number, fields?: { ifCursorMs?: number | null; wait?: boolean }): Promise<Session>;

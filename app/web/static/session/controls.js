@@ -53,11 +53,16 @@ export class Controls {
     return action && this.#do(() => this.#move(action));
   }
 
-  /** Start, pause or resume. If candles were revised since, the user decides whether to go on with them. */
+  /** Start, pause or resume. If candles or the strategy's code changed since, the user decides whether to go on with them. */
   async #move(action) {
     try {
       return await post(`${this.path}/${action}`);
     } catch (error) {
+      if (error.code === "strategy_changed" && (await confirmed(`${error.message} Make the fork?`, "Fork"))) {
+        const fork = await post(`${this.path}/${action}`, { acceptChanged: true });
+        location.assign(`/sessions/${fork.id}`);
+        return this.session;
+      }
       if (error.code !== "candles_changed" || !(await confirmed(`${error.message} Continue with the revised candles?`, "Continue"))) throw error;
       return post(`${this.path}/${action}`, { acceptRevised: true });
     }
