@@ -158,6 +158,10 @@ class Calls(Generic[Answer]):
         """Create a session that shares the log up to a seq and continues with the changed fields."""
         return self._call("POST", f"{SESSIONS}/{session_id}/fork", to_api({"at_seq": at_seq, **fields}))
 
+    def compare(self, *session_ids: str, points: int = 300) -> Answer:
+        """Compare 2 to 20 sessions: settings that differ, figures, curves, and where the trades part."""
+        return self._call("GET", f"/api/sim/compare?ids={','.join(session_ids)}&points={points}")
+
     def stats(self, session_id: str) -> Answer:
         """Return the statistics of a session (docs/statistics.md)."""
         return self._call("GET", f"{SESSIONS}/{session_id}/stats")

@@ -25,9 +25,10 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-LIST_PAGE, SESSION_PAGE, API_PAGE = "sessions.html", "session.html", "docs.html"
+LIST_PAGE, SESSION_PAGE, COMPARE_PAGE, API_PAGE = "sessions.html", "session.html", "compare.html", "docs.html"
 MODULES = {
     LIST_PAGE: ("client.js", "common/", "list/"),
+    COMPARE_PAGE: ("client.js", "common/", "compare/", "chart/theme.js", "vendor/lightweight-charts"),
     SESSION_PAGE: ("client.js", "common/", "session/", "chart/", "vendor/lightweight-charts"),
 }
 """The modules of each page, most of them by their folder."""
@@ -66,6 +67,10 @@ class PageCalls:
     async def session(self, call: Call) -> Response:
         """Show the page of one session; `?seq=` points at one event."""
         return await self._files.get_response(SESSION_PAGE, call.request.scope)
+
+    async def compare(self, call: Call) -> Response:
+        """Show several sessions side by side: `?ids=` names them."""
+        return await self._files.get_response(COMPARE_PAGE, call.request.scope)
 
     async def docs(self, call: Call) -> Response:
         """Show the reference of the API, with a form to try each call."""

@@ -19,7 +19,7 @@ from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
 from app.web.openapi import openapi
 from app.web.page import PageCalls
-from app.web.sim import answers, diff, order_schemas, requests, sharing
+from app.web.sim import answers, comparison, diff, order_schemas, requests, sharing
 from app.web.sim.log import LogCalls
 from app.web.sim.orders import OrderCalls
 from app.web.sim.sessions import SessionCalls
@@ -90,6 +90,15 @@ def _session_routes(sim: SessionCalls) -> list[RouteSpec]:
         ),
         RouteSpec(
             "GET", f"{SESSION}/diff/{{other:uuid}}", sim.diff, answer=diff.DiffAnswer, scope="read", budget="heavy"
+        ),
+        RouteSpec(
+            "GET",
+            "/api/sim/compare",
+            sim.compare,
+            query=comparison.CompareQuery,
+            answer=comparison.CompareAnswer,
+            scope="read",
+            budget="heavy",
         ),
         RouteSpec("GET", "/api/sim/profiles", sim.profiles, answer=answers.ProfilesAnswer, scope="read"),
     ]
@@ -204,6 +213,7 @@ def _open_routes(login: LoginCalls, health: HealthCalls, page: PageCalls) -> lis
         RouteSpec("GET", "/metrics", health.metrics, media="text/plain"),
         RouteSpec("GET", "/", page.index, media="text/html"),
         RouteSpec("GET", "/sessions/{id:uuid}", page.session, media="text/html"),
+        RouteSpec("GET", "/compare", page.compare, media="text/html"),
         RouteSpec("GET", "/docs", page.docs, media="text/html"),
         RouteSpec("GET", "/static/{name:path}", page.file, media="text/plain"),
     ]

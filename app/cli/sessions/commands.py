@@ -13,6 +13,7 @@ from app.cli import output
 from app.cli.command import Context, run
 from app.cli.options import Json, MsPerCandle, SessionId, Speed, as_usage, read_id, time_ms, without_none
 from app.cli.sessions import session_view
+from app.cli.sessions.compare import compare
 from app.cli.sessions.create import create
 from app.cli.sessions.fork import fork
 from app.db import sessions
@@ -24,6 +25,7 @@ from app.web.sim.requests import ControlRequest, SessionsQuery
 app = typer.Typer(no_args_is_help=True, help="Create, control, list and delete sessions; any live server runs them.")
 app.command()(create)
 app.command()(fork)
+app.command()(compare)
 
 Ids = Annotated[
     list[str], typer.Argument(parser=read_id, metavar="ID...", help="The sessions' ids, or their first or last digits.")

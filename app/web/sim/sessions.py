@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from app.db import audit
 from app.domain.session import Session
+from app.engine.comparison import compare_sessions
 from app.engine.session_service import Action, IdempotencyKey, SessionService
 from app.settings import Settings
 from app.web.http.models import EmptyAnswer, EmptyRequest
@@ -14,6 +15,7 @@ from app.web.http.request_source import source_of
 from app.web.http.responses import success, with_etag
 from app.web.http.route_spec import Call
 from app.web.sim.answers import ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
+from app.web.sim.comparison import CompareAnswer, CompareQuery
 from app.web.sim.diff import DiffAnswer
 from app.web.sim.requests import (
     ControlRequest,
@@ -113,6 +115,11 @@ class SessionCalls:
         """Compare two sessions: the first simulated event that differs, their settings and their results."""
         a, b = call.sessions
         return success(DiffAnswer.of(await self._sim.diff(call.user_id, a.id, b.id)))
+
+    async def compare(self, call: Call, query: CompareQuery) -> Response:
+        """Compare 2 to 20 sessions: settings that differ, statistics, equity curves, and where the trades part."""
+        comparison = await compare_sessions(self._sim, call.user_id, query.ids, query.points)
+        return success(CompareAnswer.of(comparison))
 
     async def profiles(self, call: Call) -> Response:
         """List the strategies and profiles that a session can use."""

@@ -292,6 +292,15 @@ export interface TailOptions {
   onState?: (state: "connecting" | "catching up" | "live" | "reconnecting" | "ended") => void;
 }
 
+/** Sessions side by side; every list is in their order. `tradesPart` is null if all trades are the same. */
+export interface Comparison {
+  sessions: Session[];
+  settings: Record<string, unknown[]>;
+  figures: Record<string, (number | null)[]>;
+  curves: { ts: number; equity: number; drawdownPct: number }[][];
+  tradesPart: { number: number; trades: ({ seq: number; ts: number; trade: Record<string, unknown> } | null)[] } | null;
+}
+
 export class Client {
   /** `url` is the server's address, by default the one this module came from, else http://127.0.0.1:8000. */
   constructor(url?: string | URL, options?: ClientOptions);
@@ -335,6 +344,8 @@ export class Client {
   /** The simulated time, and when the next candle is due. */
   clock(id: string): Promise<Clock>;
   diff(id: string, other: string): Promise<Record<string, unknown>>;
+  /** Settings that differ, statistics, curves and the first trades that part, of 2 to 20 sessions. */
+  compare(ids: string[], points?: number): Promise<Comparison>;
   stats(id: string): Promise<Record<string, number | null>>;
   equity(id: string, points?: number): Promise<{ points: { seq: number; ts: number; equity: number; drawdownPct: number }[] }>;
   profiles(): Promise<{ profiles: { slug: string; parameters: object; source: string; timeframes: string[]; warmup: number }[] }>;
