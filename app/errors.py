@@ -137,14 +137,13 @@ class InputsChangedError(SimError):
     """An input of the session has changed since it was started."""
 
     status = 409
-    codes: tuple[str, ...] = ("candles_changed", "strategy_changed", "warmup_changed")
+    codes = ("candles_changed", "strategy_changed", "warmup_changed")
 
 
 class CodeChangedError(InputsChangedError):
     """The code of a strategy has changed since the session was started."""
 
     code = "strategy_changed"
-    codes = ()
 
 
 class ProfileUnknownError(BadInputError):

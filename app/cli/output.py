@@ -89,8 +89,8 @@ def number(value: Decimal | float | str | None, *, sign: bool = False) -> str:
         return "-"
     exact = Decimal(str(value))
     size = abs(exact)
-    if not size:
-        return "0"
+    if exact == exact.to_integral_value():
+        return f"{exact:{'+' if sign else ''},.0f}"
     decimals = 2 if size >= 100 else 4 if size >= 1 else 5 - exact.adjusted()
     shown = f"{exact:{'+' if sign else ''},.{decimals}f}"
     whole, _, part = shown.partition(".")

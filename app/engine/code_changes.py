@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from app.db import runners
 from app.db.pool import Connection, Database
 from app.domain.session import Session
-from app.engine.input_checks import check_inputs
 from app.engine.replay.code_check import CodeCheck, CodeChecks
+from app.engine.replay.input_checks import check_inputs
 from app.errors import ProfileUnknownError
 from app.strategy_hosts.strategy_catalog import StrategyCatalog, code_changed
 

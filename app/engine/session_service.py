@@ -20,9 +20,9 @@ from app.engine.account import AccountReader
 from app.engine.code_changes import CodeChanges, require_known_elsewhere
 from app.engine.command_service import CommandService
 from app.engine.fork import create_fork, fork_before, fork_point
-from app.engine.input_checks import check_inputs
 from app.engine.kept_figures import keep_figures
 from app.engine.replay.code_check import CodeCheck, CodeChecks, accept_code
+from app.engine.replay.input_checks import check_inputs
 from app.engine.replay.quota import quota, require_quota
 from app.engine.session_clock import SessionClock, clock_of
 from app.engine.session_diff import SessionDiff, diff_sessions

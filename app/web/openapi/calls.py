@@ -74,7 +74,7 @@ _CALLS: Final = {
     "POST /api/sim/sessions/{id}/share": Described("shareSession", example={"expiresIn": "7d"}),
     "GET /api/sim/sessions/{id}/share": Described("listShares"),
     "DELETE /api/sim/sessions/{id}/share/{keyId}": Described("deleteShare"),
-    "GET /api/sim/compare": Described("compare"),
+    "GET /api/sim/compare": Described("compare", (404,)),
     "GET /api/sim/profiles": Described("listProfiles"),
     "GET /api/sim/sessions/{id}/events": Described("listEvents", example=_EVENTS),
     "GET /api/sim/sessions/{id}/stream": Described("streamEvents"),

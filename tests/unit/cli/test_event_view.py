@@ -54,7 +54,7 @@ def test_the_numbers_of_a_candle_are_exact():
             "order",
             '{"qty": null, "side": "SELL", "type": "stop", "stopPrice": 100, "reason": null, "status": "accepted",'
             ' "symbol": "X", "orderId": 2, "tag": null}',
-            "order 2, sell X, stop, stop price 100.00, accepted",
+            "order 2, sell X, stop, stop price 100, accepted",
         ),
         (
             "signal",
