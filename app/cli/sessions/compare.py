@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from app.cli import output
-from app.cli.command import Context, run
 from app.cli.options import Json, read_id
 from app.cli.research.report import FIGURES, figure
+from app.cli.run import Context, run
 from app.cli.sessions import event_view
 from app.engine.comparison import Comparison, compare_sessions
 from app.web.sim.comparison import MAX_COMPARED, CompareAnswer
