@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from starlette.responses import Response
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -30,9 +31,15 @@ LIST_PAGE, SESSION_PAGE, COMPARE_PAGE, API_PAGE = "sessions.html", "session.html
 MODULES = {
     LIST_PAGE: ("client.js", "common/", "list/"),
     COMPARE_PAGE: ("client.js", "common/", "compare/", "chart/theme.js", "vendor/lightweight-charts"),
-    SESSION_PAGE: ("client.js", "common/", "session/", "chart/", "time/", "trading/", "vendor/lightweight-charts"),
+    SESSION_PAGE: (
+        *("client.js", "common/", "session/", "chart/", "time/", "trading/"),
+        *("list/parameters.js", "vendor/lightweight-charts"),
+    ),
 }
 """The modules of each page, most of them by their folder."""
+_NOT_FOUND = (FOLDER / "404.html").read_text("utf-8")
+_PROGRAMS = ("/api/", "/x/", "/static/")
+"""Addresses for programs, which get JSON."""
 
 
 class WebsiteFiles(StaticFiles):
@@ -91,6 +98,14 @@ class WebsiteCalls(RouteGroup):
     async def file(self, call: Call) -> Response:
         """Send a file that the page loads."""
         return await self._files.get_response(call.request.path_params["name"], call.request.scope)
+
+
+def not_found_page(request: Request) -> Response | None:
+    """Return the page of a wrong address for a browser that asks for one; null for calls of the API."""
+    wants_page = request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
+    if not wants_page or request.url.path.startswith(_PROGRAMS):
+        return None
+    return HTMLResponse(_NOT_FOUND, 404, HEADERS)
 
 
 def _module_links(folder: Path, folders: tuple[str, ...]) -> str:

@@ -3,6 +3,7 @@
 import { post, SESSIONS } from "../common/api.js";
 import { byId, make, setText } from "../common/dom.js";
 import { pace } from "../common/format.js";
+import { askFork } from "./fork_dialog.js";
 import { announce, attempt } from "../common/notice.js";
 import { RunTo } from "../time/run_to.js";
 
@@ -82,7 +83,9 @@ export class Controls {
   }
 
   async fork() {
-    const child = await attempt(() => post(`${this.path}/fork`, { atSeq: this.forkSeq() }));
+    const fields = await attempt(() => askFork(this.session, this.forkSeq()));
+    if (!fields) return;
+    const child = await attempt(() => post(`${this.path}/fork`, fields));
     if (child) location.assign(`/sessions/${child.id}`);
   }
 
