@@ -22,7 +22,7 @@ from app.cli.research.search import search as search_parameters
 from app.cli.research.strategy_arg import resolve_strategy
 from app.cli.research.sweep_runs import InterruptedSweepError, SweepRuns
 from app.cli.research.sweep_size import Plan, print_estimate
-from app.cli.run import locate, run_on
+from app.cli.run import Context, locate, run_on
 from app.cli.sessions.setting_options import NEW_SESSION, Given, takes_settings
 from app.db.log import stats
 from app.db.log.results import SessionResult
@@ -125,10 +125,9 @@ def sweep(
         except InterruptedSweepError:
             interrupted = True
             outcome = Outcome(ranking.rank_results(runs.read(runs.ids), by), [], None, "")
-        curves = [] if plan.windows or interrupted else outcome.ranked[:_CURVES]
-        if curves:
-            cash = float(make_spec({}).trading.initial_cash)
-            read = asyncio.run(run_on(settings, location, lambda context: _read_curves(context.database, curves)))
+        if not plan.windows and not interrupted:
+            cash = float(plan.samples[0].trading.initial_cash)
+            read = asyncio.run(run_on(settings, location, lambda context: _read_curves(context, outcome.ranked)))
             deflated = overfitting.deflated_of(read, cash)
             outcome = outcome._replace(deflated=deflated, words=overfitting.sentence(deflated))
     if json:
@@ -136,10 +135,7 @@ def sweep(
     else:
         _print(outcome)
     if html is not None:
-        page = sweep_page.page(f"{slug}, {tag}", outcome.words, outcome.ranked, outcome.windows, task.axes, by)
-        with create(html) as file:
-            file.write(page.encode())
-        output.note(f"The page is written to {html}.")
+        _write_page(html, f"{slug}, {tag}", outcome, task)
     if interrupted:
         output.note(f"Interrupted: the same command with --study {tag} goes on, or `zeon rank {tag} --resume`.")
     if any(result.status != FINISHED for result in outcome.ranked):
@@ -204,14 +200,21 @@ def _all(task: Task) -> list[dict[str, Any]]:
     return combinations(task.axes) if task.trials is None else []
 
 
-async def _read_curves(database: Any, ranked: Sequence[SessionResult]) -> list[list[tuple[int, float]]]:
-    """Return (ts, equity) of each run that has finished."""
+async def _read_curves(context: Context, ranked: Sequence[SessionResult]) -> list[list[tuple[int, float]]]:
+    """Return (ts, equity) of each run that has finished, the best `_CURVES`."""
     curves = []
-    for result in ranked:
+    for result in ranked[:_CURVES]:
         if result.status == FINISHED:
-            points = await database.run(stats.equity, result.id, 5000)
+            points = await context.database.run(stats.equity, result.id, 5000)
             curves.append([(point.ts, float(point.equity)) for point in points])
     return curves
+
+
+def _write_page(path: Path, title: str, outcome: Outcome, task: Task) -> None:
+    page = sweep_page.page(title, outcome.words, outcome.ranked, outcome.windows, task.axes, task.by)
+    with create(path) as file:
+        file.write(page.encode())
+    output.note(f"The page is written to {path}.")
 
 
 def _print(outcome: Outcome) -> None:
