@@ -90,6 +90,13 @@ class Pace:
         """Whether ticks follow each other without a pause."""
         return self.ms == 0
 
+    @property
+    def text(self) -> str:
+        """The pace for people."""
+        if self.speed is not None:
+            return f"speed {self.speed}"
+        return "unpaced" if self.unpaced else f"{self.ms:,} ms per candle"
+
     def offset_ns(self, ticks: int, timeframe: Timeframe) -> int:
         """Return when tick number `ticks` is due, in ns after the anchor, rounded down, without drift."""
         if self.speed is not None:

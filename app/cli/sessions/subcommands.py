@@ -10,14 +10,16 @@ from uuid import UUID
 import typer
 
 from app.cli import output
-from app.cli.options import Json, MsPerCandle, SessionId, Speed, as_usage, read_id, time_ms, without_none
+from app.cli.options import Json, SessionId, as_usage, read_id, time_ms, without_none
 from app.cli.run import Context, run
 from app.cli.sessions import session_view
 from app.cli.sessions.compare import compare
 from app.cli.sessions.create import create
 from app.cli.sessions.fork import fork
+from app.cli.sessions.setting_options import Given, takes_settings
 from app.db import sessions
-from app.domain.session import ENDED, STATUSES, Session
+from app.domain.session import ENDED, STATUSES, Pace, Session
+from app.domain.setting import setting_fields
 from app.engine.session_service import Action
 from app.web.http.parsing import parse
 from app.web.sim.requests import ControlRequest, SessionsQuery
@@ -95,9 +97,10 @@ def stop(session_id: SessionId, json: Json = False) -> None:
 
 
 @app.command()
-def pace(session_id: SessionId, ms_per_candle: MsPerCandle = None, speed: Speed = None, json: Json = False) -> None:
+@takes_settings([field.name for field in setting_fields(Pace)])
+def pace(given: Given, session_id: SessionId, json: Json = False) -> None:
     """Change the pace of a session, also while it runs."""
-    _control(session_id, json, action="pace", replayMsPerCandle=ms_per_candle, speed=speed)
+    _control(session_id, json, action="pace", **given)
 
 
 @app.command()
