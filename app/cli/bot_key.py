@@ -10,8 +10,8 @@ from uuid import UUID
 import typer
 
 from app.cli import output
-from app.cli.command import Context, run, source
 from app.cli.options import Json, SessionId
+from app.cli.run import Context, audit_origin, run
 from app.cli.token import read_end
 from app.db import tokens
 from app.db.tokens import Token
@@ -51,7 +51,7 @@ def create(
 
     async def work(context: Context) -> tuple[Token, str]:
         session = await context.sim.get(context.user, await context.session_id(session_id))
-        return await context.database.run(create_bot_key, source(), context.user, session, name, end)
+        return await context.database.run(create_bot_key, audit_origin(), context.user, session, name, end)
 
     token, key = run(work)
     known = addresses(server or _server(load()), key)
@@ -80,7 +80,7 @@ def revoke(session_id: SessionId, key_id: KeyId) -> None:
 
     async def work(context: Context) -> None:
         session = await context.sim.get(context.user, await context.session_id(session_id))
-        await context.database.run(revoke_bot_key, source(), context.user, session.id, key_id)
+        await context.database.run(revoke_bot_key, audit_origin(), context.user, session.id, key_id)
 
     run(work)
     output.line("The bot key is revoked.")

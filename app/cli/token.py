@@ -9,8 +9,8 @@ from uuid import UUID
 import typer
 
 from app.cli import output
-from app.cli.command import Context, run, source
 from app.cli.options import Json, time_ms
+from app.cli.run import Context, audit_origin, run
 from app.db import audit, tokens
 from app.db.pool import Connection
 from app.db.tokens import Scope, Token
@@ -95,7 +95,7 @@ def list_(json: Json = False) -> None:
         output.as_json([_token_to_json(token) for token in stored])
         return
     columns = ("id", "user", "name", "kind", "scope", "session", "created", "expires", "revoked")
-    output.table(columns, map(_row, stored))
+    output.table(columns, map(_row, stored), none="There are no tokens and no share links.")
 
 
 @app.command()
@@ -116,7 +116,7 @@ async def _create(
     async with connection.transaction():
         token, secret = await tokens.create(connection, user_id, name, scope=scope, expires_at=end)
         details = {"user": user_id, "name": name, "scope": scope, "expiresAt": _iso(end)}
-        await audit.record(connection, source(), by, "token.create", token.id, details)
+        await audit.record(connection, audit_origin(), by, "token.create", token.id, details)
     return token, secret
 
 
@@ -125,7 +125,7 @@ async def _revoke(connection: Connection, by: str, token_id: UUID) -> bool:
         token = await tokens.revoke(connection, token_id)
         if token is None:
             return False
-        await audit.record(connection, source(), by, _REVOKED[token.kind], token_id, {"user": token.user_id})
+        await audit.record(connection, audit_origin(), by, _REVOKED[token.kind], token_id, {"user": token.user_id})
     return True
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from starlette.requests import HTTPConnection
 
 from app.domain.session import Session
 from app.engine.session_service import SessionService
 from app.errors import NotFoundError, UnauthorizedError
+from app.web.exchange.call import KEY
 from app.web.http.auth import Authenticator, Caller
 from app.web.http.budgets import Budgets
-from app.web.http.client_address import request_client
-
-KEY: Final = "botKey"
-"""The parameter of the paths that holds the key."""
+from app.web.http.client_address import request_sender
 
 
 class Access:
@@ -27,7 +23,7 @@ class Access:
 
     async def session(self, connection: HTTPConnection) -> tuple[Caller, Session]:
         """Return the caller and the session; raises `UnauthorizedError` or `TooManyRequestsError`."""
-        address = request_client(connection.scope).address
+        address = request_sender(connection.scope).address
         self._budgets.require_few_strangers(address, connection)
         try:
             caller = await self._authenticator.bot_caller(connection.path_params[KEY])
