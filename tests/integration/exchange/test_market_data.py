@@ -12,8 +12,8 @@ from app.domain.session import SessionSpec
 from app.settings import load
 from app.web.http.parsing import parse
 from app.web.sim.requests import NewSession
-from tests.support.bot import Bot, bot
 from tests.support.client import BODY, SESSIONS
+from tests.support.network.bot import Bot, bot
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, store
 from tests.support.running_server import InProcessServer, running_server
