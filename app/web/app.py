@@ -14,12 +14,13 @@ from app.db.pool import Database
 from app.engine.session_service import SessionService
 from app.engine.supervisor import Supervisor
 from app.settings import Settings
-from app.web.exchange.access import Access
 from app.web.exchange.bot_keys import BotKeyCalls
+from app.web.exchange.call import Access
 from app.web.exchange.face import ExchangeFace
 from app.web.exchange.instruments import Instruments
 from app.web.exchange.market import MarketData
 from app.web.exchange.orders import SpotOrders
+from app.web.exchange.sockets import FaceSockets, SocketServices
 from app.web.health import HealthCalls
 from app.web.http.auth import Authenticator, require_safe_bind
 from app.web.http.budgets import Budgets
@@ -70,7 +71,9 @@ def create_app(
     authenticator = Authenticator(settings, sim.database, clock, jwts)
     log = LogCalls(sim, authenticator, supervisor.hub, streams, clock, settings)
     instruments = Instruments(sim.database, settings.quotes)
-    market_data = MarketData(sim.database, instruments)
+    market_data, orders = MarketData(sim.database, instruments), SpotOrders(sim, instruments)
+    access = Access(authenticator, sim, budgets)
+    sockets = FaceSockets(SocketServices(sim, supervisor.hub, access, market_data, orders, streams, settings, refusals))
     groups: list[RouteGroup] = [
         SessionCalls(sim, settings),
         OrderCalls(sim),
@@ -85,15 +88,15 @@ def create_app(
         HealthCalls(probe, supervisor, counts),
         WebsiteCalls(),
         market_data,
-        SpotOrders(sim, instruments),
+        orders,
+        sockets,
     ]
     table = route_table(groups, needs_token="none" not in settings.auth)
-    access = Access(authenticator, sim, budgets)
     face = ExchangeFace([spec for spec in table if spec.face], access, clock, settings, refusals)
     dispatcher = Dispatcher(authenticator, sim, budgets, streams, settings)
     guard = Middleware(HostAndOriginCheck, settings=settings, answered=answered, refusals=refusals)
     app = Starlette(
-        routes=[*dispatcher.routes(table), *face.routes()],
+        routes=[*dispatcher.routes(table), *face.routes(), *sockets.starlette_routes()],
         middleware=[Middleware(RequestIds), guard],
         exception_handlers=exception_handlers(budgets, refusals),
     )
