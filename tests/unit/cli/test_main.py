@@ -43,6 +43,7 @@ COMMANDS = {
         "pause",
         "resume",
         "stop",
+        "compare",
         "pace",
         "step",
         "run-until",
