@@ -32,6 +32,7 @@ from app.web.http.login import LoginCalls
 from app.web.http.middleware import HostAndOriginCheck
 from app.web.http.request_id import RequestIds
 from app.web.http.responses import exception_handlers
+from app.web.http.root_path import RootPath
 from app.web.http.route_spec import RouteGroup
 from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
@@ -86,12 +87,12 @@ def create_app(
         ImportCalls(sim, settings),
         LoginCalls(authenticator),
         HealthCalls(probe, supervisor, counts),
-        WebsiteCalls(),
+        WebsiteCalls(settings.root_path),
         market_data,
         orders,
         sockets,
     ]
-    table = route_table(groups, needs_token="none" not in settings.auth)
+    table = route_table(groups, needs_token="none" not in settings.auth, root_path=settings.root_path)
     face = ExchangeFace([spec for spec in table if spec.face], access, clock, settings, refusals)
     dispatcher = Dispatcher(authenticator, sim, budgets, streams, settings)
     guard = Middleware(HostAndOriginCheck, settings=settings, answered=answered, refusals=refusals)
@@ -101,4 +102,5 @@ def create_app(
         exception_handlers=exception_handlers(budgets, refusals, not_found_page),
     )
     app.router.redirect_slashes = False
-    return with_cors(app, settings)
+    open_to_others = with_cors(app, settings)
+    return RootPath(open_to_others, settings.root_path) if settings.root_path else open_to_others
