@@ -94,7 +94,7 @@ def test_a_position_is_opened_protected_explained_and_flattened_by_hand(site: Si
 
     # An order that is not filled says what it waits for; it is cancelled on the chart.
     page.click(".price-line[data-tone=sell] button[aria-label='Why is order 4 open']")
-    expect(page.locator("#why-body")).to_contain_text(re.compile(r"It needs a price at [\d,.]+ or lower"))
+    expect(page.locator("#why-body")).to_contain_text(re.compile(r"It needs a price of [\d,.]+ or lower"))
     page.keyboard.press("Escape")
     page.click("button[aria-label='Cancel order 4'] >> nth=0")
     expect(page.locator(".price-line[data-tone=sell]")).to_have_count(0)
