@@ -241,3 +241,20 @@ def test_a_blind_session_shows_neither_symbol_nor_dates(site: Site, open_page: O
     page.click("#blind")
     expect(page.locator("#title")).to_have_text("BTCUSDT in 2024")
     assert "demo" in page.evaluate(LEAKS)
+
+    # The form makes one of a random range, which is not shown there, on its page, or in the list.
+    page.goto(site.url)
+    page.click("#new")
+    page.locator("#cached option", has_text="BTCUSDT").wait_for(state="attached")
+    page.select_option("#cached", label=page.locator("#cached option", has_text="BTCUSDT").inner_text())
+    page.select_option("#blind", "1")
+    expect(page.locator("#from")).to_be_hidden()
+    page.click("button[value=create]")
+    page.wait_for_url("**/sessions/*")
+    expect(page.locator("#title")).to_have_text("Blind session")
+    assert page.evaluate(LEAKS) == []
+    made = site.call("GET", f"/{page.url.rpartition('/')[2]}")
+    assert (made["tags"], made["gapPolicy"], made["endMs"] - made["startMs"]) == (["blind"], "skip", 86_400_000)
+    page.goto(site.url)
+    expect(page.locator("#rows tr").first).to_contain_text("Blind session")
+    assert "BTCUSDT" not in page.locator("#rows tr").first.inner_text()
