@@ -73,7 +73,7 @@ export class Trading {
   #createTicket() {
     byId("ticket").hidden = false;
     const ticket = new Ticket(this.session, {
-      market: () => ({ symbol: this.prices.symbol, price: this.prices.base().at(-1)?.close }),
+      market: () => ({ symbol: this.prices.symbol, price: this.prices.base().at(-1)?.close, range: this.prices.priceRange() }),
       blocked: () => (this.isLookingBack() ? "You are looking back; orders would be placed now. Go live to trade." : ""),
       onPlaced: () => this.#changed(),
       onChange: () => this.lines?.draw(this.isLookingBack()),
