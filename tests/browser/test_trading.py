@@ -46,6 +46,7 @@ def test_a_position_is_opened_protected_explained_and_flattened_by_hand(site: Si
     shown.until_candles(150)
     page.select_option("#ticket-fill", "same_close")
     page.fill("#ticket-size", "0.05")
+    expect(page.locator("#ticket-estimate")).to_contain_text("About 0.05 for ")
     press(page, "b")
     expect(page.locator("#ticket-state")).to_contain_text("Order 1: bought 0.05 at ")
     expect(page.locator(".price-line[data-tone=position]")).to_contain_text("Long 0.05")

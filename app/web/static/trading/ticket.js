@@ -5,6 +5,7 @@ import { symbolText } from "../common/display.js";
 import { decimal } from "../common/format.js";
 import { priceText, roundPrice } from "../common/prices.js";
 import { cancelAll, flatten, place } from "./calls.js";
+import { estimate } from "./estimate.js";
 import { orderText } from "./order_text.js";
 
 const TAKEN = ["created", "running", "paused"];
@@ -19,11 +20,11 @@ export class Ticket {
   symbol = "";
   #busy = false;
 
-  /** `market()` returns the symbol, its last price and the range of prices on the chart, `blocked()` why nothing may be placed now; `onPlaced(orderId)` follows a call. */
+  /** `market()` returns the symbol, its last price, the range of prices on the chart and the equity, `blocked()` why nothing may be placed now; `onPlaced(orderId)` follows a call. */
   constructor(session, { market, blocked, onPlaced, onChange }) {
     Object.assign(this, { session, market, blocked, onPlaced, onChange });
     byId("ticket-type").addEventListener("change", () => this.#choose());
-    for (const name of Object.keys(PRICES)) this.#field(name).addEventListener("input", onChange);
+    byId("ticket-form").addEventListener("input", onChange);
     for (const name of EXITS) byId(`ticket-with-${name}`).addEventListener("change", () => this.#choose());
     byId("ticket-form").addEventListener("submit", (submit) => {
       submit.preventDefault();
@@ -46,6 +47,7 @@ export class Ticket {
       this.symbol = symbol;
       this.#refill();
     }
+    this.#estimate();
     if (reason !== this.reason) setText(byId("ticket-state"), reason);
     this.reason = reason;
   }
@@ -148,6 +150,11 @@ export class Ticket {
     if (entry && order.stopLoss && (entry - order.stopLoss) * sign <= 0) return this.#wrongSide("stopLoss", order, sign > 0 ? "below" : "above");
     if (entry && order.takeProfit && (order.takeProfit - entry) * sign <= 0) return this.#wrongSide("takeProfit", order, sign > 0 ? "above" : "below");
     return "";
+  }
+
+  #estimate() {
+    const { price, equity } = this.market();
+    setText(byId("ticket-estimate"), byId("ticket-fields").disabled ? "" : estimate(this.#order("buy"), price, equity, this.session.sizing));
   }
 
   #wrongSide(name, order, where) {
