@@ -93,8 +93,9 @@ function showTitle() {
 function showSettings() {
   const symbols = session.symbols.map(symbolText).join(" ");
   const venue = isBlind() ? [] : [`${session.venue} · `];
+  const tags = isBlind() ? ["blind"] : session.tags;
   const range = session.endMs === null ? ["endless from ", time(session.startMs)] : [time(session.startMs), " to ", time(session.endMs)];
-  byId("what").replaceChildren(`${symbols} · ${session.timeframe} · ${session.profileSlug} · `, ...venue, ...range, ...origin(), ...session.tags.map((tag) => make("span", { class: "tag" }, masked(tag))));
+  byId("what").replaceChildren(`${symbols} · ${session.timeframe} · ${session.profileSlug} · `, ...venue, ...range, ...origin(), ...tags.map((tag) => make("span", { class: "tag" }, tag)));
 }
 
 /** Write every time on the page in the zone that was chosen. */
