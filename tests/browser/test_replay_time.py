@@ -207,7 +207,9 @@ LEAKS = """() => {
 
 
 def test_a_blind_session_shows_neither_symbol_nor_dates(site: Site, open_page: Open) -> None:
-    session_id = site.create(name="BTCUSDT in 2024", tags=["blind", "demo of BTC"], symbols=["BTCUSDT", "ETHUSDT"], gapPolicy="skip")
+    session_id = site.create(
+        name="BTCUSDT in 2024", tags=["blind", "demo of BTC"], symbols=["BTCUSDT", "ETHUSDT"], gapPolicy="skip"
+    )
     site.post(f"/{session_id}/control", {"action": "step", "candles": 200, "wait": True})
     site.write(session_id, [("log", {"message": "BTCUSDT fell on 2024-01-01"}), ("note", {"about": "ETHUSDT"})])
     shown = open_page(f"{site.url}/sessions/{session_id}", timezone_id="Asia/Tokyo")
