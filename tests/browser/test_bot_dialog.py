@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, distribution
 from urllib.error import HTTPError
 
 import pytest
@@ -17,14 +17,14 @@ from tests.browser.site import Site
 from tests.browser.test_access import serious_violations, unnamed_controls
 
 Open = Callable[..., SessionPage]
-PACKAGES = {"ccxt": "ccxt", "python-binance": "binance.client", "binance-connector": "binance.spot"}
 
 
-def installed(module: str) -> bool:
+def installed(package: str) -> bool:
     try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
+        distribution(package)
+    except PackageNotFoundError:
         return False
+    return True
 
 
 def test_the_programs_of_the_dialog_run_until_the_key_is_revoked(site: Site, open_page: Open) -> None:
@@ -53,7 +53,7 @@ def test_the_programs_of_the_dialog_run_until_the_key_is_revoked(site: Site, ope
     assert f"{site.url}/x/binance/" in json.dumps(exchange)
     for name, program in programs.items():
         assert "api.binance.com" not in program
-        if not installed(PACKAGES[name]):
+        if not installed(name):
             continue
         command = [sys.executable, "-W", "ignore", "-c", program]
         run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
