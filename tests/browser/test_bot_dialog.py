@@ -7,9 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
-from urllib.error import HTTPError
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.pages import SessionPage
@@ -28,11 +26,7 @@ def installed(package: str) -> bool:
 
 
 def test_the_programs_of_the_dialog_run_until_the_key_is_revoked(site: Site, open_page: Open) -> None:
-    try:
-        session_id = site.create(profileSlug="manual", config={})
-        site.call("GET", f"/{session_id}/bot-key")
-    except HTTPError as error:
-        pytest.skip(f"this server has no bot keys: {error}")
+    session_id = site.create(profileSlug="manual", config={})
     site.post(f"/{session_id}/control", {"action": "step", "candles": 30, "wait": True})
     price = site.call("GET", f"/{session_id}/events?types=candle&tail=1")["events"][0]["payload"]["candle"]["close"]
     shown = open_page(f"{site.url}/sessions/{session_id}")

@@ -37,20 +37,14 @@ export const post = (path, body = {}) => call("POST", path, body);
 
 let openapi = null;
 
-/** Return the OpenAPI document, which is read once. */
-function description() {
+/** Return the schemas of the OpenAPI document, which is read once. */
+export async function schemas() {
   openapi ??= get("/openapi.json").catch((error) => {
     openapi = null;
     throw error;
   });
-  return openapi;
+  return (await openapi).components.schemas;
 }
-
-/** Return the schemas of the OpenAPI document. */
-export const schemas = async () => (await description()).components.schemas;
-
-/** Whether this server has a path. */
-export const hasPath = async (path) => path in (await description()).paths;
 
 /** Return the types of events that a log can hold. */
 export async function eventTypes() {

@@ -1,14 +1,14 @@
 // Connect a bot: a key of this session, and the settings with which clients of an exchange trade in it.
 
-import { call, get, hasPath, post, SESSIONS } from "../common/api.js";
+import { call, get, post, SESSIONS } from "../common/api.js";
 import { byId, make, setText } from "../common/dom.js";
 import { realTime } from "../common/format.js";
 import { copyable } from "./copying.js";
 
-/** Connect the button "Connect a bot" with its dialog, where the session has an account and the server speaks to bots. */
-export async function startBots(session) {
+/** Connect the button "Connect a bot" with its dialog, where the session has an account. */
+export function startBots(session) {
   const path = `${SESSIONS}/${session.id}/bot-key`;
-  byId("bot").hidden = session.profileSlug === "none" || !(await hasPath(`${SESSIONS}/{id}/bot-key`));
+  byId("bot").hidden = session.profileSlug === "none";
   byId("bot").addEventListener("click", () => {
     byId("bot-new").replaceChildren();
     byId("bots").showModal();
