@@ -1,0 +1,55 @@
+"""What a bot has been given: which candle of the session it knows, and whether requests are under way."""
+
+from __future__ import annotations
+
+import re
+
+_CANDLE_CALLS = ("klines", "uiKlines", "events", "candles")
+_PRICE_CALLS = ("24hr", "price", "bookTicker", "depth", "trades", "aggTrades", "avgPrice")
+_STREAMED = re.compile(rb'"e":\s*"(\w+)",\s*"E":\s*(\d+)')
+_SIM_CANDLE = re.compile(rb'"closeTimeMs":\s*(\d+)')
+_PRICE_EVENTS = (b"24hrTicker", b"24hrMiniTicker", b"trade", b"aggTrade", b"depthUpdate")
+_KEPT = 100
+"""Bytes of a stream that are looked at again with the next ones: the longest match."""
+
+
+class Traffic:
+    """What went through the relay. `present_ms` is the time of the session: the close of its last candle, in ms UTC.
+
+    A bot that asks for candles has been given the present one when an answer with candles, or a streamed one of that
+    time, went to it. For a bot that asks for prices only, a price counts.
+    """
+
+    def __init__(self, present_ms: int) -> None:
+        self.present_ms = present_ms
+        self.under_way = 0
+        self.streams = 0
+        self._candle_ms: int | None = None
+        self._price_ms: int | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether the bot has been given the present candle."""
+        given_ms = self._price_ms if self._candle_ms is None else self._candle_ms
+        return given_ms is not None and given_ms >= self.present_ms
+
+    def answered(self, method: str, target: str, status: int) -> None:
+        """Note an answer that the bot has got."""
+        call = target.partition("?")[0].rpartition("/")[2]
+        if method == "GET" and status == 200:
+            self._give(call in _CANDLE_CALLS, call in _PRICE_CALLS, self.present_ms)
+
+    def streamed(self, kept: bytes, new: bytes) -> bytes:
+        """Note the bytes of a stream; return those to keep for the next call."""
+        data = kept + new
+        for name, time_ms in _STREAMED.findall(data):
+            self._give(name == b"kline", name in _PRICE_EVENTS, int(time_ms))
+        for time_ms in _SIM_CANDLE.findall(data):
+            self._give(True, False, int(time_ms))
+        return data[-_KEPT:]
+
+    def _give(self, candle: bool, price: bool, time_ms: int) -> None:
+        if candle:
+            self._candle_ms = max(self._candle_ms or 0, time_ms)
+        if price:
+            self._price_ms = max(self._price_ms or 0, time_ms)
