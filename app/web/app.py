@@ -14,6 +14,7 @@ from app.db.pool import Database
 from app.engine.session_service import SessionService
 from app.engine.supervisor import Supervisor
 from app.settings import Settings
+from app.web.exchange.bot_keys import BotKeyCalls
 from app.web.health import HealthCalls
 from app.web.http.auth import Authenticator, require_safe_bind
 from app.web.http.budgets import Budgets
@@ -66,6 +67,7 @@ def create_app(
         sim=SessionCalls(sim, settings),
         orders=OrderCalls(sim),
         share=ShareCalls(sim),
+        bot_keys=BotKeyCalls(sim),
         market=MarketCalls(sim, log, settings),
         candles=CandleCalls(sim, settings),
         imports=ImportCalls(sim, settings),

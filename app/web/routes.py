@@ -8,6 +8,8 @@ from typing import NamedTuple
 from starlette.types import ASGIApp
 
 from app.engine.export import MEDIA
+from app.web.exchange import bot_keys
+from app.web.exchange.bot_keys import BotKeyCalls
 from app.web.health import HealthCalls
 from app.web.http import models
 from app.web.http.login import BODY_LIMIT, LoginCalls
@@ -39,6 +41,7 @@ class Handlers(NamedTuple):
     sim: SessionCalls
     orders: OrderCalls
     share: ShareCalls
+    bot_keys: BotKeyCalls
     market: MarketCalls
     candles: CandleCalls
     imports: ImportCalls
@@ -55,6 +58,7 @@ def route_table(handlers: Handlers, *, needs_token: bool = True) -> list[RouteSp
         *_session_routes(handlers.sim),
         *_order_routes(handlers.orders),
         *_share_routes(handlers.share),
+        *_bot_key_routes(handlers.bot_keys),
         *_log_routes(handlers.log, handlers.stats),
         *_market_routes(handlers.market),
         *_candle_routes(handlers.candles, handlers.imports),
@@ -117,6 +121,15 @@ def _share_routes(share: ShareCalls) -> list[RouteSpec]:
         RouteSpec("POST", links, share.share, body=new, answer=one, status=201),
         RouteSpec("GET", links, share.shares, answer=listed, scope="read"),
         RouteSpec("DELETE", f"{links}/{{keyId}}", share.unshare, answer=models.EmptyAnswer),
+    ]
+
+
+def _bot_key_routes(calls: BotKeyCalls) -> list[RouteSpec]:
+    new, one, listed, keys = bot_keys.NewBotKey, bot_keys.NewBotKeyAnswer, bot_keys.BotKeysAnswer, f"{SESSION}/bot-key"
+    return [
+        RouteSpec("POST", keys, calls.create_key, body=new, answer=one, status=201),
+        RouteSpec("GET", keys, calls.keys, answer=listed, scope="read"),
+        RouteSpec("DELETE", f"{keys}/{{keyId}}", calls.revoke_key, answer=models.EmptyAnswer),
     ]
 
 

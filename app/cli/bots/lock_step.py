@@ -28,7 +28,7 @@ class LockStep:
     """Steps a session beside a bot, and sets the bot's clock.
 
     The bot's clock is the session's after each step. While the bot sleeps and has not got the present candle, only its
-    clock moves on, to the end of its next sleep. With `skip` the session too passes candles that the bot sleeps through.
+    clock moves on, to the end of its next sleep. With `skip` the session goes on too while the bot sleeps past a close.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class LockStep:
             self._clock.set(math.ceil(next_ms))
 
     async def _wait(self, limit_ms: int) -> None:
-        """Let the bot's clock go on with the real one: the bot waits for a stream, or in a way that is not known here."""
+        """Let the bot's clock go on with the real one: the bot waits for a stream, or in an unknown way."""
         await asyncio.sleep(_REAL_S)
         self._clock.set(min(self._clock.now_ms + round(_REAL_S * 1000), limit_ms))
 

@@ -29,7 +29,9 @@ def bytes_wait(port: int) -> bool:
 
 def _waits(fields: list[str], port: str) -> bool:
     listening = fields[3] == "0A"
-    return not listening and (fields[1].endswith(port) or fields[2].endswith(port)) and set(fields[_QUEUES]) != {"0", ":"}
+    return (
+        not listening and (fields[1].endswith(port) or fields[2].endswith(port)) and set(fields[_QUEUES]) != {"0", ":"}
+    )
 
 
 def _tree(pid: int) -> list[int]:

@@ -27,9 +27,8 @@ from app.cli.bots.relay import Relay
 from app.cli.bots.traffic import Traffic
 from app.cli.options import SessionId, as_usage
 from app.cli.run import Context, audit_origin, run
-from app.domain.session import CREATED, ENDED, PAUSED, RUNNING, Session
-from app.engine.session_service import Action
-from app.errors import NotFoundError, SimError, WrongStatusError
+from app.domain.session import ENDED, RUNNING, Session
+from app.errors import NotFoundError, WrongStatusError
 from app.web.exchange.bot_keys import create_bot_key, revoke_bot_key
 
 Command = Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="The bot and its arguments.")]
@@ -204,9 +203,7 @@ def _signals_to(bot: BotProcess, clock: BotClock) -> Iterator[None]:
 
 
 @contextmanager
-def _output(
-    session: Session, log: Path | None
-) -> Iterator[tuple[Callable[[str], None], Callable[[Session], None]]]:
+def _output(session: Session, log: Path | None) -> Iterator[tuple[Callable[[str], None], Callable[[Session], None]]]:
     """Yield what takes the bot's lines, each with the session's time before it, and what shows the progress."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

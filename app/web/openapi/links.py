@@ -18,6 +18,7 @@ _OF_A_SESSION = (
         "getEquity",
         "exportLog",
         "shareSession",
+        "createBotKey",
     ),
     *("placeOrder", "listOrders", "cancelOrders", "closePosition", "getAccount", "getClock"),
 )
