@@ -8,8 +8,7 @@ from pathlib import Path
 _PROC = Path("/proc")
 _ASLEEP = b"SIZX"
 """Sleeping, idle, or ended. A thread that waits for a processor is R, one that waits for a disk is D."""
-_QUEUES = 4
-"""The column of /proc/net/tcp with the bytes that wait to be sent and to be read."""
+_LISTENING = "0A"
 
 
 def is_asleep(pid: int) -> bool:
@@ -28,10 +27,9 @@ def bytes_wait(port: int) -> bool:
 
 
 def _waits(fields: list[str], port: str) -> bool:
-    listening = fields[3] == "0A"
-    return (
-        not listening and (fields[1].endswith(port) or fields[2].endswith(port)) and set(fields[_QUEUES]) != {"0", ":"}
-    )
+    """Whether a line of the table is of a connection with the port, and bytes wait in its queues."""
+    local, remote, state, queues = fields[1:5]
+    return state != _LISTENING and (local.endswith(port) or remote.endswith(port)) and set(queues) != {"0", ":"}
 
 
 def _tree(pid: int) -> list[int]:

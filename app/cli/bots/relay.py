@@ -100,7 +100,7 @@ class Relay:
         return _Connection(*new)
 
     async def _exchange(self, request: _Head, bot: _Connection, server: _Connection) -> tuple[bool, bool]:
-        """Pass a request and its answer on; return whether the connection can take another, and whether a stream follows."""
+        """Pass a request and its answer on; return whether another one can follow, and whether a stream does."""
         server.writer.write(self._for_server(request))
         await _pass_body(request, bot.reader, server.writer, request.length or 0)
         answer = await _read_head(server.reader)

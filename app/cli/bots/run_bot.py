@@ -68,8 +68,9 @@ def run_bot(
 ) -> None:
     """Run a bot in a session: with its addresses and its clock, in lock-step; ends with the bot's exit code.
 
-    {ccxt}, {freqtrade}, {python_binance} and {binance_connector} in the command become JSON files with the settings of
-    that client; {url}, {ws}, {key}, {server} and {session} the addresses. The same are in the environment as ZEON_BOT_….
+    {ccxt}, {freqtrade}, {python_binance} and {binance_connector} in the command become JSON files with the settings
+    of that client; {url}, {ws}, {key}, {server} and {session} the addresses. The environment has them as ZEON_BOT_URL
+    and so on.
     """
     mode = Mode(free, not no_clock, skip)
     if mode.clock:

@@ -17,8 +17,8 @@ from app.domain.session import Session
 from app.engine.session_service import SessionService
 from app.errors import NotFoundError, WrongStatusError
 from app.web.exchange.addresses import addresses
-from app.web.http.request_id import audit_origin
 from app.web.http.models import Answer, Body, EmptyAnswer
+from app.web.http.request_id import audit_origin
 from app.web.http.responses import success
 from app.web.http.route_spec import Call
 from app.web.sim.sharing import Lifetime

@@ -65,6 +65,7 @@ def _run_next() -> None:
 
 
 if _ADDRESS:
-    time.sleep = sleep
-    asyncio.sleep = asyncio.tasks.sleep = async_sleep
+    setattr(time, "sleep", sleep)  # noqa: B010 - mypy knows another signature
+    for module in (asyncio, asyncio.tasks):
+        setattr(module, "sleep", async_sleep)  # noqa: B010
 _run_next()
