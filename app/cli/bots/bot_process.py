@@ -13,8 +13,8 @@ from app.cli.bots.process_tree import is_asleep
 from app.errors import BadInputError
 
 _LINE_BYTES = 1 << 20
-_GRACE_S = (10.0, 5.0)
-"""Seconds that a bot gets after SIGINT, and then after SIGTERM, before it is killed."""
+_GRACE_S = 10.0
+"""Seconds that a bot gets after SIGINT; half of them after SIGTERM, before it is killed."""
 
 
 class BotProcess:
@@ -65,14 +65,12 @@ class BotProcess:
         return code if code >= 0 else 128 - code
 
     async def end(self) -> int:
-        """Ask it to end, as Ctrl-C does, and kill it if it does not; return its exit code, 0 if the signal ended it."""
-        for number, grace_s in zip((signal.SIGINT, signal.SIGTERM), _GRACE_S, strict=True):
+        """Wait for its end after SIGINT, then end it by force; return its exit code, 0 if a signal ended it."""
+        for number, grace_s in ((signal.SIGTERM, _GRACE_S), (signal.SIGKILL, _GRACE_S / 2)):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), grace_s)
             if not self.ended:
                 self.send(number)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._process.wait(), grace_s)
-        if not self.ended:
-            self.send(signal.SIGKILL)
         code = await self.wait()
         return 0 if code in (128 + signal.SIGINT, 128 + signal.SIGTERM) else code
 

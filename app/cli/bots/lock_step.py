@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from app.cli.bots.bot_clock import BotClock
 from app.cli.bots.bot_process import BotProcess
-from app.cli.bots.process_tree import bytes_wait
+from app.cli.bots.relay import Relay
 from app.cli.bots.traffic import Traffic
 from app.domain.session import ENDED, FINISHED, RUNNING, Session
 from app.engine.session_service import Action, SessionService
@@ -16,7 +16,7 @@ from app.errors import CursorMovedError, WrongStatusError
 
 _SAMPLES = 5
 _SAMPLE_S, _BUSY_S = 0.001, 0.002
-_POLL_S = 0.002
+_POLL_S, _MAX_POLL_S = 0.003, 0.1
 _SHORT_MS, _MAX_SHORT_MS = 1000, 2000
 """A shorter sleep is a break within the bot's work, such as that of a rate limiter; so much of them per candle."""
 _REAL_S = 0.05
@@ -36,7 +36,7 @@ class LockStep:
         sim: SessionService,
         session: Session,
         bot: BotProcess,
-        relay_port: int,
+        relay: Relay,
         traffic: Traffic,
         clock: BotClock,
         show: Callable[[Session], None],
@@ -46,7 +46,7 @@ class LockStep:
         self._sim = sim
         self.session = session
         self._bot = bot
-        self._port = relay_port
+        self._relay = relay
         self._traffic = traffic
         self._clock = clock
         self._show = show
@@ -76,12 +76,12 @@ class LockStep:
         return self.session.status == FINISHED
 
     async def _idle(self) -> bool:
-        """Whether the bot sleeps, in several samples, no request is under way, and no bytes wait."""
+        """Whether the bot sleeps, in several samples, and no request is under way."""
         for _ in range(_SAMPLES):
             if self._traffic.under_way or not self._bot.asleep:
                 return False
             await asyncio.sleep(_SAMPLE_S)
-        return not self._traffic.under_way and not bytes_wait(self._port)
+        return not self._traffic.under_way
 
     async def _advance(self) -> None:
         """Make the session step, or only move the bot's clock on."""
@@ -92,8 +92,12 @@ class LockStep:
             if ahead_ms < _SHORT_MS and self._short_ms < _MAX_SHORT_MS:
                 self._short_ms += max(1.0, ahead_ms)
                 self._clock.set(self._clock.now_ms + math.ceil(ahead_ms))
-            else:
+            elif not self._relay.bytes_wait:
                 await self._step()
+            elif next_ms is None:
+                await asyncio.sleep(_BUSY_S)
+            else:
+                self._clock.set(math.ceil(next_ms))
         elif next_ms is None or (self._traffic.streams and next_ms >= close_ms):
             await self._wait(limit_ms=close_ms - 1)
         elif self._skip and next_ms >= close_ms:
@@ -115,8 +119,10 @@ class LockStep:
             session = await self._sim.act_on(self.session, step)
         except CursorMovedError:
             session = await self._sim.get(user, id_)
+        poll_s = _POLL_S
         while session.status == RUNNING and not self._bot.ended and not self._bot.signalled:
-            await asyncio.sleep(_POLL_S)
+            await asyncio.sleep(poll_s)
+            poll_s = min(1.5 * poll_s, _MAX_POLL_S)
             session = await self._sim.get(user, id_)
         self.session = session
         if session.status in ENDED and session.status != FINISHED:

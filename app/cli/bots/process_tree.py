@@ -8,28 +8,11 @@ from pathlib import Path
 _PROC = Path("/proc")
 _ASLEEP = b"SIZX"
 """Sleeping, idle, or ended. A thread that waits for a processor is R, one that waits for a disk is D."""
-_LISTENING = "0A"
 
 
 def is_asleep(pid: int) -> bool:
     """Whether all threads of a process and of its descendants sleep; true also if they have ended."""
     return all(_sleeps(task) for process in _tree(pid) for task in _tasks(process))
-
-
-def bytes_wait(port: int) -> bool:
-    """Whether bytes wait in a connection of this machine with a port, at either end."""
-    for table in ("tcp", "tcp6"):
-        with suppress(OSError):
-            lines = (_PROC / "net" / table).read_text().splitlines()[1:]
-            if any(_waits(line.split(), f":{port:04X}") for line in lines):
-                return True
-    return False
-
-
-def _waits(fields: list[str], port: str) -> bool:
-    """Whether a line of the table is of a connection with the port, and bytes wait in its queues."""
-    local, remote, state, queues = fields[1:5]
-    return state != _LISTENING and (local.endswith(port) or remote.endswith(port)) and set(queues) != {"0", ":"}
 
 
 def _tree(pid: int) -> list[int]:

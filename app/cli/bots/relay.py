@@ -7,6 +7,7 @@ import ssl
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from app.cli.bots.socket_queues import Address, SocketQueues
 from app.cli.bots.traffic import Traffic
 from app.tasks import cancel_and_wait
 
@@ -46,6 +47,8 @@ class Relay:
         self._traffic = traffic
         self._listener: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self._bots: dict[asyncio.StreamWriter, tuple[Address, Address]] = {}
+        self._queues = SocketQueues()
         self.port = 0
 
     async def open(self) -> None:
@@ -57,14 +60,22 @@ class Relay:
         """Close the port and all connections."""
         if self._listener is not None:
             self._listener.close()
+        self._queues.close()
         for writer in list(self._open):
             writer.close()
         await asyncio.sleep(0)
+
+    @property
+    def bytes_wait(self) -> bool:
+        """Whether bytes wait in a connection with the bot, at either end."""
+        waiting = self._queues.waiting
+        return any(waiting(bot, relay) or waiting(relay, bot) for bot, relay in self._bots.values())
 
     async def _serve(self, from_bot: asyncio.StreamReader, to_bot: asyncio.StreamWriter) -> None:
         """Serve one connection of the bot until either end closes it."""
         bot = _Connection(from_bot, to_bot)
         self._open.add(to_bot)
+        self._bots[to_bot] = (to_bot.get_extra_info("peername"), to_bot.get_extra_info("sockname"))
         server: _Connection | None = None
         try:
             while True:
@@ -84,6 +95,7 @@ class Relay:
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, OSError):
             pass  # One end has closed the connection, or sends no HTTP: the other end sees it closed.
         finally:
+            del self._bots[to_bot]
             for writer in (to_bot, *(() if server is None else (server.writer,))):
                 self._open.discard(writer)
                 writer.close()

@@ -120,7 +120,7 @@ async def _run(
             bot = await BotProcess.start(settings.fill_in(command), environment, write)
         with _signals_to(bot, clock):
             try:
-                await _follow(context, session, bot, relay.port, traffic, clock, show, mode)
+                await _follow(context, session, bot, relay, traffic, clock, show, mode)
             except BaseException:
                 await _end(bot, clock)
                 raise
@@ -131,7 +131,7 @@ async def _follow(
     context: Context,
     session: Session,
     bot: BotProcess,
-    port: int,
+    relay: Relay,
     traffic: Traffic,
     clock: BotClock,
     show: Callable[[Session], None],
@@ -143,11 +143,12 @@ async def _follow(
     elif mode.free:
         await follow(context.sim, session, bot, clock, show)
     else:
-        await LockStep(context.sim, session, bot, port, traffic, clock, show, skip=mode.skip).run()
+        await LockStep(context.sim, session, bot, relay, traffic, clock, show, skip=mode.skip).run()
 
 
 async def _end(bot: BotProcess, clock: BotClock) -> int:
-    """End the bot; its sleeps end at once meanwhile."""
+    """End the bot as Ctrl-C does; its sleeps end at once then."""
+    bot.send(signal.SIGINT)
     clock.stop()
     return await bot.end()
 
