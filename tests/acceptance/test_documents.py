@@ -15,6 +15,8 @@ from tests.support.postgres import Database
 from tests.support.running_server import running_server
 
 DOCS = ROOT / "docs"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), ROOT / "deploy" / "metrics.md"]
+COMMON = {"--help", "--version"}
 COMMANDS = (DOCS / "commands.md").read_text()
 FUNCTIONS = """
     SELECT proname, format('%s(%s) → %s', proname, pg_get_function_arguments(oid), pg_get_function_result(oid))
@@ -86,11 +88,29 @@ def test_every_command_is_documented() -> None:
             assert re.search(rf"`(zeon {name} )?{inner}\b", COMMANDS), f"{name} {inner}"
 
 
-@pytest.mark.parametrize(
-    "page",
-    [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), ROOT / "deploy" / "metrics.md"],
-    ids=lambda page: page.name,
-)
+def test_the_documents_name_only_commands_and_options_that_there_are() -> None:
+    text = "\n".join(page.read_text() for page in PAGES if page.name != "CHANGELOG.md")
+    calls = re.findall(r"(?:^|`|[$|(] ?|bin/)zeon ([a-z][^`\n|#)]*)", text.replace("\\\n", " "), re.MULTILINE)
+    assert len(calls) > 100
+    assert [f"zeon {call}" for call in calls if not is_known(call.split())] == []
+
+
+def is_known(words: list[str]) -> bool:
+    """Whether a call as the documents write it names a command, and only options of it."""
+    if words[0] not in subcommands.COMMANDS:
+        return False
+    command = subcommands.load(words[0])
+    inner = getattr(command, "commands", {})
+    if inner and len(words) > 1 and words[1].isalpha():
+        if words[1] not in inner:
+            return False
+        command = inner[words[1]]
+    known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    named = {word.split("=")[0] for word in words[: words.index("--") if "--" in words else None]}
+    return bool(inner and command not in inner.values()) or {x for x in named if x.startswith("--")} <= known | COMMON
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_to_a_file(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
