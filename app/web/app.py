@@ -14,7 +14,10 @@ from app.db.pool import Database
 from app.engine.session_service import SessionService
 from app.engine.supervisor import Supervisor
 from app.settings import Settings
+from app.web.exchange.access import Access
 from app.web.exchange.bot_keys import BotKeyCalls
+from app.web.exchange.face import ExchangeFace
+from app.web.exchange.routes import face_calls
 from app.web.health import HealthCalls
 from app.web.http.auth import Authenticator, require_safe_bind
 from app.web.http.budgets import Budgets
@@ -68,6 +71,7 @@ def create_app(
         orders=OrderCalls(sim),
         share=ShareCalls(sim),
         bot_keys=BotKeyCalls(sim),
+        face=face_calls(sim, settings),
         market=MarketCalls(sim, log, settings),
         candles=CandleCalls(sim, settings),
         imports=ImportCalls(sim, settings),
@@ -78,9 +82,12 @@ def create_app(
         website=WebsiteCalls(),
     )
     table = route_table(handlers, needs_token="none" not in settings.auth)
+    access = Access(authenticator, sim, budgets)
+    face = ExchangeFace([spec for spec in table if spec.face], access, clock, settings, refusals)
+    dispatcher = Dispatcher(authenticator, sim, budgets, streams, settings)
     guard = Middleware(HostAndOriginCheck, settings=settings, answered=answered, refusals=refusals)
     app = Starlette(
-        routes=Dispatcher(authenticator, sim, budgets, streams, settings).routes(table),
+        routes=[*dispatcher.routes(table), *face.routes()],
         middleware=[Middleware(RequestIds), guard],
         exception_handlers=exception_handlers(budgets, refusals),
     )

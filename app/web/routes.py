@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from app.engine.export import MEDIA
 from app.web.exchange import bot_keys
 from app.web.exchange.bot_keys import BotKeyCalls
+from app.web.exchange.routes import FaceCalls, face_routes
 from app.web.health import HealthCalls
 from app.web.http import models
 from app.web.http.login import BODY_LIMIT, LoginCalls
@@ -42,6 +43,7 @@ class Handlers(NamedTuple):
     orders: OrderCalls
     share: ShareCalls
     bot_keys: BotKeyCalls
+    face: FaceCalls
     market: MarketCalls
     candles: CandleCalls
     imports: ImportCalls
@@ -63,6 +65,7 @@ def route_table(handlers: Handlers, *, needs_token: bool = True) -> list[RouteSp
         *_market_routes(handlers.market),
         *_candle_routes(handlers.candles, handlers.imports),
         *_open_routes(handlers.login, handlers.health, handlers.website),
+        *face_routes(handlers.face),
     ]
     description = ""
 

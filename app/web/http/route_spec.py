@@ -27,6 +27,8 @@ class RouteSpec(NamedTuple):
     must be a session of the caller, of this `kind` if it is set. `budget` is what a call counts for; a heavy call needs
     no turn if `is_kept` says that its answer was computed before. `body_limit` is in bytes, null means `ZEON_MAX_BODY`.
     With `takes_file` the body is a file, which the handler reads itself. `headers` are those that the handler reads.
+    With `face` it is a call of the exchange face: the bot key in the path says who calls, the handler takes a
+    `FaceCall`, and the method `WS` is a WebSocket.
     For the OpenAPI document: `media` is the type of an answer that is not JSON, or several separated by commas; `bare`
     answers have no envelope.
     """
@@ -48,6 +50,7 @@ class RouteSpec(NamedTuple):
     takes_file: bool = False
     budget: Budget = "normal"
     is_kept: Callable[..., Awaitable[bool]] | None = None
+    face: bool = False
 
 
 @dataclass(frozen=True, slots=True)

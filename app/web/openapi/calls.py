@@ -113,5 +113,5 @@ def plain_path(spec: RouteSpec) -> str:
 
 
 def is_part_of_the_api(spec: RouteSpec) -> bool:
-    """Whether programs make this call; pages and their files are left out."""
-    return spec.media != _PAGE and not spec.path.startswith("/static/")
+    """Whether programs make this call; pages, their files and the exchange face are left out."""
+    return not spec.face and spec.media != _PAGE and not spec.path.startswith("/static/")

@@ -100,7 +100,8 @@ class Walk:
     def __init__(self, server: InProcessServer, table: list[RouteSpec], own: dict[str, str]) -> None:
         self._server = server
         self._own = own
-        self.table = table
+        self.table = [spec for spec in table if not spec.face]
+        self.face = [spec for spec in table if spec.face]
 
     @property
     def closed(self) -> list[RouteSpec]:
