@@ -122,6 +122,7 @@ class Relay:
         bot.writer.write(_to_bytes(answer.lines))
         status = int(answer.first[1])
         if status == 101 or "text/event-stream" in answer.headers.get("content-type", ""):
+            self._traffic.answered(request.first[0], request.first[1], status, stream=True)
             return False, True
         length = 0 if request.first[0] == "HEAD" or status in _BODILESS else answer.length
         await _pass_body(answer, server.reader, bot.writer, length)

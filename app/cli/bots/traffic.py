@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+
+from app.web.exchange.addresses import PREFIX
 
 _CANDLE_CALLS = ("klines", "uiKlines", "events", "candles")
 _PRICE_CALLS = ("24hr", "price", "bookTicker", "depth", "trades", "aggTrades", "avgPrice")
 _STREAMED = re.compile(rb'"e":\s*"(\w+)",\s*"E":\s*(\d+)')
 _SIM_CANDLE = re.compile(rb'"closeTimeMs":\s*(\d+)')
+_KEY = re.compile(f"(?<={PREFIX}/)[^/]+")
 _PRICE_EVENTS = (b"24hrTicker", b"24hrMiniTicker", b"trade", b"aggTrade", b"depthUpdate")
 _KEPT = 100
 """Bytes of a stream that are looked at again with the next ones: the longest match."""
@@ -20,8 +24,9 @@ class Traffic:
     time, went to it. For a bot that asks for prices only, a price counts.
     """
 
-    def __init__(self, present_ms: int) -> None:
+    def __init__(self, present_ms: int, record: Callable[[str], None] | None = None) -> None:
         self.present_ms = present_ms
+        self._record = record
         self.under_way = 0
         self.streams = 0
         self._candle_ms: int | None = None
@@ -33,10 +38,12 @@ class Traffic:
         given_ms = self._price_ms if self._candle_ms is None else self._candle_ms
         return given_ms is not None and given_ms >= self.present_ms
 
-    def answered(self, method: str, target: str, status: int) -> None:
-        """Note an answer that the bot has got."""
+    def answered(self, method: str, target: str, status: int, *, stream: bool = False) -> None:
+        """Note an answer that the bot has got, or the beginning of a stream."""
+        if self._record is not None:
+            self._record(f"{method} {_KEY.sub('…', target)} {status}")
         call = target.partition("?")[0].rpartition("/")[2]
-        if method == "GET" and status == 200:
+        if method == "GET" and status == 200 and not stream:
             self._give(call in _CANDLE_CALLS, call in _PRICE_CALLS, self.present_ms)
 
     def streamed(self, kept: bytes, new: bytes) -> bytes:
