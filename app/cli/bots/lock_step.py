@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable
 
+from app.cli import output
 from app.cli.bots.bot_clock import BotClock
 from app.cli.bots.bot_process import BotProcess
 from app.cli.bots.relay import Relay
@@ -52,6 +53,7 @@ class LockStep:
         self._show = show
         self._skip = skip
         self._short_ms = 0.0
+        self._noted = False
 
     async def run(self) -> None:
         """Go on until the bot ends, is asked to end, or has got the last candle of the range.
@@ -103,7 +105,17 @@ class LockStep:
         elif self._skip and next_ms >= close_ms:
             await self._step()
         else:
+            self._note_overslept(next_ms >= close_ms)
             self._clock.set(math.ceil(next_ms))
+
+    def _note_overslept(self, overslept: bool) -> None:
+        """Say once that the session waits for a bot that sleeps past the close of the next candle."""
+        if overslept and not self._noted:
+            self._noted = True
+            output.note(
+                "The bot sleeps past the close of the next candle and has not asked for the present one. The session"
+                " waits, so that the bot gets each candle; --skip lets it go on."
+            )
 
     async def _wait(self, limit_ms: int) -> None:
         """Let the bot's clock go on with the real one: the bot waits for a stream, or in an unknown way."""
