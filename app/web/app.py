@@ -17,7 +17,9 @@ from app.settings import Settings
 from app.web.exchange.access import Access
 from app.web.exchange.bot_keys import BotKeyCalls
 from app.web.exchange.face import ExchangeFace
-from app.web.exchange.routes import face_calls
+from app.web.exchange.instruments import Instruments
+from app.web.exchange.market import MarketData
+from app.web.exchange.orders import SpotOrders
 from app.web.health import HealthCalls
 from app.web.http.auth import Authenticator, require_safe_bind
 from app.web.http.budgets import Budgets
@@ -29,11 +31,12 @@ from app.web.http.login import LoginCalls
 from app.web.http.middleware import HostAndOriginCheck
 from app.web.http.request_id import RequestIds
 from app.web.http.responses import exception_handlers
+from app.web.http.route_spec import RouteGroup
 from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
 from app.web.metrics import ServerCollector, SessionCounts
-from app.web.routes import Handlers, route_table
+from app.web.routes import route_table
 from app.web.sim.log import LogCalls
 from app.web.sim.orders import OrderCalls
 from app.web.sim.sessions import SessionCalls
@@ -66,22 +69,25 @@ def create_app(
     supervisor.metrics.registry.register(collector)
     authenticator = Authenticator(settings, sim.database, clock, jwts)
     log = LogCalls(sim, authenticator, supervisor.hub, streams, clock, settings)
-    handlers = Handlers(
-        sim=SessionCalls(sim, settings),
-        orders=OrderCalls(sim),
-        share=ShareCalls(sim),
-        bot_keys=BotKeyCalls(sim),
-        face=face_calls(sim, settings),
-        market=MarketCalls(sim, log, settings),
-        candles=CandleCalls(sim, settings),
-        imports=ImportCalls(sim, settings),
-        log=log,
-        stats=StatsCalls(sim, authenticator, settings),
-        login=LoginCalls(authenticator),
-        health=HealthCalls(probe, supervisor, counts),
-        website=WebsiteCalls(),
-    )
-    table = route_table(handlers, needs_token="none" not in settings.auth)
+    instruments = Instruments(sim.database, settings.quotes)
+    market_data = MarketData(sim.database, instruments)
+    groups: list[RouteGroup] = [
+        SessionCalls(sim, settings),
+        OrderCalls(sim),
+        ShareCalls(sim),
+        BotKeyCalls(sim),
+        log,
+        StatsCalls(sim, authenticator, settings),
+        MarketCalls(sim, log, settings),
+        CandleCalls(sim, settings),
+        ImportCalls(sim, settings),
+        LoginCalls(authenticator),
+        HealthCalls(probe, supervisor, counts),
+        WebsiteCalls(),
+        market_data,
+        SpotOrders(sim, instruments),
+    ]
+    table = route_table(groups, needs_token="none" not in settings.auth)
     access = Access(authenticator, sim, budgets)
     face = ExchangeFace([spec for spec in table if spec.face], access, clock, settings, refusals)
     dispatcher = Dispatcher(authenticator, sim, budgets, streams, settings)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from starlette.requests import HTTPConnection
 
 from app.domain.session import Session
 from app.engine.session_service import SessionService
 from app.errors import NotFoundError, UnauthorizedError
+from app.web.exchange.call import KEY
 from app.web.http.auth import Authenticator, Caller
 from app.web.http.budgets import Budgets
 from app.web.http.client_address import request_sender
-
-KEY: Final = "botKey"
-"""The parameter of the paths that holds the key."""
 
 
 class Access:

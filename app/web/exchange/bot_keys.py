@@ -20,7 +20,7 @@ from app.web.exchange.addresses import addresses
 from app.web.http.models import Answer, Body, EmptyAnswer
 from app.web.http.request_id import audit_origin
 from app.web.http.responses import success
-from app.web.http.route_spec import Call
+from app.web.http.route_spec import SESSION, Call, RouteGroup, RouteSpec
 from app.web.sim.sharing import Lifetime
 
 _MAX_KEYS = 100
@@ -78,17 +78,31 @@ class BotKeysAnswer(Answer):
     keys: list[BotKeyAnswer]
 
 
-class BotKeyCalls:
+class BotKeyCalls(RouteGroup):
     """The calls under `/api/sim/sessions/{id}/bot-key`."""
+
+    tag = "sessions"
 
     def __init__(self, sim: SessionService) -> None:
         self._sim = sim
 
+    def routes(self) -> list[RouteSpec]:
+        """Return the routes of these calls."""
+        path = f"{SESSION}/bot-key"
+        return [
+            RouteSpec(
+                "POST", path, self.create_key, "createBotKey", body=NewBotKey, answer=NewBotKeyAnswer, status=201,
+                example={"expiresIn": "30d"},
+            ),
+            RouteSpec("GET", path, self.keys, "listBotKeys", answer=BotKeysAnswer, scope="read"),
+            RouteSpec("DELETE", f"{path}/{{keyId}}", self.revoke_key, "deleteBotKey", answer=EmptyAnswer),
+        ]  # fmt: skip
+
     async def create_key(self, call: Call, body: NewBotKey) -> Response:
         """Create a key with which a bot trades in this session, as in an account at Binance, until the key ends."""
         end = datetime.now(UTC) + timedelta(seconds=body.expires_in)
-        source = audit_origin(call.request)
-        made = await self._sim.database.run(create_bot_key, source, call.user_id, call.session, body.name, end)
+        origin = audit_origin(call.request)
+        made = await self._sim.database.run(create_bot_key, origin, call.user_id, call.session, body.name, end)
         server = BotAddresses.of(str(call.request.base_url), made[1])
         answer = NewBotKeyAnswer(key_id=made[0].id, key=made[1], expires_at_ms=_ms(end), addresses=server)
         return success(answer, 201)
@@ -104,13 +118,13 @@ class BotKeyCalls:
             key_id = UUID(call.request.path_params["keyId"])
         except ValueError:
             raise NotFoundError("There is no such bot key.") from None
-        source = audit_origin(call.request)
-        await self._sim.database.run(revoke_bot_key, source, call.user_id, call.session.id, key_id)
+        origin = audit_origin(call.request)
+        await self._sim.database.run(revoke_bot_key, origin, call.user_id, call.session.id, key_id)
         return success(EmptyAnswer())
 
 
 async def create_bot_key(
-    connection: Connection, source: AuditOrigin, user_id: str, session: Session, name: str | None, end: datetime
+    connection: Connection, origin: AuditOrigin, user_id: str, session: Session, name: str | None, end: datetime
 ) -> tuple[Token, str]:
     """Create a bot key of a session; return the stored row and the key. Raises `WrongStatusError` for too many."""
     if len(await tokens.list_keys(connection, session.id, "bot")) >= _MAX_KEYS:
@@ -118,18 +132,18 @@ async def create_bot_key(
     async with connection.transaction():
         created = await tokens.create(connection, user_id, name, kind="bot", session_id=session.id, expires_at=end)
         details = {"keyId": str(created[0].id), "expiresAt": end.isoformat()}
-        await audit.record(connection, source, user_id, "bot-key.create", session.id, details)
+        await audit.record(connection, origin, user_id, "bot-key.create", session.id, details)
     return created
 
 
 async def revoke_bot_key(
-    connection: Connection, source: AuditOrigin, user_id: str, session_id: UUID, key_id: UUID
+    connection: Connection, origin: AuditOrigin, user_id: str, session_id: UUID, key_id: UUID
 ) -> None:
     """Revoke a bot key of a session; raises `NotFoundError`."""
     async with connection.transaction():
         if await tokens.revoke(connection, key_id, session_id=session_id, kind="bot") is None:
             raise NotFoundError("There is no such bot key.")
-        await audit.record(connection, source, user_id, "bot-key.revoke", session_id, {"keyId": str(key_id)})
+        await audit.record(connection, origin, user_id, "bot-key.revoke", session_id, {"keyId": str(key_id)})
 
 
 def _answer(key: Token) -> BotKeyAnswer:

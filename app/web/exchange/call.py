@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from app.domain.session import Session
+from app.web.exchange.addresses import PREFIX
 from app.web.exchange.params import Params
 from app.web.http.auth import Caller
+from app.web.http.route_spec import RouteSpec
+
+KEY: Final = "botKey"
+"""The parameter of the paths that holds the bot key."""
+FACE_PATH: Final = f"{PREFIX}/{{{KEY}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +28,8 @@ class FaceCall:
 
 Handler = Callable[[FaceCall], Awaitable[Any]]
 """Returns what the answer is as JSON; raises `ExchangeError` or a `SimError`."""
+
+
+def face_route(method: str, path: str, handler: Handler) -> RouteSpec:
+    """Return the route of a call; the method `WS` is a WebSocket."""
+    return RouteSpec(method, f"{FACE_PATH}/{path}", handler, face=True)

@@ -14,9 +14,8 @@ from app.clock import Clock
 from app.db.pool import ValueRefused
 from app.errors import SimError
 from app.settings import Settings
-from app.web.exchange.access import KEY, Access
-from app.web.exchange.addresses import PREFIX
-from app.web.exchange.call import FaceCall, Handler
+from app.web.exchange.access import Access
+from app.web.exchange.call import FACE_PATH, FaceCall, Handler
 from app.web.exchange.candles import now_ms
 from app.web.exchange.errors import ExchangeError, json_answer, of_error, unsupported
 from app.web.exchange.numbers import WIDE
@@ -29,7 +28,6 @@ _METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH")
 _MAX_WINDOW_MS: Final = 60_000
 _DEFAULT_WINDOW_MS: Final = 5_000
 _AHEAD_MS: Final = 1_000
-FACE_PATH: Final = f"{PREFIX}/{{{KEY}}}"
 
 
 class ExchangeFace:

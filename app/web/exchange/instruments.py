@@ -127,7 +127,8 @@ class Instruments:
 
     async def of(self, session: Session) -> dict[str, Instrument]:
         """Return the instruments of a session by symbol; raises `ExchangeError` if they have several quotes."""
-        known = self._kept.pop(session.id, None) or await self._database.run(self._read, session)
+        kept = self._kept.pop(session.id, None)
+        known = await self._database.run(self._read, session) if kept is None else kept
         if any(instrument.guessed for instrument in known.values()):
             return _of_one_quote(known)
         self._kept[session.id] = known

@@ -11,11 +11,12 @@ from app.db.pool import Connection, Database
 from app.domain.market.candle import Candle
 from app.domain.session import Session
 from app.web.exchange import candles
-from app.web.exchange.call import FaceCall
+from app.web.exchange.call import FaceCall, face_route
 from app.web.exchange.candles import Range, now_ms
 from app.web.exchange.errors import ExchangeError, bad_symbol, missing
 from app.web.exchange.instruments import Instrument, Instruments
 from app.web.exchange.numbers import WIDE, floor_to, text
+from app.web.http.route_spec import RouteGroup, RouteSpec
 
 _BOOK_WORTH: Final = Decimal(10_000_000)
 """Worth of each side of the book in the quote currency: large, because candles say nothing of it."""
@@ -28,12 +29,42 @@ RATE_LIMITS: Final = (
 _One = Callable[[Connection, Session, Instrument], Awaitable[Any]]
 
 
-class MarketData:
+class MarketData(RouteGroup):
     """The calls that need no account."""
 
     def __init__(self, database: Database, instruments: Instruments) -> None:
         self._database = database
-        self._instruments = instruments
+        self.instruments = instruments
+
+    def routes(self) -> list[RouteSpec]:
+        """Return the routes of these calls."""
+        spot = {
+            "ping": self.ping,
+            "time": self.time,
+            "exchangeInfo": self.exchange_info,
+            "klines": self.klines,
+            "uiKlines": self.klines,
+            "ticker/price": self.ticker_price,
+            "ticker/24hr": self.ticker_24hr,
+            "ticker/tradingDay": self.ticker_24hr,
+            "ticker/bookTicker": self.ticker_book,
+            "ticker": self.ticker,
+            "depth": self.depth,
+            "trades": self.trades,
+            "historicalTrades": self.trades,
+            "aggTrades": self.agg_trades,
+            "avgPrice": self.avg_price,
+        }
+        other = {
+            "fapi/v1/exchangeInfo": self.no_symbols,
+            "dapi/v1/exchangeInfo": self.no_symbols,
+            "sapi/v1/capital/config/getall": self.nothing,
+            "sapi/v1/margin/allPairs": self.nothing,
+            "sapi/v1/margin/isolated/allPairs": self.nothing,
+            "sapi/v1/asset/tradeFee": self.nothing,
+        }
+        paths = {**{f"api/v3/{path}": handler for path, handler in spot.items()}, **other}
+        return [face_route("GET", path, handler) for path, handler in paths.items()]
 
     async def ping(self, call: FaceCall) -> Any:
         """Answer, so that a client knows the address is right."""
@@ -45,7 +76,7 @@ class MarketData:
 
     async def exchange_info(self, call: FaceCall) -> Any:
         """Describe the session's symbols."""
-        known = await self._instruments.of(call.session)
+        known = await self.instruments.of(call.session)
         asked = call.params.names("symbols")
         if "symbol" in call.params:
             asked = [call.params.required("symbol")]
@@ -62,7 +93,7 @@ class MarketData:
     async def klines(self, call: FaceCall) -> Any:
         """Return candles, the forming one last."""
         params = call.params
-        instrument = await self._instruments.one(call.session, params.required("symbol"))
+        instrument = await self.instruments.one(call.session, params.required("symbol"))
         grid = candles.grid_of(call.session, params.required("interval"))
         wanted = Range(params.integer("startTime"), params.integer("endTime"), params.limit(500, 1000))
         if None not in wanted and wanted.start_ms > wanted.end_ms:  # type: ignore[operator]
@@ -90,7 +121,7 @@ class MarketData:
 
     async def depth(self, call: FaceCall) -> Any:
         """Return the synthetic book: one level of each side, one tick from the last close."""
-        instrument = await self._instruments.one(call.session, call.params.required("symbol"))
+        instrument = await self.instruments.one(call.session, call.params.required("symbol"))
         call.params.limit(100, 5000)
         last = await self._database.run(candles.last_candle, call.session, instrument.symbol)
         return {"lastUpdateId": update_id(call.session), **book(instrument, last)}
@@ -112,7 +143,7 @@ class MarketData:
 
     async def avg_price(self, call: FaceCall) -> Any:
         """Return the last close as the average of the last minutes."""
-        instrument = await self._instruments.one(call.session, call.params.required("symbol"))
+        instrument = await self.instruments.one(call.session, call.params.required("symbol"))
         last = await self._database.run(candles.last_candle, call.session, instrument.symbol)
         price = Decimal(0) if last is None else last.close
         return {"mins": 5, "price": text(price), "closeTime": now_ms(call.session) - 1}
@@ -127,16 +158,16 @@ class MarketData:
         return {**info, "assets": [], "symbols": []}
 
     async def _last(self, call: FaceCall) -> tuple[Instrument, list[Candle]]:
-        instrument = await self._instruments.one(call.session, call.params.required("symbol"))
+        instrument = await self.instruments.one(call.session, call.params.required("symbol"))
         limit = call.params.limit(500, 1000)
         found = await self._database.run(candles.last_candles, call.session, instrument.symbol, limit)
         return instrument, [candle for candle in found if candle.volume > 0]
 
     async def _each(self, call: FaceCall, one: _One) -> Any:
         """Answer for the symbol that is asked for, or a list for the symbols, or for all without any."""
-        known = await self._instruments.of(call.session)
+        known = await self.instruments.of(call.session)
         if "symbol" in call.params:
-            instrument = await self._instruments.one(call.session, call.params.required("symbol"))
+            instrument = await self.instruments.one(call.session, call.params.required("symbol"))
             return await self._database.run(one, call.session, instrument)
         asked = call.params.names("symbols")
         if asked is not None and not set(asked) <= known.keys():

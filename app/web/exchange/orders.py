@@ -19,7 +19,7 @@ from app.domain.trading.settings import BASIS_POINT, TradingSettings
 from app.engine.session_service import SessionService
 from app.errors import NotOpenError
 from app.web.exchange import candles, order_messages, spot
-from app.web.exchange.call import FaceCall
+from app.web.exchange.call import FaceCall, face_route
 from app.web.exchange.candles import now_ms
 from app.web.exchange.errors import ExchangeError, insufficient_balance, missing, unknown_order
 from app.web.exchange.instruments import Instrument, Instruments
@@ -28,19 +28,40 @@ from app.web.exchange.numbers import text
 from app.web.exchange.order_request import OWN_ID, OrderRequest, priced, reaches, read_order
 from app.web.exchange.params import Params
 from app.web.exchange.spot import Balance
+from app.web.http.route_spec import RouteGroup, RouteSpec
 
 LISTEN_KEY: Final = "zeonUserData"
 """The name of the stream of account and orders; the address already says whose it is."""
 _MAX_ID: Final = 2**53
 
 
-class SpotOrders:
+class SpotOrders(RouteGroup):
     """The calls of the account. Orders are commands of the session that fill at the last close."""
 
     def __init__(self, sim: SessionService, instruments: Instruments) -> None:
         self._sim = sim
         self._instruments = instruments
         self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+
+    def routes(self) -> list[RouteSpec]:
+        """Return the routes of these calls."""
+        table = [
+            ("GET", "account", self.account),
+            ("GET", "account/commission", self.commission),
+            ("GET", "rateLimit/order", self.rate_limit),
+            ("POST", "order", self.place),
+            ("POST", "order/test", self.place_test),
+            ("GET", "order", self.get),
+            ("DELETE", "order", self.cancel),
+            ("GET", "openOrders", self.open_orders),
+            ("DELETE", "openOrders", self.cancel_all),
+            ("GET", "allOrders", self.all_orders),
+            ("GET", "myTrades", self.my_trades),
+            ("POST", "userDataStream", self.listen_key),
+            ("PUT", "userDataStream", self.nothing),
+            ("DELETE", "userDataStream", self.nothing),
+        ]
+        return [face_route(method, f"api/v3/{path}", handler) for method, path, handler in table]
 
     async def account(self, call: FaceCall) -> Any:
         """Return balances and fees."""
