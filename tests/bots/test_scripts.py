@@ -1,0 +1,77 @@
+"""Scripts with ccxt and python-binance: the lines of docs/zeon-run.md, and a loop around them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.bots.packages import environment
+from tests.integration.bots.test_run import CLOSES, COUNT, new
+from tests.integration.cli.test_sessions import cli
+from tests.paths import ROOT
+from tests.support.cli import Cli
+from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE
+from tests.support.server_process import ServerProcess, StartServer
+from tests.support.session_log import digest, read_log
+
+__all__ = ["cli"]
+
+pytestmark = pytest.mark.bots
+
+PACKAGES = ("ccxt==4.5.90", "python-binance==1.0.37")
+CCXT, PYTHON_BINANCE = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "zeon-run.md").read_text(), re.DOTALL)
+ASYNC = CCXT.replace("ccxt\n", "asyncio, time, ccxt.async_support as ccxt\n", 1).replace(
+    "exchange.create_order", "order = exchange.create_order"
+)
+LOOPS = {
+    "ccxt": f"""{CCXT}
+import time
+while True:
+    candles = exchange.fetch_ohlcv("BTC/USDT", "1m", limit=3)
+    print("candle", candles[-1][0], round(time.time() * 1000), flush=True)
+    if candles[-1][0] // 60_000 % 7 == 0:
+        exchange.create_order("BTC/USDT", "market", "sell", 0.001)
+    time.sleep(2)
+""",
+    "ccxt async": f"""{ASYNC}
+async def main():
+    await order
+    while True:
+        candles = await exchange.fetch_ohlcv("BTC/USDT", "1m", limit=3)
+        print("candle", candles[-1][0], round(time.time() * 1000), flush=True)
+        if candles[-1][0] // 60_000 % 7 == 0:
+            await exchange.create_order("BTC/USDT", "market", "sell", 0.001)
+        await asyncio.sleep(2)
+asyncio.run(main())
+""",
+    "python-binance": f"""{PYTHON_BINANCE}
+import time
+client = binance.Client("any", "text")
+client.create_order(symbol="BTCUSDT", side="BUY", type="MARKET", quantity=0.01)
+while True:
+    candles = client.get_klines(symbol="BTCUSDT", interval="1m", limit=3)
+    print("candle", candles[-1][0], round(time.time() * 1000), flush=True)
+    if candles[-1][0] // 60_000 % 7 == 0:
+        client.create_order(symbol="BTCUSDT", side="SELL", type="MARKET", quantity=0.001)
+    time.sleep(2)
+""",
+}
+
+
+def test_scripts_trade_alike_with_three_clients(cli: Cli, database: Database, start_server: StartServer) -> None:
+    server: ServerProcess = start_server(database)
+    python = environment(*PACKAGES) / "python"
+    ids = {}
+    for name, script in LOOPS.items():
+        ids[name] = new(cli)
+        output = cli("run", ids[name], "--server", server.url, "--", python, "-c", script)
+        seen = re.findall(r"\| candle (\d+) (\d+)$", output, re.MULTILINE)
+        assert [(int(forming), int(now)) for forming, now in seen[:COUNT]] == [
+            (close - MINUTE, close - MINUTE) for close in CLOSES
+        ]
+        trades = [event for event in read_log(database, ids[name]) if event["type"] == "trade"]
+        assert len(trades) == 3, name
+        cli("verify", ids[name])
+    assert len({digest(database, id_) for id_ in ids.values()}) == 1
