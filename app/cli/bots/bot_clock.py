@@ -80,7 +80,9 @@ class BotClock:
     def set(self, now_ms: int) -> None:
         """Set the clock forward and end the sleeps that are over."""
         self.now_ms = max(self.now_ms, now_ms)
-        self._next_file.write_text(f"{self.now_ms // 1000}.{self.now_ms % 1000:03d}\n")
+        seconds, ms = divmod(self.now_ms, 1000)
+        # libfaketime computes the fraction in floating point and cuts it: without the nanosecond 0.250 becomes 0.249.
+        self._next_file.write_text(f"{seconds}.{ms:03d}000001\n" if ms else f"{seconds}.0\n")
         self._next_file.replace(self._file)
         self.release(self.now_ms)
 

@@ -140,6 +140,7 @@ class Relay:
         """Pass the bytes of a stream on, both ways, until either end closes it."""
         self._traffic.streams += 1
         sending = asyncio.ensure_future(_pass_all(bot.reader, server.writer))
+        sending.add_done_callback(lambda _: server.writer.close())
         kept = b""
         try:
             while data := await server.reader.read(_CHUNK_BYTES):
