@@ -25,6 +25,11 @@ CCXT, PYTHON_BINANCE = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "zeon
 ASYNC = CCXT.replace("ccxt\n", "asyncio, time, ccxt.async_support as ccxt\n", 1).replace(
     "candles = ", "candles_first = "
 )
+SIDE = """
+def side(time_ms):
+    return "buy" if time_ms // 60_000 % 2 else "sell"
+
+"""
 LOOPS = {
     "ccxt": f"""{CCXT}
 import time
@@ -32,7 +37,7 @@ while True:
     candles = exchange.fetch_ohlcv("BTC/USDT", "1m", limit=3)
     print("candle", candles[-1][0], round(time.time() * 1000), flush=True)
     if candles[-1][0] // 60_000 % 7 == 0:
-        exchange.create_order("BTC/USDT", "market", SIDES[candles[-1][0] // 60_000 % 2], 0.001)
+        exchange.create_order("BTC/USDT", "market", side(candles[-1][0]), 0.001)
     time.sleep(2)
 """,
     "ccxt async": f"""{ASYNC}
@@ -42,7 +47,7 @@ async def main():
         candles = await exchange.fetch_ohlcv("BTC/USDT", "1m", limit=3)
         print("candle", candles[-1][0], round(time.time() * 1000), flush=True)
         if candles[-1][0] // 60_000 % 7 == 0:
-            await exchange.create_order("BTC/USDT", "market", SIDES[candles[-1][0] // 60_000 % 2], 0.001)
+            await exchange.create_order("BTC/USDT", "market", side(candles[-1][0]), 0.001)
         await asyncio.sleep(2)
 asyncio.run(main())
 """,
@@ -53,7 +58,7 @@ while True:
     candles = client.get_klines(symbol="BTCUSDT", interval="1m", limit=3)
     print("candle", candles[-1][0], round(time.time() * 1000), flush=True)
     if candles[-1][0] // 60_000 % 7 == 0:
-        client.create_order(symbol="BTCUSDT", side=SIDES[candles[-1][0] // 60_000 % 2].upper(), type="MARKET", quantity=0.001)
+        client.create_order(symbol="BTCUSDT", side=side(candles[-1][0]).upper(), type="MARKET", quantity=0.001)
     time.sleep(2)
 """,
 }
@@ -65,7 +70,7 @@ def test_scripts_trade_alike_with_three_clients(cli: Cli, database: Database, st
     ids = {}
     for name, script in LOOPS.items():
         ids[name] = new(cli)
-        output = cli("run", ids[name], "--server", server.url, "--", python, "-c", f'SIDES = ("sell", "buy")\n{script}')
+        output = cli("run", ids[name], "--server", server.url, "--", python, "-c", SIDE + script)
         seen = re.findall(r"\| candle (\d+) (\d+)$", output, re.MULTILINE)
         assert [(int(forming), int(now)) for forming, now in seen[:COUNT]] == [
             (close - MINUTE, close - MINUTE) for close in CLOSES
