@@ -9,10 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from app.errors import BadInputError
+from app.tasks import cancel_and_wait
 
 _LIBRARY = Path("vendor", "libfaketime", "src", "libfaketime.so.1")
 HOOK = Path(__file__).parent / "python_hook"
 """A folder for PYTHONPATH: its `sitecustomize` lets the sleeps of Python programs follow the clock."""
+_TICK_MS = 20
 _DEADLINE = struct.Struct("<d")
 
 
@@ -39,7 +41,7 @@ class BotClock:
         self._socket = folder / "sleeps"
         self._sleeps: dict[asyncio.StreamWriter, float] = {}
         self._server: asyncio.Server | None = None
-        self._stopped = False
+        self._going: asyncio.Task[None] | None = None
         self.now_ms = now_ms
         self.set(now_ms)
 
@@ -51,12 +53,19 @@ class BotClock:
         """End all sleeps."""
         if self._server is not None:
             self._server.close()
-        self.stop()
+        if self._going is not None:
+            await cancel_and_wait([self._going])
+        self.release(float("inf"))
 
-    def stop(self) -> None:
-        """Let all sleeps end at once from now on: the bot is to end."""
-        self._stopped = True
-        self.release(self.now_ms)
+    def go(self) -> None:
+        """Let the clock go on with the real one: the bot was asked to end."""
+        if self._going is None:
+            self._going = asyncio.ensure_future(self._go())
+
+    async def _go(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_MS / 1000)
+            self.set(self.now_ms + _TICK_MS)
 
     def environment(self, inherited: dict[str, str]) -> dict[str, str]:
         """Return the variables with which a program has this clock."""
@@ -88,7 +97,7 @@ class BotClock:
 
     def release(self, until_ms: float) -> None:
         """End the sleeps up to a time."""
-        for writer in [one for one, end_ms in self._sleeps.items() if self._stopped or end_ms <= until_ms]:
+        for writer in [one for one, end_ms in self._sleeps.items() if end_ms <= until_ms]:
             del self._sleeps[writer]
             writer.write(b"\0")
             writer.close()

@@ -57,8 +57,9 @@ class BotRun:
                 environment = {**os.environ, **settings.environment()}
                 if self._mode.clock:
                     environment |= clock.environment(environment)
-                bot = await BotProcess.start(settings.fill_in(command), environment, self._output.line)
-                with _signals_to(bot, clock):
+                with _signals(clock) as signals:
+                    bot = await BotProcess.start(settings.fill_in(command), environment, self._output.line)
+                    signals.append(bot)
                     return await self._to_the_end(bot, relay, clock)
 
     async def _to_the_end(self, bot: BotProcess, relay: Relay, clock: BotClock) -> int:
@@ -121,25 +122,30 @@ class BotRun:
 
 
 async def _end(bot: BotProcess, clock: BotClock) -> int:
-    """End the bot as Ctrl-C does; its sleeps end at once then."""
+    """End the bot as Ctrl-C does; its clock goes on meanwhile."""
     bot.send(signal.SIGINT)
-    clock.stop()
+    clock.go()
     return await bot.end()
 
 
 @contextmanager
-def _signals_to(bot: BotProcess, clock: BotClock) -> Iterator[None]:
-    """Hand SIGINT and SIGTERM on to the bot."""
+def _signals(clock: BotClock) -> Iterator[list[BotProcess]]:
+    """Hand SIGINT and SIGTERM on to the bots that are added to the list.
+
+    They are caught before a bot starts: it would inherit that they are ignored, as in the background of a shell.
+    """
     loop = asyncio.get_running_loop()
+    bots: list[BotProcess] = []
 
     def hand_on(number: int) -> None:
-        bot.send(number)
-        clock.stop()
+        for bot in bots:
+            bot.send(number)
+        clock.go()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, hand_on, number)
     try:
-        yield
+        yield bots
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

@@ -121,23 +121,32 @@ http.urlopen(http.Request(os.environ["ZEON_BOT_URL"] + "/api/v3/order", method="
     assert "is stopped; fork it" in cli.error("run", id_, "--", "true")
 
 
-def test_signals_are_handed_on(cli: Cli, server: ServerProcess) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_are_handed_on(cli: Cli, server: ServerProcess, number: signal.Signals) -> None:
+    """Also where SIGINT was ignored before, as in the background of a shell."""
     code = """
 import signal
 def end(number, frame):
-    print("got", number)
-    time.sleep(3600)
-    raise SystemExit(5)
+    raise KeyboardInterrupt
 signal.signal(signal.SIGTERM, end)
-print("ready")
-time.sleep(10**9)
+try:
+    print("ready")
+    time.sleep(10**9)
+except KeyboardInterrupt:
+    time.sleep(0.1)
+    print("ended")
+    raise SystemExit(5)
 """
-    with cli.start("run", new(cli), "--server", server.url, *in_python(code)) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().endswith("| ready\n")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 5
-        assert process.stdout.read().endswith("| got 15\n")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with cli.start("run", new(cli), "--server", server.url, *in_python(code)) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline().endswith("| ready\n")
+            process.send_signal(number)
+            assert process.wait(20) == 5
+            assert process.stdout.read().endswith("| ended\n")
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_bot_without_a_clock_steps_the_session_itself(cli: Cli, server: ServerProcess, database: Database) -> None:
