@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import struct
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,8 +13,8 @@ from app.errors import BadInputError
 from app.tasks import cancel_and_wait
 
 _LIBRARY = Path("vendor", "libfaketime", "src", "libfaketime.so.1")
-HOOK = Path(__file__).parent / "python_hook"
-"""A folder for PYTHONPATH: its `sitecustomize` lets the sleeps of Python programs follow the clock."""
+_PYTHON_SLEEPS = Path(__file__).with_name("python_sleeps.py")
+"""What lets the sleeps of Python programs follow the clock: Python runs it at its start if it is `sitecustomize`."""
 _TICK_MS = 20
 _DEADLINE = struct.Struct("<d")
 
@@ -39,6 +40,9 @@ class BotClock:
     def __init__(self, folder: Path, now_ms: int) -> None:
         self._file, self._next_file = folder / "clock", folder / "clock.new"
         self._socket = folder / "sleeps"
+        self._python = folder / "python"
+        self._python.mkdir()
+        shutil.copy(_PYTHON_SLEEPS, self._python / "sitecustomize.py")
         self._sleeps: dict[asyncio.StreamWriter, float] = {}
         self._server: asyncio.Server | None = None
         self._going: asyncio.Task[None] | None = None
@@ -70,7 +74,7 @@ class BotClock:
     def environment(self, inherited: dict[str, str]) -> dict[str, str]:
         """Return the variables with which a program has this clock."""
         preloaded = filter(None, (str(library()), inherited.get("LD_PRELOAD")))
-        paths = filter(None, (str(HOOK), inherited.get("PYTHONPATH")))
+        paths = filter(None, (str(self._python), inherited.get("PYTHONPATH")))
         return {
             "LD_PRELOAD": ":".join(preloaded),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
