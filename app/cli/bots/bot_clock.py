@@ -90,14 +90,15 @@ class BotClock:
         """When the first sleep ends, in ms of this clock; null if none is known."""
         return min(self._sleeps.values(), default=None)
 
-    def set(self, now_ms: int) -> None:
-        """Set the clock forward and end the sleeps that are over."""
+    def set(self, now_ms: int, *, release: bool = True) -> None:
+        """Set the clock forward and end the sleeps that are over, or leave them to the next call."""
         self.now_ms = max(self.now_ms, now_ms)
         seconds, ms = divmod(self.now_ms, 1000)
         # libfaketime computes the fraction in floating point and cuts it: without the nanosecond 0.250 becomes 0.249.
         self._next_file.write_text(f"{seconds}.{ms:03d}000001\n" if ms else f"{seconds}.0\n")
         self._next_file.replace(self._file)
-        self.release(self.now_ms)
+        if release:
+            self.release(self.now_ms)
 
     def release(self, until_ms: float) -> None:
         """End the sleeps up to a time."""

@@ -21,6 +21,8 @@ _POLL_S, _MAX_POLL_S = 0.003, 0.1
 _SHORT_MS, _MAX_SHORT_MS = 1000, 2000
 """A shorter sleep is a break within the bot's work, such as that of a rate limiter; so much of them per candle."""
 _REAL_S = 0.05
+_PATIENCE_S = 2.0
+"""Seconds that a stream has to bring a candle before the bot's sleeps go on without it."""
 _LAST_S = 10.0
 """Seconds that a bot gets to ask for the last candle."""
 
@@ -52,7 +54,7 @@ class LockStep:
         self._clock = clock
         self._show = show
         self._skip = skip
-        self._short_ms = 0.0
+        self._short_ms, self._patience_s = 0.0, _PATIENCE_S
         self._noted = False
 
     async def run(self) -> None:
@@ -100,6 +102,9 @@ class LockStep:
                 await asyncio.sleep(_BUSY_S)
             else:
                 self._clock.set(math.ceil(next_ms))
+        elif self._traffic.streams and self._traffic.streams_candles and self._patience_s > 0:
+            self._patience_s -= _BUSY_S
+            await asyncio.sleep(_BUSY_S)
         elif next_ms is None or (self._traffic.streams and next_ms >= close_ms):
             await self._wait(limit_ms=close_ms - 1)
         elif self._skip and next_ms >= close_ms:
@@ -123,9 +128,25 @@ class LockStep:
         self._clock.set(min(self._clock.now_ms + round(_REAL_S * 1000), limit_ms))
 
     async def _step(self) -> None:
-        """Make one step and set the bot's clock to the session's."""
+        """Make one step and set the bot's clock to the session's; then what streams bring reaches the bot.
+
+        For a bot that gets its candles by streams its sleeps end only when it has been given the new one, so that both
+        have one order in every run.
+        """
+        self._short_ms, self._patience_s = 0.0, _PATIENCE_S
+        self._traffic.passing.clear()
+        try:
+            self.session = await self._stepped()
+            self._traffic.present_ms = self._sim.clock_of(self.session).now_ms
+            by_stream = self._traffic.streams > 0 and self._traffic.streams_candles
+            self._clock.set(self._traffic.present_ms, release=not by_stream)
+        finally:
+            self._traffic.passing.set()
+        self._show(self.session)
+
+    async def _stepped(self) -> Session:
+        """Return the session after one step; raises `WrongStatusError` if somebody else has ended it."""
         user, id_ = self.session.user_id, self.session.id
-        self._short_ms = 0.0
         try:
             step = Action("step", steps=1, if_cursor=(self.session.cursor_ms,))
             session = await self._sim.act_on(self.session, step)
@@ -136,9 +157,6 @@ class LockStep:
             await asyncio.sleep(poll_s)
             poll_s = min(1.5 * poll_s, _MAX_POLL_S)
             session = await self._sim.get(user, id_)
-        self.session = session
         if session.status in ENDED and session.status != FINISHED:
             raise WrongStatusError(f"The session is {session.status}: {session.error or 'it was ended from outside.'}")
-        self._traffic.present_ms = self._sim.clock_of(session).now_ms
-        self._clock.set(self._traffic.present_ms)
-        self._show(session)
+        return session

@@ -144,6 +144,7 @@ class Relay:
         kept = b""
         try:
             while data := await server.reader.read(_CHUNK_BYTES):
+                await self._traffic.passing.wait()
                 bot.writer.write(data)
                 await bot.writer.drain()
                 kept = self._traffic.streamed(kept, data)

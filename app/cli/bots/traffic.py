@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 
@@ -29,6 +30,11 @@ class Traffic:
         self._record = record
         self.under_way = 0
         self.streams = 0
+        self.streams_candles = False
+        """Whether a stream has brought a candle."""
+        self.passing = asyncio.Event()
+        """Cleared while a step is made: what streams bring meanwhile waits for the new time of the clock."""
+        self.passing.set()
         self._candle_ms: int | None = None
         self._price_ms: int | None = None
 
@@ -51,8 +57,10 @@ class Traffic:
         data = kept + new
         for name, time_ms in _STREAMED.findall(data):
             self._give(name == b"kline", name in _PRICE_EVENTS, int(time_ms))
+            self.streams_candles |= name == b"kline"
         for time_ms in _SIM_CANDLE.findall(data):
             self._give(True, False, int(time_ms))
+            self.streams_candles = True
         return data[-_KEPT:]
 
     def _give(self, candle: bool, price: bool, time_ms: int) -> None:
