@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -12,9 +13,8 @@ from tests.integration.cli.test_sessions import cli
 from tests.paths import ROOT
 from tests.support.cli import Cli
 from tests.support.postgres import Database
-from tests.support.running_engine import MINUTE
 from tests.support.server_process import ServerProcess, StartServer
-from tests.support.session_log import digest, read_log
+from tests.support.session_log import digest, read_log, row
 
 __all__ = ["cli"]
 
@@ -64,16 +64,25 @@ while True:
 }
 
 
+def wait_for_pause(database: Database, session_id: str) -> None:
+    deadline = time.monotonic() + 20
+    while row(database, session_id, "status") != "paused":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_scripts_trade_alike_with_three_clients(cli: Cli, database: Database, start_server: StartServer) -> None:
     server: ServerProcess = start_server(database)
     python = environment(*PACKAGES) / "python"
     ids = {}
     for name, script in LOOPS.items():
         ids[name] = new(cli)
+        cli("sessions", "step", ids[name])
+        wait_for_pause(database, ids[name])
         output = cli("run", ids[name], "--server", server.url, "--", python, "-c", SIDE + script)
         seen = re.findall(r"\| candle (\d+) (\d+)$", output, re.MULTILINE)
-        assert [(int(forming), int(now)) for forming, now in seen[:COUNT]] == [
-            (close - MINUTE, close - MINUTE) for close in CLOSES
+        assert [(int(forming), int(now)) for forming, now in seen[: COUNT - 1]] == [
+            (close, close) for close in CLOSES[:-1]
         ]
         trades = [event for event in read_log(database, ids[name]) if event["type"] == "trade"]
         assert len(trades) == 1, name
