@@ -70,6 +70,9 @@ class LockStep:
                 await self._advance()
             elif self._traffic.given or left_s <= 0:
                 return
+            elif (next_ms := self._clock.next_ms) is not None:
+                left_s -= _REAL_S
+                self._clock.set(math.ceil(next_ms))
             else:
                 left_s -= _REAL_S
                 await self._wait(limit_ms=self._clock.now_ms + 1000)
