@@ -42,7 +42,7 @@ from app.web.sim.orders import OrderCalls
 from app.web.sim.sessions import SessionCalls
 from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
-from app.web.website import WebsiteCalls
+from app.web.website import WebsiteCalls, not_found_page
 
 if TYPE_CHECKING:
     from app.web.identity.jwt_tokens import JwtVerifier
@@ -95,7 +95,7 @@ def create_app(
     app = Starlette(
         routes=[*dispatcher.routes(table), *face.routes()],
         middleware=[Middleware(RequestIds), guard],
-        exception_handlers=exception_handlers(budgets, refusals),
+        exception_handlers=exception_handlers(budgets, refusals, not_found_page),
     )
     app.router.redirect_slashes = False
     return with_cors(app, settings)

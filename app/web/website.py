@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from starlette.responses import Response
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -26,12 +27,19 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _PAGE = "text/html"
-LIST_PAGE, SESSION_PAGE, API_PAGE = "sessions.html", "session.html", "docs.html"
+LIST_PAGE, SESSION_PAGE, COMPARE_PAGE, API_PAGE = "sessions.html", "session.html", "compare.html", "docs.html"
 MODULES = {
     LIST_PAGE: ("client.js", "common/", "list/"),
-    SESSION_PAGE: ("client.js", "common/", "session/", "chart/", "time/", "trading/", "vendor/lightweight-charts"),
+    COMPARE_PAGE: ("client.js", "common/", "compare/", "chart/theme.js", "vendor/lightweight-charts"),
+    SESSION_PAGE: (
+        *("client.js", "common/", "session/", "chart/", "time/", "trading/"),
+        *("list/parameters.js", "vendor/lightweight-charts"),
+    ),
 }
 """The modules of each page, most of them by their folder."""
+_NOT_FOUND = (FOLDER / "404.html").read_text("utf-8")
+_PROGRAMS = ("/api/", "/x/", "/static/")
+"""Addresses for programs, which get JSON."""
 
 
 class WebsiteFiles(StaticFiles):
@@ -65,6 +73,7 @@ class WebsiteCalls(RouteGroup):
         routes = [
             RouteSpec("GET", "/", self.index, media=_PAGE),
             RouteSpec("GET", "/sessions/{id:uuid}", self.session, media=_PAGE),
+            RouteSpec("GET", "/compare", self.compare, media=_PAGE),
             RouteSpec("GET", "/docs", self.docs, media=_PAGE),
             RouteSpec("GET", "/static/{name:path}", self.file, media="text/plain"),
         ]
@@ -78,6 +87,10 @@ class WebsiteCalls(RouteGroup):
         """Show the page of one session; `?seq=` points at one event."""
         return await self._files.get_response(SESSION_PAGE, call.request.scope)
 
+    async def compare(self, call: Call) -> Response:
+        """Show several sessions side by side: `?ids=` names them."""
+        return await self._files.get_response(COMPARE_PAGE, call.request.scope)
+
     async def docs(self, call: Call) -> Response:
         """Show the reference of the API, with a form to try each call."""
         return await self._files.get_response(API_PAGE, call.request.scope)
@@ -85,6 +98,14 @@ class WebsiteCalls(RouteGroup):
     async def file(self, call: Call) -> Response:
         """Send a file that the page loads."""
         return await self._files.get_response(call.request.path_params["name"], call.request.scope)
+
+
+def not_found_page(request: Request) -> Response | None:
+    """Return the page of a wrong address for a browser that asks for one; null for calls of the API."""
+    wants_page = request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
+    if not wants_page or request.url.path.startswith(_PROGRAMS):
+        return None
+    return HTMLResponse(_NOT_FOUND, 404, HEADERS)
 
 
 def _module_links(folder: Path, folders: tuple[str, ...]) -> str:

@@ -22,13 +22,24 @@ class Fetching(Answer):
     total: int
 
 
+class Checking(Answer):
+    """Slots recomputed with the changed code of the strategy, and slots to recompute."""
+
+    done: int
+    total: int
+
+
 class Progress(Answer):
-    """Slots done and total slots of a bounded range; `fetching` while missing candles are being fetched."""
+    """Slots done and total slots of a bounded range.
+
+    `fetching` while missing candles are being fetched, `checking` while the session is recomputed with changed code.
+    """
 
     done: int | None
     total: int | None
     pct: float | None
     fetching: Fetching | None = Field(None, exclude_if=lambda value: value is None)
+    checking: Checking | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class WaitingAnswer(Answer):

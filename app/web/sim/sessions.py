@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from app.db import audit
 from app.domain.session import Session
+from app.engine.comparison import compare_sessions
 from app.engine.session_service import Action, IdempotencyKey, SessionService
 from app.settings import Settings
 from app.web.http.models import EmptyAnswer, EmptyRequest
@@ -14,6 +15,7 @@ from app.web.http.request_id import audit_origin
 from app.web.http.responses import IF_NONE_MATCH, success, with_etag
 from app.web.http.route_spec import IDEMPOTENCY_KEY, SESSION, SESSIONS, Call, RouteGroup, RouteSpec
 from app.web.sim.answers import ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
+from app.web.sim.comparison import CompareAnswer, CompareQuery
 from app.web.sim.diff import DiffAnswer
 from app.web.sim.requests import (
     ControlRequest,
@@ -85,6 +87,10 @@ class SessionCalls(RouteGroup):
                 scope="read", budget="heavy", refusals=(409, 422),
             ),
             RouteSpec(
+                "GET", "/api/sim/compare", self.compare, "compare", CompareQuery, answer=CompareAnswer, scope="read",
+                budget="heavy", refusals=(404,),
+            ),
+            RouteSpec(
                 "GET", "/api/sim/profiles", self.profiles, "listProfiles", answer=ProfilesAnswer, scope="read"
             ),
         ]  # fmt: skip
@@ -125,7 +131,7 @@ class SessionCalls(RouteGroup):
 
     async def start(self, call: Call, body: StartRequest) -> Response:
         """Run a session from its cursor."""
-        return await self._act(call, Action("start", accept_revised=body.accept_revised))
+        return await self._act(call, body.to_action("start"))
 
     async def pause(self, call: Call, body: EmptyRequest) -> Response:
         """Pause a running session; after the answer no tick follows."""
@@ -133,7 +139,7 @@ class SessionCalls(RouteGroup):
 
     async def resume(self, call: Call, body: StartRequest) -> Response:
         """Resume a paused session, or start a created one."""
-        return await self._act(call, Action("resume", accept_revised=body.accept_revised))
+        return await self._act(call, body.to_action("resume"))
 
     async def stop(self, call: Call, body: EmptyRequest) -> Response:
         """Stop a session for good; after the answer no tick follows."""
@@ -147,7 +153,8 @@ class SessionCalls(RouteGroup):
         if key is None:
             return await self._act(call, body.to_action())
         once = IdempotencyKey(key, fingerprint(str(call.session.id), call.json))
-        return success(await self._sim.act_once(call.session, body.to_action(), once, _to_json))
+        answer = await self._sim.act_once(call.session, body.to_action(), once, _to_json)
+        return success(answer, 200 if answer["id"] == str(call.session.id) else 201)
 
     async def _step_and_wait(self, call: Call, body: ControlRequest, key: str | None) -> Response:
         """Step, and answer with the session once it pauses again."""
@@ -169,13 +176,21 @@ class SessionCalls(RouteGroup):
         a, b = call.sessions
         return success(DiffAnswer.of(await self._sim.diff(call.user_id, a.id, b.id)))
 
+    async def compare(self, call: Call, query: CompareQuery) -> Response:
+        """Compare 2 to 20 sessions: settings that differ, statistics, equity curves, and where the trades part."""
+        comparison = await compare_sessions(self._sim, call.user_id, query.ids, query.points)
+        return success(CompareAnswer.of(comparison))
+
     async def profiles(self, call: Call) -> Response:
         """List the strategies and profiles that a session can use."""
         profiles = await self._sim.strategies.list_profiles(self._sim.database)
         return success(ProfilesAnswer(profiles=[ProfileAnswer(**profile._asdict()) for profile in profiles]))
 
     async def _act(self, call: Call, action: Action) -> Response:
-        return _answer(await self._sim.act_on(call.session, action))
+        session = await self._sim.act_on(call.session, action)
+        if session.id == call.session.id:
+            return _answer(session)
+        return success(SessionAnswer.of(session), 201, _location(session))
 
 
 def _answer(session: Session) -> Response:

@@ -180,6 +180,11 @@ export class Client {
     return this.call("GET", `${SESSIONS}/${id}/diff/${other}`);
   }
 
+  /** Settings that differ, statistics, curves and the first trades that part, of 2 to 20 sessions. */
+  compare(ids, points = 300) {
+    return this.call("GET", `/api/sim/compare?ids=${ids.join(",")}&points=${points}`);
+  }
+
   stats(id) {
     return this.call("GET", `${SESSIONS}/${id}/stats`);
   }

@@ -44,6 +44,7 @@ COMMANDS = {
         "pause",
         "resume",
         "stop",
+        "compare",
         "pace",
         "step",
         "run-until",
