@@ -18,6 +18,7 @@ from app.web.exchange.numbers import WIDE, text
 DAY_MS: Final = 86_400_000
 _MOST_MERGED: Final = 500_000
 """Most base candles that one call reads to build longer ones."""
+_MOST_FLAT: Final = 5_000
 _ZERO: Final = Decimal(0)
 
 
@@ -155,8 +156,26 @@ async def _closed(
         return await _longer(connection, session, symbol, grid, wanted, before)
     before = min(before, _past(now_ms(session), spec.grid))
     if wanted.start_ms is None:
-        return await candles.last_before(connection, spec.venue, symbol, grid.name, before, wanted.limit)
-    return await candles.window(connection, spec.venue, [symbol], grid.name, wanted.start_ms - 1, before, wanted.limit)
+        found = await candles.last_before(connection, spec.venue, symbol, grid.name, before, wanted.limit)
+        return _filled(session, found, before)[-wanted.limit :]
+    found = await candles.window(connection, spec.venue, [symbol], grid.name, wanted.start_ms - 1, before, wanted.limit)
+    return _filled(session, found, before if len(found) < wanted.limit else 0)[: wanted.limit]
+
+
+def _filled(session: Session, found: list[Candle], before: int) -> list[Candle]:
+    """Return candles with flat ones in gaps of the session's range, up to a time, if its gap policy is `fill`."""
+    spec, whole = session.spec, list[Candle]()
+    if spec.gap_policy != "fill":
+        return found
+    for candle in (*found, None):
+        end = before if candle is None else spec.grid.floor(candle.open_time_ms)
+        while whole and (next_ms := spec.grid.floor(whole[-1].open_time_ms) + spec.grid.ms) < end:
+            if next_ms < spec.start_ms or len(whole) > _MOST_FLAT:
+                break
+            whole.append(flat(whole[-1].symbol, spec.grid, next_ms, whole[-1].close))
+        if candle is not None:
+            whole.append(candle)
+    return whole
 
 
 async def _longer(

@@ -14,8 +14,7 @@ from app.clock import Clock
 from app.db.pool import ValueRefused
 from app.errors import SimError
 from app.settings import Settings
-from app.web.exchange.access import Access
-from app.web.exchange.call import FACE_PATH, FaceCall, Handler
+from app.web.exchange.call import FACE_PATH, Access, FaceCall, Handler
 from app.web.exchange.candles import now_ms
 from app.web.exchange.errors import ExchangeError, json_answer, of_error, unsupported
 from app.web.exchange.numbers import WIDE

@@ -12,8 +12,8 @@ from app.domain.session import SessionSpec
 from app.settings import load
 from app.web.http.parsing import parse
 from app.web.sim.requests import NewSession
-from tests.support.bot import Bot, bot
 from tests.support.client import BODY, SESSIONS
+from tests.support.network.bot import Bot, bot
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, store
 from tests.support.running_server import InProcessServer, running_server
@@ -57,6 +57,19 @@ async def test_klines_reach_before_the_start_and_never_past_the_cursor(server: I
     assert times(await trader.call("klines", **(later | {"startTime": START_MS + 90 * MINUTE}))) == []
     assert times(await trader.call("klines", symbol="BTCUSDT", interval="1m", endTime=START_MS, limit=2)) == [-1, 0]
     await trader.refused(-1127, "klines", **later, endTime=START_MS)
+
+
+async def test_gaps_are_flat_candles_where_the_session_fills_them(server: InProcessServer) -> None:
+    await store(server.served.sim.database, symbol="ETHUSDT", count=20, without=lambda number: number in (3, 4, 9))
+    filled, skipped = [await bot(server, symbol="ETHUSDT", gapPolicy=policy) for policy in ("fill", "skip")]
+    for trader in (filled, skipped):
+        await trader.step(8)
+    klines = {"symbol": "ETHUSDT", "interval": "1m"}
+    shown = await filled.call("klines", **klines)
+    assert times(shown) == list(range(9))
+    assert [kline[1:6] for kline in shown[3:5]] == [[shown[2][4]] * 4 + ["0.00000000"]] * 2
+    assert times(await filled.call("klines", **klines, startTime=START_MS + 2 * MINUTE, limit=2)) == [2, 3]
+    assert 3 not in times(await skipped.call("klines", **klines))
 
 
 async def server_candles(server: InProcessServer, trader: Bot) -> list[dict[str, Any]]:

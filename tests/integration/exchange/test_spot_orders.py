@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.bot import Bot, bot
+from tests.support.network.bot import Bot, bot
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS
 from tests.support.running_server import InProcessServer, running_server
