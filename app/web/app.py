@@ -24,7 +24,6 @@ from app.web.exchange.sockets import FaceSockets, SocketServices
 from app.web.health import HealthCalls
 from app.web.http.auth import Authenticator, require_safe_bind
 from app.web.http.budgets import Budgets
-from app.web.http.connections import Connections
 from app.web.http.cors import with_cors
 from app.web.http.dispatch import Dispatcher
 from app.web.http.event_stream import Streams
@@ -34,6 +33,7 @@ from app.web.http.request_id import RequestIds
 from app.web.http.responses import exception_handlers
 from app.web.http.root_path import RootPath
 from app.web.http.route_spec import RouteGroup
+from app.web.http.wire.connections import Connections
 from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls

@@ -28,9 +28,9 @@ from app.web.app import create_app
 from app.web.http.auth import require_safe_bind
 from app.web.http.budgets import Budgets
 from app.web.http.client_address import TrustedProxies
-from app.web.http.connections import ConnectionLimits, Connections
 from app.web.http.event_stream import Streams
-from app.web.http.protocol import Protocol
+from app.web.http.wire.connections import ConnectionLimits, Connections
+from app.web.http.wire.protocol import Protocol
 from app.web.workers.metrics import WorkerMetrics
 from app.web.workers.place import SharedMemory, WorkerPlace
 

@@ -11,7 +11,7 @@ import httpx2
 
 from app.db import tokens
 from app.settings import load
-from app.web.http.connections import ConnectionLimits
+from app.web.http.wire.connections import ConnectionLimits
 from app.web.serve import RunningServer, run_server
 from tests.support.client import Client
 from tests.support.postgres import Database
