@@ -138,6 +138,20 @@ def test_a_database_that_is_away_behind_a_pooler_that_is_there_is_told_in_one_se
             server_15.start()
 
 
+def test_a_server_does_not_wait_for_a_pooler_that_waits_for_postgres(direct: Database, server_15: PrivatePostgres) -> None:
+    """PgBouncer holds a statement for 120 s by default while Postgres is away."""
+    with pgbouncer(server_15, "transaction", server_login_retry=1) as port:
+        database = pooled(direct, port)
+        database.query("SELECT 1")
+        server_15.shut_down("fast")
+        try:
+            began = time.monotonic()
+            assert f"no answer within {ANSWER_S} s" in Cli(DATABASE_URL=database.url).error("serve")
+            assert time.monotonic() - began < 3 * ANSWER_S
+        finally:
+            server_15.start()
+
+
 def test_a_pooler_without_a_free_connection_is_full_and_not_away(
     direct: Database, server_15: PrivatePostgres, start_server: StartServer
 ) -> None:
