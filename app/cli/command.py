@@ -59,6 +59,10 @@ class Context:
         """Record in the audit trail what the command did."""
         await self.database.run(audit.record, source(), self.user, action, subject, details)
 
+    def recording(self, action: audit.Action) -> audit.Recording:
+        """Return what adds the entry of an action in the transaction of the action."""
+        return audit.recording(source(), self.user, action)
+
 
 def source() -> audit.Source:
     """Return where a command is run, for the audit trail: the system's user and the name of the machine."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
 from app.db.pool import Connection
+from app.db.setup.location import ANSWER_S
 from tests.support.cli import Cli
 from tests.support.client import call, connect, follow, run_unpaced
 from tests.support.pooler import pgbouncer, pooled
@@ -138,7 +140,9 @@ def test_a_database_that_is_away_behind_a_pooler_that_is_there_is_told_in_one_se
             server_15.start()
 
 
-def test_a_server_does_not_wait_for_a_pooler_that_waits_for_postgres(direct: Database, server_15: PrivatePostgres) -> None:
+def test_a_server_does_not_wait_for_a_pooler_that_waits_for_postgres(
+    direct: Database, server_15: PrivatePostgres
+) -> None:
     """PgBouncer holds a statement for 120 s by default while Postgres is away."""
     with pgbouncer(server_15, "transaction", server_login_retry=1) as port:
         database = pooled(direct, port)

@@ -61,10 +61,8 @@ class SessionCalls:
 
     async def delete(self, call: Call) -> Response:
         """Delete a session that is not running, with its log."""
-        await self._sim.delete(call.user_id, call.session.id)
-        await self._sim.database.run(
-            audit.record, source_of(call.request), call.user_id, "session.delete", call.session.id
-        )
+        recording = audit.recording(source_of(call.request), call.user_id, "session.delete")
+        await self._sim.delete(call.user_id, call.session.id, recording)
         return success(EmptyAnswer())
 
     async def start(self, call: Call, body: StartRequest) -> Response:
