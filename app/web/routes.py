@@ -181,7 +181,15 @@ def _candle_routes(candles: CandleCalls, imports: ImportCalls) -> list[RouteSpec
     schemas, path = candle_schemas, "/api/market"
     table = [
         RouteSpec("GET", f"{path}/candles", candles.candles, schemas.CandlesQuery, answer=schemas.CandlesAnswer),
-        RouteSpec("GET", f"{path}/coverage", candles.coverage, schemas.CoverageQuery, answer=schemas.CoverageAnswer),
+        RouteSpec(
+            "GET",
+            f"{path}/coverage",
+            candles.coverage,
+            schemas.CoverageQuery,
+            answer=schemas.CoverageAnswer,
+            budget="heavy",
+            is_kept=candles.has_coverage,
+        ),
         RouteSpec(
             "POST",
             f"{path}/import",

@@ -81,6 +81,8 @@ async def import_file(
             raise cache.Rollback
         if recording is not None:
             await recording(conn, f"{venue} {symbol} {timeframe}", {"new": stored.new, "changed": stored.changed})
+    if sum(stored) > cache.FEW_SLOTS:
+        await cache.keep(conn, venue, symbol, timeframe)
     note_grid(check, request)
     return _report(venue, check, request, stored, (first_ms, last_ms), gaps, missing, rejected)
 
