@@ -197,5 +197,12 @@ function describePrices() {
   const text = last ? `${whole(bars.length)} candles of ${prices.key} with ${prices.markers.count} fills; the last closed at ${decimal(last.close)}, ${utc(last.time * 1000)} UTC` : "No candle yet";
   byId("prices").setAttribute("aria-label", text);
   byId("prices-empty").hidden = last !== undefined;
-  setText(byId("prices-empty"), STOPPED.includes(session.status) ? "The session ended before its first candle." : share ? "No candle yet." : "No candle yet. Press Play, or Step for the first one.");
+  setText(byId("prices-empty"), whyEmpty());
+}
+
+/** Why no candle is drawn. */
+function whyEmpty() {
+  if (feed.drawn < session.lastSeq) return "Loading …";
+  if (STOPPED.includes(session.status)) return "The session ended before its first candle.";
+  return share ? "No candle yet." : "No candle yet. Press Play, or Step for the first one.";
 }
