@@ -62,7 +62,7 @@ class Context:
 
     def recording(self, action: audit.Action) -> audit.Recording:
         """Return what adds the entry of an action in the transaction of the action."""
-        return audit.recording(source(), self.user, action)
+        return audit.recording(audit_origin(), self.user, action)
 
 
 def audit_origin() -> AuditOrigin:

@@ -67,11 +67,11 @@ async def record(
     )
 
 
-def recording(source: Source, user_id: str | None, action: Action) -> Recording:
+def recording(origin: AuditOrigin, user_id: str | None, action: Action) -> Recording:
     """Return what adds the entry of an action that a user is about to do."""
 
     async def add(connection: Connection, subject: object, details: Mapping[str, Any]) -> None:
-        await record(connection, source, user_id, action, subject, details)
+        await record(connection, origin, user_id, action, subject, details)
 
     return add
 

@@ -48,18 +48,6 @@ class ImportCalls:
             raise RejectedFileError(report.rejected, details=report.as_json())
         return json_text_response(json.dumps(report.as_json()))
 
-<<<<<<< HEAD
-=======
-    async def _record(self, call: Call, report: Report) -> None:
-        """Record what was stored in the audit trail."""
-        if report.rejected is None:
-            series = f"{report.venue} {report.symbol} {report.timeframe}"
-            rows = {"new": report.new, "changed": report.changed}
-            await self._sim.database.run(
-                audit.record, audit_origin(call.request), call.user_id, "candles.import", series, rows
-            )
-
->>>>>>> main
     async def _inspect(self, path: Path, venue: str, query: ImportQuery) -> Inspection:
         calendar = self._sim.calendars.get(venue)
         arguments = (path, query.symbol, query.timeframe, query.options(), calendar)
@@ -69,6 +57,6 @@ class ImportCalls:
 
     async def _import(self, call: Call, path: Path, venue: str, query: ImportQuery) -> Report:
         key = (path, venue, query.symbol or "", query.timeframe or "", None, self._sim.calendars.get(venue))
-        recording = audit.recording(source_of(call.request), call.user_id, "candles.import")
+        recording = audit.recording(audit_origin(call.request), call.user_id, "candles.import")
         work = partial(import_file, options=query.options(), keep_going=query.keep_going, recording=recording)
         return await self._sim.database.run(work, *key)

@@ -61,15 +61,8 @@ class SessionCalls:
 
     async def delete(self, call: Call) -> Response:
         """Delete a session that is not running, with its log."""
-<<<<<<< HEAD
-        recording = audit.recording(source_of(call.request), call.user_id, "session.delete")
+        recording = audit.recording(audit_origin(call.request), call.user_id, "session.delete")
         await self._sim.delete(call.user_id, call.session.id, recording)
-=======
-        await self._sim.delete(call.user_id, call.session.id)
-        await self._sim.database.run(
-            audit.record, audit_origin(call.request), call.user_id, "session.delete", call.session.id
-        )
->>>>>>> main
         return success(EmptyAnswer())
 
     async def start(self, call: Call, body: StartRequest) -> Response:

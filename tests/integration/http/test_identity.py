@@ -335,7 +335,7 @@ async def test_nothing_is_deleted_or_stored_whose_entry_in_the_audit_trail_canno
         await server.served.sim.database.run(
             cache.store, "demo", "AB", "1m", made_up("AB", "1m", START_MS, START_MS + MINUTE)
         )
-        trail = audit.recording(audit.Source("command", "here"), "anna", "candles.delete")
+        trail = audit.recording(audit.AuditOrigin("command", "here"), "anna", "candles.delete")
         with pytest.raises(psycopg.errors.CheckViolation):
             await server.served.sim.database.run(delete_series, "demo", "AB", "1m", trail)
         await server.data("GET", f"{SESSIONS}/{session['id']}")
