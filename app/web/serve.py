@@ -31,6 +31,7 @@ from app.web.http.client_address import TrustedProxies
 from app.web.http.connections import ConnectionLimits, Connections
 from app.web.http.event_stream import Streams
 from app.web.http.protocol import Protocol
+from app.web.unix_socket import unix_socket
 
 if TYPE_CHECKING:  # The libraries behind it are loaded only for ZEON_AUTH=jwt.
     from app.web.identity.jwt_tokens import JwtVerifier
@@ -122,7 +123,7 @@ async def run_server(settings: Settings, limits: ConnectionLimits | None = None)
     require_safe_bind(settings)
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(_listening_socket(settings))
-        settings = _with_port(settings, listening.getsockname()[1])
+        settings = _with_port(settings, listening)
         connections = Connections(_connection_limits(settings, limits or ConnectionLimits()))
         clock = Clock()
         location = stack.enter_context(installed_location(settings))
@@ -145,7 +146,7 @@ async def run_server(settings: Settings, limits: ConnectionLimits | None = None)
 @asynccontextmanager
 async def _jwt_verifier(settings: Settings, clock: Clock) -> AsyncIterator[JwtVerifier | None]:
     """Open what checks JWTs; null if `ZEON_AUTH` has no jwt."""
-    if "proxy" in settings.auth and not settings.trusted_proxies:
+    if "proxy" in settings.auth and settings.socket is None and not settings.trusted_proxies:
         _log.warning("ZEON_AUTH=proxy: ZEON_TRUSTED_PROXIES names no proxy, so no user's header counts")
     if "jwt" not in settings.auth:
         yield None
@@ -187,8 +188,11 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 @contextmanager
 def _listening_socket(settings: Settings) -> Iterator[socket.socket]:
-    """Bind the port before anything else is started; raises `BadInputError` if that is not possible."""
+    """Bind socket or port before anything else is started; raises `BadInputError` if that is not possible."""
     with ExitStack() as stack:
+        if settings.socket is not None:
+            yield stack.enter_context(unix_socket(settings.socket))
+            return
         try:
             addresses = socket.getaddrinfo(
                 settings.host, settings.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
@@ -235,9 +239,11 @@ def _allow_open_files(count: int) -> int:
     return max(soft, new)
 
 
-def _with_port(settings: Settings, port: int) -> Settings:
+def _with_port(settings: Settings, listening: socket.socket) -> Settings:
     """Return the settings with the bound port, and the default runner name for it."""
-    changes: dict[str, object] = {"port": port}
+    changes: dict[str, object] = {"socket": settings.socket}
+    if settings.socket is None:
+        changes["port"] = listening.getsockname()[1]
     if "runner" not in settings.model_fields_set:
         changes["runner"] = default_runner(changes)
     return settings.model_copy(update=changes)
@@ -273,5 +279,7 @@ async def _run_http(server: _Server, listening: socket.socket) -> AsyncIterator[
 
 
 def _url(settings: Settings) -> str:
+    if settings.socket is not None:
+        return f"unix:{settings.socket}"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{settings.port}"
