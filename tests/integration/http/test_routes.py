@@ -270,6 +270,8 @@ class Walk:
         path += QUERIES.get(key(spec), "") if query is None else query
         body = BODIES.get(key(spec)) if body is None else body
         async with self._server.client.stream(spec.method, path, json=body, headers=headers) as response:
+            if response.status_code == 429:
+                assert int(response.headers["retry-after"]) >= 1
             return response.status_code
 
 
