@@ -156,6 +156,18 @@ def test_a_server_does_not_wait_for_a_pooler_that_waits_for_postgres(
             server_15.start()
 
 
+def test_a_fetch_through_a_pooler_leaves_no_lock_behind(direct: Database, server_15: PrivatePostgres) -> None:
+    """A lock of the session stayed with a connection of the pooler, and nobody could fetch the series any more."""
+    with pgbouncer(server_15, "transaction") as port:
+        cli = Cli(pooled(direct, port))
+        what = ("candles", "fetch", "BTCUSDT", "--timeframe", "1m", "--venue", "demo", "--source", "synthetic")
+        for end in ("2024-01-02", "2024-01-03"):
+            cli(*what, "--start", "2024-01-01", "--end", end)
+        held = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+        assert direct.query(f"{held} WHERE datname = current_database() AND locktype = 'advisory'") == [(0,)]
+        assert direct.query("SELECT (SELECT count(*) FROM market_fetches), count(*) FROM market_candles") == [(0, 2880)]
+
+
 def test_a_pooler_without_a_free_connection_is_full_and_not_away(
     direct: Database, server_15: PrivatePostgres, start_server: StartServer
 ) -> None:
