@@ -17,8 +17,8 @@ import pytest
 
 from app.db.setup import embedded
 from app.errors import SimError
-from tests.support.other_user import as_user
 from tests.support.postgres import SETTINGS, kill_with_children
+from tests.support.server_process import as_user
 
 ROOT = Path(__file__).parents[2]
 USER = """

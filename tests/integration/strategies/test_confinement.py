@@ -23,9 +23,8 @@ from app.errors import BadInputError, StrategyFailedError, StrategyProcessLostEr
 from app.settings import Settings, load
 from app.strategy_hosts import confinement, launch
 from app.strategy_hosts.process_pool import ProcessHandle, ProcessPool
-from tests.support.other_user import as_user
 from tests.support.postgres import Database
-from tests.support.server_process import StartServer
+from tests.support.server_process import StartServer, as_user
 from tests.support.strategies import HEAD
 
 ALLOWED_S = 20
