@@ -70,6 +70,11 @@ class Settings(BaseSettings):
         validation_alias=_unprefixed("HOST"),
         description="address to listen on; beyond loopback only with a `ZEON_AUTH` other than `none`",
     )
+    root_path: str = Field(
+        "",
+        pattern="^(/[A-Za-z0-9._~-]+)*$",
+        description="path of a proxy below which this server is reached, such as `/zeon`; unset: the root",
+    )
     port: int = Field(8000, ge=0, le=65535, validation_alias=_unprefixed("PORT"), description="port to listen on")
     socket: Path | None = Field(
         None,

@@ -25,6 +25,7 @@ from app.web.http.login import LoginCalls
 from app.web.http.middleware import HostAndOriginCheck
 from app.web.http.request_id import RequestIds
 from app.web.http.responses import exception_handlers
+from app.web.http.root_path import RootPath
 from app.web.http.route_spec import RouteGroup
 from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
@@ -36,7 +37,7 @@ from app.web.sim.orders import OrderCalls
 from app.web.sim.sessions import SessionCalls
 from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
-from app.web.website import WebsiteCalls
+from app.web.website import WebsiteCalls, not_found_page
 
 if TYPE_CHECKING:
     from app.web.identity.jwt_tokens import JwtVerifier
@@ -74,14 +75,15 @@ def create_app(
         ImportCalls(sim, settings),
         LoginCalls(authenticator),
         HealthCalls(probe, supervisor, counts),
-        WebsiteCalls(),
+        WebsiteCalls(settings.root_path),
     ]
-    table = route_table(groups, needs_token="none" not in settings.auth)
+    table = route_table(groups, needs_token="none" not in settings.auth, root_path=settings.root_path)
     guard = Middleware(HostAndOriginCheck, settings=settings, answered=answered, refusals=refusals)
     app = Starlette(
         routes=Dispatcher(authenticator, sim, budgets, streams, settings).routes(table),
         middleware=[Middleware(RequestIds), guard],
-        exception_handlers=exception_handlers(budgets, refusals),
+        exception_handlers=exception_handlers(budgets, refusals, not_found_page),
     )
     app.router.redirect_slashes = False
-    return with_cors(app, settings)
+    open_to_others = with_cors(app, settings)
+    return RootPath(open_to_others, settings.root_path) if settings.root_path else open_to_others

@@ -26,4 +26,4 @@ def test_every_route_but_web_pages_and_their_files_has_a_name_of_its_own() -> No
     names = [route.name for route in table if route.name]
     assert len(names) == len(set(names))
     unnamed = {route.path for route in table if not route.name}
-    assert unnamed == {"/", "/sessions/{id:uuid}", "/docs", "/static/{name:path}"}
+    assert unnamed == {"/", "/compare", "/sessions/{id:uuid}", "/docs", "/static/{name:path}"}

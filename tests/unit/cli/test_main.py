@@ -42,6 +42,7 @@ COMMANDS = {
         "pause",
         "resume",
         "stop",
+        "compare",
         "pace",
         "step",
         "run-until",
