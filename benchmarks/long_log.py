@@ -38,7 +38,7 @@ async def long_log(target: BenchDatabase) -> list[Row]:
         while await database.run(stats.keep, long) < EVENTS - 500:
             pass
         rows.append(Row(f"keep figures of {EVENTS:,} events", time.perf_counter() - begun, "s"))
-    rows.append(await _keep_coverage(place))
+    rows.append(await _keep_coverage(target))
     for what, goal_ms, work in _answers(long, other):
         async with pool(target) as database:
             for again, bound in (("", goal_ms), (", again", min(goal_ms, 20))):
@@ -65,14 +65,14 @@ def _answers(long: UUID, other: UUID) -> list[tuple[str, float, Callable[[Connec
     ]
 
 
-async def _keep_coverage(place: Place) -> Row:
+async def _keep_coverage(target: BenchDatabase) -> Row:
     """Store as many candles as the long log has, one in a hundred missing, and count them as an import does."""
-    place.owner(
+    target.owner(
         f"INSERT INTO market_candles SELECT 'demo', 'BTCUSDT', '1m', {START_MS} + n::bigint * {MINUTE}, 1, 1, 1, 1, 1"
         f" FROM generate_series(1, {CANDLES}) n WHERE n % 100 <> 50"
     )
-    place.owner("VACUUM ANALYZE market_candles")
-    async with pool(place) as database:
+    target.owner("VACUUM ANALYZE market_candles")
+    async with pool(target) as database:
         begun = time.perf_counter()
         await database.run(candles.keep, "demo", "BTCUSDT", "1m")
         return Row(f"count {CANDLES:,} candles and their gaps, once", (time.perf_counter() - begun) * 1000, "ms")

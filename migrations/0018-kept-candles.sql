@@ -1,5 +1,5 @@
 -- What is known of each cached series, so that its candles are not counted again; and who fetches a series.
--- depends: 0013-quotas 0014-commands
+-- depends: 0013-quotas 0014-commands 0020-known-strategies
 
 CREATE TABLE market_kept (
     venue text,
