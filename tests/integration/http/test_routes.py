@@ -105,7 +105,8 @@ class Walk:
     def __init__(self, server: InProcessServer, table: list[RouteSpec], own: dict[str, str]) -> None:
         self._server = server
         self._own = own
-        self.table = table
+        self.table = [spec for spec in table if not spec.face]
+        self.face = [spec for spec in table if spec.face]
 
     @property
     def closed(self) -> list[RouteSpec]:
@@ -257,7 +258,8 @@ class Walk:
             spec = bodies[name].spec(load())
             a, b = [(await self._server.served.sim.create(user_id, spec))[0] for _ in range(2)]
             key, _ = await self._server.token(user_id, scope="read", kind="share", session_id=a.id)
-            ids[name] = {"id": str(a.id), "other": str(b.id), "key": str(key)}
+            bot_key, _ = await self._server.token(user_id, kind="bot", session_id=a.id)
+            ids[name] = {"id": str(a.id), "other": str(b.id), "key": str(key), "bot_key": str(bot_key)}
         return ids
 
     async def _status(
@@ -269,7 +271,7 @@ class Walk:
         query: str | None = None,
     ) -> int:
         path = re.sub(r"{(\w+):uuid}", lambda match: ids[match[1]], spec.path)
-        path = path.replace("{orderId:int}", "1").replace("{keyId}", ids["key"])
+        path = path.replace("{orderId:int}", "1").replace("{keyId}", ids["bot_key" if "bot-key" in path else "key"])
         path = path.replace("{name:path}", "style/base.css")
         path += QUERIES.get(key(spec), "").format(**ids) if query is None else query
         body = BODIES.get(key(spec)) if body is None else body
