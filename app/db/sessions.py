@@ -30,6 +30,8 @@ from app.domain.trading.settings import Sizing, sizing_to_json
 from app.errors import BadInputError, KeyReusedError, NotFoundError
 
 _s = SESSIONS.c
+_NOT_COLUMNS = ("spec", "lineage", "fetching", "checking", "waiting")
+"""Fields of a session that no column holds as they are."""
 
 
 def new_id() -> UUID:
@@ -239,6 +241,18 @@ def _update(*columns: str) -> CompiledStatement:
     return CompiledStatement(update(SESSIONS).where(_s.id == bindparam("session_id")).values(values))
 
 
+async def store_settings(connection: Connection, session: Session) -> None:
+    """Store the settings of a session, which its strategy has completed."""
+    await execute(connection, update(SESSIONS).where(_s.id == session.id).values(**_columns(session.spec)))
+
+
+async def store_code(connection: Connection, session: Session) -> None:
+    """Store the hashes of the code of a session's strategies, its own and those of its ancestors."""
+    lineage = Jsonb([ancestor.as_json() for ancestor in session.lineage])
+    values = {"strategy_hash": session.strategy_hash, "lineage": lineage}
+    await execute(connection, update(SESSIONS).where(_s.id == session.id).values(**values))
+
+
 async def keep_digest(connection: Connection, session_id: UUID) -> str | None:
     """Return the digest of an ended log, computed once; null if the log has not ended or another call computes it."""
     row = await (await connection.execute("SELECT sim_keep_digest(%s) AS digest", (session_id,))).fetchone()
@@ -372,7 +386,7 @@ def _column(value: Any) -> Any:
 
 def _session(row: DictRow) -> Session:
     spec = build(SessionSpec, {field.name: setting_from_json(field, row[field.name]) for field in SETTINGS})
-    same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage", "fetching", "waiting"))
+    same = (name for name in Session.__dataclass_fields__ if name not in _NOT_COLUMNS)
     lineage = tuple(parse_ancestor(ancestor) for ancestor in row["lineage"])
     return Session(spec=spec, lineage=lineage, **{name: row[name] for name in same})
 

@@ -334,6 +334,7 @@ class Session:
     created_at: datetime
     updated_at: datetime
     fetching: tuple[int, int] | None = None
+    checking: tuple[int, int] | None = None
     waiting: Waiting | None = None
 
     @property
@@ -352,15 +353,15 @@ class Session:
         return self.status in ENDED
 
     def progress(self) -> dict[str, Any] | None:
-        """Return slots done, total slots and percent, and the progress of fetching during a fetch.
+        """Return slots done, total slots and percent, and the progress of fetching or checking while that goes on.
 
-        Null for an endless session, except during a fetch.
+        Null for an endless session, except then.
         """
         spec = self.spec
-        fetching = self.fetching and dict(zip(("done", "total"), self.fetching, strict=True))
+        also = {"fetching": self.fetching, "checking": self.checking}
+        under_way = {name: dict(zip(("done", "total"), of, strict=True)) for name, of in also.items() if of}
         if spec.end_ms is None:
-            return fetching and {"done": None, "total": None, "pct": None, "fetching": fetching}
+            return {"done": None, "total": None, "pct": None, **under_way} if under_way else None
         total = spec.grid.slots(spec.start_ms, spec.end_ms)
         done = 0 if self.cursor_ms is None else spec.grid.slots(spec.start_ms, self.cursor_ms + 1)
-        progress = {"done": done, "total": total, "pct": round(100 * done / total, 2) if total else 100}
-        return {**progress, "fetching": fetching} if fetching else progress
+        return {"done": done, "total": total, "pct": round(100 * done / total, 2) if total else 100, **under_way}

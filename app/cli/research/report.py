@@ -112,10 +112,13 @@ def lines(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield name and value of each figure; a dash for a missing value."""
     for name, (words, kind) in FIGURES.items():
         value = figures[name]
-        yield words, "-" if value is None else _figure(value, kind)
+        yield words, figure(value, kind)
 
 
-def _figure(value: Any, kind: str) -> str:
+def figure(value: Any, kind: str) -> str:
+    """Return a figure for people; a dash for a missing one."""
+    if value is None:
+        return "-"
     if kind == _TIME:
         return output.utc(value)
     if kind == _LENGTH:

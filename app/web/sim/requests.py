@@ -220,9 +220,17 @@ class ForkRequest(PaceFields, FeeFields):
 
 
 class StartRequest(Body):
-    """A call that starts or resumes a session; `acceptRevised` accepts revised candles."""
+    """A call that starts or resumes a session.
+
+    `acceptRevised` accepts revised candles; `acceptChanged` accepts that changed code gives another log.
+    """
 
     accept_revised: bool = False
+    accept_changed: bool = False
+
+    def to_action(self, call: str) -> Action:
+        """Return the action of the request."""
+        return Action(call, accept_revised=self.accept_revised, accept_changed=self.accept_changed)
 
 
 class ControlRequest(PaceFields):
@@ -235,6 +243,7 @@ class ControlRequest(PaceFields):
     if_cursor_ms: TimeMs | None = None
     wait: Annotated[bool, Field(description="Answer a step when its last tick is in the log.")] = False
     accept_revised: bool = False
+    accept_changed: bool = False
 
     @model_validator(mode="after")
     def _has_its_arguments(self) -> Self:
@@ -260,11 +269,12 @@ class ControlRequest(PaceFields):
             event_type=self.event_type,
             if_cursor=(self.if_cursor_ms,) if conditional else None,
             accept_revised=self.accept_revised,
+            accept_changed=self.accept_changed,
         )
 
 
 _ARGUMENTS: dict[str, tuple[set[str], set[str]]] = {
-    "resume": (set(), {"acceptRevised"}),
+    "resume": (set(), {"acceptRevised", "acceptChanged"}),
     "pace": (set(_PACES.values()), set()),
     "step": ({"candles"}, {"ifCursorMs", "wait"}),
     "runUntil": ({"timeMs", "eventType"}, {"ifCursorMs"}),

@@ -28,12 +28,14 @@ COMMANDS = {
         "rank",
         "sweep",
         "report",
+        "run",
         "export",
         "profiles",
         "sessions",
         "orders",
         "candles",
         "token",
+        "bot-key",
         "audit",
     },
     "sessions": {
@@ -42,6 +44,7 @@ COMMANDS = {
         "pause",
         "resume",
         "stop",
+        "compare",
         "pace",
         "step",
         "run-until",
@@ -55,6 +58,7 @@ COMMANDS = {
     "orders": {"place", "list", "show", "cancel", "close", "account"},
     "candles": {"import", "inspect", "fetch", "follow", "list", "gaps", "export", "delete"},
     "token": {"create", "list", "revoke"},
+    "bot-key": {"create", "list", "revoke"},
 }
 runner = CliRunner()
 
