@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.cli import output
-from app.domain.session import Session
+from app.domain.session import SETTINGS, Session
 from app.web.sim.answers import SessionAnswer
 
 
 def session_to_json(session: Session) -> dict[str, Any]:
     """Return a session as the API answers it."""
     return SessionAnswer.of(session).model_dump(mode="json", by_alias=True)
+
+
+def settings_to_json(session: Session) -> dict[str, Any]:
+    """Return the settings of a session by their names in the API."""
+    answer = session_to_json(session)
+    return {field.json_name: answer[field.json_name] for field in SETTINGS if field.json_name in answer}
 
 
 def print_session(session: Session, json: bool) -> None:
