@@ -13,11 +13,12 @@ from app.db.log import stats
 from app.db.log.stats import Point
 from app.db.pool import Connection
 from app.domain.market.candle import Candle
-from app.domain.session import Session
+from app.domain.session import SETTINGS, Session
 from app.domain.trading.account import Trade
 from app.domain.utc import utc
 from app.report import charts, figures, html
 from app.report.failure import failure_lines
+from app.web.sim.answers import SessionAnswer
 
 POINTS: Final = 5000
 """Points of the equity curve that are read, at most."""
@@ -35,10 +36,8 @@ _HIDDEN: Final = frozenset({"profileSlug", "config", "name", "tags", "kind"})
 _TIMES: Final = frozenset({"startMs", "endMs"})
 
 
-async def read_page(
-    connection: Connection, session: Session, result: Mapping[str, Any], rows: Mapping[str, Any]
-) -> str:
-    """Read what the page shows of a session and return it; `result` has its figures, `rows` its settings as JSON."""
+async def read_page(connection: Connection, session: Session, result: Mapping[str, Any]) -> str:
+    """Read what the page shows of a session and return it; `result` has its figures."""
     points = await stats.equity(connection, session.id, POINTS)
     trades = await stats.last_trades(connection, session.id, charts.ARROWS)
     spec = session.spec
@@ -49,7 +48,7 @@ async def read_page(
         symbol: await read_bars(connection, spec.venue, symbol, spec.timeframe, spec.start_ms, to_ms, step_ms)
         for symbol in symbols
     }
-    return page(session, result, rows, points, trades, bars, step_ms)
+    return page(session, result, points, trades, bars, step_ms)
 
 
 def bar_ms(step_ms: int, range_ms: int, symbols: int) -> int:
@@ -61,7 +60,6 @@ def bar_ms(step_ms: int, range_ms: int, symbols: int) -> int:
 def page(
     session: Session,
     result: Mapping[str, Any],
-    settings: Mapping[str, Any],
     points: Sequence[Point],
     trades: Sequence[Trade],
     bars: Mapping[str, Sequence[Candle]],
@@ -81,7 +79,7 @@ def page(
         if spec.config
         else "<p>The defaults of the strategy.</p>",
         "<h2>Settings</h2>",
-        html.table(("setting", "value"), _texts({k: v for k, v in settings.items() if k not in _HIDDEN})),
+        html.table(("setting", "value"), _texts(_settings(session))),
         "</section><section><h2>Figures</h2>",
         html.table(("figure", "value"), figures.lines(result), right=("value",)),
         "</section></div>",
@@ -90,6 +88,13 @@ def page(
         html.data("data", charts.series(bars, points, trades, step_ms)),
     ]
     return html.page(title, "".join(parts), scripts=(charts.script(),))
+
+
+def _settings(session: Session) -> dict[str, Any]:
+    """Return the settings of a session by their names in the API, without those shown elsewhere."""
+    answer = SessionAnswer.of(session).model_dump(mode="json", by_alias=True)
+    names = [field.json_name for field in SETTINGS if field.json_name in answer]
+    return {name: answer[name] for name in names if name not in _HIDDEN}
 
 
 def _about(session: Session, result: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -64,11 +63,6 @@ def find_strategies(locations: tuple[str, ...]) -> tuple[list[StrategyRef], list
         else:
             problems.append(LoadProblem(location, "It is neither a folder nor module:Class."))
     return refs, problems
-
-
-def slug_of(name: str) -> str:
-    """Return the slug of a class name: `ema_cross2` for `EMACross2`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 @cache

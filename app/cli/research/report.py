@@ -10,7 +10,7 @@ import typer
 from app.cli import output
 from app.cli.command import Context, run
 from app.cli.options import Json, SessionId, create
-from app.cli.sessions.session_view import market, settings_to_json
+from app.cli.sessions.session_view import market
 from app.db.log import stats
 from app.domain.session import Session
 from app.report import figures
@@ -52,7 +52,7 @@ async def read_outcome(context: Context, session: Session, *, with_page: bool) -
     found = await context.database.run(stats.stats, session.id)
     page = None
     if with_page:
-        page = await context.database.run(read_page, session, found.figures, settings_to_json(session))
+        page = await context.database.run(read_page, session, found.figures)
     return Outcome(session, found, page)
 
 

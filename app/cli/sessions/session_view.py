@@ -6,19 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.cli import output
-from app.domain.session import SETTINGS, Session
+from app.domain.session import Session
+from app.report.failure import location_lines, short_location
 from app.web.sim.answers import SessionAnswer
 
 
 def session_to_json(session: Session) -> dict[str, Any]:
     """Return a session as the API answers it."""
     return SessionAnswer.of(session).model_dump(mode="json", by_alias=True)
-
-
-def settings_to_json(session: Session) -> dict[str, Any]:
-    """Return the settings of a session by their names in the API."""
-    answer = session_to_json(session)
-    return {field.json_name: answer[field.json_name] for field in SETTINGS if field.json_name in answer}
 
 
 def print_session(session: Session, json: bool) -> None:
@@ -34,6 +29,7 @@ def print_session(session: Session, json: bool) -> None:
             ("tags", ", ".join(spec.tags)),
             ("status", session.status),
             ("error", session.error),
+            *_failure(session),
             ("candles", f"{market(session)}, profile {spec.profile_slug}"),
             ("range", f"{output.utc(spec.start_ms)} to {output.utc(spec.end_ms) or 'no end'}"),
             ("pace", _pace(session)),
@@ -54,9 +50,22 @@ def print_sessions(sessions: Sequence[Session], json: bool) -> None:
         output.as_json([session_to_json(session) for session in sessions])
         return
     rows = (
-        (s.id, s.status, market(s), output.utc(s.cursor_ms), _done(s), s.last_seq, s.spec.name or "") for s in sessions
+        (s.id, _status(s), market(s), output.utc(s.cursor_ms), _done(s), s.last_seq, s.spec.name or "")
+        for s in sessions
     )
     output.table(("id", "status", "candles", "cursor", "done", "last seq", "name"), rows, right=("done", "last seq"))
+
+
+def _status(session: Session) -> str:
+    """Return the status; of a failed session with the place in its strategy, or the error."""
+    if session.error is None:
+        return session.status
+    return f"{session.status}: {short_location(session.error_details) or session.error[:60]}"
+
+
+def _failure(session: Session) -> list[tuple[str, str]]:
+    """Return where in its strategy, and at which candle, a session failed."""
+    return [("", line.strip()) for line in location_lines(session.error_details)] if session.error else []
 
 
 def market(session: Session) -> str:

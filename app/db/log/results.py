@@ -66,3 +66,15 @@ async def count_unended(connection: Connection, session_ids: Sequence[UUID]) -> 
     row = await cursor.fetchone()
     assert row is not None
     return int(row["count"])
+
+
+async def wrote_nothing(connection: Connection, session_id: UUID) -> bool:
+    """Whether the strategy of a session has given no signal, order, plot or message."""
+    cursor = await connection.execute(
+        "SELECT NOT EXISTS (SELECT FROM sim_events WHERE session_id = %s"
+        " AND type IN ('signal', 'order', 'plot', 'log')) AS nothing",
+        (session_id,),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return bool(row["nothing"])
