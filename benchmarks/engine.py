@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.clock import Clock
 from app.db import sessions
-from app.db.log.chunks import Chunk, Outcome
+from app.db.log.chunks import AppendOutcome, Chunk
 from app.db.pool import Connection, Database
 from app.domain.session import Pace, Session
 from app.engine.replay.writer import Writer
@@ -55,7 +55,7 @@ class _Stamped(Writer):
         super().__init__(database)
         self._noted: list[tuple[int, Chunk]] = []
 
-    def append(self, chunk: Chunk, *, unpaced: bool = False) -> asyncio.Future[Outcome]:
+    def append(self, chunk: Chunk, *, unpaced: bool = False) -> asyncio.Future[AppendOutcome]:
         done = super().append(chunk, unpaced=unpaced)
         done.add_done_callback(lambda _: self._noted.append((time.monotonic_ns(), chunk)))
         return done

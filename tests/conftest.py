@@ -2,7 +2,7 @@
 
 Async tests and fixtures run on anyio's pytest plugin in its automatic mode (`anyio_mode` in pyproject.toml), on
 asyncio, each test on a loop of its own. A task, connection or process that a test leaves behind fails it. How the
-tests are shared among processes is in `tests/runner`.
+tests are shared among processes is in `tests/harness`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.postgres import (
 )
 from tests.support.server_process import ServerProcess, StartServer
 
-pytest_plugins = ["tests.runner.plugin", "tests.runner.async_tests"]
+pytest_plugins = ["tests.harness.plugin", "tests.harness.async_tests"]
 
 SOURCE = pytest.StashKey[str]()
 MAIN = "main"

@@ -17,9 +17,9 @@ from zeon.protocol import (
     SESSIONS,
     ApiError,
     Calls,
+    LogPosition,
     Parse,
     Patience,
-    Tail,
     data_of,
     without_none,
 )
@@ -54,7 +54,7 @@ class AsyncClient(Calls[Awaitable[Any]]):
         self, session_id: str, from_seq: int = 1, *, types: str | None = None, silence_s: float = 40
     ) -> AsyncIterator[AnyEvent]:
         """Yield every event of a log in order until the session has ended, like `Client.tail`."""
-        tail, path = Tail(from_seq, types, self._parse_float), f"{SESSIONS}/{session_id}/stream"
+        tail, path = LogPosition(from_seq, types, self._parse_float), f"{SESSIONS}/{session_id}/stream"
         while True:
             failure: Exception | None = None
             try:

@@ -17,9 +17,9 @@ from zeon.protocol import (
     SESSIONS,
     ApiError,
     Calls,
+    LogPosition,
     Parse,
     Patience,
-    Tail,
     data_of,
     without_none,
 )
@@ -63,7 +63,7 @@ class Client(Calls[Any]):
         `silence_s`. Raises `ApiError` if a retry cannot help, for example if the session was deleted, and
         `LogShorterError` if the log has lost events that were received.
         """
-        tail, path = Tail(from_seq, types, self._parse_float), f"{SESSIONS}/{session_id}/stream"
+        tail, path = LogPosition(from_seq, types, self._parse_float), f"{SESSIONS}/{session_id}/stream"
         while True:
             failure: Exception | None = None
             try:

@@ -208,7 +208,7 @@ class Calls(Generic[Answer]):
         return self._call("POST", f"{SESSIONS}/{session_id}/control", {"action": action, **to_api(fields)})
 
 
-class Tail:
+class LogPosition:
     """The position of a stream's reader: the next query, the new events, and the pause after an error."""
 
     def __init__(self, from_seq: int, types: str | None, parse_float: Parse) -> None:

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from app.cli import output
-from app.cli.command import Context, run
 from app.cli.options import Json, time_ms
+from app.cli.run import Context, run
 from app.db import audit as trail
-from app.db.audit import Entry
+from app.db.audit import AuditEntry
 
 User = Annotated[str | None, typer.Option(metavar="USER", help="Print only what this user did.")]
 Action = Annotated[
@@ -30,23 +30,24 @@ def audit(
     """Print who did what, newest first: logins, tokens, keys, deletes, exports and imports; orders are in the log."""
     since_time = None if since is None else datetime.fromtimestamp(since / 1000, UTC)
 
-    async def work(context: Context) -> list[Entry]:
+    async def work(context: Context) -> list[AuditEntry]:
         return await context.database.run(trail.page, user_id=user, action=action, since=since_time, limit=limit)
 
     entries = run(work)
     if json:
         output.as_json([_to_json(entry) for entry in entries])
     else:
-        output.table(("time", "user", "action", "what", "from", "request", "details"), map(_row, entries))
+        columns = ("time", "user", "action", "what", "from", "request", "details")
+        output.table(columns, map(_row, entries), none="There are no entries.")
 
 
-def _row(entry: Entry) -> tuple[object, ...]:
+def _row(entry: AuditEntry) -> tuple[object, ...]:
     details = json_text.dumps(entry.details, ensure_ascii=False) if entry.details else ""
     time = output.utc(int(entry.at.timestamp() * 1000))
     return time, entry.user_id, entry.action, entry.subject, f"{entry.via} {entry.address}", entry.request_id, details
 
 
-def _to_json(entry: Entry) -> dict[str, Any]:
+def _to_json(entry: AuditEntry) -> dict[str, Any]:
     return {
         "at": entry.at.isoformat(),
         "userId": entry.user_id,

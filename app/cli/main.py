@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from app.cli import output
-from app.cli.commands import VERSION_HELP, Commands, print_version
+from app.cli.subcommands import VERSION_HELP, Subcommands, print_version
 from app.errors import SimError
 
 app = typer.Typer(
     name="zeon",
-    cls=Commands,
+    cls=Subcommands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from app.cli import output
-from app.cli.command import Context, run
 from app.cli.options import Json, SessionId, as_usage, without_none
+from app.cli.run import Context, run
 from app.db import commands
 from app.db.commands import OrderRow
 from app.domain.number import DecimalFloat
@@ -117,7 +117,8 @@ def list_(session_id: SessionId, only_open: OnlyOpen = False, json: Json = False
         session = await _session(context, session_id)
         return await context.database.run(commands.orders, session.id, only_open=only_open)
 
-    _print_orders([OrderAnswer.of_row(row) for row in run(work)], json)
+    none = "No order is open." if only_open else "The session has no orders."
+    _print_orders([OrderAnswer.of_row(row) for row in run(work)], json, none=none)
 
 
 @app.command()
@@ -159,7 +160,8 @@ def close(
     with as_usage():
         body = parse(CloseRequest, without_none(symbol=symbol, fill=fill, tag=tag, reason=reason))
     result = _run(session_id, "close", body.args(), key)
-    _print_orders([OrderAnswer.of(order, result.seq) for order in result.orders if order["placed"]], json)
+    placed = [OrderAnswer.of(order, result.seq) for order in result.orders if order["placed"]]
+    _print_orders(placed, json, none="There is no position to close.")
 
 
 @app.command()
@@ -179,7 +181,7 @@ def account(session_id: SessionId, json: Json = False) -> None:
             ("cash", str(answer.cash)),
             ("equity", str(answer.equity)),
             *((one.symbol, f"{one.qty} at {one.avg_price}, worth {one.value}") for one in answer.positions),
-            ("open orders", ", ".join(str(order.order_id) for order in answer.open_orders)),
+            ("open orders", ", ".join(str(order.order_id) for order in answer.open_orders) or "none"),
         )
     )
 
@@ -195,7 +197,8 @@ async def _session(context: Context, digits: str) -> Session:
     return await context.sim.get(context.user, await context.session_id(digits))
 
 
-def _print_orders(orders: Sequence[OrderAnswer], json: bool, *, one: bool = False) -> None:
+def _print_orders(orders: Sequence[OrderAnswer], json: bool, *, one: bool = False, none: str = "") -> None:
+    """Print orders as a table or as JSON; `none` is the sentence for people where there are no orders."""
     values = [order.model_dump(mode="json", by_alias=True) for order in orders]
     if json:
         output.as_json(values[0] if one else values)
@@ -205,7 +208,7 @@ def _print_orders(orders: Sequence[OrderAnswer], json: bool, *, one: bool = Fals
         (o.order_id, o.symbol, o.side, o.type, _size(o), str(o.filled_qty), _price(o), o.status, o.reason)
         for o in orders
     )
-    output.table(columns, rows, right=("order", "qty", "filled", "price"))
+    output.table(columns, rows, right=("order", "qty", "filled", "price"), none=none)
 
 
 def _size(order: OrderAnswer) -> str:

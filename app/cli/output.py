@@ -41,10 +41,15 @@ def note(text: str) -> None:
     typer.echo(visible(text, keep_lines=True), err=True)
 
 
-def table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, right: Iterable[str] = ()) -> None:
-    """Print rows under column names; columns in `right` hold numbers."""
+def table(
+    columns: Iterable[str], rows: Iterable[Iterable[object]], *, right: Iterable[str] = (), none: str = ""
+) -> None:
+    """Print rows under column names; columns in `right` hold numbers. Without rows it prints the sentence `none`."""
     names, numbers = list(columns), set(right)
     cells = [[visible(text(cell)) for cell in row] for row in rows]
+    if none and not cells:
+        line(none)
+        return
     if len(cells) > _FITTED_ROWS:
         typer.echo(_aligned(names, cells, numbers))
         return

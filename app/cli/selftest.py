@@ -12,7 +12,7 @@ from typing import Any
 
 from app.candles.sources import synthetic
 from app.cli import output
-from app.cli.command import locate
+from app.cli.run import locate
 from app.cli.sessions import event_view
 from app.clock import Clock
 from app.db import candles, sessions

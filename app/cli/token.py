@@ -9,8 +9,8 @@ from uuid import UUID
 import typer
 
 from app.cli import output
-from app.cli.command import Context, run, source
 from app.cli.options import Json, time_ms
+from app.cli.run import Context, audit_origin, run
 from app.db import audit, tokens
 from app.db.pool import Connection
 from app.db.tokens import Scope, Token
@@ -88,7 +88,7 @@ def list_(json: Json = False) -> None:
         output.as_json([_token_to_json(token) for token in stored])
         return
     columns = ("id", "user", "name", "kind", "scope", "session", "created", "expires", "revoked")
-    output.table(columns, map(_row, stored))
+    output.table(columns, map(_row, stored), none="There are no tokens and no share links.")
 
 
 @app.command()
@@ -109,7 +109,7 @@ async def _create(
     async with connection.transaction():
         token, secret = await tokens.create(connection, user_id, name, scope=scope, expires_at=end)
         details = {"user": user_id, "name": name, "scope": scope, "expiresAt": _iso(end)}
-        await audit.record(connection, source(), by, "token.create", token.id, details)
+        await audit.record(connection, audit_origin(), by, "token.create", token.id, details)
     return token, secret
 
 
@@ -119,7 +119,7 @@ async def _revoke(connection: Connection, by: str, token_id: UUID) -> bool:
         if token is None:
             return False
         action: audit.Action = "token.revoke" if token.kind == "token" else "share.revoke"
-        await audit.record(connection, source(), by, action, token_id, {"user": token.user_id})
+        await audit.record(connection, audit_origin(), by, action, token_id, {"user": token.user_id})
     return True
 
 

@@ -28,7 +28,7 @@ Action = Literal[
 _a = AUDIT.c
 
 
-class Source(NamedTuple):
+class AuditOrigin(NamedTuple):
     """Where something was done: by a call of the API or a command, its address, and the id of the call."""
 
     via: Literal["http", "command"]
@@ -36,7 +36,7 @@ class Source(NamedTuple):
     request_id: str | None = None
 
 
-class Entry(NamedTuple):
+class AuditEntry(NamedTuple):
     """One entry. `user_id` is null if it is unknown; `subject` is what it was done to."""
 
     at: datetime
@@ -51,7 +51,7 @@ class Entry(NamedTuple):
 
 async def record(
     connection: Connection,
-    source: Source,
+    origin: AuditOrigin,
     user_id: str | None,
     action: Action,
     subject: object = None,
@@ -61,7 +61,7 @@ async def record(
     await connection.execute(
         "INSERT INTO sim_audit (user_id, action, subject, via, address, request_id, details)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        (user_id, action, None if subject is None else str(subject), *source, Jsonb(dict(details or {}))),
+        (user_id, action, None if subject is None else str(subject), *origin, Jsonb(dict(details or {}))),
     )
 
 
@@ -72,13 +72,13 @@ async def page(
     action: str | None = None,
     since: datetime | None = None,
     limit: int,
-) -> list[Entry]:
+) -> list[AuditEntry]:
     """Return the newest entries, newest first; `action` selects that action and, as `token`, all that begin so."""
-    statement = select(*(_a[name] for name in Entry._fields)).order_by(_a.id.desc()).limit(limit)
+    statement = select(*(_a[name] for name in AuditEntry._fields)).order_by(_a.id.desc()).limit(limit)
     if user_id is not None:
         statement = statement.where(_a.user_id == user_id)
     if action is not None:
         statement = statement.where((_a.action == action) | _a.action.startswith(f"{action}.", autoescape=True))
     if since is not None:
         statement = statement.where(_a.at >= since)
-    return [Entry(**row) for row in await (await execute(connection, statement)).fetchall()]
+    return [AuditEntry(**row) for row in await (await execute(connection, statement)).fetchall()]

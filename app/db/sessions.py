@@ -220,16 +220,18 @@ async def run_until(
     until_type: str | None,
     by: str,
     runner: tuple[str, int] | None,
+    jump: bool = False,
 ) -> Session | None:
     """Run a session for `steps` ticks, up to `until_ms`, or to an event of a type; then it pauses by itself.
 
-    Returns the session after the transition, or null if its status does not allow it.
+    A `jump` ignores the pace up to `until_ms`. Returns the session after the transition, or null if its status does
+    not allow it.
     """
     name, incarnation = runner or (None, None)
     cursor = await connection.execute(
         "SELECT * FROM sim_run_until(%s, steps => %s, until_ms => %s, until_type => %s, actor => %s,"
-        " runner => %s, incarnation => %s)",
-        (session_id, steps, until_ms, until_type, by, name, incarnation),
+        " runner => %s, incarnation => %s, jump => %s)",
+        (session_id, steps, until_ms, until_type, by, name, incarnation, jump),
     )
     row = await cursor.fetchone()
     return None if row is None else _session(row)

@@ -43,6 +43,7 @@ MOVES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "finish": ((RUNNING,), FINISHED),
     "step": ((CREATED, PAUSED), RUNNING),
     "runUntil": ((CREATED, PAUSED), RUNNING),
+    "jump": ((PAUSED, RUNNING), RUNNING),
 }
 """Call -> the statuses it is allowed in, and the new status."""
 

@@ -55,7 +55,7 @@ _REASONS = {"start": "started", "resume": "resumed", "pause": "paused", "stop": 
 
 class Action(NamedTuple):
     """A control action: `start`, `pause`, `resume`, `stop`; `pace` with the new pace; `step` with a number of ticks;
-    `runUntil` with a time (ms UTC) or an event type; `jump` with a time.
+    `runUntil` with a time (ms UTC) or an event type; `jump` with a time, while running or paused.
 
     `if_cursor` makes a step or run conditional: a tuple with the cursorMs that the session must have.
     """
@@ -316,11 +316,11 @@ class SessionService:
             return await _pause_or_stop(connection, session, action.call)
         if action.call == "pace":
             return await sessions.pace(connection, session.id, action.pace or Pace(0), session.user_id)
-        if action.call == "jump":
+        if action.call == "jump" and session.status == RUNNING:
             return await sessions.jump(connection, session.id, action.time_ms or 0, session.user_id)
         # Read again: fetching its candles may have taken minutes.
         session = await sessions.get(connection, session.id, session.user_id)
-        if action.call in ("step", "runUntil"):
+        if action.call in ("step", "runUntil", "jump"):
             return await self._run_until(connection, session, action)
         return await self._start_or_resume(connection, session, action)
 
@@ -338,8 +338,11 @@ class SessionService:
         return session
 
     async def _run_until(self, connection: Connection, session: Session, action: Action) -> Session:
+        jumps = action.call == "jump"
         _require_move(action.call, session)
         _require_cursor(action, session)
+        if jumps:
+            _require_ahead(action.time_ms or 0, session)
         await self._check_inputs(connection, session, accept_revised=False)
         moved = await sessions.run_until(
             connection,
@@ -349,6 +352,7 @@ class SessionService:
             until_type=action.event_type,
             by=session.user_id,
             runner=await self._new_owner(connection, session.user_id),
+            jump=jumps,
         )
         if moved is None:
             raise WrongStatusError(f"{action.call} is not possible: another call changed the session; try again.")
@@ -409,6 +413,17 @@ def _require_cursor(action: Action, session: Session) -> None:
     expected = action.if_cursor
     if expected is not None and expected[0] != session.cursor_ms:
         raise CursorMovedError(f"ifCursorMs: the cursor is at {session.cursor_ms}, not at {expected[0]}")
+
+
+def _require_ahead(time_ms: int, session: Session) -> None:
+    """Raise `WrongStatusError` unless a paused session can jump to a time (ms UTC): ahead of it, before its end."""
+    spec, now_ms = session.spec, session.spec.start_ms
+    if session.cursor_ms is not None:
+        now_ms = session.cursor_ms + spec.grid.ms
+    if time_ms <= now_ms:
+        raise WrongStatusError(f"timeMs: {time_ms} is not ahead of the session, which is at {now_ms}")
+    if spec.end_ms is not None and time_ms >= spec.end_ms:
+        raise WrongStatusError(f"timeMs: {time_ms} is not before the session's end at {spec.end_ms}; resume runs to it")
 
 
 def _require_move(call: str, session: Session) -> None:

@@ -25,7 +25,7 @@ _LANDLOCK_REFER = 1 << 13
 _LANDLOCK_NO_ABSTRACT_SOCKETS, _LANDLOCK_NO_SIGNALS = 1, 2
 
 
-class Limits(NamedTuple):
+class ProcessLimits(NamedTuple):
     """The limits of a strategy process, from the settings; memory and files in megabytes, output in KB a minute."""
 
     memory_mb: int
@@ -34,7 +34,7 @@ class Limits(NamedTuple):
     output_kb: int
 
 
-def confine(limits: Limits) -> None:
+def confine(limits: ProcessLimits) -> None:
     """Limit this process and all that it starts; what the system does not offer is left out."""
     _limit(resource.RLIMIT_DATA, _PROCESS_MEMORIES * limits.memory_mb << 20)
     _limit(resource.RLIMIT_FSIZE, limits.file_mb << 20)
@@ -46,7 +46,7 @@ def confine(limits: Limits) -> None:
         _hide_other_processes()
 
 
-def limit_tasks(pid: int, limits: Limits) -> None:
+def limit_tasks(pid: int, limits: ProcessLimits) -> None:
     """Limit how many processes and threads the user of a process may have while it starts more; root has no limit."""
     if sys.platform == "linux":
         most = _user_tasks() + limits.processes + _USER_TASKS

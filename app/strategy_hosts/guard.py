@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
-from app.strategy_hosts.confinement import Limits, confine, forbid_core_dumps, limit_tasks, prctl
+from app.strategy_hosts.confinement import ProcessLimits, confine, forbid_core_dumps, limit_tasks, prctl
 
 MESSAGE: Final = b"\0"
 """A line on stderr that begins with this byte is the guard's own: why it has killed the strategy process."""
@@ -29,7 +29,7 @@ _KILL_S = 5.0
 
 def main(config: dict[str, Any]) -> None:
     """Run a strategy process until it, or the server, ends. `config` has `limits` and `candle_ms`."""
-    limits = Limits(**config["limits"])
+    limits = ProcessLimits(**config["limits"])
     os.closerange(_FIRST_FREE, _END_OF_FILES)
     prctl(_PR_SET_CHILD_SUBREAPER, 1)
     signals, printed, prints = _signal_pipe(), *os.pipe()
@@ -71,7 +71,7 @@ def _become_strategy_process(guard_pid: int, prints: int) -> None:
 class Guard:
     """Monitors one strategy process."""
 
-    def __init__(self, pid: int, printed: int, signals: int, limits: Limits) -> None:
+    def __init__(self, pid: int, printed: int, signals: int, limits: ProcessLimits) -> None:
         self._pid = pid
         self._printed = printed
         self._signals = signals

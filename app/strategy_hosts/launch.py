@@ -15,7 +15,7 @@ import psutil
 
 from app.errors import BadInputError
 from app.settings import Settings
-from app.strategy_hosts.confinement import Limits, hide_memory
+from app.strategy_hosts.confinement import ProcessLimits, hide_memory
 
 _PROGRAM: Final = (
     "import json, sys; config = json.loads(sys.argv[1]); sys.path[:] = config['path']; "
@@ -90,7 +90,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def _command(settings: Settings) -> list[str]:
-    limits = Limits(
+    limits = ProcessLimits(
         memory_mb=settings.strategy_memory_mb,
         processes=settings.strategy_processes,
         file_mb=settings.strategy_file_mb,

@@ -22,20 +22,20 @@ from app.web.http.cors import with_cors
 from app.web.http.dispatch import Dispatcher
 from app.web.http.event_stream import Streams
 from app.web.http.login import LoginCalls
-from app.web.http.middleware import RequestGuard
-from app.web.http.request_source import RequestIds
+from app.web.http.middleware import HostAndOriginCheck
+from app.web.http.request_id import RequestIds
 from app.web.http.responses import exception_handlers
 from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
 from app.web.metrics import ServerCollector, SessionCounts
-from app.web.page import PageCalls
 from app.web.routes import Handlers, route_table
 from app.web.sim.log import LogCalls
 from app.web.sim.orders import OrderCalls
 from app.web.sim.sessions import SessionCalls
 from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
+from app.web.website import WebsiteCalls
 
 if TYPE_CHECKING:
     from app.web.identity.jwt_tokens import JwtVerifier
@@ -73,10 +73,10 @@ def create_app(
         stats=StatsCalls(sim, authenticator, settings),
         login=LoginCalls(authenticator),
         health=HealthCalls(probe, supervisor, counts),
-        page=PageCalls(),
+        website=WebsiteCalls(),
     )
     table = route_table(handlers, needs_token="none" not in settings.auth)
-    guard = Middleware(RequestGuard, settings=settings, answered=answered, refusals=refusals)
+    guard = Middleware(HostAndOriginCheck, settings=settings, answered=answered, refusals=refusals)
     app = Starlette(
         routes=Dispatcher(authenticator, sim, budgets, streams, settings).routes(table),
         middleware=[Middleware(RequestIds), guard],

@@ -18,13 +18,13 @@ from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
 from app.web.openapi import openapi
-from app.web.page import PageCalls
 from app.web.sim import answers, diff, order_schemas, requests, sharing
 from app.web.sim.log import LogCalls
 from app.web.sim.orders import OrderCalls
 from app.web.sim.sessions import SessionCalls
 from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
+from app.web.website import WebsiteCalls
 
 SESSIONS = "/api/sim/sessions"
 SESSION = f"{SESSIONS}/{{id:uuid}}"
@@ -46,7 +46,7 @@ class Handlers(NamedTuple):
     stats: StatsCalls
     login: LoginCalls
     health: HealthCalls
-    page: PageCalls
+    website: WebsiteCalls
 
 
 def route_table(handlers: Handlers, *, needs_token: bool = True) -> list[RouteSpec]:
@@ -58,7 +58,7 @@ def route_table(handlers: Handlers, *, needs_token: bool = True) -> list[RouteSp
         *_log_routes(handlers.log, handlers.stats),
         *_market_routes(handlers.market),
         *_candle_routes(handlers.candles, handlers.imports),
-        *_open_routes(handlers.login, handlers.health, handlers.page),
+        *_open_routes(handlers.login, handlers.health, handlers.website),
     ]
     description = ""
 
@@ -194,7 +194,7 @@ def _candle_routes(candles: CandleCalls, imports: ImportCalls) -> list[RouteSpec
     return [_reading(spec)._replace(bare=True) for spec in table]
 
 
-def _open_routes(login: LoginCalls, health: HealthCalls, page: PageCalls) -> list[RouteSpec]:
+def _open_routes(login: LoginCalls, health: HealthCalls, website: WebsiteCalls) -> list[RouteSpec]:
     user, state, empty = models.UserAnswer, models.StateAnswer, models.EmptyAnswer
     table = [
         RouteSpec("POST", "/login", login.login, body=models.LoginRequest, answer=user, body_limit=BODY_LIMIT),
@@ -202,10 +202,10 @@ def _open_routes(login: LoginCalls, health: HealthCalls, page: PageCalls) -> lis
         RouteSpec("GET", "/healthz", health.healthz, answer=state),
         RouteSpec("GET", "/readyz", health.readyz, answer=models.ReadyAnswer),
         RouteSpec("GET", "/metrics", health.metrics, media="text/plain"),
-        RouteSpec("GET", "/", page.index, media="text/html"),
-        RouteSpec("GET", "/sessions/{id:uuid}", page.session, media="text/html"),
-        RouteSpec("GET", "/docs", page.docs, media="text/html"),
-        RouteSpec("GET", "/static/{name:path}", page.file, media="text/plain"),
+        RouteSpec("GET", "/", website.index, media="text/html"),
+        RouteSpec("GET", "/sessions/{id:uuid}", website.session, media="text/html"),
+        RouteSpec("GET", "/docs", website.docs, media="text/html"),
+        RouteSpec("GET", "/static/{name:path}", website.file, media="text/plain"),
     ]
     return [spec._replace(open=True, budget="open") for spec in table]
 

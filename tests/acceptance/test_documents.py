@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import commands
+from app.cli import subcommands
 from app.domain.event import TYPES
 from app.web.sim.answers import SessionAnswer
 from tests.paths import ROOT
@@ -15,6 +15,8 @@ from tests.support.postgres import Database
 from tests.support.running_server import running_server
 
 DOCS = ROOT / "docs"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), ROOT / "deploy" / "metrics.md"]
+COMMON = {"--help", "--version"}
 COMMANDS = (DOCS / "commands.md").read_text()
 FUNCTIONS = """
     SELECT proname, format('%s(%s) → %s', proname, pg_get_function_arguments(oid), pg_get_function_result(oid))
@@ -80,17 +82,35 @@ async def test_every_metric_is_explained(database: Database) -> None:
 
 
 def test_every_command_is_documented() -> None:
-    for name in commands.COMMANDS:
+    for name in subcommands.SUBCOMMANDS:
         assert f"`zeon {name}" in COMMANDS, name
-        for inner in getattr(commands.load(name), "commands", {}):
+        for inner in getattr(subcommands.load(name), "commands", {}):
             assert re.search(rf"`(zeon {name} )?{inner}\b", COMMANDS), f"{name} {inner}"
 
 
-@pytest.mark.parametrize(
-    "page",
-    [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), ROOT / "deploy" / "metrics.md"],
-    ids=lambda page: page.name,
-)
+def test_the_documents_name_only_commands_and_options_that_there_are() -> None:
+    text = "\n".join(page.read_text() for page in PAGES if page.name != "CHANGELOG.md")
+    calls = re.findall(r"(?:^|`|[$|(] ?|bin/)zeon ([a-z][^`\n|#)]*)", text.replace("\\\n", " "), re.MULTILINE)
+    assert len(calls) > 100
+    assert [f"zeon {call}" for call in calls if not is_known(call.split())] == []
+
+
+def is_known(words: list[str]) -> bool:
+    """Whether a call as the documents write it names a command, and only options of it."""
+    if words[0] not in subcommands.COMMANDS:
+        return False
+    command = subcommands.load(words[0])
+    inner = getattr(command, "commands", {})
+    if inner and len(words) > 1 and words[1].isalpha():
+        if words[1] not in inner:
+            return False
+        command = inner[words[1]]
+    known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    named = {word.split("=")[0] for word in words[: words.index("--") if "--" in words else None]}
+    return bool(inner and command not in inner.values()) or {x for x in named if x.startswith("--")} <= known | COMMON
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_to_a_file(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []

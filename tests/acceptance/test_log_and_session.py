@@ -25,6 +25,7 @@ from tests.support.client import SESSIONS, Client, call, connect, run_unpaced
 from tests.support.postgres import Database, PrivatePostgres, open_pool
 from tests.support.running_engine import MINUTE, START_MS, store
 from tests.support.running_server import running_server
+from tests.support.scenarios.killed_commands import killed_between_command_and_tick
 from tests.support.scenarios.kills import killed_at_random
 from tests.support.server_process import QUICK, StartServer, until
 from tests.support.session_log import digest, open_times, read_log, row
@@ -417,3 +418,9 @@ async def test_a_real_file_is_imported_replayed_followed_paused_killed_and_found
         session_id,
     )
     assert [close for (close,) in written] == [row[4] for row in rows]
+
+
+async def test_killed_between_a_command_and_its_tick_every_answered_order_is_in_the_log_once(
+    database: Database, start_server: StartServer
+) -> None:
+    await killed_between_command_and_tick(database, start_server, times=2, seed=1)

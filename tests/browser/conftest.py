@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from app.web.page import FOLDER
+from app.web.website import FOLDER
 from tests.browser.pages import SessionPage
 from tests.browser.site import Site, store_candles
 from tests.conftest import MAIN

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from app.web.page import FOLDER
+from app.web.website import FOLDER
 from tests.browser.site import Site
 from tests.browser.test_other_origin import BODY, FOLLOW
 from tests.clients.development import any_port, vite, webpack

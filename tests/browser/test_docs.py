@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from app.web.page import FOLDER
+from app.web.website import FOLDER
 from tests.browser.pages import SessionPage, fits
 from tests.browser.site import Site
 

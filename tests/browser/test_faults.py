@@ -106,6 +106,11 @@ def test_a_server_with_tokens_asks_for_one_and_again_when_it_is_revoked(
     shown.until_state("live")
     shown.lost_nothing()
 
+    page.click("#logout")
+    expect(page.locator(LOGIN)).to_be_visible()
+    expect(page.locator("#logout")).to_be_hidden()
+    assert not page.context.cookies()
+
 
 def test_a_call_sent_before_a_login_and_refused_after_it_is_repeated_without_asking(
     database: Database, start_server: StartServer, open_page: Open

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from app.web.page import FOLDER
 from app.web.sim.answers import SessionAnswer
+from app.web.website import FOLDER
 from tests.browser.site import Site
 from tests.clients import npm
 from tests.clients.following import (

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.harness.forked_command import ForkedCommand, can_fork
 from tests.paths import ROOT
-from tests.runner.forked_command import ForkedCommand, can_fork
 from tests.support.postgres import Database
 
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.harness.forked_command import ForkedCommand, can_fork
 from tests.paths import ROOT
-from tests.runner.forked_command import ForkedCommand, can_fork
 from tests.support.postgres import Database
 
 QUICK = {"ZEON_RENEW_MS": 200, "ZEON_RUNNER_TTL_MS": 6000, "ZEON_POLL_MS": 200, "ZEON_BURST": 100_000}

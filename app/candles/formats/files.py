@@ -40,7 +40,7 @@ def rows(path: Path, file: io.BufferedReader, request: ReadRequest | None = None
     dump.verify(path, file)
     if not file.peek(1):
         raise BadInputError("file: it is empty")
-    progress = _Progress()
+    progress = _ReadCount()
     while True:
         try:
             yield from _rows_of(_texts(path, file, request), request, progress)
@@ -60,7 +60,7 @@ def rows(path: Path, file: io.BufferedReader, request: ReadRequest | None = None
 
 
 @dataclass
-class _Progress:
+class _ReadCount:
     """How many texts of a file are done, whether any had rows, and what was wrong with others."""
 
     texts: int = 0
@@ -69,7 +69,7 @@ class _Progress:
 
 
 def _rows_of(
-    texts: Iterator[tuple[str, Iterator[Item | Layout]]], request: ReadRequest, progress: _Progress
+    texts: Iterator[tuple[str, Iterator[Item | Layout]]], request: ReadRequest, progress: _ReadCount
 ) -> Iterator[Item | Reading]:
     """Yield the rows of texts that are not done yet; what is wrong with a member of an archive does not end others."""
     for number, (name, items) in enumerate(texts):

@@ -21,8 +21,7 @@ from app.db import symbols
 from app.db.candle_store import CandleColumns
 from app.db.pool import Connection
 from app.domain.market.candle import Gap
-from app.domain.market.symbol import normalize_symbol as spelled_symbol
-from app.domain.market.symbol import normalize_venue as spelled_venue
+from app.domain.market.symbol import normalize_symbol, normalize_venue
 from app.domain.market.timeframe import Timeframe
 from app.domain.market.timeframe import timeframe as named_timeframe
 from app.domain.utc import utc
@@ -55,7 +54,7 @@ async def import_file(
     opened, no row is good, or the user has to say how to read it (`options`). When more than half of the rows are
     refused nothing is stored, unless with `keep_going`. With a `calendar`, closed hours are no gaps.
     """
-    spelling, venue, symbol = symbol, spelled_venue(venue), spelled_symbol(symbol)
+    spelling, venue, symbol = symbol, normalize_venue(venue), normalize_symbol(symbol)
     request = ReadRequest(symbol, named_timeframe(timeframe), options, keep_going=keep_going)
     check = RowValidator(symbol, named_timeframe(timeframe), now_ms=request.now_ms)
     reading = FileReader(dump.files(path, options.only or symbol, timeframe), check, request, progress)

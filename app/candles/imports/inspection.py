@@ -14,11 +14,11 @@ from app.candles.formats import dump, files
 from app.candles.imports.importer import FileReader, note_grid, too_many_refused
 from app.candles.rows.quality import LISTED, RowValidator
 from app.candles.rows.read_options import UNSAID, ReadOptions
-from app.candles.rows.reading import Reading as RowReading
-from app.candles.rows.report import Inspection, Line, Reading
+from app.candles.rows.reading import Reading
+from app.candles.rows.report import Alternative, Inspection, Line
 from app.candles.rows.request import ReadRequest
 from app.candles.rows.row import Block, Item, Row, RowError, RowIssue, single_rows
-from app.domain.market.symbol import normalize_symbol as spelled_symbol
+from app.domain.market.symbol import normalize_symbol
 from app.domain.market.timeframe import timeframe as named_timeframe
 from app.domain.market.trading_hours import open_gaps
 from app.domain.number import format_decimal
@@ -41,7 +41,7 @@ def inspect_file(
     It reads the whole file and never touches a database: call it in a thread. Raises `BadInputError` when it cannot be
     opened.
     """
-    symbol = None if symbol is None else spelled_symbol(symbol)
+    symbol = None if symbol is None else normalize_symbol(symbol)
     if path.is_dir() and (symbol is None or timeframe is None):
         raise BadInputError("symbol: of a folder say which --symbol and --timeframe to look at, or name one file in it")
     if not path.is_dir():
@@ -71,7 +71,7 @@ def _look(path: Path, request: ReadRequest) -> None:
 def _only_symbol(request: ReadRequest, named: str | None) -> str | None:
     chosen = request.options.only or (request.instruments[0] if len(request.instruments) == 1 else named)
     try:
-        return None if chosen is None else spelled_symbol(chosen)
+        return None if chosen is None else normalize_symbol(chosen)
     except BadInputError:
         return None
 
@@ -86,7 +86,7 @@ def _read(path: Path, inspection: Inspection, options: ReadOptions, calendar: Ca
         reader = _Shown(paths, check, request)
         for _ in reader.columns():
             pass
-        inspection.readings = [Reading("", reader.first, reader.last)]
+        inspection.readings = [Alternative("", reader.first, reader.last)]
         inspection.question = _question(inspection, check)
     except BadInputError as error:
         inspection.question = error.message
@@ -131,14 +131,14 @@ class _Shown(FileReader):
     first: list[Line]
     last: list[Line]
 
-    def items(self, path: Path) -> Iterator[Item | RowReading]:
+    def items(self, path: Path) -> Iterator[Item | Reading]:
         """Yield the rows of one file, and how they are read."""
-        how = RowReading()
+        how = Reading()
         begun: list[Row] = []
         ended: deque[Row] = deque(maxlen=_SHOWN)
         for item in super().items(path):
             yield item
-            if isinstance(item, RowReading):
+            if isinstance(item, Reading):
                 how = item
             elif not isinstance(item, RowIssue):
                 begun += islice(_rows(item), _SHOWN - len(begun))
@@ -161,7 +161,7 @@ def _rows(item: Item) -> Iterator[Row]:
             yield row
 
 
-def _lines(rows: list[Row], how: RowReading) -> list[Line]:
+def _lines(rows: list[Row], how: Reading) -> list[Line]:
     """Read rows to show them; those that cannot be read are left out."""
     how = replace(how)
     lines = []
@@ -174,7 +174,7 @@ def _lines(rows: list[Row], how: RowReading) -> list[Line]:
     return lines
 
 
-def _both_ways(path: Path, inspection: Inspection, question: str, options: ReadOptions) -> Iterator[Reading]:
+def _both_ways(path: Path, inspection: Inspection, question: str, options: ReadOptions) -> Iterator[Alternative]:
     """Read the first and last rows in each way between which the user has to choose."""
     ways: list[tuple[str, ReadOptions]] = []
     if question.startswith("dates:"):
@@ -194,7 +194,7 @@ def _both_ways(path: Path, inspection: Inspection, question: str, options: ReadO
                 pass
         except BadInputError:
             continue
-        yield Reading(option, reader.first, reader.last)
+        yield Alternative(option, reader.first, reader.last)
 
 
 def _command(path: Path, inspection: Inspection, options: ReadOptions) -> str:

@@ -100,7 +100,7 @@ class Line(NamedTuple):
         }
 
 
-class Reading(NamedTuple):
+class Alternative(NamedTuple):
     """One of several ways to read a file: the options that choose it, and its first and last rows."""
 
     options: str
@@ -142,7 +142,7 @@ class Inspection:
     missing: int = 0
     notes: list[Note] = field(default_factory=list)
     question: str | None = None
-    readings: list[Reading] = field(default_factory=list)
+    readings: list[Alternative] = field(default_factory=list)
     command: str = ""
 
     @property

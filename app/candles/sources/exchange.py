@@ -11,7 +11,7 @@ from typing import Any
 
 from app.candles.rows.row import Row, RowIssue
 from app.candles.sources.source import Part, RetryLaterError
-from app.domain.market.symbol import normalize_symbol as stored_form
+from app.domain.market.symbol import normalize_symbol
 from app.domain.market.timeframe import Timeframe
 from app.errors import BadInputError
 
@@ -124,7 +124,7 @@ def _spellings(market: Any) -> set[str | None]:
 def _stored(name: object) -> str | None:
     """Return the stored form of an exchange's name; None if it is not a valid symbol."""
     try:
-        return stored_form(str(name))
+        return normalize_symbol(str(name))
     except BadInputError:
         return None
 

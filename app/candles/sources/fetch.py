@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from app.candles.rows.quality import LISTED, RowValidator
 from app.candles.rows.row import RowIssue
-from app.candles.sources.source import Part, RetryLaterError, Source, SourceUnavailableError, VenueSource
+from app.candles.sources.source import CandleSource, Part, RetryLaterError, SourceUnavailableError, VenueSource
 from app.clock import Clock
 from app.db import candles as cache
 from app.db.pool import Connection
@@ -137,7 +137,7 @@ async def fetch_candles(
 
 
 async def _parts(
-    source: Source, symbol: str, grid: Timeframe, range_: Range, clock: Clock, longest_pause_s: float
+    source: CandleSource, symbol: str, grid: Timeframe, range_: Range, clock: Clock, longest_pause_s: float
 ) -> AsyncGenerator[Part]:
     """Yield a source's parts; after a temporary failure continue at the end of the last part."""
     at, failures = range_.from_ms, 0

@@ -9,12 +9,12 @@ from importlib.metadata import entry_points
 from typing import NamedTuple, Protocol
 
 from app.candles.rows.row import Row, RowIssue
-from app.domain.market.symbol import normalize_venue as spelled_venue
+from app.domain.market.symbol import normalize_venue
 from app.domain.market.timeframe import Timeframe
 from app.errors import BadInputError, SimError
 
 GROUP = "zeon.sources"
-"""Entry points of this group are sources too: name = kind, object = a function from an argument to a `Source`."""
+"""Entry points of this group are sources too: name = kind, object = a function from an argument to a `CandleSource`."""
 
 _BUILT_IN = {
     "exchange": "app.candles.sources.exchange:Exchange",
@@ -56,7 +56,7 @@ class Part(NamedTuple):
     from_ms: int | None = None
 
 
-class Source(Protocol):
+class CandleSource(Protocol):
     """Gives the rows of one symbol and timeframe.
 
     `fetch` yields consecutive parts from `from_ms` until one reaches `to_ms`; if a source ends earlier, it has not
@@ -72,7 +72,7 @@ class VenueSource(NamedTuple):
     """A source and the name under which it is stored: never its address or folder."""
 
     name: str
-    source: Source
+    source: CandleSource
 
 
 def sources(text: str) -> dict[str, VenueSource]:
@@ -85,13 +85,13 @@ def sources(text: str) -> dict[str, VenueSource]:
         name, equals, spec = item.partition("=")
         if not equals or not spec:
             raise BadInputError(f"sources: {item!r} is not venue=kind or venue=kind:argument")
-        if spelled_venue(name) in chosen:
+        if normalize_venue(name) in chosen:
             raise BadInputError(f"sources: {name} has two sources")
-        chosen[spelled_venue(name)] = source_of(spelled_venue(name), spec)
+        chosen[normalize_venue(name)] = venue_source(normalize_venue(name), spec)
     return chosen
 
 
-def source_of(venue: str, spec: str) -> VenueSource:
+def venue_source(venue: str, spec: str) -> VenueSource:
     """Make the source of a venue; raises `BadInputError` for an unknown kind, or generated candles of others."""
     if spec.partition(":")[0] == "synthetic" and venue not in GENERATED:
         raise BadInputError(
@@ -107,13 +107,13 @@ def source(spec: str) -> VenueSource:
     return VenueSource(f"{kind}:{shown}" if shown else kind, _maker(kind)(argument))
 
 
-def _maker(kind: str) -> Callable[[str], Source]:
+def _maker(kind: str) -> Callable[[str], CandleSource]:
     if kind in _BUILT_IN:
         module, _, name = _BUILT_IN[kind].partition(":")
-        factory: Callable[[str], Source] = getattr(importlib.import_module(module), name)
+        factory: Callable[[str], CandleSource] = getattr(importlib.import_module(module), name)
         return factory
     installed = {point.name: point for point in entry_points(group=GROUP)}
     if kind not in installed:
         raise BadInputError(f"sources: {kind!r} is not one of {', '.join(sorted({*_BUILT_IN, *installed}))}")
-    loaded: Callable[[str], Source] = installed[kind].load()
+    loaded: Callable[[str], CandleSource] = installed[kind].load()
     return loaded

@@ -15,8 +15,8 @@ from app.candles.exports.freqtrade import DIGITS, pair_of, write_freqtrade
 from app.candles.exports.lean import lean_series, write_lean
 from app.cli import output
 from app.cli.candles.arguments import Series, SymbolArgument, range_or_all
-from app.cli.command import Context, run
 from app.cli.options import EndOption, StartOption, TimeframeOption, VenueOption, create
+from app.cli.run import Context, run
 from app.db import candles as cache
 from app.db.pool import Connection
 from app.db.symbols import spelling_for_files

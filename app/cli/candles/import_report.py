@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from app.candles.imports.importer import Progress as Watch
-from app.candles.rows.report import Inspection, Note, Reading, Report, findings_as_json
+from app.candles.rows.report import Alternative, Inspection, Note, Report, findings_as_json
 from app.candles.rows.row import RowIssue
 from app.candles.sources.fetch import FetchResult
 from app.cli import output
@@ -90,7 +90,7 @@ def print_inspection(inspection: Inspection) -> None:
     output.line(f"question  {inspection.question}" if inspection.question else f"to store it: {inspection.command}")
 
 
-def _print_reading(reading: Reading) -> None:
+def _print_reading(reading: Alternative) -> None:
     output.line("")
     if reading.options:
         output.line(f"with {reading.options}:")
@@ -113,7 +113,7 @@ def print_gaps(gaps: Sequence[Gap], reasons: Sequence[str | None] = ()) -> None:
     """Print gaps as a table, with the reasons where they are known."""
     rows = [(output.utc(gap.from_ms), output.utc(gap.to_ms), gap.missing) for gap in gaps]
     if not any(reasons):
-        output.table(("from", "to", "missing"), rows, right=["missing"])
+        output.table(("from", "to", "missing"), rows, right=["missing"], none="There are no gaps.")
         return
     lines = ((*row, reason) for row, reason in zip(rows, reasons, strict=True))
     output.table(("from", "to", "missing", "reason"), lines, right=["missing"])

@@ -11,9 +11,9 @@ import typer
 
 from app.backtest.run import BacktestOutcome, Progress, run_backtest
 from app.cli import output
-from app.cli.command import locate
 from app.cli.options import Json, as_usage
 from app.cli.research.report import print_report, write_page
+from app.cli.run import locate
 from app.cli.sessions.session_view import session_to_json
 from app.cli.sessions.setting_options import NEW_SESSION, Given, parse_param, takes_settings
 from app.domain.session import FINISHED, Session

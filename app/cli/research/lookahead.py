@@ -10,9 +10,9 @@ import typer
 
 from app.cli import output
 from app.cli.candles.candle_slots import cached_slots, cached_warmup
-from app.cli.command import Context, run
 from app.cli.options import Json, as_usage
 from app.cli.research.strategy_arg import resolve_strategy
+from app.cli.run import Context, run
 from app.cli.sessions.setting_options import Given, takes_settings
 from app.domain.event import Event
 from app.domain.session import SessionSpec

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from app.cli import output
-from app.cli.command import Context, run
 from app.cli.options import Json, as_usage
+from app.cli.run import Context, run
 from app.cli.sessions.setting_options import merged, parse_config
 from app.db import profiles
 from app.db.profiles import Profile

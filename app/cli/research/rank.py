@@ -9,10 +9,10 @@ from uuid import UUID
 import typer
 
 from app.cli import output
-from app.cli.command import Context, locate, run_on
 from app.cli.options import Json
 from app.cli.research import ranking
 from app.cli.research.run_many import Processes, run_all
+from app.cli.run import Context, locate, run_on
 from app.db.log import results
 from app.domain.session import CREATED, PAUSED
 from app.errors import NotFoundError

@@ -8,8 +8,8 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from app.cli import output
-from app.cli.command import Context, run
 from app.cli.options import Json, SessionId, create
+from app.cli.run import Context, run
 from app.cli.sessions.session_view import market
 from app.db.log import stats
 from app.domain.session import Session

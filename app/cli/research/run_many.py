@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from app.cli.command import Context, run_on
+from app.cli.run import Context, run_on
 from app.db.log import results
 from app.db.setup.location import DatabaseLocation
 from app.engine.engine_processes import EngineWork, start_engines

@@ -12,12 +12,12 @@ import typer
 
 from app.cli import output
 from app.cli.candles.candle_slots import cached_slots
-from app.cli.command import Context, locate, run_on
 from app.cli.options import Json, as_usage
 from app.cli.research import ranking
 from app.cli.research.param_grid import parse_grid
 from app.cli.research.run_many import Processes, run_all
 from app.cli.research.strategy_arg import resolve_strategy
+from app.cli.run import Context, locate, run_on
 from app.cli.sessions.setting_options import NEW_SESSION, Given, takes_settings
 from app.db.log import results
 from app.db.setup.location import DatabaseLocation

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.command import Context, run
 from app.cli.options import Json, as_usage
+from app.cli.run import Context, run
 from app.cli.sessions import session_view
 from app.cli.sessions.setting_options import NEW_SESSION, Given, takes_settings
 from app.domain.session import Session

@@ -11,8 +11,8 @@ from typing import Annotated, BinaryIO, Literal
 import typer
 
 from app.cli import output
-from app.cli.command import Context, run
 from app.cli.options import SessionId, as_usage, create
+from app.cli.run import Context, run
 from app.domain.visible import visible
 from app.engine.export import encoder
 from app.engine.export import export as export_log

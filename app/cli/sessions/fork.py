@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from app.cli import output
-from app.cli.command import Context, run
 from app.cli.options import Json, SessionId, as_usage, read_id
+from app.cli.run import Context, run
 from app.cli.sessions import session_view
 from app.cli.sessions.setting_options import FORK, Given, takes_settings
 from app.domain.number import format_decimal

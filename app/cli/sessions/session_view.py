@@ -44,8 +44,8 @@ def print_session(session: Session, json: bool) -> None:
     )
 
 
-def print_sessions(sessions: Sequence[Session], json: bool) -> None:
-    """Print sessions, one a line."""
+def print_sessions(sessions: Sequence[Session], json: bool, none: str = "There are no sessions.") -> None:
+    """Print sessions, one a line; where there are none, that sentence."""
     if json:
         output.as_json([session_to_json(session) for session in sessions])
         return
@@ -53,7 +53,8 @@ def print_sessions(sessions: Sequence[Session], json: bool) -> None:
         (s.id, _status(s), market(s), output.utc(s.cursor_ms), _done(s), s.last_seq, s.spec.name or "")
         for s in sessions
     )
-    output.table(("id", "status", "candles", "cursor", "done", "last seq", "name"), rows, right=("done", "last seq"))
+    columns = ("id", "status", "candles", "cursor", "done", "last seq", "name")
+    output.table(columns, rows, right=("done", "last seq"), none=none)
 
 
 def _status(session: Session) -> str:

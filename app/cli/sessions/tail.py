@@ -11,8 +11,8 @@ from uuid import UUID
 import typer
 
 from app.cli import output
-from app.cli.command import Context, run
 from app.cli.options import Json, SessionId, as_usage, without_none
+from app.cli.run import Context, run
 from app.cli.sessions import event_view
 from app.clock import Clock
 from app.db.listen import Listener

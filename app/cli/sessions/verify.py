@@ -8,8 +8,8 @@ from typing import Any
 import typer
 
 from app.cli import output
-from app.cli.command import Context, run
 from app.cli.options import Json, SessionId
+from app.cli.run import Context, run
 from app.clock import Clock
 from app.engine.replay import verify as engine
 from app.engine.replay.verify import VerifyResult

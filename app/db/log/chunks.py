@@ -32,7 +32,7 @@ class Chunk(NamedTuple):
     answer: str | None = None
 
 
-class Outcome(NamedTuple):
+class AppendOutcome(NamedTuple):
     """The log's answer to a chunk, and the session's last seq then (null for an unknown session).
 
     `written`; `done` if the log has the chunk already; `refused` if the session is no longer this runner's; `busy` if
@@ -48,7 +48,7 @@ def events_to_json(events: Iterable[Event]) -> str:
     return ",".join([f'[{ts},"{type_}",{body}]' for ts, type_, body in events])
 
 
-async def append_chunks(connection: Connection, chunks: Sequence[Chunk]) -> list[Outcome]:
+async def append_chunks(connection: Connection, chunks: Sequence[Chunk]) -> list[AppendOutcome]:
     """Write chunks of different sessions in one transaction; return the outcome of each, in order."""
     cursor = await connection.execute(
         "SELECT string_agg(outcome || ' ' || coalesce(last_seq, 0), ' ' ORDER BY tick) AS outcomes"
@@ -58,7 +58,7 @@ async def append_chunks(connection: Connection, chunks: Sequence[Chunk]) -> list
     row = await cursor.fetchone()
     assert row is not None
     words = str(row["outcomes"]).split()
-    return [Outcome(answer, int(last_seq)) for answer, last_seq in zip(words[::2], words[1::2], strict=True)]
+    return [AppendOutcome(answer, int(last_seq)) for answer, last_seq in zip(words[::2], words[1::2], strict=True)]
 
 
 def encode_chunks(chunks: Sequence[Chunk]) -> str:

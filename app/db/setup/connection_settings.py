@@ -40,7 +40,7 @@ REPAIR: LiteralString = "SELECT set_config(name, value, false) FROM unnest(%s::t
 NAMES = [*LIMITS, *FIXED, *_UNLIMITED, "search_path"]
 
 _log = logging.getLogger(__name__)
-_told: set[frozenset[str]] = set()
+_warned: set[frozenset[str]] = set()
 
 
 MARK = "zeon.settings"
@@ -98,8 +98,8 @@ async def repair(url: str, connection: psycopg.AsyncConnection[Any]) -> None:
 def tell_lost(names: Iterable[str]) -> None:
     """Log that settings did not arrive, once for each set of them."""
     lost = frozenset(names)
-    if lost and lost not in _told:
-        _told.add(lost)
+    if lost and lost not in _warned:
+        _warned.add(lost)
         _log.warning("%s", lost_sentence(lost))
 
 

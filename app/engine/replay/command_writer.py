@@ -20,7 +20,7 @@ from app.domain.tick import ReplayState
 from app.domain.trading.command import changed_orders, resolve
 from app.domain.trading.handover import NO_ACCOUNT
 from app.engine.replay.writer import CommandLostError, SessionLostError, Writer
-from app.errors import SimError, UnavailableError, WrongStatusError
+from app.errors import NotFoundError, NotOpenError, SimError, UnavailableError, WrongStatusError
 from app.strategy_hosts.strategy_host import StrategyHost, run_command
 
 _RETRY_S = 0.5
@@ -155,7 +155,18 @@ class CommandWriter:
         control = event.command(
             state.command_ts, command.action, command.args, stored.user_id, state.commands + 1, state.cursor_ms
         )
-        return [control, *await run_command(state, host, command)]
+        try:
+            return [control, *await run_command(state, host, command)]
+        except NotOpenError:
+            raise await self._not_open(stored) from None
+
+    async def _not_open(self, stored: StoredCommand) -> SimError:
+        """Return why an order cannot be cancelled, from the log."""
+        order_id = int(stored.args["orderId"])
+        rows = await self._database.run(commands.orders, stored.session_id, after_id=order_id - 1, limit=1)
+        if not rows or rows[0].order_id != order_id:
+            return NotFoundError(f"There is no order {order_id} in this session.")
+        return NotOpenError(f"Order {order_id} is {rows[0].status}; it cannot be cancelled.")
 
     async def refuse(self, stored: StoredCommand, error: SimError) -> None:
         """Answer a command with an error; retries while the database is unavailable."""

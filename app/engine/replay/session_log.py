@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from app.db import sessions
-from app.db.log.chunks import Chunk, Outcome
+from app.db.log.chunks import AppendOutcome, Chunk
 from app.db.pool import Connection, Database
 from app.domain.session import RUNNING, Session
 from app.engine.replay.snapshots import NewSnapshot, Snapshots
@@ -46,7 +46,7 @@ class SessionLog:
         self._writer = writer
         self._snapshots = snapshots
         self._metrics = metrics
-        self._pending: asyncio.Future[Outcome] | None = None
+        self._pending: asyncio.Future[AppendOutcome] | None = None
         self._snapshot: NewSnapshot | None = None
         self.last_seq = session.last_seq
         """The last seq that this server has read or written."""

@@ -39,7 +39,7 @@ MAX_KEPT = 100
 """States of sessions that are kept in memory while no process runs them."""
 
 _STRATEGY = "desk"
-"""The key of the strategy's state in a stored snapshot; earlier versions used this name."""
+"""The key of the strategy's state in a snapshot. Version 0.1.0 called it so, and its snapshots are still read."""
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
-from app.db.log.chunks import Chunk, Outcome, append_chunks
+from app.db.log.chunks import AppendOutcome, Chunk, append_chunks
 from app.db.pool import Database, DataError
 from app.errors import Recovery, SimError, UnavailableError
 from app.metrics import EngineMetrics
@@ -32,9 +32,9 @@ class _BatchItem:
 
     chunk: Chunk
     unpaced: bool
-    done: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    done: asyncio.Future[AppendOutcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
-    def finish(self, result: Outcome | Exception) -> None:
+    def finish(self, result: AppendOutcome | Exception) -> None:
         """End the future, unless its waiter was cancelled."""
         if self.done.done():
             return
@@ -44,7 +44,7 @@ class _BatchItem:
             self.done.set_result(result)
 
 
-_Result = tuple[_BatchItem, Outcome | SimError]
+_Result = tuple[_BatchItem, AppendOutcome | SimError]
 """A chunk, and the log's answer or the error of Postgres about its data."""
 
 
@@ -83,7 +83,7 @@ class Writer:
         """How many chunks wait for the next batch."""
         return len(self._paced) + len(self._unpaced)
 
-    def append(self, chunk: Chunk, *, unpaced: bool = False) -> asyncio.Future[Outcome]:
+    def append(self, chunk: Chunk, *, unpaced: bool = False) -> asyncio.Future[AppendOutcome]:
         """Queue the next chunk of a session; the future ends with the log's outcome when the chunk is in it.
 
         The future raises `SessionLostError` if the log refused the chunk because the session is no longer this
@@ -161,12 +161,12 @@ class Writer:
         self._count(batch, outcomes)
         return list(zip(batch, outcomes, strict=True))
 
-    def _count(self, batch: Sequence[_BatchItem], outcomes: Sequence[Outcome]) -> None:
+    def _count(self, batch: Sequence[_BatchItem], outcomes: Sequence[AppendOutcome]) -> None:
         written = [item.chunk for item, outcome in zip(batch, outcomes, strict=True) if outcome.answer == "written"]
         self._metrics.ticks.inc(sum([chunk.ticks for chunk in written]))
         self._metrics.events.inc(sum([chunk.events for chunk in written]))
 
-    async def _append(self, chunks: Sequence[Chunk]) -> list[Outcome]:
+    async def _append(self, chunks: Sequence[Chunk]) -> list[AppendOutcome]:
         """Send chunks until there is an answer; if a commit without an answer wrote a chunk, its outcome is `done`."""
         pause_s = 0.05
         while True:
@@ -183,7 +183,7 @@ class Writer:
                 await asyncio.sleep(pause_s)
                 pause_s = min(1, 2 * pause_s)
 
-    def _report(self, item: _BatchItem, outcome: Outcome | SimError) -> None:
+    def _report(self, item: _BatchItem, outcome: AppendOutcome | SimError) -> None:
         if isinstance(outcome, SimError):
             item.finish(outcome)
         elif outcome.answer == "refused":

@@ -14,8 +14,8 @@ from app.db import audit, logins, tokens
 from app.db.pool import Connection, Database
 from app.errors import BadInputError, UnauthorizedError
 from app.settings import Settings
-from app.web.http.client_address import request_client
-from app.web.http.request_source import source_of
+from app.web.http.client_address import request_sender
+from app.web.http.request_id import audit_origin
 from app.web.identity.user_id import is_user_id
 
 if TYPE_CHECKING:  # The libraries behind it are loaded only for ZEON_AUTH=jwt.
@@ -57,7 +57,7 @@ class Caller(NamedTuple):
         return SCOPES.index(self.scope) >= SCOPES.index(scope)
 
 
-class Login(NamedTuple):
+class LoginCookie(NamedTuple):
     """A user who has logged in, the value of the cookie, and for how many seconds that is valid."""
 
     user_id: str
@@ -114,7 +114,7 @@ class Authenticator:
             return await self._database.run(logins.is_valid, caller.login_hash)
         return True
 
-    async def login(self, request: Request, secret: str) -> Login:
+    async def login(self, request: Request, secret: str) -> LoginCookie:
         """Exchange a token or JWT for a login, which ends with it and after 12 hours at most.
 
         Raises `UnauthorizedError`, or `BadInputError` if this server has no login.
@@ -125,7 +125,7 @@ class Authenticator:
         now_ms = self._clock.now_ms()
         until_ms = min(now_ms + COOKIE_SECONDS * 1000, caller.until_ms or 2**62)
         value = await self._database.run(self._create_login, request, caller, until_ms)
-        return Login(caller.user_id, value, max(1, (until_ms - now_ms) // 1000))
+        return LoginCookie(caller.user_id, value, max(1, (until_ms - now_ms) // 1000))
 
     async def _login_caller(self, request: Request, secret: str) -> Caller:
         try:
@@ -134,7 +134,7 @@ class Authenticator:
             raise UnauthorizedError("This token is not valid.")
         except UnauthorizedError:
             if self._refused_logins.may_record(self._clock.now_ms()):
-                await self._database.run(audit.record, source_of(request), None, "login.refused")
+                await self._database.run(audit.record, audit_origin(request), None, "login.refused")
             raise
 
     async def logout(self, request: Request) -> None:
@@ -187,7 +187,7 @@ class Authenticator:
     def _proxy_caller(self, request: Request) -> Caller | None:
         """Return the user whom a trusted proxy names; a header of anybody else counts as none."""
         values = [value for name, value in request.headers.raw if name == self._user_header]
-        if not values or not request_client(request.scope).via_trusted_proxy:
+        if not values or not request_sender(request.scope).via_trusted_proxy:
             return None
         if len(values) > 1:
             raise UnauthorizedError(f"{self._user_header.decode()}: is given twice.")
@@ -206,14 +206,14 @@ class Authenticator:
         async with connection.transaction():
             value = await logins.create(connection, caller.user_id, scope, end, caller.token_id)
             details = {"with": "jwt"} if caller.token_id is None else {"with": "token", "tokenId": str(caller.token_id)}
-            await audit.record(connection, source_of(request), caller.user_id, "login", details=details)
+            await audit.record(connection, audit_origin(request), caller.user_id, "login", details=details)
         return value
 
     async def _delete_login(self, connection: Connection, request: Request, value: str) -> None:
         async with connection.transaction():
             user_id = await logins.delete(connection, value)
             if user_id is not None:
-                await audit.record(connection, source_of(request), user_id, "logout")
+                await audit.record(connection, audit_origin(request), user_id, "logout")
 
 
 def require_safe_bind(settings: Settings) -> None:

@@ -136,9 +136,9 @@ class HeavyCalls:
         self._users: dict[str, asyncio.Semaphore] = {}
         self._calls: Counter[str] = Counter()
 
-    async def turn(self, user_id: str) -> Turn:
+    async def turn(self, user_id: str) -> HeavyCall:
         """Wait for a turn of a user; raises `TooManyRequestsError` after `HEAVY_WAIT_S`, or `BusyError`."""
-        turn = Turn(self, user_id)
+        turn = HeavyCall(self, user_id)
         try:
             async with asyncio.timeout(HEAVY_WAIT_S):
                 await turn.wait()
@@ -172,7 +172,7 @@ class HeavyCalls:
         return self._per_user
 
 
-class Turn:
+class HeavyCall:
     """One heavy call: it holds a turn of its user until `end`, and a place until `computed`."""
 
     def __init__(self, calls: HeavyCalls, user_id: str) -> None:
@@ -218,7 +218,7 @@ class Turn:
 class HeavyResponse:
     """A response that ends the turn of its call once it is sent."""
 
-    def __init__(self, response: ASGIApp, turn: Turn) -> None:
+    def __init__(self, response: ASGIApp, turn: HeavyCall) -> None:
         self._response = response
         self._turn = turn
 

@@ -14,7 +14,7 @@ _SCHEMES = ("http", "https")
 _REMEMBERED = 10_000
 
 
-class Client(NamedTuple):
+class Sender(NamedTuple):
     """Who sent a request: its address (empty on a Unix socket) and its scheme, `http` or `https`.
 
     `via_trusted_proxy` says that the peer of the connection is in `ZEON_TRUSTED_PROXIES` or on a Unix socket, so that
@@ -26,9 +26,9 @@ class Client(NamedTuple):
     via_trusted_proxy: bool
 
 
-def request_client(scope: Scope) -> Client:
+def request_sender(scope: Scope) -> Sender:
     """Return the client of a request; the server has stored it in the request's state."""
-    client: Client = scope["state"]["client"]
+    client: Sender = scope["state"]["client"]
     return client
 
 
@@ -39,10 +39,10 @@ class TrustedProxies:
         self._networks = tuple(networks)
         self.trusts = lru_cache(_REMEMBERED)(self._trusts)
 
-    def client(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> Client:
+    def client(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> Sender:
         """Return the client of a request from a peer; an empty peer is a Unix socket. Header names are lower case."""
         if not self.trusts(peer):
-            return Client(peer, "http", False)
+            return Sender(peer, "http", False)
         forwarded_for, schemes = [], []
         for name, value in headers:
             if name == b"x-forwarded-for":
@@ -50,7 +50,7 @@ class TrustedProxies:
             elif name == b"x-forwarded-proto":
                 schemes += value.decode("latin1").split(",")
         scheme = schemes[-1].strip().lower() if schemes else "http"
-        return Client(self._last_untrusted(peer, forwarded_for), scheme if scheme in _SCHEMES else "http", True)
+        return Sender(self._last_untrusted(peer, forwarded_for), scheme if scheme in _SCHEMES else "http", True)
 
     def _last_untrusted(self, peer: str, forwarded_for: Sequence[str]) -> str:
         """Return the last address that no trusted proxy has: each proxy appends the address that it was called from.

@@ -19,7 +19,7 @@ from app.errors import ClientGoneError, InsufficientScopeError, NotFoundError, U
 from app.settings import Settings
 from app.web.http.auth import SHARE, Authenticator, Caller
 from app.web.http.budgets import Budgets, HeavyResponse
-from app.web.http.client_address import request_client
+from app.web.http.client_address import request_sender
 from app.web.http.event_stream import Streams
 from app.web.http.middleware import PROBES
 from app.web.http.parsing import BodyReader, list_fields, parse, query_values
@@ -56,7 +56,7 @@ class Dispatcher:
             try:
                 return await self.respond(spec, request)
             except UnauthorizedError:
-                self._budgets.charge_stranger(request_client(request.scope).address)
+                self._budgets.charge_stranger(request_sender(request.scope).address)
                 if not spec.open:
                     self._budgets.forget(request)
                 raise
@@ -87,7 +87,7 @@ class Dispatcher:
 
         Raises `TooManyRequestsError`, `UnauthorizedError`, or `InsufficientScopeError` if they may not make this call.
         """
-        address = request_client(request.scope).address
+        address = request_sender(request.scope).address
         if spec.open and spec.path not in PROBES:
             self._budgets.take_address(address)
         if not spec.open or spec.body is not None:

@@ -28,7 +28,7 @@ _CHUNK_OVERHEAD = 8
 """Most bytes of chunk sizes and extensions per byte of body, plus 64 KB: chunks of one byte need 5."""
 
 
-class _Part(Enum):
+class _State(Enum):
     HEAD = "head"
     BODY = "body"
     CHUNK_SIZE = "chunk size"
@@ -49,7 +49,7 @@ class MessageFraming:
     @property
     def in_head(self) -> bool:
         """Whether the headers of the current or next message are not complete."""
-        return self._part is _Part.HEAD
+        return self._part is _State.HEAD
 
     @property
     def begun(self) -> bool:
@@ -64,11 +64,11 @@ class MessageFraming:
     @property
     def body_left(self) -> int | None:
         """How many bytes of the body are missing; null if that is unknown."""
-        return self._left if self._part is _Part.BODY else None
+        return self._left if self._part is _State.BODY else None
 
     def begin_head(self) -> None:
         """Expect a new message."""
-        self._part = _Part.HEAD
+        self._part = _State.HEAD
         self._left = 0
         self._head_bytes = 0
         self._lines = 0
@@ -81,7 +81,7 @@ class MessageFraming:
         """Expect the body that the headers declare; the parser has checked them."""
         named = dict(headers)
         chunked = b"transfer-encoding" in named
-        self._part = _Part.CHUNK_SIZE if chunked else _Part.BODY
+        self._part = _State.CHUNK_SIZE if chunked else _State.BODY
         self._left = 0 if chunked else int(named.get(b"content-length", b"0"))
         self._head_bytes = self._lines = self._scanned = 0
 
@@ -90,16 +90,16 @@ class MessageFraming:
 
         Raises `HeadersTooLargeError`, `UrlTooLongError` or `TooLargeError` as soon as the bytes exceed a limit.
         """
-        if self._part is _Part.HEAD:
+        if self._part is _State.HEAD:
             return self._head(buffer)
-        if self._part is _Part.CHUNK_SIZE:
+        if self._part is _State.CHUNK_SIZE:
             return self._chunk_size(buffer)
-        if self._part is _Part.TRAILERS:
+        if self._part is _State.TRAILERS:
             return self._lines_size(buffer)
         size = min(self._left, len(buffer))
         self._left -= size
-        if self._part is _Part.CHUNK and not self._left:
-            self._part = _Part.CHUNK_SIZE
+        if self._part is _State.CHUNK and not self._left:
+            self._part = _State.CHUNK_SIZE
         return size
 
     def _head(self, buffer: bytearray) -> int:
@@ -154,7 +154,7 @@ class MessageFraming:
     def _begin_chunk(self, size: int) -> None:
         self._chunked_bytes += size
         self._left = size + len(_CRLF)
-        self._part = _Part.CHUNK if size else _Part.TRAILERS
+        self._part = _State.CHUNK if size else _State.TRAILERS
 
 
 def _parse_size(line: bytes) -> int:

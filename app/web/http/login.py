@@ -13,6 +13,9 @@ from app.web.http.route_spec import Call
 BODY_LIMIT = 16 * 1024
 """Maximum body of login and logout, in bytes; anyone may call them."""
 
+HINT = "zeon_login"
+"""The cookie that tells the page's scripts that there is a login, so that they show the button "Log out"."""
+
 
 class LoginCalls:
     """Exchange a token or JWT for a cookie, and delete the cookie."""
@@ -32,10 +35,11 @@ class LoginCalls:
 
 
 def _with_cookie(request: Request, response: Response, value: str, seconds: int) -> Response:
-    """Set the cookie so that scripts and other sites never get it; except on loopback it needs HTTPS.
+    """Set the cookie so that scripts and other sites never get it; except on loopback it needs HTTPS. Set the hint too.
 
     The scheme is https where a trusted proxy says so.
     """
     secure = request.url.scheme == "https" or not is_loopback(request.url.hostname or "")
     response.set_cookie(COOKIE, value, max_age=seconds, httponly=True, samesite="strict", secure=secure)
+    response.set_cookie(HINT, "1" if value else "", max_age=seconds, samesite="strict", secure=secure)
     return response

@@ -21,7 +21,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _PORTS = {"http": 80, "https": 443}
 
 
-class RequestGuard:
+class HostAndOriginCheck:
     """ASGI middleware around the whole application."""
 
     def __init__(self, app: ASGIApp, settings: Settings, answered: Counter[int], refusals: Refusals) -> None:

@@ -97,7 +97,7 @@ class Protocol(HttpToolsProtocol):
         self._read()
 
     def on_message_begin(self) -> None:
-        """Begin a request. Its state has three functions for handlers and responses, and the client (`request_client`).
+        """Begin a request. Its state has three functions for handlers and responses, and the client (`request_sender`).
 
         `abort` ends the connection and drops what waits to be written; `paused` says whether sending would wait for
         the client; `on_disconnect` takes a function to call when the client hangs up, or null.

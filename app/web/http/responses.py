@@ -17,7 +17,7 @@ from starlette.types import ExceptionHandler
 from app.db.pool import ValueRefused
 from app.errors import BadInputError, MethodNotAllowedError, NotFoundError, SimError, TooManyRequestsError
 from app.web.http.budgets import Budgets
-from app.web.http.client_address import request_client
+from app.web.http.client_address import request_sender
 from app.web.http.refusals import Refusals, count_refusal
 
 IF_NONE_MATCH = "If-None-Match"
@@ -104,7 +104,7 @@ def exception_handlers(budgets: Budgets, refusals: Refusals) -> dict[Any, Except
 
     def router_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        budgets.charge_stranger(request_client(request.scope).address)
+        budgets.charge_stranger(request_sender(request.scope).address)
         own = MethodNotAllowedError() if error.status_code == 405 else NotFoundError()
         return failure(own, error.headers)
 

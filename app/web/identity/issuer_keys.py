@@ -21,7 +21,7 @@ _STALE_S = 24 * 3600.0
 _log = logging.getLogger(__name__)
 
 
-class Limits(NamedTuple):
+class ReadLimits(NamedTuple):
     """How often the keys are read, in seconds.
 
     They are read again after `max_age_s`, and at once for a token that names an unknown key: `at_once` times, and then
@@ -34,13 +34,13 @@ class Limits(NamedTuple):
     timeout_s: float = 5
 
 
-_LIMITS = Limits()
+_LIMITS = ReadLimits()
 
 
 class IssuerKeys:
     """The keys of one issuer. Reading them never blocks the event loop, and happens once for all who wait."""
 
-    def __init__(self, source: str, limits: Limits = _LIMITS, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, source: str, limits: ReadLimits = _LIMITS, now: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._limits = limits
         self._now = now
@@ -132,7 +132,7 @@ class IssuerKeys:
 
 
 @asynccontextmanager
-async def issuer_keys(source: str, limits: Limits = _LIMITS) -> AsyncIterator[IssuerKeys]:
+async def issuer_keys(source: str, limits: ReadLimits = _LIMITS) -> AsyncIterator[IssuerKeys]:
     """Open the keys of `ZEON_JWT_JWKS`. A file must be readable now; an address may be away, and is asked again.
 
     Raises `BadInputError`.

@@ -18,7 +18,7 @@ from app.engine.session_service import SessionService
 from app.errors import RejectedFileError
 from app.settings import Settings
 from app.tasks import run_in_thread
-from app.web.http.request_source import source_of
+from app.web.http.request_id import audit_origin
 from app.web.http.responses import json_text_response
 from app.web.http.route_spec import Call
 from app.web.http.upload import received_file
@@ -55,7 +55,7 @@ class ImportCalls:
             series = f"{report.venue} {report.symbol} {report.timeframe}"
             rows = {"new": report.new, "changed": report.changed}
             await self._sim.database.run(
-                audit.record, source_of(call.request), call.user_id, "candles.import", series, rows
+                audit.record, audit_origin(call.request), call.user_id, "candles.import", series, rows
             )
 
     async def _inspect(self, path: Path, venue: str, query: ImportQuery) -> Inspection:

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from app.db import commands
 from app.engine.session_service import SessionService
-from app.errors import NotFoundError, NotOpenError
+from app.errors import NotFoundError
 from app.web.http.parsing import idempotency_key
 from app.web.http.responses import success
 from app.web.http.route_spec import Call
@@ -58,11 +58,7 @@ class OrderCalls:
         """Cancel an open order."""
         key = idempotency_key(call.request, {})
         args = {"orderId": call.request.path_params["orderId"]}
-        try:
-            await self._sim.commands.run(call.session, call.user_id, "cancel", args, key=key)
-        except NotOpenError:
-            order = await self._order(call)
-            raise NotOpenError(f"Order {order.order_id} is {order.status}; it cannot be cancelled.") from None
+        await self._sim.commands.run(call.session, call.user_id, "cancel", args, key=key)
         return success(await self._order(call))
 
     async def cancel_orders(self, call: Call) -> Response:

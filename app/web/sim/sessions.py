@@ -10,7 +10,7 @@ from app.engine.session_service import Action, IdempotencyKey, SessionService
 from app.settings import Settings
 from app.web.http.models import EmptyAnswer, EmptyRequest
 from app.web.http.parsing import fingerprint, idempotency_key
-from app.web.http.request_source import source_of
+from app.web.http.request_id import audit_origin
 from app.web.http.responses import success, with_etag
 from app.web.http.route_spec import Call
 from app.web.sim.answers import ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
@@ -63,7 +63,7 @@ class SessionCalls:
         """Delete a session that is not running, with its log."""
         await self._sim.delete(call.user_id, call.session.id)
         await self._sim.database.run(
-            audit.record, source_of(call.request), call.user_id, "session.delete", call.session.id
+            audit.record, audit_origin(call.request), call.user_id, "session.delete", call.session.id
         )
         return success(EmptyAnswer())
 

@@ -18,7 +18,7 @@ from app.engine.session_service import SessionService
 from app.errors import BadInputError, NotFoundError, WrongStatusError
 from app.web.http.auth import SHARE
 from app.web.http.models import Answer, Body, EmptyAnswer
-from app.web.http.request_source import source_of
+from app.web.http.request_id import audit_origin
 from app.web.http.responses import success
 from app.web.http.route_spec import Call
 
@@ -120,7 +120,7 @@ class ShareCalls:
             )
             details = {"keyId": str(created[0].id), "expiresAt": end.isoformat()}
             await audit.record(
-                connection, source_of(call.request), call.user_id, "share.create", call.session.id, details
+                connection, audit_origin(call.request), call.user_id, "share.create", call.session.id, details
             )
         return created
 
@@ -130,7 +130,7 @@ class ShareCalls:
                 raise NotFoundError("There is no such link.")
             details = {"keyId": str(key_id)}
             await audit.record(
-                connection, source_of(call.request), call.user_id, "share.revoke", call.session.id, details
+                connection, audit_origin(call.request), call.user_id, "share.revoke", call.session.id, details
             )
 
 

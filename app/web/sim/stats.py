@@ -25,7 +25,7 @@ from app.errors import NotFoundError
 from app.settings import Settings
 from app.web.http.auth import Authenticator
 from app.web.http.models import NoQuery
-from app.web.http.request_source import source_of
+from app.web.http.request_id import audit_origin
 from app.web.http.responses import success_text
 from app.web.http.route_spec import Call
 from app.web.http.validity import WhileValid
@@ -85,7 +85,7 @@ class StatsCalls:
         encode = encoder(query.what, query.format)
         if call.request.method == "GET":
             await self._sim.database.run(
-                audit.record, source_of(call.request), call.user_id, "session.export", session.id, query.model_dump()
+                audit.record, audit_origin(call.request), call.user_id, "session.export", session.id, query.model_dump()
             )
         name = f"{session.id}-{query.what}.{query.format}"
         download = Download(

@@ -299,6 +299,7 @@ export class Client {
   call(method: string, path: string, body?: unknown, query?: Record<string, unknown>, key?: string): Promise<any>;
   /** Exchange a token for a browser's cookie. */
   login(token: string): Promise<{ userId: string }>;
+  logout(): Promise<Record<string, never>>;
   /** A page of the user's sessions, newest first. */
   sessions(query?: { status?: Status; tag?: string; limit?: number; cursor?: string }): Promise<{ sessions: Session[]; nextCursor: string | null }>;
   create(fields: NewSession): Promise<Session>;

@@ -78,6 +78,11 @@ export class Client {
     return this.call("POST", "/login", { token });
   }
 
+  /** End the login of a browser's cookie. */
+  logout() {
+    return this.call("POST", "/logout", {});
+  }
+
   /** A page of the user's sessions, newest first, and its `nextCursor`. */
   sessions(query = {}) {
     return this.call("GET", SESSIONS, undefined, query);

@@ -11,9 +11,9 @@ from starlette.responses import JSONResponse
 from app.candles.sources.fetch import ATTEMPTS, FetchResult, Range, fetch_candles, missing_ranges
 from app.candles.sources.folder import Folder
 from app.candles.sources.source import (
+    CandleSource,
     Part,
     RetryLaterError,
-    Source,
     SourceUnavailableError,
     VenueSource,
     source,
@@ -58,7 +58,9 @@ class NoPause(Clock):
         self.pauses.append(seconds)
 
 
-async def fetched(conn: Connection, by: Source, start: int = START, end: int = END, name: str = "it") -> FetchResult:
+async def fetched(
+    conn: Connection, by: CandleSource, start: int = START, end: int = END, name: str = "it"
+) -> FetchResult:
     return await fetch_candles(conn, VenueSource(name, by), *KEY, start, end, clock=NoPause())
 
 
@@ -70,7 +72,7 @@ def expected(end: int = END) -> list[Candle]:
     return list(made_up("BTCUSDT", "1m", START, end))
 
 
-def exchange(klines: KlineServer) -> Source:
+def exchange(klines: KlineServer) -> CandleSource:
     pytest.importorskip("ccxt")
     return source(f"exchange:binance@{klines.address}").source
 

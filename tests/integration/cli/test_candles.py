@@ -105,6 +105,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(cli: Cli, tmp_path: Path) -> 
     error = cli.error("candles", "import", empty, *AS_BTC)
     assert error == "file: it is empty"
     assert cli.error("candles", "gaps", *BTC) == "There are no candles of BTCUSDT 1m at venue binance."
+    assert cli("candles", "list") == "There are no candles.\n"
     assert "does not exist" in cli.error("candles", "import", tmp_path / "absent.csv", *AS_BTC, code=2)
     assert cli.json("candles", "list") == []
 

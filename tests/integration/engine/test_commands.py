@@ -20,7 +20,7 @@ from app.domain.trading.settings import TradingSettings
 from app.engine.command_service import CommandResult
 from app.engine.replay import chunk_builder
 from app.engine.replay.verify import verify
-from app.errors import ClientOrderIdUsedError, NotOpenError, SimError, WrongStatusError
+from app.errors import ClientOrderIdUsedError, NotFoundError, SimError, WrongStatusError
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, USER, Engine, running_engine, store
 
@@ -77,7 +77,7 @@ async def repeat(engine: Engine, session_id: UUID, **changes: Any) -> Session:
 
 @pytest.fixture
 async def engine(database: Database) -> AsyncIterator[Engine]:
-    async with running_engine(database) as engine:
+    async with running_engine(database, strategies="tests.support.resting_strategy:Resting") as engine:
         await store(engine.pool, count=COUNT)
         yield engine
 
@@ -101,11 +101,14 @@ def lose(engine: Engine, monkeypatch: pytest.MonkeyPatch, *, written: bool) -> N
     monkeypatch.setattr(writer, "append", losing)
 
 
-@pytest.mark.parametrize("record", ["full", "trades"])
-@pytest.mark.parametrize("profile", ["manual", "sma_cross"])
+@pytest.mark.parametrize(
+    ("profile", "record"),
+    [("manual", "full"), ("manual", "trades"), ("sma_cross", "full"), ("sma_cross", "trades"), ("resting", "full")],
+)
 async def test_commands_at_any_place_are_repeated_by_rebuild_verify_and_fork(
     engine: Engine, record: str, profile: str
 ) -> None:
+    """The profile `resting` is a strategy of the user, so its broker is in a child process."""
     trading = replace(FREE, record=record)
     config = {"fast": 2, "slow": 4} if profile == "sma_cross" else {}
     changes = {"trading": trading, "profile_slug": profile, "config": config, "extra_timeframes": ("5m",)}
@@ -240,10 +243,12 @@ async def test_an_append_that_is_repeated_after_a_lost_answer_writes_the_command
 
 async def test_two_processes_with_one_command_each(engine: Engine, database: Database) -> None:
     async with running_engine(database, runner="two") as other:
-        for status in ("created", "running"):
+        for status in ("created", "running", "paused"):
             session = await engine.create(**request(pace=Pace(60_000)))
-            if status == "running":
+            if status != "created":
                 await other.act(session.id, "start")
+            if status == "paused":
+                await other.act(session.id, "pause")
             results = await asyncio.gather(
                 *(command(target, session.id) for target in (engine, other) for _ in range(5))
             )
@@ -254,7 +259,7 @@ async def test_two_processes_with_one_command_each(engine: Engine, database: Dat
 
 async def test_refused_commands_change_nothing_and_free_their_names(engine: Engine) -> None:
     session = await engine.create(**request(end_ms=START_MS + 2 * MINUTE))
-    with pytest.raises(NotOpenError):
+    with pytest.raises(NotFoundError, match="no order 7"):
         await command(engine, session.id, "cancel", orderId=7)
     await command(engine, session.id, clientOrderId="mine")
     with pytest.raises(ClientOrderIdUsedError):
@@ -274,6 +279,7 @@ async def test_commands_of_psql_are_applied_or_refused_by_a_living_server(engine
     session = await engine.create(**request())
     [(placed,)] = database.query('SELECT sim_order(%s, \'{"side": "buy", "type": "market"}\')', session.id)
     [(wrong,)] = database.query('SELECT sim_order(%s, \'{"side": "hold", "type": "market"}\')', session.id)
+    [(unknown,)] = database.query("SELECT sim_cancel(%s, 9)", session.id)
     [(closed,)] = database.query("SELECT sim_close(%s)", session.id)
 
     async def answers() -> dict[int, str]:
@@ -286,6 +292,7 @@ async def test_commands_of_psql_are_applied_or_refused_by_a_living_server(engine
     shown = await answers()
     assert shown[placed] == "accepted command"
     assert shown[wrong].startswith("refused side: ")
+    assert shown[unknown] == "refused There is no order 9 in this session."
     assert closed not in shown  # There was no position: it is in the log, and has no order.
 
 

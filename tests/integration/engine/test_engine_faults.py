@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from app.clock import Clock
 from app.db import runners, sessions
 from app.db.log import events
-from app.db.log.chunks import Chunk, Outcome, append_chunks, events_to_json
+from app.db.log.chunks import AppendOutcome, Chunk, append_chunks, events_to_json
 from app.db.pool import Connection
 from app.domain.event import Event
 from app.domain.session import Pace
@@ -104,7 +104,7 @@ async def test_a_payload_postgres_refuses_fails_its_own_session_only(database: D
         running = asyncio.ensure_future(writer.run())
         results = await asyncio.gather(*pending, return_exceptions=True)
         running.cancel()
-        assert [isinstance(result, Outcome) for result in results] == [n != 4 for n in range(9)]
+        assert [isinstance(result, AppendOutcome) for result in results] == [n != 4 for n in range(9)]
         assert "unicode" in str(results[4]).lower()
 
 
@@ -203,9 +203,9 @@ async def test_each_tick_is_answered_and_a_second_one_of_a_session_has_to_wait(d
         database.query("UPDATE sim_sessions SET status = 'running', epoch = 1, runner = 'one', incarnation = 1")
         sent = [tick(a, None, 0), tick(a, 0, 1), tick(b, None, 0, 2)]
         outcomes = await engine.pool.run(append_chunks, sent)
-        assert outcomes == [Outcome("written", 1), Outcome("busy", 0), Outcome("refused", 0)]
+        assert outcomes == [AppendOutcome("written", 1), AppendOutcome("busy", 0), AppendOutcome("refused", 0)]
         pausing = [tick(a, None, 0), tick(b, None, 0)._replace(pause="step")]
-        assert await engine.pool.run(append_chunks, pausing) == [Outcome("done", 1), Outcome("written", 1)]
+        assert await engine.pool.run(append_chunks, pausing) == [AppendOutcome("done", 1), AppendOutcome("written", 1)]
         assert [(await engine.get(session_id)).last_seq for session_id in (a, b)] == [1, 2]
         assert (await engine.get(b)).status == "paused"
 

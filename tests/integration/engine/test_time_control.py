@@ -136,7 +136,7 @@ async def test_a_jump_ignores_the_pace_up_to_a_time_and_then_keeps_it(database: 
         assert (await engine.get(session.id)).cursor_ms == START_MS + 49 * MINUTE
         await engine.act(session.id, "pause")
         with pytest.raises(WrongStatusError):
-            await engine.act(session.id, "jump", time_ms=START_MS + 60 * MINUTE)
+            await engine.act(session.id, "jump", time_ms=START_MS + 50 * MINUTE)
         assert controls(await engine.log(session.id)) == [("jump", {"timeMs": START_MS + 50 * MINUTE})]
 
 

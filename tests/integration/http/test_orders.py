@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.web.page import FOLDER
+from app.web.website import FOLDER
 from tests.paths import ROOT
 from tests.support.client import BODY, SESSIONS
 from tests.support.postgres import Database

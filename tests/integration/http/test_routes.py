@@ -21,7 +21,7 @@ from app.web import app as web_app
 from app.web.http import budgets as http_budgets
 from app.web.http import dispatch
 from app.web.http.auth import SCOPES, Authenticator, Caller
-from app.web.http.budgets import RateLimiter, Turn
+from app.web.http.budgets import HeavyCall, RateLimiter
 from app.web.http.dispatch import Dispatcher
 from app.web.http.parsing import parse
 from app.web.http.route_spec import RouteSpec
@@ -270,7 +270,7 @@ class Walk:
             return response.status_code
 
 
-async def no_turn(user_id: str) -> Turn:
+async def no_turn(user_id: str) -> HeavyCall:
     raise TooManyRequestsError(code="too_many_heavy_calls")
 
 

@@ -41,12 +41,27 @@ async def test_a_step_is_done_once_under_its_key_and_only_from_the_cursor_it_nam
         assert (await server.data("POST", f"{path}/control", further))["status"] == "running"
         assert (await server.until(path, "paused"))["cursorMs"] == START_MS + 9 * MINUTE
         jump = {"action": "jump", "timeMs": START_MS + 50 * MINUTE}
-        await server.refused(409, "POST", f"{path}/control", jump)
         await server.data("POST", f"{path}/control", {"action": "pace", "replayMsPerCandle": 60_000})
         await server.data("POST", f"{path}/resume")
         await server.data("POST", f"{path}/control", jump)
         await until(lambda: row(database, path[-36:], "cursor_ms") == START_MS + 49 * MINUTE)
         await server.refused(409, "POST", f"{path}/control", {"action": "step", "candles": 1})
+
+
+async def test_a_paused_session_jumps_without_its_pace_and_pauses_there(database: Database) -> None:
+    async with running_server(database) as server:
+        path = await new(server)
+        jump = {"action": "jump", "timeMs": START_MS + 30 * MINUTE}
+        await server.refused(409, "POST", f"{path}/control", jump)
+        await server.data("POST", f"{path}/control", {"action": "pace", "replayMsPerCandle": 60_000})
+        await server.data("POST", f"{path}/control", {"action": "step", "candles": 1, "wait": True})
+        assert (await server.data("POST", f"{path}/control", jump))["status"] == "running"
+        assert (await server.until(path, "paused"))["cursorMs"] == START_MS + 29 * MINUTE
+        for time_ms in (jump["timeMs"], START_MS + 100 * MINUTE):
+            refused = await server.refused(409, "POST", f"{path}/control", {**jump, "timeMs": time_ms})
+            assert str(time_ms) in refused["error"]
+        controls = (await server.data("GET", f"{path}/events?types=control"))["events"]
+        assert [event["payload"]["action"] for event in controls] == ["pace", "step", "jump"]
 
 
 async def test_revised_candles_can_be_accepted_by_control_as_by_resume(database: Database) -> None:

@@ -7,7 +7,7 @@ from importlib import metadata
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import commands
+from app.cli import subcommands
 from app.cli.main import app
 from app.errors import NoDatabaseError
 from tests.paths import ROOT
@@ -62,8 +62,8 @@ runner = CliRunner()
 def inside(name: str):
     """Return the commands of a group by name; those of the program where it has none."""
     if name:
-        return commands.load(name).commands
-    return {name: commands.load(name) for name in commands.COMMANDS}
+        return subcommands.load(name).commands
+    return {name: subcommands.load(name) for name in subcommands.SUBCOMMANDS}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -73,9 +73,9 @@ def test_every_command_is_there_and_says_what_it_is_for(name):
     assert all(command.help.endswith(".") for command in result.values())
 
 
-@pytest.mark.parametrize("name", commands.COMMANDS)
+@pytest.mark.parametrize("name", subcommands.SUBCOMMANDS)
 def test_the_list_says_of_a_command_what_its_own_help_says(name):
-    assert commands.load(name).help.split("\n\n")[0].replace("\n", " ") == commands.read_help(name)
+    assert subcommands.load(name).help.split("\n\n")[0].replace("\n", " ") == subcommands.read_help(name)
 
 
 def test_the_list_is_printed_without_what_the_commands_need():

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.cli import commands
+from app.cli import subcommands
 from app.db.tables import SESSIONS
 from app.domain.session import SETTINGS, Pace, SessionSpec, new_spec, setting_from_json, setting_to_json
 from app.domain.setting import build, flatten
@@ -74,6 +74,6 @@ def test_every_setting_a_client_may_choose_is_in_the_request_with_its_help() -> 
 
 @pytest.mark.parametrize(("command", "fork"), [("create", False), ("fork", True)])
 def test_every_setting_a_client_may_choose_is_an_option(command: str, fork: bool) -> None:
-    options = {name for parameter in commands.load("sessions").commands[command].params for name in parameter.opts}
+    options = {name for parameter in subcommands.load("sessions").commands[command].params for name in parameter.opts}
     for field in SETTINGS:
         assert (field.option in options) == (field.setting.fork if fork else field.setting.in_request), field.option

@@ -18,13 +18,13 @@ import pytest
 
 from app.clock import Clock
 from app.errors import BadInputError, IssuerAwayError, UnauthorizedError
-from app.web.identity.issuer_keys import IssuerKeys, Limits, issuer_keys
+from app.web.identity.issuer_keys import IssuerKeys, ReadLimits, issuer_keys
 from app.web.identity.jwks import UnreadableKeysError, parse_keys
 from app.web.identity.jwt_tokens import LEEWAY_S, JwtUser, JwtVerifier
 from tests.support.issuer import AUDIENCE, ISSUER, JwksServer, jwk, jwks, jwks_server, private_key, public_pem, token
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
-QUICK = Limits(max_age_s=0.5, pause_s=0.05, at_once=2, timeout_s=0.3)
+QUICK = ReadLimits(max_age_s=0.5, pause_s=0.05, at_once=2, timeout_s=0.3)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @asynccontextmanager
-async def verifier(source: object, limits: Limits = QUICK, claim: str = "sub") -> AsyncIterator[JwtVerifier]:
+async def verifier(source: object, limits: ReadLimits = QUICK, claim: str = "sub") -> AsyncIterator[JwtVerifier]:
     async with issuer_keys(str(source), limits) as keys:
         yield JwtVerifier(keys, Clock(), issuer=ISSUER, audience=AUDIENCE, user_claim=claim)
 
@@ -141,7 +141,7 @@ async def test_every_forged_or_foreign_token_is_refused_with_the_reason(key_file
         ("x" * 9000 + "..", "longer"),
         (forged({"alg": "ES256", "kid": "ES256 one", "crit": ["b64"], "b64": False}, valid_claims()), ""),
     ]
-    async with verifier(key_file, Limits(at_once=1)) as verify:
+    async with verifier(key_file, ReadLimits(at_once=1)) as verify:
         for presented, reason in cases:
             answer = await refusal(verify, presented)
             assert reason in answer, (presented[:80], answer)
@@ -166,7 +166,7 @@ async def test_a_new_key_is_found_at_once_and_a_removed_one_is_forgotten(server:
 
 
 async def test_tokens_with_unknown_keys_do_not_let_the_issuer_be_asked_for_each(server: JwksServer) -> None:
-    limits = Limits(at_once=2, pause_s=3600)
+    limits = ReadLimits(at_once=2, pause_s=3600)
     async with verifier(server.url, limits) as verify:
         for number in range(50):
             assert "does not publish" in await refusal(verify, token(header={"kid": str(number)}))

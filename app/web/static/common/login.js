@@ -2,6 +2,7 @@
 
 import { Client } from "../client.js";
 import { make } from "./dom.js";
+import { showLogout } from "./logout.js";
 
 let waiting = null;
 let acceptedMs = -1;
@@ -38,6 +39,7 @@ function ask() {
       if (problem.textContent) return;
       acceptedMs = performance.now();
       dialog.remove();
+      showLogout();
       resolve();
     });
   });

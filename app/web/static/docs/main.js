@@ -1,6 +1,7 @@
 // The reference of the API: Swagger UI shows /openapi.json and makes calls to this server only.
 
 import { byId } from "../common/dom.js";
+import { startLogout } from "../common/logout.js";
 import { onTheme, startTheme } from "../common/theme.js";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -10,6 +11,7 @@ onTheme(() => {
   document.documentElement.classList.toggle("dark-mode", chosen ? chosen === "dark" : dark.matches);
 });
 startTheme();
+startLogout();
 
 if (window.SwaggerUIBundle) {
   window.SwaggerUIBundle({

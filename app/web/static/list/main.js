@@ -4,6 +4,7 @@ import { get, post, SESSIONS, call } from "../common/api.js";
 import { byId, setText } from "../common/dom.js";
 import { whole } from "../common/format.js";
 import { announce, attempt, clearProblem, showProblem } from "../common/notice.js";
+import { startLogout } from "../common/logout.js";
 import { startTheme } from "../common/theme.js";
 import { openForm, startForm } from "./form.js";
 import { startImport } from "./importing.js";
@@ -98,6 +99,7 @@ async function poll() {
 }
 
 startTheme();
+startLogout();
 startForm();
 startImport((series) => attempt(() => openForm(series)));
 byId("new").addEventListener("click", () => attempt(() => openForm()));

@@ -4,6 +4,7 @@ import { eventTypes, get, SESSIONS, share } from "../common/api.js";
 import { byId, make, option, setText } from "../common/dom.js";
 import { decimal, signed, time, utc, whole } from "../common/format.js";
 import { announce, attempt, announceUnlessRecent, showProblem } from "../common/notice.js";
+import { startLogout } from "../common/logout.js";
 import { startTheme } from "../common/theme.js";
 import { showConnection } from "./connection.js";
 import { Curve } from "../chart/curve.js";
@@ -29,6 +30,7 @@ const id = location.pathname.split("/").pop();
 const WITHOUT_CONTROLS = { play() {}, step() {}, pace() {} };
 
 startTheme();
+startLogout();
 document.body.classList.toggle("shared", share !== null);
 let shownError = null;
 let hovering = false;
@@ -195,5 +197,12 @@ function describePrices() {
   const text = last ? `${whole(bars.length)} candles of ${prices.key} with ${prices.markers.count} fills; the last closed at ${decimal(last.close)}, ${utc(last.time * 1000)} UTC` : "No candle yet";
   byId("prices").setAttribute("aria-label", text);
   byId("prices-empty").hidden = last !== undefined;
-  setText(byId("prices-empty"), STOPPED.includes(session.status) ? "The session ended before its first candle." : share ? "No candle yet." : "No candle yet. Press Play, or Step for the first one.");
+  setText(byId("prices-empty"), whyEmpty());
+}
+
+/** Why no candle is drawn. */
+function whyEmpty() {
+  if (feed.drawn < session.lastSeq) return "Loading …";
+  if (STOPPED.includes(session.status)) return "The session ended before its first candle.";
+  return share ? "No candle yet." : "No candle yet. Press Play, or Step for the first one.";
 }

@@ -32,7 +32,7 @@ class ForkedCommand:
     ) -> None:
         """Start `zeon` with arguments; what it prints is appended to the files, which may be the same."""
         context = get_context("forkserver")
-        context.set_forkserver_preload(["tests.runner.preload"])
+        context.set_forkserver_preload(["tests.harness.preload"])
         self._arguments = list(map(str, arguments))
         self._process = context.Process(target=_run, args=(self._arguments, dict(env), folder, stdout, stderr))
         self._process.start()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
-from tests.runner.machine_lock import MachineLock
+from tests.harness.machine_lock import MachineLock
 
 Mode = Callable[[MachineLock], AbstractContextManager[None]]
 

@@ -10,8 +10,8 @@ from uuid import UUID
 import typer
 
 from app.cli import output
-from app.cli.command import Context, run
 from app.cli.options import Json, MsPerCandle, SessionId, Speed, as_usage, read_id, time_ms, without_none
+from app.cli.run import Context, run
 from app.cli.sessions import session_view
 from app.cli.sessions.create import create
 from app.cli.sessions.fork import fork
@@ -164,7 +164,7 @@ def prune(older_than: Days = 30, dry_run: DryRun = False, json: Json = False) ->
         return old
 
     old = run(work)
-    session_view.print_sessions(old, json)
+    session_view.print_sessions(old, json, none=f"No session ended {older_than} days ago or earlier.")
     output.note(f"{len(old)} sessions {'would be' if dry_run else 'are'} deleted.")
 
 

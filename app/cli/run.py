@@ -14,6 +14,7 @@ from uuid import UUID
 from app.cli import output
 from app.clock import Clock
 from app.db import audit, sessions
+from app.db.audit import AuditOrigin
 from app.db.pool import Database
 from app.db.setup import embedded
 from app.db.setup.location import DatabaseLocation, existing_location, installed_location
@@ -57,16 +58,16 @@ class Context:
 
     async def record(self, action: audit.Action, subject: object, details: Mapping[str, Any] | None = None) -> None:
         """Record in the audit trail what the command did."""
-        await self.database.run(audit.record, source(), self.user, action, subject, details)
+        await self.database.run(audit.record, audit_origin(), self.user, action, subject, details)
 
 
-def source() -> audit.Source:
+def audit_origin() -> AuditOrigin:
     """Return where a command is run, for the audit trail: the system's user and the name of the machine."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # A container's user may have no name.
         user = "unknown"
-    return audit.Source("command", f"{user}@{socket.gethostname()}")
+    return AuditOrigin("command", f"{user}@{socket.gethostname()}")
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.db.audit import Source
+from app.db.audit import AuditOrigin
 from app.logs import set_fields
-from app.web.http.client_address import request_client
+from app.web.http.client_address import request_sender
 
 HEADER = "X-Request-Id"
 _BOT_KEY = re.compile(r"^(/x/[^/]+/)[^/]+")
@@ -50,7 +50,7 @@ class RequestIds:
         await self._app(scope, receive, send_with_id)
 
 
-def source_of(request: Request) -> Source:
+def audit_origin(request: Request) -> AuditOrigin:
     """Return where a request comes from, for the audit trail."""
-    address = request_client(request.scope).address or "unix socket"
-    return Source("http", address, request.scope["state"]["request_id"])
+    address = request_sender(request.scope).address or "unix socket"
+    return AuditOrigin("http", address, request.scope["state"]["request_id"])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.runner.machine_lock import MachineLock
+from tests.harness.machine_lock import MachineLock
 from tests.support.postgres import older_servers
 
 LOCK_FOLDER = pytest.StashKey[Path]()

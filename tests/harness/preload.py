@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 from importlib import import_module
 
-from app.cli.commands import COMMANDS
+from app.cli.subcommands import SUBCOMMANDS
 
-for name in ("main", *(command.partition(":")[0] for command in COMMANDS.values())):
+for name in ("main", *(command.partition(":")[0] for command in SUBCOMMANDS.values())):
     import_module(f"app.cli.{name}")
 gc.freeze()

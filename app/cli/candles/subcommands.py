@@ -21,13 +21,12 @@ from app.candles.rows.read_options import ReadOptions
 from app.candles.rows.report import Report
 from app.candles.sources.fetch import FetchResult, fetch_candles, missing_ranges
 from app.candles.sources.follow import Follower
-from app.candles.sources.source import VenueSource, source_of, sources
+from app.candles.sources.source import VenueSource, sources, venue_source
 from app.cli import output
 from app.cli.candles import deletion_report, import_report
 from app.cli.candles.arguments import SPELLINGS, Series, SymbolArgument, range_or_all
 from app.cli.candles.export import export
 from app.cli.candles.reading_options import takes_read_options
-from app.cli.command import Context, run
 from app.cli.options import (
     EndOption,
     Json,
@@ -39,6 +38,7 @@ from app.cli.options import (
     read_timeframe,
     time_ms,
 )
+from app.cli.run import Context, run
 from app.db import candles as cache
 from app.db import symbols
 from app.db.candles import Coverage
@@ -213,7 +213,7 @@ def _print_problem(symbol: str, sentence: str) -> None:
 def _source(settings: Settings, venue: str, spec: str | None) -> VenueSource:
     """Return the source named on the command line, or the venue's own; raises `BadInputError` when there is none."""
     if spec is not None:
-        return source_of(venue, spec)
+        return venue_source(venue, spec)
     chosen = sources(settings.sources)
     if venue not in chosen:
         raise BadInputError(
@@ -256,6 +256,7 @@ def list_(json: Json = False) -> None:
             for series in listed
         ),
         right=("rows", "gaps", "missing"),
+        none="There are no candles.",
     )
 
 

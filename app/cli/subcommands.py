@@ -1,4 +1,4 @@
-"""Every command and its module. A module is imported only when its command is called."""
+"""The commands of `zeon` and their modules. A module is imported only when its command is called."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Command = Any
 """A command or a group of commands; typer does not export their base class."""
 
 
-COMMANDS = {
+SUBCOMMANDS = {
     "serve": "serve:serve",
     "demo": "demo:demo",
     "migrate": "database:migrate",
@@ -32,9 +32,9 @@ COMMANDS = {
     "rank": "research.rank:rank",
     "report": "research.report:report",
     "export": "sessions.export:export",
-    "sessions": "sessions.commands:app",
+    "sessions": "sessions.subcommands:app",
     "orders": "orders:app",
-    "candles": "candles.commands:app",
+    "candles": "candles.subcommands:app",
     "profiles": "research.profiles:app",
     "token": "token:app",
     "audit": "audit:audit",
@@ -45,31 +45,31 @@ _PASSES_ON = {"psql": {"allow_extra_args": True, "ignore_unknown_options": True}
 """Commands that pass their arguments to another program."""
 
 
-class Commands(TyperGroup):
+class Subcommands(TyperGroup):
     """The commands of the program; each one is imported when it is called."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        for name in COMMANDS:
+        for name in SUBCOMMANDS:
             self.add_command(TyperCommand(name))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the list of commands, each with the first paragraph of its help."""
-        for name in COMMANDS:
+        for name in SUBCOMMANDS:
             self.add_command(TyperCommand(name, help=read_help(name)))
         super().format_help(ctx, formatter)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, _Command | None, list[str]]:
         """Import the command that is called; `--version` after it prints the program's version."""
         print_version(wanted="--version" in args and args[0] not in _PASSES_ON)
-        if args[0] in COMMANDS:
+        if args[0] in SUBCOMMANDS:
             self.add_command(load(args[0]))
         return super().resolve_command(ctx, args)
 
 
 def load(name: str) -> _Command:
     """Import a command, or the commands of a group, with all options."""
-    module, _, attribute = COMMANDS[name].partition(":")
+    module, _, attribute = SUBCOMMANDS[name].partition(":")
     command = getattr(import_module(f"app.cli.{module}"), attribute)
     holder = typer.Typer(add_completion=False)
     if isinstance(command, typer.Typer):
@@ -91,7 +91,7 @@ def read_help(name: str) -> str:
 
     It is the docstring of a command, and the `help` of a group.
     """
-    module, _, attribute = COMMANDS[name].partition(":")
+    module, _, attribute = SUBCOMMANDS[name].partition(":")
     source = Path(__file__).parent.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8")
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef) and node.name == attribute:
@@ -104,4 +104,4 @@ def read_help(name: str) -> str:
             return next(
                 str(ast.literal_eval(keyword.value)) for keyword in node.value.keywords if keyword.arg == "help"
             )
-    raise LookupError(f"{COMMANDS[name]} has no help")
+    raise LookupError(f"{SUBCOMMANDS[name]} has no help")

@@ -33,7 +33,7 @@ MODULES = {
 """The modules of each page, most of them by their folder."""
 
 
-class PageFiles(StaticFiles):
+class WebsiteFiles(StaticFiles):
     """Files with the security headers; a page also names its modules."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
@@ -53,11 +53,11 @@ class PageFiles(StaticFiles):
         return response
 
 
-class PageCalls:
+class WebsiteCalls:
     """The pages and their files; they contain no user's data, so they need no user."""
 
     def __init__(self) -> None:
-        self._files = PageFiles()
+        self._files = WebsiteFiles()
 
     async def index(self, call: Call) -> Response:
         """Show the list of sessions."""

@@ -1,0 +1,21 @@
+// The button "Log out". Scripts cannot read the cookie of a login, but one beside it that says that there is a login.
+
+import { Client } from "../client.js";
+import { byId } from "./dom.js";
+import { attempt } from "./notice.js";
+
+/** Show the button while this browser is logged in; a click ends the login and asks for the next one. */
+export function startLogout() {
+  showLogout();
+  byId("logout").addEventListener("click", () => attempt(logout));
+}
+
+/** Show the button if there is a login now. */
+export function showLogout() {
+  byId("logout").hidden = !document.cookie.split("; ").includes("zeon_login=1");
+}
+
+async function logout() {
+  await new Client(location.origin).logout();
+  location.reload();
+}
