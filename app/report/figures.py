@@ -68,9 +68,9 @@ def figure(name: str, value: Any) -> str:
 
 def money(value: Decimal | float) -> str:
     """Format an amount, a price or a ratio with 2 decimals, one below 1 with 4 significant digits: 12,345.67."""
-    if abs(value) >= 1 or not value:
-        return f"{value:,.2f}"
-    return f"{Decimal(f'{value:.4g}'):f}"
+    if value and -1 < value < 1:
+        return f"{Decimal(f'{value:.4g}'):f}"
+    return f"{value:,.2f}"
 
 
 def percent(value: Decimal | float) -> str:
