@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+K = TypeVar("K")
 
 
 async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
@@ -44,3 +45,40 @@ async def run_in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwa
 
     threading.Thread(target=work, daemon=True).start()
     return await result
+
+
+class GroupedCalls(Generic[K, T]):
+    """Makes one call for all arguments that come while the one before is under way, so that they share its cost.
+
+    `work` gets `most` arguments at most and returns for each a result or the error to raise.
+    """
+
+    def __init__(self, work: Callable[[Sequence[K]], Awaitable[Sequence[T | Exception]]], *, most: int = 250) -> None:
+        self._work = work
+        self._most = most
+        self._waiting: list[tuple[K, asyncio.Future[T]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def __call__(self, argument: K) -> T:
+        """Return the result for one argument, of a call that starts after this one."""
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((argument, result))
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._work_all())
+        return await result
+
+    async def _work_all(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            results: Sequence[T | Exception]
+            try:
+                results = await self._work([argument for argument, _ in batch])
+            except Exception as error:
+                results = [error] * len(batch)
+            for (_, waiting), result in zip(batch, results, strict=True):
+                if waiting.done():  # Its caller was cancelled.
+                    continue
+                if isinstance(result, Exception):
+                    waiting.set_exception(result)
+                else:
+                    waiting.set_result(result)

@@ -14,6 +14,7 @@ from app.db import commands
 from app.db.commands import OrderRow
 from app.domain.number import DecimalFloat
 from app.domain.session import Session
+from app.domain.trading.order import API_TYPES
 from app.engine.account import AccountView
 from app.engine.command_service import CommandResult
 from app.errors import NotFoundError
@@ -34,7 +35,7 @@ def read_number(text: str) -> float:
 
 
 Side = Annotated[str, typer.Argument(metavar="SIDE", help="buy or sell.")]
-Type = Annotated[str, typer.Option("--type", metavar="TYPE", help="market, limit, stop, stopLimit or trailingStop.")]
+Type = Annotated[str, typer.Option("--type", metavar="TYPE", help=f"One of {', '.join(API_TYPES.values())}.")]
 Symbol = Annotated[str | None, typer.Option(metavar="SYMBOL", help="Required if the session has several.")]
 Qty = Annotated[float | None, typer.Option(parser=read_number, metavar="NUMBER", help="Size in units of the base.")]
 Cash = Annotated[float | None, typer.Option(parser=read_number, metavar="MONEY", help="Size in the quote currency.")]

@@ -21,6 +21,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.engine import Compiled
 from sqlalchemy.sql import ClauseElement
 
 from app.db.errors import connect_error, translate_errors
@@ -376,5 +377,22 @@ class ConnectionPool:
 
 async def execute(connection: Connection, statement: ClauseElement) -> psycopg.AsyncCursor[DictRow]:
     """Run a SQLAlchemy Core statement on a psycopg connection."""
-    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    compiled = _compile(statement)
     return await connection.execute(str(compiled).encode(), compiled.params)
+
+
+def _compile(statement: ClauseElement) -> Compiled:
+    return statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+
+
+class CompiledStatement:
+    """A SQLAlchemy Core statement with `bindparam`s for frequent use: to compile it takes longer than to run it."""
+
+    def __init__(self, statement: ClauseElement) -> None:
+        compiled = _compile(statement)
+        self._query = str(compiled).encode()
+        self._values = compiled.params
+
+    async def run(self, connection: Connection, **values: Any) -> psycopg.AsyncCursor[DictRow]:
+        """Run it on a psycopg connection with the values of its parameters."""
+        return await connection.execute(self._query, {**self._values, **values})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.db.pool import Connection, execute
+from app.db.pool import CompiledStatement, Connection, execute
 from app.db.tables import PROFILES
 
 _p = PROFILES.c
@@ -32,8 +33,14 @@ async def put(connection: Connection, profile: Profile) -> None:
 
 async def get(connection: Connection, slug: str) -> Profile | None:
     """Return the profile of a slug."""
-    row = await (await execute(connection, select(PROFILES).where(_p.slug == slug))).fetchone()
+    row = await (await _get().run(connection, slug=slug)).fetchone()
     return None if row is None else _profile(row)
+
+
+@cache
+def _get() -> CompiledStatement:
+    """Return the statement that reads a profile; creating a session runs it."""
+    return CompiledStatement(select(PROFILES).where(_p.slug == bindparam("slug")))
 
 
 async def list_all(connection: Connection) -> list[Profile]:

@@ -7,16 +7,19 @@ import binascii
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID, uuid4
 
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
-from sqlalchemy import Select, Text, any_, cast, func, literal, or_, select, tuple_, update
+from sqlalchemy import Select, Text, any_, bindparam, cast, func, literal, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.db import commands
-from app.db.pool import Connection, execute
+from app.db.pool import CompiledStatement, Connection, execute
 from app.db.tables import SESSIONS
 from app.domain.event import render
 from app.domain.lineage import Ancestor, parse_ancestor
@@ -48,13 +51,8 @@ async def create(
 
     Raises `KeyReusedError` if the key was used with another body.
     """
-    statement = (
-        upsert(SESSIONS)
-        .values(id=new_id(), user_id=user_id, idempotency_key=key, request_hash=request_hash, **_columns(spec))
-        .on_conflict_do_nothing(index_elements=["user_id", "idempotency_key"])
-        .returning(SESSIONS)
-    )
-    row = await (await execute(connection, statement)).fetchone()
+    values = {"id": new_id(), "user_id": user_id, "idempotency_key": key, "request_hash": request_hash}
+    row = await (await _insert().run(connection, **values, **_columns(spec))).fetchone()
     if row is not None:
         return _session(row), True
     existing = await execute(connection, select(SESSIONS).where(_s.user_id == user_id, _s.idempotency_key == key))
@@ -66,10 +64,37 @@ async def create(
 
 async def get(connection: Connection, session_id: UUID, user_id: str | None = None) -> Session:
     """Return one session; with `user_id` only if it is theirs. Raises `NotFoundError`."""
-    statement = _visible().where(_s.id == session_id)
-    if user_id is not None:
-        statement = statement.where(_s.user_id == user_id)
-    return _session(_present(await (await execute(connection, statement)).fetchone()))
+    values = {"id": session_id} | ({} if user_id is None else {"user_id": user_id})
+    return _session(_present(await (await _get(*values).run(connection, **values)).fetchone()))
+
+
+async def get_all(connection: Connection, wanted: Sequence[tuple[UUID, str]]) -> list[Session | NotFoundError]:
+    """Return for each (session, user) the session, or the error if the user has no such session."""
+    ids = list({session_id for session_id, _ in wanted})
+    rows = await (await _get_all().run(connection, ids=ids)).fetchall()
+    found = {(session.id, session.user_id): session for session in map(_session, rows)}
+    return [found.get(key) or NotFoundError("There is no such session.") for key in wanted]
+
+
+@cache
+def _get_all() -> CompiledStatement:
+    """Return the statement that reads sessions by their ids."""
+    return CompiledStatement(_visible().where(_s.id == any_(bindparam("ids", type_=ARRAY(PG_UUID)))))
+
+
+@cache
+def _insert() -> CompiledStatement:
+    """Return the statement that inserts a session; it returns no row for a key that was used before."""
+    names = ("id", "user_id", "idempotency_key", "request_hash", *(field.name for field in SETTINGS))
+    statement = upsert(SESSIONS).values({name: bindparam(name) for name in names})
+    no_conflict = statement.on_conflict_do_nothing(index_elements=["user_id", "idempotency_key"])
+    return CompiledStatement(no_conflict.returning(SESSIONS))
+
+
+@cache
+def _get(*columns: str) -> CompiledStatement:
+    """Return the statement that reads the session with some values."""
+    return CompiledStatement(_visible().where(*(_s[name] == bindparam(name) for name in columns)))
 
 
 async def ids_with_digits(connection: Connection, user_id: str, digits: str) -> list[UUID]:
@@ -202,7 +227,14 @@ def _lineage(parent: Session, fork_seq: int, cursor_ms: int | None, to_command: 
 async def remember_hashes(connection: Connection, session_id: UUID, **hashes: str) -> None:
     """Store hashes of a session's inputs: `strategy_hash`, `warmup_hash`, `candles_hash`."""
     if hashes:
-        await execute(connection, update(SESSIONS).where(_s.id == session_id).values(**hashes))
+        await _update(*hashes).run(connection, session_id=session_id, **hashes)
+
+
+@cache
+def _update(*columns: str) -> CompiledStatement:
+    """Return the statement that sets some columns of a session."""
+    values: dict[str, Any] = {name: bindparam(name) for name in columns}
+    return CompiledStatement(update(SESSIONS).where(_s.id == bindparam("session_id")).values(values))
 
 
 async def keep_digest(connection: Connection, session_id: UUID) -> str | None:
@@ -258,7 +290,7 @@ async def lease(connection: Connection, session_id: UUID, runner: tuple[str, int
 
 async def heads(connection: Connection, session_ids: list[UUID]) -> dict[UUID, tuple[int, bool]]:
     """Return per session its last seq and whether it has ended, without deleted sessions."""
-    rows = await execute(connection, select(_s.id, _s.last_seq, _s.status).where(_s.id.in_(session_ids)))
+    rows = await connection.execute("SELECT id, last_seq, status FROM sim_sessions WHERE id = ANY (%s)", (session_ids,))
     return {row["id"]: (row["last_seq"], row["status"] in ENDED) for row in await rows.fetchall()}
 
 
@@ -273,8 +305,13 @@ async def run_by(connection: Connection, name: str, incarnation: int) -> dict[UU
 
 async def count_running(connection: Connection, user_id: str) -> int:
     """Count the running sessions of a user."""
-    statement = select(func.count()).where(_s.user_id == user_id, _s.status == RUNNING)
-    return int(_present(await (await execute(connection, statement)).fetchone())["count_1"])
+    return int(_present(await (await _count_running().run(connection, user_id=user_id)).fetchone())["count_1"])
+
+
+@cache
+def _count_running() -> CompiledStatement:
+    """Return the statement that counts the running sessions of a user."""
+    return CompiledStatement(select(func.count()).where(_s.user_id == bindparam("user_id"), _s.status == RUNNING))
 
 
 async def using_candles(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import datetime
+from functools import cache
 from typing import Literal, NamedTuple, get_args
 from uuid import UUID, uuid4
 
 from psycopg.rows import DictRow
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import bindparam, func, insert, or_, select, update
 
-from app.db.pool import Connection, execute
+from app.db.pool import CompiledStatement, Connection, execute
 from app.db.tables import TOKENS
 
 Kind = Literal["token", "share", "bot"]
@@ -75,9 +76,16 @@ async def create(
 
 async def find_valid(connection: Connection, secret: str, kind: Kind) -> Token | None:
     """Return the token or key with this secret; null if there is none of this kind, or it was revoked or has ended."""
-    wanted = (_t.token_hash == token_hash(secret), _t.kind == kind)
-    row = await (await execute(connection, select(TOKENS).where(*wanted, *_VALID))).fetchone()
+    cursor = await _find_valid().run(connection, token_hash=token_hash(secret), kind=kind)
+    row = await cursor.fetchone()
     return None if row is None else _token(row)
+
+
+@cache
+def _find_valid() -> CompiledStatement:
+    """Return the statement that finds the valid token with a hash."""
+    wanted = (_t.token_hash == bindparam("token_hash"), _t.kind == bindparam("kind"))
+    return CompiledStatement(select(TOKENS).where(*wanted, *_VALID))
 
 
 async def is_valid(connection: Connection, token_id: UUID) -> bool:

@@ -231,6 +231,8 @@ class SessionSpec:
 
 SETTINGS: Final = setting_fields(SessionSpec)
 """Every field of a session's settings; requests, answers, options and columns are derived from it."""
+_SIZINGS: Final = {field.name for field in SETTINGS if field.base_type is Sizing}
+_TUPLES: Final = {field.name for field in SETTINGS if field.base_type is tuple}
 
 
 def setting_to_json(value: Any) -> Any:
@@ -244,9 +246,9 @@ def setting_from_json(field: SettingField, value: Any) -> Any:
     """Return the value of a setting from JSON; raises `BadInputError` for an invalid sizing."""
     if value is None:
         return None
-    if field.base_type is Sizing:
+    if field.name in _SIZINGS:
         return parse_sizing(value)
-    return tuple(value) if field.base_type is tuple else value
+    return tuple(value) if field.name in _TUPLES else value
 
 
 def new_spec(values: Mapping[str, Any]) -> SessionSpec:

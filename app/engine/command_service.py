@@ -17,6 +17,7 @@ from app.engine.replay.command_writer import Answers
 from app.engine.supervisor import Supervisor
 from app.errors import BusyError, NoRunnerError, NotFoundError, SimError, WrongStatusError
 from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
+from app.tasks import GroupedCalls
 
 WAIT_S = 10.0
 """Seconds that a call waits for its answer; then the command is taken back."""
@@ -44,8 +45,7 @@ class CommandService:
         self._database = database
         self._supervisor = supervisor
         self._answers = Answers() if supervisor is None else supervisor.answers
-        self._pending: list[tuple[NewCommand, asyncio.Future[StoredCommand]]] = []
-        self._adding: asyncio.Task[None] | None = None
+        self._add = GroupedCalls[NewCommand, StoredCommand](lambda new: database.run(commands.add, new))
 
     async def run(
         self, session: Session, user_id: str, action: str, args: Mapping[str, Any], *, key: str | None = None
@@ -67,35 +67,6 @@ class CommandService:
         known = _answer_of(stored)
         seq, answer = known or await self._wait(session, stored)
         return CommandResult(stored.id, seq, answer["orders"], known is not None)
-
-    async def _add(self, new: NewCommand) -> StoredCommand:
-        """Add a command with all others that arrive meanwhile."""
-        added: asyncio.Future[StoredCommand] = asyncio.get_running_loop().create_future()
-        self._pending.append((new, added))
-        if self._adding is None or self._adding.done():
-            self._adding = asyncio.ensure_future(self._add_pending())
-        return await added
-
-    async def _add_pending(self) -> None:
-        while self._pending:
-            batch, self._pending = self._pending, []
-            results: list[StoredCommand | SimError]
-            try:
-                results = await self._database.run(commands.add, [new for new, _ in batch])
-            except SimError as error:
-                results = [error] * len(batch)
-            except Exception as error:
-                for _, added in batch:
-                    if not added.done():
-                        added.set_exception(error)
-                continue
-            for (_, added), result in zip(batch, results, strict=True):
-                if added.done():
-                    continue
-                if isinstance(result, SimError):
-                    added.set_exception(result)
-                else:
-                    added.set_result(result)
 
     async def _wait(self, session: Session, stored: StoredCommand) -> tuple[int, dict[str, Any]]:
         """Wait for the answer of a command: from this process, or else from the table."""

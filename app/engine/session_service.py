@@ -38,6 +38,7 @@ from app.errors import (
 )
 from app.settings import Settings
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
+from app.tasks import GroupedCalls
 
 _PREPARED_STATUSES = {"start": MOVES["start"][0], "resume": (CREATED,), "step": (CREATED,), "runUntil": (CREATED,)}
 """Call that may start a session -> the statuses in which its candles are fetched first."""
@@ -86,6 +87,7 @@ class SessionService:
         self, database: Database, settings: Settings, clock: Clock, supervisor: Supervisor | None = None
     ) -> None:
         self.database = database
+        self._read = GroupedCalls[tuple[UUID, str], Session](lambda wanted: database.run(sessions.get_all, wanted))
         self._settings = settings
         self._quota = quota(settings)
         self._clock = clock
@@ -117,7 +119,7 @@ class SessionService:
 
     async def get(self, user_id: str, session_id: UUID) -> Session:
         """Return a session of the user; raises `NotFoundError`."""
-        session = await self.database.run(sessions.get, session_id, user_id)
+        session = await self._read((session_id, user_id))
         return self._with_fetch_progress(add_trading_hours(session, self.calendars.get(session.spec.venue)))
 
     async def show(self, user_id: str, session_id: UUID) -> Session:

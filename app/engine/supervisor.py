@@ -309,6 +309,8 @@ class Supervisor:
                 self.apply(session_id)
             return
         runner = self._runners.get(session_id)
+        if runner is not None and move == f"{RUNNING}:{self.name}:{runner.session.epoch}":
+            return  # The start of what runs here already.
         if move not in ("pace", "jump"):
             self._leases.drop(session_id)
         if runner is not None:

@@ -25,11 +25,12 @@ from app.web.http.login import LoginCalls
 from app.web.http.middleware import HostAndOriginCheck
 from app.web.http.request_id import RequestIds
 from app.web.http.responses import exception_handlers
+from app.web.http.route_spec import RouteGroup
 from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
 from app.web.metrics import ServerCollector, SessionCounts
-from app.web.routes import Handlers, route_table
+from app.web.routes import route_table
 from app.web.sim.log import LogCalls
 from app.web.sim.orders import OrderCalls
 from app.web.sim.sessions import SessionCalls
@@ -62,20 +63,20 @@ def create_app(
     supervisor.metrics.registry.register(collector)
     authenticator = Authenticator(settings, sim.database, clock, jwts)
     log = LogCalls(sim, authenticator, supervisor.hub, streams, clock, settings)
-    handlers = Handlers(
-        sim=SessionCalls(sim, settings),
-        orders=OrderCalls(sim),
-        share=ShareCalls(sim),
-        market=MarketCalls(sim, log, settings),
-        candles=CandleCalls(sim, settings),
-        imports=ImportCalls(sim, settings),
-        log=log,
-        stats=StatsCalls(sim, authenticator, settings),
-        login=LoginCalls(authenticator),
-        health=HealthCalls(probe, supervisor, counts),
-        website=WebsiteCalls(),
-    )
-    table = route_table(handlers, needs_token="none" not in settings.auth)
+    groups: list[RouteGroup] = [
+        SessionCalls(sim, settings),
+        OrderCalls(sim),
+        ShareCalls(sim),
+        log,
+        StatsCalls(sim, authenticator, settings),
+        MarketCalls(sim, log, settings),
+        CandleCalls(sim, settings),
+        ImportCalls(sim, settings),
+        LoginCalls(authenticator),
+        HealthCalls(probe, supervisor, counts),
+        WebsiteCalls(),
+    ]
+    table = route_table(groups, needs_token="none" not in settings.auth)
     guard = Middleware(HostAndOriginCheck, settings=settings, answered=answered, refusals=refusals)
     app = Starlette(
         routes=Dispatcher(authenticator, sim, budgets, streams, settings).routes(table),

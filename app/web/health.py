@@ -12,13 +12,13 @@ from app.engine.supervisor import Supervisor
 from app.errors import DatabaseAwayError, UnavailableError
 from app.web.http.models import ReadyAnswer, StateAnswer
 from app.web.http.responses import success
-from app.web.http.route_spec import Call
+from app.web.http.route_spec import Call, RouteGroup, RouteSpec
 from app.web.metrics import SessionCounts
 
 _TIMEOUT_S = 2
 
 
-class HealthCalls:
+class HealthCalls(RouteGroup):
     """The calls of monitoring; they need no user."""
 
     def __init__(
@@ -32,6 +32,15 @@ class HealthCalls:
         self._ping: asyncio.Future[None] | None = None
         self._supervisor = supervisor
         self._counts = counts
+
+    def routes(self) -> list[RouteSpec]:
+        """Return the routes of these calls."""
+        routes = [
+            RouteSpec("GET", "/healthz", self.healthz, "healthz", answer=StateAnswer),
+            RouteSpec("GET", "/readyz", self.readyz, "readyz", answer=ReadyAnswer),
+            RouteSpec("GET", "/metrics", self.metrics, "metrics", media="text/plain"),
+        ]
+        return [route._replace(open=True, budget="open") for route in routes]
 
     async def healthz(self, call: Call) -> Response:
         """Answer while the process runs."""

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from app.web.http.route_spec import Call
+from app.web.http.route_spec import Call, RouteGroup, RouteSpec
 
 FOLDER = Path(__file__).with_name("static")
 LOGO_STYLE = "'sha256-3pRED1tOXas1FXFoPb9TGCjmYe9XQsmO9OV23khV2nY='"
@@ -25,6 +25,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_PAGE = "text/html"
 LIST_PAGE, SESSION_PAGE, API_PAGE = "sessions.html", "session.html", "docs.html"
 MODULES = {
     LIST_PAGE: ("client.js", "common/", "list/"),
@@ -53,11 +54,21 @@ class WebsiteFiles(StaticFiles):
         return response
 
 
-class WebsiteCalls:
+class WebsiteCalls(RouteGroup):
     """The pages and their files; they contain no user's data, so they need no user."""
 
     def __init__(self) -> None:
         self._files = WebsiteFiles()
+
+    def routes(self) -> list[RouteSpec]:
+        """Return the routes of these calls."""
+        routes = [
+            RouteSpec("GET", "/", self.index, media=_PAGE),
+            RouteSpec("GET", "/sessions/{id:uuid}", self.session, media=_PAGE),
+            RouteSpec("GET", "/docs", self.docs, media=_PAGE),
+            RouteSpec("GET", "/static/{name:path}", self.file, media="text/plain"),
+        ]
+        return [route._replace(open=True, budget="open") for route in routes]
 
     async def index(self, call: Call) -> Response:
         """Show the list of sessions."""

@@ -1,9 +1,10 @@
 """The simulated broker: it fills live orders against candles, exact to the last digit.
 
 Within one candle, orders that the open reaches come first, in the order of their ids; then, inside the candle, stops
-come before limits. So if one candle reaches both a stop-loss and a take-profit, the stop-loss is filled. Market and
-stop orders pay slippage; a fill at an order's own limit price pays the maker fee, every other fill the taker fee. Where
-the rule sets differ, `rules` says what counts. Arithmetic needs the `EXACT` context, which the strategy runner sets.
+come before limits. So if one candle reaches both a stop-loss and a take-profit, the stop-loss is filled. At which price
+a candle reaches an order, and what triggers a stop, is in `order`. Market and stop orders pay slippage; a fill at an
+order's own limit price pays the maker fee, every other fill the taker fee. Where the rule sets differ, `rules` says
+what counts. Arithmetic needs the `EXACT` context, which the strategy runner sets.
 """
 
 from __future__ import annotations
@@ -91,8 +92,8 @@ class Broker:
             reached = touch(order, flat, order.first_bar, through=through)
             if reached is None:
                 return
-            if order.waits_for_stop and (order.limit is not None or not self._has_volume(candle, moment.bar)):
-                order.triggered = True
+            if order.only_triggers(self._has_volume(candle, moment.bar)):
+                order.trigger()
                 self._log(moment.ts, order, "triggered", "stop price reached")
                 continue
             policy = "same_close" if order.takes_any_price else self._policy(order)
@@ -129,8 +130,9 @@ class Broker:
 
     def _reach(self, order: Order, reached: Touch, candle: Candle, moment: FillTime) -> None:
         """Trigger or fill an order at the price at which a candle reaches it."""
-        if order.waits_for_stop and (order.limit is not None or not self._has_volume(candle, moment.bar)):
-            self._trigger(order, reached, moment)
+        if order.only_triggers(self._has_volume(candle, moment.bar)):
+            order.trigger(reached, moment.bar)
+            self._log(moment.ts, order, "triggered", "stop price reached")
         else:
             intrabar = reached.priority > 0 or order.first_intrabar_bar > moment.bar
             self._execute(order, reached.price, self._policy(order), moment, moment.bar, intrabar=intrabar)
@@ -178,13 +180,6 @@ class Broker:
         )
         self._fill(order, fill, moment)
 
-    def _trigger(self, order: Order, reached: Touch, moment: FillTime) -> None:
-        """Turn a stop into a limit or market order that starts at the trigger price, inside the candle."""
-        order.triggered, order.entry_price_in_bar, order.first_bar = True, reached.price, moment.bar
-        if reached.priority:
-            order.first_intrabar_bar = moment.bar + 1
-        self._log(moment.ts, order, "triggered", "stop price reached")
-
     def _policy(self, order: Order) -> str:
         if order.takes_any_price:
             return "next_open"
@@ -225,9 +220,7 @@ class Broker:
         """Book a fill, a reversal as two fills at one price; return the quantity it opened."""
         position = self.account.positions[order.symbol]
         closing = min(fill.qty, abs(position.qty)) if position.sign == -order.sign else ZERO
-        order.filled += fill.qty
-        if self.rules.stops_trigger_without_volume and order.stop is not None:
-            order.triggered = True
+        order.count_fill(fill.qty, self.rules)
         done = order.filled == order.qty
         if done:
             self.live.remove(order)
@@ -334,9 +327,7 @@ class Broker:
 
     def _may_reach(self, order: Order, candle: Candle, bar: int) -> bool:
         """Whether a candle can still fill the order, or at least trigger it."""
-        if self._has_volume(candle, bar):
-            return True
-        return self.rules.stops_trigger_without_volume and order.waits_for_stop
+        return order.can_be_reached(self._has_volume(candle, bar), self.rules)
 
     def _has_volume(self, candle: Candle, bar: int) -> bool:
         """Whether fills may still take some of the candle's volume."""

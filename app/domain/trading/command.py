@@ -12,7 +12,7 @@ from app.domain.market.symbol import normalize_symbol
 from app.domain.number import format_decimal, parse_decimal, ratio
 from app.domain.trading.account import ZERO, FillTime
 from app.domain.trading.broker import REDUCED, Broker
-from app.domain.trading.order import Order
+from app.domain.trading.order import API_TYPES, PRICES, Order
 from app.domain.trading.order_request import positive, require_text, to_order
 from app.domain.trading.parameters import did_you_mean
 from app.domain.trading.settings import BrokerConfig, Sizing
@@ -22,15 +22,12 @@ Action = Literal["order", "cancel", "close"]
 ACTIONS: Final = ("order", "cancel", "close")
 OPEN_STATUSES: Final = ("accepted", "triggered", "partial")
 """The status of an order's last event while it is open."""
-ORDER_TYPES: Final = {
-    "market": (set[str](), set[str]()),
-    "limit": ({"limitPrice"}, set[str]()),
-    "stop": ({"stopPrice"}, set[str]()),
-    "stopLimit": ({"limitPrice", "stopPrice"}, set[str]()),
-    "trailingStop": (set[str](), {"trail", "trailPct"}),
-}
-"""Type of an order -> the prices that it needs, and those of which it needs exactly one."""
 _PRICES = {"limitPrice": "limit", "stopPrice": "stop", "trail": "trail", "trailPct": "trail_pct"}
+_PRICES_OF_TYPE: Final = {
+    API_TYPES[type_]: tuple({field for field, name in _PRICES.items() if name in names} for names in prices)
+    for type_, prices in PRICES.items()
+}
+"""Type of an order -> the prices that it needs, and those of which it needs exactly one, all in the API's names."""
 _EXITS = {"stopLoss": "stop_loss", "takeProfit": "take_profit"}
 _SIZES = {"qty": "qty", "cash": "cash", "equityPct": "equity_pct"}
 _NUMBERS = {**_SIZES, **_PRICES, **_EXITS}
@@ -91,7 +88,7 @@ def _resolved_order(args: dict[str, Any], config: BrokerConfig) -> dict[str, Any
         raise BadInputError(f"symbol: is required, because the session has {', '.join(config.symbols)}")
     args["symbol"] = _symbol(args.get("symbol", config.symbols[0]), config)
     args["side"] = _choice("side", args["side"].upper() if isinstance(args["side"], str) else None, _SIDES)
-    args["type"] = _choice("type", args["type"], ORDER_TYPES)
+    args["type"] = _choice("type", args["type"], _PRICES_OF_TYPE)
     for name in _NUMBERS:
         if name in args:
             args[name] = _number(name, args[name])
@@ -109,7 +106,7 @@ def _resolved_order(args: dict[str, Any], config: BrokerConfig) -> dict[str, Any
 def _require_prices(args: Mapping[str, Any]) -> None:
     """Raise `BadInputError` unless an order has exactly the prices of its type."""
     type_ = args["type"]
-    needed, one_of = ORDER_TYPES[type_]
+    needed, one_of = _PRICES_OF_TYPE[type_]
     given = {name for name in _PRICES if name in args}
     if missing := sorted(needed - given):
         raise BadInputError(f"{missing[0]}: an order of type {type_} needs it")
@@ -238,14 +235,6 @@ def _rejection(broker: Broker, order: Order) -> str:
     return ""
 
 
-_API_TYPES = {"stop_limit": "stopLimit", "trailing_stop": "trailingStop"}
-
-
-def api_type(type_: str) -> str:
-    """Return the type of an order as the API names it; events name two of them otherwise."""
-    return _API_TYPES.get(type_, type_)
-
-
 def changed_orders(events: Sequence[Event]) -> list[dict[str, Any]]:
     """Return the orders that a command's events place or change, as the API shows them, in the order of the events."""
     orders: dict[int, dict[str, Any]] = {}
@@ -276,4 +265,4 @@ def shown_order(payload: Mapping[str, Any]) -> dict[str, Any]:
     optional = {name: payload[name] for name in ("sizing",) if name in payload}
     prices = {name: payload.get(name) for name in ("limitPrice", "stopPrice")}
     names = ("orderId", "symbol", "side", "qty", "status", "reason", "tag")
-    return {**{name: payload[name] for name in names}, "type": api_type(payload["type"]), **prices, **optional}
+    return {**{name: payload[name] for name in names}, "type": API_TYPES[payload["type"]], **prices, **optional}

@@ -1,16 +1,59 @@
-"""Orders and the prices at which a candle fills them."""
+"""Orders: their types, the price at which a candle reaches one, and what triggers a stop.
+
+All rules of a stop order are here: `touch` says at which price it is reached, `Order.only_triggers` and `Order.trigger`
+what happens then, `Order.can_be_reached` and `Order.count_fill` how volume limits it, `Order.follow` how it trails.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from app.domain.market.candle import Candle
 from app.domain.trading.account import ZERO
+from app.domain.trading.rules import RuleSet
 from app.domain.trading.settings import PERCENT, Sizing
 
 OrderType = Literal["market", "limit", "stop", "stop_limit", "trailing_stop"]
+"""The types of orders, as events and strategies name them."""
+
+ApiOrderType = Literal["market", "limit", "stop", "stopLimit", "trailingStop"]
+"""The same types in the same order, as the API names them."""
+
+API_TYPES: Final[dict[str, ApiOrderType]] = dict(zip(get_args(OrderType), get_args(ApiOrderType), strict=True))
+
+
+class Prices(NamedTuple):
+    """The price arguments of an order type: all that it `needs`, and those of which it takes exactly one."""
+
+    needs: frozenset[str] = frozenset()
+    one_of: frozenset[str] = frozenset()
+
+
+PRICES: Final[dict[OrderType, Prices]] = {
+    "market": Prices(),
+    "limit": Prices(frozenset({"limit"})),
+    "stop": Prices(frozenset({"stop"})),
+    "stop_limit": Prices(frozenset({"limit", "stop"})),
+    "trailing_stop": Prices(one_of=frozenset({"trail", "trail_pct"})),
+}
+"""Type of an order -> its prices. The prices that are given decide the type of a strategy's order."""
+
+PRICE_NAMES: Final = ("limit", "stop", "trail", "trail_pct")
+
+
+_TYPES: Final = {
+    prices.needs | one: type_
+    for type_, prices in PRICES.items()
+    for one in [frozenset({name}) for name in prices.one_of] or [frozenset[str]()]
+}
+
+
+def type_of(given: Iterable[str]) -> OrderType | None:
+    """Return the type of the order that has these prices; null if no type takes exactly these."""
+    return _TYPES.get(frozenset(given))
 
 
 class Trail(NamedTuple):
@@ -30,6 +73,13 @@ class Bracket(NamedTuple):
 
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
+
+
+class Touch(NamedTuple):
+    """The price at which a candle reaches an order; `priority`: 0 open, 1 stop inside, 2 limit inside."""
+
+    priority: int
+    price: Decimal
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -85,18 +135,33 @@ class Order:
         """Whether the order fills at the market's price, and therefore pays slippage."""
         return self.limit is None
 
+    def can_be_reached(self, has_volume: bool, rules: RuleSet) -> bool:
+        """Whether a candle can fill the order, or at least trigger it, if it has volume left or not."""
+        return has_volume or (rules.stops_trigger_without_volume and self.waits_for_stop)
+
+    def only_triggers(self, has_volume: bool) -> bool:
+        """Whether the price that reaches the order triggers its stop without filling it."""
+        return self.waits_for_stop and (self.limit is not None or not has_volume)
+
+    def trigger(self, reached: Touch | None = None, bar: int = 0) -> None:
+        """Turn a stop into a limit or market order; inside a candle, it starts at the price that `reached` it."""
+        self.triggered = True
+        if reached is not None:
+            self.entry_price_in_bar, self.first_bar = reached.price, bar
+            if reached.priority:
+                self.first_intrabar_bar = bar + 1
+
+    def count_fill(self, qty: Decimal, rules: RuleSet) -> None:
+        """Count a filled quantity; what is left of a partly filled stop is a market order, see `RuleSet`."""
+        self.filled += qty
+        if rules.stops_trigger_without_volume and self.stop is not None:
+            self.triggered = True
+
     def follow(self, price: Decimal) -> None:
         """Move a trailing stop if `price` is the best price so far."""
         if self.trail is not None and not self.triggered and (price - self.best) * self.sign < 0:
             self.best = price
             self.stop = self.trail.level(price, self.sign)
-
-
-class Touch(NamedTuple):
-    """The price at which a candle reaches an order; `priority`: 0 open, 1 stop inside, 2 limit inside."""
-
-    priority: int
-    price: Decimal
 
 
 def touch(order: Order, candle: Candle, bar: int, *, through: bool) -> Touch | None:

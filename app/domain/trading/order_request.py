@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, TypedDict
 
 from app.domain.number import parse_decimal
-from app.domain.trading.order import Bracket, Order, OrderType, Trail
+from app.domain.trading.order import PRICE_NAMES, Bracket, Order, OrderType, Trail, type_of
 from app.domain.trading.parameters import did_you_mean
 from app.domain.trading.settings import Sizing
 
@@ -53,7 +53,7 @@ def to_order(request: Mapping[str, Any], order_id: int, symbol: str, sign: int, 
         id=order_id,
         symbol=symbol,
         sign=sign,
-        type=_type(numbers, trail),
+        type=_type(numbers),
         qty=size.amount if size.kind == "qty" else None,
         sizing=None if size.kind == "qty" else size,
         limit=numbers.get("limit"),
@@ -104,15 +104,13 @@ def _size(numbers: Mapping[str, Decimal], default: Sizing) -> Sizing:
 
 
 def _trail(numbers: Mapping[str, Decimal]) -> Trail | None:
-    given = [Trail(numbers[name], name == "trail_pct") for name in ("trail", "trail_pct") if name in numbers]
-    if len(given) > 1 or (given and ("limit" in numbers or "stop" in numbers)):
+    if "trail" in numbers:
+        return Trail(numbers["trail"])
+    return Trail(numbers["trail_pct"], percent=True) if "trail_pct" in numbers else None
+
+
+def _type(numbers: Mapping[str, Decimal]) -> OrderType:
+    type_ = type_of(name for name in PRICE_NAMES if name in numbers)
+    if type_ is None:
         raise TypeError("a trailing stop takes either trail or trail_pct, and neither limit nor stop")
-    return given[0] if given else None
-
-
-def _type(numbers: Mapping[str, Decimal], trail: Trail | None) -> OrderType:
-    if trail is not None:
-        return "trailing_stop"
-    if "stop" in numbers:
-        return "stop_limit" if "limit" in numbers else "stop"
-    return "limit" if "limit" in numbers else "market"
+    return type_

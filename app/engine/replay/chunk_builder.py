@@ -19,10 +19,10 @@ from app.engine.replay.window import Window
 from app.errors import MissingCandlesError, StrategyProcessLostError
 from app.strategy_hosts.strategy_host import SLOTS_PER_ROUND, StrategyHost, run_strategies
 
-_MAX_SLOTS = 500
-"""Slots in a chunk of an unpaced session; half as many while paced sessions also write."""
+_MAX_SLOTS = 1000
+"""Slots in a chunk of an unpaced session; a quarter of them while paced sessions also write."""
 
-_MAX_EVENTS = 500
+_MAX_EVENTS = 1000
 """A chunk takes no more slots once it has this many candle and gap events: many symbols give many per slot."""
 
 _FIRST_SLOTS = 5
@@ -79,7 +79,7 @@ class ChunkBuilder:
 
         `short` keeps the chunk small. Raises `MissingCandlesError` or what the strategy raises.
         """
-        max_slots = min(self._max_slots, _MAX_SLOTS // 2 if short else _MAX_SLOTS)
+        max_slots = min(self._max_slots, _MAX_SLOTS // 4 if short else _MAX_SLOTS)
         draft = _ChunkDraft(state.cursor_ms, max_slots, self.unpaced, self._limit.is_set, state.commands)
         await self._draft(draft, state, slot)
         if draft.unpaced:
@@ -98,6 +98,14 @@ class ChunkBuilder:
         self._add(draft, state, slot)
         due_slots = self._window.due_slots(state)
         while draft.has_room and (draft.unpaced or self._pacer.ahead_s <= 0):
+            if draft.unpaced and not draft.limited:
+                try:
+                    many = self._add_simple(draft, state)
+                except MissingCandlesError:
+                    return
+                if many:
+                    await let_others_run()
+                    continue
             following = next(due_slots, None)
             if following is None or (draft.limited and self._limit.ends_before(following)):
                 return
@@ -107,6 +115,20 @@ class ChunkBuilder:
                 return
             if len(draft.slots) % SLOTS_PER_ROUND == 0:
                 await let_others_run()
+
+    def _add_simple(self, draft: _ChunkDraft, state: ReplayState) -> bool:
+        """Add the next slots of a long range in one loop, half the calls of `_add`; false if the next is not simple."""
+        slots = self._window.simple_slots(state, min(SLOTS_PER_ROUND, draft.max_slots - len(draft.slots)))
+        before = len(draft.ticks)
+        try:
+            for slot in slots:
+                draft.ticks.append(draft_tick(state, slot))
+        finally:
+            ticks = draft.ticks[before:]
+            self._window.take_simple(len(ticks))
+            draft.slots += slots[: len(ticks)]
+            draft.events += sum([len(tick.events) for tick in ticks])
+        return bool(slots)
 
     def _add(self, draft: _ChunkDraft, state: ReplayState, slot: Slot) -> None:
         """Add a slot to a draft; raises `MissingCandlesError` with nothing changed."""

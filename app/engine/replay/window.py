@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from app.clock import Clock
@@ -100,6 +101,28 @@ class Window:
                 if slot is None or (slot.trailing and not slot.candles):
                     return  # The ts of its gaps is that of the last event, which is not known yet.
             yield slot
+
+    def simple_slots(self, state: ReplayState, count: int) -> list[Slot]:
+        """Return the next slots of one symbol, `count` at most, as long as each is a `_simple_slot` after the other.
+
+        They stay in the window until `take_simple`.
+        """
+        slots: list[Slot] = []
+        before_ms, to_ms, step_ms = state.cursor_ms, self._simple_to_ms, self._spec.grid.ms
+        if before_ms is None or self._invalid or not self._one_symbol:
+            return slots
+        for candle in islice(self._candles, count):
+            open_time_ms = candle.open_time_ms
+            if open_time_ms > to_ms or not 0 < open_time_ms - before_ms <= step_ms:
+                break
+            slots.append(new_record(Slot, (open_time_ms, (candle,), False)))
+            before_ms = open_time_ms
+        return slots
+
+    def take_simple(self, count: int) -> None:
+        """Remove the candles of so many used slots of one symbol."""
+        for _ in range(count):
+            self._candles.popleft()
 
     def take(self, slot: Slot) -> None:
         """Remove the candles of a used slot."""

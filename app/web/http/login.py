@@ -8,7 +8,7 @@ from starlette.responses import Response
 from app.web.http.auth import COOKIE, Authenticator, is_loopback
 from app.web.http.models import EmptyAnswer, EmptyRequest, LoginRequest, UserAnswer
 from app.web.http.responses import success
-from app.web.http.route_spec import Call
+from app.web.http.route_spec import Call, RouteGroup, RouteSpec
 
 BODY_LIMIT = 16 * 1024
 """Maximum body of login and logout, in bytes; anyone may call them."""
@@ -17,11 +17,19 @@ HINT = "zeon_login"
 """The cookie that tells the page's scripts that there is a login, so that they show the button "Log out"."""
 
 
-class LoginCalls:
+class LoginCalls(RouteGroup):
     """Exchange a token or JWT for a cookie, and delete the cookie."""
 
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
+
+    def routes(self) -> list[RouteSpec]:
+        """Return the routes of these calls."""
+        routes = [
+            RouteSpec("POST", "/login", self.login, "login", None, LoginRequest, UserAnswer, refusals=(401,)),
+            RouteSpec("POST", "/logout", self.logout, "logout", None, EmptyRequest, EmptyAnswer),
+        ]
+        return [route._replace(open=True, budget="open", body_limit=BODY_LIMIT) for route in routes]
 
     async def login(self, call: Call, body: LoginRequest) -> Response:
         """Exchange a token or JWT for a cookie, which ends with it, or after 12 hours."""

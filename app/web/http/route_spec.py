@@ -1,7 +1,8 @@
-"""One entry of the table of routes: who may call, the input and the answer; and the call that a handler gets."""
+"""One entry of the table of routes: who may call, input, answer and description; and the call that a handler gets."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -15,6 +16,9 @@ from app.web.http.auth import Caller, Scope
 from app.web.http.budgets import Budget
 
 IDEMPOTENCY_KEY, LAST_EVENT_ID = "Idempotency-Key", "Last-Event-ID"
+SESSIONS = "/api/sim/sessions"
+SESSION = f"{SESSIONS}/{{id:uuid}}"
+EVENT_STREAM = "text/event-stream"
 
 Handler = Callable[..., Awaitable[ASGIApp]]
 """Takes a `Call` and, by name, the `query` and `body` that its route declares; returns the response."""
@@ -27,13 +31,17 @@ class RouteSpec(NamedTuple):
     must be a session of the caller, of this `kind` if it is set. `budget` is what a call counts for; a heavy call needs
     no turn if `is_kept` says that its answer was computed before. `body_limit` is in bytes, null means `ZEON_MAX_BODY`.
     With `takes_file` the body is a file, which the handler reads itself. `headers` are those that the handler reads.
-    For the OpenAPI document: `media` is the type of an answer that is not JSON, or several separated by commas; `bare`
-    answers have no envelope.
+
+    For the OpenAPI document: `name` is the operationId, the name of the function in generated clients; only web pages
+    have none. `media` is the type of an answer that is not JSON, or several separated by commas; `bare` answers have no
+    envelope. `refusals` are the HTTP statuses that the handler itself refuses with. `example` is the query or the body
+    of a call that works; a test makes it.
     """
 
     method: str
     path: str
     handler: Handler
+    name: str = ""
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None
@@ -48,6 +56,34 @@ class RouteSpec(NamedTuple):
     takes_file: bool = False
     budget: Budget = "normal"
     is_kept: Callable[..., Awaitable[bool]] | None = None
+    refusals: tuple[int, ...] = ()
+    example: dict[str, Any] | None = None
+    tag: str = ""
+
+    @property
+    def plain_path(self) -> str:
+        """The path as OpenAPI writes it, without the kinds of its parameters."""
+        return re.sub(r"{(\w+):\w+}", r"{\1}", self.path)
+
+    @property
+    def parameters(self) -> list[tuple[str, str]]:
+        """The parameters of the path: name and kind, which may be empty."""
+        return re.findall(r"{(\w+)(?::(\w+))?}", self.path)
+
+
+class RouteGroup:
+    """A class of handlers that declares their routes; `tag` is their group in the OpenAPI document."""
+
+    tag = "server"
+
+    def routes(self) -> list[RouteSpec]:
+        """Return the routes of the handlers."""
+        raise NotImplementedError
+
+
+def for_readers(routes: list[RouteSpec]) -> list[RouteSpec]:
+    """Let tokens that may only read make the calls that only read."""
+    return [route._replace(scope="read") if route.method == "GET" else route for route in routes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,19 +13,41 @@ from app.domain.number import format_decimal
 from app.engine.session_service import SessionService
 from app.settings import Settings
 from app.web.http.responses import json_response, json_text_response
-from app.web.http.route_spec import Call
-from app.web.market.candle_schemas import CandlesQuery, CoverageAnswer, CoverageQuery, GapAnswer, SeriesAnswer
+from app.web.http.route_spec import Call, RouteGroup, RouteSpec, for_readers
+from app.web.market.candle_schemas import (
+    CandlesAnswer,
+    CandlesQuery,
+    CoverageAnswer,
+    CoverageQuery,
+    GapAnswer,
+    SeriesAnswer,
+)
 
 _MAX_GAPS = 100
 _END_OF_TIME = 2**62
 
 
-class CandleCalls:
+class CandleCalls(RouteGroup):
     """The calls `/api/market/candles` and `/api/market/coverage`."""
+
+    tag = "candles"
 
     def __init__(self, sim: SessionService, settings: Settings) -> None:
         self._sim = sim
         self._settings = settings
+
+    def routes(self) -> list[RouteSpec]:
+        """Return the routes of these calls."""
+        routes = [
+            RouteSpec(
+                "GET", "/api/market/candles", self.candles, "listCandles", CandlesQuery, answer=CandlesAnswer,
+                example={"symbol": "BTCUSDT", "timeframe": "1m", "venue": "demo", "limit": 10},
+            ),
+            RouteSpec(
+                "GET", "/api/market/coverage", self.coverage, "listCoverage", CoverageQuery, answer=CoverageAnswer
+            ),
+        ]  # fmt: skip
+        return [route._replace(bare=True) for route in for_readers(routes)]
 
     async def candles(self, call: Call, query: CandlesQuery) -> Response:
         """List cached candles, oldest first, with the gaps between them."""

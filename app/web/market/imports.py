@@ -20,21 +20,32 @@ from app.settings import Settings
 from app.tasks import run_in_thread
 from app.web.http.request_id import audit_origin
 from app.web.http.responses import json_text_response
-from app.web.http.route_spec import Call
+from app.web.http.route_spec import Call, RouteGroup, RouteSpec
 from app.web.http.upload import received_file
-from app.web.market.import_schemas import ImportQuery
+from app.web.market.import_schemas import ImportAnswer, ImportQuery
 
 _AT_ONCE = 2
 """How many files a process reads at the same time; each takes a connection and a core."""
 
 
-class ImportCalls:
+class ImportCalls(RouteGroup):
     """The call `/api/market/import`."""
+
+    tag = "candles"
 
     def __init__(self, sim: SessionService, settings: Settings) -> None:
         self._sim = sim
         self._settings = settings
         self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    def routes(self) -> list[RouteSpec]:
+        """Return the routes of these calls."""
+        return [
+            RouteSpec(
+                "POST", "/api/market/import", self.import_candles, "importCandles", ImportQuery, answer=ImportAnswer,
+                bare=True, takes_file=True, refusals=(422,),
+            )
+        ]  # fmt: skip
 
     async def import_candles(self, call: Call, query: ImportQuery) -> Response:
         """Import the candle file in the body, or with dryRun report what that would store."""

@@ -11,8 +11,16 @@ from app.engine.session_service import Action, SessionService
 from app.settings import Settings
 from app.web.http.models import EmptyRequest
 from app.web.http.parsing import fingerprint, idempotency_key
-from app.web.http.responses import json_response, with_etag
-from app.web.http.route_spec import Call
+from app.web.http.responses import IF_NONE_MATCH, json_response, with_etag
+from app.web.http.route_spec import (
+    EVENT_STREAM,
+    IDEMPOTENCY_KEY,
+    LAST_EVENT_ID,
+    Call,
+    RouteGroup,
+    RouteSpec,
+    for_readers,
+)
 from app.web.market.dialect import MARKET, market_status
 from app.web.market.session_schemas import (
     MarketSessionAnswer,
@@ -25,16 +33,55 @@ from app.web.market.session_schemas import (
 )
 from app.web.sim.log import LogCalls
 
+_SESSIONS = "/api/market/sessions"
+_NEW_SESSION = {
+    "symbols": ["BTCUSDT"],
+    "timeframe": "1m",
+    "start": "2024-01-01T00:00:00Z",
+    "end": "2024-01-02T00:00:00Z",
+    "speed": 100,
+    "venue": "demo",
+}
 _NOT_RUNNING = (CREATED, PAUSED, STOPPED, FAILED)
 
 
-class MarketCalls:
+class MarketCalls(RouteGroup):
     """The calls under `/api/market/sessions`."""
+
+    tag = "market"
 
     def __init__(self, sim: SessionService, log: LogCalls, settings: Settings) -> None:
         self._sim = sim
         self._log = log
         self._settings = settings
+
+    def routes(self) -> list[RouteSpec]:
+        """Return the routes of these calls."""
+        one, status, path = MarketSessionAnswer, MarketStatusAnswer, f"{_SESSIONS}/{{id:uuid}}"
+        routes = [
+            RouteSpec(
+                "GET", _SESSIONS, self.market_page, "listMarketSessions", MarketSessionsQuery,
+                answer=MarketSessionsAnswer,
+            ),
+            RouteSpec(
+                "POST", _SESSIONS, self.create_market, "createMarketSession", body=NewMarketSession,
+                answer=NewMarketAnswer, status=201, headers=(IDEMPOTENCY_KEY,), refusals=(422,), example=_NEW_SESSION,
+            ),
+            RouteSpec("GET", path, self.market_get, "getMarketSession", answer=one, headers=(IF_NONE_MATCH,)),
+            RouteSpec(
+                "POST", f"{path}/start", self.market_start, "startMarketSession", body=EmptyRequest, answer=status,
+                refusals=(409, 422),
+            ),
+            RouteSpec(
+                "POST", f"{path}/stop", self.market_stop, "stopMarketSession", body=EmptyRequest, answer=status,
+                refusals=(409,),
+            ),
+            RouteSpec(
+                "GET", f"{path}/stream", self.market_stream, "streamMarketSession", MarketStreamQuery,
+                media=EVENT_STREAM, headers=(LAST_EVENT_ID,), budget="stream",
+            ),
+        ]  # fmt: skip
+        return [route._replace(kind="market", bare=True) for route in for_readers(routes)]
 
     async def create_market(self, call: Call, body: NewMarketSession) -> Response:
         """Create a market session, or return the one created with the same key."""

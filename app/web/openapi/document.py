@@ -7,7 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from app.web.http.route_spec import RouteSpec
-from app.web.openapi.calls import is_part_of_the_api, plain_path
 from app.web.openapi.events import event_schemas
 from app.web.openapi.operation import TAGS, operation
 from app.web.openapi.refusals import failure_responses, failure_schema
@@ -34,8 +33,8 @@ def openapi(table: Sequence[RouteSpec], *, needs_token: bool = True) -> dict[str
     security: list[dict[str, Any]] = [{"token": []}, {"cookie": []}] if needs_token else [{}]
     paths: dict[str, dict[str, Any]] = {}
     for spec in table:
-        if is_part_of_the_api(spec):
-            paths.setdefault(plain_path(spec), {})[spec.method.lower()] = operation(spec, security)
+        if spec.name:  # Web pages and their files have none.
+            paths.setdefault(spec.plain_path, {})[spec.method.lower()] = operation(spec, security, table)
     return {
         "openapi": "3.1.0",
         "info": {

@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from app.web.http.route_spec import RouteSpec
-from app.web.openapi.calls import call
 
-_OF_A_SESSION = (
-    *("getSession", "changeSession", "deleteSession", "startSession", "pauseSession", "resumeSession", "stopSession"),
-    *(
-        "controlSession",
-        "forkSession",
-        "listEvents",
-        "streamEvents",
-        "getStats",
-        "getEquity",
-        "exportLog",
-        "shareSession",
-    ),
-    *("placeOrder", "listOrders", "cancelOrders", "closePosition", "getAccount", "getClock"),
-)
-_OF_A_MARKET_SESSION = ("getMarketSession", "startMarketSession", "stopMarketSession", "streamMarketSession")
-_TARGETS = {
-    "createSession": (_OF_A_SESSION, "$response.body#/data/id"),
-    "forkSession": (_OF_A_SESSION, "$response.body#/data/id"),
-    "createMarketSession": (_OF_A_MARKET_SESSION, "$response.body#/sessionId"),
+_SESSION_IDS = {
+    "createSession": "$response.body#/data/id",
+    "forkSession": "$response.body#/data/id",
+    "createMarketSession": "$response.body#/sessionId",
 }
+"""The calls that create a session, and where their answer has its id."""
 
 
-def links(spec: RouteSpec) -> dict[str, Any]:
-    """Return the links of a route's answer by name; none for a route that creates nothing."""
-    targets, session_id = _TARGETS.get(call(spec).name, ((), ""))
+def links(spec: RouteSpec, table: Sequence[RouteSpec]) -> dict[str, Any]:
+    """Return the links of a route's answer by name; none for a route that creates no session."""
+    if spec.name not in _SESSION_IDS:
+        return {}
+    session_id = _SESSION_IDS[spec.name]
+    sessions = spec.plain_path.partition("/{")[0]
     operations = {
-        name: {"operationId": name, "parameters": {"id": session_id}, "description": "A call on the new session."}
-        for name in targets
+        route.name: {
+            "operationId": route.name,
+            "parameters": {"id": session_id},
+            "description": "A call on the new session.",
+        }
+        for route in table
+        if route.path.startswith(f"{sessions}/") and [name for name, _ in route.parameters] == ["id"]
     }
-    if call(spec).name == "createSession":
+    if spec.name == "createSession":
         operations["compareSessions"] = {
             "operationId": "compareSessions",
             "parameters": {"id": session_id, "other": session_id},

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.web.http.responses import IF_NONE_MATCH
-from app.web.http.route_spec import IDEMPOTENCY_KEY, LAST_EVENT_ID, RouteSpec
-from app.web.openapi.calls import call
+from app.web.http.route_spec import EVENT_STREAM, IDEMPOTENCY_KEY, LAST_EVENT_ID, RouteSpec
 from app.web.openapi.links import links
 from app.web.openapi.refusals import references
 from app.web.openapi.schemas import query_schema, reference, without_null, without_titles
@@ -42,9 +40,6 @@ TAGS = {
     "candles": "The stored candles.",
     "server": "Login, health, and the description of the API.",
 }
-_LOG = ("/events", "/stream", "/stats", "/equity", "/export")
-_ORDERS = ("/close", "/account", "/clock")
-_STREAM = "text/event-stream"
 _FRAME = 'id: 9\ndata: {"seq":9,"ts":1704067260000,"type":"log","payload":{"message": "volatility is low"}}\n\n'
 _MARKET_FRAME = 'data: {"type":"session_status","sessionId":"…","status":"RUNNING","cursorMs":1704067200000}\n\n'
 _FILES = {
@@ -54,14 +49,14 @@ _FILES = {
 }
 
 
-def operation(spec: RouteSpec, security: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Describe a route; `security` has the ways to authenticate that are valid for every call."""
+def operation(spec: RouteSpec, security: Sequence[Mapping[str, Any]], table: Sequence[RouteSpec]) -> dict[str, Any]:
+    """Describe a route of a table; `security` has the ways to authenticate that are valid for every call."""
     described: dict[str, Any] = {
-        "operationId": call(spec).name,
+        "operationId": spec.name,
         "summary": _first_line(spec.handler),
-        "tags": [_tag(spec.path)],
+        "tags": [spec.tag],
         "parameters": [*_path_parameters(spec), *_query_parameters(spec), *_header_parameters(spec)],
-        "responses": _responses(spec),
+        "responses": _responses(spec, table),
     }
     if spec.open:
         described["security"] = []
@@ -69,7 +64,7 @@ def operation(spec: RouteSpec, security: Sequence[Mapping[str, Any]]) -> dict[st
         described["security"] = [*security, {"share": []}]
     if spec.body is not None:
         content: dict[str, Any] = {"schema": reference(spec.body.__name__)}
-        if (example := call(spec).example) is not None:
+        if (example := spec.example) is not None:
             content["example"] = example
         required = any(field.is_required() for field in spec.body.model_fields.values())
         described["requestBody"] = {"required": required, "content": {"application/json": content}}
@@ -79,19 +74,9 @@ def operation(spec: RouteSpec, security: Sequence[Mapping[str, Any]]) -> dict[st
     return described
 
 
-def _tag(path: str) -> str:
-    if path.startswith("/api/sim"):
-        if "/orders" in path or path.endswith(_ORDERS):
-            return "orders"
-        return "log" if path.endswith(_LOG) else "sessions"
-    if path.startswith("/api/market"):
-        return "market" if path.startswith("/api/market/sessions") else "candles"
-    return "server"
-
-
-def _responses(spec: RouteSpec) -> dict[str, Any]:
+def _responses(spec: RouteSpec, table: Sequence[RouteSpec]) -> dict[str, Any]:
     answer = _answer(spec)
-    if made := links(spec):
+    if made := links(spec, table):
         answer["links"] = made
     return {
         str(spec.status): answer,
@@ -123,7 +108,7 @@ def _answer(spec: RouteSpec) -> dict[str, Any]:
 
 
 def _medium(kind: str, spec: RouteSpec) -> dict[str, Any]:
-    if kind != _STREAM:
+    if kind != EVENT_STREAM:
         return {"schema": _FILES.get(kind, {"type": "object"} if kind == "application/json" else {"type": "string"})}
     name = "MarketStreamMessage" if spec.kind == "market" else "StreamMessage"
     text = f"Server-sent events: the `data` of each is a `{name}` as JSON, the `id` of a stored event its seq."
@@ -139,7 +124,7 @@ def _path_parameters(spec: RouteSpec) -> list[dict[str, Any]]:
             "description": "The id of the session." if name == "id" else "",
             "schema": _PATH_SCHEMAS.get(kind, {"type": "string"}),
         }
-        for name, kind in re.findall(r"{(\w+)(?::(\w+))?}", spec.path)
+        for name, kind in spec.parameters
     ]
 
 
@@ -160,7 +145,7 @@ def _query_parameter(name: str, schema: dict[str, Any], required: bool, spec: Ro
         parameter["description"] = text
     if schema.get("type") == "array":
         parameter |= {"style": "form", "explode": False}
-    if spec.body is None and name in (example := call(spec).example or {}):
+    if spec.body is None and name in (example := spec.example or {}):
         parameter["example"] = example[name]
     return {**parameter, "schema": schema}
 

@@ -9,7 +9,6 @@ from app.errors import SimError
 from app.web.http.middleware import PROBES
 from app.web.http.responses import GENERIC_CODES
 from app.web.http.route_spec import RouteSpec
-from app.web.openapi.calls import call
 
 _ALWAYS = (400, 408, 414, 431, 500, 503)
 _RETRIED = (429, 503)
@@ -58,7 +57,7 @@ def references(spec: RouteSpec) -> dict[str, Any]:
 
 
 def _statuses(spec: RouteSpec) -> set[int]:
-    statuses = {*_ALWAYS, *call(spec).refusals}
+    statuses = {*_ALWAYS, *spec.refusals}
     if spec.path not in PROBES:
         statuses.add(429)
     if not spec.open:

@@ -20,15 +20,18 @@ from app.web.http.auth import Authenticator
 from app.web.http.dialect import Dialect
 from app.web.http.event_stream import EventStream, Streams, Subscription
 from app.web.http.responses import success_text
-from app.web.http.route_spec import LAST_EVENT_ID, Call
+from app.web.http.route_spec import EVENT_STREAM, LAST_EVENT_ID, SESSION, Call, RouteGroup, RouteSpec
+from app.web.sim.answers import EventsAnswer
 from app.web.sim.requests import MAX_SEQ, EventsQuery, FollowQuery, StreamQuery
 
 PAGE = 1000
 SIM = Dialect("sim")
 
 
-class LogCalls:
+class LogCalls(RouteGroup):
     """The calls that read events."""
+
+    tag = "log"
 
     def __init__(
         self,
@@ -45,6 +48,19 @@ class LogCalls:
         self._streams = streams
         self._clock = clock
         self._settings = settings
+
+    def routes(self) -> list[RouteSpec]:
+        """Return the routes of these calls."""
+        return [
+            RouteSpec(
+                "GET", f"{SESSION}/events", self.events, "listEvents", EventsQuery, answer=EventsAnswer, scope="share",
+                example={"fromSeq": 1, "limit": 100, "types": ["candle", "trade"]},
+            ),
+            RouteSpec(
+                "GET", f"{SESSION}/stream", self.stream, "streamEvents", StreamQuery, media=EVENT_STREAM,
+                scope="share", headers=(LAST_EVENT_ID,), budget="stream",
+            ),
+        ]  # fmt: skip
 
     async def events(self, call: Call, query: EventsQuery) -> Response:
         """Read a page of the log."""

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from app.db.commands import OrderRow
 from app.domain.number import ratio
-from app.domain.trading.command import api_type
+from app.domain.trading.order import API_TYPES, ApiOrderType
 from app.engine.account import AccountView, exact
 from app.engine.session_clock import SessionClock
 from app.web.http.models import Answer, Body, Count, Query
@@ -30,7 +30,6 @@ def _lower(value: Any) -> Any:
 
 
 Side = Annotated[Literal["buy", "sell"], BeforeValidator(_lower, json_schema_input_type=Literal["buy", "sell"])]
-OrderType = Literal["market", "limit", "stop", "stopLimit", "trailingStop"]
 
 
 class NewOrder(Body):
@@ -38,7 +37,7 @@ class NewOrder(Body):
 
     symbol: Annotated[str, Field(max_length=100, description="Required if the session has several.")] | None = None
     side: Side
-    type: OrderType
+    type: ApiOrderType
     qty: Positive | None = None
     cash: Positive | None = None
     equity_pct: Positive | None = None
@@ -88,7 +87,7 @@ class OrderAnswer(Answer):
     client_order_id: str | None = None
     symbol: str
     side: Literal["BUY", "SELL"]
-    type: OrderType
+    type: ApiOrderType
     qty: Number | None
     sizing: dict[str, Number] | None = None
     filled_qty: Number
@@ -118,7 +117,7 @@ class OrderAnswer(Answer):
             client_order_id=row.client_order_id,
             symbol=row.symbol,
             side=row.side,  # type: ignore[arg-type]
-            type=api_type(row.type),  # type: ignore[arg-type]
+            type=API_TYPES[row.type],
             qty=row.qty,
             sizing=row.sizing and {key: exact(size) for key, size in row.sizing.items()},
             filled_qty=row.filled,

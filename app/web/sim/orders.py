@@ -9,7 +9,7 @@ from app.engine.session_service import SessionService
 from app.errors import NotFoundError
 from app.web.http.parsing import idempotency_key
 from app.web.http.responses import success
-from app.web.http.route_spec import Call
+from app.web.http.route_spec import IDEMPOTENCY_KEY, SESSION, Call, RouteGroup, RouteSpec
 from app.web.sim.order_schemas import (
     AccountAnswer,
     CancelledAnswer,
@@ -22,12 +22,47 @@ from app.web.sim.order_schemas import (
     OrdersQuery,
 )
 
+_ORDER = {"side": "buy", "type": "limit", "qty": 0.01, "limitPrice": 41_000, "stopLoss": 40_000}
 
-class OrderCalls:
+
+class OrderCalls(RouteGroup):
     """The calls that trade a session from outside; each is answered when it is in the log."""
+
+    tag = "orders"
 
     def __init__(self, sim: SessionService) -> None:
         self._sim = sim
+
+    def routes(self) -> list[RouteSpec]:
+        """Return the routes of these calls."""
+        path, one, key = f"{SESSION}/orders", f"{SESSION}/orders/{{orderId:int}}", (IDEMPOTENCY_KEY,)
+        return [
+            RouteSpec(
+                "GET", path, self.orders, "listOrders", OrdersQuery, answer=OrdersAnswer, scope="share",
+                example={"status": "open"},
+            ),
+            RouteSpec(
+                "POST", path, self.place_order, "placeOrder", body=NewOrder, answer=OrderAnswer, status=201,
+                headers=key, refusals=(409, 422), example=_ORDER,
+            ),
+            RouteSpec(
+                "DELETE", path, self.cancel_orders, "cancelOrders", answer=CancelledAnswer, headers=key,
+                refusals=(409, 422),
+            ),
+            RouteSpec("GET", one, self.order, "getOrder", answer=OrderAnswer, scope="share"),
+            RouteSpec(
+                "DELETE", one, self.cancel_order, "cancelOrder", answer=OrderAnswer, headers=key, refusals=(409, 422)
+            ),
+            RouteSpec(
+                "POST", f"{SESSION}/close", self.close_position, "closePosition", body=CloseRequest,
+                answer=ClosedAnswer, headers=key, refusals=(409, 422), example={"fill": "same_close"},
+            ),
+            RouteSpec(
+                "GET", f"{SESSION}/account", self.account, "getAccount", answer=AccountAnswer, scope="share",
+                refusals=(409,),
+            ),
+            RouteSpec("GET", f"{SESSION}/clock", self.clock, "getClock", answer=ClockAnswer, scope="share"),
+        ]  # fmt: skip
 
     async def place_order(self, call: Call, body: NewOrder) -> Response:
         """Place an order; an order that the broker rejects is answered like any other."""

@@ -11,8 +11,8 @@ from app.settings import Settings
 from app.web.http.models import EmptyAnswer, EmptyRequest
 from app.web.http.parsing import fingerprint, idempotency_key
 from app.web.http.request_id import audit_origin
-from app.web.http.responses import success, with_etag
-from app.web.http.route_spec import Call
+from app.web.http.responses import IF_NONE_MATCH, success, with_etag
+from app.web.http.route_spec import IDEMPOTENCY_KEY, SESSION, SESSIONS, Call, RouteGroup, RouteSpec
 from app.web.sim.answers import ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
 from app.web.sim.diff import DiffAnswer
 from app.web.sim.requests import (
@@ -25,13 +25,69 @@ from app.web.sim.requests import (
     require_small,
 )
 
+_START_MS = 1_704_067_200_000
+"""2024-01-01, UTC."""
+_NEW_SESSION = {
+    "profileSlug": "sma_cross",
+    "config": {"fast": 10, "slow": 30},
+    "venue": "demo",
+    "symbol": "BTCUSDT",
+    "timeframe": "1m",
+    "startMs": _START_MS,
+    "endMs": _START_MS + 86_400_000,
+    "replayMsPerCandle": 100,
+}
 
-class SessionCalls:
+
+class SessionCalls(RouteGroup):
     """The calls under `/api/sim` that read no log."""
+
+    tag = "sessions"
 
     def __init__(self, sim: SessionService, settings: Settings) -> None:
         self._sim = sim
         self._settings = settings
+
+    def routes(self) -> list[RouteSpec]:
+        """Return the routes of these calls."""
+        one, key = SessionAnswer, (IDEMPOTENCY_KEY,)
+        return [
+            RouteSpec("GET", SESSIONS, self.page, "listSessions", SessionsQuery, answer=SessionsAnswer, scope="read"),
+            RouteSpec(
+                "POST", SESSIONS, self.create, "createSession", body=NewSession, answer=one, status=201, headers=key,
+                refusals=(409, 422), example=_NEW_SESSION,
+            ),
+            RouteSpec("GET", SESSION, self.get, "getSession", answer=one, scope="share", headers=(IF_NONE_MATCH,)),
+            RouteSpec(
+                "PATCH", SESSION, self.change, "changeSession", body=SessionChanges, answer=one, refusals=(409,),
+                example={"name": "Crossing averages", "tags": ["example"], "speed": 60},
+            ),
+            RouteSpec("DELETE", SESSION, self.delete, "deleteSession", answer=EmptyAnswer, refusals=(409,)),
+            *(
+                RouteSpec("POST", f"{SESSION}/{verb}", handler, f"{verb}Session", None, body, one, refusals=refusals)
+                for verb, handler, body, refusals in (
+                    ("start", self.start, StartRequest, (409, 422)),
+                    ("pause", self.pause, EmptyRequest, (409,)),
+                    ("resume", self.resume, StartRequest, (409, 422)),
+                    ("stop", self.stop, EmptyRequest, (409,)),
+                )
+            ),
+            RouteSpec(
+                "POST", f"{SESSION}/control", self.control, "controlSession", body=ControlRequest, answer=one,
+                headers=key, refusals=(409, 422), example={"action": "step", "candles": 10},
+            ),
+            RouteSpec(
+                "POST", f"{SESSION}/fork", self.fork, "forkSession", body=ForkRequest, answer=one, status=201,
+                budget="heavy", refusals=(409, 422), example={"atSeq": 0, "config": {"fast": 5, "slow": 20}},
+            ),
+            RouteSpec(
+                "GET", f"{SESSION}/diff/{{other:uuid}}", self.diff, "compareSessions", answer=DiffAnswer,
+                scope="read", budget="heavy", refusals=(409, 422),
+            ),
+            RouteSpec(
+                "GET", "/api/sim/profiles", self.profiles, "listProfiles", answer=ProfilesAnswer, scope="read"
+            ),
+        ]  # fmt: skip
 
     async def create(self, call: Call, body: NewSession) -> Response:
         """Create a session, or return the one created with the same key."""

@@ -20,7 +20,7 @@ from app.web.http.auth import SHARE
 from app.web.http.models import Answer, Body, EmptyAnswer
 from app.web.http.request_id import audit_origin
 from app.web.http.responses import success
-from app.web.http.route_spec import Call
+from app.web.http.route_spec import SESSION, Call, RouteGroup, RouteSpec
 
 _MAX_LINKS = 100
 """Most valid links of one session."""
@@ -78,11 +78,25 @@ class SharesAnswer(Answer):
     links: list[ShareAnswer]
 
 
-class ShareCalls:
+class ShareCalls(RouteGroup):
     """The calls under `/api/sim/sessions/{id}/share`."""
+
+    tag = "sessions"
 
     def __init__(self, sim: SessionService) -> None:
         self._sim = sim
+
+    def routes(self) -> list[RouteSpec]:
+        """Return the routes of these calls."""
+        path = f"{SESSION}/share"
+        return [
+            RouteSpec(
+                "POST", path, self.share, "shareSession", body=NewShare, answer=NewShareAnswer, status=201,
+                example={"expiresIn": "7d"},
+            ),
+            RouteSpec("GET", path, self.shares, "listShares", answer=SharesAnswer, scope="read"),
+            RouteSpec("DELETE", f"{path}/{{keyId}}", self.unshare, "deleteShare", answer=EmptyAnswer),
+        ]  # fmt: skip
 
     async def share(self, call: Call, body: NewShare) -> Response:
         """Create a link with which anybody may read this session, and nothing else, until it ends."""

@@ -27,16 +27,19 @@ from app.web.http.auth import Authenticator
 from app.web.http.models import NoQuery
 from app.web.http.request_id import audit_origin
 from app.web.http.responses import success_text
-from app.web.http.route_spec import Call
+from app.web.http.route_spec import SESSION, Call, RouteGroup, RouteSpec
 from app.web.http.validity import WhileValid
+from app.web.sim.answers import EquityAnswer, StatsAnswer
 from app.web.sim.requests import EquityQuery, ExportQuery
 
 _REMEMBERED = 1000
 """Number of sessions whose last statistics are remembered, so that the next call reads only new events."""
 
 
-class StatsCalls:
+class StatsCalls(RouteGroup):
     """The calls that read a session's results."""
+
+    tag = "log"
 
     def __init__(self, sim: SessionService, authenticator: Authenticator, settings: Settings) -> None:
         self._sim = sim
@@ -44,6 +47,23 @@ class StatsCalls:
         self._heartbeat_s = settings.heartbeat_ms / 1000
         self._write_timeout_s = settings.write_timeout_ms / 1000
         self._states: OrderedDict[UUID, tuple[int, str]] = OrderedDict()
+
+    def routes(self) -> list[RouteSpec]:
+        """Return the routes of these calls."""
+        return [
+            RouteSpec(
+                "GET", f"{SESSION}/stats", self.stats, "getStats", NoQuery, answer=StatsAnswer, scope="share",
+                budget="heavy", is_kept=self.has_stats,
+            ),
+            RouteSpec(
+                "GET", f"{SESSION}/equity", self.equity, "getEquity", EquityQuery, answer=EquityAnswer, scope="share",
+                budget="heavy", is_kept=self.has_curve,
+            ),
+            RouteSpec(
+                "GET", f"{SESSION}/export", self.export, "exportLog", ExportQuery, media=", ".join(MEDIA.values()),
+                scope="read", budget="heavy", example={"what": "trades", "format": "csv"},
+            ),
+        ]  # fmt: skip
 
     async def stats(self, call: Call, query: NoQuery) -> Response:
         """Compute the statistics of a session, also while it runs; undefined figures are null."""

@@ -43,7 +43,8 @@ BEGIN
 
   DELETE FROM sim_snapshots k WHERE k.session_id = _row.id AND _row.status IN ('finished', 'stopped');
   PERFORM sim_notify('sim_events', _row.id || ':' || _row.last_seq);
-  PERFORM sim_notify('sim_control', concat_ws(':', _row.id, _row.status, _row.runner));
+  -- The runner that claimed the session with this epoch need not read the row again.
+  PERFORM sim_notify('sim_control', concat_ws(':', _row.id, _row.status, _row.runner || ':' || _row.epoch));
   RETURN NEXT _row;
 END;
 $$;

@@ -8,9 +8,11 @@ from itertools import pairwise
 import pytest
 
 from app.domain.session import Pace
+from app.engine.replay.runner import SessionRunner
 from app.errors import MissingCandlesError, WrongStatusError
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, USER, running_engine, store
+from tests.support.server_process import until
 from tests.support.session_log import gaps, minute, open_minutes
 
 
@@ -111,6 +113,31 @@ async def test_two_simultaneous_starts_make_one_runner(database: Database) -> No
         log = await engine.log(session.id)
         assert open_minutes(log) == list(range(100))
         assert sum(event["type"] == "status" for event in log) == 2
+
+
+async def test_a_runner_does_not_read_its_row_again_because_of_its_own_start(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[object] = []
+    read_row = SessionRunner._read_row
+
+    async def counted(runner: SessionRunner) -> None:
+        reads.append(runner)
+        await read_row(runner)
+
+    async with running_engine(database) as engine:
+        await store(engine.pool)
+        session = await engine.create(pace=Pace(600_000))
+        heard: list[str] = []
+        on_control = engine.supervisor._on_control
+        monkeypatch.setattr(engine.supervisor, "_on_control", lambda text: (heard.append(text), on_control(text)))
+        monkeypatch.setattr(SessionRunner, "_read_row", counted)
+        started = await engine.sim.start(USER, session.id)
+        await until(lambda: heard == [f"{session.id}:running:{engine.supervisor.name}:{started.epoch}"])
+        await engine.until(session.id, lambda now: now.last_seq == 2)
+        assert not reads
+        await engine.act(session.id, "pace", Pace(500_000))
+        await until(lambda: len(reads) == 1)
 
 
 async def test_the_pace_changes_while_running(database: Database) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from app.domain.snapshot import from_text, to_text
 from app.domain.trading.command import Command, changed_orders, resolve
 from app.domain.trading.handover import Stage, StrategyChain
+from app.domain.trading.order import API_TYPES, PRICES, ApiOrderType, OrderType, type_of
 from app.domain.trading.settings import BrokerConfig, Sizing
 from app.domain.trading.strategy_runner import SlotView, StrategyRunner
 from app.errors import BadInputError
 from app.strategies.manual import Manual
+from tests.paths import ROOT
 from tests.support.trading import MINUTE, bar, bars, broker_config, fills, finish, of
 
 ORDER = {"side": "buy", "type": "market", "qty": 1}
@@ -186,3 +190,19 @@ def test_a_stage_ends_behind_its_last_command(to_command: int) -> None:
     chain.answer_all([SlotView(0, [bar(0, "10")], False, 0)], answers)
     prices = [fills(chain.run_command(MINUTE, number, place(fill="same_close")))[0][2] for number in (1, 2)]
     assert prices == ["10" if number <= to_command else "11" for number in (1, 2)]
+
+
+def test_every_order_type_is_the_same_in_requests_and_in_the_client_for_javascript() -> None:
+    text = (ROOT / "app/web/static/client.d.ts").read_text()
+    declared = re.search(r"type OrderType = (.*);", text)
+    assert declared is not None
+    assert tuple(json.loads(name) for name in declared[1].split(" | ")) == get_args(ApiOrderType)
+    assert list(PRICES) == list(API_TYPES) == list(get_args(OrderType))
+
+
+def test_the_prices_of_an_order_decide_its_type() -> None:
+    for type_, (needs, one_of) in PRICES.items():
+        assert {type_of({*needs, price}) for price in one_of} == ({type_} if one_of else set())
+        assert one_of or type_of(needs) == type_
+    assert type_of({"limit", "trail"}) is None
+    assert type_of({"trail", "trail_pct"}) is None
