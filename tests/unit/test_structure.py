@@ -40,7 +40,6 @@ LEVELS = (
     "web.market",
     "web",
     "report",
-    "backtest",
     "cli",
 )
 """Each level may import itself and those before it. A folder before its parent stands below the modules beside it."""

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from app.backtest.run import BacktestOutcome, Progress, run_backtest
 from app.cli import output
 from app.cli.options import Json, as_usage
 from app.cli.research.report import print_report, write_page
@@ -19,6 +18,7 @@ from app.cli.sessions.setting_options import NEW_SESSION, Given, parse_param, ta
 from app.domain.session import FINISHED, Session
 from app.engine import garbage_collection
 from app.errors import StrategyFailedError
+from app.report.backtest import BacktestOutcome, Progress, run_backtest
 from app.report.failure import failure_lines, location_lines
 from app.settings import load
 from app.strategy_hosts.local_strategy import LocalStrategy, find_local
