@@ -29,7 +29,7 @@ _PAGE = "text/html"
 LIST_PAGE, SESSION_PAGE, API_PAGE = "sessions.html", "session.html", "docs.html"
 MODULES = {
     LIST_PAGE: ("client.js", "common/", "list/"),
-    SESSION_PAGE: ("client.js", "common/", "session/", "chart/", "vendor/lightweight-charts"),
+    SESSION_PAGE: ("client.js", "common/", "session/", "chart/", "time/", "trading/", "vendor/lightweight-charts"),
 }
 """The modules of each page, most of them by their folder."""
 

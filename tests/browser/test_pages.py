@@ -169,11 +169,19 @@ def test_the_candle_under_the_pointer_is_shown_with_its_volume(site: Site, open_
 def test_small_prices_keep_their_decimals(site: Site, open_page: Open) -> None:
     page = open_page(site.url).page
     script = """async () => {
-      const { decimalsOf } = await import("/static/chart/series.js");
-      const bar = (price) => ({ open: price, high: price, low: price, close: price });
-      return [0.00001234, 1.5, 42000, 1e-8, 0.1234].map((price) => decimalsOf([bar(price)]));
+      const { decimalsOf, learnDecimals, priceText } = await import("/static/common/prices.js");
+      return [0.00001234, 1.5, 42000, 1e-8, 0.1234].map((price, index) => {
+        learnDecimals(`S${index}`, [price]);
+        return [decimalsOf(`S${index}`), priceText(`S${index}`, price)];
+      });
     }"""
-    assert page.evaluate(script) == [8, 2, 2, 8, 4]
+    assert page.evaluate(script) == [
+        [8, "0.00001234"],
+        [2, "1.50"],
+        [2, "42,000.00"],
+        [8, "0.00000001"],
+        [4, "0.1234"],
+    ]
 
 
 def test_a_session_runs_to_a_time_or_to_the_next_trade_and_waits_there(site: Site, open_page: Open) -> None:
@@ -181,7 +189,7 @@ def test_a_session_runs_to_a_time_or_to_the_next_trade_and_waits_there(site: Sit
     page = shown.page
     shown.until_state("live")
     page.fill("#until-time", "2024-01-01T02:00")
-    page.click("#until-go")
+    page.click("#jump")
     shown.until_candles(120)
     shown.until_status("paused")
     assert shown.number("candles") == 120

@@ -50,10 +50,10 @@ def test_a_session_is_shared_read_only_until_the_link_is_revoked(
     guest.until_candles(100)
     guest.until_state("live")
     expect(page.locator("#title")).to_have_text("shared run")
-    for control in ("#controls", "#share", "#copy", ".skip"):
+    for control in ("#controls", "#ticket", "#share", "#copy", ".skip"):
         expect(page.locator(control)).to_be_hidden()
     page.evaluate(CALLS)
-    for key in ("Space", "ArrowRight", "1", "Home", "End"):
+    for key in ("Space", "ArrowRight", "1", "b", "s", "f", "j", "ArrowLeft", "p", "Home", "End"):
         page.keyboard.press(key)
     page.locator("#rows a").last.click()
     expect(page.locator("#payload")).to_be_visible()
@@ -66,6 +66,15 @@ def test_a_session_is_shared_read_only_until_the_link_is_revoked(
     site.post(f"/{session_id}/control", {"action": "step", "candles": 5})
     guest.until_candles(105)
     guest.lost_nothing()
+
+    reader = open_page(f"{site.url}/sessions/{session_id}")
+    reader.page.fill("#token", Cli(database).json("token", "create", "--scope", "read")["token"])
+    reader.page.keyboard.press("Enter")
+    reader.until_candles(105)
+    for control in ("#controls", "#ticket", "#share", "#copy"):
+        expect(reader.page.locator(control)).to_be_hidden()
+    expect(reader.page.locator("#logout")).to_be_visible()
+    reader.page.keyboard.press("b")
 
     owner.page.click("#share-links button")
     expect(owner.page.locator("#share-links li")).to_have_count(0)

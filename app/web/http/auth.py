@@ -58,11 +58,12 @@ class Caller(NamedTuple):
 
 
 class LoginCookie(NamedTuple):
-    """A user who has logged in, the value of the cookie, and for how many seconds that is valid."""
+    """A user who has logged in, the value of the cookie, for how many seconds that is valid, and what it may do."""
 
     user_id: str
     cookie: str
     seconds: int
+    scope: tokens.Scope
 
 
 class RefusedLogins:
@@ -124,8 +125,9 @@ class Authenticator:
         caller = await self._login_caller(request, secret)
         now_ms = self._clock.now_ms()
         until_ms = min(now_ms + COOKIE_SECONDS * 1000, caller.until_ms or 2**62)
-        value = await self._database.run(self._create_login, request, caller, until_ms)
-        return LoginCookie(caller.user_id, value, max(1, (until_ms - now_ms) // 1000))
+        scope: tokens.Scope = "trade" if caller.scope == "trade" else "read"
+        value = await self._database.run(self._create_login, request, caller, scope, until_ms)
+        return LoginCookie(caller.user_id, value, max(1, (until_ms - now_ms) // 1000), scope)
 
     async def _login_caller(self, request: Request, secret: str) -> Caller:
         try:
@@ -200,9 +202,10 @@ class Authenticator:
         """Whether clients authenticate themselves, with a token or JWT that a browser can exchange for a cookie."""
         return "token" in self._methods or "jwt" in self._methods
 
-    async def _create_login(self, connection: Connection, request: Request, caller: Caller, until_ms: int) -> str:
+    async def _create_login(
+        self, connection: Connection, request: Request, caller: Caller, scope: tokens.Scope, until_ms: int
+    ) -> str:
         end = datetime.fromtimestamp(until_ms / 1000, UTC)
-        scope: tokens.Scope = "trade" if caller.scope == "trade" else "read"
         async with connection.transaction():
             value = await logins.create(connection, caller.user_id, scope, end, caller.token_id)
             details = {"with": "jwt"} if caller.token_id is None else {"with": "token", "tokenId": str(caller.token_id)}

@@ -14,7 +14,7 @@ BODY_LIMIT = 16 * 1024
 """Maximum body of login and logout, in bytes; anyone may call them."""
 
 HINT = "zeon_login"
-"""The cookie that tells the page's scripts that there is a login, so that they show the button "Log out"."""
+"""The cookie that tells the page's scripts what the login may do, `trade` or `read`."""
 
 
 class LoginCalls(RouteGroup):
@@ -34,20 +34,21 @@ class LoginCalls(RouteGroup):
     async def login(self, call: Call, body: LoginRequest) -> Response:
         """Exchange a token or JWT for a cookie, which ends with it, or after 12 hours."""
         login = await self._authenticator.login(call.request, body.token)
-        return _with_cookie(call.request, success(UserAnswer(user_id=login.user_id)), login.cookie, login.seconds)
+        answer = success(UserAnswer(user_id=login.user_id))
+        return _with_cookie(call.request, answer, login.cookie, login.scope, login.seconds)
 
     async def logout(self, call: Call, body: EmptyRequest) -> Response:
         """End the login and delete its cookie; streams that were opened with it end within a heartbeat."""
         await self._authenticator.logout(call.request)
-        return _with_cookie(call.request, success(EmptyAnswer()), "", 0)
+        return _with_cookie(call.request, success(EmptyAnswer()), "", "", 0)
 
 
-def _with_cookie(request: Request, response: Response, value: str, seconds: int) -> Response:
+def _with_cookie(request: Request, response: Response, value: str, hint: str, seconds: int) -> Response:
     """Set the cookie so that scripts and other sites never get it; except on loopback it needs HTTPS. Set the hint too.
 
     The scheme is https where a trusted proxy says so.
     """
     secure = request.url.scheme == "https" or not is_loopback(request.url.hostname or "")
     response.set_cookie(COOKIE, value, max_age=seconds, httponly=True, samesite="strict", secure=secure)
-    response.set_cookie(HINT, "1" if value else "", max_age=seconds, samesite="strict", secure=secure)
+    response.set_cookie(HINT, hint, max_age=seconds, samesite="strict", secure=secure)
     return response

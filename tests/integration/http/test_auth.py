@@ -67,7 +67,7 @@ async def test_login_sets_a_cookie_that_works_for_streams_and_ends_with_logout(d
         assert response.json()["data"] == {"userId": "anna"}
         cookie, hint = [set(line.lower().split("; ")[1:]) for line in response.headers.get_list("set-cookie")]
         assert cookie == {"httponly", "samesite=strict", "max-age=43200", "path=/"}
-        assert (response.cookies["zeon_login"], hint) == ("1", cookie - {"httponly"})
+        assert (response.cookies["zeon_login"], hint) == ("trade", cookie - {"httponly"})
         assert secret not in response.headers["set-cookie"]
         session = await server.create()
         async with server.stream(session["id"]) as stream:

@@ -20,7 +20,7 @@ export class Markers {
   }
 
   /** Remember the fills and trades among events, and draw those of the key. */
-  add(events, key, firstTime) {
+  add(events, key, firstTime, lastTime) {
     const added = events.filter(({ type, seq }) => (type === "fill" || type === "trade") && !this.#seen.has(seq));
     if (!added.length) return;
     for (const event of added) {
@@ -31,14 +31,14 @@ export class Markers {
       list.sort((a, b) => a.seq - b.seq);
       for (const old of list.splice(0, Math.max(0, list.length - MAX_EVENTS))) this.#seen.delete(old.seq);
     }
-    this.draw(key, firstTime);
+    this.draw(key, firstTime, lastTime);
   }
 
-  /** Draw the fills of a key that are not older than its first candle. */
-  draw(key, firstTime = Infinity) {
+  /** Draw the fills of a key from its first candle to the last one shown. */
+  draw(key, firstTime = Infinity, lastTime = Infinity) {
     this.key = key;
     const own = this.#fills.filter(({ payload }) => key.startsWith(`${payload.symbol} `));
-    const shown = own.map((event) => this.#marker(event)).filter(({ time }) => time >= firstTime);
+    const shown = own.map((event) => this.#marker(event)).filter(({ time }) => time >= firstTime && time <= lastTime);
     this.layer.setMarkers(shown.sort((a, b) => a.time - b.time));
     this.count = shown.length;
   }

@@ -1,6 +1,7 @@
 // Lines that a strategy plots: over the candles where their values are of the size of prices, otherwise in a pane below.
 
 import { LineSeries } from "/static/vendor/lightweight-charts.js";
+import { masked } from "../common/display.js";
 import { color } from "../common/theme.js";
 import { decimal, timeframeMs } from "../common/format.js";
 import { MAX_CANDLES } from "./series.js";
@@ -11,6 +12,7 @@ const SIMILAR = 3;
 
 export class Plots {
   #lines = new Map();
+  #until = Infinity;
 
   constructor(chart, session) {
     this.chart = chart;
@@ -23,6 +25,12 @@ export class Plots {
   choose(symbol) {
     this.symbol = symbol;
     for (const [name, { series }] of this.#lines) series.applyOptions({ visible: this.#isShown(name) });
+  }
+
+  /** Show no points after a time in seconds. */
+  showUntil(seconds) {
+    this.#until = seconds;
+    for (const line of this.#lines.values()) this.#drawAll(line);
   }
 
   /** Draw plot events; `priceOf(symbol)` decides where a new line goes, points before `firstTime` are left out. */
@@ -47,17 +55,21 @@ export class Plots {
       const points = own.map(({ ts, payload }) => ({ time: (ts - this.tickMs) / 1000, value: payload.value }));
       const first = line.points[0]?.time ?? Infinity;
       line.points.unshift(...points.filter(({ time }) => time < first && time >= firstTime));
-      line.series.setData(line.points);
+      this.#drawAll(line);
     }
   }
 
   #draw(line, count) {
     if (line.points.length > MAX_CANDLES) line.points.splice(0, line.points.length - MAX_CANDLES * 0.9);
-    else if (count < 200) {
+    else if (count < 200 && this.#until === Infinity) {
       for (const point of line.points.slice(-count)) line.series.update(point);
       return;
     }
-    line.series.setData(line.points);
+    this.#drawAll(line);
+  }
+
+  #drawAll({ series, points }) {
+    series.setData(this.#until === Infinity ? points : points.filter(({ time }) => time <= this.#until));
   }
 
   /** Remove points before the first candle. */
@@ -66,14 +78,15 @@ export class Plots {
       const points = line.points.filter(({ time }) => time >= firstTime);
       if (points.length === line.points.length) continue;
       line.points = points;
-      line.series.setData(points);
+      this.#drawAll(line);
     }
   }
 
   /** The value of each visible line: under the pointer, or the last one without a pointer. */
   values(moved) {
     const own = [...this.#lines].filter(([name]) => this.#isShown(name));
-    const values = own.map(([name, { series, number, points }]) => ({ name, number, value: (moved ? moved.seriesData.get(series) : points.at(-1))?.value }));
+    const last = (points) => (this.#until === Infinity ? points.at(-1) : points.findLast(({ time }) => time <= this.#until));
+    const values = own.map(([name, { series, number, points }]) => ({ name: masked(name), number, value: (moved ? moved.seriesData.get(series) : last(points))?.value }));
     return values.filter(({ value }) => value !== undefined);
   }
 
@@ -100,7 +113,7 @@ export class Plots {
       const number = (this.#lines.size % COLORS) + 1;
       const price = priceOf(this.#symbolOf(name));
       const similar = price === undefined || (value < price * SIMILAR && value > price / SIMILAR);
-      const options = { priceFormat: { type: "custom", minMove: 1e-8, formatter: decimal }, color: color(`--plot-${number}`), lineWidth: 2, title: similar ? "" : name, priceLineVisible: false, lastValueVisible: !similar, visible: this.#isShown(name) };
+      const options = { priceFormat: { type: "custom", minMove: 1e-8, formatter: decimal }, color: color(`--plot-${number}`), lineWidth: 2, title: similar ? "" : masked(name), priceLineVisible: false, lastValueVisible: !similar, visible: this.#isShown(name) };
       this.#lines.set(name, { points: [], number, series: this.chart.addSeries(LineSeries, options, similar ? 0 : 1) });
     }
     return this.#lines.get(name);

@@ -2,12 +2,14 @@
 
 import { CandlestickSeries, createChart, HistogramSeries } from "/static/vendor/lightweight-charts.js";
 import { byId } from "../common/dom.js";
+import { onZone } from "../common/display.js";
+import { timeframeMs } from "../common/format.js";
+import { decimalsOf, priceText } from "../common/prices.js";
 import { color, onTheme } from "../common/theme.js";
 import { chartOptions } from "./theme.js";
 import { Markers } from "./markers.js";
-import { minus } from "../common/format.js";
 import { Plots } from "./plots.js";
-import { CandleSeries, decimalsOf, keyOf, indexAt } from "./series.js";
+import { CandleSeries, keyOf, indexAt } from "./series.js";
 import { TradeLine } from "./trade_line.js";
 
 const MAX_APPENDED = 200;
@@ -17,7 +19,10 @@ export class Prices {
   key = "";
   trimmed = false;
   candles = new CandleSeries();
-  #decimals = 0;
+  /** The open time in seconds of the last candle to show; Infinity while nothing is hidden. */
+  until = Infinity;
+  #listeners = [];
+  #decimals = null;
   #requested = null;
 
   /**
@@ -39,7 +44,40 @@ export class Prices {
     this.#watch(onOldest, onNewest, onCrosshair);
     this.#paint();
     onTheme(() => this.#paint());
+    onZone(() => this.#paint());
     this.#cleanLogoLink();
+  }
+
+  get symbol() {
+    return this.key.split(" ")[0];
+  }
+
+  /** Call back after the candles shown have changed, with the number of candles appended; null after any other change. */
+  onCandles(listener) {
+    this.#listeners.push(listener);
+  }
+
+  /** The candles of a key, oldest first, up to the time that is looked back to. */
+  shown(key = this.key) {
+    const bars = this.candles.of(key);
+    if (this.until === Infinity) return bars;
+    const closed = this.until + (timeframeMs(this.timeframe) - timeframeMs(key.split(" ")[1])) / 1000;
+    return bars.slice(0, indexAt(bars, closed) + 1);
+  }
+
+  /** The candles of the session's own timeframe, from which longer ones are built. */
+  base() {
+    return this.shown(keyOf(this.symbol, this.timeframe));
+  }
+
+  /** Show no candle that opens after a time in seconds; Infinity shows all. */
+  showUntil(seconds) {
+    if (seconds === this.until) return;
+    this.until = seconds;
+    this.tradeLine.hide();
+    this.plots.showUntil(seconds);
+    this.redraw();
+    this.toEnd();
   }
 
   /** Draw a batch: a few candles are appended, many are drawn at once. */
@@ -49,11 +87,14 @@ export class Prices {
     if (cut.size) this.trimmed = true;
     const count = added.get(this.key) ?? 0;
     const first = count === this.candles.of(this.key).length;
-    if (count && (first || count > MAX_APPENDED || cut.has(this.key))) this.redraw();
+    if (this.until !== Infinity) {
+      if (cut.has(this.key)) this.redraw();
+    } else if (count && (first || count > MAX_APPENDED || cut.has(this.key))) this.redraw();
     else if (count) this.#append(count);
+    else if (added.size) this.#notify(0);
     const begin = this.bounds()?.[0];
     this.plots.add(events, (symbol) => this.candles.of(keyOf(symbol, this.timeframe)).at(-1)?.close, begin);
-    this.markers.add(events, this.key, begin);
+    this.markers.add(events, this.key, begin, this.until);
   }
 
   /** Add newer events at the end without moving the visible range. */
@@ -72,14 +113,14 @@ export class Prices {
     const more = this.candles.of(this.key).length - before;
     if (requested) this.#showRange({ from: requested.from + more, to: requested.to + more });
     this.plots.prepend(events, first);
-    this.markers.add(events, this.key, first);
+    this.markers.add(events, this.key, first, this.until);
     return true;
   }
 
   /** Show another symbol or timeframe. */
   choose(key) {
     this.key = key;
-    this.#decimals = 0;
+    this.#decimals = null;
     this.tradeLine.hide();
     this.plots.choose(key.split(" ")[0]);
     this.redraw();
@@ -87,16 +128,23 @@ export class Prices {
   }
 
   redraw() {
-    const bars = this.candles.of(this.key);
-    this.#setDecimals(bars.slice(-MAX_APPENDED));
+    const bars = this.shown();
+    this.#setDecimals();
     this.bars.setData(bars);
     this.volume.setData(bars.map((bar) => this.#volume(bar)));
     this.plots.trim(bars[0]?.time);
-    this.markers.draw(this.key, bars[0]?.time);
+    this.markers.draw(this.key, bars[0]?.time, this.until);
+    this.#notify(null);
+  }
+
+  #notify(appended) {
+    for (const listener of this.#listeners) listener(appended);
   }
 
   clear() {
     this.trimmed = false;
+    this.until = Infinity;
+    this.plots.showUntil(Infinity);
     this.#forgetRange();
     this.tradeLine.hide();
     this.candles.clear();
@@ -107,13 +155,13 @@ export class Prices {
 
   /** Times in seconds of the first and last candle shown; null without any. */
   bounds() {
-    const bars = this.candles.of(this.key);
+    const bars = this.shown();
     return bars.length ? [bars[0].time, bars.at(-1).time] : null;
   }
 
   /** Move the candle of a time to the middle. */
   centre(ms) {
-    const bars = this.candles.of(this.key);
+    const bars = this.shown();
     const index = indexAt(bars, ms / 1000);
     if (index < 0) return;
     this.#showRange({ from: index - 60, to: index + 60 });
@@ -122,7 +170,7 @@ export class Prices {
   /** Move a trade to the middle and draw a line from its entry to its exit. */
   showTrade(trade) {
     const [from, to] = this.markers.candleTimes(trade);
-    const [first, last] = [from, to].map((time) => indexAt(this.candles.of(this.key), time));
+    const [first, last] = [from, to].map((time) => indexAt(this.shown(), time));
     if (first < 0) return this.centre(trade.exitTs);
     const margin = Math.max(30, last - first);
     this.#showRange({ from: first - margin, to: last + margin });
@@ -153,20 +201,21 @@ export class Prices {
   }
 
   #append(count) {
-    this.#setDecimals(this.candles.of(this.key).slice(-count));
+    this.#setDecimals();
     for (const bar of this.candles.of(this.key).slice(-count)) {
       this.bars.update(bar);
       this.volume.update(this.#volume(bar));
     }
+    this.#notify(count);
   }
 
-  /** Write prices with as many decimals as any candle so far needs. */
-  #setDecimals(bars) {
-    const decimals = Math.max(this.#decimals, decimalsOf(bars));
+  /** Write prices with as many decimals as any candle of the symbol so far needs. */
+  #setDecimals() {
+    const { symbol } = this;
+    const decimals = decimalsOf(symbol);
     if (decimals === this.#decimals) return;
     this.#decimals = decimals;
-    const { format } = new Intl.NumberFormat("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
-    this.bars.applyOptions({ priceFormat: { type: "custom", minMove: 10 ** -decimals, formatter: (price) => minus(format(price)) } });
+    this.bars.applyOptions({ priceFormat: { type: "custom", minMove: 10 ** -decimals, formatter: (price) => priceText(symbol, price) } });
   }
 
   #volume(bar) {
@@ -185,7 +234,7 @@ export class Prices {
 
   #watch(onOldest, onNewest, onCrosshair) {
     this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
-      const behind = range ? this.candles.of(this.key).length - 1 - range.to : 0;
+      const behind = range ? this.shown().length - 1 - range.to : 0;
       byId("latest").hidden = behind < 1 || !byId("looking-back").hidden;
       if (range && range.from < EDGE) onOldest();
       if (range && behind < EDGE) onNewest();
@@ -195,7 +244,7 @@ export class Prices {
 
   /** The candle of a bar of the chart, which does not hold the volume. */
   #candleOf(drawn) {
-    const bars = this.candles.of(this.key);
+    const bars = this.shown();
     return drawn && bars[indexAt(bars, drawn.time)];
   }
 

@@ -1,5 +1,7 @@
 // The candles in the page: per symbol and timeframe, sorted, each once, and at most `MAX_CANDLES`.
 
+import { learnDecimals } from "../common/prices.js";
+
 export const MAX_CANDLES = 20_000;
 const SLACK = 1.1;
 
@@ -21,17 +23,6 @@ export function indexAt(bars, seconds) {
   return low - 1;
 }
 
-/** The number of decimals that the prices of bars need, 2 to 8. */
-export function decimalsOf(bars) {
-  const all = bars.flatMap(({ open, high, low, close }) => [open, high, low, close]).map(decimals);
-  return Math.max(2, ...all);
-}
-
-function decimals(number) {
-  const text = number.toFixed(8).replace(/0+$/, "");
-  return text.length - text.indexOf(".") - 1;
-}
-
 export class CandleSeries {
   #bars = new Map();
 
@@ -44,6 +35,7 @@ export class CandleSeries {
       const next = bar(payload.candle);
       if (bars.length && next.time <= bars.at(-1).time) continue;
       bars.push(next);
+      learnDecimals(payload.symbol, [next.open, next.high, next.low, next.close]);
       added.set(key, (added.get(key) ?? 0) + 1);
     }
     const limit = Math.floor(MAX_CANDLES / Math.max(1, this.#bars.size));

@@ -30,5 +30,5 @@ export function fillPairs(list, pairs) {
 
 /** Whether a key press on this element is text for a field, not a key of the page. */
 export function isTyping(target) {
-  return target.matches?.("input:not([type=radio]):not([type=checkbox]), select, textarea") ?? false;
+  return target.matches?.("input:not([type=radio], [type=checkbox], [type=range]), select, textarea") ?? false;
 }

@@ -1,5 +1,6 @@
-// Formats numbers and times. Times are in UTC; the local time is the title that a pointer shows.
+// Formats numbers and times. Times are in the zone of display.js; the time in the other zone is the title that a pointer shows.
 
+import { currentZone, isBlind, masked, timeText } from "./display.js";
 import { make } from "./dom.js";
 
 const MINUTE = 60_000;
@@ -21,13 +22,18 @@ export function utc(ms) {
 
 export const local = (ms) => `${LOCAL.format(ms)} local time`;
 
-/** A sentence of the server in which times in milliseconds are written as UTC. */
-export const readable = (sentence) => sentence.replace(/\b1\d{12}\b/g, (ms) => utc(Number(ms)));
+/** A sentence of the server in which times in milliseconds are written as text. */
+export const readable = (sentence) => masked(sentence).replace(/\b1\d{12}\b/g, (ms) => timeText(Number(ms)));
 
-/** A `<time>` in UTC. */
+/** A `<time>` of a session; in blind mode nothing but its text. */
 export function time(ms) {
-  return make("time", { datetime: new Date(ms).toISOString(), title: local(ms) }, utc(ms));
+  if (isBlind()) return make("span", { class: "time" }, timeText(ms));
+  const title = currentZone() === "local" ? `${utc(ms)} UTC` : local(ms);
+  return make("time", { datetime: new Date(ms).toISOString(), title }, timeText(ms));
 }
+
+/** A `<time>` of the real world, such as when a link ends; always in UTC. */
+export const realTime = (ms) => make("time", { datetime: new Date(ms).toISOString(), title: local(ms) }, utc(ms));
 
 export const whole = (number) => WHOLE.format(number);
 

@@ -1,4 +1,4 @@
-// The button "Log out". Scripts cannot read the cookie of a login, but one beside it that says that there is a login.
+// The button "Log out". Scripts cannot read the cookie of a login, but one beside it that says what the login may do.
 
 import { Client } from "../client.js";
 import { byId } from "./dom.js";
@@ -12,8 +12,14 @@ export function startLogout() {
 
 /** Show the button if there is a login now. */
 export function showLogout() {
-  byId("logout").hidden = !document.cookie.split("; ").includes("zeon_login=1");
+  byId("logout").hidden = !scope();
 }
+
+/** Whether the login of this browser may only read. */
+export const readsOnly = () => scope() === "read";
+
+/** `trade` or `read`; nothing without a login. */
+const scope = () => document.cookie.match(/(?:^|; )zeon_login=(\w+)/)?.[1];
 
 async function logout() {
   await new Client(location.origin).logout();

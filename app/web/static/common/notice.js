@@ -1,7 +1,8 @@
 // Messages of a page: problems on the screen, and announcements for screen readers.
 
+import { symbolText, timeText } from "./display.js";
 import { byId, make } from "./dom.js";
-import { readable, utc } from "./format.js";
+import { readable } from "./format.js";
 
 const QUIET_MS = 5000;
 let quietUntil = 0;
@@ -49,5 +50,5 @@ function details(error) {
 }
 
 function gapText(gap) {
-  return `${gap.symbol ?? ""} ${gap.timeframe ?? ""}: ${gap.missing} missing from ${utc(gap.fromMs)} to ${utc(gap.toMs)}`.trim();
+  return `${symbolText(gap.symbol ?? "")} ${gap.timeframe ?? ""}: ${gap.missing} missing from ${timeText(gap.fromMs)} to ${timeText(gap.toMs)}`.trim();
 }

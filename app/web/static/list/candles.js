@@ -3,6 +3,7 @@
 import { get, schemas } from "../common/api.js";
 import { byId, make, option } from "../common/dom.js";
 import { timeframeMs, toField, utc, whole } from "../common/format.js";
+import { randomRange, startBlindChoice } from "./blind.js";
 import { CoverageBar } from "./coverage.js";
 
 const DAY = 86_400_000;
@@ -16,6 +17,7 @@ export class CandlePicker {
     const presets = Object.entries(PRESETS).map(([text, ms]) => make("button", { type: "button", class: "quiet", onclick: () => this.#range(ms) }, text));
     byId("presets").replaceChildren(...presets);
     byId("cached").addEventListener("change", () => this.#showSeries());
+    startBlindChoice();
     for (const id of ["from", "to"]) byId(id).addEventListener("change", () => this.#showCoverage());
   }
 
@@ -32,9 +34,11 @@ export class CandlePicker {
     this.#showSeries();
   }
 
-  /** The candles' part of the request. */
+  /** The candles' part of the request; a blind session's range is random and not shown. */
   values() {
     const series = this.#selected();
+    const days = Number(byId("blind").value);
+    if (series && days) return randomRange(byId("blind-any").checked ? this.#series.filter(({ timeframe }) => timeframe === series.timeframe) : [series], days);
     if (series) return { venue: series.venue, symbols: [series.symbol, ...checkedSymbols()], timeframe: series.timeframe };
     const symbols = byId("symbols").value.split(/[\s,]+/).filter(Boolean);
     return { venue: byId("venue").value, symbols, timeframe: byId("timeframe").value };
@@ -49,6 +53,9 @@ export class CandlePicker {
     for (const field of document.querySelectorAll(".typed")) field.hidden = series !== undefined;
     for (const id of ["venue", "symbols"]) byId(id).required = series === undefined;
     byId("presets").hidden = series === undefined;
+    byId("blind-row").hidden = series === undefined;
+    if (!series) byId("blind").value = "";
+    byId("blind").dispatchEvent(new Event("change"));
     byId("others").replaceChildren(...(series ? this.#others(series) : []));
     if (series) this.#range(Infinity);
     else this.#showCoverage();

@@ -83,11 +83,11 @@ function newSession() {
   const endMs = fromField(byId("to").value);
   const pace = byId("pace").value;
   return {
+    startMs: fromField(byId("from").value),
+    ...(endMs === null ? {} : { endMs }),
     ...candles.values(),
     profileSlug: byId("profile").value,
     config: parameters.values(),
-    startMs: fromField(byId("from").value),
-    ...(endMs === null ? {} : { endMs }),
     ...(endMs === null && byId("gap-policy").value === "fail" ? {} : { gapPolicy: byId("gap-policy").value }),
     ...(pace === "speed" ? { speed: Number(byId("speed").value) } : { replayMsPerCandle: Number(pace) }),
     ...(name ? { name } : {}),

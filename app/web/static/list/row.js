@@ -3,6 +3,7 @@
 import { get, SESSIONS } from "../common/api.js";
 import { make, setText } from "../common/dom.js";
 import { gain, pace, percent, readable, time, utc } from "../common/format.js";
+import { isHidden } from "./blind.js";
 import { sparkline } from "./sparkline.js";
 
 const POINTS = 48;
@@ -41,14 +42,16 @@ export class Row {
     const changed = JSON.stringify(session) !== JSON.stringify(this.#session);
     this.#session = session;
     if (!changed) return;
-    const title = session.name ?? session.symbols.join(" ");
+    const hidden = isHidden(session);
+    const title = hidden ? "Blind session" : (session.name ?? session.symbols.join(" "));
     this.link.href = `/sessions/${session.id}`;
     setText(this.link, title);
-    this.what.replaceChildren(`${session.symbols.join(" ")} · ${session.timeframe} · ${session.profileSlug} · `, time(session.startMs), ...session.tags.map((tag) => make("span", { class: "tag" }, tag)));
+    const place = hidden ? [] : [`${session.symbols.join(" ")} · `];
+    this.what.replaceChildren(...place, `${session.timeframe} · ${session.profileSlug}`, ...(hidden ? [] : [" · ", time(session.startMs)]), ...session.tags.map((tag) => make("span", { class: "tag" }, tag)));
     setText(this.status, session.status);
     this.status.dataset.status = session.status;
     this.error.hidden = !session.error;
-    setText(this.error, readable(session.error ?? ""));
+    setText(this.error, hidden ? "" : readable(session.error ?? ""));
     this.#progress(session, title);
     setText(this.pace, pace(session));
     this.#buttons(session, title);

@@ -2,10 +2,11 @@
 
 import { post, SESSIONS } from "../common/api.js";
 import { byId, make, setText } from "../common/dom.js";
-import { fromField, pace, time, timeframeMs, toField } from "../common/format.js";
+import { pace } from "../common/format.js";
 import { announce, attempt } from "../common/notice.js";
+import { RunTo } from "../time/run_to.js";
 
-const PACES = [1000, 250, 50, 10, 0];
+export const PACES = [1000, 250, 50, 10, 0];
 const LABELS = ["1/s", "4/s", "20/s", "100/s", "max"];
 const PLAY = { created: "start", paused: "resume", failed: "start", running: "pause" };
 const PLAY_LABELS = { start: "Play", resume: "Play", pause: "Pause" };
@@ -23,9 +24,7 @@ export class Controls {
     byId("step").addEventListener("click", () => this.step());
     byId("stop").addEventListener("click", () => this.stop());
     byId("fork").addEventListener("click", () => this.fork());
-    byId("until").addEventListener("submit", (submit) => this.#runTo(submit));
-    byId("until-what").addEventListener("change", () => this.show(this.session));
-    byId("until-time").addEventListener("input", () => (this.timeChosen = true));
+    this.runTo = new RunTo(session, (body) => this.#control(body));
     this.show(session);
   }
 
@@ -33,19 +32,15 @@ export class Controls {
   show(session) {
     this.session = session;
     const { status } = session;
-    const byTime = byId("until-what").value === "time";
     setText(byId("play"), PLAY_LABELS[PLAY[status]] ?? "Play");
     byId("play").disabled = !(status in PLAY);
     byId("step").disabled = !STEPPABLE.includes(status);
     byId("stop").disabled = OVER.includes(status);
-    byId("until-time").hidden = !byTime;
-    if (!this.timeChosen && document.activeElement !== byId("until-time")) byId("until-time").value = toField(defaultTime(session));
-    byId("until-go").disabled = !(STEPPABLE.includes(status) || (status === "running" && byTime));
+    this.runTo.show(session);
     byId("paces").disabled = OVER.includes(status);
     for (const input of byId("paces").querySelectorAll("input")) input.checked = Number(input.value) === session.replayMsPerCandle;
     setText(byId("status"), status);
     byId("status").dataset.status = status;
-    this.#showProgress(session);
   }
 
   play() {
@@ -67,6 +62,10 @@ export class Controls {
     return STEPPABLE.includes(this.session.status) && this.#control({ action: "step", candles: 1 });
   }
 
+  jump() {
+    return this.runTo.jump();
+  }
+
   async stop() {
     if (await confirmed("Stop this session? A stopped session cannot be started again.", "Stop session")) await this.#do(() => post(`${this.path}/stop`));
   }
@@ -82,24 +81,16 @@ export class Controls {
     if (child) location.assign(`/sessions/${child.id}`);
   }
 
-  /** A paused session runs to the time or event and pauses again; a running one jumps to the time and goes on. */
-  #runTo(submit) {
-    submit.preventDefault();
-    const what = byId("until-what").value;
-    const timeMs = fromField(byId("until-time").value);
-    if (what !== "time") return this.#control({ action: "runUntil", eventType: what });
-    return timeMs !== null && this.#control({ action: this.session.status === "running" ? "jump" : "runUntil", timeMs });
-  }
-
   #control(body) {
     return this.#do(() => post(`${this.path}/control`, body));
   }
 
   async #do(work) {
     const session = await attempt(work);
-    if (!session) return;
+    if (!session) return undefined;
     announce(`${session.status}, ${pace(session)}`);
     this.onSession(session);
+    return session;
   }
 
   #paceButton(ms, index) {
@@ -107,21 +98,6 @@ export class Controls {
     const key = String(index + 1);
     return make("label", { title: `Key ${key}` }, input, make("span", {}, LABELS[index]));
   }
-
-  /** Show where the session is, and its pace where it is none of the buttons. */
-  #showProgress(session) {
-    const { progress, cursorMs, replayMsPerCandle } = session;
-    const pct = progress?.pct ?? null; // Null while an endless session's candles are fetched.
-    byId("progress").hidden = pct === null;
-    byId("progress").value = pct ?? 0;
-    const parts = [pct !== null && `${pct.toFixed(1)} %`, PACES.includes(replayMsPerCandle) ? null : pace(session)];
-    byId("at").replaceChildren(cursorMs === null ? "not started" : time(cursorMs), ...parts.filter(Boolean).map((part) => ` · ${part}`));
-  }
-}
-
-/** The time that "Run to" offers first: a hundred candles after the cursor, at most the end. */
-function defaultTime({ cursorMs, startMs, endMs, timeframe }) {
-  return Math.min((cursorMs ?? startMs) + 100 * timeframeMs(timeframe), endMs ?? Infinity);
 }
 
 function confirmed(question, yes) {

@@ -1,6 +1,7 @@
 // The table of events, newest first, with a filter by type and text, and the payload of one event.
 
 import { get, SESSIONS, share } from "../common/api.js";
+import { masked } from "../common/display.js";
 import { byId, make, option, setText } from "../common/dom.js";
 import { time, tone, whole } from "../common/format.js";
 import { pageAddress } from "./address.js";
@@ -59,7 +60,7 @@ export class Log {
     this.#reveal(byId("rows").querySelector(".selected"));
     byId("payload").hidden = false;
     setText(byId("payload-title"), `${event.type} ${event.seq}`);
-    setText(byId("payload-text"), JSON.stringify(event, null, 2));
+    setText(byId("payload-text"), masked(JSON.stringify(event, null, 2)));
     byId("payload-link").href = pageAddress(event.seq);
   }
 

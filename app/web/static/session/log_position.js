@@ -1,8 +1,6 @@
 // Which part of the log is on the screen: its end, live, or a fixed part around one seq.
 
 import { get, SESSIONS } from "../common/api.js";
-import { byId, setText } from "../common/dom.js";
-import { whole } from "../common/format.js";
 import { attempt } from "../common/notice.js";
 import { pageAddress } from "./address.js";
 
@@ -20,12 +18,11 @@ export class LogPosition {
   #part = 0;
   #busy = false;
 
-  /** `clear()` empties charts and table, `draw(events)` adds events to them. */
-  constructor(session, feed, { clear, draw, prices, log }) {
-    Object.assign(this, { session, feed, clear, draw, prices, log });
+  /** `clear()` empties charts and table, `draw(events)` adds events to them; `onSwitch()` follows a switch to another part. */
+  constructor(session, feed, { clear, draw, prices, log, onSwitch }) {
+    Object.assign(this, { session, feed, clear, draw, prices, log, onSwitch });
     this.path = `${SESSIONS}/${session.id}`;
     this.memory = `zeon-first-${session.id}`;
-    byId("live").addEventListener("click", () => this.toLive());
   }
 
   /** Show the event that the address names; else, after a reload, what was shown before and all events since. */
@@ -60,15 +57,22 @@ export class LogPosition {
 
   /** Put an event into the address and show its candle, however far back it is. */
   async goTo(event) {
-    const [openMs, first] = [event.payload.candle?.openTimeMs ?? event.ts, this.prices.bounds()?.[0]];
+    const openMs = event.payload.candle?.openTimeMs ?? event.ts;
+    const [first, last] = this.prices.bounds() ?? [];
     const notDrawn = first === undefined && this.feed.drawn < this.feed.last;
-    if (notDrawn || first > openMs / 1000) {
+    const later = this.lookingBack && event.seq > this.#lastSeq && last < openMs / 1000;
+    if (notDrawn || first > openMs / 1000 || later) {
       await this.#lookBackTo(event.seq);
       this.log.select(event);
     }
     history.replaceState(null, "", pageAddress(event.seq));
     if (event.type === "trade" && this.prices.key.startsWith(`${event.payload.symbol} `)) this.prices.showTrade(event.payload);
     else this.prices.centre(openMs);
+  }
+
+  /** Show the part of the log around the candle of a time in ms. */
+  async lookBackAt(ms) {
+    await this.#lookBackTo(await this.#seqAt(ms));
   }
 
   /** Read events before the oldest candle, until there are as many candles as the page can hold. */
@@ -127,10 +131,24 @@ export class LogPosition {
   async #lookBackTo(seq) {
     const { events } = await get(`${this.path}/events?fromSeq=${Math.max(1, seq - AROUND)}&limit=${2 * AROUND}`);
     this.#switchTo(true);
-    setText(byId("looking-back-text"), `Looking at seq ${whole(seq)} of ${whole(this.session.lastSeq)}. New events are not shown here.`);
     this.draw(events);
     this.log.show(events.filter((event) => Math.abs(event.seq - seq) <= NEAR));
     this.prices.centre(events.find((event) => event.seq >= seq)?.ts ?? 0);
+    this.onSwitch();
+  }
+
+  /** A seq at most `AROUND` before the one whose ts is a time: ts never decreases, so a few events tell where it is. */
+  async #seqAt(ms) {
+    let low = { seq: 1, ts: this.session.startMs };
+    let high = { seq: this.session.lastSeq, ts: this.session.cursorMs ?? low.ts };
+    while (high.seq - low.seq > AROUND) {
+      const share = (ms - low.ts) / Math.max(1, high.ts - low.ts);
+      const guess = low.seq + Math.round(Math.min(0.95, Math.max(0.05, share)) * (high.seq - low.seq));
+      const { events } = await get(`${this.path}/events?fromSeq=${guess}&limit=1`);
+      if (events[0]?.ts < ms) low = { seq: guess, ts: events[0].ts };
+      else high = { seq: guess, ts: events[0]?.ts ?? high.ts };
+    }
+    return low.seq;
   }
 
   /** Clear the screen, to show an older part or the end of the log. */
@@ -140,7 +158,7 @@ export class LogPosition {
     this.clear();
     this.lookingBack = lookingBack;
     this.firstSeq = Infinity;
-    byId("looking-back").hidden = !lookingBack;
+    this.onSwitch();
     if (!lookingBack) history.replaceState(null, "", pageAddress());
   }
 }

@@ -2,7 +2,7 @@
 
 import { call, get, post, SESSIONS } from "../common/api.js";
 import { byId, make, setText } from "../common/dom.js";
-import { time } from "../common/format.js";
+import { realTime } from "../common/format.js";
 
 /** Connect the button "Share" with its dialog. */
 export function startSharing(session) {
@@ -47,8 +47,8 @@ function entry(path, link) {
   };
   const label = `Revoke the link of ${new Date(link.createdAtMs).toISOString()}`;
   const button = make("button", { type: "button", class: "quiet", "aria-label": label, onclick: () => attempt(revoke) }, "Revoke");
-  const end = link.expiresAtMs === null ? [] : [", valid until ", time(roundToMinute(link.expiresAtMs))];
-  return make("li", {}, ...(link.name ? [`${link.name}: `] : []), "created ", time(roundToMinute(link.createdAtMs)), ...end, " ", button);
+  const end = link.expiresAtMs === null ? [] : [", valid until ", realTime(roundToMinute(link.expiresAtMs))];
+  return make("li", {}, ...(link.name ? [`${link.name}: `] : []), "created ", realTime(roundToMinute(link.createdAtMs)), ...end, " ", button);
 }
 
 const roundToMinute = (ms) => ms - (ms % 60_000);

@@ -1,6 +1,7 @@
 // Position and statistics, next to the charts.
 
 import { get, SESSIONS } from "../common/api.js";
+import { symbolText } from "../common/display.js";
 import { byId, fillPairs } from "../common/dom.js";
 import { decimal, gain, minus, money, percent, time, whole } from "../common/format.js";
 
@@ -33,7 +34,7 @@ export function showPosition(session, event) {
   const list = byId("position");
   if (!event) return fillPairs(list, [["Strategy", session.profileSlug === "none" ? "none: candles only" : session.profileSlug]]);
   const p = event.payload;
-  const held = p.positions ? Object.entries(p.positions).map(([symbol, { qty }]) => [symbol, decimal(qty)]) : [[session.symbols[0], decimal(p.positionQty)]];
+  const held = p.positions ? Object.entries(p.positions).map(([symbol, { qty }]) => [symbolText(symbol), decimal(qty)]) : [[symbolText(session.symbols[0]), decimal(p.positionQty)]];
   const rest = [
     ["Equity", money(p.equity)],
     ["Cash", money(p.cash)],
@@ -50,6 +51,8 @@ export class Statistics {
   #next = 0;
   #seq = -1;
   #loading = false;
+  /** The statistics read last; null before the first candle. */
+  figures = null;
 
   constructor(session) {
     this.path = `${SESSIONS}/${session.id}`;
@@ -65,6 +68,7 @@ export class Statistics {
     const stats = await get(`${this.path}/stats`).catch(() => null);
     this.#loading = false;
     this.#next = performance.now() + INTERVAL_MS;
+    this.figures = stats;
     fillPairs(byId("statistics"), stats?.toMs ? figures(stats) : basics(session));
   }
 }

@@ -1,6 +1,7 @@
 // Programs and commands that read the session with Python, JavaScript, curl and psql, ready to be copied.
 
-import { byId, make } from "../common/dom.js";
+import { byId } from "../common/dom.js";
+import { copyable } from "./copying.js";
 
 const TOKEN = ' -H "Authorization: Bearer $TOKEN"';
 
@@ -8,7 +9,7 @@ const TOKEN = ' -H "Authorization: Bearer $TOKEN"';
 export async function showSnippets(session, fromSeq) {
   const open = (await fetch(`/api/sim/sessions/${session.id}`, { credentials: "omit" })).ok;
   const entries = Object.entries(snippets(session, fromSeq, open));
-  byId("snippet-list").replaceChildren(...entries.map(([name, text]) => entry(name, text)));
+  byId("snippet-list").replaceChildren(...entries.map(([name, text]) => copyable(name, text)));
   byId("snippets").showModal();
 }
 
@@ -42,22 +43,4 @@ const client = new Client("${location.origin}"${token});
 for await (const event of client.tail("${id}", { fromSeq: ${fromSeq} })) {
   console.log(event.seq, event.type, event.payload);
 }`;
-}
-
-function entry(name, text) {
-  const code = make("pre", { tabindex: 0, "aria-label": `${name} snippet` }, text);
-  const button = make("button", { type: "button", "aria-label": `Copy the ${name} snippet`, onclick: () => copy(text, code, button) }, "Copy");
-  return make("section", {}, make("div", { class: "row" }, make("h3", {}, name), make("span", { class: "push" }), button), code);
-}
-
-/** Copy where the browser allows it; otherwise select the text for Ctrl-C. */
-async function copy(text, code, button) {
-  try {
-    await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
-  } catch {
-    getSelection().selectAllChildren(code);
-    button.textContent = "Selected: press Ctrl-C";
-  }
-  setTimeout(() => (button.textContent = "Copy"), 2000);
 }
