@@ -39,7 +39,6 @@ LEVELS = (
     "web.sim",
     "web.market",
     "web",
-    "report",
     "cli",
 )
 """Each level may import itself and those before it. A folder before its parent stands below the modules beside it."""

@@ -11,6 +11,8 @@ import typer
 
 from app.cli import output
 from app.cli.options import Json, as_usage
+from app.cli.report.backtest import BacktestOutcome, Progress, run_backtest
+from app.cli.report.failure import failure_lines, location_lines
 from app.cli.research.report import print_report, write_page
 from app.cli.run import locate
 from app.cli.sessions.session_view import session_to_json
@@ -18,8 +20,6 @@ from app.cli.sessions.setting_options import NEW_SESSION, Given, parse_param, ta
 from app.domain.session import FINISHED, Session
 from app.engine import garbage_collection
 from app.errors import StrategyFailedError
-from app.report.backtest import BacktestOutcome, Progress, run_backtest
-from app.report.failure import failure_lines, location_lines
 from app.settings import load
 from app.strategy_hosts.local_strategy import LocalStrategy, find_local
 from app.web.sim.stats import stats_json

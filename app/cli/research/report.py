@@ -9,13 +9,13 @@ import typer
 
 from app.cli import output
 from app.cli.options import Json, SessionId, create
+from app.cli.report import figures
+from app.cli.report.failure import failure_lines
+from app.cli.report.session_page import read_page
 from app.cli.run import Context, run
 from app.cli.sessions.session_view import market
 from app.db.log import stats
 from app.domain.session import Session
-from app.report import figures
-from app.report.failure import failure_lines
-from app.report.session_page import read_page
 from app.web.sim.stats import stats_json
 
 Html = Annotated[

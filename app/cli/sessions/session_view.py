@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.cli import output
+from app.cli.report.failure import location_lines, short_location
 from app.domain.session import Session
-from app.report.failure import location_lines, short_location
 from app.web.sim.answers import SessionAnswer
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import uvloop
 
+from app.cli.report.session_page import read_page
 from app.clock import Clock
 from app.db.log import results, stats
 from app.db.pool import Database
@@ -21,7 +22,6 @@ from app.engine.kept_figures import keep_figures
 from app.engine.session_service import Action, SessionService
 from app.engine.supervisor import Supervisor
 from app.errors import MissingCandlesError
-from app.report.session_page import read_page
 from app.settings import Settings
 from app.strategy_hosts.local_strategy import LocalStrategy
 from app.web.http.parsing import parse

@@ -19,7 +19,7 @@ BARS: Final = 3000
 ARROWS: Final = 2000
 """The newest trades shown on the charts."""
 CREDIT: Final = "Charts by TradingView Lightweight Charts™, Copyright © 2026 TradingView, Inc., Apache License 2.0."
-_LIBRARY: Final = Path(__file__).parents[1] / "web" / "static" / "vendor" / "lightweight-charts.js"
+_LIBRARY: Final = Path(__file__).parents[2] / "web" / "static" / "vendor" / "lightweight-charts.js"
 _EXPORTS: Final = re.compile(r"export\{([^}]*)\};?\s*$")
 _DIGITS: Final = 7
 """Significant digits of the numbers drawn."""

@@ -8,6 +8,8 @@ from decimal import Decimal
 from html import escape
 from typing import Any, Final
 
+from app.cli.report import charts, figures, html
+from app.cli.report.failure import failure_lines
 from app.db.bars import read_bars
 from app.db.log import stats
 from app.db.log.stats import Point
@@ -16,8 +18,6 @@ from app.domain.market.candle import Candle
 from app.domain.session import SETTINGS, Session
 from app.domain.trading.account import Trade
 from app.domain.utc import utc
-from app.report import charts, figures, html
-from app.report.failure import failure_lines
 from app.web.sim.answers import SessionAnswer
 
 POINTS: Final = 5000
