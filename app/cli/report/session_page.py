@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from app.cli.report import charts, figures, html
 from app.cli.report.failure import failure_lines
-from app.db.bars import read_bars
+from app.db.candles import read_bars
 from app.db.log import stats
 from app.db.log.stats import Point
 from app.db.pool import Connection
