@@ -117,7 +117,7 @@ async def _read(sim: SessionService, session: Session, *, with_page: bool) -> Ba
     database = sim.database
     await keep_figures(database, session.id, session.last_seq)
     found = await database.run(stats.stats, session.id)
-    silent = await database.run(results.wrote_nothing, session.id)
+    silent = await database.run(results.wrote_nothing, [session.id])
     page = None
     if with_page:
         page = await database.run(read_page, session, found.figures)

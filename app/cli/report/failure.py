@@ -1,4 +1,4 @@
-"""Why a session failed, for people: the strategy's file, line and source line, and the candle."""
+"""Why a session failed, or wrote nothing, for people: the strategy's file, line and source line, and the candle."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.domain.utc import utc
+
+WROTE_NOTHING = (
+    "The strategy wrote nothing: no signal, order, plot or message. Check that on_candle is spelled so, that its"
+    " condition can be true, and that the range is long enough for its indicators."
+)
 
 
 def failure_lines(error: str | None, details: Any) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 from app.domain import utc as times
 
 MISSING = "-"
+_CENT = Decimal("0.01")
 _MONEY, _PERCENT, _RATIO, _COUNT, _TIME, _LENGTH = "money", "percent", "ratio", "count", "time", "length"
 FIGURES = {
     "from_ms": ("from", _TIME),
@@ -67,9 +68,14 @@ def figure(name: str, value: Any) -> str:
 
 
 def money(value: Decimal | float) -> str:
-    """Format an amount, a price or a ratio with 2 decimals, one below 1 with 4 significant digits: 12,345.67."""
-    if value and -1 < value < 1:
+    """Format an amount with 2 decimals, one below a hundredth with 4 significant digits: 12,345.67."""
+    if value and -_CENT < value < _CENT:
         return f"{Decimal(f'{value:.4g}'):f}"
+    return ratio(value)
+
+
+def ratio(value: Decimal | float) -> str:
+    """Format a ratio with 2 decimals: 1.57."""
     return f"{value:,.2f}"
 
 
@@ -97,7 +103,7 @@ def number(value: Decimal | float) -> str:
 
 _FORMATS: Mapping[str, Callable[[Any], str]] = {
     _MONEY: money,
-    _RATIO: money,
+    _RATIO: ratio,
     _PERCENT: percent,
     _COUNT: count,
     _TIME: times.utc,

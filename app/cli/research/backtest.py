@@ -12,7 +12,7 @@ import typer
 from app.cli import output
 from app.cli.options import Json, as_usage
 from app.cli.report.backtest import BacktestOutcome, Progress, run_backtest
-from app.cli.report.failure import failure_lines, location_lines
+from app.cli.report.failure import WROTE_NOTHING, failure_lines, location_lines
 from app.cli.research.report import print_report, write_page
 from app.cli.run import locate
 from app.cli.sessions.session_view import session_to_json
@@ -37,10 +37,6 @@ Params = Annotated[
 ]
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write the report as one page to FILE.")]
 Discard = Annotated[bool, typer.Option("--discard", help="Delete the session after the report.")]
-NOTHING = (
-    "The strategy wrote nothing: no signal, order, plot or message. Check that on_candle is spelled so, that its"
-    " condition can be true, and that the range is long enough for its indicators."
-)
 _OPTIONS = NEW_SESSION - {"profile_slug", "replay_ms_per_candle", "speed", "lag_ms", "gap_grace_ms"}
 
 
@@ -92,7 +88,7 @@ def _print(outcome: BacktestOutcome, html: Path | None, *, discard: bool, json: 
         for line in failure_lines(session.error, session.error_details):
             output.note(line)
     elif outcome.wrote_nothing:
-        output.note(NOTHING)
+        output.note(WROTE_NOTHING)
     if not discard:
         output.note(f"The session stays: zeon report {session.id}, zeon sessions delete {session.id}")
 

@@ -13,6 +13,7 @@ import typer
 from app.cli import output
 from app.cli.candles.candle_slots import cached_slots
 from app.cli.options import Json, as_usage
+from app.cli.report.failure import WROTE_NOTHING
 from app.cli.research import ranking
 from app.cli.research.param_grid import parse_grid
 from app.cli.research.run_many import Processes, run_all
@@ -87,6 +88,9 @@ def sweep(
         output.note(f"The sessions have the tag {tag}: zeon sessions list --tag {tag}")
         interrupted = run_all(settings, location, ids, processes)
         outcomes = asyncio.run(run_on(settings, location, lambda context: context.database.run(results.results, ids)))
+        silent = asyncio.run(
+            run_on(settings, location, lambda context: context.database.run(results.wrote_nothing, ids))
+        )
     ranked = ranking.rank_results(outcomes, by)
     if json:
         output.as_json({"tag": tag, "rows": size.rows, "bytes": size.bytes, "results": ranking.ranking_to_json(ranked)})
@@ -94,6 +98,8 @@ def sweep(
         ranking.print_ranking(ranked)
     if interrupted:
         output.note(f"Interrupted: the sessions that ran are paused; `zeon rank {tag} --resume` finishes the sweep.")
+    if silent and not interrupted:
+        output.note(WROTE_NOTHING)
     if any(outcome.status != FINISHED for outcome in outcomes):
         raise typer.Exit(1)
 
