@@ -22,6 +22,8 @@ FIGURES = {
     "equity": ("equity", _MONEY),
     "net_profit": ("net profit", _MONEY),
     "fees": ("fees paid", _MONEY),
+    "funding": ("funding paid", _MONEY),
+    "interest": ("interest paid", _MONEY),
     "return_pct": ("return", _PERCENT),
     "buy_and_hold_pct": ("buy and hold", _PERCENT),
     "cagr_pct": ("CAGR", _PERCENT),
