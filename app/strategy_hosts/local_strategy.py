@@ -31,6 +31,11 @@ class LocalStrategy(NamedTuple):
     strategy: type[Strategy]
     code_hash: str
 
+    @property
+    def file(self) -> str:
+        """The file of the class."""
+        return str(sys.modules[self.strategy.__module__].__file__)
+
 
 def find_local(named: str) -> LocalStrategy | None:
     """Return the strategy of FILE.py, FILE.py:Class, FOLDER, FOLDER:Class or module:Class; null for a plain slug.

@@ -56,12 +56,15 @@ def find_strategies(locations: tuple[str, ...]) -> tuple[list[StrategyRef], list
     for location in locations:
         folder = Path(location).expanduser()
         module, _, attribute = location.partition(":")
-        if folder.is_dir():
+        file = Path(module).expanduser()
+        if file.suffix == ".py" and file.is_file():
+            refs.append(_in_folder(file.resolve())._replace(origin="file", attribute=attribute or None))
+        elif folder.is_dir():
             refs += [_in_folder(path) for path in sorted(folder.resolve().glob("*.py")) if path.name[0] != "_"]
         elif attribute and all(part.isidentifier() for part in (*module.split("."), attribute)):
             refs.append(StrategyRef("setting", location, module, attribute))
         else:
-            problems.append(LoadProblem(location, "It is neither a folder nor module:Class."))
+            problems.append(LoadProblem(location, "It is neither a folder, a file nor module:Class."))
     return refs, problems
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from app.domain import utc as times
 
 MISSING = "-"
+_OPTIONAL = ("funding", "interest")
 _CENT = Decimal("0.01")
 _MONEY, _PERCENT, _RATIO, _COUNT, _TIME, _LENGTH = "money", "percent", "ratio", "count", "time", "length"
 FIGURES = {
@@ -57,9 +58,10 @@ FIGURES = {
 
 
 def lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield name and value of each figure of a result; a dash for a missing value."""
+    """Yield name and value of each figure of a result; a dash for a missing value. Costs that were not set are left out."""
     for name, (words, _) in FIGURES.items():
-        yield words, figure(name, figures[name])
+        if figures[name] or name not in _OPTIONAL:
+            yield words, figure(name, figures[name])
 
 
 def figure(name: str, value: Any) -> str:

@@ -40,7 +40,7 @@ Discard = Annotated[bool, typer.Option("--discard", help="Delete the session aft
 _OPTIONS = NEW_SESSION - {"profile_slug", "replay_ms_per_candle", "speed", "lag_ms", "gap_grace_ms"}
 
 
-@takes_settings(_OPTIONS, required=["symbols", "timeframe", "start_ms", "end_ms"], defaults={"timeframe": "1h"})
+@takes_settings(_OPTIONS, required=["symbols", "start_ms", "end_ms"], defaults={"timeframe": "1h"})
 def backtest(
     given: Given,
     profile: Profile,
