@@ -58,7 +58,7 @@ FIGURES = {
 
 
 def lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield name and value of each figure of a result; a dash for a missing value. Costs that were not set are left out."""
+    """Yield name and value of each figure of a result; a dash for a missing value. Funding of 0 is left out."""
     for name, (words, _) in FIGURES.items():
         if figures[name] or name not in _OPTIONAL:
             yield words, figure(name, figures[name])

@@ -88,14 +88,14 @@ def test_a_file_is_run_and_reported(cli: Cli, database: Database) -> None:
 
 def test_an_error_has_its_line_and_candle_everywhere(cli: Cli, database: Database) -> None:
     done = cli.run("backtest", "macd.py", *RANGE, "--end", END, "--param", "fail_at=200", code=1)
-    place, source = "macd.py:18 in on_candle", "self.buy(qty=1 / (self._seen - self.fail_at))"
+    place, source = "macd.py:16 in on_candle", "self.buy(qty=1 / (self._seen - self.fail_at))"
     candle = "at the candle that opens at 2024-01-01 03:19:00Z"
     assert [line.strip() for line in done.stdout.splitlines()[1:4]] == [place, source, candle]
     session_id, details = database.query("SELECT id, error_details FROM sim_sessions")[0]
     assert details == {"at": place, "source": source, "candleMs": START_MS + 199 * MINUTE}
     shown = cli("sessions", "show", session_id)
     assert all(text in shown for text in ("ZeroDivisionError: division by zero", place, source, candle))
-    assert "failed: macd.py:18" in cli("sessions", "list")
+    assert "failed: macd.py:16" in cli("sessions", "list")
     assert place in cli.run("tail", session_id, "--no-follow").stderr
     assert place in cli("report", session_id)
 
@@ -154,7 +154,7 @@ async def test_a_script_gets_tables_while_a_loop_runs(cli: Cli, database: Databa
     assert str(result.trades["exitTime"].dt.tz) == "UTC"
     assert "10,000.00" in repr(result)
     assert result.html().startswith("<!doctype html>")
-    with pytest.raises(zeon.BacktestFailedError, match=r"macd.py:18 in on_candle"):
+    with pytest.raises(zeon.BacktestFailedError, match=r"macd.py:16 in on_candle"):
         run(strategy=str(cli.folder / "macd.py"), fail_at=3)
     with pytest.raises(MissingCandlesError, match="zeon candles import FILE --symbol NOPE"):
         run("NOPE")
