@@ -13,7 +13,7 @@ from app.cli import output
 from app.cli.options import Json, as_usage
 from app.cli.report.backtest import BacktestOutcome, Progress, run_backtest
 from app.cli.report.failure import WROTE_NOTHING, failure_lines, location_lines
-from app.cli.research.report import print_report, write_page
+from app.cli.research.report import print_report, print_title, write_page
 from app.cli.run import locate
 from app.cli.sessions.session_view import session_to_json
 from app.cli.sessions.setting_options import NEW_SESSION, Given, parse_param, takes_settings
@@ -81,13 +81,15 @@ def _print(outcome: BacktestOutcome, html: Path | None, *, discard: bool, json: 
     if json:
         answer = output.raw_json(session_to_json(session)), stats_json(outcome.stats)
         output.line(f'{{"session":{answer[0]},"stats":{answer[1]}}}')
+    elif session.error is not None:
+        print_title(session)
     else:
         print_report(session, outcome.figures)
     write_page(html, outcome.page)
     if session.error is not None and json:
         for line in failure_lines(session.error, session.error_details):
             output.note(line)
-    elif outcome.wrote_nothing:
+    elif session.error is None and outcome.wrote_nothing:
         output.note(WROTE_NOTHING)
     if not discard:
         output.note(f"The session stays: zeon report {session.id}, zeon sessions delete {session.id}")

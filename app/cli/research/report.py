@@ -56,11 +56,16 @@ async def read_outcome(context: Context, session: Session, *, with_page: bool) -
     return Outcome(session, found, page)
 
 
-def print_report(session: Session, found: dict[str, Any]) -> None:
-    """Print a session's figures, and why it failed if it did."""
+def print_title(session: Session) -> None:
+    """Print a line that names a session and, if it failed, why and where."""
     output.line(title(session))
     for line in failure_lines(session.error, session.error_details)[1:]:
         output.line(line)
+
+
+def print_report(session: Session, found: dict[str, Any]) -> None:
+    """Print a session's figures, and why it failed if it did."""
+    print_title(session)
     output.table(("figure", "value"), figures.lines(found), right=("value",))
 
 
