@@ -140,6 +140,19 @@ class InputsChangedError(SimError):
     codes = ("candles_changed", "strategy_changed", "warmup_changed")
 
 
+class CodeChangedError(InputsChangedError):
+    """The code of a strategy has changed since the session was started."""
+
+    code = "strategy_changed"
+
+
+class ProfileUnknownError(BadInputError):
+    """No server that this process knows of can run this profile."""
+
+    status = 422
+    code = "profile_unknown"
+
+
 class DivergedError(SimError):
     """Recomputing the session gives other events than its log has."""
 

@@ -26,6 +26,24 @@ _MAX_TYPO_DISTANCE = 2
 """A variable this many letters away from a setting's name counts as a typo."""
 _PORTS = {"http": ":80", "https": ":443"}
 
+_QUOTES = (
+    "USDT",
+    "USDC",
+    "FDUSD",
+    "TUSD",
+    "BUSD",
+    "DAI",
+    "USD",
+    "EUR",
+    "GBP",
+    "JPY",
+    "TRY",
+    "BRL",
+    "BTC",
+    "ETH",
+    "BNB",
+)
+
 
 def _unprefixed(name: str) -> AliasChoices:
     """Read a field from a variable without the prefix; in Python it has its own name."""
@@ -70,6 +88,11 @@ class Settings(BaseSettings):
         validation_alias=_unprefixed("HOST"),
         description="address to listen on; beyond loopback only with a `ZEON_AUTH` other than `none`",
     )
+    root_path: str = Field(
+        "",
+        pattern="^(/[A-Za-z0-9._~-]+)*$",
+        description="path of a proxy below which this server is reached, such as `/zeon`; unset: the root",
+    )
     port: int = Field(8000, ge=0, le=65535, validation_alias=_unprefixed("PORT"), description="port to listen on")
     auth: Annotated[tuple[AuthMethod, ...], NoDecode] = Field(
         ("none",), description="`none` (loopback only), or any of `token`, `jwt` and `proxy`, separated by commas"
@@ -102,6 +125,16 @@ class Settings(BaseSettings):
         "separated by commas, such as `10.0.0.5` or `10.0.0.0/8`",
     )
     venue: str = Field("binance", min_length=1, description="venue of sessions that do not name one")
+    quotes: Annotated[tuple[str, ...], NoDecode] = Field(
+        _QUOTES,
+        description="quote currencies by which the exchange face splits a symbol, separated by commas; the longest "
+        "one at its end counts",
+    )
+    strict_timestamps: bool = Field(
+        False,
+        description="whether the exchange face refuses (-1021) a `timestamp` that is more than `recvWindow` away from "
+        "both the session's time and the wall clock; for tests of clients",
+    )
     sources: str = Field(
         "",
         description="sources of candles: `venue=kind:argument`, separated by spaces; "
@@ -212,7 +245,7 @@ class Settings(BaseSettings):
         return tuple(_network(value) for value in values)
 
     @field_validator(
-        *("allowed_hosts", "allowed_origins", "auth", "trusted_proxies"),
+        *("allowed_hosts", "allowed_origins", "auth", "trusted_proxies", "quotes"),
         *("strategies", "strategy_env", "sandbox_paths"),
         mode="before",
     )

@@ -16,10 +16,10 @@ from rich.table import Table
 from app.db.setup.embedded import Embedded
 from app.engine import garbage_collection
 from benchmarks import append, backtest, candles, commands, durable, engine, long_log, memory, page, streams, trading
-from benchmarks.place import Place, place, postgres
+from benchmarks.environment import BenchDatabase, new_database, postgres
 from benchmarks.row import Row
 
-MODULES: dict[str, Callable[[Place], Awaitable[list[Row]]]] = {
+MODULES: dict[str, Callable[[BenchDatabase], Awaitable[list[Row]]]] = {
     "append": append.append,
     "commit": append.group_commit,
     "pace": engine.pace,
@@ -63,7 +63,7 @@ def main() -> None:
 
 def _measure(server: Embedded, name: str) -> list[Row]:
     print(f"{name} ...", file=sys.stderr)
-    with place(server) as fresh, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with new_database(server) as fresh, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(MODULES[name](fresh))
 
 

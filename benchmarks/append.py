@@ -15,7 +15,7 @@ from app.domain.event import Event
 from app.domain.session import Session
 from app.engine.replay.writer import Writer
 from app.metrics import EngineMetrics
-from benchmarks.place import Place, pool, running
+from benchmarks.environment import BenchDatabase, pool, running
 from benchmarks.row import Goal, Row, alternate
 from benchmarks.ticks import chain, events
 
@@ -26,15 +26,15 @@ DUE = 1_000
 COPIED = "sim_events_copied"
 
 
-async def append(place: Place) -> list[Row]:
+async def append(target: BenchDatabase) -> list[Row]:
     """Measure batches of 1,000 events, as one tick and as many."""
-    place.owner(f"CREATE TABLE {COPIED} (LIKE sim_events INCLUDING ALL)")
-    place.owner(f"GRANT INSERT ON {COPIED} TO PUBLIC")
-    made = events(BATCH)
+    target.owner(f"CREATE TABLE {COPIED} (LIKE sim_events INCLUDING ALL)")
+    target.owner(f"GRANT INSERT ON {COPIED} TO PUBLIC")
+    log = events(BATCH)
     rows = []
-    async with pool(place) as database:
+    async with pool(target) as database:
         for what, per_tick in (("1,000 events in one tick", BATCH), ("1,000 ticks of one event", 1)):
-            bench = _Shape((await database.run(running, 1))[0], made, per_tick)
+            bench = _Shape((await database.run(running, 1))[0], log, per_tick)
             ours, reference = await alternate(
                 partial(database.run, bench.append), partial(database.run, bench.copy), ROUNDS
             )
@@ -45,9 +45,9 @@ async def append(place: Place) -> list[Row]:
 class _Shape:
     """One way to cut a batch into ticks, and the same rows as COPY takes them."""
 
-    def __init__(self, session: Session, made: list[Event], per_tick: int) -> None:
+    def __init__(self, session: Session, log: list[Event], per_tick: int) -> None:
         self._session = session
-        self._made = made
+        self._log = log
         self._per_tick = per_tick
         self._ticks = 0
         self._seqs = count(1)
@@ -55,7 +55,7 @@ class _Shape:
     async def append(self, connection: Connection) -> float:
         """Append batches, each its own commit; returns events per second, the rendering of the events included."""
         batches = [self._batch() for _ in range(BATCHES)]
-        ticks = [self._made[at : at + self._per_tick] for at in range(0, len(self._made), self._per_tick)]
+        ticks = [self._log[at : at + self._per_tick] for at in range(0, len(self._log), self._per_tick)]
         begun = time.perf_counter()
         for batch in batches:
             assert ",".join([events_to_json(tick) for tick in ticks]) == batch.rows
@@ -76,25 +76,25 @@ class _Shape:
 
     def _batch(self) -> Chunk:
         """Join the next ticks, as a session does before it hands them over."""
-        ticks = list(chain(self._session, self._made, self._per_tick, self._ticks))
+        ticks = list(chain(self._session, self._log, self._per_tick, self._ticks))
         self._ticks += len(ticks)
         return ticks[-1]._replace(
             prev_cursor_ms=ticks[0].prev_cursor_ms,
             rows=",".join([tick.rows for tick in ticks]),
-            events=len(self._made),
+            events=len(self._log),
             ticks=len(ticks),
         )
 
     def _lines(self) -> str:
         return "".join(
             f"{self._session.id}\t{seq}\t{each.ts}\t{each.type}\t{each.body}\n"
-            for each, seq in zip(self._made, self._seqs, strict=False)
+            for each, seq in zip(self._log, self._seqs, strict=False)
         )
 
 
-async def group_commit(place: Place) -> list[Row]:
+async def group_commit(target: BenchDatabase) -> list[Row]:
     """Measure 1,000 sessions whose next tick, of three events, is due at once."""
-    async with pool(place) as database:
+    async with pool(target) as database:
         due = _Due(database, await database.run(running, DUE), events(3))
         ours, reference = await alternate(due.grouped, due.single, 5)
     return [Row("1,000 sessions due at once, 3 events each", ours, "ticks/s", reference, Goal(10), "commit per tick")]
@@ -103,10 +103,10 @@ async def group_commit(place: Place) -> list[Row]:
 class _Due:
     """Many sessions and the number of the tick that comes next."""
 
-    def __init__(self, database: Database, sessions: Sequence[Session], made: list[Event]) -> None:
+    def __init__(self, database: Database, sessions: Sequence[Session], log: list[Event]) -> None:
         self._database = database
         self._sessions = sessions
-        self._made = made
+        self._log = log
         self._numbers = count()
 
     async def grouped(self) -> float:
@@ -135,4 +135,4 @@ class _Due:
 
     def _next(self) -> list[Chunk]:
         number = next(self._numbers)
-        return [tick for session in self._sessions for tick in chain(session, self._made, 3, number)]
+        return [tick for session in self._sessions for tick in chain(session, self._log, 3, number)]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from app.candles.sources import synthetic
 from app.db import candles
-from benchmarks.place import START_MS, Place, pool
+from benchmarks.environment import START_MS, BenchDatabase, pool
 from benchmarks.row import Goal, Row, alternate
 
 HOURS = 365 * 24
@@ -55,7 +55,7 @@ print(Backtest(data, Cross, cash=10_000_000, commission=0.001).run())
 """
 
 
-async def backtest(place: Place) -> list[Row]:
+async def backtest(place: BenchDatabase) -> list[Row]:
     """Measure both as processes of their own, in turn, over a year of hours."""
     what = "zeon backtest of a file, a year of 1h candles"
     with tempfile.TemporaryDirectory() as work:
@@ -81,7 +81,7 @@ async def backtest(place: Place) -> list[Row]:
     return [Row(what, figure, "s", other, Goal(1.5, at_most=True), note)]
 
 
-async def _store(place: Place, folder: Path) -> None:
+async def _store(place: BenchDatabase, folder: Path) -> None:
     """Store the candles in the cache, and as a file for pandas."""
     made = list(synthetic.candles("BTCUSDT", "1h", START_MS, START_MS + HOURS * 3_600_000))
     async with pool(place) as database:

@@ -15,7 +15,7 @@ from app.candles.imports.importer import import_file
 from app.candles.sources import synthetic
 from app.db import candles
 from app.db.pool import Connection, Database
-from benchmarks.place import MINUTE, START_MS, Place, pool
+from benchmarks.environment import MINUTE, START_MS, BenchDatabase, pool
 from benchmarks.row import Goal, Row, alternate
 
 FILE = Path(__file__).parents[2] / "shared" / "data" / "BTCUSDT-1m.csv.gz"
@@ -29,14 +29,14 @@ GAPS = 100_000
 MB = 1e6
 
 
-async def importing(place: Place) -> list[Row]:
+async def importing(target: BenchDatabase) -> list[Row]:
     """Measure an import into an empty range and over itself, against COPY of the rows, rendered beforehand."""
-    place.owner(f"CREATE TABLE {COPIED} (LIKE market_candles INCLUDING ALL)")
-    place.owner(f"GRANT INSERT, SELECT, TRUNCATE ON {COPIED} TO PUBLIC")
-    path = _file(place)
+    target.owner(f"CREATE TABLE {COPIED} (LIKE market_candles INCLUDING ALL)")
+    target.owner(f"GRANT INSERT, SELECT, TRUNCATE ON {COPIED} TO PUBLIC")
+    path = _file(target)
     idle = psutil.Process().memory_info().rss
-    async with pool(place) as database:
-        bench = _Import(place, database, path)
+    async with pool(target) as database:
+        bench = _Import(target, database, path)
         empty, copied = await alternate(bench.empty, bench.copy, ROUNDS)
         over, again = await alternate(bench.again, bench.copy, ROUNDS)
     return [
@@ -49,15 +49,15 @@ async def importing(place: Place) -> list[Row]:
 class _Import:
     """One file, imported again and again."""
 
-    def __init__(self, place: Place, database: Database, path: Path) -> None:
-        self._place = place
+    def __init__(self, target: BenchDatabase, database: Database, path: Path) -> None:
+        self._target = target
         self.rows = 0
         self.peak = 0
         self._database = database
         self._path = path
 
     async def empty(self) -> float:
-        self._place.owner("TRUNCATE market_candles, market_coverage")  # As is the table for COPY: without dead rows.
+        self._target.owner("TRUNCATE market_candles, market_coverage")  # As is the table for COPY: without dead rows.
         return await self.again()
 
     async def again(self) -> float:
@@ -86,20 +86,20 @@ class _Import:
         return len(pieces) / (time.perf_counter() - begun)
 
 
-def _file(place: Place) -> Path:
+def _file(target: BenchDatabase) -> Path:
     if FILE.is_file():
         return FILE
-    path = Path("/tmp") / f"zeon-bench-{id(place)}.csv"
-    made = synthetic.candles("BTCUSDT", "1m", START_MS, START_MS + 200_000 * MINUTE)
+    path = Path("/tmp") / f"zeon-bench-{id(target)}.csv"
+    minutes = synthetic.candles("BTCUSDT", "1m", START_MS, START_MS + 200_000 * MINUTE)
     with path.open("w") as file:
-        file.writelines(f"{c.open_time_ms},{','.join(map(str, c[4:9]))}\n" for c in made)
+        file.writelines(f"{c.open_time_ms},{','.join(map(str, c[4:9]))}\n" for c in minutes)
     return path
 
 
-async def reading(place: Place) -> list[Row]:
+async def reading(target: BenchDatabase) -> list[Row]:
     """Measure the gap check next to a plain count, and windows at both ends of a million rows."""
-    async with pool(place) as database:
-        count = (await database.run(import_file, _file(place), *KEY)).rows
+    async with pool(target) as database:
+        count = (await database.run(import_file, _file(target), *KEY)).rows
         await database.run(_analyze)
         first, last = (await database.run(candles.coverage, *KEY))[0][4:6]
         checked, counted = await alternate(
@@ -122,16 +122,16 @@ async def reading(place: Place) -> list[Row]:
     ]
 
 
-async def listing_gaps(place: Place) -> list[Row]:
+async def listing_gaps(target: BenchDatabase) -> list[Row]:
     """Measure `zeon candles gaps` of 100,000 gaps as a user waits for it, the start of Python included."""
     first_ms, last_ms = START_MS, START_MS + 2 * GAPS * MINUTE
-    place.owner(
+    target.owner(
         f"INSERT INTO market_candles SELECT '{KEY[0]}', '{KEY[1]}', '{KEY[2]}', open_ms, 1, 1, 1, 1, 1"
         f" FROM generate_series({first_ms}, {last_ms}, {2 * MINUTE}) open_ms"
     )
-    async with pool(place) as database:
+    async with pool(target) as database:
         await database.run(_analyze)
-    env = os.environ | {"DATABASE_URL": place.url, "ZEON_MIGRATE_URL": place.owner_url}
+    env = os.environ | {"DATABASE_URL": target.url, "ZEON_MIGRATE_URL": target.owner_url}
     took = []
     for shape in ((), ("--json",)):
         begun = time.perf_counter()

@@ -67,15 +67,15 @@ class Client(asyncio.Protocol):
 async def connect(server: Server, session_ids: Iterable[UUID], *, noting_every: int = 1) -> list[Client]:
     """Open a stream per session named; every so-many-th client notes arrivals (0: none)."""
     host, port = server.address
-    made = []
+    clients = []
     for number, session_id in enumerate(session_ids):
         path = f"/api/sim/sessions/{session_id}/stream"
         request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
         client = Client(request, noting=noting_every > 0 and number % noting_every == 0)
         await asyncio.get_running_loop().create_connection(lambda client=client: client, host, port)
         await client.begun
-        made.append(client)
-    return made
+        clients.append(client)
+    return clients
 
 
 async def ended(clients: Sequence[Client], timeout_s: float) -> None:

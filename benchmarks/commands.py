@@ -9,7 +9,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from app.db import sessions
-from benchmarks.place import USER, Place, pool, spec, store
+from benchmarks.environment import USER, BenchDatabase, pool, spec, store
 from benchmarks.row import Goal, Row, quantile
 from benchmarks.server import Server, server
 
@@ -19,15 +19,15 @@ SECONDS = 3
 _ORDER = json.dumps({"side": "buy", "type": "limit", "qty": 0.01, "limitPrice": 1})
 
 
-async def commands(place: Place) -> list[Row]:
+async def commands(target: BenchDatabase) -> list[Row]:
     """Place orders at a fixed rate in sessions that do not run; each answer comes after its commit."""
-    async with pool(place) as database:
+    async with pool(target) as database:
         await store(database, 10)
         wanted = replace(spec(10), profile_slug="manual")
-        made = [(await database.run(sessions.create, USER, wanted))[0].id for _ in range(SESSIONS)]
-    with server(place) as served:
-        await _place_orders(served, made, SESSIONS)  # The first order of a session rebuilds its state.
-        took, seconds = await _place_orders(served, made, PER_SECOND * SECONDS)
+        session_ids = [(await database.run(sessions.create, USER, wanted))[0].id for _ in range(SESSIONS)]
+    with server(target) as served:
+        await _place_orders(served, session_ids, SESSIONS)  # The first order of a session rebuilds its state.
+        took, seconds = await _place_orders(served, session_ids, PER_SECOND * SECONDS)
     note = f"{SESSIONS} sessions, from the moment an order was due"
     return [
         Row("orders over HTTP", len(took) / seconds, "/s", goal=Goal(0.95 * PER_SECOND), note=note),

@@ -19,7 +19,7 @@ from app.domain.session import ENDED, FINISHED, PAUSED, SessionSpec
 from app.engine import garbage_collection
 from app.engine.session_service import Action
 from benchmarks import rivals
-from benchmarks.place import USER, Engine, Place, engine, spec
+from benchmarks.environment import USER, BenchDatabase, Engine, engine, spec
 from benchmarks.row import Goal, Row, middle
 from benchmarks.trading import CANDLES, minutes
 
@@ -30,16 +30,16 @@ _LOOK_S = 0.05
 _RIVALS = {"backtrader": (rivals.backtrader, 3), "nautilus_trader": (rivals.nautilus, 1.5)}
 
 
-async def against(place: Place) -> list[Row]:
+async def against(target: BenchDatabase) -> list[Row]:
     """Measure a session of SMA cross 20/50 from its first candle to the end of its range, in turn with the others."""
     note, found = minutes(CANDLES)
     runs = {name: make(found) for name, (make, _) in _RIVALS.items() if find_spec(name)}
-    async with engine(place) as running:
+    async with engine(target) as running:
         wanted = await _stored(running, found)
         garbage_collection.tune_gc()  # A server holds neither these candles nor what the others make of them.
-        await _afresh(running, place, wanted)
+        await _afresh(running, target, wanted)
         turns = [
-            (await _afresh(running, place, wanted), {name: _rate(run) for name, run in runs.items()})
+            (await _afresh(running, target, wanted), {name: _rate(run) for name, run in runs.items()})
             for _ in range(ROUNDS)
         ]
     what = f"unpaced session, durable, SMA cross 20/50, 200,000 {note} 1m candles"
@@ -56,13 +56,13 @@ async def against(place: Place) -> list[Row]:
     return rows
 
 
-async def resume(place: Place) -> list[Row]:
+async def resume(target: BenchDatabase) -> list[Row]:
     """Measure how long a session takes to go on behind candle 200,000, without and with a snapshot."""
     note, found = minutes(CANDLES + _BEHIND)
-    async with engine(place) as running:
+    async with engine(target) as running:
         wanted = await _stored(running, found)
         garbage_collection.tune_gc()
-        turns = [await _resumed(running, place, wanted, found[CANDLES].open_time_ms) for _ in range(ROUNDS)]
+        turns = [await _resumed(running, target, wanted, found[CANDLES].open_time_ms) for _ in range(ROUNDS)]
     without, whole = middle([(without, whole) for whole, without, _ in turns])
     kept = median(kept for *_, kept in turns)
     what = f"resume at candle 200,000 of SMA cross, {note}"
@@ -87,15 +87,15 @@ def _rate(run: Callable[[], Any]) -> float:
     return CANDLES / (time.perf_counter() - begun)
 
 
-async def _afresh(running: Engine, place: Place, wanted: SessionSpec) -> float:
+async def _afresh(running: Engine, target: BenchDatabase, wanted: SessionSpec) -> float:
     """Run a session as the first one of a server that has run for a while: its log is empty, nothing is left to do."""
-    _empty(place)
+    _empty(target)
     return await _ours(running, wanted)
 
 
-def _empty(place: Place) -> None:
-    place.owner("TRUNCATE sim_events")
-    place.settle()
+def _empty(target: BenchDatabase) -> None:
+    target.owner("TRUNCATE sim_events")
+    target.settle()
     gc.collect()
 
 
@@ -106,16 +106,18 @@ async def _ours(running: Engine, wanted: SessionSpec) -> float:
     return CANDLES / await running.database.run(_took, session.id)
 
 
-async def _resumed(running: Engine, place: Place, wanted: SessionSpec, time_ms: int) -> tuple[float, float, float]:
+async def _resumed(
+    running: Engine, target: BenchDatabase, wanted: SessionSpec, time_ms: int
+) -> tuple[float, float, float]:
     """Return how long a run up to a time takes, and its resume without and with a snapshot, in seconds."""
-    _empty(place)
+    _empty(target)
     session, _ = await running.sim.create(USER, wanted)
     begun = time.perf_counter()
     await running.sim.act(USER, session.id, Action("runUntil", time_ms=time_ms))
     await _until(running, session.id, PAUSED)
     whole = time.perf_counter() - begun
     kept = await _step(running, session.id)
-    place.owner("TRUNCATE sim_snapshots")
+    target.owner("TRUNCATE sim_snapshots")
     without = await _step(running, session.id)
     return whole, without, kept
 

@@ -13,7 +13,7 @@ from app.db.log.chunks import AppendOutcome, Chunk
 from app.db.pool import Connection, Database
 from app.domain.session import Pace, Session
 from app.engine.replay.writer import Writer
-from benchmarks.place import MINUTE, USER, Engine, Place, engine, spec, store
+from benchmarks.environment import MINUTE, USER, BenchDatabase, Engine, engine, spec, store
 from benchmarks.row import Goal, Row, quantile
 
 SESSIONS = 2_000
@@ -24,12 +24,12 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 LONG = 100_000
 
 
-async def pace(place: Place) -> list[Row]:
+async def pace(target: BenchDatabase) -> list[Row]:
     """Measure how late ticks are in the log, with anchors spread over the pause and with all of them equal."""
     rows = []
     for what, equal, allowed_ms in (("anchors spread", False, 100), ("anchors equal", True, 250)):
         clock = _Held()
-        async with engine(place, clock) as running:
+        async with engine(target, clock) as running:
             late_ms = await _lateness(running, clock, equal=equal)
         punctual = 100 * sum(late <= allowed_ms for late in late_ms) / (SESSIONS * SECONDS)
         note = f"within {allowed_ms} ms; p50 {quantile(late_ms, 0.5):.0f}, p99 {quantile(late_ms, 0.99):.0f} ms"
@@ -86,10 +86,10 @@ async def _lateness(running: Engine, clock: _Held, *, equal: bool) -> list[float
 
 async def _start(running: Engine, clock: _Held, *, equal: bool) -> dict[UUID, int]:
     """Launch all sessions, their anchors far enough ahead for every first look at the candles; returns the anchors."""
-    made = await running.database.run(_claimed, running.supervisor.owner)
+    claimed = await running.database.run(_claimed, running.supervisor.owner)
     first = time.monotonic_ns() + 10 * PAUSE_NS
     anchors = {}
-    for number, session in enumerate(made):
+    for number, session in enumerate(claimed):
         clock.until_ns = anchors[session.id] = first + (0 if equal else number * PAUSE_NS // SESSIONS)
         running.supervisor.run_claimed(session)
     return anchors
@@ -108,9 +108,9 @@ async def _claimed(connection: Connection, owner: tuple[str, int]) -> list[Sessi
     return claimed
 
 
-async def unpaced(place: Place) -> list[Row]:
+async def unpaced(target: BenchDatabase) -> list[Row]:
     """Measure one unpaced session from its first candle to the end of its range."""
-    async with engine(place) as running:
+    async with engine(target) as running:
         await store(running.database, LONG)
         speeds = [await _run(running) for _ in range(3)]
     return [Row("one unpaced session, end to end", median(speeds), "candles/s")]

@@ -10,7 +10,7 @@ from app.db import sessions
 from app.db.log import events, stats
 from app.db.pool import Connection
 from app.domain.event import TYPES
-from benchmarks.place import MINUTE, START_MS, USER, Place, pool, spec
+from benchmarks.environment import MINUTE, START_MS, USER, BenchDatabase, pool, spec
 from benchmarks.row import Goal, Row
 
 EVENTS = 2_000_000
@@ -25,20 +25,20 @@ _FILL = """
     FROM generate_series(%s::bigint, %s::bigint) n"""
 
 
-async def long_log(place: Place) -> list[Row]:
+async def long_log(target: BenchDatabase) -> list[Row]:
     """Measure each answer twice: the first time on new connections, with what a server keeps of such a log."""
-    async with pool(place) as database:
+    async with pool(target) as database:
         long, other = [await database.run(_filled, number) for number in (EVENTS, EVENTS // 100)]
-    place.owner("VACUUM ANALYZE sim_events")
-    place.owner(f"UPDATE sim_events SET payload = '{{}}' WHERE session_id = '{other}' AND seq = 1001")
+    target.owner("VACUUM ANALYZE sim_events")
+    target.owner(f"UPDATE sim_events SET payload = '{{}}' WHERE session_id = '{other}' AND seq = 1001")
     rows = []
-    async with pool(place) as database:
+    async with pool(target) as database:
         begun = time.perf_counter()
         while await database.run(stats.keep, long) < EVENTS - 500:
             pass
         rows.append(Row(f"keep figures of {EVENTS:,} events", time.perf_counter() - begun, "s"))
     for what, goal_ms, work in _answers(long, other):
-        async with pool(place) as database:
+        async with pool(target) as database:
             for again, bound in (("", goal_ms), (", again", min(goal_ms, 20))):
                 begun = time.perf_counter()
                 await database.run(work)

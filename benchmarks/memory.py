@@ -6,7 +6,7 @@ import asyncio
 
 from app.db import sessions
 from benchmarks.client import connect
-from benchmarks.place import USER, Place, pool, spec, store
+from benchmarks.environment import USER, BenchDatabase, pool, spec, store
 from benchmarks.row import Goal, Row
 from benchmarks.server import server
 
@@ -16,19 +16,19 @@ STREAMS = 500
 MB = 1e6
 
 
-async def length(place: Place) -> list[Row]:
+async def length(target: BenchDatabase) -> list[Row]:
     """Measure the most memory a server takes while it runs an unpaced session, long and short."""
-    async with pool(place) as database:
+    async with pool(target) as database:
         await store(database, LONG)
-    long, short = await _peak(place, LONG), await _peak(place, SHORT)
+    long, short = await _peak(target, LONG), await _peak(target, SHORT)
     what = "memory of a server, session of 200,000 candles against 20,000"
     return [Row(what, long / MB, "MB", short / MB, Goal(1.1, at_most=True))]
 
 
-async def _peak(place: Place, candles: int) -> int:
-    async with pool(place) as database:
+async def _peak(target: BenchDatabase, candles: int) -> int:
+    async with pool(target) as database:
         session, _ = await database.run(sessions.create, USER, spec(candles))
-        with server(place) as running:
+        with server(target) as running:
             await asyncio.to_thread(running.start_session, session.id)
             peak = running.rss
             while not session.ended:
@@ -39,11 +39,11 @@ async def _peak(place: Place, candles: int) -> int:
     return peak
 
 
-async def streams(place: Place) -> list[Row]:
+async def streams(target: BenchDatabase) -> list[Row]:
     """Measure what streams cost while nothing happens in their session."""
-    async with pool(place) as database:
+    async with pool(target) as database:
         session, _ = await database.run(sessions.create, USER, spec(1))
-        with server(place) as running:
+        with server(target) as running:
             await connect(running, [session.id] * 10)
             await asyncio.sleep(1)
             before = running.rss

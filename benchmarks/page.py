@@ -14,7 +14,7 @@ from uuid import UUID
 
 from app.db import sessions
 from app.db.pool import Connection
-from benchmarks.place import START_MS, USER, Place, pool, spec
+from benchmarks.environment import START_MS, USER, BenchDatabase, pool, spec
 from benchmarks.row import Goal, Row
 from benchmarks.server import server
 
@@ -61,14 +61,14 @@ class _Seen(NamedTuple):
     longest: float
 
 
-async def page(place: Place) -> list[Row]:
+async def page(target: BenchDatabase) -> list[Row]:
     """Measure a log of two million events against a short one, and 50,000 events that come at once."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if found is None or importlib.util.find_spec("playwright") is None:
         return []
-    long, short = await _written(place, LONG), await _written(place, SHORT)
-    behind = await _written(place, SHORT + BURST)
-    with server(place) as running:
+    long, short = await _written(target, LONG), await _written(target, SHORT)
+    behind = await _written(target, SHORT + BURST)
+    with server(target) as running:
         async with _opened(found, running.url) as view:
             await view.visit(short)
             visits = [
@@ -99,7 +99,7 @@ async def page(place: Place) -> list[Row]:
     ]
 
 
-async def _written(place: Place, count: int) -> UUID:
+async def _written(target: BenchDatabase, count: int) -> UUID:
     """Write a finished log of candles and equity, past the engine because only its size matters."""
 
     async def work(connection: Connection) -> UUID:
@@ -109,10 +109,10 @@ async def _written(place: Place, count: int) -> UUID:
         await connection.execute(DONE, (count, session.id))
         return session.id
 
-    async with pool(place) as database:
-        made = await database.run(work)
-    place.owner("VACUUM ANALYZE sim_events")
-    return made
+    async with pool(target) as database:
+        session_id = await database.run(work)
+    target.owner("VACUUM ANALYZE sim_events")
+    return session_id
 
 
 @dataclass(frozen=True)

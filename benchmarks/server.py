@@ -16,7 +16,7 @@ import psutil
 
 from app.settings import load
 from app.web.serve import serve
-from benchmarks.place import Place
+from benchmarks.environment import BenchDatabase
 
 _LIMITS = {"ZEON_RATE": "100000", "ZEON_BURST": "100000", "ZEON_LOG_LEVEL": "warning"}
 
@@ -42,10 +42,16 @@ class Server:
 
 
 @contextmanager
-def server(place: Place) -> Iterator[Server]:
+def server(target: BenchDatabase) -> Iterator[Server]:
     """Serve a database in a process of its own as long as the block lasts."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("ZEON_")}
-    env |= {"DATABASE_URL": place.url, "ZEON_MIGRATE_URL": place.owner_url, "HOST": "127.0.0.1", "PORT": "0", **_LIMITS}
+    env |= {
+        "DATABASE_URL": target.url,
+        "ZEON_MIGRATE_URL": target.owner_url,
+        "HOST": "127.0.0.1",
+        "PORT": "0",
+        **_LIMITS,
+    }
     command = [sys.executable, "-m", "benchmarks.server"]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -12,7 +12,7 @@ from app.db import sessions
 from app.db.pool import Connection, Database
 from app.domain.session import Pace, Session, SessionSpec
 from benchmarks.client import Client, connect, ended
-from benchmarks.place import USER, Place, engine, pool, spec, store
+from benchmarks.environment import USER, BenchDatabase, engine, pool, spec, store
 from benchmarks.row import Goal, Row, alternate, quantile
 from benchmarks.server import Server, server
 
@@ -29,12 +29,12 @@ COPY (
   FROM sim_events WHERE session_id = %s ORDER BY seq) TO STDOUT"""
 
 
-async def fan_out(place: Place) -> list[Row]:
+async def fan_out(target: BenchDatabase) -> list[Row]:
     """Measure one session with many clients; the first and the last event are its status."""
     wanted = spec(SECONDS * PER_SECOND, pace=Pace(1))
-    async with pool(place) as database:
+    async with pool(target) as database:
         await store(database, SECONDS * PER_SECOND)
-        with server(place) as running:
+        with server(target) as running:
             session = await database.run(_create, wanted)
             clients = await connect(running, [session.id] * CLIENTS, noting_every=PARSING)
             began = time.perf_counter()
@@ -52,36 +52,36 @@ async def fan_out(place: Place) -> list[Row]:
     ]
 
 
-async def latency(place: Place) -> list[Row]:
+async def latency(target: BenchDatabase) -> list[Row]:
     """Measure many sessions with a client each."""
     count = SECONDS * 10
-    async with pool(place) as database:
+    async with pool(target) as database:
         await store(database, count)
-        with server(place) as running:
-            made = [await database.run(_create, spec(count, pace=Pace(100))) for _ in range(SESSIONS)]
-            clients = await connect(running, [session.id for session in made])
-            for session in made:
+        with server(target) as running:
+            created = [await database.run(_create, spec(count, pace=Pace(100))) for _ in range(SESSIONS)]
+            clients = await connect(running, [session.id for session in created])
+            for session in created:
                 await asyncio.to_thread(running.start_session, session.id)
             await ended(clients, 2 * SECONDS + 30)
         assert all(client.events == count + 2 for client in clients)
-        late = await database.run(_latencies, list(zip([each.id for each in made], clients, strict=True)))
+        late = await database.run(_latencies, list(zip([each.id for each in created], clients, strict=True)))
     what = "200 sessions at 10 candles/s, one client each: p99"
     return [Row(what, 1000 * quantile(late, 0.99), "ms", None, Goal(20, at_most=True), _median(late))]
 
 
-async def catch_up(place: Place) -> list[Row]:
+async def catch_up(target: BenchDatabase) -> list[Row]:
     """Measure the stream of a finished session from its beginning to its end."""
-    session_id = await _filled(place)
-    async with pool(place) as database:
-        with server(place) as running:
+    session_id = await _filled(target)
+    async with pool(target) as database:
+        with server(target) as running:
             backlog = _Backlog(running, database, session_id)
             ours, reference = await alternate(backlog.stream, backlog.copy, 5)
     return [Row("catch-up of 200,000 events over SSE", ours, "events/s", reference, Goal(0.4), "against COPY")]
 
 
-async def _filled(place: Place) -> UUID:
+async def _filled(target: BenchDatabase) -> UUID:
     """Run a session of `BACKLOG` candles to its end."""
-    async with engine(place) as running:
+    async with engine(target) as running:
         await store(running.database, BACKLOG)
         session, _ = await running.sim.create(USER, spec(BACKLOG))
         await running.sim.start(USER, session.id)

@@ -10,18 +10,18 @@ from app.db.log.chunks import Chunk, events_to_json
 from app.domain import candle_event
 from app.domain.event import Event
 from app.domain.session import Session
-from benchmarks.place import MINUTE, START_MS
+from benchmarks.environment import MINUTE, START_MS
 
 
 def events(count: int) -> list[Event]:
     """Return candle events as a session logs them."""
-    made = synthetic.candles("BTCUSDT", "1m", START_MS, START_MS + count * MINUTE)
-    return [candle_event.encode(candle.open_time_ms, candle) for candle in made]
+    candles = synthetic.candles("BTCUSDT", "1m", START_MS, START_MS + count * MINUTE)
+    return [candle_event.encode(candle.open_time_ms, candle) for candle in candles]
 
 
-def chain(session: Session, made: list[Event], per_tick: int, first: int = 0) -> Iterator[Chunk]:
+def chain(session: Session, log: list[Event], per_tick: int, first: int = 0) -> Iterator[Chunk]:
     """Yield ticks of one session that follow each other, from tick number `first` on."""
-    rest = iter(made)
+    rest = iter(log)
     prev = None if first == 0 else START_MS + (first - 1) * MINUTE
     number = first
     while chunk := list(islice(rest, per_tick)):

@@ -21,7 +21,7 @@ from app.domain.trading.strategy_runner import StrategyRunner
 from app.strategies.sma_cross import SmaCross
 from app.strategy_hosts.strategy_host import SLOTS_PER_ROUND
 from benchmarks import rivals
-from benchmarks.place import MINUTE, START_MS, Place
+from benchmarks.environment import MINUTE, START_MS, BenchDatabase
 from benchmarks.row import Goal, Row, middle
 
 CANDLES = 200_000
@@ -29,7 +29,7 @@ ROUNDS = 5
 REAL = Path(__file__).parents[2] / "shared" / "data" / "BTCUSDT-1m.csv.gz"
 
 
-async def loop(_: Place) -> list[Row]:
+async def loop(_: BenchDatabase) -> list[Row]:
     """Measure SMA cross 20/50 with a candle and an equity event for each candle."""
     note, candles = minutes(CANDLES)
     reference = rivals.backtesting(candles) if find_spec("backtesting") else None
@@ -71,10 +71,10 @@ def ours(candles: Sequence[Candle]) -> int:
     trader = StrategyRunner(SmaCross(), BrokerConfig(symbols=spec.symbols, timeframe=spec.timeframe))
     count = 0
     for start in range(0, len(candles), SLOTS_PER_ROUND):
-        made = [
+        drafts = [
             draft_tick(state, Slot(each.open_time_ms, (each,))) for each in candles[start : start + SLOTS_PER_ROUND]
         ]
         answers: list[list[Event]] = []
-        trader.answer_all([each.view for each in made], answers)
-        count += sum(len(finish_tick(state, *each)) for each in zip(made, answers, strict=True))
+        trader.answer_all([each.view for each in drafts], answers)
+        count += sum(len(finish_tick(state, *each)) for each in zip(drafts, answers, strict=True))
     return count

@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -110,8 +111,8 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
     """Start `zeon serve` on a database: `start_server(database, ZEON_POLL_MS=50)`; what still runs is killed."""
     processes: list[ServerProcess] = []
 
-    def start(database: Database, *, wait: bool = True, port: int | None = None, **env: object) -> ServerProcess:
-        process = ServerProcess(database, tmp_path / f"zeon-{len(processes)}.log", port=port, **env)
+    def start(database: Database, *, wait: bool = True, **options: Any) -> ServerProcess:
+        process = ServerProcess(database, tmp_path / f"zeon-{len(processes)}.log", **options)
         processes.append(process)
         return process.start(wait=wait)
 

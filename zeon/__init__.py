@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from app.domain.trading.strategy import Strategy as Strategy
     from app.domain.trading.strategy_runner import OpenOrder as OpenOrder
     from app.domain.trading.strategy_runner import StrategyRunner as StrategyRunner
+    from app.web.exchange.addresses import binance_connector_config as binance_connector_config
+    from app.web.exchange.addresses import ccxt_config as ccxt_config
+    from app.web.exchange.addresses import freqtrade_config as freqtrade_config
+    from app.web.exchange.addresses import python_binance_config as python_binance_config
     from zeon.async_client import AsyncClient as AsyncClient
     from zeon.backtesting import Backtest as Backtest
     from zeon.backtesting import BacktestFailedError as BacktestFailedError
@@ -36,6 +40,7 @@ _MODULES = {
     "zeon.client": "Client",
     "zeon.events": "AnyEvent CandleEvent ControlEvent EquityEvent Event FillEvent GapEvent LogEvent NoteEvent"
     " OrderEvent PlotEvent SignalEvent StatusEvent TradeEvent events_frame",
+    "app.web.exchange.addresses": "binance_connector_config ccxt_config freqtrade_config python_binance_config",
     "zeon.protocol": "ApiError BrokenStreamError LogShorterError",
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}

@@ -124,7 +124,11 @@ class Calls(Generic[Answer]):
         return self._call("POST", f"{SESSIONS}/{session_id}/pause", {})
 
     def resume(self, session_id: str, **fields: Any) -> Answer:
-        """Resume a session; with `accept_revised=True` also if used candles were revised."""
+        """Resume a session; with `accept_revised=True` also if used candles were revised.
+
+        With `accept_changed=True` a session whose changed strategy gives another log stays paused, and the answer is a
+        fork that goes on with the new code before the difference.
+        """
         return self._call("POST", f"{SESSIONS}/{session_id}/resume", to_api(fields))
 
     def stop(self, session_id: str) -> Answer:
@@ -153,6 +157,10 @@ class Calls(Generic[Answer]):
     def fork(self, session_id: str, at_seq: int, **fields: Any) -> Answer:
         """Create a session that shares the log up to a seq and continues with the changed fields."""
         return self._call("POST", f"{SESSIONS}/{session_id}/fork", to_api({"at_seq": at_seq, **fields}))
+
+    def compare(self, *session_ids: str, points: int = 300) -> Answer:
+        """Compare 2 to 20 sessions: settings that differ, figures, curves, and where the trades part."""
+        return self._call("GET", f"/api/sim/compare?ids={','.join(session_ids)}&points={points}")
 
     def stats(self, session_id: str) -> Answer:
         """Return the statistics of a session (docs/statistics.md)."""

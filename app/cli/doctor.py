@@ -15,6 +15,7 @@ from app.db.setup.connection_settings import lost_sentence
 from app.db.setup.location import DatabaseLocation, is_outdated, open_location, require_database, same_user
 from app.errors import NewerDatabaseError, SimError
 from app.settings import load, unknown_variables
+from app.strategies.registry import BUILT_IN
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"
@@ -153,15 +154,20 @@ async def _servers(database: Database) -> HealthCheck:
             "servers", WARNING, "No server is alive, so no session can run; start one with `zeon serve`.", value
         )
     text = f"{len(living)} alive: {'; '.join(map(_server_text, living))}."
-    if len({tuple(runner.strategies or ()) for runner in living}) > 1:
+    if len({_user_strategies(runner) for runner in living}) > 1:
         text += " They know different user strategies, and a session runs only where its own is known."
         return HealthCheck("servers", WARNING, text, value)
     return HealthCheck("servers", OK, text, value)
 
 
 def _server_text(runner: health.RunnerInfo) -> str:
-    known = f" and knows {', '.join(runner.strategies)}" if runner.strategies else ""
-    return f"{runner.name} runs {runner.running}{known}"
+    known = _user_strategies(runner)
+    knows = f" and knows {', '.join(known)}" if known else ""
+    return f"{runner.name} runs {runner.running}{knows}"
+
+
+def _user_strategies(runner: health.RunnerInfo) -> tuple[str, ...]:
+    return tuple(slug for slug in runner.strategies or () if slug not in BUILT_IN)
 
 
 async def _orphans(database: Database) -> HealthCheck:

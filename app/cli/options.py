@@ -104,10 +104,3 @@ EndOption = Annotated[
     int | None,
     typer.Option("--end", parser=time_ms, metavar="TIME", help="End of the range, exclusive: ms or ISO 8601, UTC."),
 ]
-MsPerCandle = Annotated[
-    int | None, typer.Option("--ms-per-candle", metavar="MS", help="Pause between candles in ms; 0: no pause.")
-]
-Speed = Annotated[
-    int | None,
-    typer.Option(metavar="1..200", help="Instead of a pause: how many times as fast as the market; 1: real time."),
-]

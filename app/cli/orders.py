@@ -19,7 +19,7 @@ from app.engine.account import AccountView
 from app.engine.command_service import CommandResult
 from app.errors import NotFoundError
 from app.web.http.parsing import parse
-from app.web.sim.order_schemas import AccountAnswer, CloseRequest, NewOrder, OrderAnswer
+from app.web.sim.order_schemas import AccountAnswer, CloseRequest, NewOrder, OrderAnswer, PositionAnswer
 
 app = typer.Typer(
     no_args_is_help=True, help="Place, list and cancel orders in a session; close positions; the account."
@@ -179,12 +179,17 @@ def account(session_id: SessionId, json: Json = False) -> None:
     output.facts(
         (
             ("time", output.utc(answer.ts)),
-            ("cash", str(answer.cash)),
-            ("equity", str(answer.equity)),
-            *((one.symbol, f"{one.qty} at {one.avg_price}, worth {one.value}") for one in answer.positions),
+            ("cash", output.number(answer.cash)),
+            ("equity", output.number(answer.equity)),
+            *((one.symbol, _position(one)) for one in answer.positions),
             ("open orders", ", ".join(str(order.order_id) for order in answer.open_orders) or "none"),
         )
     )
+
+
+def _position(position: PositionAnswer) -> str:
+    qty, price, value = map(output.number, (position.qty, position.avg_price, position.value))
+    return f"{qty} at {price}, worth {value}"
 
 
 def _run(session_id: str, action: str, args: dict[str, Any], key: str | None) -> CommandResult:
@@ -206,7 +211,7 @@ def _print_orders(orders: Sequence[OrderAnswer], json: bool, *, one: bool = Fals
         return
     columns = ("order", "symbol", "side", "type", "qty", "filled", "price", "status", "reason")
     rows = (
-        (o.order_id, o.symbol, o.side, o.type, _size(o), str(o.filled_qty), _price(o), o.status, o.reason)
+        (o.order_id, o.symbol, o.side, o.type, _size(o), output.number(o.filled_qty), _price(o), o.status, o.reason)
         for o in orders
     )
     output.table(columns, rows, right=("order", "qty", "filled", "price"), none=none)
@@ -214,10 +219,10 @@ def _print_orders(orders: Sequence[OrderAnswer], json: bool, *, one: bool = Fals
 
 def _size(order: OrderAnswer) -> str:
     if order.qty is not None:
-        return str(order.qty)
+        return output.number(order.qty)
     return " ".join(f"{kind} {amount}" for kind, amount in (order.sizing or {}).items())
 
 
 def _price(order: OrderAnswer) -> str:
     prices = (order.avg_price, order.limit_price, order.stop_price)
-    return next((str(price) for price in prices if price is not None), "")
+    return next((output.number(price) for price in prices if price is not None), "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 import typer
@@ -90,6 +91,20 @@ def text(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return str(value)
+
+
+def number(value: Decimal | float | str | None, *, sign: bool = False) -> str:
+    """Return a number for people: about six digits, thousands separated; a dash for none. JSON keeps all digits."""
+    if value is None:
+        return "-"
+    exact = Decimal(str(value))
+    size = abs(exact)
+    if exact == exact.to_integral_value():
+        return f"{exact:{'+' if sign else ''},.0f}"
+    decimals = 2 if size >= 100 else 4 if size >= 1 else 5 - exact.adjusted()
+    shown = f"{exact:{'+' if sign else ''},.{decimals}f}"
+    whole, _, part = shown.partition(".")
+    return f"{whole}.{part.rstrip('0').ljust(2, '0')}" if size >= 1 else shown.rstrip("0").rstrip(".")
 
 
 def utc(time_ms: int | None) -> str:

@@ -37,6 +37,7 @@ SUBCOMMANDS = {
     "candles": "candles.subcommands:app",
     "profiles": "research.profiles:app",
     "token": "token:app",
+    "bot-key": "bot_key:app",
     "audit": "audit:audit",
 }
 """Command name -> its module below `app.cli`, and its name in that module."""

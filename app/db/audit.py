@@ -20,6 +20,8 @@ Action = Literal[
     "token.revoke",
     "share.create",
     "share.revoke",
+    "bot-key.create",
+    "bot-key.revoke",
     "session.delete",
     "session.export",
     "candles.delete",

@@ -54,6 +54,14 @@ INSERT INTO market_candles ({COLUMNS}, built_from)
 SELECT %(venue)s, %(symbol)s, %(timeframe)s, b.*, %(finer)s
 FROM candle_buckets(%(venue)s, %(symbol)s, %(finer)s, %(timeframe)s, %(start)s, %(end)s) b
 ON CONFLICT DO NOTHING"""
+_MERGED: LiteralString = """
+SELECT open_time_ms - mod(open_time_ms - %(offset)s, %(step)s) AS slot, (array_agg(open ORDER BY open_time_ms))[1],
+    max(high), min(low), (array_agg(close ORDER BY open_time_ms DESC))[1], sum(volume)
+FROM market_candles
+WHERE venue = %(venue)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s
+    AND open_time_ms >= %(start)s AND open_time_ms < %(end)s
+GROUP BY slot
+ORDER BY slot"""
 _GAPS: LiteralString = """
 SELECT from_ms, to_ms, missing, (sum(missing) OVER ())::bigint
 FROM candle_gaps(%s, %s, %s, %s, %s)
@@ -229,6 +237,25 @@ async def last_before(
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(_LAST_BEFORE, parameters)
         return [Candle(*row) for row in reversed(await cursor.fetchall())]
+
+
+async def merged(
+    conn: AsyncConnection[Any], venue: str, symbol: str, finer: str, timeframe: str, start_ms: int, end_ms: int
+) -> list[Candle]:
+    """Merge the candles of `finer` in `[start_ms, end_ms)` into slots of `timeframe`, also incomplete ones."""
+    grid = named_timeframe(timeframe)
+    parameters = {
+        "venue": venue,
+        "symbol": symbol,
+        "timeframe": finer,
+        "start": start_ms,
+        "end": end_ms,
+        "step": grid.ms,
+        "offset": grid.offset_ms,
+    }
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(_MERGED, parameters)
+        return [Candle(symbol, timeframe, slot, slot + grid.ms, *values) for slot, *values in await cursor.fetchall()]
 
 
 async def read(

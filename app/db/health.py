@@ -19,7 +19,7 @@ _RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
 class RunnerInfo(NamedTuple):
     """A server process: its name, ms since its last sign of life, whether it counts as alive, its running sessions.
 
-    `strategies` are the user strategies it knows; null if it has not stored them.
+    `strategies` are those it knows; null if it has not stored them.
     """
 
     name: str

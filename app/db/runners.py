@@ -36,8 +36,8 @@ async def register(connection: Connection, name: str, ttl_ms: int) -> int:
 async def renew(connection: Connection, name: str, incarnation: int, strategies: Sequence[str] | None = None) -> bool:
     """Renew the sign of life; false if the row is gone or a newer incarnation has the name.
 
-    An older incarnation is what a standby knew that was promoted before it knew this one. `strategies` are the user
-    strategies that the process knows.
+    An older incarnation is what a standby knew that was promoted before it knew this one. `strategies` are those
+    that the process knows.
     """
     cursor = await connection.execute(
         """
@@ -92,6 +92,28 @@ async def any_alive(connection: Connection) -> bool:
     row = await cursor.fetchone()
     assert row is not None
     return bool(row["alive"])
+
+
+async def living(connection: Connection) -> list[str]:
+    """Return the names of the living processes."""
+    cursor = await connection.execute(
+        "SELECT r.name FROM sim_runners r WHERE sim_runner_alive(r.seen_at, r.ttl) ORDER BY r.name"
+    )
+    return [row["name"] for row in await cursor.fetchall()]
+
+
+async def any_knows(connection: Connection, profiles: Sequence[str]) -> bool:
+    """Whether some living process can run sessions of all these profiles, or has not told yet what it knows."""
+    cursor = await connection.execute(
+        """
+        SELECT EXISTS (
+          SELECT FROM sim_runners r WHERE sim_runner_alive(r.seen_at, r.ttl) AND sim_knows(r.strategies, %s)) AS knows
+        """,
+        (list(profiles),),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return bool(row["knows"])
 
 
 async def leave(connection: Connection, name: str, incarnation: int, *, resume: bool) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from psycopg.rows import DictRow
+from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 from sqlalchemy import Select, Text, any_, bindparam, cast, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -24,11 +25,13 @@ from app.db.tables import SESSIONS
 from app.domain.event import render
 from app.domain.lineage import Ancestor, parse_ancestor
 from app.domain.session import ENDED, MOVES, RUNNING, SETTINGS, Pace, Session, SessionSpec, setting_from_json
-from app.domain.setting import build, flatten
+from app.domain.setting import build, flatten, setting_fields
 from app.domain.trading.settings import Sizing, sizing_to_json
 from app.errors import BadInputError, KeyReusedError, NotFoundError
 
 _s = SESSIONS.c
+_NOT_COLUMNS = ("spec", "lineage", "fetching", "checking", "waiting")
+"""Fields of a session that no column holds as they are."""
 
 
 def new_id() -> UUID:
@@ -143,9 +146,10 @@ async def describe(connection: Connection, session_id: UUID, user_id: str, chang
 
 async def pace(connection: Connection, session_id: UUID, pace: Pace, by: str) -> Session:
     """Change the pace and log it; raises `NotFoundError`, or `WrongStatusError` when finished or stopped."""
+    values = flatten(pace)
+    named = SQL(", ").join(SQL("{} => %s").format(Identifier(name)) for name in values)
     cursor = await connection.execute(
-        "SELECT * FROM sim_pace(%s, replay_ms_per_candle => %s, speed => %s, actor => %s)",
-        (session_id, pace.ms, pace.speed, by),
+        SQL("SELECT * FROM sim_pace(%s, {}, actor => %s)").format(named), (session_id, *values.values(), by)
     )
     return _session(_present(await cursor.fetchone()))
 
@@ -237,6 +241,18 @@ def _update(*columns: str) -> CompiledStatement:
     return CompiledStatement(update(SESSIONS).where(_s.id == bindparam("session_id")).values(values))
 
 
+async def store_settings(connection: Connection, session: Session) -> None:
+    """Store the settings of a session, which its strategy has completed."""
+    await execute(connection, update(SESSIONS).where(_s.id == session.id).values(**_columns(session.spec)))
+
+
+async def store_code(connection: Connection, session: Session) -> None:
+    """Store the hashes of the code of a session's strategies, its own and those of its ancestors."""
+    lineage = Jsonb([ancestor.as_json() for ancestor in session.lineage])
+    values = {"strategy_hash": session.strategy_hash, "lineage": lineage}
+    await execute(connection, update(SESSIONS).where(_s.id == session.id).values(**values))
+
+
 async def keep_digest(connection: Connection, session_id: UUID) -> str | None:
     """Return the digest of an ended log, computed once; null if the log has not ended or another call computes it."""
     row = await (await connection.execute("SELECT sim_keep_digest(%s) AS digest", (session_id,))).fetchone()
@@ -296,11 +312,12 @@ async def heads(connection: Connection, session_ids: list[UUID]) -> dict[UUID, t
 
 async def run_by(connection: Connection, name: str, incarnation: int) -> dict[UUID, tuple[int, Pace]]:
     """Return epoch and pace of every session that an incarnation of a process runs."""
-    statement = select(_s.id, _s.epoch, _s.replay_ms_per_candle, _s.speed).where(
+    pace = [_s[field.name] for field in setting_fields(Pace)]
+    statement = select(_s.id, _s.epoch, *pace).where(
         _s.status == RUNNING, _s.runner == name, _s.incarnation == incarnation
     )
     rows = await (await execute(connection, statement)).fetchall()
-    return {row["id"]: (row["epoch"], Pace(row["replay_ms_per_candle"], row["speed"])) for row in rows}
+    return {row["id"]: (row["epoch"], build(Pace, row)) for row in rows}
 
 
 async def count_running(connection: Connection, user_id: str) -> int:
@@ -369,7 +386,7 @@ def _column(value: Any) -> Any:
 
 def _session(row: DictRow) -> Session:
     spec = build(SessionSpec, {field.name: setting_from_json(field, row[field.name]) for field in SETTINGS})
-    same = (name for name in Session.__dataclass_fields__ if name not in ("spec", "lineage", "fetching", "waiting"))
+    same = (name for name in Session.__dataclass_fields__ if name not in _NOT_COLUMNS)
     lineage = tuple(parse_ancestor(ancestor) for ancestor in row["lineage"])
     return Session(spec=spec, lineage=lineage, **{name: row[name] for name in same})
 

@@ -95,6 +95,13 @@ class Pace:
         """Whether ticks follow each other without a pause."""
         return self.ms == 0
 
+    @property
+    def text(self) -> str:
+        """The pace for people."""
+        if self.speed is not None:
+            return f"speed {self.speed}"
+        return "unpaced" if self.unpaced else f"{self.ms:,} ms per candle"
+
     def offset_ns(self, ticks: int, timeframe: Timeframe) -> int:
         """Return when tick number `ticks` is due, in ns after the anchor, rounded down, without drift."""
         if self.speed is not None:
@@ -333,6 +340,7 @@ class Session:
     created_at: datetime
     updated_at: datetime
     fetching: tuple[int, int] | None = None
+    checking: tuple[int, int] | None = None
     waiting: Waiting | None = None
 
     @property
@@ -351,15 +359,15 @@ class Session:
         return self.status in ENDED
 
     def progress(self) -> dict[str, Any] | None:
-        """Return slots done, total slots and percent, and the progress of fetching during a fetch.
+        """Return slots done, total slots and percent, and the progress of fetching or checking while that goes on.
 
-        Null for an endless session, except during a fetch.
+        Null for an endless session, except then.
         """
         spec = self.spec
-        fetching = self.fetching and dict(zip(("done", "total"), self.fetching, strict=True))
+        also = {"fetching": self.fetching, "checking": self.checking}
+        under_way = {name: dict(zip(("done", "total"), of, strict=True)) for name, of in also.items() if of}
         if spec.end_ms is None:
-            return fetching and {"done": None, "total": None, "pct": None, "fetching": fetching}
+            return {"done": None, "total": None, "pct": None, **under_way} if under_way else None
         total = spec.grid.slots(spec.start_ms, spec.end_ms)
         done = 0 if self.cursor_ms is None else spec.grid.slots(spec.start_ms, self.cursor_ms + 1)
-        progress = {"done": done, "total": total, "pct": round(100 * done / total, 2) if total else 100}
-        return {**progress, "fetching": fetching} if fetching else progress
+        return {"done": done, "total": total, "pct": round(100 * done / total, 2) if total else 100, **under_way}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from app.clock import Clock
@@ -10,6 +12,8 @@ from app.db.log import events, simulated_events
 from app.db.pool import Connection, Database
 from app.domain.session import Session, SessionSpec
 from app.domain.tick import ReplayState
+from app.domain.trading.rules import NEWEST_RULES
+from app.engine.replay.code_check import Difference, with_codes
 from app.engine.replay.rebuild import cached_blocks
 from app.errors import InputsChangedError, SeqAheadError
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
@@ -55,6 +59,21 @@ async def create_fork(connection: Connection, parent: Session, spec: SessionSpec
         return await sessions.get(connection, forked.id)
 
 
+async def fork_before(
+    connection: Connection, session: Session, codes: Mapping[str, str], difference: Difference
+) -> Session:
+    """Fork a session at the last slot or command that changed code computes as before; the fork goes on with it."""
+    end = difference.equal_to
+    seq = await simulated_events.seq_of(connection, session.id, end.events) if end.events else 0
+    used = None
+    if end.cursor_ms is not None:
+        full = session.spec.trading.record == "full"
+        in_log = await events.fingerprint(connection, session.id, seq) if full else None
+        used = in_log or await _cached_fingerprint(connection, session, end.cursor_ms)
+    spec = replace(session.spec, trading=replace(session.spec.trading, rules=NEWEST_RULES))
+    return await create_fork(connection, with_codes(session, codes), spec, ForkPoint(seq, end.cursor_ms, used))
+
+
 async def _in_full_log(connection: Connection, parent: Session, at_seq: int) -> ForkPoint:
     seq = await sessions.tick_end(connection, parent.id, at_seq)
     if seq is None:
@@ -85,5 +104,9 @@ async def _by_replay(
 
 
 async def _cached_hash(database: Database, session: Session, last_ms: int) -> str:
+    return await database.run(_cached_fingerprint, session, last_ms)
+
+
+async def _cached_fingerprint(connection: Connection, session: Session, last_ms: int) -> str:
     spec = session.spec
-    return await database.run(candles.fingerprint, spec.venue, spec.symbols, spec.timeframe, spec.start_ms, last_ms)
+    return await candles.fingerprint(connection, spec.venue, spec.symbols, spec.timeframe, spec.start_ms, last_ms)

@@ -17,10 +17,12 @@ from app.db.pool import Connection, Database
 from app.db.usage import Usage
 from app.domain.session import CREATED, MOVES, RUNNING, Pace, Session, SessionSpec
 from app.engine.account import AccountReader
+from app.engine.code_changes import CodeChanges, require_known_elsewhere
 from app.engine.command_service import CommandService
-from app.engine.fork import create_fork, fork_point
-from app.engine.input_checks import check_inputs
+from app.engine.fork import create_fork, fork_before, fork_point
 from app.engine.kept_figures import keep_figures
+from app.engine.replay.code_check import CodeCheck, CodeChecks, accept_code
+from app.engine.replay.input_checks import check_inputs
 from app.engine.replay.quota import quota, require_quota
 from app.engine.session_clock import SessionClock, clock_of
 from app.engine.session_diff import SessionDiff, diff_sessions
@@ -31,13 +33,14 @@ from app.errors import (
     BadInputError,
     CursorMovedError,
     NoRunnerError,
+    ProfileUnknownError,
     SeqAheadError,
     TooManyRequestsError,
     UnavailableError,
     WrongStatusError,
 )
 from app.settings import Settings
-from app.strategy_hosts.strategy_catalog import StrategyCatalog
+from app.strategy_hosts.strategy_catalog import StrategyCatalog, code_changed
 from app.tasks import GroupedCalls
 
 _PREPARED_STATUSES = {"start": MOVES["start"][0], "resume": (CREATED,), "step": (CREATED,), "runUntil": (CREATED,)}
@@ -51,6 +54,7 @@ STEP_S = 30.0
 _FIRST_POLL_S = 0.02
 _MAX_POLL_S = 0.5
 
+_CONTINUES = ("start", "resume", "step", "runUntil", "jump")
 _REASONS = {"start": "started", "resume": "resumed", "pause": "paused", "stop": "stopped"}
 
 
@@ -58,7 +62,8 @@ class Action(NamedTuple):
     """A control action: `start`, `pause`, `resume`, `stop`; `pace` with the new pace; `step` with a number of ticks;
     `runUntil` with a time (ms UTC) or an event type; `jump` with a time, while running or paused.
 
-    `if_cursor` makes a step or run conditional: a tuple with the cursorMs that the session must have.
+    `if_cursor` makes a step or run conditional: a tuple with the cursorMs that the session must have. With
+    `accept_changed` a start or resume over code that gives another log forks the session before the difference.
     """
 
     call: str
@@ -68,6 +73,7 @@ class Action(NamedTuple):
     event_type: str | None = None
     if_cursor: tuple[int | None] | None = None
     accept_revised: bool = False
+    accept_changed: bool = False
 
 
 class IdempotencyKey(NamedTuple):
@@ -96,21 +102,34 @@ class SessionService:
         self.calendars = calendars(settings.calendars) if supervisor is None else supervisor.calendars
         self._sources = sources(settings.sources)
         self._preparation = StartPreparation(database, clock, self._sources, self.calendars, supervisor)
+        self._checks = CodeChecks(database, clock, self.strategies) if supervisor is None else supervisor.code_checks
+        self._changes = CodeChanges(database, self.strategies, self._checks, runs_here=supervisor is not None)
         self.commands = CommandService(database, supervisor)
         self.account = AccountReader(database)
 
     async def create(
         self, user_id: str, spec: SessionSpec, *, key: str | None = None, request_hash: str | None = None
     ) -> tuple[Session, bool]:
-        """Create a session; return it and whether it is new. Raises `BadInputError`, `KeyReusedError`, `QuotaError`."""
+        """Create a session; return it and whether it is new. Raises `BadInputError`, `KeyReusedError`, `QuotaError`.
+
+        Raises `ProfileUnknownError` if no living server knows the profile.
+        """
         spec.trading.require_consistent()
         end_ms = self._clock.now_ms() if spec.end_ms is None else spec.end_ms
         slots = spec.grid.slots(spec.start_ms, end_ms)
         _require_few_slots(slots, len(spec.symbols), self._settings.max_slots)
         await self.database.run(require_quota, self._quota, user_id, Usage(1, 0, 0))
-        spec = await self.strategies.completed(self.database, spec)
+        spec = await self._completed(spec)
         completed = replace(spec, days_per_year=await self._days_per_year(spec.venue))
         return await self.database.run(sessions.create, user_id, completed, key=key, request_hash=request_hash)
+
+    async def _completed(self, spec: SessionSpec) -> SessionSpec:
+        """Return settings completed by the strategy; as they are if another server has it: that one completes them."""
+        try:
+            return await self.strategies.completed(self.database, spec)
+        except ProfileUnknownError as error:
+            await self.database.run(require_known_elsewhere, [spec.profile_slug], error)
+            return spec
 
     async def _days_per_year(self, venue: str) -> int:
         """Return the trading days per year of a venue; 365 for one without a calendar. Reading one takes a second."""
@@ -151,9 +170,12 @@ class SessionService:
 
         return await self.database.run(read)
 
-    async def start(self, user_id: str, session_id: UUID, *, accept_revised: bool = False) -> Session:
+    async def start(
+        self, user_id: str, session_id: UUID, *, accept_revised: bool = False, accept_changed: bool = False
+    ) -> Session:
         """Run a session from its cursor; a running session stays as it is. Raises what `act` raises."""
-        return await self.act(user_id, session_id, Action("start", accept_revised=accept_revised))
+        action = Action("start", accept_revised=accept_revised, accept_changed=accept_changed)
+        return await self.act(user_id, session_id, action)
 
     async def pause(self, session: Session) -> Session:
         """Pause a running session that was just read; a paused one stays as it is. After this returns, no tick follows.
@@ -179,9 +201,14 @@ class SessionService:
         Raises `WrongStatusError`, `CursorMovedError`, `TooManyRequestsError`, `NoRunnerError`, `NotFoundError`, and
         `InputsChangedError` if the session's inputs have changed. If candles are missing at the start and the gap
         policy is `fail`, the session fails and this raises `MissingCandlesError`.
+
+        A session whose strategy's code has changed is recomputed first. If the log differs, this raises
+        `CodeChangedError` or, with `accept_changed`, returns a fork. After `CHECK_S` the session runs, and is
+        recomputed by its runner.
         """
         await self._prepare(session, action)
-        return self._run_here(await self.database.run(self._act_in_transaction, session, action))
+        check = await self._check_code(session, action)
+        return self._run_here(await self.database.run(self._act_in_transaction, session, action, check))
 
     async def act_once(
         self,
@@ -205,12 +232,13 @@ class SessionService:
                 )
                 if stored is not None:
                     return stored
-                changed.append(await self._act(connection, session, action))
+                changed.append(await self._act(connection, session, action, check))
                 answer = render(changed[0])
                 await requests.answer(connection, session.user_id, key.key, answer)
                 return answer
 
         await self._prepare(session, action)
+        check = await self._check_code(session, action)
         answer = await self.database.run(work)
         for changed_session in changed:
             self._run_here(changed_session)
@@ -252,7 +280,7 @@ class SessionService:
         spec.trading.require_consistent()
         await self._require_fork(parent, at_seq)
         point = await fork_point(self.database, self._clock, self.strategies, parent, at_seq)
-        spec = await self.strategies.completed(self.database, spec)
+        spec = await self._completed(spec)
         return await self.database.run(create_fork, parent, spec, point)
 
     async def _require_fork(self, parent: Session, at_seq: int) -> None:
@@ -309,11 +337,28 @@ class SessionService:
             _require_cursor(action, session)
             await self._preparation.prepare(session)
 
-    async def _act_in_transaction(self, connection: Connection, session: Session, action: Action) -> Session:
-        async with connection.transaction():
-            return await self._act(connection, session, action)
+    async def _check_code(self, session: Session, action: Action) -> CodeCheck | None:
+        """Recompute a session that an action continues if the code of its strategy has changed.
 
-    async def _act(self, connection: Connection, session: Session, action: Action) -> Session:
+        Returns null if there is nothing to recompute, or if that goes on in the session's runner. Raises
+        `CodeChangedError` if the log differs, unless the action accepts that.
+        """
+        if action.call not in _CONTINUES or session.status not in MOVES[action.call][0] or session.status == RUNNING:
+            return None
+        check = await self._changes.examine(session, accept_revised=action.accept_revised)
+        if check is not None and check.difference is not None and action.accept_changed:
+            await self._require_fork(session, check.difference.seq - 1)
+        elif check is not None:
+            check.require_equal()
+        return check
+
+    async def _act_in_transaction(
+        self, connection: Connection, session: Session, action: Action, check: CodeCheck | None
+    ) -> Session:
+        async with connection.transaction():
+            return await self._act(connection, session, action, check)
+
+    async def _act(self, connection: Connection, session: Session, action: Action, check: CodeCheck | None) -> Session:
         if action.call in ("pause", "stop"):
             return await _pause_or_stop(connection, session, action.call)
         if action.call == "pace":
@@ -322,30 +367,36 @@ class SessionService:
             return await sessions.jump(connection, session.id, action.time_ms or 0, session.user_id)
         # Read again: fetching its candles may have taken minutes.
         session = await sessions.get(connection, session.id, session.user_id)
+        if check is not None and check.difference is not None:
+            return await fork_before(connection, session, check.codes, check.difference)
         if action.call in ("step", "runUntil", "jump"):
-            return await self._run_until(connection, session, action)
-        return await self._start_or_resume(connection, session, action)
+            return await self._run_until(connection, session, action, check)
+        return await self._start_or_resume(connection, session, action, check)
 
-    async def _start_or_resume(self, connection: Connection, session: Session, action: Action) -> Session:
+    async def _start_or_resume(
+        self, connection: Connection, session: Session, action: Action, check: CodeCheck | None
+    ) -> Session:
         """Start or resume a session; resuming a created one is starting it."""
         while session.status != RUNNING:
             _require_move(action.call, session)
-            await self._check_inputs(connection, session, accept_revised=action.accept_revised)
+            known = await self._check_inputs(connection, session, check, accept_revised=action.accept_revised)
             reason = _REASONS["start" if session.status == CREATED else action.call]
-            runner = await self._new_owner(connection, session.user_id)
+            runner = await self._new_owner(connection, session.user_id, known_here=known)
             moved = await sessions.transition(
                 connection, session.id, action.call, reason=reason, by=session.user_id, runner=runner
             )
             session = moved or await sessions.get(connection, session.id, session.user_id)
         return session
 
-    async def _run_until(self, connection: Connection, session: Session, action: Action) -> Session:
+    async def _run_until(
+        self, connection: Connection, session: Session, action: Action, check: CodeCheck | None
+    ) -> Session:
         jumps = action.call == "jump"
         _require_move(action.call, session)
         _require_cursor(action, session)
         if jumps:
             _require_ahead(action.time_ms or 0, session)
-        await self._check_inputs(connection, session, accept_revised=False)
+        known = await self._check_inputs(connection, session, check, accept_revised=False)
         moved = await sessions.run_until(
             connection,
             session.id,
@@ -353,19 +404,29 @@ class SessionService:
             until_ms=action.time_ms,
             until_type=action.event_type,
             by=session.user_id,
-            runner=await self._new_owner(connection, session.user_id),
+            runner=await self._new_owner(connection, session.user_id, known_here=known),
             jump=jumps,
         )
         if moved is None:
             raise WrongStatusError(f"{action.call} is not possible: another call changed the session; try again.")
         return moved
 
-    async def _check_inputs(self, connection: Connection, session: Session, *, accept_revised: bool) -> None:
-        """Check that a session continues with the inputs it was started with; raises `InputsChangedError`."""
-        hashes = await self.strategies.source_hashes(connection, session)
-        await check_inputs(connection, session, hashes, accept_revised=accept_revised)
+    async def _check_inputs(
+        self, connection: Connection, session: Session, check: CodeCheck | None, *, accept_revised: bool
+    ) -> bool:
+        """Check that a session continues with the inputs it was started with; raises `InputsChangedError`.
 
-    async def _new_owner(self, connection: Connection, user_id: str) -> tuple[str, int] | None:
+        Changed code that was found to compute the same log is stored as the session's. Returns whether this process
+        knows its strategies.
+        """
+        codes = await self._changes.codes(connection, session)
+        await check_inputs(connection, session, codes, accept_revised=accept_revised)
+        equal = check is not None and check.fits(session) and check.codes == codes
+        if equal and check is not None and code_changed(session, check.codes):
+            await accept_code(connection, session, check.codes, session.user_id)
+        return codes is not None
+
+    async def _new_owner(self, connection: Connection, user_id: str, *, known_here: bool) -> tuple[str, int] | None:
         """Return the process that will run one more session of a user: this one, or null for any living one."""
         limit = self._settings.max_running
         if await sessions.count_running(connection, user_id) >= limit:
@@ -373,7 +434,7 @@ class SessionService:
                 f"At most {limit} sessions may run at once for one user; pause or stop one.", code="too_many_running"
             )
         await require_quota(connection, self._quota, user_id, Usage(0, 1, 1))
-        if self._supervisor is not None:
+        if self._supervisor is not None and known_here:
             if not await runners.lock_runner(connection, *self._supervisor.owner):
                 raise UnavailableError("The server is shutting down.")
             return self._supervisor.owner
@@ -388,10 +449,11 @@ class SessionService:
         return self._with_fetch_progress(session)
 
     def _with_fetch_progress(self, session: Session) -> Session:
-        """Add the progress of fetching candles to a session that runs in this process."""
+        """Add the progress of fetching candles and of checking code to a session that runs in this process."""
         if self._supervisor is None or session.status != RUNNING or session.runner != self._supervisor.name:
             return session
-        return replace(session, fetching=self._supervisor.candle_feed.progress(session.id))
+        fetching = self._supervisor.candle_feed.progress(session.id)
+        return replace(session, fetching=fetching, checking=self._checks.progress(session.id))
 
 
 async def _pause_or_stop(connection: Connection, session: Session, call: str) -> Session:

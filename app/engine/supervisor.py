@@ -23,6 +23,7 @@ from app.engine.clock_jump import ClockJump
 from app.engine.kept_figures import FEW_EVENTS, keep_figures
 from app.engine.notification_check import NotificationCheck, NotificationState
 from app.engine.replay.candle_feed import CandleFeed
+from app.engine.replay.code_check import CodeChecks
 from app.engine.replay.command_writer import Answers, CommandWriter
 from app.engine.replay.leases import Leases
 from app.engine.replay.quota import QuotaWatch, quota
@@ -69,12 +70,14 @@ class Supervisor:
         self.candle_feed = CandleFeed(database, sources(settings.sources), clock)
         self.answers = Answers()
         self._kept = KeptStates()
+        self.code_checks = CodeChecks(database, clock, self.strategies, self._kept)
         self._commands = CommandWriter(database, self.writer, self.answers)
         self._leases = Leases(
             database,
             Snapshots(database, clock, self.strategies, self._kept),
             self._commands,
             self.calendars,
+            self.code_checks,
             lambda: self.owner,
         )
         self._runners: dict[UUID, SessionRunner] = {}
@@ -154,6 +157,7 @@ class Supervisor:
                 await self._release_sessions()
         await cancel_and_wait(self._tasks)
         await self._leases.close()
+        await self.code_checks.close()
         await self._kept.close()
         await self.strategies.close()
         await self.candle_feed.close()
@@ -163,6 +167,7 @@ class Supervisor:
         """Load the user strategies before the first session needs them, and store which they are."""
         await self.strategies.refresh()
         await self._renew_once()
+        self._claim_now.set()
 
     async def _release_sessions(self) -> None:
         resume = self._settings.on_orphan == "resume"
@@ -215,6 +220,7 @@ class Supervisor:
             poll_s=self._settings.poll_ms / 1000,
             commands=self._commands,
             kept=self._kept,
+            code_checks=self.code_checks,
             hours=self.calendars.get(session.spec.venue),
             fetch_job=self.candle_feed.job_for(session),
         )
@@ -357,7 +363,7 @@ class Supervisor:
         if await self._clock_jump.happened():
             _log.warning("the clock of the database was set")
             self._no_claims_before_s = asyncio.get_running_loop().time() + self._settings.runner_ttl_ms / 1000
-        if asyncio.get_running_loop().time() < self._no_claims_before_s:
+        if asyncio.get_running_loop().time() < self._no_claims_before_s or self.strategies.known is None:
             return
         resume = self._settings.on_orphan == "resume"
         orphans = await self._database.run(runners.claim_orphans, *self.owner, resume=resume)

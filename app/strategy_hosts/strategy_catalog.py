@@ -17,7 +17,7 @@ from app.domain.trading.needs import Needs, declared_needs, meet_needs
 from app.domain.trading.parameters import did_you_mean
 from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import SlotView, StrategyRunner
-from app.errors import BadInputError, InputsChangedError
+from app.errors import BadInputError, CodeChangedError, ProfileUnknownError
 from app.settings import Settings
 from app.strategies.registry import BUILT_IN
 from app.strategies.versions import rule_hash
@@ -55,8 +55,7 @@ class StrategyCatalog:
         self._settings = settings
         self._processes = ProcessPool(settings)
         self._discovery = StrategyDiscovery(settings, self._processes)
-        self.known: list[str] | None = None
-        """The slugs of the user strategies that can be used; null before the first `refresh`."""
+        self._refreshed = False
         self._local: LocalStrategy | None = None
 
     def run_here(self, local: LocalStrategy | None) -> None:
@@ -78,10 +77,15 @@ class StrategyCatalog:
         """The configured strategies that could not be used at the last `refresh`."""
         return self._discovery.problems
 
+    @property
+    def known(self) -> list[str] | None:
+        """The slugs of the strategies that can be used, built-in ones too; null before the first `refresh`."""
+        return sorted({**BUILT_IN, **self._discovery.strategies}) if self._refreshed else None
+
     async def refresh(self) -> int:
         """Find the user strategies again; return how many can be used, and log the others."""
         found = await self._discovery.refresh()
-        self.known = sorted(found)
+        self._refreshed = True
         return len(found)
 
     @property
@@ -143,7 +147,7 @@ class StrategyCatalog:
     async def source_hashes(self, connection: Connection, session: Session) -> dict[str, str]:
         """Return the hash of the code of each of a session's strategies, by the profile's slug.
 
-        User strategies are not imported for this. Raises `BadInputError` if one no longer exists.
+        User strategies are not imported for this. Raises `ProfileUnknownError` if one no longer exists.
         """
         return {slug: source_hash((await self._resolve(connection, slug))[0]) for slug in session.slugs}
 
@@ -155,8 +159,7 @@ class StrategyCatalog:
 
         Without a snapshot it is warmed up. Yields null if the session only replays candles. User strategies run in a
         strategy process, with `own_process` in one for this session only. Raises `StrategyFailedError`,
-        `StrategyProcessLostError`, `BadInputError` if a strategy no longer exists, `InputsChangedError` if its code
-        has changed.
+        `StrategyProcessLostError`, `ProfileUnknownError` if a strategy no longer exists, `CodeChangedError`.
         """
         host = await self._open_session(database, session, own_process=own_process, snapshot=snapshot)
         try:
@@ -227,7 +230,7 @@ class StrategyCatalog:
         return host
 
     async def _resolve(self, connection: Connection, slug: str) -> tuple[ResolvedStrategy, dict[str, Any]]:
-        """Return the strategy of a slug and the parameters of its profile; raises `BadInputError`."""
+        """Return the strategy of a slug and the parameters of its profile; raises `ProfileUnknownError`."""
         if slug in BUILT_IN:
             return BUILT_IN[slug], {}
         if self._local is not None and self._local.slug == slug:
@@ -238,10 +241,14 @@ class StrategyCatalog:
         profile = await profiles.get(connection, slug)
         strategies: dict[str, ResolvedStrategy] = {**BUILT_IN, **own}
         if profile is not None and profile.strategy not in strategies:
-            raise BadInputError(f"profileSlug: the strategy {profile.strategy!r} of profile {slug!r} no longer exists")
+            raise ProfileUnknownError(
+                f"profileSlug: there is no strategy {profile.strategy!r}, of which {slug!r} is a profile"
+            )
         if profile is None:
             known = [*strategies, *(stored.slug for stored in await profiles.list_all(connection))]
-            raise BadInputError(f"profileSlug: there is no profile {slug!r}{did_you_mean(slug, dict.fromkeys(known))}")
+            raise ProfileUnknownError(
+                f"profileSlug: there is no profile {slug!r}{did_you_mean(slug, dict.fromkeys(known))}"
+            )
         return strategies[profile.strategy], profile.config
 
 
@@ -261,7 +268,7 @@ def _built_in_slug(strategy: type[Strategy]) -> str:
 
 
 def require_same_code(session: Session, codes: Mapping[str, str]) -> None:
-    """Raise `InputsChangedError` if a strategy's code has changed since the session or an ancestor started.
+    """Raise `CodeChangedError` if a strategy's code has changed since the session or an ancestor started.
 
     `codes` has the present hash of each strategy's code, by the profile's slug.
     """
@@ -272,9 +279,18 @@ def require_same_code(session: Session, codes: Mapping[str, str]) -> None:
         _require_same_hash(ancestor.strategy_hash, codes.get(ancestor.profile_slug), what)
 
 
+def code_changed(session: Session, codes: Mapping[str, str]) -> bool:
+    """Whether the code of a session's strategies has changed, see `require_same_code`."""
+    try:
+        require_same_code(session, codes)
+    except CodeChangedError:
+        return True
+    return False
+
+
 def _require_same_hash(before: str | None, now: str | None, what: str) -> None:
     if before not in (None, now):
-        raise InputsChangedError(f"{what} changed since the session was started.", code="strategy_changed")
+        raise CodeChangedError(f"{what} changed since the session was started.")
 
 
 def _stages(session: Session) -> list[Stage]:

@@ -44,6 +44,9 @@ _RESERVED_FILES = 256
 _MANY_FILES = 1_000_000
 """The limit on open files to assume if the system has none."""
 
+_MAX_MESSAGE = 65_536
+"""Most bytes of a message on a WebSocket."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -247,7 +250,9 @@ def _config(app: object, connections: Connections, proxies: TrustedProxies) -> u
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         http=partial(Protocol, connections=connections, proxies=proxies),  # type: ignore[arg-type]
-        ws="none",
+        ws="none",  # The protocol opens WebSockets itself, with the settings below.
+        ws_max_size=_MAX_MESSAGE,
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         log_level="warning",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from starlette.responses import Response
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from app.web.http.root_path import root_path
 from app.web.http.route_spec import Call, RouteGroup, RouteSpec
 
 FOLDER = Path(__file__).with_name("static")
@@ -26,20 +28,27 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _PAGE = "text/html"
-LIST_PAGE, SESSION_PAGE, API_PAGE = "sessions.html", "session.html", "docs.html"
+LIST_PAGE, SESSION_PAGE, COMPARE_PAGE, API_PAGE = "sessions.html", "session.html", "compare.html", "docs.html"
 MODULES = {
     LIST_PAGE: ("client.js", "common/", "list/"),
-    SESSION_PAGE: ("client.js", "common/", "session/", "chart/", "time/", "trading/", "vendor/lightweight-charts"),
+    COMPARE_PAGE: ("client.js", "common/", "compare/", "chart/theme.js", "vendor/lightweight-charts"),
+    SESSION_PAGE: (
+        *("client.js", "common/", "session/", "chart/", "time/", "trading/"),
+        *("list/parameters.js", "vendor/lightweight-charts"),
+    ),
 }
 """The modules of each page, most of them by their folder."""
+_NOT_FOUND = (FOLDER / "404.html").read_text("utf-8")
+_PROGRAMS = ("/api/", "/x/", "/static/")
+"""Addresses for programs, which get JSON."""
 
 
 class WebsiteFiles(StaticFiles):
     """Files with the security headers; a page also names its modules."""
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(self, root_path: str, folder: Path = FOLDER) -> None:
         super().__init__(directory=folder, follow_symlink=True)
-        self._links = {page: _module_links(folder, folders) for page, folders in MODULES.items()}
+        self._links = {page: _module_links(root_path, folder, folders) for page, folders in MODULES.items()}
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
@@ -57,14 +66,15 @@ class WebsiteFiles(StaticFiles):
 class WebsiteCalls(RouteGroup):
     """The pages and their files; they contain no user's data, so they need no user."""
 
-    def __init__(self) -> None:
-        self._files = WebsiteFiles()
+    def __init__(self, root_path: str) -> None:
+        self._files = WebsiteFiles(root_path)
 
     def routes(self) -> list[RouteSpec]:
         """Return the routes of these calls."""
         routes = [
             RouteSpec("GET", "/", self.index, media=_PAGE),
             RouteSpec("GET", "/sessions/{id:uuid}", self.session, media=_PAGE),
+            RouteSpec("GET", "/compare", self.compare, media=_PAGE),
             RouteSpec("GET", "/docs", self.docs, media=_PAGE),
             RouteSpec("GET", "/static/{name:path}", self.file, media="text/plain"),
         ]
@@ -78,6 +88,10 @@ class WebsiteCalls(RouteGroup):
         """Show the page of one session; `?seq=` points at one event."""
         return await self._files.get_response(SESSION_PAGE, call.request.scope)
 
+    async def compare(self, call: Call) -> Response:
+        """Show several sessions side by side: `?ids=` names them."""
+        return await self._files.get_response(COMPARE_PAGE, call.request.scope)
+
     async def docs(self, call: Call) -> Response:
         """Show the reference of the API, with a form to try each call."""
         return await self._files.get_response(API_PAGE, call.request.scope)
@@ -87,8 +101,16 @@ class WebsiteCalls(RouteGroup):
         return await self._files.get_response(call.request.path_params["name"], call.request.scope)
 
 
-def _module_links(folder: Path, folders: tuple[str, ...]) -> str:
+def not_found_page(request: Request) -> Response | None:
+    """Return the page of a wrong address for a browser that asks for one; null for calls of the API."""
+    wants_page = request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
+    if not wants_page or request.url.path.startswith(_PROGRAMS):
+        return None
+    return HTMLResponse(_NOT_FOUND.replace('="/', f'="{root_path(request)}/'), 404, HEADERS)
+
+
+def _module_links(root_path: str, folder: Path, folders: tuple[str, ...]) -> str:
     """Return a header with a page's modules, so that the browser loads them in parallel."""
     names = (file.relative_to(folder).as_posix() for file in folder.rglob("*.js"))
     modules = sorted(name for name in names if name.startswith(folders))
-    return ", ".join(f"</static/{name}>; rel=modulepreload" for name in modules)
+    return ", ".join(f"<{root_path}/static/{name}>; rel=modulepreload" for name in modules)

@@ -97,7 +97,7 @@ def test_the_documents_name_only_commands_and_options_that_there_are() -> None:
 
 def is_known(words: list[str]) -> bool:
     """Whether a call as the documents write it names a command, and only options of it."""
-    if words[0] not in subcommands.COMMANDS:
+    if words[0] not in subcommands.SUBCOMMANDS:
         return False
     command = subcommands.load(words[0])
     inner = getattr(command, "commands", {})

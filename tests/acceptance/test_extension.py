@@ -1,32 +1,25 @@
-"""What CONTRIBUTING.md says of adding a field or an event type is all it takes: done here in a copy of the tree."""
+"""What CONTRIBUTING.md says of adding something is all it takes: done here in a copy of the tree."""
 
 from __future__ import annotations
 
-import asyncio
 import json
+import re
 import shutil
-import subprocess
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.candles.sources import synthetic
-from app.db import candles
 from app.db.pool import Database as Pool
 from tests.paths import ROOT
 from tests.support.cli import Cli
+from tests.support.client import BODY, SESSIONS, Client, connect
 from tests.support.postgres import Database
-from tests.support.server_process import free_port
+from tests.support.running_engine import MINUTE, START_MS, store
+from tests.support.server_process import StartServer
 
-START_MS = 1_704_067_200_000
-MINUTE = 60_000
-END_MS = START_MS + 10 * MINUTE
+MINUTES = 10
+END_MS = START_MS + MINUTES * MINUTE
 NEW = ("sessions", "create", "--symbol", "BTCUSDT", "--timeframe", "1m", "--venue", "demo", "--start", START_MS)
 
 MODEL = "app/domain/trading/settings.py"
@@ -49,6 +42,17 @@ def alert(ts: int, text: str) -> Event:
     return parse_event(ts, "alert", {"text": text})
 '''
 
+CALLS = "app/web/sim/orders.py"
+ROUTE = """            RouteSpec("GET", f"{SESSION}/time", self.time, "getTime", answer=ClockAnswer, scope="share"),
+        ]  # fmt: skip
+"""
+HANDLER = '''
+    async def time(self, call: Call) -> Response:
+        """Show the clock under another name."""
+        return await self.clock(call)
+'''
+ORDERS = "app/domain/trading/order.py"
+
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
@@ -68,74 +72,55 @@ def add_borrow_bps(tree: Path) -> None:
     (tree / "migrations" / "9999-borrow.rollback.sql").write_text("ALTER TABLE sim_sessions DROP COLUMN borrow_bps;\n")
 
 
+def add_event_type(tree: Path) -> None:
+    events = tree / EVENTS
+    text = events.read_text()
+    assert text.count('"plot"') >= 2
+    events.write_text(text.replace('"plot"', '"plot", "alert"', 1) + CONSTRUCTOR)
+
+
+def add_call(tree: Path) -> None:
+    """Add a route and its handler at the end of a group."""
+    calls = tree / CALLS
+    routes, handlers = calls.read_text().split("        ]  # fmt: skip\n", 1)
+    group, functions = handlers.split("\n\n\n", 1) if "\n\n\n" in handlers else (handlers, "")
+    calls.write_text(f"{routes}{ROUTE}{group}\n{HANDLER}\n\n{functions}")
+
+
+def add_order_type(tree: Path) -> None:
+    """Add a trailing stop that becomes a limit order: its two names and its prices."""
+    orders = tree / ORDERS
+    text = orders.read_text()
+    text = text.replace('"trailing_stop"]', '"trailing_stop", "trailing_stop_limit"]', 1)
+    text = text.replace('"trailingStop"]', '"trailingStop", "trailingStopLimit"]', 1)
+    prices = '    "trailing_stop_limit": Prices(frozenset({"limit"}), frozenset({"trail", "trail_pct"})),\n}\n'
+    orders.write_text(re.sub(r'(?<=frozenset\({"trail", "trail_pct"}\)\),\n)}\n', prices, text, count=1))
+
+
+async def finished(server: Client, session_id: str) -> Any:
+    """Run a session to its end and return it."""
+    await server.data("POST", f"{SESSIONS}/{session_id}/start")
+    return await server.until(f"{SESSIONS}/{session_id}", "finished")
+
+
+async def schemas(server: Client) -> Any:
+    return (await server.call("GET", "/openapi.json")).json()["components"]["schemas"]
+
+
 async def store_candles(database: Database) -> None:
     pool = Pool(database.url, size=1)
     await pool.open()
-    await pool.run(candles.store, "demo", "BTCUSDT", "1m", synthetic.candles("BTCUSDT", "1m", START_MS, END_MS))
+    await store(pool, count=MINUTES)
     await pool.close()
 
 
-class Server:
-    """A server of the copied tree."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
-        content = None if body is None else json.dumps(body).encode()
-        headers = {"content-type": "application/json"}
-        request = urllib.request.Request(self.url + path, content, headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
-
-    def finished(self, session_id: str) -> dict[str, Any]:
-        """Run a session to its end."""
-        self.call("POST", f"/api/sim/sessions/{session_id}/start")
-        deadline = time.monotonic() + 20
-        while True:
-            session: dict[str, Any] = self.call("GET", f"/api/sim/sessions/{session_id}")[1]["data"]
-            if session["status"] == "finished":
-                return session
-            assert time.monotonic() < deadline, session
-            time.sleep(0.02)
-
-
-@contextmanager
-def serving(database: Database, tree: Path) -> Iterator[Server]:
-    port = free_port()
-    cli = Cli(database, folder=tree, PYTHONPATH=tree, PORT=port)
-    with cli.start("serve", stderr=subprocess.DEVNULL) as process:
-        server = Server(f"http://127.0.0.1:{port}")
-        try:
-            wait_ready(process, server)
-            yield server
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-def wait_ready(process: subprocess.Popen[str], server: Server) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            server.call("GET", "/readyz")
-        except urllib.error.URLError:
-            assert process.poll() is None, "the server ended"
-            assert time.monotonic() < deadline, "the server is not ready"
-            time.sleep(0.05)
-        else:
-            return
-
-
-def test_a_session_field_needs_its_line_in_the_model_and_a_migration(database: Database, tree: Path) -> None:
+async def test_a_session_field_needs_its_line_in_the_model_and_a_migration(
+    database: Database, tree: Path, start_server: StartServer
+) -> None:
     add_borrow_bps(tree)
     cli = Cli(database, folder=tree, PYTHONPATH=tree)
     cli("migrate")
-    asyncio.run(store_candles(database))
+    await store_candles(database)
 
     from_cli = cli.json(*NEW, "--end", END_MS, "--ms-per-candle", 0, "--borrow-bps", "2.5")
     assert from_cli["borrowBps"] == 2.5
@@ -144,56 +129,72 @@ def test_a_session_field_needs_its_line_in_the_model_and_a_migration(database: D
     stored = "SELECT borrow_bps::text FROM sim_sessions WHERE id = %s"
     assert database.query(stored, from_cli["id"]) == [("2.5",)]
 
-    with serving(database, tree) as server:
-        body = {"profileSlug": "none", "symbol": "BTCUSDT", "timeframe": "1m", "startMs": START_MS, "venue": "demo"}
-        status, answer = server.call("POST", "/api/sim/sessions", body | {"borrowBps": 7.25})
-        assert (status, answer["data"]["borrowBps"]) == (201, 7.25)
-        status, answer = server.call("POST", "/api/sim/sessions", body | {"borrowBps": -1})
-        assert (status, answer["error"].partition(":")[0]) == (400, "borrowBps")
-        schemas = server.call("GET", "/openapi.json")[1]["components"]["schemas"]
-        assert schemas["NewSession"]["properties"]["borrowBps"]["maximum"] == 10_000
-        assert "borrowBps" in schemas["SessionAnswer"]["properties"]
+    async with connect(start_server(database, tree=tree)) as server:
+        assert (await server.create(borrowBps=7.25))["borrowBps"] == 7.25
+        refusal = await server.refused(400, "POST", SESSIONS, BODY | {"borrowBps": -1})
+        assert refusal["error"].partition(":")[0] == "borrowBps"
+        known = await schemas(server)
+        assert known["NewSession"]["properties"]["borrowBps"]["maximum"] == 10_000
+        assert "borrowBps" in known["SessionAnswer"]["properties"]
 
-        parent = server.finished(from_cli["id"])
-        fork = f"/api/sim/sessions/{parent['id']}/fork"
-        same = server.call("POST", fork, {"atSeq": 5})[1]["data"]
-        other = server.call("POST", fork, {"atSeq": 5, "borrowBps": 9})[1]["data"]
+        parent = await finished(server, from_cli["id"])
+        fork = f"{SESSIONS}/{parent['id']}/fork"
+        same = await server.data("POST", fork, {"atSeq": 5}, status=201)
+        other = await server.data("POST", fork, {"atSeq": 5, "borrowBps": 9}, status=201)
         assert (same["borrowBps"], other["borrowBps"]) == (2.5, 9)
         lineage = "SELECT lineage -> 0 -> 'terms' ->> 'borrow_bps' FROM sim_sessions WHERE id = %s"
         assert database.query(lineage, other["id"]) == [("2.5",)]
-        diff = server.call("GET", f"/api/sim/sessions/{same['id']}/diff/{other['id']}")[1]["data"]
+        diff = await server.data("GET", f"{SESSIONS}/{same['id']}/diff/{other['id']}")
         assert diff["settings"] == {"borrowBps": {"a": 2.5, "b": 9}}
-        assert server.finished(other["id"])["borrowBps"] == 9
+        assert (await finished(server, other["id"]))["borrowBps"] == 9
 
 
-def test_a_lineage_stored_before_a_field_was_added_is_read_with_its_default(database: Database, tree: Path) -> None:
-    asyncio.run(store_candles(database))
-    with serving(database, ROOT) as server:
+async def test_a_lineage_stored_before_a_field_was_added_is_read_with_its_default(
+    database: Database, tree: Path, start_server: StartServer
+) -> None:
+    await store_candles(database)
+    first = start_server(database)
+    async with connect(first) as server:
         parent = Cli(database).json(*NEW, "--end", END_MS, "--ms-per-candle", 0)
-        server.finished(parent["id"])
-        fork = server.call("POST", f"/api/sim/sessions/{parent['id']}/fork", {"atSeq": 5})[1]["data"]
+        await finished(server, parent["id"])
+        fork = await server.data("POST", f"{SESSIONS}/{parent['id']}/fork", {"atSeq": 5}, status=201)
+    first.stop()
     add_borrow_bps(tree)
     Cli(database, folder=tree, PYTHONPATH=tree)("migrate")
-    with serving(database, tree) as server:
-        assert server.finished(fork["id"])["borrowBps"] == 3
+    async with connect(start_server(database, tree=tree)) as server:
+        assert (await finished(server, fork["id"]))["borrowBps"] == 3
 
 
-def test_an_event_type_needs_its_constructor_and_its_entry_among_the_types(database: Database, tree: Path) -> None:
-    events = tree / EVENTS
-    text = events.read_text()
-    assert text.count('"plot"') >= 2
-    events.write_text(text.replace('"plot"', '"plot", "alert"', 1) + CONSTRUCTOR)
-    asyncio.run(store_candles(database))
-    cli = Cli(database, folder=tree, PYTHONPATH=tree)
-    session = cli.json(*NEW, "--end", END_MS)["id"]
-    with serving(database, tree) as server:
-        schemas = server.call("GET", "/openapi.json")[1]["components"]["schemas"]
-        assert "alert" in json.dumps(schemas["ControlRequest"]["properties"]["eventType"])
-        events_of = f"/api/sim/sessions/{session}/events"
-        assert server.call("GET", f"{events_of}?types=alert")[1]["data"]["events"] == []
-        status, answer = server.call("GET", f"{events_of}?types=alerts")
-        assert (status, "alert" in answer["error"]) == (400, True)
-        status, _ = server.call(
-            "POST", f"/api/sim/sessions/{session}/control", {"action": "runUntil", "eventType": "alert"}
-        )
-        assert status == 200
+async def test_an_event_type_an_order_type_and_a_call_need_one_file_each(
+    database: Database, tree: Path, start_server: StartServer
+) -> None:
+    add_event_type(tree)
+    add_call(tree)
+    add_order_type(tree)
+    await store_candles(database)
+    async with connect(start_server(database, tree=tree)) as server:
+        known = await schemas(server)
+        session = f"{SESSIONS}/{(await server.create(profileSlug='manual', endMs=END_MS))['id']}"
+
+        assert "alert" in json.dumps(known["ControlRequest"]["properties"]["eventType"])
+        assert (await server.data("GET", f"{session}/events?types=alert"))["events"] == []
+        assert "alert" in (await server.refused(400, "GET", f"{session}/events?types=alerts"))["error"]
+
+        paths = (await server.call("GET", "/openapi.json")).json()["paths"]
+        assert paths["/api/sim/sessions/{id}/time"]["get"]["operationId"] == "getTime"
+        assert (await server.data("GET", f"{session}/time"))["sessionId"] in session
+        await server.refused(404, "GET", f"{SESSIONS}/01a2309a-e7b0-7860-b9d7-7896281d62e0/time")
+
+        assert "trailingStopLimit" in json.dumps(known["NewOrder"]["properties"]["type"])
+        await server.data("POST", f"{session}/control", {"action": "step", "candles": 2, "wait": True})
+        order = {"side": "buy", "type": "trailingStopLimit", "qty": 0.01, "trail": 1, "limitPrice": 60_000}
+        placed = await server.data("POST", f"{session}/orders", order, status=201)
+        assert (placed["type"], placed["status"]) == ("trailingStopLimit", "accepted")
+        cli = Cli(database, folder=tree, PYTHONPATH=tree)
+        assert "trailingStopLimit" in cli("orders", "place", "--help").replace("\n", "")
+        [event] = (await server.data("GET", f"{session}/events?types=order"))["events"]
+        assert event["payload"]["type"] == "trailing_stop_limit"
+        await server.data("POST", f"{session}/control", {"action": "runUntil", "eventType": "alert"})
+        await server.until(session, "finished")
+        filled = await server.data("GET", f"{session}/orders/{placed['orderId']}")
+        assert filled["status"] == "filled"

@@ -50,5 +50,4 @@ def test_seven_commands_lead_to_a_searched_and_compared_strategy(database: Datab
     assert (tmp_path / "dip.html").read_text().count("<tr>") > 50
     statuses = database.query("SELECT status, count(*) FROM sim_sessions GROUP BY status")
     assert statuses == [("finished", 7)], "three runs and the four of the search"
-    compared = done.stdout[done.stdout.rindex("hold") :]
-    assert "return" in compared
+    assert "The trades part at trade" in done.stdout

@@ -122,7 +122,10 @@ def test_a_fork_and_a_stop_are_asked_for_with_buttons(site: Site, open_page: Ope
     shown.until_candles(30)
     shown.until_status("paused")
     shown.page.click("#fork")
+    shown.page.get_by_label("Slow").fill("30")
+    shown.page.click("button[value=fork]")
     shown.page.wait_for_url(lambda url: session_id not in url)
+    assert site.call("GET", f"/{shown.page.url.rpartition('/')[2]}")["config"]["slow"] == 30
     shown.until_candles(30)
     shown.page.click("#stop")
     shown.page.click("#question-yes")

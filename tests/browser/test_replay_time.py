@@ -230,6 +230,7 @@ def test_a_blind_session_shows_neither_symbol_nor_dates(site: Site, open_page: O
         page.keyboard.press(key)
     page.locator("#prices").hover()
     page.click("#fork")
+    page.click("button[value=fork]")
     page.wait_for_url(lambda url: session_id not in url)
     expect(page.locator("#at")).to_contain_text("day 1")
     assert page.evaluate(LEAKS) == []

@@ -31,20 +31,33 @@ def free_port() -> int:
 
 
 class ServerProcess:
-    """`zeon serve` as a child process on a port of its own."""
+    """`zeon serve` as a child process on a port of its own.
 
-    def __init__(self, database: Database, log: Path, *, port: int | None = None, **env: object) -> None:
+    `tree` is a copy of the program to serve instead of this one. With `open_files` the process begins with so few open
+    files as many systems allow by default.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        log: Path,
+        *,
+        port: int | None = None,
+        tree: Path = ROOT,
+        open_files: int | None = None,
+        **env: object,
+    ) -> None:
         self.database = database
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._log = log
+        self._log, self._tree, self._open_files = log, tree, open_files
         self._env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("ZEON_")},
             "DATABASE_URL": database.url,
             "ZEON_MIGRATE_URL": database.owner_url,
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(tree),
             **{name: str(value) for name, value in env.items()},
         }
         self._process: ForkedCommand | subprocess.Popen[bytes] | None = None
@@ -61,7 +74,7 @@ class ServerProcess:
 
     def start(self, *, wait: bool = True) -> ServerProcess:
         """Start the process and wait until it is ready."""
-        self._process = self._fork() if can_fork(self._env) else self._start_anew()
+        self._process = self._fork() if can_fork(self._env) and self._open_files is None else self._start_anew()
         if wait:
             self.wait_ready()
         return self
@@ -83,8 +96,12 @@ class ServerProcess:
 
     def stop(self, seconds: float = 10) -> int:
         """End the process with SIGTERM; answers its exit code."""
-        assert self._process is not None, "not started"
         self.signal(signal.SIGTERM)
+        return self.wait(seconds)
+
+    def wait(self, seconds: float = 10) -> int:
+        """Wait for the end of the process; answers its exit code."""
+        assert self._process is not None, "not started"
         return self._process.wait(seconds)
 
     def kill(self) -> None:
@@ -99,8 +116,15 @@ class ServerProcess:
     def _start_anew(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "app.cli.main", "serve"]
+            if self._open_files is not None:
+                command = ["sh", "-c", f'ulimit -S -n {self._open_files}; exec "$0" "$@"', *command]
             return subprocess.Popen(
-                command, env=self._env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                env=self._env,
+                cwd=self._tree,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     def _ready(self) -> bool:

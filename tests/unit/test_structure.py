@@ -38,6 +38,7 @@ LEVELS = (
     "web.openapi",
     "web.sim",
     "web.market",
+    "web.exchange",
     "web",
     "cli",
 )

@@ -66,9 +66,12 @@ def lines(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def figure(name: str, value: Any) -> str:
     """Return a figure by its name in SQL as text; a dash for a missing value."""
-    if value is None:
-        return MISSING
-    return _FORMATS[FIGURES[name][1]](value)
+    return of_kind(value, FIGURES[name][1])
+
+
+def of_kind(value: Any, kind: str) -> str:
+    """Return a number of one of the kinds in `FIGURES` as text; a dash for a missing value."""
+    return MISSING if value is None else _FORMATS[kind](value)
 
 
 def money(value: Decimal | float) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.errors import BadInputError
 
@@ -16,25 +16,46 @@ _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?::({_NUMBER}))?")
 _MAX_COMBINATIONS = 100_000
 
 
+class Axis(NamedTuple):
+    """A parameter and its values; those of a range are in order."""
+
+    name: str
+    values: list[Any]
+    in_order: bool
+
+
+def parse_axes(texts: Sequence[str]) -> list[Axis]:
+    """Return the parameters and their values; raises `BadInputError`."""
+    axes = [_axis(text) for text in texts]
+    if len({axis.name for axis in axes}) != len(axes):
+        raise BadInputError("param: one parameter is given twice")
+    return axes
+
+
 def parse_grid(texts: Sequence[str]) -> list[dict[str, Any]]:
     """Return every combination of the parameters' values, the last one changing fastest; raises `BadInputError`."""
-    axes = dict(_axis(text) for text in texts)
-    if len(axes) != len(texts):
-        raise BadInputError("param: one parameter is given twice")
+    return combinations(parse_axes(texts))
+
+
+def combinations(axes: Sequence[Axis]) -> list[dict[str, Any]]:
+    """Return every combination of the values; raises `BadInputError` for too many."""
     count = 1
-    for values in axes.values():
-        count *= len(values)
+    for axis in axes:
+        count *= len(axis.values)
     if count > _MAX_COMBINATIONS:
-        raise BadInputError(f"param: {count} combinations, at most {_MAX_COMBINATIONS} are allowed")
-    return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+        raise BadInputError(f"param: {count} combinations, at most {_MAX_COMBINATIONS} are allowed; try --search N")
+    names = [axis.name for axis in axes]
+    return [dict(zip(names, values, strict=True)) for values in product(*(axis.values for axis in axes))]
 
 
-def _axis(text: str) -> tuple[str, list[Any]]:
+def _axis(text: str) -> Axis:
     name, equals, values = text.partition("=")
     if not (name and equals and values):
         raise BadInputError(f"param: {text[:60]!r} is not NAME=VALUES, as in fast=5..50:5 or side=long,both")
     matched = _RANGE.fullmatch(values)
-    return name, _range(text, *matched.groups()) if matched else [_value(word) for word in values.split(",")]
+    if matched:
+        return Axis(name, _range(text, *matched.groups()), in_order=True)
+    return Axis(name, [_value(word) for word in values.split(",")], in_order=False)
 
 
 def _range(text: str, first: str, last: str, step: str | None) -> list[Any]:

@@ -35,6 +35,12 @@ _COLUMNS = {
 }
 
 
+def figure(result: SessionResult, by: str) -> float | None:
+    """Return the figure to rank by, larger is better; null if the session has none."""
+    value = _KEYS[by](result)
+    return None if value is None else float(value)
+
+
 def rank_results(results: Sequence[SessionResult], by: str) -> list[SessionResult]:
     """Return the results with the best first; equal ones keep their order.
 

@@ -13,7 +13,6 @@ from app.cli.options import Json, SessionId, as_usage, read_id
 from app.cli.run import Context, run
 from app.cli.sessions import session_view
 from app.cli.sessions.setting_options import FORK, Given, takes_settings
-from app.domain.number import format_decimal
 from app.domain.session import Session
 from app.web.http.parsing import parse
 from app.web.sim.diff import DiffAnswer, DiffSide, SettingDiff
@@ -88,7 +87,7 @@ def _setting_rows(settings: dict[str, SettingDiff]) -> list[tuple[str, object, o
 
 
 def _number(value: Decimal | None) -> str:
-    return "" if value is None else format_decimal(value)
+    return "" if value is None else output.number(value)
 
 
 def _json(value: object) -> str:

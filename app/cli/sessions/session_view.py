@@ -32,7 +32,7 @@ def print_session(session: Session, json: bool) -> None:
             *_failure(session),
             ("candles", f"{market(session)}, profile {spec.profile_slug}"),
             ("range", f"{output.utc(spec.start_ms)} to {output.utc(spec.end_ms) or 'no end'}"),
-            ("pace", _pace(session)),
+            ("pace", session.spec.pace.text),
             ("gaps", spec.gap_policy),
             ("cursor", output.utc(session.cursor_ms)),
             ("done", _done(session)),
@@ -73,13 +73,6 @@ def market(session: Session) -> str:
     """Return the symbols, timeframe and venue of a session as text."""
     spec = session.spec
     return f"{' '.join(spec.symbols)} {spec.timeframe} of {spec.venue}"
-
-
-def _pace(session: Session) -> str:
-    pace = session.spec.pace
-    if pace.speed is not None:
-        return f"speed {pace.speed}"
-    return "unpaced" if pace.unpaced else f"{pace.ms:,} ms per candle"
 
 
 def _done(session: Session) -> str:

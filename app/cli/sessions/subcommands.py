@@ -10,13 +10,16 @@ from uuid import UUID
 import typer
 
 from app.cli import output
-from app.cli.options import Json, MsPerCandle, SessionId, Speed, as_usage, read_id, time_ms, without_none
+from app.cli.options import Json, SessionId, as_usage, read_id, time_ms, without_none
 from app.cli.run import Context, run
 from app.cli.sessions import session_view
+from app.cli.sessions.compare import compare
 from app.cli.sessions.create import create
 from app.cli.sessions.fork import fork
+from app.cli.sessions.setting_options import Given, takes_settings
 from app.db import sessions
-from app.domain.session import ENDED, STATUSES, Session
+from app.domain.session import ENDED, STATUSES, Pace, Session
+from app.domain.setting import setting_fields
 from app.engine.session_service import Action
 from app.web.http.parsing import parse
 from app.web.sim.requests import ControlRequest, SessionsQuery
@@ -24,6 +27,7 @@ from app.web.sim.requests import ControlRequest, SessionsQuery
 app = typer.Typer(no_args_is_help=True, help="Create, control, list and delete sessions; any live server runs them.")
 app.command()(create)
 app.command()(fork)
+app.command()(compare)
 
 Ids = Annotated[
     list[str], typer.Argument(parser=read_id, metavar="ID...", help="The sessions' ids, or their first or last digits.")
@@ -53,21 +57,23 @@ ToTime = Annotated[
 Revised = Annotated[
     bool, typer.Option("--accept-revised", help="Continue although candles that the session has used were revised.")
 ]
+Changed = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changed", help="If changed code of the strategy gives another log, fork the session before that."
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted, and delete nothing.")]
 
 _PAGE = 200
 
 
 @app.command()
-def start(session_id: SessionId, accept_revised: Revised = False, json: Json = False) -> None:
+def start(
+    session_id: SessionId, accept_revised: Revised = False, accept_changed: Changed = False, json: Json = False
+) -> None:
     """Start a session at its cursor; a live server runs it."""
-
-    async def work(context: Context) -> Session:
-        return await context.sim.start(
-            context.user, await context.session_id(session_id), accept_revised=accept_revised
-        )
-
-    session_view.print_session(run(work), json)
+    _act(session_id, Action("start", accept_revised=accept_revised, accept_changed=accept_changed), json)
 
 
 @app.command()
@@ -77,9 +83,11 @@ def pause(session_id: SessionId, json: Json = False) -> None:
 
 
 @app.command()
-def resume(session_id: SessionId, accept_revised: Revised = False, json: Json = False) -> None:
+def resume(
+    session_id: SessionId, accept_revised: Revised = False, accept_changed: Changed = False, json: Json = False
+) -> None:
     """Resume a paused session with its next candle; one just created is started."""
-    _act(session_id, Action("resume", accept_revised=accept_revised), json)
+    _act(session_id, Action("resume", accept_revised=accept_revised, accept_changed=accept_changed), json)
 
 
 @app.command()
@@ -89,9 +97,10 @@ def stop(session_id: SessionId, json: Json = False) -> None:
 
 
 @app.command()
-def pace(session_id: SessionId, ms_per_candle: MsPerCandle = None, speed: Speed = None, json: Json = False) -> None:
+@takes_settings([field.name for field in setting_fields(Pace)])
+def pace(given: Given, session_id: SessionId, json: Json = False) -> None:
     """Change the pace of a session, also while it runs."""
-    _control(session_id, json, action="pace", replayMsPerCandle=ms_per_candle, speed=speed)
+    _control(session_id, json, action="pace", **given)
 
 
 @app.command()

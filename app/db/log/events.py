@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg.rows import DictRow
@@ -40,17 +40,13 @@ class Frames(NamedTuple):
     written_at: datetime | None = None
 
 
-DialectName = Literal["sim", "market"]
-"""The dialects that Postgres renders frames for."""
-
-
 class StreamPosition(NamedTuple):
-    """Where a page of frames starts: after a seq of a session, of some types, in a dialect."""
+    """Where a page of frames starts: after a seq of a session, of some types, in a dialect of `sim_page_frames`."""
 
     session_id: UUID
     after_seq: int
     types: tuple[str, ...] | None = None
-    dialect: DialectName = "sim"
+    dialect: str = "sim"
 
 
 class SentEvent(NamedTuple):
@@ -96,7 +92,7 @@ async def frames(
     session_id: UUID,
     after_seq: int,
     types: Sequence[str] | None = None,
-    dialect: DialectName = "sim",
+    dialect: str = "sim",
 ) -> Frames:
     """Read the page of frames after a seq, of some types, in a dialect."""
     cursor = await connection.execute(

@@ -40,6 +40,16 @@ class FigureDiff(NamedTuple):
     difference: Decimal | None
 
 
+class TradeApart(NamedTuple):
+    """The first closed trade of a session that not all compared ones have: its number, from 1, and its event."""
+
+    session: UUID
+    trade: int
+    seq: int
+    ts: int
+    payload: dict[str, Any]
+
+
 async def stats(
     connection: Connection, session_id: UUID, state: str = FROM_THE_START, until_seq: int | None = None
 ) -> Stats:
@@ -76,6 +86,12 @@ async def compare(connection: Connection, a: UUID, b: UUID) -> list[FigureDiff]:
     """Return the statistics of two sessions side by side."""
     cursor = await connection.execute("SELECT * FROM sim_compare(%s, %s)", (a, b))
     return [FigureDiff(**row) for row in await cursor.fetchall()]
+
+
+async def first_trade_apart(connection: Connection, ids: Sequence[UUID]) -> list[TradeApart]:
+    """Return the first closed trade that is not the same in all sessions, of each that has one; none if all are."""
+    cursor = await connection.execute("SELECT * FROM sim_first_trade_apart(%s)", (list(ids),))
+    return [TradeApart(**row) for row in await cursor.fetchall()]
 
 
 async def equity(connection: Connection, session_id: UUID, points: int) -> list[Point]:

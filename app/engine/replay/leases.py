@@ -13,10 +13,11 @@ from app.db import sessions
 from app.db.commands import StoredCommand
 from app.db.pool import Database
 from app.domain.session import Session
+from app.engine.replay.code_check import CodeChecks
 from app.engine.replay.command_writer import CommandQueue, CommandWriter
 from app.engine.replay.snapshots import Snapshots
 from app.engine.replay.writer import SessionLostError
-from app.errors import NotFoundError, SimError, StrategyProcessLostError, UnavailableError
+from app.errors import CodeChangedError, NotFoundError, SimError, StrategyProcessLostError, UnavailableError
 from app.tasks import cancel_and_wait
 
 _MAX_HELD = 10_000
@@ -34,12 +35,14 @@ class Leases:
         snapshots: Snapshots,
         writer: CommandWriter,
         calendars: Mapping[str, Calendar],
+        code_checks: CodeChecks,
         owner: Callable[[], tuple[str, int]],
     ) -> None:
         self._database = database
         self._snapshots = snapshots
         self._writer = writer
         self._calendars = calendars
+        self._code_checks = code_checks
         self._owner = owner
         self._held: dict[UUID, Session] = {}
         self._queues: dict[UUID, CommandQueue] = {}
@@ -122,6 +125,12 @@ class Leases:
                     self._held[session.id] = session = _at(session, resumed.state.commands)
         except UnavailableError:
             raise
+        except CodeChangedError:
+            self.drop(session.id)
+            try:
+                await self._code_checks.require_equal(session, self._owner()[0])
+            except SimError as error:
+                await self._refuse_all(session.id, queue, error)
         except SimError as error:
             await self._refuse_all(session.id, queue, error)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
-from itertools import chain
 from typing import Any, NamedTuple
 
 from app.clock import Clock
@@ -51,6 +50,13 @@ async def rebuild(database: Database, clock: Clock, session: Session, host: Stra
     return await replay(database, clock, session, state, host)
 
 
+class BlockEnd(NamedTuple):
+    """The end of a slot or command in a log: how many simulated events there are up to it, and the cursor (ms UTC)."""
+
+    events: int
+    cursor_ms: int | None
+
+
 class ReplayStart(NamedTuple):
     """Where a replay starts: after a seq, with the fingerprint of the candles used so far."""
 
@@ -65,12 +71,14 @@ async def replay(
     state: ReplayState,
     host: StrategyHost | None,
     start: ReplayStart | None = None,
+    comparer: LogComparer | None = None,
 ) -> ReplayState:
     """Recompute a log up to its cursor, from its own candles or else from the cache; raises `DivergedError`.
 
     With a `start` the state and the host are already at that point; the candles after it are added to its fingerprint.
+    A given `comparer` tells afterwards up to where the log is equal.
     """
-    comparer = LogComparer(database, session, start.after_seq if start else 0)
+    comparer = comparer or LogComparer(database, session, start.after_seq if start else 0)
     full = session.spec.trading.record == "full"
     commands = LoggedCommands(database, session, start.after_seq if start else 0)
     drafts: list[TickDraft] = []
@@ -144,13 +152,14 @@ async def _run_commands(
 ) -> None:
     """Run the commands that were applied before a slot."""
     while (command := await commands.take(before_ms)) is not None:
-        await comparer.add(await run_command(state, host, command))
+        await comparer.add([await run_command(state, host, command)], [state.cursor_ms])
 
 
 async def _compute(
     comparer: LogComparer, state: ReplayState, host: StrategyHost | None, drafts: Sequence[TickDraft]
 ) -> None:
-    await comparer.add(chain.from_iterable(await run_strategies(state, host, drafts)))
+    blocks = await run_strategies(state, host, drafts)
+    await comparer.add(blocks, [draft.view.open_time_ms for draft in drafts])
     if host is not None and host.error is not None:
         raise host.error
 
@@ -163,6 +172,10 @@ class LogComparer:
         self.session = session
         self._after_seq = after_seq
         self._compared = 0
+        self._added = 0
+        self._ends: deque[BlockEnd] = deque()
+        self.equal_to = BlockEnd(0, None)
+        """The end of the last block that was compared and is equal."""
         self._logged: list[str] = []
         self._computed: list[Event] = []
         self._page_events = _FIRST_EVENTS
@@ -190,9 +203,12 @@ class LogComparer:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task
 
-    async def add(self, computed: Iterable[Event]) -> None:
-        """Add computed events; compare them once they fill a page, so that memory does not grow."""
-        self._computed.extend(computed)
+    async def add(self, blocks: Sequence[Sequence[Event]], cursors: Sequence[int | None]) -> None:
+        """Add the events of computed blocks, each with the cursor at its end; compare them once they fill a page."""
+        for block, cursor_ms in zip(blocks, cursors, strict=False):
+            self._computed.extend(block)
+            self._added += len(block)
+            self._ends.append(BlockEnd(self._added, cursor_ms))
         if len(self._computed) >= self._page_events:
             await self.compare()
 
@@ -202,7 +218,7 @@ class LogComparer:
             await self.read_page()
         await self.compare()
         if self._logged:
-            seq = await self._seq(0)
+            seq = await self.next_seq()
             logged = await self._database.run(events.get_event, self.session.id, seq)
             raise DivergedError(_message(seq), details={"seq": seq, "logged": logged, "computed": None})
         if self._computed:
@@ -225,9 +241,20 @@ class LogComparer:
             seq = await self._seq(index)
             difference = await self._database.run(simulated_events.difference, self.session.id, seq, computed[index])
             if difference is not None:
+                self._set_equal(self._compared + index)
                 raise DivergedError(_message(seq), details=difference)
         del self._logged[:count], self._computed[:count]
         self._compared += count
+        self._set_equal(self._compared)
+
+    def _set_equal(self, events: int) -> None:
+        """Set the end of the last block of which all events are among the first `events`."""
+        while self._ends and self._ends[0].events <= events:
+            self.equal_to = self._ends.popleft()
+
+    async def next_seq(self) -> int:
+        """Return the seq of the first logged event that is not compared yet."""
+        return await self._seq(0)
 
     async def _seq(self, index: int) -> int:
         """Return the seq of a logged event, given its index among those not yet compared."""

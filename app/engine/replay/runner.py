@@ -20,7 +20,9 @@ from app.domain.tick import ReplayState, Slot
 from app.engine.replay import snapshots
 from app.engine.replay.candle_feed import FetchJob
 from app.engine.replay.chunk_builder import ChunkBuilder, let_others_run
+from app.engine.replay.code_check import CodeChecks, accept_code
 from app.engine.replay.command_writer import CommandQueue, CommandWriter
+from app.engine.replay.first_start import complete_first_start
 from app.engine.replay.pacer import Pacer
 from app.engine.replay.quota import QuotaWatch
 from app.engine.replay.restart_policy import RestartPolicy
@@ -29,7 +31,7 @@ from app.engine.replay.session_log import RETRY_S, SessionLog
 from app.engine.replay.snapshots import KeptStates, NewSnapshot, ResumedSession, Snapshots
 from app.engine.replay.window import NotYetDueError, Window
 from app.engine.replay.writer import SessionLostError, Writer
-from app.errors import MissingCandlesError, Recovery, SimError, UnavailableError
+from app.errors import CodeChangedError, MissingCandlesError, Recovery, SimError, UnavailableError
 from app.metrics import EngineMetrics
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.strategy_hosts.strategy_host import StrategyHost
@@ -60,6 +62,7 @@ class SessionRunner:
         poll_s: float,
         commands: CommandWriter,
         kept: KeptStates,
+        code_checks: CodeChecks,
         hours: Calendar | None = None,
         fetch_job: FetchJob | None = None,
     ) -> None:
@@ -74,7 +77,9 @@ class SessionRunner:
         self._fetch_job = fetch_job
         if fetch_job is not None:
             fetch_job.on_progress = self.candles_changed
+        self._strategies = strategies
         self._commands = commands
+        self._code_checks = code_checks
         self._queue = CommandQueue()
         self._snapshots = Snapshots(database, clock, strategies, kept)
         self._session_log = SessionLog(
@@ -172,16 +177,43 @@ class SessionRunner:
 
     async def _run_with_restarts(self) -> None:
         """Run from the end of the log; start again whenever the state in memory is lost."""
+        completed = await complete_first_start(self._database, self._strategies, self.session)
+        if completed is not self.session:
+            self._start_at(completed)
         while True:
             try:
                 async with self._snapshots.resume(self.session, own_process=self._restarts.own_process) as resumed:
                     self._resumed = resumed
                     self._queue.unread = resumed.host is not None
                     return await self._run_from(resumed.state, resumed.host)
+            except CodeChangedError:
+                await self._check_code()
             except (SimError, SessionLostError) as error:
                 if error.recovery is Recovery.GIVE_UP:
                     raise
                 await self._restart(error)
+
+    async def _check_code(self) -> None:
+        """Recompute the session with the changed code of its strategy; if the log differs, it pauses.
+
+        Then, or if it is no longer this runner's, raises `SessionLostError`.
+        """
+        check = self._code_checks.job_for(self.session)
+        check.on_done = self._wake.set
+        try:
+            while not check.done.is_set():
+                await self._clock.wait(self._wake, self._poll_s)
+                self._wake.clear()
+                if self._row_changed:
+                    await self._read_row()
+        finally:
+            self._code_checks.release(self.session.id)
+        try:
+            check.require_equal()
+        except CodeChangedError as error:
+            await self._session_log.pause("strategy_changed", error=error.message, error_details=error.details)
+            raise SessionLostError from None
+        self._start_at(await self._database.run(accept_code, self.session, check.codes, self._name))
 
     async def _restart(self, error: SimError | SessionLostError) -> None:
         """Go back to the end of the log; raises `SessionLostError` if another runner has the session.

@@ -82,10 +82,10 @@ class SessionLog:
         self.last_seq = row.last_seq
         return row
 
-    async def pause(self, reason: str) -> None:
-        """Pause the session once the last chunk is in the log."""
+    async def pause(self, reason: str, **error: Any) -> None:
+        """Pause the session once the last chunk is in the log, perhaps with an `error` and its `error_details`."""
         await self.settle()
-        await self._transition("pause", reason)
+        await self._transition("pause", reason, **error)
 
     async def finish(self) -> None:
         """Finish the session once the last chunk is in the log."""

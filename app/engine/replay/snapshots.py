@@ -164,11 +164,11 @@ class Snapshots:
         A stored snapshot that is only too new to be used is kept: otherwise a session that runs in small steps would
         never get a usable one.
         """
-        if session.cursor_ms is None or session.candles_hash is None or _slots_done(session) < INTERVAL_SLOTS:
-            return _slots_done(session)
+        if session.cursor_ms is None or session.candles_hash is None or slots_done(session) < INTERVAL_SLOTS:
+            return slots_done(session)
         newest = await self._database.run(snapshots.newest, session.id, session.cursor_ms)
         if newest is not None:
-            return _slots_done(session) - _slots_at(session, newest.cursor_ms)
+            return slots_done(session) - slots_at(session, newest.cursor_ms)
         snapshot = await self.take(state, host, session.candles_hash)
         if snapshot is not None:
             await self.store(session, snapshot)
@@ -195,7 +195,7 @@ class Snapshots:
 
     async def _newest(self, session: Session) -> StoredSnapshot | None:
         """Return the newest snapshot with enough of the log after it; null if there is none."""
-        if session.cursor_ms is None or _slots_done(session) < min(INTERVAL_SLOTS, PROOF_SLOTS):
+        if session.cursor_ms is None or slots_done(session) < min(INTERVAL_SLOTS, PROOF_SLOTS):
             return None
         to_ms = session.cursor_ms - PROOF_SLOTS * session.spec.grid.ms
         return await self._database.run(snapshots.newest, session.id, to_ms)
@@ -215,7 +215,7 @@ class Snapshots:
         await replay(self._database, self._clock, session, state, host, ReplayStart(stored.seq, used))
         if str(used) != session.candles_hash:
             raise InvalidSnapshotError("the session has used other candles since")
-        return ResumedSession(host, state, _slots_done(session) - _slots_at(session, stored.cursor_ms))
+        return ResumedSession(host, state, slots_done(session) - slots_at(session, stored.cursor_ms))
 
 
 def _restored_state(session: Session, text: str) -> ReplayState:
@@ -225,12 +225,13 @@ def _restored_state(session: Session, text: str) -> ReplayState:
         raise InvalidSnapshotError(f"its state does not fit the session: {error}") from None
 
 
-def _slots_done(session: Session) -> int:
+def slots_done(session: Session) -> int:
     """Return how many slots of its range a session has done."""
-    return 0 if session.cursor_ms is None else _slots_at(session, session.cursor_ms)
+    return 0 if session.cursor_ms is None else slots_at(session, session.cursor_ms)
 
 
-def _slots_at(session: Session, cursor_ms: int) -> int:
+def slots_at(session: Session, cursor_ms: int) -> int:
+    """Return how many slots of its range a session has done at a cursor (ms UTC)."""
     return session.spec.grid.slots(session.spec.start_ms, cursor_ms + 1)
 
 

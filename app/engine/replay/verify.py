@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from app.db.log.events import Revised
 from app.db.pool import Database
 from app.domain.session import RUNNING, Session
 from app.domain.tick import ReplayState
+from app.engine.replay.code_check import without_code_hashes
 from app.engine.replay.rebuild import replay
 from app.errors import BadInputError, DivergedError, InputsChangedError, MissingCandlesError
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
@@ -66,19 +66,13 @@ async def _difference(
     if session.cursor_ms is None and not session.commands:
         return None
     try:
-        async with strategies.open_host(database, _without_code_hashes(session)) as host:
+        async with strategies.open_host(database, without_code_hashes(session)) as host:
             await replay(database, clock, session, ReplayState.initial(session.spec), host)
     except DivergedError as error:
         return dict(error.details)
     except MissingCandlesError as error:
         return await _first_event_after_gap(database, session, error.details)
     return None
-
-
-def _without_code_hashes(session: Session) -> Session:
-    """Return the session without code hashes, so that any version of its strategies may compute it."""
-    lineage = tuple(ancestor._replace(strategy_hash=None) for ancestor in session.lineage)
-    return replace(session, strategy_hash=None, lineage=lineage)
 
 
 async def _first_event_after_gap(database: Database, session: Session, details: dict[str, Any]) -> dict[str, Any]:

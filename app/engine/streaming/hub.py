@@ -16,7 +16,7 @@ from uuid import UUID
 from app.clock import TimedEvent
 from app.db import sessions
 from app.db.log import events
-from app.db.log.events import DialectName, Frames, SentEvent, StreamPosition
+from app.db.log.events import Frames, SentEvent, StreamPosition
 from app.db.pool import Database
 from app.engine.streaming.page_reader import PageReader, PageResult
 from app.errors import LogShorterError, UnavailableError
@@ -104,7 +104,7 @@ class Hub:
                 followed.wake()
 
     def tail(
-        self, session_id: UUID, after_seq: int, types: Sequence[str] | None = None, *, dialect: DialectName = "sim"
+        self, session_id: UUID, after_seq: int, types: Sequence[str] | None = None, *, dialect: str = "sim"
     ) -> Tail:
         """Follow a session after a seq in a dialect, optionally only some types; use it as a context manager."""
         return Tail(self, StreamPosition(session_id, after_seq, None if types is None else tuple(types), dialect))

@@ -9,7 +9,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Literal
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import BusyError, TooManyRequestsError
@@ -89,7 +89,7 @@ class Budgets:
         """Count a request that no user made."""
         self.strangers.charge(address)
 
-    def require_few_strangers(self, address: str, request: Request) -> None:
+    def require_few_strangers(self, address: str, request: HTTPConnection) -> None:
         """Refuse to check credentials for an address that sent many wrong ones; raises `TooManyRequestsError`.
 
         Those that were right before are checked: somebody else at the same address may have sent the wrong ones. A
@@ -98,7 +98,7 @@ class Budgets:
         if self._has_strangers and self._credentials(request) not in self._known:
             _require_none(self.strangers.wait_s(address))
 
-    def remember(self, request: Request) -> None:
+    def remember(self, request: HTTPConnection) -> None:
         """Remember that the credentials of a request were right."""
         credentials = self._credentials(request)
         if credentials:
@@ -107,11 +107,11 @@ class Budgets:
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
 
-    def forget(self, request: Request) -> None:
+    def forget(self, request: HTTPConnection) -> None:
         """Forget credentials that are no longer right."""
         self._known.pop(self._credentials(request), None)
 
-    def _credentials(self, request: Request) -> int:
+    def _credentials(self, request: HTTPConnection) -> int:
         """Return a number for the credentials of a request, 0 without any."""
         headers = request.headers
         sent = (
@@ -119,6 +119,7 @@ class Budgets:
             headers.get(self._user_header) if self._user_header else None,
             request.cookies.get("zeon"),
             request.query_params.get("share"),
+            request.path_params.get("botKey"),
         )
         return hash(sent) if any(sent) else 0
 

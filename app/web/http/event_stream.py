@@ -73,6 +73,11 @@ class Streams:
         if not self._users[user_id]:
             del self._users[user_id]
 
+    @property
+    def closing(self) -> bool:
+        """Whether the server stops."""
+        return self._closing
+
     def close(self) -> None:
         """End every stream, and refuse new ones."""
         self._closing = True

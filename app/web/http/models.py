@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, core_schema
 
 from app.domain.number import DecimalFloat
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def _parse_integer(text: Any) -> Any:
@@ -142,3 +145,14 @@ class ReadyAnswer(StateAnswer):
 
 class EmptyAnswer(Answer):
     """No data: the call succeeded."""
+
+
+def extended(model: type[Model], fields: Iterable[tuple[str, Any, Any]]) -> type[Model]:
+    """Return a model with more fields: name, type and default of each."""
+    more: dict[str, Any] = {name: (type_, default) for name, type_, default in fields}
+    return create_model(model.__name__, __base__=model, __module__=model.__module__, __doc__=model.__doc__, **more)
+
+
+def answers_record(record: type[tuple[Any, ...]]) -> Callable[[type[Model]], type[Model]]:
+    """Add to an answer every field of a named tuple."""
+    return lambda model: extended(model, ((name, hint, ...) for name, hint in get_type_hints(record).items()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -96,8 +96,10 @@ def failure(error: SimError, headers: Mapping[str, str] | None = None) -> Respon
     return _json(json.dumps(body), error.status, {**status_headers, **(headers or {})})
 
 
-def exception_handlers(budgets: Budgets, refusals: Refusals) -> dict[Any, ExceptionHandler]:
-    """Return Starlette's handlers of exceptions; all of them answer `{"error"}`.
+def exception_handlers(
+    budgets: Budgets, refusals: Refusals, not_found_page: Callable[[Request], Response | None]
+) -> dict[Any, ExceptionHandler]:
+    """Return Starlette's handlers of exceptions; all of them answer `{"error"}`, or a browser the page of a 404.
 
     A request without a route counts as one of a stranger.
     """
@@ -106,6 +108,9 @@ def exception_handlers(budgets: Budgets, refusals: Refusals) -> dict[Any, Except
         assert isinstance(error, HTTPException)
         budgets.charge_stranger(request_sender(request.scope).address)
         own = MethodNotAllowedError() if error.status_code == 405 else NotFoundError()
+        page = not_found_page(request) if error.status_code == 404 else None
+        if page is not None:
+            return page
         return failure(own, error.headers)
 
     def sim_error(_: Request, error: Exception) -> Response:

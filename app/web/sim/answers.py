@@ -22,13 +22,24 @@ class Fetching(Answer):
     total: int
 
 
+class Checking(Answer):
+    """Slots recomputed with the changed code of the strategy, and slots to recompute."""
+
+    done: int
+    total: int
+
+
 class Progress(Answer):
-    """Slots done and total slots of a bounded range; `fetching` while missing candles are being fetched."""
+    """Slots done and total slots of a bounded range.
+
+    `fetching` while missing candles are being fetched, `checking` while the session is recomputed with changed code.
+    """
 
     done: int | None
     total: int | None
     pct: float | None
     fetching: Fetching | None = Field(None, exclude_if=lambda value: value is None)
+    checking: Checking | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class WaitingAnswer(Answer):
@@ -75,14 +86,14 @@ class SessionAnswer(_SettingsAnswer):
     updated_at: str
 
     @classmethod
-    def of(cls, session: Session) -> Self:
-        """Return the answer for a session."""
+    def of(cls, session: Session, root_path: str = "") -> Self:
+        """Return the answer for a session, by a server that is reached below `root_path`."""
         settings = {name: setting_to_json(value) for name, value in flatten(session.spec).items()}
         return cls(
             **settings,
             **_short_forms(session.spec),
             **_row(session),
-            stream_url=f"/api/sim/sessions/{session.id}/stream",
+            stream_url=f"{root_path}/api/sim/sessions/{session.id}/stream",
         )
 
 

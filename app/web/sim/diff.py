@@ -79,7 +79,7 @@ class DiffAnswer(Answer):
             a=_side(diff.a, seq_a, event_a),
             b=_side(diff.b, seq_b, event_b),
             command=None if diff.command is None else CommandDiff(**diff.command._asdict()),
-            settings=_differing(_settings(diff.a), _settings(diff.b)),
+            settings=_differing(settings_of(diff.a), settings_of(diff.b)),
             results={
                 to_camel(row.figure): ResultDiff(a=row.value_a, b=row.value_b, difference=row.difference)
                 for row in diff.results
@@ -91,7 +91,7 @@ def _side(session: Session, seq: int | None, event: dict[str, Any] | None) -> Di
     return DiffSide(session_id=session.id, status=session.status, last_seq=session.last_seq, seq=seq, event=event)
 
 
-def _settings(session: Session) -> dict[str, Any]:
+def settings_of(session: Session) -> dict[str, Any]:
     """Return the settings of a session by their API names, each parameter of the strategy as `config.name`."""
     values = SessionAnswer.of(session).model_dump(mode="json", by_alias=True, include=_COMPARED)
     config = {f"config.{name}": value for name, value in values.pop("config").items()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
-from uuid import UUID
 
 from pydantic import BeforeValidator, Field
 
@@ -14,7 +13,7 @@ from app.domain.number import ratio
 from app.domain.trading.order import API_TYPES, ApiOrderType
 from app.engine.account import AccountView, exact
 from app.engine.session_clock import SessionClock
-from app.web.http.models import Answer, Body, Count, Query
+from app.web.http.models import Answer, Body, Count, Query, answers_record
 from app.web.sim.setting_models import Number, json_number
 
 MAX_ORDER_ID = 2**53
@@ -48,7 +47,7 @@ class NewOrder(Body):
     stop_loss: Annotated[Positive, Field(description="Price of an exit placed when the order fills.")] | None = None
     take_profit: Positive | None = None
     reduce_only: bool = False
-    good_for_candles: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    good_for_candles: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     fill: Annotated[Fill, Field(description="At the next open, or at once at the last close.")] | None = None
     client_order_id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     tag: Text | None = None
@@ -190,22 +189,12 @@ class AccountAnswer(Answer):
         )
 
 
+@answers_record(SessionClock)
 class ClockAnswer(Answer):
     """The session's time: `nowMs` is simulated, `serverMs` and `nextDueMs` are the wall clock's; all ms UTC.
 
     `nextDueMs` is when the next candle comes if the session runs; null if it does not run, or has no pace.
     """
-
-    session_id: UUID
-    status: str
-    mode: Literal["paced", "unpaced", "stepped", "paused", "ended"]
-    now_ms: int
-    cursor_ms: int | None
-    next_open_ms: int | None
-    next_due_ms: int | None
-    server_ms: int
-    last_seq: int
-    commands: int
 
     @classmethod
     def of(cls, clock: SessionClock) -> Self:

@@ -18,7 +18,6 @@ from app.domain.session import (
     Pace,
     SessionSpec,
     Slug,
-    Speed,
     Symbol,
     Tag,
     Venue,
@@ -26,14 +25,14 @@ from app.domain.session import (
     require_consistent,
     setting_from_json,
 )
-from app.domain.setting import RATE_LIMITS, PauseMs, Rate, TimeMs, build, flatten
+from app.domain.setting import RATE_LIMITS, Rate, TimeMs, build, flatten, setting_fields
 from app.domain.trading.rules import NEWEST_RULES
 from app.engine.session_service import Action
 from app.errors import BadInputError
 from app.settings import Settings
 from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
 from app.web.http.models import Body, Count, Cursor, Flag, Limit, Query
-from app.web.sim.setting_models import json_number, takes_settings
+from app.web.sim.setting_models import json_number, takes_pace, takes_settings
 
 MAX_SEQ = 2**63 - 2
 FEE_HELP = "Fee of every fill, in basis points; instead of separate maker and taker fees."
@@ -58,23 +57,29 @@ Types = Annotated[
 ]
 
 
+_PACES = {field.name: field.json_name for field in setting_fields(Pace)}
+"""The fields that set a pace, each in its own way -> their names in JSON."""
+
+
+@takes_pace
 class PaceFields(Body):
     """A body that may set the pace."""
 
-    replay_ms_per_candle: PauseMs | None = None
-    speed: Speed | None = None
-
     @model_validator(mode="after")
     def _one_pace(self) -> Self:
-        if self.replay_ms_per_candle is not None and self.speed is not None:
-            raise ValueError("speed: give speed or replayMsPerCandle, not both")
+        given = [_PACES[name] for name in self._given()]
+        if len(given) > 1:
+            raise ValueError(f"{given[-1]}: give {' or '.join(reversed(given))}, not both")
         return self
 
     def pace(self) -> Pace | None:
         """Return the pace, null if none is given."""
-        if self.speed is None and self.replay_ms_per_candle is None:
-            return None
-        return Pace(self.replay_ms_per_candle, self.speed)
+        given = self._given()
+        return build(Pace, given) if given else None
+
+    def _given(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in _PACES}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 _RateNumber = Annotated[Rate, json_number(RATE_LIMITS)]
@@ -204,7 +209,7 @@ class ForkRequest(PaceFields, FeeFields):
         if "profile_slug" in given:
             changes["config"] = {}
         for field in SETTINGS:
-            if field.name not in given or field.name in PaceFields.model_fields:
+            if field.name not in given or field.name in _PACES:
                 continue
             value = setting_from_json(field, getattr(self, field.name))
             if value is None and field.base_type in (tuple, dict):
@@ -215,9 +220,17 @@ class ForkRequest(PaceFields, FeeFields):
 
 
 class StartRequest(Body):
-    """A call that starts or resumes a session; `acceptRevised` accepts revised candles."""
+    """A call that starts or resumes a session.
+
+    `acceptRevised` accepts revised candles; `acceptChanged` accepts that changed code gives another log.
+    """
 
     accept_revised: bool = False
+    accept_changed: bool = False
+
+    def to_action(self, call: str) -> Action:
+        """Return the action of the request."""
+        return Action(call, accept_revised=self.accept_revised, accept_changed=self.accept_changed)
 
 
 class ControlRequest(PaceFields):
@@ -230,6 +243,7 @@ class ControlRequest(PaceFields):
     if_cursor_ms: TimeMs | None = None
     wait: Annotated[bool, Field(description="Answer a step when its last tick is in the log.")] = False
     accept_revised: bool = False
+    accept_changed: bool = False
 
     @model_validator(mode="after")
     def _has_its_arguments(self) -> Self:
@@ -255,12 +269,13 @@ class ControlRequest(PaceFields):
             event_type=self.event_type,
             if_cursor=(self.if_cursor_ms,) if conditional else None,
             accept_revised=self.accept_revised,
+            accept_changed=self.accept_changed,
         )
 
 
 _ARGUMENTS: dict[str, tuple[set[str], set[str]]] = {
-    "resume": (set(), {"acceptRevised"}),
-    "pace": ({"replayMsPerCandle", "speed"}, set()),
+    "resume": (set(), {"acceptRevised", "acceptChanged"}),
+    "pace": (set(_PACES.values()), set()),
     "step": ({"candles"}, {"ifCursorMs", "wait"}),
     "runUntil": ({"timeMs", "eventType"}, {"ifCursorMs"}),
     "jump": ({"timeMs"}, set()),

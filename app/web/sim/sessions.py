@@ -6,14 +6,17 @@ from starlette.responses import Response
 
 from app.db import audit
 from app.domain.session import Session
+from app.engine.comparison import compare_sessions
 from app.engine.session_service import Action, IdempotencyKey, SessionService
 from app.settings import Settings
 from app.web.http.models import EmptyAnswer, EmptyRequest
 from app.web.http.parsing import fingerprint, idempotency_key
 from app.web.http.request_id import audit_origin
 from app.web.http.responses import IF_NONE_MATCH, success, with_etag
+from app.web.http.root_path import root_path
 from app.web.http.route_spec import IDEMPOTENCY_KEY, SESSION, SESSIONS, Call, RouteGroup, RouteSpec
 from app.web.sim.answers import ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
+from app.web.sim.comparison import CompareAnswer, CompareQuery
 from app.web.sim.diff import DiffAnswer
 from app.web.sim.requests import (
     ControlRequest,
@@ -85,6 +88,10 @@ class SessionCalls(RouteGroup):
                 scope="read", budget="heavy", refusals=(409, 422),
             ),
             RouteSpec(
+                "GET", "/api/sim/compare", self.compare, "compare", CompareQuery, answer=CompareAnswer, scope="read",
+                budget="heavy", refusals=(404,),
+            ),
+            RouteSpec(
                 "GET", "/api/sim/profiles", self.profiles, "listProfiles", answer=ProfilesAnswer, scope="read"
             ),
         ]  # fmt: skip
@@ -95,16 +102,16 @@ class SessionCalls(RouteGroup):
         key = idempotency_key(call.request, call.json)
         body_hash = fingerprint({name: value for name, value in call.json.items() if name != "idempotencyKey"})
         session, is_new = await self._sim.create(call.user_id, spec, key=key, request_hash=body_hash)
-        return success(SessionAnswer.of(session), 201 if is_new else 200, _location(session))
+        return self._answer(session, 201 if is_new else 200, _location(call, session))
 
     async def page(self, call: Call, query: SessionsQuery) -> Response:
         """List the caller's sessions, newest first."""
         page, cursor = await self._sim.page(call.user_id, **query.model_dump())
-        return success(SessionsAnswer(sessions=list(map(SessionAnswer.of, page)), next_cursor=cursor))
+        return success(SessionsAnswer(sessions=list(map(self._shown, page)), next_cursor=cursor))
 
     async def get(self, call: Call) -> Response:
         """Show one session."""
-        return with_etag(call.request, _answer(await self._sim.with_details(call.session)))
+        return with_etag(call.request, self._answer(await self._sim.with_details(call.session)))
 
     async def change(self, call: Call, body: SessionChanges) -> Response:
         """Change pace, name or tags."""
@@ -113,7 +120,7 @@ class SessionCalls(RouteGroup):
             session = await self._sim.act_on(session, Action("pace", pace))
         if changes := body.name_and_tags():
             session = await self._sim.describe(call.user_id, session.id, changes)
-        return _answer(session)
+        return self._answer(session)
 
     async def delete(self, call: Call) -> Response:
         """Delete a session that is not running, with its log."""
@@ -125,19 +132,19 @@ class SessionCalls(RouteGroup):
 
     async def start(self, call: Call, body: StartRequest) -> Response:
         """Run a session from its cursor."""
-        return await self._act(call, Action("start", accept_revised=body.accept_revised))
+        return await self._act(call, body.to_action("start"))
 
     async def pause(self, call: Call, body: EmptyRequest) -> Response:
         """Pause a running session; after the answer no tick follows."""
-        return _answer(await self._sim.pause(call.session))
+        return self._answer(await self._sim.pause(call.session))
 
     async def resume(self, call: Call, body: StartRequest) -> Response:
         """Resume a paused session, or start a created one."""
-        return await self._act(call, Action("resume", accept_revised=body.accept_revised))
+        return await self._act(call, body.to_action("resume"))
 
     async def stop(self, call: Call, body: EmptyRequest) -> Response:
         """Stop a session for good; after the answer no tick follows."""
-        return _answer(await self._sim.stop(call.session))
+        return self._answer(await self._sim.stop(call.session))
 
     async def control(self, call: Call, body: ControlRequest) -> Response:
         """Control a session's time; a repeated call with the same Idempotency-Key does nothing."""
@@ -147,7 +154,8 @@ class SessionCalls(RouteGroup):
         if key is None:
             return await self._act(call, body.to_action())
         once = IdempotencyKey(key, fingerprint(str(call.session.id), call.json))
-        return success(await self._sim.act_once(call.session, body.to_action(), once, _to_json))
+        answer = await self._sim.act_once(call.session, body.to_action(), once, _to_json)
+        return success(answer, 200 if answer["id"] == str(call.session.id) else 201)
 
     async def _step_and_wait(self, call: Call, body: ControlRequest, key: str | None) -> Response:
         """Step, and answer with the session once it pauses again."""
@@ -156,18 +164,23 @@ class SessionCalls(RouteGroup):
         else:
             once = IdempotencyKey(key, fingerprint(str(call.session.id), call.json))
             await self._sim.act_once(call.session, body.to_action(), once, _to_json)
-        return _answer(await self._sim.wait_for_pause(call.user_id, call.session.id))
+        return self._answer(await self._sim.wait_for_pause(call.user_id, call.session.id))
 
     async def fork(self, call: Call, body: ForkRequest) -> Response:
         """Create a session that shares this one's log up to a seq, with other settings after it."""
         require_small(body.config or {}, self._settings)
         child = await self._sim.fork_of(call.session, body.at_seq, body.change)
-        return success(SessionAnswer.of(child), 201, _location(child))
+        return self._answer(child, 201, _location(call, child))
 
     async def diff(self, call: Call) -> Response:
         """Compare two sessions: the first simulated event that differs, their settings and their results."""
         a, b = call.sessions
         return success(DiffAnswer.of(await self._sim.diff(call.user_id, a.id, b.id)))
+
+    async def compare(self, call: Call, query: CompareQuery) -> Response:
+        """Compare 2 to 20 sessions: settings that differ, statistics, equity curves, and where the trades part."""
+        comparison = await compare_sessions(self._sim, call.user_id, query.ids, query.points)
+        return success(CompareAnswer.of(comparison))
 
     async def profiles(self, call: Call) -> Response:
         """List the strategies and profiles that a session can use."""
@@ -175,15 +188,20 @@ class SessionCalls(RouteGroup):
         return success(ProfilesAnswer(profiles=[ProfileAnswer(**profile._asdict()) for profile in profiles]))
 
     async def _act(self, call: Call, action: Action) -> Response:
-        return _answer(await self._sim.act_on(call.session, action))
+        session = await self._sim.act_on(call.session, action)
+        if session.id == call.session.id:
+            return self._answer(session)
+        return self._answer(session, 201, _location(call, session))
+
+    def _answer(self, session: Session, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+        return success(self._shown(session), status, headers)
+
+    def _shown(self, session: Session) -> SessionAnswer:
+        return SessionAnswer.of(session, self._settings.root_path)
 
 
-def _answer(session: Session) -> Response:
-    return success(SessionAnswer.of(session))
-
-
-def _location(session: Session) -> dict[str, str]:
-    return {"Location": f"/api/sim/sessions/{session.id}"}
+def _location(call: Call, session: Session) -> dict[str, str]:
+    return {"Location": f"{root_path(call.request)}/api/sim/sessions/{session.id}"}
 
 
 def _to_json(session: Session) -> dict[str, object]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from decimal import Context, Decimal
 from functools import partial
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from annotated_types import Gt, Le
-from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, TypeAdapter, WithJsonSchema, create_model
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, TypeAdapter, WithJsonSchema
 
 from app.domain.number import parse_decimal
-from app.domain.session import SETTINGS, setting_to_json
-from app.domain.setting import REQUIRED, Amount, SettingField, annotate, split_annotation, without_null
+from app.domain.session import SETTINGS, Pace, setting_to_json
+from app.domain.setting import REQUIRED, Amount, SettingField, annotate, setting_fields, split_annotation, without_null
 from app.domain.trading.settings import SIZES, Sizing
+from app.web.http.models import extended
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -79,19 +80,19 @@ def takes_settings(*, fork: bool = False) -> Callable[[type[Model]], type[Model]
 
     def decorate(model: type[Model]) -> type[Model]:
         chosen = [field for field in SETTINGS if (field.setting.fork if fork else field.setting.in_request)]
-        return _extended(model, ((field.name, *_request_field(field, optional=fork)) for field in chosen))
+        return extended(model, ((field.name, *_request_field(field, optional=fork)) for field in chosen))
 
     return decorate
 
 
+def takes_pace(model: type[Model]) -> type[Model]:
+    """Add to a request the settings of a pace, all optional."""
+    return extended(model, ((field.name, *_request_field(field, optional=True)) for field in setting_fields(Pace)))
+
+
 def answers_settings(model: type[Model]) -> type[Model]:
     """Add to an answer every setting of a session."""
-    return _extended(model, ((field.name, _answer_type(field.type), ...) for field in SETTINGS))
-
-
-def _extended(model: type[Model], fields: Iterable[tuple[str, Any, Any]]) -> type[Model]:
-    more: dict[str, Any] = {name: (type_, default) for name, type_, default in fields}
-    return create_model(model.__name__, __base__=model, __module__=model.__module__, __doc__=model.__doc__, **more)
+    return extended(model, ((field.name, _answer_type(field.type), ...) for field in SETTINGS))
 
 
 def _request_field(field: SettingField, *, optional: bool) -> tuple[Any, Any]:

@@ -171,7 +171,7 @@ export interface Session {
   digest: string | null;
   parentId: string | null;
   forkSeq: number | null;
-  progress: { done: number | null; total: number | null; pct: number | null; fetching?: { done: number; total: number } } | null;
+  progress: { done: number | null; total: number | null; pct: number | null; fetching?: { done: number; total: number }; checking?: { done: number; total: number } } | null;
   /** The candle a running session waits for at the end of the cache; `symbols` have none yet. */
   waitingFor?: { symbols: string[]; openTimeMs: number; dueMs: number; text: string };
   streamUrl: string;
@@ -292,6 +292,15 @@ export interface TailOptions {
   onState?: (state: "connecting" | "catching up" | "live" | "reconnecting" | "ended") => void;
 }
 
+/** Sessions side by side; every list is in their order. `tradesPart` is null if all trades are the same. */
+export interface Comparison {
+  sessions: Session[];
+  settings: Record<string, unknown[]>;
+  figures: Record<string, (number | null)[]>;
+  curves: { ts: number; equity: number; drawdownPct: number }[][];
+  tradesPart: { number: number; trades: ({ seq: number; ts: number; trade: Record<string, unknown> } | null)[] } | null;
+}
+
 export class Client {
   /** `url` is the server's address, by default the one this module came from, else http://127.0.0.1:8000. */
   constructor(url?: string | URL, options?: ClientOptions);
@@ -308,10 +317,10 @@ export class Client {
   change(id: string, fields: { replayMsPerCandle?: number; speed?: number; name?: string | null; tags?: string[] }): Promise<Session>;
   /** Delete a session that is not running, with its log. */
   delete(id: string): Promise<object>;
-  start(id: string, fields?: { acceptRevised?: boolean }): Promise<Session>;
+  start(id: string, fields?: { acceptRevised?: boolean; acceptChanged?: boolean }): Promise<Session>;
   /** No candle follows the answer. */
   pause(id: string): Promise<Session>;
-  resume(id: string, fields?: { acceptRevised?: boolean }): Promise<Session>;
+  resume(id: string, fields?: { acceptRevised?: boolean; acceptChanged?: boolean }): Promise<Session>;
   stop(id: string): Promise<Session>;
   /** Make so many ticks at once, then pause; `ifCursorMs` makes a repetition harmless. */
   step(id: string, candles?: number, fields?: { ifCursorMs?: number | null; wait?: boolean }): Promise<Session>;
@@ -336,6 +345,8 @@ export class Client {
   /** The simulated time, and when the next candle is due. */
   clock(id: string): Promise<Clock>;
   diff(id: string, other: string): Promise<Record<string, unknown>>;
+  /** Settings that differ, statistics, curves and the first trades that part, of 2 to 20 sessions. */
+  compare(ids: string[], points?: number): Promise<Comparison>;
   stats(id: string): Promise<Record<string, number | null>>;
   equity(id: string, points?: number): Promise<{ points: { seq: number; ts: number; equity: number; drawdownPct: number }[] }>;
   profiles(): Promise<{ profiles: { slug: string; parameters: object; source: string; timeframes: string[]; warmup: number }[] }>;

@@ -2,7 +2,7 @@
 // It has no dependencies; client.d.ts in the same folder has its types. docs/clients.md shows how to use it.
 
 export const SESSIONS = "/api/sim/sessions";
-const HOME = import.meta.url.startsWith("http") ? new URL("/", import.meta.url).href : "http://127.0.0.1:8000/";
+const HOME = import.meta.url.startsWith("http") ? new URL("..", import.meta.url).href : "http://127.0.0.1:8000/";
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
 const BUSY = [408, 425, 429];
@@ -178,6 +178,11 @@ export class Client {
 
   diff(id, other) {
     return this.call("GET", `${SESSIONS}/${id}/diff/${other}`);
+  }
+
+  /** Settings that differ, statistics, curves and the first trades that part, of 2 to 20 sessions. */
+  compare(ids, points = 300) {
+    return this.call("GET", `/api/sim/compare?ids=${ids.join(",")}&points=${points}`);
   }
 
   stats(id) {

@@ -5,6 +5,7 @@ LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   _max_takeovers CONSTANT integer := 3;
+  _known boolean;
   _takeovers integer := 1;
   _to_status text;
   _reason text;
@@ -15,7 +16,15 @@ BEGIN
     _takeovers := orphan.takeovers + 1;
   END IF;
 
-  IF orphan.runner IS NULL THEN
+  SELECT sim_knows(r.strategies, sim_used_profiles(orphan)) INTO _known
+  FROM sim_runners r
+  WHERE r.name = sim_claim_orphan.runner;
+
+  IF NOT _known AND (orphan.runner IS NULL OR sim_claim_orphan.resume) THEN
+    _to_status := 'paused';
+    _reason := 'profile unknown';
+    _error := format('No living server knows the profile %s; start one that does, then resume.', orphan.profile_slug);
+  ELSIF orphan.runner IS NULL THEN
     _to_status := 'running';
     _reason := 'claimed';
   ELSIF NOT sim_claim_orphan.resume THEN

@@ -31,7 +31,7 @@ def test_a_session_is_traded_from_the_command_line(cli: Cli, database: Database,
     assert cli.json("orders", "close", session_id) == []
     assert cli.json("orders", "account", session_id)["equity"] == 10_000
     assert cli("orders", "close", session_id) == "There is no position to close.\n"
-    assert "10000" in cli("orders", "account", session_id)
+    assert "10,000" in cli("orders", "account", session_id)
     cli("orders", "cancel", session_id)
     assert cli("orders", "account", session_id).endswith("open orders  none\n")
     assert "side" in cli.error("orders", "place", session_id, "hold", code=2)

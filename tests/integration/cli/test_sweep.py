@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -115,3 +116,52 @@ def test_a_lookahead_says_how_often_it_cut(cli: Cli) -> None:
     )
     assert cli.json(*arguments, "--end", START_MS + 4 * 60_000)["cuts"] == 3
     assert "the range holds only one candle" in cli.error(*arguments, "--end", START_MS + 60_000, code=2)
+
+
+def test_a_search_chooses_the_same_again_and_goes_on_with_its_study(
+    cli: Cli, database: Database, tmp_path: Path
+) -> None:
+    pytest.importorskip("optuna", reason="no optuna: pip install 'zeon-sim[search]'")
+    space = ("--param", "fast=2..9", "--param", "slow=12..40:2", "--end", START_MS + 400 * 60_000, "--by", "drawdown")
+    page = tmp_path / "sweep.html"
+    first = cli.json(*MADE, *space, "--search", 9, "--study", "one", "--html", page)
+    assert len(first["results"]) == 9
+    assert "too short" in first["overfitting"]["text"]
+    assert "<caption>The best drawdown of each pair" in page.read_text()
+    again = cli.json(*MADE, *space, "--search", 9, "--study", "one")
+    assert again["results"] == first["results"]
+    other = cli.json(*MADE, *space, "--search", 9, "--study", "two")
+    tried = [sorted(json.dumps(run["config"]) for run in sweep["results"]) for sweep in (first, other)]
+    assert tried[0] == tried[1]
+    assert database.query("SELECT count(*) FROM sim_sessions") == [(18,)]
+    wrong = cli.error(*MADE, "--param", "fast=2..5", "--end", START_MS + 400 * 60_000, "--study", "one", "--search", 9)
+    assert "one is a sweep with other settings" in wrong
+
+
+def test_parameters_are_chosen_before_and_judged_after(cli: Cli, database: Database) -> None:
+    arguments = (*MADE, "--param", "fast=3,5", "--param", "slow=20", "--end", "2024-01-03T12:00", "--by", "return")
+    found = cli.json(*arguments, "--walk-forward", "1d/1d")
+    ends = [[row[name] - START_MS for name in ("fitFromMs", "fitToMs", "judgedToMs")] for row in found["windows"]]
+    day = 86_400_000
+    assert ends == [[0, day, 2 * day], [day, 2 * day, 2.5 * day]]
+    for row in found["windows"]:
+        both = database.query(
+            "SELECT return_pct FROM sim_sessions s, sim_stats(s.id) WHERE start_ms = %s AND end_ms = %s"
+            " AND name NOT LIKE 'judged%%'",
+            *(row["fitFromMs"], row["fitToMs"]),
+        )
+        assert len(both) == 2
+        assert row["fit"]["returnPct"] == pytest.approx(float(max(both)[0]))
+        judged = database.query(
+            "SELECT config ->> 'fast', start_ms, end_ms FROM sim_sessions WHERE id = %s", row["judged"]["id"]
+        )
+        assert judged == [(str(row["config"]["fast"]), row["fitToMs"], row["judgedToMs"])]
+    assert found["summary"]["windows"] == 2
+    assert found["overfitting"]["text"].startswith("Chosen on the past: ")
+    assert "NAME=VALUES" in cli.error(*MADE, "--param", "fast", "--end", "2024-01-02", code=2)
+    assert "90d/30d" in cli.error(*MADE, "--end", "2024-01-02", "--walk-forward", "9", code=2)
+
+
+def test_without_parameters_there_is_one_run(cli: Cli) -> None:
+    (run,) = cli.json(*MADE, "--end", START_MS + 300 * 60_000)["results"]
+    assert run["status"] == "finished"

@@ -186,7 +186,7 @@ async def test_a_difference_after_a_given_seq_has_its_own_seq(database: Database
 async def check(engine: Engine, session: Session, after_seq: int, computed: list[Event]) -> None:
     comparer = rebuild.LogComparer(engine.pool, session, after_seq)
     for start in range(0, len(computed), 6):
-        await comparer.add(computed[start : start + 6])
+        await comparer.add([computed[start : start + 6]], [None])
     await comparer.finish()
 
 

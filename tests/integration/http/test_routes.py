@@ -51,6 +51,7 @@ OPEN = {
     "GET /metrics",
     "GET /openapi.json",
     "GET /",
+    "GET /compare",
     "GET /docs",
     "GET /sessions/{id:uuid}",
     "GET /static/{name:path}",
@@ -58,6 +59,7 @@ OPEN = {
 """The routes that anybody may call. All others need a token; add one here only if it tells nothing of any user."""
 PROBES = {"GET /healthz", "GET /readyz", "GET /metrics"}
 HEAVY = {
+    "GET /api/sim/compare",
     f"POST {SESSIONS}/{{id:uuid}}/fork",
     f"GET {SESSIONS}/{{id:uuid}}/diff/{{other:uuid}}",
     f"GET {SESSIONS}/{{id:uuid}}/stats",
@@ -78,11 +80,12 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 """The smallest accepted body of each route that does not take an empty one."""
 QUERIES = {
+    "GET /api/sim/compare": "?ids={id},{other}",
     "GET /api/market/candles": "?symbol=BTCUSDT&timeframe=1m",
     "POST /api/market/import": "?symbol=BTCUSDT&timeframe=1m",
     f"GET {SESSIONS}/{{id:uuid}}/export": "?what=events&format=csv",
 }
-"""The smallest accepted query of each route that needs one."""
+"""The smallest accepted query of each route that needs one, with the ids of two sessions."""
 ONE_ORDER = f"GET {SESSIONS}/{{id:uuid}}/orders/{{orderId:int}}"
 """The route of something in a session that the sessions of the walk do not have."""
 WITH_BODY = ("POST", "PATCH", "PUT")
@@ -100,7 +103,8 @@ class Walk:
     def __init__(self, server: InProcessServer, table: list[RouteSpec], own: dict[str, str]) -> None:
         self._server = server
         self._own = own
-        self.table = table
+        self.table = [spec for spec in table if not spec.face]
+        self.face = [spec for spec in table if spec.face]
 
     @property
     def closed(self) -> list[RouteSpec]:
@@ -149,7 +153,8 @@ class Walk:
         read = {"Authorization": f"Bearer {(await self._server.token('anna', scope='read'))[1]}"}
         link = "share=" + (await self._server.token("anna", scope="read", kind="share", session_id=session_id))[1]
         for spec in self.closed:
-            ids, query = sessions[kind(spec)], QUERIES.get(key(spec), "?")
+            ids = sessions[kind(spec)]
+            query = QUERIES.get(key(spec), "?").format(**ids)
             for scope, status in (
                 ("read", await self._status(spec, ids, read)),
                 ("share", await self._status(spec, ids, {}, query=f"{query}&{link}")),
@@ -250,7 +255,8 @@ class Walk:
             spec = bodies[name].spec(load())
             a, b = [(await self._server.served.sim.create(user_id, spec))[0] for _ in range(2)]
             key, _ = await self._server.token(user_id, scope="read", kind="share", session_id=a.id)
-            ids[name] = {"id": str(a.id), "other": str(b.id), "key": str(key)}
+            bot_key, _ = await self._server.token(user_id, kind="bot", session_id=a.id)
+            ids[name] = {"id": str(a.id), "other": str(b.id), "key": str(key), "bot_key": str(bot_key)}
         return ids
 
     async def _status(
@@ -262,9 +268,9 @@ class Walk:
         query: str | None = None,
     ) -> int:
         path = re.sub(r"{(\w+):uuid}", lambda match: ids[match[1]], spec.path)
-        path = path.replace("{orderId:int}", "1").replace("{keyId}", ids["key"])
+        path = path.replace("{orderId:int}", "1").replace("{keyId}", ids["bot_key" if "bot-key" in path else "key"])
         path = path.replace("{name:path}", "style/base.css")
-        path += QUERIES.get(key(spec), "") if query is None else query
+        path += QUERIES.get(key(spec), "").format(**ids) if query is None else query
         body = BODIES.get(key(spec)) if body is None else body
         async with self._server.client.stream(spec.method, path, json=body, headers=headers) as response:
             return response.status_code

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -20,10 +15,10 @@ import pytest
 from app.db import tokens
 from app.db.log import events
 from app.db.pool import Connection
-from tests.paths import ROOT
-from tests.support.client import BODY, SESSIONS
+from tests.support.client import SESSIONS, call, connect
 from tests.support.postgres import Database, PrivatePostgres
 from tests.support.running_server import InProcessServer, running_server
+from tests.support.server_process import ServerProcess, StartServer
 
 
 def control(kind: str) -> Callable[[dict], bool]:
@@ -60,6 +55,20 @@ async def open_raw(server: InProcessServer, session_id: str, *, buffer: int | No
     while not len(server.served.streams):
         assert time.monotonic() < deadline, "the stream was not opened"
         await asyncio.sleep(0.01)
+    return raw
+
+
+async def open_stream(server: ServerProcess, session_id: str) -> socket.socket:
+    """Open a stream of a server process and wait for its first bytes."""
+    raw = socket.socket()
+    raw.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(raw, ("127.0.0.1", server.port))
+    await loop.sock_sendall(raw, f"GET {SESSIONS}/{session_id}/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    got = b""
+    async with asyncio.timeout(10):
+        while b"retry: 1000" not in got:
+            got += await loop.sock_recv(raw, 4096)
     return raw
 
 
@@ -202,16 +211,17 @@ async def test_streams_outlive_a_restart_of_the_database(private_postgres: Priva
     private_postgres.drop(database)
 
 
-async def test_an_idle_stream_costs_less_than_50_kb(database: Database) -> None:
+async def test_an_idle_stream_costs_less_than_50_kb(database: Database, start_server: StartServer) -> None:
     count = 300
-    with ServeProcess(database) as server:
-        session_id = server.create()
+    server = start_server(database, open_files=256)
+    async with connect(server) as client:
+        session_id = (await client.create())["id"]
         memory = psutil.Process(server.pid).memory_info
-        for raw in [await server.follow(session_id) for _ in range(50)]:  # Warm up what is created once.
+        for raw in [await open_stream(server, session_id) for _ in range(50)]:  # Warm up what is created once.
             raw.close()
         await asyncio.sleep(0.5)
         before = memory().rss
-        open_ = [await server.follow(session_id) for _ in range(count)]
+        open_ = [await open_stream(server, session_id) for _ in range(count)]
         await asyncio.sleep(0.5)
         bytes_per_stream = (memory().rss - before) / count
         for raw in open_:
@@ -221,23 +231,26 @@ async def test_an_idle_stream_costs_less_than_50_kb(database: Database) -> None:
 
 
 @pytest.mark.alone
-async def test_sigterm_with_open_streams_ends_the_process_in_under_two_seconds(database: Database) -> None:
-    assert await fastest(lambda: _took_to_end(database), 2) < 2
+async def test_sigterm_with_open_streams_ends_the_process_in_under_two_seconds(
+    database: Database, start_server: StartServer
+) -> None:
+    assert await fastest(lambda: _took_to_end(database, start_server), 2) < 2
 
 
-async def _took_to_end(database: Database) -> float:
+async def _took_to_end(database: Database, start_server: StartServer) -> float:
     """Return how many seconds a process with open streams takes to end after SIGTERM; check how it left its session."""
-    with ServeProcess(database) as server:
-        session_id = server.create(endMs=None, gapPolicy="skip")
-        server.start(session_id)
-        readers = [await server.follow(session_id) for _ in range(50)]
-        long_id = server.create()
+    server = start_server(database, open_files=256)
+    async with connect(server) as client:
+        session_id = (await client.create(endMs=None, gapPolicy="skip"))["id"]
+        await call(client, session_id, "start")
+        readers = [await open_stream(server, session_id) for _ in range(50)]
+        long_id = (await client.create())["id"]
         database.query(
             "SELECT sim_append_event(%s, NULL, 'note', jsonb_build_object('text', repeat('x', 60000)))"
             " FROM generate_series(1, 300)",
             long_id,
         )
-        stalled = [await server.follow(long_id) for _ in range(5)]
+        stalled = [await open_stream(server, long_id) for _ in range(5)]
         began = time.monotonic()
         server.signal(signal.SIGTERM)
         for raw in readers:
@@ -256,12 +269,14 @@ async def _took_to_end(database: Database) -> float:
     return seconds
 
 
-async def test_a_process_that_loses_its_runner_name_ends_with_a_failure(database: Database) -> None:
-    with ServeProcess(database) as server:
-        database.query("UPDATE sim_runners SET incarnation = incarnation + 1")
-        code = await asyncio.to_thread(server.wait)
-    assert code not in (0, None)
-    assert "RunnerNameTaken" in server.output
+async def test_a_process_that_loses_its_runner_name_ends_with_a_failure(
+    database: Database, start_server: StartServer
+) -> None:
+    server = start_server(database)
+    database.query("UPDATE sim_runners SET incarnation = incarnation + 1")
+    code = await asyncio.to_thread(server.wait)
+    assert code == 1
+    assert "Another process has taken the runner name" in server.output
 
 
 def read_to_end(raw: socket.socket) -> bytes:
@@ -272,71 +287,3 @@ def read_to_end(raw: socket.socket) -> bytes:
         while data := raw.recv(65536):
             content += data
     return content
-
-
-class ServeProcess:
-    """`serve` in a process of its own, begun with the few open files that many systems allow by default."""
-
-    SCRIPT = (
-        "import sys; from app.settings import load; from app.web.serve import serve;"
-        "serve(load(port=0), on_ready=lambda url: print(url, flush=True))"
-    )
-
-    def __init__(self, database: Database) -> None:
-        env = {name: value for name, value in os.environ.items() if not name.startswith("ZEON_")}
-        env |= {"DATABASE_URL": database.url, "ZEON_MIGRATE_URL": database.owner_url, "PYTHONPATH": str(ROOT)}
-        self._process = subprocess.Popen(
-            ["sh", "-c", 'ulimit -S -n 256; exec "$0" -c "$1"', sys.executable, self.SCRIPT],
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().strip()
-        assert self.url, self._process.communicate()
-        self.pid = self._process.pid
-        self.output = ""
-
-    def __enter__(self) -> ServeProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def request(self, path: str, body: dict) -> dict:
-        request = urllib.request.Request(
-            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)["data"]
-
-    def create(self, **changes: object) -> str:
-        return self.request(SESSIONS, {**BODY, **changes})["id"]
-
-    def start(self, session_id: str) -> None:
-        self.request(f"{SESSIONS}/{session_id}/start", {})
-
-    async def follow(self, session_id: str) -> socket.socket:
-        """Open a stream and wait for its first bytes."""
-        host, port = self.url.removeprefix("http://").split(":")
-        raw = socket.socket()
-        raw.setblocking(False)
-        loop = asyncio.get_running_loop()
-        await loop.sock_connect(raw, (host, int(port)))
-        await loop.sock_sendall(raw, f"GET {SESSIONS}/{session_id}/stream HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-        got = b""
-        async with asyncio.timeout(10):
-            while b"retry: 1000" not in got:
-                got += await loop.sock_recv(raw, 4096)
-        return raw
-
-    def signal(self, number: int) -> None:
-        os.kill(self.pid, number)
-
-    def wait(self) -> int:
-        code = self._process.wait(10)
-        assert self._process.stderr is not None
-        self.output = self._process.stderr.read()
-        return code

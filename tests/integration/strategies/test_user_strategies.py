@@ -13,7 +13,7 @@ import pytest
 from app.db.profiles import Profile
 from app.domain.session import Pace, Session
 from app.domain.trading.settings import TradingSettings
-from app.errors import BadInputError, InputsChangedError
+from app.errors import BadInputError
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, USER, Engine, running_engine, store
 from tests.support.strategies import EXAMPLE, GOOD, IMPATIENT, ONE_CHILD, SETS, misbehaving, write
@@ -208,26 +208,6 @@ async def test_pausing_at_an_event_is_exact_in_a_strategy_process(database: Data
             if paused.status == "paused":
                 assert "trade" in [event["type"] for event in (await engine.log(session.id))[-6:]]
         assert await engine.digest(session.id) == await engine.digest(whole.id)
-
-
-async def test_changed_code_is_refused_at_resume(database: Database, tmp_path: Path) -> None:
-    write(tmp_path, "helper", "LEAST = 3\n")
-    good = write(tmp_path, "good", "from helper import LEAST\n" + GOOD)
-    async with running_engine(database, strategies=(str(tmp_path),), **ONE_CHILD) as engine:
-        await store(engine.pool)
-        session = await engine.create(profile_slug="good")
-        await engine.act(session.id, "step", steps=50)
-        paused = await engine.until(session.id, lambda s: s.status == "paused")
-        for path, text in ((good, good.read_text() + "# new\n"), (tmp_path / "helper.py", "LEAST = 4\n")):
-            before = path.read_text()
-            path.write_text(text)
-            with pytest.raises(InputsChangedError) as caught:
-                await engine.act(session.id, "resume")
-            assert caught.value.code == "strategy_changed"
-            path.write_text(before)
-        await engine.act(session.id, "resume")
-        assert (await engine.finished(session.id)).status == "finished"
-        assert paused.strategy_hash is not None
 
 
 async def test_code_that_cannot_be_used_is_reported_and_affects_nothing_else(

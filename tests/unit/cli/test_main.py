@@ -34,6 +34,7 @@ COMMANDS = {
         "orders",
         "candles",
         "token",
+        "bot-key",
         "audit",
     },
     "sessions": {
@@ -42,6 +43,7 @@ COMMANDS = {
         "pause",
         "resume",
         "stop",
+        "compare",
         "pace",
         "step",
         "run-until",
@@ -55,6 +57,7 @@ COMMANDS = {
     "orders": {"place", "list", "show", "cancel", "close", "account"},
     "candles": {"import", "inspect", "fetch", "follow", "list", "gaps", "export", "delete"},
     "token": {"create", "list", "revoke"},
+    "bot-key": {"create", "list", "revoke"},
 }
 runner = CliRunner()
 

@@ -1,6 +1,6 @@
 // The price chart of one symbol and timeframe: candles, volume, the strategy's lines and fills.
 
-import { CandlestickSeries, createChart, HistogramSeries } from "/static/vendor/lightweight-charts.js";
+import { CandlestickSeries, createChart, HistogramSeries } from "../vendor/lightweight-charts.js";
 import { byId } from "../common/dom.js";
 import { onZone } from "../common/display.js";
 import { timeframeMs } from "../common/format.js";

@@ -10,15 +10,17 @@ export class Parameters {
   profiles = new Map();
   #fields = new Map();
 
-  constructor(element) {
+  /** With `lines` the parameter of that name is on at first. */
+  constructor(element, { lines = true } = {}) {
     this.element = element;
+    this.lines = lines;
   }
 
   /** Show the parameters of a profile and return their schema. */
   show(slug) {
     const schema = this.profiles.get(slug)?.parameters ?? {};
     const required = new Set(schema.required);
-    this.#fields = new Map(Object.entries(schema.properties ?? {}).map(([name, property]) => [name, field(name, withoutNull(property), required.has(name))]));
+    this.#fields = new Map(Object.entries(schema.properties ?? {}).map(([name, property]) => [name, field(withoutNull(property), required.has(name), this.lines && name === LINES)]));
     this.element.replaceChildren(...[...this.#fields].map(([name, { input }]) => make("label", { class: "field" }, label(name), input)));
     return schema;
   }
@@ -36,10 +38,10 @@ function withoutNull(schema) {
   return choices?.length === 1 ? { ...schema, ...choices[0] } : schema;
 }
 
-function field(name, schema, required) {
+function field(schema, required, on) {
   const initial = schema.default;
   if (schema.type === "boolean") {
-    return { input: make("input", { type: "checkbox", checked: initial === true || name === LINES }), read: (input) => input.checked, initial };
+    return { input: make("input", { type: "checkbox", checked: initial === true || on }), read: (input) => input.checked, initial };
   }
   if (schema.enum) {
     const input = make("select", {}, ...schema.enum.map((value) => option(value, value, value === initial)));

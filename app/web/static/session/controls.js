@@ -1,8 +1,10 @@
 // The controls of a session. Those that its status does not allow are disabled.
 
 import { post, SESSIONS } from "../common/api.js";
+import { at } from "../common/root.js";
 import { byId, make, setText } from "../common/dom.js";
 import { pace } from "../common/format.js";
+import { askFork } from "./fork_dialog.js";
 import { announce, attempt } from "../common/notice.js";
 import { RunTo } from "../time/run_to.js";
 
@@ -48,11 +50,16 @@ export class Controls {
     return action && this.#do(() => this.#move(action));
   }
 
-  /** Start, pause or resume. If candles were revised since, the user decides whether to go on with them. */
+  /** Start, pause or resume. If candles or the strategy's code changed since, the user decides whether to go on with them. */
   async #move(action) {
     try {
       return await post(`${this.path}/${action}`);
     } catch (error) {
+      if (error.code === "strategy_changed" && (await confirmed(`${error.message} Make the fork?`, "Fork"))) {
+        const fork = await post(`${this.path}/${action}`, { acceptChanged: true });
+        location.assign(at(`/sessions/${fork.id}`));
+        return this.session;
+      }
       if (error.code !== "candles_changed" || !(await confirmed(`${error.message} Continue with the revised candles?`, "Continue"))) throw error;
       return post(`${this.path}/${action}`, { acceptRevised: true });
     }
@@ -77,8 +84,10 @@ export class Controls {
   }
 
   async fork() {
-    const child = await attempt(() => post(`${this.path}/fork`, { atSeq: this.forkSeq() }));
-    if (child) location.assign(`/sessions/${child.id}`);
+    const fields = await attempt(() => askFork(this.session, this.forkSeq()));
+    if (!fields) return;
+    const child = await attempt(() => post(`${this.path}/fork`, fields));
+    if (child) location.assign(at(`/sessions/${child.id}`));
   }
 
   #control(body) {

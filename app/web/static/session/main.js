@@ -1,6 +1,7 @@
 // The page of one session: creates the parts and passes events and changes of the session to them.
 
 import { eventTypes, get, SESSIONS, share } from "../common/api.js";
+import { at } from "../common/root.js";
 import { byId, make, option, setText } from "../common/dom.js";
 import { masked, onZone, symbolText, timeText, zoneName, isBlind } from "../common/display.js";
 import { readable, signed, time, whole } from "../common/format.js";
@@ -110,7 +111,7 @@ function showTimesAgain() {
 function origin() {
   if (!session.parentId) return [];
   const place = `seq ${whole(session.forkSeq)} of another`;
-  return [" · fork of ", share ? place : make("a", { href: `/sessions/${session.parentId}?seq=${session.forkSeq}` }, place)];
+  return [" · fork of ", share ? place : make("a", { href: at(`/sessions/${session.parentId}?seq=${session.forkSeq}`) }, place)];
 }
 
 function extend(method) {

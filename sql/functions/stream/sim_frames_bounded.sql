@@ -11,22 +11,9 @@ SET enable_sort = off AS $$
       rendered.seq,
       rendered.frame,
       sum(octet_length(rendered.frame)) OVER (ORDER BY rendered.seq ROWS UNBOUNDED PRECEDING) AS bytes
-    FROM (
-      SELECT
-        event.seq,
-        CASE
-          WHEN event.type <> ALL (sim_frames_bounded.types) THEN NULL
-          WHEN (SELECT sim_frames_bounded.dialect = 'sim') THEN sim_frame(event.seq, event.ts, event.type, event.payload)
-          WHEN (SELECT sim_frames_bounded.dialect = 'market')
-          THEN market_frame(event.session_id, event.seq, event.type, event.payload)
-        END AS frame
-      FROM sim_events event
-      WHERE event.session_id = sim_frames_bounded.session
-        AND event.seq > sim_frames_bounded.after_seq
-        AND event.seq <= sim_frames_bounded.after_seq + sim_frames_bounded.max_rows
-      ORDER BY event.seq
-      OFFSET 0  -- otherwise a frame is rendered once for each use of it
-    ) rendered
+    FROM sim_page_frames(
+      sim_frames_bounded.session, sim_frames_bounded.after_seq, sim_frames_bounded.max_rows, sim_frames_bounded.types,
+      sim_frames_bounded.dialect) rendered
   ) measured
   WHERE coalesce(measured.bytes, 0) <= sim_frames_bounded.max_bytes OR measured.seq = sim_frames_bounded.after_seq + 1;
 $$;

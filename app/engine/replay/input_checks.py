@@ -1,4 +1,4 @@
-"""Check that a session continues with the inputs it was started with: strategy code, warm-up and used candles."""
+"""Check that a session continues with the inputs it was started with: warm-up and used candles."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from app.db.log import events
 from app.db.pool import Connection
 from app.domain.session import Session
 from app.errors import InputsChangedError
-from app.strategy_hosts.strategy_catalog import CANDLES_ONLY, require_same_code
+from app.strategy_hosts.strategy_catalog import CANDLES_ONLY
 
 
 async def check_inputs(
-    connection: Connection, session: Session, codes: Mapping[str, str], *, accept_revised: bool
+    connection: Connection, session: Session, codes: Mapping[str, str] | None, *, accept_revised: bool
 ) -> None:
     """Check that a session's inputs are those it was started with; at the first start store their hashes.
 
-    `codes` has the present hash of the code of each of its strategies, by the profile's slug. Raises
-    `InputsChangedError` with code `strategy_changed`, `warmup_changed` or, unless `accept_revised`, `candles_changed`;
-    `WarmupMissingError`.
+    `codes` has the present hash of the code of each of its strategies, by the profile's slug; null if another process
+    knows them: that one stores it. Raises `InputsChangedError` with code `warmup_changed` or, unless `accept_revised`,
+    `candles_changed`; `WarmupMissingError`.
     """
     spec = session.spec
-    require_same_code(session, codes)
     if spec.profile_slug != CANDLES_ONLY:
         now = warmup_hash(await read_warmup(connection, spec))
         _require_same(session.warmup_hash, now, "warmup_changed", "The warm-up candles before startMs")
-        if session.strategy_hash is None:
+        if session.strategy_hash is None and codes is not None:
             await sessions.remember_hashes(
                 connection, session.id, strategy_hash=codes[spec.profile_slug], warmup_hash=now
             )

@@ -31,7 +31,7 @@ _names = count(1)
 
 
 @dataclass(frozen=True)
-class Place:
+class BenchDatabase:
     """One database: its addresses for the serving role, the owner of the tables and the administrator."""
 
     url: str
@@ -66,13 +66,13 @@ def postgres() -> Iterator[Embedded]:
 
 
 @contextmanager
-def place(server: Embedded) -> Iterator[Place]:
+def new_database(server: Embedded) -> Iterator[BenchDatabase]:
     """Install a database of its own and drop it afterwards, settled by a checkpoint for the next one."""
     name = f"bench{next(_names)}"
     admin_url = server.url_for("postgres", "postgres")
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name} OWNER {OWNER}")
-        fresh = Place(server.url_for(SERVING, name), server.url_for(OWNER, name), admin_url)
+        fresh = BenchDatabase(server.url_for(SERVING, name), server.url_for(OWNER, name), admin_url)
         install(fresh.owner_url, SERVING)
         try:
             yield fresh
@@ -82,9 +82,9 @@ def place(server: Embedded) -> Iterator[Place]:
 
 
 @asynccontextmanager
-async def pool(place: Place, size: int = 8) -> AsyncIterator[Database]:
+async def pool(target: BenchDatabase, size: int = 8) -> AsyncIterator[Database]:
     """Open a pool as the serving role."""
-    database = Database(place.url, size=size)
+    database = Database(target.url, size=size)
     await database.open()
     try:
         yield database
@@ -102,12 +102,12 @@ class Engine:
 
 
 @asynccontextmanager
-async def engine(place: Place, clock: Clock | None = None) -> AsyncIterator[Engine]:
+async def engine(target: BenchDatabase, clock: Clock | None = None) -> AsyncIterator[Engine]:
     """Run an engine in this process, with the settings of production but no limit of sessions per user."""
     clock = clock or Clock()
-    settings = load(database_url=place.url, runner="bench", max_running=1_000_000)
-    async with pool(place, settings.pool_size) as database:
-        supervisor = Supervisor(database, settings, listen_url=place.url, clock=clock)
+    settings = load(database_url=target.url, runner="bench", max_running=1_000_000)
+    async with pool(target, settings.pool_size) as database:
+        supervisor = Supervisor(database, settings, listen_url=target.url, clock=clock)
         await supervisor.open()
         try:
             yield Engine(database, supervisor, SessionService(database, settings, clock, supervisor))
@@ -135,16 +135,16 @@ def spec(candles: int, **changes: Any) -> SessionSpec:
 async def store(database: Database, count: int, symbols: tuple[str, ...] = ("BTCUSDT",)) -> None:
     """Store made-up minutes of some symbols."""
     for symbol in symbols:
-        made = synthetic.candles(symbol, "1m", START_MS, START_MS + count * MINUTE)
-        await database.run(candles.store, "demo", symbol, "1m", made)
+        minutes = synthetic.candles(symbol, "1m", START_MS, START_MS + count * MINUTE)
+        await database.run(candles.store, "demo", symbol, "1m", minutes)
 
 
 async def running(connection: Connection, count: int) -> list[Session]:
     """Make sessions that are running as far as the log knows, so that ticks can be appended by hand."""
-    made = []
+    started = []
     for _ in range(count):
         session, _ = await sessions.create(connection, USER, spec(1))
         moved = await sessions.transition(connection, session.id, "start", reason="bench", by="bench")
         assert moved is not None
-        made.append(moved)
-    return made
+        started.append(moved)
+    return started

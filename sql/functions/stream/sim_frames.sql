@@ -7,7 +7,7 @@
 -- before their next event.
 --
 -- Nearly every page fits into max_bytes. To measure frame by frame takes longer than to render, so only a page that does
--- not fit is read again by sim_frames_bounded. The dialect is compared in a subquery: once for a page, not for each row.
+-- not fit is read again by sim_frames_bounded.
 CREATE OR REPLACE FUNCTION sim_frames(
   session uuid, after_seq bigint, max_rows integer, max_bytes bigint, types text[], dialect text)
 RETURNS TABLE (
@@ -18,22 +18,8 @@ SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
   SELECT max(rendered.seq), count(rendered.frame), string_agg(rendered.frame, '' ORDER BY rendered.seq)
   INTO last_seq, events, body
-  FROM (
-    SELECT
-      event.seq,
-      CASE
-        WHEN event.type <> ALL (sim_frames.types) THEN NULL
-        WHEN (SELECT sim_frames.dialect = 'sim') THEN sim_frame(event.seq, event.ts, event.type, event.payload)
-        WHEN (SELECT sim_frames.dialect = 'market')
-        THEN market_frame(event.session_id, event.seq, event.type, event.payload)
-      END AS frame
-    FROM sim_events event
-    WHERE event.session_id = sim_frames.session
-      AND event.seq > sim_frames.after_seq
-      AND event.seq <= sim_frames.after_seq + sim_frames.max_rows
-    ORDER BY event.seq
-    OFFSET 0  -- otherwise a frame is rendered once for each use of it
-  ) rendered;
+  FROM sim_page_frames(
+    sim_frames.session, sim_frames.after_seq, sim_frames.max_rows, sim_frames.types, sim_frames.dialect) rendered;
 
   IF octet_length(body) > sim_frames.max_bytes THEN
     SELECT bounded.last_seq, bounded.events, bounded.body
