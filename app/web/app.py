@@ -45,6 +45,7 @@ from app.web.sim.sessions import SessionCalls
 from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
 from app.web.website import WebsiteCalls, not_found_page
+from app.web.workers.place import WorkerPlace
 
 if TYPE_CHECKING:
     from app.web.identity.jwt_tokens import JwtVerifier
@@ -60,6 +61,7 @@ def create_app(
     connections: Connections,
     probe: Database,
     jwts: JwtVerifier | None = None,
+    worker: WorkerPlace | None = None,
 ) -> ASGIApp:
     """Return the application for an open engine; raises `BadInputError` for unsafe settings."""
     require_safe_bind(settings)
@@ -86,7 +88,7 @@ def create_app(
         CandleCalls(sim, settings),
         ImportCalls(sim, settings),
         LoginCalls(authenticator),
-        HealthCalls(probe, supervisor, counts),
+        HealthCalls(probe, supervisor, counts, worker),
         WebsiteCalls(settings.root_path),
         market_data,
         orders,

@@ -43,10 +43,12 @@ class ServerProcess:
         log: Path,
         *,
         port: int | None = None,
+        workers: int = 1,
         tree: Path = ROOT,
         open_files: int | None = None,
         **env: object,
     ) -> None:
+        self._command = ["serve"] if workers == 1 else ["serve", "--workers", str(workers)]
         self.database = database
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -111,11 +113,11 @@ class ServerProcess:
             self._process.wait(10)
 
     def _fork(self) -> ForkedCommand:
-        return ForkedCommand(["serve"], env=self._env, folder=Path.cwd(), stdout=self._log, stderr=self._log)
+        return ForkedCommand(self._command, env=self._env, folder=Path.cwd(), stdout=self._log, stderr=self._log)
 
     def _start_anew(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "app.cli.main", "serve"]
+            command = [sys.executable, "-m", "app.cli.main", *self._command]
             if self._open_files is not None:
                 command = ["sh", "-c", f'ulimit -S -n {self._open_files}; exec "$0" "$@"', *command]
             return subprocess.Popen(
