@@ -127,14 +127,9 @@ class Settings(BaseSettings):
     venue: str = Field("binance", min_length=1, description="venue of sessions that do not name one")
     quotes: Annotated[tuple[str, ...], NoDecode] = Field(
         _QUOTES,
-        description="quote currencies by which the exchange face splits a symbol, separated by commas; the longest "
-        "one at its end counts",
+        description="quotes by which symbols are split for bots, separated by commas; the longest at the end counts",
     )
-    strict_timestamps: bool = Field(
-        False,
-        description="whether the exchange face refuses (-1021) a `timestamp` that is more than `recvWindow` away from "
-        "both the session's time and the wall clock; for tests of clients",
-    )
+    strict_timestamps: bool = Field(False, description="refuse timestamps of bots that fit neither clock")
     sources: str = Field(
         "",
         description="sources of candles: `venue=kind:argument`, separated by spaces; "

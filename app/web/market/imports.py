@@ -21,8 +21,8 @@ from app.tasks import run_in_thread
 from app.web.http.request_id import audit_origin
 from app.web.http.responses import json_text_response
 from app.web.http.route_spec import Call, RouteGroup, RouteSpec
-from app.web.http.upload import received_file
 from app.web.market.import_schemas import ImportAnswer, ImportQuery
+from app.web.market.upload import received_file
 
 _AT_ONCE = 2
 """How many files a process reads at the same time; each takes a connection and a core."""
