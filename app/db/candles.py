@@ -138,6 +138,14 @@ CROSS JOIN LATERAL (
   ORDER BY c.open_time_ms DESC LIMIT 1) last
 ORDER BY v.venue, t.place"""
 
+_BARS: LiteralString = """
+SELECT %(start)s + (open_time_ms - %(start)s) / %(step)s * %(step)s AS bar, (array_agg(open ORDER BY open_time_ms))[1],
+  max(high), min(low), (array_agg(close ORDER BY open_time_ms DESC))[1], sum(volume)
+FROM market_candles
+WHERE venue = %(venue)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s
+  AND open_time_ms >= %(start)s AND open_time_ms < %(end)s
+GROUP BY bar ORDER BY bar"""
+
 _NEXT: LiteralString = """
 SELECT (SELECT c.open_time_ms FROM market_candles c
         WHERE c.venue = k.venue AND c.symbol = k.symbol AND c.timeframe = k.timeframe AND c.open_time_ms > k.after_ms
@@ -208,6 +216,20 @@ async def window(
             for position, open_ms, *values in await cursor.fetchall()
         ]
     return _cut_at_common_end(candles, limit)
+
+
+async def read_bars(
+    conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, start_ms: int, end_ms: int, step_ms: int
+) -> list[Candle]:
+    """Return the cached candles of a range as bars of `step_ms`, counted from its start; empty bars are left out."""
+    parameters = {"venue": venue, "symbol": symbol, "timeframe": timeframe, "start": start_ms, "end": end_ms}
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(_BARS, parameters | {"step": step_ms})
+        rows = await cursor.fetchall()
+    return [
+        Candle(symbol, timeframe, bar, bar + step_ms, open_, high, low, close, volume)
+        for bar, open_, high, low, close, volume in rows
+    ]
 
 
 def _cut_at_common_end(candles: list[Candle], limit: int) -> list[Candle]:
