@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from socket import gethostname
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -26,6 +26,24 @@ _MAX_TYPO_DISTANCE = 2
 """A variable this many letters away from a setting's name counts as a typo."""
 _PORTS = {"http": ":80", "https": ":443"}
 
+_QUOTES = (
+    "USDT",
+    "USDC",
+    "FDUSD",
+    "TUSD",
+    "BUSD",
+    "DAI",
+    "USD",
+    "EUR",
+    "GBP",
+    "JPY",
+    "TRY",
+    "BRL",
+    "BTC",
+    "ETH",
+    "BNB",
+)
+
 
 def _unprefixed(name: str) -> AliasChoices:
     """Read a field from a variable without the prefix; in Python it has its own name."""
@@ -33,8 +51,8 @@ def _unprefixed(name: str) -> AliasChoices:
 
 
 def default_runner(values: dict[str, Any]) -> str:
-    """Return the default runner name: machine and port."""
-    return f"{socket.gethostname()}:{values.get('port')}"
+    """Return the default runner name: machine, and port or socket."""
+    return f"{gethostname()}:{values.get('socket') or values.get('port')}"
 
 
 class Settings(BaseSettings):
@@ -70,7 +88,17 @@ class Settings(BaseSettings):
         validation_alias=_unprefixed("HOST"),
         description="address to listen on; beyond loopback only with a `ZEON_AUTH` other than `none`",
     )
+    root_path: str = Field(
+        "",
+        pattern="^(/[A-Za-z0-9._~-]+)*$",
+        description="path of a proxy below which this server is reached, such as `/zeon`; unset: the root",
+    )
     port: int = Field(8000, ge=0, le=65535, validation_alias=_unprefixed("PORT"), description="port to listen on")
+    socket: Path | None = Field(
+        None,
+        description="file of a Unix socket to listen on instead of `HOST` and `PORT`, for a proxy on this machine: "
+        "only the server's user and group may connect",
+    )
     auth: Annotated[tuple[AuthMethod, ...], NoDecode] = Field(
         ("none",), description="`none` (loopback only), or any of `token`, `jwt` and `proxy`, separated by commas"
     )
@@ -102,6 +130,11 @@ class Settings(BaseSettings):
         "separated by commas, such as `10.0.0.5` or `10.0.0.0/8`",
     )
     venue: str = Field("binance", min_length=1, description="venue of sessions that do not name one")
+    quotes: Annotated[tuple[str, ...], NoDecode] = Field(
+        _QUOTES,
+        description="quotes by which symbols are split for bots, separated by commas; the longest at the end counts",
+    )
+    strict_timestamps: bool = Field(False, description="refuse timestamps of bots that fit neither clock")
     sources: str = Field(
         "",
         description="sources of candles: `venue=kind:argument`, separated by spaces; "
@@ -113,7 +146,8 @@ class Settings(BaseSettings):
     runner: str = Field(
         default_factory=default_runner,
         min_length=1,
-        description="name of this process among those that share the database; unset: `hostname:PORT`",
+        description="name of this process among those that share the database; unset: `hostname:PORT`, or the socket's "
+        "name",
     )
     on_orphan: Literal["pause", "resume"] = Field(
         "pause", description="what happens to sessions whose process died: `pause` or `resume`"
@@ -212,7 +246,7 @@ class Settings(BaseSettings):
         return tuple(_network(value) for value in values)
 
     @field_validator(
-        *("allowed_hosts", "allowed_origins", "auth", "trusted_proxies"),
+        *("allowed_hosts", "allowed_origins", "auth", "trusted_proxies", "quotes"),
         *("strategies", "strategy_env", "sandbox_paths"),
         mode="before",
     )

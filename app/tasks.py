@@ -67,6 +67,12 @@ class GroupedCalls(Generic[K, T]):
             self._task = asyncio.ensure_future(self._work_all())
         return await result
 
+    async def close(self) -> None:
+        """Cancel the call that is under way and those that wait for the next one."""
+        for _, result in self._waiting:
+            result.cancel()
+        await cancel_and_wait([] if self._task is None else [self._task])
+
     async def _work_all(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]

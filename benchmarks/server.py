@@ -16,8 +16,10 @@ import psutil
 
 from app.settings import load
 from app.web.serve import serve
+from app.web.workers.parent import serve_workers
 from benchmarks.environment import BenchDatabase
 
+_WORKER = "app.web.workers.worker"
 _LIMITS = {"ZEON_RATE": "100000", "ZEON_BURST": "100000", "ZEON_LOG_LEVEL": "warning"}
 
 
@@ -31,6 +33,12 @@ class Server:
         self.address = (parts.hostname or "", parts.port or 0)
 
     @property
+    def cpu_s(self) -> list[float]:
+        """Seconds of processor time that the process, or each of its workers, has used so far."""
+        servers = [child for child in self._process.children() if _WORKER in child.cmdline()] or [self._process]
+        return [sum(each.cpu_times()[:2]) for each in servers]
+
+    @property
     def rss(self) -> int:
         """Bytes of memory the process has at this moment."""
         return int(self._process.memory_info().rss)
@@ -42,8 +50,8 @@ class Server:
 
 
 @contextmanager
-def server(target: BenchDatabase) -> Iterator[Server]:
-    """Serve a database in a process of its own as long as the block lasts."""
+def server(target: BenchDatabase, *, workers: int = 1) -> Iterator[Server]:
+    """Serve a database in a process of its own, or in workers of one, as long as the block lasts."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("ZEON_")}
     env |= {
         "DATABASE_URL": target.url,
@@ -52,15 +60,22 @@ def server(target: BenchDatabase) -> Iterator[Server]:
         "PORT": "0",
         **_LIMITS,
     }
-    command = [sys.executable, "-m", "benchmarks.server"]
+    command = [sys.executable, "-m", "benchmarks.server", str(workers)]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield Server(process.stdout.readline().strip(), psutil.Process(process.pid))
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(15)
+            process.wait(30)
+
+
+def _say(url: str) -> None:
+    print(url, flush=True)
 
 
 if __name__ == "__main__":
-    serve(load(), on_ready=lambda url: print(url, flush=True))
+    if sys.argv[1:] in ([], ["1"]):
+        serve(load(), on_ready=_say)
+    else:
+        serve_workers(load(), int(sys.argv[1]), on_ready=_say)

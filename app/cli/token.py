@@ -23,6 +23,13 @@ app = typer.Typer(
 )
 
 
+_REVOKED: dict[tokens.Kind, audit.Action] = {
+    "token": "token.revoke",
+    "share": "share.revoke",
+    "bot": "bot-key.revoke",
+}
+
+
 def read_end(text: str) -> datetime:
     """Parse an end: a duration from now on such as 30d, or a time."""
     try:
@@ -78,7 +85,7 @@ def create(
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """List tokens and the keys of share links: id, user, name, kind, scope and times, never the secrets."""
+    """List tokens and the keys of share links and bots: id, user, name, kind, scope and times, never the secrets."""
 
     async def work(context: Context) -> list[Token]:
         return await context.database.run(tokens.list_all)
@@ -93,7 +100,7 @@ def list_(json: Json = False) -> None:
 
 @app.command()
 def revoke(token: TokenId) -> None:
-    """Revoke a token or the key of a share link; its streams, exports and logins end within a heartbeat."""
+    """Revoke a token or the key of a share link or bot; its streams, exports and logins end within a heartbeat."""
 
     async def work(context: Context) -> bool:
         return await context.database.run(_revoke, context.user, token)
@@ -118,8 +125,7 @@ async def _revoke(connection: Connection, by: str, token_id: UUID) -> bool:
         token = await tokens.revoke(connection, token_id)
         if token is None:
             return False
-        action: audit.Action = "token.revoke" if token.kind == "token" else "share.revoke"
-        await audit.record(connection, audit_origin(), by, action, token_id, {"user": token.user_id})
+        await audit.record(connection, audit_origin(), by, _REVOKED[token.kind], token_id, {"user": token.user_id})
     return True
 
 

@@ -171,6 +171,17 @@ async def logged(
     return [LoggedCommand(*row.values()) for row in await cursor.fetchall()]
 
 
+async def order_id_of(connection: Connection, session_id: UUID, client_order_id: str) -> int | None:
+    """Return the id of the order that a command with this clientOrderId placed; null if there is none."""
+    cursor = await connection.execute(
+        "SELECT (answer #>> '{orders,0,orderId}')::bigint AS id FROM sim_commands"
+        " WHERE session_id = %s AND client_order_id = %s AND answered_seq IS NOT NULL",
+        (session_id, client_order_id),
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row["id"]
+
+
 class CommandDifference(NamedTuple):
     """The first command that differs between two logs: seqs and payloads are null where a log does not have it."""
 

@@ -20,6 +20,8 @@ Scope = Literal["read", "trade"]
 SCOPES = get_args(Scope)
 
 _PREFIXES: dict[Kind, str] = {"token": "zeon_", "share": "zeon_share_", "bot": "zeon_bot_"}
+_BYTES: dict[Kind, int] = {"token": 32, "share": 32, "bot": 16}
+"""Random bytes; a bot key is in every address of a bot, so it is shorter."""
 _t = TOKENS.c
 _VALID = (_t.revoked_at.is_(None), or_(_t.expires_at.is_(None), _t.expires_at > func.now()))
 
@@ -58,7 +60,7 @@ async def create(
     expires_at: datetime | None = None,
 ) -> tuple[Token, str]:
     """Create a token or key for a user; return the stored row and the secret itself, which is not stored."""
-    secret = f"{_PREFIXES[kind]}{secrets.token_urlsafe(32)}"
+    secret = f"{_PREFIXES[kind]}{secrets.token_urlsafe(_BYTES[kind])}"
     values = {
         "id": uuid4(),
         "user_id": user_id,
@@ -100,6 +102,11 @@ async def list_all(connection: Connection, user_id: str | None = None) -> list[T
     if user_id is not None:
         statement = statement.where(_t.user_id == user_id)
     return [_token(row) for row in await (await execute(connection, statement)).fetchall()]
+
+
+async def lock_keys(connection: Connection, session_id: UUID) -> None:
+    """Let no other transaction count or create keys of a session until this one ends."""
+    await connection.execute("SELECT pg_advisory_xact_lock(sim_lock_key('keys', %s))", (str(session_id),))
 
 
 async def list_keys(connection: Connection, session_id: UUID, kind: Kind) -> list[Token]:

@@ -12,6 +12,7 @@ from app.candles.cache.calendar import add_trading_hours, calendars
 from app.candles.sources.source import sources
 from app.clock import Clock
 from app.db import requests, runners, sessions
+from app.db.audit import Recording
 from app.db.log import events
 from app.db.pool import Connection, Database
 from app.db.usage import Usage
@@ -303,10 +304,13 @@ class SessionService:
         """Set `name` or `tags`; raises `NotFoundError`."""
         return await self.database.run(sessions.describe, session_id, user_id, changes)
 
-    async def delete(self, user_id: str, session_id: UUID) -> None:
-        """Delete a session that is not running, with its log. Raises `WrongStatusError` or `NotFoundError`."""
-        while not await self.database.run(sessions.delete_part, session_id, user_id):
-            pass
+    async def delete(self, user_id: str, session_id: UUID, recording: Recording | None = None) -> None:
+        """Delete a session that is not running, with its log. Raises `WrongStatusError` or `NotFoundError`.
+
+        `recording` adds its entry with the first part of the log that is deleted: from then on the session is gone.
+        """
+        while not await self.database.run(sessions.delete_part, session_id, user_id, recording):
+            recording = None
 
     async def note(self, user_id: str, session_id: UUID, payload: dict[str, Any], ts: int | None = None) -> int:
         """Append a note to the log and return its seq; raises `RefusedEventError` or `NotFoundError`."""

@@ -28,6 +28,7 @@ from app.engine.replay.command_writer import Answers, CommandWriter
 from app.engine.replay.leases import Leases
 from app.engine.replay.quota import QuotaWatch, quota
 from app.engine.replay.runner import SessionRunner
+from app.engine.replay.shared_candles import SharedCandles
 from app.engine.replay.snapshots import KeptStates, Snapshots
 from app.engine.replay.writer import Writer
 from app.engine.streaming.hub import Hub
@@ -68,6 +69,7 @@ class Supervisor:
         self.strategies = StrategyCatalog(settings)
         self.calendars = calendars(settings.calendars)
         self.candle_feed = CandleFeed(database, sources(settings.sources), clock)
+        self._shared_candles = SharedCandles(database, clock)
         self.answers = Answers()
         self._kept = KeptStates()
         self.code_checks = CodeChecks(database, clock, self.strategies, self._kept)
@@ -88,6 +90,8 @@ class Supervisor:
         self._no_claims_before_s = 0.0
         self._clock_jump = ClockJump(database)
         self._closing = False
+        self.hands_over = False
+        """Whether other servers continue the sessions of this process when it stops, whatever `ZEON_ON_ORPHAN` says."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listener = Listener(
             listen_url,
@@ -156,6 +160,7 @@ class Supervisor:
             async with asyncio.timeout(_RELEASE_S):
                 await self._release_sessions()
         await cancel_and_wait(self._tasks)
+        await self._shared_candles.close()
         await self._leases.close()
         await self.code_checks.close()
         await self._kept.close()
@@ -170,7 +175,7 @@ class Supervisor:
         self._claim_now.set()
 
     async def _release_sessions(self) -> None:
-        resume = self._settings.on_orphan == "resume"
+        resume = self.hands_over or self._settings.on_orphan == "resume"
         released = await self._database.run(runners.leave, *self.owner, resume=resume)
         if released:
             _log.info("%s %d sessions: server stopped", "released" if resume else "paused", released)
@@ -221,6 +226,7 @@ class Supervisor:
             commands=self._commands,
             kept=self._kept,
             code_checks=self.code_checks,
+            shared_candles=self._shared_candles,
             hours=self.calendars.get(session.spec.venue),
             fetch_job=self.candle_feed.job_for(session),
         )
@@ -286,6 +292,7 @@ class Supervisor:
             await self._renew_once()
         self._notifications.restart()
         self.hub.wake_all()
+        self._shared_candles.drop({"*"})
         for runner in self._runners.values():
             runner.candles_changed()
             runner.row_changed()
@@ -301,6 +308,7 @@ class Supervisor:
                 self._on_control(payload)
 
     def _on_candles(self, stored: set[str]) -> None:
+        self._shared_candles.drop(stored)
         for runner in self._runners.values():
             spec = runner.session.spec
             keys = {f"{spec.venue}:{symbol}:{spec.timeframe}" for symbol in spec.symbols}

@@ -14,6 +14,8 @@ from app.web.http.models import ReadyAnswer, StateAnswer
 from app.web.http.responses import success
 from app.web.http.route_spec import Call, RouteGroup, RouteSpec
 from app.web.metrics import SessionCounts
+from app.web.workers.metrics import WorkerMetrics
+from app.web.workers.place import WorkerPlace
 
 _TIMEOUT_S = 2
 
@@ -26,12 +28,14 @@ class HealthCalls(RouteGroup):
         database: Database,
         supervisor: Supervisor,
         counts: SessionCounts,
+        worker: WorkerPlace | None = None,
     ) -> None:
         self._database = database
         """A separate pool, so that probes work while other calls use all connections of their pool."""
         self._ping: asyncio.Future[None] | None = None
         self._supervisor = supervisor
         self._counts = counts
+        self._workers = None if worker is None else WorkerMetrics(worker, supervisor.metrics.registry)
 
     def routes(self) -> list[RouteSpec]:
         """Return the routes of these calls."""
@@ -73,8 +77,9 @@ class HealthCalls(RouteGroup):
     async def metrics(self, call: Call) -> Response:
         """Return all figures in the text format of Prometheus, or OpenMetrics if the client asks for it."""
         await self._counts.refresh()
+        registry = self._supervisor.metrics.registry if self._workers is None else await self._workers.merged()
         encode, media_type = choose_encoder(call.request.headers.get("accept", ""))
-        return Response(encode(self._supervisor.metrics.registry), headers={"Content-Type": media_type})
+        return Response(encode(registry), headers={"Content-Type": media_type})
 
 
 async def _select(connection: Connection) -> None:

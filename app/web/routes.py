@@ -12,7 +12,7 @@ from app.web.http.route_spec import Call, RouteGroup, RouteSpec
 from app.web.openapi import openapi
 
 
-def route_table(groups: Iterable[RouteGroup], *, needs_token: bool = True) -> list[RouteSpec]:
+def route_table(groups: Iterable[RouteGroup], *, needs_token: bool = True, root_path: str = "") -> list[RouteSpec]:
     """Return every route of the server."""
     table = [route._replace(tag=group.tag) for group in groups for route in group.routes()]
     description = ""
@@ -23,5 +23,5 @@ def route_table(groups: Iterable[RouteGroup], *, needs_token: bool = True) -> li
 
     describing = RouteSpec("GET", "/openapi.json", describe, "describe", media="application/json", tag=RouteGroup.tag)
     table.append(describing._replace(open=True, budget="open"))
-    description = json.dumps(openapi(table, needs_token=needs_token))
+    description = json.dumps(openapi(table, needs_token=needs_token, server=root_path or "/"))
     return table

@@ -31,6 +31,9 @@ from app.web.http.client_address import TrustedProxies
 from app.web.http.connections import ConnectionLimits, Connections
 from app.web.http.event_stream import Streams
 from app.web.http.protocol import Protocol
+from app.web.unix_socket import unix_socket
+from app.web.workers.metrics import WorkerMetrics
+from app.web.workers.place import SharedMemory, WorkerPlace
 
 if TYPE_CHECKING:  # The libraries behind it are loaded only for ZEON_AUTH=jwt.
     from app.web.identity.jwt_tokens import JwtVerifier
@@ -43,6 +46,9 @@ _RESERVED_FILES = 256
 """Descriptors for files, strategy processes and probes; those for Postgres come on top."""
 _MANY_FILES = 1_000_000
 """The limit on open files to assume if the system has none."""
+
+_MAX_MESSAGE = 65_536
+"""Most bytes of a message on a WebSocket."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,20 +63,24 @@ class RunningServer:
         streams: Streams,
         budgets: Budgets,
         connections: Connections,
+        supervisor: Supervisor,
         http: asyncio.Task[None],
-        failed: asyncio.Future[None],
     ):
         self.url = url
         self.sim = sim
         self.streams = streams
         self.budgets = budgets
         self.connections = connections
+        self._supervisor = supervisor
         self._http = http
-        self._failed = failed
+
+    def hand_over(self) -> None:
+        """Let other servers continue the sessions when this one stops."""
+        self._supervisor.hands_over = True
 
     async def wait(self) -> None:
         """Wait until the server ends by itself; raises the error that ended it."""
-        done, _ = await asyncio.wait((self._http, self._failed), return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait((self._http, self._supervisor.failed), return_when=asyncio.FIRST_COMPLETED)
         for future in done:
             future.result()
 
@@ -117,13 +127,18 @@ def until_interrupted(work: Coroutine[Any, Any, None]) -> None:
 
 
 @asynccontextmanager
-async def run_server(settings: Settings, limits: ConnectionLimits | None = None) -> AsyncIterator[RunningServer]:
-    """Run a server until the block ends; `PORT` 0 uses a free port. `limits` replaces the default time limits."""
+async def run_server(
+    settings: Settings, limits: ConnectionLimits | None = None, *, worker: WorkerPlace | None = None
+) -> AsyncIterator[RunningServer]:
+    """Run a server until the block ends; `PORT` 0 uses a free port. `limits` replaces the default time limits.
+
+    A `worker` shares port, limits and metrics with others.
+    """
     require_safe_bind(settings)
     async with AsyncExitStack() as stack:
-        listening = stack.enter_context(_listening_socket(settings))
-        settings = _with_port(settings, listening.getsockname()[1])
-        connections = Connections(_connection_limits(settings, limits or ConnectionLimits()))
+        listening = stack.enter_context(bind(settings, shared=worker is not None))
+        settings = _with_port(settings, listening)
+        connections = Connections(_connection_limits(settings, limits or ConnectionLimits(), worker))
         clock = Clock()
         location = stack.enter_context(installed_location(settings))
         jwts = await stack.enter_async_context(_jwt_verifier(settings, clock))
@@ -135,17 +150,19 @@ async def run_server(settings: Settings, limits: ConnectionLimits | None = None)
         stack.push_async_callback(supervisor.close)
         await supervisor.open()
         sim = SessionService(database, settings, clock, supervisor)
-        streams, budgets = Streams(settings.max_streams, _streams_per_user(settings)), Budgets(settings)
-        app = create_app(settings, sim, supervisor, streams, budgets, clock, connections, probe, jwts)
+        streams, budgets = _limits_of_users(settings, worker)
+        app = create_app(settings, sim, supervisor, streams, budgets, clock, connections, probe, jwts, worker)
         server = _Server(_config(app, connections, TrustedProxies(settings.trusted_proxies)), streams)
         http = await stack.enter_async_context(_run_http(server, listening))
-        yield RunningServer(_url(settings), sim, streams, budgets, connections, http, supervisor.failed)
+        if worker is not None:
+            await stack.enter_async_context(WorkerMetrics(worker, supervisor.metrics.registry).serving())
+        yield RunningServer(url_of(settings), sim, streams, budgets, connections, supervisor, http)
 
 
 @asynccontextmanager
 async def _jwt_verifier(settings: Settings, clock: Clock) -> AsyncIterator[JwtVerifier | None]:
     """Open what checks JWTs; null if `ZEON_AUTH` has no jwt."""
-    if "proxy" in settings.auth and not settings.trusted_proxies:
+    if "proxy" in settings.auth and settings.socket is None and not settings.trusted_proxies:
         _log.warning("ZEON_AUTH=proxy: ZEON_TRUSTED_PROXIES names no proxy, so no user's header counts")
     if "jwt" not in settings.auth:
         yield None
@@ -186,9 +203,17 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 @contextmanager
-def _listening_socket(settings: Settings) -> Iterator[socket.socket]:
-    """Bind the port before anything else is started; raises `BadInputError` if that is not possible."""
+def bind(settings: Settings, *, shared: bool = False) -> Iterator[socket.socket]:
+    """Bind socket or port before anything else is started; raises `BadInputError` if that is not possible.
+
+    With `shared` other processes of this user may bind it too; the kernel spreads connections among them.
+    """
     with ExitStack() as stack:
+        if settings.socket is not None and shared:
+            raise BadInputError("ZEON_SOCKET: several workers share a port; set PORT instead, or use one process.")
+        if settings.socket is not None:
+            yield stack.enter_context(unix_socket(settings.socket))
+            return
         try:
             addresses = socket.getaddrinfo(
                 settings.host, settings.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
@@ -197,10 +222,21 @@ def _listening_socket(settings: Settings) -> Iterator[socket.socket]:
             # The protocol is given because asyncio leaves Nagle's algorithm on without it: 40 ms per answer.
             listening = stack.enter_context(socket.socket(family, kind, protocol))
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             listening.bind(address)
         except OSError as error:
             raise BadInputError(f"PORT: cannot listen on {settings.host}:{settings.port}: {error.strerror}.") from error
         yield listening
+
+
+def _limits_of_users(settings: Settings, worker: WorkerPlace | None) -> tuple[Streams, Budgets]:
+    """Return what limits users; those of a worker count what they do in the others, too."""
+    per_user = _streams_per_user(settings)
+    if worker is None:
+        return Streams(settings.max_streams, per_user), Budgets(settings)
+    memory = SharedMemory(worker)
+    return Streams(settings.max_streams, per_user, memory.stream_counts()), Budgets(settings, memory.new_buckets)
 
 
 def _streams_per_user(settings: Settings) -> int:
@@ -208,17 +244,20 @@ def _streams_per_user(settings: Settings) -> int:
     return settings.user_streams or (1000 if "none" in settings.auth else 100)
 
 
-def _connection_limits(settings: Settings, limits: ConnectionLimits) -> ConnectionLimits:
+def _connection_limits(settings: Settings, limits: ConnectionLimits, worker: WorkerPlace | None) -> ConnectionLimits:
     """Return the limits with those of the settings; raise the limit on open files as needed."""
     reserve = _RESERVED_FILES + 2 * settings.pool_size
-    wanted = settings.max_connections or settings.max_streams + _OTHER_CONNECTIONS
+    most = settings.max_connections
+    if most is not None and worker is not None:
+        most = worker.share(most)
+    wanted = most or settings.max_streams + _OTHER_CONNECTIONS
     files = _allow_open_files(wanted + reserve)
     possible = max(files - reserve, files // 2)
-    if settings.max_connections is not None and settings.max_connections > possible:
+    if most is not None and most > possible:
         _log.warning("ZEON_MAX_CONNECTIONS: only %d connections are possible with %d open files", possible, files)
     return replace(
         limits,
-        max_open=min(settings.max_connections or possible, possible),
+        max_open=min(most or possible, possible),
         per_address=settings.address_connections,
         write_s=settings.write_timeout_ms / 1000,
     )
@@ -235,19 +274,26 @@ def _allow_open_files(count: int) -> int:
     return max(soft, new)
 
 
-def _with_port(settings: Settings, port: int) -> Settings:
+def _with_port(settings: Settings, listening: socket.socket) -> Settings:
     """Return the settings with the bound port, and the default runner name for it."""
-    changes: dict[str, object] = {"port": port}
-    if "runner" not in settings.model_fields_set:
-        changes["runner"] = default_runner(changes)
-    return settings.model_copy(update=changes)
+    changes = {} if settings.socket is not None else {"port": listening.getsockname()[1]}
+    with_port = settings.model_copy(update=changes)
+    return with_port.model_copy(update={"runner": runner_name(with_port)})
+
+
+def runner_name(settings: Settings) -> str:
+    """Return the name of this server: the one that is set, or the default one for its port or socket."""
+    address = {"port": settings.port, "socket": settings.socket}
+    return settings.runner if "runner" in settings.model_fields_set else default_runner(address)
 
 
 def _config(app: object, connections: Connections, proxies: TrustedProxies) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         http=partial(Protocol, connections=connections, proxies=proxies),  # type: ignore[arg-type]
-        ws="none",
+        ws="none",  # The protocol opens WebSockets itself, with the settings below.
+        ws_max_size=_MAX_MESSAGE,
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         log_level="warning",
@@ -272,6 +318,9 @@ async def _run_http(server: _Server, listening: socket.socket) -> AsyncIterator[
         await task
 
 
-def _url(settings: Settings) -> str:
+def url_of(settings: Settings) -> str:
+    """Return the address of the server."""
+    if settings.socket is not None:
+        return f"unix:{settings.socket}"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{settings.port}"

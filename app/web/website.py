@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from app.web.http.root_path import root_path
 from app.web.http.route_spec import Call, RouteGroup, RouteSpec
 
 FOLDER = Path(__file__).with_name("static")
@@ -45,9 +46,9 @@ _PROGRAMS = ("/api/", "/x/", "/static/")
 class WebsiteFiles(StaticFiles):
     """Files with the security headers; a page also names its modules."""
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(self, root_path: str, folder: Path = FOLDER) -> None:
         super().__init__(directory=folder, follow_symlink=True)
-        self._links = {page: _module_links(folder, folders) for page, folders in MODULES.items()}
+        self._links = {page: _module_links(root_path, folder, folders) for page, folders in MODULES.items()}
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
@@ -65,8 +66,8 @@ class WebsiteFiles(StaticFiles):
 class WebsiteCalls(RouteGroup):
     """The pages and their files; they contain no user's data, so they need no user."""
 
-    def __init__(self) -> None:
-        self._files = WebsiteFiles()
+    def __init__(self, root_path: str) -> None:
+        self._files = WebsiteFiles(root_path)
 
     def routes(self) -> list[RouteSpec]:
         """Return the routes of these calls."""
@@ -105,11 +106,11 @@ def not_found_page(request: Request) -> Response | None:
     wants_page = request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
     if not wants_page or request.url.path.startswith(_PROGRAMS):
         return None
-    return HTMLResponse(_NOT_FOUND, 404, HEADERS)
+    return HTMLResponse(_NOT_FOUND.replace('="/', f'="{root_path(request)}/'), 404, HEADERS)
 
 
-def _module_links(folder: Path, folders: tuple[str, ...]) -> str:
+def _module_links(root_path: str, folder: Path, folders: tuple[str, ...]) -> str:
     """Return a header with a page's modules, so that the browser loads them in parallel."""
     names = (file.relative_to(folder).as_posix() for file in folder.rglob("*.js"))
     modules = sorted(name for name in names if name.startswith(folders))
-    return ", ".join(f"</static/{name}>; rel=modulepreload" for name in modules)
+    return ", ".join(f"<{root_path}/static/{name}>; rel=modulepreload" for name in modules)

@@ -30,10 +30,11 @@ class Site:
     server: ServerProcess
     database: Database
     token: str = ""
+    root_path: str = ""
 
     @property
     def url(self) -> str:
-        return self.server.url
+        return self.server.url + self.root_path
 
     def create(self, **changes: Any) -> str:
         """Create a session and return its id."""

@@ -27,7 +27,8 @@ def test_a_session_is_shared_read_only_until_the_link_is_revoked(
 ) -> None:
     store_candles(database, 300)
     token = Cli(database).json("token", "create")["token"]
-    site = Site(start_server(database, ZEON_AUTH="token", ZEON_HEARTBEAT_MS=300), database, token)
+    server = start_server(database, ZEON_AUTH="token", ZEON_HEARTBEAT_MS=300, ZEON_ROOT_PATH="/zeon")
+    site = Site(server, database, token, "/zeon")
     session_id = site.create(name="shared run", replayMsPerCandle=5000, endMs=START_MS + 300 * MINUTE)
     site.post(f"/{session_id}/control", {"action": "step", "candles": 100})
     owner = open_page(f"{site.url}/sessions/{session_id}")

@@ -41,6 +41,7 @@ http {{
       proxy_read_timeout 60s;
       gzip off;
     }}
+    location /zeon/ {{ proxy_pass http://zeon/; proxy_set_header Host $http_host; proxy_buffering off; }}
   }}
 }}
 """
@@ -123,3 +124,23 @@ async def answering(client: Client) -> None:
             pass
         assert time.monotonic() < deadline, "The proxy does not answer."
         await asyncio.sleep(0.05)
+
+
+async def test_a_server_below_a_path_is_followed_through_nginx(
+    database: Database, start_server: StartServer, tmp_path: Path
+) -> None:
+    async with open_pool(database) as side:
+        await store(side, count=CANDLES)
+    server = start_server(database, **QUICK, ZEON_ROOT_PATH="/zeon")
+    with proxy("nginx", tmp_path, [server.port]) as url:
+        async with httpx2.AsyncClient(base_url=f"{url}/zeon", timeout=30) as http:
+            client = Client(http)
+            await answering(client)
+            session = await client.create(endMs=START_MS + CANDLES * MINUTE, replayMsPerCandle=0)
+            following = asyncio.create_task(follow(client, session["id"]))
+            await call(client, session["id"], "start")
+            assert [event["seq"] for event in await following] == list(
+                range(1, len(read_log(database, session["id"])) + 1)
+            )
+            async with httpx2.AsyncClient(timeout=30) as plain:
+                assert (await plain.get(f"{url}{session['streamUrl']}?fromSeq=1")).status_code == 200

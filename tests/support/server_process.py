@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import signal
 import socket
 import subprocess
 import sys
 import time
+import traceback
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,10 +46,12 @@ class ServerProcess:
         log: Path,
         *,
         port: int | None = None,
+        workers: int = 1,
         tree: Path = ROOT,
         open_files: int | None = None,
         **env: object,
     ) -> None:
+        self._command = ["serve"] if workers == 1 else ["serve", "--workers", str(workers)]
         self.database = database
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -111,11 +116,11 @@ class ServerProcess:
             self._process.wait(10)
 
     def _fork(self) -> ForkedCommand:
-        return ForkedCommand(["serve"], env=self._env, folder=Path.cwd(), stdout=self._log, stderr=self._log)
+        return ForkedCommand(self._command, env=self._env, folder=Path.cwd(), stdout=self._log, stderr=self._log)
 
     def _start_anew(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "app.cli.main", "serve"]
+            command = [sys.executable, "-m", "app.cli.main", *self._command]
             if self._open_files is not None:
                 command = ["sh", "-c", f'ulimit -S -n {self._open_files}; exec "$0" "$@"', *command]
             return subprocess.Popen(
@@ -146,3 +151,21 @@ async def until(condition: Callable[[], Any], timeout_s: float = 20) -> Any:
         assert time.monotonic() < deadline, "nothing came of it"
         await asyncio.sleep(0.01)
     return value
+
+
+def as_user(account: pwd.struct_passwd, work: Callable[[], None]) -> None:
+    """Do something in a child process of another account, which needs none of this one's other threads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # From Python 3.12 on, where there are other threads.
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.setgid(account.pw_gid)
+            os.setuid(account.pw_uid)
+            work()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.cli import output
+from app.cli.report.failure import location_lines, short_location
 from app.domain.session import Session
 from app.web.sim.answers import SessionAnswer
 
@@ -28,6 +29,7 @@ def print_session(session: Session, json: bool) -> None:
             ("tags", ", ".join(spec.tags)),
             ("status", session.status),
             ("error", session.error),
+            *_failure(session),
             ("candles", f"{market(session)}, profile {spec.profile_slug}"),
             ("range", f"{output.utc(spec.start_ms)} to {output.utc(spec.end_ms) or 'no end'}"),
             ("pace", session.spec.pace.text),
@@ -49,10 +51,23 @@ def print_sessions(sessions: Sequence[Session], json: bool, none: str = "There a
         output.as_json([session_to_json(session) for session in sessions])
         return
     rows = (
-        (s.id, s.status, market(s), output.utc(s.cursor_ms), _done(s), s.last_seq, s.spec.name or "") for s in sessions
+        (s.id, _status(s), market(s), output.utc(s.cursor_ms), _done(s), s.last_seq, s.spec.name or "")
+        for s in sessions
     )
     columns = ("id", "status", "candles", "cursor", "done", "last seq", "name")
     output.table(columns, rows, right=("done", "last seq"), none=none)
+
+
+def _status(session: Session) -> str:
+    """Return the status; of a failed session with the place in its strategy, or the error."""
+    if session.error is None:
+        return session.status
+    return f"{session.status}: {short_location(session.error_details) or session.error[:60]}"
+
+
+def _failure(session: Session) -> list[tuple[str, str]]:
+    """Return where in its strategy, and at which candle, a session failed."""
+    return [("", line.strip()) for line in location_lines(session.error_details)] if session.error else []
 
 
 def market(session: Session) -> str:

@@ -38,6 +38,45 @@ async def events_after(
     return [LoggedEvent(**row) for row in await cursor.fetchall()]
 
 
+async def fills(
+    connection: Connection,
+    session_id: UUID,
+    *,
+    symbol: str | None = None,
+    order_id: int | None = None,
+    from_seq: int = 0,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+    newest: bool = False,
+    limit: int = 1000,
+) -> list[LoggedEvent]:
+    """Return fills of a log from a seq on, oldest first; with `newest` the last `limit` of them."""
+    direction = "DESC" if newest else "ASC"
+    cursor = await connection.execute(
+        f"""
+        SELECT e.seq, e.ts, e.type, e.payload
+        FROM sim_events e
+        WHERE e.session_id = %(session)s AND e.type = 'fill' AND e.type NOT IN ('candle', 'equity', 'plot')
+          AND e.seq >= %(from)s
+          AND (%(symbol)s::text IS NULL OR e.payload ->> 'symbol' = %(symbol)s)
+          AND (%(order)s::bigint IS NULL OR (e.payload ->> 'orderId')::bigint = %(order)s)
+          AND (%(start)s::bigint IS NULL OR e.ts >= %(start)s) AND (%(end)s::bigint IS NULL OR e.ts <= %(end)s)
+        ORDER BY e.seq {direction} LIMIT %(limit)s
+        """,
+        {
+            "session": session_id,
+            "from": from_seq,
+            "symbol": symbol,
+            "order": order_id,
+            "start": start_ms,
+            "end": end_ms,
+            "limit": limit,
+        },
+    )
+    found = [LoggedEvent(**row) for row in await cursor.fetchall()]
+    return found[::-1] if newest else found
+
+
 async def last_closes(connection: Connection, session: Session) -> dict[str, Decimal]:
     """Return the close of each symbol's last candle up to the cursor, from the log or else from the cache."""
     spec = session.spec

@@ -65,6 +65,8 @@ def resolve(action: str, request: Mapping[str, Any], config: BrokerConfig) -> Co
         return Command(action, _resolved_cancel(args))
     resolved = _resolved_order(args, config) if action == "order" else _resolved_close(args, config)
     resolved["fill"] = _choice("fill", args.get("fill", config.fill), _FILLS)
+    if resolved.get("goodForCandles") == 0 and resolved["fill"] != "same_close":
+        raise BadInputError("goodForCandles: 0 is for orders that fill at once; use it with fill same_close")
     return Command(action, {name: resolved[name] for name in _FIELDS[action] if name in resolved})
 
 
@@ -99,7 +101,7 @@ def _resolved_order(args: dict[str, Any], config: BrokerConfig) -> dict[str, Any
     if not args["reduceOnly"]:
         del args["reduceOnly"]
     if "goodForCandles" in args:
-        args["goodForCandles"] = _whole("goodForCandles", args["goodForCandles"], _MAX_CANDLES)
+        args["goodForCandles"] = _whole("goodForCandles", args["goodForCandles"], _MAX_CANDLES, least=0)
     return _with_texts(args)
 
 
@@ -164,9 +166,9 @@ def _number(name: str, value: Any) -> Decimal:
         raise BadInputError(str(error).replace(name, f"{name}:", 1)) from None
 
 
-def _whole(name: str, value: Any, largest: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= largest:
-        raise BadInputError(f"{name}: must be a whole number from 1 to {largest}")
+def _whole(name: str, value: Any, largest: int, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= largest:
+        raise BadInputError(f"{name}: must be a whole number from {least} to {largest}")
     return value
 
 
@@ -194,11 +196,17 @@ def apply_command(broker: Broker, command: Command, moment: FillTime, last: Mapp
         broker.accept(moment.ts, order, order.reason)
         if same_close and order.symbol in last:
             broker.at_last_close(order, last[order.symbol], moment)
+        if args.get("goodForCandles") == 0 and order in broker.live:
+            broker.end(moment.ts, order, "expired", "the last close did not fill it")
 
 
 def _order(broker: Broker, args: Mapping[str, Any], moment: FillTime) -> Order:
     request = {name: args[field] for field, name in _NUMBERS.items() if field in args}
-    request |= {"good_for": args.get("goodForCandles"), "tag": args.get("tag"), "reason": args.get("reason", REASON)}
+    request |= {
+        "good_for": args.get("goodForCandles") or None,
+        "tag": args.get("tag"),
+        "reason": args.get("reason", REASON),
+    }
     sign = _SIDES[args["side"]]
     order = to_order(request, broker.next_id(), args["symbol"], sign, moment.bar, broker.config.sizing)
     order.reduce_only = args.get("reduceOnly", False)

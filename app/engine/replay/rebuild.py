@@ -293,7 +293,7 @@ async def cached_slots(
 
     The caller applies each slot to `state` before it asks for the next.
     """
-    window = Window(database, clock, session.spec, unpaced=True)
+    window = Window(database, clock, session.spec)
     while state.cursor_ms != session.cursor_ms:
         slot = await window.next_slot(state)
         if slot is None or session.cursor_ms is None or slot.open_time_ms > session.cursor_ms:

@@ -28,6 +28,7 @@ from app.engine.replay.quota import QuotaWatch
 from app.engine.replay.restart_policy import RestartPolicy
 from app.engine.replay.run_limit import RunLimit
 from app.engine.replay.session_log import RETRY_S, SessionLog
+from app.engine.replay.shared_candles import SharedCandles
 from app.engine.replay.snapshots import KeptStates, NewSnapshot, ResumedSession, Snapshots
 from app.engine.replay.window import NotYetDueError, Window
 from app.engine.replay.writer import SessionLostError, Writer
@@ -63,6 +64,7 @@ class SessionRunner:
         commands: CommandWriter,
         kept: KeptStates,
         code_checks: CodeChecks,
+        shared_candles: SharedCandles | None = None,
         hours: Calendar | None = None,
         fetch_job: FetchJob | None = None,
     ) -> None:
@@ -74,6 +76,7 @@ class SessionRunner:
         self._clock = clock
         self._poll_s = poll_s
         self._hours = hours
+        self._shared_candles = shared_candles
         self._fetch_job = fetch_job
         if fetch_job is not None:
             fetch_job.on_progress = self.candles_changed
@@ -169,8 +172,7 @@ class SessionRunner:
             self._database,
             self._clock,
             session.spec,
-            unpaced=session.spec.pace.unpaced,
-            stagger=session.id.int,
+            shared=None if session.spec.pace.unpaced else self._shared_candles,
             fetch_job=self._fetch_job,
         )
         self._chunks = ChunkBuilder(session, self._window, self._limit, self._pacer, self._clock)

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from app.clock import Clock
 from app.db import candles
@@ -17,8 +17,9 @@ from app.domain.record import new_record
 from app.domain.session import SessionSpec
 from app.domain.tick import ReplayState, Slot
 from app.engine.replay.candle_feed import FetchJob
+from app.engine.replay.shared_candles import CandlePage, SharedCandles
 
-_PACED_ROWS = 64
+_PACED_ROWS = 100
 _UNPACED_ROWS = 1000
 
 
@@ -30,22 +31,10 @@ class NotYetDueError(Exception):
         self.until_ms = until_ms
 
 
-class _CandlePage(NamedTuple):
-    """Candles read from the cache at once.
-
-    `read_at_ms` is the start of the read (wall clock), `fetched_to_ms` the end of what was fetched at that moment.
-    """
-
-    read_at_ms: int
-    fetched_to_ms: int | None
-    candles: list[Candle]
-
-
 class Window:
     """The slots of a session's range after its cursor; it reads the next page of candles while one is in use.
 
-    `stagger` gives the pages of paced sessions different sizes: otherwise sessions that were started together would
-    always read at the same moment.
+    Paced sessions read blocks of candles that they share with other sessions.
     """
 
     def __init__(
@@ -54,8 +43,7 @@ class Window:
         clock: Clock,
         spec: SessionSpec,
         *,
-        unpaced: bool,
-        stagger: int = 0,
+        shared: SharedCandles | None = None,
         fetch_job: FetchJob | None = None,
     ) -> None:
         self._database = database
@@ -63,14 +51,15 @@ class Window:
         self._clock = clock
         self._spec = spec
         self._one_symbol = len(spec.symbols) == 1
-        min_rows = max(20, (_UNPACED_ROWS if unpaced else _PACED_ROWS) // len(spec.symbols))
-        self._rows = min_rows if unpaced else min_rows + stagger % min_rows
+        self._shared = None if fetch_job is not None else shared
+        self._fresh = True
+        self._rows = max(20, (_UNPACED_ROWS if shared is None else _PACED_ROWS) // len(spec.symbols))
         self._candles: deque[Candle] = deque()
         self._invalid = False
         self._read_at_ms = 0
         self._fetched_to_ms: int | None = None
         self._simple_to_ms = 0
-        self._next_page: asyncio.Task[_CandlePage] | None = None
+        self._next_page: asyncio.Task[CandlePage] | None = None
 
     def invalidate(self) -> None:
         """Discard what was read or is being read: the cache has changed."""
@@ -171,25 +160,44 @@ class Window:
         If the page was invalidated during the read, only its next slot is used; then it is read again.
         """
         invalid, self._invalid = self._invalid, False
+        if self._shared is not None and await self._read_shared(self._shared, cursor_ms, invalid=invalid):
+            return
         ahead, self._next_page = self._next_page, None
         page = None if invalid or ahead is None else await ahead
         if page is None or not page.candles:
             page = await self._read_page(cursor_ms)
-        self._candles = deque(page.candles)
-        self._read_at_ms, self._fetched_to_ms = page.read_at_ms, page.fetched_to_ms
-        self._simple_to_ms = self._last_simple_ms(page.read_at_ms)
+        self._use(page)
         if len(page.candles) >= self._rows:
             self._next_page = asyncio.ensure_future(self._read_page(page.candles[-1].open_time_ms))
             self._next_page.add_done_callback(_ignore_error)
 
-    async def _read_page(self, after_ms: int | None) -> _CandlePage:
+    async def _read_shared(self, shared: SharedCandles, cursor_ms: int | None, *, invalid: bool) -> bool:
+        """Use the next candles of a shared block; false if there are none near.
+
+        The first ones are read anew: a candle may have been stored right before the session was started.
+        """
+        fresh, self._fresh = self._fresh or invalid, False
+        after_ms = self._spec.start_ms - 1 if cursor_ms is None else cursor_ms
+        page = await shared.next_page(self._spec, after_ms, fresh=fresh)
+        if page is None:
+            return False
+        self._next_page = None
+        self._use(page)
+        return True
+
+    def _use(self, page: CandlePage) -> None:
+        self._candles = deque(page.candles)
+        self._read_at_ms, self._fetched_to_ms = page.read_at_ms, page.fetched_to_ms
+        self._simple_to_ms = self._last_simple_ms(page.read_at_ms)
+
+    async def _read_page(self, after_ms: int | None) -> CandlePage:
         spec = self._spec
         after_ms = spec.start_ms - 1 if after_ms is None else after_ms
         read_at_ms, fetched_to_ms = self._clock.now_ms(), self._fetch_job.fetched_to_ms if self._fetch_job else None
         page = await self._database.run(
             candles.window, spec.venue, spec.symbols, spec.timeframe, after_ms, spec.end_ms, self._rows
         )
-        return _CandlePage(read_at_ms, fetched_to_ms, page)
+        return CandlePage(read_at_ms, fetched_to_ms, page)
 
     def _last_simple_ms(self, now_ms: int) -> int:
         """Return the last openTime at which a complete slot right after its predecessor is due and not the last."""

@@ -105,6 +105,20 @@ class Authenticator:
             raise UnauthorizedError("This link is no longer valid." if keys else None)
         return caller
 
+    async def bot_caller(self, key: str) -> Caller:
+        """Return the caller of a bot key; where `ZEON_AUTH=none` the id of a session works too.
+
+        Raises `UnauthorizedError`.
+        """
+        if "none" in self._methods and (session_id := _uuid(key)) is not None:
+            return Caller(self._user, session_id=session_id)
+        token = None
+        if len(key) <= _MAX_SECRET and key.isascii():
+            token = await self._database.run(tokens.find_valid, key, "bot")
+        if token is None:
+            raise UnauthorizedError()
+        return _of_token(token, token.scope)
+
     async def is_still_valid(self, caller: Caller) -> bool:
         """Whether a caller's token, key or login is still valid."""
         if caller.until_ms is not None and caller.until_ms <= self._clock.now_ms():
@@ -221,7 +235,7 @@ class Authenticator:
 
 def require_safe_bind(settings: Settings) -> None:
     """Raise `BadInputError` for a server that other machines could reach without authentication."""
-    if "none" in settings.auth and not is_loopback(settings.host):
+    if "none" in settings.auth and settings.socket is None and not is_loopback(settings.host):
         raise BadInputError(
             f"HOST: {settings.host!r} is not a loopback address, so users must log in: set ZEON_AUTH=token,"
             " jwt or proxy"
@@ -236,6 +250,13 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
     except ValueError:
         return False
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _of_token(token: tokens.Token, scope: Scope) -> Caller:

@@ -7,9 +7,9 @@ import math
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import BusyError, TooManyRequestsError
@@ -29,49 +29,81 @@ _REMEMBERED = 10_000
 """Number of clients to remember; a forgotten client starts with a full bucket again."""
 
 
+class Buckets(Protocol):
+    """The token buckets of clients: the level of each, and when that was."""
+
+    def get(self, client: str) -> tuple[float, float] | None:
+        """Return level and time of a client's bucket; null for one that is not known."""
+
+    def put(self, client: str, level: float, at: float) -> None:
+        """Set level and time of a client's bucket."""
+
+
+class OwnBuckets:
+    """The buckets of this process."""
+
+    def __init__(self) -> None:
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def get(self, client: str) -> tuple[float, float] | None:
+        """Return level and time of a client's bucket."""
+        return self._buckets.get(client)
+
+    def put(self, client: str, level: float, at: float) -> None:
+        """Set level and time of a client's bucket."""
+        self._buckets[client] = level, at
+        self._buckets.move_to_end(client)
+        if len(self._buckets) > _REMEMBERED:
+            self._buckets.popitem(last=False)
+
+
 class RateLimiter:
     """A token bucket per client: it has `burst` requests and is refilled with `rate` per second."""
 
-    def __init__(self, rate: float, burst: float, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        rate: float,
+        burst: float,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        buckets: Buckets | None = None,
+    ) -> None:
         self._rate = rate
         self._burst = burst
         self._now = now
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets = buckets or OwnBuckets()
 
     def take(self, client: str) -> float:
         """Count a request if the client has one left, and return 0; else return the seconds until it has one."""
-        level = self._level(client)
+        now = self._now()
+        level = self._level(client, now)
         if level < 1:
             return (1 - level) / self._rate
-        self._buckets[client] = (level - 1, self._now())
+        self._buckets.put(client, level - 1, now)
         return 0
 
     def charge(self, client: str) -> None:
         """Count a request even if the client has none left: it has none until that is made up for."""
-        self._buckets[client] = (self._level(client) - 1, self._now())
+        now = self._now()
+        self._buckets.put(client, self._level(client, now) - 1, now)
 
     def wait_s(self, client: str) -> float:
         """Return the seconds until the client has a request left, 0 if it has."""
-        return max(0.0, (1 - self._level(client)) / self._rate)
+        return max(0.0, (1 - self._level(client, self._now())) / self._rate)
 
-    def _level(self, client: str) -> float:
-        """Refill the bucket of a client and return its level."""
-        now = self._now()
-        level, at = self._buckets.pop(client, (self._burst, now))
-        level = min(self._burst, level + (now - at) * self._rate)
-        self._buckets[client] = (level, now)
-        if len(self._buckets) > _REMEMBERED:
-            self._buckets.popitem(last=False)
-        return level
+    def _level(self, client: str, now: float) -> float:
+        """Return the level of a client's bucket, refilled up to now."""
+        level, at = self._buckets.get(client) or (self._burst, now)
+        return min(self._burst, level + (now - at) * self._rate)
 
 
 class Budgets:
-    """The budgets of all users and addresses in this process."""
+    """The budgets of all users and addresses in this process; their requests are counted in `buckets`."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.users = RateLimiter(settings.rate, settings.burst)
-        self.addresses = RateLimiter(settings.rate, settings.burst)
-        self.strangers = RateLimiter(STRANGER_RATE, STRANGER_RATE)
+    def __init__(self, settings: Settings, new_buckets: Callable[[], Buckets] = OwnBuckets) -> None:
+        self.users = RateLimiter(settings.rate, settings.burst, buckets=new_buckets())
+        self.addresses = RateLimiter(settings.rate, settings.burst, buckets=new_buckets())
+        self.strangers = RateLimiter(STRANGER_RATE, STRANGER_RATE, buckets=new_buckets())
         self._has_strangers = "none" not in settings.auth
         self._user_header = settings.proxy_user_header or ""
         self._known: OrderedDict[int, None] = OrderedDict()
@@ -89,7 +121,7 @@ class Budgets:
         """Count a request that no user made."""
         self.strangers.charge(address)
 
-    def require_few_strangers(self, address: str, request: Request) -> None:
+    def require_few_strangers(self, address: str, request: HTTPConnection) -> None:
         """Refuse to check credentials for an address that sent many wrong ones; raises `TooManyRequestsError`.
 
         Those that were right before are checked: somebody else at the same address may have sent the wrong ones. A
@@ -98,7 +130,7 @@ class Budgets:
         if self._has_strangers and self._credentials(request) not in self._known:
             _require_none(self.strangers.wait_s(address))
 
-    def remember(self, request: Request) -> None:
+    def remember(self, request: HTTPConnection) -> None:
         """Remember that the credentials of a request were right."""
         credentials = self._credentials(request)
         if credentials:
@@ -107,11 +139,11 @@ class Budgets:
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
 
-    def forget(self, request: Request) -> None:
+    def forget(self, request: HTTPConnection) -> None:
         """Forget credentials that are no longer right."""
         self._known.pop(self._credentials(request), None)
 
-    def _credentials(self, request: Request) -> int:
+    def _credentials(self, request: HTTPConnection) -> int:
         """Return a number for the credentials of a request, 0 without any."""
         headers = request.headers
         sent = (
@@ -119,6 +151,7 @@ class Budgets:
             headers.get(self._user_header) if self._user_header else None,
             request.cookies.get("zeon"),
             request.query_params.get("share"),
+            request.path_params.get("botKey"),
         )
         return hash(sent) if any(sent) else 0
 

@@ -42,6 +42,10 @@ class ConnectionLimits:
     """The bytes that a client must read in `write_s`."""
     linger_s: float = 1.0
     """How long a connection stays open after a refused request, so that the client can read the answer."""
+    ping_s: float = 20.0
+    """Pause between pings on a WebSocket."""
+    pong_s: float = 60.0
+    """How long the answer to a ping may take."""
     check_s: float = 0.25
     """Pause between two checks for connections that are too slow."""
 

@@ -35,5 +35,8 @@ class CrossOrigin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
+        if scope["type"] == "websocket":  # Its origin was checked already.
+            await self._app(scope, receive, send)
+            return
         foreign = scope["method"] == "OPTIONS" and Headers(scope=scope).get("origin") not in self._origins
         await (self._app if foreign else self._cors)(scope, receive, send)

@@ -44,9 +44,14 @@ class Dispatcher:
         self._reader = BodyReader(settings)
 
     def routes(self, table: Sequence[RouteSpec]) -> list[Route]:
-        """Return one route per path, so that the router answers other methods with the allowed ones."""
+        """Return one route per path, so that the router answers other methods with the allowed ones.
+
+        The exchange face has its own.
+        """
         paths: dict[str, dict[str, RouteSpec]] = {}
         for spec in table:
+            if spec.face:
+                continue
             paths.setdefault(spec.path, {})[spec.method] = spec
         return [Route(path, self._endpoint(specs), methods=list(specs)) for path, specs in paths.items()]
 

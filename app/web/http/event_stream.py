@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -36,11 +37,33 @@ class SlowClientError(Exception):
     """The client did not read for too long."""
 
 
+class StreamCounts(Protocol):
+    """How many streams each user has in the other workers of this server, and what these are told."""
+
+    def others(self, user: str) -> int:
+        """Return how many streams a user has open in other workers."""
+
+    def put(self, user: str, count: int) -> None:
+        """Record how many streams a user has open in this process."""
+
+
+class NoOtherWorkers:
+    """There is only this process."""
+
+    def others(self, user: str) -> int:
+        """Return 0."""
+        return 0
+
+    def put(self, user: str, count: int) -> None:
+        """Tell nobody."""
+
+
 class Streams:
     """All open streams of this process: it limits their number and ends them together."""
 
-    def __init__(self, limit: int, user_limit: int) -> None:
+    def __init__(self, limit: int, user_limit: int, counts: StreamCounts | None = None) -> None:
         self._limit = limit
+        self._counts = counts or NoOtherWorkers()
         self._user_limit = user_limit
         self._open: set[asyncio.Task[None]] = set()
         self._users: Counter[str] = Counter()
@@ -57,21 +80,28 @@ class Streams:
             raise UnavailableError("The server is shutting down.")
         if len(self._open) >= self._limit:
             raise _too_many(f"At most {self._limit} streams may be open at once.")
-        if self._users[user_id] >= self._user_limit:
+        if self._users[user_id] + self._counts.others(user_id) >= self._user_limit:
             raise _too_many(f"At most {self._user_limit} streams may be open at once for one user; close one.")
 
     def add(self, task: asyncio.Task[None], user_id: str) -> None:
         """Count a user's stream until its task is done."""
         self._open.add(task)
         self._users[user_id] += 1
+        self._counts.put(user_id, self._users[user_id])
         self.opened += 1
         task.add_done_callback(partial(self._done, user_id))
 
     def _done(self, user_id: str, task: asyncio.Task[None]) -> None:
         self._open.discard(task)
         self._users[user_id] -= 1
+        self._counts.put(user_id, self._users[user_id])
         if not self._users[user_id]:
             del self._users[user_id]
+
+    @property
+    def closing(self) -> bool:
+        """Whether the server stops."""
+        return self._closing
 
     def close(self) -> None:
         """End every stream, and refuse new ones."""

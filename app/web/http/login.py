@@ -49,6 +49,7 @@ def _with_cookie(request: Request, response: Response, value: str, hint: str, se
     The scheme is https where a trusted proxy says so.
     """
     secure = request.url.scheme == "https" or not is_loopback(request.url.hostname or "")
-    response.set_cookie(COOKIE, value, max_age=seconds, httponly=True, samesite="strict", secure=secure)
-    response.set_cookie(HINT, hint, max_age=seconds, samesite="strict", secure=secure)
+    path = request.base_url.path
+    response.set_cookie(COOKIE, value, seconds, path=path, httponly=True, samesite="strict", secure=secure)
+    response.set_cookie(HINT, hint, seconds, path=path, samesite="strict", secure=secure)
     return response

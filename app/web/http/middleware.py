@@ -18,6 +18,7 @@ from app.web.http.responses import failure
 PROBES = ("/healthz", "/readyz", "/metrics")
 """Paths of monitoring, which no limit refuses."""
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_STARTS = ("http.response.start", "websocket.http.response.start", "websocket.accept")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -38,9 +39,9 @@ class HostAndOriginCheck:
 
         async def counted(message: Message) -> None:
             nonlocal started
-            if message["type"] == "http.response.start":
+            if message["type"] in _STARTS:
                 started = True
-                self._answered[message["status"]] += 1
+                self._answered[message.get("status", 101)] += 1
             await send(message)
 
         try:
@@ -62,7 +63,7 @@ class HostAndOriginCheck:
             return
         headers = Headers(scope=scope)
         host = self._require_host(headers)
-        if scope["method"] not in _SAFE:
+        if scope.get("method") not in _SAFE:  # A WebSocket has no method, and pages of any origin can open one.
             self._require_allowed_origin(headers, host)
 
     def _require_host(self, headers: Headers) -> SplitResult:

@@ -44,7 +44,7 @@ class BodyReader:
 
         Raises `TooLargeError`, `WrongContentTypeError` or `MalformedError`.
         """
-        content = await _content(request, self._max_body if limit is None else min(limit, self._max_body))
+        content = await read_body(request, self._max_body if limit is None else min(limit, self._max_body))
         if not content:
             return {}
         _require_json(request)
@@ -69,7 +69,7 @@ class BodyReader:
                 raise MalformedError(f"body: is nested deeper than {self._max_depth} levels")
 
 
-async def _content(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes:
     """Collect the body; raises `TooLargeError` as soon as it has, or declares, more than `limit` bytes."""
     too_large = TooLargeError(f"The body is larger than {limit} bytes.")
     announced = request.headers.get("content-length", "0")

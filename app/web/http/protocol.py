@@ -14,7 +14,9 @@ import httptools
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
+from websockets.http11 import Request
 
 from app.errors import BadInputError, MalformedError, RequestTimeoutError, SimError, UnavailableError
 from app.web.http.client_address import TrustedProxies
@@ -28,6 +30,11 @@ _AHEAD_BYTES = 16_384
 """Most bytes that a client may send ahead of an answer. With more of them the connection ends after the answer."""
 _DROPPED_BYTES = 65_536
 """Largest body that is read and dropped, so that the connection can go on after an early answer."""
+_SOCKETS = b"/x/binance/"
+"""Part of the paths of WebSockets, which may begin with `ZEON_ROOT_PATH`; elsewhere a request for one is answered as if
+it did not ask for it."""
+_LAST_WORDS_S = 0.5
+"""Seconds in which the application may say goodbye when the server stops."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -46,13 +53,13 @@ class Protocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._proxies = proxies
         self._connections = connections
-        self._limits = connections.limits
+        self.limits = self._limits = connections.limits
         self._framing = MessageFraming()
         self._buffer = bytearray()
         self._whole_request = False
         self._keep_alive = True
         self._dropping = False
-        self._ended = self._lost = False
+        self._ended = self._lost = self._is_websocket = False
         self._body_since, self._body_bytes = 0.0, 0
         self._unsent: tuple[float, int] | None = None
         self._on_disconnect: Callable[[], None] | None = None
@@ -119,7 +126,10 @@ class Protocol(HttpToolsProtocol):
         self._set_client()
         self._head_since = None
         self._body_since, self._body_bytes = self.loop.time(), 0
+        self._is_websocket = self._asks_for_websocket()
         super().on_headers_complete()
+        if self._is_websocket:
+            return
         self.cycle.transport = self._response_transport  # type: ignore[assignment]
         self._keep_alive = self._keep_alive and self.cycle.keep_alive
         self.cycle.keep_alive = self._keep_alive and self._is_cheap_to_drop()
@@ -132,7 +142,8 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End the request: the connection may go on after its answer."""
         self._framing.begin_head()
-        self.cycle.keep_alive = self._keep_alive
+        if not self._is_websocket:
+            self.cycle.keep_alive = self._keep_alive
         if self._is_proxy or not self._whole_request:
             self._whole_request = True
             self._connections.request_came(self)
@@ -166,7 +177,9 @@ class Protocol(HttpToolsProtocol):
 
     @property
     def answering(self) -> bool:
-        """Whether an answer is under way."""
+        """Whether an answer is under way; a WebSocket is one."""
+        if self._is_websocket:
+            return True
         return self._request_open() and (not self.cycle.more_body or self.cycle.response_started)
 
     def has_bytes(self) -> bool:
@@ -267,9 +280,34 @@ class Protocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
-            pass  # The request is answered as if it did not ask for another protocol.
+            if self._is_websocket:
+                self._hand_over()
+            # Any other request is answered as if it did not ask for another protocol.
         except httptools.HttpParserError:
             raise MalformedError("The request is not valid HTTP.") from None
+
+    def _should_upgrade(self) -> bool:
+        return self._is_websocket
+
+    def _asks_for_websocket(self) -> bool:
+        """Whether the request asks for a WebSocket where there are any; there are none above the limit."""
+        return (
+            bool(self.parser.should_upgrade())
+            and self._get_upgrade() == b"websocket"
+            and _SOCKETS in self.url.partition(b"?")[0]
+            and self.parser.get_method() == b"GET"
+            and self._keep_alive
+        )
+
+    def _hand_over(self) -> None:
+        """Hand the connection to a WebSocket. What a client sends before that is accepted is dropped."""
+        self._buffer.clear()
+        self.connections.discard(self)
+        lines = [b"GET %s HTTP/1.1\r\n" % self.url, *(b"%s: %s\r\n" % header for header in self.headers), b"\r\n"]
+        websocket = WebSocketProtocol(self)
+        websocket.connection_made(self.transport)
+        self.transport.set_protocol(websocket)
+        websocket.data_received(b"".join(lines))
 
     def _drop_ahead(self) -> None:
         """Read nothing more, as the client has sent much ahead of the answer; after it the connection ends."""
@@ -321,6 +359,63 @@ class Protocol(HttpToolsProtocol):
 
     def _write_paused(self) -> bool:
         return self.flow.write_paused
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's protocol; `door` is the HTTP protocol of the same connection, which watches that the client reads."""
+
+    def __init__(self, door: Protocol) -> None:
+        super().__init__(door.config, door.server_state, door.app_state)
+        self._door = door
+        self.ping_interval = door.limits.ping_s
+        self.ping_timeout = door.limits.pong_s
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the connection."""
+        super().connection_lost(exc)
+        self._door.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Read nothing more until the client reads: even answers to its pings would need memory."""
+        super().pause_writing()
+        self._door.pause_writing()
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        self._door.resume_writing()
+        if not self.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def shutdown(self) -> None:
+        """Let the application send its last message first."""
+        if self.handshake_complete and not self.close_sent:
+            self.loop.call_later(_LAST_WORDS_S, self._shut_down)
+        else:
+            super().shutdown()
+
+    def _shut_down(self) -> None:
+        if not self.transport.is_closing():
+            super().shutdown()
+
+    def handle_connect(self, event: Request) -> None:
+        """Start the application, with the same state as a request has."""
+        super().handle_connect(event)
+        if self.response.status_code != 101:
+            return
+        client = self._door.scope["state"]["client"]
+        self.scope["scheme"] = "wss" if client.scheme == "https" else "ws"
+        self.scope["client"] = self._door.scope["client"]
+        self.scope["state"]["client"] = client
+        self.scope["state"]["abort"] = self.transport.abort
+
+    def handle_parser_exception(self) -> None:
+        """Close a connection whose bytes are no WebSocket."""
+        if self.conn.close_sent is None:
+            self.transport.close()
+        else:
+            super().handle_parser_exception()
 
 
 class _ResponseTransport:

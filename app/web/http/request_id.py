@@ -42,9 +42,11 @@ class RequestIds:
         set_fields(fields)
 
         async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 MutableHeaders(raw=message["headers"]).append(HEADER, request_id)
-                _log.debug("%s %s %d", scope["method"], _BOT_KEY.sub(r"\1…", scope["path"]), message["status"])
+                _log.debug(
+                    "%s %s %d", scope.get("method", "WS"), _BOT_KEY.sub(r"\1…", scope["path"]), message["status"]
+                )
             await send(message)
 
         await self._app(scope, receive, send_with_id)

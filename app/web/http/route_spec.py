@@ -31,11 +31,13 @@ class RouteSpec(NamedTuple):
     must be a session of the caller, of this `kind` if it is set. `budget` is what a call counts for; a heavy call needs
     no turn if `is_kept` says that its answer was computed before. `body_limit` is in bytes, null means `ZEON_MAX_BODY`.
     With `takes_file` the body is a file, which the handler reads itself. `headers` are those that the handler reads.
+    With `face` it is a call of the exchange face: the bot key in the path says who calls, the handler takes a
+    `FaceCall`, and the method `WS` is a WebSocket.
 
     For the OpenAPI document: `name` is the operationId, the name of the function in generated clients; only web pages
-    have none. `media` is the type of an answer that is not JSON, or several separated by commas; `bare` answers have no
-    envelope. `refusals` are the HTTP statuses that the handler itself refuses with. `example` is the query or the body
-    of a call that works; a test makes it.
+    and the exchange face have none. `media` is the type of an answer that is not JSON, or several separated by commas;
+    `bare` answers have no envelope. `refusals` are the HTTP statuses that the handler itself refuses with. `example` is
+    the query or the body of a call that works; a test makes it.
     """
 
     method: str
@@ -59,6 +61,7 @@ class RouteSpec(NamedTuple):
     refusals: tuple[int, ...] = ()
     example: dict[str, Any] | None = None
     tag: str = ""
+    face: bool = False
 
     @property
     def plain_path(self) -> str:

@@ -28,7 +28,7 @@ _SECURITY = {
 }
 
 
-def openapi(table: Sequence[RouteSpec], *, needs_token: bool = True) -> dict[str, Any]:
+def openapi(table: Sequence[RouteSpec], *, needs_token: bool = True, server: str = "/") -> dict[str, Any]:
     """Describe every route of the table that is part of the API; without `needs_token` everybody may call."""
     security: list[dict[str, Any]] = [{"token": []}, {"cookie": []}] if needs_token else [{}]
     paths: dict[str, dict[str, Any]] = {}
@@ -43,7 +43,7 @@ def openapi(table: Sequence[RouteSpec], *, needs_token: bool = True) -> dict[str
             "description": _DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "/", "description": "This server."}],
+        "servers": [{"url": server, "description": "This server."}],
         "security": security,
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,

@@ -86,14 +86,14 @@ class SessionAnswer(_SettingsAnswer):
     updated_at: str
 
     @classmethod
-    def of(cls, session: Session) -> Self:
-        """Return the answer for a session."""
+    def of(cls, session: Session, root_path: str = "") -> Self:
+        """Return the answer for a session, by a server that is reached below `root_path`."""
         settings = {name: setting_to_json(value) for name, value in flatten(session.spec).items()}
         return cls(
             **settings,
             **_short_forms(session.spec),
             **_row(session),
-            stream_url=f"/api/sim/sessions/{session.id}/stream",
+            stream_url=f"{root_path}/api/sim/sessions/{session.id}/stream",
         )
 
 
@@ -146,6 +146,8 @@ class StatsAnswer(Answer):
     max_drawdown_ms: int | None
     exposure_pct: float | None
     fees: float | None
+    funding: float | None
+    interest: float | None
     trades: int
     wins: int
     losses: int

@@ -47,7 +47,7 @@ class NewOrder(Body):
     stop_loss: Annotated[Positive, Field(description="Price of an exit placed when the order fills.")] | None = None
     take_profit: Positive | None = None
     reduce_only: bool = False
-    good_for_candles: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    good_for_candles: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     fill: Annotated[Fill, Field(description="At the next open, or at once at the last close.")] | None = None
     client_order_id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     tag: Text | None = None

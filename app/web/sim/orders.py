@@ -9,6 +9,7 @@ from app.engine.session_service import SessionService
 from app.errors import NotFoundError
 from app.web.http.parsing import idempotency_key
 from app.web.http.responses import success
+from app.web.http.root_path import root_path
 from app.web.http.route_spec import IDEMPOTENCY_KEY, SESSION, Call, RouteGroup, RouteSpec
 from app.web.sim.order_schemas import (
     AccountAnswer,
@@ -69,7 +70,7 @@ class OrderCalls(RouteGroup):
         key = idempotency_key(call.request, {})
         result = await self._sim.commands.run(call.session, call.user_id, "order", body.args(), key=key)
         order = OrderAnswer.of(result.orders[0], result.seq, body.client_order_id)
-        location = {"Location": f"{call.request.url.path}/{order.order_id}"}
+        location = {"Location": f"{root_path(call.request)}{call.request.url.path}/{order.order_id}"}
         return success(order, 200 if result.repeated else 201, location)
 
     async def orders(self, call: Call, query: OrdersQuery) -> Response:

@@ -13,6 +13,7 @@ from app.web.http.models import EmptyAnswer, EmptyRequest
 from app.web.http.parsing import fingerprint, idempotency_key
 from app.web.http.request_id import audit_origin
 from app.web.http.responses import IF_NONE_MATCH, success, with_etag
+from app.web.http.root_path import root_path
 from app.web.http.route_spec import IDEMPOTENCY_KEY, SESSION, SESSIONS, Call, RouteGroup, RouteSpec
 from app.web.sim.answers import ProfileAnswer, ProfilesAnswer, SessionAnswer, SessionsAnswer
 from app.web.sim.comparison import CompareAnswer, CompareQuery
@@ -101,16 +102,16 @@ class SessionCalls(RouteGroup):
         key = idempotency_key(call.request, call.json)
         body_hash = fingerprint({name: value for name, value in call.json.items() if name != "idempotencyKey"})
         session, is_new = await self._sim.create(call.user_id, spec, key=key, request_hash=body_hash)
-        return success(SessionAnswer.of(session), 201 if is_new else 200, _location(session))
+        return self._answer(session, 201 if is_new else 200, _location(call, session))
 
     async def page(self, call: Call, query: SessionsQuery) -> Response:
         """List the caller's sessions, newest first."""
         page, cursor = await self._sim.page(call.user_id, **query.model_dump())
-        return success(SessionsAnswer(sessions=list(map(SessionAnswer.of, page)), next_cursor=cursor))
+        return success(SessionsAnswer(sessions=list(map(self._shown, page)), next_cursor=cursor))
 
     async def get(self, call: Call) -> Response:
         """Show one session."""
-        return with_etag(call.request, _answer(await self._sim.with_details(call.session)))
+        return with_etag(call.request, self._answer(await self._sim.with_details(call.session)))
 
     async def change(self, call: Call, body: SessionChanges) -> Response:
         """Change pace, name or tags."""
@@ -119,14 +120,12 @@ class SessionCalls(RouteGroup):
             session = await self._sim.act_on(session, Action("pace", pace))
         if changes := body.name_and_tags():
             session = await self._sim.describe(call.user_id, session.id, changes)
-        return _answer(session)
+        return self._answer(session)
 
     async def delete(self, call: Call) -> Response:
         """Delete a session that is not running, with its log."""
-        await self._sim.delete(call.user_id, call.session.id)
-        await self._sim.database.run(
-            audit.record, audit_origin(call.request), call.user_id, "session.delete", call.session.id
-        )
+        recording = audit.recording(audit_origin(call.request), call.user_id, "session.delete")
+        await self._sim.delete(call.user_id, call.session.id, recording)
         return success(EmptyAnswer())
 
     async def start(self, call: Call, body: StartRequest) -> Response:
@@ -135,7 +134,7 @@ class SessionCalls(RouteGroup):
 
     async def pause(self, call: Call, body: EmptyRequest) -> Response:
         """Pause a running session; after the answer no tick follows."""
-        return _answer(await self._sim.pause(call.session))
+        return self._answer(await self._sim.pause(call.session))
 
     async def resume(self, call: Call, body: StartRequest) -> Response:
         """Resume a paused session, or start a created one."""
@@ -143,7 +142,7 @@ class SessionCalls(RouteGroup):
 
     async def stop(self, call: Call, body: EmptyRequest) -> Response:
         """Stop a session for good; after the answer no tick follows."""
-        return _answer(await self._sim.stop(call.session))
+        return self._answer(await self._sim.stop(call.session))
 
     async def control(self, call: Call, body: ControlRequest) -> Response:
         """Control a session's time; a repeated call with the same Idempotency-Key does nothing."""
@@ -163,13 +162,13 @@ class SessionCalls(RouteGroup):
         else:
             once = IdempotencyKey(key, fingerprint(str(call.session.id), call.json))
             await self._sim.act_once(call.session, body.to_action(), once, _to_json)
-        return _answer(await self._sim.wait_for_pause(call.user_id, call.session.id))
+        return self._answer(await self._sim.wait_for_pause(call.user_id, call.session.id))
 
     async def fork(self, call: Call, body: ForkRequest) -> Response:
         """Create a session that shares this one's log up to a seq, with other settings after it."""
         require_small(body.config or {}, self._settings)
         child = await self._sim.fork_of(call.session, body.at_seq, body.change)
-        return success(SessionAnswer.of(child), 201, _location(child))
+        return self._answer(child, 201, _location(call, child))
 
     async def diff(self, call: Call) -> Response:
         """Compare two sessions: the first simulated event that differs, their settings and their results."""
@@ -189,16 +188,18 @@ class SessionCalls(RouteGroup):
     async def _act(self, call: Call, action: Action) -> Response:
         session = await self._sim.act_on(call.session, action)
         if session.id == call.session.id:
-            return _answer(session)
-        return success(SessionAnswer.of(session), 201, _location(session))
+            return self._answer(session)
+        return self._answer(session, 201, _location(call, session))
+
+    def _answer(self, session: Session, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+        return success(self._shown(session), status, headers)
+
+    def _shown(self, session: Session) -> SessionAnswer:
+        return SessionAnswer.of(session, self._settings.root_path)
 
 
-def _answer(session: Session) -> Response:
-    return success(SessionAnswer.of(session))
-
-
-def _location(session: Session) -> dict[str, str]:
-    return {"Location": f"/api/sim/sessions/{session.id}"}
+def _location(call: Call, session: Session) -> dict[str, str]:
+    return {"Location": f"{root_path(call.request)}/api/sim/sessions/{session.id}"}
 
 
 def _to_json(session: Session) -> dict[str, object]:

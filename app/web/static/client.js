@@ -2,7 +2,7 @@
 // It has no dependencies; client.d.ts in the same folder has its types. docs/clients.md shows how to use it.
 
 export const SESSIONS = "/api/sim/sessions";
-const HOME = import.meta.url.startsWith("http") ? new URL("/", import.meta.url).href : "http://127.0.0.1:8000/";
+const HOME = import.meta.url.startsWith("http") ? new URL("..", import.meta.url).href : "http://127.0.0.1:8000/";
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
 const BUSY = [408, 425, 429];
@@ -131,7 +131,7 @@ export class Client {
     return this.#control(id, "runUntil", goal);
   }
 
-  /** Run without pauses to a time, then at the earlier pace. */
+  /** Run without pauses to a time, then at the earlier pace; a paused session pauses again there. */
   jump(id, timeMs) {
     return this.#control(id, "jump", { timeMs });
   }

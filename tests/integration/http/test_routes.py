@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.db import candles as cached_candles
 from app.engine import kept_figures
 from app.engine.session_service import SessionService
 from app.errors import TooManyRequestsError
@@ -65,6 +66,7 @@ HEAVY = {
     f"GET {SESSIONS}/{{id:uuid}}/stats",
     f"GET {SESSIONS}/{{id:uuid}}/equity",
     f"GET {SESSIONS}/{{id:uuid}}/export",
+    "GET /api/market/coverage",
 }
 """The routes that may read much of a log."""
 STREAMS = {f"GET {SESSIONS}/{{id:uuid}}/stream", f"GET {MARKET}/{{id:uuid}}/stream"}
@@ -103,7 +105,8 @@ class Walk:
     def __init__(self, server: InProcessServer, table: list[RouteSpec], own: dict[str, str]) -> None:
         self._server = server
         self._own = own
-        self.table = table
+        self.table = [spec for spec in table if not spec.face]
+        self.face = [spec for spec in table if spec.face]
 
     @property
     def closed(self) -> list[RouteSpec]:
@@ -194,6 +197,7 @@ class Walk:
                 patch.setattr(place, name, nothing)
                 for module in (sim_stats, kept_figures):
                     patch.setattr(module, "FEW_EVENTS", -1)
+                patch.setattr(cached_candles, "FEW_SLOTS", -1)
                 faults = await self._refused(name, refused, headers)
             for fault in faults:
                 yield fault
@@ -254,7 +258,8 @@ class Walk:
             spec = bodies[name].spec(load())
             a, b = [(await self._server.served.sim.create(user_id, spec))[0] for _ in range(2)]
             key, _ = await self._server.token(user_id, scope="read", kind="share", session_id=a.id)
-            ids[name] = {"id": str(a.id), "other": str(b.id), "key": str(key)}
+            bot_key, _ = await self._server.token(user_id, kind="bot", session_id=a.id)
+            ids[name] = {"id": str(a.id), "other": str(b.id), "key": str(key), "bot_key": str(bot_key)}
         return ids
 
     async def _status(
@@ -266,11 +271,13 @@ class Walk:
         query: str | None = None,
     ) -> int:
         path = re.sub(r"{(\w+):uuid}", lambda match: ids[match[1]], spec.path)
-        path = path.replace("{orderId:int}", "1").replace("{keyId}", ids["key"])
+        path = path.replace("{orderId:int}", "1").replace("{keyId}", ids["bot_key" if "bot-key" in path else "key"])
         path = path.replace("{name:path}", "style/base.css")
         path += QUERIES.get(key(spec), "").format(**ids) if query is None else query
         body = BODIES.get(key(spec)) if body is None else body
         async with self._server.client.stream(spec.method, path, json=body, headers=headers) as response:
+            if response.status_code == 429:
+                assert int(response.headers["retry-after"]) >= 1
             return response.status_code
 
 

@@ -28,12 +28,14 @@ COMMANDS = {
         "rank",
         "sweep",
         "report",
+        "run",
         "export",
         "profiles",
         "sessions",
         "orders",
         "candles",
         "token",
+        "bot-key",
         "audit",
     },
     "sessions": {
@@ -56,6 +58,7 @@ COMMANDS = {
     "orders": {"place", "list", "show", "cancel", "close", "account"},
     "candles": {"import", "inspect", "fetch", "follow", "list", "gaps", "export", "delete"},
     "token": {"create", "list", "revoke"},
+    "bot-key": {"create", "list", "revoke"},
 }
 runner = CliRunner()
 

@@ -1,6 +1,6 @@
 // The equity of the whole session, with the drawdown below it.
 
-import { BaselineSeries, createChart } from "/static/vendor/lightweight-charts.js";
+import { BaselineSeries, createChart } from "../vendor/lightweight-charts.js";
 import { get, SESSIONS } from "../common/api.js";
 import { byId } from "../common/dom.js";
 import { minus, money, time } from "../common/format.js";

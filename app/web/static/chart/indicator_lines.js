@@ -1,6 +1,6 @@
 // Indicators that a user adds, computed from the candles on the chart; no strategy is needed.
 
-import { LineSeries } from "/static/vendor/lightweight-charts.js";
+import { LineSeries } from "../vendor/lightweight-charts.js";
 import { byId, make } from "../common/dom.js";
 import { announce } from "../common/notice.js";
 import { priceText } from "../common/prices.js";

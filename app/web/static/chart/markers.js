@@ -1,6 +1,6 @@
 // Fills as arrows on the candles, with the trades that they closed.
 
-import { createSeriesMarkers } from "/static/vendor/lightweight-charts.js";
+import { createSeriesMarkers } from "../vendor/lightweight-charts.js";
 import { color } from "../common/theme.js";
 import { timeframeMs } from "../common/format.js";
 import { indexAt } from "./series.js";

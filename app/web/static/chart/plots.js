@@ -1,6 +1,6 @@
 // Lines that a strategy plots: over the candles where their values are of the size of prices, otherwise in a pane below.
 
-import { LineSeries } from "/static/vendor/lightweight-charts.js";
+import { LineSeries } from "../vendor/lightweight-charts.js";
 import { masked } from "../common/display.js";
 import { color } from "../common/theme.js";
 import { decimal, timeframeMs } from "../common/format.js";

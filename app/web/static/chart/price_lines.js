@@ -1,6 +1,6 @@
 // Horizontal lines at prices: open orders, the position, and prices of the ticket. A line can be dragged, or moved by keys.
 
-import { LineStyle } from "/static/vendor/lightweight-charts.js";
+import { LineStyle } from "../vendor/lightweight-charts.js";
 import { byId, make, setText } from "../common/dom.js";
 import { priceText, roundPrice } from "../common/prices.js";
 import { color, onTheme } from "../common/theme.js";

@@ -1,6 +1,6 @@
 // The price chart of one symbol and timeframe: candles, volume, the strategy's lines and fills.
 
-import { CandlestickSeries, createChart, HistogramSeries } from "/static/vendor/lightweight-charts.js";
+import { CandlestickSeries, createChart, HistogramSeries } from "../vendor/lightweight-charts.js";
 import { byId } from "../common/dom.js";
 import { onZone } from "../common/display.js";
 import { timeframeMs } from "../common/format.js";
@@ -157,6 +157,12 @@ export class Prices {
   bounds() {
     const bars = this.shown();
     return bars.length ? [bars[0].time, bars.at(-1).time] : null;
+  }
+
+  /** The difference between the highest and the lowest price that the chart has room for; 0 before it is drawn. */
+  priceRange() {
+    const [top, bottom] = [0, this.chart.panes()[0].getHeight()].map((y) => this.bars.coordinateToPrice(y));
+    return top === null || bottom === null ? 0 : Math.abs(top - bottom);
   }
 
   /** Move the candle of a time to the middle. */

@@ -1,6 +1,6 @@
 // A second pane with a longer timeframe, built from the candles of the first: it ends at the same candle and is never ahead.
 
-import { CandlestickSeries, createChart } from "/static/vendor/lightweight-charts.js";
+import { CandlestickSeries, createChart } from "../vendor/lightweight-charts.js";
 import { onZone, symbolText, timeText } from "../common/display.js";
 import { byId, make, option, setText } from "../common/dom.js";
 import { timeframeMs, whole } from "../common/format.js";

@@ -1,6 +1,6 @@
 // One trade on the candles: a line from its entry to its exit.
 
-import { LineSeries, LineStyle } from "/static/vendor/lightweight-charts.js";
+import { LineSeries, LineStyle } from "../vendor/lightweight-charts.js";
 import { color } from "../common/theme.js";
 
 export class TradeLine {

@@ -2,6 +2,7 @@
 
 import { Client } from "../client.js";
 import { loginSince } from "./login.js";
+import { server } from "./root.js";
 import { clearProblem, showProblem } from "./notice.js";
 
 export { SESSIONS } from "../client.js";
@@ -13,7 +14,7 @@ export const share = new URLSearchParams(location.search).get("share");
  * The client of this server. After a 401 the user logs in, unless that happened during the call, and the call is repeated.
  * With a share link there is no login.
  */
-export const client = new Client(location.origin, { share, onUnauthorized: share === null ? loginSince : null, onWait: showWait });
+export const client = new Client(server, { share, onUnauthorized: share === null ? loginSince : null, onWait: showWait });
 
 /** Show that a call waits, and for how long. */
 function showWait(error) {

@@ -3,6 +3,7 @@
 import { Client } from "../client.js";
 import { make } from "./dom.js";
 import { showLogout } from "./logout.js";
+import { server } from "./root.js";
 
 let waiting = null;
 let acceptedMs = -1;
@@ -48,7 +49,7 @@ function ask() {
 /** Exchange the token for a cookie; returns the error message, or an empty text. */
 async function loginError(token) {
   try {
-    await new Client(location.origin).login(token);
+    await new Client(server).login(token);
     return "";
   } catch (error) {
     return error.message;

@@ -3,6 +3,7 @@
 import { Client } from "../client.js";
 import { byId } from "./dom.js";
 import { attempt } from "./notice.js";
+import { server } from "./root.js";
 
 /** Show the button while this browser is logged in; a click ends the login and asks for the next one. */
 export function startLogout() {
@@ -22,6 +23,6 @@ export const readsOnly = () => scope() === "read";
 const scope = () => document.cookie.match(/(?:^|; )zeon_login=(\w+)/)?.[1];
 
 async function logout() {
-  await new Client(location.origin).logout();
+  await new Client(server).logout();
   location.reload();
 }

@@ -1,6 +1,7 @@
 // What the tables of the comparison show in a cell.
 
 import { make } from "../common/dom.js";
+import { at } from "../common/root.js";
 import { decimal, gain, label, minus, money, time, whole } from "../common/format.js";
 
 const HOUR = 3_600_000;
@@ -45,7 +46,7 @@ export function tradeCell(session, found) {
   return make(
     "span",
     {},
-    make("a", { href: `/sessions/${session.id}?seq=${found.seq}` }, `${side.toLowerCase()} ${decimal(qty)} ${symbol}`),
+    make("a", { href: at(`/sessions/${session.id}?seq=${found.seq}`) }, `${side.toLowerCase()} ${decimal(qty)} ${symbol}`),
     ` from ${decimal(entryPrice)} to ${decimal(exitPrice)}, opened `,
     time(entryTs),
     ": ",

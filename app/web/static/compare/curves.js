@@ -1,6 +1,6 @@
 // The curves of all sessions in one chart, each with its color and line style.
 
-import { createChart, LineSeries } from "/static/vendor/lightweight-charts.js";
+import { createChart, LineSeries } from "../vendor/lightweight-charts.js";
 import { chartOptions } from "../chart/theme.js";
 import { percent, time } from "../common/format.js";
 import { color, onTheme } from "../common/theme.js";

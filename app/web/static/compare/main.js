@@ -1,6 +1,7 @@
 // The page that compares sessions: their curves over each other, settings that differ, and figures side by side.
 
 import { client } from "../common/api.js";
+import { at } from "../common/root.js";
 import { byId, make, setText } from "../common/dom.js";
 import { attempt } from "../common/notice.js";
 import { startTheme } from "../common/theme.js";
@@ -12,7 +13,7 @@ const POINTS = 600;
 /** The name of a session, else the last digits of its id. */
 const nameOf = ({ id, name }) => name ?? id.slice(-8);
 
-const link = (session) => make("a", { href: `/sessions/${session.id}` }, nameOf(session));
+const link = (session) => make("a", { href: at(`/sessions/${session.id}`) }, nameOf(session));
 
 function table(id, sessions, rows) {
   const head = make("tr", {}, make("td", {}), ...sessions.map((session) => make("th", { scope: "col" }, link(session))));

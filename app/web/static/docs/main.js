@@ -2,6 +2,7 @@
 
 import { byId } from "../common/dom.js";
 import { startLogout } from "../common/logout.js";
+import { at } from "../common/root.js";
 import { onTheme, startTheme } from "../common/theme.js";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -15,7 +16,7 @@ startLogout();
 
 if (window.SwaggerUIBundle) {
   window.SwaggerUIBundle({
-    url: "/openapi.json",
+    url: at("/openapi.json"),
     domNode: byId("reference"),
     deepLinking: true,
     validatorUrl: null,

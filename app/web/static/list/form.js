@@ -3,6 +3,7 @@
 import { get, post, schemas, SESSIONS } from "../common/api.js";
 import { byId, make, option } from "../common/dom.js";
 import { fromField, label } from "../common/format.js";
+import { at } from "../common/root.js";
 import { CandlePicker } from "./candles.js";
 import { Parameters } from "./parameters.js";
 
@@ -102,7 +103,7 @@ async function create(submit) {
     showError("");
     const session = await post(SESSIONS, newSession());
     if (submit.submitter?.value === "start") await post(`${SESSIONS}/${session.id}/start`).catch(() => null);
-    location.assign(`/sessions/${session.id}`);
+    location.assign(at(`/sessions/${session.id}`));
   } catch (error) {
     showError(error.message);
   }

@@ -1,6 +1,7 @@
 // The page of all sessions: the list, kept up to date, and the form for a new one.
 
 import { get, post, SESSIONS, call } from "../common/api.js";
+import { at } from "../common/root.js";
 import { byId, setText } from "../common/dom.js";
 import { whole } from "../common/format.js";
 import { announce, attempt, clearProblem, showProblem } from "../common/notice.js";
@@ -71,7 +72,7 @@ function showChosen() {
   byId("compare").title = length > MOST_COMPARED ? `At most ${MOST_COMPARED} sessions can be compared` : length < 2 ? "Select two or more sessions" : "";
 }
 
-const compare = (ids) => location.assign(`/compare?ids=${ids.join(",")}`);
+const compare = (ids) => location.assign(at(`/compare?ids=${ids.join(",")}`));
 
 async function read() {
   const sessions = [];

@@ -1,6 +1,7 @@
 // One session in the table. It is updated in place, so that focus and selection stay.
 
 import { get, SESSIONS } from "../common/api.js";
+import { at } from "../common/root.js";
 import { make, setText } from "../common/dom.js";
 import { gain, pace, percent, readable, time, utc } from "../common/format.js";
 import { isHidden } from "./blind.js";
@@ -50,7 +51,7 @@ export class Row {
     if (!changed) return;
     const hidden = isHidden(session);
     const title = hidden ? "Blind session" : (session.name ?? session.symbols.join(" "));
-    this.link.href = `/sessions/${session.id}`;
+    this.link.href = at(`/sessions/${session.id}`);
     setText(this.link, title);
     this.choose.setAttribute("aria-label", `Select ${title}`);
     const place = hidden ? [] : [`${session.symbols.join(" ")} · `];

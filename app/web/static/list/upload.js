@@ -1,6 +1,7 @@
 // Sends a file to the API as the body of a call.
 
 import { get } from "../common/api.js";
+import { at } from "../common/root.js";
 
 const COVERAGE = "/api/market/coverage";
 
@@ -19,7 +20,7 @@ export async function upload(path, query, file) {
 /** A connection that ends while a file is sent may mean that the server takes no file of this size. */
 async function send(address, file) {
   try {
-    return await fetch(address, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file });
+    return await fetch(at(address), { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file });
   } catch {
     await get(COVERAGE);
     throw new Error(`The file of ${Math.ceil(file.size / 1e6)} MB did not get through. Is it too large, or a folder? “zeon candles import” takes both.`);

@@ -1,6 +1,7 @@
 // The controls of a session. Those that its status does not allow are disabled.
 
 import { post, SESSIONS } from "../common/api.js";
+import { at } from "../common/root.js";
 import { byId, make, setText } from "../common/dom.js";
 import { pace } from "../common/format.js";
 import { askFork } from "./fork_dialog.js";
@@ -56,7 +57,7 @@ export class Controls {
     } catch (error) {
       if (error.code === "strategy_changed" && (await confirmed(`${error.message} Make the fork?`, "Fork"))) {
         const fork = await post(`${this.path}/${action}`, { acceptChanged: true });
-        location.assign(`/sessions/${fork.id}`);
+        location.assign(at(`/sessions/${fork.id}`));
         return this.session;
       }
       if (error.code !== "candles_changed" || !(await confirmed(`${error.message} Continue with the revised candles?`, "Continue"))) throw error;
@@ -86,7 +87,7 @@ export class Controls {
     const fields = await attempt(() => askFork(this.session, this.forkSeq()));
     if (!fields) return;
     const child = await attempt(() => post(`${this.path}/fork`, fields));
-    if (child) location.assign(`/sessions/${child.id}`);
+    if (child) location.assign(at(`/sessions/${child.id}`));
   }
 
   #control(body) {

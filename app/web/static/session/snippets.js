@@ -1,20 +1,21 @@
 // Programs and commands that read the session with Python, JavaScript, curl and psql, ready to be copied.
 
 import { byId } from "../common/dom.js";
+import { server } from "../common/root.js";
 import { copyable } from "./copying.js";
 
 const TOKEN = ' -H "Authorization: Bearer $TOKEN"';
 
 /** Show the dialog for a session; the snippets read from `fromSeq` on. */
 export async function showSnippets(session, fromSeq) {
-  const open = (await fetch(`/api/sim/sessions/${session.id}`, { credentials: "omit" })).ok;
+  const open = (await fetch(`${server}/api/sim/sessions/${session.id}`, { credentials: "omit" })).ok;
   const entries = Object.entries(snippets(session, fromSeq, open));
   byId("snippet-list").replaceChildren(...entries.map(([name, text]) => copyable(name, text)));
   byId("snippets").showModal();
 }
 
 function snippets(session, fromSeq, open) {
-  const url = `${location.origin}/api/sim/sessions/${session.id}`;
+  const url = `${server}/api/sim/sessions/${session.id}`;
   return {
     Python: python(session.id, fromSeq, open),
     JavaScript: javascript(session.id, fromSeq, open),
@@ -28,7 +29,7 @@ function python(id, fromSeq, open) {
   const token = open ? "" : ', token=os.environ["TOKEN"]';
   return `${open ? "" : "import os\n"}from zeon import Client
 
-with Client("${location.origin}"${token}) as client:
+with Client("${server}"${token}) as client:
     for event in client.tail("${id}", from_seq=${fromSeq}):
         print(event.seq, event.type, event.payload)`;
 }
@@ -36,10 +37,10 @@ with Client("${location.origin}"${token}) as client:
 /** For Node and Bun, which import nothing over HTTP; a page imports the client's address. */
 function javascript(id, fromSeq, open) {
   const token = open ? "" : ", { token: process.env.TOKEN }";
-  return `const source = await (await fetch("${location.origin}/static/client.js")).text();
+  return `const source = await (await fetch("${server}/static/client.js")).text();
 const { Client } = await import("data:text/javascript," + encodeURIComponent(source));
 
-const client = new Client("${location.origin}"${token});
+const client = new Client("${server}"${token});
 for await (const event of client.tail("${id}", { fromSeq: ${fromSeq} })) {
   console.log(event.seq, event.type, event.payload);
 }`;

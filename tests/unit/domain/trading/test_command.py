@@ -56,6 +56,7 @@ def runner(*candles: str, **changes: Any) -> StrategyRunner:
         ({"type": "trailingStop"}, "trail"),
         ({"type": "trailingStop", "trail": 1, "trailPct": 1}, "trail"),
         ({"goodForCandles": 0}, "goodForCandles"),
+        ({"goodForCandles": -1, "fill": "same_close"}, "goodForCandles"),
         ({"reduceOnly": "yes"}, "reduceOnly"),
         ({"fill": "never"}, "fill"),
         ({"clientOrderId": ""}, "clientOrderId"),
@@ -178,6 +179,15 @@ def test_an_order_expires_after_its_candles_and_at_the_end_of_the_range() -> Non
     account.on_slot((bar(1, "10"),))
     assert [order["status"] for order in of(account.on_slot((bar(2, "10"),)), "order")] == ["expired"]
     assert [order["status"] for order in of(finish(account, 3 * MINUTE), "order")] == ["expired"]
+
+
+def test_an_order_good_for_no_candle_fills_at_the_last_close_or_expires_at_once() -> None:
+    account = runner("10")
+    at_once = {"fill": "same_close", "goodForCandles": 0, "type": "limit"}
+    filled = account.run_command(MINUTE, place(**at_once, limitPrice=11))
+    assert [order["status"] for order in of(filled, "order")] == ["accepted", "filled"]
+    missed = account.run_command(MINUTE, place(**at_once, limitPrice=9))
+    assert [order["status"] for order in of(missed, "order")] == ["accepted", "expired"]
 
 
 @pytest.mark.parametrize("to_command", [0, 1, 2])
