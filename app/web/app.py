@@ -33,7 +33,6 @@ from app.web.http.request_id import RequestIds
 from app.web.http.responses import exception_handlers
 from app.web.http.root_path import RootPath
 from app.web.http.route_spec import RouteGroup
-from app.web.http.wire.connections import Connections
 from app.web.market.candles import CandleCalls
 from app.web.market.imports import ImportCalls
 from app.web.market.sessions import MarketCalls
@@ -45,6 +44,7 @@ from app.web.sim.sessions import SessionCalls
 from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
 from app.web.website import WebsiteCalls, not_found_page
+from app.web.wire.connections import Connections
 from app.web.workers.place import WorkerPlace
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from app.db.pool import Database
 from app.engine.supervisor import Supervisor
 from app.errors import SimError
 from app.web.http.event_stream import Streams
-from app.web.http.wire.connections import Connections
+from app.web.wire.connections import Connections
 
 _COUNT_EVERY_S = 10.0
 """Sessions are counted at most this often: it is a query over all of them."""
