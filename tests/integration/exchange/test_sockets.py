@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from app.domain.market.timeframe import TIMEFRAMES
 from app.web.exchange import sockets
-from app.web.http.connections import ConnectionLimits
+from app.web.wire.connections import ConnectionLimits
 from tests.support.network.bot import Bot, bot
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS
