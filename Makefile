@@ -4,9 +4,12 @@ NEW_ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON := $(shell for p in $(CANDIDATES); do $$p -c "$(NEW_ENOUGH)" 2>/dev/null && echo $$p && break; done)
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install run test lint bench chaos clients real lock
+.PHONY: install run test lint bench chaos clients bots real lock
 
 install: .venv/installed
+ifdef EXTRAS
+	$(PIP) --constraint constraints.txt --editable '.[$(EXTRAS)]'
+endif
 
 run: .venv/installed
 	.venv/bin/zeon demo
@@ -22,6 +25,9 @@ real: .venv/dev
 
 clients: .venv/dev
 	.venv/bin/pytest -m clients
+
+bots: .venv/dev
+	.venv/bin/pytest -m bots
 
 lint: .venv/dev
 	.venv/bin/ruff format --check .

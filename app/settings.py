@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from socket import gethostname
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -51,8 +51,8 @@ def _unprefixed(name: str) -> AliasChoices:
 
 
 def default_runner(values: dict[str, Any]) -> str:
-    """Return the default runner name: machine and port."""
-    return f"{socket.gethostname()}:{values.get('port')}"
+    """Return the default runner name: machine, and port or socket."""
+    return f"{gethostname()}:{values.get('socket') or values.get('port')}"
 
 
 class Settings(BaseSettings):
@@ -94,6 +94,11 @@ class Settings(BaseSettings):
         description="path of a proxy below which this server is reached, such as `/zeon`; unset: the root",
     )
     port: int = Field(8000, ge=0, le=65535, validation_alias=_unprefixed("PORT"), description="port to listen on")
+    socket: Path | None = Field(
+        None,
+        description="file of a Unix socket to listen on instead of `HOST` and `PORT`, for a proxy on this machine: "
+        "only the server's user and group may connect",
+    )
     auth: Annotated[tuple[AuthMethod, ...], NoDecode] = Field(
         ("none",), description="`none` (loopback only), or any of `token`, `jwt` and `proxy`, separated by commas"
     )
@@ -127,14 +132,9 @@ class Settings(BaseSettings):
     venue: str = Field("binance", min_length=1, description="venue of sessions that do not name one")
     quotes: Annotated[tuple[str, ...], NoDecode] = Field(
         _QUOTES,
-        description="quote currencies by which the exchange face splits a symbol, separated by commas; the longest "
-        "one at its end counts",
+        description="quotes by which symbols are split for bots, separated by commas; the longest at the end counts",
     )
-    strict_timestamps: bool = Field(
-        False,
-        description="whether the exchange face refuses (-1021) a `timestamp` that is more than `recvWindow` away from "
-        "both the session's time and the wall clock; for tests of clients",
-    )
+    strict_timestamps: bool = Field(False, description="refuse timestamps of bots that fit neither clock")
     sources: str = Field(
         "",
         description="sources of candles: `venue=kind:argument`, separated by spaces; "
@@ -146,7 +146,8 @@ class Settings(BaseSettings):
     runner: str = Field(
         default_factory=default_runner,
         min_length=1,
-        description="name of this process among those that share the database; unset: `hostname:PORT`",
+        description="name of this process among those that share the database; unset: `hostname:PORT`, or the socket's "
+        "name",
     )
     on_orphan: Literal["pause", "resume"] = Field(
         "pause", description="what happens to sessions whose process died: `pause` or `resume`"

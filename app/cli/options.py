@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, TypeVar
+from typing import Annotated, Any, BinaryIO, TextIO, TypeVar
 
 import typer
 
@@ -48,6 +48,20 @@ def create(path: Path) -> BinaryIO:
         return path.open("wb")
     except OSError as error:
         raise typer.BadParameter(f"{path}: {error.strerror}") from None
+
+
+@contextmanager
+def open_text(path: Path | None) -> Iterator[TextIO | None]:
+    """Open a file for appending text, if one is named; a failure is a usage error."""
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: {error.strerror}") from None
+    with file:
+        yield file
 
 
 def read_id(text: str) -> str:

@@ -26,9 +26,11 @@ SUBCOMMANDS = {
     "tail": "sessions.tail:tail",
     "verify": "sessions.verify:verify",
     "diff": "sessions.fork:diff",
+    "backtest": "research.backtest:backtest",
     "lookahead": "research.lookahead:lookahead",
     "sweep": "research.sweep:sweep",
     "rank": "research.rank:rank",
+    "run": "bots.run_bot:run_bot",
     "report": "research.report:report",
     "export": "sessions.export:export",
     "sessions": "sessions.subcommands:app",
@@ -41,7 +43,7 @@ SUBCOMMANDS = {
 }
 """Command name -> its module below `app.cli`, and its name in that module."""
 VERSION_HELP = "Print the version and exit."
-_PASSES_ON = {"psql": {"allow_extra_args": True, "ignore_unknown_options": True}}
+_PASSES_ON: dict[str, dict[str, Any]] = {"run": {}, "psql": {"allow_extra_args": True, "ignore_unknown_options": True}}
 """Commands that pass their arguments to another program."""
 
 

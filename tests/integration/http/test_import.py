@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from app.candles.sources.synthetic import candles as made_up
-from app.web.http.upload import safe_name
+from app.web.market.upload import safe_name
 from tests.support.cli import Cli
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS

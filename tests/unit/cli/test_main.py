@@ -28,6 +28,7 @@ COMMANDS = {
         "rank",
         "sweep",
         "report",
+        "run",
         "export",
         "profiles",
         "sessions",

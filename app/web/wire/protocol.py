@@ -20,18 +20,19 @@ from websockets.http11 import Request
 
 from app.errors import BadInputError, MalformedError, RequestTimeoutError, SimError, UnavailableError
 from app.web.http.client_address import TrustedProxies
-from app.web.http.connections import Connections, has_unread_bytes
-from app.web.http.framing import MessageFraming
 from app.web.http.middleware import PROBES
 from app.web.http.refusals import count_refusal
 from app.web.http.responses import failure
+from app.web.wire.connections import Connections, has_unread_bytes
+from app.web.wire.framing import MessageFraming
 
 _AHEAD_BYTES = 16_384
 """Most bytes that a client may send ahead of an answer. With more of them the connection ends after the answer."""
 _DROPPED_BYTES = 65_536
 """Largest body that is read and dropped, so that the connection can go on after an early answer."""
-_SOCKETS = b"/x/"
-"""Where the paths of WebSockets begin; any other request for one is answered as if it did not ask for it."""
+_SOCKETS = b"/x/binance/"
+"""Part of the paths of WebSockets, which may begin with `ZEON_ROOT_PATH`; elsewhere a request for one is answered as if
+it did not ask for it."""
 _LAST_WORDS_S = 0.5
 """Seconds in which the application may say goodbye when the server stops."""
 
@@ -293,7 +294,7 @@ class Protocol(HttpToolsProtocol):
         return (
             bool(self.parser.should_upgrade())
             and self._get_upgrade() == b"websocket"
-            and self.url.startswith(_SOCKETS)
+            and _SOCKETS in self.url.partition(b"?")[0]
             and self.parser.get_method() == b"GET"
             and self._keep_alive
         )

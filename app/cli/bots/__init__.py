@@ -1,0 +1,1 @@
+"""`zeon run`: a bot beside a session, with the addresses and the clock of the session."""
