@@ -158,7 +158,7 @@ class Backtest:
 
     def html(self, path: str | Path | None = None) -> str:
         """Return the report as one page that works offline, and write it to a file if one is named."""
-        page = self._read(lambda conn: read_page(conn, self._outcome.session, self._outcome.figures))
+        page: str = self._read(lambda conn: read_page(conn, self._outcome.session, self._outcome.figures))
         if path is not None:
             Path(path).write_text(page, "utf-8")
         return page

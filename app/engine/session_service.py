@@ -18,7 +18,7 @@ from app.db.pool import Connection, Database
 from app.db.usage import Usage
 from app.domain.session import CREATED, MOVES, RUNNING, Pace, Session, SessionSpec
 from app.engine.account import AccountReader
-from app.engine.code_changes import CodeChanges, require_known_elsewhere
+from app.engine.code_changes import CodeChanges
 from app.engine.command_service import CommandService
 from app.engine.fork import create_fork, fork_before, fork_point
 from app.engine.kept_figures import keep_figures
@@ -104,7 +104,8 @@ class SessionService:
         self._sources = sources(settings.sources)
         self._preparation = StartPreparation(database, clock, self._sources, self.calendars, supervisor)
         self._checks = CodeChecks(database, clock, self.strategies) if supervisor is None else supervisor.code_checks
-        self._changes = CodeChanges(database, self.strategies, self._checks, runs_here=supervisor is not None)
+        own_name = None if supervisor is None else supervisor.name
+        self._changes = CodeChanges(database, self.strategies, self._checks, own_name)
         self.commands = CommandService(database, supervisor)
         self.account = AccountReader(database)
 
@@ -129,7 +130,7 @@ class SessionService:
         try:
             return await self.strategies.completed(self.database, spec)
         except ProfileUnknownError as error:
-            await self.database.run(require_known_elsewhere, [spec.profile_slug], error)
+            await self.database.run(self._changes.require_known_elsewhere, [spec.profile_slug], error)
             return spec
 
     async def _days_per_year(self, venue: str) -> int:

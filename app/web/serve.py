@@ -28,10 +28,10 @@ from app.web.app import create_app
 from app.web.http.auth import require_safe_bind
 from app.web.http.budgets import Budgets
 from app.web.http.client_address import TrustedProxies
-from app.web.http.connections import ConnectionLimits, Connections
 from app.web.http.event_stream import Streams
-from app.web.http.protocol import Protocol
 from app.web.unix_socket import unix_socket
+from app.web.wire.connections import ConnectionLimits, Connections
+from app.web.wire.protocol import Protocol
 from app.web.workers.metrics import WorkerMetrics
 from app.web.workers.place import SharedMemory, WorkerPlace
 

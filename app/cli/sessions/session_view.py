@@ -36,6 +36,7 @@ def print_session(session: Session, json: bool) -> None:
             ("gaps", spec.gap_policy),
             ("cursor", output.utc(session.cursor_ms)),
             ("done", _done(session)),
+            ("checks", _checks(session)),
             ("waits", session.waiting and session.waiting.text),
             ("last seq", session.last_seq),
             ("digest", session.digest),
@@ -73,6 +74,12 @@ def market(session: Session) -> str:
     """Return the symbols, timeframe and venue of a session as text."""
     spec = session.spec
     return f"{' '.join(spec.symbols)} {spec.timeframe} of {spec.venue}"
+
+
+def _checks(session: Session) -> str | None:
+    """Return how far a session is recomputed with the changed code of its strategy."""
+    checking = (session.progress() or {}).get("checking")
+    return checking and f"recomputed with changed code: {checking['done']:,} of {checking['total']:,} slots"
 
 
 def _done(session: Session) -> str:

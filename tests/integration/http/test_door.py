@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from app.db.log import events
-from app.web.http.connections import ConnectionLimits
+from app.web.wire.connections import ConnectionLimits
 from tests.support.client import BODY, SESSIONS
 from tests.support.network.raw import Raw, raw, request
 from tests.support.network.storm import hostile_clients, storm
