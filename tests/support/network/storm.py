@@ -23,7 +23,7 @@ PACE_MS = 50
 WORK_S = 0.005
 """Most work of the server for a hostile connection, without the frames of a stream that nobody reads."""
 FRAME_S = 0.00003
-"""Work of the server for a frame of a stream: until its buffers are full, a client that never reads is like any other."""
+"""Work for a frame of a stream: a client that never reads is like any other until its buffers are full."""
 _PAUSE_S = 0.05
 
 
