@@ -7,6 +7,9 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 .PHONY: install run test lint bench chaos clients bots real lock
 
 install: .venv/installed
+ifdef EXTRAS
+	$(PIP) --constraint constraints.txt --editable '.[$(EXTRAS)]'
+endif
 
 run: .venv/installed
 	.venv/bin/zeon demo

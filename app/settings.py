@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from socket import gethostname
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -51,8 +51,8 @@ def _unprefixed(name: str) -> AliasChoices:
 
 
 def default_runner(values: dict[str, Any]) -> str:
-    """Return the default runner name: machine and port."""
-    return f"{socket.gethostname()}:{values.get('port')}"
+    """Return the default runner name: machine, and port or socket."""
+    return f"{gethostname()}:{values.get('socket') or values.get('port')}"
 
 
 class Settings(BaseSettings):
@@ -94,6 +94,11 @@ class Settings(BaseSettings):
         description="path of a proxy below which this server is reached, such as `/zeon`; unset: the root",
     )
     port: int = Field(8000, ge=0, le=65535, validation_alias=_unprefixed("PORT"), description="port to listen on")
+    socket: Path | None = Field(
+        None,
+        description="file of a Unix socket to listen on instead of `HOST` and `PORT`, for a proxy on this machine: "
+        "only the server's user and group may connect",
+    )
     auth: Annotated[tuple[AuthMethod, ...], NoDecode] = Field(
         ("none",), description="`none` (loopback only), or any of `token`, `jwt` and `proxy`, separated by commas"
     )
@@ -141,7 +146,8 @@ class Settings(BaseSettings):
     runner: str = Field(
         default_factory=default_runner,
         min_length=1,
-        description="name of this process among those that share the database; unset: `hostname:PORT`",
+        description="name of this process among those that share the database; unset: `hostname:PORT`, or the socket's "
+        "name",
     )
     on_orphan: Literal["pause", "resume"] = Field(
         "pause", description="what happens to sessions whose process died: `pause` or `resume`"

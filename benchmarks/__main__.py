@@ -15,7 +15,20 @@ from rich.table import Table
 
 from app.db.setup.embedded import Embedded
 from app.engine import garbage_collection
-from benchmarks import append, candles, commands, durable, engine, long_log, memory, page, streams, trading, workers
+from benchmarks import (
+    append,
+    backtest,
+    candles,
+    commands,
+    durable,
+    engine,
+    long_log,
+    memory,
+    page,
+    streams,
+    trading,
+    workers,
+)
 from benchmarks.environment import BenchDatabase, new_database, postgres
 from benchmarks.row import Row
 
@@ -27,6 +40,7 @@ MODULES: dict[str, Callable[[BenchDatabase], Awaitable[list[Row]]]] = {
     "loop": trading.loop,
     "against": durable.against,
     "resume": durable.resume,
+    "backtest": backtest.backtest,
     "fanout": streams.fan_out,
     "catchup": streams.catch_up,
     "latency": streams.latency,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from app.db import sessions
+from app.db import candles, sessions
 from app.db.log import events, stats
 from app.db.pool import Connection
 from app.domain.event import TYPES
@@ -14,6 +14,7 @@ from benchmarks.environment import MINUTE, START_MS, USER, BenchDatabase, pool, 
 from benchmarks.row import Goal, Row
 
 EVENTS = 2_000_000
+CANDLES = EVENTS // 2
 _STEP = 100_000
 _FILL = """
     INSERT INTO sim_events
@@ -37,6 +38,7 @@ async def long_log(target: BenchDatabase) -> list[Row]:
         while await database.run(stats.keep, long) < EVENTS - 500:
             pass
         rows.append(Row(f"keep figures of {EVENTS:,} events", time.perf_counter() - begun, "s"))
+    rows.append(await _keep_coverage(target))
     for what, goal_ms, work in _answers(long, other):
         async with pool(target) as database:
             for again, bound in (("", goal_ms), (", again", min(goal_ms, 20))):
@@ -59,7 +61,21 @@ def _answers(long: UUID, other: UUID) -> list[tuple[str, float, Callable[[Connec
         (f"the first event of each of {len(TYPES)} types", 20 * len(TYPES), first_of_each_type),
         ("statistics", 300, lambda connection: stats.stats(connection, long)),
         ("equity curve of 500 points", 300, lambda connection: stats.equity(connection, long, 500)),
+        (f"coverage of {CANDLES:,} candles", 300, lambda connection: candles.coverage(connection)),
     ]
+
+
+async def _keep_coverage(target: BenchDatabase) -> Row:
+    """Store as many candles as the long log has, one in a hundred missing, and count them as an import does."""
+    target.owner(
+        f"INSERT INTO market_candles SELECT 'demo', 'BTCUSDT', '1m', {START_MS} + n::bigint * {MINUTE}, 1, 1, 1, 1, 1"
+        f" FROM generate_series(1, {CANDLES}) n WHERE n % 100 <> 50"
+    )
+    target.owner("VACUUM ANALYZE market_candles")
+    async with pool(target) as database:
+        begun = time.perf_counter()
+        await database.run(candles.keep, "demo", "BTCUSDT", "1m")
+        return Row(f"count {CANDLES:,} candles and their gaps, once", (time.perf_counter() - begun) * 1000, "ms")
 
 
 async def _filled(connection: Connection, count: int) -> UUID:

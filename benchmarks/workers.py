@@ -12,8 +12,8 @@ from benchmarks.environment import USER, BenchDatabase, pool, spec, store
 from benchmarks.row import Goal, Row
 from benchmarks.server import server
 
-CLIENTS = 200
-SESSIONS = 10
+CLIENTS = 400
+SESSIONS = 2
 SECONDS = 6
 PER_SECOND = 100
 

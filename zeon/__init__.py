@@ -1,4 +1,4 @@
-"""The public names of ZEON sim: clients of a server, the events of a log, and the base class of strategies.
+"""The public names of ZEON sim: clients of a server, the events of a log, the base class of strategies, `backtest`.
 
 Each name is loaded on first use, so that a strategy needs no HTTP library and a notebook no engine.
 """
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from app.web.exchange.addresses import freqtrade_config as freqtrade_config
     from app.web.exchange.addresses import python_binance_config as python_binance_config
     from zeon.async_client import AsyncClient as AsyncClient
+    from zeon.backtesting import Backtest as Backtest
+    from zeon.backtesting import BacktestFailedError as BacktestFailedError
+    from zeon.backtesting import backtest as backtest
     from zeon.client import Client as Client
     from zeon.events import *  # noqa: F403 - every public name of it
     from zeon.protocol import ApiError as ApiError
@@ -33,6 +36,7 @@ _MODULES = {
     "app.domain.trading.settings": "BrokerConfig",
     "app.domain.trading.strategy_runner": "OpenOrder StrategyRunner",
     "zeon.async_client": "AsyncClient",
+    "zeon.backtesting": "Backtest BacktestFailedError backtest",
     "zeon.client": "Client",
     "zeon.events": "AnyEvent CandleEvent ControlEvent EquityEvent Event FillEvent GapEvent LogEvent NoteEvent"
     " OrderEvent PlotEvent SignalEvent StatusEvent TradeEvent events_frame",

@@ -34,10 +34,12 @@ class AsyncClient(Calls[Awaitable[Any]]):
         token: str | None = None,
         parse_float: Parse = float,
         patience_s: float = PATIENCE_S,
+        share: str | None = None,
         **options: Any,
     ) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx2.AsyncClient(base_url=url, headers=headers, **{**DEFAULTS, **options})
+        query = {"share": share} if share else {}
+        self._http = httpx2.AsyncClient(base_url=url, headers=headers, params=query, **{**DEFAULTS, **options})
         self._parse_float = parse_float
         self._patience_s = patience_s
 

@@ -29,7 +29,8 @@ class Client(Calls[Any]):
     """Calls a server and follows its sessions; use it as a context manager, or `close` it.
 
     `parse_float=Decimal` gives exact numbers instead of floats. A call that is refused because its user asks too much
-    at once (429) waits and is repeated, for `patience_s` in all. Other options go to `httpx2.Client`. A refused call
+    at once (429) waits and is repeated, for `patience_s` in all. `share` is the key of a share link, the part of its
+    URL after `?share=`: with it the client reads that session only. Other options go to `httpx2.Client`. A refused call
     raises `ApiError`, a call without an answer `httpx2.TransportError`.
     """
 
@@ -39,10 +40,12 @@ class Client(Calls[Any]):
         token: str | None = None,
         parse_float: Parse = float,
         patience_s: float = PATIENCE_S,
+        share: str | None = None,
         **options: Any,
     ) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx2.Client(base_url=url, headers=headers, **{**DEFAULTS, **options})
+        query = {"share": share} if share else {}
+        self._http = httpx2.Client(base_url=url, headers=headers, params=query, **{**DEFAULTS, **options})
         self._parse_float = parse_float
         self._patience_s = patience_s
 

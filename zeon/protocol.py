@@ -206,6 +206,21 @@ class Calls(Generic[Answer]):
         """Return the simulated time (`nowMs`) and when the next candle is due."""
         return self._call("GET", f"{SESSIONS}/{session_id}/clock")
 
+    def share(self, session_id: str, expires_in: int | str = "7d", **fields: Any) -> Answer:
+        """Create a link with which anybody may read a session until it ends; return its `url` and `keyId`.
+
+        `expires_in` is in seconds or a text such as `"12h"`; `name` is for the list of links.
+        """
+        return self._call("POST", f"{SESSIONS}/{session_id}/share", to_api({"expires_in": expires_in, **fields}))
+
+    def shares(self, session_id: str) -> Answer:
+        """Return the valid `links` of a session, without their keys."""
+        return self._call("GET", f"{SESSIONS}/{session_id}/share")
+
+    def unshare(self, session_id: str, key_id: str) -> Answer:
+        """Revoke a link to a session; streams that were opened with it end within a heartbeat."""
+        return self._call("DELETE", f"{SESSIONS}/{session_id}/share/{key_id}")
+
     def _keyed(self, method: str, path: str, fields: Mapping[str, Any]) -> Answer:
         """Make a call whose `idempotency_key`, if given, is sent as the header."""
         body = dict(fields)

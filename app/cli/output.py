@@ -24,7 +24,12 @@ _FITTED_ROWS = 1_000
 
 def as_json(value: Any) -> None:
     """Print a value as one line of JSON."""
-    typer.echo(visible(json.dumps(value, ensure_ascii=False)))
+    typer.echo(visible(raw_json(value)))
+
+
+def raw_json(value: Any) -> str:
+    """Return a value as JSON on one line."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def line(text: str) -> None:

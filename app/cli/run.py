@@ -60,6 +60,10 @@ class Context:
         """Record in the audit trail what the command did."""
         await self.database.run(audit.record, audit_origin(), self.user, action, subject, details)
 
+    def recording(self, action: audit.Action) -> audit.Recording:
+        """Return what adds the entry of an action in the transaction of the action."""
+        return audit.recording(audit_origin(), self.user, action)
+
 
 def audit_origin() -> AuditOrigin:
     """Return where a command is run, for the audit trail: the system's user and the name of the machine."""

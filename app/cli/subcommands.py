@@ -26,6 +26,7 @@ SUBCOMMANDS = {
     "tail": "sessions.tail:tail",
     "verify": "sessions.verify:verify",
     "diff": "sessions.fork:diff",
+    "backtest": "research.backtest:backtest",
     "lookahead": "research.lookahead:lookahead",
     "sweep": "research.sweep:sweep",
     "rank": "research.rank:rank",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -27,6 +27,8 @@ Action = Literal[
     "candles.delete",
     "candles.import",
 ]
+Recording = Callable[[Connection, object, Mapping[str, Any]], Awaitable[None]]
+"""Adds the entry of an action, given what it was done to and details: called in the transaction of the action."""
 _a = AUDIT.c
 
 
@@ -65,6 +67,15 @@ async def record(
         " VALUES (%s, %s, %s, %s, %s, %s, %s)",
         (user_id, action, None if subject is None else str(subject), *origin, Jsonb(dict(details or {}))),
     )
+
+
+def recording(origin: AuditOrigin, user_id: str | None, action: Action) -> Recording:
+    """Return what adds the entry of an action that a user is about to do."""
+
+    async def add(connection: Connection, subject: object, details: Mapping[str, Any]) -> None:
+        await record(connection, origin, user_id, action, subject, details)
+
+    return add
 
 
 async def page(

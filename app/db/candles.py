@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, LiteralString, NamedTuple
+from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg import Rollback as Rollback
@@ -20,11 +21,33 @@ from app.domain.market.timeframe import TIMEFRAMES
 from app.domain.market.timeframe import timeframe as named_timeframe
 from app.domain.record import new_record
 
+FEW_SLOTS = 20_000
+"""As many slots are counted within a moment; nothing is kept of shorter series."""
+
 _END_OF_TIME = 2**62
 _VALUES: LiteralString = "open, high, low, close, volume"
 
-_CLAIM: LiteralString = "SELECT pg_try_advisory_lock(sim_lock_key('fetch', %s, %s, %s))"
-_RELEASE: LiteralString = "SELECT pg_advisory_unlock(sim_lock_key('fetch', %s, %s, %s))"
+_CLAIM: LiteralString = """
+INSERT INTO market_fetches AS f (venue, symbol, timeframe, holder, until)
+VALUES (%(venue)s, %(symbol)s, %(timeframe)s, %(holder)s, clock_timestamp() + %(seconds)s * interval '1 s')
+ON CONFLICT ON CONSTRAINT market_fetches_pkey DO UPDATE SET holder = excluded.holder, until = excluded.until
+WHERE f.until < clock_timestamp() OR f.holder = excluded.holder"""
+_RELEASE: LiteralString = """
+DELETE FROM market_fetches
+WHERE venue = %(venue)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s AND holder = %(holder)s"""
+_CHANGED: LiteralString = "SELECT candle_changed(%(venue)s, %(symbol)s, %(timeframe)s, %(first)s)"
+_UNKEPT: LiteralString = """
+SELECT s.venue, s.symbol, s.timeframe
+FROM candle_series() s
+LEFT JOIN market_kept k USING (venue, symbol, timeframe)
+CROSS JOIN LATERAL (
+    SELECT min(c.open_time_ms) AS first_ms, max(c.open_time_ms) AS last_ms
+    FROM market_candles c
+    WHERE c.venue = s.venue AND c.symbol = s.symbol AND c.timeframe = s.timeframe) r
+WHERE (%(venue)s::text IS NULL OR s.venue = %(venue)s)
+    AND (%(symbol)s::text IS NULL OR s.symbol = %(symbol)s)
+    AND (%(timeframe)s::text IS NULL OR s.timeframe = %(timeframe)s)
+    AND r.last_ms - coalesce(k.last_ms, r.first_ms) > %(slots)s * timeframe_ms(s.timeframe)"""
 _SERIES: LiteralString = f"""
 SELECT open_time_ms, {_VALUES}
 FROM market_candles
@@ -115,6 +138,14 @@ CROSS JOIN LATERAL (
   ORDER BY c.open_time_ms DESC LIMIT 1) last
 ORDER BY v.venue, t.place"""
 
+_BARS: LiteralString = """
+SELECT %(start)s + (open_time_ms - %(start)s) / %(step)s * %(step)s AS bar, (array_agg(open ORDER BY open_time_ms))[1],
+  max(high), min(low), (array_agg(close ORDER BY open_time_ms DESC))[1], sum(volume)
+FROM market_candles
+WHERE venue = %(venue)s AND symbol = %(symbol)s AND timeframe = %(timeframe)s
+  AND open_time_ms >= %(start)s AND open_time_ms < %(end)s
+GROUP BY bar ORDER BY bar"""
+
 _NEXT: LiteralString = """
 SELECT (SELECT c.open_time_ms FROM market_candles c
         WHERE c.venue = k.venue AND c.symbol = k.symbol AND c.timeframe = k.timeframe AND c.open_time_ms > k.after_ms
@@ -185,6 +216,20 @@ async def window(
             for position, open_ms, *values in await cursor.fetchall()
         ]
     return _cut_at_common_end(candles, limit)
+
+
+async def read_bars(
+    conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, start_ms: int, end_ms: int, step_ms: int
+) -> list[Candle]:
+    """Return the cached candles of a range as bars of `step_ms`, counted from its start; empty bars are left out."""
+    parameters = {"venue": venue, "symbol": symbol, "timeframe": timeframe, "start": start_ms, "end": end_ms}
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(_BARS, parameters | {"step": step_ms})
+        rows = await cursor.fetchall()
+    return [
+        Candle(symbol, timeframe, bar, bar + step_ms, open_, high, low, close, volume)
+        for bar, open_, high, low, close, volume in rows
+    ]
 
 
 def _cut_at_common_end(candles: list[Candle], limit: int) -> list[Candle]:
@@ -287,6 +332,7 @@ async def build(
         await conn.execute(LOCK, (venue, symbol, timeframe))
         built = (await conn.execute(_BUILD, parameters)).rowcount
         if built:
+            await conn.execute(_CHANGED, parameters | {"first": start_ms})
             await notify(conn, venue, symbol, timeframe)
     return built
 
@@ -305,7 +351,9 @@ async def drop_built_beside(
     conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, first_ms: int, last_ms: int
 ) -> None:
     """Delete built candles of a range if a source's candle opens later in the same slot."""
-    await conn.execute(_DROP_BUILT, _series_near(venue, symbol, timeframe, first_ms, last_ms))
+    near = _series_near(venue, symbol, timeframe, first_ms, last_ms)
+    await conn.execute(_CHANGED, near | {"first": first_ms - near["step"]})
+    await conn.execute(_DROP_BUILT, near)
 
 
 def _series_near(venue: str, symbol: str, timeframe: str, first_ms: int, last_ms: int) -> dict[str, Any]:
@@ -322,6 +370,21 @@ async def timeframes(conn: AsyncConnection[Any], venue: str, symbol: str, start_
             (list(TIMEFRAMES), venue, symbol, start_ms, end_ms),
         )
         return {name for (name,) in await cursor.fetchall()}
+
+
+async def unkept(
+    conn: AsyncConnection[Any], venue: str | None = None, symbol: str | None = None, timeframe: str | None = None
+) -> list[tuple[str, str, str]]:
+    """List the series of which many candles would have to be counted; None means any."""
+    parameters = {"venue": venue, "symbol": symbol, "timeframe": timeframe, "slots": FEW_SLOTS}
+    async with conn.cursor(row_factory=tuple_row) as cursor:
+        await cursor.execute(_UNKEPT, parameters)
+        return list(await cursor.fetchall())
+
+
+async def keep(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
+    """Keep how many candles and gaps a series has, unless somebody changes it at the moment."""
+    await conn.execute("SELECT candle_keep(%s, %s, %s)", (venue, symbol, timeframe))
 
 
 async def coverage(
@@ -397,16 +460,17 @@ async def fetched_ranges(conn: AsyncConnection[Any], venue: str, symbol: str, ti
         return list(await cursor.fetchall())
 
 
-async def claim(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> bool:
-    """Claim the fetching of a series until `release` or the end of the connection; False if another has it."""
-    async with conn.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(_CLAIM, (venue, symbol, timeframe))
-        return bool(await cursor.fetchone())
+async def claim(
+    conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, holder: UUID, seconds: float
+) -> bool:
+    """Claim the fetching of a series for some time, or renew the claim; False if another one has it."""
+    key = {"venue": venue, "symbol": symbol, "timeframe": timeframe, "holder": holder, "seconds": seconds}
+    return (await conn.execute(_CLAIM, key)).rowcount == 1
 
 
-async def release(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str) -> None:
+async def release(conn: AsyncConnection[Any], venue: str, symbol: str, timeframe: str, holder: UUID) -> None:
     """Release the claim on fetching a series."""
-    await conn.execute(_RELEASE, (venue, symbol, timeframe))
+    await conn.execute(_RELEASE, {"venue": venue, "symbol": symbol, "timeframe": timeframe, "holder": holder})
 
 
 async def count_by_origin(conn: AsyncConnection[Any], venue: str, symbol: str) -> dict[tuple[str, str | None], int]:

@@ -32,6 +32,8 @@ BY_SQLSTATE: dict[str, type[SimError]] = {
 }
 """SQLSTATE, or its first characters -> error. The codes of `RAISE` in `sql/` (`ZN…`) are in the error classes."""
 
+_PROTOCOL_VIOLATION = "08P01"
+
 _NO_SLOT = ("too many clients", "too many connections", "remaining connection slots", "no more connections allowed")
 """Parts of the texts with which Postgres and PgBouncer refuse one more connection."""
 
@@ -51,6 +53,8 @@ def translate_errors() -> Iterator[None]:
 def raise_domain_error(error: psycopg.Error) -> None:
     """Raise our error for one of the driver; return if there is none."""
     kind = error_class(error.sqlstate)
+    if error.sqlstate == _PROTOCOL_VIOLATION and error.diag.source_function is not None:
+        kind = None  # Postgres itself answers, so it is not away; a pooler that ends a connection names no function.
     if kind is not None and kind.sqlstate is not None:
         sentences = error.diag.message_primary, error.diag.message_hint
         raise kind(" ".join(filter(None, sentences))) from error

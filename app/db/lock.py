@@ -19,7 +19,10 @@ async def exclusive(database: Database, name: str, *, patience_s: int = 60) -> A
 
     async def hold(connection: Connection) -> None:
         async with connection.transaction():
-            await connection.execute("SELECT set_config('lock_timeout', %s, true)", (f"{patience_s}s",))
+            settings = (
+                "set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', '0', true)"
+            )
+            await connection.execute(f"SELECT {settings}", (f"{patience_s}s",))
             await connection.execute("SELECT pg_advisory_xact_lock(sim_lock_key('exclusive', %s))", (name,))
             locked.set()
             await done.wait()

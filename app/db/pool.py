@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
@@ -48,6 +48,8 @@ ValueRefused = psycopg.DataError
 _RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 _NOT_PREPARED = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.DuplicatePreparedStatement)
 """A pooler has passed a statement to another connection of Postgres than the one that prepared it."""
+_BINDS = "exec_bind_message"
+"""Where Postgres refuses values that another statement of the same name would take."""
 _PREPARE_AFTER = 5
 """How often a connection executes a statement before it prepares it."""
 _CHANGED_RESULT = "RevalidateCachedQuery"
@@ -62,6 +64,8 @@ _CANCEL_S = 5
 _cancels: ContextVar[bool] = ContextVar("cancels", default=False)
 _OPEN_S = 15.0
 """How long opening the pool waits for a first connection, in seconds."""
+_PROBE_S = 2
+"""Seconds in which a database must answer an attempt to connect that tells whether it is away."""
 _WAIT_S = 5
 """Seconds that a call waits for a connection, as long as for a lock; then the answer is 503 `busy`."""
 _ADAPTERS = SimpleNamespace(adapters=AdaptersMap(psycopg.adapters), connection=None)
@@ -122,10 +126,13 @@ class Database:
         self._wait_s = wait_s
         self._last_lent_s = -math.inf
         self._refused: psycopg.Error | None = None
+        self._probe: asyncio.Task[bool] | None = None
         self._server_started: datetime | None = None
         self._on_other_server: list[Callable[[], None]] = []
         self.prepares = True
         """Whether connections prepare statements; not any more once a pooler is noticed."""
+        connection_class = _noting_refusals(self._note_refusal)
+        self._connect = connection_class.connect
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             min_size=min(2, size),
@@ -134,7 +141,7 @@ class Database:
             max_lifetime=3600,
             reconnect_timeout=60,
             kwargs=connect_options(url, application_name),
-            connection_class=_noting_refusals(self._note_refusal),
+            connection_class=connection_class,
             configure=self._configure,
             open=False,
             name=application_name,
@@ -228,6 +235,10 @@ class Database:
                     await asyncio.sleep(0.01)
                 except _NOT_PREPARED:
                     self._stop_preparing()
+                except psycopg.errors.ProtocolViolation as error:
+                    if error.diag.source_function != _BINDS:
+                        raise
+                    self._stop_preparing()
                 except psycopg.errors.FeatureNotSupported as error:
                     if error.diag.source_function != _CHANGED_RESULT:
                         raise
@@ -272,7 +283,11 @@ class Database:
     @asynccontextmanager
     async def _lend(self) -> AsyncIterator[Connection]:
         """Yield a connection of the pool and count those in use."""
-        async with self._pool.connection() as connection:
+        async with AsyncExitStack() as stack:
+            try:
+                connection = await stack.enter_async_context(self._pool.connection())
+            except PoolTimeout as error:
+                raise await self._no_connection() from error
             connection.prepare_threshold = _PREPARE_AFTER if self.prepares else None
             self._lent += 1
             try:
@@ -287,20 +302,36 @@ class Database:
         with translate_errors():
             try:
                 yield
-            except PoolTimeout as error:
-                raise self._no_connection() from error
+            except PoolTimeout as error:  # While the pool was opened.
+                raise connect_error(self._refused) from error
             except PoolClosed as error:
                 raise UnavailableError("The server is shutting down.") from error
 
-    def _no_connection(self) -> SimError:
+    async def _no_connection(self) -> SimError:
         """Return the error of a call that has waited for a connection in vain.
 
-        If connections were used meanwhile, there were too few. Otherwise the database refuses them or does not answer.
+        If connections were used meanwhile, there were too few. Otherwise one more attempt shows whether the database
+        answers now: it may have come back while the pool was waiting, or this process may have been suspended.
         """
         used = self._lent or time.monotonic() - self._last_lent_s < self._wait_s
-        if used and (self._lent or self._refused is None):
-            return BusyError("All connections to the database are in use; try again.")
-        return connect_error(self._refused)
+        if not (used and (self._lent or self._refused is None)):
+            if self._probe is None:
+                self._probe = asyncio.create_task(self._try_to_connect())
+            if not await asyncio.shield(self._probe):
+                return connect_error(self._refused)
+        return BusyError("All connections to the database are in use; try again.")
+
+    async def _try_to_connect(self) -> bool:
+        """Whether the database accepts a connection and answers on it; callers share one attempt."""
+        options = {**connect_options(self.url, "zeon probe"), "connect_timeout": _PROBE_S}
+        try:
+            async with asyncio.timeout(_PROBE_S), await self._connect(self.url, **options) as one:
+                await one.execute("SELECT 1", prepare=False)
+        except (psycopg.Error, TimeoutError):
+            return False
+        finally:
+            self._probe = None
+        return True
 
     def _note_refusal(self, error: psycopg.Error | None) -> None:
         """Note why the last attempt to connect failed; null if it succeeded."""

@@ -102,14 +102,16 @@ async def living(connection: Connection) -> list[str]:
     return [row["name"] for row in await cursor.fetchall()]
 
 
-async def any_knows(connection: Connection, profiles: Sequence[str]) -> bool:
-    """Whether some living process can run sessions of all these profiles, or has not told yet what it knows."""
+async def any_knows(connection: Connection, profiles: Sequence[str], other_than: str | None) -> bool:
+    """Whether some other living process can run sessions of all these profiles, or has not told yet what it knows."""
     cursor = await connection.execute(
         """
         SELECT EXISTS (
-          SELECT FROM sim_runners r WHERE sim_runner_alive(r.seen_at, r.ttl) AND sim_knows(r.strategies, %s)) AS knows
+          SELECT FROM sim_runners r
+          WHERE r.name IS DISTINCT FROM %s AND sim_runner_alive(r.seen_at, r.ttl) AND sim_knows(r.strategies, %s)
+        ) AS knows
         """,
-        (list(profiles),),
+        (other_than, list(profiles)),
     )
     row = await cursor.fetchone()
     assert row is not None

@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.db import commands
+from app.db.audit import Recording
 from app.db.pool import CompiledStatement, Connection, execute
 from app.db.tables import SESSIONS
 from app.domain.event import render
@@ -344,14 +345,19 @@ async def using_candles(
     return [(row["id"], row["status"]) for row in await (await execute(connection, statement)).fetchall()]
 
 
-async def delete_part(connection: Connection, session_id: UUID, user_id: str) -> bool:
+async def delete_part(
+    connection: Connection, session_id: UUID, user_id: str, recording: Recording | None = None
+) -> bool:
     """Delete the newest part of a session's log, and with the last part the session; return whether that is done.
 
-    Raises `NotFoundError`, or `WrongStatusError` while it runs.
+    `recording` adds its entry in the same transaction. Raises `NotFoundError`, or `WrongStatusError` while it runs.
     """
-    row = await (
-        await connection.execute("SELECT sim_delete_session(%s, %s) AS done", (session_id, user_id))
-    ).fetchone()
+    async with connection.transaction():
+        row = await (
+            await connection.execute("SELECT sim_delete_session(%s, %s) AS done", (session_id, user_id))
+        ).fetchone()
+        if recording is not None:
+            await recording(connection, session_id, {})
     return bool(_present(row)["done"])
 
 

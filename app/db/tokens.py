@@ -104,6 +104,11 @@ async def list_all(connection: Connection, user_id: str | None = None) -> list[T
     return [_token(row) for row in await (await execute(connection, statement)).fetchall()]
 
 
+async def lock_keys(connection: Connection, session_id: UUID) -> None:
+    """Let no other transaction count or create keys of a session until this one ends."""
+    await connection.execute("SELECT pg_advisory_xact_lock(sim_lock_key('keys', %s))", (str(session_id),))
+
+
 async def list_keys(connection: Connection, session_id: UUID, kind: Kind) -> list[Token]:
     """List the valid keys of a session, oldest first."""
     wanted = (_t.session_id == session_id, _t.kind == kind)

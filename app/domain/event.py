@@ -25,6 +25,9 @@ MARKET = ("candle", "gap")
 TRADING = ("signal", "order", "fill", "trade", "funding", "interest", "equity", "log", "plot")
 """The types of events that a strategy and its broker write."""
 
+STRATEGY_WRITES = frozenset({"signal", "order", "log", "plot"})
+"""The types of events that come from what a strategy calls."""
+
 SIMULATED = (*MARKET, *TRADING)
 """The types of events that the simulation itself writes; `sim_is_simulated` says the same in SQL."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, setcontext
 from functools import partial
 from numbers import Real
@@ -54,6 +55,13 @@ def parse_decimal(value: Decimal | float | str) -> Decimal:
     if not number.is_finite():
         raise ValueError(f"{_quoted(value)} is not a finite number")
     return number
+
+
+def is_nan(value: object) -> bool:
+    """Whether a value is NaN, which NumPy and TA-Lib return where an indicator has no value yet."""
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    return isinstance(value, Real) and not isinstance(value, int) and math.isnan(value)
 
 
 def _quoted(value: object) -> str:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Annotated, Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from app.domain.lineage import Ancestor
 from app.domain.market.symbol import SYMBOL_FORM, VENUE_FORM, normalize_symbol, normalize_venue
@@ -18,6 +18,7 @@ from app.domain.market.timeframe import TIMEFRAMES, Timeframe, timeframe
 from app.domain.market.trading_hours import OpeningHours
 from app.domain.setting import PauseMs, Setting, SettingField, TimeMs, build, checked, flatten, setting_fields
 from app.domain.trading.settings import BrokerConfig, Sizing, TradingSettings, parse_sizing, sizing_to_json
+from app.domain.trading.slug import slug_of
 from app.errors import BadInputError
 
 CREATED: Final = "created"
@@ -52,7 +53,11 @@ MAX_WARMUP: Final = 100_000
 Speed = Annotated[int, Field(ge=1, le=200)]
 Symbol = Annotated[str, checked(normalize_symbol, SYMBOL_FORM), Field(json_schema_extra={"pattern": SYMBOL_FORM})]
 Venue = Annotated[str, checked(normalize_venue), Field(json_schema_extra={"pattern": VENUE_FORM})]
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
+Slug = Annotated[
+    str,
+    BeforeValidator(lambda value: slug_of(value) if isinstance(value, str) else value),
+    Field(pattern=r"^[a-z0-9_-]{1,64}$"),
+]
 Name = Annotated[str, Field(max_length=200)]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 TimeframeName = Annotated[
@@ -183,9 +188,10 @@ class SessionSpec:
         Field(max_length=50),
         Setting("Tag to filter by; repeat for more.", option="--tag", fork=True, in_diff=False),
     ] = ()
-    config: Annotated[dict[str, Any], Setting("Parameters of the strategy, a JSON object.", "JSON", fork=True)] = field(
-        default_factory=dict
-    )
+    config: Annotated[
+        dict[str, Any],
+        Setting("Parameters of the strategy: a JSON object, on the command line also NAME=VALUE.", "JSON", fork=True),
+    ] = field(default_factory=dict)
     hours: OpeningHours | None = field(default=None, compare=False, repr=False)
     """The trading hours of the venue, set by the process that runs the session: closed hours are no gap. Not stored."""
     left_to_strategy: frozenset[str] = field(default=frozenset(), compare=False, repr=False)

@@ -17,13 +17,16 @@ CHECK_S = 10.0
 
 
 class CodeChanges:
-    """Finds changed code before a session goes on; with `runs_here` a long recomputation goes on in this process."""
+    """Finds changed code before a session goes on.
 
-    def __init__(self, database: Database, strategies: StrategyCatalog, checks: CodeChecks, *, runs_here: bool) -> None:
+    `runner` is the name of this process if it runs sessions: then a long recomputation goes on in it.
+    """
+
+    def __init__(self, database: Database, strategies: StrategyCatalog, checks: CodeChecks, runner: str | None) -> None:
         self._database = database
         self._strategies = strategies
         self._checks = checks
-        self._runs_here = runs_here
+        self._runner = runner
 
     async def examine(self, session: Session, *, accept_revised: bool) -> CodeCheck | None:
         """Recompute a session if the code of its strategies has changed; return the finished recomputation.
@@ -37,7 +40,7 @@ class CodeChanges:
         await self._database.run(check_inputs, session, codes, accept_revised=accept_revised)
         check = self._checks.job_for(session)
         done = await check.done.wait(CHECK_S)
-        if done or not self._runs_here:
+        if done or self._runner is None:
             self._checks.release(session.id)
         return check if done else None
 
@@ -46,15 +49,16 @@ class CodeChanges:
         try:
             return await self._strategies.source_hashes(connection, session)
         except ProfileUnknownError as error:
-            await require_known_elsewhere(connection, sorted(session.slugs), error)
+            await self.require_known_elsewhere(connection, sorted(session.slugs), error)
             return None
 
-
-async def require_known_elsewhere(connection: Connection, profiles: Sequence[str], error: ProfileUnknownError) -> None:
-    """Raise the error of a profile that this process does not know, unless another living one knows it."""
-    if await runners.any_knows(connection, profiles):
-        return
-    names = await runners.living(connection)
-    servers = f"the living servers are {', '.join(names)}" if names else "no server is alive"
-    details = {"profiles": list(profiles), "servers": names}
-    raise ProfileUnknownError(f"{error.message}. No living server knows it; {servers}.", details=details)
+    async def require_known_elsewhere(
+        self, connection: Connection, profiles: Sequence[str], error: ProfileUnknownError
+    ) -> None:
+        """Raise the error of a profile that this process does not know, unless another living one knows it."""
+        if await runners.any_knows(connection, profiles, self._runner):
+            return
+        names = await runners.living(connection)
+        servers = f"the living servers are {', '.join(names)}" if names else "no server is alive"
+        details = {"profiles": list(profiles), "servers": names}
+        raise ProfileUnknownError(f"{error.message}. No living server knows it; {servers}.", details=details)

@@ -35,13 +35,16 @@ class LookaheadFinding(NamedTuple):
 
 
 async def check_lookahead(
-    spec: SessionSpec, slots: Sequence[Slot], open_host: OpenHost, cuts: int
+    spec: SessionSpec, slots: Sequence[Slot], open_host: OpenHost, cuts: int, written: set[str] | None = None
 ) -> LookaheadFinding | None:
     """Run over all slots; then, for `cuts` positions, with the later candles cut off and with other later candles.
 
-    Returns the first difference. Raises `StrategyFailedError` if the strategy fails with the whole data.
+    Returns the first difference; `written` collects the types of the events with the whole data.
+    Raises `StrategyFailedError` if the strategy fails with the whole data.
     """
     whole = [events async for events in _run(spec, slots, open_host, len(slots))]
+    if written is not None:
+        written.update(event.type for events in whole for event in events)
     for end in cut_positions(len(slots), cuts):
         for how, data in (("cut", slots[:end]), ("another future", [*slots[:end], *map(_mirror_slot, slots[end:])])):
             finding = await _compare(whole, _run(spec, data, open_host, end))

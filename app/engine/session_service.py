@@ -12,12 +12,13 @@ from app.candles.cache.calendar import add_trading_hours, calendars
 from app.candles.sources.source import sources
 from app.clock import Clock
 from app.db import requests, runners, sessions
+from app.db.audit import Recording
 from app.db.log import events
 from app.db.pool import Connection, Database
 from app.db.usage import Usage
 from app.domain.session import CREATED, MOVES, RUNNING, Pace, Session, SessionSpec
 from app.engine.account import AccountReader
-from app.engine.code_changes import CodeChanges, require_known_elsewhere
+from app.engine.code_changes import CodeChanges
 from app.engine.command_service import CommandService
 from app.engine.fork import create_fork, fork_before, fork_point
 from app.engine.kept_figures import keep_figures
@@ -103,7 +104,8 @@ class SessionService:
         self._sources = sources(settings.sources)
         self._preparation = StartPreparation(database, clock, self._sources, self.calendars, supervisor)
         self._checks = CodeChecks(database, clock, self.strategies) if supervisor is None else supervisor.code_checks
-        self._changes = CodeChanges(database, self.strategies, self._checks, runs_here=supervisor is not None)
+        own_name = None if supervisor is None else supervisor.name
+        self._changes = CodeChanges(database, self.strategies, self._checks, own_name)
         self.commands = CommandService(database, supervisor)
         self.account = AccountReader(database)
 
@@ -128,7 +130,7 @@ class SessionService:
         try:
             return await self.strategies.completed(self.database, spec)
         except ProfileUnknownError as error:
-            await self.database.run(require_known_elsewhere, [spec.profile_slug], error)
+            await self.database.run(self._changes.require_known_elsewhere, [spec.profile_slug], error)
             return spec
 
     async def _days_per_year(self, venue: str) -> int:
@@ -302,10 +304,13 @@ class SessionService:
         """Set `name` or `tags`; raises `NotFoundError`."""
         return await self.database.run(sessions.describe, session_id, user_id, changes)
 
-    async def delete(self, user_id: str, session_id: UUID) -> None:
-        """Delete a session that is not running, with its log. Raises `WrongStatusError` or `NotFoundError`."""
-        while not await self.database.run(sessions.delete_part, session_id, user_id):
-            pass
+    async def delete(self, user_id: str, session_id: UUID, recording: Recording | None = None) -> None:
+        """Delete a session that is not running, with its log. Raises `WrongStatusError` or `NotFoundError`.
+
+        `recording` adds its entry with the first part of the log that is deleted: from then on the session is gone.
+        """
+        while not await self.database.run(sessions.delete_part, session_id, user_id, recording):
+            recording = None
 
     async def note(self, user_id: str, session_id: UUID, payload: dict[str, Any], ts: int | None = None) -> int:
         """Append a note to the log and return its seq; raises `RefusedEventError` or `NotFoundError`."""

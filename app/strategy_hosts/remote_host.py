@@ -16,6 +16,7 @@ from app.errors import BadInputError, StrategyFailedError, StrategyTooSlowError
 from app.settings import Settings
 from app.strategy_hosts.process_pool import Answer, HostClient, ProcessHandle, ProcessPool
 from app.strategy_hosts.protocol import FLUSH_S, START_CANDLES
+from app.strategy_hosts.strategy_error import DETAILS
 
 _log = logging.getLogger(__name__)
 _MAX_SLOTS = 100
@@ -69,7 +70,7 @@ class RemoteHost(HostClient):
             for batch in self._batches(slots):
                 header, events = await self._send_slots("run_slots", batch)
                 answers += events[: len(batch)]
-                _require_success((header, events))
+                _require_success((header, events), batch[len(events) :])
                 if len(events) != len(batch):
                     raise StrategyFailedError("The strategy corrupted its process (the events of a slot are missing).")
                 self._measure(header.get("seconds"), len(batch))
@@ -140,11 +141,16 @@ class RemoteHost(HostClient):
         return self._process.send({**request, "session": self._id}, allowed_s, self)
 
 
-def _require_success(answer: Answer) -> None:
-    """Raise `StrategyFailedError` if a strategy process answers that the strategy failed."""
+def _require_success(answer: Answer, unanswered: Sequence[SlotView] = ()) -> None:
+    """Raise `StrategyFailedError` if a strategy process answers that the strategy failed.
+
+    Then `candleMs` of its details is the open time of the first of the slots that have no answer.
+    """
     header, _ = answer
     if "failed" in header:
-        details = {name: str(header[name]) for name in ("at", "exception") if header.get(name) is not None}
+        details: dict[str, Any] = {name: str(header[name]) for name in DETAILS if header.get(name) is not None}
+        if unanswered:
+            details["candleMs"] = unanswered[0].open_time_ms
         raise StrategyFailedError(str(header["failed"]), details=details or None)
 
 

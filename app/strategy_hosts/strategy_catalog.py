@@ -22,6 +22,7 @@ from app.settings import Settings
 from app.strategies.registry import BUILT_IN
 from app.strategies.versions import rule_hash
 from app.strategy_hosts.discovery import SLUG, StrategyDiscovery, UserStrategy
+from app.strategy_hosts.local_strategy import LocalStrategy
 from app.strategy_hosts.process_pool import ProcessPool, StrategyUsage
 from app.strategy_hosts.protocol import BROKER_CONFIG
 from app.strategy_hosts.remote_host import RemoteHost
@@ -31,7 +32,7 @@ from app.strategy_hosts.strategy_host import InProcessHost, StrategyHost
 CANDLES_ONLY = "none"
 """The profile without a strategy."""
 
-ResolvedStrategy = type[Strategy] | UserStrategy
+ResolvedStrategy = type[Strategy] | UserStrategy | LocalStrategy
 
 
 class ListedProfile(NamedTuple):
@@ -55,6 +56,11 @@ class StrategyCatalog:
         self._processes = ProcessPool(settings)
         self._discovery = StrategyDiscovery(settings, self._processes)
         self._refreshed = False
+        self._local: LocalStrategy | None = None
+
+    def run_here(self, local: LocalStrategy | None) -> None:
+        """Add a strategy that runs in this process; it takes precedence over user strategies of its name."""
+        self._local = local
 
     @property
     def pids(self) -> list[int]:
@@ -112,7 +118,7 @@ class StrategyCatalog:
         """Check that a strategy can be created with a config and return what it needs; raises `BadInputError`."""
         if isinstance(strategy, UserStrategy):
             return await self._discovery.check_config(strategy, config)
-        return declared_needs(strategy(**config))
+        return declared_needs(_class_of(strategy)(**config))
 
     async def completed(self, database: Database, spec: SessionSpec) -> SessionSpec:
         """Return the settings of a new session with all parameters of its profile, and with what the strategy needs.
@@ -211,7 +217,8 @@ class StrategyCatalog:
         own = [strategy for strategy in strategies.values() if isinstance(strategy, UserStrategy)]
         if not own:
             runners = [_strategy_runner(stage, strategies[stage.slug]) for stage in stages]
-            return InProcessHost(StrategyChain(stages, runners), self._settings.max_slot_bytes)
+            local = any(isinstance(strategy, LocalStrategy) for strategy in strategies.values())
+            return InProcessHost(StrategyChain(stages, runners), self._settings.max_slot_bytes, own=local)
         files = {path: digest for strategy in own for path, digest in strategy.files.digests.items()}
         process = await self._processes.acquire(files, exclusive=own_process)
         host = RemoteHost(self._processes, process, self._settings)
@@ -226,6 +233,8 @@ class StrategyCatalog:
         """Return the strategy of a slug and the parameters of its profile; raises `ProfileUnknownError`."""
         if slug in BUILT_IN:
             return BUILT_IN[slug], {}
+        if self._local is not None and self._local.slug == slug:
+            return self._local, {}
         own = await self._discovery.refresh()
         if slug in own:
             return own[slug], {}
@@ -245,7 +254,13 @@ class StrategyCatalog:
 
 def source_hash(strategy: ResolvedStrategy) -> str:
     """Return the hex SHA-256 that a session stores: of a user strategy's files, or of a built-in rule's version."""
+    if isinstance(strategy, LocalStrategy):
+        return strategy.code_hash
     return strategy.files.hash if isinstance(strategy, UserStrategy) else rule_hash(_built_in_slug(strategy))
+
+
+def _class_of(strategy: type[Strategy] | LocalStrategy) -> type[Strategy]:
+    return strategy.strategy if isinstance(strategy, LocalStrategy) else strategy
 
 
 def _built_in_slug(strategy: type[Strategy]) -> str:
@@ -295,7 +310,7 @@ def _stages(session: Session) -> list[Stage]:
 def _strategy_runner(stage: Stage, strategy: ResolvedStrategy) -> StrategyRunner | None:
     if stage.slug == CANDLES_ONLY or isinstance(strategy, UserStrategy):
         return None
-    return StrategyRunner(strategy(**stage.config), stage.broker_config)
+    return StrategyRunner(_class_of(strategy)(**stage.config), stage.broker_config)
 
 
 def _stage_message(stage: Stage, strategy: ResolvedStrategy) -> list[Any]:
@@ -304,7 +319,7 @@ def _stage_message(stage: Stage, strategy: ResolvedStrategy) -> list[Any]:
     if isinstance(strategy, UserStrategy):
         reference = strategy.reference
     elif stage.slug != CANDLES_ONLY:
-        reference = {"builtIn": _built_in_slug(strategy)}
+        reference = {"builtIn": _built_in_slug(_class_of(strategy))}
     broker_config = BROKER_CONFIG.dump_python(stage.broker_config, mode="json")
     return [stage.slug, reference, stage.config, broker_config, stage.to_cursor_ms, stage.to_command]
 

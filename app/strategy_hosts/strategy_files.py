@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -57,18 +56,16 @@ def find_strategies(locations: tuple[str, ...]) -> tuple[list[StrategyRef], list
     for location in locations:
         folder = Path(location).expanduser()
         module, _, attribute = location.partition(":")
-        if folder.is_dir():
+        file = Path(module).expanduser()
+        if file.suffix == ".py" and file.is_file():
+            refs.append(_in_folder(file.resolve())._replace(origin="file", attribute=attribute or None))
+        elif folder.is_dir():
             refs += [_in_folder(path) for path in sorted(folder.resolve().glob("*.py")) if path.name[0] != "_"]
         elif attribute and all(part.isidentifier() for part in (*module.split("."), attribute)):
             refs.append(StrategyRef("setting", location, module, attribute))
         else:
-            problems.append(LoadProblem(location, "It is neither a folder nor module:Class."))
+            problems.append(LoadProblem(location, "It is neither a folder, a file nor module:Class."))
     return refs, problems
-
-
-def slug_of(name: str) -> str:
-    """Return the slug of a class name: `ema_cross2` for `EMACross2`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 @cache

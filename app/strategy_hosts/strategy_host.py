@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.domain.event import Event
 from app.domain.snapshot import InvalidSnapshotError, from_text, to_text
@@ -13,8 +13,9 @@ from app.domain.tick import ReplayState, TickDraft, finish_tick
 from app.domain.trading.command import Command
 from app.domain.trading.handover import NO_ACCOUNT, StrategyChain
 from app.domain.trading.strategy_runner import SlotView
-from app.errors import BadInputError, NotOpenError, StrategyFailedError
+from app.errors import BadInputError, NotOpenError, SimError, StrategyFailedError
 from app.strategy_hosts.slot_size import require_small_slot
+from app.strategy_hosts.strategy_error import details, last_line
 
 SLOTS_PER_ROUND = 50
 """Slots computed in one round of the event loop; between rounds other tasks run, for example the writer."""
@@ -49,15 +50,22 @@ class StrategyHost(Protocol):
 class InProcessHost:
     """Runs a session's strategies in this process."""
 
-    def __init__(self, strategies: StrategyChain, max_slot_bytes: int = 1 << 20) -> None:
+    def __init__(self, strategies: StrategyChain, max_slot_bytes: int = 1 << 20, *, own: bool = False) -> None:
+        """Host built-in strategies, or with `own` those of the program's user, whose errors name their place."""
         self._strategies = strategies
         self._max_slot_bytes = max_slot_bytes
+        self._own = own
         self.error: Exception | None = None
 
     async def warm_up(self, slots: Sequence[SlotView]) -> None:
         """Call the strategies with slots before the range."""
-        for slot in slots:
-            self._strategies.warm(slot.candles)
+        for number, slot in enumerate(slots):
+            try:
+                self._strategies.warm(slot.candles)
+            except Exception as error:
+                if not self._own:
+                    raise
+                raise failure(error, slots[number:]) from error
 
     async def run_slots(self, slots: Sequence[SlotView]) -> list[list[Event]]:
         """Return the events of each slot, up to the one at which a strategy failed."""
@@ -69,7 +77,7 @@ class InProcessHost:
                 self._strategies.answer_all(slots[start : start + SLOTS_PER_ROUND], answers)
                 self._require_small(answers, start)
         except Exception as error:
-            self.error = error
+            self.error = failure(error, slots[len(answers) :]) if self._own else error
         return answers
 
     def _require_small(self, answers: list[list[Event]], start: int) -> None:
@@ -103,6 +111,18 @@ class InProcessHost:
 
     def close(self) -> None:
         """Do nothing: there is no process to notify."""
+
+
+def failure(error: Exception, unanswered: Sequence[SlotView]) -> Exception:
+    """Return the error of a strategy with its place in the strategy's code, and the candle it was called with."""
+    if isinstance(error, SimError) and not isinstance(error, StrategyFailedError):
+        return error
+    found: dict[str, Any] = {**details(error)}
+    if unanswered:
+        found["candleMs"] = unanswered[0].open_time_ms
+    failed = StrategyFailedError(last_line(error), details=found)
+    failed.__cause__ = error
+    return failed
 
 
 async def run_strategies(

@@ -13,10 +13,8 @@ import json
 import os
 import signal
 import sys
-import sysconfig
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from importlib.util import module_from_spec, spec_from_file_location
@@ -32,6 +30,7 @@ from app.domain.snapshot import from_text, to_text
 from app.domain.trading.command import Command
 from app.domain.trading.handover import Stage, StrategyChain
 from app.domain.trading.needs import Needs, declared_needs
+from app.domain.trading.slug import slug_of
 from app.domain.trading.strategy import Strategy
 from app.domain.trading.strategy_runner import StrategyRunner
 from app.errors import BadInputError
@@ -48,18 +47,11 @@ from app.strategy_hosts.protocol import (
     frame,
 )
 from app.strategy_hosts.slot_size import require_small_slot
-from app.strategy_hosts.strategy_files import StrategyRef, slug_of, strategy_files
+from app.strategy_hosts.strategy_error import TimeLimitError, details, last_line
+from app.strategy_hosts.strategy_files import StrategyRef, strategy_files
 
-_APP = str(Path(__file__).parents[1])
-_LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
 _TICKS = 10
 """The time limit of a candle is measured in this many timer ticks."""
-_MAX_EXCEPTION_TEXT = 2000
-"""How many characters of an exception's text are reported, at most."""
-
-
-class TimeLimitError(BaseException):
-    """A strategy took too long; not an `Exception`, so that a strategy does not catch it by accident."""
 
 
 class HostedStrategy:
@@ -102,7 +94,7 @@ class StrategyProcess:
                 answer = self._calls[request["call"]](request)
             except BaseException as error:
                 self._drop(request.get("session"))
-                answer = {"failed": _last_line(error), "input": isinstance(error, BadInputError), **_details(error)}
+                answer = {"failed": last_line(error), "input": isinstance(error, BadInputError), **details(error)}
             self._send({"done": True, "rss": self._process.memory_info().rss, **answer})
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +170,7 @@ class StrategyProcess:
                 snapshot = self._hosted[request["session"]].strategies.snapshot()
                 return {"snapshot": None if snapshot is None else to_text(snapshot)}
         except (Exception, TimeLimitError) as error:
-            return {"snapshot": None, "problem": _last_line(error)}
+            return {"snapshot": None, "problem": last_line(error)}
 
     def _restore(self, request: dict[str, Any]) -> dict[str, Any]:
         """Set new strategies to a snapshot."""
@@ -306,35 +298,6 @@ def _strategy_class(module: ModuleType, name: str) -> type[Strategy]:
 
 def _is_strategy(value: object) -> bool:
     return inspect.isclass(value) and issubclass(value, Strategy) and value is not Strategy
-
-
-def _last_line(error: BaseException) -> str:
-    """Return the last line of a traceback; for an error of this project only its message."""
-    text = "".join(traceback.format_exception_only(error)).strip().splitlines()
-    own = isinstance(error, BadInputError | TimeLimitError)
-    line = f"{error}" if own else text[-1] if text else type(error).__name__
-    return _storable(line)[:1000]
-
-
-def _details(error: BaseException) -> dict[str, str]:
-    """Return where an error was raised, and its whole text if it has more than one line."""
-    position = _position(error)
-    text = _storable("".join(traceback.format_exception_only(error)).strip())
-    details = {} if position is None else {"at": position}
-    return details | ({"exception": text[:_MAX_EXCEPTION_TEXT]} if "\n" in text else {})
-
-
-def _position(error: BaseException) -> str | None:
-    """Return file, line and function of an error's last frame outside this project and the libraries."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_APP)]
-    frames = [frame for frame in frames if "importlib" not in frame.filename]
-    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)] or frames
-    return f"{Path(own[-1].filename).name}:{own[-1].lineno} in {own[-1].name}" if own else None
-
-
-def _storable(text: str) -> str:
-    """Return text without characters that Postgres cannot store."""
-    return text.encode(errors="replace").decode().replace("\0", "?")
 
 
 def _private_pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -24,7 +24,6 @@ from app.web.exchange.sockets import FaceSockets, SocketServices
 from app.web.health import HealthCalls
 from app.web.http.auth import Authenticator, require_safe_bind
 from app.web.http.budgets import Budgets
-from app.web.http.connections import Connections
 from app.web.http.cors import with_cors
 from app.web.http.dispatch import Dispatcher
 from app.web.http.event_stream import Streams
@@ -45,6 +44,7 @@ from app.web.sim.sessions import SessionCalls
 from app.web.sim.sharing import ShareCalls
 from app.web.sim.stats import StatsCalls
 from app.web.website import WebsiteCalls, not_found_page
+from app.web.wire.connections import Connections
 from app.web.workers.place import WorkerPlace
 
 if TYPE_CHECKING:

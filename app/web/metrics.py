@@ -15,8 +15,8 @@ from app.db import health
 from app.db.pool import Database
 from app.engine.supervisor import Supervisor
 from app.errors import SimError
-from app.web.http.connections import Connections
 from app.web.http.event_stream import Streams
+from app.web.wire.connections import Connections
 
 _COUNT_EVERY_S = 10.0
 """Sessions are counted at most this often: it is a query over all of them."""

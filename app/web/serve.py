@@ -28,9 +28,10 @@ from app.web.app import create_app
 from app.web.http.auth import require_safe_bind
 from app.web.http.budgets import Budgets
 from app.web.http.client_address import TrustedProxies
-from app.web.http.connections import ConnectionLimits, Connections
 from app.web.http.event_stream import Streams
-from app.web.http.protocol import Protocol
+from app.web.unix_socket import unix_socket
+from app.web.wire.connections import ConnectionLimits, Connections
+from app.web.wire.protocol import Protocol
 from app.web.workers.metrics import WorkerMetrics
 from app.web.workers.place import SharedMemory, WorkerPlace
 
@@ -136,7 +137,7 @@ async def run_server(
     require_safe_bind(settings)
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(bind(settings, shared=worker is not None))
-        settings = _with_port(settings, listening.getsockname()[1])
+        settings = _with_port(settings, listening)
         connections = Connections(_connection_limits(settings, limits or ConnectionLimits(), worker))
         clock = Clock()
         location = stack.enter_context(installed_location(settings))
@@ -161,7 +162,7 @@ async def run_server(
 @asynccontextmanager
 async def _jwt_verifier(settings: Settings, clock: Clock) -> AsyncIterator[JwtVerifier | None]:
     """Open what checks JWTs; null if `ZEON_AUTH` has no jwt."""
-    if "proxy" in settings.auth and not settings.trusted_proxies:
+    if "proxy" in settings.auth and settings.socket is None and not settings.trusted_proxies:
         _log.warning("ZEON_AUTH=proxy: ZEON_TRUSTED_PROXIES names no proxy, so no user's header counts")
     if "jwt" not in settings.auth:
         yield None
@@ -203,11 +204,16 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 @contextmanager
 def bind(settings: Settings, *, shared: bool = False) -> Iterator[socket.socket]:
-    """Bind the port before anything else is started; raises `BadInputError` if that is not possible.
+    """Bind socket or port before anything else is started; raises `BadInputError` if that is not possible.
 
     With `shared` other processes of this user may bind it too; the kernel spreads connections among them.
     """
     with ExitStack() as stack:
+        if settings.socket is not None and shared:
+            raise BadInputError("ZEON_SOCKET: several workers share a port; set PORT instead, or use one process.")
+        if settings.socket is not None:
+            yield stack.enter_context(unix_socket(settings.socket))
+            return
         try:
             addresses = socket.getaddrinfo(
                 settings.host, settings.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
@@ -268,15 +274,17 @@ def _allow_open_files(count: int) -> int:
     return max(soft, new)
 
 
-def _with_port(settings: Settings, port: int) -> Settings:
+def _with_port(settings: Settings, listening: socket.socket) -> Settings:
     """Return the settings with the bound port, and the default runner name for it."""
-    with_port = settings.model_copy(update={"port": port})
+    changes = {} if settings.socket is not None else {"port": listening.getsockname()[1]}
+    with_port = settings.model_copy(update=changes)
     return with_port.model_copy(update={"runner": runner_name(with_port)})
 
 
 def runner_name(settings: Settings) -> str:
-    """Return the name of this server: the one that is set, or the default one for its port."""
-    return settings.runner if "runner" in settings.model_fields_set else default_runner({"port": settings.port})
+    """Return the name of this server: the one that is set, or the default one for its port or socket."""
+    address = {"port": settings.port, "socket": settings.socket}
+    return settings.runner if "runner" in settings.model_fields_set else default_runner(address)
 
 
 def _config(app: object, connections: Connections, proxies: TrustedProxies) -> uvicorn.Config:
@@ -312,5 +320,7 @@ async def _run_http(server: _Server, listening: socket.socket) -> AsyncIterator[
 
 def url_of(settings: Settings) -> str:
     """Return the address of the server."""
+    if settings.socket is not None:
+        return f"unix:{settings.socket}"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{settings.port}"

@@ -27,6 +27,8 @@ SELECT
   k.max_drawdown_ms * interval '1 millisecond' AS max_drawdown_length,
   k.exposure_pct,
   k.fees,
+  k.funding,
+  k.interest,
   k.trades,
   k.wins,
   k.losses,

@@ -46,6 +46,7 @@ def test_a_position_is_opened_protected_explained_and_flattened_by_hand(site: Si
     shown.until_candles(150)
     page.select_option("#ticket-fill", "same_close")
     page.fill("#ticket-size", "0.05")
+    expect(page.locator("#ticket-estimate")).to_contain_text("About 0.05 for ")
     press(page, "b")
     expect(page.locator("#ticket-state")).to_contain_text("Order 1: bought 0.05 at ")
     expect(page.locator(".price-line[data-tone=position]")).to_contain_text("Long 0.05")
@@ -94,7 +95,7 @@ def test_a_position_is_opened_protected_explained_and_flattened_by_hand(site: Si
 
     # An order that is not filled says what it waits for; it is cancelled on the chart.
     page.click(".price-line[data-tone=sell] button[aria-label='Why is order 4 open']")
-    expect(page.locator("#why-body")).to_contain_text(re.compile(r"It needs a price at [\d,.]+ or lower"))
+    expect(page.locator("#why-body")).to_contain_text(re.compile(r"It needs a price of [\d,.]+ or lower"))
     page.keyboard.press("Escape")
     page.click("button[aria-label='Cancel order 4'] >> nth=0")
     expect(page.locator(".price-line[data-tone=sell]")).to_have_count(0)

@@ -65,7 +65,7 @@ def describe(site: Site, folder: Path) -> None:
         (folder / "openapi.json").write_bytes(answer.read())
 
 
-def follow(site: Site, script: Script, command: list[str]) -> None:
+def run_follower(site: Site, script: Script, command: list[str]) -> None:
     """Run a program that starts a session and prints its seqs, and kill the server meanwhile."""
     session_id = candles_only(site)
     with script.run(*command, session_id) as process:
@@ -85,7 +85,7 @@ def test_a_typescript_client_compiles_and_follows_a_session_through_a_killed_ser
     generator = modules / "openapi-typescript" / "bin" / "cli.js"
     run(tmp_path, [npm.node(), str(generator), "openapi.json", "--output", "api.d.ts", "--default-non-nullable=false"])
     run(tmp_path, [npm.node(), str(modules / "typescript" / "bin" / "tsc"), "--project", "."])
-    follow(site, Script(tmp_path, site.url), [npm.node(), "follow.js"])
+    run_follower(site, Script(tmp_path, site.url), [npm.node(), "follow.js"])
 
 
 def test_a_python_client_type_checks_and_follows_a_session_through_a_killed_server(site: Site, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_python_client_type_checks_and_follows_a_session_through_a_killed_serv
     (tmp_path / "follow.py").write_text(PYTHON_PROGRAM)
     check = ["-m", "mypy", "--follow-imports", "silent", "--cache-dir", str(ROOT / ".mypy_cache")]
     run(tmp_path, [sys.executable, *check, "sim/api", "sim/models"])
-    follow(site, Script(tmp_path, site.url), [sys.executable, "follow.py"])
+    run_follower(site, Script(tmp_path, site.url), [sys.executable, "follow.py"])
 
 
 def generator_program() -> Path:

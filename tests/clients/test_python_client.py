@@ -10,6 +10,7 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NotRequired, get_args, get_origin, get_type_hints
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
@@ -211,6 +212,26 @@ async def test_a_token_is_sent_and_its_end_is_raised(database: Database) -> None
             with pytest.raises(ApiError) as refused:
                 await waiting
         assert refused.value.status == 401
+
+
+async def test_a_session_is_shared_and_read_with_the_link_only(database: Database) -> None:
+    async with running_server(database, auth="token") as server:
+        _, secret = await server.token("anna")
+        async with AsyncClient(server.served.url, secret) as client:
+            session_id = (await client.create(**FIELDS))["id"]
+            link = await client.share(session_id, expires_in="1h", name="for Berta")
+            assert [one["name"] for one in (await client.shares(session_id))["links"]] == ["for Berta"]
+            await client.start(session_id)
+            key = parse_qs(urlsplit(link["url"]).query)["share"][0]
+            async with AsyncClient(server.served.url, share=key) as reader:
+                seqs = [event.seq async for event in reader.tail(session_id)]
+                assert seqs == [event.seq async for event in reader.events(session_id)]
+                assert seqs[-1] == (await reader.session(session_id))["lastSeq"]
+                with pytest.raises(ApiError, match="only shows a session"):
+                    await reader.stop(session_id)
+                await client.unshare(session_id, link["keyId"])
+                with pytest.raises(ApiError, match="no longer valid"):
+                    await reader.stats(session_id)
 
 
 async def _revoke(connection: Any, token_id: Any) -> None:

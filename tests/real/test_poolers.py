@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
 from app.db.pool import Connection
+from app.db.setup.location import ANSWER_S
 from tests.support.cli import Cli
 from tests.support.client import call, connect, follow, run_unpaced
 from tests.support.pooler import pgbouncer, pooled
@@ -136,6 +138,34 @@ def test_a_database_that_is_away_behind_a_pooler_that_is_there_is_told_in_one_se
             assert "The database cannot be reached: " in Cli(DATABASE_URL=database.url).error("serve")
         finally:
             server_15.start()
+
+
+def test_a_server_does_not_wait_for_a_pooler_that_waits_for_postgres(
+    direct: Database, server_15: PrivatePostgres
+) -> None:
+    """PgBouncer holds a statement for 120 s by default while Postgres is away."""
+    with pgbouncer(server_15, "transaction", server_login_retry=1) as port:
+        database = pooled(direct, port)
+        database.query("SELECT 1")
+        server_15.shut_down("fast")
+        try:
+            began = time.monotonic()
+            assert f"no answer within {ANSWER_S} s" in Cli(DATABASE_URL=database.url).error("serve")
+            assert time.monotonic() - began < 3 * ANSWER_S
+        finally:
+            server_15.start()
+
+
+def test_a_fetch_through_a_pooler_leaves_no_lock_behind(direct: Database, server_15: PrivatePostgres) -> None:
+    """A lock of the session stayed with a connection of the pooler, and nobody could fetch the series any more."""
+    with pgbouncer(server_15, "transaction") as port:
+        cli = Cli(pooled(direct, port))
+        what = ("candles", "fetch", "BTCUSDT", "--timeframe", "1m", "--venue", "demo", "--source", "synthetic")
+        for end in ("2024-01-02", "2024-01-03"):
+            cli(*what, "--start", "2024-01-01", "--end", end)
+        held = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+        assert direct.query(f"{held} WHERE datname = current_database() AND locktype = 'advisory'") == [(0,)]
+        assert direct.query("SELECT (SELECT count(*) FROM market_fetches), count(*) FROM market_candles") == [(0, 2880)]
 
 
 def test_a_pooler_without_a_free_connection_is_full_and_not_away(

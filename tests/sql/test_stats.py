@@ -114,6 +114,8 @@ def of_curve(curve: list[tuple[int, dict[str, float]]], cash: float, period_ms: 
         "periods_per_year": len(returns) / years,
         "exposure_pct": 100 * mean(point["positionQty"] != 0 for _, point in curve),
         "fees": curve[-1][1]["feesPaid"],
+        "funding": curve[-1][1].get("fundingPaid", 0),
+        "interest": curve[-1][1].get("interestPaid", 0),
         "cagr_pct": 100 * ((1 + total) ** (1 / years) - 1) if last - first >= DAY_MS else None,
     }
     figures["calmar"] = figures["cagr_pct"] / fall_pct if fall_pct and figures["cagr_pct"] is not None else None
@@ -428,3 +430,14 @@ def test_the_known_results_have_the_same_figures(database: Database, set_: str) 
         assert float(result["return_pct"]) == pytest.approx(
             100 * (float(row["final_equity"]) / float(row["start_cash"]) - 1), abs=1e-9
         )
+
+
+def test_funding_and_interest_are_the_sums_of_their_events(any_database: Database) -> None:
+    events, on = log_of(24 * 5, funding_bps=Decimal(5), borrow_bps_per_day=Decimal(3), leverage=None)
+    session_id = store_session(any_database, events, on)
+    result, half = stats(any_database, session_id), stats(any_database, session_id, len(events) // 2)
+    for name in ("funding", "interest"):
+        paid = [event.payload["amount"] for event in events if event.type == name]
+        assert len(paid) > 2
+        assert result[name] == sum(paid) != half[name]
+    assert stats(any_database, session_id, state=half["state"])["funding"] == result["funding"]

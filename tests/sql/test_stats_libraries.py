@@ -45,6 +45,19 @@ def test_empyrical_has_the_same_daily_figures(compared: tuple[dict[str, Any], An
     assert float(result["return_pct"]) == near(100 * empyrical.cum_returns_final(returns))
 
 
+def test_both_libraries_have_the_same_drawdown(any_database: Database) -> None:
+    """The peaks begin with the initial cash, of which the first return is made; every candle is a return here."""
+    empyrical, quantstats = library("empyrical"), library("quantstats.stats")
+    events, on = log_of(24 * 40)
+    curve = [float(on.initial_cash), *(float(event.payload["equity"]) for event in events if event.type == "equity")]
+    index = pandas.to_datetime([START + number * 3_600_000 for number in range(len(curve))], unit="ms")
+    returns = pandas.Series(curve, index).pct_change().dropna()
+    result = stats(any_database, store_session(any_database, events, on))
+    assert float(result["max_drawdown_pct"]) > 0
+    assert float(result["max_drawdown_pct"]) == near(-100 * empyrical.max_drawdown(returns))
+    assert float(result["max_drawdown_pct"]) == near(-100 * quantstats.max_drawdown(returns))
+
+
 def test_quantstats_has_the_same_daily_figures(compared: tuple[dict[str, Any], Any]) -> None:
     quantstats = library("quantstats.stats")
     result, returns = compared

@@ -11,8 +11,8 @@ import httpx2
 
 from app.db import tokens
 from app.settings import load
-from app.web.http.connections import ConnectionLimits
 from app.web.serve import RunningServer, run_server
+from app.web.wire.connections import ConnectionLimits
 from tests.support.client import Client
 from tests.support.postgres import Database
 from tests.support.running_engine import store

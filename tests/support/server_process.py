@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import signal
 import socket
 import subprocess
 import sys
 import time
+import traceback
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,3 +151,21 @@ async def until(condition: Callable[[], Any], timeout_s: float = 20) -> Any:
         assert time.monotonic() < deadline, "nothing came of it"
         await asyncio.sleep(0.01)
     return value
+
+
+def as_user(account: pwd.struct_passwd, work: Callable[[], None]) -> None:
+    """Do something in a child process of another account, which needs none of this one's other threads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # From Python 3.12 on, where there are other threads.
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.setgid(account.pw_gid)
+            os.setuid(account.pw_uid)
+            work()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0

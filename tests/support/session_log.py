@@ -35,7 +35,7 @@ def read_log(database: Database, session_id: str) -> list[dict[str, Any]]:
     return events
 
 
-class Gap(NamedTuple):
+class LoggedGap(NamedTuple):
     """What a gap event says."""
 
     symbol: str
@@ -66,10 +66,10 @@ def open_minutes(events: list[dict[str, Any]], symbol: str = "BTCUSDT", timefram
     return [minute(open_ms) for open_ms in open_times(events, symbol, timeframe)]
 
 
-def gaps(events: list[dict[str, Any]]) -> list[Gap]:
+def gaps(events: list[dict[str, Any]]) -> list[LoggedGap]:
     """Return the gaps a log tells of, in its order."""
     return [
-        Gap(gap["symbol"], gap["timeframe"], gap["fromMs"], gap["toMs"], gap["missing"])
+        LoggedGap(gap["symbol"], gap["timeframe"], gap["fromMs"], gap["toMs"], gap["missing"])
         for gap in payloads(events, "gap")
     ]
 

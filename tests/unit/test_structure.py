@@ -139,7 +139,7 @@ def test_a_folder_has_at_most_twenty_entries(top):
     assert not too_full
 
 
-LONG_CLASSES = {"Broker", "Protocol", "SessionRunner", "SessionService", "StrategyRunner", "Supervisor"}
+LONG_CLASSES = {"Broker", "Protocol", "SessionRunner", "SessionService", "Settings", "StrategyRunner", "Supervisor"}
 """Those over 250 lines; the reasons are in docs/inside/decisions.md."""
 
 

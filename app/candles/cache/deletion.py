@@ -8,6 +8,7 @@ from uuid import UUID
 from app.candles.cache.advice import describe_cached
 from app.db import candles as cache
 from app.db import sessions
+from app.db.audit import Recording
 from app.db.pool import Connection
 from app.domain.market.timeframe import TIMEFRAMES
 from app.domain.session import CREATED, PAUSED, RUNNING
@@ -46,8 +47,12 @@ async def plan_deletion(conn: Connection, venue: str, symbol: str, timeframe: st
     return Deletion(venue, symbol, timeframe, rows, built, running, waiting)
 
 
-async def delete_series(conn: Connection, venue: str, symbol: str, timeframe: str) -> Deletion:
+async def delete_series(
+    conn: Connection, venue: str, symbol: str, timeframe: str, recording: Recording | None = None
+) -> Deletion:
     """Delete a series and what was built from it, in one transaction; return what was deleted.
+
+    `recording` adds its entry in the same transaction.
 
     Raises `WrongStatusError` while running sessions read these candles, `NotFoundError` where nothing is cached.
     """
@@ -57,6 +62,8 @@ async def delete_series(conn: Connection, venue: str, symbol: str, timeframe: st
         before = await cache.count_by_origin(conn, venue, symbol)
         rows = await cache.delete(conn, venue, symbol, timeframe)
         after = await cache.count_by_origin(conn, venue, symbol)
+        if recording is not None:
+            await recording(conn, f"{venue} {symbol} {timeframe}", {"rows": rows})
     gone = {name: _total(before, name) - _total(after, name) for name in plan.built}
     return plan._replace(rows=rows, built=gone)
 

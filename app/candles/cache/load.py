@@ -80,12 +80,27 @@ async def coverage(
     symbol: str | None = None,
     timeframe: str | None = None,
 ) -> list[Coverage]:
-    """List what is cached; None stands for any. Where a venue has a calendar, closed hours are no gaps."""
+    """List what is cached; None stands for any. Where a venue has a calendar, closed hours are no gaps.
+
+    What is counted of long series is kept, so that the next call is quick.
+    """
+    if conn.info.parameter_status("in_hot_standby") != "on":
+        for series in await cache.unkept(conn, venue, symbol, timeframe):
+            await cache.keep(conn, *series)
     listed = await cache.coverage(conn, venue, symbol, timeframe)
-    return [
-        await _while_open(conn, series, calendars[series.venue]) if series.venue in calendars else series
-        for series in listed
-    ]
+    return [await _while_open(conn, one, calendars[one.venue]) if one.venue in calendars else one for one in listed]
+
+
+async def is_quick(
+    conn: Connection,
+    calendars: Mapping[str, Calendar],
+    venue: str | None = None,
+    symbol: str | None = None,
+    timeframe: str | None = None,
+) -> bool:
+    """Whether `coverage` counts few candles: the rest is kept, and no market's hours have to be looked up."""
+    asked = {venue} if venue is not None else set(calendars)
+    return asked.isdisjoint(calendars) and not await cache.unkept(conn, venue, symbol, timeframe)
 
 
 async def _while_open(conn: Connection, series: Coverage, calendar: Calendar) -> Coverage:

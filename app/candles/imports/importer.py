@@ -18,6 +18,7 @@ from app.candles.rows.request import ReadRequest
 from app.candles.rows.row import Block, BrokenFileError, Item
 from app.db import candles as cache
 from app.db import symbols
+from app.db.audit import Recording
 from app.db.candle_store import CandleColumns
 from app.db.pool import Connection
 from app.domain.market.candle import Gap
@@ -47,12 +48,14 @@ async def import_file(
     options: ReadOptions = UNSAID,
     *,
     keep_going: bool = False,
+    recording: Recording | None = None,
 ) -> Report:
     """Import a file, or the files of a folder, with candles of one symbol and timeframe; all of its good rows or none.
 
     The kind of a file is detected; packed files are unpacked. Raises `BadInputError` when nothing can be
     opened, no row is good, or the user has to say how to read it (`options`). When more than half of the rows are
-    refused nothing is stored, unless with `keep_going`. With a `calendar`, closed hours are no gaps.
+    refused nothing is stored, unless with `keep_going`. With a `calendar`, closed hours are no gaps. `recording` adds
+    its entry in the transaction that stores the candles.
     """
     spelling, venue, symbol = symbol, normalize_venue(venue), normalize_symbol(symbol)
     request = ReadRequest(symbol, named_timeframe(timeframe), options, keep_going=keep_going)
@@ -75,6 +78,10 @@ async def import_file(
         if rejected is not None:
             stored = cache.Stored(0, 0, 0)
             raise cache.Rollback
+        if recording is not None:
+            await recording(conn, f"{venue} {symbol} {timeframe}", {"new": stored.new, "changed": stored.changed})
+    if sum(stored) > cache.FEW_SLOTS:
+        await cache.keep(conn, venue, symbol, timeframe)
     note_grid(check, request)
     return _report(venue, check, request, stored, (first_ms, last_ms), gaps, missing, rejected)
 

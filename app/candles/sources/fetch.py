@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
+from uuid import uuid4
 
 from app.candles.rows.quality import LISTED, RowValidator
 from app.candles.rows.row import RowIssue
@@ -31,6 +33,8 @@ JOINED_SLOTS = 500
 
 
 _CLAIM_RETRY_S = 0.1
+_CLAIM_S = 15
+"""Seconds after which the claim of a process that was killed ends."""
 
 
 Progress = Callable[[int, int], None]
@@ -111,13 +115,13 @@ async def fetch_candles(
     """Fetch the closed candles of `[from_ms, to_ms)` that are missing and were not fetched before.
 
     `reached` is called with the time up to which nothing is left to fetch. `conn` must be in autocommit and outside of
-    a transaction: each part and its coverage are stored in a transaction, and a lock lets only one process at a time
-    fetch a series. Raises `SourceUnavailableError` after `ATTEMPTS` failures in a row, `BadInputError` if the source
+    a transaction: each part and its coverage are stored in a transaction, and only one process at a time fetches a
+    series. Raises `SourceUnavailableError` after `ATTEMPTS` failures in a row, `BadInputError` if the source
     does not have the series.
     """
     grid, clock, name = named_timeframe(timeframe), clock or Clock(), chosen.name
     end_ms = min(grid.ceil(to_ms), grid.floor(clock.now_ms()))
-    async with _claim_series(conn, venue, symbol, timeframe, clock):
+    async with _claim_series(conn, venue, symbol, timeframe, clock) as renew:
         ranges = await missing_ranges(conn, name, venue, symbol, timeframe, from_ms, end_ms)
         fetched = FetchResult(ranges)
         reached(ranges[0].from_ms if ranges else end_ms)
@@ -128,6 +132,7 @@ async def fetch_candles(
                 async for part in parts:
                     check = RowValidator(symbol, grid, clock.now_ms())
                     known = Range(at if part.from_ms is None else part.from_ms, part.to_ms)
+                    await renew()
                     await _store_part(conn, name, venue, check, known, part, fetched)
                     done, at = done + part.to_ms - at, part.to_ms
                     reached(at)
@@ -185,11 +190,20 @@ def _known_until(check: RowValidator, to_ms: int) -> int:
 
 
 @asynccontextmanager
-async def _claim_series(conn: Connection, venue: str, symbol: str, timeframe: str, clock: Clock) -> AsyncIterator[None]:
-    """Let only one process at a time fetch a series; the others wait."""
-    while not await cache.claim(conn, venue, symbol, timeframe):
+async def _claim_series(
+    conn: Connection, venue: str, symbol: str, timeframe: str, clock: Clock
+) -> AsyncIterator[Callable[[], Awaitable[object]]]:
+    """Let only one process at a time fetch a series; the others wait. Yields what renews the claim.
+
+    If a source needs longer than `_CLAIM_S` for a part, another process may ask for the same candles: that costs time,
+    but stores nothing twice.
+    """
+    holder = uuid4()
+    renew = partial(cache.claim, conn, venue, symbol, timeframe, holder, _CLAIM_S)
+    while not await renew():
         await clock.sleep(_CLAIM_RETRY_S)
     try:
-        yield
+        yield renew
     finally:
-        await cache.release(conn, venue, symbol, timeframe)
+        if not conn.broken:
+            await cache.release(conn, venue, symbol, timeframe, holder)

@@ -90,11 +90,8 @@ def import_(
         chosen = venue or context.settings.venue
         with import_report.bar(file.name) as progress:
             key = (file, chosen, symbol, timeframe, progress, context.sim.calendars.get(chosen), options)
-            report = await context.database.run(partial(import_file, keep_going=keep_going), *key)
-        if report.rejected is None:
-            series = f"{report.venue} {report.symbol} {report.timeframe}"
-            await context.record("candles.import", series, {"new": report.new, "changed": report.changed})
-        return report
+            recording = context.recording("candles.import")
+            return await context.database.run(partial(import_file, keep_going=keep_going, recording=recording), *key)
 
     report = run(work, set_up=True)
     if json:
@@ -307,9 +304,7 @@ def delete(
             plan = await context.database.run(plan_deletion, *key)
             require_idle(plan)
             deletion_report.confirm(plan)
-        deleted = await context.database.run(delete_series, *key)
-        await context.record("candles.delete", " ".join(key), {"rows": deleted.rows})
-        return deleted
+        return await context.database.run(delete_series, *key, context.recording("candles.delete"))
 
     deleted = run(work)
     if json:

@@ -11,10 +11,11 @@ import typer
 from app.cli import output
 from app.cli.candles.candle_slots import cached_slots, cached_warmup
 from app.cli.options import Json, as_usage
+from app.cli.report.failure import WROTE_NOTHING
 from app.cli.research.strategy_arg import resolve_strategy
 from app.cli.run import Context, run
 from app.cli.sessions.setting_options import Given, takes_settings
-from app.domain.event import Event
+from app.domain.event import STRATEGY_WRITES, Event
 from app.domain.session import SessionSpec
 from app.domain.tick import Slot
 from app.engine.lookahead import LookaheadFinding, check_lookahead, cut_positions
@@ -39,8 +40,10 @@ def lookahead(given: Given, profile: Profile, cuts: Cuts = 10, json: Json = Fals
     with as_usage():
         request = parse(NewSession, {"startMs": 0} | given | {"profileSlug": slug, "gapPolicy": "skip"})
 
+    written: set[str] = set()
+
     async def work(context: Context) -> tuple[int, LookaheadFinding | None]:
-        return await _check(context, request.spec(context.settings), cuts)
+        return await _check(context, request.spec(context.settings), cuts, written)
 
     with as_usage():
         count, finding = run(work, settings)
@@ -51,11 +54,15 @@ def lookahead(given: Given, profile: Profile, cuts: Cuts = 10, json: Json = Fals
         )
     else:
         _print_finding(count, cuts, finding)
+    if not written & STRATEGY_WRITES:
+        output.note(WROTE_NOTHING)
     if finding is not None:
         raise typer.Exit(1)
 
 
-async def _check(context: Context, spec: SessionSpec, cuts: int) -> tuple[int, LookaheadFinding | None]:
+async def _check(
+    context: Context, spec: SessionSpec, cuts: int, written: set[str]
+) -> tuple[int, LookaheadFinding | None]:
     strategies = context.sim.strategies
     whole = await strategies.completed(context.database, spec)
     slots = await context.database.run(cached_slots, whole)
@@ -65,7 +72,7 @@ async def _check(context: Context, spec: SessionSpec, cuts: int) -> tuple[int, L
         raise BadInputError("end: the range holds only one candle; give a range with at least two")
     warmup = await context.database.run(cached_warmup, whole)
     return len(slots), await check_lookahead(
-        whole, slots, lambda _: strategies.open_trial_host(context.database, whole, warmup), cuts
+        whole, slots, lambda _: strategies.open_trial_host(context.database, whole, warmup), cuts, written
     )
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from app.cli import output
 from app.cli.options import Json, as_usage
 from app.cli.run import Context, run
-from app.cli.sessions.setting_options import parse_object
+from app.cli.sessions.setting_options import merged, parse_config
 from app.db import profiles
 from app.db.profiles import Profile
+from app.domain.trading.slug import slug_of
 from app.errors import NotFoundError
 from app.strategy_hosts.strategy_catalog import ListedProfile
 
@@ -22,12 +23,12 @@ app = typer.Typer(
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="a-z, 0-9, _ and -, at most 64.", show_default=False)]
 Named = Annotated[str, typer.Option("--strategy", metavar="SLUG", help="Strategy of the profile, see `zeon profiles`.")]
 Config = Annotated[
-    dict[str, Any] | None,
+    list[str] | None,
     typer.Option(
         "--config",
-        parser=parse_object,
+        parser=parse_config,
         metavar="JSON",
-        help="Parameters as a JSON object; a session can override them.",
+        help="Parameters as a JSON object, or NAME=VALUE, repeated for more; a session can override them.",
     ),
 ]
 _EXAMPLE = "`from zeon import Candle, Strategy`"
@@ -60,7 +61,7 @@ def list_(json: Json = False) -> None:
 @app.command()
 def add(slug: Slug, strategy: Named, config: Config = None) -> None:
     """Add a profile, or replace the one with this name."""
-    profile = Profile(slug, strategy, config or {})
+    profile = Profile(slug, slug_of(strategy), merged(config) or {})
 
     async def work(context: Context) -> None:
         await context.sim.strategies.add_profile(context.database, profile)

@@ -13,6 +13,7 @@ import typer
 
 from app.cli import output
 from app.cli.options import Json, as_usage, create
+from app.cli.report.failure import WROTE_NOTHING
 from app.cli.research import overfitting, ranking, sweep_page
 from app.cli.research import walk_forward as walking
 from app.cli.research.param_grid import Axis, combinations, parse_axes
@@ -24,7 +25,7 @@ from app.cli.research.sweep_runs import InterruptedSweepError, SweepRuns
 from app.cli.research.sweep_size import Plan, print_estimate
 from app.cli.run import Context, locate, run_on
 from app.cli.sessions.setting_options import NEW_SESSION, Given, takes_settings
-from app.db.log import stats
+from app.db.log import results, stats
 from app.db.log.results import SessionResult
 from app.domain.session import FINISHED, SessionSpec
 from app.settings import load
@@ -130,6 +131,9 @@ def sweep(
             read = asyncio.run(run_on(settings, location, lambda context: _read_curves(context, outcome.ranked)))
             deflated = overfitting.deflated_of(read, cash)
             outcome = outcome._replace(deflated=deflated, words=overfitting.sentence(deflated))
+        silent = asyncio.run(
+            run_on(settings, location, lambda context: context.database.run(results.wrote_nothing, runs.ids))
+        )
     if json:
         output.as_json({"tag": tag, "rows": size.rows, "bytes": size.bytes, **_to_json(outcome)})
     else:
@@ -138,6 +142,8 @@ def sweep(
         _write_page(html, f"{slug}, {tag}", outcome, task)
     if interrupted:
         output.note(f"Interrupted: the same command with --study {tag} goes on, or `zeon rank {tag} --resume`.")
+    if silent and not interrupted:
+        output.note(WROTE_NOTHING)
     if any(result.status != FINISHED for result in outcome.ranked):
         raise typer.Exit(1)
 

@@ -9,7 +9,7 @@ import typer
 
 from app.cli import output
 from app.cli.options import Json, read_id
-from app.cli.research.report import FIGURES, figure
+from app.cli.report.figures import FIGURES, of_kind
 from app.cli.run import Context, run
 from app.cli.sessions import event_view
 from app.engine.comparison import Comparison, compare_sessions
@@ -56,7 +56,7 @@ def _figures(comparison: Comparison) -> Iterator[tuple[str, ...]]:
     for name, (words, kind) in FIGURES.items():
         values = [each.figures[name] for each in comparison.sessions]
         if any(value is not None for value in values):
-            yield words, *(figure(value, kind) for value in values)
+            yield words, *(of_kind(value, kind) for value in values)
 
 
 def _parting(comparison: Comparison, names: list[str]) -> str:

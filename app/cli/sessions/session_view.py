@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.cli import output
+from app.cli.report.failure import location_lines, short_location
 from app.domain.session import Session
 from app.web.sim.answers import SessionAnswer
 
@@ -28,12 +29,14 @@ def print_session(session: Session, json: bool) -> None:
             ("tags", ", ".join(spec.tags)),
             ("status", session.status),
             ("error", session.error),
+            *_failure(session),
             ("candles", f"{market(session)}, profile {spec.profile_slug}"),
             ("range", f"{output.utc(spec.start_ms)} to {output.utc(spec.end_ms) or 'no end'}"),
             ("pace", session.spec.pace.text),
             ("gaps", spec.gap_policy),
             ("cursor", output.utc(session.cursor_ms)),
             ("done", _done(session)),
+            ("checks", _checks(session)),
             ("waits", session.waiting and session.waiting.text),
             ("last seq", session.last_seq),
             ("digest", session.digest),
@@ -48,16 +51,35 @@ def print_sessions(sessions: Sequence[Session], json: bool, none: str = "There a
         output.as_json([session_to_json(session) for session in sessions])
         return
     rows = (
-        (s.id, s.status, market(s), output.utc(s.cursor_ms), _done(s), s.last_seq, s.spec.name or "") for s in sessions
+        (s.id, _status(s), market(s), output.utc(s.cursor_ms), _done(s), s.last_seq, s.spec.name or "")
+        for s in sessions
     )
     columns = ("id", "status", "candles", "cursor", "done", "last seq", "name")
     output.table(columns, rows, right=("done", "last seq"), none=none)
+
+
+def _status(session: Session) -> str:
+    """Return the status; of a failed session with the place in its strategy, or the error."""
+    if session.error is None:
+        return session.status
+    return f"{session.status}: {short_location(session.error_details) or session.error[:60]}"
+
+
+def _failure(session: Session) -> list[tuple[str, str]]:
+    """Return where in its strategy, and at which candle, a session failed."""
+    return [("", line.strip()) for line in location_lines(session.error_details)] if session.error else []
 
 
 def market(session: Session) -> str:
     """Return the symbols, timeframe and venue of a session as text."""
     spec = session.spec
     return f"{' '.join(spec.symbols)} {spec.timeframe} of {spec.venue}"
+
+
+def _checks(session: Session) -> str | None:
+    """Return how far a session is recomputed with the changed code of its strategy."""
+    checking = (session.progress() or {}).get("checking")
+    return checking and f"recomputed with changed code: {checking['done']:,} of {checking['total']:,} slots"
 
 
 def _done(session: Session) -> str:

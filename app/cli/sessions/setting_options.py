@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from functools import wraps
@@ -50,7 +51,7 @@ def takes_settings(
 
         @wraps(command)
         def call(**values: Any) -> None:
-            given = {option.json_name: values.pop(name) for name, option in options.items()}
+            given = {option.json_name: merged(values.pop(name)) for name, option in options.items()}
             command({name: _value(value) for name, value in given.items() if value not in (None, [])}, **values)
 
         own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters[1:]]
@@ -62,6 +63,13 @@ def takes_settings(
         return call
 
     return decorate
+
+
+def merged(value: Any) -> Any:
+    """Return the objects of a repeated option as one."""
+    if isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
+        return {name: item for part in value for name, item in part.items()}
+    return value
 
 
 def _value(value: Any) -> Any:
@@ -140,11 +148,29 @@ def parse_object(text: str) -> dict[str, Any]:
     return value
 
 
+def parse_config(text: str) -> dict[str, Any]:
+    """Parse parameters: a JSON object, or NAME=VALUE."""
+    return parse_object(text) if text.lstrip()[:1] in ("{", "[") or "=" not in text else dict([parse_param(text)])
+
+
+def parse_param(text: str) -> tuple[str, Any]:
+    """Parse one parameter, NAME=VALUE: the value is JSON, any other word is text."""
+    name, equals, value = text.partition("=")
+    if not (name.strip() and equals and value):
+        raise typer.BadParameter(f"{text[:60]!r} is not NAME=VALUE, as in fast=10")
+    if re.fullmatch(r"-?[\d.]+\.\.-?[\d.:]+", value):
+        raise typer.BadParameter(f"{text[:60]!r} is a range; give one value, or use zeon sweep")
+    try:
+        return name.strip(), json.loads(value, parse_float=DecimalFloat)
+    except json.JSONDecodeError:
+        return name.strip(), value
+
+
 _READ: dict[Any, tuple[Any, Callable[[str], Any] | None]] = {
     int: (int, None),
     Decimal: (float, parse_number),
     tuple: (list[str], None),
-    dict: (str, parse_object),
+    dict: (list[str], parse_config),
     Sizing: (str, parse_object),
 }
 """Type of a setting -> type and parser of its option; text for all other types."""

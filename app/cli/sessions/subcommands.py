@@ -178,8 +178,7 @@ def prune(older_than: Days = 30, dry_run: DryRun = False, json: Json = False) ->
 
 
 async def _delete(context: Context, session_id: UUID) -> None:
-    await context.sim.delete(context.user, session_id)
-    await context.record("session.delete", session_id)
+    await context.sim.delete(context.user, session_id, context.recording("session.delete"))
 
 
 async def _ended(context: Context) -> AsyncIterator[Session]:

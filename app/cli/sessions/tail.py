@@ -12,6 +12,7 @@ import typer
 
 from app.cli import output
 from app.cli.options import Json, SessionId, as_usage, without_none
+from app.cli.report.failure import location_lines
 from app.cli.run import Context, run
 from app.cli.sessions import event_view
 from app.clock import Clock
@@ -50,6 +51,9 @@ def tail(
                 async for frames in _pages(reading, _WaitingNotice(context, session.id), follow=follow):
                     for event in event_view.events(frames):
                         output.line(format_event(event))
+        ended = await context.sim.get(context.user, session.id)
+        for line in location_lines(ended.error_details) if ended.error is not None else ():
+            output.note(line)
 
     try:
         run(work)

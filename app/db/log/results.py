@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.db.pool import Connection
+from app.domain.event import STRATEGY_WRITES
 
 _BATCH = 20
 """Sessions in one statement."""
@@ -66,3 +67,15 @@ async def count_unended(connection: Connection, session_ids: Sequence[UUID]) -> 
     row = await cursor.fetchone()
     assert row is not None
     return int(row["count"])
+
+
+async def wrote_nothing(connection: Connection, session_ids: Sequence[UUID]) -> bool:
+    """Whether the strategies of some sessions have given no signal, order, plot or message."""
+    cursor = await connection.execute(
+        "SELECT NOT EXISTS (SELECT FROM unnest(%s::uuid[]) AS s (id), sim_events e"
+        " WHERE e.session_id = s.id AND e.type = ANY (%s)) AS nothing",
+        (list(session_ids), sorted(STRATEGY_WRITES)),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return bool(row["nothing"])

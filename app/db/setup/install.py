@@ -36,6 +36,8 @@ READ_WRITE = (
     "market_candles",
     "market_coverage",
     "market_symbols",
+    "market_kept",
+    "market_fetches",
 )
 APPLIED = "_yoyo_migration"
 FIRST_NAMES = frozenset({"market_cover", "sim_add", "sim_holds", "sim_move", "sim_rounded", "sim_sweep"})

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
@@ -19,6 +22,9 @@ from app.db.setup.install import current_user, install, needs_install
 from app.db.setup.requirements import require_tables, require_usable
 from app.errors import BadInputError, DatabaseAwayError, NoDatabaseError
 from app.settings import Settings
+
+ANSWER_S = 15
+"""Seconds in which a new connection's first statements must be answered."""
 
 _log = logging.getLogger(__name__)
 
@@ -151,10 +157,39 @@ def _connect(url: str) -> Iterator[psycopg.Connection]:
         raise _unreachable(error) from error
     with conn:
         try:
-            require_usable(conn, url)
+            with _answered_in_time(conn):
+                require_usable(conn, url)
             yield conn
         except psycopg.OperationalError as error:  # A pooler accepts connections even if Postgres does not answer.
             raise _unreachable(error) from error
+
+
+@contextmanager
+def _answered_in_time(conn: psycopg.Connection) -> Iterator[None]:
+    """Cut a connection whose first statements are not answered in `ANSWER_S`; raises `DatabaseAwayError`.
+
+    A pooler holds them for its `query_wait_timeout`, 120 s by default, while Postgres is away.
+    """
+    late = threading.Event()
+
+    def cut() -> None:
+        late.set()
+        with socket.socket(fileno=os.dup(conn.fileno())) as peer, suppress(OSError):
+            peer.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(ANSWER_S, cut)
+    timer.start()
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if late.is_set():
+            raise DatabaseAwayError(
+                f"The database cannot be reached: connected, but no answer within {ANSWER_S} s. Behind a pooler, its"
+                " server is away or all its connections are in use."
+            ) from error
+        raise
+    finally:
+        timer.cancel()
 
 
 def _unreachable(error: psycopg.Error) -> DatabaseAwayError:

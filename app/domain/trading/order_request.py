@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, TypedDict
 
-from app.domain.number import parse_decimal
+from app.domain.number import is_nan, parse_decimal
 from app.domain.trading.order import PRICE_NAMES, Bracket, Order, OrderType, Trail, type_of
 from app.domain.trading.parameters import did_you_mean
 from app.domain.trading.settings import Sizing
@@ -75,6 +75,8 @@ def _numbers(request: Mapping[str, Any]) -> dict[str, Decimal]:
         if name not in OrderRequest.__annotations__:
             raise TypeError(f"an order has no {name}{did_you_mean(name, OrderRequest.__annotations__)}")
         if name not in _WORDS and value is not None:
+            if is_nan(value):
+                raise ValueError(f"{name} is NaN: an indicator has no value yet; place no order until it has one")
             numbers[name] = positive(name, parse_decimal(value))
     return numbers
 

@@ -147,7 +147,7 @@ class Strategy:
         self.__context.log(message)
 
     def plot(self, name: str, value: Decimal | float | None) -> None:
-        """Add a point to the line `name`; None adds nothing."""
+        """Add a point to the line `name`; None and NaN add nothing."""
         self.__context.plot(name, value)
 
     @property

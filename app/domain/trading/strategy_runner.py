@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from app.domain import event
 from app.domain.event import Event
 from app.domain.market.candle import Candle
-from app.domain.number import EXACT, use_exact_arithmetic
+from app.domain.number import EXACT, is_nan, use_exact_arithmetic
 from app.domain.snapshot import InvalidSnapshotError, orders_from_json, orders_to_json
 from app.domain.trading.account import Account, FillTime, Position
 from app.domain.trading.broker import Broker
@@ -366,18 +366,19 @@ class StrategyRunner:
     def signal(
         self, direction: str, reason: str, symbol: str | None, indicators: Mapping[str, Decimal | float]
     ) -> None:
-        """Write a signal."""
+        """Write a signal; indicators without a value are left out."""
         if direction not in ("LONG", "SHORT", "EXIT"):
             raise ValueError(f"a signal is LONG, SHORT or EXIT, not {direction}")
-        self._write(event.signal(self._ts, self._session_symbol(symbol), direction, require_text(reason), indicators))
+        known = {name: value for name, value in indicators.items() if value is not None and not is_nan(value)}
+        self._write(event.signal(self._ts, self._session_symbol(symbol), direction, require_text(reason), known))
 
     def log(self, message: str) -> None:
         """Write a line."""
         self._write(event.log(self._ts, str(message)))
 
     def plot(self, name: str, value: Decimal | float | None) -> None:
-        """Write a point of a line."""
-        if value is not None:
+        """Write a point of a line; nothing for None and NaN."""
+        if value is not None and not is_nan(value):
             self._write(event.plot(self._ts, require_text(name), value))
 
     def _write(self, written: Event) -> None:

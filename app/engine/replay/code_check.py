@@ -18,7 +18,7 @@ from app.domain.session import Session
 from app.domain.tick import ReplayState
 from app.engine.replay.rebuild import BlockEnd, LogComparer, replay
 from app.engine.replay.snapshots import KeptStates, ResumedSession, slots_at, slots_done
-from app.errors import CodeChangedError, DivergedError, SimError, StrategyFailedError
+from app.errors import CodeChangedError, DivergedError, SimError, StrategyFailedError, UnavailableError
 from app.strategy_hosts.strategy_catalog import StrategyCatalog
 from app.tasks import cancel_and_wait
 
@@ -134,6 +134,9 @@ class CodeChecks:
                 check.difference = await self._recompute(check)
         except SimError as error:
             check.error = error
+        except asyncio.CancelledError:
+            check.error = UnavailableError("The check of the changed code was ended; try again.")
+            raise
         except Exception as error:
             _log.exception("session %s could not be recomputed", check.session.id)
             check.error = SimError(f"{type(error).__name__}: {error}")

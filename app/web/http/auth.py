@@ -235,7 +235,7 @@ class Authenticator:
 
 def require_safe_bind(settings: Settings) -> None:
     """Raise `BadInputError` for a server that other machines could reach without authentication."""
-    if "none" in settings.auth and not is_loopback(settings.host):
+    if "none" in settings.auth and settings.socket is None and not is_loopback(settings.host):
         raise BadInputError(
             f"HOST: {settings.host!r} is not a loopback address, so users must log in: set ZEON_AUTH=token,"
             " jwt or proxy"

@@ -1,4 +1,7 @@
-"""Long answers end within a heartbeat when their caller is no longer valid, or their session is deleted."""
+"""Long answers end within a heartbeat when their caller is no longer valid, or their session is deleted.
+
+They end at once when the client hangs up, with what Postgres does for them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.db.pool import cancelling_queries
 from app.errors import NotFoundError, UnavailableError
 
 IsStillValid = Callable[[], Awaitable[bool]]
@@ -32,11 +36,19 @@ class WhileValid:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
         watcher = asyncio.create_task(self._abort_when_invalid(scope["state"]["abort"]))
+        on_disconnect = scope["state"]["on_disconnect"]
         try:
-            await self._response(scope, receive, send)
+            async with asyncio.timeout(None) as wanted:
+                on_disconnect(lambda: wanted.reschedule(0))
+                with cancelling_queries():
+                    await self._response(scope, receive, send)
+        except TimeoutError:
+            if not wanted.expired():
+                raise
         except NotFoundError:  # Its session was deleted meanwhile.
             scope["state"]["abort"]()
         finally:
+            on_disconnect(None)
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from app.candles.cache.load import coverage, find_gaps
+from app.candles.cache.load import coverage, find_gaps, is_quick
 from app.candles.cache.reasons import gap_reasons
 from app.db import candles as cache
 from app.db.pool import Connection
@@ -44,7 +44,8 @@ class CandleCalls(RouteGroup):
                 example={"symbol": "BTCUSDT", "timeframe": "1m", "venue": "demo", "limit": 10},
             ),
             RouteSpec(
-                "GET", "/api/market/coverage", self.coverage, "listCoverage", CoverageQuery, answer=CoverageAnswer
+                "GET", "/api/market/coverage", self.coverage, "listCoverage", CoverageQuery, answer=CoverageAnswer,
+                budget="heavy", is_kept=self.has_coverage,
             ),
         ]  # fmt: skip
         return [route._replace(bare=True) for route in for_readers(routes)]
@@ -57,6 +58,11 @@ class CandleCalls(RouteGroup):
         """List the cached series."""
         series = await self._sim.database.run(coverage, self._sim.calendars, query.venue, query.symbol, query.timeframe)
         return json_response(CoverageAnswer(coverage=[SeriesAnswer.of(row) for row in series]))
+
+    async def has_coverage(self, call: Call, query: CoverageQuery) -> bool:
+        """Whether few candles have to be counted."""
+        asked = query.venue, query.symbol, query.timeframe
+        return await self._sim.database.run(is_quick, self._sim.calendars, *asked)
 
     async def _page(self, connection: Connection, query: CandlesQuery) -> Response:
         venue, symbol, timeframe = query.venue or self._settings.venue, query.symbol, query.timeframe

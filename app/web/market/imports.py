@@ -54,20 +54,10 @@ class ImportCalls(RouteGroup):
             if query.dry_run:
                 inspection = await self._inspect(path, venue, query)
                 return json_text_response(json.dumps({"venue": venue, **inspection.as_json()}))
-            report = await self._import(path, venue, query)
-            await self._record(call, report)
+            report = await self._import(call, path, venue, query)
         if report.rejected is not None:
             raise RejectedFileError(report.rejected, details=report.as_json())
         return json_text_response(json.dumps(report.as_json()))
-
-    async def _record(self, call: Call, report: Report) -> None:
-        """Record what was stored in the audit trail."""
-        if report.rejected is None:
-            series = f"{report.venue} {report.symbol} {report.timeframe}"
-            rows = {"new": report.new, "changed": report.changed}
-            await self._sim.database.run(
-                audit.record, audit_origin(call.request), call.user_id, "candles.import", series, rows
-            )
 
     async def _inspect(self, path: Path, venue: str, query: ImportQuery) -> Inspection:
         calendar = self._sim.calendars.get(venue)
@@ -76,7 +66,8 @@ class ImportCalls(RouteGroup):
         inspection.command = inspection.command.replace(shlex.quote(str(path)), shlex.quote(path.name))
         return inspection
 
-    async def _import(self, path: Path, venue: str, query: ImportQuery) -> Report:
+    async def _import(self, call: Call, path: Path, venue: str, query: ImportQuery) -> Report:
         key = (path, venue, query.symbol or "", query.timeframe or "", None, self._sim.calendars.get(venue))
-        work = partial(import_file, options=query.options(), keep_going=query.keep_going)
+        recording = audit.recording(audit_origin(call.request), call.user_id, "candles.import")
+        work = partial(import_file, options=query.options(), keep_going=query.keep_going, recording=recording)
         return await self._sim.database.run(work, *key)

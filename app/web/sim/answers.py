@@ -146,6 +146,8 @@ class StatsAnswer(Answer):
     max_drawdown_ms: int | None
     exposure_pct: float | None
     fees: float | None
+    funding: float | None
+    interest: float | None
     trades: int
     wins: int
     losses: int

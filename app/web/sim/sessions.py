@@ -124,10 +124,8 @@ class SessionCalls(RouteGroup):
 
     async def delete(self, call: Call) -> Response:
         """Delete a session that is not running, with its log."""
-        await self._sim.delete(call.user_id, call.session.id)
-        await self._sim.database.run(
-            audit.record, audit_origin(call.request), call.user_id, "session.delete", call.session.id
-        )
+        recording = audit.recording(audit_origin(call.request), call.user_id, "session.delete")
+        await self._sim.delete(call.user_id, call.session.id, recording)
         return success(EmptyAnswer())
 
     async def start(self, call: Call, body: StartRequest) -> Response:

@@ -120,9 +120,10 @@ class ShareCalls(RouteGroup):
         return success(EmptyAnswer())
 
     async def _create(self, connection: Connection, call: Call, name: str | None, end: datetime) -> tuple[Token, str]:
-        if len(await tokens.list_keys(connection, call.session.id, "share")) >= _MAX_LINKS:
-            raise WrongStatusError(f"This session has {_MAX_LINKS} links already; revoke one first.")
         async with connection.transaction():
+            await tokens.lock_keys(connection, call.session.id)
+            if len(await tokens.list_keys(connection, call.session.id, "share")) >= _MAX_LINKS:
+                raise WrongStatusError(f"This session has {_MAX_LINKS} links already; revoke one first.")
             created = await tokens.create(
                 connection,
                 call.user_id,

@@ -131,7 +131,7 @@ export class Client {
     return this.#control(id, "runUntil", goal);
   }
 
-  /** Run without pauses to a time, then at the earlier pace. */
+  /** Run without pauses to a time, then at the earlier pace; a paused session pauses again there. */
   jump(id, timeMs) {
     return this.#control(id, "jump", { timeMs });
   }

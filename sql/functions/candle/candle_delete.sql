@@ -11,6 +11,7 @@ DECLARE
 BEGIN
   PERFORM pg_advisory_xact_lock(
     sim_lock_key('candles', candle_delete.venue, _symbol, candle_delete.timeframe));
+  PERFORM candle_changed(candle_delete.venue, _symbol, candle_delete.timeframe, -4611686018427387904);
 
   DELETE FROM market_coverage m
   WHERE m.venue = candle_delete.venue AND m.symbol = _symbol AND m.timeframe = candle_delete.timeframe;

@@ -11,6 +11,7 @@ DECLARE
   _to bigint;
   _changed bigint;
 BEGIN
+  PERFORM candle_changed(candle_rebuild.venue, candle_rebuild.symbol, candle_rebuild.finer, candle_rebuild.first_ms);
   FOREACH _longer IN ARRAY timeframes() LOOP
     _step := timeframe_ms(_longer);
     _from := candle_slot_ms(_longer, candle_rebuild.first_ms);

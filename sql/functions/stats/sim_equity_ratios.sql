@@ -5,7 +5,8 @@ CREATE OR REPLACE FUNCTION sim_equity_ratios(initial_cash numeric, period_ms big
 RETURNS TABLE (
   from_ms bigint, to_ms bigint, periods_per_year numeric, equity numeric, net_profit numeric, return_pct numeric,
   cagr_pct numeric, volatility_pct numeric, sharpe numeric, sortino numeric, calmar numeric, max_drawdown numeric,
-  max_drawdown_pct numeric, max_drawdown_ms bigint, exposure_pct numeric, fees numeric
+  max_drawdown_pct numeric, max_drawdown_ms bigint, exposure_pct numeric, fees numeric,
+  funding numeric, interest numeric
 )
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   WITH figure AS (
@@ -44,7 +45,9 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     s.max_pct,
     CASE WHEN s.events > 0 THEN coalesce((figures ->> 'maxUnder')::bigint, 0) END,
     100 * s.held / nullif(s.events, 0),
-    (figures ->> 'fees')::numeric
+    (figures ->> 'fees')::numeric,
+    CASE WHEN s.events > 0 THEN coalesce((figures ->> 'funding')::numeric, 0) END,
+    CASE WHEN s.events > 0 THEN coalesce((figures ->> 'interest')::numeric, 0) END
   FROM scaled s;
 $$;
 

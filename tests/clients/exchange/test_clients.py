@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -241,3 +242,16 @@ async def test_the_session_of_another_user_is_no_account_of_mine(database: Datab
         client = Ccxt(Bot(keyed.server, keyed.session_id, keyed.session_id))
         with pytest.raises(ccxt.AuthenticationError):
             await client.run("fetch_balance")
+
+
+def leaves(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [leaf for part in value.values() for leaf in leaves(part)]
+    return [value]
+
+
+def test_the_map_of_each_client_has_every_address_that_the_client_knows() -> None:
+    settings = zeon.ccxt_config("http://sim", "k")
+    for exchange in (ccxt.binance(settings), Lazy("ccxt.pro").binance(settings)):
+        wrong = [url for url in leaves(exchange.urls["api"]) if not re.match(r"(http|ws)://sim/x/binance/k/", url)]
+        assert wrong == []

@@ -3,6 +3,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -263,6 +264,26 @@ async def test_an_exchange_that_only_has_recent_candles_says_nothing_of_the_time
     (first, *_) = await stored(conn)
     assert now - 1_002 * MINUTE <= first.open_time_ms <= now - 998 * MINUTE
     assert (await cache.covered_ranges(conn, *KEY, "it"))[0][0] == first.open_time_ms
+
+
+async def test_a_fetch_waits_for_another_one_and_not_for_one_that_was_killed(conn: Connection) -> None:
+    """The lock of a session stayed behind a pooler with a connection of somebody else."""
+    other = uuid4()
+    assert await cache.claim(conn, *KEY, other, 60)
+    assert await cache.claim(conn, *KEY, other, 60), "its holder renews it"
+
+    class Waiting(NoPause):
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds)
+            await cache.release(conn, *KEY, other)
+
+    waiting = Waiting()
+    await fetch_candles(conn, VenueSource("it", Synthetic()), *KEY, START, START + MINUTE, clock=waiting)
+    assert waiting.pauses == [0.1]
+    assert await cache.claim(conn, *KEY, other, -1)
+    await fetch_candles(conn, VenueSource("it", Synthetic()), *KEY, START, END, clock=NoPause())
+    assert await (await conn.execute("SELECT * FROM market_fetches")).fetchall() == []
+    assert await (await conn.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'")).fetchall() == []
 
 
 async def test_ranges_fetched_in_any_order_end_in_the_same_cache(conn: Connection) -> None:

@@ -64,7 +64,7 @@ def spec_changes(**changes: Any) -> dict[str, Any]:
     return {"symbols": ("SPY",), "timeframe": "15m", "start_ms": START, "end_ms": END} | changes
 
 
-async def candles(engine: Engine, session_id: UUID, timeframe: str = "15m") -> list[tuple[int, bool]]:
+async def logged_candles(engine: Engine, session_id: UUID, timeframe: str = "15m") -> list[tuple[int, bool]]:
     """Return open time of all candles, and whether each was made up for a gap."""
     candles = [
         candle for candle in payloads(await engine.log(session_id), "candle") if candle["timeframe"] == timeframe
@@ -89,7 +89,7 @@ async def test_closed_hours_are_no_gap_and_bring_no_candle(engine: Engine, polic
     await stock(engine)
     session = await engine.finished((await engine.start(**spec_changes(gap_policy=policy))).id)
     assert (session.status, session.error, session.cursor_ms) == ("finished", None, END - GRID.ms)
-    assert await candles(engine, session.id) == [(slot, False) for slot in TRADED]
+    assert await logged_candles(engine, session.id) == [(slot, False) for slot in TRADED]
     assert await gap_times(engine, session.id) == []
     assert session.spec.days_per_year == 252
 
@@ -116,7 +116,7 @@ async def test_a_bar_that_goes_missing_fails_a_session_under_way(engine: Engine,
     session = await engine.finished(session.id)
     assert session.status == "failed"
     assert [(gap["fromMs"], gap["missing"]) for gap in session.error_details["gaps"]] == [(lacking, 1)]
-    assert (await candles(engine, session.id))[-1] == (TRADED[TRADED.index(lacking) - 1], False)
+    assert (await logged_candles(engine, session.id))[-1] == (TRADED[TRADED.index(lacking) - 1], False)
 
 
 async def test_skipping_writes_gap_events_for_trading_hours_only(engine: Engine) -> None:
@@ -124,14 +124,14 @@ async def test_skipping_writes_gap_events_for_trading_hours_only(engine: Engine)
     session = await engine.finished((await engine.start(**spec_changes(gap_policy="skip"))).id)
     assert session.status == "finished"
     assert await gap_times(engine, session.id) == singly(LACKING)
-    assert await candles(engine, session.id) == [(slot, False) for slot in TRADED if slot not in LACKING]
+    assert await logged_candles(engine, session.id) == [(slot, False) for slot in TRADED if slot not in LACKING]
 
 
 async def test_filling_makes_up_bars_of_trading_hours_only(engine: Engine) -> None:
     await stock(engine, *LACKING)
     session = await engine.finished((await engine.start(**spec_changes(gap_policy="fill"))).id)
     assert session.status == "finished"
-    assert await candles(engine, session.id) == [(slot, slot in LACKING) for slot in TRADED]
+    assert await logged_candles(engine, session.id) == [(slot, slot in LACKING) for slot in TRADED]
     assert await gap_times(engine, session.id) == singly(LACKING)
 
 
@@ -142,7 +142,7 @@ async def test_a_trade_after_the_close_of_one_symbol_makes_no_gap_of_another(eng
     await stock(engine, symbol="QQQ")
     session = await engine.start(**spec_changes(symbols=("SPY", "QQQ"), gap_policy=policy))
     assert (await engine.finished(session.id)).status == "finished"
-    results = await candles(engine, session.id)
+    results = await logged_candles(engine, session.id)
     assert [slot for slot, _ in results] == sorted([*TRADED, *TRADED, *after_close])
     assert not any(synthetic for _, synthetic in results)
     assert await gap_times(engine, session.id) == []
@@ -153,7 +153,7 @@ async def test_longer_candles_have_no_gap_over_closed_hours(engine: Engine) -> N
     session = await engine.start(**spec_changes(gap_policy="skip", extra_timeframes=("30m",)))
     session = await engine.finished(session.id)
     halves = [slot for slot in TRADED if slot % TIMEFRAMES["30m"].ms == 0 and slot != ms("22T15:30")]
-    assert [slot for slot, _ in await candles(engine, session.id, "30m")] == halves
+    assert [slot for slot, _ in await logged_candles(engine, session.id, "30m")] == halves
     assert await gap_times(engine, session.id) == [
         (ms("22T15:30"), ms("22T15:45"), 1),
         (ms("22T15:30"), ms("22T16:00"), 1),

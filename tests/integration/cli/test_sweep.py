@@ -51,6 +51,13 @@ def test_a_sweep_runs_every_combination_and_ranks_them(cli: Cli, database: Datab
     assert cli.json("verify", result["results"][0]["id"])["same"]
 
 
+def test_a_sweep_that_a_quota_has_no_room_for_is_refused_before_it_begins(cli: Cli, database: Database) -> None:
+    cli.env["ZEON_USER_SESSIONS"] = "5"
+    params = ("--param", "fast=3..5", "--param", "slow=8,13", "--end", START_MS + 600 * 60_000)
+    assert "ZEON_USER_SESSIONS" in cli.error(*MADE, *params)
+    assert database.query("SELECT count(*) FROM sim_sessions") == [(0,)]
+
+
 def test_ctrl_c_leaves_a_sweep_paused_and_rank_lets_it_go_on(cli: Cli, database: Database) -> None:
     arguments = (*MADE, "--param", "fast=2..9", "--param", "slow=40", "--end", "2024-01-06", "--processes", 2)
     with cli.start(*arguments, stderr=subprocess.PIPE) as sweep:

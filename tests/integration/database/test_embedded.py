@@ -9,9 +9,6 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import traceback
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -21,6 +18,7 @@ import pytest
 from app.db.setup import embedded
 from app.errors import SimError
 from tests.support.postgres import SETTINGS, kill_with_children
+from tests.support.server_process import as_user
 
 ROOT = Path(__file__).parents[2]
 USER = """
@@ -232,24 +230,6 @@ def test_it_works_for_an_ordinary_user_and_keeps_others_out(folder):
     assert folder.joinpath("postgres").stat().st_uid == owner.pw_uid
     folder.chmod(0o755)
     as_user(pwd.getpwnam("daemon"), is_refused)
-
-
-def as_user(account: pwd.struct_passwd, work: Callable[[], None]) -> None:
-    """Do something in a child process of another account, which needs none of this one's other threads."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # From Python 3.12 on, where there are other threads.
-        child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            os.setgid(account.pw_gid)
-            os.setuid(account.pw_uid)
-            work()
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        os._exit(code)
-    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_command_says_before_it_sets_up_a_server_of_its_own(folder):

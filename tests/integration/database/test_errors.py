@@ -166,7 +166,12 @@ def limit_connections(database: postgres.Database, count: int) -> None:
         admin.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT {count}")
 
 
-@pytest.mark.parametrize("command", ["DEALLOCATE ALL", "PREPARE _pg3_0 AS SELECT 2", "ALTER TABLE pg_temp.t ADD b int"])
+OTHERS = "DEALLOCATE ALL; PREPARE _pg3_0 (int) AS SELECT $1; PREPARE _pg3_1 (int) AS SELECT $1"
+
+
+@pytest.mark.parametrize(
+    "command", ["DEALLOCATE ALL", "PREPARE _pg3_0 AS SELECT 2", OTHERS, "ALTER TABLE pg_temp.t ADD b int"]
+)
 async def test_a_statement_prepared_on_another_connection_is_sent_again(pool: Database, command: str) -> None:
     """What a pooler in transaction mode does to a connection, done behind the driver's back."""
     await pool.run(lambda connection: connection.execute("CREATE TEMPORARY TABLE t (a int)"))
@@ -179,7 +184,7 @@ async def test_a_statement_prepared_on_another_connection_is_sent_again(pool: Da
         result = connection.pgconn.exec_(command.encode())
         assert not result.error_message, result.error_message
 
-    for _ in range(0 if "PREPARE" in command else 8):
+    for _ in range(0 if command.startswith("PREPARE") else 8):
         await pool.run(read)
     await pool.run(behind)
     for _ in range(8):
@@ -190,6 +195,31 @@ async def test_a_statement_prepared_on_another_connection_is_sent_again(pool: Da
 async def test_internal_errors_of_postgres_are_worth_another_try(pool: Database) -> None:
     with pytest.raises(UnavailableError, match=r"^The database failed: What happened\.$"):
         await pool.run(fail_with, "XX000")
+
+
+async def test_what_postgres_calls_a_violation_of_the_protocol_is_not_a_database_that_is_away(pool: Database) -> None:
+    with pytest.raises(UnavailableError, match=r"^The database failed: What happened\.$") as raised:
+        await pool.run(fail_with, "08P01")
+    assert not isinstance(raised.value, DatabaseAwayError)
+
+
+async def test_a_pool_that_waited_in_vain_for_a_database_that_answers_is_busy_not_away(
+    database: postgres.Database,
+) -> None:
+    """So it is when this process was suspended, or when the pool has not yet tried again after an outage."""
+    pool = Database(database.url, size=1, wait_s=0.2)
+    await pool.open()
+    async with pool._pool.connection():  # Nothing was ever lent to a call.
+        for refused in (None, psycopg.OperationalError("connection refused")):
+            pool._note_refusal(refused)
+            with pytest.raises(BusyError, match="All connections"):
+                await pool.run(lambda connection: connection.execute("SELECT 1"))
+        limit_connections(database, 0)
+        pool._last_lent_s = -1e9
+        with pytest.raises(DatabaseFullError):
+            await pool.run(lambda connection: connection.execute("SELECT 1"))
+        limit_connections(database, -1)
+    await pool.close()
 
 
 async def test_a_pool_that_gets_no_connection_says_that_the_database_is_away() -> None:

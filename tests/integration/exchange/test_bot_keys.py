@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -82,18 +81,3 @@ def test_the_command_prints_the_addresses_of_a_session(database: Database) -> No
     assert made["keyId"] not in command("bot-key", "list", session)
     command("token", "revoke", listed[1]["keyId"])
     assert [entry["action"] for entry in command.json("audit")][:2] == ["bot-key.revoke"] * 2
-
-
-def leaves(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        return [leaf for part in value.values() for leaf in leaves(part)]
-    return [value]
-
-
-def test_the_map_of_each_client_has_every_address_that_the_client_knows() -> None:
-    ccxt = pytest.importorskip("ccxt", reason="ccxt is not installed")
-    pro = pytest.importorskip("ccxt.pro", reason="ccxt is not installed")
-    settings = zeon.ccxt_config("http://sim", "k")
-    for exchange in (ccxt.binance(settings), pro.binance(settings)):
-        wrong = [url for url in leaves(exchange.urls["api"]) if not re.match(r"(http|ws)://sim/x/binance/k/", url)]
-        assert wrong == []

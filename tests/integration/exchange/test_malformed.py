@@ -12,6 +12,6 @@ async def test_malformed_calls_are_refused_and_change_nothing(database: Database
     async with running_server(database) as server:
         trader = await bot(server)
         await trader.step(2)
-        outcome = await send_malformed(trader, seed=1, count=300)
-        assert outcome.statuses[400] > 50
-        assert len(await orders_in_the_log(trader)) == outcome.placed >= 6
+        outcome = await send_malformed(trader, seed=1, count=150)
+        assert outcome.statuses[400] > 20
+        assert len(await orders_in_the_log(trader)) == outcome.placed >= 3

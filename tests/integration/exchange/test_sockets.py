@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from app.domain.market.timeframe import TIMEFRAMES
 from app.web.exchange import sockets
-from app.web.http.connections import ConnectionLimits
+from app.web.wire.connections import ConnectionLimits
 from tests.support.network.bot import Bot, bot
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS
@@ -288,6 +288,29 @@ async def test_a_server_that_stops_says_so_and_answers_its_clients_pings_and_pin
     assert [json.loads(await stream.recv()).get("stream") for stream in opened[:2]] == [None, "!serverShutdown"]
     for stream in opened:
         await closed(stream, 1001)
+
+
+async def test_a_websocket_keeps_its_place_among_the_connections(server: InProcessServer) -> None:
+    trader = await bot(server)
+    before = len(server.served.connections)
+    async with socket(trader, "ws-api/v3") as api:
+        await ask(api, "ping")
+        assert len(server.served.connections) == before + 1
+    deadline = time.monotonic() + 10
+    while len(server.served.connections) > before:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+async def test_addresses_and_websockets_are_below_the_root_path(database: Database) -> None:
+    async with running_server(database, root_path="/zeon") as server:
+        trader = await bot(server)
+        made = await server.data("POST", f"{trader.path}/bot-key", status=201)
+        assert made["addresses"]["rest"] == f"{server.served.url}/zeon/x/binance/{made['key']}/api/v3"
+        answer = await server.client.get(f"{made['addresses']['rest']}/time")
+        assert answer.json() == {"serverTime": START_MS}
+        async with connect(made["addresses"]["wsApi"], proxy=None) as api:
+            assert (await ask(api, "time"))["result"] == {"serverTime": START_MS}
 
 
 async def test_a_client_that_sends_no_pong_is_dropped(database: Database) -> None:

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from app.db.log import events
-from app.web.http.connections import ConnectionLimits
+from app.web.wire.connections import ConnectionLimits
 from tests.support.client import BODY, SESSIONS
 from tests.support.network.raw import Raw, raw, request
 from tests.support.network.storm import hostile_clients, storm
@@ -405,12 +405,13 @@ async def test_postgres_stops_working_for_a_client_that_hung_up(database: Databa
     """The call waits for a lock, which it would do for a minute."""
     patient = replace(database, url=f"{database.url}&options=-clock_timeout%3D60s")
     async with running_server(patient, pool_size=2) as server:
-        session = await server.finished()
+        session, twin = await server.finished(), await server.finished()
+        calls = ("events", f"diff/{twin['id']}", "stats", "equity", "export?what=events&format=csv", "orders")
         with psycopg.connect(database.owner_url) as other:
             other.execute("LOCK TABLE sim_events IN ACCESS EXCLUSIVE MODE")
-            for _ in range(5):
+            for call in calls:
                 async with raw(server.served.url) as client:
-                    await client.send(request(f"{SESSIONS}/{session['id']}/events"))
+                    await client.send(request(f"{SESSIONS}/{session['id']}/{call}"))
                     await waiting_queries(database, 1)
                 await waiting_queries(database, 0)
             other.rollback()

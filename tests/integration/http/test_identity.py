@@ -11,15 +11,20 @@ from typing import Any
 from uuid import uuid4
 
 import httpx2
+import psycopg
 import pytest
 
-from app.db import tokens
+from app.candles.cache.deletion import delete_series
+from app.candles.sources.synthetic import candles as made_up
+from app.db import audit, tokens
+from app.db import candles as cache
 from app.db.log import events
 from app.errors import BadInputError
 from app.web.http.auth import RefusedLogins
 from tests.support.client import BODY, SESSIONS
 from tests.support.issuer import AUDIENCE, ISSUER, JwksServer, jwk, jwks, jwks_server, token
 from tests.support.postgres import Database
+from tests.support.running_engine import MINUTE, START_MS
 from tests.support.running_server import InProcessServer, running_server
 
 PATTERN = r"http://127\.0\.0\.1:\d+/sessions/([0-9a-f-]{36})\?share=(zeon_share_[\w-]{43})"
@@ -58,6 +63,13 @@ async def test_a_jwt_names_the_user_and_its_streams_end_with_it(database: Databa
             assert end - 0.1 <= time.time() < end + 2
         _, opaque = await server.token("anna")
         await server.refused(401, "GET", path, headers=bearer(opaque))
+        ended = int(time.time()) - 58  # Clocks may differ by a minute: what begins in that minute ends with it.
+        async with server.stream(session["id"], Authorization=f"Bearer {token(exp=ended)}") as stream:
+            login = await server.call("POST", "/login", {"token": token(exp=ended)})
+            assert int(re.search(r"max-age=(\d+)", login.headers["set-cookie"].lower())[1]) <= 2
+            await stream.rest()
+            assert time.time() < ended + 60 + 2
+        await server.refused(401, "GET", path)
 
 
 async def test_a_jwt_logs_a_browser_in_until_it_ends(database: Database, issuer: JwksServer) -> None:
@@ -205,12 +217,13 @@ async def test_a_session_has_at_most_a_hundred_links(database: Database) -> None
         session = await server.create()
         database.query(
             "INSERT INTO sim_tokens (user_id, token_hash, kind, scope, session_id, expires_at)"
-            " SELECT 'local', i::text, 'share', 'read', %s, now() + interval '1 day' FROM generate_series(1, 99) i"
+            " SELECT 'local', i::text, 'share', 'read', %s, now() + interval '1 day' FROM generate_series(1, 97) i"
             " RETURNING 1",
             session["id"],
         )
-        await shared(server, session["id"])
-        await server.refused(409, "POST", f"{SESSIONS}/{session['id']}/share", {})
+        path = f"{SESSIONS}/{session['id']}/share"
+        answers = await asyncio.gather(*(server.call("POST", path, {}) for _ in range(12)))
+        assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 9
 
 
 async def test_keys_are_not_written_to_logs(database: Database, caplog: pytest.LogCaptureFixture) -> None:
@@ -304,6 +317,30 @@ async def test_the_audit_trail_says_who_did_what_from_where_and_no_secret(databa
         text = str(database.query("SELECT sim_audit::text FROM sim_audit"))
         for hidden in (secret, key.removeprefix("share="), "zeon_wrong", tokens.token_hash(secret)):
             assert hidden not in text
+
+
+async def test_nothing_is_deleted_or_stored_whose_entry_in_the_audit_trail_cannot_be_written(
+    database: Database,
+) -> None:
+    """The entry was written after the act: a crash between them left no trace of it."""
+    async with running_server(database, candles=0, auth="token") as server:
+        _, secret = await server.token("anna")
+        server.client.headers["Authorization"] = f"Bearer {secret}"
+        session = await server.create()
+        with psycopg.connect(database.owner_url, autocommit=True) as owner:
+            owner.execute("ALTER TABLE sim_audit ADD CHECK (action = 'login') NOT VALID")
+        assert (await server.call("DELETE", f"{SESSIONS}/{session['id']}")).status_code == 500
+        rows = '{"data": [[1704067200000, 1, 2, 1, 2, 5]]}'
+        answer = await server.client.post("/api/market/import?symbol=AB&timeframe=1m", content=rows)
+        assert answer.status_code == 500
+        await server.served.sim.database.run(
+            cache.store, "demo", "AB", "1m", made_up("AB", "1m", START_MS, START_MS + MINUTE)
+        )
+        trail = audit.recording(audit.AuditOrigin("command", "here"), "anna", "candles.delete")
+        with pytest.raises(psycopg.errors.CheckViolation):
+            await server.served.sim.database.run(delete_series, "demo", "AB", "1m", trail)
+        await server.data("GET", f"{SESSIONS}/{session['id']}")
+        assert database.query("SELECT venue, count(*) FROM market_candles GROUP BY venue") == [("demo", 1)]
 
 
 def test_refused_logins_do_not_fill_the_audit_trail() -> None:

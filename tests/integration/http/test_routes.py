@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.db import candles as cached_candles
 from app.engine import kept_figures
 from app.engine.session_service import SessionService
 from app.errors import TooManyRequestsError
@@ -65,6 +66,7 @@ HEAVY = {
     f"GET {SESSIONS}/{{id:uuid}}/stats",
     f"GET {SESSIONS}/{{id:uuid}}/equity",
     f"GET {SESSIONS}/{{id:uuid}}/export",
+    "GET /api/market/coverage",
 }
 """The routes that may read much of a log."""
 STREAMS = {f"GET {SESSIONS}/{{id:uuid}}/stream", f"GET {MARKET}/{{id:uuid}}/stream"}
@@ -195,6 +197,7 @@ class Walk:
                 patch.setattr(place, name, nothing)
                 for module in (sim_stats, kept_figures):
                     patch.setattr(module, "FEW_EVENTS", -1)
+                patch.setattr(cached_candles, "FEW_SLOTS", -1)
                 faults = await self._refused(name, refused, headers)
             for fault in faults:
                 yield fault
@@ -273,6 +276,8 @@ class Walk:
         path += QUERIES.get(key(spec), "").format(**ids) if query is None else query
         body = BODIES.get(key(spec)) if body is None else body
         async with self._server.client.stream(spec.method, path, json=body, headers=headers) as response:
+            if response.status_code == 429:
+                assert int(response.headers["retry-after"]) >= 1
             return response.status_code
 
 

@@ -18,7 +18,6 @@ from tests.support.running_engine import MINUTE, START_MS, store
 from tests.support.running_server import InProcessServer, running_server
 
 WRONG = [
-    ({"profileSlug": "nope"}, "profileSlug"),
     ({"symbol": "BTC USDT!"}, "symbol"),
     ({"symbols": ["ETHUSDT"]}, "symbol"),
     ({"symbol": None}, "symbol"),
@@ -71,10 +70,17 @@ WRONG = [
     ({"config": {}, "configOverride": {}}, "configOverride"),
     ({"configOverride": []}, "configOverride"),
     ({"configOverride": {"a": "x" * 17_000}}, "config"),
-    ({"profileSlug": "sma_cros"}, "profileSlug"),
     ({"profileSlug": "sma_cross", "config": {"fats": 3}}, "config.fats"),
     ({"profileSlug": "sma_cross", "config": {"fast": 0}}, "config.fast"),
 ]
+
+
+async def test_a_profile_that_no_living_server_knows_is_named_with_the_servers(database: Database) -> None:
+    async with running_server(database, venue="demo", runner="alone") as server:
+        refused = await server.refused(422, "POST", SESSIONS, BODY | {"profileSlug": "sma_cros"})
+        assert refused["code"] == "profile_unknown"
+        assert refused["details"] == {"profiles": ["sma_cros"], "servers": ["alone"]}
+        assert "did you mean sma_cross" in refused["error"]
 
 
 async def test_a_created_session_is_answered_with_its_defaults(database: Database) -> None:

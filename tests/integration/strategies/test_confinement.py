@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pwd
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,10 +21,10 @@ import pytest
 
 from app.errors import BadInputError, StrategyFailedError, StrategyProcessLostError
 from app.settings import Settings, load
-from app.strategy_hosts import launch
+from app.strategy_hosts import confinement, launch
 from app.strategy_hosts.process_pool import ProcessHandle, ProcessPool
 from tests.support.postgres import Database
-from tests.support.server_process import StartServer
+from tests.support.server_process import StartServer, as_user
 from tests.support.strategies import HEAD
 
 ALLOWED_S = 20
@@ -120,6 +122,25 @@ async def test_a_strategy_that_starts_too_many_processes_is_killed_with_them(tmp
         with pytest.raises(StrategyFailedError, match="The strategy started more than 3 processes"):
             await report_of(process, tmp_path, code)
     assert not sleeping()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be somebody else")
+def test_the_system_limits_the_processes_of_a_user_who_is_not_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confinement, "_USER_TASKS", 0)
+
+    def start_too_many() -> None:
+        confinement.limit_tasks(
+            os.getpid(), confinement.ProcessLimits(memory_mb=1, processes=3, file_mb=1, output_kb=1)
+        )
+        try:
+            with pytest.raises(BlockingIOError):
+                _ = [subprocess.Popen(["sleep", OWN_S]) for _ in range(10)]
+            assert 1 <= len(sleeping()) <= 3
+        finally:
+            for pid in sleeping():
+                os.kill(pid, signal.SIGKILL)
+
+    as_user(pwd.getpwnam("nobody"), start_too_many)
 
 
 LEAVES = f"""

@@ -238,7 +238,7 @@ async def test_code_that_cannot_be_used_is_reported_and_affects_nothing_else(
         "good.py": f"good is already the name of the strategy in {tmp_path}/again.py; rename yours.",
         "json:JSONDecoder": "TypeError",
         "nowhere.at.all:Thing": "There is no module named nowhere.",
-        "not a place": "It is neither a folder nor module",
+        "not a place": "It is neither a folder, a file nor module",
     }
 
 

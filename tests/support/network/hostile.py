@@ -22,7 +22,7 @@ _PAUSE_S = 0.5
 _HUGE_BYTES = 200_000_000
 
 
-class Storm:
+class HostileClients:
     """All hostile clients of one server."""
 
     def __init__(self, url: str, session_id: str, seconds: float) -> None:
@@ -95,7 +95,7 @@ async def _send_all(client: Raw, pieces: Iterable[bytes]) -> None:
 async def main(url: str, session_id: str, count: str, seconds: str) -> None:
     assert urlsplit(url).hostname == "127.0.0.1"
     os.nice(10)  # What is measured is the server, not how a small machine shares its cores.
-    storm = Storm(url, session_id, float(seconds))
+    storm = HostileClients(url, session_id, float(seconds))
     await storm.blow(int(count))
     print(json.dumps({"opened": storm.opened, "answers": storm.answers}))
 

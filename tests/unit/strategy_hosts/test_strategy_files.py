@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from app.domain.event import Event
+from app.domain.trading.slug import slug_of
 from app.strategy_hosts.protocol import ProtocolError, decode_answer, encode_answer
-from app.strategy_hosts.strategy_files import StrategyRef, slug_of, strategy_files
+from app.strategy_hosts.strategy_files import StrategyRef, strategy_files
 
 
 def code(path: Path) -> StrategyRef:

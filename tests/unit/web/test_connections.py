@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.web.http.connections import ConnectionLimits, Connections, has_unread_bytes
+from app.web.wire.connections import ConnectionLimits, Connections, has_unread_bytes
 
 
 @dataclass(eq=False)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import SimError
-from app.web.http.framing import MessageFraming
+from app.web.wire.framing import MessageFraming
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n"
 BODY = b"hello\r\n\r\nyou"

@@ -159,6 +159,12 @@ export class Prices {
     return bars.length ? [bars[0].time, bars.at(-1).time] : null;
   }
 
+  /** The difference between the highest and the lowest price that the chart has room for; 0 before it is drawn. */
+  priceRange() {
+    const [top, bottom] = [0, this.chart.panes()[0].getHeight()].map((y) => this.bars.coordinateToPrice(y));
+    return top === null || bottom === null ? 0 : Math.abs(top - bottom);
+  }
+
   /** Move the candle of a time to the middle. */
   centre(ms) {
     const bars = this.shown();

@@ -42,6 +42,11 @@ export async function attempt(work) {
 }
 
 function details(error) {
+  const { at, source, candleMs } = error.details ?? {};
+  if (at) {
+    const candle = candleMs === undefined ? [] : [make("p", {}, `At the candle that opens at ${timeText(candleMs)}.`)];
+    return [make("p", {}, at), ...(source ? [make("pre", {}, source)] : []), ...candle];
+  }
   const gaps = error.details?.gaps;
   if (!gaps) return [];
   const lines = gaps.slice(0, 5).map((gap) => make("li", {}, gapText(gap)));

@@ -9,7 +9,7 @@ export function startBlindChoice() {
   byId("blind").addEventListener("change", () => {
     const blind = byId("blind").value !== "";
     byId("blind-any-choice").hidden = !blind;
-    for (const id of ["range", "coverage", "coverage-text"]) byId(id).hidden = blind;
+    for (const id of ["others", "range", "coverage", "coverage-text"]) byId(id).hidden = blind;
     for (const id of ["from", "to"]) byId(id).disabled = blind;
     if (blind && byId("gap-policy").value === "fail") byId("gap-policy").value = "skip";
   });

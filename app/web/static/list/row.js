@@ -73,7 +73,8 @@ export class Row {
     this.bar.setAttribute("aria-label", `Progress of ${title}`);
     this.bar.value = pct ?? 0;
     this.done.title = waitingFor?.text ?? "";
-    if (waitingFor) setText(this.done, `waits for ${utc(waitingFor.openTimeMs)}`);
+    if (progress?.checking) setText(this.done, "checks its changed code");
+    else if (waitingFor) setText(this.done, `waits for ${utc(waitingFor.openTimeMs)}`);
     else setText(this.done, pct === null ? "endless" : `${pct.toFixed(pct < 10 ? 1 : 0)} %`);
   }
 

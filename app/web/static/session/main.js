@@ -24,6 +24,7 @@ import { keyOf } from "../chart/series.js";
 import { showSnippets } from "./snippets.js";
 import { Controls, PACES } from "./controls.js";
 import { LogPosition } from "./log_position.js";
+import { startBots } from "./bots.js";
 import { startSharing } from "./sharing.js";
 import { startTabs } from "./tabs.js";
 import { startBlind } from "../time/blind.js";
@@ -70,6 +71,7 @@ const statistics = new Statistics(session);
 showTitle();
 startKeys({ controls: readOnly ? WITHOUT_CONTROLS : controls, position, lookBack, marks, trading });
 startSharing(session);
+startBots(session);
 onZone(showTimesAgain);
 prices.onCandles(showClockOfChart);
 indicators.start();
@@ -94,8 +96,9 @@ function showTitle() {
 function showSettings() {
   const symbols = session.symbols.map(symbolText).join(" ");
   const venue = isBlind() ? [] : [`${session.venue} · `];
+  const tags = isBlind() ? ["blind"] : session.tags;
   const range = session.endMs === null ? ["endless from ", time(session.startMs)] : [time(session.startMs), " to ", time(session.endMs)];
-  byId("what").replaceChildren(`${symbols} · ${session.timeframe} · ${session.profileSlug} · `, ...venue, ...range, ...origin(), ...session.tags.map((tag) => make("span", { class: "tag" }, masked(tag))));
+  byId("what").replaceChildren(`${symbols} · ${session.timeframe} · ${session.profileSlug} · `, ...venue, ...range, ...origin(), ...tags.map((tag) => make("span", { class: "tag" }, tag)));
 }
 
 /** Write every time on the page in the zone that was chosen. */

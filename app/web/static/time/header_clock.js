@@ -15,6 +15,7 @@ export function showClock(session, shownMs, isBack, standardPaces) {
   const pct = ended || progress?.fetching ? (progress?.pct ?? null) : byTime;
   byId("progress").hidden = pct === null;
   byId("progress").value = pct ?? 0;
-  const parts = [pct !== null && `${pct.toFixed(1)} %`, standardPaces.includes(replayMsPerCandle) ? null : pace(session)];
+  const checking = progress?.checking && `checks its changed code: ${progress.checking.done} of ${progress.checking.total} candles`;
+  const parts = [checking, pct !== null && `${pct.toFixed(1)} %`, standardPaces.includes(replayMsPerCandle) ? null : pace(session)];
   byId("at").replaceChildren(ms === null ? "not started" : time(ms), ...parts.filter(Boolean).map((part) => ` · ${part}`));
 }

@@ -5,24 +5,27 @@ import { symbolText } from "../common/display.js";
 import { decimal } from "../common/format.js";
 import { priceText, roundPrice } from "../common/prices.js";
 import { cancelAll, flatten, place } from "./calls.js";
+import { estimate } from "./estimate.js";
 import { orderText } from "./order_text.js";
 
 const TAKEN = ["created", "running", "paused"];
 /** Type of order -> the fields of the ticket that it needs. */
 const NEEDS = { market: [], limit: ["limitPrice"], stop: ["stopPrice"], stopLimit: ["stopPrice", "limitPrice"], trailingStop: ["trail"] };
 const PRICES = { limitPrice: "Limit", stopPrice: "Stop", stopLoss: "Stop loss", takeProfit: "Take profit" };
-const EXITS = { stopLoss: 0.99, takeProfit: 1.01 };
+const EXITS = ["stopLoss", "takeProfit"];
+/** Where a price is set first, from the last price: parts of the range of prices on the chart, so that its line is in view. */
+const FIRST = { limitPrice: -0.1, stopPrice: 0, stopLoss: -0.25, takeProfit: 0.25 };
 
 export class Ticket {
   symbol = "";
   #busy = false;
 
-  /** `market()` returns the symbol and its last price, `blocked()` why nothing may be placed now; `onPlaced(orderId)` follows a call. */
+  /** `market()` returns the symbol, its last price, the range of prices on the chart and the equity, `blocked()` why nothing may be placed now; `onPlaced(orderId)` follows a call. */
   constructor(session, { market, blocked, onPlaced, onChange }) {
     Object.assign(this, { session, market, blocked, onPlaced, onChange });
     byId("ticket-type").addEventListener("change", () => this.#choose());
-    for (const name of Object.keys(PRICES)) this.#field(name).addEventListener("input", onChange);
-    for (const name of Object.keys(EXITS)) byId(`ticket-with-${name}`).addEventListener("change", () => this.#choose());
+    byId("ticket-form").addEventListener("input", onChange);
+    for (const name of EXITS) byId(`ticket-with-${name}`).addEventListener("change", () => this.#choose());
     byId("ticket-form").addEventListener("submit", (submit) => {
       submit.preventDefault();
       this.place(submit.submitter?.value ?? "buy");
@@ -44,6 +47,7 @@ export class Ticket {
       this.symbol = symbol;
       this.#refill();
     }
+    this.#estimate();
     if (reason !== this.reason) setText(byId("ticket-state"), reason);
     this.reason = reason;
   }
@@ -148,6 +152,11 @@ export class Ticket {
     return "";
   }
 
+  #estimate() {
+    const { price, equity } = this.market();
+    setText(byId("ticket-estimate"), byId("ticket-fields").disabled ? "" : estimate(this.#order("buy"), price, equity, this.session.sizing));
+  }
+
   #wrongSide(name, order, where) {
     return `${PRICES[name]} ${priceText(order.symbol, order[name])}: for a ${order.side} it must be ${where} the entry. Drag its line, or leave it out.`;
   }
@@ -158,7 +167,7 @@ export class Ticket {
   }
 
   #shownPrices() {
-    const exits = Object.keys(EXITS).filter((name) => byId(`ticket-with-${name}`).checked);
+    const exits = EXITS.filter((name) => byId(`ticket-with-${name}`).checked);
     return [...NEEDS[byId("ticket-type").value].filter((name) => name in PRICES), ...exits];
   }
 
@@ -173,11 +182,11 @@ export class Ticket {
 
   /** Fill the shown price fields from the last price; with `empty` only those that are empty. */
   #refill(empty = false) {
-    const { symbol, price } = this.market();
+    const { symbol, price, range } = this.market();
     for (const name of Object.keys(PRICES)) {
       const shown = this.#shownPrices().includes(name);
       if (empty && shown && this.#field(name).value !== "") continue;
-      this.#field(name).value = shown && price ? roundPrice(symbol, price * (EXITS[name] ?? 1)) : "";
+      this.#field(name).value = shown && price ? roundPrice(symbol, Math.max(price + FIRST[name] * range, price / 2)) : "";
     }
   }
 

@@ -73,10 +73,10 @@ export class Trading {
   #createTicket() {
     byId("ticket").hidden = false;
     const ticket = new Ticket(this.session, {
-      market: () => ({ symbol: this.prices.symbol, price: this.prices.base().at(-1)?.close }),
+      market: () => ({ symbol: this.prices.symbol, price: this.prices.base().at(-1)?.close, range: this.prices.priceRange(), equity: this.account.equity ?? this.session.initialCash }),
       blocked: () => (this.isLookingBack() ? "You are looking back; orders would be placed now. Go live to trade." : ""),
       onPlaced: () => this.#changed(),
-      onChange: () => this.lines?.draw(this.isLookingBack()),
+      onChange: () => this.lines && this.draw(),
     });
     ticket.onWhy = (orderId) => this.why.show(orderId);
     return ticket;

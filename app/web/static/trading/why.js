@@ -52,8 +52,10 @@ export class Why {
     const price = isStop ? order.stopPrice : order.limitPrice;
     if (price == null) return "";
     const rises = buy === isStop; // The price must rise to the order.
-    const rule = isStop ? "at" : this.session.limitFill === "touch" ? "at" : "beyond";
-    const need = `It ${order.isOpen ? "needs" : "needed"} a price ${rule} ${priceText(order.symbol, price)} or ${rises ? "higher" : "lower"}.`;
+    const text = priceText(order.symbol, price);
+    const suffices = isStop || this.session.limitFill === "touch"; // Otherwise the price must go through the limit.
+    const reach = suffices ? `of ${text} or ${rises ? "higher" : "lower"}` : `${rises ? "above" : "below"} ${text}`;
+    const need = `It ${order.isOpen ? "needs" : "needed"} a price ${reach}.`;
     const extreme = this.#extreme(order, rises);
     return extreme === null ? need : `${need} The ${rises ? "highest" : "lowest"} since it was placed is ${priceText(order.symbol, extreme)}.`;
   }

@@ -33,7 +33,7 @@ def read_until_broken(path: Path, places: list[int]) -> None:
         places.extend(row[0] for row in rows)
 
 
-def candles(path: Path, name: str = "1m") -> list[Candle]:
+def read_candles(path: Path, name: str = "1m") -> list[Candle]:
     grid = timeframe(name)
     check = RowValidator("BTCUSDT", grid, now_ms=10**14)
     request = ReadRequest("BTCUSDT", grid)
@@ -162,7 +162,7 @@ SOUND = (Decimal(10), Decimal(12), Decimal(9), Decimal(11), Decimal(5))
 def test_json_of_every_exchange_is_one_candle(tmp_path: Path, answer: object) -> None:
     path = tmp_path / "answer.json"
     path.write_text(json.dumps(answer))
-    (candle,) = candles(path)
+    (candle,) = read_candles(path)
     assert (candle.open_time_ms, candle[4:9]) == (START, SOUND)
 
 
@@ -180,7 +180,7 @@ def test_json_numbers_that_were_binary_floats_lose_their_noise(tmp_path: Path) -
     path.write_text(
         f"[[{START}, 5.330000000000001e-05, 5.330000000000001e-05, 5.33e-05, 5.33e-05, 2697616.0709080002]]"
     )
-    (candle,) = candles(path)
+    (candle,) = read_candles(path)
     assert (candle.open, candle.volume) == (Decimal("0.0000533"), Decimal("2697616.070908"))
 
 
@@ -199,12 +199,12 @@ def test_lean_folders_say_what_times_and_prices_mean(tmp_path: Path) -> None:
         tmp_path / "equity/usa/minute/spy/20240102_trade.zip",
         **{"20240102_spy_minute_trade.csv": "34200000,4700000,4710000,4690000,4705000,100\n"},
     )
-    (candle,) = candles(stock)
+    (candle,) = read_candles(stock)
     assert (candle.open_time_ms, str(candle.close), candle.volume) == (1_704_205_800_000, "470.5", 100)
     coin = zipped(tmp_path / "crypto/x/hour/btcusdt_trade.zip", **{"btcusdt.csv": "20240101 00:00,1,4,0.5,3,7\n"})
-    assert candles(coin, "1h")[0].open_time_ms == START
+    assert read_candles(coin, "1h")[0].open_time_ms == START
     day = zipped(tmp_path / "equity/usa/daily/spy.zip", **{"spy.csv": "20240101 00:00,10000,40000,5000,30000,7\n"})
-    assert (candles(day, "1d")[0].open_time_ms, candles(day, "1d")[0].high) == (START, 4)
+    assert (read_candles(day, "1d")[0].open_time_ms, read_candles(day, "1d")[0].high) == (START, 4)
 
 
 def test_a_lean_row_that_is_none_is_refused_by_its_line(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_parquet_and_feather_are_exact_to_fifteen_digits(tmp_path: Path, kind: s
         pyarrow.parquet.write_table(table, path)
     else:
         pyarrow.feather.write_feather(table, path)
-    first, second = candles(path)
+    first, second = read_candles(path)
     assert (first.open_time_ms, first.open, first.volume) == (START, Decimal("0.0000533"), Decimal("431401.97869504"))
     assert (second.open_time_ms, second.close) == (START + 60_000, Decimal("0.1"))
 

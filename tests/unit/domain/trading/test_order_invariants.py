@@ -214,7 +214,7 @@ def nothing_is_left_that_a_candle_met(run: Run) -> None:
         if shared:
             resting = [order for order in resting if "stopPrice" in order]
         while event is not None and event.ts <= slot[0].open_time_ms:
-            follow(live, event)
+            track_order(live, event)
             event = next(events)
         for order in resting:
             candle = candle_at(run, slot[0].open_time_ms // MINUTE, order["symbol"])
@@ -224,11 +224,11 @@ def nothing_is_left_that_a_candle_met(run: Run) -> None:
             if event.ts == slot[0].close_time_ms and event.type == "equity":
                 event = next(events)
                 break
-            follow(live, event)
+            track_order(live, event)
             event = next(events)
 
 
-def follow(live: dict[int, dict[str, Any]], event: Event) -> None:
+def track_order(live: dict[int, dict[str, Any]], event: Event) -> None:
     """Keep the live orders as they were last announced."""
     if event.type == "order":
         live[event.payload["orderId"]] = event.payload

@@ -88,7 +88,7 @@ def test_parameters_are_inherited_and_may_not_hide_what_the_base_offers() -> Non
     [
         ({"limt": 5}, TypeError, "an order has no limt; did you mean limit?"),
         ({"qty": 0}, ValueError, "qty must be above zero, not 0"),
-        ({"qty": float("nan")}, ValueError, "nan is not a finite number"),
+        ({"qty": float("nan")}, ValueError, "qty is NaN: an indicator has no value yet"),
         ({"qty": "many"}, ValueError, "'many' is not a number"),
         ({"qty": Decimal("1E+99")}, ValueError, "qty has more than 40 digits"),
         ({"qty": 1, "cash": 1}, TypeError, "give one of qty, cash and equity_pct"),

@@ -20,11 +20,11 @@ from websockets.http11 import Request
 
 from app.errors import BadInputError, MalformedError, RequestTimeoutError, SimError, UnavailableError
 from app.web.http.client_address import TrustedProxies
-from app.web.http.connections import Connections, has_unread_bytes
-from app.web.http.framing import MessageFraming
 from app.web.http.middleware import PROBES
 from app.web.http.refusals import count_refusal
 from app.web.http.responses import failure
+from app.web.wire.connections import Connections, has_unread_bytes
+from app.web.wire.framing import MessageFraming
 
 _AHEAD_BYTES = 16_384
 """Most bytes that a client may send ahead of an answer. With more of them the connection ends after the answer."""

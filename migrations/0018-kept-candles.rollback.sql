@@ -1,0 +1,2 @@
+DROP TABLE market_fetches;
+DROP TABLE market_kept;
