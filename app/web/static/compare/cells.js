@@ -6,12 +6,13 @@ import { decimal, gain, label, minus, money, time, whole } from "../common/forma
 
 const HOUR = 3_600_000;
 const WHOLE = new Set(["trades", "wins", "losses", "winStreak", "lossStreak"]);
+const NAMES = { cagrPct: "CAGR", sharpe: "Sharpe", sortino: "Sortino", dailyVolatilityPct: "Volatility of days", dailySharpe: "Sharpe of days", dailySortino: "Sortino of days", calmar: "Calmar", maxDrawdown: "Largest drawdown", maxDrawdownPct: "Deepest drawdown", maxDrawdownMs: "Longest drawdown", sqn: "SQN" };
 const LEFT_OUT = new Set(["periodsPerYear"]);
 
 /** Rows of label and cells for all figures that some session has. */
 export function figureRows(figures) {
   const shown = Object.entries(figures).filter(([name, values]) => !LEFT_OUT.has(name) && values.some((value) => value !== null));
-  return shown.map(([name, values]) => [label(name.replace(/Pct$/, "")).replace(/ ms$/, ""), values.map((value) => figure(name, value))]);
+  return shown.map(([name, values]) => [NAMES[name] ?? label(name.replace(/(Pct|Ms)$/, "")), values.map((value) => figure(name, value))]);
 }
 
 function figure(name, value) {
@@ -20,7 +21,7 @@ function figure(name, value) {
   if (name.endsWith("Ms")) return duration(value);
   if (name.endsWith("Pct")) return name === "returnPct" || name === "buyAndHoldPct" || name === "cagrPct" ? gain(value, (number) => `${signedTwo(number)} %`) : `${two(value)} %`;
   if (name === "netProfit") return gain(value);
-  return WHOLE.has(name) ? whole(value) : Math.abs(value) >= 1 ? two(value) : decimal(value);
+  return WHOLE.has(name) ? whole(value) : Math.abs(value) >= 1 ? two(value) : decimal(Number(value.toPrecision(4)));
 }
 
 const two = (number) => minus(money(number));

@@ -28,8 +28,7 @@ export class Curves {
 
   /** `at` shows the time under the pointer and the values there. */
   constructor(element, at) {
-    const options = chartOptions();
-    this.chart = createChart(element, { autoSize: true, ...options });
+    this.chart = createChart(element, { autoSize: true, ...options() });
     this.chart.subscribeCrosshairMove((moved) => this.#readOut(at, moved));
     onTheme(() => this.#paint());
   }
@@ -42,11 +41,11 @@ export class Curves {
       return { name, series };
     });
     this.#paint();
-    this.chart.timeScale().fitContent();
+    requestAnimationFrame(() => this.chart.timeScale().fitContent()); // Once the chart has its size.
   }
 
   #paint() {
-    this.chart.applyOptions(chartOptions());
+    this.chart.applyOptions(options());
     this.#lines.forEach(({ series }, index) => series.applyOptions({ color: color(colorName(index)) }));
   }
 
@@ -54,6 +53,12 @@ export class Curves {
     const values = this.#lines.filter(({ series }) => moved.seriesData.has(series)).map(({ name, series }) => `${name} ${percent(moved.seriesData.get(series).value)}`);
     at.replaceChildren(...(values.length ? [time(moved.time * 1000), ` ${values.join(" · ")}`] : []));
   }
+}
+
+/** The chart's options; the page itself names TradingView, because nothing in an image can be a link. */
+function options() {
+  const all = chartOptions();
+  return { ...all, layout: { ...all.layout, attributionLogo: false } };
 }
 
 /** The points with one value per second, the newest: the chart takes no two at the same time. */
