@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -39,19 +40,21 @@ VENUE = "binance" if (DATA / "BTCUSDT-1h.csv.gz").exists() else "demo"
 
 
 @pytest.fixture
-async def server(database: Database, start_server: StartServer) -> ServerProcess:
+def server(database: Database, start_server: StartServer) -> ServerProcess:
     """A server with the real candles of 2024, or generated ones where they are missing."""
+    asyncio.run(store_candles(database))
+    return start_server(database, ZEON_BURST=100_000)
+
+
+async def store_candles(database: Database) -> None:
+    near = range(START_MS - 50 * 24 * HOUR, START_MS + DAYS * 24 * HOUR)
     async with open_pool(database) as pool:
         for symbol in SYMBOLS:
             if VENUE == "demo":
-                await store(
-                    pool, symbol=symbol, timeframe="1h", count=24 * (DAYS + 50), start_ms=START_MS - 50 * 24 * HOUR
-                )
+                await store(pool, symbol=symbol, timeframe="1h", count=len(near) // HOUR, start_ms=near.start)
             else:
-                near = range(START_MS - 50 * 24 * HOUR, START_MS + DAYS * 24 * HOUR)
                 found = [candle for candle in read(f"{symbol}-1h.csv") if candle.open_time_ms in near]
                 await pool.run(candles.store, VENUE, symbol, "1h", found)
-    return start_server(database, ZEON_BURST=100_000)
 
 
 @pytest.fixture

@@ -81,9 +81,8 @@ def test_scripts_trade_alike_with_three_clients(cli: Cli, database: Database, st
         wait_for_pause(database, ids[name])
         output = cli("run", ids[name], "--server", server.url, "--", python, "-c", SIDE + script)
         seen = re.findall(r"\| candle (\d+) (\d+)$", output, re.MULTILINE)
-        assert [(int(forming), int(now)) for forming, now in seen[: COUNT - 1]] == [
-            (close, close) for close in CLOSES[:-1]
-        ]
+        assert [int(forming) for forming, _ in seen[: COUNT - 1]] == CLOSES[:-1]
+        assert all(0 <= int(now) - int(forming) < 1000 for forming, now in seen)  # A rate limiter sleeps a little.
         trades = [event for event in read_log(database, ids[name]) if event["type"] == "trade"]
         assert len(trades) == 1, name
         cli("verify", ids[name])

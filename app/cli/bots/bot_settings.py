@@ -56,11 +56,11 @@ class BotSettings(NamedTuple):
         return variables
 
     def fill_in(self, command: Sequence[str]) -> list[str]:
-        """Return a command with its placeholders filled in; raises `BadInputError` for an unknown one."""
-        return [_PLACEHOLDER.sub(self._value, part) for part in command]
+        """Return a command with its placeholders filled in.
 
-    def _value(self, match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name not in self.values:
-            raise BadInputError(f"command: {{{name}}} is not one of {', '.join(f'{{{one}}}' for one in self.values)}")
-        return self.values[name]
+        Raises `BadInputError` for an argument that is an unknown one; within text other braces stay as they are.
+        """
+        for part in command:
+            if (match := _PLACEHOLDER.fullmatch(part)) and match[1] not in self.values:
+                raise BadInputError(f"command: {part} is not one of {', '.join(f'{{{one}}}' for one in self.values)}")
+        return [_PLACEHOLDER.sub(lambda match: self.values.get(match[1], match[0]), part) for part in command]

@@ -43,9 +43,9 @@ def run_bot(
 ) -> None:
     """Run a bot in a session: with its addresses and its clock, in lock-step; ends with the bot's exit code.
 
-    {ccxt}, {freqtrade}, {python_binance} and {binance_connector} in the command become JSON files with the settings
-    of that client; {url}, {ws}, {key}, {server} and {session} the addresses. The environment has them as ZEON_BOT_URL
-    and so on.
+    {ccxt}, {freqtrade}, {python_binance}, {binance_connector} in the command: a file with the settings of that client.
+
+    {url}, {ws}, {key}, {server}, {session}: the addresses. The environment has all of them, such as ZEON_BOT_URL.
     """
     if not no_clock:
         with as_usage():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -466,7 +468,11 @@ async def test_a_call_reads_its_session_once_and_a_start_again_after_its_prepara
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[UUID] = []
-    get = sessions.get
+    get, get_all = sessions.get, sessions.get_all
+
+    async def counted_all(connection: Connection, wanted: Sequence[tuple[UUID, str]]) -> Any:
+        reads.extend(session_id for session_id, _ in wanted)
+        return await get_all(connection, wanted)
 
     async def counted(connection: Connection, session_id: UUID, user_id: str | None = None) -> Session:
         if user_id is not None:  # The session's runner reads it too.
@@ -476,6 +482,7 @@ async def test_a_call_reads_its_session_once_and_a_start_again_after_its_prepara
     async with running_server(database) as server:
         session = f"{SESSIONS}/{(await server.create(replayMsPerCandle=60_000))['id']}"
         monkeypatch.setattr(sessions, "get", counted)
+        monkeypatch.setattr(sessions, "get_all", counted_all)
         for method, path, body, expected in (
             ("POST", "/start", {}, 2),
             ("PATCH", "", {"replayMsPerCandle": 50_000}, 1),

@@ -21,7 +21,9 @@ from tests.support.server_process import StartServer
 
 PACE_MS = 50
 WORK_S = 0.005
-"""Most work of the server for a hostile connection."""
+"""Most work of the server for a hostile connection, without the frames of a stream that nobody reads."""
+FRAME_S = 0.00003
+"""Work for a frame of a stream: a client that never reads is like any other until its buffers are full."""
 _PAUSE_S = 0.05
 
 
@@ -48,6 +50,8 @@ class Weather:
     grown_mb: float
     files_left: int
     hostile: dict[str, dict[str, int]]
+    seconds: float
+    """How long the storm took."""
 
     def is_fair(self) -> bool:
         """Whether each p99 was at most twice that of before, or 50 ms more."""
@@ -58,7 +62,8 @@ class Weather:
         assert sum(self.hostile["opened"].values()) == count, self
         assert self.grown_mb < 100, self
         assert self.files_left <= 0, self
-        assert self.storm_cpu_s - self.calm_cpu_s < count * WORK_S, self
+        frames = self.hostile["opened"]["never_reading"] * self.seconds / 2 * 1000 / PACE_MS
+        assert self.storm_cpu_s - self.calm_cpu_s < count * WORK_S + frames * FRAME_S, self
 
 
 async def storm(database: Database, start_server: StartServer, count: int, seconds: float) -> Weather:
@@ -90,6 +95,7 @@ async def storm(database: Database, start_server: StartServer, count: int, secon
         grown_mb=grown / 1e6,
         files_left=left,
         hostile=json.loads(output),
+        seconds=seconds,
     )
 
 

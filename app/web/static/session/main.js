@@ -64,7 +64,7 @@ const position = new LogPosition(session, feed, { clear, draw, prices, log, onSw
 const lookBack = new LookBack(session, prices, position, showTime);
 const marks = new Marks(session, { newest: () => feed.drawn, show: showEvent });
 const trading = new Trading(session, { prices, readOnly, isLookingBack: () => lookBack.isBack, onTrade: (event) => attempt(() => showEvent(event)) });
-const second = new SecondPane(session, prices, () => extend("loadOlder"));
+new SecondPane(session, prices, () => extend("loadOlder"));
 const controls = new Controls(session, { onSession: update, forkSeq: () => log.selected ?? feed.drawn });
 const statistics = new Statistics(session);
 
