@@ -8,9 +8,8 @@ RETURNS TABLE (
   sharpe numeric, sortino numeric, daily_volatility_pct numeric, daily_sharpe numeric, daily_sortino numeric,
   calmar numeric, max_drawdown numeric, max_drawdown_pct numeric, max_drawdown_ms bigint, exposure_pct numeric,
   fees numeric, funding numeric, interest numeric, trades bigint, wins bigint, losses bigint, win_rate_pct numeric,
-  profit_factor numeric,
-  expectancy numeric, sqn numeric, avg_win numeric, avg_loss numeric, best_trade numeric, worst_trade numeric,
-  win_streak bigint, loss_streak bigint, avg_hold_bars numeric, next_state jsonb
+  profit_factor numeric, expectancy numeric, sqn numeric, avg_win numeric, avg_loss numeric, best_trade numeric,
+  worst_trade numeric, win_streak bigint, loss_streak bigint, avg_hold_bars numeric, next_state jsonb
 )
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
@@ -43,10 +42,9 @@ BEGIN
     sim_stats_round(d.volatility_pct), sim_stats_round(d.sharpe), sim_stats_round(d.sortino),
     sim_stats_round(e.calmar), e.max_drawdown, e.max_drawdown_pct, e.max_drawdown_ms,
     sim_stats_round(e.exposure_pct), e.fees, e.funding, e.interest, t.trades, t.wins, t.losses,
-    sim_stats_round(t.win_rate_pct),
-    sim_stats_round(t.profit_factor), sim_stats_round(t.expectancy), sim_stats_round(t.sqn),
-    sim_stats_round(t.avg_win), sim_stats_round(t.avg_loss), t.best_trade, t.worst_trade, t.win_streak,
-    t.loss_streak, sim_stats_round(t.avg_hold_bars), jsonb_build_object(
+    sim_stats_round(t.win_rate_pct), sim_stats_round(t.profit_factor), sim_stats_round(t.expectancy),
+    sim_stats_round(t.sqn), sim_stats_round(t.avg_win), sim_stats_round(t.avg_loss), t.best_trade,
+    t.worst_trade, t.win_streak, t.loss_streak, sim_stats_round(t.avg_hold_bars), jsonb_build_object(
       'seq', _until, 'equity', _equity, 'daily', _daily, 'trades', _trades)
   FROM sim_equity_ratios(_session.initial_cash, timeframe_ms(_session.timeframe), _equity) e
   CROSS JOIN sim_daily_ratios(_session.days_per_year, _daily) d
