@@ -50,7 +50,8 @@ BEGIN
     || jsonb_build_object('firstTs', coalesce(figures ->> 'firstTs', _new ->> 'firstTs')::bigint)
     || coalesce((SELECT jsonb_strip_nulls(jsonb_build_object('lastTs', e.ts, 'equity', e.payload -> 'equity',
                                            'peak', e.payload -> 'peakEquity', 'fees', e.payload -> 'feesPaid',
-                                           'funding', e.payload -> 'fundingPaid', 'interest', e.payload -> 'interestPaid'))
+                                           'funding', e.payload -> 'fundingPaid',
+                                           'interest', e.payload -> 'interestPaid'))
                  FROM sim_events e
                  WHERE e.session_id = sim_equity_fold.session AND e.seq = (_new ->> 'seq')::bigint), '{}');
 END;

@@ -86,7 +86,9 @@ async def test_a_faulty_strategy_fails_its_own_session(database: Database, tmp_p
             ended = await failed(engine, session)
             assert error in str(ended.error)
             assert await engine.slots_done(session.id) == 20  # All before the candle it failed at is in its log.
-        assert (await engine.get(bad[0].id)).error_details == {"at": "bad0.py:14 in on_candle"}
+        details = (await engine.get(bad[0].id)).error_details
+        assert details is not None
+        assert (details["at"], details["candleMs"]) == ("bad0.py:14 in on_candle", START_MS + 20 * MINUTE)
         await engine.undisturbed(beside, await engine.digest(alone.id))
         assert engine.supervisor.strategies.pids == pids
 
@@ -110,7 +112,7 @@ async def test_an_error_has_the_line_of_the_strategy_and_the_whole_text(
         await store(engine.pool)
         session = await failed(engine, await engine.start(profile_slug="bad"))
         assert session.error == error
-        at = {"at": "bad.py:14 in on_candle"}
+        at = {"at": "bad.py:14 in on_candle", "source": action, "candleMs": START_MS + 20 * MINUTE}
         assert session.error_details == (at if said is None else {**at, "exception": said})
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
         "token",
         "bot-key",
         "audit",
+        "backtest",
     },
     "sessions": {
         "create",
