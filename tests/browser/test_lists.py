@@ -56,7 +56,7 @@ def test_sessions_are_filtered_named_folded_and_compared(site: Site, open_page: 
     assert fits(page)
     assert serious_violations(page) == []
     assert unnamed_controls(page) == []
-    page.locator("#parting a").first.click()
+    page.locator("#parting tbody a").first.click()
     page.wait_for_url("**/sessions/*?seq=*")
 
 
