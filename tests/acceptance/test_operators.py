@@ -42,9 +42,8 @@ def test_the_log_is_json_that_names_session_seq_user_and_request(
         time.sleep(0.02)
     lines = lines_of(server.output)
     (failed,) = [line for line in lines if line["message"].endswith("failed: ZeroDivisionError: division by zero")]
-    last_seq = cli.json("tail", session_id)[-1][
-        "seq"
-    ]  # Ends behind the event that says so, which comes after the line.
+    # The tail ends behind the event that says so, which comes after the line of the log.
+    last_seq = json.loads(cli("tail", session_id, "--json").splitlines()[-1])["seq"]
     assert failed["session"] == session_id
     assert failed["user"] == "local"
     assert 0 < failed["seq"] < last_seq

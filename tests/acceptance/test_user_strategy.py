@@ -68,7 +68,7 @@ def test_the_readme_runs_a_user_strategy(database: Database, start_server: Start
     start_server(database, ZEON_STRATEGIES=tmp_path / "zeon-strategies", ZEON_CANDLE_TIMEOUT_MS=20_000)
     output = sh(use, tmp_path)
     assert "breakout_with_stop" in output
-    assert "LONG" in output
+    assert "long BTCUSDT: " in output
     result = database.query("SELECT status, error, profile_slug, config::text FROM sim_sessions")
     assert result == [("finished", None, "tight", '{"entry": 10, "stop_pct": 0.1}')]
     written = dict(database.query("SELECT type, count(*) FROM sim_events GROUP BY type"))
