@@ -17,7 +17,7 @@ from app.domain.trading.settings import BrokerConfig, TradingSettings
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, USER, Engine, running_engine, store
 from tests.support.second_broker import SecondBroker
-from tests.support.seeded_orders import actions_at
+from tests.support.scenarios.seeded_orders import actions_at
 
 COUNT = 300
 WARMUP = 45
@@ -60,7 +60,7 @@ def expected(trading: TradingSettings, candles: Sequence[Candle]) -> list[Fill]:
 
 @pytest.mark.parametrize("trading", SETTINGS, ids=["next open", "same close", "rules 1"])
 async def test_sessions_and_forks_fill_as_the_second_broker_does(database: Database, trading: TradingSettings) -> None:
-    async with running_engine(database, strategies="tests.support.seeded_orders:SeededOrders") as engine:
+    async with running_engine(database, strategies="tests.support.scenarios.seeded_orders:SeededOrders") as engine:
         for symbol in SYMBOLS:
             await store(engine.pool, symbol=symbol, count=COUNT + WARMUP, start_ms=START_MS - WARMUP * MINUTE)
         session = await engine.create(
