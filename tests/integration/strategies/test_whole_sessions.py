@@ -16,8 +16,8 @@ from app.domain.market.candle import Candle
 from app.domain.trading.settings import BrokerConfig, TradingSettings
 from tests.support.postgres import Database
 from tests.support.running_engine import MINUTE, START_MS, USER, Engine, running_engine, store
-from tests.support.second_broker import SecondBroker
 from tests.support.scenarios.seeded_orders import actions_at
+from tests.support.second_broker import SecondBroker
 
 COUNT = 300
 WARMUP = 45
