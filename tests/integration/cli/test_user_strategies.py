@@ -100,7 +100,7 @@ def test_a_sweep_that_cannot_go_on_says_why(cli: Cli, database: Database, tmp_pa
     done = cli.run("rank", tag, "--resume", "--json", code=1)
     assert [result["status"] for result in json.loads(done.stdout)["results"]] == ["paused", "paused"]
     assert done.stderr.count("did not run: ") == 2
-    assert done.stderr.count("has changed") == done.stderr.count("gives another log from seq 12 on") == 2
+    assert done.stderr.count("has changed") == done.stderr.count("gives another log from seq") == 2
 
 
 def test_combinations_that_fail_are_rows_of_a_sweep_and_their_reports_say_why(cli: Cli, tmp_path: Path) -> None:
