@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from app.db.listen import Listener
 from app.db.log.events import Frames
 from app.domain.session import ENDED
 from app.engine.streaming.hub import Hub, Tail
-from app.errors import UnavailableError
+from app.errors import NotFoundError, UnavailableError
 from app.web.http.parsing import parse
 from app.web.sim.requests import FromQuery
 
@@ -51,9 +51,10 @@ def tail(
                 async for frames in _pages(reading, _WaitingNotice(context, session.id), follow=follow):
                     for event in event_view.events(frames):
                         output.line(format_event(event))
-        ended = await context.sim.get(context.user, session.id)
-        for line in location_lines(ended.error_details) if ended.error is not None else ():
-            output.note(line)
+        with suppress(NotFoundError):  # Its session was deleted.
+            ended = await context.sim.get(context.user, session.id)
+            for line in location_lines(ended.error_details) if ended.error is not None else ():
+                output.note(line)
 
     try:
         run(work)

@@ -12,10 +12,10 @@ from tests.support.running_engine import MINUTE, START_MS, USER, running_engine,
 
 async def test_a_session_that_meets_a_quota_while_it_runs_is_paused(database: Database) -> None:
     async with running_engine(database, user_sessions=3, user_events=1500) as engine:
-        await store(engine.pool, count=3000)
-        session = await engine.start(end_ms=START_MS + 3000 * MINUTE)
+        await store(engine.pool, count=8000)
+        session = await engine.start(end_ms=START_MS + 8000 * MINUTE)
         paused = await engine.until(session.id, lambda session: session.status == "paused")
-        assert 1500 <= paused.last_seq < 2600
+        assert 1500 <= paused.last_seq < 5000  # A chunk has 1,000 slots, and the next ones are under way.
         assert (await engine.log(session.id))[-1]["payload"]["reason"] == "quota"
         used = await engine.pool.run(usage, USER)
         assert used[:2] == (1, paused.last_seq)

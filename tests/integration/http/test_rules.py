@@ -10,6 +10,7 @@ import time
 from decimal import Decimal
 from statistics import median
 from typing import Any
+from urllib.parse import urljoin
 from uuid import UUID
 
 import pytest
@@ -369,9 +370,10 @@ async def test_the_page_needs_no_inline_script(database: Database, path: str) ->
         assert "unsafe" not in policy
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=|//", page.text)
-        links = re.findall(r'(?:src|href)="(/static/[\w./]+\.(\w+))"', page.text)
+        links = re.findall(r'(?:src|href)="((?:\.\./)?static/[\w./]+\.(\w+))"', page.text)
         assert {kind for _, kind in links} == {"js", "css", "svg"}
         for link, kind in links:
+            link = urljoin(path, link)
             file = await server.call("GET", link)
             assert file.status_code == 200
             media = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}[kind]
@@ -382,11 +384,16 @@ async def test_the_page_needs_no_inline_script(database: Database, path: str) ->
 
 async def test_a_page_names_its_modules_and_its_files_can_be_read_in_part(database: Database) -> None:
     async with running_server(database, candles=0) as server:
-        for path, folder in (("/", "list"), (f"/sessions/{UUID(int=0)}", "session")):
+        for path, folder, others in (
+            ("/", "list", "time/blind|time/zone"),
+            (f"/sessions/{UUID(int=0)}", "session", r"(trading|time)/[\w-]+|list/parameters"),
+        ):
             links = (await server.call("GET", path)).headers["link"].split(", ")
             assert f"</static/{folder}/main.js>; rel=modulepreload" in links
             assert all(
-                re.fullmatch(rf"</static/(client|(common|{folder}|chart|vendor)/[\w-]+)\.js>; rel=modulepreload", link)
+                re.fullmatch(
+                    rf"</static/(client|{others}|(common|{folder}|chart|vendor)/[\w-]+)\.js>; rel=modulepreload", link
+                )
                 for link in links
             )
         types = await server.call("GET", "/static/client.d.ts")

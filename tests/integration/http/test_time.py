@@ -165,7 +165,8 @@ async def test_a_wrong_fork_names_its_field(database: Database) -> None:
             ({"atSeq": 1, "speed": 1, "replayMsPerCandle": 1}, "speed"),
         ]
         for body, field in refused:
-            assert (await server.refused(400, "POST", f"{path}/fork", body))["error"].startswith(field), body
+            status = 422 if field == "profileSlug" else 400
+            assert (await server.refused(status, "POST", f"{path}/fork", body))["error"].startswith(field), body
 
 
 async def test_nobody_forks_or_compares_the_sessions_of_others(database: Database) -> None:
