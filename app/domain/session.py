@@ -53,10 +53,11 @@ MAX_WARMUP: Final = 100_000
 Speed = Annotated[int, Field(ge=1, le=200)]
 Symbol = Annotated[str, checked(normalize_symbol, SYMBOL_FORM), Field(json_schema_extra={"pattern": SYMBOL_FORM})]
 Venue = Annotated[str, checked(normalize_venue), Field(json_schema_extra={"pattern": VENUE_FORM})]
+SLUG_FORM: Final = r"^[a-z0-9_-]{1,64}$"
 Slug = Annotated[
     str,
     BeforeValidator(lambda value: slug_of(value) if isinstance(value, str) else value),
-    Field(pattern=r"^[a-z0-9_-]{1,64}$"),
+    Field(pattern=SLUG_FORM, json_schema_extra={"pattern": SLUG_FORM}),
 ]
 Name = Annotated[str, Field(max_length=200)]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
