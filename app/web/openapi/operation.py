@@ -17,8 +17,8 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
     },
     LAST_EVENT_ID: {
-        "description": "The last seq seen; wins over lastEventId, fromSeq and tail.",
-        "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+        "description": "The last seq seen, or empty; wins over lastEventId, fromSeq and tail.",
+        "schema": {"type": "string", "pattern": "^[0-9]{0,18}$"},
     },
     IF_NONE_MATCH: {
         "description": "The ETag of an earlier answer: 304 without a body if nothing has changed.",
