@@ -134,7 +134,7 @@ def test_a_folder_has_at_most_twenty_entries(top):
     too_full = {
         str(folder.relative_to(APP.parent)): count
         for folder in [APP.parent / top, *folders]
-        if (count := sum(entry.name[0] not in "._" for entry in folder.iterdir())) > 20
+        if (count := sum(not foreign(entry) for entry in folder.iterdir())) > 20
     }
     assert not too_full
 
