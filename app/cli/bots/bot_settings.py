@@ -1,4 +1,4 @@
-"""What a bot is told of its session: environment variables, and files and addresses for its command."""
+"""What a bot gets to know of its session: environment variables, and files and addresses for its command."""
 
 from __future__ import annotations
 

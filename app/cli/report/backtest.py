@@ -86,7 +86,7 @@ def run_backtest(
 async def _engine(
     settings: Settings, location: DatabaseLocation, local: LocalStrategy | None
 ) -> AsyncIterator[tuple[SessionService, Supervisor]]:
-    """Run an engine of one's own next to the servers of the database; what still runs at its end is paused."""
+    """Run an engine beside the servers of the database; sessions that still run at its end are paused."""
     name = f"backtest:{socket.gethostname()}:{os.getpid()}:{next(_numbers)}"
     own = settings.model_copy(update={"runner": name, "on_orphan": "pause"})
     clock = Clock()
